@@ -1,0 +1,1 @@
+"""What a saga is declared with; importing it loads no I/O."""
