@@ -1,0 +1,96 @@
+"""Every error sagalog raises; each text says what was expected, what was found and what to do.
+
+This module must import nothing of sagalog: everything else may import it.
+"""
+
+
+class SagalogError(Exception):
+    """Be the base of every error of this library."""
+
+
+class Refused(Exception):
+    """Raise in a step to say: this was definitely not done, and trying again will not help.
+
+    A refused step is never retried and never compensated; the steps before it are undone. Raised in a
+    compensation it means that the step cannot be undone: the saga is stuck at once, for a person to decide.
+    """
+
+
+class DefinitionError(SagalogError):
+    """A saga is declared wrongly; the text names every mistake found."""
+
+
+class MissingKey(SagalogError):
+    """A start came without a key, so a repeated start could not be recognised."""
+
+
+class InvalidInput(SagalogError):
+    """What was given to a saga does not fit its declared type."""
+
+
+class InvalidIdentifier(SagalogError):
+    """An id, key or name holds characters that no store can keep, or is too long."""
+
+
+class PayloadTooLarge(SagalogError):
+    """An input or a result is larger than the cap for one payload."""
+
+
+class UnknownSaga(SagalogError):
+    """This process has no saga of that name and version."""
+
+
+class SagaNotFound(SagalogError):
+    """The store has no saga with that id or key."""
+
+
+class ServiceNotProvided(SagalogError):
+    """A step asks for a service that the process manager was not given."""
+
+
+class InvalidAction(SagalogError):
+    """The action is not allowed in the state in which the saga is."""
+
+
+class DivergentHistory(SagalogError):
+    """A stored history is malformed or says what the definition cannot have said; nothing is appended to it."""
+
+
+class UnknownTopic(DivergentHistory):
+    """An event in the log has a topic that is not in the registry."""
+
+
+class WaitTimeout(SagalogError, TimeoutError):
+    """The time given for waiting is over; the saga goes on all the same."""
+
+
+class NotRunning(SagalogError):
+    """The process manager has not been started, or has been stopped."""
+
+
+class StoreError(SagalogError):
+    """The store could not do what was asked."""
+
+
+class StoreUnavailable(StoreError):
+    """The store did not answer, or cannot be written for now; a write may or may not have landed."""
+
+
+class StoreReadOnly(StoreError):
+    """The database can be read but not written."""
+
+
+class StoreFull(StoreUnavailable):
+    """There is no room left for the database."""
+
+
+class SchemaTooNew(StoreError):
+    """The database was made by a newer sagalog."""
+
+
+class SchemaTooOld(StoreError):
+    """The database was made by an older sagalog and has not been upgraded."""
+
+
+class InvalidSettings(SagalogError):
+    """A setting or a database address cannot be understood."""

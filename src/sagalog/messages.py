@@ -1,0 +1,39 @@
+"""Domain messages: events that have happened and commands that ask; values only, no behaviour."""
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from typing import dataclass_transform
+else:
+
+    def dataclass_transform(**_: object):
+        """Stand in for the typing decorator, which only type checkers read."""
+        return lambda cls: cls
+
+
+@dataclass_transform(
+    frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,)
+)
+class MessageMeta(msgspec.StructMeta):
+    """Make every message class frozen and keyword-only, in a way that mypy and pyright understand."""
+
+    def __new__(
+        mcls, name: str, bases: tuple[type, ...], namespace: dict[str, object], **options: object
+    ) -> "MessageMeta":
+        options.setdefault("frozen", True)
+        options.setdefault("kw_only", True)
+        return super().__new__(mcls, name, bases, namespace, **options)  # type: ignore[arg-type, no-any-return]
+
+
+class Message(msgspec.Struct, metaclass=MessageMeta):
+    """Be the base of events and commands; declare one of those instead."""
+
+
+class Event(Message):
+    """Declare something that has happened: `class OrderPlaced(Event): order_id: str`."""
+
+
+class Command(Message):
+    """Declare something that is asked of a participant: `class ReserveInventory(Command): order_id: str`."""

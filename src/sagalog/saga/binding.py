@@ -1,0 +1,123 @@
+"""Which argument of a handler comes from where, found once from its annotations; it calls nothing."""
+
+import inspect
+import types
+import typing
+from collections.abc import Callable
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from sagalog.saga.context import StepContext
+
+Source = Literal["input", "result", "context", "service"]
+
+# Annotations that are data and never a service: a parameter of such a type that nothing provides is a mistake.
+_PLAIN = (str, int, float, bool, bytes, dict, list, tuple, set, frozenset, object, type(None), Any)
+
+
+class Parameter(Struct, frozen=True):
+    """One parameter of a handler: its name, where its value comes from, and which (a step's name or a service type)."""
+
+    name: str
+    source: Source
+    key: Any = None
+    optional: bool = False
+
+
+class Earlier(Struct, frozen=True):
+    """A step whose result a handler may take."""
+
+    name: str
+    result: Any
+    conditional: bool
+
+
+def annotations_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the resolved annotations; names local to the declaring function are found through its closure.
+
+    Raises `NameError` if an annotation names something that cannot be found.
+    """
+    target = inspect.unwrap(function)
+    local = inspect.getclosurevars(target).nonlocals if inspect.isfunction(target) else {}
+    return typing.get_type_hints(target, localns=dict(local))
+
+
+def result_type(function: Callable[..., Any]) -> Any:
+    """Return what a handler is annotated to return; `inspect.Parameter.empty` if it says nothing."""
+    return annotations_of(function).get("return", inspect.Parameter.empty)
+
+
+def without_none(kind: Any) -> tuple[Any, bool]:
+    """Split `T | None` into T and True; any other type into itself and False."""
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        members = typing.get_args(kind)
+        rest = [member for member in members if member is not type(None)]
+        if len(rest) < len(members):
+            return (rest[0] if len(rest) == 1 else typing.Union[tuple(rest)]), True  # noqa: UP007
+    return kind, False
+
+
+def bind(
+    function: Callable[..., Any],
+    input_type: Any,
+    earlier: list[Earlier],
+    later: list[Earlier],
+    skip_first: bool = False,
+) -> tuple[list[Parameter], list[str]]:
+    """Return the parameters of `function` and the mistakes found.
+
+    `skip_first` leaves out the first parameter, which in a compensation is the step's own result.
+    """
+    parameters: list[Parameter] = []
+    mistakes: list[str] = []
+    try:
+        hints = annotations_of(function)
+    except Exception as problem:
+        return [], [f"the annotations cannot be resolved ({problem}); import the types where the step is declared"]
+    signature = list(inspect.signature(function).parameters.values())
+    for parameter in signature[1:] if skip_first else signature:
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
+            mistakes.append(f"parameter {parameter.name} cannot be given by name")
+            continue
+        if parameter.name not in hints:
+            mistakes.append(f"parameter {parameter.name} has no type, so nothing provides it; annotate it")
+            continue
+        found = _source(parameter.name, hints[parameter.name], input_type, earlier, later)
+        if isinstance(found, Parameter):
+            parameters.append(found)
+        elif parameter.default is parameter.empty or not found.startswith("nothing"):
+            mistakes.append(f"parameter {parameter.name}: {found}")
+    return parameters, mistakes
+
+
+def _source(
+    name: str, annotation: Any, input_type: Any, earlier: list[Earlier], later: list[Earlier]
+) -> Parameter | str:
+    """Return where the value of a parameter comes from, or what is wrong with it."""
+    kind, optional = without_none(annotation)
+    shown = getattr(kind, "__name__", None) or str(kind)
+    if kind is StepContext:
+        return Parameter(name, "context")
+    matches = [step for step in earlier if without_none(step.result)[0] == kind]
+    candidates = len(matches) + (1 if kind == input_type else 0)
+    if candidates > 1:
+        named = [step for step in matches if step.name == name]
+        if not named:
+            steps = ", ".join(step.name for step in matches)
+            also = " and the input" if kind == input_type else ""
+            return f"{shown} is ambiguous: {steps}{also} give it; name the parameter after the step that is meant"
+        matches = named
+    elif kind == input_type:
+        return Parameter(name, "input")
+    if matches:
+        step = matches[0]
+        may_be_none = step.conditional or without_none(step.result)[1]
+        if may_be_none and not optional:
+            return f"the result of {step.name} may be missing; declare {name}: {shown} | None"
+        return Parameter(name, "result", step.name, optional)
+    if any(without_none(step.result)[0] == kind for step in later):
+        return f"nothing provides {shown} yet: the step that returns it does not come before this one"
+    if kind in _PLAIN or not isinstance(kind, type) or typing.get_origin(kind) is not None:
+        return f"nothing provides {shown}: it is neither the input, nor the result of an earlier step, nor a service"
+    return Parameter(name, "service", kind, optional)

@@ -1,0 +1,227 @@
+"""From what was declared to a `Definition`, or to one `DefinitionError` that names every mistake."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from sagalog.errors import DefinitionError, InvalidIdentifier
+from sagalog.saga.binding import Earlier, annotations_of, bind, result_type, without_none
+from sagalog.saga.definition import (
+    CompensationDefinition,
+    Definition,
+    StepDefinition,
+    assemble,
+    is_async,
+)
+from sagalog.saga.identifiers import check_identifier
+from sagalog.saga.payload import PayloadType
+from sagalog.saga.retry import ACTION_RETRY, COMPENSATION_RETRY, Retry
+
+# After the pivot a step is retried until it succeeds or a person is needed, as a compensation is.
+RETRIABLE_RETRY = COMPENSATION_RETRY
+
+
+class DeclaredCompensation:
+    """A compensation as it was written down."""
+
+    def __init__(self, handler: Callable[..., Any], retry: Retry | None, timeout: int | None) -> None:
+        self.handler = handler
+        self.retry = retry or COMPENSATION_RETRY
+        self.timeout = timeout
+
+
+class DeclaredStep:
+    """A step as it was written down."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        handler: Callable[..., Any],
+        retry: Retry | None,
+        timeout: int | None,
+        pivot: bool,
+        when: Callable[[Any], bool] | None,
+        waived: bool,
+    ) -> None:
+        self.name = name
+        self.handler = handler
+        self.retry = retry
+        self.timeout = timeout
+        self.pivot = pivot
+        self.when = when
+        self.waived = waived
+        self.compensation: DeclaredCompensation | None = None
+        self.is_async = is_async(handler)
+
+
+class DeclaredSaga:
+    """A saga as it was written down; `stages` are lists of steps that run side by side."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        version: int,
+        input: Any,
+        timeout: int | None,
+        key: Callable[[Any], str] | None,
+        after_end: str,
+    ) -> None:
+        self.name = name
+        self.version = version
+        self.input = input
+        self.timeout = timeout
+        self.key = key
+        self.after_end = after_end
+        self.stages: list[list[DeclaredStep]] = []
+
+
+def build(declared: DeclaredSaga) -> Definition:
+    """Return the checked definition; raises `DefinitionError` naming every mistake, not just the first."""
+    mistakes = list(_saga_mistakes(declared))
+    input_type = _payload(declared.input, "input", mistakes)
+    all_steps = [step for stage in declared.stages for step in stage]
+    results = [Earlier(step.name, _result_of(step, mistakes), step.when is not None) for step in all_steps]
+    stages: list[tuple[StepDefinition, ...]] = []
+    pivot_seen = False
+    position = 0
+    for stage in declared.stages:
+        earlier, later = results[:position], results[position:]
+        built = []
+        for offset, step in enumerate(stage):
+            mistakes += _order_mistakes(step, pivot_seen, len(stage))
+            result = _payload(results[position + offset].result, f"result of step {step.name}", mistakes)
+            others = [other for other in later if other.name != step.name]
+            parameters, wrong = bind(step.handler, declared.input, earlier, others)
+            mistakes += [f"step {step.name}: {text}" for text in wrong]
+            built.append(
+                StepDefinition(
+                    name=step.name,
+                    handler=step.handler,
+                    is_async=step.is_async,
+                    parameters=tuple(parameters),
+                    result=result,
+                    retry=step.retry or (RETRIABLE_RETRY if pivot_seen else ACTION_RETRY),
+                    timeout=step.timeout,
+                    compensation=_compensation(step, results[position + offset], declared, earlier, others, mistakes),
+                    pivot=step.pivot,
+                    when=step.when,
+                )
+            )
+        pivot_seen = pivot_seen or any(step.pivot for step in stage)
+        position += len(stage)
+        stages.append(tuple(built))
+    if mistakes:
+        listed = "\n".join(f"  - {text}" for text in dict.fromkeys(mistakes))
+        raise DefinitionError(f"saga {declared.name!r} is declared wrongly:\n{listed}")
+    return assemble(
+        name=declared.name,
+        version=declared.version,
+        input=input_type,
+        timeout=declared.timeout,
+        stages=tuple(stages),
+        key=declared.key,
+        reruns=declared.after_end == "rerun",
+    )
+
+
+def _saga_mistakes(declared: DeclaredSaga) -> Iterator[str]:
+    yield from _name_mistakes(declared.name, "the saga's name")
+    if not isinstance(declared.version, int) or declared.version < 1:
+        yield f"version must be a whole number from 1, found {declared.version!r}"
+    if declared.after_end not in ("reject", "rerun"):
+        yield f'after_end must be "reject" or "rerun", found {declared.after_end!r}'
+    if not declared.stages:
+        yield "it has no step"
+    if any(not stage for stage in declared.stages):
+        yield "a parallel group has no step"
+    names: set[str] = set()
+    for stage in declared.stages:
+        for step in stage:
+            yield from _name_mistakes(step.name, f"the name of step {step.name!r}")
+            if step.name in names:
+                yield f"two steps have the name {step.name}; give one of them name=..."
+            names.add(step.name)
+    if sum(step.pivot for stage in declared.stages for step in stage) > 1:
+        yield "more than one step is a pivot; a saga has one point of no return"
+
+
+def _name_mistakes(name: str, what: str) -> Iterator[str]:
+    try:
+        check_identifier(name, what, 200)
+    except InvalidIdentifier as problem:
+        yield str(problem)
+
+
+def _order_mistakes(step: DeclaredStep, after_pivot: bool, side_by_side: int) -> Iterator[str]:
+    if after_pivot and step.compensation is not None:
+        yield f"step {step.name} comes after the pivot, where nothing is undone, and has a compensation; remove it"
+    if not after_pivot and not step.pivot and step.compensation is None and not step.waived:
+        yield (
+            f"step {step.name} has neither a compensation nor compensation=None; "
+            f"declare @{step.name}.compensate, or say that there is nothing to undo"
+        )
+    if step.pivot and side_by_side > 1:
+        yield f"step {step.name} is the pivot and runs beside others; let it stand alone"
+    if step.when is not None and not callable(step.when):
+        reason = "is never reached" if step.when is False else "cannot be decided"
+        yield f"step {step.name} {reason}: when= takes a function of the input, found {step.when!r}"
+    if step.when is not None and step.pivot:
+        yield f"step {step.name} is the pivot and has when=; the point of no return cannot be skipped"
+
+
+def _result_of(step: DeclaredStep, mistakes: list[str]) -> Any:
+    try:
+        found = result_type(step.handler)
+    except Exception as problem:
+        mistakes.append(f"step {step.name}: its annotations cannot be resolved ({problem})")
+        return None
+    if found is inspect.Parameter.empty:
+        mistakes.append(f"step {step.name} does not say what it returns; annotate it with -> Type or -> None")
+        return None
+    return type(None) if found is None else found
+
+
+def _payload(kind: Any, what: str, mistakes: list[str]) -> PayloadType:
+    try:
+        return PayloadType(kind)
+    except Exception as problem:
+        mistakes.append(f"{what}: {kind!r} cannot be stored as JSON ({problem})")
+        return PayloadType(type(None))
+
+
+def _compensation(
+    step: DeclaredStep,
+    own: Earlier,
+    declared: DeclaredSaga,
+    earlier: list[Earlier],
+    later: list[Earlier],
+    mistakes: list[str],
+) -> CompensationDefinition | None:
+    undo = step.compensation
+    if undo is None:
+        return None
+    parameters, wrong = bind(undo.handler, declared.input, earlier, later, skip_first=True)
+    where = f"compensation of step {step.name}"
+    mistakes += [f"{where}: {text}" for text in wrong]
+    names = list(inspect.signature(undo.handler).parameters)
+    takes_none = False
+    if not names:
+        mistakes.append(f"{where}: its first parameter must be the step's result")
+    elif not wrong:
+        first = annotations_of(undo.handler).get(names[0])
+        kind, takes_none = without_none(first)
+        takes_none = takes_none or kind is type(None)
+        if kind != without_none(own.result)[0]:
+            found = getattr(kind, "__name__", kind)
+            expected = getattr(own.result, "__name__", own.result)
+            mistakes.append(f"{where}: its first parameter must be the step's result {expected}, found {found}")
+    return CompensationDefinition(
+        handler=undo.handler,
+        is_async=is_async(undo.handler),
+        parameters=tuple(parameters),
+        takes_none=takes_none,
+        retry=undo.retry,
+        timeout=undo.timeout,
+    )

@@ -1,0 +1,28 @@
+"""What a handler may know about the attempt it is: `StepContext`."""
+
+from datetime import UTC, datetime
+
+from msgspec import Struct
+
+
+class StepContext(Struct, frozen=True, kw_only=True):
+    """Tell a handler which saga, step and attempt it is run for.
+
+    `idempotency_key` is the same for every attempt of one action (or of one compensation): give it to the service that
+    is called, so that a repeated call has one effect. `deadline` is when this attempt has to be over (UTC).
+    """
+
+    saga_id: str
+    saga_name: str
+    key: str
+    correlation_id: str
+    causation_id: str | None
+    step: str
+    attempt: int
+    idempotency_key: str
+    deadline_us: int | None = None
+
+    @property
+    def deadline(self) -> datetime | None:
+        """Return when this attempt has to be over, or None if it has all the time it wants."""
+        return None if self.deadline_us is None else datetime.fromtimestamp(self.deadline_us / 1e6, UTC)

@@ -1,0 +1,257 @@
+"""What a saga decides when it is told something: `decide(definition, state, input, now) -> events`, pure.
+
+The rules, in the order in which they are asked:
+
+1.  A success is recorded once. Told again, it says nothing new.
+2.  A success of a step that was given up is recorded as late and undone exactly once, even after the saga has ended.
+3.  Refused is final: no retry, no compensation of that step. Anything else is unknown and may have had an effect.
+4.  An unknown outcome is retried while the budget lasts and the deadline has not passed; then the step is given up.
+5.  A fault (a mistake in a program) is neither retried nor compensated: the saga is stuck until it is mended.
+6.  Before the pivot has succeeded, a step that is refused or given up rolls the saga back; after it, the saga is stuck.
+7.  While rolling back no action is begun. What is under way is waited for; what it did is undone as well.
+8.  Undoing goes in reverse causal order: a stage is undone when every later one is, its steps side by side.
+9.  A compensation that is refused, at fault, out of attempts, or unable to take an unknown result, ends the undoing
+    of what lies before it. When nothing else can go on the saga is stuck, and says what is pending.
+10. The deadline rolls back what has not passed the pivot; it never stops a compensation and never ends a saga.
+"""
+
+from sagalog.errors import InvalidAction
+from sagalog.saga import events as e
+from sagalog.saga import inputs as i
+from sagalog.saga.definition import Definition, StepDefinition
+from sagalog.saga.evolve import evolve
+from sagalog.saga.progress import deadline_counts, is_open, next_stage, pivot_passed, undo_front, unfinished
+from sagalog.saga.state import UNTOUCHED, SagaState
+from sagalog.saga.transitions import ENDED
+
+Events = list[e.SagaEvent]
+
+
+def decide(definition: Definition, state: SagaState | None, told: i.Input, now: int) -> Events:
+    """Return the events that follow from `told` at `now` (microseconds since the epoch); none if it is no news.
+
+    Raises `InvalidAction` for an input that makes no sense in this state.
+    """
+    return advance(definition, state, told, now)[0]
+
+
+def advance(
+    definition: Definition, state: SagaState | None, told: i.Input, now: int
+) -> tuple[Events, SagaState | None]:
+    """Decide, and return the state after the new events too, so that the hot path folds each event once."""
+    if type(told) is i.Start:
+        if state is not None:
+            raise InvalidAction("expected no saga yet, found one; a saga is started once")
+        first: e.SagaEvent | None = _start(definition, told, now)
+    elif state is None:
+        raise InvalidAction(f"expected Start, found {type(told).__name__}: there is no saga yet")
+    else:
+        first = _answer(definition, state, told, now)
+    events: Events = []
+    while first is not None:
+        events.append(first)
+        state = evolve(state, first)
+        first = _follow(definition, state, events, now)
+    return events, state
+
+
+def _start(definition: Definition, told: i.Start, now: int) -> e.SagaStarted:
+    return e.SagaStarted(
+        time=now,
+        saga=definition.name,
+        version=definition.version,
+        digest=definition.digest,
+        key=told.key,
+        run=told.run,
+        input=told.input,
+        correlation_id=told.correlation_id,
+        causation_id=told.causation_id,
+        deadline=None if definition.timeout is None else now + definition.timeout,
+    )
+
+
+def _answer(definition: Definition, state: SagaState, told: i.Input, now: int) -> e.SagaEvent | None:
+    """Return the one event that records `told`, or none if it is no news."""
+    match told:
+        case i.ActionSucceeded():
+            return _action_succeeded(definition, state, told, now)
+        case i.ActionFailed():
+            return _action_failed(definition, state, told, now)
+        case i.UndoSucceeded():
+            step = state.steps.get(told.step, UNTOUCHED)
+            if step.undo not in ("pending", "retrying", "failed") or told.epoch != step.epoch:
+                return None
+            return e.StepCompensated(time=now, step=told.step, attempt=told.attempt, began=told.began)
+        case i.UndoFailed():
+            return _undo_failed(definition, state, told, now)
+        case i.DeadlineReached():
+            if state.deadline is None or now < state.deadline or not deadline_counts(definition, state):
+                return None
+            text = "the saga's time was over before it was done"
+            return _roll_back(definition, state, e.error_from("deadline", "DeadlineReached", text), now)
+        case i.Resume():
+            if state.status != "stuck":
+                raise InvalidAction(f"expected a stuck saga to resume, found one that is {state.status}")
+            return e.SagaResumed(time=now, actor=told.actor, reason=told.reason)
+        case i.StartAgain():
+            if state.status not in ENDED:
+                return None
+            return e.StartRefused(
+                time=now, correlation_id=told.correlation_id, causation_id=told.causation_id
+            )
+        case _:
+            raise InvalidAction(f"expected an input of the kernel, found {type(told).__name__}")
+
+
+def _action_succeeded(
+    definition: Definition, state: SagaState, told: i.ActionSucceeded, now: int
+) -> e.SagaEvent | None:
+    definition.step(told.step)
+    before = state.steps.get(told.step, UNTOUCHED)
+    if before.action in ("succeeded", "skipped"):
+        return None
+    return e.StepSucceeded(
+        time=now,
+        step=told.step,
+        attempt=told.attempt,
+        began=told.began,
+        result=told.result,
+        late=not is_open(before),
+    )
+
+
+def _action_failed(
+    definition: Definition, state: SagaState, told: i.ActionFailed, now: int
+) -> e.SagaEvent | None:
+    step = definition.step(told.step)
+    before = state.steps.get(told.step, UNTOUCHED)
+    if not is_open(before) or state.status in ENDED:
+        return None
+    retry_at = None
+    if told.error.kind not in ("refused", "fault") and state.status in ("started", "pending"):
+        over = state.deadline is not None and now >= state.deadline and not pivot_passed(definition, state)
+        if told.attempt - before.forgiven < step.retry.attempts and not over:
+            retry_at = now + step.retry.pause(told.attempt - before.forgiven, told.jitter)
+    return e.StepFailed(
+        time=now,
+        step=told.step,
+        attempt=told.attempt,
+        began=told.began,
+        outcome="refused" if told.error.kind == "refused" else "unknown",
+        error=told.error,
+        retry_at=retry_at,
+    )
+
+
+def _undo_failed(
+    definition: Definition, state: SagaState, told: i.UndoFailed, now: int
+) -> e.SagaEvent | None:
+    compensation = definition.step(told.step).compensation
+    before = state.steps.get(told.step, UNTOUCHED)
+    if compensation is None or before.undo not in ("pending", "retrying") or told.epoch != before.epoch:
+        return None
+    retry_at = None
+    spent = told.attempt - before.undo_forgiven
+    if told.error.kind not in ("refused", "fault") and spent < compensation.retry.attempts:
+        retry_at = now + compensation.retry.pause(spent, told.jitter)
+    return e.CompensationFailed(
+        time=now,
+        step=told.step,
+        attempt=told.attempt,
+        began=told.began,
+        error=told.error,
+        retry_at=retry_at,
+    )
+
+
+def _follow(definition: Definition, state: SagaState, so_far: Events, now: int) -> e.SagaEvent | None:
+    """Return the event that follows from the state alone, if there is one."""
+    status = state.status
+    last = so_far[-1]
+    if status in ("started", "pending"):
+        return _follow_forward(definition, state, last, now)
+    if status == "compensating":
+        return _follow_backward(definition, state, now)
+    if status == "failed" and type(last) is e.StepSucceeded:
+        late = e.error_from("late", "LateSuccess", "a step that had been given up succeeded after all", last.step)
+        return _roll_back(definition, state, late, now, (definition.step(last.step),))
+    return None
+
+
+def _follow_forward(
+    definition: Definition, state: SagaState, last: e.SagaEvent, now: int
+) -> e.SagaEvent | None:
+    if type(last) is e.StepFailed and last.retry_at is None:
+        return _give_up(definition, state, last, now)
+    stage = next_stage(definition, state)
+    if stage is None:
+        return e.SagaCompleted(time=now)
+    if definition.has_conditions and type(last) is not e.StepFailed:
+        for step in stage:
+            if step.when is None or step.name in state.steps:
+                continue
+            try:
+                wanted = step.when(definition.read_input(state.input))
+            except Exception as problem:
+                # The condition is the user's code: a mistake in it must not stop anything but its own saga.
+                error = e.error_from("fault", type(problem).__name__, f"in when=: {problem}", step.name)
+                reason = f"the condition of step {step.name} raised {type(problem).__name__}"
+                return e.SagaStuck(time=now, reason=reason, error=error)
+            if not wanted:
+                return e.StepSkipped(time=now, step=step.name)
+    return None
+
+
+def _give_up(definition: Definition, state: SagaState, failed: e.StepFailed, now: int) -> e.SagaEvent:
+    """Return what follows when a step has failed for good: rolled back, or stuck."""
+    error = e.ErrorInfo(failed.error.type, failed.error.message, failed.error.kind, failed.step)
+    reason = None
+    if error.kind == "fault":
+        reason = f"step {failed.step} is at fault: {error.type}: {error.message}; mend the program, then resume"
+    elif failed.step == definition.pivot and failed.outcome == "unknown" and not definition.step(failed.step).compensation:
+        reason = f"nobody knows whether the pivot {failed.step} was done, and it has no compensation"
+    elif pivot_passed(definition, state):
+        reason = f"step {failed.step} did not succeed after the pivot, where nothing is undone any more"
+    if reason is not None:
+        return e.SagaStuck(time=now, reason=reason, error=error)
+    return _roll_back(definition, state, error, now)
+
+
+def _roll_back(
+    definition: Definition,
+    state: SagaState,
+    cause: e.ErrorInfo,
+    now: int,
+    only: tuple[StepDefinition, ...] | None = None,
+) -> e.SagaEvent:
+    """Return the event that begins to undo, or the end if nothing can have been done."""
+    steps = unfinished(definition, state) if only is None else only
+    plan = tuple(step.name for step in steps if step.compensation is not None)
+    waived = tuple(step.name for step in steps if step.compensation is None)
+    if only is not None and not plan:
+        return e.CompensationStarted(time=now, cause=cause, plan=(), waived=waived)
+    if not steps and state.status in ("started", "pending"):
+        return e.SagaFailed(time=now, error=cause)
+    return e.CompensationStarted(time=now, cause=cause, plan=plan, waived=waived)
+
+
+def _follow_backward(definition: Definition, state: SagaState, now: int) -> e.SagaEvent | None:
+    front = undo_front(definition, state)
+    if front.settling or front.ready:
+        return None
+    if not front.blocked:
+        assert state.cause is not None
+        return e.SagaFailed(time=now, error=state.cause)
+    step = front.blocked[0]
+    error = state.steps[step].undo_error
+    if error is None or state.steps[step].undo != "failed":
+        text = f"the outcome of {step} is unknown and its compensation cannot take None for the result"
+        error = e.error_from("fault", "UnknownOutcome", text, step)
+        reason = f"{text}; find out what happened, let it accept `| None`, then resume"
+    else:
+        error = e.ErrorInfo(error.type, error.message, error.kind, step)
+        reason = f"the compensation of {step} failed for good: {error.type}: {error.message}"
+    pending = tuple(
+        name for name in state.plan if state.steps[name].undo in ("pending", "retrying", "failed")
+    )
+    return e.SagaStuck(time=now, reason=reason, error=error, pending=pending)

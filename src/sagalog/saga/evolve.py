@@ -1,0 +1,239 @@
+"""How each event changes the state of a saga: `evolve(state, event) -> state`, total over the registered events.
+
+It decides nothing and knows no definition, so any history can be replayed by a process that lacks the saga's code.
+An event that cannot follow the state raises `DivergentHistory`.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from msgspec.structs import replace
+
+from sagalog.errors import DivergentHistory
+from sagalog.saga import events as e
+from sagalog.saga.state import UNTOUCHED, ActionStatus, SagaState, StepState
+from sagalog.saga.transitions import TRANSITIONS, Status
+
+
+def evolve(state: SagaState | None, event: e.SagaEvent) -> SagaState:
+    """Return the state after `event`.
+
+    Raises `DivergentHistory` when the transition table has no such event in this status.
+    """
+    name = type(event).__name__
+    targets = TRANSITIONS.get((state.status if state is not None else None, name))
+    if targets is None:
+        found = f"status {state.status} at version {state.version}" if state else "no saga yet"
+        raise DivergentHistory(
+            f"expected an event that can follow {found}, found {name}; the history is malformed and is left as it is"
+        )
+    if state is None:
+        return _started(event)  # type: ignore[arg-type]
+    return _EVOLVE[type(event)](state, event, targets[0])
+
+
+def fold(events: Iterable[e.SagaEvent], state: SagaState | None = None) -> SagaState:
+    """Return the state after all of `events`; raises `DivergentHistory` when there is none or one does not fit."""
+    for event in events:
+        state = evolve(state, event)
+    if state is None:
+        raise DivergentHistory("expected a history that begins with SagaStarted, found no event at all")
+    return state
+
+
+def _started(event: e.SagaStarted) -> SagaState:
+    return SagaState(
+        saga=event.saga,
+        definition_version=event.version,
+        digest=event.digest,
+        key=event.key,
+        run=event.run,
+        input=event.input,
+        correlation_id=event.correlation_id,
+        causation_id=event.causation_id,
+        started=event.time,
+        deadline=event.deadline,
+        status="started",
+        version=1,
+        updated=event.time,
+        steps={},
+    )
+
+
+def _with_step(state: SagaState, event: e.SagaEvent, step: str, after: StepState, status: Status) -> SagaState:
+    steps = state.steps.copy()
+    steps[step] = after
+    return replace(state, status=status, version=state.version + 1, updated=event.time, steps=steps)
+
+
+def _step_succeeded(state: SagaState, event: e.StepSucceeded, status: Status) -> SagaState:
+    before = state.steps.get(event.step)
+    if before is None and not state.rolling_back:
+        after = StepState("succeeded", event.attempt, event.began, event.time, event.result)
+    else:
+        before = before or UNTOUCHED
+        asked = before.undo not in ("none", "waived")
+        after = replace(
+            before,
+            action="succeeded",
+            attempts=event.attempt,
+            began=event.began,
+            ended=event.time,
+            result=event.result,
+            retry_at=None,
+            late=event.late,
+            undo="pending" if asked else before.undo,
+            undo_forgiven=before.undo_attempts,
+            # An empty compensation may be under way or done: the real one is another, with its own identity.
+            epoch=before.epoch + 1 if asked and event.late else before.epoch,
+        )
+    steps = state.steps.copy()
+    steps[event.step] = after
+    settled = state.settled + (0 if before is not None and before.action in _SETTLED else 1)
+    return replace(
+        state, status=status, version=state.version + 1, updated=event.time, steps=steps, settled=settled
+    )
+
+
+def _step_failed(state: SagaState, event: e.StepFailed, status: Status) -> SagaState:
+    before = state.steps.get(event.step, UNTOUCHED)
+    action: ActionStatus = "retrying" if event.retry_at is not None else event.outcome
+    if event.error.kind == "fault" and not state.rolling_back:
+        action = "open"
+    after = replace(
+        before,
+        action=action,
+        attempts=event.attempt,
+        began=event.began,
+        ended=event.time,
+        error=event.error,
+        retry_at=event.retry_at,
+        undo="none" if action == "refused" else before.undo,
+    )
+    return _with_step(state, event, event.step, after, status)
+
+
+def _step_skipped(state: SagaState, event: e.StepSkipped, status: Status) -> SagaState:
+    after = _with_step(state, event, event.step, StepState("skipped", ended=event.time), status)
+    return replace(after, settled=state.settled + 1)
+
+
+def _compensation_started(state: SagaState, event: e.CompensationStarted, status: Status) -> SagaState:
+    steps = state.steps.copy()
+    for step in event.plan:
+        before = steps.get(step, UNTOUCHED)
+        steps[step] = replace(before, undo="pending")
+    for step in event.waived:
+        steps[step] = replace(steps.get(step, UNTOUCHED), undo="waived")
+    return replace(
+        state,
+        status=status,
+        version=state.version + 1,
+        updated=event.time,
+        steps=steps,
+        rolling_back=True,
+        plan=event.plan,
+        cause=state.cause or event.cause,
+        error=state.cause or event.cause,
+        ended=None,
+    )
+
+
+def _step_compensated(state: SagaState, event: e.StepCompensated, status: Status) -> SagaState:
+    after = replace(
+        state.steps[event.step],
+        undo="compensated",
+        undo_attempts=event.attempt,
+        undo_began=event.began,
+        undo_ended=event.time,
+        undo_retry_at=None,
+    )
+    return _with_step(state, event, event.step, after, status)
+
+
+def _compensation_failed(state: SagaState, event: e.CompensationFailed, status: Status) -> SagaState:
+    after = replace(
+        state.steps[event.step],
+        undo="retrying" if event.retry_at is not None else "failed",
+        undo_attempts=event.attempt,
+        undo_began=event.began,
+        undo_ended=event.time,
+        undo_error=event.error,
+        undo_retry_at=event.retry_at,
+    )
+    return _with_step(state, event, event.step, after, status)
+
+
+def _completed(state: SagaState, event: e.SagaCompleted, status: Status) -> SagaState:
+    return replace(state, status=status, version=state.version + 1, updated=event.time, ended=event.time)
+
+
+def _failed(state: SagaState, event: e.SagaFailed, status: Status) -> SagaState:
+    return replace(
+        state,
+        status=status,
+        version=state.version + 1,
+        updated=event.time,
+        ended=event.time,
+        cause=state.cause or event.error,
+        error=event.error,
+        pending=(),
+        actions=(),
+    )
+
+
+def _stuck(state: SagaState, event: e.SagaStuck, status: Status) -> SagaState:
+    return replace(
+        state,
+        status=status,
+        version=state.version + 1,
+        updated=event.time,
+        reason=event.reason,
+        error=event.error,
+        pending=event.pending,
+        actions=event.actions,
+    )
+
+
+def _resumed(state: SagaState, event: e.SagaResumed, _: Status) -> SagaState:
+    steps = {name: _forgive(step, state.rolling_back) for name, step in state.steps.items()}
+    return replace(
+        state,
+        status="compensating" if state.rolling_back else "pending",
+        version=state.version + 1,
+        updated=event.time,
+        steps=steps,
+        error=state.cause,
+        reason=None,
+        pending=(),
+        actions=(),
+    )
+
+
+def _forgive(step: StepState, rolling_back: bool) -> StepState:
+    """Give what failed for good a fresh retry budget, and leave alone what succeeded."""
+    if rolling_back:
+        return replace(step, undo="pending", undo_forgiven=step.undo_attempts) if step.undo == "failed" else step
+    if step.action in ("open", "unknown", "refused"):
+        return replace(step, action="open", forgiven=step.attempts, retry_at=None)
+    return step
+
+
+def _start_refused(state: SagaState, event: e.StartRefused, status: Status) -> SagaState:
+    return replace(state, version=state.version + 1, refused_starts=state.refused_starts + 1)
+
+
+_SETTLED = ("succeeded", "skipped")
+_EVOLVE: dict[type[e.SagaEvent], Callable[[SagaState, Any, Status], SagaState]] = {
+    e.StepSucceeded: _step_succeeded,
+    e.StepFailed: _step_failed,
+    e.StepSkipped: _step_skipped,
+    e.CompensationStarted: _compensation_started,
+    e.StepCompensated: _step_compensated,
+    e.CompensationFailed: _compensation_failed,
+    e.SagaCompleted: _completed,
+    e.SagaFailed: _failed,
+    e.SagaStuck: _stuck,
+    e.SagaResumed: _resumed,
+    e.StartRefused: _start_refused,
+}

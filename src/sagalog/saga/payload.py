@@ -1,0 +1,100 @@
+"""Inputs and results as JSON and back, by declared type: pydantic models by pydantic, everything else by msgspec.
+
+Pydantic is recognised by what its models carry and is not imported here. A payload is at most `MAX_PAYLOAD` bytes.
+"""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import msgspec
+from msgspec import Raw
+
+from sagalog.errors import InvalidInput, PayloadTooLarge
+
+MAX_PAYLOAD = 256 * 1024
+
+
+def is_pydantic(kind: object) -> bool:
+    """Tell whether `kind` is a pydantic model class."""
+    return isinstance(kind, type) and hasattr(kind, "__pydantic_validator__")
+
+
+def _to_plain(value: Any) -> Any:
+    if is_pydantic(type(value)):
+        return value.model_dump(mode="json")
+    raise TypeError(f"objects of type {type(value).__name__} cannot be stored as JSON")
+
+
+def _from_plain(kind: type, value: Any) -> Any:
+    if is_pydantic(kind):
+        return cast(Any, kind).model_validate(value)
+    raise TypeError(f"objects of type {kind.__name__} cannot be read from JSON")
+
+
+_encode = msgspec.json.Encoder(enc_hook=_to_plain).encode
+
+
+class PayloadType:
+    """Read and write payloads of one declared type.
+
+    `kind` is any type that msgspec can decode (dataclass, Struct, TypedDict, builtins, unions of them) or a pydantic
+    model. Raises `TypeError` at once for a type that neither understands.
+    """
+
+    __slots__ = ("_decode", "_dump", "kind", "name")
+
+    def __init__(self, kind: Any) -> None:
+        self.kind = kind
+        self.name: str = getattr(kind, "__name__", None) or str(kind)
+        if is_pydantic(kind):
+            self._decode: Callable[[bytes], Any] = kind.model_validate_json
+            self._dump: Callable[[Any], bytes] = lambda value: value.model_dump_json().encode()
+        else:
+            self._decode = msgspec.json.Decoder(kind, dec_hook=_from_plain).decode
+            self._dump = _encode
+
+    def write(self, value: Any, what: str) -> Raw:
+        """Return `value` as JSON that `read` is known to accept.
+
+        Raises `TypeError` if it is not of the declared type and `PayloadTooLarge` if it is over the cap; `what` names
+        the payload in the text.
+        """
+        if is_pydantic(self.kind) and not isinstance(value, self.kind):
+            raise TypeError(f"{what}: expected {self.name}, found {type(value).__name__}")
+        if self.kind is Any or self.kind is None or self.kind is type(None):
+            if self.kind is not Any and value is not None:
+                raise TypeError(f"{what}: expected None, found {type(value).__name__}")
+            data = _encode(value)
+        else:
+            data = self._dump(value)
+            try:
+                self._decode(data)
+            except (msgspec.MsgspecError, ValueError, RecursionError) as problem:
+                found = type(value).__name__
+                raise TypeError(f"{what}: expected {self.name}, found {found}: {problem}") from None
+        if len(data) > MAX_PAYLOAD:
+            raise PayloadTooLarge(
+                f"{what} is {len(data):,} bytes of JSON, the cap is {MAX_PAYLOAD:,}; "
+                "store large data elsewhere and pass a reference to it"
+            )
+        refuse_unstorable(data, what)
+        return Raw(data)
+
+    def read(self, data: Raw | bytes) -> Any:
+        """Return the value that `data` stands for; raises `InvalidInput` if it does not fit the type."""
+        try:
+            return self._decode(data)  # type: ignore[arg-type]
+        except (msgspec.MsgspecError, ValueError, RecursionError) as problem:
+            raise InvalidInput(f"expected {self.name}, found other JSON: {problem}") from None
+
+
+def refuse_unstorable(data: bytes, what: str) -> None:
+    r"""Raise `InvalidInput` if JSON `data` holds a NUL (which PostgreSQL's text and json refuse) or a lone surrogate."""
+    if b"\\u0000" in data and b"\\u0000" in data.replace(b"\\\\", b""):
+        raise InvalidInput(f"{what} holds a NUL character, which cannot be stored; remove it")
+    lowered = data.lower() if b"\\u" in data or b"\\U" in data else b""
+    if b"\\ud" in lowered:
+        try:
+            msgspec.json.decode(data)
+        except (msgspec.MsgspecError, RecursionError) as problem:
+            raise InvalidInput(f"{what} is not storable text: {problem}") from None

@@ -1,0 +1,82 @@
+"""Where a saga stands in its definition: which stage is next, what is still open, what can be undone now. Pure."""
+
+from msgspec import Struct
+
+from sagalog.saga.definition import Definition, StepDefinition
+from sagalog.saga.state import UNTOUCHED, SagaState, StepState
+
+
+def is_open(step: StepState) -> bool:
+    """Tell whether an attempt of the action may be under way or still to come."""
+    return step.action == "open" or step.action == "retrying"
+
+
+def next_stage(definition: Definition, state: SagaState) -> tuple[StepDefinition, ...] | None:
+    """Return the steps of the stage that is being done, or None when every stage is done."""
+    number = definition.stage_after[state.settled]
+    return definition.stages[number] if number < len(definition.stages) else None
+
+
+def pivot_passed(definition: Definition, state: SagaState) -> bool:
+    """Tell whether the pivot has succeeded (or was skipped), so that nothing is undone any more."""
+    pivot = definition.pivot
+    return pivot is not None and state.steps.get(pivot, UNTOUCHED).action in ("succeeded", "skipped")
+
+
+def deadline_counts(definition: Definition, state: SagaState) -> bool:
+    """Tell whether the saga's deadline may still roll it back.
+
+    Not once the pivot has begun: whether it succeeds decides the direction, and a compensation must not overtake it.
+    """
+    if state.status not in ("started", "pending"):
+        return False
+    if definition.pivot is None:
+        return True
+    stage = next_stage(definition, state)
+    return not pivot_passed(definition, state) and not (
+        stage is not None and any(step.name == definition.pivot for step in stage)
+    )
+
+
+def unfinished(definition: Definition, state: SagaState) -> tuple[StepDefinition, ...]:
+    """Return the steps that may have had an effect, in the order in which they are to be undone (latest first)."""
+    current = definition.stage_after[state.settled]
+    found = []
+    for number in range(min(current, len(definition.stages) - 1), -1, -1):
+        for step in reversed(definition.stages[number]):
+            action = state.steps.get(step.name, UNTOUCHED).action
+            if action in ("refused", "skipped"):
+                continue
+            found.append(step)
+    return tuple(found)
+
+
+class UndoFront(Struct, frozen=True):
+    """What the undoing waits for: actions still `settling`, steps `ready` to be undone, and steps that are `blocked`."""
+
+    settling: tuple[str, ...] = ()
+    ready: tuple[str, ...] = ()
+    blocked: tuple[str, ...] = ()
+
+
+def undo_front(definition: Definition, state: SagaState) -> UndoFront:
+    """Return what can go on while rolling back; only the latest stage that is not undone yet is ever ready."""
+    settling = tuple(
+        name for name, step in state.steps.items() if step.undo != "none" and is_open(step)
+    )
+    if settling:
+        return UndoFront(settling=settling)
+    for stage in reversed(definition.stages):
+        ready: list[str] = []
+        blocked: list[str] = []
+        for step in stage:
+            here = state.steps.get(step.name, UNTOUCHED)
+            if here.undo == "failed":
+                blocked.append(step.name)
+            elif here.undo in ("pending", "retrying"):
+                compensation = step.compensation
+                takes = here.action == "succeeded" or (compensation is not None and compensation.takes_none)
+                (ready if takes else blocked).append(step.name)
+        if ready or blocked:
+            return UndoFront(ready=tuple(ready), blocked=tuple(blocked))
+    return UndoFront()

@@ -1,0 +1,69 @@
+"""What is to be done in the world because of a saga's state: `react(definition, state) -> effects`, pure.
+
+It is a function of the state and not of the last event, so that a process that takes a saga over after a crash asks the
+same question as the one that ran it: what ought to be going on now? The engine starts what is not going on yet.
+"""
+
+from msgspec import Struct
+
+from sagalog.saga.definition import Definition
+from sagalog.saga.progress import deadline_counts, is_open, next_stage, undo_front
+from sagalog.saga.state import UNTOUCHED, SagaState
+
+
+class RunAction(Struct, frozen=True, gc=False):
+    """Make attempt number `attempt` of a step's action, not before `at` (microseconds since the epoch, 0: now)."""
+
+    step: str
+    attempt: int
+    at: int = 0
+
+
+class Settle(Struct, frozen=True, gc=False):
+    """Wait for the step's attempt that is under way; if none is, report it as lost."""
+
+    step: str
+    attempt: int
+
+
+class RunCompensation(Struct, frozen=True, gc=False):
+    """Make attempt number `attempt` of undoing a step, not before `at`."""
+
+    step: str
+    epoch: int
+    attempt: int
+    at: int = 0
+
+
+class WatchDeadline(Struct, frozen=True, gc=False):
+    """Say `DeadlineReached` at `at`."""
+
+    at: int
+
+
+Effect = RunAction | Settle | RunCompensation | WatchDeadline
+
+
+def react(definition: Definition, state: SagaState) -> list[Effect]:
+    """Return everything that ought to be going on; empty for a saga that has ended or is stuck."""
+    status = state.status
+    effects: list[Effect] = []
+    if status in ("started", "pending"):
+        for step in next_stage(definition, state) or ():
+            before = state.steps.get(step.name)
+            if before is None:
+                effects.append(RunAction(step.name, 1))
+            elif is_open(before):
+                effects.append(RunAction(step.name, before.attempts + 1, before.retry_at or 0))
+        if state.deadline is not None and deadline_counts(definition, state):
+            effects.append(WatchDeadline(state.deadline))
+    elif status == "compensating":
+        front = undo_front(definition, state)
+        for name in front.settling:
+            effects.append(Settle(name, state.steps.get(name, UNTOUCHED).attempts + 1))
+        for name in front.ready:
+            here = state.steps[name]
+            effects.append(
+                RunCompensation(name, here.epoch, here.undo_attempts + 1, here.undo_retry_at or 0)
+            )
+    return effects

@@ -1,0 +1,37 @@
+"""How often and how patiently an attempt is made again."""
+
+from msgspec import Struct
+
+SECOND = 1_000_000
+
+
+class Retry(Struct, frozen=True, kw_only=True):
+    """Declare a retry policy: at most `attempts` attempts, waiting `delay` seconds after the first one, then `factor`
+    times longer each time, never over `max_delay` seconds, each wait spread by up to `jitter` of itself.
+
+    Raises `ValueError` for numbers that make no policy.
+    """
+
+    attempts: int = 3
+    delay: float = 1.0
+    factor: float = 2.0
+    max_delay: float = 60.0
+    jitter: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1:
+            raise ValueError(f"Retry(attempts=...) must be at least 1, found {self.attempts}")
+        if self.delay < 0 or self.max_delay < 0 or self.factor < 1:
+            raise ValueError("Retry needs delay >= 0, max_delay >= 0 and factor >= 1, in seconds")
+        if not 0 <= self.jitter <= 1:
+            raise ValueError(f"Retry(jitter=...) is a share between 0 and 1, found {self.jitter}")
+
+    def pause(self, attempt: int, jitter: float) -> int:
+        """Return the microseconds to wait after `attempt` (from 1); `jitter` is a random number in [0, 1)."""
+        # The exponent is bounded so that a huge attempt number cannot overflow a float.
+        seconds = min(self.max_delay, self.delay * self.factor ** min(attempt - 1, 60))
+        return int(seconds * (1 + self.jitter * (2 * jitter - 1)) * SECOND)
+
+
+ACTION_RETRY = Retry()
+COMPENSATION_RETRY = Retry(attempts=10)

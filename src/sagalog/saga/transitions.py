@@ -1,0 +1,54 @@
+"""Which event takes a saga from which status to which: the whole state machine as data.
+
+The diagram in the docs is drawn from `TRANSITIONS`, and a property test holds decide and evolve to it.
+"""
+
+from typing import Final, Literal
+
+Status = Literal["started", "pending", "compensating", "completed", "failed", "stuck"]
+
+STATUSES: Final[tuple[Status, ...]] = (
+    "started",
+    "pending",
+    "compensating",
+    "completed",
+    "failed",
+    "stuck",
+)
+OPEN: Final[frozenset[Status]] = frozenset(("started", "pending", "compensating"))
+ENDED: Final[frozenset[Status]] = frozenset(("completed", "failed"))
+
+# (status before, event) -> statuses after. `None` before is a saga that does not exist yet.
+# More than one status after only where the event's own content decides (a resume goes back to where it was).
+TRANSITIONS: Final[dict[tuple[Status | None, str], tuple[Status, ...]]] = {
+    (None, "SagaStarted"): ("started",),
+    ("started", "StepSucceeded"): ("pending",),
+    ("started", "StepFailed"): ("pending",),
+    ("started", "StepSkipped"): ("pending",),
+    ("started", "CompensationStarted"): ("compensating",),
+    ("started", "SagaStuck"): ("stuck",),
+    ("started", "SagaCompleted"): ("completed",),
+    ("pending", "StepSucceeded"): ("pending",),
+    ("pending", "StepFailed"): ("pending",),
+    ("pending", "StepSkipped"): ("pending",),
+    ("pending", "CompensationStarted"): ("compensating",),
+    ("pending", "SagaCompleted"): ("completed",),
+    ("pending", "SagaFailed"): ("failed",),
+    ("pending", "SagaStuck"): ("stuck",),
+    ("compensating", "StepSucceeded"): ("compensating",),
+    ("compensating", "StepFailed"): ("compensating",),
+    ("compensating", "StepCompensated"): ("compensating",),
+    ("compensating", "CompensationFailed"): ("compensating",),
+    ("compensating", "SagaFailed"): ("failed",),
+    ("compensating", "SagaStuck"): ("stuck",),
+    ("stuck", "StepSucceeded"): ("stuck",),
+    ("stuck", "StepFailed"): ("stuck",),
+    ("stuck", "StepCompensated"): ("stuck",),
+    ("stuck", "CompensationFailed"): ("stuck",),
+    ("stuck", "SagaResumed"): ("pending", "compensating"),
+    # A success that was given up for unknown arrives after all: it is recorded and undone.
+    ("failed", "StepSucceeded"): ("failed",),
+    ("failed", "CompensationStarted"): ("compensating",),
+    ("failed", "StartRefused"): ("failed",),
+    ("completed", "StartRefused"): ("completed",),
+}
