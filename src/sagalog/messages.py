@@ -13,9 +13,7 @@ else:
         return lambda cls: cls
 
 
-@dataclass_transform(
-    frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,)
-)
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class MessageMeta(msgspec.StructMeta):
     """Make every message class frozen and keyword-only, in a way that mypy and pyright understand."""
 

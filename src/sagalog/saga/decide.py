@@ -173,7 +173,9 @@ def _follow(definition: Definition, state: SagaState, so_far: Events, now: int) 
     if status == "compensating":
         return _follow_backward(definition, state, now)
     if status == "failed" and type(last) is e.StepSucceeded:
-        late = e.error_from("late", "LateSuccess", "a step that had been given up succeeded after all", last.step)
+        late = e.error_from(
+            "late", "LateSuccess", "a step that had been given up succeeded after all", last.step
+        )
         return _roll_back(definition, state, late, now, (definition.step(last.step),))
     return None
 
@@ -207,8 +209,14 @@ def _give_up(definition: Definition, state: SagaState, failed: e.StepFailed, now
     error = e.ErrorInfo(failed.error.type, failed.error.message, failed.error.kind, failed.step)
     reason = None
     if error.kind == "fault":
-        reason = f"step {failed.step} is at fault: {error.type}: {error.message}; mend the program, then resume"
-    elif failed.step == definition.pivot and failed.outcome == "unknown" and not definition.step(failed.step).compensation:
+        reason = (
+            f"step {failed.step} is at fault: {error.type}: {error.message}; mend the program, then resume"
+        )
+    elif (
+        failed.step == definition.pivot
+        and failed.outcome == "unknown"
+        and not definition.step(failed.step).compensation
+    ):
         reason = f"nobody knows whether the pivot {failed.step} was done, and it has no compensation"
     elif pivot_passed(definition, state):
         reason = f"step {failed.step} did not succeed after the pivot, where nothing is undone any more"

@@ -61,9 +61,7 @@ class UndoFront(Struct, frozen=True):
 
 def undo_front(definition: Definition, state: SagaState) -> UndoFront:
     """Return what can go on while rolling back; only the latest stage that is not undone yet is ever ready."""
-    settling = tuple(
-        name for name, step in state.steps.items() if step.undo != "none" and is_open(step)
-    )
+    settling = tuple(name for name, step in state.steps.items() if step.undo != "none" and is_open(step))
     if settling:
         return UndoFront(settling=settling)
     for stage in reversed(definition.stages):

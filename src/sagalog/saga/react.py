@@ -63,7 +63,5 @@ def react(definition: Definition, state: SagaState) -> list[Effect]:
             effects.append(Settle(name, state.steps.get(name, UNTOUCHED).attempts + 1))
         for name in front.ready:
             here = state.steps[name]
-            effects.append(
-                RunCompensation(name, here.epoch, here.undo_attempts + 1, here.undo_retry_at or 0)
-            )
+            effects.append(RunCompensation(name, here.epoch, here.undo_attempts + 1, here.undo_retry_at or 0))
     return effects

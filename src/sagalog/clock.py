@@ -1,0 +1,47 @@
+"""The port for time, chance and new ids; nothing else in the library reads a clock or draws a number."""
+
+import random
+import secrets
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Tell the time and draw what has to differ between processes."""
+
+    def now(self) -> int:
+        """Return the time in microseconds since the epoch."""
+        ...
+
+    def chance(self) -> float:
+        """Return a random number in [0, 1)."""
+        ...
+
+    def token(self) -> int:
+        """Return 74 random bits, which make an id unique."""
+        ...
+
+
+class SystemClock:
+    """The time and chance of this machine; it honours freezegun, because users freeze time in their own tests."""
+
+    def now(self) -> int:
+        """Return the time in microseconds since the epoch."""
+        return time.time_ns() // 1000
+
+    def chance(self) -> float:
+        """Return a random number in [0, 1)."""
+        return random.random()  # noqa: S311 - spreads retries, keeps no secret
+
+    def token(self) -> int:
+        """Return 74 random bits."""
+        return secrets.randbits(74)
+
+
+def new_id(clock: Clock) -> str:
+    """Return a UUID of version 7 (RFC 9562): ordered by time, so that the newest rows lie together in every index."""
+    token = clock.token()
+    number = ((clock.now() // 1000) & 0xFFFFFFFFFFFF) << 80
+    number |= 0x7 << 76 | (token >> 62 & 0xFFF) << 64 | 0b10 << 62 | token & 0x3FFFFFFFFFFFFFFF
+    text = f"{number:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

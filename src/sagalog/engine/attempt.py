@@ -1,0 +1,192 @@
+"""One attempt of a handler: its arguments, its time, and which of the three outcomes it had. It appends nothing."""
+
+import asyncio
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from sagalog.clock import Clock
+from sagalog.engine.blocking import Blocking
+from sagalog.errors import InvalidInput, PayloadTooLarge, Refused
+from sagalog.saga.binding import Parameter
+from sagalog.saga.context import StepContext
+from sagalog.saga.definition import CompensationDefinition, Definition, StepDefinition
+from sagalog.saga.events import ErrorInfo, error_from
+from sagalog.saga.inputs import ActionFailed, ActionSucceeded, UndoFailed, UndoSucceeded
+from sagalog.saga.progress import deadline_counts
+from sagalog.saga.react import RunAction, RunCompensation
+from sagalog.saga.state import SagaState
+
+logger = logging.getLogger("sagalog.engine")
+
+# Mistakes in a program. Undoing a thousand orders because of a misspelt name would only multiply the mistake.
+FAULTS = (
+    TypeError,
+    NameError,
+    AttributeError,
+    AssertionError,
+    NotImplementedError,
+    ImportError,
+    PayloadTooLarge,
+    InvalidInput,
+)
+
+Services = dict[type, Any]
+
+
+class Attempts:
+    """Make attempts for one process manager, with its services, clock and threads."""
+
+    def __init__(self, services: Services, clock: Clock, blocking: Blocking) -> None:
+        self._services = services
+        self._clock = clock
+        self._blocking = blocking
+
+    async def action(
+        self, definition: Definition, saga_id: str, state: SagaState, effect: RunAction
+    ) -> ActionSucceeded | ActionFailed:
+        """Make an attempt of a step's action and return its outcome as an input of the kernel."""
+        step = definition.steps[effect.step]
+        began = self._clock.now()
+        over = None if step.timeout is None else began + step.timeout
+        if state.deadline is not None and (over is None or state.deadline < over):
+            over = state.deadline if deadline_counts(definition, state) else over
+        try:
+            arguments = self._arguments(definition, step.parameters, saga_id, state, effect, over)
+            value = await self._call(step, step.handler, (), arguments, began, over)
+            result = step.result.write(value, f"the result of step {step.name}")
+        except (Exception, SystemExit, asyncio.CancelledError) as problem:
+            _let_through(problem)
+            error = _error(problem, effect.step)
+            return ActionFailed(effect.step, effect.attempt, began, error, self._clock.chance())
+        return ActionSucceeded(effect.step, effect.attempt, began, result)
+
+    async def compensation(
+        self, definition: Definition, saga_id: str, state: SagaState, effect: RunCompensation
+    ) -> UndoSucceeded | UndoFailed:
+        """Make an attempt of a step's compensation and return its outcome as an input of the kernel."""
+        step = definition.steps[effect.step]
+        undo = step.compensation
+        assert undo is not None
+        began = self._clock.now()
+        over = None if undo.timeout is None else began + undo.timeout
+        try:
+            arguments = self._arguments(definition, undo.parameters, saga_id, state, effect, over)
+            recorded = state.steps[effect.step].result
+            result = None if recorded is None else step.result.read(recorded)
+            value = await self._call(undo, undo.handler, (result,), arguments, began, over)
+            if value is not None:
+                raise TypeError(f"a compensation returns None, found {type(value).__name__}")
+        except (Exception, SystemExit, asyncio.CancelledError) as problem:
+            _let_through(problem)
+            error = _error(problem, effect.step)
+            chance = self._clock.chance()
+            return UndoFailed(effect.step, effect.epoch, effect.attempt, began, error, chance)
+        return UndoSucceeded(effect.step, effect.epoch, effect.attempt, began)
+
+    def _arguments(
+        self,
+        definition: Definition,
+        parameters: tuple[Parameter, ...],
+        saga_id: str,
+        state: SagaState,
+        effect: RunAction | RunCompensation,
+        over: int | None,
+    ) -> dict[str, Any]:
+        """Return the handler's arguments, each read afresh from what is recorded, so that no handler can change them."""
+        arguments: dict[str, Any] = {}
+        for parameter in parameters:
+            source = parameter.source
+            if source == "input":
+                value = definition.input.read(state.input)
+            elif source == "result":
+                before = state.steps.get(parameter.key)
+                recorded = None if before is None else before.result
+                value = None if recorded is None else definition.steps[parameter.key].result.read(recorded)
+            elif source == "service":
+                value = self._services[parameter.key]
+            else:
+                value = _context(definition, saga_id, state, effect, over)
+            arguments[parameter.name] = value
+        return arguments
+
+    async def _call(
+        self,
+        declared: StepDefinition | CompensationDefinition,
+        handler: Callable[..., Any],
+        first: tuple[Any, ...],
+        arguments: dict[str, Any],
+        began: int,
+        over: int | None,
+    ) -> Any:
+        seconds = None if over is None else max(0.0, (over - began) / 1e6)
+        if declared.is_async:
+            timer = asyncio.timeout(seconds)
+            try:
+                async with timer:
+                    return await handler(*first, **arguments)
+            except TimeoutError:
+                if timer.expired():
+                    raise _Overdue(f"no answer within {seconds:g} s") from None
+                raise
+        running = self._blocking.handler(functools.partial(handler, *first, **arguments))
+        done, _ = await asyncio.wait((running,), timeout=seconds)
+        if not done:
+            # A thread cannot be stopped, and nothing may be undone or tried again while it runs: wait for its end.
+            name = getattr(handler, "__name__", repr(handler))
+            logger.warning(
+                "%s is overdue after %g s; a thread cannot be stopped, so it is waited for", name, seconds
+            )
+        return await running
+
+
+class _Overdue(Exception):
+    """An attempt did not end in its time."""
+
+
+def _let_through(problem: BaseException) -> None:
+    """Raise a cancellation that came from the engine; one that a handler raised by itself is an error like others."""
+    task = asyncio.current_task()
+    if isinstance(problem, asyncio.CancelledError) and task is not None and task.cancelling():
+        raise problem
+
+
+def _error(problem: BaseException, step: str) -> ErrorInfo:
+    if isinstance(problem, Refused):
+        return error_from("refused", "Refused", str(problem))
+    if isinstance(problem, _Overdue):
+        return error_from("timeout", "StepTimeout", f"step {step}: {problem}")
+    kind = type(problem).__name__
+    if isinstance(problem, FAULTS):
+        logger.error("step %s is at fault", step, exc_info=problem)
+        return error_from("fault", kind, str(problem))
+    return error_from("error", kind, str(problem))
+
+
+def _context(
+    definition: Definition,
+    saga_id: str,
+    state: SagaState,
+    effect: RunAction | RunCompensation,
+    over: int | None,
+) -> StepContext:
+    return StepContext(
+        saga_id=saga_id,
+        saga_name=definition.name,
+        key=state.key,
+        correlation_id=state.correlation_id,
+        causation_id=state.causation_id,
+        step=effect.step,
+        attempt=effect.attempt,
+        idempotency_key=idempotency_key(saga_id, effect),
+        deadline_us=over,
+    )
+
+
+def idempotency_key(saga_id: str, effect: RunAction | RunCompensation) -> str:
+    """Return the key of an effect: a pure function of the saga, the step, the direction and the epoch."""
+    if isinstance(effect, RunAction):
+        return f"{saga_id}:{effect.step}"
+    suffix = f":{effect.epoch + 1}" if effect.epoch else ""
+    return f"{saga_id}:{effect.step}:undo{suffix}"

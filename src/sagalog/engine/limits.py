@@ -1,0 +1,13 @@
+"""The numbers that the engine's loops go by."""
+
+from msgspec import Struct
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """Durations in microseconds, and counts; see `sagalog.settings` for what each is for."""
+
+    lease: int = 10_000_000
+    poll: int = 100_000
+    longest_wait: int = 5_000_000
+    most_running: int = 10_000
+    claim_batch: int = 200

@@ -1,0 +1,200 @@
+"""One saga while this process owns it: ask the kernel what to do, do it, tell the kernel, commit, and again.
+
+Nothing is run before the decision that causes it is durable, and the state is kept in memory between commits.
+"""
+
+import asyncio
+from typing import Protocol
+
+from sagalog.clock import Clock
+from sagalog.codec import encode_json
+from sagalog.engine.attempt import Attempts
+from sagalog.engine.committer import Committer
+from sagalog.engine.transition_log import log_transitions
+from sagalog.readmodel.rows import status_row, step_rows
+from sagalog.saga.decide import advance
+from sagalog.saga.definition import Definition
+from sagalog.saga.events import SagaEvent, error_from
+from sagalog.saga.inputs import ActionFailed, DeadlineReached, Input
+from sagalog.saga.react import Effect, RunAction, RunCompensation, Settle, react
+from sagalog.saga.state import SagaState
+from sagalog.store import Append
+
+
+class Owner(Protocol):
+    """What a runner needs of the worker that owns its saga."""
+
+    worker_id: str
+    stopping: bool
+
+    async def ready(self) -> None:
+        """Wait until the worker's lease holds, so that no attempt is begun on a saga that others may take."""
+        ...
+
+
+class Conflict(Exception):
+    """The saga was changed by somebody else; `untold` is what had happened and is not recorded yet."""
+
+    def __init__(self, untold: list[Input]) -> None:
+        super().__init__("the saga is owned or was changed by another worker")
+        self.untold = untold
+
+
+def append_of(
+    definition: Definition,
+    saga_id: str,
+    before: SagaState | None,
+    after: SagaState,
+    events: list[SagaEvent],
+    effects: list[Effect],
+    holder: str | None,
+    owner: str | None,
+) -> Append:
+    """Return all that one decision writes: events, status row and step rows."""
+    return Append(
+        saga_id,
+        0 if before is None else before.version,
+        [(event.TOPIC, encode_json(event)) for event in events],
+        status_row(definition, saga_id, after, effects, owner),
+        () if before is None else step_rows(definition, saga_id, before, after),
+        holder,
+    )
+
+
+class SagaRunner:
+    """Drive one saga until it ends, is stuck, has to wait for long, or is taken away."""
+
+    def __init__(
+        self,
+        definition: Definition,
+        saga_id: str,
+        state: SagaState,
+        owner: Owner,
+        committer: Committer,
+        attempts: Attempts,
+        clock: Clock,
+        longest_wait: int,
+        untold: list[Input] | None = None,
+    ) -> None:
+        self.definition = definition
+        self.saga_id = saga_id
+        self.state = state
+        self.sleeping = False
+        self.undoing = 0
+        self.wrote = False
+        self._owner = owner
+        self._worker_id = owner.worker_id
+        self._committer = committer
+        self._attempts = attempts
+        self._clock = clock
+        self._longest_wait = longest_wait
+        self._untold = untold or []
+        self._effects = react(definition, state)
+        self._running: dict[tuple[type, str], asyncio.Task[Input]] = {}
+
+    async def run(self) -> bool:
+        """Drive the saga; returns True if it is to be given back unfinished.
+
+        Raises `Conflict` if somebody else changed the saga, after waiting for the attempts under way.
+        """
+        untold, self._untold = self._untold, []
+        await self._tell_all(untold)
+        while True:
+            told, wake_at = await self._begin()
+            if told is None:
+                if self._running:
+                    told_all = await self._wait(wake_at)
+                    await self._tell_all(told_all)
+                    continue
+                if wake_at is None:
+                    return bool(self._effects)
+                pause = wake_at - self._clock.now()
+                if pause > self._longest_wait or self._owner.stopping:
+                    return True
+                self.sleeping = True
+                await asyncio.sleep(max(0, pause) / 1e6)
+                self.sleeping = False
+                continue
+            await self._tell_all([told])
+
+    async def _begin(self) -> tuple[Input | None, int | None]:
+        """Begin what ought to be going on; return an input that is there already, or when to look again."""
+        wake_at: int | None = None
+        now = self._clock.now()
+        ready: list[RunAction | RunCompensation] = []
+        for effect in self._effects:
+            if isinstance(effect, RunAction | RunCompensation):
+                if (type(effect), effect.step) in self._running or (RunAction, effect.step) in self._running:
+                    continue
+                if effect.at > now:
+                    wake_at = effect.at if wake_at is None else min(wake_at, effect.at)
+                elif not self._owner.stopping:
+                    ready.append(effect)
+            elif isinstance(effect, Settle):
+                if (RunAction, effect.step) not in self._running:
+                    text = "it was under way when its process ended, or was given up before its next attempt"
+                    lost = error_from("lost", "AttemptLost", text)
+                    return ActionFailed(effect.step, max(1, effect.attempt - 1), None, lost), None
+            elif now >= effect.at:
+                return DeadlineReached(), None
+            else:
+                wake_at = effect.at if wake_at is None else min(wake_at, effect.at)
+        if len(ready) == 1 and not self._running:
+            await self._owner.ready()
+            return await self._attempt(ready[0]), None
+        if ready:
+            await self._owner.ready()
+            for effect in ready:
+                task = asyncio.get_running_loop().create_task(self._attempt(effect))
+                self._running[type(effect), effect.step] = task
+        return None, wake_at
+
+    async def _attempt(self, effect: RunAction | RunCompensation) -> Input:
+        if isinstance(effect, RunAction):
+            return await self._attempts.action(self.definition, self.saga_id, self.state, effect)
+        self.undoing += 1
+        try:
+            return await self._attempts.compensation(self.definition, self.saga_id, self.state, effect)
+        finally:
+            self.undoing -= 1
+
+    async def _wait(self, wake_at: int | None) -> list[Input]:
+        """Wait for attempts under way, or until `wake_at`; return the outcomes of those that ended."""
+        timeout = None if wake_at is None else max(0.0, (wake_at - self._clock.now()) / 1e6)
+        try:
+            done, _ = await asyncio.wait(
+                self._running.values(), timeout=timeout, return_when=asyncio.FIRST_COMPLETED
+            )
+        except asyncio.CancelledError:
+            for task in self._running.values():
+                task.cancel()
+            raise
+        ended = [key for key, task in self._running.items() if task in done]
+        return [self._running.pop(key).result() for key in ended]
+
+    async def _tell_all(self, told: list[Input]) -> None:
+        for number, one in enumerate(told):
+            if not await self._tell(one):
+                untold = told[number:]
+                while self._running:
+                    untold += await self._wait(None)
+                raise Conflict(untold)
+
+    async def _tell(self, told: Input) -> bool:
+        """Decide on an input and make the decision durable; False on a conflict."""
+        before = self.state
+        events, after = advance(self.definition, before, told, self._clock.now())
+        if not events:
+            return True
+        assert after is not None
+        effects = react(self.definition, after)
+        append = append_of(
+            self.definition, self.saga_id, before, after, events, effects, self._worker_id, self._worker_id
+        )
+        if await self._committer.submit(append) != "written":
+            return False
+        self.state = after
+        self._effects = effects
+        self.wrote = True
+        log_transitions(self.saga_id, after, events)
+        return True

@@ -1,0 +1,154 @@
+"""How a saga begins: the input is checked at the door, the key decides, and the start is one append like any other."""
+
+import asyncio
+from typing import Any
+
+from msgspec import Struct
+
+from sagalog.clock import Clock, new_id
+from sagalog.codec import CODEC
+from sagalog.engine.blocking import Blocking
+from sagalog.engine.committer import Committer
+from sagalog.engine.runner import append_of
+from sagalog.engine.transition_log import log_transitions
+from sagalog.engine.worker import Worker
+from sagalog.errors import InvalidAction, InvalidInput, MissingKey, StoreUnavailable
+from sagalog.saga.decide import advance
+from sagalog.saga.definition import Definition
+from sagalog.saga.evolve import fold
+from sagalog.saga.identifiers import check_identifier
+from sagalog.saga.inputs import Input, Resume, Start, StartAgain
+from sagalog.saga.react import react
+from sagalog.saga.state import SagaState
+from sagalog.store import Append, AppendOutcome, Store
+
+TRIES = 20
+
+
+class Started(Struct, frozen=True):
+    """The saga that a start led to."""
+
+    saga_id: str
+    key: str
+    created: bool
+
+
+class Starting:
+    """Begin sagas, and tell those that nobody runs something new."""
+
+    def __init__(
+        self,
+        store: Store,
+        committer: Committer,
+        blocking: Blocking,
+        clock: Clock,
+        worker: Worker | None,
+        write_timeout: float,
+    ) -> None:
+        self._store = store
+        self._committer = committer
+        self._blocking = blocking
+        self._clock = clock
+        self._worker = worker
+        self._write_timeout = write_timeout
+
+    async def start(
+        self,
+        definition: Definition,
+        value: Any,
+        key: str | None,
+        correlation_id: str | None,
+        causation_id: str | None,
+    ) -> Started:
+        """Start a saga, or find the one that has the key."""
+        key = _key(definition, value, key)
+        for given, what in ((correlation_id, "the correlation id"), (causation_id, "the causation id")):
+            if given is not None:
+                check_identifier(given, what)
+        try:
+            data = definition.input.write(value, f"the input of saga {definition.name}")
+        except TypeError as problem:
+            raise InvalidInput(str(problem)) from None
+        run = 1
+        for _ in range(TRIES):
+            saga_id = new_id(self._clock)
+            told = Start(key, data, run, correlation_id or saga_id, causation_id)
+            events, state = advance(definition, None, told, self._clock.now())
+            assert state is not None
+            worker = self._worker if self._worker is not None and self._worker.has_room else None
+            owner = None if worker is None else worker.worker_id
+            effects = react(definition, state)
+            append = append_of(definition, saga_id, None, state, events, effects, None, owner)
+            if await self._write(append) == "written":
+                log_transitions(saga_id, state, events)
+                if worker is not None:
+                    worker.own(definition, saga_id, state)
+                return Started(saga_id, key, True)
+            row = await self._blocking.read(self._store.latest_run, definition.name, key)
+            if row is None:
+                continue
+            if row.status in ("completed", "failed"):
+                if definition.reruns:
+                    run = row.run + 1
+                    continue
+                await self._refuse(
+                    definition, row.saga_id, StartAgain(correlation_id or row.saga_id, causation_id)
+                )
+            return Started(row.saga_id, key, False)
+        raise StoreUnavailable(
+            f"saga {definition.name} {key} is started and ended by others all the time; start it again later"
+        )
+
+    async def _refuse(self, definition: Definition, saga_id: str, told: StartAgain) -> None:
+        for _ in range(TRIES):
+            stored = await self._blocking.read(self._store.read, saga_id)
+            state = fold(CODEC.decode_all((event.topic, event.state) for event in stored))
+            if await self._tell(definition, saga_id, state, told):
+                return
+
+    async def resume(
+        self, definition: Definition, saga_id: str, state: SagaState, actor: str, reason: str
+    ) -> None:
+        """Tell a stuck saga to go on; any worker takes it up."""
+        check_identifier(actor, "the actor")
+        check_identifier(reason, "the reason", 4000)
+        if not await self._tell(definition, saga_id, state, Resume(actor, reason)):
+            raise InvalidAction(f"saga {saga_id} was changed by somebody else meanwhile; look at it again")
+        if self._worker is not None:
+            self._worker.hint()
+
+    async def _tell(self, definition: Definition, saga_id: str, state: SagaState, told: Input) -> bool:
+        """Decide for a saga that nobody owns; False if somebody else was quicker."""
+        events, after = advance(definition, state, told, self._clock.now())
+        if not events:
+            return True
+        assert after is not None
+        effects = react(definition, after)
+        append = append_of(definition, saga_id, state, after, events, effects, None, None)
+        if await self._write(append) != "written":
+            return False
+        log_transitions(saga_id, after, events)
+        return True
+
+    async def _write(self, append: Append) -> AppendOutcome:
+        future = self._committer.submit(append)
+        done, _ = await asyncio.wait((future,), timeout=self._write_timeout)
+        if not done:
+            trouble = self._committer.trouble
+            kind = StoreUnavailable if trouble is None else type(trouble)
+            raise kind(
+                f"nobody knows yet whether this was written, after {self._write_timeout:g} s "
+                f"({trouble or 'the store is slow'}); trying again with the same key is safe"
+            )
+        return future.result()
+
+
+def _key(definition: Definition, value: Any, key: str | None) -> str:
+    if key is None and definition.key is not None:
+        key = definition.key(value)
+    if key is None:
+        raise MissingKey(
+            f"saga {definition.name} was started without a key, so a repeated start could not be recognised; "
+            "pass key=..., or declare Saga(key=lambda input: ...)"
+        )
+    return check_identifier(key, f"the key of saga {definition.name}")

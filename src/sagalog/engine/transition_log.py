@@ -1,0 +1,49 @@
+"""A log record for every transition of a saga, with saga id, step, attempt and correlation id as fields."""
+
+import logging
+
+from sagalog.saga.events import (
+    CompensationFailed,
+    CompensationStarted,
+    SagaEvent,
+    SagaFailed,
+    SagaStuck,
+    StepFailed,
+)
+from sagalog.saga.state import SagaState
+
+logger = logging.getLogger("sagalog.transitions")
+
+_LEVELS: dict[type[SagaEvent], int] = {
+    StepFailed: logging.WARNING,
+    CompensationStarted: logging.WARNING,
+    CompensationFailed: logging.ERROR,
+    SagaFailed: logging.WARNING,
+    SagaStuck: logging.ERROR,
+}
+
+
+def log_transitions(saga_id: str, state: SagaState, events: list[SagaEvent]) -> None:
+    """Write one record for each event that has become durable; the fields are in `record.__dict__`."""
+    for event in events:
+        level = _LEVELS.get(type(event), logging.INFO)
+        if not logger.isEnabledFor(level):
+            continue
+        name = type(event).__name__
+        step = getattr(event, "step", None)
+        error = getattr(event, "error", None) or getattr(event, "cause", None)
+        fields = {
+            "saga_id": saga_id,
+            "saga_name": state.saga,
+            "saga_key": state.key,
+            "saga_status": state.status,
+            "transition": name,
+            "step": step,
+            "attempt": getattr(event, "attempt", None),
+            "correlation_id": state.correlation_id,
+            "causation_id": state.causation_id,
+            "error_type": None if error is None else error.type,
+        }
+        about = f" {step}" if step else ""
+        why = f": {error.type}: {error.message}" if error is not None else ""
+        logger.log(level, "%s %s %s%s%s", state.saga, state.key, name, about, why, extra=fields)

@@ -1,0 +1,79 @@
+"""Waiting for sagas to end: at once for those that run in this process, by looking at their rows for all others."""
+
+import asyncio
+import logging
+
+from sagalog.engine.blocking import Blocking
+from sagalog.errors import StoreError
+from sagalog.store import Store
+
+logger = logging.getLogger("sagalog.engine")
+
+AT_REST = ("completed", "failed", "stuck")
+
+
+class Waiting:
+    """Wake those who wait for a saga to end or to be stuck."""
+
+    def __init__(self, store: Store, blocking: Blocking, poll: int) -> None:
+        self._store = store
+        self._blocking = blocking
+        self._poll = poll
+        self._waiters: dict[str, list[asyncio.Future[None]]] = {}
+        self._loop = asyncio.get_running_loop()
+        self._task: asyncio.Task[None] | None = None
+        self._hint = asyncio.Event()
+
+    def finished(self, saga_id: str) -> None:
+        """Wake those who wait for this saga."""
+        for future in self._waiters.pop(saga_id, ()):
+            if not future.done():
+                future.set_result(None)
+
+    def hint(self) -> None:
+        """Look at the rows now instead of at the next poll."""
+        self._hint.set()
+
+    async def wait(self, saga_id: str) -> None:
+        """Wait until the saga has ended or is stuck."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._waiters.setdefault(saga_id, []).append(future)
+        if self._task is None:
+            self._task = self._loop.create_task(self._look(), name="sagalog-waiting")
+        try:
+            await future
+        finally:
+            left = [other for other in self._waiters.get(saga_id, ()) if other is not future]
+            if left:
+                self._waiters[saga_id] = left
+            else:
+                self._waiters.pop(saga_id, None)
+
+    async def _look(self) -> None:
+        while True:
+            self._hint.clear()
+            try:
+                async with asyncio.timeout(self._poll / 1e6):
+                    await self._hint.wait()
+            except TimeoutError:
+                # The poll is the backstop for hints that were lost.
+                self._hint.clear()
+            if not self._waiters:
+                continue
+            try:
+                rows = await self._blocking.read(self._store.statuses, list(self._waiters))
+            except StoreError as problem:
+                logger.warning("cannot see whether sagas have ended: %s", problem)
+                continue
+            for saga_id, row in rows.items():
+                if row.status in AT_REST:
+                    self.finished(saga_id)
+
+    async def close(self) -> None:
+        """Stop looking; whoever still waits is cancelled."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        for futures in self._waiters.values():
+            for future in futures:
+                future.cancel()

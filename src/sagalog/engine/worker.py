@@ -1,0 +1,262 @@
+"""The sagas that this process owns: claiming them, keeping the lease, giving them back. One worker a process manager."""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable
+
+from sagalog.clock import Clock, new_id
+from sagalog.codec import CODEC
+from sagalog.engine.attempt import Attempts
+from sagalog.engine.blocking import Blocking
+from sagalog.engine.committer import Committer
+from sagalog.engine.limits import Limits
+from sagalog.engine.runner import Conflict, SagaRunner
+from sagalog.errors import SagalogError, StoreError
+from sagalog.saga.definition import Definition
+from sagalog.saga.evolve import fold
+from sagalog.saga.inputs import Input
+from sagalog.saga.state import SagaState
+from sagalog.store import Lease, StatusRow, Store
+
+logger = logging.getLogger("sagalog.engine")
+
+Finished = Callable[[str, SagaState], None]
+
+
+class Worker:
+    """Run the sagas that are claimed from the store or begun in this process."""
+
+    def __init__(
+        self,
+        store: Store,
+        definitions: dict[str, Definition],
+        committer: Committer,
+        attempts: Attempts,
+        blocking: Blocking,
+        clock: Clock,
+        limits: Limits,
+        finished: Finished,
+    ) -> None:
+        self._store = store
+        self._definitions = definitions
+        self._committer = committer
+        self._attempts = attempts
+        self._blocking = blocking
+        self._clock = clock
+        self._limits = limits
+        self._finished = finished
+        self._loop = asyncio.get_running_loop()
+        self._runners: dict[str, SagaRunner] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._late: set[asyncio.Task[None]] = set()
+        self._loops: list[asyncio.Task[None]] = []
+        self._hint = asyncio.Event()
+        self._leased = asyncio.Event()
+        self._lease_until = 0
+        self.worker_id = ""
+        self.stopping = False
+
+    @property
+    def has_room(self) -> bool:
+        """Tell whether one more saga may be owned."""
+        return not self.stopping and len(self._tasks) < self._limits.most_running
+
+    async def start(self) -> None:
+        """Begin the lease and the loops that claim and renew."""
+        await self._register()
+        self._loops = [
+            self._loop.create_task(self._claim_loop(), name="sagalog-claim"),
+            self._loop.create_task(self._renew_loop(), name="sagalog-renew"),
+        ]
+
+    def hint(self) -> None:
+        """Look for due sagas now instead of at the next poll."""
+        self._hint.set()
+
+    async def ready(self) -> None:
+        """Wait until the lease holds."""
+        while self._clock.now() >= self._lease_until and not self.stopping:
+            self._leased.clear()
+            await self._leased.wait()
+
+    def own(
+        self, definition: Definition, saga_id: str, state: SagaState, untold: list[Input] | None = None
+    ) -> None:
+        """Drive a saga that the store says is ours."""
+        runner = SagaRunner(
+            definition,
+            saga_id,
+            state,
+            self,
+            self._committer,
+            self._attempts,
+            self._clock,
+            self._limits.longest_wait,
+            untold,
+        )
+        self._runners[saga_id] = runner
+        self._tasks[saga_id] = self._loop.create_task(self._drive(runner))
+
+    async def _drive(self, runner: SagaRunner) -> None:
+        saga_id = runner.saga_id
+        unfinished = False
+        try:
+            unfinished = await runner.run()
+        except Conflict as conflict:
+            self._keep_late(runner.definition, saga_id, conflict.untold)
+        except SagalogError as problem:
+            logger.error("saga %s is left alone until this process ends: %s", saga_id, problem)
+        except Exception:
+            logger.exception("saga %s is left alone until this process ends", saga_id)
+        finally:
+            if self._runners.get(saga_id) is runner:
+                del self._runners[saga_id]
+                del self._tasks[saga_id]
+        if runner.state.status in ("completed", "failed", "stuck"):
+            self._finished(saga_id, runner.state)
+            unfinished = not runner.wrote
+        if unfinished:
+            await self._give_back([saga_id])
+
+    async def _give_back(self, saga_ids: list[str]) -> None:
+        try:
+            await self._blocking.write(self._store.release, self.worker_id, saga_ids)
+        except StoreError as problem:
+            logger.warning("sagas could not be given back and wait for the end of the lease: %s", problem)
+
+    def _keep_late(self, definition: Definition, saga_id: str, untold: list[Input]) -> None:
+        """Remember outcomes that could not be recorded, until the saga can be had again."""
+        if not untold:
+            return
+        task = self._loop.create_task(self._tell_late(definition, saga_id, untold))
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)
+
+    async def _tell_late(self, definition: Definition, saga_id: str, untold: list[Input]) -> None:
+        """Record what another owner could not know: an outcome that came after the saga had been taken over."""
+        while not self.stopping:
+            if saga_id not in self._tasks:
+                try:
+                    if await self.take(definition, saga_id, untold):
+                        return
+                except StoreError as problem:
+                    logger.warning("an outcome of saga %s is not recorded yet: %s", saga_id, problem)
+            await asyncio.sleep(self._limits.poll / 1e6)
+
+    async def take(self, definition: Definition, saga_id: str, untold: list[Input]) -> bool:
+        """Own one saga, due or not, and tell it something; False if another worker has it now."""
+        now = self._clock.now()
+        if not await self._blocking.write(self._store.claim_one, self.worker_id, saga_id, now):
+            return False
+        if saga_id not in self._tasks:
+            stored = await self._blocking.read(self._store.read, saga_id)
+            state = fold(CODEC.decode_all((event.topic, event.state) for event in stored))
+            self.own(definition, saga_id, state, untold)
+        return True
+
+    async def _register(self) -> None:
+        now = self._clock.now()
+        self.worker_id = new_id(self._clock)
+        lease = Lease(self.worker_id, socket.gethostname(), os.getpid(), now, now + self._limits.lease)
+        await self._blocking.write(self._store.register, lease)
+        self._lease_until = lease.lease_until
+        self._leased.set()
+
+    async def _renew_loop(self) -> None:
+        while True:
+            await asyncio.sleep(self._limits.lease / 3e6)
+            until = self._clock.now() + self._limits.lease
+            try:
+                if await self._blocking.write(self._store.renew, self.worker_id, until):
+                    self._lease_until = until
+                    self._leased.set()
+                else:
+                    await self._start_over()
+            except StoreError as problem:
+                logger.warning("the lease could not be renewed: %s", problem)
+
+    async def _start_over(self) -> None:
+        """Begin again as a new worker, because others were told that this one is dead."""
+        logger.error("the lease of worker %s was taken away; its sagas go on elsewhere", self.worker_id)
+        await self._register()
+
+    async def _claim_loop(self) -> None:
+        while True:
+            try:
+                found = await self._claim()
+            except StoreError as problem:
+                logger.warning("no sagas could be claimed: %s", problem)
+                found = 0
+            if found == 0:
+                await self._pause()
+
+    async def _pause(self) -> None:
+        self._hint.clear()
+        try:
+            async with asyncio.timeout(self._limits.poll / 1e6):
+                await self._hint.wait()
+        except TimeoutError:
+            # Nobody called: the poll is the backstop.
+            return
+
+    async def _claim(self) -> int:
+        room = min(self._limits.claim_batch, self._limits.most_running - len(self._tasks))
+        if room <= 0:
+            return 0
+        now = self._clock.now()
+        if now >= self._lease_until:
+            return 0
+        loaded = list(self._definitions)
+        rows = await self._blocking.write(self._store.claim, self.worker_id, loaded, now, room)
+        if not rows:
+            return 0
+        streams = await self._blocking.read(self._store.read_many, [row.saga_id for row in rows])
+        for row in rows:
+            if row.saga_id in self._tasks:
+                continue
+            self._own_claimed(row, [(event.topic, event.state) for event in streams[row.saga_id]])
+        return len(rows)
+
+    def _own_claimed(self, row: StatusRow, stored: list[tuple[str, bytes]]) -> None:
+        try:
+            state = fold(CODEC.decode_all(stored))
+            if state.version != row.version:
+                raise SagalogError(
+                    f"its status row is at version {row.version}, its events at {state.version}"
+                )
+            self.own(self._definitions[row.definition], row.saga_id, state)
+        except SagalogError as problem:
+            # Kept, not given back: nobody should append to a history that cannot be read, and every worker would try.
+            logger.error("saga %s cannot be run and is left as it is: %s", row.saga_id, problem)
+
+    async def stop(self, grace: float) -> None:
+        """Claim no more; let attempts under way end within `grace` seconds and compensations in their own time."""
+        self.stopping = True
+        for loop in self._loops[:1]:
+            loop.cancel()
+        self._leased.set()
+        for saga_id, runner in list(self._runners.items()):
+            if runner.sleeping:
+                self._tasks[saga_id].cancel()
+        await self._wait_for_runners(grace)
+        for saga_id, runner in list(self._runners.items()):
+            if not runner.undoing:
+                self._tasks[saga_id].cancel()
+        # A compensation that runs is never cancelled: its own timeout bounds it.
+        await self._wait_for_runners(None)
+        for task in [*self._loops, *self._late]:
+            task.cancel()
+        await asyncio.gather(*self._loops, *self._late, return_exceptions=True)
+
+    async def release(self) -> None:
+        """Give back every saga and the lease; call it when nothing is left to be written."""
+        try:
+            await self._blocking.write(self._store.release, self.worker_id)
+        except StoreError as problem:
+            logger.warning("the sagas of this worker wait for the end of its lease: %s", problem)
+
+    async def _wait_for_runners(self, seconds: float | None) -> None:
+        if self._tasks:
+            await asyncio.wait(list(self._tasks.values()), timeout=seconds)

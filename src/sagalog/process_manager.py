@@ -1,0 +1,307 @@
+"""The composition root: `ProcessManager` brings definitions, services, a store and the engine together.
+
+It is the one place where the rings meet; what a saga does is decided in `sagalog.saga`, how it is run in
+`sagalog.engine`.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from sagalog.clock import Clock, SystemClock
+from sagalog.engine.attempt import Attempts
+from sagalog.engine.blocking import Blocking, Threads
+from sagalog.engine.committer import Committer
+from sagalog.engine.starting import Starting
+from sagalog.engine.waiting import AT_REST, Waiting
+from sagalog.engine.worker import Worker
+from sagalog.errors import DefinitionError, NotRunning, ServiceNotProvided, UnknownSaga, WaitTimeout
+from sagalog.inspection import Inspection
+from sagalog.result import SagaResult, result_of
+from sagalog.saga.declare import Saga
+from sagalog.saga.definition import Definition
+from sagalog.saga.state import SagaState
+from sagalog.settings import Settings
+from sagalog.store import StatusRow, Store
+from sagalog.stores import store_for
+
+InputT = TypeVar("InputT")
+logger = logging.getLogger("sagalog")
+
+__all__ = ["ProcessManager", "SagaResult", "SagaRun"]
+
+
+class SagaRun:
+    """One run of a saga. `created` is False when the key had been used and this is the saga that was there."""
+
+    def __init__(self, owner: "ProcessManager", saga_id: str, saga: str, key: str, created: bool) -> None:
+        self._owner = owner
+        self.id = saga_id
+        self.saga = saga
+        self.key = key
+        self.created = created
+
+    def __repr__(self) -> str:
+        return f"<SagaRun {self.saga} {self.key} {self.id}>"
+
+    async def result(self, timeout: float | None = None) -> SagaResult:
+        """Wait until the saga has completed, failed or is stuck, at most `timeout` seconds, and return its result.
+
+        Raises `WaitTimeout` when the time is over; the saga goes on.
+        """
+        return await self._owner.result(self.id, timeout)
+
+    async def status(self) -> StatusRow:
+        """Return the saga's row of `saga_status` as it is now."""
+        return await self._owner.status(self.id)
+
+
+class ProcessManager(Inspection):
+    """Run sagas on a database.
+
+    `database` is an address (`sqlite:///shop.db`, `postgresql://...`, `memory://`) or a store. `services` gives the
+    instances that steps ask for by type. With `worker=False` it starts sagas and answers questions, and leaves the
+    running to other processes. Raises `DefinitionError` and `ServiceNotProvided` when it is built.
+    """
+
+    def __init__(
+        self,
+        database: str | Store,
+        *,
+        sagas: Sequence[Saga[Any]] = (),
+        services: Mapping[type, Any] | None = None,
+        settings: Settings | None = None,
+        worker: bool = True,
+        clock: Clock | None = None,
+        blocking: Blocking | None = None,
+    ) -> None:
+        self.settings = settings or Settings.from_environment()
+        self.store = (
+            store_for(database, self.settings.store_options()) if isinstance(database, str) else database
+        )
+        self.definitions = _definitions(sagas)
+        self._services = dict(services or {})
+        if worker:
+            _check_services(self.definitions.values(), self._services)
+        self._sagas = {(saga.name, saga.version): saga.definition for saga in sagas}
+        self._is_worker = worker
+        self._clock = clock or SystemClock()
+        self._given_blocking = blocking
+        self._running = False
+
+    async def __aenter__(self) -> "ProcessManager":
+        """Open the store, report what cannot be run, and begin to work."""
+        settings = self.settings
+        self._blocking = self._given_blocking or Threads(settings.readers, settings.handler_threads)
+        try:
+            await self._blocking.write(self.store.open)
+            await self._report_unloaded()
+            self._committer = Committer(self.store, self._blocking)
+            self._waiting = Waiting(self.store, self._blocking, settings.limits().poll)
+            attempts = Attempts(self._services, self._clock, self._blocking)
+            self._worker = Worker(
+                self.store,
+                self.definitions,
+                self._committer,
+                attempts,
+                self._blocking,
+                self._clock,
+                settings.limits(),
+                self._finished,
+            )
+            self._starting = Starting(
+                self.store,
+                self._committer,
+                self._blocking,
+                self._clock,
+                self._worker if self._is_worker else None,
+                settings.write_timeout,
+            )
+            self._committer.start()
+            if self._is_worker:
+                await self._worker.start()
+        except BaseException:
+            await self._close_store()
+            raise
+        loop = asyncio.get_running_loop()
+        self._unwatch = self.store.watch(lambda: loop.call_soon_threadsafe(self._hinted))
+        self._running = True
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Shut down gracefully: running steps end, what is unfinished is given back."""
+        self._running = False
+        self._unwatch()
+        await self._waiting.close()
+        if self._is_worker:
+            await self._worker.stop(self.settings.grace)
+        await self._committer.close()
+        if self._is_worker:
+            await self._worker.release()
+        await self._close_store()
+
+    async def _close_store(self) -> None:
+        await self._blocking.write(self.store.close)
+        self._blocking.close()
+
+    @asynccontextmanager
+    async def lifespan(self, _: Any = None) -> AsyncIterator[None]:
+        """Run for as long as a web application does: `FastAPI(lifespan=manager.lifespan)`."""
+        async with self:
+            yield
+
+    async def run(self) -> None:
+        """Work until SIGTERM or SIGINT, then shut down gracefully; a second signal ends the process at once."""
+        loop = asyncio.get_running_loop()
+        stop = asyncio.Event()
+
+        def stopped(number: signal.Signals) -> None:
+            logger.info("%s: no new sagas are claimed, running steps may end", number.name)
+            stop.set()
+            loop.remove_signal_handler(number)
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopped, number)
+        try:
+            if self._running:
+                await stop.wait()
+            else:
+                async with self:
+                    await stop.wait()
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+
+    async def start(
+        self,
+        saga: Saga[InputT],
+        input: InputT,
+        *,
+        key: str | None = None,
+        correlation_id: str | None = None,
+        causation_id: str | None = None,
+    ) -> SagaRun:
+        """Start a saga and return once its start is durable. The same key is the same saga, never a second one.
+
+        Raises `MissingKey`, `InvalidInput`, `PayloadTooLarge`, `InvalidIdentifier` for what is wrong with the input,
+        `UnknownSaga` for a saga this was not built with, and `StoreUnavailable` when nobody knows whether the start was
+        written (starting again with the same key is safe).
+        """
+        self._check_running()
+        started = await self._starting.start(
+            self._definition_of(saga), input, key, correlation_id, causation_id
+        )
+        return SagaRun(self, started.saga_id, saga.name, started.key, started.created)
+
+    async def execute(
+        self, saga: Saga[InputT], input: InputT, *, key: str | None = None, timeout: float | None = None
+    ) -> SagaResult:
+        """Start a saga and wait for its result, at most `timeout` seconds (then `WaitTimeout`; the saga goes on)."""
+        run = await self.start(saga, input, key=key)
+        return await run.result(timeout)
+
+    async def result(self, saga_id: str, timeout: float | None = None) -> SagaResult:
+        """Wait until a saga has completed, failed or is stuck, and return its result; see `SagaRun.result`."""
+        self._check_running()
+        row = await self.status(saga_id)
+        if row.status not in AT_REST:
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._waiting.wait(row.saga_id)
+            except TimeoutError:
+                row = await self.status(saga_id)
+                raise WaitTimeout(
+                    f"saga {row.saga_name} {row.saga_key} is still {row.status} after {timeout:g} s, "
+                    f"waiting for {row.waiting_for}; it goes on, ask again later"
+                ) from None
+        state = await self.state(row.saga_id)
+        return result_of(self.definitions.get(state.digest), state)
+
+    async def resume(self, saga_id: str, *, actor: str, reason: str) -> None:
+        """Let a stuck saga go on where it stopped; what was done or undone is not repeated. Recorded with the actor.
+
+        Raises `InvalidAction` if the saga is not stuck.
+        """
+        self._check_running()
+        state = await self.state(saga_id)
+        definition = self.definitions.get(state.digest)
+        if definition is None:
+            raise UnknownSaga(
+                f"saga {state.saga} version {state.definition_version} is not loaded in this process"
+            )
+        await self._starting.resume(definition, saga_id, state, actor, reason)
+
+    def _definition_of(self, saga: Saga[Any]) -> Definition:
+        found = self._sagas.get((saga.name, saga.version))
+        if found is None or found is not saga.definition:
+            known = ", ".join(f"{name} version {version}" for name, version in self._sagas) or "none"
+            raise UnknownSaga(
+                f"expected a saga that this process manager was built with ({known}), found {saga.name} "
+                f"version {saga.version}; add it to sagas=[...]"
+            )
+        return found
+
+    def _check_running(self) -> None:
+        if not self._running:
+            raise NotRunning("the process manager is not running; use `async with manager:` or its lifespan")
+
+    def _finished(self, saga_id: str, state: SagaState) -> None:
+        self._waiting.finished(saga_id)
+
+    def _hinted(self) -> None:
+        self._waiting.hint()
+        self._worker.hint()
+
+    async def _report_unloaded(self) -> None:
+        missing = await self._blocking.read(self.store.unloaded, list(self.definitions))
+        for name, version, digest, number in missing:
+            loaded = any(d.name == name and d.version == version for d in self.definitions.values())
+            why = (
+                "was declared differently when they began: restore it, or give the changed one a new version"
+                if loaded
+                else "is not loaded: add it to sagas=[...] until they have ended"
+            )
+            logger.log(
+                logging.WARNING if self._is_worker else logging.INFO,
+                "%d sagas wait for %s version %d (%s), which %s",
+                number,
+                name,
+                version,
+                digest,
+                why,
+            )
+
+
+def _definitions(sagas: Sequence[Saga[Any]]) -> dict[str, Definition]:
+    """Return the definitions by digest; raises `DefinitionError` if two have one name and version."""
+    found: dict[str, Definition] = {}
+    names: set[tuple[str, int]] = set()
+    for saga in sagas:
+        definition = saga.definition
+        if (saga.name, saga.version) in names:
+            raise DefinitionError(f"two sagas are {saga.name} version {saga.version}; give one a new version")
+        names.add((saga.name, saga.version))
+        found[definition.digest] = definition
+    return found
+
+
+def _check_services(definitions: Any, services: Mapping[type, Any]) -> None:
+    missing = []
+    for definition in definitions:
+        for step in definition.steps.values():
+            undo = () if step.compensation is None else step.compensation.parameters
+            for parameter in (*step.parameters, *undo):
+                if parameter.source == "service" and parameter.key not in services:
+                    missing.append(
+                        f"  - {definition.name}.{step.name}: {parameter.name}: {parameter.key.__name__}"
+                    )
+    if missing:
+        listed = "\n".join(dict.fromkeys(missing))
+        given = ", ".join(kind.__name__ for kind in services) or "none"
+        raise ServiceNotProvided(
+            f"these parameters have a type that nothing provides (services given: {given}):\n{listed}\n"
+            "give an instance in services={Type: instance}, or mend the annotation"
+        )

@@ -1,0 +1,178 @@
+"""The rows of `saga_status` and `saga_steps` as pure functions of a saga's state; it writes nothing."""
+
+from sagalog.saga.definition import Definition
+from sagalog.saga.progress import undo_front
+from sagalog.saga.react import (
+    Effect,
+    RunAction,
+    RunCompensation,
+    Settle,
+    WatchDeadline,
+    react,
+)
+from sagalog.saga.state import SagaState, StepState
+from sagalog.saga.transitions import OPEN
+from sagalog.store import StatusRow, StepRow
+
+_ACTION_STATUS = {
+    "open": "failed",
+    "retrying": "retrying",
+    "succeeded": "succeeded",
+    "refused": "refused",
+    "unknown": "failed",
+    "skipped": "skipped",
+}
+
+
+def status_row(
+    definition: Definition,
+    saga_id: str,
+    state: SagaState,
+    effects: list[Effect] | None = None,
+    owner: str | None = None,
+) -> StatusRow:
+    """Return the row that says where a saga stands; `effects` is `react`'s answer if it is at hand already."""
+    step = waiting_for = waiting_until = due = None
+    attempt = 0
+    if state.status in OPEN:
+        if effects is None:
+            effects = react(definition, state)
+        step, attempt, waiting_for, waiting_until, due = _waiting(definition, state, effects)
+    elif state.status == "stuck":
+        waiting_for = "a person"
+        step = state.error.step if state.error is not None else None
+    error = state.error
+    return StatusRow(
+        saga_id,
+        state.saga,
+        state.definition_version,
+        state.digest,
+        state.key,
+        state.run,
+        state.status,
+        step,
+        waiting_for,
+        waiting_until,
+        attempt,
+        None if error is None else error.type,
+        None if error is None else (state.reason or error.message),
+        state.correlation_id,
+        state.causation_id,
+        state.started,
+        state.updated,
+        state.ended,
+        state.deadline,
+        due,
+        state.version,
+        0,
+        owner if state.status in OPEN else None,
+    )
+
+
+def _waiting(
+    definition: Definition, state: SagaState, effects: list[Effect]
+) -> tuple[str | None, int, str | None, int | None, int | None]:
+    """Return the step in hand, its attempt, what the saga waits for and until when, and when to look at it again."""
+    first: RunAction | RunCompensation | Settle | None = None
+    texts: list[str] = []
+    until = due = None
+    for effect in effects:
+        if type(effect) is WatchDeadline:
+            until = _earliest(until, effect.at)
+            due = _earliest(due, effect.at)
+            continue
+        assert not isinstance(effect, WatchDeadline)
+        if first is None:
+            first = effect
+        at = 0 if isinstance(effect, Settle) else effect.at
+        if at:
+            until = _earliest(until, at)
+            due = _earliest(due, at)
+        else:
+            # Due since it began: a constant, so that PostgreSQL can update the row without touching an index.
+            due = state.started
+            timeout = _timeout(definition, effect)
+            until = until if timeout is None else _earliest(until, state.updated + timeout)
+        texts.append(_text(effect, at))
+    if first is None:
+        return None, 0, None, until, due
+    attempt = first.attempt
+    return first.step, attempt, ", ".join(texts), until, due
+
+
+def _earliest(one: int | None, other: int) -> int:
+    return other if one is None or other < one else one
+
+
+def _text(effect: Effect, at: int) -> str:
+    match effect:
+        case RunAction(step):
+            return f"retry of {step}" if at else f"step {step}"
+        case RunCompensation(step):
+            return f"retry of compensation of {step}" if at else f"compensation of {step}"
+        case Settle(step):
+            return f"end of {step}"
+        case _:
+            return "deadline"
+
+
+def _timeout(definition: Definition, effect: RunAction | RunCompensation | Settle) -> int | None:
+    step = definition.step(effect.step)
+    if isinstance(effect, RunCompensation):
+        return step.compensation.timeout if step.compensation is not None else None
+    return step.timeout
+
+
+def step_rows(
+    definition: Definition, saga_id: str, before: SagaState | None, after: SagaState
+) -> list[StepRow]:
+    """Return the rows of the steps that changed between two states of a saga (all of them if there is no `before`)."""
+    rows: list[StepRow] = []
+    known = before.steps if before is not None else {}
+    running: tuple[str, ...] = ()
+    if after.rolling_back and after.status == "compensating":
+        running = undo_front(definition, after).ready
+    for ordinal, (name, step) in enumerate(after.steps.items(), 1):
+        changed = known.get(name) is not step
+        if changed and (step.action != "open" or step.attempts):
+            rows.append(_action_row(saga_id, name, ordinal, step))
+        # Which pending compensation is running follows from the other steps, so these rows are always looked at.
+        if step.undo != "none" and (changed or step.undo == "pending"):
+            rows.append(_undo_row(saga_id, name, ordinal, step, name in running))
+    return rows
+
+
+def _action_row(saga_id: str, name: str, ordinal: int, step: StepState) -> StepRow:
+    error = step.error
+    return StepRow(
+        saga_id,
+        name,
+        "action",
+        ordinal,
+        _ACTION_STATUS[step.action],
+        step.attempts,
+        step.began,
+        step.ended,
+        None if error is None else error.type,
+        None if error is None else error.message,
+        None,
+        None if step.result is None else bytes(step.result).decode(),
+    )
+
+
+def _undo_row(saga_id: str, name: str, ordinal: int, step: StepState, running: bool) -> StepRow:
+    error = step.undo_error
+    return StepRow(
+        saga_id,
+        name,
+        "compensation",
+        ordinal,
+        "running" if running and step.undo == "pending" else step.undo,
+        step.undo_attempts,
+        step.undo_began,
+        step.undo_ended,
+        None if error is None else error.type,
+        None if error is None else error.message,
+        name,
+        None,
+    )

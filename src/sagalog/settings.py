@@ -1,0 +1,74 @@
+"""Every setting of a process manager, with its default and its environment variable."""
+
+import os
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sagalog.engine.limits import Limits
+from sagalog.errors import InvalidSettings
+from sagalog.store import StoreOptions
+
+PREFIX = "SAGALOG_"
+
+
+class Settings(BaseModel):
+    """Configure a process manager; all durations are in seconds.
+
+    Every field can be given by an environment variable: `SAGALOG_` and its name in capitals.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    lease: float = Field(
+        10.0, gt=0, description="how long a dead worker's sagas wait until another takes them over"
+    )
+    poll: float = Field(
+        0.1, gt=0, description="how often due sagas are looked for when nothing hints at them"
+    )
+    longest_wait: float = Field(
+        5.0, ge=0, description="a saga that has to wait longer than this is given back until then"
+    )
+    most_running: int = Field(10_000, ge=1, description="how many sagas one process owns at most")
+    claim_batch: int = Field(200, ge=1, description="how many sagas are claimed at once")
+    grace: float = Field(10.0, ge=0, description="how long running steps may take to end at shutdown")
+    write_timeout: float = Field(10.0, gt=0, description="how long start() waits for its saga to be durable")
+    connect_timeout: float = Field(5.0, gt=0, description="how long to wait for a connection to the database")
+    statement_timeout: float = Field(
+        10.0, gt=0, description="how long to wait for one answer of the database"
+    )
+    readers: int = Field(2, ge=1, description="connections for reading")
+    handler_threads: int = Field(32, ge=1, description="threads for steps that are plain functions")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None, **given: object) -> "Settings":
+        """Read the settings from `SAGALOG_*`; `given` wins. Raises `InvalidSettings` naming what is wrong."""
+        source = os.environ if environment is None else environment
+        found: dict[str, object] = {
+            name: source[PREFIX + name.upper()]
+            for name in cls.model_fields
+            if PREFIX + name.upper() in source
+        }
+        try:
+            return cls.model_validate(found | given)
+        except ValidationError as problem:
+            wrong = "; ".join(f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg']}" for e in problem.errors())
+            raise InvalidSettings(f"settings are wrong: {wrong}") from None
+
+    def limits(self) -> Limits:
+        """Return the engine's numbers."""
+        return Limits(
+            lease=int(self.lease * 1e6),
+            poll=int(self.poll * 1e6),
+            longest_wait=int(self.longest_wait * 1e6),
+            most_running=self.most_running,
+            claim_batch=self.claim_batch,
+        )
+
+    def store_options(self) -> StoreOptions:
+        """Return what the store goes by."""
+        return StoreOptions(
+            connect_timeout=self.connect_timeout,
+            statement_timeout=self.statement_timeout,
+            readers=self.readers,
+        )

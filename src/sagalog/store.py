@@ -1,0 +1,209 @@
+"""The port every store implements, and the rows that go through it. All calls block; the engine keeps them off its loop.
+
+Times are integer microseconds since the epoch. One contract suite (`sagalog.testing`) holds every implementation.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Protocol
+
+from msgspec import Struct
+
+
+class StatusRow(Struct, frozen=True, gc=False):
+    """One row of `saga_status`; the fields are its columns, in order. `position` and `owner` are the store's to fill."""
+
+    saga_id: str
+    saga_name: str
+    saga_version: int
+    definition: str
+    saga_key: str
+    run: int
+    status: str
+    current_step: str | None
+    waiting_for: str | None
+    waiting_until: int | None
+    attempt: int
+    error_type: str | None
+    error_text: str | None
+    correlation_id: str
+    causation_id: str | None
+    started_at: int
+    updated_at: int
+    ended_at: int | None
+    deadline_at: int | None
+    due_at: int | None
+    version: int
+    position: int = 0
+    owner: str | None = None
+
+
+class StepRow(Struct, frozen=True, gc=False):
+    """One row of `saga_steps`: a step of a saga in one direction; `result` is JSON text."""
+
+    saga_id: str
+    step: str
+    direction: str
+    ordinal: int
+    status: str
+    attempts: int
+    started_at: int | None
+    ended_at: int | None
+    error_type: str | None
+    error_text: str | None
+    undoes: str | None
+    result: str | None
+    position: int = 0
+
+
+class Append(Struct, frozen=True, gc=False):
+    """Everything one decision writes, in one transaction with others or alone.
+
+    `expected` is the version of the stream before it (0: the saga is new). `holder` is the worker that must own the
+    saga for the append to be allowed (None: nobody may own it); `status.owner` is who owns it afterwards.
+    """
+
+    saga_id: str
+    expected: int
+    events: Sequence[tuple[str, bytes]]
+    status: StatusRow
+    steps: Sequence[StepRow]
+    holder: str | None
+
+
+# What became of an append: written; the version or the owner was another; a saga with that key was there already.
+AppendOutcome = Literal["written", "conflict", "exists"]
+
+
+class StoredEvent(Struct, frozen=True, gc=False):
+    """One event of the log."""
+
+    position: int
+    saga_id: str
+    version: int
+    topic: str
+    state: bytes
+
+
+class Lease(Struct, frozen=True, gc=False):
+    """A worker and until when the sagas that it owns are its own."""
+
+    worker_id: str
+    host: str
+    pid: int
+    started_at: int
+    lease_until: int
+
+
+class StoreOptions(Struct, frozen=True, kw_only=True):
+    """How long a store waits for its database, in seconds, and how many connections it reads with."""
+
+    connect_timeout: float = 5.0
+    statement_timeout: float = 10.0
+    readers: int = 2
+
+
+class Query(Struct, frozen=True, kw_only=True):
+    """What to look for in `saga_status`; None is "any". Rows come newest first, after `before` (a saga id)."""
+
+    saga_name: str | None = None
+    statuses: Sequence[str] = ()
+    key: str | None = None
+    error: str | None = None
+    started_before: int | None = None
+    started_after: int | None = None
+    before: str | None = None
+    limit: int = 50
+
+
+class Store(Protocol):
+    """Keep sagas: append decisions, give streams back, and hand out sagas to workers."""
+
+    name: str
+
+    def open(self) -> None:
+        """Connect and check the schema; raises `StoreUnavailable`, `SchemaTooNew` or `SchemaTooOld`."""
+        ...
+
+    def close(self) -> None:
+        """Give every connection back; the store can be opened again."""
+        ...
+
+    def append(self, appends: Sequence[Append]) -> list[AppendOutcome]:
+        """Write all that can be written in one durable transaction; a conflict fails only its own append.
+
+        An append that had landed before (its acknowledgement was lost) counts as written. Raises `StoreUnavailable`
+        when nobody knows whether it was written: appending the same again is safe.
+        """
+        ...
+
+    def read(self, saga_id: str, after: int = 0) -> list[StoredEvent]:
+        """Return the saga's events above version `after`, in order; empty if there is no such saga."""
+        ...
+
+    def read_many(self, saga_ids: Sequence[str]) -> dict[str, list[StoredEvent]]:
+        """Return the events of several sagas at once."""
+        ...
+
+    def read_log(self, after: int, limit: int) -> list[StoredEvent]:
+        """Return events of all sagas above position `after`, in order. Never passes one that is committed later."""
+        ...
+
+    def status(self, saga_id: str) -> StatusRow | None:
+        """Return a saga's row."""
+        ...
+
+    def statuses(self, saga_ids: Sequence[str]) -> dict[str, StatusRow]:
+        """Return the rows of those sagas that exist."""
+        ...
+
+    def latest_run(self, saga_name: str, key: str) -> StatusRow | None:
+        """Return the newest run of a key."""
+        ...
+
+    def find(self, query: Query) -> list[StatusRow]:
+        """Return the rows that match, newest first."""
+        ...
+
+    def steps(self, saga_id: str) -> list[StepRow]:
+        """Return a saga's step rows in the order in which they began."""
+        ...
+
+    def counts(self) -> list[tuple[str, str, int]]:
+        """Return (saga name, status, number of sagas)."""
+        ...
+
+    def unloaded(self, definitions: Sequence[str]) -> list[tuple[str, int, str, int]]:
+        """Return (name, version, digest, number) of the sagas not ended whose definition is none of `definitions`."""
+        ...
+
+    def register(self, lease: Lease) -> None:
+        """Begin a worker's lease."""
+        ...
+
+    def renew(self, worker_id: str, until: int) -> bool:
+        """Extend a worker's lease; False if it was taken away, and with it every saga that the worker owned."""
+        ...
+
+    def claim(self, worker_id: str, definitions: Sequence[str], now: int, limit: int) -> list[StatusRow]:
+        """Give up to `limit` sagas that are due and owned by nobody, or by a worker whose lease is over, to a worker."""
+        ...
+
+    def claim_one(self, worker_id: str, saga_id: str, now: int) -> bool:
+        """Give one saga to a worker whether it is due or not; False if a live worker owns it or it does not exist."""
+        ...
+
+    def release(self, worker_id: str, saga_ids: Sequence[str] | None = None) -> None:
+        """Give sagas back: those named, or all of the worker's and its lease with them."""
+        ...
+
+    def rewrite(self, rows: Sequence[StatusRow], steps: Sequence[StepRow]) -> None:
+        """Replace the read model's rows of these sagas by what was computed from the log."""
+        ...
+
+    def watch(self, hint: Callable[[], None]) -> Callable[[], None]:
+        """Call `hint` (from any thread) when there may be news; returns how to stop. A hint may be lost."""
+        ...
+
+    def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Run one read-only SQL query and return its columns and rows (stores that speak SQL)."""
+        ...
