@@ -93,6 +93,21 @@ class Database:
                 if name.startswith("create_"):
                     connection.execute(sql)
 
+    def image(self) -> bytes:
+        """Copy the whole content of an in-memory database, to go back to with `restore`."""
+        with self._turn:
+            return self._connection.serialize()
+
+    def restore(self, image: bytes) -> None:
+        """Go back to an image in microseconds: a simulation begins thousands of times.
+
+        Raises ValueError for a file, whose content others may be reading.
+        """
+        if self.path != IN_MEMORY:
+            raise ValueError(f"expected a database in memory, found {self.path}: start a new file")
+        with self._turn:
+            self._connection.deserialize(image)
+
     def close(self) -> None:
         """Close the file once the transaction under way has ended; again is a no-op."""
         with self._turn:

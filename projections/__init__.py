@@ -12,6 +12,7 @@ class Connection(Protocol):
 
     def execute(self, query: Any, /) -> Iterable[Sequence[Any]]:
         """Run one query and give its rows."""
+        ...
 
 
 class Audit(NamedTuple):
