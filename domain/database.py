@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
+from time import sleep
 from types import MappingProxyType
 from typing import Self
 
 BUSY_TIMEOUT_SECONDS = 5.0
+ASK_AGAIN_SECONDS = 0.01
 IN_MEMORY = ":memory:"
 
 _NAME = re.compile(r"^-- name: (\w+)[ \t]*$", re.MULTILINE)
@@ -56,15 +58,29 @@ class Database:
         )
         self._connection.row_factory = sqlite3.Row
         try:
-            self._configure()
+            self._configure(busy_seconds)
         except BaseException:
             self._connection.close()
             raise
 
-    def _configure(self) -> None:
+    def _configure(self, busy_seconds: float) -> None:
+        # SQLite does not wait for its turn when two processes switch a new file to WAL at once:
+        # one of them fails at once, and has to ask again.
+        for _ in range(int(busy_seconds / ASK_AGAIN_SECONDS)):
+            try:
+                self._switch_to_wal()
+                break
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                    raise
+                sleep(ASK_AGAIN_SECONDS)
+        else:
+            self._switch_to_wal()
+        self._connection.execute(SQL["synchronous"])
+
+    def _switch_to_wal(self) -> None:
         if self._connection.execute(SQL["journal_mode"]).fetchone()[0] != "wal":
             self._connection.execute(SQL["write_ahead_log"])
-        self._connection.execute(SQL["synchronous"])
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

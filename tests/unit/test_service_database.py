@@ -2,6 +2,7 @@
 
 import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -32,9 +33,9 @@ def test_a_process_that_holds_the_file_too_long_is_not_waited_for_forever(tmp_pa
     path = tmp_path / "shop.db"
     with Shop(path) as holder, Database(path, busy_seconds=0) as database:
         inventory = Inventory(database)
-        with holder.database.transaction():
-            with pytest.raises(sqlite3.OperationalError, match="locked"):
-                inventory.receive("mug", 1, key="k1")
+        locked = pytest.raises(sqlite3.OperationalError, match="locked")
+        with holder.database.transaction(), locked:
+            inventory.receive("mug", 1, key="k1")
         inventory.receive("mug", 1, key="k1")
         assert inventory.levels() == {"mug": 1}
 
@@ -64,9 +65,9 @@ def test_a_shop_in_memory_goes_back_to_an_image() -> None:
 
 
 def test_a_file_is_not_overwritten_with_an_image(tmp_path: Path) -> None:
-    with Shop(tmp_path / "shop.db") as shop:
-        with pytest.raises(ValueError, match="expected a database in memory"):
-            shop.database.restore(shop.database.image())
+    refused = pytest.raises(ValueError, match="expected a database in memory")
+    with Shop(tmp_path / "shop.db") as shop, refused:
+        shop.database.restore(shop.database.image())
 
 
 def test_a_statement_name_used_twice_is_refused(tmp_path: Path) -> None:
@@ -74,3 +75,15 @@ def test_a_statement_name_used_twice_is_refused(tmp_path: Path) -> None:
     path.write_text("-- name: a\nSELECT 1\n-- name: a\nSELECT 2\n")
     with pytest.raises(ValueError, match=r"twice\.sql"):
         statements(path)
+
+
+def test_a_new_file_that_another_process_is_setting_up_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite does not wait by itself while two processes switch one file to WAL."""
+    path = tmp_path / "shop.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        monkeypatch.setattr("domain.database.sleep", lambda _: other.execute("ROLLBACK"))
+        with Database(path, busy_seconds=0.02) as database:
+            assert Inventory(database).levels() == {}
