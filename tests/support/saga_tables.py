@@ -11,7 +11,7 @@ from domain.database import statements
 
 SQL = statements(Path(__file__).with_name("saga_tables.sql"))
 
-STEPS = ("reserve_inventory", "process_payment", "create_shipment")
+STEPS: tuple[str, str, str] = ("reserve_inventory", "process_payment", "create_shipment")
 RESULTS: Mapping[str, object] = {
     "reserve_inventory": {"reservation_id": "res-1", "quantities": {"mug": 1}},
     "process_payment": {"payment_id": "pay-1", "amount_cents": 250},
