@@ -1,0 +1,1 @@
+"""Ordering: what customers asked for; it must not know how an order is fulfilled."""

@@ -1,0 +1,1 @@
+"""Shipping: parcels handed to a carrier; it must not know who pays for them."""

@@ -1,0 +1,42 @@
+"""The shop's read side, one question a file; it must not write, nor know which database it reads."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+AUDIT_PATH = Path(__file__).with_name("audit")
+
+
+class Connection(Protocol):
+    """Be what sqlite3 and psycopg connections have in common, and all that a question needs."""
+
+    def execute(self, query: Any, /) -> Iterable[Sequence[Any]]:
+        """Run one query and give its rows."""
+        ...
+
+
+class Audit(NamedTuple):
+    """Be a query that returns no row as long as all is well."""
+
+    name: str
+    meaning: str
+    """What a row would mean, and what to do about it."""
+    sql: str
+
+
+def audits(folder: Path = AUDIT_PATH) -> list[Audit]:
+    """Read the audit queries of a folder, by name; a file's opening comment is its meaning."""
+    return [read_audit(path) for path in sorted(folder.glob("*.sql"))]
+
+
+def read_audit(path: Path) -> Audit:
+    """Read one audit query; raises ValueError if it does not say what a row means."""
+    sql = path.read_text(encoding="utf-8")
+    header: list[str] = []
+    for line in sql.splitlines():
+        if not line.startswith("--"):
+            break
+        header.append(line.removeprefix("--").strip())
+    if not header:
+        raise ValueError(f"{path.name}: expected a comment that says what a row means, found none")
+    return Audit(path.stem, " ".join(header), sql)
