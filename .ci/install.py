@@ -1,4 +1,4 @@
-"""Make a virtual environment with this project in it, from the hashed constraints only; never use a package without a hash."""
+"""Make a virtual environment with this project in it, from hashed constraints; never use a package without a hash."""
 
 import argparse
 import os
@@ -23,7 +23,7 @@ def main() -> None:
 def make_environment(folder: Path) -> Path:
     """Make a virtual environment, or use the one that is there, and return its interpreter.
 
-    Exits with one line that says what to do when this Python cannot make one (Debian keeps ensurepip in another package).
+    Exits with what to do when this Python cannot make one: Debian keeps ensurepip in a package of its own.
     """
     python = folder / "bin" / "python"
     if python.exists() and works(python):

@@ -8,7 +8,7 @@ from postgres_server import PostgresServer, open_server
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    """A real PostgreSQL server; a test that stops or kills it asks `can_be_killed` first, and need not start it again."""
+    """A real PostgreSQL server; a test that kills it asks `can_be_killed` first, and need not start it again."""
     with open_server() as server:
         yield server
 

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.postgres
 
 @pytest.fixture(scope="module")
 def own_server() -> Iterator[TemporaryServer]:
-    """A server of these tests' own, so that they hold even when the caller named one; each test starts it if need be."""
+    """A server of these tests' own, so that they hold even when the caller named one; a test starts it if need be."""
     server = TemporaryServer()
     try:
         yield server
@@ -44,7 +44,9 @@ def test_a_database_is_fresh_in_every_test_also_after_another_wrote(postgres_url
     assert answer(postgres_url, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
 
 
-def test_a_database_is_removed_while_someone_is_still_connected(postgres_server: PostgresServer) -> None:
+def test_a_database_is_removed_while_someone_is_still_connected(
+    postgres_server: PostgresServer,
+) -> None:
     with postgres_server.database() as url:
         connection = psycopg.connect(url)
         connection.execute("SELECT 1")
@@ -70,7 +72,9 @@ def test_the_server_is_as_durable_as_in_production(own_server: TemporaryServer, 
 
 
 @pytest.mark.crash
-def test_committed_rows_survive_a_killed_server_and_uncommitted_ones_do_not(own_server: TemporaryServer) -> None:
+def test_committed_rows_survive_a_killed_server_and_uncommitted_ones_do_not(
+    own_server: TemporaryServer,
+) -> None:
     own_server.start()
     url = own_server.url()
     with psycopg.connect(url) as connection:
@@ -105,7 +109,9 @@ def test_a_stopped_server_starts_again_at_the_same_address(own_server: Temporary
     assert answer(url, "SELECT 1") == 1
 
 
-def test_the_server_listens_on_this_machine_only_and_asks_for_its_password(own_server: TemporaryServer) -> None:
+def test_the_server_listens_on_this_machine_only_and_asks_for_its_password(
+    own_server: TemporaryServer,
+) -> None:
     own_server.start()
     assert answer(own_server.url(), "SHOW listen_addresses") == "127.0.0.1"
     assert answer(own_server.url(), "SHOW unix_socket_directories") == ""

@@ -1,4 +1,4 @@
-"""The account a test server runs under: PostgreSQL refuses to run as root; changes no account and no folder but its own."""
+"""The account a test server runs under, as PostgreSQL refuses root; changes no account, and no folder but its own."""
 
 import os
 import pwd
@@ -40,9 +40,7 @@ class Account:
     def can_use(self, *paths: Path) -> bool:
         """Tell whether the account reaches and reads all of these; a folder above one of them may be closed to it."""
         script = 'for path in "$@"; do test -r "$path" || exit 1; done'
-        asked = subprocess.run(
-            ["/bin/sh", "-c", script, "sh", *map(str, paths)], cwd="/", check=False, **self.identity
-        )
+        asked = subprocess.run(["/bin/sh", "-c", script, "sh", *map(str, paths)], cwd="/", check=False, **self.identity)
         return asked.returncode == 0
 
     def temporary_folder(self) -> Path:
@@ -76,5 +74,7 @@ def account_for_server() -> Account:
     for name in ["nobody", "postgres", "daemon", *known]:
         if name in known:
             return Account(other=known[name])
-    message = "PostgreSQL refuses to run as root, and this system has no other account: add one, or set SAGALOG_TEST_POSTGRES"
+    message = (
+        "PostgreSQL refuses to run as root, and this system has no other account: add one, or set SAGALOG_TEST_POSTGRES"
+    )
     raise RuntimeError(message)

