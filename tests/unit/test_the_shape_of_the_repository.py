@@ -137,7 +137,7 @@ def strings(tree: ast.Module) -> Iterator[tuple[int, str]]:
     "source",
     [
         'f"SELECT {columns} FROM orders"',
-        '"INSERT INTO orders VALUES (1)"',
+        'run("INSERT INTO orders VALUES (1)")',
         '"""\nUPDATE orders\nSET a = 1\n""".strip()',
         'query = f"DELETE FROM {table}"',
         '"CREATE TABLE orders (id)" + "x"',
@@ -186,12 +186,12 @@ def test_every_installed_package_has_a_version_and_a_hash_and_no_address() -> No
 
 
 def pins(file: str) -> dict[str, str]:
-    """Return each package of a constraints file with its version, markers and hashes."""
+    """Return each package of a constraints file with its version and hashes; where it is needed may differ."""
     text = (ROOT / ".ci" / file).read_text(encoding="utf-8")
     found = dict(re.findall(r"^([a-z0-9-]+)==((?:.*\\\n)*.*)", text, re.MULTILINE))
     assert found
     assert all("--hash=sha256:" in pin for pin in found.values())
-    return found
+    return {name: re.sub(r" ;.*?(?= \\\n)", "", pin) for name, pin in found.items()}
 
 
 def test_every_declared_dependency_is_constrained() -> None:
