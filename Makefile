@@ -3,8 +3,9 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
-# For the scripts that run without pytest: the reference service is at the root, the test server in tests/support.
-export PYTHONPATH := $(CURDIR):$(CURDIR)/tests/support
+# For scripts that run without pytest: the reference service is at the root, the test server in tests/support. Not for
+# the rest: a path that a user's shell does not have would hide that a command finds its service only by it.
+WITH_SUPPORT := PYTHONPATH=$(CURDIR):$(CURDIR)/tests/support
 
 # make torture SECONDS=3600
 SECONDS ?= 300
@@ -41,16 +42,16 @@ format: $(VENV)/all.stamp ## Format the code, and repair what can be repaired by
 	$(RUN)/ruff format .
 
 bench: $(VENV)/all.stamp ## Measure against the floor: the same rows by the plain drivers
-	$(RUN)/python tests/benchmarks/bench.py $(BENCH)
+	$(WITH_SUPPORT) $(RUN)/python tests/benchmarks/bench.py $(BENCH)
 
 torture: $(VENV)/all.stamp ## Kill workers and servers for SECONDS (300) and check what is left
-	$(RUN)/python tests/acceptance/torture.py --seconds $(SECONDS)
+	$(WITH_SUPPORT) $(RUN)/python tests/acceptance/torture.py --seconds $(SECONDS)
 
 test-all-pythons: ## Run the unit and contract tests on every supported Python of this machine
 	@.ci/all-pythons $(VERSIONS)
 
 constraints: ## Write the hashed constraints anew (needs uv; UPGRADE=--upgrade takes the newest versions)
-	env -u PYTHONPATH .ci/constrain $(UPGRADE)
+	.ci/constrain $(UPGRADE)
 
 clean: ## Remove what was made: environments, caches, distributions
 	rm -rf $(VENV) $(VENV)-* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
@@ -59,11 +60,11 @@ clean: ## Remove what was made: environments, caches, distributions
 # The demo needs a tenth of what the tests need, so it does not wait for the rest.
 $(VENV)/run.stamp: .ci/constraints-run.txt .ci/install.py pyproject.toml
 	@echo "Setting up $(VENV) to run sagalog ..."
-	@env -u PYTHONPATH $(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("error: Python 3.11 or later is needed, this is " + sys.version.split()[0] + "\nhint: make PYTHON=/path/to/python3.11 ...")'
-	@env -u PYTHONPATH $(PYTHON) .ci/install.py $(VENV) .ci/constraints-run.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("error: Python 3.11 or later is needed, this is " + sys.version.split()[0] + "\nhint: make PYTHON=/path/to/python3.11 ...")'
+	@$(PYTHON) .ci/install.py $(VENV) .ci/constraints-run.txt
 	@touch $@
 
 $(VENV)/all.stamp: .ci/constraints.txt $(VENV)/run.stamp
 	@echo "Setting up $(VENV) to test sagalog ..."
-	@env -u PYTHONPATH $(PYTHON) .ci/install.py $(VENV) .ci/constraints.txt
+	@$(PYTHON) .ci/install.py $(VENV) .ci/constraints.txt
 	@touch $@

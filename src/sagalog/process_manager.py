@@ -19,8 +19,8 @@ from sagalog.engine.starting import Starting
 from sagalog.engine.waiting import AT_REST, Waiting
 from sagalog.engine.worker import Worker
 from sagalog.errors import DefinitionError, NotRunning, ServiceNotProvided, UnknownSaga, WaitTimeout
-from sagalog.inspection import Inspection
-from sagalog.result import SagaResult, result_of
+from sagalog.readmodel.inspection import Inspection
+from sagalog.readmodel.result import SagaResult, result_of
 from sagalog.saga.declare import Saga
 from sagalog.saga.definition import Definition
 from sagalog.saga.state import SagaState

@@ -26,3 +26,8 @@ class StepContext(Struct, frozen=True, kw_only=True):
     def deadline(self) -> datetime | None:
         """Return when this attempt has to be over, or None if it has all the time it wants."""
         return None if self.deadline_us is None else datetime.fromtimestamp(self.deadline_us / 1e6, UTC)
+
+    @property
+    def action_key(self) -> str:
+        """Return the idempotency key that the step's action had; in a compensation it names what is to be undone."""
+        return f"{self.saga_id}:{self.step}"

@@ -1,0 +1,163 @@
+-- What the SQLite store says to its database, block by block. `?` are parameters in the order of the text.
+
+-- name: schema_version
+SELECT max(number) FROM saga_schema;
+
+-- name: schema_exists
+SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'saga_schema';
+
+-- name: record_migration
+INSERT INTO saga_schema (number, name, applied_at) VALUES (?, ?, ?);
+
+-- name: last_position
+SELECT coalesce(max(rowid), 0) FROM saga_events;
+
+-- name: insert_event
+INSERT INTO saga_events (originator_id, originator_version, topic, state) VALUES (?, ?, ?, ?);
+
+-- name: insert_status
+INSERT INTO saga_status (
+    saga_id, saga_name, saga_version, definition, saga_key, run, status, current_step, waiting_for, waiting_until,
+    attempt, error_type, error_text, correlation_id, causation_id, started_at, updated_at, ended_at, deadline_at,
+    due_at, version, position, owner
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO NOTHING;
+
+-- name: update_status
+UPDATE saga_status SET
+    status = ?, current_step = ?, waiting_for = ?, waiting_until = ?, attempt = ?, error_type = ?, error_text = ?,
+    updated_at = ?, ended_at = ?, due_at = ?, version = ?, position = ?, owner = ?
+WHERE saga_id = ? AND version = ? AND owner IS ?;
+
+-- name: upsert_step
+INSERT INTO saga_steps (
+    saga_id, step, direction, ordinal, status, attempts, started_at, ended_at, error_type, error_text, undoes,
+    result, position
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (saga_id, step, direction) DO UPDATE SET
+    ordinal = excluded.ordinal, status = excluded.status, attempts = excluded.attempts,
+    started_at = excluded.started_at, ended_at = excluded.ended_at, error_type = excluded.error_type,
+    error_text = excluded.error_text, undoes = excluded.undoes, result = excluded.result,
+    position = excluded.position;
+
+-- name: gate
+SELECT version, owner FROM saga_status WHERE saga_id = ?;
+
+-- name: key_taken
+SELECT 1 FROM saga_status WHERE saga_name = ? AND saga_key = ? AND run = ?;
+
+-- name: landed
+SELECT topic, state FROM saga_events
+WHERE originator_id = ? AND originator_version > ? AND originator_version <= ?
+ORDER BY originator_version;
+
+-- name: read
+SELECT rowid, originator_id, originator_version, topic, state FROM saga_events
+WHERE originator_id = ? AND originator_version > ?
+ORDER BY originator_version;
+
+-- name: read_many
+SELECT rowid, originator_id, originator_version, topic, state FROM saga_events
+WHERE originator_id IN (SELECT value FROM json_each(?))
+ORDER BY originator_id, originator_version;
+
+-- name: read_log
+SELECT rowid, originator_id, originator_version, topic, state FROM saga_events
+WHERE rowid > ?
+ORDER BY rowid
+LIMIT ?;
+
+-- name: status
+SELECT * FROM saga_status WHERE saga_id = ?;
+
+-- name: statuses
+SELECT * FROM saga_status WHERE saga_id IN (SELECT value FROM json_each(?));
+
+-- name: latest_run
+SELECT * FROM saga_status WHERE saga_name = ? AND saga_key = ? ORDER BY run DESC LIMIT 1;
+
+-- name: find
+SELECT * FROM saga_status
+WHERE (:saga_name IS NULL OR saga_name = :saga_name)
+    AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
+    AND (:error IS NULL OR instr(lower(coalesce(error_type, '') || ' ' || coalesce(error_text, '')), lower(:error)) > 0)
+    AND (:started_before IS NULL OR started_at < :started_before)
+    AND (:started_after IS NULL OR started_at >= :started_after)
+    AND (:before IS NULL OR saga_id < :before)
+ORDER BY saga_id DESC
+LIMIT :limit;
+
+-- name: find_key
+SELECT * FROM saga_status
+WHERE saga_key = :key
+    AND (:saga_name IS NULL OR saga_name = :saga_name)
+    AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
+    AND (:error IS NULL OR instr(lower(coalesce(error_type, '') || ' ' || coalesce(error_text, '')), lower(:error)) > 0)
+    AND (:started_before IS NULL OR started_at < :started_before)
+    AND (:started_after IS NULL OR started_at >= :started_after)
+    AND (:before IS NULL OR saga_id < :before)
+ORDER BY saga_id DESC
+LIMIT :limit;
+
+-- name: steps
+SELECT * FROM saga_steps WHERE saga_id = ? ORDER BY direction, ordinal;
+
+-- name: counts
+SELECT saga_name, status, count(*) FROM saga_status GROUP BY saga_name, status ORDER BY saga_name, status;
+
+-- name: unloaded
+SELECT saga_name, saga_version, definition, count(*) FROM saga_status
+WHERE ended_at IS NULL AND definition NOT IN (SELECT value FROM json_each(?))
+GROUP BY saga_name, saga_version, definition
+ORDER BY saga_name, saga_version, definition;
+
+-- name: register
+INSERT OR REPLACE INTO saga_workers (worker_id, host, pid, started_at, lease_until) VALUES (?, ?, ?, ?, ?);
+
+-- name: renew
+UPDATE saga_workers SET lease_until = ? WHERE worker_id = ?;
+
+-- name: anything_due
+SELECT EXISTS (
+    SELECT 1 FROM saga_status WHERE owner IS NULL AND due_at IS NOT NULL AND due_at <= ?
+    AND definition IN (SELECT value FROM json_each(?))
+) OR EXISTS (SELECT 1 FROM saga_workers WHERE lease_until <= ?);
+
+-- name: dead_workers
+SELECT worker_id FROM saga_workers WHERE lease_until <= ?;
+
+-- name: give_back_some
+UPDATE saga_status SET owner = NULL
+WHERE saga_id IN (SELECT saga_id FROM saga_status WHERE owner = ? LIMIT ?);
+
+-- name: forget_worker
+DELETE FROM saga_workers WHERE worker_id = ?;
+
+-- name: due
+SELECT * FROM saga_status
+WHERE owner IS NULL AND due_at IS NOT NULL AND due_at <= ? AND definition IN (SELECT value FROM json_each(?))
+ORDER BY due_at
+LIMIT ?;
+
+-- name: take
+UPDATE saga_status SET owner = ? WHERE saga_id IN (SELECT value FROM json_each(?));
+
+-- name: take_one
+UPDATE saga_status SET owner = ?1 WHERE saga_id = ?2 AND (owner IS NULL OR owner = ?1);
+
+-- name: give_back
+UPDATE saga_status SET owner = NULL WHERE owner = ? AND saga_id IN (SELECT value FROM json_each(?));
+
+-- name: give_back_all
+UPDATE saga_status SET owner = NULL WHERE owner = ?;
+
+-- name: rewrite_status
+UPDATE saga_status SET
+    saga_name = ?, saga_version = ?, definition = ?, saga_key = ?, run = ?, status = ?, current_step = ?,
+    waiting_for = ?, waiting_until = ?, attempt = ?, error_type = ?, error_text = ?, correlation_id = ?,
+    causation_id = ?, started_at = ?, updated_at = ?, ended_at = ?, deadline_at = ?, due_at = ?, version = ?,
+    position = ?
+WHERE saga_id = ?;
+
+-- name: forget_steps
+DELETE FROM saga_steps WHERE saga_id = ?;

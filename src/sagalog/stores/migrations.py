@@ -1,0 +1,81 @@
+"""The schema in numbered steps: what a database has, what is missing, and how it is brought up to date.
+
+A migration is `readmodel/sql/<dialect>/NNNN_what.sql`. A database with a higher number than this library knows is
+refused; one with a lower number is upgraded when it is opened, each step in a transaction of its own.
+"""
+
+import re
+from functools import cache
+from importlib.resources import files
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from sagalog.errors import SchemaTooNew
+from sagalog.stores.sql import split
+
+Dialect = Literal["sqlite", "postgres"]
+PACKAGE = "sagalog.readmodel"
+
+
+class Migration(Struct, frozen=True):
+    """One step of the schema: its number (from 1), what it is about, and its SQL."""
+
+    number: int
+    name: str
+    sql: str
+
+    @property
+    def statements(self) -> list[str]:
+        """Return the single statements."""
+        return split(self.sql)
+
+
+class Migrated(Protocol):
+    """A store that can say and change what schema its database has."""
+
+    dialect: Dialect
+
+    def schema_version(self) -> int:
+        """Return the number of the last migration applied; 0 for an empty database."""
+        ...
+
+    def apply(self, migration: Migration) -> None:
+        """Apply one migration and record it, in one transaction; nothing if another process was quicker."""
+        ...
+
+
+@cache
+def migrations(dialect: Dialect) -> tuple[Migration, ...]:
+    """Return every migration of a dialect in order."""
+    found = []
+    for entry in files(PACKAGE).joinpath("sql", dialect).iterdir():
+        match = re.fullmatch(r"(\d{4})_(\w+)\.sql", entry.name)
+        if match:
+            found.append(Migration(int(match[1]), match[2].replace("_", " "), entry.read_text("utf-8")))
+    return tuple(sorted(found, key=lambda migration: migration.number))
+
+
+def newest(dialect: Dialect) -> int:
+    """Return the number of the last migration this library knows."""
+    return migrations(dialect)[-1].number
+
+
+def pending(store: Migrated) -> list[Migration]:
+    """Return the migrations that the database lacks; raises `SchemaTooNew` if it has more than we know."""
+    version = store.schema_version()
+    if version > newest(store.dialect):
+        raise SchemaTooNew(
+            f"expected a database with schema {newest(store.dialect)} or older, found schema {version}; "
+            "it was made by a newer sagalog: install that version, this one would damage it"
+        )
+    return [migration for migration in migrations(store.dialect) if migration.number > version]
+
+
+def upgrade(store: Migrated) -> list[Migration]:
+    """Bring the database up to date and return what was applied."""
+    applied = []
+    for migration in pending(store):
+        store.apply(migration)
+        applied.append(migration)
+    return applied

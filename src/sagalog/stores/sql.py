@@ -1,0 +1,25 @@
+"""SQL lives in `.sql` files, in named blocks (`-- name: insert_events`); this reads them and knows no dialect."""
+
+import re
+from functools import cache
+from importlib.resources import files
+
+_NAME = re.compile(r"^-- name: (\w+)[^\n]*$", re.MULTILINE)
+
+
+@cache
+def statements(package: str, path: str) -> dict[str, str]:
+    """Return the named blocks of one `.sql` file that lies in `package`; comment lines are left out."""
+    parts = _NAME.split(files(package).joinpath(path).read_text("utf-8"))
+    return {name: _without_comments(text) for name, text in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def _without_comments(text: str) -> str:
+    lines = (line for line in text.splitlines() if not line.lstrip().startswith("--"))
+    return "\n".join(lines).strip().rstrip(";")
+
+
+def split(script: str) -> list[str]:
+    """Return the single statements of a script; a statement ends with a semicolon at the end of a line."""
+    found = re.split(r";\s*(?:\n|$)", _without_comments(script) + "\n")
+    return [statement.strip() for statement in found if statement.strip()]

@@ -1,0 +1,241 @@
+"""Sagas in a SQLite file: the embedded default. Several threads and processes of one machine may share it."""
+
+import json
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from eventsourcing.persistence import PersistenceError
+from msgspec.structs import astuple
+
+from sagalog.errors import SchemaTooOld, StoreError, StoreUnavailable
+from sagalog.store import (
+    Append,
+    AppendOutcome,
+    Lease,
+    Query,
+    StatusRow,
+    StepRow,
+    StoredEvent,
+    StoreOptions,
+)
+from sagalog.stores.migrations import Dialect, Migration, pending, upgrade
+from sagalog.stores.sqlite_connection import OLDEST_SQLITE, SafeDatastore, create_file, translated
+from sagalog.stores.sqlite_recorder import SQL, SagaRecorder
+
+logger = logging.getLogger("sagalog.stores")
+
+FREE_AT_ONCE = 1000
+
+
+class SQLiteStore:
+    """Implement the store port on one SQLite file; `path` as in `sqlite:///path`."""
+
+    name = "sqlite"
+    dialect: Dialect = "sqlite"
+
+    def __init__(self, path: str, options: StoreOptions | None = None) -> None:
+        self.path = path
+        self._options = options or StoreOptions()
+        self._recorder: SagaRecorder | None = None
+
+    def __repr__(self) -> str:
+        return f"<SQLiteStore {self.path}>"
+
+    @property
+    def recorder(self) -> SagaRecorder:
+        """Return the `eventsourcing` process recorder, which other applications may read the log with."""
+        if self._recorder is None:
+            raise StoreUnavailable(f"{self.path} is not open; call open() first")
+        return self._recorder
+
+    def open(self, migrate: bool = True) -> None:
+        """Open the file, creating and upgrading it as needed; with `migrate=False` an old one is refused."""
+        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+            raise StoreError(f"expected SQLite 3.38 or newer, found {sqlite3.sqlite_version}; use a newer Python build")
+        if self.path in ("", ":memory:"):
+            raise StoreError("expected a file such as sqlite:///shop.db; for a store in memory say memory://")
+        if self._recorder is not None:
+            return
+        create_file(self.path)
+        self._recorder = SagaRecorder(
+            SafeDatastore(self.path, self._options.statement_timeout, self._options.readers)
+        )
+        try:
+            if migrate:
+                upgrade(self)
+            elif pending(self):
+                raise SchemaTooOld(f"{self.path} has an older schema; run `sagalog db upgrade` first")
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close every connection."""
+        if self._recorder is not None:
+            self._recorder.datastore.close()
+            self._recorder = None
+
+    @contextmanager
+    def _transaction(self, commit: bool) -> Iterator[sqlite3.Cursor]:
+        try:
+            with self.recorder.datastore.transaction(commit=commit) as cursor:
+                yield cursor.sqlite_cursor
+        except (sqlite3.Error, PersistenceError) as problem:
+            raise translated(problem, self.path) from problem
+
+    def _rows(self, statement: str, parameters: Any = ()) -> list[Any]:
+        with self._transaction(commit=False) as cursor:
+            return cursor.execute(SQL[statement], parameters).fetchall()
+
+    def schema_version(self) -> int:
+        """Return the number of the last migration applied."""
+        if not self._rows("schema_exists")[0][0]:
+            return 0
+        return int(self._rows("schema_version")[0][0] or 0)
+
+    def apply(self, migration: Migration) -> None:
+        """Apply one migration; nothing if another process was quicker."""
+        with self._transaction(commit=True) as cursor:
+            exists = cursor.execute(SQL["schema_exists"]).fetchone()[0]
+            done = cursor.execute(SQL["schema_version"]).fetchone()[0] if exists else 0
+            if (done or 0) >= migration.number:
+                return
+            for statement in migration.statements:
+                cursor.execute(statement)
+            record = (migration.number, migration.name, time.time_ns() // 1000)
+            cursor.execute(SQL["record_migration"], record)
+
+    def append(self, appends: Sequence[Append]) -> list[AppendOutcome]:
+        """Write each append that fits, all in one transaction."""
+        try:
+            return self.recorder.append(appends)
+        except (sqlite3.Error, PersistenceError) as problem:
+            raise translated(problem, self.path) from problem
+
+    def read(self, saga_id: str, after: int = 0) -> list[StoredEvent]:
+        """Return the saga's events above version `after`."""
+        return [StoredEvent(*row) for row in self._rows("read", (saga_id, after))]
+
+    def read_many(self, saga_ids: Sequence[str]) -> dict[str, list[StoredEvent]]:
+        """Return the events of several sagas."""
+        found: dict[str, list[StoredEvent]] = {saga_id: [] for saga_id in saga_ids}
+        for row in self._rows("read_many", (json.dumps(list(saga_ids)),)):
+            found[row[1]].append(StoredEvent(*row))
+        return found
+
+    def read_log(self, after: int, limit: int) -> list[StoredEvent]:
+        """Return events of all sagas above position `after`."""
+        return [StoredEvent(*row) for row in self._rows("read_log", (after, limit))]
+
+    def status(self, saga_id: str) -> StatusRow | None:
+        """Return a saga's row."""
+        rows = self._rows("status", (saga_id,))
+        return StatusRow(*rows[0]) if rows else None
+
+    def statuses(self, saga_ids: Sequence[str]) -> dict[str, StatusRow]:
+        """Return the rows of those sagas that exist."""
+        return {row[0]: StatusRow(*row) for row in self._rows("statuses", (json.dumps(list(saga_ids)),))}
+
+    def latest_run(self, saga_name: str, key: str) -> StatusRow | None:
+        """Return the newest run of a key."""
+        rows = self._rows("latest_run", (saga_name, key))
+        return StatusRow(*rows[0]) if rows else None
+
+    def find(self, query: Query) -> list[StatusRow]:
+        """Return the rows that match, newest first."""
+        parameters = {
+            "saga_name": query.saga_name,
+            "statuses": json.dumps(list(query.statuses)) if query.statuses else None,
+            "key": query.key,
+            "error": query.error,
+            "started_before": query.started_before,
+            "started_after": query.started_after,
+            "before": query.before,
+            "limit": query.limit,
+        }
+        statement = "find" if query.key is None else "find_key"
+        return [StatusRow(*row) for row in self._rows(statement, parameters)]
+
+    def steps(self, saga_id: str) -> list[StepRow]:
+        """Return a saga's step rows."""
+        return [StepRow(*row) for row in self._rows("steps", (saga_id,))]
+
+    def counts(self) -> list[tuple[str, str, int]]:
+        """Return (saga name, status, number of sagas)."""
+        return [tuple(row) for row in self._rows("counts")]
+
+    def unloaded(self, definitions: Sequence[str]) -> list[tuple[str, int, str, int]]:
+        """Return (name, version, digest, number) of sagas not ended with another definition."""
+        return [tuple(row) for row in self._rows("unloaded", (json.dumps(list(definitions)),))]
+
+    def register(self, lease: Lease) -> None:
+        """Begin a worker's lease."""
+        with self._transaction(commit=True) as cursor:
+            cursor.execute(SQL["register"], astuple(lease))
+
+    def renew(self, worker_id: str, until: int) -> bool:
+        """Extend a worker's lease; False if it was taken away."""
+        with self._transaction(commit=True) as cursor:
+            return cursor.execute(SQL["renew"], (until, worker_id)).rowcount == 1
+
+    def claim(
+        self, worker_id: str, definitions: Sequence[str], now: int, limit: int
+    ) -> list[StatusRow]:
+        """Give due sagas that no live worker owns to a worker."""
+        loaded = json.dumps(list(definitions))
+        # A look costs no write transaction, so that idle workers do not disturb busy ones.
+        if not self._rows("anything_due", (now, loaded, now))[0][0]:
+            return []
+        with self._transaction(commit=True) as cursor:
+            self._free_the_dead(cursor, now)
+            rows = cursor.execute(SQL["due"], (now, loaded, limit)).fetchall()
+            taken = json.dumps([row["saga_id"] for row in rows])
+            cursor.execute(SQL["take"], (worker_id, taken))
+        return [StatusRow(*tuple(row)[:-1], worker_id) for row in rows]
+
+    @staticmethod
+    def _free_the_dead(cursor: sqlite3.Cursor, now: int) -> None:
+        for (dead,) in cursor.execute(SQL["dead_workers"], (now,)).fetchall():
+            if cursor.execute(SQL["give_back_some"], (dead, FREE_AT_ONCE)).rowcount < FREE_AT_ONCE:
+                cursor.execute(SQL["forget_worker"], (dead,))
+
+    def claim_one(self, worker_id: str, saga_id: str, now: int) -> bool:
+        """Give one saga to a worker whether it is due or not."""
+        with self._transaction(commit=True) as cursor:
+            self._free_the_dead(cursor, now)
+            return cursor.execute(SQL["take_one"], (worker_id, saga_id)).rowcount == 1
+
+    def release(self, worker_id: str, saga_ids: Sequence[str] | None = None) -> None:
+        """Give sagas back: those named, or all of the worker's and its lease with them."""
+        with self._transaction(commit=True) as cursor:
+            if saga_ids is None:
+                cursor.execute(SQL["give_back_all"], (worker_id,))
+                cursor.execute(SQL["forget_worker"], (worker_id,))
+            else:
+                cursor.execute(SQL["give_back"], (worker_id, json.dumps(list(saga_ids))))
+
+    def rewrite(self, rows: Sequence[StatusRow], steps: Sequence[StepRow]) -> None:
+        """Replace the read model's rows of these sagas."""
+        with self._transaction(commit=True) as cursor:
+            cursor.executemany(SQL["rewrite_status"], [(*astuple(row)[1:-1], row.saga_id) for row in rows])
+            cursor.executemany(SQL["forget_steps"], [(row.saga_id,) for row in rows])
+            cursor.executemany(SQL["upsert_step"], [astuple(step) for step in steps])
+
+    def watch(self, hint: Callable[[], None]) -> Callable[[], None]:
+        """Promise nothing: SQLite calls nobody, so the poll does all the work."""
+        return lambda: None
+
+    def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Run one read-only SQL query and return its columns and rows."""
+        with self._transaction(commit=False) as cursor:
+            cursor.execute("PRAGMA query_only = ON")
+            try:
+                cursor.execute(sql)
+                columns = [column[0] for column in cursor.description or ()]
+                return columns, [tuple(row) for row in cursor.fetchall()]
+            finally:
+                cursor.execute("PRAGMA query_only = OFF")

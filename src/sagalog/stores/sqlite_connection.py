@@ -1,0 +1,131 @@
+"""Connections to a SQLite file that are safe by default, and its errors in our words. It knows no table.
+
+The `eventsourcing` pool sets only WAL and begins transactions late; here synchronous=FULL is set, writers begin with
+BEGIN IMMEDIATE (so that a read is never overtaken between itself and its write), and files are created 0600.
+"""
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from eventsourcing.persistence import InterfaceError, PersistenceError
+from eventsourcing.sqlite import (
+    SQLiteConnection,
+    SQLiteConnectionPool,
+    SQLiteCursor,
+    SQLiteDatastore,
+)
+
+from sagalog.errors import StoreError, StoreFull, StoreReadOnly, StoreUnavailable
+
+OLDEST_SQLITE = (3, 38, 0)
+CACHE_KIB = 32 * 1024
+
+
+class SafePool(SQLiteConnectionPool):
+    """Make connections with every setting said explicitly."""
+
+    def _create_connection(self) -> SQLiteConnection:
+        try:
+            connection = sqlite3.connect(
+                self.db_name,
+                timeout=self.lock_timeout or 5,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=256,
+            )
+        except sqlite3.Error as problem:
+            raise InterfaceError(problem) from problem
+        try:
+            _use_wal(connection, self.lock_timeout or 5)
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+            connection.execute("PRAGMA wal_autocheckpoint = 4000")
+        except sqlite3.Error:
+            connection.close()
+            raise
+        connection.row_factory = sqlite3.Row
+        return SQLiteConnection(connection, max_age=self.max_age)
+
+
+def _use_wal(connection: sqlite3.Connection, seconds: float) -> None:
+    """Switch to WAL; SQLite does not wait for a lock while it switches, so several first openers have to take turns."""
+    give_up = time.monotonic() + seconds
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as problem:
+            if "locked" not in str(problem) or time.monotonic() > give_up:
+                raise
+            time.sleep(0.01)
+
+
+class SafeDatastore(SQLiteDatastore):
+    """Give out transactions that begin immediately when they write."""
+
+    def __init__(self, path: str, lock_seconds: float, readers: int) -> None:
+        self.pool = SafePool(
+            db_name=path,
+            lock_timeout=max(1, round(lock_seconds)),
+            pool_size=readers + 1,
+            max_overflow=readers,
+            pool_timeout=lock_seconds,
+        )
+        self.single_row_tracking = True
+        self.originator_id_type = "text"
+
+    @contextmanager
+    def transaction(self, *, commit: bool) -> Iterator[SQLiteCursor]:
+        """Begin, yield a cursor, and commit; or roll back what was begun if anything is raised."""
+        with self.get_connection(commit=commit) as connection:
+            cursor = connection.cursor()
+            try:
+                cursor.execute("BEGIN IMMEDIATE" if commit else "BEGIN")
+                yield cursor
+                if commit:
+                    connection.commit()
+            finally:
+                connection.rollback()
+                cursor.sqlite_cursor.close()
+
+
+def create_file(path: str) -> None:
+    """Create the database file, readable by its owner alone, unless it is there; SQLite's other files follow its mode.
+
+    Raises `StoreUnavailable` if the folder is not there or cannot be written.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except PermissionError:
+        if not os.access(path, os.R_OK):
+            raise StoreUnavailable(f"{path}: no permission to read it; give this user access to the file") from None
+        raise StoreReadOnly(f"{path} cannot be written; give this user access to the file and its folder") from None
+    except OSError as problem:
+        raise StoreUnavailable(
+            f"{path}: {problem.strerror}; expected a file in a folder that exists ({Path(path).resolve().parent})"
+        ) from None
+
+
+def translated(problem: BaseException, path: str) -> StoreError:
+    """Return one of our errors for one of SQLite's or of the recorders'."""
+    cause = problem
+    while isinstance(cause, PersistenceError) and (cause.__cause__ or cause.args):
+        inner = cause.__cause__ or cause.args[0]
+        if not isinstance(inner, BaseException):
+            break
+        cause = inner
+    text = str(cause)
+    code = getattr(cause, "sqlite_errorname", "")
+    if code.startswith("SQLITE_READONLY") or "readonly" in text:
+        return StoreReadOnly(f"{path} cannot be written ({text}); give this user access to the file and its folder")
+    if code == "SQLITE_FULL" or "disk is full" in text:
+        return StoreFull(f"there is no room for {path} ({text}); make room, nothing that was acknowledged is lost")
+    if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")) or "locked" in text:
+        return StoreUnavailable(f"{path} is locked by another process ({text}); end long transactions on it")
+    if code in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
+        return StoreError(f"{path} is not a healthy SQLite database ({text}); restore it from a backup")
+    return StoreUnavailable(f"{path} did not answer: {text or type(cause).__name__}")
