@@ -4,7 +4,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -92,7 +92,7 @@ class PostgresStore:
                 )
 
     @contextmanager
-    def _named_errors(self) -> Iterator[Connections]:
+    def _named_errors(self) -> Generator[Connections]:
         if self._connections is None:
             raise StoreUnavailable(f"{self._address.where} is not open; call open() first")
         try:
@@ -102,7 +102,7 @@ class PostgresStore:
             raise translated(problem, self._address.where, self._address.password) from None
 
     @contextmanager
-    def _transaction(self, seconds: float | None = None) -> Iterator[BoundedConnection]:
+    def _transaction(self, seconds: float | None = None) -> Generator[BoundedConnection]:
         """Begin on the writing connection and commit; an error ends the connection and the transaction with it."""
         with self._named_errors() as connections, connections.writer(seconds) as connection:
             connection.run("begin")
@@ -133,7 +133,7 @@ class PostgresStore:
             if done and done >= migration.number:
                 return
             for statement in migration.statements:
-                RawCursor(connection).execute(statement)  # pyright: ignore[reportArgumentType]
+                RawCursor(connection).execute(statement.encode())
             connection.run("record_migration", (migration.number, migration.name, time.time_ns() // 1000))
             connection.run("commit")
 
@@ -267,7 +267,7 @@ class PostgresStore:
             connection.run("begin_read_only")
             try:
                 # Parameters, though there are none, make the server refuse a second statement in the text.
-                cursor = RawCursor(connection).execute(sql, (), prepare=False, binary=True)  # pyright: ignore[reportArgumentType]
+                cursor = RawCursor(connection).execute(sql.encode(), (), prepare=False, binary=True)
                 columns = [column.name for column in cursor.description or ()]
                 return columns, cursor.fetchall() if columns else []
             finally:

@@ -8,7 +8,7 @@ the connection is then closed, as nobody knows what became of what was asked on 
 import math
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -26,7 +26,9 @@ from sagalog.stores.sql import statements
 
 BLOCKS = statements("sagalog.readmodel", "sql/postgres/store.sql")
 SQL = {
-    name: text.replace("{status_columns}", BLOCKS["status_columns"]).replace("{step_columns}", BLOCKS["step_columns"])
+    name: text.replace("{status_columns}", BLOCKS["status_columns"])
+    .replace("{step_columns}", BLOCKS["step_columns"])
+    .encode()
     for name, text in BLOCKS.items()
 }
 
@@ -130,7 +132,7 @@ class Connections:
         self.close()
 
     @contextmanager
-    def writer(self, seconds: float | None = None) -> Iterator[BoundedConnection]:
+    def writer(self, seconds: float | None = None) -> Generator[BoundedConnection]:
         """Give the writing connection, to one thread at a time, for at most `seconds` (None: the usual bound)."""
         if not self._writing.acquire(timeout=self._address.bound):
             raise TimedOut("another thread has been writing for too long")
@@ -153,7 +155,7 @@ class Connections:
             self._writing.release()
 
     @contextmanager
-    def reader(self) -> Iterator[BoundedConnection]:
+    def reader(self) -> Generator[BoundedConnection]:
         """Give a connection for reading."""
         if not self._reading.acquire(timeout=self._address.bound):
             raise TimedOut("all connections for reading have been busy for too long")

@@ -65,7 +65,7 @@ def prepare(connection: BoundedConnection, names: Iterable[str]) -> None:
     pgconn = connection.pgconn
     pgconn.enter_pipeline_mode()
     for name in names:
-        pgconn.send_prepare(name.encode(), SQL[name].encode())
+        pgconn.send_prepare(name.encode(), SQL[name])
     connection.wait(_finish(pgconn))
 
 

@@ -4,7 +4,7 @@ It holds what happens inside one transaction; `sagalog.stores.postgres` opens co
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,7 +21,7 @@ from sagalog.stores.postgres_exchange import Call, bigint_array, bytea_array, ex
 # The kinds of the columns of `given` and of the step rows in the block `append`: text or bigint.
 _GIVEN = "ttbttbtttbbttttbbbbbbtbtb"
 _STEP = "tttbtbbbttttb"
-_ENCODERS = {"t": text_array, "b": bigint_array}
+_ENCODERS: dict[str, Callable[[Sequence[Any]], bytes]] = {"t": text_array, "b": bigint_array}
 
 BEGIN: Call = ("begin", ())
 LOCK_LOG: Call = ("lock_log", ())
@@ -41,7 +41,7 @@ class _Pool:
         """Do nothing: the store closes its connections."""
 
     @contextmanager
-    def connection(self) -> Iterator[Any]:
+    def connection(self) -> Generator[Any]:
         """Give a connection."""
         with self._connections.reader() as connection:
             shown: Any = connection
@@ -65,7 +65,7 @@ class BoundedDatastore(PostgresDatastore):
         self.originator_id_type = "text"
         # Database functions drop the tracking, mix up applications and take no lock: never turned on.
         self.enable_db_functions = False
-        self.db_type_names = set()
+        self.db_type_names = set[str]()
         self.psycopg_type_adapters = {}
         self.psycopg_python_types = {}
 
@@ -188,7 +188,7 @@ def in_rounds(appends: Sequence[Append]) -> list[list[int]]:
 def write(
     recorder: SagaRecorder, connection: BoundedConnection, appends: Sequence[Append], sender: bytes
 ) -> list[AppendOutcome]:
-    """Write a batch in as few transactions as can be: one, unless a saga is in it twice or its stream was tampered with."""
+    """Write a batch in one transaction; in more only if a saga is in it twice or a stream was tampered with."""
     outcomes: dict[int, AppendOutcome] = {}
     for chosen in in_rounds(appends):
         batch = [appends[index] for index in chosen]
