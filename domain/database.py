@@ -27,9 +27,7 @@ def statements(path: Path) -> Mapping[str, str]:
     names, blocks = parts[1::2], parts[2::2]
     if len(set(names)) != len(names):
         raise ValueError(f"{path.name}: each block needs a name of its own, found {names}")
-    return MappingProxyType(
-        {name: block.strip() for name, block in zip(names, blocks, strict=True)}
-    )
+    return MappingProxyType({name: block.strip() for name, block in zip(names, blocks, strict=True)})
 
 
 SQL = statements(Path(__file__).with_name("database.sql"))

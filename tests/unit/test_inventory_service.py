@@ -8,7 +8,7 @@ import pytest
 from domain.errors import AlreadyUndone, KeyReused
 from domain.inventory.messages import Reservation
 from domain.inventory.service import Inventory, OutOfStock
-from tests.support.shop import NOON_MICROSECONDS, Shop, from_processes, from_threads, operations
+from shop import NOON_MICROSECONDS, Shop, from_processes, from_threads, operations
 
 
 @pytest.fixture

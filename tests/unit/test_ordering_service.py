@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from domain.errors import KeyReused
 from domain.ordering.messages import Order
 from domain.ordering.service import OrderConflict
-from tests.support.shop import Shop, from_threads, operations, order
+from shop import Shop, from_threads, operations, order
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from projections.orders import OrderRow, orders
-from tests.support.saga_tables import SagaTables
+from saga_tables import SagaTables
 
 
 @pytest.fixture

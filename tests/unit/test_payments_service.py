@@ -16,7 +16,7 @@ from domain.payments.service import (
     BankUnavailable,
     CardDeclined,
 )
-from tests.support.shop import Shop, from_threads, operations
+from shop import Shop, from_threads, operations
 
 
 @pytest.fixture

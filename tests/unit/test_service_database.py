@@ -9,7 +9,7 @@ import pytest
 
 from domain.database import Database, statements
 from domain.inventory.service import Inventory
-from tests.support.shop import Shop
+from shop import Shop
 
 
 def test_only_its_owner_may_read_the_file(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from domain.errors import AlreadyUndone, KeyReused
 from domain.shipping.messages import Shipment
 from domain.shipping.service import CarrierDown, CarrierMute, NotServed
-from tests.support.shop import Shop, from_threads, operations
+from shop import Shop, from_threads, operations
 
 
 @pytest.fixture

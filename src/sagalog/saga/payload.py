@@ -89,7 +89,7 @@ class PayloadType:
 
 
 def refuse_unstorable(data: bytes, what: str) -> None:
-    r"""Raise `InvalidInput` if JSON `data` holds a NUL (which PostgreSQL's text and json refuse) or a lone surrogate."""
+    """Raise `InvalidInput` if JSON `data` holds a NUL, which PostgreSQL's json refuses, or a lone surrogate."""
     if b"\\u0000" in data and b"\\u0000" in data.replace(b"\\\\", b""):
         raise InvalidInput(f"{what} holds a NUL character, which cannot be stored; remove it")
     lowered = data.lower() if b"\\u" in data or b"\\U" in data else b""

@@ -8,7 +8,7 @@ from sagalog.saga.state import UNTOUCHED, SagaState, StepState
 
 def is_open(step: StepState) -> bool:
     """Tell whether an attempt of the action may be under way or still to come."""
-    return step.action == "open" or step.action == "retrying"
+    return step.action in {"open", "retrying"}
 
 
 def next_stage(definition: Definition, state: SagaState) -> tuple[StepDefinition, ...] | None:
@@ -52,7 +52,7 @@ def unfinished(definition: Definition, state: SagaState) -> tuple[StepDefinition
 
 
 class UndoFront(Struct, frozen=True):
-    """What the undoing waits for: actions still `settling`, steps `ready` to be undone, and steps that are `blocked`."""
+    """What the undoing waits for: actions still `settling`, steps `ready` to be undone, steps that are `blocked`."""
 
     settling: tuple[str, ...] = ()
     ready: tuple[str, ...] = ()
