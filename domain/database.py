@@ -3,7 +3,7 @@
 import os
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -81,7 +81,7 @@ class Database:
             self._connection.execute(SQL["write_ahead_log"])
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Generator[sqlite3.Connection]:
         """Run the block in one exclusive transaction: all of it is durable at the end, or none."""
         with self._turn:
             # IMMEDIATE: a deferred transaction that reads first fails at once on its first write

@@ -4,7 +4,7 @@ It only says in which order the services are asked, how often, and which of thei
 "definitely not done".
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -88,7 +88,7 @@ def action_key(ctx: StepContext) -> str:
 
 
 @contextmanager
-def refusals() -> Iterator[None]:
+def refusals() -> Generator[None]:
     """Turn a service's "definitely not done" into a refusal; any other error stays unknown."""
     try:
         yield

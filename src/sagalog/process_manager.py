@@ -124,7 +124,11 @@ class ProcessManager(Inspection):
             await self._close_store()
             raise
         loop = asyncio.get_running_loop()
-        self._unwatch = self.store.watch(lambda: loop.call_soon_threadsafe(self._hinted))
+
+        def hint() -> None:
+            loop.call_soon_threadsafe(self._hinted)
+
+        self._unwatch = self.store.watch(hint)
         self._running = True
         return self
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from saga_tables import STEPS, SagaTables
 
 from projections import audits, read_audit
-from saga_tables import STEPS, SagaTables
 
 AUDITS = {audit.name: audit for audit in audits()}
 RESERVE, PAY, SHIP = STEPS

@@ -41,7 +41,7 @@ def deadline_counts(definition: Definition, state: SagaState) -> bool:
 def unfinished(definition: Definition, state: SagaState) -> tuple[StepDefinition, ...]:
     """Return the steps that may have had an effect, in the order in which they are to be undone (latest first)."""
     current = definition.stage_after[state.settled]
-    found = []
+    found: list[StepDefinition] = []
     for number in range(min(current, len(definition.stages) - 1), -1, -1):
         for step in reversed(definition.stages[number]):
             action = state.steps.get(step.name, UNTOUCHED).action
