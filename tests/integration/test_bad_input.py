@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Coroutine
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -190,7 +191,7 @@ def test_a_saga_that_nobody_started_is_not_found(database: str) -> None:
         async with ProcessManager(database, sagas=[greet()], settings=QUICK) as manager:
             await manager.status("nobody")
 
-    with pytest.raises(SagaNotFound, match="'nobody'.*sagalog list"):
+    with pytest.raises(SagaNotFound, match=r"'nobody'.*sagalog list"):
         run(ask())
 
 
@@ -228,7 +229,7 @@ def test_an_address_that_names_no_store_is_refused_with_examples(address: str) -
 
 
 def test_a_setting_that_cannot_be_is_named_with_its_variable() -> None:
-    with pytest.raises(InvalidSettings, match="SAGALOG_LEASE: .*greater than 0"):
+    with pytest.raises(InvalidSettings, match=r"SAGALOG_LEASE: .*greater than 0"):
         Settings.from_environment({"SAGALOG_LEASE": "-1"})
 
 
@@ -342,9 +343,12 @@ def test_a_full_disk_is_told_apart_and_nothing_acknowledged_is_lost(database: st
 
 def limit_pages(manager: Any, more: int) -> None:
     """Let the database grow by `more` pages and no further, on every connection that writes."""
-    with manager.store.recorder.datastore.transaction(commit=True) as cursor:
-        pages = cursor.sqlite_cursor.execute("PRAGMA page_count").fetchone()[0]
-        cursor.sqlite_cursor.execute(f"PRAGMA max_page_count = {pages + 4 + more}")
+    datastore = manager.store.recorder.datastore
+    with ExitStack() as taken:
+        for _ in range(QUICK.readers * 2 + 1):
+            cursor = taken.enter_context(datastore.get_connection(commit=False)).cursor().sqlite_cursor
+            pages = cursor.execute("PRAGMA page_count").fetchone()[0]
+            cursor.execute(f"PRAGMA max_page_count = {pages + 4 + more}")
 
 
 def test_sagas_of_a_version_that_is_not_loaded_are_reported_and_left_alone(

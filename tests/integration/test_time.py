@@ -1,6 +1,7 @@
 """Deadlines, retries and the dates shown follow the clock that a service's own tests freeze."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from greeting import Card, Greeting, greet
 from sagalog import Refused, Retry, Saga, StepContext
 from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings
+from sagalog.store import StatusRow
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 QUICK = Settings(lease=100_000, poll=0.01, longest_wait=0)
@@ -18,6 +20,21 @@ QUICK = Settings(lease=100_000, poll=0.01, longest_wait=0)
 
 def microseconds(moment: datetime) -> int:
     return int(moment.timestamp() * 1_000_000)
+
+
+async def looks(manager: ProcessManager, times: int) -> None:
+    """Wait until the worker has looked for due sagas so many times."""
+    seen = 0
+    claim = manager.store.claim
+
+    def counted(worker_id: str, definitions: Sequence[str], now: int, limit: int) -> list[StatusRow]:
+        nonlocal seen
+        seen += 1
+        return claim(worker_id, definitions, now, limit)
+
+    manager.store.claim = counted  # type: ignore[method-assign]
+    while seen <= times:
+        await asyncio.sleep(0)
 
 
 @pytest.fixture
@@ -64,7 +81,7 @@ def test_a_retry_waits_for_its_time_and_no_longer(database: str) -> None:
                 assert row.waiting_for == "retry of write"
                 assert row.waiting_until == microseconds(NOON + timedelta(hours=1))
                 frozen.tick(timedelta(minutes=59))
-                await asyncio.sleep(0.05)
+                await looks(manager, 3)
                 assert len(attempts) == 1
                 frozen.tick(timedelta(minutes=1))
                 assert (await run.result(5)).status == "completed"
