@@ -19,8 +19,8 @@ from sagalog.engine.starting import Starting
 from sagalog.engine.waiting import AT_REST, Waiting
 from sagalog.engine.worker import Worker
 from sagalog.errors import DefinitionError, NotRunning, ServiceNotProvided, UnknownSaga, WaitTimeout
-from sagalog.inspection import Inspection
-from sagalog.result import SagaResult, result_of
+from sagalog.readmodel.inspection import Inspection
+from sagalog.readmodel.result import SagaResult, result_of
 from sagalog.saga.declare import Saga
 from sagalog.saga.definition import Definition
 from sagalog.saga.state import SagaState
@@ -79,9 +79,7 @@ class ProcessManager(Inspection):
         blocking: Blocking | None = None,
     ) -> None:
         self.settings = settings or Settings.from_environment()
-        self.store = (
-            store_for(database, self.settings.store_options()) if isinstance(database, str) else database
-        )
+        self.store = store_for(database, self.settings.store_options()) if isinstance(database, str) else database
         self.definitions = _definitions(sagas)
         self._services = dict(services or {})
         if worker:
@@ -99,7 +97,7 @@ class ProcessManager(Inspection):
         try:
             await self._blocking.write(self.store.open)
             await self._report_unloaded()
-            self._committer = Committer(self.store, self._blocking)
+            self._committer = Committer(self.store, self._blocking, settings.write_timeout)
             self._waiting = Waiting(self.store, self._blocking, settings.limits().poll)
             attempts = Attempts(self._services, self._clock, self._blocking)
             self._worker = Worker(
@@ -118,7 +116,6 @@ class ProcessManager(Inspection):
                 self._blocking,
                 self._clock,
                 self._worker if self._is_worker else None,
-                settings.write_timeout,
             )
             self._committer.start()
             if self._is_worker:
@@ -191,9 +188,7 @@ class ProcessManager(Inspection):
         written (starting again with the same key is safe).
         """
         self._check_running()
-        started = await self._starting.start(
-            self._definition_of(saga), input, key, correlation_id, causation_id
-        )
+        started = await self._starting.start(self._definition_of(saga), input, key, correlation_id, causation_id)
         return SagaRun(self, started.saga_id, saga.name, started.key, started.created)
 
     async def execute(
@@ -229,9 +224,7 @@ class ProcessManager(Inspection):
         state = await self.state(saga_id)
         definition = self.definitions.get(state.digest)
         if definition is None:
-            raise UnknownSaga(
-                f"saga {state.saga} version {state.definition_version} is not loaded in this process"
-            )
+            raise UnknownSaga(f"saga {state.saga} version {state.definition_version} is not loaded in this process")
         await self._starting.resume(definition, saga_id, state, actor, reason)
 
     def _definition_of(self, saga: Saga[Any]) -> Definition:
@@ -295,9 +288,7 @@ def _check_services(definitions: Any, services: Mapping[type, Any]) -> None:
             undo = () if step.compensation is None else step.compensation.parameters
             for parameter in (*step.parameters, *undo):
                 if parameter.source == "service" and parameter.key not in services:
-                    missing.append(
-                        f"  - {definition.name}.{step.name}: {parameter.name}: {parameter.key.__name__}"
-                    )
+                    missing.append(f"  - {definition.name}.{step.name}: {parameter.name}: {parameter.key.__name__}")
     if missing:
         listed = "\n".join(dict.fromkeys(missing))
         given = ", ".join(kind.__name__ for kind in services) or "none"

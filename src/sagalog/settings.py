@@ -20,12 +20,8 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    lease: float = Field(
-        10.0, gt=0, description="how long a dead worker's sagas wait until another takes them over"
-    )
-    poll: float = Field(
-        0.1, gt=0, description="how often due sagas are looked for when nothing hints at them"
-    )
+    lease: float = Field(10.0, gt=0, description="how long a dead worker's sagas wait until another takes them over")
+    poll: float = Field(0.1, gt=0, description="how often due sagas are looked for when nothing hints at them")
     longest_wait: float = Field(
         5.0, ge=0, description="a saga that has to wait longer than this is given back until then"
     )
@@ -34,9 +30,7 @@ class Settings(BaseModel):
     grace: float = Field(10.0, ge=0, description="how long running steps may take to end at shutdown")
     write_timeout: float = Field(10.0, gt=0, description="how long start() waits for its saga to be durable")
     connect_timeout: float = Field(5.0, gt=0, description="how long to wait for a connection to the database")
-    statement_timeout: float = Field(
-        10.0, gt=0, description="how long to wait for one answer of the database"
-    )
+    statement_timeout: float = Field(10.0, gt=0, description="how long to wait for one answer of the database")
     readers: int = Field(2, ge=1, description="connections for reading")
     handler_threads: int = Field(32, ge=1, description="threads for steps that are plain functions")
 
@@ -45,9 +39,7 @@ class Settings(BaseModel):
         """Read the settings from `SAGALOG_*`; `given` wins. Raises `InvalidSettings` naming what is wrong."""
         source = os.environ if environment is None else environment
         found: dict[str, object] = {
-            name: source[PREFIX + name.upper()]
-            for name in cls.model_fields
-            if PREFIX + name.upper() in source
+            name: source[PREFIX + name.upper()] for name in cls.model_fields if PREFIX + name.upper() in source
         }
         try:
             return cls.model_validate(found | given)

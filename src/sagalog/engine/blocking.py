@@ -49,9 +49,7 @@ class Threads:
     def handler(self, call: Callable[[], Result]) -> "asyncio.Future[Result]":
         """Run a handler in a thread that sees the caller's context variables."""
         context = contextvars.copy_context()
-        return asyncio.get_running_loop().run_in_executor(
-            self._handlers, functools.partial(context.run, call)
-        )
+        return asyncio.get_running_loop().run_in_executor(self._handlers, functools.partial(context.run, call))
 
     def close(self) -> None:
         """Let every thread end after what it does now; a handler that never returns is not waited for."""

@@ -1,6 +1,5 @@
 """How a saga begins: the input is checked at the door, the key decides, and the start is one append like any other."""
 
-import asyncio
 from typing import Any
 
 from msgspec import Struct
@@ -43,14 +42,12 @@ class Starting:
         blocking: Blocking,
         clock: Clock,
         worker: Worker | None,
-        write_timeout: float,
     ) -> None:
         self._store = store
         self._committer = committer
         self._blocking = blocking
         self._clock = clock
         self._worker = worker
-        self._write_timeout = write_timeout
 
     async def start(
         self,
@@ -82,7 +79,7 @@ class Starting:
             if await self._write(append) == "written":
                 log_transitions(saga_id, state, events)
                 if worker is not None:
-                    worker.own(definition, saga_id, state)
+                    worker.own(definition, saga_id, state, effects=effects)
                 return Started(saga_id, key, True)
             row = await self._blocking.read(self._store.latest_run, definition.name, key)
             if row is None:
@@ -91,9 +88,7 @@ class Starting:
                 if definition.reruns:
                     run = row.run + 1
                     continue
-                await self._refuse(
-                    definition, row.saga_id, StartAgain(correlation_id or row.saga_id, causation_id)
-                )
+                await self._refuse(definition, row.saga_id, StartAgain(correlation_id or row.saga_id, causation_id))
             return Started(row.saga_id, key, False)
         raise StoreUnavailable(
             f"saga {definition.name} {key} is started and ended by others all the time; start it again later"
@@ -106,9 +101,7 @@ class Starting:
             if await self._tell(definition, saga_id, state, told):
                 return
 
-    async def resume(
-        self, definition: Definition, saga_id: str, state: SagaState, actor: str, reason: str
-    ) -> None:
+    async def resume(self, definition: Definition, saga_id: str, state: SagaState, actor: str, reason: str) -> None:
         """Tell a stuck saga to go on; any worker takes it up."""
         check_identifier(actor, "the actor")
         check_identifier(reason, "the reason", 4000)
@@ -131,16 +124,7 @@ class Starting:
         return True
 
     async def _write(self, append: Append) -> AppendOutcome:
-        future = self._committer.submit(append)
-        done, _ = await asyncio.wait((future,), timeout=self._write_timeout)
-        if not done:
-            trouble = self._committer.trouble
-            kind = StoreUnavailable if trouble is None else type(trouble)
-            raise kind(
-                f"nobody knows yet whether this was written, after {self._write_timeout:g} s "
-                f"({trouble or 'the store is slow'}); trying again with the same key is safe"
-            )
-        return future.result()
+        return await self._committer.submit(append, patient=False)
 
 
 def _key(definition: Definition, value: Any, key: str | None) -> str:

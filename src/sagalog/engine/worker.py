@@ -17,6 +17,7 @@ from sagalog.errors import SagalogError, StoreError
 from sagalog.saga.definition import Definition
 from sagalog.saga.evolve import fold
 from sagalog.saga.inputs import Input
+from sagalog.saga.react import Effect
 from sagalog.saga.state import SagaState
 from sagalog.store import Lease, StatusRow, Store
 
@@ -82,7 +83,12 @@ class Worker:
             await self._leased.wait()
 
     def own(
-        self, definition: Definition, saga_id: str, state: SagaState, untold: list[Input] | None = None
+        self,
+        definition: Definition,
+        saga_id: str,
+        state: SagaState,
+        untold: list[Input] | None = None,
+        effects: list[Effect] | None = None,
     ) -> None:
         """Drive a saga that the store says is ours."""
         runner = SagaRunner(
@@ -95,6 +101,7 @@ class Worker:
             self._clock,
             self._limits.longest_wait,
             untold,
+            effects,
         )
         self._runners[saga_id] = runner
         self._tasks[saga_id] = self._loop.create_task(self._drive(runner))
@@ -223,9 +230,7 @@ class Worker:
         try:
             state = fold(CODEC.decode_all(stored))
             if state.version != row.version:
-                raise SagalogError(
-                    f"its status row is at version {row.version}, its events at {state.version}"
-                )
+                raise SagalogError(f"its status row is at version {row.version}, its events at {state.version}")
             self.own(self._definitions[row.definition], row.saga_id, state)
         except SagalogError as problem:
             # Kept, not given back: nobody should append to a history that cannot be read, and every worker would try.

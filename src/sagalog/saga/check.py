@@ -104,11 +104,10 @@ def build(declared: DeclaredSaga) -> Definition:
                     result=result,
                     retry=step.retry or (RETRIABLE_RETRY if pivot_seen else ACTION_RETRY),
                     timeout=step.timeout,
-                    compensation=_compensation(
-                        step, results[position + offset], declared, earlier, others, mistakes
-                    ),
+                    compensation=_compensation(step, results[position + offset], declared, earlier, others, mistakes),
                     pivot=step.pivot,
                     when=step.when,
+                    waiting_text=f"step {step.name}",
                 )
             )
         pivot_seen = pivot_seen or any(step.pivot for step in stage)
@@ -218,9 +217,7 @@ def _compensation(
         if kind != without_none(own.result)[0]:
             found = getattr(kind, "__name__", kind)
             expected = getattr(own.result, "__name__", own.result)
-            mistakes.append(
-                f"{where}: its first parameter must be the step's result {expected}, found {found}"
-            )
+            mistakes.append(f"{where}: its first parameter must be the step's result {expected}, found {found}")
     return CompensationDefinition(
         handler=undo.handler,
         is_async=is_async(undo.handler),

@@ -96,9 +96,7 @@ def _answer(definition: Definition, state: SagaState, told: i.Input, now: int) -
         case i.StartAgain():
             if state.status not in ENDED:
                 return None
-            return e.StartRefused(
-                time=now, correlation_id=told.correlation_id, causation_id=told.causation_id
-            )
+            return e.StartRefused(time=now, correlation_id=told.correlation_id, causation_id=told.causation_id)
         case _:
             raise InvalidAction(f"expected an input of the kernel, found {type(told).__name__}")
 
@@ -120,9 +118,7 @@ def _action_succeeded(
     )
 
 
-def _action_failed(
-    definition: Definition, state: SagaState, told: i.ActionFailed, now: int
-) -> e.SagaEvent | None:
+def _action_failed(definition: Definition, state: SagaState, told: i.ActionFailed, now: int) -> e.SagaEvent | None:
     step = definition.step(told.step)
     before = state.steps.get(told.step, UNTOUCHED)
     if not is_open(before) or state.status in ENDED:
@@ -143,9 +139,7 @@ def _action_failed(
     )
 
 
-def _undo_failed(
-    definition: Definition, state: SagaState, told: i.UndoFailed, now: int
-) -> e.SagaEvent | None:
+def _undo_failed(definition: Definition, state: SagaState, told: i.UndoFailed, now: int) -> e.SagaEvent | None:
     compensation = definition.step(told.step).compensation
     before = state.steps.get(told.step, UNTOUCHED)
     if compensation is None or before.undo not in ("pending", "retrying") or told.epoch != before.epoch:
@@ -173,16 +167,12 @@ def _follow(definition: Definition, state: SagaState, so_far: Events, now: int) 
     if status == "compensating":
         return _follow_backward(definition, state, now)
     if status == "failed" and type(last) is e.StepSucceeded:
-        late = e.error_from(
-            "late", "LateSuccess", "a step that had been given up succeeded after all", last.step
-        )
+        late = e.error_from("late", "LateSuccess", "a step that had been given up succeeded after all", last.step)
         return _roll_back(definition, state, late, now, (definition.step(last.step),))
     return None
 
 
-def _follow_forward(
-    definition: Definition, state: SagaState, last: e.SagaEvent, now: int
-) -> e.SagaEvent | None:
+def _follow_forward(definition: Definition, state: SagaState, last: e.SagaEvent, now: int) -> e.SagaEvent | None:
     if type(last) is e.StepFailed and last.retry_at is None:
         return _give_up(definition, state, last, now)
     stage = next_stage(definition, state)
@@ -209,9 +199,7 @@ def _give_up(definition: Definition, state: SagaState, failed: e.StepFailed, now
     error = e.ErrorInfo(failed.error.type, failed.error.message, failed.error.kind, failed.step)
     reason = None
     if error.kind == "fault":
-        reason = (
-            f"step {failed.step} is at fault: {error.type}: {error.message}; mend the program, then resume"
-        )
+        reason = f"step {failed.step} is at fault: {error.type}: {error.message}; mend the program, then resume"
     elif (
         failed.step == definition.pivot
         and failed.outcome == "unknown"
@@ -259,7 +247,5 @@ def _follow_backward(definition: Definition, state: SagaState, now: int) -> e.Sa
     else:
         error = e.ErrorInfo(error.type, error.message, error.kind, step)
         reason = f"the compensation of {step} failed for good: {error.type}: {error.message}"
-    pending = tuple(
-        name for name in state.plan if state.steps[name].undo in ("pending", "retrying", "failed")
-    )
+    pending = tuple(name for name in state.plan if state.steps[name].undo in ("pending", "retrying", "failed"))
     return e.SagaStuck(time=now, reason=reason, error=error, pending=pending)

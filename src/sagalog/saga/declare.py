@@ -32,9 +32,7 @@ def _microseconds(given: Duration | None, what: str) -> int | None:
         return None
     seconds = given.total_seconds() if isinstance(given, timedelta) else float(given)
     if not 0 < seconds < 100 * 365 * 86_400:
-        raise DefinitionError(
-            f"{what}: expected a timeout over 0 seconds and under 100 years, found {given!r}"
-        )
+        raise DefinitionError(f"{what}: expected a timeout over 0 seconds and under 100 years, found {given!r}")
     return int(seconds * 1_000_000)
 
 
@@ -216,9 +214,7 @@ class Saga(Generic[InputT]):
     def parallel(self) -> Iterator[None]:
         """Let the steps declared inside run side by side; the next step waits for all of them."""
         if self._group is not None:
-            raise DefinitionError(
-                f"saga {self.name}: parallel() inside parallel(); declare one group after the other"
-            )
+            raise DefinitionError(f"saga {self.name}: parallel() inside parallel(); declare one group after the other")
         self._group = []
         try:
             yield

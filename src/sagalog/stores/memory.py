@@ -146,10 +146,7 @@ class MemoryStore:
             due = [
                 row
                 for row in self._status.values()
-                if row.owner is None
-                and row.due_at is not None
-                and row.due_at <= now
-                and row.definition in definitions
+                if row.owner is None and row.due_at is not None and row.due_at <= now and row.definition in definitions
             ]
             due.sort(key=lambda row: (row.due_at, row.saga_id))
             taken = [replace(row, owner=worker_id) for row in due[:limit]]

@@ -61,9 +61,7 @@ class SQLiteStore:
         if self._recorder is not None:
             return
         create_file(self.path)
-        self._recorder = SagaRecorder(
-            SafeDatastore(self.path, self._options.statement_timeout, self._options.readers)
-        )
+        self._recorder = SagaRecorder(SafeDatastore(self.path, self._options.statement_timeout, self._options.readers))
         try:
             if migrate:
                 upgrade(self)
@@ -182,9 +180,7 @@ class SQLiteStore:
         with self._transaction(commit=True) as cursor:
             return cursor.execute(SQL["renew"], (until, worker_id)).rowcount == 1
 
-    def claim(
-        self, worker_id: str, definitions: Sequence[str], now: int, limit: int
-    ) -> list[StatusRow]:
+    def claim(self, worker_id: str, definitions: Sequence[str], now: int, limit: int) -> list[StatusRow]:
         """Give due sagas that no live worker owns to a worker."""
         loaded = json.dumps(list(definitions))
         # A look costs no write transaction, so that idle workers do not disturb busy ones.

@@ -1,0 +1,20 @@
+"""Fixtures that every kind of test may ask for; it starts nothing that no test asks for."""
+
+from collections.abc import Iterator
+
+import pytest
+from postgres_server import PostgresServer, open_server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A real PostgreSQL server; a test that kills it asks `can_be_killed` first, and need not start it again."""
+    with open_server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """The address of a fresh, empty database, removed after the test."""
+    with postgres_server.database() as url:
+        yield url
