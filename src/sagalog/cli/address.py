@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol, cast
 from urllib.parse import urlsplit
 
 from sagalog.cli.options import Invocation
@@ -12,6 +13,7 @@ from sagalog.errors import InvalidSettings, StoreUnavailable
 from sagalog.settings import Settings
 from sagalog.store import Store
 from sagalog.stores import store_for
+from sagalog.stores.migrations import Migrated
 
 SQLITE = "sqlite:///"
 SUFFIXES = (".db", ".sqlite", ".sqlite3")
@@ -37,12 +39,32 @@ def require_file(address: str) -> None:
         )
 
 
-@contextmanager
-def opened(address: str) -> Iterator[Store]:
-    """Open a store for reading, and close it."""
-    require_file(address)
+class SqlStore(Store, Migrated, Protocol):
+    """A store with a schema that can be looked at before it is upgraded."""
+
+    def open(self, migrate: bool = True) -> None:
+        """Connect, with `migrate` bring the schema up to date, and without it refuse an older one."""
+        ...
+
+
+def sql_store(address: str) -> SqlStore:
+    """Return the closed store of an address; raises `InvalidSettings` if it is no database."""
     store = store_for(address, Settings.from_environment().store_options())
-    store.open()
+    if not hasattr(store, "schema_version"):
+        raise InvalidSettings(
+            f"expected a database such as sqlite:///shop.db or postgresql://user@host/shop, found {address}, "
+            "which ends with the process"
+        )
+    return cast(SqlStore, store)
+
+
+@contextmanager
+def opened(address: str, *, migrate: bool = False) -> Iterator[SqlStore]:
+    """Open a store and close it; one that is only asked is neither created nor upgraded."""
+    if not migrate:
+        require_file(address)
+    store = sql_store(address)
+    store.open(migrate=migrate)
     try:
         yield store
     finally:
@@ -52,7 +74,7 @@ def opened(address: str) -> Iterator[Store]:
 def command_line(invocation: Invocation, command: Sequence[str]) -> str:
     """Return `sagalog ...` with the options that differ from the environment, quoted for a shell, without secrets."""
     words = ["sagalog"]
-    if invocation.database is not None and invocation.database != os.environ.get("SAGALOG_DB"):
+    if invocation.named_database is not None and invocation.database is not None:
         secret = "://" in invocation.database and urlsplit(invocation.database).password is not None
         words += ["--db", '"$SAGALOG_DB"' if secret else shlex.quote(invocation.database)]
     if invocation.app_dir != Path():

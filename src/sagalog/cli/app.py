@@ -13,7 +13,6 @@ from sagalog.errors import UnknownSaga
 from sagalog.saga.declare import Saga
 
 DEFAULT_APP = "domain"
-AUDIT_FOLDER = Path("projections", "audit")
 
 Demo = tuple[Mapping[str, str], Iterable[tuple[Saga[Any], Any]]]
 
@@ -59,13 +58,6 @@ class App:
             )
         environment, starts = self._callable("demo", "(environment, [(saga, input), ...])")(database)
         return environment, starts
-
-    def audits(self) -> list[Path]:
-        """Return the app's audit queries; raises `NotThere` if it has no folder of them."""
-        folder = self.folder / AUDIT_FOLDER
-        if not folder.is_dir():
-            raise NotThere(f"there is no folder {folder}; audit queries are the .sql files in it (see --app-dir)")
-        return sorted(folder.glob("*.sql"))
 
     def _callable(self, name: str, what: str) -> Callable[..., Any]:
         found = getattr(self._module, name, None)

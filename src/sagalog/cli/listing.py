@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from sagalog.cli.lookup import find
 from sagalog.cli.options import Invocation, RowsCommand
@@ -106,7 +107,7 @@ def _next_page(invocation: Invocation, last: str) -> str:
     words = ["list"]
     for option in context.command.params:
         value = context.params.get(option.name or "")
-        given = context.get_parameter_source(option.name or "") is click.core.ParameterSource.COMMANDLINE
+        given = context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
         if option.name == "after" or not given or value is None:
             continue
         for one in value if isinstance(value, tuple) else (value,):

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from sagalog.cli.address import SqlStore
     from sagalog.cli.app import App
-    from sagalog.store import Store
 
 FORMATS = ("table", "json", "jsonl", "csv")
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -22,6 +23,8 @@ class Invocation:
 
     def __init__(self) -> None:
         self.database: str | None = None
+        self.named_database: str | None = None
+        """The database if the command line itself names it, not the environment."""
         self.app_dir = Path()
         self.app: str | None = None
         self.output = "table"
@@ -35,8 +38,8 @@ class Invocation:
             raise click.UsageError("no database was named: give --db sqlite:///shop.db, or set SAGALOG_DB")
         return complete(self.database)
 
-    def store(self) -> "AbstractContextManager[Store]":
-        """Open the store to read from it; the database must be there."""
+    def store(self) -> "AbstractContextManager[SqlStore]":
+        """Open the store to read from it; the database must be there and up to date."""
         from sagalog.cli.address import opened
 
         return opened(self.address())
@@ -61,6 +64,8 @@ def _remember(field: str) -> Callable[[click.Context, click.Parameter, Any], Non
             invocation = ctx.find_object(Invocation)
             assert invocation is not None
             setattr(invocation, field, value)
+            if field == "database" and ctx.get_parameter_source("db") is ParameterSource.COMMANDLINE:
+                invocation.named_database = value
 
     return remember
 
