@@ -1,7 +1,6 @@
 """`sagalog demo`: the app's own sample inputs on a database that is left behind, and a first look at what became of them."""
 
 import asyncio
-import logging
 import os
 import shlex
 import time
@@ -16,6 +15,7 @@ from rich.text import Text
 from sagalog.cli.address import SQLITE, SqlStore
 from sagalog.cli.app import App
 from sagalog.cli.audit import rows_table
+from sagalog.cli.logs import keep_transitions_quiet
 from sagalog.cli.lookup import every_saga, history
 from sagalog.cli.options import Command, Invocation
 from sagalog.cli.output import write
@@ -76,8 +76,7 @@ def _path(named: str | None) -> Path:
 
 async def _run(address: str, app: App, starts: Iterable[tuple[Saga[Any], Any]]) -> tuple[Counter[str], int]:
     """Start everything, and wait until each saga has ended or is stuck."""
-    # Every transition is in the tables: a demo has no need of a line for each retry.
-    logging.getLogger("sagalog.transitions").propagate = False
+    keep_transitions_quiet()
     with app.services() as services:
         async with ProcessManager(address, sagas=app.sagas, services=services) as process_manager:
             wanted = list(starts)

@@ -27,15 +27,20 @@ class Age(click.ParamType):
             self.fail(str(problem), param, ctx)
 
 
+def error_of(row: StatusRow) -> str:
+    """Return a saga's error on one line; for a stuck one that is the reason, which names the error itself."""
+    if row.error_type is None:
+        return ""
+    return row.error_text or "" if row.status == "stuck" else f"{row.error_type}: {row.error_text}"
+
+
 def _took(row: Row) -> str:
     return duration((row["_row"].ended_at or row["_now"]) - row["_row"].started_at)
 
 
 def _where(row: Row) -> str:
     found: StatusRow = row["_row"]
-    if found.error_type is not None:
-        return f"{found.error_type}: {found.error_text}"
-    return found.waiting_for or ""
+    return error_of(found) or found.waiting_for or ""
 
 
 COLUMNS = (

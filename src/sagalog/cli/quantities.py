@@ -18,6 +18,8 @@ def duration(microseconds: int) -> str:
     """Return a length of time: 0.4 ms, 12 ms, 3.4 s, 2 m 05 s, 3 h 12 m, 4 d 07 h."""
     if microseconds < 0:
         return f"-{duration(-microseconds)}"
+    if microseconds == 0:
+        return "0 ms"
     if microseconds < 1_000:
         return f"{microseconds / 1_000:.1f} ms"
     if microseconds < 999_500:

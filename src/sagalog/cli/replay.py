@@ -139,7 +139,7 @@ def write_frames(replayed: Sequence[Frame], *, pause: bool = False, brief: bool 
     """Write events with what each of them changed; `pause`: wait for Enter between them, `brief`: statuses only."""
     for number, frame in enumerate(replayed):
         changed = [change for change in frame.changed if not brief or change.path.endswith(BRIEFLY)]
-        _write_frame(frame._replace(changed=changed))
+        _write_frame(frame._replace(changed=changed), brief and number == 0)
         if pause and number < len(replayed) - 1 and _quits():
             return
 
@@ -152,16 +152,17 @@ def _quits() -> bool:
     return click.getchar() in ("q", "Q", "\x1b")
 
 
-def _write_frame(frame: Frame) -> None:
+def _write_frame(frame: Frame, follows_a_title: bool = False) -> None:
     event, state = frame.event, frame.state
-    write()
+    if not follows_a_title:
+        write()
+    since = f"+{duration(event.time - state.started)}"
     headline = Text.assemble(
         (f"{state.version:>4}  ", "bold"),
-        (f"{moment(event.time)}  ", "dim"),
+        (f"{moment(event.time)}  {since:>9}  ", "dim"),
         event_text(event),
         "  ",
         summary(event),
-        (f"  +{duration(event.time - state.started)}", "dim"),
     )
     write(headline)
     for path, before, after in frame.changed:

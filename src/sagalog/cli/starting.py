@@ -14,6 +14,7 @@ import msgspec
 from sagalog.cli.app import App
 from sagalog.cli.failures import FAILURE, OK, SAGA_FAILED, SAGA_STUCK, one_line
 from sagalog.cli.lines import LONGEST, prefetched
+from sagalog.cli.logs import keep_transitions_quiet
 from sagalog.cli.options import Command, Invocation
 from sagalog.cli.output import Column, status_text, table_of, write
 from sagalog.cli.progress import Advance, progress
@@ -78,11 +79,18 @@ class Starter:
             raise InvalidInput(f"this is not JSON: {problem}") from None
         value = self._saga.definition.input.read(line)
         if self._key_field is None:
-            return value, None
+            return value, self._declared_key(value)
         found = plain.get(self._key_field) if isinstance(plain, dict) else None
         if not isinstance(found, str | int) or isinstance(found, bool):
             raise MissingKey(f"expected a text or a whole number in the field {self._key_field!r} for the key")
         return value, str(found)
+
+    def _declared_key(self, value: Any) -> str | None:
+        declared = self._saga.definition.key
+        try:
+            return None if declared is None else declared(value)
+        except Exception as problem:  # noqa: BLE001 - the key function is the app's code, and fails for its line alone
+            raise InvalidInput(f"the saga's key function raised {type(problem).__name__}: {problem}") from None
 
     async def _start(self, value: Any, key: str | None) -> SagaRun:
         for attempt in range(1, TRIES + 1):
@@ -125,6 +133,7 @@ def _first(group: BaseException) -> BaseException:
 async def _start(
     address: str, app: App, saga: Saga[Any], source: IO[bytes], key_field: str | None, waits: bool
 ) -> int:
+    keep_transitions_quiet()
     with ExitStack() as stack:
         services = stack.enter_context(app.services() if waits else nullcontext({}))
         process_manager = ProcessManager(address, sagas=app.sagas, services=services, worker=waits)

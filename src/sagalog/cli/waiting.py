@@ -8,7 +8,7 @@ from rich.text import Text
 
 from sagalog.cli.address import require_file
 from sagalog.cli.failures import SAGA_FAILED, SAGA_STUCK
-from sagalog.cli.listing import Age
+from sagalog.cli.listing import Age, error_of
 from sagalog.cli.lookup import saga_option
 from sagalog.cli.options import Invocation, RowsCommand
 from sagalog.cli.output import emit, plain, record, status_text, write
@@ -34,10 +34,9 @@ def wait(ctx: click.Context, id_or_key: str, timeout: int | None, saga: str | No
     check_identifier(id_or_key, "the id or key")
     row = asyncio.run(_wait(invocation.address(), id_or_key, saga, timeout))
     if invocation.output == "table":
-        why = f"  {row.error_type}: {row.error_text}" if row.error_type is not None else ""
         took = f"  after {duration((row.ended_at or row.updated_at) - row.started_at)}"
         what = f"{plain(row.saga_name)} {plain(row.saga_key)}  "
-        write(Text.assemble(what, status_text(row.status), (took, "dim"), plain(why)))
+        write(Text.assemble(what, status_text(row.status), (took, "dim"), plain(f"  {error_of(row)}")))
     elif invocation.output == "json":
         click.echo(json.dumps(record(row), indent=2, ensure_ascii=False))
     else:
