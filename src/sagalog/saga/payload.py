@@ -48,7 +48,8 @@ class PayloadType:
         self.kind = kind
         self.name: str = getattr(kind, "__name__", None) or str(kind)
         if is_pydantic(kind):
-            self._decode: Callable[[bytes], Any] = kind.model_validate_json
+            # bytes(): pydantic does not take a msgspec.Raw for the bytes that it is.
+            self._decode: Callable[[bytes], Any] = lambda data: kind.model_validate_json(bytes(data))
             self._dump: Callable[[Any], bytes] = lambda value: value.model_dump_json().encode()
         else:
             self._decode = msgspec.json.Decoder(kind, dec_hook=_from_plain).decode
