@@ -4,7 +4,7 @@
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 
 from domain.data import opening_stock
@@ -19,7 +19,7 @@ sagas = [fulfil_order]
 
 
 @contextmanager
-def services() -> Iterator[Mapping[type, object]]:
+def services() -> Generator[Mapping[type, object]]:
     """Open the four services on the SQLite file that SHOP_DB names, and close them at the end.
 
     A new file begins with the opening stock of `domain/data/stock.jsonl`; one that has it keeps it.

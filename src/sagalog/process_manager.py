@@ -9,7 +9,7 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from sagalog.clock import Clock, SystemClock
 from sagalog.engine.attempt import Attempts
@@ -91,7 +91,7 @@ class ProcessManager(Inspection):
         self._given_blocking = blocking
         self._running = False
 
-    async def __aenter__(self) -> "ProcessManager":
+    async def __aenter__(self) -> Self:
         """Open the store, report what cannot be run, and begin to work."""
         settings = self.settings
         self._blocking = self._given_blocking or Threads(settings.readers, settings.handler_threads)
@@ -125,7 +125,11 @@ class ProcessManager(Inspection):
             await self._close_store()
             raise
         loop = asyncio.get_running_loop()
-        self._unwatch = self.store.watch(lambda: loop.call_soon_threadsafe(self._hinted))
+
+        def hint() -> None:
+            loop.call_soon_threadsafe(self._hinted)
+
+        self._unwatch = self.store.watch(hint)
         self._running = True
         return self
 

@@ -100,7 +100,8 @@ class Committer:
     async def _write(self, batch: list[Waiting]) -> None:
         appends = [append for append, _ in batch]
         pause = FIRST_PAUSE
-        while True:
+        outcomes: list[AppendOutcome] | None = None
+        while outcomes is None:
             try:
                 outcomes = await self._blocking.write(self._store.append, appends)
             except StoreUnavailable as problem:
@@ -116,8 +117,6 @@ class Committer:
                 logger.exception("a batch of %d decisions could not be written", len(batch))
                 self._fail(batch, problem)
                 return
-            else:
-                break
         if self.trouble is not None:
             logger.warning("the store can be written again")
             self.trouble = None

@@ -1,4 +1,4 @@
-"""The sagas that this process owns: claiming them, keeping the lease, giving them back. One worker a process manager."""
+"""The sagas that this process owns: claiming them, keeping the lease, giving them back."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""How a saga is declared: `Saga`, its `step` decorator and `Step.compensate`. Declaring checks nothing; building does."""
+"""How a saga is declared: `Saga`, its `step` decorator and `Step.compensate`; nothing is checked before it is built."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -178,7 +178,7 @@ class Saga(Generic[InputT]):
         timeout: Duration | None = DEFAULT_STEP_TIMEOUT,
         pivot: bool = False,
         when: Callable[[InputT], bool] | None = None,
-        compensation: None | _Unset = _UNSET,
+        compensation: _Unset | None = _UNSET,
     ) -> Any:
         """Declare the next step; steps run in the order of their declarations.
 

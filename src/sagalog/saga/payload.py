@@ -3,6 +3,7 @@
 Pydantic is recognised by what its models carry and is not imported here. A payload is at most `MAX_PAYLOAD` bytes.
 """
 
+import inspect
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -16,7 +17,7 @@ MAX_PAYLOAD = 256 * 1024
 
 def is_pydantic(kind: object) -> bool:
     """Tell whether `kind` is a pydantic model class."""
-    return isinstance(kind, type) and hasattr(kind, "__pydantic_validator__")
+    return inspect.isclass(kind) and hasattr(cast(object, kind), "__pydantic_validator__")
 
 
 def _to_plain(value: Any) -> Any:
@@ -83,13 +84,13 @@ class PayloadType:
     def read(self, data: Raw | bytes) -> Any:
         """Return the value that `data` stands for; raises `InvalidInput` if it does not fit the type."""
         try:
-            return self._decode(data)  # type: ignore[arg-type]
+            return self._decode(data)
         except (msgspec.MsgspecError, ValueError, RecursionError) as problem:
             raise InvalidInput(f"expected {self.name}, found other JSON: {problem}") from None
 
 
 def refuse_unstorable(data: bytes, what: str) -> None:
-    r"""Raise `InvalidInput` if JSON `data` holds a NUL (which PostgreSQL's text and json refuse) or a lone surrogate."""
+    """Raise `InvalidInput` if JSON `data` holds a NUL, which PostgreSQL's json refuses, or a lone surrogate."""
     if b"\\u0000" in data and b"\\u0000" in data.replace(b"\\\\", b""):
         raise InvalidInput(f"{what} holds a NUL character, which cannot be stored; remove it")
     lowered = data.lower() if b"\\u" in data or b"\\U" in data else b""

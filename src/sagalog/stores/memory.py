@@ -34,7 +34,7 @@ class MemoryStore:
     def append(self, appends: Sequence[Append]) -> list[AppendOutcome]:
         """Write each append that fits; a conflict fails only its own."""
         with self._lock:
-            outcomes = [self._append(one) for one in appends]
+            outcomes: list[AppendOutcome] = [self._append(one) for one in appends]
             hints = list(self._hints)
         for hint in hints:
             hint()

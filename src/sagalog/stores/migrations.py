@@ -48,7 +48,7 @@ class Migrated(Protocol):
 @cache
 def migrations(dialect: Dialect) -> tuple[Migration, ...]:
     """Return every migration of a dialect in order."""
-    found = []
+    found: list[Migration] = []
     for entry in files(PACKAGE).joinpath("sql", dialect).iterdir():
         match = re.fullmatch(r"(\d{4})_(\w+)\.sql", entry.name)
         if match:
@@ -74,7 +74,7 @@ def pending(store: Migrated) -> list[Migration]:
 
 def upgrade(store: Migrated) -> list[Migration]:
     """Bring the database up to date and return what was applied."""
-    applied = []
+    applied: list[Migration] = []
     for migration in pending(store):
         store.apply(migration)
         applied.append(migration)
