@@ -11,7 +11,7 @@ from sagalog.engine.blocking import Blocking
 from sagalog.engine.committer import Committer
 from sagalog.engine.runner import append_of
 from sagalog.engine.transition_log import log_transitions
-from sagalog.engine.worker import Worker
+from sagalog.engine.worker import Drive, Worker
 from sagalog.errors import InvalidAction, InvalidInput, MissingKey, StoreUnavailable
 from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition
@@ -26,11 +26,12 @@ TRIES = 20
 
 
 class Started(Struct, frozen=True):
-    """The saga that a start led to."""
+    """The saga that a start led to, and the task that drives it if that is here."""
 
     saga_id: str
     key: str
     created: bool
+    drive: Drive | None = None
 
 
 class Starting:
@@ -81,7 +82,8 @@ class Starting:
             begin = None if worker is None else partial(worker.own, definition, saga_id, state, None, effects)
             if await self._committer.submit(append, patient=False, then=begin) == "written":
                 log_transitions(saga_id, state, events)
-                return Started(saga_id, key, True)
+                drive = None if worker is None else worker.drive_of(saga_id)
+                return Started(saga_id, key, True, drive)
             row = await self._blocking.read(self._store.latest_run, definition.name, key)
             if row is None:
                 continue
