@@ -59,7 +59,8 @@ class Append(Struct, frozen=True, gc=False):
     """Everything one decision writes, in one transaction with others or alone.
 
     `expected` is the version of the stream before it (0: the saga is new). `holder` is the worker that must own the
-    saga for the append to be allowed (None: nobody may own it); `status.owner` is who owns it afterwards.
+    saga for the append to be allowed (None: nobody may own it); `status.owner` is who owns it afterwards, which for a
+    new saga has to be a worker that has a lease: otherwise nobody owns it, for nobody would ever take it over.
     """
 
     saga_id: str
@@ -190,6 +191,10 @@ class Store(Protocol):
 
     def claim_one(self, worker_id: str, saga_id: str, now: int) -> bool:
         """Give one saga to a worker whether it is due or not; False if a live worker owns it or it does not exist."""
+        ...
+
+    def owned(self, worker_id: str) -> list[str]:
+        """Return the ids of the sagas that a worker owns: after a claim without an answer it has to ask."""
         ...
 
     def release(self, worker_id: str, saga_ids: Sequence[str] | None = None) -> None:

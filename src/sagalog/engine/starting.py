@@ -1,6 +1,7 @@
 """How a saga begins: the input is checked at the door, the key decides, and the start is one append like any other."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
@@ -15,6 +16,7 @@ from sagalog.engine.worker import Worker
 from sagalog.errors import InvalidAction, InvalidInput, MissingKey, StoreUnavailable
 from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition
+from sagalog.saga.events import SagaEvent
 from sagalog.saga.evolve import fold
 from sagalog.saga.identifiers import check_identifier
 from sagalog.saga.inputs import Input, Resume, Start, StartAgain
@@ -75,14 +77,7 @@ class Starting:
             told = Start(key, data, run, correlation_id or saga_id, causation_id)
             events, state = advance(definition, None, told, self._clock.now())
             assert state is not None
-            worker = self._worker if self._worker is not None and self._worker.has_room else None
-            owner = None if worker is None else worker.worker_id
-            effects = react(definition, state)
-            append = append_of(definition, saga_id, None, state, events, effects, None, owner)
-            if await self._write(append) == "written":
-                log_transitions(saga_id, state, events)
-                if worker is not None:
-                    worker.own(definition, saga_id, state)
+            if await self._write(*self._begin(definition, saga_id, state, events)) == "written":
                 return Started(saga_id, key, True)
             row = await self._blocking.read(self._store.latest_run, definition.name, key)
             if row is None:
@@ -98,6 +93,22 @@ class Starting:
         raise StoreUnavailable(
             f"saga {definition.name} {key} is started and ended by others all the time; start it again later"
         )
+
+    def _begin(
+        self, definition: Definition, saga_id: str, state: SagaState, events: list[SagaEvent]
+    ) -> tuple[Append, Callable[[], None]]:
+        """Return the append of a start, and what follows once it is durable."""
+        worker = self._worker if self._worker is not None and self._worker.has_room else None
+        owner = None if worker is None else worker.worker_id
+        effects = react(definition, state)
+        append = append_of(definition, saga_id, None, state, events, effects, None, owner)
+
+        def durable() -> None:
+            log_transitions(saga_id, state, events)
+            if worker is not None and worker.worker_id == owner and not worker.stopping:
+                worker.own(definition, saga_id, state)
+
+        return append, durable
 
     async def _refuse(self, definition: Definition, saga_id: str, told: StartAgain) -> None:
         for _ in range(TRIES):
@@ -125,13 +136,17 @@ class Starting:
         assert after is not None
         effects = react(definition, after)
         append = append_of(definition, saga_id, state, after, events, effects, None, None)
-        if await self._write(append) != "written":
-            return False
-        log_transitions(saga_id, after, events)
-        return True
+        return await self._write(append, lambda: log_transitions(saga_id, after, events)) == "written"
 
-    async def _write(self, append: Append) -> AppendOutcome:
+    async def _write(self, append: Append, durable: Callable[[], None]) -> AppendOutcome:
+        """Write and call `durable` if that was done, even if the caller has stopped waiting by then."""
         future = self._committer.submit(append)
+
+        def answered(answer: "asyncio.Future[AppendOutcome]") -> None:
+            if not answer.cancelled() and answer.exception() is None and answer.result() == "written":
+                durable()
+
+        future.add_done_callback(answered)
         done, _ = await asyncio.wait((future,), timeout=self._write_timeout)
         if not done:
             trouble = self._committer.trouble

@@ -55,7 +55,8 @@ class MemoryStore:
             stream.append(stored)
             self._log.append(stored)
         position = len(self._log)
-        self._status[one.saga_id] = replace(one.status, position=position)
+        owner = one.status.owner if one.status.owner in self._leases else None
+        self._status[one.saga_id] = replace(one.status, position=position, owner=owner)
         steps = self._steps.setdefault(one.saga_id, {})
         for step in one.steps:
             steps[step.step, step.direction] = replace(step, position=position)
@@ -172,6 +173,11 @@ class MemoryStore:
                 return False
             self._status[saga_id] = replace(row, owner=worker_id)
             return True
+
+    def owned(self, worker_id: str) -> list[str]:
+        """Return the ids of the sagas that a worker owns."""
+        with self._lock:
+            return [row.saga_id for row in self._status.values() if row.owner == worker_id]
 
     def release(self, worker_id: str, saga_ids: Sequence[str] | None = None) -> None:
         """Give sagas back: those named, or all of the worker's and its lease with them."""

@@ -19,7 +19,7 @@ from sagalog.testing.faults import Faults
 from sagalog.testing.virtual_loop import Incarnation, outside
 from sagalog.testing.world import SimulatedBlocking, World
 
-SETTINGS = Settings(lease=3.0, poll=0.5, longest_wait=2.0, grace=2.0, write_timeout=2.0)
+SETTINGS = Settings(lease=3.0, poll=1.0, longest_wait=2.0, grace=2.0, write_timeout=2.0)
 AT_REST = ("completed", "failed", "stuck")
 
 
@@ -183,12 +183,6 @@ class Simulation:
 
     def _close(self) -> None:
         """Let go of what killed incarnations left standing, before the garbage collector finds it."""
-        loop = self.world.loop
         for incarnation in self._alive:
             incarnation.kill()
-        for task in asyncio.all_tasks(loop):
-            coroutine = task.get_coro()
-            with contextlib.suppress(BaseException):
-                if coroutine is not None:
-                    coroutine.close()
-        loop.close()
+        self.world.loop.abandon()

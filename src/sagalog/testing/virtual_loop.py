@@ -4,11 +4,12 @@ It does no I/O and starts no thread: a day of waiting costs nothing, and the sam
 """
 
 import asyncio
+import contextlib
 import contextvars
 import heapq
 import random
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 Result = TypeVar("Result")
 
@@ -34,12 +35,32 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._seeded = seeded
         self._now = 0.0
         self._turns_left = most_turns
+        # Every task is kept to the end: collecting one that a killed process left standing would run its `finally`.
+        self._made: list[asyncio.Task[Any]] = []
         # A killed incarnation leaves tasks behind that nobody will ever ask for: that is no news.
         self.set_exception_handler(lambda _loop, _context: None)
 
     def time(self) -> float:
         """Return the seconds of virtual time that have passed."""
         return self._now
+
+    def create_task(self, coro: Any, **options: Any) -> "asyncio.Task[Any]":
+        """Make a task as every loop does."""
+        task = super().create_task(coro, **options)
+        self._made.append(task)
+        return task
+
+    def abandon(self) -> None:
+        """Close the loop and throw away what still stands on it."""
+        for task in self._made:
+            coroutine = task.get_coro()
+            for _ in range(0 if coroutine is None or task.done() else 5):
+                # One that awaits something while it is closed has to be told again.
+                with contextlib.suppress(RuntimeError):
+                    cast("Coroutine[Any, Any, Any]", coroutine).close()
+                    break
+        self._made.clear()
+        self.close()
 
     def _write_to_self(self) -> None:
         """Wake nobody: there is no other thread."""
@@ -88,17 +109,13 @@ class Incarnation:
         self._context = contextvars.Context()
         self._context.run(_INSIDE.set, self)
         self._held: list[asyncio.Handle] = []
-        # Kept, so that what a killed incarnation left undone is not collected, which would run its `finally` blocks.
-        self._spawned: list[asyncio.Task[Any]] = []
 
     def __repr__(self) -> str:
         return f"<Incarnation {self.name}>"
 
     def spawn(self, coroutine: Coroutine[Any, Any, Result]) -> "asyncio.Task[Result]":
         """Run a coroutine as part of this process."""
-        task = self._loop.create_task(coroutine, context=self._context.copy())
-        self._spawned.append(task)
-        return task
+        return self._loop.create_task(coroutine, context=self._context.copy())
 
     def kill(self) -> None:
         """End the process at this instant: none of its code ever runs again, no `finally`, no callback."""
