@@ -59,7 +59,7 @@ def append_of(
         0 if before is None else before.version,
         [(event.TOPIC, encode_json(event)) for event in events],
         status_row(definition, saga_id, after, effects, owner),
-        () if before is None else step_rows(definition, saga_id, before, after),
+        step_rows(definition, saga_id, before, after) if after.steps else (),
         holder,
     )
 
