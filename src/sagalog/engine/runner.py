@@ -16,7 +16,7 @@ from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import SagaEvent, error_from
 from sagalog.saga.inputs import ActionFailed, DeadlineReached, Input
-from sagalog.saga.react import Effect, RunAction, RunCompensation, Settle, react
+from sagalog.saga.react import Effect, RunAction, RunCompensation, Settle, WatchDeadline, react
 from sagalog.saga.state import SagaState
 from sagalog.store import Append
 
@@ -78,6 +78,7 @@ class SagaRunner:
         clock: Clock,
         longest_wait: int,
         untold: list[Input] | None = None,
+        effects: list[Effect] | None = None,
     ) -> None:
         self.definition = definition
         self.saga_id = saga_id
@@ -92,7 +93,7 @@ class SagaRunner:
         self._clock = clock
         self._longest_wait = longest_wait
         self._untold = untold or []
-        self._effects = react(definition, state)
+        self._effects = react(definition, state) if effects is None else effects
         self._running: dict[tuple[type, str], asyncio.Task[Input]] = {}
 
     async def run(self) -> bool:
@@ -103,6 +104,12 @@ class SagaRunner:
         untold, self._untold = self._untold, []
         await self._tell_all(untold)
         while True:
+            action = self._only_action()
+            if action is not None and await self._owner.ready(self._worker_id):
+                outcome = await self._attempts.action(self.definition, self.saga_id, self.state, action)
+                if not await self._tell(outcome):
+                    raise Conflict([outcome])
+                continue
             told, wake_at = await self._begin()
             if told is None:
                 if self._running:
@@ -119,6 +126,21 @@ class SagaRunner:
                 self.sleeping = False
                 continue
             await self._tell_all([told])
+
+    def _only_action(self) -> RunAction | None:
+        """Return the action that is to be run now if, as nearly always, there is nothing else to be done."""
+        effects = self._effects
+        if not effects or self._running or self._owner.stopping:
+            return None
+        first = effects[0]
+        if type(first) is not RunAction or first.at:
+            return None
+        if len(effects) == 1:
+            return first
+        second = effects[1]
+        if len(effects) == 2 and type(second) is WatchDeadline and self._clock.now() < second.at:
+            return first
+        return None
 
     async def _begin(self) -> tuple[Input | None, int | None]:
         """Begin what ought to be going on; return an input that is there already, or when to look again."""
@@ -172,9 +194,7 @@ class SagaRunner:
         """Wait for attempts under way, or until `wake_at`; return the outcomes of those that ended."""
         timeout = None if wake_at is None else max(0.0, (wake_at - self._clock.now()) / 1e6)
         try:
-            done, _ = await asyncio.wait(
-                self._running.values(), timeout=timeout, return_when=asyncio.FIRST_COMPLETED
-            )
+            done, _ = await asyncio.wait(self._running.values(), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             for task in self._running.values():
                 task.cancel()

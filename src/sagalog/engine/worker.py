@@ -1,4 +1,4 @@
-"""The sagas that this process owns: claiming them, keeping the lease, giving them back. One worker a process manager."""
+"""The sagas that this process owns: claiming them, keeping the lease, giving them back."""
 
 import asyncio
 import logging
@@ -17,12 +17,15 @@ from sagalog.errors import SagalogError, StoreError
 from sagalog.saga.definition import Definition
 from sagalog.saga.evolve import fold
 from sagalog.saga.inputs import Input
+from sagalog.saga.react import Effect
 from sagalog.saga.state import SagaState
 from sagalog.store import Lease, StatusRow, Store
 
 logger = logging.getLogger("sagalog.engine")
 
 Finished = Callable[[str, SagaState], None]
+# Ends with the state of a saga that came to rest here; with None if the saga left this process before.
+Drive = asyncio.Task[SagaState | None]
 
 
 class Worker:
@@ -49,7 +52,7 @@ class Worker:
         self._finished = finished
         self._loop = asyncio.get_running_loop()
         self._runners: dict[str, SagaRunner] = {}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tasks: dict[str, Drive] = {}
         self._late: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
         self._hint = asyncio.Event()
@@ -90,9 +93,14 @@ class Worker:
         return False
 
     def own(
-        self, definition: Definition, saga_id: str, state: SagaState, untold: list[Input] | None = None
-    ) -> None:
-        """Drive a saga that the store says is ours."""
+        self,
+        definition: Definition,
+        saga_id: str,
+        state: SagaState,
+        untold: list[Input] | None = None,
+        effects: list[Effect] | None = None,
+    ) -> Drive:
+        """Drive a saga that the store says is ours; the task ends when it is at rest or has left this process."""
         runner = SagaRunner(
             definition,
             saga_id,
@@ -103,12 +111,25 @@ class Worker:
             self._clock,
             self._limits.longest_wait,
             untold,
+            effects,
         )
         self._unwanted.discard(saga_id)
         self._runners[saga_id] = runner
-        self._tasks[saga_id] = self._loop.create_task(self._drive(runner))
+        task = self._tasks[saga_id] = self._loop.create_task(self._drive(runner))
+        return task
 
-    async def _drive(self, runner: SagaRunner) -> None:
+    def take_up(
+        self, worker_id: str, definition: Definition, saga_id: str, state: SagaState, effects: list[Effect]
+    ) -> None:
+        """Drive a saga whose start has just been written for `worker_id`, unless that is not us any more."""
+        if worker_id == self.worker_id and not self.stopping:
+            self.own(definition, saga_id, state, None, effects)
+
+    def drive_of(self, saga_id: str) -> Drive | None:
+        """Return the task that drives this saga, if it runs here."""
+        return self._tasks.get(saga_id)
+
+    async def _drive(self, runner: SagaRunner) -> SagaState | None:
         saga_id = runner.saga_id
         unfinished = False
         try:
@@ -125,11 +146,13 @@ class Worker:
             if self._runners.get(saga_id) is runner:
                 del self._runners[saga_id]
                 del self._tasks[saga_id]
-        if runner.state.status in ("completed", "failed", "stuck"):
+        at_rest = runner.state.status in ("completed", "failed", "stuck")
+        if at_rest:
             self._finished(saga_id, runner.state)
             unfinished = not runner.wrote
         if unfinished:
             await self._give_back([saga_id])
+        return runner.state if at_rest else None
 
     async def _give_back(self, saga_ids: list[str]) -> None:
         self._unwanted.update(saga_ids)
@@ -263,9 +286,7 @@ class Worker:
         try:
             state = fold(CODEC.decode_all(stored))
             if state.version != row.version:
-                raise SagalogError(
-                    f"its status row is at version {row.version}, its events at {state.version}"
-                )
+                raise SagalogError(f"its status row is at version {row.version}, its events at {state.version}")
             self.own(self._definitions[row.definition], row.saga_id, state)
         except SagalogError as problem:
             # Kept, not given back: nobody should append to a history that cannot be read, and every worker would try.

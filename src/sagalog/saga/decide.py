@@ -99,9 +99,7 @@ def _answer(definition: Definition, state: SagaState, told: i.Input, now: int) -
         case i.StartAgain():
             if state.status not in ENDED:
                 return None
-            return e.StartRefused(
-                time=now, correlation_id=told.correlation_id, causation_id=told.causation_id
-            )
+            return e.StartRefused(time=now, correlation_id=told.correlation_id, causation_id=told.causation_id)
         case _:
             raise InvalidAction(f"expected an input of the kernel, found {type(told).__name__}")
 
@@ -134,9 +132,7 @@ def _begun(definition: Definition, state: SagaState, name: str) -> StepState:
     return UNTOUCHED
 
 
-def _action_failed(
-    definition: Definition, state: SagaState, told: i.ActionFailed, now: int
-) -> e.SagaEvent | None:
+def _action_failed(definition: Definition, state: SagaState, told: i.ActionFailed, now: int) -> e.SagaEvent | None:
     step = definition.step(told.step)
     before = _begun(definition, state, told.step)
     if not is_open(before) or state.status in ENDED:
@@ -157,9 +153,7 @@ def _action_failed(
     )
 
 
-def _undo_failed(
-    definition: Definition, state: SagaState, told: i.UndoFailed, now: int
-) -> e.SagaEvent | None:
+def _undo_failed(definition: Definition, state: SagaState, told: i.UndoFailed, now: int) -> e.SagaEvent | None:
     compensation = definition.step(told.step).compensation
     before = state.steps.get(told.step, UNTOUCHED)
     if compensation is None or before.undo not in ("pending", "retrying") or told.epoch != before.epoch:
@@ -193,15 +187,11 @@ def _follow(definition: Definition, state: SagaState, so_far: Events, now: int) 
 
 def _undo_late(definition: Definition, state: SagaState, names: tuple[str, ...], now: int) -> e.SagaEvent:
     """Return the event that plans to undo steps which succeeded although nobody expected it any more."""
-    late = e.error_from(
-        "late", "LateSuccess", "a step that had been given up succeeded after all", names[0]
-    )
+    late = e.error_from("late", "LateSuccess", "a step that had been given up succeeded after all", names[0])
     return _roll_back(definition, state, late, now, tuple(definition.step(name) for name in names))
 
 
-def _follow_forward(
-    definition: Definition, state: SagaState, last: e.SagaEvent, now: int
-) -> e.SagaEvent | None:
+def _follow_forward(definition: Definition, state: SagaState, last: e.SagaEvent, now: int) -> e.SagaEvent | None:
     if type(last) is e.StepFailed and last.retry_at is None:
         return _give_up(definition, state, last.step, last.error, now)
     stage = next_stage(definition, state)
@@ -229,9 +219,7 @@ def _follow_forward(
     return None
 
 
-def _give_up(
-    definition: Definition, state: SagaState, step: str, found: e.ErrorInfo, now: int
-) -> e.SagaEvent:
+def _give_up(definition: Definition, state: SagaState, step: str, found: e.ErrorInfo, now: int) -> e.SagaEvent:
     """Return what follows when a step has failed for good: rolled back, or stuck."""
     error = e.ErrorInfo(found.type, found.message, found.kind, step)
     reason = None
@@ -283,7 +271,5 @@ def _follow_backward(definition: Definition, state: SagaState, now: int) -> e.Sa
     else:
         error = e.ErrorInfo(error.type, error.message, error.kind, step)
         reason = f"the compensation of {step} failed for good: {error.type}: {error.message}"
-    pending = tuple(
-        name for name in state.plan if state.steps[name].undo in ("pending", "retrying", "failed")
-    )
+    pending = tuple(name for name in state.plan if state.steps[name].undo in ("pending", "retrying", "failed"))
     return e.SagaStuck(time=now, reason=reason, error=error, pending=pending)

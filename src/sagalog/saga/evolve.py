@@ -60,9 +60,7 @@ def _started(event: e.SagaStarted) -> SagaState:
     )
 
 
-def _with_step(
-    state: SagaState, event: e.SagaEvent, step: str, after: StepState, status: Status
-) -> SagaState:
+def _with_step(state: SagaState, event: e.SagaEvent, step: str, after: StepState, status: Status) -> SagaState:
     steps = state.steps.copy()
     steps[step] = after
     return replace(state, status=status, version=state.version + 1, updated=event.time, steps=steps)
@@ -94,9 +92,7 @@ def _step_succeeded(state: SagaState, event: e.StepSucceeded, status: Status) ->
     steps = state.steps.copy()
     steps[event.step] = after
     settled = state.settled + (0 if before is not None and before.action in _SETTLED else 1)
-    return replace(
-        state, status=status, version=state.version + 1, updated=event.time, steps=steps, settled=settled
-    )
+    return replace(state, status=status, version=state.version + 1, updated=event.time, steps=steps, settled=settled)
 
 
 def _step_failed(state: SagaState, event: e.StepFailed, status: Status) -> SagaState:
@@ -237,9 +233,7 @@ def _resumed(state: SagaState, event: e.SagaResumed, _: Status) -> SagaState:
 def _forgive(step: StepState, rolling_back: bool, culprit: bool) -> StepState:
     """Give what failed for good a fresh retry budget; leave alone what succeeded, and a refusal nobody looked at."""
     if rolling_back:
-        return (
-            replace(step, undo="pending", undo_forgiven=step.undo_attempts) if step.undo == "failed" else step
-        )
+        return replace(step, undo="pending", undo_forgiven=step.undo_attempts) if step.undo == "failed" else step
     if step.action in ("open", "unknown") or (step.action == "refused" and culprit):
         return replace(step, action="open", forgiven=step.attempts, retry_at=None)
     return step

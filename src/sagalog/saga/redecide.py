@@ -69,9 +69,7 @@ def input_of(state: SagaState | None, event: e.SagaEvent) -> i.Input:
         case e.StepCompensated():
             return i.UndoSucceeded(event.step, _epoch(state, event.step), event.attempt, event.began)
         case e.CompensationFailed():
-            return i.UndoFailed(
-                event.step, _epoch(state, event.step), event.attempt, event.began, event.error
-            )
+            return i.UndoFailed(event.step, _epoch(state, event.step), event.attempt, event.began, event.error)
         case e.SagaResumed():
             return i.Resume(event.actor, event.reason)
         case e.StartRefused():
