@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
 from sagalog.clock import Clock
@@ -94,7 +94,7 @@ class Attempts:
         effect: RunAction | RunCompensation,
         over: int | None,
     ) -> dict[str, Any]:
-        """Return the handler's arguments, each read afresh from what is recorded, so that no handler can change them."""
+        """Return the handler's arguments, read afresh from what is recorded: no handler can change it for another."""
         arguments: dict[str, Any] = {}
         for parameter in parameters:
             source = parameter.source
@@ -120,25 +120,64 @@ class Attempts:
         began: int,
         over: int | None,
     ) -> Any:
-        seconds = None if over is None else max(0.0, (over - began) / 1e6)
         if declared.is_async:
-            timer = asyncio.timeout(seconds)
-            try:
-                async with timer:
-                    return await handler(*first, **arguments)
-            except TimeoutError:
-                if timer.expired():
-                    raise _Overdue(f"no answer within {seconds:g} s") from None
-                raise
+            return await _within(handler(*first, **arguments), began, over)
+        seconds = None if over is None else max(0.0, (over - began) / 1e6)
         running = self._blocking.handler(functools.partial(handler, *first, **arguments))
         done, _ = await asyncio.wait((running,), timeout=seconds)
         if not done:
             # A thread cannot be stopped, and nothing may be undone or tried again while it runs: wait for its end.
             name = getattr(handler, "__name__", repr(handler))
-            logger.warning(
-                "%s is overdue after %g s; a thread cannot be stopped, so it is waited for", name, seconds
-            )
+            logger.warning("%s is overdue after %g s; a thread cannot be stopped, so it is waited for", name, seconds)
         return await running
+
+
+async def _within(coroutine: Coroutine[Any, Any, Any], began: int, over: int | None) -> Any:
+    """Await a handler until `over`.
+
+    Its first part, up to where it has to wait, cannot be interrupted in any case: it is run without a timer, so that a
+    handler that never waits costs none. Then the rest is awaited in the same task, as if nothing had been between.
+    """
+    try:
+        awaited = coroutine.send(None)
+    except StopIteration as end:
+        return end.value
+    if over is None:
+        return await _Rest(coroutine, awaited)
+    seconds = max(0.0, (over - began) / 1e6)
+    timer = asyncio.timeout(seconds)
+    try:
+        async with timer:
+            return await _Rest(coroutine, awaited)
+    except TimeoutError:
+        if timer.expired():
+            raise _Overdue(f"no answer within {seconds:g} s") from None
+        raise
+
+
+class _Rest:
+    """A coroutine that has begun already and waits for `awaited`, as something to await."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], awaited: Any) -> None:
+        self._coroutine = coroutine
+        self._awaited = awaited
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        coroutine, awaited = self._coroutine, self._awaited
+        try:
+            while True:
+                try:
+                    sent = yield awaited
+                except GeneratorExit:
+                    coroutine.close()
+                    raise
+                except BaseException as thrown:
+                    # The handler has to see what the task is told, a cancellation above all.
+                    awaited = coroutine.throw(thrown)
+                else:
+                    awaited = coroutine.send(sent)
+        except StopIteration as end:
+            return end.value
 
 
 class _Overdue(Exception):

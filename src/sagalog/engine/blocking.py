@@ -31,7 +31,7 @@ class Blocking(Protocol):
 
 
 class Threads:
-    """Run writes in one thread, reads in a few and handlers in their own, so that slow handlers never delay a commit."""
+    """Run writes in one thread, reads in a few and handlers in their own: slow handlers never delay a commit."""
 
     def __init__(self, readers: int, handlers: int) -> None:
         self._writer = ThreadPoolExecutor(1, "sagalog-write")
@@ -49,9 +49,7 @@ class Threads:
     def handler(self, call: Callable[[], Result]) -> "asyncio.Future[Result]":
         """Run a handler in a thread that sees the caller's context variables."""
         context = contextvars.copy_context()
-        return asyncio.get_running_loop().run_in_executor(
-            self._handlers, functools.partial(context.run, call)
-        )
+        return asyncio.get_running_loop().run_in_executor(self._handlers, functools.partial(context.run, call))
 
     def close(self) -> None:
         """Let every thread end after what it does now; a handler that never returns is not waited for."""

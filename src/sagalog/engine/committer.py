@@ -7,6 +7,7 @@ recognises what had landed. Only closing ends that.
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 
 from sagalog.engine.blocking import Blocking
 from sagalog.errors import StoreError, StoreUnavailable
@@ -14,20 +15,24 @@ from sagalog.store import Append, AppendOutcome, Store
 
 logger = logging.getLogger("sagalog.engine")
 
-LARGEST_BATCH = 1000
+# Larger ones make the event loop and the writer wait for one another instead of working side by side.
+LARGEST_BATCH = 200
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
 
-Waiting = tuple[Append, "asyncio.Future[AppendOutcome]"]
+Waiting = tuple[Append, "asyncio.Future[AppendOutcome]", Callable[[], None] | None]
 
 
 class Committer:
     """Append decisions in batches and answer each once it is durable."""
 
-    def __init__(self, store: Store, blocking: Blocking) -> None:
+    def __init__(self, store: Store, blocking: Blocking, write_timeout: float) -> None:
         self._store = store
         self._blocking = blocking
         self._queue: deque[Waiting] = deque()
+        self._write_timeout = write_timeout
+        self._impatient: deque[tuple[float, asyncio.Future[AppendOutcome]]] = deque()
+        self._watch: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
@@ -38,12 +43,38 @@ class Committer:
     def start(self) -> None:
         """Begin to write."""
         self._task = self._loop.create_task(self._run(), name="sagalog-committer")
+        self._look_at_the_impatient()
 
-    def submit(self, append: Append) -> "asyncio.Future[AppendOutcome]":
-        """Queue an append; the future has its outcome once the transaction is durable."""
+    def _look_at_the_impatient(self) -> None:
+        """Tell those who have waited too long that nobody knows; one timer for all of them, not one for each."""
+        now = self._loop.time()
+        while self._impatient and (self._impatient[0][1].done() or self._impatient[0][0] <= now):
+            _, future = self._impatient.popleft()
+            if not future.done():
+                kind = StoreUnavailable if self.trouble is None else type(self.trouble)
+                future.set_exception(
+                    kind(
+                        f"nobody knows yet whether this was written, after {self._write_timeout:g} s "
+                        f"({self.trouble or 'the store is slow'}); trying again with the same key is safe"
+                    )
+                )
+        pause = min(1.0, self._write_timeout / 4)
+        self._watch = self._loop.call_later(pause, self._look_at_the_impatient)
+
+    def submit(
+        self, append: Append, patient: bool = True, then: Callable[[], None] | None = None
+    ) -> "asyncio.Future[AppendOutcome]":
+        """Queue an append; the future has its outcome once the transaction is durable.
+
+        Whoever is not `patient` gets the store's error after `write_timeout`, while the append is still tried. `then`
+        is called once it is written, also when nobody waits for the future any more.
+        """
         future: asyncio.Future[AppendOutcome] = self._loop.create_future()
-        self._queue.append((append, future))
-        self._wake.set()
+        self._queue.append((append, future, then))
+        if not patient:
+            self._impatient.append((self._loop.time() + self._write_timeout, future))
+        if not self._wake.is_set():
+            self._wake.set()
         return future
 
     async def close(self) -> None:
@@ -52,11 +83,11 @@ class Committer:
         self._wake.set()
         if self._task is not None:
             await self._task
-        for _, future in self._queue:
+        if self._watch is not None:
+            self._watch.cancel()
+        for _, future, _ in self._queue:
             if not future.done():
-                future.set_exception(
-                    StoreUnavailable("the process manager was closed before this was written")
-                )
+                future.set_exception(StoreUnavailable("the process manager was closed before this was written"))
         self._queue.clear()
 
     async def _run(self) -> None:
@@ -71,9 +102,10 @@ class Committer:
             await self._write(batch)
 
     async def _write(self, batch: list[Waiting]) -> None:
-        appends = [append for append, _ in batch]
+        appends = [append for append, _, _ in batch]
         pause = FIRST_PAUSE
-        while True:
+        outcomes: list[AppendOutcome] | None = None
+        while outcomes is None:
             try:
                 outcomes = await self._blocking.write(self._store.append, appends)
             except StoreUnavailable as problem:
@@ -86,21 +118,27 @@ class Committer:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
             except Exception as problem:
-                logger.exception("a batch of %d decisions could not be written", len(batch))
+                if len(batch) > 1:
+                    # One append that cannot be written must not take the others with it.
+                    middle = len(batch) // 2
+                    await self._write(batch[:middle])
+                    await self._write(batch[middle:])
+                    return
+                logger.exception("the decision of saga %s could not be written", appends[0].saga_id)
                 self._fail(batch, problem)
                 return
-            else:
-                break
         if self.trouble is not None:
             logger.warning("the store can be written again")
             self.trouble = None
         self.commits += 1
-        for (_, future), outcome in zip(batch, outcomes, strict=True):
+        for (_, future, then), outcome in zip(batch, outcomes, strict=True):
+            if then is not None and outcome == "written":
+                then()
             if not future.done():
                 future.set_result(outcome)
 
     @staticmethod
     def _fail(batch: list[Waiting], problem: Exception) -> None:
-        for _, future in batch:
+        for _, future, _ in batch:
             if not future.done():
                 future.set_exception(problem)

@@ -4,7 +4,7 @@ Nothing is run before the decision that causes it is durable, and the state is k
 """
 
 import asyncio
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from sagalog.clock import Clock
 from sagalog.codec import encode_json
@@ -16,7 +16,7 @@ from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import SagaEvent, error_from
 from sagalog.saga.inputs import ActionFailed, DeadlineReached, Input
-from sagalog.saga.react import Effect, RunAction, RunCompensation, Settle, react
+from sagalog.saga.react import Effect, RunAction, RunCompensation, Settle, WatchDeadline, react
 from sagalog.saga.state import SagaState
 from sagalog.store import Append
 
@@ -27,8 +27,11 @@ class Owner(Protocol):
     worker_id: str
     stopping: bool
 
-    async def ready(self) -> None:
-        """Wait until the worker's lease holds, so that no attempt is begun on a saga that others may take."""
+    async def ready(self, worker_id: str) -> bool:
+        """Wait until the lease holds, so that no attempt is begun on a saga that others may take.
+
+        False if no attempt may be begun: the worker stops, or is not `worker_id` any more, since its lease was lost.
+        """
         ...
 
 
@@ -56,7 +59,7 @@ def append_of(
         0 if before is None else before.version,
         [(event.TOPIC, encode_json(event)) for event in events],
         status_row(definition, saga_id, after, effects, owner),
-        () if before is None else step_rows(definition, saga_id, before, after),
+        step_rows(definition, saga_id, before, after) if after.steps else (),
         holder,
     )
 
@@ -75,6 +78,7 @@ class SagaRunner:
         clock: Clock,
         longest_wait: int,
         untold: list[Input] | None = None,
+        effects: list[Effect] | None = None,
     ) -> None:
         self.definition = definition
         self.saga_id = saga_id
@@ -89,7 +93,7 @@ class SagaRunner:
         self._clock = clock
         self._longest_wait = longest_wait
         self._untold = untold or []
-        self._effects = react(definition, state)
+        self._effects = react(definition, state) if effects is None else effects
         self._running: dict[tuple[type, str], asyncio.Task[Input]] = {}
 
     async def run(self) -> bool:
@@ -100,6 +104,12 @@ class SagaRunner:
         untold, self._untold = self._untold, []
         await self._tell_all(untold)
         while True:
+            action = self._only_action()
+            if action is not None and await self._owner.ready(self._worker_id):
+                outcome = await self._attempts.action(self.definition, self.saga_id, self.state, action)
+                if not await self._tell(outcome):
+                    raise Conflict([outcome])
+                continue
             told, wake_at = await self._begin()
             if told is None:
                 if self._running:
@@ -116,6 +126,21 @@ class SagaRunner:
                 self.sleeping = False
                 continue
             await self._tell_all([told])
+
+    def _only_action(self) -> RunAction | None:
+        """Return the action that is to be run now if, as nearly always, there is nothing else to be done."""
+        effects = self._effects
+        if not effects or self._running or self._owner.stopping:
+            return None
+        first = effects[0]
+        if type(first) is not RunAction or first.at:
+            return None
+        if len(effects) == 1:
+            return first
+        second = effects[1]
+        if len(effects) == 2 and type(second) is WatchDeadline and self._clock.now() < second.at:
+            return first
+        return None
 
     async def _begin(self) -> tuple[Input | None, int | None]:
         """Begin what ought to be going on; return an input that is there already, or when to look again."""
@@ -139,15 +164,22 @@ class SagaRunner:
                 return DeadlineReached(), None
             else:
                 wake_at = effect.at if wake_at is None else min(wake_at, effect.at)
-        if len(ready) == 1 and not self._running:
-            await self._owner.ready()
+        if ready and not await self._owner.ready(self._worker_id):
+            if not self._owner.stopping:
+                await self._lose([])
+        elif len(ready) == 1 and not self._running:
             return await self._attempt(ready[0]), None
-        if ready:
-            await self._owner.ready()
+        else:
             for effect in ready:
                 task = asyncio.get_running_loop().create_task(self._attempt(effect))
                 self._running[type(effect), effect.step] = task
         return None, wake_at
+
+    async def _lose(self, untold: list[Input]) -> NoReturn:
+        """Give the saga up to whoever has it now, once the attempts under way have ended."""
+        while self._running:
+            untold += await self._wait(None)
+        raise Conflict(untold)
 
     async def _attempt(self, effect: RunAction | RunCompensation) -> Input:
         if isinstance(effect, RunAction):
@@ -162,9 +194,7 @@ class SagaRunner:
         """Wait for attempts under way, or until `wake_at`; return the outcomes of those that ended."""
         timeout = None if wake_at is None else max(0.0, (wake_at - self._clock.now()) / 1e6)
         try:
-            done, _ = await asyncio.wait(
-                self._running.values(), timeout=timeout, return_when=asyncio.FIRST_COMPLETED
-            )
+            done, _ = await asyncio.wait(self._running.values(), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             for task in self._running.values():
                 task.cancel()
@@ -175,10 +205,7 @@ class SagaRunner:
     async def _tell_all(self, told: list[Input]) -> None:
         for number, one in enumerate(told):
             if not await self._tell(one):
-                untold = told[number:]
-                while self._running:
-                    untold += await self._wait(None)
-                raise Conflict(untold)
+                await self._lose(told[number:])
 
     async def _tell(self, told: Input) -> bool:
         """Decide on an input and make the decision durable; False on a conflict."""

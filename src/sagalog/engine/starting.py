@@ -1,6 +1,6 @@
 """How a saga begins: the input is checked at the door, the key decides, and the start is one append like any other."""
 
-import asyncio
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -11,7 +11,7 @@ from sagalog.engine.blocking import Blocking
 from sagalog.engine.committer import Committer
 from sagalog.engine.runner import append_of
 from sagalog.engine.transition_log import log_transitions
-from sagalog.engine.worker import Worker
+from sagalog.engine.worker import Drive, Worker
 from sagalog.errors import InvalidAction, InvalidInput, MissingKey, StoreUnavailable
 from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition
@@ -20,17 +20,18 @@ from sagalog.saga.identifiers import check_identifier
 from sagalog.saga.inputs import Input, Resume, Start, StartAgain
 from sagalog.saga.react import react
 from sagalog.saga.state import SagaState
-from sagalog.store import Append, AppendOutcome, Store
+from sagalog.store import Store
 
 TRIES = 20
 
 
 class Started(Struct, frozen=True):
-    """The saga that a start led to."""
+    """The saga that a start led to, and the task that drives it if that is here."""
 
     saga_id: str
     key: str
     created: bool
+    drive: Drive | None = None
 
 
 class Starting:
@@ -43,14 +44,12 @@ class Starting:
         blocking: Blocking,
         clock: Clock,
         worker: Worker | None,
-        write_timeout: float,
     ) -> None:
         self._store = store
         self._committer = committer
         self._blocking = blocking
         self._clock = clock
         self._worker = worker
-        self._write_timeout = write_timeout
 
     async def start(
         self,
@@ -61,7 +60,6 @@ class Starting:
         causation_id: str | None,
     ) -> Started:
         """Start a saga, or find the one that has the key."""
-        key = _key(definition, value, key)
         for given, what in ((correlation_id, "the correlation id"), (causation_id, "the causation id")):
             if given is not None:
                 check_identifier(given, what)
@@ -69,6 +67,7 @@ class Starting:
             data = definition.input.write(value, f"the input of saga {definition.name}")
         except TypeError as problem:
             raise InvalidInput(str(problem)) from None
+        key = _key(definition, value, key)
         run = 1
         for _ in range(TRIES):
             saga_id = new_id(self._clock)
@@ -79,11 +78,16 @@ class Starting:
             owner = None if worker is None else worker.worker_id
             effects = react(definition, state)
             append = append_of(definition, saga_id, None, state, events, effects, None, owner)
-            if await self._write(append) == "written":
+            # The worker takes it up even if the caller has been told that nobody knows, or has gone.
+            begin = (
+                None
+                if worker is None
+                else partial(worker.take_up, worker.worker_id, definition, saga_id, state, effects)
+            )
+            if await self._committer.submit(append, patient=False, then=begin) == "written":
                 log_transitions(saga_id, state, events)
-                if worker is not None:
-                    worker.own(definition, saga_id, state)
-                return Started(saga_id, key, True)
+                drive = None if worker is None else worker.drive_of(saga_id)
+                return Started(saga_id, key, True, drive)
             row = await self._blocking.read(self._store.latest_run, definition.name, key)
             if row is None:
                 continue
@@ -91,9 +95,7 @@ class Starting:
                 if definition.reruns:
                     run = row.run + 1
                     continue
-                await self._refuse(
-                    definition, row.saga_id, StartAgain(correlation_id or row.saga_id, causation_id)
-                )
+                await self._refuse(definition, row.saga_id, StartAgain(correlation_id or row.saga_id, causation_id))
             return Started(row.saga_id, key, False)
         raise StoreUnavailable(
             f"saga {definition.name} {key} is started and ended by others all the time; start it again later"
@@ -106,9 +108,7 @@ class Starting:
             if await self._tell(definition, saga_id, state, told):
                 return
 
-    async def resume(
-        self, definition: Definition, saga_id: str, state: SagaState, actor: str, reason: str
-    ) -> None:
+    async def resume(self, definition: Definition, saga_id: str, state: SagaState, actor: str, reason: str) -> None:
         """Tell a stuck saga to go on; any worker takes it up."""
         check_identifier(actor, "the actor")
         check_identifier(reason, "the reason", 4000)
@@ -125,22 +125,10 @@ class Starting:
         assert after is not None
         effects = react(definition, after)
         append = append_of(definition, saga_id, state, after, events, effects, None, None)
-        if await self._write(append) != "written":
+        if await self._committer.submit(append, patient=False) != "written":
             return False
         log_transitions(saga_id, after, events)
         return True
-
-    async def _write(self, append: Append) -> AppendOutcome:
-        future = self._committer.submit(append)
-        done, _ = await asyncio.wait((future,), timeout=self._write_timeout)
-        if not done:
-            trouble = self._committer.trouble
-            kind = StoreUnavailable if trouble is None else type(trouble)
-            raise kind(
-                f"nobody knows yet whether this was written, after {self._write_timeout:g} s "
-                f"({trouble or 'the store is slow'}); trying again with the same key is safe"
-            )
-        return future.result()
 
 
 def _key(definition: Definition, value: Any, key: str | None) -> str:

@@ -25,7 +25,10 @@ _LEVELS: dict[type[SagaEvent], int] = {
 
 def log_transitions(saga_id: str, state: SagaState, events: list[SagaEvent]) -> None:
     """Write one record for each event that has become durable; the fields are in `record.__dict__`."""
+    quiet = not logger.isEnabledFor(logging.INFO)
     for event in events:
+        if quiet and type(event) not in _LEVELS:
+            continue
         level = _LEVELS.get(type(event), logging.INFO)
         if not logger.isEnabledFor(level):
             continue

@@ -27,9 +27,7 @@ class Inspection:
             found = await self._blocking.read(self.store.find, Query(key=id_or_key, saga_name=saga, limit=1))
             row = found[0] if found else None
         if row is None:
-            raise SagaNotFound(
-                f"no saga has the id or key {id_or_key!r}; `sagalog list` shows those there are"
-            )
+            raise SagaNotFound(f"no saga has the id or key {id_or_key!r}; `sagalog list` shows those there are")
         return row
 
     async def find(self, **wanted: Any) -> list[StatusRow]:

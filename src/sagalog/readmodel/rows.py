@@ -1,5 +1,7 @@
 """The rows of `saga_status` and `saga_steps` as pure functions of a saga's state; it writes nothing."""
 
+import operator
+
 from sagalog.saga.definition import Definition
 from sagalog.saga.progress import undo_front
 from sagalog.saga.react import (
@@ -73,6 +75,14 @@ def _waiting(
     definition: Definition, state: SagaState, effects: list[Effect]
 ) -> tuple[str | None, int, str | None, int | None, int | None]:
     """Return the step in hand, its attempt, what the saga waits for and until when, and when to look at it again."""
+    watched = len(effects) == 2 and type(effects[1]) is WatchDeadline
+    if (watched or len(effects) == 1) and type(only := effects[0]) is RunAction and not only.at:
+        # One action now, and perhaps the deadline: nearly every row.
+        declared = definition.steps[only.step]
+        until = None if declared.timeout is None else state.updated + declared.timeout
+        if watched and state.deadline is not None:
+            until = _earliest(until, state.deadline)
+        return only.step, only.attempt, declared.waiting_text, until, state.started
     first: RunAction | RunCompensation | Settle | None = None
     texts: list[str] = []
     until = due = None
@@ -123,12 +133,15 @@ def _timeout(definition: Definition, effect: RunAction | RunCompensation | Settl
     return step.timeout
 
 
-def step_rows(
-    definition: Definition, saga_id: str, before: SagaState | None, after: SagaState
-) -> list[StepRow]:
+def step_rows(definition: Definition, saga_id: str, before: SagaState | None, after: SagaState) -> list[StepRow]:
     """Return the rows of the steps that changed between two states of a saga (all of them if there is no `before`)."""
     rows: list[StepRow] = []
     known = before.steps if before is not None else {}
+    if not after.rolling_back and len(after.steps) == len(known) + 1:
+        # One step more is known: the last one, as nearly always.
+        name, step = next(reversed(after.steps.items()))
+        if step.attempts and all(map(operator.is_, known.values(), after.steps.values())):
+            return [_action_row(saga_id, name, len(after.steps), step)]
     running: tuple[str, ...] = ()
     if after.rolling_back and after.status == "compensating":
         running = undo_front(definition, after).ready

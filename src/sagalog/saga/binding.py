@@ -74,9 +74,7 @@ def bind(
     try:
         hints = annotations_of(function)
     except Exception as problem:
-        return [], [
-            f"the annotations cannot be resolved ({problem}); import the types where the step is declared"
-        ]
+        return [], [f"the annotations cannot be resolved ({problem}); import the types where the step is declared"]
     signature = list(inspect.signature(function).parameters.values())
     for parameter in signature[1:] if skip_first else signature:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):

@@ -41,7 +41,7 @@ class DeclaredStep:
         retry: Retry | None,
         timeout: int | None,
         pivot: bool,
-        when: Callable[[Any], bool] | None,
+        when: Any,
         waived: bool,
     ) -> None:
         self.name = name
@@ -88,7 +88,7 @@ def build(declared: DeclaredSaga) -> Definition:
     position = 0
     for stage in declared.stages:
         earlier, later = results[:position], results[position:]
-        built = []
+        built: list[StepDefinition] = []
         for offset, step in enumerate(stage):
             mistakes += _order_mistakes(step, pivot_seen, len(stage))
             result = _payload(results[position + offset].result, f"result of step {step.name}", mistakes)
@@ -104,11 +104,10 @@ def build(declared: DeclaredSaga) -> Definition:
                     result=result,
                     retry=step.retry or (RETRIABLE_RETRY if pivot_seen else ACTION_RETRY),
                     timeout=step.timeout,
-                    compensation=_compensation(
-                        step, results[position + offset], declared, earlier, others, mistakes
-                    ),
+                    compensation=_compensation(step, results[position + offset], declared, earlier, others, mistakes),
                     pivot=step.pivot,
                     when=step.when,
+                    waiting_text=f"step {step.name}",
                 )
             )
         pivot_seen = pivot_seen or any(step.pivot for step in stage)
@@ -130,7 +129,8 @@ def build(declared: DeclaredSaga) -> Definition:
 
 def _saga_mistakes(declared: DeclaredSaga) -> Iterator[str]:
     yield from _name_mistakes(declared.name, "the saga's name")
-    if not isinstance(declared.version, int) or declared.version < 1:
+    version: object = declared.version
+    if not isinstance(version, int) or version < 1:
         yield f"version must be a whole number from 1, found {declared.version!r}"
     if declared.after_end not in ("reject", "rerun"):
         yield f'after_end must be "reject" or "rerun", found {declared.after_end!r}'
@@ -218,9 +218,7 @@ def _compensation(
         if kind != without_none(own.result)[0]:
             found = getattr(kind, "__name__", kind)
             expected = getattr(own.result, "__name__", own.result)
-            mistakes.append(
-                f"{where}: its first parameter must be the step's result {expected}, found {found}"
-            )
+            mistakes.append(f"{where}: its first parameter must be the step's result {expected}, found {found}")
     return CompensationDefinition(
         handler=undo.handler,
         is_async=is_async(undo.handler),

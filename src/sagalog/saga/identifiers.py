@@ -20,7 +20,5 @@ def check_identifier(value: str, what: str, longest: int = MAX_LENGTH) -> str:
     for character in value:
         code = ord(character)
         if code < 32 or code == 127 or 0xD800 <= code <= 0xDFFF:
-            raise InvalidIdentifier(
-                f"{what}: expected plain text, found the character U+{code:04X}; remove it"
-            )
+            raise InvalidIdentifier(f"{what}: expected plain text, found the character U+{code:04X}; remove it")
     return value

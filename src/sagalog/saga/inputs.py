@@ -75,13 +75,4 @@ class Resume(Struct, frozen=True, gc=False):
     reason: str
 
 
-Input = (
-    Start
-    | StartAgain
-    | ActionSucceeded
-    | ActionFailed
-    | UndoSucceeded
-    | UndoFailed
-    | DeadlineReached
-    | Resume
-)
+Input = Start | StartAgain | ActionSucceeded | ActionFailed | UndoSucceeded | UndoFailed | DeadlineReached | Resume

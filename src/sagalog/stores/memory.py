@@ -34,7 +34,7 @@ class MemoryStore:
     def append(self, appends: Sequence[Append]) -> list[AppendOutcome]:
         """Write each append that fits; a conflict fails only its own."""
         with self._lock:
-            outcomes = [self._append(one) for one in appends]
+            outcomes: list[AppendOutcome] = [self._append(one) for one in appends]
             hints = list(self._hints)
         for hint in hints:
             hint()
@@ -171,6 +171,11 @@ class MemoryStore:
                 return False
             self._status[saga_id] = replace(row, owner=worker_id)
             return True
+
+    def owned(self, worker_id: str) -> list[str]:
+        """Return the ids of the sagas that a worker owns."""
+        with self._lock:
+            return [row.saga_id for row in self._status.values() if row.owner == worker_id]
 
     def release(self, worker_id: str, saga_ids: Sequence[str] | None = None) -> None:
         """Give sagas back: those named, or all of the worker's and its lease with them."""

@@ -5,6 +5,7 @@ from functools import cache
 from importlib.resources import files
 
 _NAME = re.compile(r"^-- name: (\w+)[^\n]*$", re.MULTILINE)
+_VALUES = re.compile(r"VALUES\s+(\((?:\?,\s*)*\?\))")
 
 
 @cache
@@ -23,3 +24,12 @@ def split(script: str) -> list[str]:
     """Return the single statements of a script; a statement ends with a semicolon at the end of a line."""
     found = re.split(r";\s*(?:\n|$)", _without_comments(script) + "\n")
     return [statement.strip() for statement in found if statement.strip()]
+
+
+@cache
+def for_rows(statement: str, rows: int) -> str:
+    """Return the statement with the one row of its `VALUES (?, ...)` written `rows` times."""
+    match = _VALUES.search(statement)
+    if match is None:
+        raise ValueError(f"expected a statement with VALUES (?, ...), found {statement[:60]!r}")
+    return statement[: match.start(1)] + ", ".join([match[1]] * rows) + statement[match.end(1) :]

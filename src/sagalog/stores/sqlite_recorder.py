@@ -1,10 +1,11 @@
-"""The `eventsourcing` process recorder of the SQLite store: the saga log, its read model written in the same transaction.
+"""The `eventsourcing` process recorder of the SQLite store: the log and, in the same transaction, its read model.
 
 It holds what happens inside one transaction; `sagalog.stores.sqlite` opens them.
 """
 
 import sqlite3
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 from eventsourcing.persistence import StoredEvent as RecordedEvent
@@ -12,10 +13,14 @@ from eventsourcing.sqlite import SQLiteCursor, SQLiteProcessRecorder
 from msgspec.structs import astuple
 
 from sagalog.store import Append, AppendOutcome
-from sagalog.stores.sql import statements
+from sagalog.stores.sql import for_rows, statements
 from sagalog.stores.sqlite_connection import SafeDatastore
 
 SQL = statements("sagalog.readmodel", "sql/sqlite/store.sql")
+
+
+# A few sizes, so that a few prepared statements serve every batch.
+ROWS_AT_ONCE = (200, 50, 10, 1)
 
 
 class _Refused(Exception):
@@ -35,10 +40,8 @@ class SagaRecorder(SQLiteProcessRecorder):
     ) -> Sequence[int] | None:
         cursor = c.sqlite_cursor
         last = cursor.execute(SQL["last_position"]).fetchone()[0]
-        cursor.executemany(
-            SQL["insert_event"],
-            [(e.originator_id, e.originator_version, e.topic, e.state) for e in stored_events],
-        )
+        rows = [(e.originator_id, e.originator_version, e.topic, e.state) for e in stored_events]
+        _write_rows(cursor, "insert_event", rows)
         tracking = kwargs.get("tracking")
         if tracking is not None:
             self._insert_tracking(c, tracking)
@@ -106,6 +109,9 @@ class SagaRecorder(SQLiteProcessRecorder):
             else:
                 updates.append(
                     (
+                        saga_id,
+                        append.expected,
+                        append.holder,
                         row.status,
                         row.current_step,
                         row.waiting_for,
@@ -119,17 +125,29 @@ class SagaRecorder(SQLiteProcessRecorder):
                         row.version,
                         position,
                         row.owner,
-                        saga_id,
-                        append.expected,
-                        append.holder,
                     )
                 )
             for step in append.steps:
                 steps.append((*astuple(step)[:-1], position))
-        if starts and cursor.executemany(SQL["insert_status"], starts).rowcount != len(starts):
+        if _write_rows(cursor, "insert_status", starts) != len(starts):
             raise _Refused
-        if updates and cursor.executemany(SQL["update_status"], updates).rowcount != len(updates):
+        if _write_rows(cursor, "update_status", updates) != len(updates):
             raise _Refused
-        if steps:
-            cursor.executemany(SQL["upsert_step"], steps)
-        cursor.executemany(SQL["insert_event"], events)
+        _write_rows(cursor, "upsert_step", steps)
+        _write_rows(cursor, "insert_event", events)
+
+
+def _write_rows(cursor: sqlite3.Cursor, block: str, rows: list[tuple[Any, ...]]) -> int:
+    """Write rows, many in one statement, and return how many were written.
+
+    Python lets go of its lock once for each statement and has to get it back after: with a statement for each row the
+    event loop and this thread would wait for one another all the time.
+    """
+    written = begin = 0
+    for size in ROWS_AT_ONCE:
+        while len(rows) - begin >= size:
+            chunk = rows[begin : begin + size]
+            cursor.execute(for_rows(SQL[block], size), list(chain.from_iterable(chunk)))
+            written += cursor.rowcount
+            begin += size
+    return written

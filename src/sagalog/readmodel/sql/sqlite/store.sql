@@ -24,10 +24,14 @@ INSERT INTO saga_status (
 ON CONFLICT DO NOTHING;
 
 -- name: update_status
+-- The gate of every append: a row whose version or owner is another is left alone and not counted.
 UPDATE saga_status SET
-    status = ?, current_step = ?, waiting_for = ?, waiting_until = ?, attempt = ?, error_type = ?, error_text = ?,
-    updated_at = ?, ended_at = ?, due_at = ?, version = ?, position = ?, owner = ?
-WHERE saga_id = ? AND version = ? AND owner IS ?;
+    status = new.column4, current_step = new.column5, waiting_for = new.column6, waiting_until = new.column7,
+    attempt = new.column8, error_type = new.column9, error_text = new.column10, updated_at = new.column11,
+    ended_at = new.column12, due_at = new.column13, version = new.column14, position = new.column15,
+    owner = new.column16
+FROM (VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)) AS new
+WHERE saga_id = new.column1 AND version = new.column2 AND owner IS new.column3;
 
 -- name: upsert_step
 INSERT INTO saga_steps (
@@ -143,6 +147,9 @@ WITH RECURSIVE owners (owner) AS (
 SELECT owner FROM owners WHERE owner IS NOT NULL AND owner NOT IN (SELECT worker_id FROM saga_workers)
 UNION
 SELECT worker_id FROM saga_workers WHERE lease_until <= ?;
+
+-- name: owned
+SELECT saga_id FROM saga_status WHERE owner = ?;
 
 -- name: give_back_some
 UPDATE saga_status SET owner = NULL
