@@ -13,9 +13,9 @@ from eventsourcing.persistence import PersistenceError
 from msgspec.structs import astuple
 from psycopg import RawCursor
 
-from sagalog.errors import SchemaTooOld, StoreUnavailable
+from sagalog.errors import StoreUnavailable
 from sagalog.store import Append, AppendOutcome, Lease, Query, StatusRow, StepRow, StoredEvent, StoreOptions
-from sagalog.stores.migrations import Dialect, Migration, pending, upgrade
+from sagalog.stores.migrations import Dialect, Migration, require_current, upgrade
 from sagalog.stores.postgres_connection import SQL, Address, BoundedConnection, Connections
 from sagalog.stores.postgres_errors import translated
 from sagalog.stores.postgres_exchange import prepare
@@ -63,8 +63,8 @@ class PostgresStore:
             self._report_unsafe_settings()
             if migrate:
                 upgrade(self)
-            elif pending(self):
-                raise SchemaTooOld(f"{self._address.where} has an older schema; run `sagalog db upgrade` first")
+            else:
+                require_current(self, self._address.where)
             schema = self._rows("current_schema")[0][0]
             self._recorder = SagaRecorder(BoundedDatastore(self._connections, schema))
         except BaseException:
@@ -113,8 +113,8 @@ class PostgresStore:
         if any(isinstance(value, str) and "\0" in value for value in parameters):
             # PostgreSQL has no such text, so nothing can match it.
             return []
-        with self._named_errors() as connections, connections.reader() as connection:
-            return connection.rows(name, parameters, prepare)
+        with self._named_errors() as connections:
+            return connections.rows(name, parameters, prepare)
 
     def schema_version(self) -> int:
         """Return the number of the last migration applied."""
@@ -127,7 +127,7 @@ class PostgresStore:
         with self._named_errors() as connections, self._address.connect() as connection:
             del connections
             connection.deadline = FOREVER
-            for name in ("begin", "no_timeout", "lock_schema"):
+            for name in ("no_timeout", "begin", "lock_schema"):
                 connection.run(name)
             done = connection.rows("schema_exists")[0][0] and connection.rows("schema_version")[0][0]
             if done and done >= migration.number:
@@ -229,6 +229,10 @@ class PostgresStore:
         """Give one saga to a worker whether it is due or not."""
         with self._named_errors() as connections, connections.writer() as connection:
             return connection.run("claim_one", (worker_id, saga_id, now)).rowcount == 1
+
+    def owned(self, worker_id: str) -> list[str]:
+        """Return the ids of the sagas that a worker owns."""
+        return [row[0] for row in self._rows("owned", (worker_id,))]
 
     def release(self, worker_id: str, saga_ids: Sequence[str] | None = None) -> None:
         """Give sagas back: those named, or all of the worker's and its lease with them."""

@@ -39,6 +39,7 @@ class BoundedConnection(psycopg.Connection[TupleRow]):
     """A connection whose calls raise `TimedOut` when `deadline` (of `time.monotonic`) is over."""
 
     deadline: float = math.inf
+    uses: int = 0
 
     def wait(self, gen: Steps, *arguments: Any, **options: Any) -> Any:
         """Drive what psycopg does on this connection, looking at the deadline a few times a second."""
@@ -101,6 +102,7 @@ class Address:
             for kind in ("json", "jsonb"):
                 connection.adapters.register_loader(kind, TextLoader)
             connection.run("session", (str(int(self.statement_timeout * 1000)),))
+            connection.run("session_on_17", (str(int(self.bound * 1000)),))
         except BaseException:
             connection.close()
             raise
@@ -163,6 +165,7 @@ class Connections:
             with self._lock:
                 connection = self._idle.pop() if self._idle else None
             connection = connection or self._new()
+            connection.uses += 1
             connection.deadline = time.monotonic() + self._address.bound
             try:
                 yield connection
@@ -181,6 +184,19 @@ class Connections:
                 connection.close()
         finally:
             self._reading.release()
+
+    def rows(self, name: str, parameters: Any = (), prepare: bool = True) -> list[TupleRow]:
+        """Return what a named block finds; a connection that broke while it lay idle is replaced unseen."""
+        used_before = False
+        try:
+            with self.reader() as connection:
+                used_before = connection.uses > 1
+                return connection.rows(name, parameters, prepare)
+        except psycopg.OperationalError as problem:
+            if not used_before or isinstance(problem, TimedOut):
+                raise
+        with self.reader() as connection:
+            return connection.rows(name, parameters, prepare)
 
     def _new(self) -> BoundedConnection:
         if self._closed:

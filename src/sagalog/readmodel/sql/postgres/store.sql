@@ -13,6 +13,10 @@ SELECT
     set_config('tcp_keepalives_count', '3', false),
     set_config('default_transaction_isolation', 'read committed', false);
 
+-- name: session_on_17
+-- Newer servers end a transaction whose client stopped in the middle of a request; older ones wait for the keepalives.
+SELECT set_config(name, $1, false) FROM pg_settings WHERE name = 'transaction_timeout';
+
 -- name: writer_session
 -- The writer's statements go through indexes. A plan that was made when a table was small and read it whole would be
 -- kept while the table grows to millions of rows.
@@ -36,7 +40,8 @@ SELECT coalesce(max(number), 0) FROM saga_schema;
 
 -- name: no_timeout
 -- A migration may take as long as it takes.
-SELECT set_config('statement_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '0', true);
+SELECT set_config(name, '0', false) FROM pg_settings
+WHERE name IN ('statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout');
 
 -- name: lock_schema
 -- One process at a time changes the schema; the number is "sagalog" as bytes.
@@ -272,6 +277,9 @@ WHERE saga_id = $2 AND (
     owner IS NULL OR owner = $1
     OR NOT EXISTS (SELECT 1 FROM saga_workers WHERE worker_id = saga_status.owner AND lease_until > $3)
 );
+
+-- name: owned
+SELECT saga_id FROM saga_status WHERE owner = $1;
 
 -- name: give_back
 UPDATE saga_status SET owner = NULL WHERE owner = $1 AND saga_id = ANY ($2::text[]);
