@@ -87,6 +87,23 @@ class LeaseContract:
         store.append([begun])
         assert claimed(store, "w2", NOW + 1) == ids([begun])
 
+    def test_a_worker_can_ask_what_it_owns(self, store: Store) -> None:
+        """A claim whose answer was lost made sagas its own without its knowledge."""
+        working(store, "w1", "w2")
+        mine, other = start(owner="w1"), start(owner="w2")
+        store.append([mine, other])
+        assert store.owned("w1") == ids([mine])
+        assert store.owned("nobody") == []
+
+    def test_sagas_are_given_back_one_by_one(self, store: Store) -> None:
+        working(store, "w1", "w2")
+        sagas = [start(owner="w1") for _ in range(3)]
+        store.append(sagas)
+        store.release("w1", [sagas[0].saga_id, sagas[1].saga_id])
+        assert sorted(claimed(store, "w2")) == sorted(ids(sagas[:2]))
+        assert store.renew("w1", END) is True
+        assert store.append([following(sagas[2], holder="w1")]) == ["written"]
+
     def test_a_worker_that_leaves_gives_everything_back(self, store: Store) -> None:
         working(store, "w1", "w2")
         sagas = [start(owner="w1") for _ in range(3)]
