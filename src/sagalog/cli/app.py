@@ -46,7 +46,9 @@ class App:
             )
         with context as services:
             if not isinstance(services, Mapping) or not all(isinstance(kind, type) for kind in services):
-                raise AppError(f"{self.name}.services() must give a mapping of {{Type: instance}}, found {services!r:.80}")
+                raise AppError(
+                    f"{self.name}.services() must give a mapping of {{Type: instance}}, found {services!r:.80}"
+                )
             yield services
 
     def demo(self, database: Path) -> Demo:

@@ -23,9 +23,10 @@ from sagalog.store import StoredEvent
 COLUMNS = (
     Column("CHECK", lambda row: row["check"]),
     Column("RESULT", lambda row: status_text(row["result"])),
-    Column("DETAIL", lambda row: row["detail"], elastic=True),
+    Column("DETAIL", lambda row: row["detail"], narrows="wrap"),
 )
 MOST_SHOWN = 10
+TRIES = 5
 
 
 def _row(what: str, wrong: bool, detail: str) -> Row:
@@ -77,7 +78,7 @@ def _check_app(rows: list[Row], app: App) -> dict[str, Definition]:
             if len(definitions) == len(app.sagas):
                 ProcessManager("memory://", sagas=app.sagas, services=services)
             rows.append(_row("services", False, ", ".join(sorted(kind.__name__ for kind in services)) or "none"))
-    except Exception as problem:  # noqa: BLE001 - services() is the app's code, and may raise anything
+    except Exception as problem:
         text = str(problem) if isinstance(problem, SagalogError) else f"{type(problem).__name__}: {problem}"
         rows.append(_row("services", True, text))
     return definitions
@@ -89,7 +90,9 @@ def _check_database(rows: list[Row], invocation: Invocation, definitions: dict[s
             rows.append(_row("database", False, f"{store.name}, schema {store.schema_version()}"))
             unloaded = store.unloaded(list(definitions))
             for name, version, digest, count in unloaded:
-                rows.append(_row("open sagas", True, f"{count:,} of {name} version {version} ({digest}), which is not loaded"))
+                rows.append(
+                    _row("open sagas", True, f"{count:,} of {name} version {version} ({digest}), which is not loaded")
+                )
             if not unloaded:
                 rows.append(_row("open sagas", False, "each has its definition"))
             if not quick:
@@ -133,16 +136,18 @@ def _saga_ids(store: SqlStore) -> Iterator[str]:
 
 def _compare(store: SqlStore, saga_id: str, definitions: dict[str, Definition]) -> list[str] | None:
     """Compare one saga; one that goes on meanwhile is looked at again."""
-    for _ in range(5):
+    found: list[str] | None = None
+    for _ in range(TRIES):
         row, steps, events = store.status(saga_id), store.steps(saga_id), store.read(saga_id)
         if row is None:
             return ["saga_status: expected a row, found none"]
         again = store.status(saga_id)
-        if again is not None and again.version == row.version == len(events):
+        if again is None or again.version != row.version:
+            continue
+        if row.version == len(events):
             return _differences(row.definition, definitions, row, steps, events)
-    if row.version != len(events):
-        return [f"saga_status.version: expected {len(events)}, found {row.version}"]
-    return None
+        found = [f"saga_status.version: expected {len(events)}, found {row.version}"]
+    return found
 
 
 def _differences(

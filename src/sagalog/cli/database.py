@@ -49,7 +49,8 @@ def status(ctx: click.Context) -> None:
     require_file(address)
     version, known = schema_of(address)
     rows: list[Row] = [
-        {"number": one.number, "name": one.name, "status": "ok" if one.number <= version else "missing"} for one in known
+        {"number": one.number, "name": one.name, "status": "ok" if one.number <= version else "missing"}
+        for one in known
     ]
     emit(invocation.output, rows, COLUMNS)
     if version < known[-1].number:

@@ -9,7 +9,18 @@ from sagalog.cli.quantities import moment
 from sagalog.saga.state import SagaState
 
 TIMES: Final = frozenset(
-    ("time", "began", "ended", "retry_at", "undo_began", "undo_ended", "undo_retry_at", "started", "updated", "deadline")
+    (
+        "time",
+        "began",
+        "ended",
+        "retry_at",
+        "undo_began",
+        "undo_ended",
+        "undo_retry_at",
+        "started",
+        "updated",
+        "deadline",
+    )
 )
 # These change with every event, and stand in its headline.
 EVIDENT: Final = frozenset(("version", "updated", "settled"))

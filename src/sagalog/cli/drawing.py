@@ -120,7 +120,9 @@ def _lay_out(chart: Chart) -> Layout:
         inner.append(row)
         y += GAP
     width = max(right + box_width + MARGIN + GROUP_PADDING, len(chart.title) * 9 + 2 * MARGIN)
-    return Layout(width, y + PILL_HEIGHT + MARGIN, box_width, left, right, places, inner, start, Place(y, y + PILL_HEIGHT))
+    return Layout(
+        width, y + PILL_HEIGHT + MARGIN, box_width, left, right, places, inner, start, Place(y, y + PILL_HEIGHT)
+    )
 
 
 def _forwards(chart: Chart, layout: Layout) -> list[str]:
@@ -147,7 +149,9 @@ def _backwards(chart: Chart, layout: Layout) -> list[str]:
         undone = [box for box in stage if box.undo is not None]
         for box, where in zip(stage, row, strict=True):
             if box.undo is None:
-                parts.append(_text(middle, where.middle + 4, "detail", box.undo_detail))
+                # Beside the action, where no arrow of the steps below passes on its way up.
+                x = layout.left + layout.box_width + GROUP_PADDING + 6
+                parts.append(_text(x, where.middle + 4, "detail", box.undo_detail, anchor="start"))
                 continue
             parts += _box(layout, layout.right, where, "undo", box.undo, box.undo_detail)
             parts += _arrow_right(layout.left + layout.box_width, layout.right, where.middle)
@@ -162,7 +166,9 @@ def _backwards(chart: Chart, layout: Layout) -> list[str]:
 
 def _detail(box: StepBox) -> str:
     return "  ".join(
-        text for text in ("pivot:" if box.pivot else "", "if its condition holds," if box.conditional else "", box.detail) if text
+        text
+        for text in ("pivot:" if box.pivot else "", "if its condition holds," if box.conditional else "", box.detail)
+        if text
     )
 
 

@@ -15,7 +15,7 @@ BATCH = 200
 @click.command(cls=Command)
 @click.argument("ids_or_keys", metavar="[ID|KEY]...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Export every saga, newest first.")
-@saga_option()
+@saga_option
 @click.pass_obj
 def export(invocation: Invocation, ids_or_keys: tuple[str, ...], everything: bool, saga: str | None) -> None:
     """Write histories as JSON Lines: one event a line, the events of a saga in order.

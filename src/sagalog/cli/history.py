@@ -83,13 +83,13 @@ COLUMNS = (
     Column("TIME", lambda row: moment(row["_event"].time)),
     Column("SINCE START", _since, right=True),
     Column("EVENT", lambda row: event_text(row["_event"])),
-    Column("WHAT", lambda row: summary(row["_event"]), elastic=True),
+    Column("WHAT", lambda row: summary(row["_event"]), narrows="wrap"),
 )
 
 
 @click.command(cls=RowsCommand)
 @click.argument("id_or_key", metavar="ID|KEY")
-@saga_option()
+@saga_option
 @click.pass_obj
 def history(invocation: Invocation, id_or_key: str, saga: str | None) -> None:
     """Show every event of a saga."""

@@ -14,7 +14,7 @@ from sagalog.saga.transitions import STATUSES
 from sagalog.store import Query, StatusRow
 
 
-class Age(click.ParamType):
+class Age(click.ParamType[int]):
     """A length of time such as 10m, as microseconds."""
 
     name = "AGE"
@@ -44,13 +44,13 @@ def _where(row: Row) -> str:
 
 
 COLUMNS = (
-    Column("ID", lambda row: row["_row"].saga_id, style="dim"),
-    Column("SAGA", lambda row: row["_row"].saga_name),
+    Column("ID", lambda row: row["_row"].saga_id, style="dim", spare=2),
+    Column("SAGA", lambda row: row["_row"].saga_name, spare=1),
     Column("KEY", lambda row: row["_row"].saga_key),
     Column("STATUS", lambda row: status_text(row["_row"].status)),
     Column("STARTED", lambda row: moment(row["_row"].started_at, "seconds")),
     Column("TOOK", _took, right=True),
-    Column("ERROR OR WAITING FOR", _where, elastic=True),
+    Column("ERROR OR WAITING FOR", _where, narrows="cut"),
 )
 
 
@@ -81,7 +81,10 @@ def list_sagas(
     limit: int,
     after: str | None,
 ) -> None:
-    """List sagas, newest first."""
+    """List sagas, newest first.
+
+    A terminal that is too narrow shows no ids and no names of sagas; a pipe and -o show all.
+    """
     now = time.time_ns() // 1_000
     query = Query(
         saga_name=saga,

@@ -5,10 +5,11 @@ import io
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, Literal, NamedTuple
 
 import click
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
@@ -38,6 +39,9 @@ STATUS_STYLES = {
 }
 # Wide enough for any row: what goes into a pipe is cut by nobody but its reader.
 PIPE_WIDTH = 1_000
+# Between columns: one blank of the box, the rest is padding.
+GUTTER = 2
+NARROWEST = 24
 
 
 class Column(NamedTuple):
@@ -47,8 +51,10 @@ class Column(NamedTuple):
     cell: Callable[[Row], object]
     right: bool = False
     style: str = ""
-    elastic: bool = False
-    """Give way, with an ellipsis, when the terminal is narrow."""
+    narrows: Literal["", "cut", "wrap"] = ""
+    """How the column gives way when the terminal is narrow; others keep their width, so that names stay whole."""
+    spare: int = 0
+    """Left out of a terminal that is too narrow, the highest number first; 0 is never left out."""
 
 
 def console(stream: IO[str] | None = None) -> Console:
@@ -80,24 +86,47 @@ def status_text(status: str) -> Text:
     return Text(plain(status), style=STATUS_STYLES.get(status, ""))
 
 
-def table_of(rows: Iterable[Row], columns: Sequence[Column], total: Row | None = None) -> Table:
+def table_of(rows: Sequence[Row], columns: Sequence[Column], indent: int = 0) -> Table:
     """Return a calm table: one line under the titles, numbers to the right."""
-    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=False, padding=(0, 2, 0, 0))
-    table.show_footer = total is not None
-    for column in columns:
+    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=False, padding=(0, GUTTER - 1, 0, 0))
+    every_cell = [[_cell(column.cell(row)) for row in rows] for column in columns]
+    widths = [
+        max(len(column.title), *(cell_len(cell.plain) for cell in cells), 0)
+        for column, cells in zip(columns, every_cell, strict=True)
+    ]
+    room = console().width - indent
+    shown = _that_fit(columns, widths, room)
+    kept = sum(widths[index] + GUTTER for index in shown if not columns[index].narrows)
+    narrow = max(NARROWEST, room - kept - GUTTER)
+    for index in shown:
+        column, width = columns[index], widths[index]
         table.add_column(
             Text(column.title),
-            footer=Text(plain(column.cell(total))) if total is not None else "",
             justify="right" if column.right else "left",
             style=column.style,
-            no_wrap=True,
-            overflow="ellipsis" if column.elastic else "fold",
-            min_width=None if column.elastic else max(1, len(column.title)),
+            no_wrap=column.narrows != "wrap",
+            overflow="ellipsis" if column.narrows == "cut" else "fold",
+            width=min(width, narrow) if column.narrows else width,
         )
-    for row in rows:
-        cells = [column.cell(row) for column in columns]
-        table.add_row(*[cell if isinstance(cell, Text) else Text(plain(cell)) for cell in cells])
+    for line in zip(*(every_cell[index] for index in shown), strict=True):
+        table.add_row(*line)
     return table
+
+
+def _that_fit(columns: Sequence[Column], widths: Sequence[int], room: int) -> list[int]:
+    """Return which columns are shown: all that are needed, and of the others those for which there is room."""
+    shown = list(range(len(columns)))
+    for dispensable in sorted(
+        (index for index in shown if columns[index].spare), key=lambda index: -columns[index].spare
+    ):
+        needed = sum(min(widths[index], NARROWEST) if columns[index].narrows else widths[index] for index in shown)
+        if needed + GUTTER * len(shown) > room:
+            shown.remove(dispensable)
+    return shown
+
+
+def _cell(value: object) -> Text:
+    return value if isinstance(value, Text) else Text(plain(value))
 
 
 def write(renderable: object = "", *, indent: int = 0, stream: IO[str] | None = None) -> None:
@@ -105,6 +134,9 @@ def write(renderable: object = "", *, indent: int = 0, stream: IO[str] | None = 
     what = Text(renderable) if isinstance(renderable, str) else renderable
     padded = Padding(what, (0, 0, 0, indent), expand=False) if indent else what  # type: ignore[arg-type]
     buffer = console(stream)
+    if isinstance(what, Table) and what.columns and what.columns[0].width:
+        # A terminal too narrow for the columns breaks the lines; nothing of an id or a name is left out.
+        buffer.width = max(buffer.width, indent + sum((column.width or 0) + GUTTER for column in what.columns))
     with buffer.capture() as captured:
         buffer.print(padded)
     # Cells are padded to their column's width; the blanks at the end of a line only hurt whoever copies it.
@@ -115,6 +147,16 @@ def write(renderable: object = "", *, indent: int = 0, stream: IO[str] | None = 
 def note(text: str) -> None:
     """Write a line for the person at the terminal to stderr, which no pipe gets."""
     write(Text(text, style="dim"), stream=sys.stderr)
+
+
+def write_fields(fields: Sequence[tuple[str, object]], indent: int = 2) -> None:
+    """Write names and values, one a line; a long value goes on under itself."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in fields:
+        grid.add_row(Text(name), Text(plain(value)))
+    write(grid, indent=indent)
 
 
 def record(row: object, times: Sequence[str] = ()) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from sagalog.cli.history import event_text, summary
 from sagalog.cli.lookup import find, saga_option
 from sagalog.cli.lookup import history as history_of
 from sagalog.cli.options import Invocation, RowsCommand
-from sagalog.cli.output import emit, note, plain, status_text, write
+from sagalog.cli.output import emit, note, plain, status_text, write, write_fields
 from sagalog.cli.quantities import duration, moment, parse_moment
 from sagalog.saga.events import SagaEvent
 from sagalog.saga.evolve import evolve
@@ -25,7 +25,7 @@ Moment = tuple[str, int]
 BRIEFLY = ("status", ".action", ".undo")
 
 
-class At(click.ParamType):
+class At(click.ParamType["Moment"]):
     """A version, or a time."""
 
     name = "VERSION|TIME"
@@ -63,8 +63,10 @@ def frames(events: Sequence[SagaEvent]) -> list[Frame]:
 @click.argument("id_or_key", metavar="[ID|KEY]", required=False)
 @click.option("--at", type=At(), help="Stop there and show the state: after so many events, or at that time.")
 @click.option("--step", is_flag=True, help="One event at a time: Enter shows the next one, q ends.")
-@click.option("--from", "source", type=click.File("rb"), metavar="FILE", help="Read what `sagalog export` wrote; - is stdin.")
-@saga_option()
+@click.option(
+    "--from", "source", type=click.File("rb"), metavar="FILE", help="Read what `sagalog export` wrote; - is stdin."
+)
+@saga_option
 @click.pass_obj
 def replay(
     invocation: Invocation, id_or_key: str | None, at: Moment | None, step: bool, source: Any, saga: str | None
@@ -106,7 +108,9 @@ def _exported(source: Any, wanted: str | None) -> tuple[str, list[SagaEvent]]:
     keys = {saga_id: getattr(events[0], "key", "") for saga_id, events in streams.items()}
     found = [saga_id for saga_id in streams if wanted is None or wanted in (saga_id, keys[saga_id])]
     if not found:
-        raise NotThere(f"{name} has no saga {wanted!r}; it has {_some(list(keys.values()))}" if wanted else f"{name} is empty")
+        raise NotThere(
+            f"{name} has no saga {wanted!r}; it has {_some(list(keys.values()))}" if wanted else f"{name} is empty"
+        )
     if wanted is None and len(found) > 1:
         raise click.UsageError(f"{name} has {len(found)} sagas: name one of {_some(list(keys.values()))}")
     # Ids are ordered by time: of several runs with one key the newest is meant, as with a database.
@@ -178,8 +182,7 @@ def write_state(state: SagaState) -> None:
     """Write a whole state, one value a line."""
     write()
     write(Text.assemble((f"State after {state.version} events", "bold")))
-    for path, value in flat(state).items():
-        write(Text.assemble((f"{plain(path)}: ", "dim"), plain(shown(path, value))), indent=2)
+    write_fields([(path, shown(path, value)) for path, value in flat(state).items()])
 
 
 def _emit(output: str, saga_id: str, replayed: Sequence[Frame]) -> None:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from sagalog.cli.lookup import find, history, saga_option
 from sagalog.cli.options import Invocation, RowsCommand
-from sagalog.cli.output import Column, Row, emit, plain, record, status_text, write
+from sagalog.cli.output import Column, Row, emit, plain, record, status_text, write, write_fields
 from sagalog.cli.quantities import duration, moment
 from sagalog.saga.evolve import fold
 from sagalog.saga.state import SagaState
@@ -47,13 +47,13 @@ COLUMNS = (
     Column("ATTEMPTS", lambda row: row["_row"].attempts or "", right=True),
     Column("BEGAN", _after_start, right=True),
     Column("TOOK", _took, right=True),
-    Column("LAST ERROR", _error, elastic=True),
+    Column("LAST ERROR", _error, narrows="wrap"),
 )
 
 
 @click.command(cls=RowsCommand)
 @click.argument("id_or_key", metavar="ID|KEY")
-@saga_option()
+@saga_option
 @click.pass_obj
 def show(invocation: Invocation, id_or_key: str, saga: str | None) -> None:
     """Show where a saga stands, step by step.
@@ -140,8 +140,7 @@ def _header(row: StatusRow, state: SagaState) -> None:
         lines.append(("you may", ", ".join(state.actions)))
     if state.refused_starts:
         lines.append(("refused", f"{state.refused_starts} later starts with this key"))
-    for name, value in lines:
-        write(Text.assemble((f"{name:<13}  ", "dim"), plain(value)), indent=2)
+    write_fields(lines)
 
 
 def _waits_for(row: StatusRow, now: int) -> str:
@@ -153,5 +152,3 @@ def _waits_for(row: StatusRow, now: int) -> str:
 
 def _distance(at: int, now: int) -> str:
     return f" (in {duration(at - now)})" if at >= now else f" ({duration(now - at)} ago)"
-
-

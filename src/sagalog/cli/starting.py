@@ -5,7 +5,7 @@ import os
 import stat
 import sys
 from collections import Counter
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from typing import IO, Any
 
 import click
@@ -89,7 +89,7 @@ class Starter:
         declared = self._saga.definition.key
         try:
             return None if declared is None else declared(value)
-        except Exception as problem:  # noqa: BLE001 - the key function is the app's code, and fails for its line alone
+        except Exception as problem:
             raise InvalidInput(f"the saga's key function raised {type(problem).__name__}: {problem}") from None
 
     async def _start(self, value: Any, key: str | None) -> SagaRun:
@@ -106,8 +106,10 @@ class Starter:
 @click.command(cls=Command)
 @click.argument("saga")
 @click.option("--input", "source", type=click.File("rb"), required=True, metavar="FILE", help="JSON Lines; - is stdin.")
-@click.option("--key", "key_field", metavar="FIELD", help="The field that holds the key.  [default: the saga's own key]")
-@click.option("--wait", "waits", is_flag=True, help="Run the sagas here too, and wait until each has ended or is stuck.")
+@click.option(
+    "--key", "key_field", metavar="FIELD", help="The field that holds the key.  [default: the saga's own key]"
+)
+@click.option("--wait", "waits", is_flag=True, help="Run them here too, and wait until each has ended or is stuck.")
 @click.pass_context
 def start(ctx: click.Context, saga: str, source: IO[bytes], key_field: str | None, waits: bool) -> None:
     """Start a saga for every line of JSON.
@@ -130,12 +132,10 @@ def _first(group: BaseException) -> BaseException:
     return group
 
 
-async def _start(
-    address: str, app: App, saga: Saga[Any], source: IO[bytes], key_field: str | None, waits: bool
-) -> int:
+async def _start(address: str, app: App, saga: Saga[Any], source: IO[bytes], key_field: str | None, waits: bool) -> int:
     keep_transitions_quiet()
     with ExitStack() as stack:
-        services = stack.enter_context(app.services() if waits else nullcontext({}))
+        services = stack.enter_context(app.services()) if waits else {}
         process_manager = ProcessManager(address, sagas=app.sagas, services=services, worker=waits)
         async with process_manager:
             starter = Starter(process_manager, saga, key_field)

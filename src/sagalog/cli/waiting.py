@@ -23,7 +23,7 @@ EXIT_CODES = {"completed": 0, "failed": SAGA_FAILED, "stuck": SAGA_STUCK}
 @click.command(cls=RowsCommand)
 @click.argument("id_or_key", metavar="ID|KEY")
 @click.option("--timeout", type=Age(), help="Give up after this long: 500ms, 30s, 10m; exit code 1.")
-@saga_option()
+@saga_option
 @click.pass_context
 def wait(ctx: click.Context, id_or_key: str, timeout: int | None, saga: str | None) -> None:
     """Wait until a saga has ended or is stuck.
