@@ -29,7 +29,7 @@ class Chart(NamedTuple):
 def chart_of(definition: Definition) -> Chart:
     """Return what there is to draw of a definition."""
     past_pivot = False
-    stages = []
+    stages: list[list[StepBox]] = []
     for stage in definition.stages:
         stages.append([_box(step, past_pivot) for step in stage])
         past_pivot = past_pivot or any(step.pivot for step in stage)

@@ -1,4 +1,4 @@
-"""`sagalog demo`: the app's own sample inputs on a database that is left behind, and a first look at what became of them."""
+"""`sagalog demo`: the app's own sample inputs on a database that is left behind, and a first look at them."""
 
 import asyncio
 import os

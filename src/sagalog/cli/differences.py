@@ -1,7 +1,7 @@
 """What an event changed in a saga's state, one change a line; pure, and it knows no definition."""
 
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
@@ -45,7 +45,7 @@ def _flatten(value: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
         path = f"{prefix}{name}"
         # What a service gave us stays in one piece: it is one value to the saga.
         if isinstance(inner, dict) and name not in ("input", "result"):
-            yield from _flatten(inner, f"{path}.")
+            yield from _flatten(cast("dict[str, Any]", inner), f"{path}.")
         elif inner is not None and inner != []:
             yield path, inner
 

@@ -79,7 +79,7 @@ class Layout(NamedTuple):
 def svg(chart: Chart) -> str:
     """Return the picture of a saga."""
     layout = _lay_out(chart)
-    page = f'<rect class="page" x="0.5" y="0.5" width="{layout.width - 1:g}" height="{layout.height - 1:g}" rx="10"/>'
+    page = _rect("page", 0.5, 0.5, layout.width - 1, layout.height - 1, 10)
     parts = [page, _text(MARGIN, MARGIN + 6, "title", chart.title, anchor="start")]
     parts += _forwards(chart, layout)
     parts += _backwards(chart, layout)
@@ -111,7 +111,7 @@ def _lay_out(chart: Chart) -> Layout:
         top = y
         is_group = len(stage) > 1
         y += GROUP_TITLE if is_group else 0
-        row = []
+        row: list[Place] = []
         for _ in stage:
             row.append(Place(y, y + BOX_HEIGHT))
             y += BOX_HEIGHT + GROUP_GAP
@@ -175,7 +175,7 @@ def _detail(box: StepBox) -> str:
 def _box(layout: Layout, x: float, place: Place, kind: str, name: str, detail: str) -> list[str]:
     middle = x + layout.box_width / 2
     return [
-        f'<rect class="{kind}" x="{x:g}" y="{place.top:g}" width="{layout.box_width:g}" height="{BOX_HEIGHT}" rx="6"/>',
+        _rect(kind, x, place.top, layout.box_width, BOX_HEIGHT, 6),
         _text(middle, place.top + 21, "name", name),
         _text(middle, place.top + 38, "detail", detail),
     ]
@@ -184,17 +184,19 @@ def _box(layout: Layout, x: float, place: Place, kind: str, name: str, detail: s
 def _pill(layout: Layout, x: float, place: Place, kind: str, name: str) -> list[str]:
     radius = PILL_HEIGHT / 2
     return [
-        f'<rect class="{kind}" x="{x:g}" y="{place.top:g}" width="{layout.box_width:g}" height="{PILL_HEIGHT}" '
-        f'rx="{radius:g}"/>',
+        _rect(kind, x, place.top, layout.box_width, PILL_HEIGHT, radius),
         _text(x + layout.box_width / 2, place.middle + 4, "name", name),
     ]
+
+
+def _rect(kind: str, x: float, y: float, width: float, height: float, radius: float) -> str:
+    return f'<rect class="{kind}" x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="{radius:g}"/>'
 
 
 def _group(layout: Layout, x: float, place: Place) -> list[str]:
     width = layout.box_width + 2 * GROUP_PADDING
     return [
-        f'<rect class="group" x="{x - GROUP_PADDING:g}" y="{place.top:g}" width="{width:g}" '
-        f'height="{place.bottom - place.top:g}" rx="10"/>',
+        _rect("group", x - GROUP_PADDING, place.top, width, place.bottom - place.top, 10),
         _text(x, place.top + 14, "detail", "side by side", anchor="start"),
     ]
 

@@ -1,138 +1,28 @@
-"""Rows on stdout as a table, JSON, JSON Lines or CSV, and what else is written for people; it asks nobody for data."""
+"""What is written: rows as a table, JSON, JSON Lines or CSV, and lines for people. It asks nobody for data."""
 
 import csv
 import io
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import IO, Any, Literal, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO, Any
 
 import click
-from rich.box import SIMPLE_HEAD
-from rich.cells import cell_len
-from rich.console import Console
+from msgspec import Struct
+from msgspec.structs import asdict
+from rich.console import RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from sagalog.cli.options import colours_wanted
 from sagalog.cli.quantities import moment
-
-Row = Mapping[str, Any]
-
-STATUS_STYLES = {
-    "started": "blue",
-    "pending": "blue",
-    "running": "blue",
-    "retrying": "yellow",
-    "compensating": "magenta",
-    "compensated": "magenta",
-    "completed": "green",
-    "succeeded": "green",
-    "ok": "green",
-    "failed": "yellow",
-    "refused": "yellow",
-    "stuck": "bold red",
-    "wrong": "bold red",
-    "skipped": "dim",
-    "waived": "dim",
-}
-# Wide enough for any row: what goes into a pipe is cut by nobody but its reader.
-PIPE_WIDTH = 1_000
-# Between columns: one blank of the box, the rest is padding.
-GUTTER = 2
-NARROWEST = 24
+from sagalog.cli.table import GUTTER, Column, Shown, console, plain, table_of
 
 
-class Column(NamedTuple):
-    """A column of a table: its title, what it shows of a row, and how."""
-
-    title: str
-    cell: Callable[[Row], object]
-    right: bool = False
-    style: str = ""
-    narrows: Literal["", "cut", "wrap"] = ""
-    """How the column gives way when the terminal is narrow; others keep their width, so that names stay whole."""
-    spare: int = 0
-    """Left out of a terminal that is too narrow, the highest number first; 0 is never left out."""
-
-
-def console(stream: IO[str] | None = None) -> Console:
-    """Return a console on stdout (or `stream`) that wraps nothing it was not asked to wrap."""
-    target = stream or sys.stdout
-    terminal = target.isatty()
-    return Console(
-        file=target,
-        width=None if terminal else PIPE_WIDTH,
-        no_color=not colours_wanted(target),
-        highlight=False,
-        markup=False,
-        emoji=False,
-        soft_wrap=False,
-    )
-
-
-def plain(value: object) -> str:
-    """Return text that cannot move the cursor or colour a terminal, on one line."""
-    text = "" if value is None else str(value)
-    if text.isprintable():
-        return text
-    flat = " ".join(text.splitlines())
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in flat)
-
-
-def status_text(status: str) -> Text:
-    """Return a status in its colour."""
-    return Text(plain(status), style=STATUS_STYLES.get(status, ""))
-
-
-def table_of(rows: Sequence[Row], columns: Sequence[Column], indent: int = 0) -> Table:
-    """Return a calm table: one line under the titles, numbers to the right."""
-    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=False, padding=(0, GUTTER - 1, 0, 0))
-    every_cell = [[_cell(column.cell(row)) for row in rows] for column in columns]
-    widths = [
-        max(len(column.title), *(cell_len(cell.plain) for cell in cells), 0)
-        for column, cells in zip(columns, every_cell, strict=True)
-    ]
-    room = console().width - indent
-    shown = _that_fit(columns, widths, room)
-    kept = sum(widths[index] + GUTTER for index in shown if not columns[index].narrows)
-    narrow = max(NARROWEST, room - kept - GUTTER)
-    for index in shown:
-        column, width = columns[index], widths[index]
-        table.add_column(
-            Text(column.title),
-            justify="right" if column.right else "left",
-            style=column.style,
-            no_wrap=column.narrows != "wrap",
-            overflow="ellipsis" if column.narrows == "cut" else "fold",
-            width=min(width, narrow) if column.narrows else width,
-        )
-    for line in zip(*(every_cell[index] for index in shown), strict=True):
-        table.add_row(*line)
-    return table
-
-
-def _that_fit(columns: Sequence[Column], widths: Sequence[int], room: int) -> list[int]:
-    """Return which columns are shown: all that are needed, and of the others those for which there is room."""
-    shown = list(range(len(columns)))
-    for dispensable in sorted(
-        (index for index in shown if columns[index].spare), key=lambda index: -columns[index].spare
-    ):
-        needed = sum(min(widths[index], NARROWEST) if columns[index].narrows else widths[index] for index in shown)
-        if needed + GUTTER * len(shown) > room:
-            shown.remove(dispensable)
-    return shown
-
-
-def _cell(value: object) -> Text:
-    return value if isinstance(value, Text) else Text(plain(value))
-
-
-def write(renderable: object = "", *, indent: int = 0, stream: IO[str] | None = None) -> None:
+def write(renderable: RenderableType = "", *, indent: int = 0, stream: IO[str] | None = None) -> None:
     """Write text or a table to stdout."""
     what = Text(renderable) if isinstance(renderable, str) else renderable
-    padded = Padding(what, (0, 0, 0, indent), expand=False) if indent else what  # type: ignore[arg-type]
+    padded = Padding(what, (0, 0, 0, indent), expand=False) if indent else what
     buffer = console(stream)
     if isinstance(what, Table) and what.columns and what.columns[0].width:
         # A terminal too narrow for the columns breaks the lines; nothing of an id or a name is left out.
@@ -159,44 +49,43 @@ def write_fields(fields: Sequence[tuple[str, object]], indent: int = 2) -> None:
     write(grid, indent=indent)
 
 
-def record(row: object, times: Sequence[str] = ()) -> dict[str, Any]:
-    """Return a row of the store as plain values, its `*_at` columns as ISO times."""
-    found: dict[str, Any] = {}
-    for field in row.__struct_fields__:  # type: ignore[attr-defined]
-        value = getattr(row, field)
-        is_time = field.endswith(("_at", "_until")) or field in times
-        found[field] = moment(value, "microseconds") if is_time and value is not None else value
-    return found
+def record(row: Struct) -> dict[str, Any]:
+    """Return a row of the store as plain values, its times in ISO form."""
+    return {
+        name: moment(value, "microseconds") if name.endswith(("_at", "_until")) and value is not None else value
+        for name, value in asdict(row).items()
+    }
 
 
-def emit(output: str, rows: Iterable[Row], columns: Sequence[Column], show: Callable[[Row], Row] = dict) -> int:
-    """Write rows in a format and return how many there were; `show` gives a row as machines read it."""
-    count = 0
+def emit(
+    output: str, rows: Sequence[Shown], columns: Sequence[Column[Shown]], show: Callable[[Shown], Mapping[str, Any]]
+) -> None:
+    """Write rows in a format: as a table with these columns, or each of them as `show` gives it to machines."""
     if output == "table":
-        listed = list(rows)
-        write(table_of(listed, columns))
-        return len(listed)
-    if output == "csv":
-        return _emit_csv([show(row) for row in rows])
+        write(table_of(rows, columns))
+    else:
+        emit_records(output, [show(row) for row in rows])
+
+
+def emit_records(output: str, records: Sequence[Mapping[str, Any]]) -> None:
+    """Write records for machines: json, jsonl or csv."""
     if output == "json":
-        listed = [show(row) for row in rows]
-        click.echo(json.dumps(listed, indent=2, ensure_ascii=False))
-        return len(listed)
-    for row in rows:
-        click.echo(json.dumps(show(row), ensure_ascii=False))
-        count += 1
-    return count
+        click.echo(json.dumps(records, indent=2, ensure_ascii=False))
+    elif output == "jsonl":
+        for one in records:
+            click.echo(json.dumps(one, ensure_ascii=False))
+    else:
+        _emit_csv(records)
 
 
-def _emit_csv(rows: Sequence[Row]) -> int:
-    titles = list(dict.fromkeys(name for row in rows for name in row))
+def _emit_csv(records: Sequence[Mapping[str, Any]]) -> None:
+    titles = list(dict.fromkeys(name for one in records for name in one))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(titles)
-    for row in rows:
-        writer.writerow([_csv_cell(row.get(name)) for name in titles])
+    for one in records:
+        writer.writerow([_csv_cell(one.get(name)) for name in titles])
     click.echo(text.getvalue() if titles else "", nl=False)
-    return len(rows)
 
 
 def _csv_cell(value: object) -> object:

@@ -1,6 +1,7 @@
-"""`sagalog replay`: a saga's state after each of its events; it only reads, and needs neither the app nor a definition."""
+"""`sagalog replay`: a saga's state after each event; it only reads, and needs neither the app nor a definition."""
 
 import json
+import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -15,8 +16,9 @@ from sagalog.cli.history import event_text, summary
 from sagalog.cli.lookup import find, saga_option
 from sagalog.cli.lookup import history as history_of
 from sagalog.cli.options import Invocation, RowsCommand
-from sagalog.cli.output import emit, note, plain, status_text, write, write_fields
+from sagalog.cli.output import emit_records, note, write, write_fields
 from sagalog.cli.quantities import duration, moment, parse_moment
+from sagalog.cli.table import plain, status_text
 from sagalog.saga.events import SagaEvent
 from sagalog.saga.evolve import evolve
 from sagalog.saga.state import SagaState
@@ -32,10 +34,9 @@ class At(click.ParamType["Moment"]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Moment:
         """Return ("version", number) or ("time", microseconds)."""
-        if isinstance(value, tuple):
-            return value
+        text = str(value)
         try:
-            return ("version", int(value)) if value.isdigit() else ("time", parse_moment(value))
+            return ("version", int(text)) if text.isdigit() else ("time", parse_moment(text))
         except ValueError as problem:
             self.fail(f"{problem}; or a version such as 3", param, ctx)
 
@@ -150,7 +151,7 @@ def write_frames(replayed: Sequence[Frame], *, pause: bool = False, brief: bool 
 
 def _quits() -> bool:
     """Ask at the terminal whether to go on; whatever is piped in instead of a person simply goes on."""
-    if not click.get_text_stream("stdin").isatty():
+    if not sys.stdin.isatty():
         return False
     note("Enter: next event   q: end")
     return click.getchar() in ("q", "Q", "\x1b")
@@ -190,7 +191,7 @@ def _emit(output: str, saga_id: str, replayed: Sequence[Frame]) -> None:
     if output == "json" and len(records) == 1:
         click.echo(json.dumps(records[0], indent=2, ensure_ascii=False))
         return
-    emit(output, records, ())
+    emit_records(output, records)
 
 
 def _record(saga_id: str, frame: Frame) -> dict[str, Any]:
