@@ -24,6 +24,12 @@ from sagalog.store import Lease, StatusRow, Store
 logger = logging.getLogger("sagalog.engine")
 
 Finished = Callable[[str, SagaState], None]
+# Ends with the state of a saga that came to rest here; with None if the saga left this process before.
+Drive = asyncio.Task[SagaState | None]
+
+
+# How often those that are to end are looked at again, in seconds.
+LAST_ROUND = 1.0
 
 
 class Worker:
@@ -50,7 +56,7 @@ class Worker:
         self._finished = finished
         self._loop = asyncio.get_running_loop()
         self._runners: dict[str, SagaRunner] = {}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tasks: dict[str, Drive] = {}
         self._late: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
         self._hint = asyncio.Event()
@@ -89,8 +95,8 @@ class Worker:
         state: SagaState,
         untold: list[Input] | None = None,
         effects: list[Effect] | None = None,
-    ) -> None:
-        """Drive a saga that the store says is ours."""
+    ) -> Drive:
+        """Drive a saga that the store says is ours; the task ends when it is at rest or has left this process."""
         runner = SagaRunner(
             definition,
             saga_id,
@@ -104,9 +110,14 @@ class Worker:
             effects,
         )
         self._runners[saga_id] = runner
-        self._tasks[saga_id] = self._loop.create_task(self._drive(runner))
+        task = self._tasks[saga_id] = self._loop.create_task(self._drive(runner))
+        return task
 
-    async def _drive(self, runner: SagaRunner) -> None:
+    def drive_of(self, saga_id: str) -> Drive | None:
+        """Return the task that drives this saga, if it runs here."""
+        return self._tasks.get(saga_id)
+
+    async def _drive(self, runner: SagaRunner) -> SagaState | None:
         saga_id = runner.saga_id
         unfinished = False
         try:
@@ -121,11 +132,13 @@ class Worker:
             if self._runners.get(saga_id) is runner:
                 del self._runners[saga_id]
                 del self._tasks[saga_id]
-        if runner.state.status in ("completed", "failed", "stuck"):
+        at_rest = runner.state.status in ("completed", "failed", "stuck")
+        if at_rest:
             self._finished(saga_id, runner.state)
             unfinished = not runner.wrote
         if unfinished:
             await self._give_back([saga_id])
+        return runner.state if at_rest else None
 
     async def _give_back(self, saga_ids: list[str]) -> None:
         try:
@@ -157,10 +170,12 @@ class Worker:
         now = self._clock.now()
         if not await self._blocking.write(self._store.claim_one, self.worker_id, saga_id, now):
             return False
-        if saga_id not in self._tasks:
-            stored = await self._blocking.read(self._store.read, saga_id)
-            state = fold(CODEC.decode_all((event.topic, event.state) for event in stored))
-            self.own(definition, saga_id, state, untold)
+        stored = await self._blocking.read(self._store.read, saga_id)
+        if saga_id in self._tasks:
+            # It was claimed in the ordinary way meanwhile: wait for that to end, so that nothing is told to nobody.
+            return False
+        state = fold(CODEC.decode_all((event.topic, event.state) for event in stored))
+        self.own(definition, saga_id, state, untold)
         return True
 
     async def _register(self) -> None:
@@ -183,6 +198,8 @@ class Worker:
                     await self._start_over()
             except StoreError as problem:
                 logger.warning("the lease could not be renewed: %s", problem)
+            except Exception:
+                logger.exception("the lease could not be renewed")
 
     async def _start_over(self) -> None:
         """Begin again as a new worker, because others were told that this one is dead."""
@@ -195,6 +212,10 @@ class Worker:
                 found = await self._claim()
             except StoreError as problem:
                 logger.warning("no sagas could be claimed: %s", problem)
+                found = 0
+            except Exception:
+                # Whatever it is, the other sagas of this worker have to go on being looked after.
+                logger.exception("no sagas could be claimed")
                 found = 0
             if found == 0:
                 await self._pause()
@@ -220,8 +241,12 @@ class Worker:
         if not rows:
             return 0
         streams = await self._blocking.read(self._store.read_many, [row.saga_id for row in rows])
+        # A runner from before the lease was lost may still be at it; the saga is claimed again when it has ended.
+        held = [row.saga_id for row in rows if row.saga_id in self._tasks]
+        if held:
+            await self._give_back(held)
         for row in rows:
-            if row.saga_id in self._tasks:
+            if row.saga_id in self._tasks or row.saga_id in held:
                 continue
             self._own_claimed(row, [(event.topic, event.state) for event in streams[row.saga_id]])
         return len(rows)
@@ -246,11 +271,12 @@ class Worker:
             if runner.sleeping:
                 self._tasks[saga_id].cancel()
         await self._wait_for_runners(grace)
-        for saga_id, runner in list(self._runners.items()):
-            if not runner.undoing:
-                self._tasks[saga_id].cancel()
-        # A compensation that runs is never cancelled: its own timeout bounds it.
-        await self._wait_for_runners(None)
+        while self._tasks:
+            for saga_id, runner in list(self._runners.items()):
+                # A compensation that runs is never cancelled: its own timeout bounds it.
+                if not runner.undoing:
+                    self._tasks[saga_id].cancel()
+            await self._wait_for_runners(LAST_ROUND)
         for task in [*self._loops, *self._late]:
             task.cancel()
         await asyncio.gather(*self._loops, *self._late, return_exceptions=True)

@@ -48,7 +48,8 @@ class PayloadType:
         self.kind = kind
         self.name: str = getattr(kind, "__name__", None) or str(kind)
         if is_pydantic(kind):
-            self._decode: Callable[[bytes], Any] = kind.model_validate_json
+            # bytes(): pydantic does not take a msgspec.Raw for the bytes that it is.
+            self._decode: Callable[[bytes], Any] = lambda data: kind.model_validate_json(bytes(data))
             self._dump: Callable[[Any], bytes] = lambda value: value.model_dump_json().encode()
         else:
             self._decode = msgspec.json.Decoder(kind, dec_hook=_from_plain).decode
@@ -67,7 +68,11 @@ class PayloadType:
                 raise TypeError(f"{what}: expected None, found {type(value).__name__}")
             data = _encode(value)
         else:
-            data = self._dump(value)
+            try:
+                data = self._dump(value)
+            except (ValueError, RecursionError) as problem:
+                # A lone surrogate above all: text that no encoding can write.
+                raise InvalidInput(f"{what} cannot be stored as JSON: {problem}") from None
             try:
                 self._decode(data)
             except (msgspec.MsgspecError, ValueError, RecursionError) as problem:
@@ -90,12 +95,6 @@ class PayloadType:
 
 
 def refuse_unstorable(data: bytes, what: str) -> None:
-    """Raise `InvalidInput` if JSON `data` holds a NUL, which PostgreSQL's json refuses, or a lone surrogate."""
+    """Raise `InvalidInput` if JSON `data` holds a NUL, which PostgreSQL refuses."""
     if b"\\u0000" in data and b"\\u0000" in data.replace(b"\\\\", b""):
         raise InvalidInput(f"{what} holds a NUL character, which cannot be stored; remove it")
-    lowered = data.lower() if b"\\u" in data or b"\\U" in data else b""
-    if b"\\ud" in lowered:
-        try:
-            msgspec.json.decode(data)
-        except (msgspec.MsgspecError, RecursionError) as problem:
-            raise InvalidInput(f"{what} is not storable text: {problem}") from None

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-from sagalog.errors import SchemaTooNew
+from sagalog.errors import SchemaTooNew, SchemaTooOld
 from sagalog.stores.sql import split
 
 Dialect = Literal["sqlite", "postgres"]
@@ -79,3 +79,13 @@ def upgrade(store: Migrated) -> list[Migration]:
         store.apply(migration)
         applied.append(migration)
     return applied
+
+
+def require_current(store: Migrated, place: str) -> None:
+    """Raise `SchemaTooOld` if the database, which stands at `place`, lacks a migration; it is left as it is."""
+    if pending(store):
+        found = store.schema_version()
+        raise SchemaTooOld(
+            f"expected schema {newest(store.dialect)} in {place}, found schema {found}; run `sagalog db upgrade` first",
+            found,
+        )

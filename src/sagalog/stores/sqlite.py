@@ -11,7 +11,7 @@ from typing import Any
 from eventsourcing.persistence import PersistenceError
 from msgspec.structs import astuple, replace
 
-from sagalog.errors import SchemaTooOld, StoreError, StoreUnavailable
+from sagalog.errors import StoreError, StoreUnavailable
 from sagalog.store import (
     Append,
     AppendOutcome,
@@ -22,7 +22,7 @@ from sagalog.store import (
     StoredEvent,
     StoreOptions,
 )
-from sagalog.stores.migrations import Dialect, Migration, pending, upgrade
+from sagalog.stores.migrations import Dialect, Migration, require_current, upgrade
 from sagalog.stores.sqlite_connection import OLDEST_SQLITE, SafeDatastore, create_file, translated
 from sagalog.stores.sqlite_recorder import SQL, SagaRecorder
 
@@ -65,8 +65,8 @@ class SQLiteStore:
         try:
             if migrate:
                 upgrade(self)
-            elif pending(self):
-                raise SchemaTooOld(f"{self.path} has an older schema; run `sagalog db upgrade` first")
+            else:
+                require_current(self, self.path)
         except BaseException:
             self.close()
             raise
