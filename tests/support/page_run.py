@@ -11,13 +11,17 @@ import shlex
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from types import ModuleType
 
 import click
 from pages import ROOT, Block, Page
 from sagalog_commands import parse, run
+
+_ASSIGNMENT = re.compile(r"[A-Z_]+=")
+_SAGALOG = "from sagalog.cli import main; main(prog_name='sagalog')"
 
 # Commands that a page may show and a test cannot run: they need the network, docker, or another terminal.
 LOOKED_AT = ("cat", "cd", "curl", "docker", "git", "kill", "pip", "pytest", "uvicorn")
@@ -50,7 +54,12 @@ class PageRun:
             raise
 
     def _run(self, block: Block, before: Block | None) -> None:
-        if block.language == "python":
+        file = block.option("file")
+        if file is not None:
+            path = self._folder / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.text, encoding="utf-8")
+        elif block.language == "python":
             self._python(block)
         elif block.language == "sql":
             self._shown = table(self._query(block.text))
@@ -64,12 +73,6 @@ class PageRun:
             self._shown = ""
 
     def _python(self, block: Block) -> None:
-        file = block.option("file")
-        if file is not None:
-            path = self._folder / file
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(block.text, encoding="utf-8")
-            return
         # Line numbers as they are on the page, so that a traceback leads to it.
         source = "\n" * block.line + block.text
         captured = io.StringIO()
@@ -99,6 +102,10 @@ class PageRun:
     def _command(self, command: str, only_parsed: bool) -> str | None:
         """Run a command and return what it wrote; None for one that is only looked at."""
         words = shlex.split(command)
+        variables = dict(word.split("=", 1) for word in takewhile(_ASSIGNMENT.match, words))
+        words = words[len(variables) :]
+        fails = words[-2:] == ["||", "true"]
+        words = words[:-2] if fails else words
         if words[0] == "export":
             name, _, value = words[1].partition("=")
             self._set_variable(name, value)
@@ -108,10 +115,15 @@ class PageRun:
         elif words[0] == "sagalog":
             if only_parsed:
                 parse(words[1:])
+            elif variables:
+                # With variables of its own a command gets a process of its own, which it may kill.
+                return run_script(["-c", _SAGALOG, *words[1:]], self._folder, fails, variables)
             else:
-                return run(words[1:])
+                return run(words[1:], fails)
         elif words[0] == "python" and not only_parsed:
-            return run_script(words[1:], self._folder)
+            return run_script(words[1:], self._folder, fails, variables)
+        elif words[0] == "cat" and not only_parsed:
+            return (self._folder / words[1]).read_text(encoding="utf-8")
         else:
             assert words[0] in (*LOOKED_AT, "python"), f"nobody knows how to try `{words[0]}`: see docs/contributing.md"
         return None
@@ -127,13 +139,13 @@ def told_command(command: str) -> Iterator[None]:
         raise
 
 
-def run_script(words: Sequence[str], folder: Path) -> str:
+def run_script(words: Sequence[str], folder: Path, fails: bool, variables: Mapping[str, str]) -> str:
     """Run a script of the page in a process of its own."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+    environment = {**os.environ, **variables, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
     asked = subprocess.run(
         [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=60
     )
-    assert asked.returncode == 0, asked.stdout + asked.stderr
+    assert fails == (asked.returncode != 0), asked.stdout + asked.stderr
     return asked.stdout
 
 
@@ -156,8 +168,8 @@ def commands_of(text: str) -> list[tuple[str, str]]:
 def assert_shown(expected: str, found: str) -> None:
     """Compare what a page shows with what was written; `...` stands for the rest of a line, or for whole lines."""
     lines = [re.escape(line.rstrip()).replace(r"\.\.\.", ".*?") for line in expected.strip("\n").splitlines()]
-    pattern = "\n".join(r"(?:.*\n?)*?" if line == ".*?" else line for line in lines).replace("*?\n", "*?\n?")
-    actual = "\n".join(line.rstrip() for line in found.strip("\n").splitlines())
+    pattern = "".join(r"(?:.*\n)*?" if line == ".*?" else f"{line}\n" for line in lines)
+    actual = "".join(f"{line.rstrip()}\n" for line in found.strip("\n").splitlines())
     assert re.fullmatch(pattern, actual), f"the page shows\n{expected}\nand found was\n{actual}"
 
 

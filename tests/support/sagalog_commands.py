@@ -24,8 +24,8 @@ def parse(words: Sequence[str]) -> None:
         command = found
 
 
-def run(words: Sequence[str]) -> str:
-    """Run a command and return what it wrote; raises `AssertionError` if it failed."""
+def run(words: Sequence[str], fails: bool = False) -> str:
+    """Run a command and return what it wrote; raises `AssertionError` if it failed, or did not although it `fails`."""
     written, complained = io.StringIO(), io.StringIO()
     code: object = 0
     with contextlib.redirect_stdout(written), contextlib.redirect_stderr(complained):
@@ -33,7 +33,7 @@ def run(words: Sequence[str]) -> str:
             main(list(words), "sagalog")
         except SystemExit as end:
             code = end.code
-    assert code in (0, None), f"exit code {code}: {complained.getvalue()}"
+    assert fails == (code not in (0, None)), f"exit code {code}: {complained.getvalue()}"
     return written.getvalue()
 
 
