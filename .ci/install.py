@@ -29,7 +29,7 @@ def make_environment(folder: Path) -> Path:
     if python.exists() and works(python):
         return python
     try:
-        import ensurepip  # noqa: F401, PLC0415 - it is a question, and its answer may be no
+        import ensurepip  # noqa: F401 - it is a question, and its answer may be no
     except ImportError:
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         sys.exit(

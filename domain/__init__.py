@@ -4,22 +4,25 @@
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
-from domain.data import opening_stock
+from domain.data import opening_stock, read_orders
 from domain.database import Database
 from domain.fulfilment import fulfil_order
 from domain.inventory.service import Inventory
+from domain.ordering.messages import Order
 from domain.ordering.service import Ordering
 from domain.payments.service import Payments
 from domain.shipping.service import Carrier
+from sagalog import Saga
 
 sagas = [fulfil_order]
 
 
 @contextmanager
-def services() -> Iterator[Mapping[type, object]]:
+def services() -> Generator[Mapping[type, object]]:
     """Open the four services on the SQLite file that SHOP_DB names, and close them at the end.
 
     A new file begins with the opening stock of `domain/data/stock.jsonl`; one that has it keeps it.
@@ -33,3 +36,9 @@ def services() -> Iterator[Mapping[type, object]]:
             Payments: Payments(database),
             Carrier: Carrier(database),
         }
+
+
+def demo(database: Path) -> tuple[Mapping[str, str], Iterable[tuple[Saga[Order], Order]]]:
+    """Give what `sagalog demo` runs: the environment, with the shop's file beside the demo's, and every sample order."""
+    shop = database.with_name(f"{database.stem}-shop.db")
+    return {"SHOP_DB": str(shop)}, ((fulfil_order, order) for order in read_orders())

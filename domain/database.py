@@ -3,7 +3,7 @@
 import os
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -27,9 +27,7 @@ def statements(path: Path) -> Mapping[str, str]:
     names, blocks = parts[1::2], parts[2::2]
     if len(set(names)) != len(names):
         raise ValueError(f"{path.name}: each block needs a name of its own, found {names}")
-    return MappingProxyType(
-        {name: block.strip() for name, block in zip(names, blocks, strict=True)}
-    )
+    return MappingProxyType({name: block.strip() for name, block in zip(names, blocks, strict=True)})
 
 
 SQL = statements(Path(__file__).with_name("database.sql"))
@@ -83,7 +81,7 @@ class Database:
             self._connection.execute(SQL["write_ahead_log"])
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Generator[sqlite3.Connection]:
         """Run the block in one exclusive transaction: all of it is durable at the end, or none."""
         with self._turn:
             # IMMEDIATE: a deferred transaction that reads first fails at once on its first write

@@ -4,7 +4,7 @@ It only says in which order the services are asked, how often, and which of thei
 "definitely not done".
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -39,9 +39,7 @@ def reserve_inventory(order: Order, inventory: Inventory, ctx: StepContext) -> R
 
 
 @reserve_inventory.compensate(retry=UNDO, timeout=30)
-def release_inventory(
-    reservation: Reservation | None, inventory: Inventory, ctx: StepContext
-) -> None:
+def release_inventory(reservation: Reservation | None, inventory: Inventory, ctx: StepContext) -> None:
     """Put the pieces back, whether or not we ever heard that they were set aside."""
     with refusals():
         inventory.release(undoes=action_key(ctx), key=ctx.idempotency_key)
@@ -51,9 +49,7 @@ def release_inventory(
 def process_payment(order: Order, payments: Payments, ctx: StepContext) -> Payment:
     """Take the order's total from the card."""
     with refusals():
-        return payments.capture(
-            order.order_id, order.card_token, order.total_cents, key=ctx.idempotency_key
-        )
+        return payments.capture(order.order_id, order.card_token, order.total_cents, key=ctx.idempotency_key)
 
 
 @process_payment.compensate(retry=UNDO, timeout=30)
@@ -92,7 +88,7 @@ def action_key(ctx: StepContext) -> str:
 
 
 @contextmanager
-def refusals() -> Iterator[None]:
+def refusals() -> Generator[None]:
     """Turn a service's "definitely not done" into a refusal; any other error stays unknown."""
     try:
         yield

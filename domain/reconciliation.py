@@ -98,9 +98,7 @@ def _standing(effects: Iterable[Effect]) -> dict[str, str]:
     return standing
 
 
-def _rows_match_ledger(
-    service: str, live: Mapping[str, str], effects: Iterable[Effect]
-) -> Iterator[Violation]:
+def _rows_match_ledger(service: str, live: Mapping[str, str], effects: Iterable[Effect]) -> Iterator[Violation]:
     for key, order_id in sorted(live.items() ^ _standing(effects).items()):
         where = "row without effect" if key in live else "effect without row"
         yield Violation("table and ledger differ", key, f"{service}, order {order_id}: {where}")
@@ -115,9 +113,7 @@ def _ends_match(
     for order_id, status in ended.items():
         count = standing[order_id]
         if status == "completed" and (count != 1 or order_id in undone):
-            detail = (
-                f"{service}: {count} standing, {'some' if order_id in undone else 'none'} undone"
-            )
+            detail = f"{service}: {count} standing, {'some' if order_id in undone else 'none'} undone"
             yield Violation("completed order is not whole", order_id, detail)
         elif status == "failed" and count:
             yield Violation("failed order left something", order_id, f"{service}: {count} standing")

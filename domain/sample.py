@@ -83,8 +83,7 @@ def orders_text() -> str:
 def stock_text() -> str:
     """Write the opening stock as JSON Lines."""
     return "".join(
-        msgspec.json.encode({"sku": sku, "quantity": pieces}).decode() + "\n"
-        for sku, (_, pieces) in CATALOGUE.items()
+        msgspec.json.encode({"sku": sku, "quantity": pieces}).decode() + "\n" for sku, (_, pieces) in CATALOGUE.items()
     )
 
 

@@ -85,9 +85,7 @@ class Service:
         self, connection: sqlite3.Connection, block: str, key: str, content: Mapping[str, object]
     ) -> sqlite3.Row | None:
         """Find what was decided under a key, and hold the caller to what it asked for then."""
-        row: sqlite3.Row | None = connection.execute(
-            self.statements[block], {"key": key}
-        ).fetchone()
+        row: sqlite3.Row | None = connection.execute(self.statements[block], {"key": key}).fetchone()
         if row is not None and row["status"] != "void":
             require_same(key, row, content)
         return row

@@ -4,6 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 from postgres_server import PostgresServer, open_server
+from stores import each_database, each_store
+
+__all__ = ["each_database", "each_store", "postgres_server", "postgres_url"]
 
 
 @pytest.fixture(scope="session")

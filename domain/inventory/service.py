@@ -50,9 +50,7 @@ class Inventory(Service):
         KeyReused for another order or other pieces under the same key.
         """
         require_key(key)
-        wanted = {
-            sku: require_pieces(sku, pieces, least=1) for sku, pieces in sorted(quantities.items())
-        }
+        wanted = {sku: require_pieces(sku, pieces, least=1) for sku, pieces in sorted(quantities.items())}
         content = {"order_id": order_id, "quantities": msgspec.json.encode(wanted).decode()}
         with self.database.transaction() as connection:
             row = self._find(connection, "reservation", key, content)
@@ -71,9 +69,7 @@ class Inventory(Service):
             raise OutOfStock(reason)
         if status != "reserved":
             raise AlreadyUndone(f"reservation {key!r} has been released")
-        return Reservation(
-            reservation_id=identity("res", key), order_id=order_id, quantities=wanted
-        )
+        return Reservation(reservation_id=identity("res", key), order_id=order_id, quantities=wanted)
 
     def release(self, *, undoes: str, key: str) -> None:
         """Put back what was set aside under the key `undoes`.
@@ -85,9 +81,7 @@ class Inventory(Service):
             row = self._find(connection, "reservation", undoes, {})
             if row is None:
                 void = {"order_id": "", "quantities": "{}", "status": "void", "reason": ""}
-                connection.execute(
-                    SQL["insert_reservation"], {"key": undoes, "undone_by": key, **void}
-                )
+                connection.execute(SQL["insert_reservation"], {"key": undoes, "undone_by": key, **void})
             elif row["status"] == "reserved":
                 connection.execute(SQL["release"], {"key": undoes, "undone_by": key})
                 back = msgspec.json.decode(row["quantities"], type=dict[str, int])
@@ -119,14 +113,10 @@ class Inventory(Service):
                 return f"{sku}: {quantity} wanted, {on_hand} on hand"
         return ""
 
-    def _take(
-        self, connection: sqlite3.Connection, wanted: Mapping[str, int], order_id: str, key: str
-    ) -> None:
+    def _take(self, connection: sqlite3.Connection, wanted: Mapping[str, int], order_id: str, key: str) -> None:
         for sku, quantity in wanted.items():
             connection.execute(SQL["take"], {"sku": sku, "quantity": quantity})
-            self._record(
-                connection, "reserve", key=key, order_id=order_id, item=sku, amount=-quantity
-            )
+            self._record(connection, "reserve", key=key, order_id=order_id, item=sku, amount=-quantity)
 
 
 def require_pieces(sku: str, quantity: int, *, least: int) -> int:

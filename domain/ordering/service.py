@@ -41,8 +41,7 @@ class Ordering(Service):
                 if row["content"] == content:
                     return False
                 raise OrderConflict(
-                    f"order {order.order_id} is in the book with other content: "
-                    "give the new order an id of its own"
+                    f"order {order.order_id} is in the book with other content: give the new order an id of its own"
                 )
             connection.execute(
                 SQL["insert_order"],

@@ -72,9 +72,7 @@ class Payments(Service):
             raise CardDeclined(reason)
         if status != "captured":
             raise AlreadyUndone(f"payment {key!r} has been refunded")
-        return Payment(
-            payment_id=identity("pay", key), order_id=order_id, amount_cents=amount_cents
-        )
+        return Payment(payment_id=identity("pay", key), order_id=order_id, amount_cents=amount_cents)
 
     def refund(self, *, undoes: str, key: str) -> None:
         """Give back what was captured under the key `undoes`.
@@ -89,15 +87,11 @@ class Payments(Service):
         if error is not None:
             raise error
 
-    def _refund(
-        self, connection: sqlite3.Connection, undoes: str, key: str
-    ) -> AccountClosed | BankUnavailable | None:
+    def _refund(self, connection: sqlite3.Connection, undoes: str, key: str) -> AccountClosed | BankUnavailable | None:
         row = self._find(connection, "capture", undoes, {})
         if row is None:
             void = {"order_id": "", "card_token": "", "amount_cents": 0, "reason": ""}
-            connection.execute(
-                SQL["insert_capture"], {"key": undoes, "status": "void", "undone_by": key, **void}
-            )
+            connection.execute(SQL["insert_capture"], {"key": undoes, "status": "void", "undone_by": key, **void})
             return None
         if row["status"] != "captured":
             return None
@@ -105,9 +99,7 @@ class Payments(Service):
         if card_token == CLOSED_ACCOUNT_CARD:
             card = {"card_token": card_token, "order_id": order_id}
             if connection.execute(SQL["reopened"], card).fetchone() is None:
-                return AccountClosed(
-                    f"order {order_id}: the account of card {card_token} is closed"
-                )
+                return AccountClosed(f"order {order_id}: the account of card {card_token} is closed")
         if card_token == SLOW_REFUND_CARD and row["refund_tries"] < SLOW_REFUND_TRIES:
             connection.execute(SQL["count_refund_try"], {"key": undoes})
             return BankUnavailable(f"order {order_id}: the bank did not answer")

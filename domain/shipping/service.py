@@ -32,9 +32,7 @@ class Carrier(Service):
 
     statements: ClassVar[Mapping[str, str]] = SQL
 
-    def book(
-        self, order_id: str, destination: str, *, key: str, down_for: int = 0, mute_for: int = 0
-    ) -> Shipment:
+    def book(self, order_id: str, destination: str, *, key: str, down_for: int = 0, mute_for: int = 0) -> Shipment:
         """Book a parcel to a destination for an order.
 
         The carrier does nothing the first `down_for` times it is asked under this key, and after
@@ -59,9 +57,7 @@ class Carrier(Service):
                 if not status and tries > down_for:
                     status = "booked"
                     self._insert(connection, key, status, reason, content)
-                    self._record(
-                        connection, "book", key=key, order_id=order_id, item=destination, amount=1
-                    )
+                    self._record(connection, "book", key=key, order_id=order_id, item=destination, amount=1)
         if status == "refused":
             raise NotServed(reason)
         if status in ("cancelled", "void"):
@@ -70,9 +66,7 @@ class Carrier(Service):
             raise CarrierDown(f"order {order_id}: the carrier is down (try {tries})")
         if tries <= down_for + mute_for:
             raise CarrierMute(f"order {order_id}: the carrier did not answer (try {tries})")
-        return Shipment(
-            tracking_id=identity("trk", key), order_id=order_id, destination=destination
-        )
+        return Shipment(tracking_id=identity("trk", key), order_id=order_id, destination=destination)
 
     def cancel(self, *, undoes: str, key: str) -> None:
         """Cancel what was booked under the key `undoes`.

@@ -31,7 +31,7 @@ class SystemClock:
 
     def chance(self) -> float:
         """Return a random number in [0, 1)."""
-        return random.random()  # noqa: S311 - spreads retries, keeps no secret
+        return random.random()
 
     def token(self) -> int:
         """Return 74 random bits."""

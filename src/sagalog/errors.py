@@ -89,7 +89,11 @@ class SchemaTooNew(StoreError):
 
 
 class SchemaTooOld(StoreError):
-    """The database was made by an older sagalog and has not been upgraded."""
+    """The database was made by an older sagalog and has not been upgraded; `found` is the schema that it has."""
+
+    def __init__(self, text: str, found: int = 0) -> None:
+        super().__init__(text)
+        self.found = found
 
 
 class InvalidSettings(SagalogError):

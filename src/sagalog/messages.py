@@ -20,9 +20,10 @@ class MessageMeta(msgspec.StructMeta):
     def __new__(
         mcls, name: str, bases: tuple[type, ...], namespace: dict[str, object], **options: object
     ) -> "MessageMeta":
+        """Create the class, frozen and keyword-only unless it says otherwise."""
         options.setdefault("frozen", True)
         options.setdefault("kw_only", True)
-        return super().__new__(mcls, name, bases, namespace, **options)  # type: ignore[arg-type, no-any-return]
+        return super().__new__(mcls, name, bases, namespace, **options)  # type: ignore[arg-type]
 
 
 class Message(msgspec.Struct, metaclass=MessageMeta):

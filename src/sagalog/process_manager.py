@@ -9,15 +9,15 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from sagalog.clock import Clock, SystemClock
 from sagalog.engine.attempt import Attempts
 from sagalog.engine.blocking import Blocking, Threads
 from sagalog.engine.committer import Committer
-from sagalog.engine.starting import Starting
+from sagalog.engine.starting import Started, Starting
 from sagalog.engine.waiting import AT_REST, Waiting
-from sagalog.engine.worker import Worker
+from sagalog.engine.worker import Drive, Worker
 from sagalog.errors import DefinitionError, NotRunning, ServiceNotProvided, UnknownSaga, WaitTimeout
 from sagalog.readmodel.inspection import Inspection
 from sagalog.readmodel.result import SagaResult, result_of
@@ -37,12 +37,13 @@ __all__ = ["ProcessManager", "SagaResult", "SagaRun"]
 class SagaRun:
     """One run of a saga. `created` is False when the key had been used and this is the saga that was there."""
 
-    def __init__(self, owner: "ProcessManager", saga_id: str, saga: str, key: str, created: bool) -> None:
+    def __init__(self, owner: "ProcessManager", saga: str, started: Started) -> None:
         self._owner = owner
-        self.id = saga_id
+        self._drive = started.drive
+        self.id = started.saga_id
         self.saga = saga
-        self.key = key
-        self.created = created
+        self.key = started.key
+        self.created = started.created
 
     def __repr__(self) -> str:
         return f"<SagaRun {self.saga} {self.key} {self.id}>"
@@ -52,7 +53,7 @@ class SagaRun:
 
         Raises `WaitTimeout` when the time is over; the saga goes on.
         """
-        return await self._owner.result(self.id, timeout)
+        return await self._owner.result(self.id, timeout, self._drive)
 
     async def status(self) -> StatusRow:
         """Return the saga's row of `saga_status` as it is now."""
@@ -90,7 +91,7 @@ class ProcessManager(Inspection):
         self._given_blocking = blocking
         self._running = False
 
-    async def __aenter__(self) -> "ProcessManager":
+    async def __aenter__(self) -> Self:
         """Open the store, report what cannot be run, and begin to work."""
         settings = self.settings
         self._blocking = self._given_blocking or Threads(settings.readers, settings.handler_threads)
@@ -124,7 +125,11 @@ class ProcessManager(Inspection):
             await self._close_store()
             raise
         loop = asyncio.get_running_loop()
-        self._unwatch = self.store.watch(lambda: loop.call_soon_threadsafe(self._hinted))
+
+        def hint() -> None:
+            loop.call_soon_threadsafe(self._hinted)
+
+        self._unwatch = self.store.watch(hint)
         self._running = True
         return self
 
@@ -189,7 +194,7 @@ class ProcessManager(Inspection):
         """
         self._check_running()
         started = await self._starting.start(self._definition_of(saga), input, key, correlation_id, causation_id)
-        return SagaRun(self, started.saga_id, saga.name, started.key, started.created)
+        return SagaRun(self, saga.name, started)
 
     async def execute(
         self, saga: Saga[InputT], input: InputT, *, key: str | None = None, timeout: float | None = None
@@ -198,22 +203,31 @@ class ProcessManager(Inspection):
         run = await self.start(saga, input, key=key)
         return await run.result(timeout)
 
-    async def result(self, saga_id: str, timeout: float | None = None) -> SagaResult:
-        """Wait until a saga has completed, failed or is stuck, and return its result; see `SagaRun.result`."""
+    async def result(self, saga_id: str, timeout: float | None = None, drive: Drive | None = None) -> SagaResult:
+        """Wait until a saga has completed, failed or is stuck, and return its result; see `SagaRun.result`.
+
+        `drive` is the task that drives the saga here, if the caller has it: then nothing has to be read.
+        """
         self._check_running()
+        drive = drive or self._worker.drive_of(saga_id)
+        try:
+            async with asyncio.timeout(timeout):
+                state = None if drive is None else await _at_rest(drive)
+                if state is None:
+                    state = await self._at_rest_elsewhere(saga_id)
+        except TimeoutError:
+            row = await self.status(saga_id)
+            raise WaitTimeout(
+                f"saga {row.saga_name} {row.saga_key} is still {row.status} after {timeout:g} s, "
+                f"waiting for {row.waiting_for}; it goes on, ask again later"
+            ) from None
+        return result_of(self.definitions.get(state.digest), state)
+
+    async def _at_rest_elsewhere(self, saga_id: str) -> SagaState:
         row = await self.status(saga_id)
         if row.status not in AT_REST:
-            try:
-                async with asyncio.timeout(timeout):
-                    await self._waiting.wait(row.saga_id)
-            except TimeoutError:
-                row = await self.status(saga_id)
-                raise WaitTimeout(
-                    f"saga {row.saga_name} {row.saga_key} is still {row.status} after {timeout:g} s, "
-                    f"waiting for {row.waiting_for}; it goes on, ask again later"
-                ) from None
-        state = await self.state(row.saga_id)
-        return result_of(self.definitions.get(state.digest), state)
+            await self._waiting.wait(row.saga_id)
+        return await self.state(row.saga_id)
 
     async def resume(self, saga_id: str, *, actor: str, reason: str) -> None:
         """Let a stuck saga go on where it stopped; what was done or undone is not repeated. Recorded with the actor.
@@ -266,6 +280,16 @@ class ProcessManager(Inspection):
                 digest,
                 why,
             )
+
+
+async def _at_rest(drive: Drive) -> SagaState | None:
+    """Wait for a saga that runs in this process; None if its row has to be asked."""
+    if not drive.done():
+        await asyncio.wait((drive,))
+    elif not drive.cancelled() and (state := drive.result()) is not None and state.status == "stuck":
+        # A person may have let it go on since.
+        return None
+    return None if drive.cancelled() else drive.result()
 
 
 def _definitions(sagas: Sequence[Saga[Any]]) -> dict[str, Definition]:

@@ -1,4 +1,4 @@
-"""The port every store implements, and the rows that go through it. All calls block; the engine keeps them off its loop.
+"""The port every store implements, and the rows that go through it. All calls block.
 
 Times are integer microseconds since the epoch. One contract suite (`sagalog.testing`) holds every implementation.
 """
@@ -10,7 +10,7 @@ from msgspec import Struct
 
 
 class StatusRow(Struct, frozen=True, gc=False):
-    """One row of `saga_status`; the fields are its columns, in order. `position` and `owner` are the store's to fill."""
+    """One row of `saga_status`; the fields are its columns, in order. The store fills `position`."""
 
     saga_id: str
     saga_name: str
@@ -185,7 +185,7 @@ class Store(Protocol):
         ...
 
     def claim(self, worker_id: str, definitions: Sequence[str], now: int, limit: int) -> list[StatusRow]:
-        """Give up to `limit` sagas that are due and owned by nobody, or by a worker whose lease is over, to a worker."""
+        """Give up to `limit` sagas that are due and that no live worker owns to a worker."""
         ...
 
     def claim_one(self, worker_id: str, saga_id: str, now: int) -> bool:

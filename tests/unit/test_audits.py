@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from saga_tables import STEPS, SagaTables
 
 from projections import audits, read_audit
-from tests.support.saga_tables import STEPS, SagaTables
 
 AUDITS = {audit.name: audit for audit in audits()}
 RESERVE, PAY, SHIP = STEPS
@@ -23,10 +23,7 @@ def tables() -> Iterator[SagaTables]:
 
 def found(tables: SagaTables) -> dict[str, list[str]]:
     """Run every audit and give the saga ids of those that return a row."""
-    rows = {
-        name: [str(row[0]) for row in tables.connection.execute(audit.sql)]
-        for name, audit in AUDITS.items()
-    }
+    rows = {name: [str(row[0]) for row in tables.connection.execute(audit.sql)] for name, audit in AUDITS.items()}
     return {name: ids for name, ids in rows.items() if ids}
 
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from shop import NOON_MICROSECONDS, Shop, from_processes, from_threads, operations
 
 from domain.errors import AlreadyUndone, KeyReused
 from domain.inventory.messages import Reservation
 from domain.inventory.service import Inventory, OutOfStock
-from tests.support.shop import NOON_MICROSECONDS, Shop, from_processes, from_threads, operations
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from shop import Shop, from_threads, operations, order
 
 from domain.errors import KeyReused
 from domain.ordering.messages import Order
 from domain.ordering.service import OrderConflict
-from tests.support.shop import Shop, from_threads, operations, order
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
+from saga_tables import SagaTables
 
 from projections.orders import OrderRow, orders
-from tests.support.saga_tables import SagaTables
 
 
 @pytest.fixture

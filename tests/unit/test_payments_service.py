@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from shop import Shop, from_threads, operations
 
 from domain.errors import AlreadyUndone, KeyReused
 from domain.payments.messages import Payment
@@ -16,7 +17,6 @@ from domain.payments.service import (
     BankUnavailable,
     CardDeclined,
 )
-from tests.support.shop import Shop, from_threads, operations
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shop import Shop, order
 
 from domain.database import statements
 from domain.errors import ServiceError
-from tests.support.shop import Shop, order
 
 PLANTED = statements(Path(__file__).parents[1] / "support" / "planted.sql")
 

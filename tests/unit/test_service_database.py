@@ -6,10 +6,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from shop import Shop
 
 from domain.database import Database, statements
 from domain.inventory.service import Inventory
-from tests.support.shop import Shop
 
 
 def test_only_its_owner_may_read_the_file(tmp_path: Path) -> None:

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from shop import Shop, from_threads, operations
 
 from domain.errors import AlreadyUndone, KeyReused
 from domain.shipping.messages import Shipment
 from domain.shipping.service import CarrierDown, CarrierMute, NotServed
-from tests.support.shop import Shop, from_threads, operations
 
 
 @pytest.fixture

@@ -94,7 +94,7 @@ class Attempts:
         effect: RunAction | RunCompensation,
         over: int | None,
     ) -> dict[str, Any]:
-        """Return the handler's arguments, each read afresh from what is recorded, so that no handler can change them."""
+        """Return the handler's arguments, read afresh from what is recorded: no handler can change it for another."""
         arguments: dict[str, Any] = {}
         for parameter in parameters:
             source = parameter.source

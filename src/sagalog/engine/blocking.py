@@ -31,7 +31,7 @@ class Blocking(Protocol):
 
 
 class Threads:
-    """Run writes in one thread, reads in a few and handlers in their own, so that slow handlers never delay a commit."""
+    """Run writes in one thread, reads in a few and handlers in their own: slow handlers never delay a commit."""
 
     def __init__(self, readers: int, handlers: int) -> None:
         self._writer = ThreadPoolExecutor(1, "sagalog-write")

@@ -7,6 +7,7 @@ recognises what had landed. Only closing ends that.
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 
 from sagalog.engine.blocking import Blocking
 from sagalog.errors import StoreError, StoreUnavailable
@@ -19,7 +20,7 @@ LARGEST_BATCH = 200
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
 
-Waiting = tuple[Append, "asyncio.Future[AppendOutcome]"]
+Waiting = tuple[Append, "asyncio.Future[AppendOutcome]", Callable[[], None] | None]
 
 
 class Committer:
@@ -60,13 +61,16 @@ class Committer:
         pause = min(1.0, self._write_timeout / 4)
         self._watch = self._loop.call_later(pause, self._look_at_the_impatient)
 
-    def submit(self, append: Append, patient: bool = True) -> "asyncio.Future[AppendOutcome]":
+    def submit(
+        self, append: Append, patient: bool = True, then: Callable[[], None] | None = None
+    ) -> "asyncio.Future[AppendOutcome]":
         """Queue an append; the future has its outcome once the transaction is durable.
 
-        Whoever is not `patient` gets the store's error after `write_timeout`, while the append is still tried.
+        Whoever is not `patient` gets the store's error after `write_timeout`, while the append is still tried. `then`
+        is called once it is written, also when nobody waits for the future any more.
         """
         future: asyncio.Future[AppendOutcome] = self._loop.create_future()
-        self._queue.append((append, future))
+        self._queue.append((append, future, then))
         if not patient:
             self._impatient.append((self._loop.time() + self._write_timeout, future))
         if not self._wake.is_set():
@@ -81,7 +85,7 @@ class Committer:
             await self._task
         if self._watch is not None:
             self._watch.cancel()
-        for _, future in self._queue:
+        for _, future, _ in self._queue:
             if not future.done():
                 future.set_exception(StoreUnavailable("the process manager was closed before this was written"))
         self._queue.clear()
@@ -98,9 +102,10 @@ class Committer:
             await self._write(batch)
 
     async def _write(self, batch: list[Waiting]) -> None:
-        appends = [append for append, _ in batch]
+        appends = [append for append, _, _ in batch]
         pause = FIRST_PAUSE
-        while True:
+        outcomes: list[AppendOutcome] | None = None
+        while outcomes is None:
             try:
                 outcomes = await self._blocking.write(self._store.append, appends)
             except StoreUnavailable as problem:
@@ -116,18 +121,18 @@ class Committer:
                 logger.exception("a batch of %d decisions could not be written", len(batch))
                 self._fail(batch, problem)
                 return
-            else:
-                break
         if self.trouble is not None:
             logger.warning("the store can be written again")
             self.trouble = None
         self.commits += 1
-        for (_, future), outcome in zip(batch, outcomes, strict=True):
+        for (_, future, then), outcome in zip(batch, outcomes, strict=True):
+            if then is not None and outcome == "written":
+                then()
             if not future.done():
                 future.set_result(outcome)
 
     @staticmethod
     def _fail(batch: list[Waiting], problem: Exception) -> None:
-        for _, future in batch:
+        for _, future, _ in batch:
             if not future.done():
                 future.set_exception(problem)

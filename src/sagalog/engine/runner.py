@@ -126,7 +126,7 @@ class SagaRunner:
             await self._tell_all([told])
 
     def _only_action(self) -> RunAction | None:
-        """Return the action that is to be run now if there is nothing else to be done, as there nearly always is not."""
+        """Return the action that is to be run now if, as nearly always, there is nothing else to be done."""
         effects = self._effects
         if not effects or self._running or self._owner.stopping:
             return None

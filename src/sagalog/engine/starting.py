@@ -1,5 +1,6 @@
 """How a saga begins: the input is checked at the door, the key decides, and the start is one append like any other."""
 
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -10,7 +11,7 @@ from sagalog.engine.blocking import Blocking
 from sagalog.engine.committer import Committer
 from sagalog.engine.runner import append_of
 from sagalog.engine.transition_log import log_transitions
-from sagalog.engine.worker import Worker
+from sagalog.engine.worker import Drive, Worker
 from sagalog.errors import InvalidAction, InvalidInput, MissingKey, StoreUnavailable
 from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition
@@ -19,17 +20,18 @@ from sagalog.saga.identifiers import check_identifier
 from sagalog.saga.inputs import Input, Resume, Start, StartAgain
 from sagalog.saga.react import react
 from sagalog.saga.state import SagaState
-from sagalog.store import Append, AppendOutcome, Store
+from sagalog.store import Store
 
 TRIES = 20
 
 
 class Started(Struct, frozen=True):
-    """The saga that a start led to."""
+    """The saga that a start led to, and the task that drives it if that is here."""
 
     saga_id: str
     key: str
     created: bool
+    drive: Drive | None = None
 
 
 class Starting:
@@ -76,11 +78,12 @@ class Starting:
             owner = None if worker is None else worker.worker_id
             effects = react(definition, state)
             append = append_of(definition, saga_id, None, state, events, effects, None, owner)
-            if await self._write(append) == "written":
+            # The worker takes it up even if the caller has been told that nobody knows, or has gone.
+            begin = None if worker is None else partial(worker.own, definition, saga_id, state, None, effects)
+            if await self._committer.submit(append, patient=False, then=begin) == "written":
                 log_transitions(saga_id, state, events)
-                if worker is not None:
-                    worker.own(definition, saga_id, state, effects=effects)
-                return Started(saga_id, key, True)
+                drive = None if worker is None else worker.drive_of(saga_id)
+                return Started(saga_id, key, True, drive)
             row = await self._blocking.read(self._store.latest_run, definition.name, key)
             if row is None:
                 continue
@@ -118,13 +121,10 @@ class Starting:
         assert after is not None
         effects = react(definition, after)
         append = append_of(definition, saga_id, state, after, events, effects, None, None)
-        if await self._write(append) != "written":
+        if await self._committer.submit(append, patient=False) != "written":
             return False
         log_transitions(saga_id, after, events)
         return True
-
-    async def _write(self, append: Append) -> AppendOutcome:
-        return await self._committer.submit(append, patient=False)
 
 
 def _key(definition: Definition, value: Any, key: str | None) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 
 from sagalog.engine.blocking import Blocking
-from sagalog.errors import StoreError
+from sagalog.errors import NotRunning, StoreError
 from sagalog.store import Store
 
 logger = logging.getLogger("sagalog.engine")
@@ -70,10 +70,13 @@ class Waiting:
                     self.finished(saga_id)
 
     async def close(self) -> None:
-        """Stop looking; whoever still waits is cancelled."""
+        """Stop looking; whoever still waits is told so."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         for futures in self._waiters.values():
             for future in futures:
-                future.cancel()
+                if not future.done():
+                    future.set_exception(
+                        NotRunning("the process manager was closed; the saga goes on elsewhere or later")
+                    )

@@ -1,4 +1,4 @@
-"""The sagas that this process owns: claiming them, keeping the lease, giving them back. One worker a process manager."""
+"""The sagas that this process owns: claiming them, keeping the lease, giving them back."""
 
 import asyncio
 import logging
@@ -24,6 +24,8 @@ from sagalog.store import Lease, StatusRow, Store
 logger = logging.getLogger("sagalog.engine")
 
 Finished = Callable[[str, SagaState], None]
+# Ends with the state of a saga that came to rest here; with None if the saga left this process before.
+Drive = asyncio.Task[SagaState | None]
 
 
 class Worker:
@@ -50,7 +52,7 @@ class Worker:
         self._finished = finished
         self._loop = asyncio.get_running_loop()
         self._runners: dict[str, SagaRunner] = {}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tasks: dict[str, Drive] = {}
         self._late: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
         self._hint = asyncio.Event()
@@ -89,8 +91,8 @@ class Worker:
         state: SagaState,
         untold: list[Input] | None = None,
         effects: list[Effect] | None = None,
-    ) -> None:
-        """Drive a saga that the store says is ours."""
+    ) -> Drive:
+        """Drive a saga that the store says is ours; the task ends when it is at rest or has left this process."""
         runner = SagaRunner(
             definition,
             saga_id,
@@ -104,9 +106,14 @@ class Worker:
             effects,
         )
         self._runners[saga_id] = runner
-        self._tasks[saga_id] = self._loop.create_task(self._drive(runner))
+        task = self._tasks[saga_id] = self._loop.create_task(self._drive(runner))
+        return task
 
-    async def _drive(self, runner: SagaRunner) -> None:
+    def drive_of(self, saga_id: str) -> Drive | None:
+        """Return the task that drives this saga, if it runs here."""
+        return self._tasks.get(saga_id)
+
+    async def _drive(self, runner: SagaRunner) -> SagaState | None:
         saga_id = runner.saga_id
         unfinished = False
         try:
@@ -121,11 +128,13 @@ class Worker:
             if self._runners.get(saga_id) is runner:
                 del self._runners[saga_id]
                 del self._tasks[saga_id]
-        if runner.state.status in ("completed", "failed", "stuck"):
+        at_rest = runner.state.status in ("completed", "failed", "stuck")
+        if at_rest:
             self._finished(saga_id, runner.state)
             unfinished = not runner.wrote
         if unfinished:
             await self._give_back([saga_id])
+        return runner.state if at_rest else None
 
     async def _give_back(self, saga_ids: list[str]) -> None:
         try:

@@ -75,14 +75,14 @@ def _waiting(
     definition: Definition, state: SagaState, effects: list[Effect]
 ) -> tuple[str | None, int, str | None, int | None, int | None]:
     """Return the step in hand, its attempt, what the saga waits for and until when, and when to look at it again."""
-    if len(effects) <= 2 and type(only := effects[0]) is RunAction and not only.at:
+    watched = len(effects) == 2 and type(effects[1]) is WatchDeadline
+    if (watched or len(effects) == 1) and type(only := effects[0]) is RunAction and not only.at:
         # One action now, and perhaps the deadline: nearly every row.
-        if len(effects) == 1 or type(effects[1]) is WatchDeadline:
-            declared = definition.steps[only.step]
-            until = None if declared.timeout is None else state.updated + declared.timeout
-            if state.deadline is not None and len(effects) == 2 and (until is None or state.deadline < until):
-                until = state.deadline
-            return only.step, only.attempt, declared.waiting_text, until, state.started
+        declared = definition.steps[only.step]
+        until = None if declared.timeout is None else state.updated + declared.timeout
+        if watched and state.deadline is not None:
+            until = _earliest(until, state.deadline)
+        return only.step, only.attempt, declared.waiting_text, until, state.started
     first: RunAction | RunCompensation | Settle | None = None
     texts: list[str] = []
     until = due = None

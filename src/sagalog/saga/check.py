@@ -41,7 +41,7 @@ class DeclaredStep:
         retry: Retry | None,
         timeout: int | None,
         pivot: bool,
-        when: Callable[[Any], bool] | None,
+        when: Any,
         waived: bool,
     ) -> None:
         self.name = name
@@ -88,7 +88,7 @@ def build(declared: DeclaredSaga) -> Definition:
     position = 0
     for stage in declared.stages:
         earlier, later = results[:position], results[position:]
-        built = []
+        built: list[StepDefinition] = []
         for offset, step in enumerate(stage):
             mistakes += _order_mistakes(step, pivot_seen, len(stage))
             result = _payload(results[position + offset].result, f"result of step {step.name}", mistakes)
@@ -129,7 +129,8 @@ def build(declared: DeclaredSaga) -> Definition:
 
 def _saga_mistakes(declared: DeclaredSaga) -> Iterator[str]:
     yield from _name_mistakes(declared.name, "the saga's name")
-    if not isinstance(declared.version, int) or declared.version < 1:
+    version: object = declared.version
+    if not isinstance(version, int) or version < 1:
         yield f"version must be a whole number from 1, found {declared.version!r}"
     if declared.after_end not in ("reject", "rerun"):
         yield f'after_end must be "reject" or "rerun", found {declared.after_end!r}'

@@ -1,9 +1,9 @@
-"""How a saga is declared: `Saga`, its `step` decorator and `Step.compensate`. Declaring checks nothing; building does."""
+"""How a saga is declared: `Saga`, its `step` decorator and `Step.compensate`; nothing is checked before it is built."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, cast, overload
+from typing import Any, Concatenate, Generic, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
 from sagalog.errors import DefinitionError
 from sagalog.saga.check import DeclaredCompensation, DeclaredSaga, DeclaredStep, build
@@ -14,6 +14,8 @@ InputT = TypeVar("InputT")
 ResultT = TypeVar("ResultT")
 Params = ParamSpec("Params")
 UndoParams = ParamSpec("UndoParams")
+# What a compensation may return: nothing, at once or when awaited.
+UndoneT = TypeVar("UndoneT", None, Coroutine[Any, Any, None])
 Duration = timedelta | float | int
 
 DEFAULT_STEP_TIMEOUT = timedelta(seconds=60)
@@ -36,6 +38,22 @@ def _microseconds(given: Duration | None, what: str) -> int | None:
     return int(seconds * 1_000_000)
 
 
+class CompensationDecorator(Protocol[ResultT]):
+    """What `step.compensate(...)` with options gives: it takes a handler whose first parameter takes the result.
+
+    The overload with `| None` comes first, so that such a compensation can still be called with None.
+    """
+
+    @overload
+    def __call__(
+        self, handler: Callable[Concatenate[ResultT | None, UndoParams], UndoneT], /
+    ) -> Callable[Concatenate[ResultT | None, UndoParams], UndoneT]: ...
+    @overload
+    def __call__(
+        self, handler: Callable[Concatenate[ResultT, UndoParams], UndoneT], /
+    ) -> Callable[Concatenate[ResultT, UndoParams], UndoneT]: ...
+
+
 class Step(Generic[Params, ResultT]):
     """A declared step. Calling it calls the plain function; `compensate` declares how it is undone.
 
@@ -53,18 +71,16 @@ class Step(Generic[Params, ResultT]):
 
     @overload
     def compensate(
-        self, handler: Callable[Concatenate[ResultT, UndoParams], Awaitable[None]]
-    ) -> Callable[Concatenate[ResultT, UndoParams], Awaitable[None]]: ...
+        self, handler: Callable[Concatenate[ResultT | None, UndoParams], UndoneT]
+    ) -> Callable[Concatenate[ResultT | None, UndoParams], UndoneT]: ...
     @overload
     def compensate(
-        self, handler: Callable[Concatenate[ResultT, UndoParams], None]
-    ) -> Callable[Concatenate[ResultT, UndoParams], None]: ...
+        self, handler: Callable[Concatenate[ResultT, UndoParams], UndoneT]
+    ) -> Callable[Concatenate[ResultT, UndoParams], UndoneT]: ...
     @overload
     def compensate(
         self, *, retry: Retry = ..., timeout: Duration | None = ...
-    ) -> Callable[
-        [Callable[Concatenate[ResultT, UndoParams], Any]], Callable[Concatenate[ResultT, UndoParams], Any]
-    ]: ...
+    ) -> CompensationDecorator[ResultT]: ...
     def compensate(
         self,
         handler: Callable[..., Any] | None = None,
@@ -99,23 +115,23 @@ class SyncStep(Step[Params, ResultT]):
 class AsyncStep(Step[Params, ResultT]):
     """A step whose action is a coroutine function."""
 
-    def __call__(self, *args: Params.args, **kwargs: Params.kwargs) -> Awaitable[ResultT]:
+    def __call__(self, *args: Params.args, **kwargs: Params.kwargs) -> Coroutine[Any, Any, ResultT]:
         """Call the action as it was written, outside any saga."""
-        return cast("Awaitable[ResultT]", self._declared.handler(*args, **kwargs))
+        return cast("Coroutine[Any, Any, ResultT]", self._declared.handler(*args, **kwargs))
 
 
-class _Declare:
-    """What `saga.step(...)` with options returns: a decorator that tells async actions from plain ones."""
+class StepDecorator(Protocol):
+    """What `saga.step(...)` with options gives: it tells async actions from plain ones.
 
-    def __init__(self, declare: Callable[[Callable[..., Any]], Any]) -> None:
-        self._declare = declare
+    A coroutine function would also fit the second overload, with the coroutine for its result: the first one wins.
+    """
 
     @overload
-    def __call__(self, handler: Callable[Params, Awaitable[ResultT]]) -> AsyncStep[Params, ResultT]: ...
+    def __call__(  # type: ignore[overload-overlap]
+        self, handler: Callable[Params, Coroutine[Any, Any, ResultT]], /
+    ) -> AsyncStep[Params, ResultT]: ...
     @overload
-    def __call__(self, handler: Callable[Params, ResultT]) -> SyncStep[Params, ResultT]: ...
-    def __call__(self, handler: Callable[..., Any]) -> Any:
-        return self._declare(handler)
+    def __call__(self, handler: Callable[Params, ResultT], /) -> SyncStep[Params, ResultT]: ...
 
 
 class Saga(Generic[InputT]):
@@ -155,7 +171,9 @@ class Saga(Generic[InputT]):
         return f"<Saga {self.name} version {self.version}>"
 
     @overload
-    def step(self, handler: Callable[Params, Awaitable[ResultT]]) -> AsyncStep[Params, ResultT]: ...
+    def step(  # type: ignore[overload-overlap]
+        self, handler: Callable[Params, Coroutine[Any, Any, ResultT]]
+    ) -> AsyncStep[Params, ResultT]: ...
     @overload
     def step(self, handler: Callable[Params, ResultT]) -> SyncStep[Params, ResultT]: ...
     @overload
@@ -168,7 +186,7 @@ class Saga(Generic[InputT]):
         pivot: bool = ...,
         when: Callable[[InputT], bool] | None = ...,
         compensation: None = ...,
-    ) -> _Declare: ...
+    ) -> StepDecorator: ...
     def step(
         self,
         handler: Callable[..., Any] | None = None,
@@ -178,7 +196,7 @@ class Saga(Generic[InputT]):
         timeout: Duration | None = DEFAULT_STEP_TIMEOUT,
         pivot: bool = False,
         when: Callable[[InputT], bool] | None = None,
-        compensation: None | _Unset = _UNSET,
+        compensation: _Unset | None = _UNSET,
     ) -> Any:
         """Declare the next step; steps run in the order of their declarations.
 
@@ -211,7 +229,7 @@ class Saga(Generic[InputT]):
         return declare if handler is None else declare(handler)
 
     @contextmanager
-    def parallel(self) -> Iterator[None]:
+    def parallel(self) -> Generator[None]:
         """Let the steps declared inside run side by side; the next step waits for all of them."""
         if self._group is not None:
             raise DefinitionError(f"saga {self.name}: parallel() inside parallel(); declare one group after the other")

@@ -15,7 +15,7 @@ from sagalog.saga.retry import Retry
 
 
 class CompensationDefinition(Struct, frozen=True):
-    """How a step is undone: the handler, its parameters after the result, its own retries and timeout (microseconds)."""
+    """How a step is undone: the handler, its parameters after the result, its retries, its timeout (microseconds)."""
 
     handler: Callable[..., Any]
     is_async: bool
@@ -113,6 +113,6 @@ def assemble(
 
 
 def _digest(name: str, version: int, stages: tuple[tuple[StepDefinition, ...], ...]) -> str:
-    """Hash what a running saga depends on: the order of its steps and what can be undone. Retries may be tuned freely."""
+    """Hash what a running saga depends on: the order of its steps and what can be undone; retries may be tuned."""
     shape = [[(s.name, s.pivot, s.when is not None, s.compensation is not None) for s in stage] for stage in stages]
     return hashlib.sha256(encode([name, version, shape])).hexdigest()[:16]

@@ -34,7 +34,7 @@ class SagaEvent(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
     time: int
 
 
-class SagaStarted(SagaEvent, kw_only=True, gc=False):
+class SagaStarted(SagaEvent, frozen=True, kw_only=True, gc=False):
     """The saga exists. `digest` pins the definition it will be run with to its end."""
 
     TOPIC = "sagalog.SagaStarted.1"
@@ -50,7 +50,7 @@ class SagaStarted(SagaEvent, kw_only=True, gc=False):
     deadline: int | None = None
 
 
-class StepSucceeded(SagaEvent, kw_only=True, gc=False):
+class StepSucceeded(SagaEvent, frozen=True, kw_only=True, gc=False):
     """An action did what it should. `late`: the saga had given it up, so it will be undone."""
 
     TOPIC = "sagalog.StepSucceeded.1"
@@ -62,7 +62,7 @@ class StepSucceeded(SagaEvent, kw_only=True, gc=False):
     late: bool = False
 
 
-class StepFailed(SagaEvent, kw_only=True, gc=False):
+class StepFailed(SagaEvent, frozen=True, kw_only=True, gc=False):
     """An attempt ended without success; without `retry_at` it was the last one."""
 
     TOPIC = "sagalog.StepFailed.1"
@@ -75,7 +75,7 @@ class StepFailed(SagaEvent, kw_only=True, gc=False):
     retry_at: int | None = None
 
 
-class StepSkipped(SagaEvent, kw_only=True, gc=False):
+class StepSkipped(SagaEvent, frozen=True, kw_only=True, gc=False):
     """The step's `when` was false."""
 
     TOPIC = "sagalog.StepSkipped.1"
@@ -83,7 +83,7 @@ class StepSkipped(SagaEvent, kw_only=True, gc=False):
     step: str
 
 
-class CompensationStarted(SagaEvent, kw_only=True):
+class CompensationStarted(SagaEvent, frozen=True, kw_only=True):
     """The saga is rolled back. `plan` is what will be undone, first one first; `waived` is what needs no undoing."""
 
     TOPIC = "sagalog.CompensationStarted.1"
@@ -93,7 +93,7 @@ class CompensationStarted(SagaEvent, kw_only=True):
     waived: tuple[str, ...] = ()
 
 
-class StepCompensated(SagaEvent, kw_only=True, gc=False):
+class StepCompensated(SagaEvent, frozen=True, kw_only=True, gc=False):
     """A step is undone."""
 
     TOPIC = "sagalog.StepCompensated.1"
@@ -103,7 +103,7 @@ class StepCompensated(SagaEvent, kw_only=True, gc=False):
     began: int
 
 
-class CompensationFailed(SagaEvent, kw_only=True, gc=False):
+class CompensationFailed(SagaEvent, frozen=True, kw_only=True, gc=False):
     """An attempt to undo a step failed; without `retry_at` it was the last one."""
 
     TOPIC = "sagalog.CompensationFailed.1"
@@ -115,13 +115,13 @@ class CompensationFailed(SagaEvent, kw_only=True, gc=False):
     retry_at: int | None = None
 
 
-class SagaCompleted(SagaEvent, kw_only=True, gc=False):
+class SagaCompleted(SagaEvent, frozen=True, kw_only=True, gc=False):
     """Every step succeeded or was skipped."""
 
     TOPIC = "sagalog.SagaCompleted.1"
 
 
-class SagaFailed(SagaEvent, kw_only=True, gc=False):
+class SagaFailed(SagaEvent, frozen=True, kw_only=True, gc=False):
     """The saga ended and every step that may have had an effect is undone."""
 
     TOPIC = "sagalog.SagaFailed.1"
@@ -129,7 +129,7 @@ class SagaFailed(SagaEvent, kw_only=True, gc=False):
     error: ErrorInfo
 
 
-class SagaStuck(SagaEvent, kw_only=True):
+class SagaStuck(SagaEvent, frozen=True, kw_only=True):
     """Neither way goes on by itself. `pending` is what is still to be undone, `actions` what a person may do."""
 
     TOPIC = "sagalog.SagaStuck.1"
@@ -140,7 +140,7 @@ class SagaStuck(SagaEvent, kw_only=True):
     actions: tuple[str, ...] = ("resume",)
 
 
-class SagaResumed(SagaEvent, kw_only=True, gc=False):
+class SagaResumed(SagaEvent, frozen=True, kw_only=True, gc=False):
     """A person let a stuck saga go on, after mending what was wrong."""
 
     TOPIC = "sagalog.SagaResumed.1"
@@ -149,7 +149,7 @@ class SagaResumed(SagaEvent, kw_only=True, gc=False):
     reason: str
 
 
-class StartRefused(SagaEvent, kw_only=True, gc=False):
+class StartRefused(SagaEvent, frozen=True, kw_only=True, gc=False):
     """A start with the key of a saga that has ended came again and made no second one."""
 
     TOPIC = "sagalog.StartRefused.1"

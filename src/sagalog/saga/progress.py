@@ -8,7 +8,7 @@ from sagalog.saga.state import UNTOUCHED, SagaState, StepState
 
 def is_open(step: StepState) -> bool:
     """Tell whether an attempt of the action may be under way or still to come."""
-    return step.action == "open" or step.action == "retrying"
+    return step.action in {"open", "retrying"}
 
 
 def next_stage(definition: Definition, state: SagaState) -> tuple[StepDefinition, ...] | None:
@@ -41,7 +41,7 @@ def deadline_counts(definition: Definition, state: SagaState) -> bool:
 def unfinished(definition: Definition, state: SagaState) -> tuple[StepDefinition, ...]:
     """Return the steps that may have had an effect, in the order in which they are to be undone (latest first)."""
     current = definition.stage_after[state.settled]
-    found = []
+    found: list[StepDefinition] = []
     for number in range(min(current, len(definition.stages) - 1), -1, -1):
         for step in reversed(definition.stages[number]):
             action = state.steps.get(step.name, UNTOUCHED).action
@@ -52,7 +52,7 @@ def unfinished(definition: Definition, state: SagaState) -> tuple[StepDefinition
 
 
 class UndoFront(Struct, frozen=True):
-    """What the undoing waits for: actions still `settling`, steps `ready` to be undone, and steps that are `blocked`."""
+    """What the undoing waits for: actions still `settling`, steps `ready` to be undone, steps that are `blocked`."""
 
     settling: tuple[str, ...] = ()
     ready: tuple[str, ...] = ()

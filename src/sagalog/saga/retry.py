@@ -6,8 +6,10 @@ SECOND = 1_000_000
 
 
 class Retry(Struct, frozen=True, kw_only=True):
-    """Declare a retry policy: at most `attempts` attempts, waiting `delay` seconds after the first one, then `factor`
-    times longer each time, never over `max_delay` seconds, each wait spread by up to `jitter` of itself.
+    """Declare a retry policy: how many attempts there are and how long to wait between them.
+
+    At most `attempts` attempts, waiting `delay` seconds after the first one, then `factor` times longer each time,
+    never over `max_delay` seconds, each wait spread by up to `jitter` of itself.
 
     Raises `ValueError` for numbers that make no policy.
     """

@@ -34,7 +34,7 @@ class MemoryStore:
     def append(self, appends: Sequence[Append]) -> list[AppendOutcome]:
         """Write each append that fits; a conflict fails only its own."""
         with self._lock:
-            outcomes = [self._append(one) for one in appends]
+            outcomes: list[AppendOutcome] = [self._append(one) for one in appends]
             hints = list(self._hints)
         for hint in hints:
             hint()
@@ -155,10 +155,12 @@ class MemoryStore:
             return taken
 
     def _free_the_dead(self, now: int) -> None:
-        dead = [worker for worker, lease in self._leases.items() if lease.lease_until <= now]
-        for worker in dead:
+        for worker in [worker for worker, lease in self._leases.items() if lease.lease_until <= now]:
             del self._leases[worker]
-            self._give_back(worker, None)
+        # A worker that has not been told yet may have begun a saga after its lease was taken: nobody else would look.
+        for row in list(self._status.values()):
+            if row.owner is not None and row.owner not in self._leases:
+                self._status[row.saga_id] = replace(row, owner=None)
 
     def claim_one(self, worker_id: str, saga_id: str, now: int) -> bool:
         """Give one saga to a worker whether it is due or not."""
@@ -210,7 +212,7 @@ def _matches(row: StatusRow, query: Query) -> bool:
         (query.saga_name is None or row.saga_name == query.saga_name)
         and (not query.statuses or row.status in query.statuses)
         and (query.key is None or row.saga_key == query.key)
-        and (query.error is None or query.error.lower() in f"{row.error_type} {row.error_text}".lower())
+        and (query.error is None or query.error.lower() in f"{row.error_type or ''} {row.error_text or ''}".lower())
         and (query.started_before is None or row.started_at < query.started_before)
         and (query.started_after is None or row.started_at >= query.started_after)
         and (query.before is None or row.saga_id < query.before)

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-from sagalog.errors import SchemaTooNew
+from sagalog.errors import SchemaTooNew, SchemaTooOld
 from sagalog.stores.sql import split
 
 Dialect = Literal["sqlite", "postgres"]
@@ -48,7 +48,7 @@ class Migrated(Protocol):
 @cache
 def migrations(dialect: Dialect) -> tuple[Migration, ...]:
     """Return every migration of a dialect in order."""
-    found = []
+    found: list[Migration] = []
     for entry in files(PACKAGE).joinpath("sql", dialect).iterdir():
         match = re.fullmatch(r"(\d{4})_(\w+)\.sql", entry.name)
         if match:
@@ -74,8 +74,18 @@ def pending(store: Migrated) -> list[Migration]:
 
 def upgrade(store: Migrated) -> list[Migration]:
     """Bring the database up to date and return what was applied."""
-    applied = []
+    applied: list[Migration] = []
     for migration in pending(store):
         store.apply(migration)
         applied.append(migration)
     return applied
+
+
+def require_current(store: Migrated, place: str) -> None:
+    """Raise `SchemaTooOld` if the database, which stands at `place`, lacks a migration; it is left as it is."""
+    if pending(store):
+        found = store.schema_version()
+        raise SchemaTooOld(
+            f"expected schema {newest(store.dialect)} in {place}, found schema {found}; run `sagalog db upgrade` first",
+            found,
+        )

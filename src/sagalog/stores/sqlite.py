@@ -4,14 +4,14 @@ import json
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from eventsourcing.persistence import PersistenceError
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
-from sagalog.errors import SchemaTooOld, StoreError, StoreUnavailable
+from sagalog.errors import StoreError, StoreUnavailable
 from sagalog.store import (
     Append,
     AppendOutcome,
@@ -22,7 +22,7 @@ from sagalog.store import (
     StoredEvent,
     StoreOptions,
 )
-from sagalog.stores.migrations import Dialect, Migration, pending, upgrade
+from sagalog.stores.migrations import Dialect, Migration, require_current, upgrade
 from sagalog.stores.sqlite_connection import OLDEST_SQLITE, SafeDatastore, create_file, translated
 from sagalog.stores.sqlite_recorder import SQL, SagaRecorder
 
@@ -65,8 +65,8 @@ class SQLiteStore:
         try:
             if migrate:
                 upgrade(self)
-            elif pending(self):
-                raise SchemaTooOld(f"{self.path} has an older schema; run `sagalog db upgrade` first")
+            else:
+                require_current(self, self.path)
         except BaseException:
             self.close()
             raise
@@ -78,7 +78,7 @@ class SQLiteStore:
             self._recorder = None
 
     @contextmanager
-    def _transaction(self, commit: bool) -> Iterator[sqlite3.Cursor]:
+    def _transaction(self, commit: bool) -> Generator[sqlite3.Cursor]:
         try:
             with self.recorder.datastore.transaction(commit=commit) as cursor:
                 yield cursor.sqlite_cursor
@@ -191,7 +191,7 @@ class SQLiteStore:
             rows = cursor.execute(SQL["due"], (now, loaded, limit)).fetchall()
             taken = json.dumps([row["saga_id"] for row in rows])
             cursor.execute(SQL["take"], (worker_id, taken))
-        return [StatusRow(*tuple(row)[:-1], worker_id) for row in rows]
+        return [replace(StatusRow(*row), owner=worker_id) for row in rows]
 
     @staticmethod
     def _free_the_dead(cursor: sqlite3.Cursor, now: int) -> None:

@@ -7,7 +7,7 @@ BEGIN IMMEDIATE (so that a read is never overtaken between itself and its write)
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -79,7 +79,7 @@ class SafeDatastore(SQLiteDatastore):
         self.originator_id_type = "text"
 
     @contextmanager
-    def transaction(self, *, commit: bool) -> Iterator[SQLiteCursor]:
+    def transaction(self, *, commit: bool) -> Generator[SQLiteCursor]:
         """Begin, yield a cursor, and commit; or roll back what was begun if anything is raised."""
         with self.get_connection(commit=commit) as connection:
             cursor = connection.cursor()

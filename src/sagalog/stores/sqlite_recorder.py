@@ -1,4 +1,4 @@
-"""The `eventsourcing` process recorder of the SQLite store: the saga log, its read model written in the same transaction.
+"""The `eventsourcing` process recorder of the SQLite store: the log and, in the same transaction, its read model.
 
 It holds what happens inside one transaction; `sagalog.stores.sqlite` opens them.
 """

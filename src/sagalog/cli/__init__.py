@@ -1,0 +1,98 @@
+"""The command line: it names every command and loads none before it is asked for. It must import nothing but click."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, Final
+
+import click
+
+from sagalog.cli.options import GLOBAL_OPTIONS, OUTPUT_OPTION, Invocation
+
+# Section -> command -> (module, attribute, short help). The help stands here so that `--help` imports no command.
+COMMANDS: Final[dict[str, dict[str, tuple[str, str, str]]]] = {
+    "Run sagas": {
+        "demo": ("demo", "demo", "Run the app's sample inputs on a new database and look at them."),
+        "run": ("worker", "run", "Work until SIGTERM: run the sagas that are due."),
+        "start": ("starting", "start", "Start a saga for every line of JSON."),
+        "wait": ("waiting", "wait", "Wait until a saga has ended or is stuck."),
+    },
+    "Look at sagas": {
+        "list": ("listing", "list_sagas", "List sagas, newest first."),
+        "show": ("showing", "show", "Show where a saga stands, step by step."),
+        "history": ("history", "history", "Show every event of a saga."),
+        "replay": ("replay", "replay", "Replay a saga: what each event changed, to any moment."),
+        "export": ("export", "export", "Write histories as JSON Lines."),
+    },
+    "Check": {
+        "audit": ("audit", "audit", "Run the app's audit queries, which must return no row."),
+        "check": ("check", "check", "Check the app, the database, and that the tables equal the log."),
+        "graph": ("graph", "graph", "Draw a saga as Mermaid or SVG."),
+        "db": ("database", "database", "Upgrade the database and see its schema."),
+    },
+}
+
+
+class SagalogGroup(click.Group):
+    """Load a command when it is asked for, and turn every error into one line and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands in the order of the help."""
+        return [name for section in COMMANDS.values() for name in section]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one command."""
+        for section in COMMANDS.values():
+            if cmd_name in section:
+                module, attribute, _ = section[cmd_name]
+                command: click.Command = getattr(import_module(f"sagalog.cli.{module}"), attribute)
+                return command
+        return None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands by section, from what stands here alone."""
+        for title, section in COMMANDS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, text) for name, (_, _, text) in section.items()], col_max=20)
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run a command line and exit: 0 ok, 1 failure, 2 usage, 3 not found, 4 conflict, 5 unavailable."""
+        invocation = Invocation()
+        try:
+            code = super().main(
+                args, prog_name, complete_var, False, windows_expand_args, **{"obj": invocation, **extra}
+            )
+        except Exception as problem:
+            if invocation.debug and not isinstance(problem, click.ClickException | click.Abort):
+                raise
+            from sagalog.cli.failures import report
+
+            code = report(problem)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"sagalog {version('sagalog')}")
+        ctx.exit()
+
+
+@click.group(
+    cls=SagalogGroup,
+    params=[*GLOBAL_OPTIONS(environment=True), OUTPUT_OPTION()],
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="`sagalog COMMAND --help` says more. The options above may also stand behind the command.",
+)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version.")
+def main() -> None:
+    """Run long transactions that either finish or are undone, and see where each of them stands."""

@@ -1,0 +1,84 @@
+"""Which database the command line means, opened to be read; and how a command on it is written down again."""
+
+import os
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol, cast
+from urllib.parse import urlsplit
+
+from sagalog.cli.options import Invocation
+from sagalog.errors import InvalidSettings, StoreUnavailable
+from sagalog.settings import Settings
+from sagalog.store import Store
+from sagalog.stores import store_for
+from sagalog.stores.migrations import Migrated
+
+SQLITE = "sqlite:///"
+SUFFIXES = (".db", ".sqlite", ".sqlite3")
+
+
+def complete(database: str) -> str:
+    """Return an address; what is a SQLite file for everyone to see may be given as a plain path."""
+    if "://" in database:
+        return database
+    if Path(database).suffix in SUFFIXES or Path(database).is_file():
+        return SQLITE + database
+    raise InvalidSettings(
+        f"expected a database such as sqlite:///shop.db or postgresql://user@host/shop, found {database!r}"
+    )
+
+
+def require_file(address: str) -> None:
+    """Raise `StoreUnavailable` if the address names a SQLite file that is not there: a question must not create one."""
+    path = Path(address.removeprefix(SQLITE))
+    if address.startswith(SQLITE) and not path.exists():
+        raise StoreUnavailable(
+            f"there is no database {path}; check --db and the folder you are in, or create it with `sagalog db upgrade`"
+        )
+
+
+class SqlStore(Store, Migrated, Protocol):
+    """A store with a schema that can be looked at before it is upgraded."""
+
+    def open(self, migrate: bool = True) -> None:
+        """Connect, with `migrate` bring the schema up to date, and without it refuse an older one."""
+        ...
+
+
+def sql_store(address: str) -> SqlStore:
+    """Return the closed store of an address; raises `InvalidSettings` if it is no database."""
+    store = store_for(address, Settings.from_environment().store_options())
+    if not hasattr(store, "schema_version"):
+        raise InvalidSettings(
+            f"expected a database such as sqlite:///shop.db or postgresql://user@host/shop, found {address}, "
+            "which ends with the process"
+        )
+    return cast(SqlStore, store)
+
+
+@contextmanager
+def opened(address: str, *, migrate: bool = False) -> Iterator[SqlStore]:
+    """Open a store and close it; one that is only asked is neither created nor upgraded."""
+    if not migrate:
+        require_file(address)
+    store = sql_store(address)
+    store.open(migrate=migrate)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def command_line(invocation: Invocation, command: Sequence[str]) -> str:
+    """Return `sagalog ...` with the options that differ from the environment, quoted for a shell, without secrets."""
+    words = ["sagalog"]
+    if invocation.named_database is not None and invocation.database is not None:
+        secret = "://" in invocation.database and urlsplit(invocation.database).password is not None
+        words += ["--db", '"$SAGALOG_DB"' if secret else shlex.quote(invocation.database)]
+    if invocation.app_dir != Path():
+        words += ["--app-dir", shlex.quote(str(invocation.app_dir))]
+    if invocation.app is not None and invocation.app != os.environ.get("SAGALOG_APP"):
+        words += ["--app", shlex.quote(invocation.app)]
+    return " ".join([*words, *map(shlex.quote, command)])

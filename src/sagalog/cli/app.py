@@ -1,0 +1,100 @@
+"""Find the service that the operator names on the command line: its sagas and its services. Data never names it."""
+
+import importlib
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from sagalog.cli.failures import AppError, NotThere
+from sagalog.errors import UnknownSaga
+from sagalog.saga.declare import Saga
+
+DEFAULT_APP = "domain"
+
+Demo = tuple[Mapping[str, str], Iterable[tuple[Saga[Any], Any]]]
+
+
+class App:
+    """An imported service: `sagas`, `services()`, and where its projections are."""
+
+    def __init__(self, name: str, folder: Path, module: ModuleType) -> None:
+        self.name = name
+        self.folder = folder
+        self._module = module
+        self.sagas = _sagas(name, module)
+
+    def saga(self, name: str) -> Saga[Any]:
+        """Return the newest version of a saga; raises `UnknownSaga`."""
+        found = [saga for saga in self.sagas if saga.name == name]
+        if not found:
+            known = ", ".join(sorted({saga.name for saga in self.sagas})) or "none"
+            raise UnknownSaga(f"no saga is called {name!r}; the app {self.name} has: {known}")
+        return max(found, key=lambda saga: saga.version)
+
+    @contextmanager
+    def services(self) -> Iterator[Mapping[type, Any]]:
+        """Open the services, and close them; raises `AppError` if the app offers none, or offers something else."""
+        make = self._callable("services", "a context manager that gives {Type: instance}")
+        context = make()
+        if not hasattr(context, "__enter__") or not hasattr(context, "__exit__"):
+            raise AppError(
+                f"{self.name}.services() returned {type(context).__name__}, expected a context manager; "
+                "decorate it with contextlib.contextmanager"
+            )
+        with context as services:
+            if not isinstance(services, Mapping) or not all(isinstance(kind, type) for kind in services):
+                raise AppError(f"{self.name}.services() must give a mapping of {{Type: instance}}, found {services!r:.80}")
+            yield services
+
+    def demo(self, database: Path) -> Demo:
+        """Return the environment that a demo on this database file runs in, and the (saga, input) pairs to start."""
+        if not hasattr(self._module, "demo"):
+            raise AppError(
+                f"the app {self.name} has nothing to demonstrate: it defines no demo(); "
+                "try the reference service, `sagalog --app-dir <its folder> --app domain demo`"
+            )
+        environment, starts = self._callable("demo", "(environment, [(saga, input), ...])")(database)
+        return environment, starts
+
+    def _callable(self, name: str, what: str) -> Callable[..., Any]:
+        found = getattr(self._module, name, None)
+        if not callable(found):
+            raise AppError(f"the app {self.name} must define {name}(), {what}; found {type(found).__name__}")
+        wanted: Callable[..., Any] = found
+        return wanted
+
+
+def load(folder: Path, name: str | None) -> App:
+    """Import the package `name` from `folder`; without a name, `domain` if the folder has one."""
+    root = folder.resolve()
+    if name is None:
+        if not (root / DEFAULT_APP / "__init__.py").is_file() and not (root / f"{DEFAULT_APP}.py").is_file():
+            raise NotThere(f"no app was named and {root} has no package {DEFAULT_APP}; give --app-dir and --app")
+        name = DEFAULT_APP
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise AppError(f"--app takes the dotted name of a package, found {name!r}")
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as problem:
+        if problem.name is not None and (name == problem.name or name.startswith(f"{problem.name}.")):
+            raise NotThere(f"there is no package {name} in {root}; see --app-dir and --app") from problem
+        raise AppError(f"the app {name} cannot be imported: {problem}; install it, or mend the import") from problem
+    except Exception as problem:
+        raise AppError(
+            f"the app {name} cannot be imported: {type(problem).__name__}: {problem}; --debug shows where"
+        ) from problem
+    return App(name, root, module)
+
+
+def _sagas(name: str, module: ModuleType) -> list[Saga[Any]]:
+    found = getattr(module, "sagas", None)
+    if found is None:
+        raise AppError(f"the app {name} must define sagas, a list of Saga; it has no such name")
+    if not isinstance(found, list | tuple) or not all(isinstance(saga, Saga) for saga in found):
+        raise AppError(f"{name}.sagas must be a list of Saga, found {found!r:.80}")
+    return list(found)

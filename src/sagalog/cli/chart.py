@@ -1,0 +1,59 @@
+"""A saga's definition as what a picture of it shows: stages of boxes with their labels; it draws nothing."""
+
+from typing import NamedTuple
+
+from sagalog.cli.quantities import duration
+from sagalog.saga.definition import Definition, StepDefinition
+from sagalog.saga.retry import Retry
+
+
+class StepBox(NamedTuple):
+    """One step: its action, and how it is undone (None: not at all, for the reason in `undo_detail`)."""
+
+    name: str
+    detail: str
+    conditional: bool
+    pivot: bool
+    undo: str | None
+    undo_detail: str
+
+
+class Chart(NamedTuple):
+    """A whole saga; the boxes of one stage run side by side."""
+
+    title: str
+    input: str
+    stages: list[list[StepBox]]
+
+
+def chart_of(definition: Definition) -> Chart:
+    """Return what there is to draw of a definition."""
+    past_pivot = False
+    stages = []
+    for stage in definition.stages:
+        stages.append([_box(step, past_pivot) for step in stage])
+        past_pivot = past_pivot or any(step.pivot for step in stage)
+    return Chart(f"{definition.name} version {definition.version}", definition.input.name, stages)
+
+
+def _box(step: StepDefinition, past_pivot: bool) -> StepBox:
+    undo = step.compensation
+    if undo is not None:
+        detail = _patience(undo.retry, undo.timeout)
+    elif past_pivot:
+        detail = "after the pivot: never undone"
+    else:
+        detail = "the pivot" if step.pivot else "nothing to undo"
+    return StepBox(
+        step.name,
+        _patience(step.retry, step.timeout),
+        step.when is not None,
+        step.pivot,
+        None if undo is None else getattr(undo.handler, "__name__", f"undo {step.name}"),
+        detail,
+    )
+
+
+def _patience(retry: Retry, timeout: int | None) -> str:
+    attempts = "1 attempt" if retry.attempts == 1 else f"{retry.attempts} attempts"
+    return attempts if timeout is None else f"{attempts}, {duration(timeout).replace(' m 00 s', ' m').replace('.0 s', ' s')} each"

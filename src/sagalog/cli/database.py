@@ -1,0 +1,81 @@
+"""`sagalog db`: the schema of the database, what it lacks, and how it is brought up to date."""
+
+import click
+
+from sagalog.cli.address import opened, require_file, sql_store
+from sagalog.cli.failures import FAILURE
+from sagalog.cli.options import Command, Invocation, RowsCommand
+from sagalog.cli.output import Column, Row, emit, note, status_text
+from sagalog.errors import SchemaTooOld, StoreUnavailable
+from sagalog.stores.migrations import Dialect, Migration, migrations
+
+COLUMNS = (
+    Column("NUMBER", lambda row: row["number"], right=True),
+    Column("MIGRATION", lambda row: row["name"]),
+    Column("STATUS", lambda row: status_text(row["status"])),
+)
+
+
+@click.group("db", context_settings={"help_option_names": ["-h", "--help"]})
+def database() -> None:
+    """Upgrade the database and see its schema."""
+
+
+@database.command("upgrade", cls=Command)
+@click.pass_obj
+def upgrade(invocation: Invocation) -> None:
+    """Create the database's tables, or bring them up to date. Safe at any time, and by several at once."""
+    address = invocation.address()
+    try:
+        require_file(address)
+    except StoreUnavailable:
+        before = 0
+    else:
+        before, _ = schema_of(address)
+    with opened(address, migrate=True) as store:
+        applied = [one for one in migrations(store.dialect) if one.number > before]
+    for migration in applied:
+        click.echo(f"applied {migration.number:04} {migration.name}")
+    if not applied:
+        click.echo("the database is up to date")
+
+
+@database.command("status", cls=RowsCommand)
+@click.pass_context
+def status(ctx: click.Context) -> None:
+    """Show which migrations the database has. The exit code is 1 if one is missing."""
+    invocation = ctx.ensure_object(Invocation)
+    address = invocation.address()
+    require_file(address)
+    version, known = schema_of(address)
+    rows: list[Row] = [
+        {"number": one.number, "name": one.name, "status": "ok" if one.number <= version else "missing"} for one in known
+    ]
+    emit(invocation.output, rows, COLUMNS)
+    if version < known[-1].number:
+        note(f"bring it up to date: {invocation.words('db', 'upgrade')}")
+        ctx.exit(FAILURE)
+
+
+@database.command("sql", cls=Command)
+@click.option("--dialect", type=click.Choice(("sqlite", "postgres")), help="[default: that of --db]")
+@click.pass_obj
+def sql(invocation: Invocation, dialect: Dialect | None) -> None:
+    """Print the SQL of every migration, to read it or to apply it by other means."""
+    if dialect is None:
+        dialect = sql_store(invocation.address()).dialect
+    for migration in migrations(dialect):
+        click.echo(f"-- {migration.number:04} {migration.name}\n{migration.sql}")
+
+
+def schema_of(address: str) -> tuple[int, tuple[Migration, ...]]:
+    """Return the schema that a database has, as it is, and all that there are; raises `SchemaTooNew`."""
+    store = sql_store(address)
+    try:
+        store.open(migrate=False)
+    except SchemaTooOld as problem:
+        return problem.found, migrations(store.dialect)
+    try:
+        return store.schema_version(), migrations(store.dialect)
+    finally:
+        store.close()

@@ -1,0 +1,137 @@
+"""`sagalog demo`: the app's own sample inputs on a database that is left behind, and a first look at what became of them."""
+
+import asyncio
+import os
+import shlex
+import time
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.text import Text
+
+from sagalog.cli.address import SQLITE, SqlStore
+from sagalog.cli.app import App
+from sagalog.cli.audit import rows_table
+from sagalog.cli.logs import keep_transitions_quiet
+from sagalog.cli.lookup import every_saga, history
+from sagalog.cli.options import Command, Invocation
+from sagalog.cli.output import write
+from sagalog.cli.progress import progress
+from sagalog.cli.quantities import duration
+from sagalog.cli.replay import frames, write_frames
+from sagalog.cli.showing import present
+from sagalog.cli.starting import settle, write_counts
+from sagalog.errors import InvalidSettings
+from sagalog.process_manager import ProcessManager
+from sagalog.saga.declare import Saga
+from sagalog.store import StatusRow
+from sagalog.stores.sql import statements
+
+SQL = statements("sagalog.cli", "demo.sql")
+
+
+@click.command(cls=Command)
+@click.pass_obj
+def demo(invocation: Invocation) -> None:
+    """Run the app's sample inputs on a new database and look at them.
+
+    The database is a SQLite file that is left behind: --db FILE, or sagalog-demo-<time>.db in this folder. SAGALOG_DB
+    is not used.
+    """
+    path = _path(invocation.named_database)
+    app = invocation.load_app()
+    environment, starts = app.demo(path)
+    os.environ.update(environment)
+    invocation.database = invocation.named_database = str(path)
+    write(Text.assemble("The database is ", (str(path), "bold"), "; it stays here when this ends."))
+    for name, value in environment.items():
+        write(f"The services keep their own tables in {value} ({name}).")
+    write()
+    began = time.monotonic()
+    counts, again = asyncio.run(_run(invocation.address(), app, starts))
+    took = duration(int((time.monotonic() - began) * 1e6))
+    write(f"{counts.total():,} sagas run in {took}" + (f", {again:,} of which were there already" if again else ""))
+    write()
+    write_counts(counts)
+    with invocation.store() as store:
+        rows = list(every_saga(store))
+        undone = _most_telling(store, rows)
+        if undone is not None:
+            _tell(store, undone)
+    _look_further(invocation, rows, undone, environment)
+
+
+def _path(named: str | None) -> Path:
+    """Return the file of the demo; raises `InvalidSettings` for a database that is no SQLite file."""
+    if named is None:
+        return Path(time.strftime("sagalog-demo-%Y%m%d-%H%M%S.db"))
+    text = named.removeprefix(SQLITE)
+    if "://" in text or not text:
+        raise InvalidSettings(f"the demo works on a SQLite file of its own, such as --db demo.db; found {named}")
+    return Path(text)
+
+
+async def _run(address: str, app: App, starts: Iterable[tuple[Saga[Any], Any]]) -> tuple[Counter[str], int]:
+    """Start everything, and wait until each saga has ended or is stuck."""
+    keep_transitions_quiet()
+    with app.services() as services:
+        async with ProcessManager(address, sagas=app.sagas, services=services) as process_manager:
+            wanted = list(starts)
+            with progress("Running", len(wanted)) as advance:
+                runs = await asyncio.gather(*(process_manager.start(saga, value) for saga, value in wanted))
+                counts = await settle(runs, advance)
+    return counts, sum(not run.created for run in runs)
+
+
+def _most_telling(store: SqlStore, rows: list[StatusRow]) -> StatusRow | None:
+    """Return the failed saga with most to undo, and of those the one with the shortest history."""
+    failed = [row for row in rows if row.status == "failed"]
+
+    def telling(row: StatusRow) -> tuple[int, int]:
+        return -sum(step.direction == "compensation" for step in store.steps(row.saga_id)), row.version
+
+    return min(failed, key=telling, default=None)
+
+
+def _tell(store: SqlStore, row: StatusRow) -> None:
+    _title("One saga that was undone, step by step")
+    present("table", store, row)
+    _title("Its replay: what each event changed")
+    write_frames(frames(history(store, row.saga_id)), brief=True)
+    _title("The same in SQL")
+    sql = SQL["steps"].replace(":key", "'" + row.saga_key.replace("'", "''") + "'")
+    write(sql, indent=2)
+    write()
+    write(rows_table(*store.query(sql)), indent=2)
+
+
+def _look_further(
+    invocation: Invocation, rows: list[StatusRow], undone: StatusRow | None, environment: dict[str, str] | Any
+) -> None:
+    _title("Look further")
+    stuck = next((row for row in rows if row.status == "stuck"), None)
+    commands = []
+    if stuck is not None:
+        commands.append(("the one that needs a person", ("show", stuck.saga_key)))
+    if undone is not None:
+        commands.append(("every change of the saga above", ("replay", undone.saga_key)))
+        commands.append(("how it stood after three events", ("replay", undone.saga_key, "--at", "3")))
+        commands.append(("all that were undone", ("list", "--status", "failed")))
+    if rows:
+        commands.append(("the saga as a diagram", ("graph", rows[0].saga_name)))
+    commands.append(("queries that must return no row", ("audit",)))
+    commands.append(("do the tables equal the log?", ("check",)))
+    prefix = "".join(f"{name}={shlex.quote(value)} " for name, value in environment.items())
+    for what, words in commands:
+        write(Text(f"# {what}", style="dim"), indent=2)
+        needs_services = words[0] == "check"
+        write((prefix if needs_services else "") + invocation.words(*words), indent=2)
+
+
+def _title(text: str) -> None:
+    write()
+    write(Text(text, style="bold"))
+    write()

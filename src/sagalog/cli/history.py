@@ -1,0 +1,100 @@
+"""`sagalog history`: every event of a saga, as it was written; it only reads."""
+
+from typing import Any
+
+import click
+import msgspec
+from rich.text import Text
+
+from sagalog.cli.lookup import find, saga_option
+from sagalog.cli.options import Invocation, RowsCommand
+from sagalog.cli.output import Column, Row, emit, plain
+from sagalog.cli.quantities import duration, moment
+from sagalog.codec import CODEC
+from sagalog.saga import events as e
+from sagalog.store import StoredEvent
+
+STYLES: dict[type[e.SagaEvent], str] = {
+    e.StepSucceeded: "green",
+    e.SagaCompleted: "green",
+    e.StepFailed: "yellow",
+    e.SagaFailed: "yellow",
+    e.CompensationStarted: "magenta",
+    e.StepCompensated: "magenta",
+    e.CompensationFailed: "red",
+    e.SagaStuck: "bold red",
+    e.StepSkipped: "dim",
+}
+
+
+def event_text(event: e.SagaEvent) -> Text:
+    """Return the name of an event in its colour."""
+    return Text(type(event).__name__, style=STYLES.get(type(event), ""))
+
+
+def summary(event: e.SagaEvent) -> str:
+    """Return what a person wants to know of an event, on one line."""
+    words: list[str] = [plain(getattr(event, "step", ""))]
+    attempt = getattr(event, "attempt", 1)
+    if attempt > 1:
+        words.append(f"attempt {attempt}")
+    match event:
+        case e.SagaStarted():
+            words.append(f"{event.saga} version {event.version}, key {event.key}")
+        case e.StepSucceeded() if event.late:
+            words.append("late: it had been given up, so it is undone")
+        case e.StepFailed() | e.CompensationFailed():
+            again = "" if event.retry_at is None else f"; again in {duration(event.retry_at - event.time)}"
+            kind = f"{event.outcome}: " if isinstance(event, e.StepFailed) else ""
+            words.append(f"{kind}{event.error.type}: {event.error.message}{again}")
+        case e.CompensationStarted():
+            waived = f"; nothing to undo for {', '.join(event.waived)}" if event.waived else ""
+            words.append(f"undo {', '.join(event.plan) or 'nothing'}{waived}")
+        case e.SagaFailed():
+            words.append(f"{event.error.type}: {event.error.message}")
+        case e.SagaStuck():
+            words.append(event.reason)
+        case e.SagaResumed():
+            words.append(f"by {event.actor}: {event.reason}")
+        case _:
+            pass
+    return plain(", ".join(word for word in words if word))
+
+
+def event_record(stored: StoredEvent) -> dict[str, Any]:
+    """Return an event as machines read it: the columns of `saga_history`."""
+    event = CODEC.decode(stored.topic, stored.state)
+    return {
+        "position": stored.position,
+        "saga_id": stored.saga_id,
+        "version": stored.version,
+        "time": moment(event.time, "microseconds"),
+        "type": type(event).__name__,
+        "data": msgspec.json.decode(stored.state),
+    }
+
+
+def _since(row: Row) -> str:
+    return f"+{duration(row['_event'].time - row['_start'])}"
+
+
+COLUMNS = (
+    Column("VERSION", lambda row: row["_stored"].version, right=True),
+    Column("TIME", lambda row: moment(row["_event"].time)),
+    Column("SINCE START", _since, right=True),
+    Column("EVENT", lambda row: event_text(row["_event"])),
+    Column("WHAT", lambda row: summary(row["_event"]), elastic=True),
+)
+
+
+@click.command(cls=RowsCommand)
+@click.argument("id_or_key", metavar="ID|KEY")
+@saga_option()
+@click.pass_obj
+def history(invocation: Invocation, id_or_key: str, saga: str | None) -> None:
+    """Show every event of a saga."""
+    with invocation.store() as store:
+        row = find(store, id_or_key, saga)
+        stored = store.read(row.saga_id)
+    rows = [{"_stored": one, "_event": CODEC.decode(one.topic, one.state), "_start": row.started_at} for one in stored]
+    emit(invocation.output, rows, COLUMNS, lambda shown: event_record(shown["_stored"]))

@@ -1,0 +1,57 @@
+"""Lines of JSON from a file or a pipe, numbered, one at a time; too long ones are cut off, never kept in memory."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Iterator
+from typing import IO
+
+LONGEST = 1024 * 1024
+PREFETCHED = 1_000
+
+Line = tuple[int, bytes | None]
+"""A line's number (from 1) and its bytes; None instead of a line that is too long."""
+
+
+def numbered(source: IO[bytes]) -> Iterator[Line]:
+    """Yield the lines that are not blank."""
+    number = 0
+    while line := source.readline(LONGEST + 1):
+        number += 1
+        if len(line) > LONGEST:
+            while line and not line.endswith(b"\n"):
+                line = source.readline(LONGEST)
+            yield number, None
+        elif line.strip():
+            yield number, line
+
+
+async def prefetched(source: IO[bytes]) -> AsyncIterator[Line]:
+    """Yield the same from a thread, so that a slow pipe stops nobody.
+
+    The thread is a daemon: one that waits for a pipe that nobody closes must not keep the process from ending.
+    """
+    loop = asyncio.get_running_loop()
+    queue: asyncio.Queue[Line | BaseException | None] = asyncio.Queue()
+    room = threading.Semaphore(PREFETCHED)
+
+    def put(item: Line | BaseException | None) -> None:
+        # The loop may be closed when the command has ended before the pipe did.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(queue.put_nowait, item)
+
+    def read() -> None:
+        try:
+            for line in numbered(source):
+                room.acquire()
+                put(line)
+            put(None)
+        except (OSError, ValueError) as problem:
+            put(problem)
+
+    threading.Thread(target=read, name="sagalog-lines", daemon=True).start()
+    while (item := await queue.get()) is not None:
+        if isinstance(item, BaseException):
+            raise item
+        room.release()
+        yield item

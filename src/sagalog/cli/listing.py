@@ -1,0 +1,123 @@
+"""`sagalog list`: sagas by what is looked for, a page at a time; it only reads."""
+
+import time
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from sagalog.cli.lookup import find
+from sagalog.cli.options import Invocation, RowsCommand
+from sagalog.cli.output import Column, Row, emit, note, record, status_text
+from sagalog.cli.quantities import duration, moment, parse_duration
+from sagalog.saga.transitions import STATUSES
+from sagalog.store import Query, StatusRow
+
+
+class Age(click.ParamType):
+    """A length of time such as 10m, as microseconds."""
+
+    name = "AGE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the microseconds."""
+        try:
+            return value if isinstance(value, int) else parse_duration(value)
+        except ValueError as problem:
+            self.fail(str(problem), param, ctx)
+
+
+def error_of(row: StatusRow) -> str:
+    """Return a saga's error on one line; for a stuck one that is the reason, which names the error itself."""
+    if row.error_type is None:
+        return ""
+    return row.error_text or "" if row.status == "stuck" else f"{row.error_type}: {row.error_text}"
+
+
+def _took(row: Row) -> str:
+    return duration((row["_row"].ended_at or row["_now"]) - row["_row"].started_at)
+
+
+def _where(row: Row) -> str:
+    found: StatusRow = row["_row"]
+    return error_of(found) or found.waiting_for or ""
+
+
+COLUMNS = (
+    Column("ID", lambda row: row["_row"].saga_id, style="dim"),
+    Column("SAGA", lambda row: row["_row"].saga_name),
+    Column("KEY", lambda row: row["_row"].saga_key),
+    Column("STATUS", lambda row: status_text(row["_row"].status)),
+    Column("STARTED", lambda row: moment(row["_row"].started_at, "seconds")),
+    Column("TOOK", _took, right=True),
+    Column("ERROR OR WAITING FOR", _where, elastic=True),
+)
+
+
+@click.command("list", cls=RowsCommand)
+@click.option(
+    "--status",
+    "statuses",
+    multiple=True,
+    type=click.Choice(STATUSES),
+    help="Only sagas with this status; may be given several times.",
+)
+@click.option("--saga", metavar="NAME", help="Only runs of this saga.")
+@click.option("--key", metavar="KEY", help="Only sagas with this key.")
+@click.option("--error", metavar="TEXT", help="Only sagas whose error's type or text contains this.")
+@click.option("--older", type=Age(), help="Only sagas started longer ago than this: 10m, 2h, 1d12h.")
+@click.option("--newer", type=Age(), help="Only sagas started within this time.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most so many.")
+@click.option("--after", metavar="ID", help="Go on after this saga: the last one of the page before.")
+@click.pass_obj
+def list_sagas(
+    invocation: Invocation,
+    statuses: tuple[str, ...],
+    saga: str | None,
+    key: str | None,
+    error: str | None,
+    older: int | None,
+    newer: int | None,
+    limit: int,
+    after: str | None,
+) -> None:
+    """List sagas, newest first."""
+    now = time.time_ns() // 1_000
+    query = Query(
+        saga_name=saga,
+        statuses=statuses,
+        key=key,
+        error=error,
+        started_before=None if older is None else now - older,
+        started_after=None if newer is None else now - newer,
+        before=after,
+        # One more than is shown tells whether there is another page.
+        limit=limit + 1,
+    )
+    with invocation.store() as store:
+        if after is not None:
+            find(store, after)
+        rows = store.find(query)
+    shown = [{"_row": row, "_now": now} for row in rows[:limit]]
+    emit(invocation.output, shown, COLUMNS, lambda row: record(row["_row"]))
+    if not rows and invocation.output == "table":
+        note("no saga matches" if query != Query(limit=limit + 1) else "there is no saga yet")
+    if len(rows) > limit:
+        note(f"next page: {_next_page(invocation, rows[limit - 1].saga_id)}")
+
+
+def _next_page(invocation: Invocation, last: str) -> str:
+    """Return the command for the page after this one, with everything else as it was given."""
+    context = click.get_current_context()
+    words = ["list"]
+    for option in context.command.params:
+        value = context.params.get(option.name or "")
+        given = context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
+        if option.name == "after" or not given or value is None:
+            continue
+        for one in value if isinstance(value, tuple) else (value,):
+            words += [option.opts[0], f"{one // 1_000}ms" if isinstance(option.type, Age) else str(one)]
+    words += ["--after", last]
+    if invocation.output != "table":
+        words += ["-o", invocation.output]
+    return invocation.words(*words)

@@ -1,0 +1,51 @@
+"""Find the saga that an argument means, and read its history; it only reads."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+
+from sagalog.cli.output import note
+from sagalog.codec import CODEC
+from sagalog.errors import SagaNotFound
+from sagalog.saga.events import SagaEvent
+from sagalog.saga.identifiers import check_identifier
+from sagalog.store import Query, StatusRow, Store
+
+PAGE = 500
+
+
+def saga_option() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return the option that says which saga a key belongs to."""
+    return click.option("--saga", metavar="NAME", help="The saga that the key belongs to, if several have it.")
+
+
+def find(store: Store, id_or_key: str, saga: str | None = None) -> StatusRow:
+    """Return the row of the saga with this id, or else of the newest one with this key; raises `SagaNotFound`."""
+    check_identifier(id_or_key, "the id or key")
+    row = store.status(id_or_key)
+    if row is not None:
+        return row
+    found = store.find(Query(key=id_or_key, saga_name=saga, limit=20))
+    if not found:
+        raise SagaNotFound(f"no saga has the id or key {id_or_key!r}; `sagalog list` shows those there are")
+    others = sorted({row.saga_name for row in found} - {found[0].saga_name})
+    if others:
+        note(f"{id_or_key} is also a key of {', '.join(others)}; this is the newest, --saga NAME shows another")
+    return found[0]
+
+
+def history(store: Store, saga_id: str) -> list[SagaEvent]:
+    """Return everything that happened to a saga."""
+    return CODEC.decode_all((event.topic, event.state) for event in store.read(saga_id))
+
+
+def every_saga(store: Store) -> Iterator[StatusRow]:
+    """Yield every saga's row, newest first, a page at a time."""
+    before = None
+    while True:
+        page = store.find(Query(before=before, limit=PAGE))
+        yield from page
+        if len(page) < PAGE:
+            return
+        before = page[-1].saga_id

@@ -1,0 +1,145 @@
+"""The options that every command takes, before or behind its name, and what was given; it imports only click."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from sagalog.cli.address import SqlStore
+    from sagalog.cli.app import App
+
+FORMATS = ("table", "json", "jsonl", "csv")
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Invocation:
+    """What the global options said, and the doors that they lead to."""
+
+    def __init__(self) -> None:
+        self.database: str | None = None
+        self.named_database: str | None = None
+        """The database if the command line itself names it, not the environment."""
+        self.app_dir = Path()
+        self.app: str | None = None
+        self.output = "table"
+        self.debug = False
+
+    def address(self) -> str:
+        """Return the database's address; raises `click.UsageError` if none was given."""
+        from sagalog.cli.address import complete
+
+        if self.database is None:
+            raise click.UsageError("no database was named: give --db sqlite:///shop.db, or set SAGALOG_DB")
+        return complete(self.database)
+
+    def store(self) -> "AbstractContextManager[SqlStore]":
+        """Open the store to read from it; the database must be there and up to date."""
+        from sagalog.cli.address import opened
+
+        return opened(self.address())
+
+    def load_app(self) -> "App":
+        """Import the app that the command line names."""
+        from sagalog.cli.app import load
+
+        return load(self.app_dir, self.app)
+
+    def words(self, *command: str) -> str:
+        """Return a command line for this database and app that can be pasted into a shell."""
+        from sagalog.cli.address import command_line
+
+        return command_line(self, command)
+
+
+def _remember(field: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def remember(ctx: click.Context, _: click.Parameter, value: Any) -> None:
+        # Nothing given behind the command must not undo what was given before it.
+        if value is not None and value is not False:
+            invocation = ctx.find_object(Invocation)
+            assert invocation is not None
+            setattr(invocation, field, value)
+            if field == "database" and ctx.get_parameter_source("db") is ParameterSource.COMMANDLINE:
+                invocation.named_database = value
+
+    return remember
+
+
+def GLOBAL_OPTIONS(*, environment: bool) -> list[click.Parameter]:  # noqa: N802 - stands for a constant list
+    """Return new options; only those before the command read the environment, so that an option always wins over it."""
+
+    def option(name: str, field: str, **rest: Any) -> click.Option:
+        return click.Option([name], expose_value=False, callback=_remember(field), **rest)
+
+    return [
+        option(
+            "--db",
+            "database",
+            metavar="URL",
+            envvar="SAGALOG_DB" if environment else None,
+            help="The database: sqlite:///shop.db or postgresql://user@host/shop.  [env: SAGALOG_DB]",
+        ),
+        option(
+            "--app-dir",
+            "app_dir",
+            metavar="FOLDER",
+            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            help="The folder that holds the app and its projections.  [default: .]",
+        ),
+        option(
+            "--app",
+            "app",
+            metavar="PACKAGE",
+            envvar="SAGALOG_APP" if environment else None,
+            help="The package with `sagas` and `services()`.  [env: SAGALOG_APP; default: domain]",
+        ),
+        option("--debug", "debug", is_flag=True, is_eager=True, help="Show the traceback of an error."),
+    ]
+
+
+def OUTPUT_OPTION() -> click.Option:  # noqa: N802 - as above
+    """Return a new `-o` option."""
+    return click.Option(
+        ["-o", "--output-format"],
+        expose_value=False,
+        callback=_remember("output"),
+        type=click.Choice(FORMATS),
+        help="How rows are written.  [default: table]",
+    )
+
+
+class Command(click.Command):
+    """A command that takes the global options too, and lists them last in its help."""
+
+    shows_rows = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.shared = [*([OUTPUT_OPTION()] if self.shows_rows else []), *GLOBAL_OPTIONS(environment=False)]
+        self.own_count = len(self.params)
+        self.params.extend(self.shared)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the command's own options, then those that every command has."""
+        own = [param for param in self.get_params(ctx) if param not in self.shared]
+        for title, params in (("Options", own), ("Options of every command", self.shared)):
+            records = [record for param in params if (record := param.get_help_record(ctx)) is not None]
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
+
+class RowsCommand(Command):
+    """A command that writes rows, in the format that `-o` says."""
+
+    shows_rows = True
+
+
+def colours_wanted(stream: Any) -> bool:
+    """Tell whether colours may be written to a stream: a terminal that nobody asked to do without (NO_COLOR)."""
+    return bool(stream.isatty()) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -1,0 +1,34 @@
+"""A progress bar on stderr, when a person is there to see it."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from sagalog.cli.options import colours_wanted
+from sagalog.cli.output import console
+
+Advance = Callable[[float, str], None]
+
+
+@contextmanager
+def progress(title: str, total: float | None) -> Iterator[Advance]:
+    """Yield `advance(how far, what to say)`; `total` None is a bar without an end. Silent without a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _far, _text: None
+        return
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    colour = "green" if colours_wanted(sys.stderr) else "default"
+    bar = Progress(
+        SpinnerColumn(style=colour),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30, complete_style=colour, finished_style=colour),
+        TextColumn("{task.fields[text]}"),
+        TimeElapsedColumn(),
+        console=console(sys.stderr),
+        transient=True,
+        refresh_per_second=8,
+    )
+    with bar:
+        task = bar.add_task(title, total=total, text="")
+        yield lambda far, text: bar.update(task, completed=far, text=text)

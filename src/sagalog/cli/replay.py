@@ -1,0 +1,202 @@
+"""`sagalog replay`: a saga's state after each of its events; it only reads, and needs neither the app nor a definition."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import click
+import msgspec
+from rich.text import Text
+
+from sagalog.cli.differences import Change, changes, flat, shown
+from sagalog.cli.exporting import read_export
+from sagalog.cli.failures import NotThere
+from sagalog.cli.history import event_text, summary
+from sagalog.cli.lookup import find, saga_option
+from sagalog.cli.lookup import history as history_of
+from sagalog.cli.options import Invocation, RowsCommand
+from sagalog.cli.output import emit, note, plain, status_text, write
+from sagalog.cli.quantities import duration, moment, parse_moment
+from sagalog.saga.events import SagaEvent
+from sagalog.saga.evolve import evolve
+from sagalog.saga.state import SagaState
+
+Moment = tuple[str, int]
+BRIEFLY = ("status", ".action", ".undo")
+
+
+class At(click.ParamType):
+    """A version, or a time."""
+
+    name = "VERSION|TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Moment:
+        """Return ("version", number) or ("time", microseconds)."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return ("version", int(value)) if value.isdigit() else ("time", parse_moment(value))
+        except ValueError as problem:
+            self.fail(f"{problem}; or a version such as 3", param, ctx)
+
+
+class Frame(NamedTuple):
+    """An event and the state after it."""
+
+    event: SagaEvent
+    state: SagaState
+    changed: list[Change]
+
+
+def frames(events: Sequence[SagaEvent]) -> list[Frame]:
+    """Return the states of a saga, one after each event; raises `DivergentHistory`."""
+    found: list[Frame] = []
+    state: SagaState | None = None
+    for event in events:
+        after = evolve(state, event)
+        found.append(Frame(event, after, changes(state, after)))
+        state = after
+    return found
+
+
+@click.command(cls=RowsCommand)
+@click.argument("id_or_key", metavar="[ID|KEY]", required=False)
+@click.option("--at", type=At(), help="Stop there and show the state: after so many events, or at that time.")
+@click.option("--step", is_flag=True, help="One event at a time: Enter shows the next one, q ends.")
+@click.option("--from", "source", type=click.File("rb"), metavar="FILE", help="Read what `sagalog export` wrote; - is stdin.")
+@saga_option()
+@click.pass_obj
+def replay(
+    invocation: Invocation, id_or_key: str | None, at: Moment | None, step: bool, source: Any, saga: str | None
+) -> None:
+    """Replay a saga: what each event changed, to any moment.
+
+    Nothing is run and nothing is written. The state is computed from the events alone, so the app's code is not needed.
+    """
+    if step and (at is not None or invocation.output != "table"):
+        raise click.UsageError("--step goes with neither --at nor -o", click.get_current_context())
+    if source is not None:
+        saga_id, events = _exported(source, id_or_key)
+    elif id_or_key is None:
+        raise click.UsageError("name a saga by its id or key, or give --from FILE", click.get_current_context())
+    else:
+        with invocation.store() as store:
+            saga_id = find(store, id_or_key, saga).saga_id
+            events = history_of(store, saga_id)
+    replayed = frames(events)
+    if at is not None:
+        replayed = _until(replayed, at)
+    if invocation.output != "table":
+        _emit(invocation.output, saga_id, replayed[-1:] if at is not None else replayed)
+        return
+    write_title(saga_id, replayed[0].state)
+    if at is None:
+        write_frames(replayed, pause=step)
+    else:
+        write_frames(replayed[-1:])
+        write_state(replayed[-1].state)
+
+
+def _exported(source: Any, wanted: str | None) -> tuple[str, list[SagaEvent]]:
+    """Return the one saga that is meant in an exported file."""
+    name = getattr(source, "name", "the export")
+    streams: dict[str, list[SagaEvent]] = {}
+    for saga_id, event in read_export(source, name):
+        streams.setdefault(saga_id, []).append(event)
+    keys = {saga_id: getattr(events[0], "key", "") for saga_id, events in streams.items()}
+    found = [saga_id for saga_id in streams if wanted is None or wanted in (saga_id, keys[saga_id])]
+    if not found:
+        raise NotThere(f"{name} has no saga {wanted!r}; it has {_some(list(keys.values()))}" if wanted else f"{name} is empty")
+    if wanted is None and len(found) > 1:
+        raise click.UsageError(f"{name} has {len(found)} sagas: name one of {_some(list(keys.values()))}")
+    # Ids are ordered by time: of several runs with one key the newest is meant, as with a database.
+    newest = max(found)
+    return newest, streams[newest]
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return (", ".join(names[:5]) or "none") + more
+
+
+def _until(replayed: list[Frame], at: Moment) -> list[Frame]:
+    kind, limit = at
+    found = [frame for frame in replayed if (frame.state.version if kind == "version" else frame.event.time) <= limit]
+    if kind == "version" and limit > len(replayed):
+        raise NotThere(f"the saga has {len(replayed)} events, there is no version {limit}")
+    if not found:
+        began = moment(replayed[0].event.time, "microseconds")
+        raise NotThere(f"there was no saga yet: it began at {began}, with version 1")
+    return found
+
+
+def write_title(saga_id: str, state: SagaState) -> None:
+    """Write which saga is replayed."""
+    write(Text.assemble((plain(state.saga), "bold"), " ", plain(state.key), "  ", (saga_id, "dim")))
+
+
+def write_frames(replayed: Sequence[Frame], *, pause: bool = False, brief: bool = False) -> None:
+    """Write events with what each of them changed; `pause`: wait for Enter between them, `brief`: statuses only."""
+    for number, frame in enumerate(replayed):
+        changed = [change for change in frame.changed if not brief or change.path.endswith(BRIEFLY)]
+        _write_frame(frame._replace(changed=changed), brief and number == 0)
+        if pause and number < len(replayed) - 1 and _quits():
+            return
+
+
+def _quits() -> bool:
+    """Ask at the terminal whether to go on; whatever is piped in instead of a person simply goes on."""
+    if not click.get_text_stream("stdin").isatty():
+        return False
+    note("Enter: next event   q: end")
+    return click.getchar() in ("q", "Q", "\x1b")
+
+
+def _write_frame(frame: Frame, follows_a_title: bool = False) -> None:
+    event, state = frame.event, frame.state
+    if not follows_a_title:
+        write()
+    since = f"+{duration(event.time - state.started)}"
+    headline = Text.assemble(
+        (f"{state.version:>4}  ", "bold"),
+        (f"{moment(event.time)}  {since:>9}  ", "dim"),
+        event_text(event),
+        "  ",
+        summary(event),
+    )
+    write(headline)
+    for path, before, after in frame.changed:
+        arrow = Text.assemble((f"{plain(path)}: ", "dim"))
+        if before is not None:
+            arrow.append_text(Text.assemble((plain(shown(path, before)), "dim"), (" -> ", "dim")))
+        value = plain(shown(path, after))
+        arrow.append_text(status_text(value) if path == "status" else Text(value))
+        write(arrow, indent=6)
+
+
+def write_state(state: SagaState) -> None:
+    """Write a whole state, one value a line."""
+    write()
+    write(Text.assemble((f"State after {state.version} events", "bold")))
+    for path, value in flat(state).items():
+        write(Text.assemble((f"{plain(path)}: ", "dim"), plain(shown(path, value))), indent=2)
+
+
+def _emit(output: str, saga_id: str, replayed: Sequence[Frame]) -> None:
+    records = [_record(saga_id, frame) for frame in replayed]
+    if output == "json" and len(records) == 1:
+        click.echo(json.dumps(records[0], indent=2, ensure_ascii=False))
+        return
+    emit(output, records, ())
+
+
+def _record(saga_id: str, frame: Frame) -> dict[str, Any]:
+    """Return a frame as machines read it; times in the state are microseconds since the epoch, as in the log."""
+    return {
+        "saga_id": saga_id,
+        "version": frame.state.version,
+        "time": moment(frame.event.time, "microseconds"),
+        "type": type(frame.event).__name__,
+        "changes": [change._asdict() for change in frame.changed],
+        "state": msgspec.json.decode(msgspec.json.encode(frame.state)),
+    }

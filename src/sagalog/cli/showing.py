@@ -1,0 +1,157 @@
+"""`sagalog show`: where one saga stands, what was done, what was undone, and what it waits for; it only reads."""
+
+import json
+import time
+from typing import Any
+
+import click
+import msgspec
+from rich.text import Text
+
+from sagalog.cli.lookup import find, history, saga_option
+from sagalog.cli.options import Invocation, RowsCommand
+from sagalog.cli.output import Column, Row, emit, plain, record, status_text, write
+from sagalog.cli.quantities import duration, moment
+from sagalog.saga.evolve import fold
+from sagalog.saga.state import SagaState
+from sagalog.store import StatusRow, StepRow, Store
+
+
+def _step(row: Row) -> Text:
+    step: StepRow = row["_row"]
+    if step.undoes is None:
+        return Text(plain(step.step))
+    return Text.assemble(("undo ", "dim"), plain(step.undoes))
+
+
+def _took(row: Row) -> str:
+    step: StepRow = row["_row"]
+    if step.started_at is None or step.ended_at is None:
+        return ""
+    return duration(step.ended_at - step.started_at)
+
+
+def _error(row: Row) -> str:
+    step: StepRow = row["_row"]
+    return "" if step.error_type is None else f"{step.error_type}: {step.error_text}"
+
+
+def _after_start(row: Row) -> str:
+    began = row["_row"].started_at
+    return "" if began is None else f"+{duration(began - row['_start'])}"
+
+
+COLUMNS = (
+    Column("STEP", _step),
+    Column("STATUS", lambda row: status_text(row["_row"].status)),
+    Column("ATTEMPTS", lambda row: row["_row"].attempts or "", right=True),
+    Column("BEGAN", _after_start, right=True),
+    Column("TOOK", _took, right=True),
+    Column("LAST ERROR", _error, elastic=True),
+)
+
+
+@click.command(cls=RowsCommand)
+@click.argument("id_or_key", metavar="ID|KEY")
+@saga_option()
+@click.pass_obj
+def show(invocation: Invocation, id_or_key: str, saga: str | None) -> None:
+    """Show where a saga stands, step by step.
+
+    With -o jsonl or csv one row is a step; with -o json it is the saga with its steps.
+    """
+    with invocation.store() as store:
+        row = find(store, id_or_key, saga)
+        present(invocation.output, store, row)
+
+
+def present(output: str, store: Store, row: StatusRow) -> None:
+    """Write a saga and its steps in a format."""
+    steps = _in_order(store.steps(row.saga_id))
+    state = fold(history(store, row.saga_id))
+    if output == "json":
+        described = {**record(row), **_more(state), "steps": [_step_record(step) for step in steps]}
+        click.echo(json.dumps(described, indent=2, ensure_ascii=False))
+        return
+    if output == "table":
+        _header(row, state)
+        write()
+    emit(
+        output,
+        [{"_row": step, "_start": row.started_at} for step in steps],
+        COLUMNS,
+        lambda shown: _step_record(shown["_row"]),
+    )
+
+
+def _in_order(steps: list[StepRow]) -> list[StepRow]:
+    """Return the actions as they were done, then the compensations as they were, or will be: the last step first."""
+    actions = [step for step in steps if step.direction == "action"]
+    undone = [step for step in steps if step.direction != "action"]
+    return actions + sorted(undone, key=lambda step: (step.started_at is None, step.started_at or 0, -step.ordinal))
+
+
+def _step_record(step: StepRow) -> dict[str, Any]:
+    found = record(step)
+    found["result"] = None if step.result is None else json.loads(step.result)
+    return found
+
+
+def _more(state: SagaState) -> dict[str, Any]:
+    """Return what only the log knows: the input, and for a stuck saga what a person needs."""
+    return {
+        "input": msgspec.json.decode(state.input),
+        "reason": state.reason,
+        "pending": list(state.pending),
+        "actions": list(state.actions),
+        "refused_starts": state.refused_starts,
+    }
+
+
+def _header(row: StatusRow, state: SagaState) -> None:
+    now = time.time_ns() // 1_000
+    title = Text.assemble((plain(row.saga_name), "bold"), " ", plain(row.saga_key), "  ", status_text(row.status))
+    write(title)
+    write()
+    lines: list[tuple[str, object]] = [
+        ("id", row.saga_id),
+        ("definition", f"version {row.saga_version} ({row.definition})" + (f", run {row.run}" if row.run > 1 else "")),
+        ("started", moment(row.started_at)),
+    ]
+    if row.ended_at is not None:
+        lines.append(("ended", f"{moment(row.ended_at)}, after {duration(row.ended_at - row.started_at)}"))
+    else:
+        lines.append(("last event", f"{moment(row.updated_at)}, {duration(max(0, now - row.updated_at))} ago"))
+        lines.append(("waits for", _waits_for(row, now)))
+    if row.deadline_at is not None and row.ended_at is None and row.status != "stuck":
+        lines.append(("deadline", f"{moment(row.deadline_at)}{_distance(row.deadline_at, now)}"))
+    if row.owner is not None:
+        lines.append(("worker", row.owner))
+    if row.correlation_id != row.saga_id:
+        lines.append(("correlation", row.correlation_id))
+    if row.causation_id is not None:
+        lines.append(("causation", row.causation_id))
+    if state.cause is not None:
+        step = f"{state.cause.step}: " if state.cause.step else ""
+        lines.append(("cause", f"{step}{state.cause.type}: {state.cause.message}"))
+    if state.status == "stuck":
+        lines.append(("stuck because", state.reason))
+        lines.append(("still to undo", ", ".join(state.pending) or "nothing"))
+        lines.append(("you may", ", ".join(state.actions)))
+    if state.refused_starts:
+        lines.append(("refused", f"{state.refused_starts} later starts with this key"))
+    for name, value in lines:
+        write(Text.assemble((f"{name:<13}  ", "dim"), plain(value)), indent=2)
+
+
+def _waits_for(row: StatusRow, now: int) -> str:
+    until = row.waiting_until
+    if row.waiting_for is None:
+        return "a worker"
+    return row.waiting_for if until is None else f"{row.waiting_for}, until {moment(until)}{_distance(until, now)}"
+
+
+def _distance(at: int, now: int) -> str:
+    return f" (in {duration(at - now)})" if at >= now else f" ({duration(now - at)} ago)"
+
+

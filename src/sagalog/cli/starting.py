@@ -1,0 +1,190 @@
+"""`sagalog start`: one saga for each line of JSON, streamed; a bad line is told and stops no other."""
+
+import asyncio
+import os
+import stat
+import sys
+from collections import Counter
+from contextlib import ExitStack, nullcontext
+from typing import IO, Any
+
+import click
+import msgspec
+
+from sagalog.cli.app import App
+from sagalog.cli.failures import FAILURE, OK, SAGA_FAILED, SAGA_STUCK, one_line
+from sagalog.cli.lines import LONGEST, prefetched
+from sagalog.cli.logs import keep_transitions_quiet
+from sagalog.cli.options import Command, Invocation
+from sagalog.cli.output import Column, status_text, table_of, write
+from sagalog.cli.progress import Advance, progress
+from sagalog.errors import InvalidIdentifier, InvalidInput, MissingKey, PayloadTooLarge, StoreError, StoreUnavailable
+from sagalog.process_manager import ProcessManager, SagaRun
+from sagalog.saga.declare import Saga
+from sagalog.saga.transitions import STATUSES
+
+AT_ONCE = 256
+TRIES = 3
+# What is wrong with a line, as opposed to what is wrong with the database or the program.
+BAD_LINE = (InvalidInput, InvalidIdentifier, MissingKey, PayloadTooLarge)
+
+
+class Starter:
+    """Start sagas from lines, so many at once, and count what became of them."""
+
+    def __init__(self, process_manager: ProcessManager, saga: Saga[Any], key_field: str | None) -> None:
+        self._process_manager = process_manager
+        self._saga = saga
+        self._key_field = key_field
+        self._room = asyncio.Semaphore(AT_ONCE)
+        self.runs: list[SagaRun] = []
+        self.keep_runs = False
+        self.started = self.already_there = self.bad = 0
+
+    async def all_of(self, source: IO[bytes], advance: Advance) -> None:
+        """Start a saga for every line; raises `StoreError` when the database is gone, naming the line."""
+        read = 0
+        async with asyncio.TaskGroup() as group:
+            async for number, line in prefetched(source):
+                await self._room.acquire()
+                group.create_task(self._one(number, line))
+                read += len(line or b"")
+                advance(read, f"{self.started:,} started")
+
+    async def _one(self, number: int, line: bytes | None) -> None:
+        try:
+            value, key = self._read(line)
+            run = await self._start(value, key)
+        except BAD_LINE as problem:
+            self.bad += 1
+            click.echo(f"line {number}: {one_line(str(problem))}", err=True)
+        except StoreError as problem:
+            raise type(problem)(
+                f"{problem}; stopped at line {number}: give the same input again, what is started is not started twice"
+            ) from problem
+        else:
+            self.started += run.created
+            self.already_there += not run.created
+            if self.keep_runs:
+                self.runs.append(run)
+        finally:
+            self._room.release()
+
+    def _read(self, line: bytes | None) -> tuple[Any, str | None]:
+        if line is None:
+            raise InvalidInput(f"the line is longer than {LONGEST:,} bytes; store large data elsewhere")
+        try:
+            plain = msgspec.json.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
+            raise InvalidInput(f"this is not JSON: {problem}") from None
+        value = self._saga.definition.input.read(line)
+        if self._key_field is None:
+            return value, self._declared_key(value)
+        found = plain.get(self._key_field) if isinstance(plain, dict) else None
+        if not isinstance(found, str | int) or isinstance(found, bool):
+            raise MissingKey(f"expected a text or a whole number in the field {self._key_field!r} for the key")
+        return value, str(found)
+
+    def _declared_key(self, value: Any) -> str | None:
+        declared = self._saga.definition.key
+        try:
+            return None if declared is None else declared(value)
+        except Exception as problem:  # noqa: BLE001 - the key function is the app's code, and fails for its line alone
+            raise InvalidInput(f"the saga's key function raised {type(problem).__name__}: {problem}") from None
+
+    async def _start(self, value: Any, key: str | None) -> SagaRun:
+        for attempt in range(1, TRIES + 1):
+            try:
+                return await self._process_manager.start(self._saga, value, key=key)
+            except StoreUnavailable:
+                # Nobody knows whether it was written; the key makes it safe to say it again.
+                if attempt == TRIES:
+                    raise
+        raise AssertionError("the loop returns or raises")
+
+
+@click.command(cls=Command)
+@click.argument("saga")
+@click.option("--input", "source", type=click.File("rb"), required=True, metavar="FILE", help="JSON Lines; - is stdin.")
+@click.option("--key", "key_field", metavar="FIELD", help="The field that holds the key.  [default: the saga's own key]")
+@click.option("--wait", "waits", is_flag=True, help="Run the sagas here too, and wait until each has ended or is stuck.")
+@click.pass_context
+def start(ctx: click.Context, saga: str, source: IO[bytes], key_field: str | None, waits: bool) -> None:
+    """Start a saga for every line of JSON.
+
+    A key that was used before is the same saga, so the same input may be given again. A bad line is reported with its
+    number and the others go on; the exit code is then 1. With --wait it is 10 if a saga failed and 11 if one is stuck.
+    """
+    invocation = ctx.ensure_object(Invocation)
+    address = invocation.address()
+    app = invocation.load_app()
+    try:
+        ctx.exit(asyncio.run(_start(address, app, app.saga(saga), source, key_field, waits)))
+    except* StoreError as group:
+        raise _first(group) from None
+
+
+def _first(group: BaseException) -> BaseException:
+    while isinstance(group, BaseExceptionGroup):
+        group = group.exceptions[0]
+    return group
+
+
+async def _start(
+    address: str, app: App, saga: Saga[Any], source: IO[bytes], key_field: str | None, waits: bool
+) -> int:
+    keep_transitions_quiet()
+    with ExitStack() as stack:
+        services = stack.enter_context(app.services() if waits else nullcontext({}))
+        process_manager = ProcessManager(address, sagas=app.sagas, services=services, worker=waits)
+        async with process_manager:
+            starter = Starter(process_manager, saga, key_field)
+            starter.keep_runs = waits
+            with progress("Starting", _size(source)) as advance:
+                try:
+                    await starter.all_of(source, advance)
+                finally:
+                    _summary(starter)
+            if not waits:
+                return FAILURE if starter.bad else OK
+            with progress("Running", len(starter.runs)) as advance:
+                counts = await settle(starter.runs, advance)
+    write_counts(counts)
+    if starter.bad:
+        return FAILURE
+    return SAGA_STUCK if counts["stuck"] else SAGA_FAILED if counts["failed"] else OK
+
+
+async def settle(runs: list[SagaRun], advance: Advance) -> Counter[str]:
+    """Wait until every saga has ended or is stuck, and return how many there are of each status."""
+    counts: Counter[str] = Counter()
+    waiting = [asyncio.ensure_future(run.result()) for run in runs]
+    for settled in asyncio.as_completed(waiting):
+        counts[(await settled).status] += 1
+        advance(counts.total(), f"{counts.total():,} of {len(runs):,} sagas")
+    return counts
+
+
+def write_counts(counts: Counter[str]) -> None:
+    """Write how many sagas there are of each status."""
+    rows = [{"status": status, "count": counts[status]} for status in STATUSES if counts[status]]
+    columns = (
+        Column("STATUS", lambda row: status_text(row["status"])),
+        Column("SAGAS", lambda row: f"{row['count']:,}", right=True),
+    )
+    write(table_of(rows, columns))
+
+
+def _size(source: IO[bytes]) -> float | None:
+    """Return the size of a regular file in bytes, and None for a pipe."""
+    try:
+        found = os.fstat(source.fileno())
+    except (OSError, ValueError):
+        return None
+    return float(found.st_size) if stat.S_ISREG(found.st_mode) else None
+
+
+def _summary(starter: Starter) -> None:
+    parts = [f"{starter.started:,} started", f"{starter.already_there:,} already there", f"{starter.bad:,} bad"]
+    write(", ".join(parts))
+    sys.stdout.flush()

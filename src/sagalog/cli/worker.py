@@ -1,0 +1,34 @@
+"""`sagalog run`: a worker process; what it does is the process manager's."""
+
+import asyncio
+import logging
+
+import click
+
+from sagalog.cli.failures import AppError
+from sagalog.cli.logs import LEVELS, log_to_stderr
+from sagalog.cli.options import Command, Invocation
+from sagalog.process_manager import ProcessManager
+
+@click.command(cls=Command)
+@click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True, help="What is logged to stderr.")
+@click.option("--log-format", type=click.Choice(("text", "json")), default="text", show_default=True, help="How it is logged.")
+@click.pass_obj
+def run(invocation: Invocation, log_level: str, log_format: str) -> None:
+    """Work until SIGTERM or Ctrl-C: run the sagas that are due.
+
+    The signal stops claiming, lets running steps end, and gives the rest back; a second one ends the process at once.
+    Any number of workers may run on one database.
+    """
+    address = invocation.address()
+    app = invocation.load_app()
+    if not app.sagas:
+        raise AppError(f"the app {app.name} has no sagas to run: its list `sagas` is empty")
+    log_to_stderr("debug" if invocation.debug else log_level, log_format)
+    logger = logging.getLogger("sagalog.cli")
+    with app.services() as services:
+        process_manager = ProcessManager(address, sagas=app.sagas, services=services)
+        names = ", ".join(f"{saga.name} version {saga.version}" for saga in app.sagas)
+        logger.info("working on %s", names)
+        asyncio.run(process_manager.run())
+        logger.info("stopped; what is unfinished waits for the next worker")

@@ -1,0 +1,54 @@
+"""Whether the rows of a saga say what its log says: both are compared, nothing is repaired. Pure."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+from msgspec.structs import asdict
+
+from sagalog.readmodel.rows import status_row, step_rows
+from sagalog.saga.definition import Definition
+from sagalog.saga.events import SagaEvent
+from sagalog.saga.evolve import fold
+from sagalog.saga.transitions import OPEN
+from sagalog.store import StatusRow, StepRow
+
+# The store fills these: where in the log the row was written, and who works on the saga.
+STORED = frozenset(("position", "owner"))
+
+
+def differences(
+    definition: Definition | None, row: StatusRow, steps: Sequence[StepRow], events: Sequence[SagaEvent]
+) -> list[str] | None:
+    """Return each place where a saga's rows differ from those computed from its events; None if nobody can tell.
+
+    What an open saga waits for follows from its definition, so without one only sagas at rest can be compared. Raises
+    `DivergentHistory` for events that make no saga.
+    """
+    state = fold(events)
+    if definition is None and state.status in OPEN:
+        return None
+    # The rows of a saga at rest ask the definition nothing.
+    known = cast(Definition, definition)
+    expected_row = status_row(known, row.saga_id, state)
+    expected_steps = step_rows(known, row.saga_id, None, state)
+    return [*_compare("saga_status", expected_row, row), *_compare_steps(expected_steps, steps)]
+
+
+def _compare(what: str, expected: Any, found: Any) -> Iterator[str]:
+    there = asdict(found)
+    for column, value in asdict(expected).items():
+        if column not in STORED and there[column] != value:
+            yield f"{what}.{column}: expected {value!r}, found {there[column]!r}"
+
+
+def _compare_steps(expected: Sequence[StepRow], found: Sequence[StepRow]) -> Iterator[str]:
+    there = {(step.step, step.direction): step for step in found}
+    for step in expected:
+        row = there.pop((step.step, step.direction), None)
+        what = f"saga_steps of {step.step} ({step.direction})"
+        if row is None:
+            yield f"{what}: expected a row, found none"
+        else:
+            yield from _compare(what, step, row)
+    for name, direction in there:
+        yield f"saga_steps of {name} ({direction}): expected no row, found one"

@@ -1,0 +1,1 @@
+"""What tests of sagas and of stores stand on; nothing here is needed at run time."""

@@ -1,0 +1,160 @@
+"""The part of the store contract about workers: their leases, sagas given back, dead workers, and hints."""
+
+from functools import partial
+from itertools import chain
+from threading import Event
+
+from sagalog.store import Store
+from sagalog.testing.store_appending import at_once
+from sagalog.testing.store_claiming import claimed, ids, working
+from sagalog.testing.store_samples import NOW, SECOND, ending, following, lease, start
+
+END = NOW + 10 * SECOND
+
+
+class LeaseContract:
+    """Leases and hints."""
+
+    hints = True
+
+    def test_a_dead_workers_sagas_are_given_to_others_after_its_lease_and_not_before(
+        self, store: Store, peer: Store
+    ) -> None:
+        working(store, "w1")
+        peer.register(lease("w2", END + 60 * SECOND))
+        sagas = [start(owner="w1") for _ in range(3)]
+        store.append(sagas)
+        assert claimed(peer, "w2", END - 1) == []
+        assert peer.claim_one("w2", sagas[0].saga_id, END - 1) is False
+        assert sorted(claimed(peer, "w2", END)) == sorted(ids(sagas))
+        assert store.append([following(sagas[0], holder="w1")]) == ["conflict"]
+        assert store.append([following(sagas[0], holder="w2")]) == ["written"]
+
+    def test_one_saga_of_a_dead_worker_can_be_taken_over(self, store: Store) -> None:
+        working(store, "w1")
+        begun = start(owner="w1", due_at=END + SECOND)
+        store.append([begun])
+        assert store.claim_one("w2", begun.saga_id, END - 1) is False
+        assert store.claim_one("w2", begun.saga_id, END) is True
+        row = store.status(begun.saga_id)
+        assert row is not None
+        assert row.owner == "w2"
+
+    def test_a_dead_workers_sagas_that_wait_are_given_when_they_are_due(self, store: Store) -> None:
+        working(store, "w1")
+        store.register(lease("w2", END + 60 * SECOND))
+        begun = start(owner="w1", due_at=END + SECOND)
+        store.append([begun])
+        assert claimed(store, "w2", END) == []
+        assert claimed(store, "w2", END + SECOND) == ids([begun])
+
+    def test_more_sagas_of_a_dead_worker_than_are_freed_at_once_are_all_given_in_the_end(self, store: Store) -> None:
+        working(store, "w1")
+        store.register(lease("w2", END + 60 * SECOND))
+        sagas = [start(owner="w1") for _ in range(2500)]
+        store.append(sagas)
+        given: list[str] = []
+        for _ in range(40):
+            given += claimed(store, "w2", END, 200)
+        assert sorted(given) == sorted(ids(sagas))
+
+    def test_a_lease_that_is_renewed_holds(self, store: Store) -> None:
+        working(store, "w1", "w2")
+        store.append([start(owner="w1")])
+        assert store.renew("w1", END + 10 * SECOND) is True
+        store.register(lease("w2", END + 60 * SECOND))
+        assert claimed(store, "w2", END + 1) == []
+        assert len(claimed(store, "w2", END + 10 * SECOND)) == 1
+
+    def test_a_worker_whose_lease_was_taken_away_is_told(self, store: Store, peer: Store) -> None:
+        working(store, "w1")
+        peer.register(lease("w2", END + 60 * SECOND))
+        assert store.renew("never registered", END) is False
+        store.append([start(owner="w1")])
+        claimed(peer, "w2", END)
+        assert store.renew("w1", END + 10 * SECOND) is False
+
+    def test_a_late_renewal_counts_if_nobody_noticed(self, store: Store) -> None:
+        working(store, "w1")
+        assert store.renew("w1", END + 20 * SECOND) is True
+
+    def test_a_saga_of_a_worker_without_a_lease_is_not_lost(self, store: Store) -> None:
+        """A worker that was taken for dead may still have begun a saga in its own name before it was told."""
+        store.register(lease("w1", NOW))
+        store.register(lease("w2", END))
+        claimed(store, "w2", NOW)
+        begun = start(owner="w1")
+        store.append([begun])
+        assert claimed(store, "w2", NOW + 1) == ids([begun])
+
+    def test_sagas_are_given_back_one_by_one(self, store: Store) -> None:
+        working(store, "w1", "w2")
+        sagas = [start(owner="w1") for _ in range(3)]
+        store.append(sagas)
+        store.release("w1", [sagas[0].saga_id, sagas[1].saga_id])
+        assert sorted(claimed(store, "w2")) == sorted(ids(sagas[:2]))
+        assert store.renew("w1", END) is True
+        assert store.append([following(sagas[2], holder="w1")]) == ["written"]
+
+    def test_a_worker_that_leaves_gives_everything_back(self, store: Store) -> None:
+        working(store, "w1", "w2")
+        sagas = [start(owner="w1") for _ in range(3)]
+        store.append(sagas)
+        store.release("w1")
+        assert store.renew("w1", END) is False
+        assert sorted(claimed(store, "w2")) == sorted(ids(sagas))
+
+    def test_nobody_gives_back_what_another_owns(self, store: Store) -> None:
+        working(store, "w1", "w2")
+        begun = start(owner="w1")
+        store.append([begun])
+        store.release("w2", [begun.saga_id])
+        store.release("w2")
+        row = store.status(begun.saga_id)
+        assert row is not None
+        assert row.owner == "w1"
+        store.release("w1", [])
+        assert store.append([following(begun, holder="w1")]) == ["written"]
+
+    def test_of_workers_that_race_for_a_dead_ones_sagas_each_saga_gets_one(self, store: Store, peer: Store) -> None:
+        working(store, "dead")
+        workers = [f"w{number}" for number in range(4)]
+        for worker_id in workers:
+            store.register(lease(worker_id, END + 60 * SECOND))
+        sagas = [start(owner="dead") for _ in range(60)]
+        store.append(sagas)
+        sides = [store, peer] * 2
+
+        def claim_twice(side: Store, worker_id: str) -> list[str]:
+            return [*claimed(side, worker_id, END), *claimed(side, worker_id, END)]
+
+        given = at_once([partial(claim_twice, *one) for one in zip(sides, workers, strict=True)])
+        given.append(claimed(store, "w0", END))
+        assert sorted(chain.from_iterable(given)) == sorted(ids(sagas))
+
+    def test_somebody_who_watches_is_called_when_there_is_work_or_an_end(self, store: Store, peer: Store) -> None:
+        called = Event()
+        stop = peer.watch(called.set)
+        try:
+            if self.hints:
+                assert _calls(called, lambda: store.append([start()]))
+                begun = start(owner="w1")
+                store.append([begun])
+                assert _calls(called, lambda: store.append([following(begun, holder="w1", owner=None)]))
+                mine = start(owner="w1")
+                store.append([mine])
+                assert _calls(called, lambda: store.append([ending(mine, holder="w1")]))
+        finally:
+            stop()
+            stop()
+
+
+def _calls(called: Event, write: object) -> bool:
+    """Tell whether a write makes the hint come; a hint may be lost, so one is given three chances."""
+    assert callable(write)
+    for _ in range(3):
+        called.clear()
+        write()
+        if called.wait(5):
+            return True
+    return False

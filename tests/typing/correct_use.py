@@ -1,0 +1,141 @@
+"""The declarations as they are meant to be used; both type checkers must accept this and infer what is asserted."""
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal, assert_type
+
+from pydantic import BaseModel
+
+from sagalog import Command, Event, Refused, Retry, Saga, StepContext
+from sagalog.process_manager import ProcessManager, SagaResult, SagaRun
+from sagalog.saga.declare import AsyncStep, SyncStep
+from sagalog.store import StatusRow, StepRow
+
+
+class Order(BaseModel):
+    order_id: str
+    gift: bool = False
+
+
+@dataclass(frozen=True)
+class Reservation:
+    reservation_id: str
+
+
+@dataclass(frozen=True)
+class Payment:
+    payment_id: str
+
+
+class Inventory:
+    async def reserve(self, order_id: str, key: str) -> str:
+        return f"{order_id} {key}"
+
+    async def release(self, key: str) -> None: ...
+
+
+class OrderPlaced(Event):
+    order_id: str
+    gift: bool = False
+
+
+class ReserveInventory(Command):
+    order_id: str
+
+
+fulfilment = Saga(
+    "order-fulfilment",
+    input=Order,
+    version=2,
+    timeout=timedelta(hours=1),
+    key=lambda order: order.order_id,
+    after_end="rerun",
+)
+assert_type(fulfilment, Saga[Order])
+
+
+@fulfilment.step
+async def reserve(order: Order, inventory: Inventory, ctx: StepContext) -> Reservation:
+    """A bare decorator on a coroutine function."""
+    return Reservation(await inventory.reserve(order.order_id, ctx.idempotency_key))
+
+
+@reserve.compensate
+async def release(reservation: Reservation | None, inventory: Inventory, ctx: StepContext) -> None:
+    """A compensation that can take an unknown result."""
+    await inventory.release(ctx.action_key if reservation is None else reservation.reservation_id)
+
+
+@fulfilment.step(retry=Retry(attempts=3, delay=0.2), timeout=timedelta(seconds=30))
+def pay(order: Order, reservation: Reservation) -> Payment:
+    """A decorator with options on a plain function."""
+    if order.gift:
+        raise Refused("gifts are not paid for")
+    return Payment(reservation.reservation_id)
+
+
+@pay.compensate(retry=Retry(attempts=20), timeout=None)
+def refund(payment: Payment) -> None:
+    """A compensation that needs to know what it undoes."""
+
+
+with fulfilment.parallel():
+
+    @fulfilment.step(when=lambda order: order.gift, compensation=None)
+    async def wrap(order: Order) -> None: ...
+
+    @fulfilment.step(compensation=None, name="tell-the-customer")
+    def tell(payment: Payment | None) -> str | None:
+        return None if payment is None else payment.payment_id
+
+
+@fulfilment.step(pivot=True, timeout=5)
+def ship(order: Order) -> None: ...
+
+
+@wrap.compensate(retry=Retry(attempts=2))
+async def unwrap(_: None, order: Order) -> None: ...
+
+
+def a_step_is_known_by_its_parameters_and_its_result(order: Order, inventory: Inventory, ctx: StepContext) -> None:
+    assert_type(reserve.name, str)
+    assert_type(pay(order, Reservation("r")), Payment)
+    assert_type(pay(order=order, reservation=Reservation("r")).payment_id, str)
+    assert_type(reserve(order, inventory, ctx=ctx), Coroutine[Any, Any, Reservation])
+    assert_type(tell(None), str | None)
+    asynchronous: AsyncStep[..., Reservation] = reserve
+    plain: SyncStep[[Order, Reservation], Payment] = pay
+    assert asynchronous.name != plain.name
+
+
+async def a_compensation_stays_a_plain_function(inventory: Inventory, ctx: StepContext) -> None:
+    await release(None, inventory, ctx)
+    await release(Reservation("r"), inventory=inventory, ctx=ctx)
+    refund(Payment("p"))
+    await asyncio.create_task(unwrap(None, order=Order(order_id="order-1")))
+
+
+async def a_process_manager_is_typed_end_to_end(inventory: Inventory) -> None:
+    async with ProcessManager("memory://", sagas=[fulfilment], services={Inventory: inventory}) as manager:
+        run = await manager.start(fulfilment, Order(order_id="order-1"), key="order-1")
+        assert_type(run, SagaRun)
+        assert_type(run.created, bool)
+        assert_type(await run.status(), StatusRow)
+        result = await manager.execute(fulfilment, Order(order_id="order-2"), timeout=5)
+        assert_type(result, SagaResult)
+        assert_type(result.status, Literal["completed", "failed", "stuck"])
+        assert_type(await manager.find(saga_name="order-fulfilment", statuses=["stuck"]), list[StatusRow])
+        assert_type(await manager.steps(run.id), list[StepRow])
+        await manager.resume(run.id, actor="ada", reason="the account is open again")
+
+
+def a_context_says_when_the_attempt_has_to_be_over(ctx: StepContext) -> datetime | None:
+    assert_type(ctx.attempt, int)
+    return ctx.deadline
+
+
+def a_message_is_made_by_name() -> tuple[Event, Command]:
+    assert_type(OrderPlaced(order_id="order-1").gift, bool)
+    return OrderPlaced(order_id="order-1", gift=True), ReserveInventory(order_id="order-1")

@@ -1,0 +1,143 @@
+"""Misuses of the declarations, one a line; both type checkers must refuse each marked line and no other. Never run."""
+
+import msgspec
+
+from sagalog import Command, Event, Retry, Saga, StepContext
+from sagalog.process_manager import ProcessManager, SagaResult, SagaRun
+
+
+class Order(msgspec.Struct, frozen=True):
+    order_id: str
+    gift: bool = False
+
+
+class Reservation(msgspec.Struct, frozen=True):
+    reservation_id: str
+
+
+class Payment(msgspec.Struct, frozen=True):
+    payment_id: str
+
+
+class Inventory:
+    def release(self, reservation_id: str) -> None: ...
+
+
+class OrderPlaced(Event):
+    order_id: str
+
+
+class ReserveInventory(Command):
+    order_id: str
+
+
+fulfilment = Saga("order-fulfilment", input=Order, key=lambda order: order.order_id)
+
+
+@fulfilment.step
+async def reserve(order: Order, inventory: Inventory, ctx: StepContext) -> Reservation:
+    return Reservation(order.order_id)
+
+
+@fulfilment.step(retry=Retry(attempts=5), timeout=5)
+def pay(order: Order, reservation: Reservation) -> Payment:
+    return Payment(order.order_id)
+
+
+# ------------------------------------------------------------------------------------------- compensations
+
+
+async def give_back_payment(payment: Payment | None, inventory: Inventory) -> None: ...
+
+
+def give_back_reservation(reservation: Reservation | None) -> None: ...
+
+
+def say_what_was_undone(reservation: Reservation | None) -> str:
+    return "done"
+
+
+def take_nothing() -> None: ...
+
+
+reserve.compensate(give_back_payment)  # refused: it takes the result of another step
+reserve.compensate(retry=Retry())(give_back_payment)  # refused: the same, behind options
+pay.compensate(give_back_reservation)  # refused: the same, for a plain function
+pay.compensate(timeout=5)(give_back_reservation)  # refused: the same, behind options
+reserve.compensate(say_what_was_undone)  # refused: a compensation returns nothing
+reserve.compensate(take_nothing)  # refused: there is no parameter for the result
+reserve.compensate(retry=3)  # refused: a number is no retry policy
+reserve.compensate(attempts=3)  # refused: attempts belong to Retry
+take_nothing.compensate(give_back_reservation)  # refused: a plain function is no step
+
+# ------------------------------------------------------------------------------------------- declarations
+
+
+def not_about_orders(payment: Payment) -> bool:
+    return True
+
+
+Saga("returns", Order)  # refused: input is given by name
+Saga("returns", input="Order")  # refused: input is a type
+Saga("returns")  # refused: input is missing
+Saga("returns", input=Order, version="2")  # refused: a version is a number
+Saga("returns", input=Order, timeout="1h")  # refused: a timeout is seconds or a timedelta
+Saga("returns", input=Order, after_end="again")  # refused: reject or rerun
+Saga("returns", input=Order, key=lambda order: order.total)  # refused: the input has no such field
+Saga("returns", input=Order, key=lambda order: order.gift)  # refused: a key is text
+fulfilment.step(when=not_about_orders)  # refused: the condition is about another type
+fulfilment.step(when=lambda order: order.is_present)  # refused: the input has no such field
+fulfilment.step(when=True)  # refused: a condition is a function
+fulfilment.step(retry=3)  # refused: a number is no retry policy
+fulfilment.step(timeout="30")  # refused: a timeout is seconds or a timedelta
+fulfilment.step(pivot="yes")  # refused: a pivot is or is not
+fulfilment.step(compensation=give_back_reservation)  # refused: a compensation is declared with step.compensate
+fulfilment.step(compensate=None)  # refused: the word is compensation
+fulfilment.step("reserve")  # refused: a name is no handler
+Retry(3)  # refused: attempts are given by name
+Retry(attempts="3")  # refused: attempts are a number
+
+# ------------------------------------------------------------------------------------------- plain calls
+
+order = Order("order-1")
+pay(order)  # refused: the reservation is missing
+pay(order, Payment("p"))  # refused: a payment is no reservation
+pay(order, Reservation("r"), 3)  # refused: one argument too many
+reserved: str = pay(order, Reservation("r"))  # refused: it returns a payment
+pay(order, Reservation("r")).reservation_id  # refused: a payment has no such field
+pay.handler  # refused: a step shows its name and its function, not its insides
+
+# ------------------------------------------------------------------------------------------- messages
+
+placed = OrderPlaced(order_id="order-1")
+placed.order_id = "order-2"  # refused: an event is never changed
+OrderPlaced("order-1")  # refused: fields are given by name
+OrderPlaced()  # refused: a field is missing
+OrderPlaced(order_id=1)  # refused: a field has a type
+OrderPlaced(order_id="order-1", total=3)  # refused: there is no such field
+asked = ReserveInventory(order_id="order-1")
+asked.order_id = "order-2"  # refused: a command is never changed
+ReserveInventory("order-1")  # refused: fields are given by name
+
+# ------------------------------------------------------------------------------------------- running
+
+
+async def run(manager: ProcessManager, ctx: StepContext) -> None:
+    started: SagaRun = await manager.start(fulfilment, order, key="order-1")
+    await manager.start(fulfilment, Payment("p"), key="order-1")  # refused: it is started with an order
+    await manager.start(fulfilment, {"order_id": "order-1"}, key="order-1")  # refused: a dict is no order
+    await manager.start(fulfilment, order, "order-1")  # refused: the key is given by name
+    await manager.start("order-fulfilment", order)  # refused: a saga, not its name
+    await manager.execute(fulfilment, Payment("p"))  # refused: it is started with an order
+    await manager.execute(fulfilment, order, timeout="5")  # refused: a timeout is a number of seconds
+    result: SagaResult = await started.result(timeout=5)
+    result.status = "completed"  # refused: a result is never changed
+    result.reservation  # refused: results of steps are in data
+    await manager.resume(started.id)  # refused: who resumes, and why?
+    ctx.attempt = 2  # refused: a context is never changed
+    ctx.order_id  # refused: a context knows the saga, not its input
+    wrong: int = ctx.idempotency_key  # refused: it is text
+    ProcessManager("sqlite:///shop.db", [fulfilment])  # refused: sagas are given by name
+    ProcessManager("sqlite:///shop.db", sagas=fulfilment)  # refused: sagas are a list
+    ProcessManager("sqlite:///shop.db", sagas=[reserve])  # refused: a step is no saga
+    ProcessManager("sqlite:///shop.db", services=[Inventory()])  # refused: services are given by their type
