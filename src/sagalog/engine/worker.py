@@ -28,6 +28,10 @@ Finished = Callable[[str, SagaState], None]
 Drive = asyncio.Task[SagaState | None]
 
 
+# How often those that are to end are looked at again, in seconds.
+LAST_ROUND = 1.0
+
+
 class Worker:
     """Run the sagas that are claimed from the store or begun in this process."""
 
@@ -166,10 +170,12 @@ class Worker:
         now = self._clock.now()
         if not await self._blocking.write(self._store.claim_one, self.worker_id, saga_id, now):
             return False
-        if saga_id not in self._tasks:
-            stored = await self._blocking.read(self._store.read, saga_id)
-            state = fold(CODEC.decode_all((event.topic, event.state) for event in stored))
-            self.own(definition, saga_id, state, untold)
+        stored = await self._blocking.read(self._store.read, saga_id)
+        if saga_id in self._tasks:
+            # It was claimed in the ordinary way meanwhile: wait for that to end, so that nothing is told to nobody.
+            return False
+        state = fold(CODEC.decode_all((event.topic, event.state) for event in stored))
+        self.own(definition, saga_id, state, untold)
         return True
 
     async def _register(self) -> None:
@@ -192,6 +198,8 @@ class Worker:
                     await self._start_over()
             except StoreError as problem:
                 logger.warning("the lease could not be renewed: %s", problem)
+            except Exception:
+                logger.exception("the lease could not be renewed")
 
     async def _start_over(self) -> None:
         """Begin again as a new worker, because others were told that this one is dead."""
@@ -204,6 +212,10 @@ class Worker:
                 found = await self._claim()
             except StoreError as problem:
                 logger.warning("no sagas could be claimed: %s", problem)
+                found = 0
+            except Exception:
+                # Whatever it is, the other sagas of this worker have to go on being looked after.
+                logger.exception("no sagas could be claimed")
                 found = 0
             if found == 0:
                 await self._pause()
@@ -229,8 +241,12 @@ class Worker:
         if not rows:
             return 0
         streams = await self._blocking.read(self._store.read_many, [row.saga_id for row in rows])
+        # A runner from before the lease was lost may still be at it; the saga is claimed again when it has ended.
+        held = [row.saga_id for row in rows if row.saga_id in self._tasks]
+        if held:
+            await self._give_back(held)
         for row in rows:
-            if row.saga_id in self._tasks:
+            if row.saga_id in self._tasks or row.saga_id in held:
                 continue
             self._own_claimed(row, [(event.topic, event.state) for event in streams[row.saga_id]])
         return len(rows)
@@ -255,11 +271,12 @@ class Worker:
             if runner.sleeping:
                 self._tasks[saga_id].cancel()
         await self._wait_for_runners(grace)
-        for saga_id, runner in list(self._runners.items()):
-            if not runner.undoing:
-                self._tasks[saga_id].cancel()
-        # A compensation that runs is never cancelled: its own timeout bounds it.
-        await self._wait_for_runners(None)
+        while self._tasks:
+            for saga_id, runner in list(self._runners.items()):
+                # A compensation that runs is never cancelled: its own timeout bounds it.
+                if not runner.undoing:
+                    self._tasks[saga_id].cancel()
+            await self._wait_for_runners(LAST_ROUND)
         for task in [*self._loops, *self._late]:
             task.cancel()
         await asyncio.gather(*self._loops, *self._late, return_exceptions=True)
