@@ -125,7 +125,9 @@ def nothing_acknowledged_is_lost(found: Snapshot, journals: Journals) -> Iterato
         written.update((one.saga_id, version) for version in one.versions)
         if not one.stands_in(streams.get(one.saga_id, [])):
             yield f"saga {one.saga_id}: the events {list(one.versions)} of {one.process} were acknowledged and are lost"
-    yield from (f"saga {place[0]}: {n} appends of event {place[1]} were acknowledged" for place, n in written.items() if n > 1)
+    yield from (
+        f"saga {place[0]}: {n} appends of event {place[1]} were acknowledged" for place, n in written.items() if n > 1
+    )
     for saga_id, stream in streams.items():
         covered = {version for one in journals.landed(saga_id, stream) for version in one.versions}
         if missing := sorted({event.version for event in stream} - covered):
@@ -139,7 +141,9 @@ def one_owner_at_a_time(found: Snapshot, journals: Journals) -> Iterator[str]:
         for one in sorted(journals.landed(saga_id, stream), key=lambda one: one.expected):
             if one.holder is None or one.holder == owner:
                 continue
-            claims = [claim for claim in journals.claims.get((saga_id, one.holder), []) if claim.told_at <= one.tried_at]
+            claims = [
+                claim for claim in journals.claims.get((saga_id, one.holder), []) if claim.told_at <= one.tried_at
+            ]
             if not claims:
                 yield f"saga {saga_id}: {one.holder} appended event {one.expected + 1} and had never claimed it"
             elif owner is not None and journals.held(owner, saga_id, claims[-1]):

@@ -16,11 +16,11 @@ from typing import Any
 
 import eventsourcing.sqlite
 import psycopg_pool
-import sagalog.stores.sqlite
 from torture_orders import key_of, order_of
 from torture_witness import Journal, lines, witnessed, witnessed_services
 
 import domain
+import sagalog.stores.sqlite
 from sagalog.errors import StoreError
 from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings

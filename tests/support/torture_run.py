@@ -49,7 +49,7 @@ class Report(msgspec.Struct):
     calls: int = 0
     takeovers: int = 0
     seconds: float = 0.0
-    violations: list[str] = []  # noqa: RUF012 - msgspec copies it
+    violations: list[str] = []
 
     def __str__(self) -> str:
         counted = (

@@ -92,12 +92,11 @@ def _event(row: Sequence[Any]) -> StoredEvent:
 
 def _step(row: Sequence[Any]) -> StepRow:
     """Return a row whose result is compared as JSON, not as text: a database may write it with other spaces."""
-    *first, result, position = row
-    decoded = msgspec.json.decode(result) if isinstance(result, str) else result
-    return StepRow(*first, canonical(decoded), position)
+    values = [*row]
+    values[-2] = canonical(msgspec.json.decode(values[-2]) if isinstance(values[-2], str) else values[-2])
+    return StepRow(*values)
 
 
 def canonical(value: object) -> str | None:
     """Write JSON in one way only."""
     return None if value is None else msgspec.json.encode(value, order="sorted").decode()
-
