@@ -36,7 +36,7 @@ def state_of(events: Iterable[StoredEvent]) -> SagaState:
 
 
 def never_wrong(found: Snapshot) -> Iterator[str]:
-    """Check what must hold at any moment, while workers race and die: the log is linear, and the rows are never behind."""
+    """Check what must hold at any moment, while workers race and die: a linear log, and rows that are never behind."""
     for one, other in pairwise(found.events):
         if other.position <= one.position:
             yield f"positions do not increase: {one.position}, then {other.position}"
@@ -125,9 +125,9 @@ def nothing_acknowledged_is_lost(found: Snapshot, journals: Journals) -> Iterato
         written.update((one.saga_id, version) for version in one.versions)
         if not one.stands_in(streams.get(one.saga_id, [])):
             yield f"saga {one.saga_id}: the events {list(one.versions)} of {one.process} were acknowledged and are lost"
-    yield from (
-        f"saga {place[0]}: {n} appends of event {place[1]} were acknowledged" for place, n in written.items() if n > 1
-    )
+    for (saga_id, version), number in written.items():
+        if number > 1:
+            yield f"saga {saga_id}: {number} appends of event {version} were acknowledged"
     for saga_id, stream in streams.items():
         covered = {version for one in journals.landed(saga_id, stream) for version in one.versions}
         if missing := sorted({event.version for event in stream} - covered):

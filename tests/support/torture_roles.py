@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -129,7 +129,7 @@ class Client:
 
 
 @asynccontextmanager
-async def _opened(manager: ProcessManager) -> AsyncIterator[ProcessManager]:
+async def _opened(manager: ProcessManager) -> AsyncGenerator[ProcessManager]:
     """Open a process manager, however long its database is away."""
     give_up = time.monotonic() + 10
     while True:

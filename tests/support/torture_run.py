@@ -5,7 +5,7 @@ seed repeats the blows, not every outcome. It ends by itself, and ends whatever 
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -80,7 +80,7 @@ class Torture:
         self.report = Report("sqlite" if server is None else "postgres", seed)
 
     def run(self, kills: int, server_kills: int = 0) -> Report:
-        """Kill workers so often, in rounds, and check after each; stops after the first round in which a check fails."""
+        """Kill workers so often, in rounds, and check after each; a round in which a check fails is the last."""
         begin = time.monotonic()
         rounds = max(1, round(kills / KILLS_A_ROUND))
         with Processes(self.folder / "processes.log") as processes:
@@ -226,7 +226,7 @@ def wait_until(holds: Callable[[], bool], seconds: float) -> float:
 
 
 @contextmanager
-def a_database(folder: Path, server: PostgresServer | None) -> Iterator[str]:
+def a_database(folder: Path, server: PostgresServer | None) -> Generator[str]:
     """Give the address of a new database: a file in the folder, or one on the server."""
     if server is None:
         yield f"sqlite:///{folder / 'sagas.db'}"

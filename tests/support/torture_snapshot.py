@@ -1,7 +1,7 @@
 """All that a database says at one moment, read by plain drivers in one transaction; it must not use a store."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -41,7 +41,7 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def reading(database: str) -> Iterator[Reading]:
+def reading(database: str) -> Generator[Reading]:
     """Give a transaction that sees one moment, however many workers write meanwhile."""
     if database.startswith("sqlite:///"):
         path = f"file:{database.removeprefix('sqlite:///')}?mode=ro"
