@@ -23,3 +23,6 @@ SELECT w.pid, count(*) FROM saga_status AS s JOIN saga_workers AS w ON w.worker_
 
 -- name: workers
 SELECT pid FROM saga_workers
+
+-- name: events
+SELECT coalesce(max(position), 0) FROM saga_status

@@ -1,5 +1,6 @@
 """The journals of all processes of a run, read together: who appended, claimed, called and was told what, and when."""
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -66,6 +67,7 @@ class Journals:
         self.appends: dict[tuple[str, str, int, str], Tried] = {}
         self.claims: dict[tuple[str, str], list[Claim]] = {}
         self.calls: list[Call] = []
+        self._conflicts: Counter[str] = Counter()
         self._by_saga: dict[str, list[Tried]] = {}
         self._leases: dict[str, list[tuple[int, int]]] = {}
         self._given_back: dict[str, list[tuple[int, frozenset[str] | None]]] = {}
@@ -82,6 +84,10 @@ class Journals:
             if at <= claim.told_at and (what is None or saga_id in what):
                 return False
         return any(at < claim.asked_at < until for at, until in self._leases.get(worker_id, []))
+
+    def conflicts(self, process: str) -> int:
+        """Return how many appends of a process were refused, because the saga was another's."""
+        return self._conflicts[process]
 
     def takeovers(self, streams: dict[str, list[StoredEvent]]) -> int:
         """Return how often a saga was gone on with by another worker than the one before."""
@@ -133,6 +139,8 @@ class Journals:
 
     def _told(self, process: str, known: dict[str, int], appends: list[Any], outcomes: list[str]) -> None:
         for (saga_id, _, expected, size, found), outcome in zip(appends, outcomes, strict=True):
+            if outcome == "conflict":
+                self._conflicts[process] += 1
             if outcome == "written":
                 self.appends[process, saga_id, expected, found].acknowledged = True
                 known[saga_id] = expected + size

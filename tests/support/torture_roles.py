@@ -32,13 +32,15 @@ LOADED = (eventsourcing.sqlite, psycopg_pool, sagalog.stores.sqlite)
 
 Orders = dict[str, Any]
 
+LOG_FORMAT = "%(process)d %(asctime)s %(levelname)s %(name)s %(message)s"
+
 OPEN_ENOUGH = 80
 BATCH = 8
 
 
 def work(orders: Orders) -> int:
     """Be a worker until SIGTERM."""
-    logging.basicConfig(level=logging.WARNING, format="%(process)d %(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.basicConfig(level=orders.get("level", "WARNING"), format=LOG_FORMAT)
     # A thousand refused cards are no news.
     logging.getLogger("sagalog.transitions").setLevel(logging.CRITICAL)
     os.environ["SHOP_DB"] = orders["shop"]
@@ -65,7 +67,7 @@ async def _run(manager: ProcessManager, patient: bool) -> None:
 
 def start_orders(orders: Orders) -> int:
     """Start orders until SIGTERM (or until `last`): every `stride`th number, from the first not acknowledged before."""
-    logging.basicConfig(level=logging.WARNING, format="%(process)d %(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.basicConfig(level=logging.WARNING, format=LOG_FORMAT)
     path = Path(orders["journal"])
     journal = Journal(path)
     settings = Settings(**orders["settings"])
@@ -98,7 +100,7 @@ class Client:
                 again = self._chance.sample(range(0, number, self._stride), 1) if number and self._stride > 1 else []
                 await asyncio.gather(*(self._start(manager, one) for one in batch + again))
                 number += BATCH * self._stride
-                while not self._stop.is_set() and await self._enough(manager):
+                while self._last is None and not self._stop.is_set() and await self._enough(manager):
                     await self._pause()
 
     async def _start(self, manager: ProcessManager, number: int) -> None:

@@ -5,33 +5,19 @@ seed repeats the blows, not every outcome. It ends by itself, and ends whatever 
 """
 
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 
 import msgspec
 from postgres_server import PostgresServer
-from torture_checks import (
-    acknowledged_starts_exist,
-    effects_once,
-    never_wrong,
-    nothing_acknowledged_is_lost,
-    nothing_is_done_undecided,
-    one_owner_at_a_time,
-    settled,
-)
-from torture_journals import Journals
-from torture_processes import EndedByItself, Processes
-from torture_snapshot import one_number, snapshot
+from torture_checks import never_wrong
+from torture_processes import EndedByItself
+from torture_stage import Stage, a_database, wait_until
 
 SETTINGS: dict[str, float] = {"lease": 0.4, "poll": 0.02, "statement_timeout": 5.0, "write_timeout": 2.0}
 SETTLE_SECONDS = 30.0
-LOOK_EVERY_SECONDS = 0.02
 KILLS_A_ROUND = 50
-# What a run may say in its log only if something went wrong in the library.
-NEVER_LOGGED = ("is left alone", "Traceback", "cannot be run")
 
 
 class Report(msgspec.Struct):
@@ -70,31 +56,26 @@ class Worker(msgspec.Struct):
 class Torture:
     """One seed on one new database."""
 
-    def __init__(self, database: str, folder: Path, seed: int, server: PostgresServer | None = None) -> None:
-        self.database = database
-        self.folder = folder
-        self.shop = folder / "shop.db"
+    def __init__(self, stage: Stage, seed: int, server: PostgresServer | None = None) -> None:
+        self._stage = stage
+        self._processes = stage.processes
         self._server = server
         self._chance = Random(seed)
-        self._started = 0
+        self._workers = 0
         self.report = Report("sqlite" if server is None else "postgres", seed)
 
     def run(self, kills: int, server_kills: int = 0) -> Report:
         """Kill workers so often, in rounds, and check after each; a round in which a check fails is the last."""
         begin = time.monotonic()
         rounds = max(1, round(kills / KILLS_A_ROUND))
-        with Processes(self.folder / "processes.log") as processes:
-            self._processes = processes
-            try:
-                for number in range(rounds):
-                    share = [kills * (number + 1) // rounds - kills * number // rounds]
-                    share += [server_kills * (number + 1) // rounds - server_kills * number // rounds]
-                    self._round(*share)
-                    if self.report.violations:
-                        break
-            except (EndedByItself, TimeoutError) as problem:
-                self.report.violations.append(str(problem))
-        self.report.violations += self._what_was_logged()
+        try:
+            for number in range(rounds):
+                share = [every * (number + 1) // rounds - every * number // rounds for every in (kills, server_kills)]
+                self._round(*share)
+                if self.report.violations:
+                    break
+        except (EndedByItself, TimeoutError) as problem:
+            self.report.violations += [str(problem), *self._stage.what_was_logged()]
         self.report.seconds = time.monotonic() - begin
         return self.report
 
@@ -116,9 +97,10 @@ class Torture:
         for worker in workers:
             if worker.stopped_until:
                 self._processes.signal(worker.pid, SIGCONT)
-        self.report.violations += never_wrong(snapshot(self.database))
+        self.report.violations += never_wrong(self._stage.snapshot())
         self._end(clients)
-        self._settle()
+        self._stage.at_rest(SETTLE_SECONDS)
+        wait_until(lambda: self._stage.number("owned_sagas") == 0, SETTLE_SECONDS)
         self._end([worker.pid for worker in workers])
         self._check()
 
@@ -157,22 +139,12 @@ class Torture:
         self.report.server_kills += 1
 
     def _worker(self) -> int:
-        return self._fork("work", f"worker-{self._started:05}", patient=True)
+        self._workers += 1
+        return self._stage.worker(f"worker-{self._workers:05}", patient=True)
 
     def _client(self, number: int) -> int:
         # The second client starts every second order of the first, at about the same time.
-        return self._fork("start", f"client-{number}", stride=number + 1, seed=self._chance.random())
-
-    def _fork(self, role: str, journal: str, **order: object) -> int:
-        self._started += 1
-        return self._processes.fork(
-            role,
-            database=self.database,
-            shop=str(self.shop),
-            journal=str(self.folder / f"{journal}.journal"),
-            settings=SETTINGS,
-            **order,
-        )
+        return self._stage.client(f"client-{number}", stride=number + 1, seed=self._chance.random())
 
     def _end(self, pids: list[int]) -> None:
         for pid in pids:
@@ -188,54 +160,17 @@ class Torture:
         elif code not in (0, -SIGTERM):  # it may not have got to the point where it listens
             self.report.violations.append(f"process {pid} ended with exit code {code} after SIGTERM")
 
-    def _settle(self) -> None:
-        wait_until(lambda: one_number(self.database, "open_sagas") == 0, SETTLE_SECONDS)
-        wait_until(lambda: one_number(self.database, "owned_sagas") == 0, SETTLE_SECONDS)
-
     def _check(self) -> None:
-        found = snapshot(self.database)
-        journals = Journals(self.folder)
+        found = self._stage.snapshot()
+        journals = self._stage.journals()
         self.report.sagas = len(found.statuses)
         self.report.events = len(found.events)
         self.report.calls = len(journals.calls)
         self.report.takeovers = journals.takeovers(found.streams())
-        self.report.violations += [
-            *never_wrong(found),
-            *settled(found),
-            *effects_once(found, self.shop),
-            *acknowledged_starts_exist(found, journals),
-            *nothing_acknowledged_is_lost(found, journals),
-            *one_owner_at_a_time(found, journals),
-            *nothing_is_done_undecided(found, journals),
-        ]
-
-    def _what_was_logged(self) -> Iterator[str]:
-        for line in (self.folder / "processes.log").read_text(encoding="utf-8").splitlines():
-            if any(text in line for text in NEVER_LOGGED):
-                yield f"logged: {line}"
-
-
-def wait_until(holds: Callable[[], bool], seconds: float) -> float:
-    """Look until something holds, at most so long; returns how long it took. What has not come true is for checks."""
-    begin = time.monotonic()
-    while time.monotonic() - begin < seconds:
-        if holds():
-            break
-        time.sleep(LOOK_EVERY_SECONDS)
-    return time.monotonic() - begin
-
-
-@contextmanager
-def a_database(folder: Path, server: PostgresServer | None) -> Generator[str]:
-    """Give the address of a new database: a file in the folder, or one on the server."""
-    if server is None:
-        yield f"sqlite:///{folder / 'sagas.db'}"
-        return
-    with server.database() as address:
-        yield address
+        self.report.violations += self._stage.violations(found, journals)
 
 
 def torture(folder: Path, seed: int, kills: int, server: PostgresServer | None = None, server_kills: int = 0) -> Report:
     """Run one seed on a new database and return what was found."""
-    with a_database(folder, server) as database:
-        return Torture(database, folder, seed, server).run(kills, server_kills)
+    with a_database(folder, server) as database, Stage(database, folder, SETTINGS) as stage:
+        return Torture(stage, seed, server).run(kills, server_kills)
