@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from signal import SIGCONT, SIGINT, SIGSTOP, SIGTERM, Signals
+from signal import SIGCONT, SIGINT, SIGTERM, Signals
 
 import pytest
 from postgres_server import PostgresServer
@@ -70,7 +70,7 @@ def test_the_other_worker_finishes_what_one_was_killed_on_within_the_lease(stage
 def test_a_worker_that_was_stopped_past_its_lease_appends_nothing_when_it_wakes(stage: Stage) -> None:
     """Invariant 35: the lease says who may begin, the version and the owner say who may append."""
     first, second = two_workers(stage, slow=0.2)
-    stage.processes.signal(first, SIGSTOP)
+    stage.stop(first)
     assert owned_by(stage, first) > 0
     stage.at_rest(PATIENCE)
     finished = stage.snapshot()

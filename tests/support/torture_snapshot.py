@@ -97,6 +97,17 @@ def _step(row: Sequence[Any]) -> StepRow:
     return StepRow(*values)
 
 
+def can_be_written(path: Path) -> bool:
+    """Tell whether nobody holds the lock for writing of a SQLite file."""
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=0.2)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        connection.execute("ROLLBACK")
+        return True
+
+
 def canonical(value: object) -> str | None:
     """Write JSON in one way only."""
     return None if value is None else msgspec.json.encode(value, order="sorted").decode()

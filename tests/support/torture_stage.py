@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from signal import SIGCONT, SIGSTOP
 from typing import Self
 
 from postgres_server import PostgresServer
@@ -18,7 +19,7 @@ from torture_checks import (
 )
 from torture_journals import Journals
 from torture_processes import Processes
-from torture_snapshot import Snapshot, one_number, snapshot
+from torture_snapshot import Snapshot, can_be_written, one_number, snapshot
 
 LOOK_EVERY_SECONDS = 0.02
 # What a process may say in its log only if something went wrong in the library.
@@ -52,6 +53,15 @@ class Stage:
             settings=self.settings,
             **order,
         )
+
+    def stop(self, pid: int) -> None:
+        """Stop a worker, but not while it holds a lock on a SQLite file: that would stop all, and no library can help."""
+        for _ in range(100):
+            self.processes.signal(pid, SIGSTOP)
+            if all(can_be_written(path) for path in self.folder.glob("*.db")):
+                return
+            self.processes.signal(pid, SIGCONT)
+        raise TimeoutError(f"process {pid} was found with a lock a hundred times")
 
     def start_orders(self, last: int) -> None:
         """Start the orders up to number `last` that have not been started yet, and return when all are."""
