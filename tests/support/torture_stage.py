@@ -55,7 +55,7 @@ class Stage:
         )
 
     def stop(self, pid: int) -> None:
-        """Stop a worker, but not while it holds a lock on a SQLite file: that would stop all, and no library can help."""
+        """Stop a worker, but not while it holds a lock on a SQLite file: that would stop all the others too."""
         for _ in range(100):
             self.processes.signal(pid, SIGSTOP)
             if all(can_be_written(path) for path in self.folder.glob("*.db")):
