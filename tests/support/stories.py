@@ -15,9 +15,10 @@ Undo = Literal["takes none", "needs result", "waived"]
 
 
 class Choice(Struct, frozen=True):
-    """Be the input of the made-up sagas: the steps named here are skipped."""
+    """Be the input of the made-up sagas: which steps are skipped, and whose condition is a mistake."""
 
     skipped: tuple[str, ...] = ()
+    mistaken: tuple[str, ...] = ()
 
 
 class Plan(Struct, frozen=True):
@@ -58,9 +59,18 @@ def _declare(saga: Saga[Choice], plan: Plan, after_pivot: bool) -> None:
 
     def undo_known(result: str) -> None: ...
 
+    def when(choice: Choice) -> bool:
+        if plan.name in choice.mistaken:
+            raise KeyError(plan.name)
+        return plan.name not in choice.skipped
+
     retry = Retry(attempts=plan.attempts, delay=10.0, jitter=0.0)
-    when = (lambda choice: plan.name not in choice.skipped) if plan.conditional else None
-    options: dict[str, Any] = {"name": plan.name, "retry": retry, "when": when, "pivot": plan.pivot}
+    options: dict[str, Any] = {
+        "name": plan.name,
+        "retry": retry,
+        "when": when if plan.conditional else None,
+        "pivot": plan.pivot,
+    }
     if plan.undo == "waived" and not plan.pivot and not after_pivot:
         options["compensation"] = None
     step = saga.step(**options)(act)
@@ -68,9 +78,9 @@ def _declare(saga: Saga[Choice], plan: Plan, after_pivot: bool) -> None:
         step.compensate(retry=retry)(undo if plan.undo == "takes none" else undo_known)
 
 
-def began(saga: Saga[Choice], *skipped: str) -> e.SagaStarted:
+def began(saga: Saga[Choice], *skipped: str, mistaken: tuple[str, ...] = ()) -> e.SagaStarted:
     """Return the start of a made-up saga."""
-    return started(saga, Choice(skipped))
+    return started(saga, Choice(skipped, mistaken))
 
 
 def did(step: str, attempt: int = 1) -> i.ActionSucceeded:
@@ -94,7 +104,7 @@ RESUME = i.Resume("ada", "mended")
 
 def any_saga(seeded: random.Random) -> Saga[Choice]:
     """Make a saga at random: sequence, parallel, conditions, pivot, waivers, compensations that need a result."""
-    letters = iter("abcdefgh")
+    letters = iter("abcdefghijkl")
     stages: list[list[Plan]] = []
     pivot_at = seeded.choice((None, None, 0, 1, 2))
     for number in range(seeded.randrange(1, 4)):
