@@ -60,7 +60,6 @@ class Starting:
         causation_id: str | None,
     ) -> Started:
         """Start a saga, or find the one that has the key."""
-        key = _key(definition, value, key)
         for given, what in ((correlation_id, "the correlation id"), (causation_id, "the causation id")):
             if given is not None:
                 check_identifier(given, what)
@@ -68,6 +67,7 @@ class Starting:
             data = definition.input.write(value, f"the input of saga {definition.name}")
         except TypeError as problem:
             raise InvalidInput(str(problem)) from None
+        key = _key(definition, value, key)
         run = 1
         for _ in range(TRIES):
             saga_id = new_id(self._clock)

@@ -28,6 +28,10 @@ Finished = Callable[[str, SagaState], None]
 Drive = asyncio.Task[SagaState | None]
 
 
+# How often those that are to end are looked at again, in seconds.
+LAST_ROUND = 1.0
+
+
 class Worker:
     """Run the sagas that are claimed from the store or begun in this process."""
 
@@ -223,6 +227,8 @@ class Worker:
                     await self._start_over()
             except StoreError as problem:
                 logger.warning("the lease could not be renewed: %s", problem)
+            except Exception:
+                logger.exception("the lease could not be renewed")
 
     async def _start_over(self) -> None:
         """Begin again as a new worker, because others were told that this one is dead."""
@@ -236,6 +242,10 @@ class Worker:
             except StoreError as problem:
                 logger.warning("no sagas could be claimed: %s", problem)
                 self._claimed_in_doubt = True
+                found = 0
+            except Exception:
+                # Whatever it is, the other sagas of this worker have to go on being looked after.
+                logger.exception("no sagas could be claimed")
                 found = 0
             if found == 0:
                 await self._pause()
@@ -303,11 +313,12 @@ class Worker:
             if runner.sleeping:
                 self._tasks[saga_id].cancel()
         await self._wait_for_runners(grace)
-        for saga_id, runner in list(self._runners.items()):
-            if not runner.undoing:
-                self._tasks[saga_id].cancel()
-        # A compensation that runs is never cancelled: its own timeout bounds it.
-        await self._wait_for_runners(None)
+        while self._tasks:
+            for saga_id, runner in list(self._runners.items()):
+                # A compensation that runs is never cancelled: its own timeout bounds it.
+                if not runner.undoing:
+                    self._tasks[saga_id].cancel()
+            await self._wait_for_runners(LAST_ROUND)
         for task in [*self._loops, *self._late]:
             task.cancel()
         await asyncio.gather(*self._loops, *self._late, return_exceptions=True)
