@@ -1,7 +1,7 @@
 """`sagalog list`: sagas by what is looked for, a page at a time; it only reads."""
 
 import time
-from typing import Any, cast
+from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -117,7 +117,8 @@ def _next_page(invocation: Invocation, last: str) -> str:
         given = context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
         if option.name == "after" or not given or value is None:
             continue
-        for one in cast("tuple[Any, ...]", value) if isinstance(value, tuple) else (value,):
+        values: tuple[Any, ...] = value if isinstance(value, tuple) else (value,)
+        for one in values:
             words += [option.opts[0], f"{one // 1_000}ms" if isinstance(option.type, Age) else str(one)]
     words += ["--after", last]
     if invocation.output != "table":
