@@ -1,6 +1,7 @@
 """The demo: what a person sees who has never seen a saga, and what is left on the disk for them to look at."""
 
 import shlex
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -29,18 +30,15 @@ def test_the_demo_leaves_the_databases_that_it_names(finished_demo: FinishedDemo
 
 
 def test_the_demo_tells_of_one_undone_saga_in_steps_in_replay_and_in_sql(finished_demo: FinishedDemo) -> None:
-    _, told, replayed, queried, further = (
-        finished_demo.ran.out.split("\n\nOne saga that was undone, step by step\n\n")[:1]
-        + finished_demo.ran.out.split("\n\nOne saga that was undone, step by step\n\n")[1].split("\n\nIts replay", 1)[:1]
-        + finished_demo.ran.out.split("Its replay: what each event changed")[1].split("The same in SQL", 1)[:1]
-        + finished_demo.ran.out.split("The same in SQL")[1].split("Look further", 1)
-    )
+    _, rest = finished_demo.ran.out.split("\nOne saga that was undone, step by step\n")
+    told, rest = rest.split("\nIts replay: what each event changed\n")
+    replayed, rest = rest.split("\nThe same in SQL\n")
+    queried, further = rest.split("\nLook further\n")
     assert "undo process_payment" in told
-    assert "CompensationStarted" in replayed
     assert "status: compensating -> failed" in replayed
     assert "SELECT" in queried
-    assert "compensation   compensated" in " ".join(queried.split()).replace("compensation compensated", "compensation   compensated")
-    assert "sagalog" in further
+    assert "compensated" in queried
+    assert "sagalog --db" in further
 
 
 def test_the_sql_that_the_demo_shows_runs_as_it_stands(finished_demo: FinishedDemo) -> None:
@@ -63,8 +61,10 @@ def test_every_command_that_the_demo_suggests_works_when_it_is_pasted(finished_d
         assert ran.out, line
 
 
-def test_a_second_demo_on_the_same_database_starts_nothing_twice(finished_demo: FinishedDemo) -> None:
-    ran = sagalog("--app-dir", str(ROOT), "demo", "--db", str(finished_demo.folder / "demo.db"))
+def test_a_second_demo_on_the_same_database_starts_nothing_twice(finished_demo: FinishedDemo, tmp_path: Path) -> None:
+    for path in finished_demo.folder.iterdir():
+        shutil.copy(path, tmp_path)
+    ran = sagalog("--app-dir", str(ROOT), "demo", "--db", str(tmp_path / "demo.db"))
     assert ran.code == 0
     assert f"{ORDERS_COUNT} of which were there already" in ran.out
 
