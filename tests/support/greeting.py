@@ -1,8 +1,27 @@
 """A small saga for tests that are about something else: two steps, each with a compensation."""
 
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
 import msgspec
 
 from sagalog import Saga
+from sagalog.settings import Settings
+
+Result = TypeVar("Result")
+
+QUICK = Settings(lease=1, poll=0.01, write_timeout=0.2, statement_timeout=1)
+
+
+def run(test: Coroutine[Any, Any, Result]) -> Result:
+    """Run a test's coroutine on a loop of its own, for 20 seconds at most."""
+
+    async def bounded() -> Result:
+        async with asyncio.timeout(20):
+            return await test
+
+    return asyncio.run(bounded())
 
 
 class Greeting(msgspec.Struct, frozen=True):

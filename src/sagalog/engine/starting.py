@@ -60,7 +60,6 @@ class Starting:
         causation_id: str | None,
     ) -> Started:
         """Start a saga, or find the one that has the key."""
-        key = _key(definition, value, key)
         for given, what in ((correlation_id, "the correlation id"), (causation_id, "the causation id")):
             if given is not None:
                 check_identifier(given, what)
@@ -68,6 +67,7 @@ class Starting:
             data = definition.input.write(value, f"the input of saga {definition.name}")
         except TypeError as problem:
             raise InvalidInput(str(problem)) from None
+        key = _key(definition, value, key)
         run = 1
         for _ in range(TRIES):
             saga_id = new_id(self._clock)
@@ -79,7 +79,11 @@ class Starting:
             effects = react(definition, state)
             append = append_of(definition, saga_id, None, state, events, effects, None, owner)
             # The worker takes it up even if the caller has been told that nobody knows, or has gone.
-            begin = None if worker is None else partial(worker.own, definition, saga_id, state, None, effects)
+            begin = (
+                None
+                if worker is None
+                else partial(worker.take_up, worker.worker_id, definition, saga_id, state, effects)
+            )
             if await self._committer.submit(append, patient=False, then=begin) == "written":
                 log_transitions(saga_id, state, events)
                 drive = None if worker is None else worker.drive_of(saga_id)
