@@ -13,7 +13,6 @@ from shop_demo import FinishedDemo
 from domain.database import statements
 from sagalog.stores.migrations import newest
 
-
 PLANTED = statements(Path(__file__).parents[1] / "support" / "planted_in_the_demo.sql")
 
 
@@ -72,7 +71,9 @@ def test_open_sagas_without_their_definition_are_found_and_not_compared(shop: Pa
     """INVARIANTS 41: the sagas whose version is not loaded are reported."""
     write_app(shop, "app_without_the_shops_saga")
     database = str(shop / "demo.db")
-    ran = sagalog("--app-dir", str(shop), "--app", "app_without_the_shops_saga", "--db", database, "check", "-o", "json")
+    ran = sagalog(
+        "--app-dir", str(shop), "--app", "app_without_the_shops_saga", "--db", database, "check", "-o", "json"
+    )
     found = findings(ran)
     assert ran.code == 1
     assert found["open sagas"][0] == "wrong"
@@ -120,7 +121,8 @@ def test_every_mistake_of_a_definition_is_listed(tmp_path: Path) -> None:
 
 def test_a_service_that_is_not_provided_is_named(tmp_path: Path) -> None:
     source = (
-        "from contextlib import contextmanager\nfrom sagalog import Saga\nclass Bank: ...\nsaga = Saga('pay', input=str)\n"
+        "from contextlib import contextmanager\nfrom sagalog import Saga\nclass Bank: ...\n"
+        "saga = Saga('pay', input=str)\n"
         "@saga.step(compensation=None)\ndef pay(text: str, bank: Bank) -> None: ...\nsagas = [saga]\n"
         "@contextmanager\ndef services():\n    yield {}\n"
     )

@@ -162,9 +162,7 @@ def test_the_history_has_every_event(finished_demo: FinishedDemo) -> None:
     assert [row["type"] for row in rows(finished_demo.sagalog("history", "order-0001", "-o", "jsonl").out)] == events
 
 
-def test_waiting_says_by_the_exit_code_how_a_saga_ended(
-    finished_demo: FinishedDemo, failed: str, stuck: str
-) -> None:
+def test_waiting_says_by_the_exit_code_how_a_saga_ended(finished_demo: FinishedDemo, failed: str, stuck: str) -> None:
     for key, code, status in (("order-0001", 0, "completed"), (failed, 10, "failed"), (stuck, 11, "stuck")):
         ran = finished_demo.sagalog("wait", key)
         assert (ran.code, ran.err) == (code, "")

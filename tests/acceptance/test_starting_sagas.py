@@ -126,7 +126,10 @@ def test_started_sagas_may_be_run_and_waited_for_at_once(shop: Path) -> None:
 
 @pytest.mark.parametrize(
     ("changed", "code", "status"),
-    [({"card_token": "tok_declined"}, 10, "failed"), ({"card_token": "tok_closed_account", "carrier_down_for": 1000}, 11, "stuck")],
+    [
+        ({"card_token": "tok_declined"}, 10, "failed"),
+        ({"card_token": "tok_closed_account", "carrier_down_for": 1000}, 11, "stuck"),
+    ],
 )
 def test_waiting_says_by_the_exit_code_what_the_worst_end_was(
     shop: Path, changed: dict[str, object], code: int, status: str

@@ -1,4 +1,4 @@
-"""The command line as processes of their own: a worker until SIGTERM, a slow pipe, a reader that goes away, a terminal."""
+"""The command line as processes: a worker until SIGTERM, a slow pipe, a reader that goes away, a terminal."""
 
 import json
 import os

@@ -40,7 +40,13 @@ def test_a_duration_is_written_in_the_units_of_its_size(microseconds: int, text:
 
 @pytest.mark.parametrize(
     ("text", "microseconds"),
-    [("500ms", 500_000), ("30s", 30 * SECOND), ("10m", 600 * SECOND), ("2h", 7200 * SECOND), ("1d12h", 129_600 * SECOND)],
+    [
+        ("500ms", 500_000),
+        ("30s", 30 * SECOND),
+        ("10m", 600 * SECOND),
+        ("2h", 7200 * SECOND),
+        ("1d12h", 129_600 * SECOND),
+    ],
 )
 def test_an_age_is_read_as_it_is_said(text: str, microseconds: int) -> None:
     assert parse_duration(text) == microseconds

@@ -1,6 +1,6 @@
 """A saga as a picture: everything that was declared is on it, in Mermaid and in SVG."""
 
-from xml.etree import ElementTree
+import xml.etree.ElementTree as ET
 
 import msgspec
 import pytest
@@ -94,14 +94,14 @@ def test_mermaid_draws_compensations_as_dashed_edges_back(chart: Chart) -> None:
 
 
 def test_svg_is_well_formed_and_shows_every_step(chart: Chart) -> None:
-    root = ElementTree.fromstring(svg(chart))
+    root = ET.fromstring(svg(chart))
     texts = {element.text for element in root.iter("{http://www.w3.org/2000/svg}text")}
     assert set(NAMES) <= texts
     assert {"start: Trip", "completed", "failed", "side by side"} <= texts
 
 
 def test_svg_keeps_every_text_and_box_inside_the_picture(chart: Chart) -> None:
-    root = ElementTree.fromstring(svg(chart))
+    root = ET.fromstring(svg(chart))
     width, height = float(root.attrib["width"]), float(root.attrib["height"])
     for rect in root.iter("{http://www.w3.org/2000/svg}rect"):
         x, y = float(rect.attrib["x"]), float(rect.attrib["y"])
@@ -120,7 +120,7 @@ def test_svg_brings_its_own_background_and_a_dark_one(chart: Chart) -> None:
 def test_names_with_markup_are_written_as_text() -> None:
     box = StepBox('a<b>&"c"', "1 attempt", conditional=False, pivot=False, undo="u<>", undo_detail="d&d")
     chart = Chart("t <x>", "In&put", [[box]])
-    assert 'a<b>&"c"' in {element.text for element in ElementTree.fromstring(svg(chart)).iter()}
+    assert 'a<b>&"c"' in {element.text for element in ET.fromstring(svg(chart)).iter()}
     assert "#quot;c#quot;" in mermaid(chart)
 
 
@@ -128,4 +128,4 @@ def test_a_saga_without_any_compensation_can_be_drawn() -> None:
     box = StepBox("only", "1 attempt", conditional=False, pivot=False, undo=None, undo_detail="nothing to undo")
     chart = Chart("small", "None", [[box]])
     assert "s1 -.-> failed" in mermaid(chart)
-    ElementTree.fromstring(svg(chart))
+    ET.fromstring(svg(chart))

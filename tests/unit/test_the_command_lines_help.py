@@ -14,7 +14,16 @@ from sagalog.cli import COMMANDS
 from sagalog.cli.options import OUTPUT_OPTION
 
 CPU_SECONDS = 0.150
-LOADED_LATER = ("rich", "asyncio", "sqlite3", "eventsourcing", "pydantic", "psycopg", "logging", "sagalog.process_manager")
+LOADED_LATER = (
+    "rich",
+    "asyncio",
+    "sqlite3",
+    "eventsourcing",
+    "pydantic",
+    "psycopg",
+    "logging",
+    "sagalog.process_manager",
+)
 EVERY_COMMAND = [(name, entry) for section in COMMANDS.values() for name, entry in section.items()]
 
 MEASURE = """
@@ -43,7 +52,9 @@ def test_help_imports_no_command_and_nothing_that_a_command_needs() -> None:
         "try: main(['--help'], prog_name='sagalog')\nexcept SystemExit: pass\n"
         "print('\\n'.join(sys.modules), file=sys.stderr)"
     )
-    ran = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, env=dict(os.environ))
+    ran = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True, env=dict(os.environ)
+    )
     loaded = set(ran.stderr.split())
     assert loaded.isdisjoint(LOADED_LATER)
     assert {name for name in loaded if name.startswith("sagalog.cli.")} == {"sagalog.cli.options"}

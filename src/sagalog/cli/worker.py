@@ -22,7 +22,7 @@ from sagalog.process_manager import ProcessManager
 def run(invocation: Invocation, log_level: str, log_format: str) -> None:
     """Work until SIGTERM: run the sagas that are due.
 
-    SIGTERM, or Ctrl-C, stops claiming, lets running steps end, and gives the rest back; a second one ends the process at once.
+    SIGTERM, or Ctrl-C, stops claiming, lets running steps end, and gives the rest back; a second one ends the process.
     Any number of workers may run on one database.
     """
     address = invocation.address()
