@@ -24,7 +24,7 @@ _ASSIGNMENT = re.compile(r"[A-Z_]+=")
 _SAGALOG = "from sagalog.cli import main; main(prog_name='sagalog')"
 
 # Commands that a page may show and a test cannot run: they need the network, docker, or another terminal.
-LOOKED_AT = ("cat", "cd", "curl", "docker", "git", "kill", "pip", "pytest", "uvicorn")
+LOOKED_AT = ("cd", "curl", "docker", "git", "kill", "pip", "pytest", "uvicorn")
 
 
 class PageRun:
@@ -132,8 +132,8 @@ class PageRun:
                 return run(words[1:], fails)
         elif words[0] == "python" and not only_parsed:
             return self._process([*limit, sys.executable, *words[1:]], variables, fails)
-        elif words[0] == "cat" and not only_parsed:
-            return (self._folder / words[1]).read_text(encoding="utf-8")
+        elif words[0] == "grep" and not only_parsed:
+            return self._process(words, variables, fails)
         else:
             assert words[0] in (*LOOKED_AT, "python"), f"nobody knows how to try `{words[0]}`: see docs/contributing.md"
         return None
