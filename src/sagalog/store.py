@@ -192,6 +192,10 @@ class Store(Protocol):
         """Give one saga to a worker whether it is due or not; False if a live worker owns it or it does not exist."""
         ...
 
+    def owned(self, worker_id: str) -> list[str]:
+        """Return the ids of the sagas that a worker owns: after a claim without an answer it has to ask."""
+        ...
+
     def release(self, worker_id: str, saga_ids: Sequence[str] | None = None) -> None:
         """Give sagas back: those named, or all of the worker's and its lease with them."""
         ...

@@ -118,7 +118,13 @@ class Committer:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
             except Exception as problem:
-                logger.exception("a batch of %d decisions could not be written", len(batch))
+                if len(batch) > 1:
+                    # One append that cannot be written must not take the others with it.
+                    middle = len(batch) // 2
+                    await self._write(batch[:middle])
+                    await self._write(batch[middle:])
+                    return
+                logger.exception("the decision of saga %s could not be written", appends[0].saga_id)
                 self._fail(batch, problem)
                 return
         if self.trouble is not None:

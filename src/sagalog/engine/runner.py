@@ -4,7 +4,7 @@ Nothing is run before the decision that causes it is durable, and the state is k
 """
 
 import asyncio
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from sagalog.clock import Clock
 from sagalog.codec import encode_json
@@ -27,8 +27,11 @@ class Owner(Protocol):
     worker_id: str
     stopping: bool
 
-    async def ready(self) -> None:
-        """Wait until the worker's lease holds, so that no attempt is begun on a saga that others may take."""
+    async def ready(self, worker_id: str) -> bool:
+        """Wait until the lease holds, so that no attempt is begun on a saga that others may take.
+
+        False if no attempt may be begun: the worker stops, or is not `worker_id` any more, since its lease was lost.
+        """
         ...
 
 
@@ -56,7 +59,7 @@ def append_of(
         0 if before is None else before.version,
         [(event.TOPIC, encode_json(event)) for event in events],
         status_row(definition, saga_id, after, effects, owner),
-        () if before is None else step_rows(definition, saga_id, before, after),
+        step_rows(definition, saga_id, before, after) if after.steps else (),
         holder,
     )
 
@@ -102,8 +105,7 @@ class SagaRunner:
         await self._tell_all(untold)
         while True:
             action = self._only_action()
-            if action is not None:
-                await self._owner.ready()
+            if action is not None and await self._owner.ready(self._worker_id):
                 outcome = await self._attempts.action(self.definition, self.saga_id, self.state, action)
                 if not await self._tell(outcome):
                     raise Conflict([outcome])
@@ -162,15 +164,22 @@ class SagaRunner:
                 return DeadlineReached(), None
             else:
                 wake_at = effect.at if wake_at is None else min(wake_at, effect.at)
-        if len(ready) == 1 and not self._running:
-            await self._owner.ready()
+        if ready and not await self._owner.ready(self._worker_id):
+            if not self._owner.stopping:
+                await self._lose([])
+        elif len(ready) == 1 and not self._running:
             return await self._attempt(ready[0]), None
-        if ready:
-            await self._owner.ready()
+        else:
             for effect in ready:
                 task = asyncio.get_running_loop().create_task(self._attempt(effect))
                 self._running[type(effect), effect.step] = task
         return None, wake_at
+
+    async def _lose(self, untold: list[Input]) -> NoReturn:
+        """Give the saga up to whoever has it now, once the attempts under way have ended."""
+        while self._running:
+            untold += await self._wait(None)
+        raise Conflict(untold)
 
     async def _attempt(self, effect: RunAction | RunCompensation) -> Input:
         if isinstance(effect, RunAction):
@@ -196,10 +205,7 @@ class SagaRunner:
     async def _tell_all(self, told: list[Input]) -> None:
         for number, one in enumerate(told):
             if not await self._tell(one):
-                untold = told[number:]
-                while self._running:
-                    untold += await self._wait(None)
-                raise Conflict(untold)
+                await self._lose(told[number:])
 
     async def _tell(self, told: Input) -> bool:
         """Decide on an input and make the decision durable; False on a conflict."""

@@ -79,7 +79,11 @@ class Starting:
             effects = react(definition, state)
             append = append_of(definition, saga_id, None, state, events, effects, None, owner)
             # The worker takes it up even if the caller has been told that nobody knows, or has gone.
-            begin = None if worker is None else partial(worker.own, definition, saga_id, state, None, effects)
+            begin = (
+                None
+                if worker is None
+                else partial(worker.take_up, worker.worker_id, definition, saga_id, state, effects)
+            )
             if await self._committer.submit(append, patient=False, then=begin) == "written":
                 log_transitions(saga_id, state, events)
                 drive = None if worker is None else worker.drive_of(saga_id)

@@ -62,13 +62,18 @@ class Worker:
         self._hint = asyncio.Event()
         self._leased = asyncio.Event()
         self._lease_until = 0
+        # Sagas that could not be given back yet, and those that this process keeps without being able to run them.
+        self._unwanted: set[str] = set()
+        self._left_alone: set[str] = set()
+        self._claimed_in_doubt = False
         self.worker_id = ""
         self.stopping = False
 
     @property
     def has_room(self) -> bool:
         """Tell whether one more saga may be owned."""
-        return not self.stopping and len(self._tasks) < self._limits.most_running
+        in_time = self._clock.now() < self._lease_until
+        return in_time and not self.stopping and len(self._tasks) < self._limits.most_running
 
     async def start(self) -> None:
         """Begin the lease and the loops that claim and renew."""
@@ -82,11 +87,14 @@ class Worker:
         """Look for due sagas now instead of at the next poll."""
         self._hint.set()
 
-    async def ready(self) -> None:
-        """Wait until the lease holds."""
-        while self._clock.now() >= self._lease_until and not self.stopping:
+    async def ready(self, worker_id: str) -> bool:
+        """Wait until the lease holds; False if it is not `worker_id`'s any more, or this worker stops."""
+        while worker_id == self.worker_id and not self.stopping:
+            if self._clock.now() < self._lease_until:
+                return True
             self._leased.clear()
             await self._leased.wait()
+        return False
 
     def own(
         self,
@@ -109,9 +117,17 @@ class Worker:
             untold,
             effects,
         )
+        self._unwanted.discard(saga_id)
         self._runners[saga_id] = runner
         task = self._tasks[saga_id] = self._loop.create_task(self._drive(runner))
         return task
+
+    def take_up(
+        self, worker_id: str, definition: Definition, saga_id: str, state: SagaState, effects: list[Effect]
+    ) -> None:
+        """Drive a saga whose start has just been written for `worker_id`, unless that is not us any more."""
+        if worker_id == self.worker_id and not self.stopping:
+            self.own(definition, saga_id, state, None, effects)
 
     def drive_of(self, saga_id: str) -> Drive | None:
         """Return the task that drives this saga, if it runs here."""
@@ -125,8 +141,10 @@ class Worker:
         except Conflict as conflict:
             self._keep_late(runner.definition, saga_id, conflict.untold)
         except SagalogError as problem:
+            self._left_alone.add(saga_id)
             logger.error("saga %s is left alone until this process ends: %s", saga_id, problem)
         except Exception:
+            self._left_alone.add(saga_id)
             logger.exception("saga %s is left alone until this process ends", saga_id)
         finally:
             if self._runners.get(saga_id) is runner:
@@ -141,10 +159,14 @@ class Worker:
         return runner.state if at_rest else None
 
     async def _give_back(self, saga_ids: list[str]) -> None:
+        self._unwanted.update(saga_ids)
+        unwanted = list(self._unwanted)
         try:
-            await self._blocking.write(self._store.release, self.worker_id, saga_ids)
+            await self._blocking.write(self._store.release, self.worker_id, unwanted)
         except StoreError as problem:
-            logger.warning("sagas could not be given back and wait for the end of the lease: %s", problem)
+            logger.warning("%d sagas could not be given back yet: %s", len(unwanted), problem)
+        else:
+            self._unwanted.difference_update(unwanted)
 
     def _keep_late(self, definition: Definition, saga_id: str, untold: list[Input]) -> None:
         """Remember outcomes that could not be recorded, until the saga can be had again."""
@@ -163,16 +185,21 @@ class Worker:
                         return
                 except StoreError as problem:
                     logger.warning("an outcome of saga %s is not recorded yet: %s", saga_id, problem)
+                except SagalogError as problem:
+                    logger.error("an outcome of saga %s cannot be recorded: %s", saga_id, problem)
+                    return
             await asyncio.sleep(self._limits.poll / 1e6)
 
     async def take(self, definition: Definition, saga_id: str, untold: list[Input]) -> bool:
-        """Own one saga, due or not, and tell it something; False if another worker has it now."""
+        """Own one saga, due or not, and tell it something; False if it cannot be told now, since somebody runs it."""
         now = self._clock.now()
+        if now >= self._lease_until:
+            return False
         if not await self._blocking.write(self._store.claim_one, self.worker_id, saga_id, now):
             return False
         stored = await self._blocking.read(self._store.read, saga_id)
         if saga_id in self._tasks:
-            # It was claimed in the ordinary way meanwhile: wait for that to end, so that nothing is told to nobody.
+            # Claimed in the ordinary way meanwhile: two runners in one process would disturb each other.
             return False
         state = fold(CODEC.decode_all((event.topic, event.state) for event in stored))
         self.own(definition, saga_id, state, untold)
@@ -180,9 +207,11 @@ class Worker:
 
     async def _register(self) -> None:
         now = self._clock.now()
-        self.worker_id = new_id(self._clock)
-        lease = Lease(self.worker_id, socket.gethostname(), os.getpid(), now, now + self._limits.lease)
+        worker_id = new_id(self._clock)
+        lease = Lease(worker_id, socket.gethostname(), os.getpid(), now, now + self._limits.lease)
         await self._blocking.write(self._store.register, lease)
+        # Only now: nothing may be owned by a worker that has no lease, for nobody would ever take it over.
+        self.worker_id = worker_id
         self._lease_until = lease.lease_until
         self._leased.set()
 
@@ -212,6 +241,7 @@ class Worker:
                 found = await self._claim()
             except StoreError as problem:
                 logger.warning("no sagas could be claimed: %s", problem)
+                self._claimed_in_doubt = True
                 found = 0
             except Exception:
                 # Whatever it is, the other sagas of this worker have to go on being looked after.
@@ -236,20 +266,31 @@ class Worker:
         now = self._clock.now()
         if now >= self._lease_until:
             return 0
+        if self._claimed_in_doubt:
+            await self._give_back_strays()
+        if self._unwanted:
+            await self._give_back([])
         loaded = list(self._definitions)
         rows = await self._blocking.write(self._store.claim, self.worker_id, loaded, now, room)
         if not rows:
             return 0
         streams = await self._blocking.read(self._store.read_many, [row.saga_id for row in rows])
-        # A runner from before the lease was lost may still be at it; the saga is claimed again when it has ended.
-        held = [row.saga_id for row in rows if row.saga_id in self._tasks]
-        if held:
-            await self._give_back(held)
+        # A runner from before this worker's lease was lost may still wait for the end of an attempt.
+        busy = [row.saga_id for row in rows if row.saga_id in self._tasks]
         for row in rows:
-            if row.saga_id in self._tasks or row.saga_id in held:
-                continue
-            self._own_claimed(row, [(event.topic, event.state) for event in streams[row.saga_id]])
-        return len(rows)
+            if row.saga_id not in self._tasks:
+                self._own_claimed(row, [(event.topic, event.state) for event in streams[row.saga_id]])
+        if busy:
+            await self._give_back(busy)
+        return len(rows) - len(busy)
+
+    async def _give_back_strays(self) -> None:
+        """Give back what a claim without an answer may have made ours: nobody here runs it."""
+        owned = await self._blocking.read(self._store.owned, self.worker_id)
+        strays = [saga_id for saga_id in owned if saga_id not in self._tasks and saga_id not in self._left_alone]
+        self._claimed_in_doubt = False
+        if strays:
+            await self._give_back(strays)
 
     def _own_claimed(self, row: StatusRow, stored: list[tuple[str, bytes]]) -> None:
         try:
@@ -259,6 +300,7 @@ class Worker:
             self.own(self._definitions[row.definition], row.saga_id, state)
         except SagalogError as problem:
             # Kept, not given back: nobody should append to a history that cannot be read, and every worker would try.
+            self._left_alone.add(row.saga_id)
             logger.error("saga %s cannot be run and is left as it is: %s", row.saga_id, problem)
 
     async def stop(self, grace: float) -> None:

@@ -3,7 +3,8 @@
 The rules, in the order in which they are asked:
 
 1.  A success is recorded once. Told again, it says nothing new.
-2.  A success of a step that was given up is recorded as late and undone exactly once, even after the saga has ended.
+2.  A success of a step that was given up or refused is recorded as late and, once the saga is rolled back, undone
+    exactly once, even after the saga has ended.
 3.  Refused is final: no retry, no compensation of that step. Anything else is unknown and may have had an effect.
 4.  An unknown outcome is retried while the budget lasts and the deadline has not passed; then the step is given up.
 5.  A fault (a mistake in a program) is neither retried nor compensated: the saga is stuck until it is mended.
@@ -13,6 +14,8 @@ The rules, in the order in which they are asked:
 9.  A compensation that is refused, at fault, out of attempts, or unable to take an unknown result, ends the undoing
     of what lies before it. When nothing else can go on the saga is stuck, and says what is pending.
 10. The deadline rolls back what has not passed the pivot; it never stops a compensation and never ends a saga.
+11. A resume gives what failed for good a fresh budget. It forgives a refusal only if that is what it was stuck for.
+12. An outcome of a step that cannot have been begun is refused as malformed: nothing is recorded.
 """
 
 from sagalog.errors import InvalidAction
@@ -21,7 +24,7 @@ from sagalog.saga import inputs as i
 from sagalog.saga.definition import Definition, StepDefinition
 from sagalog.saga.evolve import evolve
 from sagalog.saga.progress import deadline_counts, is_open, next_stage, pivot_passed, undo_front, unfinished
-from sagalog.saga.state import UNTOUCHED, SagaState
+from sagalog.saga.state import UNTOUCHED, SagaState, StepState
 from sagalog.saga.transitions import ENDED
 
 Events = list[e.SagaEvent]
@@ -104,8 +107,7 @@ def _answer(definition: Definition, state: SagaState, told: i.Input, now: int) -
 def _action_succeeded(
     definition: Definition, state: SagaState, told: i.ActionSucceeded, now: int
 ) -> e.SagaEvent | None:
-    definition.step(told.step)
-    before = state.steps.get(told.step, UNTOUCHED)
+    before = _begun(definition, state, told.step)
     if before.action in ("succeeded", "skipped"):
         return None
     return e.StepSucceeded(
@@ -118,9 +120,21 @@ def _action_succeeded(
     )
 
 
+def _begun(definition: Definition, state: SagaState, name: str) -> StepState:
+    """Return the step's state; raises `InvalidAction` if no attempt of it can have been begun yet."""
+    before = state.steps.get(name)
+    if before is not None:
+        return before
+    step = definition.step(name)
+    stage = next_stage(definition, state) or ()
+    if step not in stage or state.rolling_back or state.status in ENDED:
+        raise InvalidAction(f"expected the outcome of a step that was begun, found one of {name}")
+    return UNTOUCHED
+
+
 def _action_failed(definition: Definition, state: SagaState, told: i.ActionFailed, now: int) -> e.SagaEvent | None:
     step = definition.step(told.step)
-    before = state.steps.get(told.step, UNTOUCHED)
+    before = _begun(definition, state, told.step)
     if not is_open(before) or state.status in ENDED:
         return None
     retry_at = None
@@ -167,17 +181,28 @@ def _follow(definition: Definition, state: SagaState, so_far: Events, now: int) 
     if status == "compensating":
         return _follow_backward(definition, state, now)
     if status == "failed" and type(last) is e.StepSucceeded:
-        late = e.error_from("late", "LateSuccess", "a step that had been given up succeeded after all", last.step)
-        return _roll_back(definition, state, late, now, (definition.step(last.step),))
+        return _undo_late(definition, state, (last.step,), now)
     return None
+
+
+def _undo_late(definition: Definition, state: SagaState, names: tuple[str, ...], now: int) -> e.SagaEvent:
+    """Return the event that plans to undo steps which succeeded although nobody expected it any more."""
+    late = e.error_from("late", "LateSuccess", "a step that had been given up succeeded after all", names[0])
+    return _roll_back(definition, state, late, now, tuple(definition.step(name) for name in names))
 
 
 def _follow_forward(definition: Definition, state: SagaState, last: e.SagaEvent, now: int) -> e.SagaEvent | None:
     if type(last) is e.StepFailed and last.retry_at is None:
-        return _give_up(definition, state, last, now)
+        return _give_up(definition, state, last.step, last.error, now)
     stage = next_stage(definition, state)
     if stage is None:
         return e.SagaCompleted(time=now)
+    if type(last) is e.SagaResumed:
+        for step in stage:
+            # It was refused while the saga was stuck for another reason, so nothing has followed from it yet.
+            before = state.steps.get(step.name, UNTOUCHED)
+            if before.action == "refused" and before.error is not None:
+                return _give_up(definition, state, step.name, before.error, now)
     if definition.has_conditions and type(last) is not e.StepFailed:
         for step in stage:
             if step.when is None or step.name in state.steps:
@@ -194,20 +219,16 @@ def _follow_forward(definition: Definition, state: SagaState, last: e.SagaEvent,
     return None
 
 
-def _give_up(definition: Definition, state: SagaState, failed: e.StepFailed, now: int) -> e.SagaEvent:
+def _give_up(definition: Definition, state: SagaState, step: str, found: e.ErrorInfo, now: int) -> e.SagaEvent:
     """Return what follows when a step has failed for good: rolled back, or stuck."""
-    error = e.ErrorInfo(failed.error.type, failed.error.message, failed.error.kind, failed.step)
+    error = e.ErrorInfo(found.type, found.message, found.kind, step)
     reason = None
     if error.kind == "fault":
-        reason = f"step {failed.step} is at fault: {error.type}: {error.message}; mend the program, then resume"
-    elif (
-        failed.step == definition.pivot
-        and failed.outcome == "unknown"
-        and not definition.step(failed.step).compensation
-    ):
-        reason = f"nobody knows whether the pivot {failed.step} was done, and it has no compensation"
+        reason = f"step {step} is at fault: {error.type}: {error.message}; mend the program, then resume"
+    elif step == definition.pivot and error.kind != "refused" and not definition.step(step).compensation:
+        reason = f"nobody knows whether the pivot {step} was done, and it has no compensation"
     elif pivot_passed(definition, state):
-        reason = f"step {failed.step} did not succeed after the pivot, where nothing is undone any more"
+        reason = f"step {step} did not succeed after the pivot, where nothing is undone any more"
     if reason is not None:
         return e.SagaStuck(time=now, reason=reason, error=error)
     return _roll_back(definition, state, error, now)
@@ -232,6 +253,9 @@ def _roll_back(
 
 
 def _follow_backward(definition: Definition, state: SagaState, now: int) -> e.SagaEvent | None:
+    late = tuple(n for n, step in state.steps.items() if step.action == "succeeded" and step.undo == "none")
+    if late:
+        return _undo_late(definition, state, late, now)
     front = undo_front(definition, state)
     if front.settling or front.ready:
         return None

@@ -68,6 +68,8 @@ def _with_step(state: SagaState, event: e.SagaEvent, step: str, after: StepState
 
 def _step_succeeded(state: SagaState, event: e.StepSucceeded, status: Status) -> SagaState:
     before = state.steps.get(event.step)
+    if before is not None and before.action in _SETTLED:
+        raise _misplaced(state, event, f"step {event.step} has {before.action} already")
     if before is None and not state.rolling_back:
         after = StepState("succeeded", event.attempt, event.began, event.time, event.result)
     else:
@@ -95,6 +97,8 @@ def _step_succeeded(state: SagaState, event: e.StepSucceeded, status: Status) ->
 
 def _step_failed(state: SagaState, event: e.StepFailed, status: Status) -> SagaState:
     before = state.steps.get(event.step, UNTOUCHED)
+    if before.action not in ("open", "retrying"):
+        raise _misplaced(state, event, f"step {event.step} is {before.action} already")
     action: ActionStatus = "retrying" if event.retry_at is not None else event.outcome
     if event.error.kind == "fault" and not state.rolling_back:
         action = "open"
@@ -112,6 +116,8 @@ def _step_failed(state: SagaState, event: e.StepFailed, status: Status) -> SagaS
 
 
 def _step_skipped(state: SagaState, event: e.StepSkipped, status: Status) -> SagaState:
+    if event.step in state.steps:
+        raise _misplaced(state, event, f"step {event.step} has been begun")
     after = _with_step(state, event, event.step, StepState("skipped", ended=event.time), status)
     return replace(after, settled=state.settled + 1)
 
@@ -130,16 +136,31 @@ def _compensation_started(state: SagaState, event: e.CompensationStarted, status
         updated=event.time,
         steps=steps,
         rolling_back=True,
-        plan=event.plan,
+        plan=(*event.plan, *(step for step in state.plan if step not in event.plan)),
         cause=state.cause or event.cause,
         error=state.cause or event.cause,
         ended=None,
     )
 
 
+def _to_undo(state: SagaState, event: e.StepCompensated | e.CompensationFailed) -> StepState:
+    step = state.steps.get(event.step, UNTOUCHED)
+    if step.undo not in ("pending", "retrying", "failed"):
+        raise _misplaced(state, event, f"step {event.step} is not to be undone")
+    return step
+
+
+def _misplaced(state: SagaState, event: e.SagaEvent, why: str) -> DivergentHistory:
+    name = type(event).__name__
+    return DivergentHistory(
+        f"expected an event that can follow version {state.version}, found {name}: {why}; "
+        "the history is malformed and is left as it is"
+    )
+
+
 def _step_compensated(state: SagaState, event: e.StepCompensated, status: Status) -> SagaState:
     after = replace(
-        state.steps[event.step],
+        _to_undo(state, event),
         undo="compensated",
         undo_attempts=event.attempt,
         undo_began=event.began,
@@ -151,7 +172,7 @@ def _step_compensated(state: SagaState, event: e.StepCompensated, status: Status
 
 def _compensation_failed(state: SagaState, event: e.CompensationFailed, status: Status) -> SagaState:
     after = replace(
-        state.steps[event.step],
+        _to_undo(state, event),
         undo="retrying" if event.retry_at is not None else "failed",
         undo_attempts=event.attempt,
         undo_began=event.began,
@@ -194,7 +215,8 @@ def _stuck(state: SagaState, event: e.SagaStuck, status: Status) -> SagaState:
 
 
 def _resumed(state: SagaState, event: e.SagaResumed, _: Status) -> SagaState:
-    steps = {name: _forgive(step, state.rolling_back) for name, step in state.steps.items()}
+    culprit = None if state.error is None else state.error.step
+    steps = {name: _forgive(step, state.rolling_back, name == culprit) for name, step in state.steps.items()}
     return replace(
         state,
         status="compensating" if state.rolling_back else "pending",
@@ -208,11 +230,11 @@ def _resumed(state: SagaState, event: e.SagaResumed, _: Status) -> SagaState:
     )
 
 
-def _forgive(step: StepState, rolling_back: bool) -> StepState:
-    """Give what failed for good a fresh retry budget, and leave alone what succeeded."""
+def _forgive(step: StepState, rolling_back: bool, culprit: bool) -> StepState:
+    """Give what failed for good a fresh retry budget; leave alone what succeeded, and a refusal nobody looked at."""
     if rolling_back:
         return replace(step, undo="pending", undo_forgiven=step.undo_attempts) if step.undo == "failed" else step
-    if step.action in ("open", "unknown", "refused"):
+    if step.action in ("open", "unknown") or (step.action == "refused" and culprit):
         return replace(step, action="open", forgiven=step.attempts, retry_at=None)
     return step
 

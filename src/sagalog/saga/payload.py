@@ -61,6 +61,20 @@ class PayloadType:
         Raises `TypeError` if it is not of the declared type and `PayloadTooLarge` if it is over the cap; `what` names
         the payload in the text.
         """
+        try:
+            data = self._encoded(value, what)
+        except (ValueError, OverflowError, RecursionError) as problem:
+            # Lone surrogates, loops, thousands of levels: the text does not hold the value, which may be a secret.
+            raise InvalidInput(f"{what} cannot be stored as JSON: {type(problem).__name__}") from None
+        if len(data) > MAX_PAYLOAD:
+            raise PayloadTooLarge(
+                f"{what} is {len(data):,} bytes of JSON, the cap is {MAX_PAYLOAD:,}; "
+                "store large data elsewhere and pass a reference to it"
+            )
+        refuse_unstorable(data, what)
+        return Raw(data)
+
+    def _encoded(self, value: Any, what: str) -> bytes:
         if is_pydantic(self.kind) and not isinstance(value, self.kind):
             raise TypeError(f"{what}: expected {self.name}, found {type(value).__name__}")
         if self.kind is Any or self.kind is None or self.kind is type(None):
@@ -78,13 +92,7 @@ class PayloadType:
             except (msgspec.MsgspecError, ValueError, RecursionError) as problem:
                 found = type(value).__name__
                 raise TypeError(f"{what}: expected {self.name}, found {found}: {problem}") from None
-        if len(data) > MAX_PAYLOAD:
-            raise PayloadTooLarge(
-                f"{what} is {len(data):,} bytes of JSON, the cap is {MAX_PAYLOAD:,}; "
-                "store large data elsewhere and pass a reference to it"
-            )
-        refuse_unstorable(data, what)
-        return Raw(data)
+        return data
 
     def read(self, data: Raw | bytes) -> Any:
         """Return the value that `data` stands for; raises `InvalidInput` if it does not fit the type."""

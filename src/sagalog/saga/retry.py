@@ -1,5 +1,7 @@
 """How often and how patiently an attempt is made again."""
 
+from math import isfinite
+
 from msgspec import Struct
 
 SECOND = 1_000_000
@@ -23,15 +25,18 @@ class Retry(Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.attempts < 1:
             raise ValueError(f"Retry(attempts=...) must be at least 1, found {self.attempts}")
-        if self.delay < 0 or self.max_delay < 0 or self.factor < 1:
-            raise ValueError("Retry needs delay >= 0, max_delay >= 0 and factor >= 1, in seconds")
+        finite = all(isfinite(number) for number in (self.delay, self.max_delay, self.factor))
+        if not finite or self.delay < 0 or self.max_delay < 0 or self.factor < 1:
+            raise ValueError("Retry needs finite numbers: delay >= 0 and max_delay >= 0 (seconds), factor >= 1")
         if not 0 <= self.jitter <= 1:
             raise ValueError(f"Retry(jitter=...) is a share between 0 and 1, found {self.jitter}")
 
     def pause(self, attempt: int, jitter: float) -> int:
         """Return the microseconds to wait after `attempt` (from 1); `jitter` is a random number in [0, 1)."""
-        # The exponent is bounded so that a huge attempt number cannot overflow a float.
-        seconds = min(self.max_delay, self.delay * self.factor ** min(attempt - 1, 60))
+        try:
+            seconds = min(self.max_delay, self.delay * self.factor ** (attempt - 1))
+        except OverflowError:
+            seconds = self.max_delay
         return int(seconds * (1 + self.jitter * (2 * jitter - 1)) * SECOND)
 
 

@@ -37,6 +37,8 @@ TRANSITIONS: Final[dict[tuple[Status | None, str], tuple[Status, ...]]] = {
     ("pending", "SagaStuck"): ("stuck",),
     ("compensating", "StepSucceeded"): ("compensating",),
     ("compensating", "StepFailed"): ("compensating",),
+    # A step that was thought to be refused succeeded after all: it is planned to be undone, too.
+    ("compensating", "CompensationStarted"): ("compensating",),
     ("compensating", "StepCompensated"): ("compensating",),
     ("compensating", "CompensationFailed"): ("compensating",),
     ("compensating", "SagaFailed"): ("failed",),

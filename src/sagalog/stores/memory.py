@@ -172,6 +172,11 @@ class MemoryStore:
             self._status[saga_id] = replace(row, owner=worker_id)
             return True
 
+    def owned(self, worker_id: str) -> list[str]:
+        """Return the ids of the sagas that a worker owns."""
+        with self._lock:
+            return [row.saga_id for row in self._status.values() if row.owner == worker_id]
+
     def release(self, worker_id: str, saga_ids: Sequence[str] | None = None) -> None:
         """Give sagas back: those named, or all of the worker's and its lease with them."""
         with self._lock:

@@ -205,6 +205,10 @@ class SQLiteStore:
             self._free_the_dead(cursor, now)
             return cursor.execute(SQL["take_one"], (worker_id, saga_id)).rowcount == 1
 
+    def owned(self, worker_id: str) -> list[str]:
+        """Return the ids of the sagas that a worker owns."""
+        return [row[0] for row in self._rows("owned", (worker_id,))]
+
     def release(self, worker_id: str, saga_ids: Sequence[str] | None = None) -> None:
         """Give sagas back: those named, or all of the worker's and its lease with them."""
         with self._transaction(commit=True) as cursor:

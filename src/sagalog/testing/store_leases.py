@@ -87,6 +87,14 @@ class LeaseContract:
         store.append([begun])
         assert claimed(store, "w2", NOW + 1) == ids([begun])
 
+    def test_a_worker_can_ask_what_it_owns(self, store: Store) -> None:
+        """A claim whose answer was lost made sagas its own without its knowledge."""
+        working(store, "w1", "w2")
+        mine, other = start(owner="w1"), start(owner="w2")
+        store.append([mine, other])
+        assert store.owned("w1") == ids([mine])
+        assert store.owned("nobody") == []
+
     def test_sagas_are_given_back_one_by_one(self, store: Store) -> None:
         working(store, "w1", "w2")
         sagas = [start(owner="w1") for _ in range(3)]

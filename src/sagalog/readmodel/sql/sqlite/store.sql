@@ -148,6 +148,9 @@ SELECT owner FROM owners WHERE owner IS NOT NULL AND owner NOT IN (SELECT worker
 UNION
 SELECT worker_id FROM saga_workers WHERE lease_until <= ?;
 
+-- name: owned
+SELECT saga_id FROM saga_status WHERE owner = ?;
+
 -- name: give_back_some
 UPDATE saga_status SET owner = NULL
 WHERE saga_id IN (SELECT saga_id FROM saga_status WHERE owner = ? LIMIT ?);

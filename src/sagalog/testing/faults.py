@@ -1,0 +1,81 @@
+"""What may go wrong in a simulation, and when: crash points as data, seeded or enumerated. It breaks nothing itself."""
+
+import random
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+# crash: the process ends here. pause: it stands still for longer than its lease. unavailable: the store or the service
+# does not answer (before: nothing was done; after: it was done and the acknowledgement is lost).
+Fault = Literal["crash", "pause", "unavailable"]
+# append: events are written. effect: a service does something. store: any other call to the store.
+Where = Literal["append", "effect", "store"]
+When = Literal["before", "after"]
+
+
+class Faults(Protocol):
+    """Decide at each point of a run whether something goes wrong there."""
+
+    def at(self, where: Where, when: When) -> Fault | None:
+        """Return what goes wrong at this point, or None; it is asked once for each point that is passed."""
+        ...
+
+
+class NoFaults:
+    """Let everything go well."""
+
+    def at(self, where: Where, when: When) -> Fault | None:
+        """Return None."""
+        return None
+
+
+class CrashAt:
+    """Crash at the points with these numbers, counted from 1 over all appends and effects, before and after each.
+
+    `passed` counts the points that have been passed: run once without crashes to know how many there are.
+    """
+
+    def __init__(self, *points: int) -> None:
+        self._points = points
+        self.passed = 0
+
+    def at(self, where: Where, when: When) -> Fault | None:
+        """Return "crash" at the chosen points."""
+        if where == "store":
+            return None
+        self.passed += 1
+        return "crash" if self.passed in self._points else None
+
+
+class Odds(Struct, frozen=True, kw_only=True):
+    """How likely each fault is at one point, as a share of 1, and how many there are before the world calms down."""
+
+    crash: float = 0.03
+    pause: float = 0.01
+    unavailable: float = 0.04
+    most: int = 8
+
+
+class RandomFaults:
+    """Draw faults from a seed until there were `odds.most`: a world that never calms down proves nothing."""
+
+    def __init__(self, seeded: random.Random, odds: Odds) -> None:
+        self._seeded = seeded
+        self._odds = odds
+        self.made = 0
+
+    def at(self, where: Where, when: When) -> Fault | None:
+        """Return what goes wrong at this point, or None."""
+        odds = self._odds
+        if self.made >= odds.most:
+            return None
+        drawn = self._seeded.random()
+        fault: Fault | None = None
+        if drawn < odds.crash:
+            fault = "crash"
+        elif drawn < odds.crash + odds.pause:
+            fault = "pause"
+        elif drawn < odds.crash + odds.pause + odds.unavailable:
+            fault = "unavailable"
+        self.made += fault is not None
+        return fault

@@ -1,0 +1,80 @@
+"""A service as a saga needs it: idempotent by key, with tombstones, and it counts what it really did. It knows no saga."""
+
+from collections import Counter
+from collections.abc import Callable
+
+from sagalog.errors import Refused
+from sagalog.saga.context import StepContext
+
+
+class Participant:
+    """Make and undo effects, each once for its key, however often it is asked.
+
+    Undoing what was never made leaves a tombstone, so that a request which arrives later is refused (a practice of
+    Seata's TCC mode). `made` and `undone` count real effects by the key of the action.
+    """
+
+    def __init__(self) -> None:
+        self.made: Counter[str] = Counter()
+        self.undone: Counter[str] = Counter()
+        self.asked: Counter[str] = Counter()
+        self.tombstones: set[str] = set()
+        self.refused_late = 0
+
+    def perform(self, key: str) -> None:
+        """Make the effect of a key; raises `Refused` if it has been undone, or called off before it came."""
+        if key in self.tombstones:
+            self.refused_late += 1
+            raise Refused(f"{key} has been called off")
+        if not self.made[key]:
+            self.made[key] += 1
+
+    def undo(self, key: str) -> None:
+        """Undo the effect of the action with this key, or see to it that it can never be made."""
+        if self.made[key] > self.undone[key]:
+            self.undone[key] += 1
+        self.tombstones.add(key)
+
+    def standing(self) -> set[str]:
+        """Return the keys of the effects that were made and are not undone."""
+        return {key for key, times in self.made.items() if times > self.undone[key]}
+
+    def play(self, context: StepContext, script: str) -> Callable[[], None]:
+        """Return what a request does here, told by its script.
+
+        "ok"; "refused"; "fault" (the program is wrong); "down 2": the first two requests do nothing and get no answer;
+        "mute 2": the first two are done and get no answer. A compensation is told by its idempotency key.
+        """
+        key = context.idempotency_key
+        action = f"{context.saga_id}:{context.step}"
+        word, _, times = script.partition(" ")
+
+        def act() -> None:
+            self.asked[key] += 1
+            early = self.asked[key] <= int(times or 0)
+            if word == "refused":
+                raise Refused("not today")
+            if word == "fault":
+                raise TypeError("planned mistake")
+            if word == "down" and early:
+                raise ConnectionError("down")
+            if key == action:
+                self.perform(action)
+            else:
+                self.undo(action)
+            if word == "mute" and early:
+                raise ConnectionError("mute")
+
+        return act
+
+    def disagreements(self, ended: dict[str, str]) -> list[str]:
+        """Return where effects do not match the ends of the sagas; `ended` gives the status by saga id."""
+        found = [f"{key} was made {times} times" for key, times in self.made.items() if times > 1]
+        found += [f"{key} was undone {times} times" for key, times in self.undone.items() if times > 1]
+        for key in self.standing():
+            if ended.get(key.partition(":")[0], "unknown") in ("failed", "unknown"):
+                found.append(f"{key} still stands although its saga is {ended.get(key.partition(':')[0])}")
+        for key, times in self.undone.items():
+            if times and ended.get(key.partition(":")[0]) == "completed":
+                found.append(f"{key} was undone although its saga completed")
+        return found

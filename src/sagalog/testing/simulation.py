@@ -1,0 +1,188 @@
+"""Deterministic simulation of the real engine: workers that crash, pause and race on one memory store in virtual time.
+
+After FoundationDB's and TigerBeetle's simulators. It checks nothing itself: see `sagalog.testing.verdict`.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from sagalog.errors import SagalogError
+from sagalog.process_manager import ProcessManager, SagaRun
+from sagalog.saga.declare import Saga
+from sagalog.settings import Settings
+from sagalog.testing.faults import Faults
+from sagalog.testing.virtual_loop import Incarnation, outside
+from sagalog.testing.world import SimulatedBlocking, World
+
+SETTINGS = Settings(lease=3.0, poll=1.0, longest_wait=2.0, grace=2.0, write_timeout=4.0)
+AT_REST = ("completed", "failed", "stuck")
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """A client that starts a saga, `repeats` more times than once, and does not give up until it is acknowledged."""
+
+    saga: Saga[Any]
+    input: Any
+    key: str
+    repeats: int = 0
+    after: float = 0.0
+
+
+class Simulation:
+    """Run requests on some workers until every saga has come to rest and stays there.
+
+    `services` gives a process the instances that its handlers ask for. `restart` bounds the seconds that a dead worker
+    stays away. `resumes` is how often a person lets each stuck saga go on; `mend` is called before the first time.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        sagas: Sequence[Saga[Any]],
+        services: Callable[[World], Mapping[type, Any]],
+        *,
+        faults: Callable[[World], Faults] | None = None,
+        workers: int = 1,
+        restart: float = 5.0,
+        resumes: int = 0,
+        mend: Callable[[], None] = lambda: None,
+        shutdowns: bool = False,
+        settings: Settings = SETTINGS,
+        most_seconds: float = 600.0,
+    ) -> None:
+        self.world = World(seed)
+        if faults is not None:
+            self.world.faults = faults(self.world)
+        self.sagas = sagas
+        self.services = services(self.world)
+        self.acknowledged: dict[tuple[str, str], set[str]] = {}
+        self.came_to_rest = False
+        self._workers = workers
+        self._restart = restart
+        self._resumes = resumes
+        self._mend = mend
+        self._shutdowns = shutdowns
+        self._settings = settings
+        self._most_seconds = most_seconds
+        self._running: dict[Incarnation, ProcessManager] = {}
+        self._alive: set[Incarnation] = set()
+        self._clients: list[asyncio.Task[None]] = []
+        self._resumed: dict[str, int] = {}
+
+    def run(self, requests: Sequence[Request]) -> None:
+        """Serve all requests; afterwards `world.store` and `world.trace` tell what happened."""
+        loop = self.world.loop
+        loudness = logging.root.manager.disable
+        logging.disable(logging.CRITICAL)
+        try:
+            loop.run_until_complete(loop.create_task(self._serve(requests), context=outside()))
+        finally:
+            logging.disable(loudness)
+            self._close()
+
+    async def _serve(self, requests: Sequence[Request]) -> None:
+        create = self.world.loop.create_task
+        supervisors = [create(self._supervise(number)) for number in range(self._workers)]
+        self._clients = [create(self._client(request)) for request in requests]
+        self.came_to_rest = await self._rest()
+        for task in (*supervisors, *self._clients):
+            task.cancel()
+
+    async def _supervise(self, number: int) -> None:
+        """Keep a worker running: begin a new incarnation some time after the last one ended."""
+        seeded = self.world.seeded
+        for life in range(1_000):
+            incarnation = Incarnation(self.world.loop, f"worker {number}, life {life}")
+            self._alive.add(incarnation)
+            task = incarnation.spawn(self._live(incarnation))
+            waiting: set[asyncio.Future[Any]] = {task, incarnation.ended}
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            incarnation.kill()
+            self._alive.discard(incarnation)
+            self._running.pop(incarnation, None)
+            await asyncio.sleep(seeded.random() * self._restart)
+
+    async def _live(self, incarnation: Incarnation) -> None:
+        manager = ProcessManager(
+            self.world.store,
+            sagas=self.sagas,
+            services=self.services,
+            settings=self._settings,
+            clock=self.world,
+            blocking=SimulatedBlocking(self.world, incarnation),
+        )
+        with contextlib.suppress(SagalogError):
+            # Not `async with`: a killed process must not shut down gracefully when its coroutine is thrown away.
+            await manager.__aenter__()
+            self._running[incarnation] = manager
+            if not self._shutdowns or self.world.chance() < 0.5:
+                await self.world.loop.create_future()
+            await asyncio.sleep(self.world.chance() * 3)
+            self._running.pop(incarnation, None)
+            await manager.__aexit__(None, None, None)
+
+    async def _client(self, request: Request) -> None:
+        await asyncio.sleep(request.after)
+        for _ in range(request.repeats + 1):
+            while (run := await self._ask(request)) is None:
+                await asyncio.sleep(self.world.chance())
+            self.acknowledged.setdefault((request.saga.name, request.key), set()).add(run.id)
+
+    async def _ask(self, request: Request) -> SagaRun | None:
+        """Ask some worker to start a saga; None if it died, was not there, or does not know whether it was written."""
+        if not self._running:
+            return None
+        incarnation, manager = self.world.seeded.choice(list(self._running.items()))
+        task = incarnation.spawn(manager.start(request.saga, request.input, key=request.key))
+        waiting: set[asyncio.Future[Any]] = {task, incarnation.ended}
+        await asyncio.wait(waiting, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() and not task.cancelled() and task.exception() is None else None
+
+    async def _rest(self) -> bool:
+        """Wait until nothing moves for longer than any lease, pause or retry; False if that never comes."""
+        loop, store = self.world.loop, self.world.store
+        quiet_since, length = 0.0, -1
+        # Longer than a paused worker can sleep, a lease can last and a late outcome can wait to be told.
+        window = self._settings.lease * 2
+        while loop.time() < self._most_seconds:
+            await asyncio.sleep(1.0)
+            now = len(store.read_log(0, 1_000_000))
+            moving = now != length or not all(client.done() for client in self._clients)
+            paused = any(incarnation.paused for incarnation in self._alive)
+            if moving or paused or not self._all_at_rest():
+                quiet_since, length = loop.time(), now
+            elif loop.time() - quiet_since >= window:
+                if not await self._a_person_resumes():
+                    return True
+                quiet_since = loop.time()
+        return False
+
+    def _all_at_rest(self) -> bool:
+        return all(status in AT_REST for _, status, _ in self.world.store.counts())
+
+    async def _a_person_resumes(self) -> bool:
+        """Let stuck sagas go on that have resumes left; False if there was nothing to do."""
+        found = False
+        for row in list(self.world.store._status.values()):
+            if row.status != "stuck" or self._resumed.get(row.saga_id, 0) >= self._resumes:
+                continue
+            self._mend()
+            found = True
+            self._resumed[row.saga_id] = self._resumed.get(row.saga_id, 0) + 1
+            if self._running:
+                incarnation, manager = next(iter(self._running.items()))
+                task = incarnation.spawn(manager.resume(row.saga_id, actor="ada", reason="it is mended"))
+                waiting: set[asyncio.Future[Any]] = {task, incarnation.ended}
+                await asyncio.wait(waiting, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        return found
+
+    def _close(self) -> None:
+        """Let go of what killed incarnations left standing, before the garbage collector finds it."""
+        for incarnation in self._alive:
+            incarnation.kill()
+        self.world.loop.abandon()

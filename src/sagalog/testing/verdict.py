@@ -1,0 +1,224 @@
+"""What must hold of every saga once a simulation has come to rest; it reads the store and the trace and mends nothing.
+
+Each finding is a sentence with the number of the invariant that it breaks.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec.structs import replace
+
+from sagalog.codec import CODEC
+from sagalog.readmodel.rows import status_row, step_rows
+from sagalog.saga import events as e
+from sagalog.saga.definition import Definition
+from sagalog.saga.evolve import evolve, fold
+from sagalog.saga.redecide import first_divergence
+from sagalog.saga.state import SagaState
+from sagalog.store import StatusRow, Store
+from sagalog.testing.simulation import Simulation
+from sagalog.testing.virtual_loop import Incarnation
+from sagalog.testing.world import Entry
+
+History = list[e.SagaEvent]
+
+
+def judge(simulation: Simulation) -> list[str]:
+    """Return everything that is wrong after a run; empty if every invariant holds."""
+    store = simulation.world.store
+    definitions = {saga.definition.digest: saga.definition for saga in simulation.sagas}
+    found = [] if simulation.came_to_rest else ["15: the sagas did not come to rest"]
+    rows = list(store._status.values())
+    found += _starts(simulation, rows)
+    histories: dict[str, History] = {}
+    for row in rows:
+        stored = store.read(row.saga_id)
+        found += [f"35: saga {row.saga_id} has a gap" for n, s in enumerate(stored, 1) if s.version != n]
+        events = histories[row.saga_id] = CODEC.decode_all((s.topic, s.state) for s in stored)
+        definition = definitions[row.definition]
+        name = f"saga {row.saga_key} ({row.saga_id})"
+        found += [f"{text} [{name}]" for text in judge_saga(definition, store, row, events)]
+    found += judge_trace(definitions, {row.saga_id: row for row in rows}, histories, simulation.world.trace)
+    return found
+
+
+def judge_saga(definition: Definition, store: Store, row: StatusRow, events: History) -> list[str]:
+    """Return what is wrong with one saga at rest: its end, its rows, its history."""
+    state = fold(events)
+    found = list(_end(definition, state, events))
+    found += _rows(definition, store, row, state)
+    divergence = first_divergence(definition, events)
+    if divergence is not None:
+        found.append(f"39: deciding again differs: {divergence}")
+    found += _order(definition, events)
+    return found
+
+
+def _starts(simulation: Simulation, rows: list[StatusRow]) -> Iterator[str]:
+    keys = [(row.saga_name, row.saga_key, row.run) for row in rows]
+    for key in set(keys):
+        if keys.count(key) > 1:
+            yield f"1: {key} was started {keys.count(key)} times"
+    known = {row.saga_id for row in rows}
+    for key, saga_ids in simulation.acknowledged.items():
+        if len(saga_ids) > 1:
+            yield f"1: the clients of {key} were given {len(saga_ids)} sagas"
+        if not saga_ids <= known:
+            yield f"5: the start of {key} was acknowledged and is not in the store"
+
+
+def _end(definition: Definition, state: SagaState, events: History) -> Iterator[str]:
+    """Hold the end to invariants 15, 16, 24, 25 and 26."""
+    undone = [event.step for event in events if isinstance(event, e.StepCompensated)]
+    began = any(isinstance(event, e.CompensationStarted) for event in events)
+    match state.status:
+        case "completed":
+            if began or undone:
+                yield "15: it completed and something was undone"
+            for name in definition.steps:
+                if name not in state.steps or state.steps[name].action not in ("succeeded", "skipped"):
+                    yield f"15: it completed without {name}"
+        case "failed":
+            for name, step in state.steps.items():
+                if step.action in ("refused", "skipped"):
+                    wanted = 0
+                elif definition.steps[name].compensation is None:
+                    wanted = 0
+                else:
+                    wanted = 1 + step.epoch
+                if undone.count(name) != wanted:
+                    yield f"15: {name} ({step.action}) was undone {undone.count(name)} times, not {wanted}"
+            if state.cause is None:
+                yield "25: it failed and the cause is lost"
+        case "stuck":
+            if not state.reason or state.error is None:
+                yield "15: it is stuck without a reason"
+            waiting = {n for n, s in state.steps.items() if s.undo in ("pending", "retrying", "failed")}
+            listed = set(state.pending)
+            late = {event.step for event in events if isinstance(event, e.StepCompensated)}
+            if state.rolling_back and listed - late != waiting - late:
+                yield f"24: it is stuck with {waiting} to undo and says {state.pending}"
+        case _:
+            yield f"15: it came to rest {state.status}"
+
+
+def _rows(definition: Definition, store: Store, row: StatusRow, state: SagaState) -> Iterator[str]:
+    """Hold the tables to the log (48), and to the conditions of the audits."""
+    expected = replace(status_row(definition, row.saga_id, state), position=row.position, owner=row.owner)
+    if expected != row:
+        yield f"48: its status row is {row}, the log says {expected}"
+    found = {(step.step, step.direction): replace(step, position=0) for step in store.steps(row.saga_id)}
+    wanted = {(step.step, step.direction): step for step in step_rows(definition, row.saga_id, None, state)}
+    if found != wanted:
+        differing = {key for key in found.keys() | wanted.keys() if found.get(key) != wanted.get(key)}
+        yield f"48: its step rows differ from the log: {differing}: {found} / {wanted}"
+    ended = row.status in ("completed", "failed")
+    if ended != (row.ended_at is not None) or (ended and row.due_at is not None):
+        yield "48: ended_at or due_at does not fit its status"
+    if not ended and row.status != "stuck" and row.due_at is None and row.owner is None:
+        yield "33: it is open and nobody will ever look at it"
+    if row.status == "stuck" and not row.error_text:
+        yield "48: it is stuck and its row does not say why"
+    for (step, direction), one in found.items():
+        undo = found.get((step, "compensation"))
+        undone = undo is not None and undo.status in ("compensated", "waived")
+        if row.status == "failed" and direction == "action" and not undone:
+            if one.status not in ("refused", "skipped"):
+                yield f"15: its row says failed and that {step} is {one.status} and not undone"
+
+
+def _order(definition: Definition, events: History) -> Iterator[str]:
+    """Hold the history to invariants 13, 17, 18 and 19, event by event."""
+    stage_of = {step.name: n for n, stage in enumerate(definition.stages) for step in stage}
+    state: SagaState | None = None
+    for event in events:
+        before, state = state, evolve(state, event)
+        if before is None:
+            continue
+        if isinstance(event, e.StepCompensated):
+            for name, step in before.steps.items():
+                if stage_of[name] > stage_of[event.step] and step.undo in ("pending", "retrying", "failed"):
+                    yield f"17: {event.step} was undone before {name}"
+            if before.steps[event.step].action in ("open", "retrying"):
+                yield f"18: {event.step} was undone before its own action had ended"
+        if isinstance(event, e.CompensationStarted) and event.plan and definition.pivot is not None:
+            late = before.status in ("failed", "compensating")
+            if before.steps.get(definition.pivot, None) and not late:
+                if before.steps[definition.pivot].action == "succeeded":
+                    yield "13: it began to undo after the pivot"
+
+
+def judge_trace(
+    definitions: dict[str, Definition],
+    rows: dict[str, StatusRow],
+    histories: dict[str, History],
+    trace: list[Entry],
+) -> list[str]:
+    """Return what was done at the wrong time, by processes that held their lease (18, 19, 17, 35)."""
+    walk = _Walk(definitions, rows, histories)
+    for entry in trace:
+        walk.take(entry)
+    return walk.found
+
+
+class _Walk:
+    """Follow the trace; processes that have lost their lease are fenced and not judged until they lease again."""
+
+    def __init__(
+        self, definitions: dict[str, Definition], rows: dict[str, StatusRow], histories: dict[str, History]
+    ) -> None:
+        self.found: list[str] = []
+        self._definitions = definitions
+        self._rows = rows
+        self._histories = histories
+        self._states: dict[str, SagaState] = {}
+        self._fenced: set[Incarnation | None] = set()
+        self._in_flight: dict[tuple[str, str, bool], list[Incarnation | None]] = {}
+
+    def take(self, entry: Entry) -> None:
+        """Take the next line of the trace."""
+        inside = entry.incarnation
+        key = (entry.saga_id, entry.step, entry.undoing)
+        if entry.kind == "leased":
+            self._fenced.discard(inside)
+        elif entry.kind == "lost":
+            self._fenced.add(inside)
+            for running in self._in_flight.values():
+                running[:] = [other for other in running if other is not inside]
+        elif entry.kind == "fenced":
+            self.found.append(f"35: {inside} appended to {entry.saga_id} after it had lost its lease")
+        elif entry.kind == "written":
+            known = self._states.get(entry.saga_id)
+            done = 0 if known is None else known.version
+            news = self._histories[entry.saga_id][done : entry.version]
+            self._states[entry.saga_id] = fold(news, known)
+        elif entry.kind == "began":
+            if inside not in self._fenced:
+                self._begins(entry)
+                self._in_flight.setdefault(key, []).append(inside)
+        elif entry.kind == "ended":
+            running = self._in_flight.get(key, [])
+            if inside in running:
+                running.remove(inside)
+
+    def _begins(self, entry: Entry) -> None:
+        state = self._states[entry.saga_id]
+        if not entry.undoing:
+            if state.status not in ("started", "pending"):
+                self.found.append(f"19: {entry.step} of {entry.saga_id} began while {state.status}")
+            return
+        running = [one for one in self._in_flight.get((entry.saga_id, entry.step, False), []) if _lived(one, entry)]
+        if running:
+            self.found.append(f"18: {entry.step} of {entry.saga_id} is undone while {running} does it")
+        if state.status != "compensating":
+            self.found.append(f"13: {entry.step} of {entry.saga_id} is undone while {state.status}")
+        definition = self._definitions[self._rows[entry.saga_id].definition]
+        stage_of: dict[str, Any] = {s.name: n for n, stage in enumerate(definition.stages) for s in stage}
+        for name, step in state.steps.items():
+            if stage_of[name] > stage_of[entry.step] and step.undo in ("pending", "retrying", "failed"):
+                self.found.append(f"17: undoing {entry.step} of {entry.saga_id} began before {name} was undone")
+
+
+def _lived(incarnation: Incarnation | None, entry: Entry) -> bool:
+    # What a process that died was doing is not in flight any more; its end was never written to the trace.
+    return incarnation is not None and (incarnation.died_at is None or incarnation.died_at > entry.at)

@@ -1,0 +1,179 @@
+"""An asyncio loop whose time is virtual and whose order is seeded, and incarnations of processes that can be killed on it.
+
+It does no I/O and starts no thread: a day of waiting costs nothing, and the same seed gives the same run.
+"""
+
+import asyncio
+import contextlib
+import contextvars
+import heapq
+import random
+from collections.abc import Coroutine
+from typing import Any, TypeVar, cast
+
+Result = TypeVar("Result")
+
+_INSIDE: "contextvars.ContextVar[Incarnation | None]" = contextvars.ContextVar("sagalog_incarnation", default=None)
+
+
+class Deadlock(Exception):
+    """Nothing is ready and no timer is set, yet somebody still waits."""
+
+
+class OutOfTurns(Exception):
+    """The simulation took more turns than it was given: it runs in a circle."""
+
+
+class VirtualLoop(asyncio.BaseEventLoop):
+    """Run callbacks in a seeded random order, and jump to the next timer when nothing is ready.
+
+    What belongs to an `Incarnation` that was killed is thrown away; what belongs to one that is paused is held back.
+    """
+
+    def __init__(self, seeded: random.Random, most_turns: int = 1_000_000) -> None:
+        super().__init__()
+        self._seeded = seeded
+        self._now = 0.0
+        self._turns_left = most_turns
+        # Every task is kept to the end: collecting one that a killed process left standing would run its `finally`.
+        self._made: list[asyncio.Task[Any]] = []
+        self._queue: list[Any] = []
+        self._timers: list[tuple[float, int, Any]] = []
+        self._timers_made = 0
+        # A killed incarnation leaves tasks behind that nobody will ever ask for: that is no news.
+        self.set_exception_handler(lambda _loop, _context: None)
+
+    def time(self) -> float:
+        """Return the seconds of virtual time that have passed."""
+        return self._now
+
+    # The three that follow do what every loop does, in fewer steps: a simulation makes millions of callbacks.
+
+    def call_soon(self, callback: Any, *args: Any, context: contextvars.Context | None = None) -> asyncio.Handle:
+        """Run a callback in the next turn."""
+        handle = asyncio.Handle(callback, args, self, context)
+        self._queue.append(handle)
+        return handle
+
+    def call_later(
+        self, delay: float, callback: Any, *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Run a callback after `delay` virtual seconds."""
+        return self.call_at(self._now + delay, callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Any, *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Run a callback at a virtual time."""
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        self._timers_made += 1
+        heapq.heappush(self._timers, (when, self._timers_made, timer))
+        return timer
+
+    def call_soon_threadsafe(
+        self, callback: Any, *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
+        """Run a callback in the next turn: there is only one thread."""
+        return self.call_soon(callback, *args, context=context)
+
+    def create_task(self, coro: Any, **options: Any) -> "asyncio.Task[Any]":
+        """Make a task as every loop does."""
+        task = super().create_task(coro, **options)
+        self._made.append(task)
+        return task
+
+    def abandon(self) -> None:
+        """Close the loop and throw away what still stands on it."""
+        for task in self._made:
+            coroutine = task.get_coro()
+            for _ in range(0 if coroutine is None or task.done() else 5):
+                # One that awaits something while it is closed has to be told again.
+                with contextlib.suppress(RuntimeError):
+                    cast("Coroutine[Any, Any, Any]", coroutine).close()
+                    break
+        self._made.clear()
+        self.close()
+
+    def _process_events(self, event_list: Any) -> None:
+        """Do nothing: there is no I/O."""
+
+    def _run_once(self) -> None:
+        self._turns_left -= 1
+        if self._turns_left < 0:
+            raise OutOfTurns(f"no end in sight after {self._now:.0f} s of virtual time")
+        ready, timers = self._queue, self._timers
+        if not ready:
+            while timers and timers[0][2]._cancelled:
+                heapq.heappop(timers)
+            if not timers:
+                raise Deadlock(f"nothing can happen any more after {self._now:.3f} s of virtual time")
+            self._now = max(self._now, timers[0][0])
+        while timers and timers[0][0] <= self._now:
+            ready.append(heapq.heappop(timers)[2])
+        self._queue = []
+        if len(ready) > 1:
+            self._seeded.shuffle(ready)
+        for handle in ready:
+            if handle._cancelled:
+                continue
+            incarnation = handle._context.get(_INSIDE)
+            if incarnation is None or incarnation.admits(handle):
+                handle._run()
+
+
+class Incarnation:
+    """One life of one process on a `VirtualLoop`: all that it spawns, and what that spawns, lives and dies with it."""
+
+    def __init__(self, loop: VirtualLoop, name: str) -> None:
+        self.name = name
+        self.alive = True
+        self.died_at: float | None = None
+        self.paused = False
+        self.ended: asyncio.Future[None] = loop.create_future()
+        self._loop = loop
+        self._context = contextvars.Context()
+        self._context.run(_INSIDE.set, self)
+        self._held: list[asyncio.Handle] = []
+
+    def __repr__(self) -> str:
+        return f"<Incarnation {self.name}>"
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Result]) -> "asyncio.Task[Result]":
+        """Run a coroutine as part of this process."""
+        return self._loop.create_task(coroutine, context=self._context.copy())
+
+    def kill(self) -> None:
+        """End the process at this instant: none of its code ever runs again, no `finally`, no callback."""
+        if self.alive:
+            self.alive = False
+            self.died_at = self._loop.time()
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    def pause(self, seconds: float) -> None:
+        """Stop the process for a while, as a long garbage collection or a suspended machine would."""
+        if self.alive and not self.paused:
+            self.paused = True
+            self._loop.call_later(seconds, self._wake, context=contextvars.Context())
+
+    def admits(self, handle: asyncio.Handle) -> bool:
+        """Tell the loop whether a callback of this process may run now; one that comes while paused is kept."""
+        if self.alive and self.paused:
+            self._held.append(handle)
+            return False
+        return self.alive
+
+    def _wake(self) -> None:
+        self.paused = False
+        held, self._held = self._held, []
+        self._loop._queue.extend(held)
+
+
+def current_incarnation() -> Incarnation | None:
+    """Return the process that the calling code is part of; None for the world outside of all processes."""
+    return _INSIDE.get()
+
+
+def outside() -> contextvars.Context:
+    """Return a context that is part of no process, for what goes on when a process dies."""
+    return contextvars.Context()

@@ -1,0 +1,249 @@
+"""What lies outside of all processes in a simulation: the store, the network, the clock, the trace. It runs no saga."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+from msgspec import Struct
+
+from sagalog.errors import StoreUnavailable
+from sagalog.saga.context import StepContext
+from sagalog.store import Append, AppendOutcome, Lease
+from sagalog.stores.memory import MemoryStore
+from sagalog.testing.clock import NOON, microseconds
+from sagalog.testing.faults import Faults, NoFaults, When, Where
+from sagalog.testing.virtual_loop import Incarnation, VirtualLoop, current_incarnation, outside
+
+Result = TypeVar("Result")
+
+# began/ended: an attempt of a handler. written: an append. leased/lost: a worker's lease. fenced: an append of a worker
+# that had lost its lease was written all the same, which must never be.
+Kind = Literal["began", "ended", "written", "leased", "lost", "fenced"]
+
+
+class Entry(Struct, frozen=True, gc=False):
+    """One line of the trace: what happened, to which saga and step, in which process; `version` after an append."""
+
+    kind: Kind
+    at: float
+    incarnation: Incarnation | None
+    saga_id: str = ""
+    step: str = ""
+    undoing: bool = False
+    version: int = 0
+
+
+class World:
+    """Everything that a process's death does not end."""
+
+    def __init__(self, seed: int, faults: Faults | None = None, *, slowest: float = 0.2) -> None:
+        self.seeded = random.Random(seed)
+        self.loop = VirtualLoop(self.seeded)
+        self.faults: Faults = faults or NoFaults()
+        self.slowest = slowest
+        self.longest_pause = 10.0
+        self.trace: list[Entry] = []
+        self.store = TracedStore(self)
+        self.epoch = microseconds(NOON)
+
+    def now(self) -> int:
+        """Return the virtual time in microseconds since the epoch."""
+        return self.epoch + round(self.loop.time() * 1_000_000)
+
+    def chance(self) -> float:
+        """Return the next seeded number in [0, 1)."""
+        return self.seeded.random()
+
+    def token(self) -> int:
+        """Return the next 74 seeded bits."""
+        return self.seeded.getrandbits(74)
+
+    def delay(self) -> float:
+        """Return how long the next thing takes, in seconds: mostly little, now and then much."""
+        drawn = self.seeded.random()
+        return drawn * 0.01 if drawn < 0.9 else drawn * self.slowest
+
+    def note(self, kind: Kind, context: StepContext | None = None) -> None:
+        """Write a line of the trace."""
+        inside = current_incarnation()
+        if context is None:
+            self.trace.append(Entry(kind, self.loop.time(), inside))
+        else:
+            undoing = context.idempotency_key != f"{context.saga_id}:{context.step}"
+            self.trace.append(Entry(kind, self.loop.time(), inside, context.saga_id, context.step, undoing))
+
+    def passes(self, where: Where, when: When, incarnation: Incarnation | None) -> bool:
+        """Pass a point where something may go wrong; False if no answer is to come back from it.
+
+        A process that was paused here stands still at its next `await`.
+        Raises `Killed` in a process that has just died.
+        """
+        fault = self.faults.at(where, when)
+        if fault is None:
+            return True
+        if fault == "unavailable":
+            return False
+        if incarnation is not None:
+            if fault == "pause":
+                incarnation.pause(self.longest_pause * self.seeded.random())
+                return True
+            incarnation.kill()
+            raise Killed
+        return True
+
+    async def call(self, context: StepContext, act: Callable[[], Result]) -> Result:
+        """Call a service over the network for a handler: a request on its way outlives the process that sent it.
+
+        Raises `ConnectionError` if no answer comes, whether or not it was done, and whatever `act` raises.
+        """
+        incarnation = current_incarnation()
+        self.note("began", context)
+        answer: asyncio.Future[Result] = self.loop.create_future()
+        self.loop.call_later(self.delay(), self._deliver, incarnation, act, answer, context=outside())
+        try:
+            return await answer
+        finally:
+            if incarnation is None or incarnation.alive:
+                self.note("ended", context)
+
+    def _deliver(
+        self, incarnation: Incarnation | None, act: Callable[[], Result], answer: "asyncio.Future[Result]"
+    ) -> None:
+        with contextlib.suppress(Killed):
+            if not self.passes("effect", "before", incarnation):
+                self._answer(answer, None, ConnectionError("the request was lost"))
+                return
+            result, problem = None, None
+            try:
+                result = act()
+            except Exception as raised:
+                problem = raised
+            if not self.passes("effect", "after", incarnation):
+                problem = ConnectionError("the answer was lost")
+            self._answer(answer, result, problem)
+
+    def _answer(self, answer: "asyncio.Future[Any]", result: Any, problem: Exception | None) -> None:
+        def arrive() -> None:
+            if answer.done():
+                return
+            if problem is not None:
+                answer.set_exception(problem)
+            else:
+                answer.set_result(result)
+
+        self.loop.call_later(self.delay(), arrive, context=outside())
+
+
+class Killed(BaseException):
+    """The process has died at this instant; it unwinds a plain function, which cannot be left standing."""
+
+
+class TracedStore(MemoryStore):
+    """Be a memory store that traces what is written and which workers lose their leases."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+        self._holders: dict[str, Incarnation | None] = {}
+
+    def register(self, lease: Lease) -> None:
+        """Begin a worker's lease."""
+        super().register(lease)
+        self._holders[lease.worker_id] = current_incarnation()
+        self._world.note("leased")
+
+    def _free_the_dead(self, now: int) -> None:
+        before = set(self._leases)
+        super()._free_the_dead(now)
+        for worker_id in before - set(self._leases):
+            entry = Entry("lost", self._world.loop.time(), self._holders[worker_id])
+            self._world.trace.append(entry)
+
+    def _append(self, one: Append) -> AppendOutcome:
+        before = len(self._log)
+        outcome = super()._append(one)
+        if len(self._log) > before:
+            fenced = one.holder is not None and one.holder not in self._leases
+            kind: Kind = "fenced" if fenced else "written"
+            at, inside = self._world.loop.time(), current_incarnation()
+            version = self._status[one.saga_id].version
+            self._world.trace.append(Entry(kind, at, inside, one.saga_id, version=version))
+        return outcome
+
+
+class SimulatedBlocking:
+    """Implement `sagalog.engine.blocking.Blocking` in virtual time, with the faults of a world."""
+
+    def __init__(self, world: World, incarnation: Incarnation) -> None:
+        self._world = world
+        self._incarnation = incarnation
+        self._writer = asyncio.Lock()
+
+    async def write(self, call: Callable[..., Result], *arguments: Any) -> Result:
+        """Run a write to the store, after those before it, and let it take its time."""
+        async with self._writer:
+            return await self._store(call, arguments)
+
+    async def read(self, call: Callable[..., Result], *arguments: Any) -> Result:
+        """Run any other call to the store."""
+        return await self._store(call, arguments)
+
+    async def _store(self, call: Callable[..., Result], arguments: tuple[Any, ...]) -> Result:
+        world, incarnation = self._world, self._incarnation
+        where: Where = "append" if call.__name__ == "append" else "store"
+        await asyncio.sleep(world.delay())
+        try:
+            if not world.passes(where, "before", incarnation):
+                raise StoreUnavailable("the store does not answer (nothing was written)")
+            if incarnation.paused:
+                await asyncio.sleep(0)
+            result = call(*arguments)
+            if not world.passes(where, "after", incarnation):
+                raise StoreUnavailable("the store did not answer (it was written)")
+        except Killed:
+            return await self._never()
+        if where == "append":
+            # Between being written and being known to be written much can happen.
+            await asyncio.sleep(world.delay())
+        return result
+
+    def handler(self, call: Callable[[], Result]) -> "asyncio.Future[Result]":
+        """Run a plain handler at one instant of virtual time; like a thread, it goes on when it is no longer awaited."""
+        context = _context_of(call)
+        self._world.note("began", context)
+        return asyncio.shield(self._world.loop.create_task(self._handle(call, context)))
+
+    async def _handle(self, call: Callable[[], Result], context: StepContext | None) -> Result:
+        world, incarnation = self._world, self._incarnation
+        try:
+            await asyncio.sleep(world.delay())
+            if not world.passes("effect", "before", incarnation):
+                raise ConnectionError("the request was lost")
+            if incarnation.paused:
+                await asyncio.sleep(0)
+            try:
+                result = call()
+            finally:
+                if not world.passes("effect", "after", incarnation):
+                    raise ConnectionError("the answer was lost")
+            await asyncio.sleep(world.delay())
+            return result
+        except Killed:
+            return await self._never()
+        finally:
+            if incarnation.alive:
+                world.note("ended", context)
+
+    async def _never(self) -> Any:
+        await self._world.loop.create_future()
+
+    def close(self) -> None:
+        """Do nothing: no thread was started."""
+
+
+def _context_of(call: Callable[[], Any]) -> StepContext | None:
+    """Find the `StepContext` among the arguments that the engine bound to a handler."""
+    given: dict[str, Any] = getattr(call, "keywords", {})
+    return next((value for value in given.values() if isinstance(value, StepContext)), None)

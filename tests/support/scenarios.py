@@ -1,0 +1,230 @@
+"""Simulations of the reference saga and of trips, from a seed or from an outcome; what must hold is in `judge`."""
+
+import functools
+import gc
+import random
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from domain.fulfilment import fulfil_order
+from domain.ordering.messages import CARRIER_NEVER, Order, OrderLine
+from shop import Shop
+from trip import Agency, Trip, trip_saga, trip_services
+
+from sagalog.testing.faults import CrashAt, Faults, Odds, RandomFaults
+from sagalog.testing.simulation import Request, Simulation
+from sagalog.testing.verdict import judge
+from sagalog.testing.world import World
+
+SEEDED = "tests/simulation/test_random_seeds.py"
+# Every way the reference saga can end, each told by its input alone.
+OUTCOMES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "completed": ("completed", {}),
+    "the carrier is down twice": ("completed", {"carrier_down_for": 2}),
+    "the carrier is mute twice": ("completed", {"carrier_mute_for": 2}),
+    "no stock": ("failed", {"lines": (OrderLine(sku="mug", quantity=1_000),)}),
+    "declined": ("failed", {"card_token": "tok_declined"}),
+    "no service to the destination": ("failed", {"destination": "Atlantis"}),
+    "the carrier is never there": ("failed", {"carrier_down_for": CARRIER_NEVER}),
+    "the carrier never answers": ("failed", {"carrier_mute_for": CARRIER_NEVER}),
+    "the refund is slow": ("failed", {"destination": "Atlantis", "card_token": "tok_slow_refund"}),
+    "the refund cannot be made": ("stuck", {"destination": "Atlantis", "card_token": "tok_closed_account"}),
+}
+
+
+@functools.cache
+def _shop() -> tuple[Shop, bytes]:
+    """Open one shop in memory for all simulations of this process, and keep the image they begin from."""
+    shop = Shop()
+    shop.inventory.receive_all({"opening": ("mug", 100)})
+    return shop, shop.database.image()
+
+
+def order(order_id: str, outcome: str) -> Order:
+    """Make an order that comes out as asked for."""
+    fields: dict[str, Any] = {
+        "order_id": order_id,
+        "customer": "Ada",
+        "lines": (OrderLine(sku="mug", quantity=1),),
+        "total_cents": 100,
+        "card_token": "tok_visa",
+        "destination": "Lisbon",
+    }
+    return Order(**(fields | dict(OUTCOMES[outcome][1])))
+
+
+class Scenario:
+    """A simulation, its requests, and what is to be asked of the services afterwards."""
+
+    def __init__(
+        self,
+        simulation: Simulation,
+        requests: list[Request],
+        disagreements: Callable[[Simulation], list[str]],
+        prepare: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.simulation = simulation
+        self.requests = requests
+        self._disagreements = disagreements
+        self._prepare = prepare
+
+    def findings(self) -> list[str]:
+        """Run it and return everything that is wrong."""
+        self._prepare()
+        self.simulation.run(self.requests)
+        return judge(self.simulation) + self._disagreements(self.simulation)
+
+    def ends(self) -> dict[str, str]:
+        """Return the status of each saga by its key."""
+        return {row.saga_key: row.status for row in self.simulation.world.store._status.values()}
+
+
+def orders(seed: int, outcomes: list[str], faults: Callable[[World], Faults] | None, **options: Any) -> Scenario:
+    """Return a simulation of orders in a fresh shop."""
+    shop, image = _shop()
+    services = shop.services()
+
+    def mend() -> None:
+        for number in range(len(outcomes)):
+            shop.payments.reopen_account(f"order-{number}")
+
+    simulation = Simulation(seed, [fulfil_order], lambda _: services, faults=faults, mend=mend, **options)
+    seeded = random.Random(seed)
+    requests = [
+        Request(
+            saga=fulfil_order,
+            input=order(f"order-{number}", outcome),
+            key=f"order-{number}",
+            repeats=seeded.randrange(3),
+        )
+        for number, outcome in enumerate(outcomes)
+    ]
+
+    def disagreements(simulation: Simulation) -> list[str]:
+        ended = {row.saga_key: row.status for row in simulation.world.store._status.values()}
+        return [f"23: {violation}" for violation in shop.reconcile(ended)]
+
+    return Scenario(simulation, requests, disagreements, lambda: shop.database.restore(image))
+
+
+def trips(seed: int, wanted: list[Trip], faults: Callable[[World], Faults] | None, **options: Any) -> Scenario:
+    """Return a simulation of trips."""
+    agencies: list[Agency] = []
+
+    def services(world: World) -> Mapping[type, object]:
+        made = trip_services(world)
+        agencies.extend(service for service in made.values() if isinstance(service, Agency))
+        return made
+
+    def mend() -> None:
+        agencies[0].mended = True
+
+    simulation = Simulation(seed, [trip_saga], services, faults=faults, mend=mend, **options)
+    seeded = random.Random(seed)
+    requests = [Request(saga=trip_saga, input=trip, key=trip.trip_id, repeats=seeded.randrange(3)) for trip in wanted]
+
+    def disagreements(simulation: Simulation) -> list[str]:
+        ended = {row.saga_id: row.status for row in simulation.world.store._status.values()}
+        return [f"23: {text}" for text in agencies[0].participant.disagreements(ended)]
+
+    return Scenario(simulation, requests, disagreements)
+
+
+def a_trip(seeded: random.Random, trip_id: str) -> Trip:
+    """Make a trip on which few things go wrong, each in any way."""
+    steps = ("book_flight", "book_hotel", "book_car", "pay", "issue_tickets", "send_mail")
+    scripts: dict[str, str] = {}
+    for step in seeded.sample(steps, seeded.choice((0, 0, 1, 1, 2))):
+        scripts[step] = seeded.choice(("refused", "down 2", "mute 2", "down 99", "mute 99", "fault"))
+    for step in seeded.sample(steps[:4], seeded.choice((0, 0, 0, 1, 2))):
+        scripts[f"{step} undo"] = seeded.choice(("refused", "down 3", "mute 3", "down 99", "fault"))
+    return Trip(
+        trip_id=trip_id,
+        wants_car=seeded.random() < 0.5,
+        wants_mail=seeded.random() < 0.5,
+        scripts=scripts,
+    )
+
+
+def at_random(seed: int) -> Scenario:
+    """Return the simulation that belongs to a seed: everything in it is drawn from the seed."""
+    seeded = random.Random(seed)
+    odds = Odds(
+        crash=seeded.choice((0.0, 0.02, 0.05, 0.1)),
+        pause=seeded.choice((0.0, 0.0, 0.02, 0.05)),
+        unavailable=seeded.choice((0.0, 0.03, 0.1)),
+        most=seeded.randrange(1, 8),
+    )
+    options: dict[str, Any] = {
+        "workers": seeded.choice((1, 1, 2)),
+        "resumes": seeded.choice((0, 1)),
+        "shutdowns": seeded.random() < 0.2,
+    }
+
+    def faults(world: World) -> Faults:
+        return RandomFaults(world.seeded, odds)
+
+    if seeded.random() < 0.6:
+        outcomes = seeded.choices(list(OUTCOMES), k=seeded.choice((1, 1, 2)))
+        return orders(seed, outcomes, faults, **options)
+    return trips(seed, [a_trip(seeded, "trip-1")], faults, **options)
+
+
+def crashing(outcome: str, *points: int) -> tuple[Scenario, CrashAt]:
+    """Return the simulation of one order that crashes at the given points, and what counts the points."""
+    crash = CrashAt(*points)
+    return orders(1, [outcome], lambda _: crash, restart=0.5), crash
+
+
+def check_seeds(seeds: range) -> dict[int, list[str]]:
+    """Run many seeds and return what was found, by seed."""
+    found: dict[int, list[str]] = {}
+    # Collecting in the middle of a run costs time and helps nothing: each leaves its garbage in one piece.
+    gc.disable()
+    try:
+        for number, seed in enumerate(seeds):
+            findings = at_random(seed).findings()
+            if findings:
+                found[seed] = findings
+            if number % 50 == 49:
+                gc.collect()
+    finally:
+        gc.enable()
+    return found
+
+
+def check_crashes(outcome: str) -> tuple[int, dict[tuple[int, ...], list[str]]]:
+    """Crash one outcome at every point, alone and in every pair; return how many runs that were and what was found."""
+    found: dict[tuple[int, ...], list[str]] = {}
+    runs = 0
+    wanted = OUTCOMES[outcome][0]
+    gc.disable()
+    try:
+        first = 0
+        while True:
+            first, second, reached = first + 1, first + 1, True
+            while reached:
+                second += 1
+                scenario, crash = crashing(outcome, first, second)
+                findings = scenario.findings()
+                if scenario.ends() != {"order-0": wanted}:
+                    findings.append(f"it should have ended {wanted}, found {scenario.ends()}")
+                if findings:
+                    found[first, second] = findings
+                runs += 1
+                if runs % 50 == 0:
+                    gc.collect()
+                reached = crash.passed >= second
+            if crash.passed < first:
+                return runs, found
+    finally:
+        gc.enable()
+
+
+def told(found: dict[int, list[str]]) -> str:
+    """Say for each failing seed what it broke, and the one command that repeats it."""
+    lines: list[str] = []
+    for seed, findings in sorted(found.items())[:10]:
+        lines += [f"seed {seed}:", *(f"  {text}" for text in findings)]
+        lines.append(f"  repeat it with: python -m pytest {SEEDED} --seed {seed}")
+    return "\n".join([f"{len(found)} seeds fail", *lines])
