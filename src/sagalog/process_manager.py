@@ -180,7 +180,7 @@ class ProcessManager(Inspection):
         finally:
             for number, handler in before.items():
                 loop.remove_signal_handler(number)
-                signal.signal(number, handler)
+                signal.signal(number, handler or signal.SIG_DFL)
 
     async def start(
         self,

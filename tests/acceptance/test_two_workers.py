@@ -35,12 +35,12 @@ def owned_by(stage: Stage, pid: int) -> int:
     return pairs(stage.database, "owners").get(pid, 0)
 
 
-def two_workers(stage: Stage, *, slow: float, **order: object) -> tuple[int, int]:
+def two_workers(stage: Stage, *, slow: float, others_slow: float = 0.0, **order: object) -> tuple[int, int]:
     """Let one slow worker own all orders while another stands by, and return their pids."""
     stage.start_orders(ORDERS - 1)
     first = stage.worker("first", slow=slow, **order)
     wait_until(lambda: owned_by(stage, first) == ORDERS, PATIENCE)
-    second = stage.worker("second")
+    second = stage.worker("second", slow=others_slow)
     wait_until(lambda: second in column(stage.database, "workers"), PATIENCE)
     wait_until(lambda: len(stage.journals().calls) > 0, PATIENCE)
     return first, second
@@ -88,6 +88,18 @@ def test_a_worker_that_was_stopped_past_its_lease_appends_nothing_when_it_wakes(
     assert len(again) == ORDERS + 10
     appended = [event for saga_id, stream in finished.streams().items() for event in again[saga_id][len(stream) :]]
     assert not appended
+
+
+def test_a_worker_that_wakes_while_the_other_is_on_its_sagas_appends_nothing(stage: Stage) -> None:
+    """Invariant 35: nothing has been appended since, so that only the owner tells the two apart."""
+    first, _ = two_workers(stage, slow=0.2, others_slow=1.0)
+    stage.stop(first)
+    wait_until(lambda: owned_by(stage, first) == 0, PATIENCE)
+    stage.processes.signal(first, SIGCONT)
+    wait_until(lambda: stage.journals().conflicts("first") > 0, PATIENCE)
+    assert stage.journals().conflicts("first") > 0, "it was in the middle of nothing"
+    stage.at_rest(PATIENCE)
+    assert_nothing_is_wrong(stage)
 
 
 @pytest.fixture
