@@ -1,5 +1,6 @@
 """The work that is measured: sagas whose handlers do nothing, and what the engine writes for them. It measures nothing."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -144,8 +145,7 @@ async def what_the_engine_writes(inputs: Iterable[Order]) -> list[list[Append]]:
     """Run three-step sagas in memory and return, for each, the appends that any store would get."""
     store = Recording()
     async with ProcessManager(store, sagas=[three_steps]) as manager:
-        for order in inputs:
-            await manager.execute(three_steps, order)
+        await asyncio.gather(*(manager.execute(three_steps, order) for order in inputs))
     return list(store.recorded.values())
 
 
@@ -162,8 +162,7 @@ async def finished_samples() -> list[Finished]:
     store = MemoryStore()
     inputs = [Order(f"pattern-{n:04d}", "customer-1", 1000, in_stock=n % 25 != 0) for n in range(100)]
     async with ProcessManager(store, sagas=[three_steps]) as manager:
-        for order in inputs:
-            await manager.execute(three_steps, order)
+        await asyncio.gather(*(manager.execute(three_steps, order) for order in inputs))
     rows = store.find(Query(limit=len(inputs)))
     return [
         Finished(

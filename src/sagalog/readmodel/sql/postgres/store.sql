@@ -1,0 +1,308 @@
+-- What the PostgreSQL store says to its database, block by block. `$1` are parameters in the order in which they are given.
+-- {status_columns} and {step_columns} stand for the blocks of that name: columns are listed, so that a newer schema with
+-- one more column does not break a process that still runs.
+
+-- name: session
+-- Limits that the server keeps even if this process is gone: a dead client must not hold the lock of the log for long.
+SELECT
+    set_config('statement_timeout', $1, false),
+    set_config('idle_in_transaction_session_timeout', $1, false),
+    set_config('tcp_user_timeout', $1, false),
+    set_config('tcp_keepalives_idle', '5', false),
+    set_config('tcp_keepalives_interval', '2', false),
+    set_config('tcp_keepalives_count', '3', false),
+    set_config('default_transaction_isolation', 'read committed', false);
+
+-- name: session_on_17
+-- Newer servers end a transaction whose client stopped in the middle of a request; older ones wait for the keepalives.
+SELECT set_config(name, $1, false) FROM pg_settings WHERE name = 'transaction_timeout';
+
+-- name: writer_session
+-- The writer's statements go through indexes. A plan that was made when a table was small and read it whole would be
+-- kept while the table grows to millions of rows.
+SELECT
+    set_config('enable_seqscan', 'off', false),
+    set_config('enable_hashjoin', 'off', false),
+    set_config('enable_mergejoin', 'off', false),
+    set_config('plan_cache_mode', 'force_generic_plan', false);
+
+-- name: durability
+SELECT current_setting('synchronous_commit'), current_setting('fsync'), current_setting('full_page_writes');
+
+-- name: current_schema
+SELECT current_schema();
+
+-- name: schema_exists
+SELECT to_regclass('saga_schema') IS NOT NULL;
+
+-- name: schema_version
+SELECT coalesce(max(number), 0) FROM saga_schema;
+
+-- name: no_timeout
+-- A migration may take as long as it takes.
+SELECT set_config(name, '0', false) FROM pg_settings
+WHERE name IN ('statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout');
+
+-- name: lock_schema
+-- One process at a time changes the schema; the number is "sagalog" as bytes.
+SELECT pg_advisory_xact_lock(32476718965747559);
+
+-- name: record_migration
+INSERT INTO saga_schema (number, name, applied_at) VALUES ($1, $2, $3);
+
+-- name: begin
+BEGIN;
+
+-- name: commit
+COMMIT;
+
+-- name: rollback
+ROLLBACK;
+
+-- name: begin_read_only
+BEGIN READ ONLY;
+
+-- name: lock_log
+-- One transaction at a time writes the log, so that positions are in the order of commits and no reader skips one.
+LOCK TABLE saga_events IN EXCLUSIVE MODE;
+
+-- name: notify
+SELECT pg_notify('saga_events', $1);
+
+-- name: listen
+LISTEN saga_events;
+
+-- name: insert_events
+-- Run by the recorder's own cursor, so its parameters are `%b`.
+INSERT INTO saga_events (originator_id, originator_version, topic, state)
+SELECT * FROM unnest(%b::text[], %b::bigint[], %b::text[], %b::bytea[])
+RETURNING notification_id;
+
+-- name: append
+-- A whole batch of decisions: `given` is one row an append, as it is to be in saga_status. The positions are drawn
+-- first, for all events; `last_event` is the ordinal, in the batch, of an append's last event. The gate is the status
+-- row: only what is a new key, or is at the expected version and held by the expected worker, passes, and only what
+-- has passed is logged. `(... IN ...) IS TRUE` is looked up in a hash table; without it the planner joins row by row.
+WITH given AS MATERIALIZED (
+    SELECT * FROM unnest(
+        $1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[],
+        $9::text[], $10::bigint[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[], $16::bigint[],
+        $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[], $21::bigint[], $22::text[], $23::bigint[],
+        $24::text[], $25::bigint[]
+    ) AS given (
+        saga_id, saga_name, saga_version, definition, saga_key, run, status, current_step,
+        waiting_for, waiting_until, attempt, error_type, error_text, correlation_id, causation_id, started_at,
+        updated_at, ended_at, deadline_at, due_at, version, owner, expected, holder, last_event
+    )
+), positions AS MATERIALIZED (
+    SELECT array_agg(nextval('saga_events_notification_id_seq')) AS drawn
+    FROM generate_series(1, cardinality($27::bigint[]))
+), started AS (
+    INSERT INTO saga_status (
+        saga_id, saga_name, saga_version, definition, saga_key, run, status, current_step, waiting_for,
+        waiting_until, attempt, error_type, error_text, correlation_id, causation_id, started_at, updated_at,
+        ended_at, deadline_at, due_at, version, position, owner
+    )
+    SELECT
+        saga_id, saga_name, saga_version, definition, saga_key, run, status, current_step, waiting_for,
+        waiting_until, attempt, error_type, error_text, correlation_id, causation_id, started_at, updated_at,
+        ended_at, deadline_at, due_at, version, (SELECT drawn[last_event] FROM positions), owner
+    FROM given WHERE expected = 0
+    ON CONFLICT DO NOTHING
+    RETURNING saga_id
+), moved AS (
+    UPDATE saga_status AS saga SET
+        status = given.status, current_step = given.current_step, waiting_for = given.waiting_for,
+        waiting_until = given.waiting_until, attempt = given.attempt, error_type = given.error_type,
+        error_text = given.error_text, updated_at = given.updated_at, ended_at = given.ended_at,
+        due_at = given.due_at, version = given.version,
+        position = (SELECT drawn[last_event] FROM positions), owner = given.owner
+    FROM given
+    WHERE given.expected > 0 AND saga.saga_id = given.saga_id AND saga.version = given.expected
+        AND saga.owner IS NOT DISTINCT FROM given.holder
+    RETURNING saga.saga_id
+), passed AS MATERIALIZED (
+    SELECT saga_id FROM started UNION ALL SELECT saga_id FROM moved
+), logged AS (
+    INSERT INTO saga_events (originator_id, originator_version, topic, state, notification_id)
+    SELECT saga_id, version, topic, state, (SELECT drawn[ordinal] FROM positions)
+    FROM unnest($26::text[], $27::bigint[], $28::text[], $29::bytea[]) WITH ORDINALITY
+        AS event (saga_id, version, topic, state, ordinal)
+    WHERE (saga_id IN (SELECT saga_id FROM passed)) IS TRUE
+), stepped AS (
+    INSERT INTO saga_steps (
+        saga_id, step, direction, ordinal, status, attempts, started_at, ended_at, error_type, error_text, undoes,
+        result, position
+    )
+    SELECT
+        saga_id, step, direction, ordinal, status, attempts, started_at, ended_at, error_type, error_text, undoes,
+        result::json, (SELECT drawn[last_event] FROM positions)
+    FROM unnest(
+        $30::text[], $31::text[], $32::text[], $33::bigint[], $34::text[], $35::bigint[], $36::bigint[],
+        $37::bigint[], $38::text[], $39::text[], $40::text[], $41::text[], $42::bigint[]
+    ) AS step (
+        saga_id, step, direction, ordinal, status, attempts, started_at, ended_at, error_type, error_text, undoes,
+        result, last_event
+    )
+    WHERE (saga_id IN (SELECT saga_id FROM passed)) IS TRUE
+    ON CONFLICT (saga_id, step, direction) DO UPDATE SET
+        ordinal = excluded.ordinal, status = excluded.status, attempts = excluded.attempts,
+        started_at = excluded.started_at, ended_at = excluded.ended_at, error_type = excluded.error_type,
+        error_text = excluded.error_text, undoes = excluded.undoes, result = excluded.result,
+        position = excluded.position
+)
+SELECT saga_id FROM passed;
+
+-- name: landed
+-- The events in the places where appends that did not pass would have put theirs.
+SELECT originator_id, originator_version, topic, state
+FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS place (saga_id, after, last)
+JOIN saga_events ON originator_id = saga_id AND originator_version > after AND originator_version <= last
+ORDER BY originator_id, originator_version;
+
+-- name: read
+SELECT notification_id, originator_id, originator_version, topic, state FROM saga_events
+WHERE originator_id = $1 AND originator_version > $2
+ORDER BY originator_version;
+
+-- name: read_many
+SELECT notification_id, originator_id, originator_version, topic, state FROM saga_events
+WHERE originator_id = ANY ($1::text[])
+ORDER BY originator_id, originator_version;
+
+-- name: read_log
+SELECT notification_id, originator_id, originator_version, topic, state FROM saga_events
+WHERE notification_id > $1
+ORDER BY notification_id
+LIMIT $2;
+
+-- name: status_columns
+saga_id, saga_name, saga_version, definition, saga_key, run, status, current_step, waiting_for, waiting_until, attempt,
+error_type, error_text, correlation_id, causation_id, started_at, updated_at, ended_at, deadline_at, due_at, version,
+position, owner
+
+-- name: step_columns
+saga_id, step, direction, ordinal, status, attempts, started_at, ended_at, error_type, error_text, undoes,
+result::text, position
+
+-- name: status
+SELECT {status_columns} FROM saga_status WHERE saga_id = $1;
+
+-- name: statuses
+SELECT {status_columns} FROM saga_status WHERE saga_id = ANY ($1::text[]);
+
+-- name: latest_run
+SELECT {status_columns} FROM saga_status WHERE saga_name = $1 AND saga_key = $2 ORDER BY run DESC LIMIT 1;
+
+-- name: find
+-- Planned for the values at hand: what is not asked for falls away, and $8 (none of these has ended) and $9 (each of
+-- these has an error) let small indexes be used that hold no saga which completed.
+SELECT {status_columns} FROM saga_status
+WHERE ($1::text IS NULL OR saga_name = $1)
+    AND ($2::text[] IS NULL OR status = ANY ($2))
+    AND ($3::text IS NULL OR saga_key = $3)
+    AND ($4::text IS NULL OR strpos(lower(concat_ws(' ', error_type, error_text)), lower($4)) > 0)
+    AND ($5::bigint IS NULL OR started_at < $5)
+    AND ($6::bigint IS NULL OR started_at >= $6)
+    AND ($7::text IS NULL OR saga_id < $7)
+    AND (NOT $8::boolean OR ended_at IS NULL)
+    AND (NOT $9::boolean OR error_type IS NOT NULL)
+ORDER BY saga_id DESC
+LIMIT $10;
+
+-- name: steps
+SELECT {step_columns} FROM saga_steps WHERE saga_id = $1 ORDER BY direction, ordinal;
+
+-- name: counts
+SELECT saga_name, status, count(*) FROM saga_status GROUP BY saga_name, status ORDER BY saga_name, status;
+
+-- name: unloaded
+SELECT saga_name, saga_version, definition, count(*) FROM saga_status
+WHERE ended_at IS NULL AND NOT definition = ANY ($1::text[])
+GROUP BY saga_name, saga_version, definition
+ORDER BY saga_name, saga_version, definition;
+
+-- name: register
+INSERT INTO saga_workers (worker_id, host, pid, started_at, lease_until) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (worker_id) DO UPDATE SET
+    host = excluded.host, pid = excluded.pid, started_at = excluded.started_at, lease_until = excluded.lease_until;
+
+-- name: renew
+UPDATE saga_workers SET lease_until = $1 WHERE worker_id = $2;
+
+-- name: forget_the_dead
+-- First of the transaction: a worker that renews at this moment waits, and is then told that its lease is gone.
+DELETE FROM saga_workers WHERE worker_id IN (
+    SELECT worker_id FROM saga_workers WHERE lease_until <= $1 FOR UPDATE SKIP LOCKED
+);
+
+-- name: free_some
+-- Sagas of owners without a lease: of the dead, and of a worker that was not told yet and began one since. `owners`
+-- steps from owner to owner through the index instead of reading every owned saga.
+WITH RECURSIVE owners (owner) AS (
+    SELECT min(owner) FROM saga_status WHERE owner IS NOT NULL
+    UNION ALL
+    SELECT (SELECT min(saga.owner) FROM saga_status AS saga WHERE saga.owner IS NOT NULL AND saga.owner > owners.owner)
+    FROM owners WHERE owners.owner IS NOT NULL
+), lost AS MATERIALIZED (
+    SELECT found.saga_id
+    FROM owners CROSS JOIN LATERAL (
+        SELECT saga.saga_id FROM saga_status AS saga WHERE saga.owner = owners.owner
+        LIMIT $1 FOR UPDATE SKIP LOCKED
+    ) AS found
+    WHERE owners.owner IS NOT NULL
+        AND NOT EXISTS (SELECT 1 FROM saga_workers WHERE worker_id = owners.owner)
+)
+UPDATE saga_status AS saga SET owner = NULL FROM lost WHERE saga.saga_id = lost.saga_id;
+
+-- name: claim
+-- One look into the index for each definition: sagas that wait for a definition which nobody has cost nothing.
+WITH due AS MATERIALIZED (
+    SELECT found.saga_id, found.due_at
+    FROM unnest($1::text[]) AS loaded (definition) CROSS JOIN LATERAL (
+        SELECT saga.saga_id, saga.due_at FROM saga_status AS saga
+        WHERE saga.definition = loaded.definition AND saga.owner IS NULL AND saga.due_at IS NOT NULL AND saga.due_at <= $2
+        ORDER BY saga.due_at
+        LIMIT $3 FOR UPDATE SKIP LOCKED
+    ) AS found
+), oldest AS MATERIALIZED (
+    SELECT saga_id AS oldest_id FROM due ORDER BY due_at, saga_id LIMIT $3
+)
+UPDATE saga_status SET owner = $4 FROM oldest WHERE saga_id = oldest_id
+RETURNING {status_columns};
+
+-- name: claim_one
+UPDATE saga_status SET owner = $1
+WHERE saga_id = $2 AND (
+    owner IS NULL OR owner = $1
+    OR NOT EXISTS (SELECT 1 FROM saga_workers WHERE worker_id = saga_status.owner AND lease_until > $3)
+);
+
+-- name: owned
+SELECT saga_id FROM saga_status WHERE owner = $1;
+
+-- name: give_back
+UPDATE saga_status SET owner = NULL WHERE owner = $1 AND saga_id = ANY ($2::text[]);
+
+-- name: give_back_all
+UPDATE saga_status SET owner = NULL WHERE owner = $1;
+
+-- name: forget_worker
+DELETE FROM saga_workers WHERE worker_id = $1;
+
+-- name: rewrite_status
+UPDATE saga_status SET
+    saga_name = $2, saga_version = $3, definition = $4, saga_key = $5, run = $6, status = $7, current_step = $8,
+    waiting_for = $9, waiting_until = $10, attempt = $11, error_type = $12, error_text = $13, correlation_id = $14,
+    causation_id = $15, started_at = $16, updated_at = $17, ended_at = $18, deadline_at = $19, due_at = $20,
+    version = $21, position = $22
+WHERE saga_id = $1;
+
+-- name: forget_steps
+DELETE FROM saga_steps WHERE saga_id = ANY ($1::text[]);
+
+-- name: insert_step
+INSERT INTO saga_steps (
+    saga_id, step, direction, ordinal, status, attempts, started_at, ended_at, error_type, error_text, undoes,
+    result, position
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::json, $13);

@@ -1,0 +1,284 @@
+"""Sagas in PostgreSQL: any number of processes on any number of machines may share one database."""
+
+import contextlib
+import logging
+import secrets
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from eventsourcing.persistence import PersistenceError
+from msgspec.structs import astuple
+from psycopg import RawCursor
+
+from sagalog.errors import StoreUnavailable
+from sagalog.store import Append, AppendOutcome, Lease, Query, StatusRow, StepRow, StoredEvent, StoreOptions
+from sagalog.stores.migrations import Dialect, Migration, require_current, upgrade
+from sagalog.stores.postgres_connection import SQL, Address, BoundedConnection, Connections
+from sagalog.stores.postgres_errors import translated
+from sagalog.stores.postgres_exchange import prepare
+from sagalog.stores.postgres_recorder import BoundedDatastore, SagaRecorder, write
+from sagalog.stores.postgres_watch import Listener
+
+logger = logging.getLogger("sagalog.stores")
+
+FREE_AT_ONCE = 1000
+ENDED = {"completed", "failed"}
+FOREVER = float("inf")
+
+
+class PostgresStore:
+    """Implement the store port on one PostgreSQL database; `address` as in `postgresql://user@host/database`."""
+
+    name = "postgres"
+    dialect: Dialect = "postgres"
+
+    def __init__(self, address: str, options: StoreOptions | None = None) -> None:
+        self._options = options or StoreOptions()
+        self._address = Address(address, self._options)
+        # Tells our own hints from those of others.
+        self._token = secrets.token_hex(8)
+        self._connections: Connections | None = None
+        self._recorder: SagaRecorder | None = None
+        self._listeners: list[Listener] = []
+
+    def __repr__(self) -> str:
+        return f"<PostgresStore {self._address.where}>"
+
+    @property
+    def recorder(self) -> SagaRecorder:
+        """Return the `eventsourcing` process recorder, which other applications may read the log with."""
+        if self._recorder is None:
+            raise StoreUnavailable(f"{self._address.where} is not open; call open() first")
+        return self._recorder
+
+    def open(self, migrate: bool = True) -> None:
+        """Connect, and create or upgrade the schema as needed; with `migrate=False` an old one is refused."""
+        if self._connections is not None:
+            return
+        self._connections = Connections(self._address, self._options.readers, _prepare_writer)
+        try:
+            self._report_unsafe_settings()
+            if migrate:
+                upgrade(self)
+            else:
+                require_current(self, self._address.where)
+            schema = self._rows("current_schema")[0][0]
+            self._recorder = SagaRecorder(BoundedDatastore(self._connections, schema))
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close every connection."""
+        for listener in self._listeners:
+            listener.stop()
+        self._listeners.clear()
+        connections, self._connections, self._recorder = self._connections, None, None
+        if connections is not None:
+            connections.close()
+
+    def _report_unsafe_settings(self) -> None:
+        names = ("synchronous_commit", "fsync", "full_page_writes")
+        for name, value in zip(names, self._rows("durability")[0], strict=True):
+            if value == "off":
+                logger.warning(
+                    "%s: %s is off: a crash of the server loses what was acknowledged, and steps are repeated or never "
+                    "undone; turn it on",
+                    self._address.where,
+                    name,
+                )
+
+    @contextmanager
+    def _named_errors(self) -> Generator[Connections]:
+        if self._connections is None:
+            raise StoreUnavailable(f"{self._address.where} is not open; call open() first")
+        try:
+            yield self._connections
+        except (psycopg.Error, PersistenceError) as problem:
+            # Not chained: a driver's text may repeat the address.
+            raise translated(problem, self._address.where, self._address.password) from None
+
+    @contextmanager
+    def _transaction(self, seconds: float | None = None) -> Generator[BoundedConnection]:
+        """Begin on the writing connection and commit; an error ends the connection and the transaction with it."""
+        with self._named_errors() as connections, connections.writer(seconds) as connection:
+            connection.run("begin")
+            yield connection
+            connection.run("commit")
+
+    def _rows(self, name: str, parameters: Sequence[Any] = (), prepare: bool = True) -> list[tuple[Any, ...]]:
+        if any(isinstance(value, str) and "\0" in value for value in parameters):
+            # PostgreSQL has no such text, so nothing can match it.
+            return []
+        with self._named_errors() as connections:
+            return connections.rows(name, parameters, prepare)
+
+    def schema_version(self) -> int:
+        """Return the number of the last migration applied."""
+        if not self._rows("schema_exists", prepare=False)[0][0]:
+            return 0
+        return int(self._rows("schema_version", prepare=False)[0][0])
+
+    def apply(self, migration: Migration) -> None:
+        """Apply one migration; nothing if another process was quicker."""
+        with self._named_errors() as connections, self._address.connect() as connection:
+            del connections
+            connection.deadline = FOREVER
+            for name in ("no_timeout", "begin", "lock_schema"):
+                connection.run(name)
+            done = connection.rows("schema_exists")[0][0] and connection.rows("schema_version")[0][0]
+            if done and done >= migration.number:
+                return
+            for statement in migration.statements:
+                RawCursor(connection).execute(statement.encode())
+            connection.run("record_migration", (migration.number, migration.name, time.time_ns() // 1000))
+            connection.run("commit")
+
+    def append(self, appends: Sequence[Append]) -> list[AppendOutcome]:
+        """Write each append that fits, all in one transaction and one round trip."""
+        recorder = self.recorder
+        if not appends:
+            return []
+        with self._named_errors() as connections, connections.writer() as connection:
+            return write(recorder, connection, appends, self._token.encode())
+
+    def read(self, saga_id: str, after: int = 0) -> list[StoredEvent]:
+        """Return the saga's events above version `after`."""
+        return [StoredEvent(*row) for row in self._rows("read", (saga_id, after))]
+
+    def read_many(self, saga_ids: Sequence[str]) -> dict[str, list[StoredEvent]]:
+        """Return the events of several sagas."""
+        found: dict[str, list[StoredEvent]] = {saga_id: [] for saga_id in saga_ids}
+        for row in self._rows("read_many", (list(saga_ids),)):
+            found[row[1]].append(StoredEvent(*row))
+        return found
+
+    def read_log(self, after: int, limit: int) -> list[StoredEvent]:
+        """Return events of all sagas above position `after`."""
+        return [StoredEvent(*row) for row in self._rows("read_log", (after, limit))]
+
+    def status(self, saga_id: str) -> StatusRow | None:
+        """Return a saga's row."""
+        rows = self._rows("status", (saga_id,))
+        return StatusRow(*rows[0]) if rows else None
+
+    def statuses(self, saga_ids: Sequence[str]) -> dict[str, StatusRow]:
+        """Return the rows of those sagas that exist."""
+        return {row[0]: StatusRow(*row) for row in self._rows("statuses", (list(saga_ids),))}
+
+    def latest_run(self, saga_name: str, key: str) -> StatusRow | None:
+        """Return the newest run of a key."""
+        rows = self._rows("latest_run", (saga_name, key))
+        return StatusRow(*rows[0]) if rows else None
+
+    def find(self, query: Query) -> list[StatusRow]:
+        """Return the rows that match, newest first."""
+        statuses = list(query.statuses) or None
+        parameters = (
+            query.saga_name,
+            statuses,
+            query.key,
+            query.error,
+            query.started_before,
+            query.started_after,
+            query.before,
+            statuses is not None and ENDED.isdisjoint(statuses),
+            query.error is not None or statuses == ["failed"],
+            query.limit,
+        )
+        return [StatusRow(*row) for row in self._rows("find", parameters, prepare=False)]
+
+    def steps(self, saga_id: str) -> list[StepRow]:
+        """Return a saga's step rows."""
+        return [StepRow(*row) for row in self._rows("steps", (saga_id,))]
+
+    def counts(self) -> list[tuple[str, str, int]]:
+        """Return (saga name, status, number of sagas)."""
+        return [(name, status, number) for name, status, number in self._rows("counts")]
+
+    def unloaded(self, definitions: Sequence[str]) -> list[tuple[str, int, str, int]]:
+        """Return (name, version, digest, number) of sagas not ended with another definition."""
+        return [(name, version, digest, n) for name, version, digest, n in self._rows("unloaded", (list(definitions),))]
+
+    def register(self, lease: Lease) -> None:
+        """Begin a worker's lease."""
+        with self._named_errors() as connections, connections.writer() as connection:
+            connection.run("register", astuple(lease))
+
+    def renew(self, worker_id: str, until: int) -> bool:
+        """Extend a worker's lease; False if it was taken away."""
+        with self._named_errors() as connections, connections.writer() as connection:
+            return connection.run("renew", (until, worker_id)).rowcount == 1
+
+    def claim(self, worker_id: str, definitions: Sequence[str], now: int, limit: int) -> list[StatusRow]:
+        """Give due sagas that no live worker owns to a worker; writes nothing when there is nothing to give."""
+        with self._named_errors() as connections, connections.writer() as connection:
+            with connection.pipeline():
+                connection.run("begin")
+                connection.run("forget_the_dead", (now,))
+                connection.run("free_some", (FREE_AT_ONCE,))
+                claimed = connection.run("claim", (list(definitions), now, limit, worker_id))
+                connection.run("commit")
+            rows = [StatusRow(*row) for row in claimed.fetchall()]
+        return sorted(rows, key=lambda row: (row.due_at or 0, row.saga_id))
+
+    def claim_one(self, worker_id: str, saga_id: str, now: int) -> bool:
+        """Give one saga to a worker whether it is due or not."""
+        with self._named_errors() as connections, connections.writer() as connection:
+            return connection.run("claim_one", (worker_id, saga_id, now)).rowcount == 1
+
+    def owned(self, worker_id: str) -> list[str]:
+        """Return the ids of the sagas that a worker owns."""
+        return [row[0] for row in self._rows("owned", (worker_id,))]
+
+    def release(self, worker_id: str, saga_ids: Sequence[str] | None = None) -> None:
+        """Give sagas back: those named, or all of the worker's and its lease with them."""
+        with self._transaction() as connection, connection.pipeline():
+            if saga_ids is None:
+                connection.run("give_back_all", (worker_id,))
+                connection.run("forget_worker", (worker_id,))
+            else:
+                connection.run("give_back", (worker_id, list(saga_ids)))
+            connection.run("notify", (self._token,))
+
+    def rewrite(self, rows: Sequence[StatusRow], steps: Sequence[StepRow]) -> None:
+        """Replace the read model's rows of these sagas."""
+        with self._transaction() as connection:
+            connection.run("lock_log")
+            cursor = RawCursor(connection)
+            cursor.executemany(SQL["rewrite_status"], [astuple(row)[:-1] for row in rows])
+            connection.run("forget_steps", ([row.saga_id for row in rows],))
+            cursor.executemany(SQL["insert_step"], [astuple(step) for step in steps])
+
+    def watch(self, hint: Callable[[], None]) -> Callable[[], None]:
+        """Call `hint` when another process has left something to do, or has ended a saga; returns how to stop."""
+        listener = Listener(self._address, hint, self._token)
+        self._listeners.append(listener)
+
+        def stop() -> None:
+            listener.stop()
+            with contextlib.suppress(ValueError):
+                self._listeners.remove(listener)
+
+        return stop
+
+    def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Run one read-only SQL query and return its columns and rows."""
+        with self._named_errors() as connections, connections.reader() as connection:
+            connection.run("begin_read_only")
+            try:
+                # Parameters, though there are none, make the server refuse a second statement in the text.
+                cursor = RawCursor(connection).execute(sql.encode(), (), prepare=False, binary=True)
+                columns = [column.name for column in cursor.description or ()]
+                return columns, cursor.fetchall() if columns else []
+            finally:
+                if not connection.broken:
+                    connection.run("rollback")
+
+
+def _prepare_writer(connection: BoundedConnection) -> None:
+    connection.run("writer_session")
+    prepare(connection, ("begin", "lock_log", "append", "notify", "commit"))

@@ -1,0 +1,222 @@
+"""Connections to PostgreSQL on which no call outlives its bound, and how they are replaced. It knows no table.
+
+A call on a dead network does not come back by itself: the kernel waits for minutes. Server and kernel are told to give
+up (statement_timeout, keepalives, tcp_user_timeout), and should neither, every wait of ours ends at a deadline anyway;
+the connection is then closed, as nobody knows what became of what was asked on it.
+"""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Any, Self
+
+import psycopg
+from psycopg import RawCursor
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import TupleRow
+from psycopg.types.string import TextLoader
+from psycopg.waiting import Ready, Wait
+
+from sagalog.errors import InvalidSettings
+from sagalog.store import StoreOptions
+from sagalog.stores.postgres_errors import TimedOut
+from sagalog.stores.sql import statements
+
+BLOCKS = statements("sagalog.readmodel", "sql/postgres/store.sql")
+SQL = {
+    name: text.replace("{status_columns}", BLOCKS["status_columns"])
+    .replace("{step_columns}", BLOCKS["step_columns"])
+    .encode()
+    for name, text in BLOCKS.items()
+}
+
+Steps = Generator[Wait, Ready | int, Any]
+
+
+class BoundedConnection(psycopg.Connection[TupleRow]):
+    """A connection whose calls raise `TimedOut` when `deadline` (of `time.monotonic`) is over."""
+
+    deadline: float = math.inf
+    uses: int = 0
+
+    def wait(self, gen: Steps, *arguments: Any, **options: Any) -> Any:
+        """Drive what psycopg does on this connection, looking at the deadline a few times a second."""
+        return super().wait(self._bounded(gen), *arguments, **options)
+
+    def _bounded(self, gen: Steps) -> Steps:
+        try:
+            wanted = next(gen)
+            while True:
+                if time.monotonic() > self.deadline:
+                    gen.close()
+                    raise TimedOut("no answer within the time allowed")
+                wanted = gen.send((yield wanted))
+        except StopIteration as end:
+            return end.value
+
+    def run(self, name: str, parameters: Any = ()) -> RawCursor[TupleRow]:
+        """Execute a named block."""
+        return RawCursor(self).execute(SQL[name], parameters, prepare=True, binary=True)
+
+    def rows(self, name: str, parameters: Any = (), prepare: bool = True) -> list[TupleRow]:
+        """Return what a named block finds."""
+        return RawCursor(self).execute(SQL[name], parameters, prepare=prepare, binary=True).fetchall()
+
+
+class Address:
+    """A `postgresql://` address with the limits that every connection needs; it is shown without its secrets."""
+
+    def __init__(self, address: str, options: StoreOptions) -> None:
+        try:
+            given = conninfo_to_dict(address)
+        except psycopg.ProgrammingError:
+            # The parser's text repeats the address, and with it the password.
+            raise InvalidSettings(
+                "expected an address such as postgresql://user:password@host:5432/database, found something that "
+                "cannot be read; a special character in the password is written as %XX"
+            ) from None
+        limits = {
+            "connect_timeout": max(1, math.ceil(options.connect_timeout)),
+            "tcp_user_timeout": int(options.statement_timeout * 1000),
+            "keepalives": 1,
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+            "application_name": "sagalog",
+            "client_encoding": "utf-8",
+        }
+        self.parameters: dict[str, Any] = limits | given
+        self.password = None if given.get("password") is None else str(given["password"])
+        host, port = given.get("host", "localhost"), given.get("port", 5432)
+        self.where = f"postgresql://{host}:{port}/{given.get('dbname', '')}"
+        self.statement_timeout = options.statement_timeout
+
+    def connect(self) -> BoundedConnection:
+        """Return a new connection with our limits set on both sides."""
+        connection = BoundedConnection.connect(autocommit=True, **self.parameters)
+        try:
+            connection.deadline = time.monotonic() + self.bound
+            # The same text on every store: JSON is not parsed for those who only look at it.
+            for kind in ("json", "jsonb"):
+                connection.adapters.register_loader(kind, TextLoader)
+            connection.run("session", (str(int(self.statement_timeout * 1000)),))
+            connection.run("session_on_17", (str(int(self.bound * 1000)),))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    @property
+    def bound(self) -> float:
+        """Our own limit for one use of a connection, in seconds: a little later than the server's."""
+        return self.statement_timeout * 1.1 + 0.5
+
+
+class Connections:
+    """One connection that writes and a few that read, made when needed and replaced when they break."""
+
+    def __init__(self, address: Address, readers: int, prepare: Callable[[BoundedConnection], None]) -> None:
+        self._address = address
+        self._prepare = prepare
+        self._writing = threading.Lock()
+        self._writer: BoundedConnection | None = None
+        self._reading = threading.BoundedSemaphore(readers + 1)
+        self._idle: list[BoundedConnection] = []
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def writer(self, seconds: float | None = None) -> Generator[BoundedConnection]:
+        """Give the writing connection, to one thread at a time, for at most `seconds` (None: the usual bound)."""
+        if not self._writing.acquire(timeout=self._address.bound):
+            raise TimedOut("another thread has been writing for too long")
+        try:
+            if self._writer is None:
+                self._writer = self._new()
+                try:
+                    self._prepare(self._writer)
+                except BaseException:
+                    self._drop_writer()
+                    raise
+            self._writer.deadline = time.monotonic() + (self._address.bound if seconds is None else seconds)
+            try:
+                yield self._writer
+            except BaseException:
+                # Whatever is left on it, a transaction or half an answer, ends with the connection.
+                self._drop_writer()
+                raise
+        finally:
+            self._writing.release()
+
+    @contextmanager
+    def reader(self) -> Generator[BoundedConnection]:
+        """Give a connection for reading."""
+        if not self._reading.acquire(timeout=self._address.bound):
+            raise TimedOut("all connections for reading have been busy for too long")
+        try:
+            with self._lock:
+                connection = self._idle.pop() if self._idle else None
+            connection = connection or self._new()
+            connection.uses += 1
+            connection.deadline = time.monotonic() + self._address.bound
+            try:
+                yield connection
+            except BaseException:
+                broken = connection.broken
+                connection.close()
+                if broken:
+                    # The server went away, so the others that wait here are as dead as this one.
+                    self._close_idle()
+                raise
+            with self._lock:
+                if not self._closed:
+                    self._idle.append(connection)
+                    connection = None
+            if connection is not None:
+                connection.close()
+        finally:
+            self._reading.release()
+
+    def rows(self, name: str, parameters: Any = (), prepare: bool = True) -> list[TupleRow]:
+        """Return what a named block finds; a connection that broke while it lay idle is replaced unseen."""
+        used_before = False
+        try:
+            with self.reader() as connection:
+                used_before = connection.uses > 1
+                return connection.rows(name, parameters, prepare)
+        except psycopg.OperationalError as problem:
+            if not used_before or isinstance(problem, TimedOut):
+                raise
+        with self.reader() as connection:
+            return connection.rows(name, parameters, prepare)
+
+    def _new(self) -> BoundedConnection:
+        if self._closed:
+            raise psycopg.InterfaceError("the store is closed")
+        return self._address.connect()
+
+    def _drop_writer(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
+
+    def _close_idle(self) -> None:
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def close(self) -> None:
+        """Close what is idle now, and what is in use as soon as it is given back."""
+        self._closed = True
+        self._close_idle()
+        with self._writing:
+            self._drop_writer()

@@ -1,0 +1,124 @@
+"""Several prepared statements in one round trip, with arrays encoded at once: the fast path for appends.
+
+psycopg's pipeline does the same for any value; for what a saga commits a hundred times a second this takes a quarter
+of its time. It knows the wire format of three kinds of array and nothing of sagas.
+"""
+
+import struct
+from collections.abc import Iterable, Sequence
+
+from psycopg import errors, pq
+from psycopg.pq.abc import PGconn, PGresult
+from psycopg.waiting import Ready, Wait
+
+from sagalog.stores.postgres_connection import SQL, BoundedConnection, Steps
+
+BINARY = 1
+_TEXT, _BIGINT, _BYTEA = 25, 20, 17
+_NULL = b"\xff\xff\xff\xff"
+_head = struct.Struct("!IIIII").pack
+_empty = struct.Struct("!III").pack
+_length = struct.Struct("!i").pack
+_bigint = struct.Struct("!iq").pack
+
+Call = tuple[str, Sequence[bytes]]
+
+
+def text_array(values: Sequence[str | None]) -> bytes:
+    """Return a `text[]` in PostgreSQL's binary format."""
+    parts = [_heading(_TEXT, len(values))]
+    add = parts.append
+    for value in values:
+        if value is None:
+            add(_NULL)
+        else:
+            encoded = value.encode()
+            add(_length(len(encoded)))
+            add(encoded)
+    return b"".join(parts)
+
+
+def bigint_array(values: Sequence[int | None]) -> bytes:
+    """Return a `bigint[]`."""
+    parts = [_heading(_BIGINT, len(values))]
+    parts += [_NULL if value is None else _bigint(8, value) for value in values]
+    return b"".join(parts)
+
+
+def bytea_array(values: Sequence[bytes]) -> bytes:
+    """Return a `bytea[]`."""
+    parts = [_heading(_BYTEA, len(values))]
+    add = parts.append
+    for value in values:
+        add(_length(len(value)))
+        add(value)
+    return b"".join(parts)
+
+
+def _heading(kind: int, length: int) -> bytes:
+    # Dimensions, whether there may be NULLs, the type of an element, the length, the first index.
+    return _head(1, 1, kind, length, 1) if length else _empty(0, 0, kind)
+
+
+def prepare(connection: BoundedConnection, names: Iterable[str]) -> None:
+    """Prepare named blocks on a connection, all in one round trip."""
+    pgconn = connection.pgconn
+    pgconn.enter_pipeline_mode()
+    for name in names:
+        pgconn.send_prepare(name.encode(), SQL[name])
+    connection.wait(_finish(pgconn))
+
+
+def exchange(connection: BoundedConnection, calls: Sequence[Call]) -> list[PGresult]:
+    """Execute prepared blocks one after the other in one round trip and return their results.
+
+    Raises psycopg's error for the first that failed; the server has then skipped the rest, and a transaction begun
+    among them is still open.
+    """
+    pgconn = connection.pgconn
+    pgconn.enter_pipeline_mode()
+    for name, parameters in calls:
+        pgconn.send_query_prepared(name.encode(), parameters, [BINARY] * len(parameters), BINARY)
+    results: list[PGresult] = connection.wait(_finish(pgconn))
+    return results
+
+
+def _finish(pgconn: PGconn) -> Steps:
+    """Send what is queued, and collect the results up to the end of the pipeline; runs under `connection.wait`."""
+    pgconn.pipeline_sync()
+    while pgconn.flush():
+        # The server may not take more before we have read what it says.
+        ready = yield Wait.RW
+        if ready & Ready.R:
+            pgconn.consume_input()
+    results: list[PGresult] = []
+    while True:
+        while pgconn.is_busy():
+            yield Wait.R
+            pgconn.consume_input()
+        result = pgconn.get_result()
+        if result is not None and result.status == pq.ExecStatus.PIPELINE_SYNC:
+            break
+        if result is not None:
+            results.append(result)
+        elif pgconn.status == pq.ConnStatus.BAD:
+            break
+    for result in results:
+        if result.status == pq.ExecStatus.FATAL_ERROR:
+            raise _error_from(result)
+    if pgconn.status == pq.ConnStatus.BAD:
+        raise errors.OperationalError(pgconn.get_error_message())
+    pgconn.exit_pipeline_mode()
+    return results
+
+
+def _error_from(result: PGresult) -> Exception:
+    state = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
+    message = (result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or result.error_message).decode(
+        "utf-8", "replace"
+    )
+    try:
+        kind = errors.lookup(state)
+    except KeyError:
+        kind = errors.InternalError if state else errors.OperationalError
+    return kind(message)

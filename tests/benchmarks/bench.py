@@ -1,0 +1,129 @@
+"""Measure the engine against the floor (the same rows by the plain driver) on SQLite and PostgreSQL: `make bench`.
+
+Nothing is judged here: the exit code is 0 unless it could not run. Each part runs in a process and on databases of its
+own, so that no part warms or burdens another.
+"""
+
+import argparse
+import asyncio
+import logging
+import multiprocessing
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+from postgres_server import PostgresServer, open_server
+from rich.console import Console
+
+from tests.benchmarks import measure
+from tests.benchmarks.databases import Database, PostgresDatabase, SQLiteDatabase
+from tests.benchmarks.measure import Sizes
+from tests.benchmarks.report import Measured, as_json, show
+
+PARTS = ("work", "memory", "shapes", "finished")
+QUICK = Sizes(sagas=300, rounds=3, idle=60, finished=3000, long=20)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure what the options ask for and print it."""
+    options = _options(arguments)
+    sizes = QUICK if options.quick else Sizes()
+    given = {name: getattr(options, name) for name in ("sagas", "rounds", "idle", "finished", "long")}
+    sizes = replace(sizes, **{name: value for name, value in given.items() if value is not None})
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=120)
+    header = _machine()
+    console.print(", ".join(f"{name} {value}" for name, value in header.items()))
+    measured = []
+    with tempfile.TemporaryDirectory(prefix="sagalog-bench-", dir=options.folder) as folder, ExitStack() as stack:
+        for store in options.store or ("sqlite", "postgres"):
+            if store == "sqlite":
+                fresh = _files(Path(folder))
+            else:
+                fresh = _databases(stack, stack.enter_context(open_server()))
+            one = _measure(store, fresh, options.part or PARTS, sizes)
+            show(console, one)
+            measured.append(one)
+    if options.json is not None:
+        options.json.write_bytes(as_json(header, measured))
+    return 0
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--store", action="append", choices=("sqlite", "postgres"), help="only this one; repeatable")
+    parser.add_argument("--part", action="append", choices=PARTS, help="only this part; repeatable")
+    parser.add_argument("--quick", action="store_true", help="small numbers: shows that it runs, not how fast")
+    parser.add_argument("--sagas", type=int, help="sagas started at once (1000)")
+    parser.add_argument("--rounds", type=int, help="rounds of engine and floor in turns (9)")
+    parser.add_argument("--idle", type=int, help="sagas run one at a time (300)")
+    parser.add_argument("--finished", type=int, help="finished sagas in the full database (100000)")
+    parser.add_argument("--long", type=int, help="sagas of 3, 30 and 300 steps (100)")
+    parser.add_argument("--folder", type=Path, help="where the SQLite files are made: the disk that is measured")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every number to FILE")
+    return parser.parse_args(arguments)
+
+
+def _files(folder: Path) -> Iterator[Database]:
+    number = 0
+    while True:
+        number += 1
+        yield SQLiteDatabase(folder / f"{number}.db")
+
+
+def _databases(stack: ExitStack, server: PostgresServer) -> Iterator[Database]:
+    while True:
+        yield PostgresDatabase(stack.enter_context(server.database()))
+
+
+def _measure(store: str, fresh: Iterator[Database], parts: Sequence[str], sizes: Sizes) -> Measured:
+    # First, because a new process counts the memory of the one that made it.
+    memory = _alone(measure.memory, next(fresh), sizes) if "memory" in parts else None
+    first = next(fresh)
+    work = _alone(measure.design_work, first, next(fresh), sizes) if "work" in parts else None
+    shapes = _alone(measure.shapes, next(fresh), sizes) if "shapes" in parts else []
+    filled = _alone(measure.filled, next(fresh), next(fresh), sizes) if "finished" in parts else None
+    return Measured(store, first.settings(), work, memory, shapes, filled)
+
+
+def _alone(part: Callable[..., Any], *arguments: Any) -> Any:
+    """Run one part in a new process and return what it measured."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as process:
+        return process.submit(_run, part, arguments).result()
+
+
+def _run(part: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    # The samples contain refused sagas, which the engine warns about as it should.
+    logging.disable(logging.ERROR)
+    return asyncio.run(part(*arguments))
+
+
+def _machine() -> dict[str, str]:
+    return {
+        "processor": _processor(),
+        "processors": str(os.cpu_count()),
+        "load": f"{os.getloadavg()[0]:.1f}",
+        "Python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()}",
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""The numbers as tables for a person and as JSON for a program; it measures nothing."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from rich.console import Console
+from rich.table import Table
+
+from tests.benchmarks.measure import Beside, Filled, Memory, Shape, Work
+
+THROUGHPUT_AIM = 0.6
+LATENCY_AIM = 1.5
+
+
+class Measured(Struct):
+    """Everything that was measured on one store."""
+
+    store: str
+    settings: dict[str, str]
+    work: Work | None = None
+    memory: Memory | None = None
+    shapes: list[Shape] = []
+    filled: Filled | None = None
+
+
+def as_json(header: dict[str, str], measured: list[Measured]) -> bytes:
+    """Return all numbers, single rounds included, and the ratios that the tables show."""
+    stores = []
+    for one in measured:
+        plain: dict[str, Any] = msgspec.to_builtins(one)
+        if one.work is not None:
+            plain["ratios"] = {
+                "throughput, engine / floor": 1 / one.work.throughput.ratio,
+                "idle latency, engine / floor": one.work.idle.ratio,
+            }
+        stores.append(plain)
+    return msgspec.json.format(msgspec.json.encode({"machine": header, "stores": stores}), indent=2)
+
+
+def show(console: Console, one: Measured) -> None:
+    """Print the tables of one store."""
+    console.rule(f"[bold]{one.store}[/]  " + ", ".join(f"{name} {value}" for name, value in one.settings.items()))
+    if one.work is not None:
+        console.print(_throughput(one.work, one.memory))
+        console.print(_idle(one.work.idle))
+    if one.shapes:
+        console.print(_shapes(one.shapes))
+    if one.filled is not None:
+        console.print(_filled(one.filled))
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2))
+    table.add_column("", min_width=34)
+    for column in columns:
+        table.add_column(column, justify="right", min_width=12)
+    return table
+
+
+def _throughput(work: Work, memory: Memory | None) -> Table:
+    beside, sagas = work.throughput, work.sagas
+    floor = beside.floor
+    title = f"{sagas} three-step sagas started at once, {len(beside.engine.seconds)} rounds in turns"
+    table = _table(title, "engine", "floor", "ratio", "aim")
+    for name, engine, plain in (
+        ("sagas/s, median", beside.engine.median, floor.median),
+        ("sagas/s, best", beside.engine.best, floor.best),
+    ):
+        aim = f">= {THROUGHPUT_AIM}" if "median" in name else ""
+        table.add_row(name, f"{sagas / engine:,.0f}", f"{sagas / plain:,.0f}", f"{plain / engine:.2f}", aim)
+    for other in beside.floors:
+        note = "  (the floor)" if other is floor else ""
+        table.add_row(f"  {other.name}{note}", "", f"{sagas / other.median:,.0f}", "", "")
+    table.add_row("events per saga", f"{work.events_per_saga:g}", "", "", "")
+    table.add_row("commits per saga", f"{work.commits_per_saga:.3f}", "0.010", "", "")
+    table.add_row("bytes per saga", f"{work.bytes_per_saga:,.0f}", "", "", "")
+    if memory is not None:
+        table.add_row("peak memory, MB", f"{memory.most:,.0f}", "", "", "")
+        table.add_row("  before the first saga, MB", f"{memory.before:,.0f}", "", "", "")
+    return table
+
+
+def _idle(beside: Beside) -> Table:
+    floor = beside.floor
+    number = len(beside.engine.seconds)
+    table = _table(f"one saga at a time, {number} of them: start until result, in ms", "engine", "floor", "ratio", "aim")
+    engine = beside.engine
+    table.add_row("p50", _ms(engine.median), _ms(floor.median), f"{beside.ratio:.2f}", f"<= {LATENCY_AIM}")
+    table.add_row("p99", _ms(engine.p99), _ms(floor.p99), f"{engine.p99 / floor.p99:.2f}", "")
+    for other in beside.floors:
+        note = "  (the floor: four plain commits)" if other is floor else ""
+        table.add_row(f"  {other.name}{note}", "", _ms(other.median), "", "")
+    return table
+
+
+def _shapes(shapes: list[Shape]) -> Table:
+    table = _table(f"other shapes, {shapes[0].sagas} sagas at once, best of 3", "us per step", "steps/s", "to 3 steps")
+    first = shapes[0].times.best / shapes[0].steps
+    for shape in shapes:
+        each = shape.times.best / shape.steps
+        steps = shape.sagas / each
+        table.add_row(shape.name, f"{each / shape.sagas * 1e6:,.0f}", f"{steps:,.0f}", f"{each / first:.2f}")
+    return table
+
+
+def _filled(filled: Filled) -> Table:
+    title = f"with {filled.finished:,} finished sagas in the tables (loaded in {filled.loading:.0f} s), medians in ms"
+    table = _table(title, "empty", "full", "full/empty", "plain, full")
+    for number, (name, empty, full) in enumerate(filled.pairs):
+        plain = _ms(filled.floor.median) if number == 0 else ""
+        table.add_row(name, _ms(empty.median), _ms(full.median), f"{full.median / empty.median:.2f}", plain)
+    return table
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1e3:,.2f}"
