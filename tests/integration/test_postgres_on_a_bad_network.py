@@ -59,7 +59,10 @@ def test_a_hundred_lost_acknowledgements_make_no_false_conflict_and_no_double(pr
                 store.append([append])
             rival = following(begun, holder="w2") if append is decided else start(f"order-{number}")
             refused = "conflict" if append is decided else "exists"
-            assert insist(lambda append=append, rival=rival: list(store.append([append, rival]))) == ["written", refused]  # type: ignore[misc]
+            assert insist(lambda append=append, rival=rival: list(store.append([append, rival]))) == [
+                "written",
+                refused,
+            ]  # type: ignore[misc]
         written.append([begun, decided])
     assert proxy.lost == 100
     assert all(stream_of(store, appends[0]) == numbered(*appends) for appends in written)
