@@ -14,7 +14,7 @@ from sagalog.saga import events as e
 from sagalog.saga.evolve import fold
 from sagalog.store import Query, Store
 from sagalog.stores.memory import MemoryStore
-from sagalog.testing.faults import CrashAt, Fault, When, Where
+from sagalog.testing.faults import CrashAt, Fault, NoFaults, When, Where
 from sagalog.testing.verdict import judge_saga
 
 
@@ -87,6 +87,7 @@ def test_at_every_crash_point_log_and_tables_agree(each_database: str | Store) -
             await asyncio.wait({starting, first.incarnation.ended}, timeout=30, return_when=asyncio.FIRST_COMPLETED)
             await lab.sleep(10)
             first.kill()
+            lab.world.faults = NoFaults()
             reader = await lab.begin([saga], worker=False)
             for row in await reader.do(reader.manager.find(key=key)):
                 state = fold(CODEC.decode_all((x.topic, x.state) for x in reader.manager.store.read(row.saga_id)))

@@ -50,35 +50,35 @@ class Desk:
         return [name for name, _, _ in self.diary]
 
 
-def parcel_saga(**options: Any) -> Saga[Parcel]:
-    """Declare pick, pay and send, with unpick, refund and call_back."""
+def parcel_saga(patience: float = 5, **options: Any) -> Saga[Parcel]:
+    """Declare pick, pay and send, with unpick, refund and call_back; each attempt has `patience` seconds."""
     declared: dict[str, Any] = {"timeout": 3600.0, "key": lambda parcel: parcel.parcel_id}
     saga = Saga("parcel", input=Parcel, **(declared | options))
 
-    @saga.step(retry=QUICK, timeout=5)
+    @saga.step(retry=QUICK, timeout=patience)
     async def pick(parcel: Parcel, desk: Desk, ctx: StepContext) -> Picked:
         await desk.act("pick", ctx, parcel)
         return Picked("a mug")
 
-    @pick.compensate(retry=QUICK, timeout=5)
+    @pick.compensate(retry=QUICK, timeout=patience)
     async def unpick(picked: Picked | None, parcel: Parcel, desk: Desk, ctx: StepContext) -> None:
         await desk.act("unpick", ctx, picked, parcel)
 
-    @saga.step(retry=QUICK, timeout=5)
+    @saga.step(retry=QUICK, timeout=patience)
     async def pay(parcel: Parcel, desk: Desk, ctx: StepContext) -> Paid:
         await desk.act("pay", ctx, parcel)
         return Paid(5)
 
-    @pay.compensate(retry=QUICK, timeout=5)
+    @pay.compensate(retry=QUICK, timeout=patience)
     async def refund(paid: Paid | None, desk: Desk, ctx: StepContext) -> None:
         await desk.act("refund", ctx, paid)
 
-    @saga.step(retry=QUICK, timeout=5)
+    @saga.step(retry=QUICK, timeout=patience)
     async def send(parcel: Parcel, paid: Paid, desk: Desk, ctx: StepContext) -> Sent:
         await desk.act("send", ctx, paid)
         return Sent("Ada")
 
-    @send.compensate(retry=QUICK, timeout=5)
+    @send.compensate(retry=QUICK, timeout=patience)
     async def call_back(sent: Sent | None, desk: Desk, ctx: StepContext) -> None:
         await desk.act("call_back", ctx, sent)
 
