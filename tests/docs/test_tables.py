@@ -3,11 +3,14 @@
 import contextlib
 import sqlite3
 from pathlib import Path
+from typing import get_args
 
 import psycopg
 import pytest
 from pages import page
 
+from sagalog.readmodel import rows
+from sagalog.saga.state import UndoStatus
 from sagalog.stores.postgres import PostgresStore
 from sagalog.stores.sqlite import SQLiteStore
 
@@ -56,3 +59,11 @@ def test_every_column_on_postgres_is_documented_and_no_other(postgres_url: str) 
     with psycopg.connect(postgres_url) as connection:
         rows = connection.execute(QUERY["postgres"].encode()).fetchall()
     assert by_table([(table, column) for table, column in rows]) == documented(postgres=True)
+
+
+def test_every_status_of_a_step_is_documented_and_no_other() -> None:
+    actions = [row[0].strip("`") for row in SQL.rows("status of an action")]
+    assert sorted(actions) == sorted(set(rows._ACTION_STATUS.values()))
+    compensations = [row[0].strip("`") for row in SQL.rows("status of a compensation")]
+    # What runs at the moment is told apart from what is pending; a step that is not to be undone has no row.
+    assert sorted(compensations) == sorted({*get_args(UndoStatus), "running"} - {"none"})
