@@ -62,7 +62,7 @@ INSERT INTO saga_steps (
 )
 SELECT * FROM unnest(
     %b::text[], %b::text[], %b::text[], %b::bigint[], %b::text[], %b::bigint[], %b::bigint[], %b::bigint[],
-    %b::text[], %b::text[], %b::text[], %b::text[], %b::bigint[]
+    %b::text[], %b::text[], %b::text[], %b::json[], %b::bigint[]
 )
 ON CONFLICT (saga_id, step, direction) DO UPDATE SET
     ordinal = excluded.ordinal, status = excluded.status, attempts = excluded.attempts,

@@ -18,6 +18,10 @@ from torture_stage import Stage, a_database, wait_until
 SETTINGS: dict[str, float] = {"lease": 0.4, "poll": 0.02, "statement_timeout": 5.0, "write_timeout": 2.0}
 SETTLE_SECONDS = 30.0
 KILLS_A_ROUND = 50
+# A worker that is stopped should be in the middle of something.
+LONG_ENOUGH_SECONDS = 0.05
+# Whoever is stopped may hold the lock that a new worker waits for, so this is less than any of its patience.
+READY_SECONDS = 0.5
 
 
 class Report(msgspec.Struct):
@@ -34,6 +38,7 @@ class Report(msgspec.Struct):
     events: int = 0
     calls: int = 0
     takeovers: int = 0
+    conflicts: int = 0
     seconds: float = 0.0
     violations: list[str] = []
 
@@ -41,7 +46,8 @@ class Report(msgspec.Struct):
         counted = (
             f"{self.kills} workers killed, {self.stops} stopped for a while, {self.terminations} terminated, "
             f"{self.client_kills} clients and {self.server_kills} servers killed; {self.sagas} sagas, "
-            f"{self.events} events, {self.calls} calls of services, {self.takeovers} takeovers"
+            f"{self.events} events, {self.calls} calls of services, {self.takeovers} takeovers, "
+            f"{self.conflicts} appends refused"
         )
         return f"{self.store} seed {self.seed}: {counted}; {self.seconds:.1f} s, {len(self.violations)} violations"
 
@@ -50,7 +56,9 @@ class Worker(msgspec.Struct):
     """One of the two places in which a worker runs, is killed and is replaced."""
 
     pid: int
-    stopped_until: float = 0.0
+    journal: Path
+    stopped: bool = False
+    spared_until: float = 0.0
 
 
 class Torture:
@@ -80,7 +88,7 @@ class Torture:
         return self.report
 
     def _round(self, kills: int, server_kills: int) -> None:
-        workers = [Worker(self._worker()), Worker(self._worker())]
+        workers = [self._worker() for _ in range(2)]
         clients = [self._client(0), self._client(1)]
         servers = set(self._chance.sample(range(kills), server_kills))
         done = 0
@@ -88,48 +96,63 @@ class Torture:
             if done in servers:
                 servers.discard(done)
                 self._kill_server()
-            done += self._blow(self._chance.choice(workers))
+            done += self._blow(workers)
             if self._chance.random() < 0.03:
                 number = self._chance.randrange(2)
                 self._processes.kill(clients[number])
                 clients[number] = self._client(number)
                 self.report.client_kills += 1
         for worker in workers:
-            if worker.stopped_until:
+            if worker.stopped:
                 self._processes.signal(worker.pid, SIGCONT)
         self.report.violations += never_wrong(self._stage.snapshot())
         self._end(clients)
         self._stage.at_rest(SETTLE_SECONDS)
-        wait_until(lambda: self._stage.number("owned_sagas") == 0, SETTLE_SECONDS)
         self._end([worker.pid for worker in workers])
         self._check()
 
-    def _blow(self, worker: Worker) -> int:
-        """Do something to a worker after a random moment; returns how many were killed by it."""
+    def _blow(self, workers: list[Worker]) -> int:
+        """Do something to one of the workers after a random moment; returns how many were killed by it."""
+        for worker in workers:
+            if worker.stopped and time.monotonic() > worker.spared_until:
+                self._wake(worker)
         chance = self._chance.random()
+        worker = self._chance.choice(workers)
+        if not worker.stopped and self._chance.random() < 0.75:
+            # The others are killed while they open the database, or wherever they are.
+            wait_until(lambda: worker.journal.exists() and worker.journal.stat().st_size > 0, READY_SECONDS)
         # Mostly soon, as that is when most happens; now and then late, so that some get far.
-        pause = self._chance.uniform(0.1, 0.4) if chance > 0.95 else self._chance.expovariate(1 / 0.02)
+        pause = self._chance.uniform(0.1, 0.4) if chance > 0.96 else self._chance.expovariate(1 / 0.02)
         time.sleep(min(max(pause, 0.001), 0.4))
-        if worker.stopped_until:
-            if time.monotonic() < worker.stopped_until:
-                return 0
-            worker.stopped_until = 0.0
-            self._processes.signal(worker.pid, SIGCONT)
-        elif chance < 0.04:
+        if time.monotonic() < worker.spared_until:
+            return 0
+        if worker.stopped:
+            self._wake(worker)
+        elif chance < 0.05:
+            time.sleep(LONG_ENOUGH_SECONDS)
             self._processes.signal(worker.pid, SIGSTOP)
-            worker.stopped_until = time.monotonic() + self._chance.uniform(0.1, 2 * SETTINGS["lease"])
+            worker.stopped = True
+            worker.spared_until = time.monotonic() + self._chance.uniform(0.5, 1.5) * SETTINGS["lease"]
             self.report.stops += 1
         elif chance < 0.08:
+            for other in workers:
+                if other.stopped:  # perhaps with a lock that this one needs to end
+                    self._wake(other)
             self._processes.signal(worker.pid, SIGTERM)
             self._ended_well(worker.pid)
-            worker.pid = self._worker()
+            workers[workers.index(worker)] = self._worker()
             self.report.terminations += 1
         else:
             self._processes.kill(worker.pid)
-            worker.pid = self._worker()
+            workers[workers.index(worker)] = self._worker()
             self.report.kills += 1
             return 1
         return 0
+
+    def _wake(self, worker: Worker) -> None:
+        self._processes.signal(worker.pid, SIGCONT)
+        worker.stopped = False
+        worker.spared_until = time.monotonic() + self._chance.uniform(0.02, 0.2)
 
     def _kill_server(self) -> None:
         assert self._server is not None
@@ -138,9 +161,12 @@ class Torture:
         self._server.start()
         self.report.server_kills += 1
 
-    def _worker(self) -> int:
+    def _worker(self) -> Worker:
         self._workers += 1
-        return self._stage.worker(f"worker-{self._workers:05}", patient=True)
+        # Behind a slow service a worker is found in the middle of a step; behind a quick one, between two.
+        slow = self._chance.choice([0.0, 0.0, 0.02, 0.1])
+        name = f"worker-{self._workers:05}"
+        return Worker(self._stage.worker(name, slow=slow, patient=True), self._stage.folder / f"{name}.journal")
 
     def _client(self, number: int) -> int:
         # The second client starts every second order of the first, at about the same time.
@@ -167,6 +193,7 @@ class Torture:
         self.report.events = len(found.events)
         self.report.calls = len(journals.calls)
         self.report.takeovers = journals.takeovers(found.streams())
+        self.report.conflicts = journals.conflicts()
         self.report.violations += self._stage.violations(found, journals)
 
 

@@ -21,7 +21,7 @@ from torture_journals import Journals
 from torture_processes import Processes
 from torture_snapshot import Snapshot, can_be_written, one_number, snapshot
 
-LOOK_EVERY_SECONDS = 0.02
+LOOK_EVERY_SECONDS = 0.005
 # What a process may say in its log only if something went wrong in the library.
 NEVER_LOGGED = ("is left alone", "Traceback", "cannot be run")
 
@@ -73,8 +73,8 @@ class Stage:
         return one_number(self.database, block)
 
     def at_rest(self, seconds: float) -> float:
-        """Wait until no saga is open, at most so long, and return how long it took."""
-        return wait_until(lambda: self.number("open_sagas") == 0, seconds)
+        """Wait until no saga is open or owned, at most so long, and return how long it took."""
+        return wait_until(lambda: self.number("open_sagas") + self.number("owned_sagas") == 0, seconds)
 
     def snapshot(self) -> Snapshot:
         """Read everything that the database says at one moment."""
