@@ -84,7 +84,8 @@ class SagaRunner:
         self.saga_id = saga_id
         self.state = state
         self.sleeping = False
-        self.undoing = 0
+        # How many attempts are under way that have to be waited for, even at shutdown.
+        self.held = 0
         self.wrote = False
         self._owner = owner
         self._worker_id = owner.worker_id
@@ -106,7 +107,7 @@ class SagaRunner:
         while True:
             action = self._only_action()
             if action is not None and await self._owner.ready(self._worker_id):
-                outcome = await self._attempts.action(self.definition, self.saga_id, self.state, action)
+                outcome = await self._attempt(action)
                 if not await self._tell(outcome):
                     raise Conflict([outcome])
                 continue
@@ -182,13 +183,16 @@ class SagaRunner:
         raise Conflict(untold)
 
     async def _attempt(self, effect: RunAction | RunCompensation) -> Input:
-        if isinstance(effect, RunAction):
-            return await self._attempts.action(self.definition, self.saga_id, self.state, effect)
-        self.undoing += 1
+        undoes = isinstance(effect, RunCompensation)
+        # A compensation must not be interrupted, and the thread of a plain function cannot be.
+        held = undoes or not self.definition.steps[effect.step].is_async
+        self.held += held
         try:
-            return await self._attempts.compensation(self.definition, self.saga_id, self.state, effect)
+            if undoes:
+                return await self._attempts.compensation(self.definition, self.saga_id, self.state, effect)
+            return await self._attempts.action(self.definition, self.saga_id, self.state, effect)
         finally:
-            self.undoing -= 1
+            self.held -= held
 
     async def _wait(self, wake_at: int | None) -> list[Input]:
         """Wait for attempts under way, or until `wake_at`; return the outcomes of those that ended."""
