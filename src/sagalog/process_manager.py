@@ -7,7 +7,7 @@ It is the one place where the rings meet; what a saga does is decided in `sagalo
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self, TypeVar
 
@@ -150,7 +150,7 @@ class ProcessManager(Inspection):
         self._blocking.close()
 
     @asynccontextmanager
-    async def lifespan(self, _: Any = None) -> AsyncIterator[None]:
+    async def lifespan(self, _: Any = None) -> AsyncGenerator[None, None]:
         """Run for as long as a web application does: `FastAPI(lifespan=manager.lifespan)`."""
         async with self:
             yield
@@ -311,7 +311,7 @@ def _definitions(sagas: Sequence[Saga[Any]]) -> dict[str, Definition]:
 
 
 def _check_services(definitions: Any, services: Mapping[type, Any]) -> None:
-    missing = []
+    missing: list[str] = []
     for definition in definitions:
         for step in definition.steps.values():
             undo = () if step.compensation is None else step.compensation.parameters

@@ -165,16 +165,20 @@ class SagaRunner:
                 return DeadlineReached(), None
             else:
                 wake_at = effect.at if wake_at is None else min(wake_at, effect.at)
-        if ready and not await self._owner.ready(self._worker_id):
+        return (await self._run(ready) if ready else None), wake_at
+
+    async def _run(self, ready: list[RunAction | RunCompensation]) -> Input | None:
+        """Begin attempts: a single one is made here and now, and its outcome returned; others go on by themselves."""
+        if not await self._owner.ready(self._worker_id):
             if not self._owner.stopping:
                 await self._lose([])
-        elif len(ready) == 1 and not self._running:
-            return await self._attempt(ready[0]), None
-        else:
-            for effect in ready:
-                task = asyncio.get_running_loop().create_task(self._attempt(effect))
-                self._running[type(effect), effect.step] = task
-        return None, wake_at
+            return None
+        if len(ready) == 1 and not self._running:
+            return await self._attempt(ready[0])
+        for effect in ready:
+            task = asyncio.get_running_loop().create_task(self._attempt(effect))
+            self._running[type(effect), effect.step] = task
+        return None
 
     async def _lose(self, untold: list[Input]) -> NoReturn:
         """Give the saga up to whoever has it now, once the attempts under way have ended."""

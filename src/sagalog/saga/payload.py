@@ -22,7 +22,7 @@ def is_pydantic(kind: object) -> bool:
 
 
 def _to_plain(value: Any) -> Any:
-    if is_pydantic(type(value)):
+    if is_pydantic(cast(object, type(value))):
         return value.model_dump(mode="json")
     raise TypeError(f"objects of type {type(value).__name__} cannot be stored as JSON")
 
@@ -34,7 +34,7 @@ def _from_plain(kind: type, value: Any) -> Any:
 
 
 def _strange(kind: Any) -> Iterator[type]:
-    """Yield the classes inside a type that neither msgspec nor pydantic understands: msgspec leaves them to its hook."""
+    """Yield the classes inside a type that neither msgspec nor pydantic understands; msgspec would leave them to us."""
     found: list[Any] = [msgspec.inspect.type_info(kind)]
     seen: dict[int, Any] = {}
     while found:
