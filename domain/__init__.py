@@ -39,6 +39,6 @@ def services() -> Generator[Mapping[type, object]]:
 
 
 def demo(database: Path) -> tuple[Mapping[str, str], Iterable[tuple[Saga[Order], Order]]]:
-    """Give what `sagalog demo` runs: the environment, with the shop's file beside the demo's, and every sample order."""
+    """Give what `sagalog demo` runs: every sample order, and the environment, with the shop beside the database."""
     shop = database.with_name(f"{database.stem}-shop.db")
     return {"SHOP_DB": str(shop)}, ((fulfil_order, order) for order in read_orders())

@@ -21,3 +21,9 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
     """The address of a fresh, empty database, removed after the test."""
     with postgres_server.database() as url:
         yield url
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let one simulation be repeated, and their number be chosen."""
+    parser.addoption("--seed", type=int, default=None, help="repeat the simulation of this seed")
+    parser.addoption("--seeds", type=int, default=10_000, help="how many seeds to simulate (10000)")

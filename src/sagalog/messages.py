@@ -1,21 +1,12 @@
 """Domain messages: events that have happened and commands that ask; values only, no behaviour."""
 
-from typing import TYPE_CHECKING
+from typing import dataclass_transform
 
 import msgspec
 
-if TYPE_CHECKING:
-    from typing import dataclass_transform
-else:
 
-    def dataclass_transform(**_: object):
-        """Stand in for the typing decorator, which only type checkers read."""
-        return lambda cls: cls
-
-
-@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class MessageMeta(msgspec.StructMeta):
-    """Make every message class frozen and keyword-only, in a way that mypy and pyright understand."""
+    """Make every message class frozen and keyword-only."""
 
     def __new__(
         mcls, name: str, bases: tuple[type, ...], namespace: dict[str, object], **options: object
@@ -26,7 +17,10 @@ class MessageMeta(msgspec.StructMeta):
         return super().__new__(mcls, name, bases, namespace, **options)  # type: ignore[arg-type]
 
 
-class Message(msgspec.Struct, metaclass=MessageMeta):
+# Tell mypy and pyright what the metaclass does. It stands on the class and not on the metaclass because msgspec has its
+# own on `Struct`, and the nearest base class wins.
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
+class Message(msgspec.Struct, frozen=True, kw_only=True, metaclass=MessageMeta):
     """Be the base of events and commands; declare one of those instead."""
 
 

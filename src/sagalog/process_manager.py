@@ -163,9 +163,13 @@ class ProcessManager(Inspection):
         def stopped(number: signal.Signals) -> None:
             logger.info("%s: no new sagas are claimed, running steps may end", number.name)
             stop.set()
-            loop.remove_signal_handler(number)
+            for one in before:
+                # Whichever comes next. Python's own answer to SIGINT would wait for the handlers that run in threads.
+                loop.remove_signal_handler(one)
+                signal.signal(one, signal.SIG_DFL)
 
-        for number in (signal.SIGTERM, signal.SIGINT):
+        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        for number in before:
             loop.add_signal_handler(number, stopped, number)
         try:
             if self._running:
@@ -174,8 +178,9 @@ class ProcessManager(Inspection):
                 async with self:
                     await stop.wait()
         finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number, handler in before.items():
                 loop.remove_signal_handler(number)
+                signal.signal(number, handler)
 
     async def start(
         self,

@@ -1,8 +1,9 @@
-"""What PostgreSQL's store does when the network or the server fails: it comes back in time, and knows what was written."""
+"""The PostgreSQL store when the network or the server fails: it comes back in time and knows what was written."""
 
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import pytest
 from chaos_proxy import ChaosProxy
@@ -10,10 +11,12 @@ from postgres_server import PostgresServer
 from stores import opened
 
 from sagalog.errors import StoreUnavailable
-from sagalog.store import Append, Store, StoreOptions
+from sagalog.store import Append, AppendOutcome, Store, StoreOptions
 from sagalog.stores.postgres import PostgresStore
 from sagalog.testing.store_appending import at_once, numbered, stream_of
 from sagalog.testing.store_samples import DEFINITION, NOW, following, lease, sample_event, start, step
+
+Result = TypeVar("Result")
 
 pytestmark = pytest.mark.postgres
 
@@ -34,7 +37,7 @@ def store(proxy: ChaosProxy) -> Iterator[Store]:
         yield store
 
 
-def insist(call: Callable[[], list[str]], give_up: float = 20) -> list[str]:
+def insist(call: Callable[[], Result], give_up: float = 20) -> Result:
     """Make a call until the store answers, as the committer does."""
     until = time.monotonic() + give_up
     while True:
@@ -44,6 +47,16 @@ def insist(call: Callable[[], list[str]], give_up: float = 20) -> list[str]:
             if time.monotonic() > until:
                 raise
             time.sleep(0.02)
+
+
+def insist_on(store: Store, *appends: Append) -> list[AppendOutcome]:
+    """Append until the store answers."""
+    return insist(lambda: store.append(appends))
+
+
+def saga_ids(store: Store, saga_id: str) -> list[str]:
+    """Read a stream until the store answers, and return whose events they are."""
+    return [event.saga_id for event in insist(lambda: store.read(saga_id))]
 
 
 def test_a_hundred_lost_acknowledgements_make_no_false_conflict_and_no_double(proxy: ChaosProxy, store: Store) -> None:
@@ -59,7 +72,7 @@ def test_a_hundred_lost_acknowledgements_make_no_false_conflict_and_no_double(pr
                 store.append([append])
             rival = following(begun, holder="w2") if append is decided else start(f"order-{number}")
             refused = "conflict" if append is decided else "exists"
-            assert insist(lambda append=append, rival=rival: list(store.append([append, rival]))) == ["written", refused]  # type: ignore[misc]
+            assert insist_on(store, append, rival) == ["written", refused]
         written.append([begun, decided])
     assert proxy.lost == 100
     assert all(stream_of(store, appends[0]) == numbered(*appends) for appends in written)
@@ -86,7 +99,7 @@ def test_a_network_that_swallows_everything_holds_no_call_for_long(proxy: ChaosP
             call()
         assert time.monotonic() - began < BOUND_SECONDS
     proxy.heal()
-    assert insist(lambda: list(store.append([decided]))) == ["written"]
+    assert insist_on(store, decided) == ["written"]
     assert stream_of(store, begun) == numbered(begun, decided)
 
 
@@ -103,7 +116,7 @@ def test_a_call_that_hangs_in_one_thread_leaves_readers_to_the_others(proxy: Cha
     at_once([read] * 6)
     assert time.monotonic() - began < 2 * BOUND_SECONDS
     proxy.heal()
-    assert insist(lambda: [event.saga_id for event in store.read(begun.saga_id)]) == [begun.saga_id]
+    assert saga_ids(store, begun.saga_id) == [begun.saga_id]
 
 
 def test_a_client_that_stops_in_the_middle_of_a_request_does_not_keep_the_log_locked(
@@ -116,10 +129,10 @@ def test_a_client_that_stops_in_the_middle_of_a_request_does_not_keep_the_log_lo
     with pytest.raises(StoreUnavailable):
         store.append(batch)
     with opened(PostgresStore(postgres_url, IMPATIENT)) as other:
-        assert insist(lambda: list(other.append([start()]))) == ["written"]
+        assert insist_on(other, start()) == ["written"]
         assert len(other.read_log(0, 1000)) == 2
     proxy.heal()
-    assert insist(lambda: list(store.append(batch))) == ["written"] * 500
+    assert insist_on(store, *batch) == ["written"] * 500
 
 
 def test_a_cut_connection_is_replaced(proxy: ChaosProxy, store: Store) -> None:
@@ -129,8 +142,8 @@ def test_a_cut_connection_is_replaced(proxy: ChaosProxy, store: Store) -> None:
     for _ in range(3):
         proxy.cut()
         decided = start()
-        assert insist(lambda decided=decided: list(store.append([decided]))) == ["written"]  # type: ignore[misc]
-        assert insist(lambda: [event.saga_id for event in store.read(begun.saga_id)]) == [begun.saga_id]
+        assert insist_on(store, decided) == ["written"]
+        assert saga_ids(store, begun.saga_id) == [begun.saga_id]
 
 
 def test_a_slow_network_makes_no_append_fail(proxy: ChaosProxy, store: Store) -> None:

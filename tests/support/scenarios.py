@@ -16,6 +16,7 @@ from sagalog.testing.simulation import Request, Simulation
 from sagalog.testing.verdict import judge
 from sagalog.testing.world import World
 
+SEEDED = "tests/simulation/test_random_seeds.py"
 # Every way the reference saga can end, each told by its input alone.
 OUTCOMES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "completed": ("completed", {}),
@@ -56,14 +57,20 @@ class Scenario:
     """A simulation, its requests, and what is to be asked of the services afterwards."""
 
     def __init__(
-        self, simulation: Simulation, requests: list[Request], disagreements: Callable[[Simulation], list[str]]
+        self,
+        simulation: Simulation,
+        requests: list[Request],
+        disagreements: Callable[[Simulation], list[str]],
+        prepare: Callable[[], None] = lambda: None,
     ) -> None:
         self.simulation = simulation
         self.requests = requests
         self._disagreements = disagreements
+        self._prepare = prepare
 
     def findings(self) -> list[str]:
         """Run it and return everything that is wrong."""
+        self._prepare()
         self.simulation.run(self.requests)
         return judge(self.simulation) + self._disagreements(self.simulation)
 
@@ -75,7 +82,6 @@ class Scenario:
 def orders(seed: int, outcomes: list[str], faults: Callable[[World], Faults] | None, **options: Any) -> Scenario:
     """Return a simulation of orders in a fresh shop."""
     shop, image = _shop()
-    shop.database.restore(image)
     services = shop.services()
 
     def mend() -> None:
@@ -98,7 +104,7 @@ def orders(seed: int, outcomes: list[str], faults: Callable[[World], Faults] | N
         ended = {row.saga_key: row.status for row in simulation.world.store._status.values()}
         return [f"23: {violation}" for violation in shop.reconcile(ended)]
 
-    return Scenario(simulation, requests, disagreements)
+    return Scenario(simulation, requests, disagreements, lambda: shop.database.restore(image))
 
 
 def trips(seed: int, wanted: list[Trip], faults: Callable[[World], Faults] | None, **options: Any) -> Scenario:
@@ -213,3 +219,12 @@ def check_crashes(outcome: str) -> tuple[int, dict[tuple[int, ...], list[str]]]:
                 return runs, found
     finally:
         gc.enable()
+
+
+def told(found: dict[int, list[str]]) -> str:
+    """Say for each failing seed what it broke, and the one command that repeats it."""
+    lines: list[str] = []
+    for seed, findings in sorted(found.items())[:10]:
+        lines += [f"seed {seed}:", *(f"  {text}" for text in findings)]
+        lines.append(f"  repeat it with: python -m pytest {SEEDED} --seed {seed}")
+    return "\n".join([f"{len(found)} seeds fail", *lines])

@@ -103,7 +103,8 @@ def a_step_is_known_by_its_parameters_and_its_result(order: Order, inventory: In
     assert_type(reserve.name, str)
     assert_type(pay(order, Reservation("r")), Payment)
     assert_type(pay(order=order, reservation=Reservation("r")).payment_id, str)
-    assert_type(reserve(order, inventory, ctx=ctx), Coroutine[Any, Any, Reservation])
+    reserving: Coroutine[Any, Any, Reservation] = reserve(order, inventory, ctx=ctx)
+    reserving.close()
     assert_type(tell(None), str | None)
     asynchronous: AsyncStep[..., Reservation] = reserve
     plain: SyncStep[[Order, Reservation], Payment] = pay

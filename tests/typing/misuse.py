@@ -104,8 +104,8 @@ pay(order)  # refused: the reservation is missing
 pay(order, Payment("p"))  # refused: a payment is no reservation
 pay(order, Reservation("r"), 3)  # refused: one argument too many
 reserved: str = pay(order, Reservation("r"))  # refused: it returns a payment
-pay(order, Reservation("r")).reservation_id  # refused: a payment has no such field
-pay.handler  # refused: a step shows its name and its function, not its insides
+print(pay(order, Reservation("r")).reservation_id)  # refused: a payment has no such field
+print(pay.handler)  # refused: a step shows its name and its function, not its insides
 
 # ------------------------------------------------------------------------------------------- messages
 
@@ -132,11 +132,11 @@ async def run(manager: ProcessManager, ctx: StepContext) -> None:
     await manager.execute(fulfilment, order, timeout="5")  # refused: a timeout is a number of seconds
     result: SagaResult = await started.result(timeout=5)
     result.status = "completed"  # refused: a result is never changed
-    result.reservation  # refused: results of steps are in data
+    print(result.reservation)  # refused: results of steps are in data
     await manager.resume(started.id)  # refused: who resumes, and why?
     ctx.attempt = 2  # refused: a context is never changed
-    ctx.order_id  # refused: a context knows the saga, not its input
-    wrong: int = ctx.idempotency_key  # refused: it is text
+    print(ctx.order_id)  # refused: a context knows the saga, not its input
+    print(ctx.idempotency_key + 1)  # refused: it is text
     ProcessManager("sqlite:///shop.db", [fulfilment])  # refused: sagas are given by name
     ProcessManager("sqlite:///shop.db", sagas=fulfilment)  # refused: sagas are a list
     ProcessManager("sqlite:///shop.db", sagas=[reserve])  # refused: a step is no saga

@@ -1,4 +1,4 @@
-"""Runs mypy and pyright on a file of misuses and on one of correct uses; says what each must find, and changes neither."""
+"""Runs mypy and pyright on a file of misuses and on one of correct uses; it changes neither."""
 
 import json
 import re

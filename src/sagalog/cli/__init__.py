@@ -68,7 +68,13 @@ class SagalogGroup(click.Group):
         invocation = Invocation()
         try:
             code = super().main(
-                args, prog_name, complete_var, False, windows_expand_args, **{"obj": invocation, **extra}
+                args,
+                prog_name,
+                complete_var,
+                standalone_mode=False,
+                windows_expand_args=windows_expand_args,
+                obj=invocation,
+                **extra,
             )
         except Exception as problem:
             if invocation.debug and not isinstance(problem, click.ClickException | click.Abort):
@@ -93,6 +99,8 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="`sagalog COMMAND --help` says more. The options above may also stand behind the command.",
 )
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version.")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version."
+)
 def main() -> None:
     """Run long transactions that either finish or are undone, and see where each of them stands."""

@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, cast
@@ -59,7 +59,7 @@ def sql_store(address: str) -> SqlStore:
 
 
 @contextmanager
-def opened(address: str, *, migrate: bool = False) -> Iterator[SqlStore]:
+def opened(address: str, *, migrate: bool = False) -> Generator[SqlStore]:
     """Open a store and close it; one that is only asked is neither created nor upgraded."""
     if not migrate:
         require_file(address)

@@ -2,11 +2,11 @@
 
 import importlib
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from sagalog.cli.failures import AppError, NotThere
 from sagalog.errors import UnknownSaga
@@ -35,7 +35,7 @@ class App:
         return max(found, key=lambda saga: saga.version)
 
     @contextmanager
-    def services(self) -> Iterator[Mapping[type, Any]]:
+    def services(self) -> Generator[Mapping[type, Any]]:
         """Open the services, and close them; raises `AppError` if the app offers none, or offers something else."""
         make = self._callable("services", "a context manager that gives {Type: instance}")
         context = make()
@@ -45,8 +45,12 @@ class App:
                 "decorate it with contextlib.contextmanager"
             )
         with context as services:
-            if not isinstance(services, Mapping) or not all(isinstance(kind, type) for kind in services):
-                raise AppError(f"{self.name}.services() must give a mapping of {{Type: instance}}, found {services!r:.80}")
+            if not isinstance(services, Mapping) or not all(
+                isinstance(kind, type) for kind in cast("Mapping[object, Any]", services)
+            ):
+                raise AppError(
+                    f"{self.name}.services() must give a mapping of {{Type: instance}}, found {services!r:.80}"
+                )
             yield services
 
     def demo(self, database: Path) -> Demo:
@@ -92,9 +96,9 @@ def load(folder: Path, name: str | None) -> App:
 
 
 def _sagas(name: str, module: ModuleType) -> list[Saga[Any]]:
-    found = getattr(module, "sagas", None)
+    found: Any = getattr(module, "sagas", None)
     if found is None:
         raise AppError(f"the app {name} must define sagas, a list of Saga; it has no such name")
-    if not isinstance(found, list | tuple) or not all(isinstance(saga, Saga) for saga in found):
+    if not isinstance(found, list | tuple) or not all(isinstance(saga, Saga) for saga in cast("list[object]", found)):
         raise AppError(f"{name}.sagas must be a list of Saga, found {found!r:.80}")
-    return list(found)
+    return list(cast("list[Saga[Any]]", found))

@@ -1,44 +1,61 @@
 """`sagalog audit`: the app's audit queries, each of which must return no row; it only reads."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
+from rich.table import Table
 from rich.text import Text
 
-from sagalog.cli.failures import FAILURE, NotThere, one_line
+from sagalog.cli.address import SqlStore
+from sagalog.cli.failures import FAILURE, OK, NotThere, one_line
 from sagalog.cli.options import Invocation, RowsCommand
-from sagalog.cli.output import Column, Row, emit, plain, status_text, table_of, write
+from sagalog.cli.output import emit, write
+from sagalog.cli.table import Column, plain, status_text, table_of
 from sagalog.errors import StoreError
-from sagalog.store import Store
 from sagalog.stores.sql import statements
 
 SQL = statements("sagalog.cli", "audit.sql")
 MOST_SHOWN = 20
 
-COLUMNS = (
-    Column("AUDIT", lambda row: row["audit"]),
-    Column("RESULT", lambda row: status_text(row["result"])),
-    Column("ROWS", lambda row: "" if row["rows"] is None else f"{row['rows']:,}", right=True),
+
+class Audit(NamedTuple):
+    """What a query found: no rows if all is well, None if it could not be run."""
+
+    name: str
+    meaning: str
+    columns: list[str]
+    rows: list[tuple[Any, ...]] | None
+    error: str | None = None
+
+    @property
+    def result(self) -> str:
+        """Return ok or wrong; a query that cannot be run is as wrong as one that finds something."""
+        return "ok" if self.rows == [] else "wrong"
+
+
+COLUMNS: tuple[Column[Audit], ...] = (
+    Column("AUDIT", lambda audit: audit.name),
+    Column("RESULT", lambda audit: status_text(audit.result)),
+    Column("ROWS", lambda audit: "" if audit.rows is None else f"{len(audit.rows):,}", right=True),
 )
 
 
-def audit_one(store: Store, path: Path) -> dict[str, Any]:
-    """Run one query; one that cannot be run is as wrong as one that finds something."""
+def run_audit(store: SqlStore, path: Path) -> Audit:
+    """Run one query; raises `StoreUnavailable` only if the database answers nothing at all."""
     sql = path.read_text("utf-8")
-    found: dict[str, Any] = {"audit": path.stem, "result": "ok", "rows": None, "error": None}
-    found |= {"_meaning": _meaning(sql), "_columns": [], "_found": []}
     try:
         columns, rows = store.query(sql)
     except StoreError as problem:
         store.query(SQL["answers"])
-        return found | {"result": "wrong", "error": one_line(str(problem))}
-    return found | {"rows": len(rows), "result": "wrong" if rows else "ok", "_columns": columns, "_found": rows}
+        return Audit(path.stem, _meaning(sql), [], None, one_line(str(problem)))
+    return Audit(path.stem, _meaning(sql), columns, rows)
 
 
 def _meaning(sql: str) -> str:
     """Return the opening comment of a query, which says what a row means and what to do."""
-    header = []
+    header: list[str] = []
     for line in sql.splitlines():
         if not line.startswith("--"):
             break
@@ -59,38 +76,40 @@ def audit(ctx: click.Context) -> None:
     if not paths:
         raise NotThere(f"there are no .sql files in {folder}, where audit queries belong; see --app-dir")
     with invocation.store() as store:
-        rows = [audit_one(store, path) for path in paths]
-    emit(invocation.output, rows, COLUMNS, _record)
+        audits = [run_audit(store, path) for path in paths]
+    emit(invocation.output, audits, COLUMNS, _record)
+    wrong = [one for one in audits if one.result != "ok"]
     if invocation.output == "table":
-        for row in rows:
-            if row["result"] != "ok":
-                _explain(row)
-    ctx.exit(FAILURE if any(row["result"] != "ok" for row in rows) else 0)
+        for one in wrong:
+            _explain(one)
+    ctx.exit(FAILURE if wrong else OK)
 
 
-def _record(row: Row) -> dict[str, Any]:
-    found = {name: value for name, value in row.items() if not name.startswith("_")}
-    found["found"] = [dict(zip(row["_columns"], values, strict=True)) for values in row["_found"]]
-    return found
+def _record(audit: Audit) -> dict[str, Any]:
+    return {
+        "audit": audit.name,
+        "result": audit.result,
+        "rows": None if audit.rows is None else len(audit.rows),
+        "error": audit.error,
+        "found": [dict(zip(audit.columns, row, strict=True)) for row in audit.rows or ()],
+    }
 
 
-def _explain(row: Row) -> None:
+def _explain(audit: Audit) -> None:
     write()
-    write(Text.assemble((row["audit"], "bold red"), "  ", plain(row["error"] or row["_meaning"])))
-    if row["_found"]:
-        write(rows_table(row["_columns"], row["_found"][:MOST_SHOWN]), indent=2)
-    if len(row["_found"]) > MOST_SHOWN:
-        write(f"and {len(row['_found']) - MOST_SHOWN:,} more; -o json gives all of them", indent=2)
+    write(Text.assemble((audit.name, "bold red"), "  ", plain(audit.error or audit.meaning)))
+    rows = audit.rows or []
+    if rows:
+        write(rows_table(audit.columns, rows[:MOST_SHOWN], indent=2), indent=2)
+    if len(rows) > MOST_SHOWN:
+        write(f"and {len(rows) - MOST_SHOWN:,} more; -o json gives all of them", indent=2)
 
 
-def rows_table(columns: list[str], rows: list[tuple[Any, ...]]) -> Any:
+def rows_table(columns: Sequence[str], rows: Sequence[tuple[Any, ...]], indent: int = 0) -> Table:
     """Return the result of a query as a table, numbers to the right."""
+    return table_of(rows, [_column(index, name, rows) for index, name in enumerate(columns)], indent)
 
-    def cell(index: int) -> Any:
-        return lambda row: row["values"][index]
 
-    def is_number(index: int) -> bool:
-        return bool(rows) and all(isinstance(row[index], int | float) for row in rows)
-
-    titles = [Column(name, cell(index), right=is_number(index)) for index, name in enumerate(columns)]
-    return table_of([{"values": row} for row in rows], titles)
+def _column(index: int, name: str, rows: Sequence[tuple[Any, ...]]) -> Column[tuple[Any, ...]]:
+    values = [row[index] for row in rows if row[index] is not None]
+    return Column(name, lambda row: row[index], right=bool(values) and all(isinstance(v, int | float) for v in values))

@@ -29,7 +29,7 @@ class Chart(NamedTuple):
 def chart_of(definition: Definition) -> Chart:
     """Return what there is to draw of a definition."""
     past_pivot = False
-    stages = []
+    stages: list[list[StepBox]] = []
     for stage in definition.stages:
         stages.append([_box(step, past_pivot) for step in stage])
         past_pivot = past_pivot or any(step.pivot for step in stage)
@@ -41,9 +41,9 @@ def _box(step: StepDefinition, past_pivot: bool) -> StepBox:
     if undo is not None:
         detail = _patience(undo.retry, undo.timeout)
     elif past_pivot:
-        detail = "after the pivot: never undone"
+        detail = "goes on until it succeeds"
     else:
-        detail = "the pivot" if step.pivot else "nothing to undo"
+        detail = "once it is done nothing is undone" if step.pivot else "nothing to undo"
     return StepBox(
         step.name,
         _patience(step.retry, step.timeout),
@@ -56,4 +56,8 @@ def _box(step: StepDefinition, past_pivot: bool) -> StepBox:
 
 def _patience(retry: Retry, timeout: int | None) -> str:
     attempts = "1 attempt" if retry.attempts == 1 else f"{retry.attempts} attempts"
-    return attempts if timeout is None else f"{attempts}, {duration(timeout).replace(' m 00 s', ' m').replace('.0 s', ' s')} each"
+    return (
+        attempts
+        if timeout is None
+        else f"{attempts}, {duration(timeout).replace(' m 00 s', ' m').replace('.0 s', ' s')} each"
+    )

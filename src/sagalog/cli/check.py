@@ -1,17 +1,18 @@
 """`sagalog check`: whether the app, the database and its tables fit together; it only reads."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from sagalog.cli.address import SqlStore
 from sagalog.cli.app import App
-from sagalog.cli.failures import FAILURE, one_line
+from sagalog.cli.failures import FAILURE, OK, one_line
 from sagalog.cli.lookup import PAGE
 from sagalog.cli.options import Invocation, RowsCommand
-from sagalog.cli.output import Column, Row, emit, status_text
+from sagalog.cli.output import emit
 from sagalog.cli.progress import progress
+from sagalog.cli.table import Column, status_text
 from sagalog.codec import CODEC
 from sagalog.errors import DefinitionError, SagalogError
 from sagalog.process_manager import ProcessManager
@@ -20,16 +21,26 @@ from sagalog.saga.definition import Definition
 from sagalog.saga.events import SagaStarted
 from sagalog.store import StoredEvent
 
-COLUMNS = (
-    Column("CHECK", lambda row: row["check"]),
-    Column("RESULT", lambda row: status_text(row["result"])),
-    Column("DETAIL", lambda row: row["detail"], elastic=True),
+
+class Finding(NamedTuple):
+    """What was checked, whether it is ok or wrong, and what was seen."""
+
+    check: str
+    result: str
+    detail: str
+
+
+COLUMNS: tuple[Column[Finding], ...] = (
+    Column("CHECK", lambda finding: finding.check),
+    Column("RESULT", lambda finding: status_text(finding.result)),
+    Column("DETAIL", lambda finding: finding.detail, narrows="wrap"),
 )
 MOST_SHOWN = 10
+TRIES = 5
 
 
-def _row(what: str, wrong: bool, detail: str) -> Row:
-    return {"check": what, "result": "wrong" if wrong else "ok", "detail": one_line(detail)}
+def _finding(what: str, wrong: bool, detail: str) -> Finding:
+    return Finding(what, "wrong" if wrong else "ok", one_line(detail))
 
 
 @click.command(cls=RowsCommand)
@@ -41,26 +52,28 @@ def check(ctx: click.Context, quick: bool) -> None:
     Without a database only the app is checked.
     """
     invocation = ctx.ensure_object(Invocation)
-    rows: list[Row] = []
+    rows: list[Finding] = []
     app = _attempt(rows, "app", invocation.load_app)
     definitions = _check_app(rows, app) if app is not None else {}
     if invocation.database is not None:
         _check_database(rows, invocation, definitions, quick)
-    emit(invocation.output, rows, COLUMNS)
-    ctx.exit(FAILURE if any(row["result"] != "ok" for row in rows) else 0)
+    emit(invocation.output, rows, COLUMNS, Finding._asdict)
+    ctx.exit(FAILURE if any(row.result != "ok" for row in rows) else OK)
 
 
-def _attempt(rows: list[Row], what: str, call: Callable[[], Any]) -> Any:
+def _attempt(rows: list[Finding], what: str, call: Callable[[], Any]) -> Any:
     """Return what `call` returns; what it raises becomes a row."""
     try:
         return call()
     except (SagalogError, OSError) as problem:
-        rows.append(_row(what, True, str(problem)))
+        rows.append(_finding(what, True, str(problem)))
         return None
 
 
-def _check_app(rows: list[Row], app: App) -> dict[str, Definition]:
-    rows.append(_row("app", not app.sagas, f"{app.name} in {app.folder}" if app.sagas else f"{app.name} has no sagas"))
+def _check_app(rows: list[Finding], app: App) -> dict[str, Definition]:
+    rows.append(
+        _finding("app", not app.sagas, f"{app.name} in {app.folder}" if app.sagas else f"{app.name} has no sagas")
+    )
     definitions: dict[str, Definition] = {}
     for saga in app.sagas:
         name = f"saga {saga.name} version {saga.version}"
@@ -68,37 +81,43 @@ def _check_app(rows: list[Row], app: App) -> dict[str, Definition]:
             definition = saga.definition
         except DefinitionError as problem:
             _, *mistakes = str(problem).split("\n  - ")
-            rows += [_row(name, True, mistake) for mistake in mistakes]
+            rows += [_finding(name, True, mistake) for mistake in mistakes]
             continue
         definitions[definition.digest] = definition
-        rows.append(_row(name, False, f"{len(definition.steps)} steps ({definition.digest})"))
+        rows.append(_finding(name, False, f"{len(definition.steps)} steps ({definition.digest})"))
     try:
         with app.services() as services:
             if len(definitions) == len(app.sagas):
                 ProcessManager("memory://", sagas=app.sagas, services=services)
-            rows.append(_row("services", False, ", ".join(sorted(kind.__name__ for kind in services)) or "none"))
-    except Exception as problem:  # noqa: BLE001 - services() is the app's code, and may raise anything
+            rows.append(_finding("services", False, ", ".join(sorted(kind.__name__ for kind in services)) or "none"))
+    except Exception as problem:
         text = str(problem) if isinstance(problem, SagalogError) else f"{type(problem).__name__}: {problem}"
-        rows.append(_row("services", True, text))
+        rows.append(_finding("services", True, text))
     return definitions
 
 
-def _check_database(rows: list[Row], invocation: Invocation, definitions: dict[str, Definition], quick: bool) -> None:
+def _check_database(
+    rows: list[Finding], invocation: Invocation, definitions: dict[str, Definition], quick: bool
+) -> None:
     try:
         with invocation.store() as store:
-            rows.append(_row("database", False, f"{store.name}, schema {store.schema_version()}"))
+            rows.append(_finding("database", False, f"{store.name}, schema {store.schema_version()}"))
             unloaded = store.unloaded(list(definitions))
             for name, version, digest, count in unloaded:
-                rows.append(_row("open sagas", True, f"{count:,} of {name} version {version} ({digest}), which is not loaded"))
+                rows.append(
+                    _finding(
+                        "open sagas", True, f"{count:,} of {name} version {version} ({digest}), which is not loaded"
+                    )
+                )
             if not unloaded:
-                rows.append(_row("open sagas", False, "each has its definition"))
+                rows.append(_finding("open sagas", False, "each has its definition"))
             if not quick:
                 rows += _check_log(store, definitions)
     except SagalogError as problem:
-        rows.append(_row("database", True, str(problem)))
+        rows.append(_finding("database", True, str(problem)))
 
 
-def _check_log(store: SqlStore, definitions: dict[str, Definition]) -> Iterator[Row]:
+def _check_log(store: SqlStore, definitions: dict[str, Definition]) -> Iterator[Finding]:
     """Compare every saga's rows with its events."""
     sagas = untold = wrong = 0
     # Counted first: a saga that is started meanwhile is in the log, and only adds to what is seen there.
@@ -113,15 +132,15 @@ def _check_log(store: SqlStore, definitions: dict[str, Definition]) -> Iterator[
                 wrong += 1
                 if wrong <= MOST_SHOWN:
                     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-                    yield _row("tables equal log", True, f"saga {saga_id}: {found[0]}{more}")
+                    yield _finding("tables equal log", True, f"saga {saga_id}: {found[0]}{more}")
             advance(sagas, f"{sagas:,} sagas")
     if wrong > MOST_SHOWN:
-        yield _row("tables equal log", True, f"and {wrong - MOST_SHOWN:,} more sagas")
+        yield _finding("tables equal log", True, f"and {wrong - MOST_SHOWN:,} more sagas")
     if rows_there > sagas:
-        yield _row("tables equal log", True, f"{rows_there:,} rows in saga_status, {sagas:,} sagas in the log")
+        yield _finding("tables equal log", True, f"{rows_there:,} rows in saga_status, {sagas:,} sagas in the log")
     if not wrong:
         not_compared = f"; {untold:,} not compared, for their definition is not loaded" if untold else ""
-        yield _row("tables equal log", False, f"{sagas - untold:,} sagas compared{not_compared}")
+        yield _finding("tables equal log", False, f"{sagas - untold:,} sagas compared{not_compared}")
 
 
 def _saga_ids(store: SqlStore) -> Iterator[str]:
@@ -133,16 +152,18 @@ def _saga_ids(store: SqlStore) -> Iterator[str]:
 
 def _compare(store: SqlStore, saga_id: str, definitions: dict[str, Definition]) -> list[str] | None:
     """Compare one saga; one that goes on meanwhile is looked at again."""
-    for _ in range(5):
+    found: list[str] | None = None
+    for _ in range(TRIES):
         row, steps, events = store.status(saga_id), store.steps(saga_id), store.read(saga_id)
         if row is None:
             return ["saga_status: expected a row, found none"]
         again = store.status(saga_id)
-        if again is not None and again.version == row.version == len(events):
+        if again is None or again.version != row.version:
+            continue
+        if row.version == len(events):
             return _differences(row.definition, definitions, row, steps, events)
-    if row.version != len(events):
-        return [f"saga_status.version: expected {len(events)}, found {row.version}"]
-    return None
+        found = [f"saga_status.version: expected {len(events)}, found {row.version}"]
+    return found
 
 
 def _differences(

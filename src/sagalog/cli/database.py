@@ -1,18 +1,30 @@
 """`sagalog db`: the schema of the database, what it lacks, and how it is brought up to date."""
 
+from typing import NamedTuple
+
 import click
 
 from sagalog.cli.address import opened, require_file, sql_store
 from sagalog.cli.failures import FAILURE
 from sagalog.cli.options import Command, Invocation, RowsCommand
-from sagalog.cli.output import Column, Row, emit, note, status_text
+from sagalog.cli.output import emit, note
+from sagalog.cli.table import Column, status_text
 from sagalog.errors import SchemaTooOld, StoreUnavailable
 from sagalog.stores.migrations import Dialect, Migration, migrations
 
-COLUMNS = (
-    Column("NUMBER", lambda row: row["number"], right=True),
-    Column("MIGRATION", lambda row: row["name"]),
-    Column("STATUS", lambda row: status_text(row["status"])),
+
+class Applied(NamedTuple):
+    """A migration, and whether the database has it: ok or missing."""
+
+    number: int
+    name: str
+    status: str
+
+
+COLUMNS: tuple[Column[Applied], ...] = (
+    Column("NUMBER", lambda one: one.number, right=True),
+    Column("MIGRATION", lambda one: one.name),
+    Column("STATUS", lambda one: status_text(one.status)),
 )
 
 
@@ -48,10 +60,8 @@ def status(ctx: click.Context) -> None:
     address = invocation.address()
     require_file(address)
     version, known = schema_of(address)
-    rows: list[Row] = [
-        {"number": one.number, "name": one.name, "status": "ok" if one.number <= version else "missing"} for one in known
-    ]
-    emit(invocation.output, rows, COLUMNS)
+    rows = [Applied(one.number, one.name, "ok" if one.number <= version else "missing") for one in known]
+    emit(invocation.output, rows, COLUMNS, Applied._asdict)
     if version < known[-1].number:
         note(f"bring it up to date: {invocation.words('db', 'upgrade')}")
         ctx.exit(FAILURE)

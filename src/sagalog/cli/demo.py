@@ -1,11 +1,11 @@
-"""`sagalog demo`: the app's own sample inputs on a database that is left behind, and a first look at what became of them."""
+"""`sagalog demo`: the app's own sample inputs on a database that is left behind, and a first look at them."""
 
 import asyncio
 import os
 import shlex
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -109,11 +109,11 @@ def _tell(store: SqlStore, row: StatusRow) -> None:
 
 
 def _look_further(
-    invocation: Invocation, rows: list[StatusRow], undone: StatusRow | None, environment: dict[str, str] | Any
+    invocation: Invocation, rows: list[StatusRow], undone: StatusRow | None, environment: Mapping[str, str]
 ) -> None:
     _title("Look further")
     stuck = next((row for row in rows if row.status == "stuck"), None)
-    commands = []
+    commands: list[tuple[str, tuple[str, ...]]] = []
     if stuck is not None:
         commands.append(("the one that needs a person", ("show", stuck.saga_key)))
     if undone is not None:

@@ -1,7 +1,7 @@
 """What an event changed in a saga's state, one change a line; pure, and it knows no definition."""
 
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
@@ -9,7 +9,18 @@ from sagalog.cli.quantities import moment
 from sagalog.saga.state import SagaState
 
 TIMES: Final = frozenset(
-    ("time", "began", "ended", "retry_at", "undo_began", "undo_ended", "undo_retry_at", "started", "updated", "deadline")
+    (
+        "time",
+        "began",
+        "ended",
+        "retry_at",
+        "undo_began",
+        "undo_ended",
+        "undo_retry_at",
+        "started",
+        "updated",
+        "deadline",
+    )
 )
 # These change with every event, and stand in its headline.
 EVIDENT: Final = frozenset(("version", "updated", "settled"))
@@ -34,7 +45,7 @@ def _flatten(value: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
         path = f"{prefix}{name}"
         # What a service gave us stays in one piece: it is one value to the saga.
         if isinstance(inner, dict) and name not in ("input", "result"):
-            yield from _flatten(inner, f"{path}.")
+            yield from _flatten(cast("dict[str, Any]", inner), f"{path}.")
         elif inner is not None and inner != []:
             yield path, inner
 

@@ -79,7 +79,7 @@ class Layout(NamedTuple):
 def svg(chart: Chart) -> str:
     """Return the picture of a saga."""
     layout = _lay_out(chart)
-    page = f'<rect class="page" x="0.5" y="0.5" width="{layout.width - 1:g}" height="{layout.height - 1:g}" rx="10"/>'
+    page = _rect("page", 0.5, 0.5, layout.width - 1, layout.height - 1, 10)
     parts = [page, _text(MARGIN, MARGIN + 6, "title", chart.title, anchor="start")]
     parts += _forwards(chart, layout)
     parts += _backwards(chart, layout)
@@ -111,7 +111,7 @@ def _lay_out(chart: Chart) -> Layout:
         top = y
         is_group = len(stage) > 1
         y += GROUP_TITLE if is_group else 0
-        row = []
+        row: list[Place] = []
         for _ in stage:
             row.append(Place(y, y + BOX_HEIGHT))
             y += BOX_HEIGHT + GROUP_GAP
@@ -120,7 +120,9 @@ def _lay_out(chart: Chart) -> Layout:
         inner.append(row)
         y += GAP
     width = max(right + box_width + MARGIN + GROUP_PADDING, len(chart.title) * 9 + 2 * MARGIN)
-    return Layout(width, y + PILL_HEIGHT + MARGIN, box_width, left, right, places, inner, start, Place(y, y + PILL_HEIGHT))
+    return Layout(
+        width, y + PILL_HEIGHT + MARGIN, box_width, left, right, places, inner, start, Place(y, y + PILL_HEIGHT)
+    )
 
 
 def _forwards(chart: Chart, layout: Layout) -> list[str]:
@@ -147,7 +149,9 @@ def _backwards(chart: Chart, layout: Layout) -> list[str]:
         undone = [box for box in stage if box.undo is not None]
         for box, where in zip(stage, row, strict=True):
             if box.undo is None:
-                parts.append(_text(middle, where.middle + 4, "detail", box.undo_detail))
+                # Beside the action, where no arrow of the steps below passes on its way up.
+                x = layout.left + layout.box_width + GROUP_PADDING + 6
+                parts.append(_text(x, where.middle + 4, "detail", box.undo_detail, anchor="start"))
                 continue
             parts += _box(layout, layout.right, where, "undo", box.undo, box.undo_detail)
             parts += _arrow_right(layout.left + layout.box_width, layout.right, where.middle)
@@ -162,14 +166,16 @@ def _backwards(chart: Chart, layout: Layout) -> list[str]:
 
 def _detail(box: StepBox) -> str:
     return "  ".join(
-        text for text in ("pivot:" if box.pivot else "", "if its condition holds," if box.conditional else "", box.detail) if text
+        text
+        for text in ("pivot:" if box.pivot else "", "if its condition holds," if box.conditional else "", box.detail)
+        if text
     )
 
 
 def _box(layout: Layout, x: float, place: Place, kind: str, name: str, detail: str) -> list[str]:
     middle = x + layout.box_width / 2
     return [
-        f'<rect class="{kind}" x="{x:g}" y="{place.top:g}" width="{layout.box_width:g}" height="{BOX_HEIGHT}" rx="6"/>',
+        _rect(kind, x, place.top, layout.box_width, BOX_HEIGHT, 6),
         _text(middle, place.top + 21, "name", name),
         _text(middle, place.top + 38, "detail", detail),
     ]
@@ -178,17 +184,19 @@ def _box(layout: Layout, x: float, place: Place, kind: str, name: str, detail: s
 def _pill(layout: Layout, x: float, place: Place, kind: str, name: str) -> list[str]:
     radius = PILL_HEIGHT / 2
     return [
-        f'<rect class="{kind}" x="{x:g}" y="{place.top:g}" width="{layout.box_width:g}" height="{PILL_HEIGHT}" '
-        f'rx="{radius:g}"/>',
+        _rect(kind, x, place.top, layout.box_width, PILL_HEIGHT, radius),
         _text(x + layout.box_width / 2, place.middle + 4, "name", name),
     ]
+
+
+def _rect(kind: str, x: float, y: float, width: float, height: float, radius: float) -> str:
+    return f'<rect class="{kind}" x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="{radius:g}"/>'
 
 
 def _group(layout: Layout, x: float, place: Place) -> list[str]:
     width = layout.box_width + 2 * GROUP_PADDING
     return [
-        f'<rect class="group" x="{x - GROUP_PADDING:g}" y="{place.top:g}" width="{width:g}" '
-        f'height="{place.bottom - place.top:g}" rx="10"/>',
+        _rect("group", x - GROUP_PADDING, place.top, width, place.bottom - place.top, 10),
         _text(x, place.top + 14, "detail", "side by side", anchor="start"),
     ]
 

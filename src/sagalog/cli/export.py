@@ -1,6 +1,8 @@
 """`sagalog export`: whole histories as JSON Lines, for `sagalog replay --from` and for safekeeping; it only reads."""
 
+import sys
 from collections.abc import Iterator
+from typing import IO
 
 import click
 
@@ -15,7 +17,7 @@ BATCH = 200
 @click.command(cls=Command)
 @click.argument("ids_or_keys", metavar="[ID|KEY]...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Export every saga, newest first.")
-@saga_option()
+@saga_option
 @click.pass_obj
 def export(invocation: Invocation, ids_or_keys: tuple[str, ...], everything: bool, saga: str | None) -> None:
     """Write histories as JSON Lines: one event a line, the events of a saga in order.
@@ -24,7 +26,7 @@ def export(invocation: Invocation, ids_or_keys: tuple[str, ...], everything: boo
     """
     if everything == bool(ids_or_keys):
         raise click.UsageError("name the sagas to export, or give --all", click.get_current_context())
-    out = click.get_binary_stream("stdout")
+    out: IO[bytes] = sys.stdout.buffer
     with invocation.store() as store:
         # All names are looked up first: half an export looks like a whole one.
         wanted = _all_ids(store) if everything else iter([find(store, one, saga).saga_id for one in ids_or_keys])

@@ -28,9 +28,7 @@ _decode = msgspec.json.Decoder(ExportedEvent).decode
 def export_line(stored: StoredEvent) -> bytes:
     """Return one event as a line."""
     return (
-        encode_json(
-            ExportedEvent(stored.position, stored.saga_id, stored.version, stored.topic, Raw(stored.state))
-        )
+        encode_json(ExportedEvent(stored.position, stored.saga_id, stored.version, stored.topic, Raw(stored.state)))
         + b"\n"
     )
 

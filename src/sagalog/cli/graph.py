@@ -15,8 +15,12 @@ DRAWINGS = {"mermaid": mermaid, "svg": svg}
 
 @click.command(cls=Command)
 @click.argument("saga")
-@click.option("--format", "form", type=click.Choice(tuple(DRAWINGS)), help="[default: by the file's name, else mermaid]")
-@click.option("--output", "target", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write there.")
+@click.option(
+    "--format", "form", type=click.Choice(tuple(DRAWINGS)), help="[default: by the file's name, else mermaid]"
+)
+@click.option(
+    "--output", "target", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write there."
+)
 @click.pass_obj
 def graph(invocation: Invocation, saga: str, form: str | None, target: Path | None) -> None:
     """Draw a saga as Mermaid or SVG.

@@ -1,6 +1,6 @@
 """`sagalog history`: every event of a saga, as it was written; it only reads."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import msgspec
@@ -8,8 +8,9 @@ from rich.text import Text
 
 from sagalog.cli.lookup import find, saga_option
 from sagalog.cli.options import Invocation, RowsCommand
-from sagalog.cli.output import Column, Row, emit, plain
+from sagalog.cli.output import emit
 from sagalog.cli.quantities import duration, moment
+from sagalog.cli.table import Column, plain
 from sagalog.codec import CODEC
 from sagalog.saga import events as e
 from sagalog.store import StoredEvent
@@ -74,27 +75,31 @@ def event_record(stored: StoredEvent) -> dict[str, Any]:
     }
 
 
-def _since(row: Row) -> str:
-    return f"+{duration(row['_event'].time - row['_start'])}"
+class EventLine(NamedTuple):
+    """An event as it is stored and as it is meant, and when its saga started."""
+
+    stored: StoredEvent
+    event: e.SagaEvent
+    start: int
 
 
-COLUMNS = (
-    Column("VERSION", lambda row: row["_stored"].version, right=True),
-    Column("TIME", lambda row: moment(row["_event"].time)),
-    Column("SINCE START", _since, right=True),
-    Column("EVENT", lambda row: event_text(row["_event"])),
-    Column("WHAT", lambda row: summary(row["_event"]), elastic=True),
+COLUMNS: tuple[Column[EventLine], ...] = (
+    Column("VERSION", lambda line: line.stored.version, right=True),
+    Column("TIME", lambda line: moment(line.event.time)),
+    Column("SINCE START", lambda line: f"+{duration(line.event.time - line.start)}", right=True),
+    Column("EVENT", lambda line: event_text(line.event)),
+    Column("WHAT", lambda line: summary(line.event), narrows="wrap"),
 )
 
 
 @click.command(cls=RowsCommand)
 @click.argument("id_or_key", metavar="ID|KEY")
-@saga_option()
+@saga_option
 @click.pass_obj
 def history(invocation: Invocation, id_or_key: str, saga: str | None) -> None:
     """Show every event of a saga."""
     with invocation.store() as store:
         row = find(store, id_or_key, saga)
         stored = store.read(row.saga_id)
-    rows = [{"_stored": one, "_event": CODEC.decode(one.topic, one.state), "_start": row.started_at} for one in stored]
-    emit(invocation.output, rows, COLUMNS, lambda shown: event_record(shown["_stored"]))
+    lines = [EventLine(one, CODEC.decode(one.topic, one.state), row.started_at) for one in stored]
+    emit(invocation.output, lines, COLUMNS, lambda line: event_record(line.stored))

@@ -1,20 +1,21 @@
 """`sagalog list`: sagas by what is looked for, a page at a time; it only reads."""
 
 import time
-from typing import Any
+from typing import Any, cast
 
 import click
 from click.core import ParameterSource
 
 from sagalog.cli.lookup import find
 from sagalog.cli.options import Invocation, RowsCommand
-from sagalog.cli.output import Column, Row, emit, note, record, status_text
+from sagalog.cli.output import emit, note, record
 from sagalog.cli.quantities import duration, moment, parse_duration
+from sagalog.cli.table import Column, status_text
 from sagalog.saga.transitions import STATUSES
 from sagalog.store import Query, StatusRow
 
 
-class Age(click.ParamType):
+class Age(click.ParamType[int]):
     """A length of time such as 10m, as microseconds."""
 
     name = "AGE"
@@ -34,23 +35,22 @@ def error_of(row: StatusRow) -> str:
     return row.error_text or "" if row.status == "stuck" else f"{row.error_type}: {row.error_text}"
 
 
-def _took(row: Row) -> str:
-    return duration((row["_row"].ended_at or row["_now"]) - row["_row"].started_at)
+def _took(row: StatusRow) -> str:
+    return duration((row.ended_at or time.time_ns() // 1_000) - row.started_at)
 
 
-def _where(row: Row) -> str:
-    found: StatusRow = row["_row"]
-    return error_of(found) or found.waiting_for or ""
+def _where(row: StatusRow) -> str:
+    return error_of(row) or row.waiting_for or ""
 
 
-COLUMNS = (
-    Column("ID", lambda row: row["_row"].saga_id, style="dim"),
-    Column("SAGA", lambda row: row["_row"].saga_name),
-    Column("KEY", lambda row: row["_row"].saga_key),
-    Column("STATUS", lambda row: status_text(row["_row"].status)),
-    Column("STARTED", lambda row: moment(row["_row"].started_at, "seconds")),
+COLUMNS: tuple[Column[StatusRow], ...] = (
+    Column("ID", lambda row: row.saga_id, style="dim", spare=2),
+    Column("SAGA", lambda row: row.saga_name, spare=1),
+    Column("KEY", lambda row: row.saga_key),
+    Column("STATUS", lambda row: status_text(row.status)),
+    Column("STARTED", lambda row: moment(row.started_at, "seconds")),
     Column("TOOK", _took, right=True),
-    Column("ERROR OR WAITING FOR", _where, elastic=True),
+    Column("ERROR OR WAITING FOR", _where, narrows="cut"),
 )
 
 
@@ -81,7 +81,10 @@ def list_sagas(
     limit: int,
     after: str | None,
 ) -> None:
-    """List sagas, newest first."""
+    """List sagas, newest first.
+
+    A terminal that is too narrow shows no ids and no names of sagas; a pipe and -o show all.
+    """
     now = time.time_ns() // 1_000
     query = Query(
         saga_name=saga,
@@ -98,8 +101,7 @@ def list_sagas(
         if after is not None:
             find(store, after)
         rows = store.find(query)
-    shown = [{"_row": row, "_now": now} for row in rows[:limit]]
-    emit(invocation.output, shown, COLUMNS, lambda row: record(row["_row"]))
+    emit(invocation.output, rows[:limit], COLUMNS, record)
     if not rows and invocation.output == "table":
         note("no saga matches" if query != Query(limit=limit + 1) else "there is no saga yet")
     if len(rows) > limit:
@@ -115,7 +117,7 @@ def _next_page(invocation: Invocation, last: str) -> str:
         given = context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
         if option.name == "after" or not given or value is None:
             continue
-        for one in value if isinstance(value, tuple) else (value,):
+        for one in cast("tuple[Any, ...]", value) if isinstance(value, tuple) else (value,):
             words += [option.opts[0], f"{one // 1_000}ms" if isinstance(option.type, Age) else str(one)]
     words += ["--after", last]
     if invocation.output != "table":

@@ -8,6 +8,7 @@ from typing import Any
 from sagalog.cli.quantities import moment
 
 LEVELS = ("debug", "info", "warning", "error")
+FORMATS = ("text", "json")
 FIELDS = (
     "saga_id",
     "saga_name",

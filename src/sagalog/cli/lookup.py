@@ -1,7 +1,6 @@
 """Find the saga that an argument means, and read its history; it only reads."""
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import click
 
@@ -15,9 +14,7 @@ from sagalog.store import Query, StatusRow, Store
 PAGE = 500
 
 
-def saga_option() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return the option that says which saga a key belongs to."""
-    return click.option("--saga", metavar="NAME", help="The saga that the key belongs to, if several have it.")
+saga_option = click.option("--saga", metavar="NAME", help="The saga that the key belongs to, if several have it.")
 
 
 def find(store: Store, id_or_key: str, saga: str | None = None) -> StatusRow:

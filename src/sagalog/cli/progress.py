@@ -1,17 +1,17 @@
 """A progress bar on stderr, when a person is there to see it."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from sagalog.cli.options import colours_wanted
-from sagalog.cli.output import console
+from sagalog.cli.table import console
 
 Advance = Callable[[float, str], None]
 
 
 @contextmanager
-def progress(title: str, total: float | None) -> Iterator[Advance]:
+def progress(title: str, total: float | None) -> Generator[Advance]:
     """Yield `advance(how far, what to say)`; `total` None is a bar without an end. Silent without a terminal."""
     if not sys.stderr.isatty():
         yield lambda _far, _text: None

@@ -1,6 +1,7 @@
-"""`sagalog replay`: a saga's state after each of its events; it only reads, and needs neither the app nor a definition."""
+"""`sagalog replay`: a saga's state after each event; it only reads, and needs neither the app nor a definition."""
 
 import json
+import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -15,8 +16,9 @@ from sagalog.cli.history import event_text, summary
 from sagalog.cli.lookup import find, saga_option
 from sagalog.cli.lookup import history as history_of
 from sagalog.cli.options import Invocation, RowsCommand
-from sagalog.cli.output import emit, note, plain, status_text, write
+from sagalog.cli.output import emit_records, note, write, write_fields
 from sagalog.cli.quantities import duration, moment, parse_moment
+from sagalog.cli.table import plain, status_text
 from sagalog.saga.events import SagaEvent
 from sagalog.saga.evolve import evolve
 from sagalog.saga.state import SagaState
@@ -25,17 +27,16 @@ Moment = tuple[str, int]
 BRIEFLY = ("status", ".action", ".undo")
 
 
-class At(click.ParamType):
+class At(click.ParamType["Moment"]):
     """A version, or a time."""
 
     name = "VERSION|TIME"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Moment:
         """Return ("version", number) or ("time", microseconds)."""
-        if isinstance(value, tuple):
-            return value
+        text = str(value)
         try:
-            return ("version", int(value)) if value.isdigit() else ("time", parse_moment(value))
+            return ("version", int(text)) if text.isdigit() else ("time", parse_moment(text))
         except ValueError as problem:
             self.fail(f"{problem}; or a version such as 3", param, ctx)
 
@@ -63,8 +64,10 @@ def frames(events: Sequence[SagaEvent]) -> list[Frame]:
 @click.argument("id_or_key", metavar="[ID|KEY]", required=False)
 @click.option("--at", type=At(), help="Stop there and show the state: after so many events, or at that time.")
 @click.option("--step", is_flag=True, help="One event at a time: Enter shows the next one, q ends.")
-@click.option("--from", "source", type=click.File("rb"), metavar="FILE", help="Read what `sagalog export` wrote; - is stdin.")
-@saga_option()
+@click.option(
+    "--from", "source", type=click.File("rb"), metavar="FILE", help="Read what `sagalog export` wrote; - is stdin."
+)
+@saga_option
 @click.pass_obj
 def replay(
     invocation: Invocation, id_or_key: str | None, at: Moment | None, step: bool, source: Any, saga: str | None
@@ -106,7 +109,9 @@ def _exported(source: Any, wanted: str | None) -> tuple[str, list[SagaEvent]]:
     keys = {saga_id: getattr(events[0], "key", "") for saga_id, events in streams.items()}
     found = [saga_id for saga_id in streams if wanted is None or wanted in (saga_id, keys[saga_id])]
     if not found:
-        raise NotThere(f"{name} has no saga {wanted!r}; it has {_some(list(keys.values()))}" if wanted else f"{name} is empty")
+        raise NotThere(
+            f"{name} has no saga {wanted!r}; it has {_some(list(keys.values()))}" if wanted else f"{name} is empty"
+        )
     if wanted is None and len(found) > 1:
         raise click.UsageError(f"{name} has {len(found)} sagas: name one of {_some(list(keys.values()))}")
     # Ids are ordered by time: of several runs with one key the newest is meant, as with a database.
@@ -146,7 +151,7 @@ def write_frames(replayed: Sequence[Frame], *, pause: bool = False, brief: bool 
 
 def _quits() -> bool:
     """Ask at the terminal whether to go on; whatever is piped in instead of a person simply goes on."""
-    if not click.get_text_stream("stdin").isatty():
+    if not sys.stdin.isatty():
         return False
     note("Enter: next event   q: end")
     return click.getchar() in ("q", "Q", "\x1b")
@@ -178,8 +183,7 @@ def write_state(state: SagaState) -> None:
     """Write a whole state, one value a line."""
     write()
     write(Text.assemble((f"State after {state.version} events", "bold")))
-    for path, value in flat(state).items():
-        write(Text.assemble((f"{plain(path)}: ", "dim"), plain(shown(path, value))), indent=2)
+    write_fields([(path, shown(path, value)) for path, value in flat(state).items()])
 
 
 def _emit(output: str, saga_id: str, replayed: Sequence[Frame]) -> None:
@@ -187,7 +191,7 @@ def _emit(output: str, saga_id: str, replayed: Sequence[Frame]) -> None:
     if output == "json" and len(records) == 1:
         click.echo(json.dumps(records[0], indent=2, ensure_ascii=False))
         return
-    emit(output, records, ())
+    emit_records(output, records)
 
 
 def _record(saga_id: str, frame: Frame) -> dict[str, Any]:

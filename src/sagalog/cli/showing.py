@@ -2,7 +2,7 @@
 
 import json
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import msgspec
@@ -10,50 +10,55 @@ from rich.text import Text
 
 from sagalog.cli.lookup import find, history, saga_option
 from sagalog.cli.options import Invocation, RowsCommand
-from sagalog.cli.output import Column, Row, emit, plain, record, status_text, write
+from sagalog.cli.output import emit, record, write, write_fields
 from sagalog.cli.quantities import duration, moment
+from sagalog.cli.table import Column, plain, status_text
 from sagalog.saga.evolve import fold
 from sagalog.saga.state import SagaState
 from sagalog.store import StatusRow, StepRow, Store
 
 
-def _step(row: Row) -> Text:
-    step: StepRow = row["_row"]
-    if step.undoes is None:
-        return Text(plain(step.step))
-    return Text.assemble(("undo ", "dim"), plain(step.undoes))
+class StepLine(NamedTuple):
+    """A step's row, and when its saga started."""
+
+    step: StepRow
+    start: int
 
 
-def _took(row: Row) -> str:
-    step: StepRow = row["_row"]
+def _name(line: StepLine) -> Text:
+    if line.step.undoes is None:
+        return Text(plain(line.step.step))
+    return Text.assemble(("undo ", "dim"), plain(line.step.undoes))
+
+
+def _took(line: StepLine) -> str:
+    step = line.step
     if step.started_at is None or step.ended_at is None:
         return ""
     return duration(step.ended_at - step.started_at)
 
 
-def _error(row: Row) -> str:
-    step: StepRow = row["_row"]
-    return "" if step.error_type is None else f"{step.error_type}: {step.error_text}"
+def _error(line: StepLine) -> str:
+    return "" if line.step.error_type is None else f"{line.step.error_type}: {line.step.error_text}"
 
 
-def _after_start(row: Row) -> str:
-    began = row["_row"].started_at
-    return "" if began is None else f"+{duration(began - row['_start'])}"
+def _began(line: StepLine) -> str:
+    return "" if line.step.started_at is None else f"+{duration(line.step.started_at - line.start)}"
 
 
-COLUMNS = (
-    Column("STEP", _step),
-    Column("STATUS", lambda row: status_text(row["_row"].status)),
-    Column("ATTEMPTS", lambda row: row["_row"].attempts or "", right=True),
-    Column("BEGAN", _after_start, right=True),
+COLUMNS: tuple[Column[StepLine], ...] = (
+    Column("STEP", _name),
+    Column("STATUS", lambda line: status_text(line.step.status)),
+    Column("ATTEMPTS", lambda line: line.step.attempts or "", right=True),
+    Column("BEGAN", _began, right=True),
     Column("TOOK", _took, right=True),
-    Column("LAST ERROR", _error, elastic=True),
+    Column("LAST ERROR", _error, narrows="wrap"),
 )
 
 
 @click.command(cls=RowsCommand)
 @click.argument("id_or_key", metavar="ID|KEY")
-@saga_option()
+@saga_option
 @click.pass_obj
 def show(invocation: Invocation, id_or_key: str, saga: str | None) -> None:
     """Show where a saga stands, step by step.
@@ -76,12 +81,7 @@ def present(output: str, store: Store, row: StatusRow) -> None:
     if output == "table":
         _header(row, state)
         write()
-    emit(
-        output,
-        [{"_row": step, "_start": row.started_at} for step in steps],
-        COLUMNS,
-        lambda shown: _step_record(shown["_row"]),
-    )
+    emit(output, [StepLine(step, row.started_at) for step in steps], COLUMNS, lambda line: _step_record(line.step))
 
 
 def _in_order(steps: list[StepRow]) -> list[StepRow]:
@@ -140,8 +140,7 @@ def _header(row: StatusRow, state: SagaState) -> None:
         lines.append(("you may", ", ".join(state.actions)))
     if state.refused_starts:
         lines.append(("refused", f"{state.refused_starts} later starts with this key"))
-    for name, value in lines:
-        write(Text.assemble((f"{name:<13}  ", "dim"), plain(value)), indent=2)
+    write_fields(lines)
 
 
 def _waits_for(row: StatusRow, now: int) -> str:
@@ -153,5 +152,3 @@ def _waits_for(row: StatusRow, now: int) -> str:
 
 def _distance(at: int, now: int) -> str:
     return f" (in {duration(at - now)})" if at >= now else f" ({duration(now - at)} ago)"
-
-

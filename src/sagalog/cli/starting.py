@@ -5,8 +5,9 @@ import os
 import stat
 import sys
 from collections import Counter
-from contextlib import ExitStack, nullcontext
-from typing import IO, Any
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import IO, Any, cast
 
 import click
 import msgspec
@@ -16,8 +17,9 @@ from sagalog.cli.failures import FAILURE, OK, SAGA_FAILED, SAGA_STUCK, one_line
 from sagalog.cli.lines import LONGEST, prefetched
 from sagalog.cli.logs import keep_transitions_quiet
 from sagalog.cli.options import Command, Invocation
-from sagalog.cli.output import Column, status_text, table_of, write
+from sagalog.cli.output import write
 from sagalog.cli.progress import Advance, progress
+from sagalog.cli.table import Column, status_text, table_of
 from sagalog.errors import InvalidIdentifier, InvalidInput, MissingKey, PayloadTooLarge, StoreError, StoreUnavailable
 from sagalog.process_manager import ProcessManager, SagaRun
 from sagalog.saga.declare import Saga
@@ -74,13 +76,13 @@ class Starter:
         if line is None:
             raise InvalidInput(f"the line is longer than {LONGEST:,} bytes; store large data elsewhere")
         try:
-            plain = msgspec.json.decode(line)
+            plain: object = msgspec.json.decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
             raise InvalidInput(f"this is not JSON: {problem}") from None
         value = self._saga.definition.input.read(line)
         if self._key_field is None:
             return value, self._declared_key(value)
-        found = plain.get(self._key_field) if isinstance(plain, dict) else None
+        found = cast("dict[str, object]", plain).get(self._key_field) if isinstance(plain, dict) else None
         if not isinstance(found, str | int) or isinstance(found, bool):
             raise MissingKey(f"expected a text or a whole number in the field {self._key_field!r} for the key")
         return value, str(found)
@@ -89,7 +91,7 @@ class Starter:
         declared = self._saga.definition.key
         try:
             return None if declared is None else declared(value)
-        except Exception as problem:  # noqa: BLE001 - the key function is the app's code, and fails for its line alone
+        except Exception as problem:
             raise InvalidInput(f"the saga's key function raised {type(problem).__name__}: {problem}") from None
 
     async def _start(self, value: Any, key: str | None) -> SagaRun:
@@ -106,8 +108,10 @@ class Starter:
 @click.command(cls=Command)
 @click.argument("saga")
 @click.option("--input", "source", type=click.File("rb"), required=True, metavar="FILE", help="JSON Lines; - is stdin.")
-@click.option("--key", "key_field", metavar="FIELD", help="The field that holds the key.  [default: the saga's own key]")
-@click.option("--wait", "waits", is_flag=True, help="Run the sagas here too, and wait until each has ended or is stuck.")
+@click.option(
+    "--key", "key_field", metavar="FIELD", help="The field that holds the key.  [default: the saga's own key]"
+)
+@click.option("--wait", "waits", is_flag=True, help="Run them here too, and wait until each has ended or is stuck.")
 @click.pass_context
 def start(ctx: click.Context, saga: str, source: IO[bytes], key_field: str | None, waits: bool) -> None:
     """Start a saga for every line of JSON.
@@ -124,18 +128,18 @@ def start(ctx: click.Context, saga: str, source: IO[bytes], key_field: str | Non
         raise _first(group) from None
 
 
-def _first(group: BaseException) -> BaseException:
-    while isinstance(group, BaseExceptionGroup):
-        group = group.exceptions[0]
-    return group
+def _first(group: BaseExceptionGroup[StoreError]) -> BaseException:
+    """Return one of the errors that came at once: a database that is gone tells every line the same."""
+    first: BaseException = group
+    while isinstance(first, BaseExceptionGroup):
+        first = cast("BaseExceptionGroup[BaseException]", first).exceptions[0]
+    return first
 
 
-async def _start(
-    address: str, app: App, saga: Saga[Any], source: IO[bytes], key_field: str | None, waits: bool
-) -> int:
+async def _start(address: str, app: App, saga: Saga[Any], source: IO[bytes], key_field: str | None, waits: bool) -> int:
     keep_transitions_quiet()
     with ExitStack() as stack:
-        services = stack.enter_context(app.services() if waits else nullcontext({}))
+        services: Mapping[type, Any] = stack.enter_context(app.services()) if waits else {}
         process_manager = ProcessManager(address, sagas=app.sagas, services=services, worker=waits)
         async with process_manager:
             starter = Starter(process_manager, saga, key_field)
@@ -167,11 +171,11 @@ async def settle(runs: list[SagaRun], advance: Advance) -> Counter[str]:
 
 def write_counts(counts: Counter[str]) -> None:
     """Write how many sagas there are of each status."""
-    rows = [{"status": status, "count": counts[status]} for status in STATUSES if counts[status]]
-    columns = (
-        Column("STATUS", lambda row: status_text(row["status"])),
-        Column("SAGAS", lambda row: f"{row['count']:,}", right=True),
+    columns: tuple[Column[tuple[str, int]], ...] = (
+        Column("STATUS", lambda row: status_text(row[0])),
+        Column("SAGAS", lambda row: f"{row[1]:,}", right=True),
     )
+    rows: list[tuple[str, int]] = [(status, counts[status]) for status in STATUSES if counts[status]]
     write(table_of(rows, columns))
 
 

@@ -11,8 +11,9 @@ from sagalog.cli.failures import SAGA_FAILED, SAGA_STUCK
 from sagalog.cli.listing import Age, error_of
 from sagalog.cli.lookup import saga_option
 from sagalog.cli.options import Invocation, RowsCommand
-from sagalog.cli.output import emit, plain, record, status_text, write
+from sagalog.cli.output import emit_records, record, write
 from sagalog.cli.quantities import duration
+from sagalog.cli.table import plain, status_text
 from sagalog.process_manager import ProcessManager
 from sagalog.saga.identifiers import check_identifier
 from sagalog.store import StatusRow
@@ -23,7 +24,7 @@ EXIT_CODES = {"completed": 0, "failed": SAGA_FAILED, "stuck": SAGA_STUCK}
 @click.command(cls=RowsCommand)
 @click.argument("id_or_key", metavar="ID|KEY")
 @click.option("--timeout", type=Age(), help="Give up after this long: 500ms, 30s, 10m; exit code 1.")
-@saga_option()
+@saga_option
 @click.pass_context
 def wait(ctx: click.Context, id_or_key: str, timeout: int | None, saga: str | None) -> None:
     """Wait until a saga has ended or is stuck.
@@ -40,7 +41,7 @@ def wait(ctx: click.Context, id_or_key: str, timeout: int | None, saga: str | No
     elif invocation.output == "json":
         click.echo(json.dumps(record(row), indent=2, ensure_ascii=False))
     else:
-        emit(invocation.output, [{"_row": row}], (), lambda shown: record(shown["_row"]))
+        emit_records(invocation.output, [record(row)])
     ctx.exit(EXIT_CODES[row.status])
 
 

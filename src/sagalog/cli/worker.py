@@ -10,9 +10,14 @@ from sagalog.cli.logs import LEVELS, log_to_stderr
 from sagalog.cli.options import Command, Invocation
 from sagalog.process_manager import ProcessManager
 
+
 @click.command(cls=Command)
-@click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True, help="What is logged to stderr.")
-@click.option("--log-format", type=click.Choice(("text", "json")), default="text", show_default=True, help="How it is logged.")
+@click.option(
+    "--log-level", type=click.Choice(LEVELS), default="info", show_default=True, help="What is logged to stderr."
+)
+@click.option(
+    "--log-format", type=click.Choice(("text", "json")), default="text", show_default=True, help="How it is logged."
+)
 @click.pass_obj
 def run(invocation: Invocation, log_level: str, log_format: str) -> None:
     """Work until SIGTERM or Ctrl-C: run the sagas that are due.

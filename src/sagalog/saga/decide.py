@@ -2,7 +2,8 @@
 
 The rules, in the order in which they are asked:
 
-1.  A success is recorded once. Told again, it says nothing new.
+1.  A success is recorded once, and a failure once for each attempt. Told again, or told of an attempt before the last
+    recorded one, it says nothing new.
 2.  A success of a step that was given up or refused is recorded as late and, once the saga is rolled back, undone
     exactly once, even after the saga has ended.
 3.  Refused is final: no retry, no compensation of that step. Anything else is unknown and may have had an effect.
@@ -84,6 +85,7 @@ def _answer(definition: Definition, state: SagaState, told: i.Input, now: int) -
             step = state.steps.get(told.step, UNTOUCHED)
             if step.undo not in ("pending", "retrying", "failed") or told.epoch != step.epoch:
                 return None
+            _check_undo_begun(definition, state, told.step)
             return e.StepCompensated(time=now, step=told.step, attempt=told.attempt, began=told.began)
         case i.UndoFailed():
             return _undo_failed(definition, state, told, now)
@@ -137,6 +139,10 @@ def _action_failed(definition: Definition, state: SagaState, told: i.ActionFaile
     before = _begun(definition, state, told.step)
     if not is_open(before) or state.status in ENDED:
         return None
+    # What is given up while rolling back may be the wait for the next attempt, which has no number yet.
+    given_up = state.rolling_back and told.error.kind == "lost"
+    if told.attempt <= before.attempts and not given_up:
+        return None
     retry_at = None
     if told.error.kind not in ("refused", "fault") and state.status in ("started", "pending"):
         over = state.deadline is not None and now >= state.deadline and not pivot_passed(definition, state)
@@ -158,6 +164,9 @@ def _undo_failed(definition: Definition, state: SagaState, told: i.UndoFailed, n
     before = state.steps.get(told.step, UNTOUCHED)
     if compensation is None or before.undo not in ("pending", "retrying") or told.epoch != before.epoch:
         return None
+    if told.attempt <= before.undo_attempts:
+        return None
+    _check_undo_begun(definition, state, told.step)
     retry_at = None
     spent = told.attempt - before.undo_forgiven
     if told.error.kind not in ("refused", "fault") and spent < compensation.retry.attempts:
@@ -170,6 +179,19 @@ def _undo_failed(definition: Definition, state: SagaState, told: i.UndoFailed, n
         error=told.error,
         retry_at=retry_at,
     )
+
+
+def _check_undo_begun(definition: Definition, state: SagaState, name: str) -> None:
+    """Raise `InvalidAction` if no attempt to undo the step can have been begun, because others come first."""
+    later: list[StepState] = []
+    for stage in reversed(definition.stages):
+        if any(step.name == name for step in stage):
+            break
+        later += [state.steps.get(step.name, UNTOUCHED) for step in stage]
+    # What succeeded late was planned late: undoing an earlier step may have been under way by then.
+    first = any(step.undo in ("pending", "retrying", "failed") and not step.late for step in later)
+    if first or undo_front(definition, state).settling:
+        raise InvalidAction(f"expected the outcome of a compensation that was begun, found one of {name}")
 
 
 def _follow(definition: Definition, state: SagaState, so_far: Events, now: int) -> e.SagaEvent | None:

@@ -78,7 +78,7 @@ def _step_succeeded(state: SagaState, event: e.StepSucceeded, status: Status) ->
         after = replace(
             before,
             action="succeeded",
-            attempts=event.attempt,
+            attempts=max(before.attempts, event.attempt),
             began=event.began,
             ended=event.time,
             result=event.result,

@@ -4,10 +4,11 @@ Pydantic is recognised by what its models carry and is not imported here. A payl
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import msgspec
+import msgspec.inspect
 from msgspec import Raw
 
 from sagalog.errors import InvalidInput, PayloadTooLarge
@@ -30,6 +31,22 @@ def _from_plain(kind: type, value: Any) -> Any:
     if is_pydantic(kind):
         return cast(Any, kind).model_validate(value)
     raise TypeError(f"objects of type {kind.__name__} cannot be read from JSON")
+
+
+def _strange(kind: Any) -> Iterator[type]:
+    """Yield the classes inside a type that neither msgspec nor pydantic understands: msgspec leaves them to its hook."""
+    found: list[Any] = [msgspec.inspect.type_info(kind)]
+    seen: dict[int, Any] = {}
+    while found:
+        one = found.pop()
+        if id(one) in seen or not isinstance(one, msgspec.inspect.Type | msgspec.inspect.Field):
+            continue
+        seen[id(one)] = one
+        if isinstance(one, msgspec.inspect.CustomType) and not is_pydantic(one.cls):
+            yield one.cls
+        for name in one.__struct_fields__:
+            value = getattr(one, name)
+            found += value if isinstance(value, tuple) else [value]
 
 
 _encode = msgspec.json.Encoder(enc_hook=_to_plain).encode
@@ -58,6 +75,8 @@ class PayloadType:
             self._decode: Callable[[bytes], Any] = lambda data: kind.model_validate_json(bytes(data))
             self._dump: Callable[[Any], bytes] = lambda value: value.model_dump_json().encode()
         else:
+            for strange in _strange(kind):
+                raise TypeError(f"{strange.__name__} is neither a model, a Struct, a dataclass nor a plain type")
             self._decode = msgspec.json.Decoder(kind, dec_hook=_from_plain).decode
             self._dump = _encode
 

@@ -29,8 +29,7 @@ class Divergence(Struct, frozen=True):
 def first_divergence(definition: Definition, events: Sequence[e.SagaEvent]) -> Divergence | None:
     """Decide again on each recorded input and return the first difference from the recorded events; None if none.
 
-    An input is told by the first event that it led to; what it led to besides must follow it in the history. A retry
-    time is random within the jitter, so only whether there is one is compared.
+    An input is told by the first event that it led to; what it led to besides must follow it in the history.
     """
     state: SagaState | None = None
     position = 0
@@ -86,7 +85,13 @@ def _epoch(state: SagaState | None, step: str) -> int:
 
 
 def _comparable(decided: e.SagaEvent, recorded: e.SagaEvent) -> e.SagaEvent:
-    """Return `decided` with the recorded retry time, if both have one: its jitter was random."""
+    """Return `decided` with what may rightly differ as it is recorded.
+
+    A retry time, if both have one: its jitter was random. The digest, version and deadline of the start: they are what
+    the definition is, and what is asked here is what it decides.
+    """
+    if isinstance(decided, e.SagaStarted) and isinstance(recorded, e.SagaStarted):
+        return replace(decided, digest=recorded.digest, version=recorded.version, deadline=recorded.deadline)
     for kind in (e.StepFailed, e.CompensationFailed):
         if isinstance(decided, kind) and isinstance(recorded, kind):
             if decided.retry_at is not None and recorded.retry_at is not None:

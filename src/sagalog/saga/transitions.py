@@ -27,7 +27,6 @@ TRANSITIONS: Final[dict[tuple[Status | None, str], tuple[Status, ...]]] = {
     ("started", "StepSkipped"): ("pending",),
     ("started", "CompensationStarted"): ("compensating",),
     ("started", "SagaStuck"): ("stuck",),
-    ("started", "SagaCompleted"): ("completed",),
     ("pending", "StepSucceeded"): ("pending",),
     ("pending", "StepFailed"): ("pending",),
     ("pending", "StepSkipped"): ("pending",),

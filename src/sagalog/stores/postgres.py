@@ -281,4 +281,4 @@ class PostgresStore:
 
 def _prepare_writer(connection: BoundedConnection) -> None:
     connection.run("writer_session")
-    prepare(connection, ("begin", "lock_log", "append", "notify", "commit"))
+    prepare(connection, ("begin", "lock_log", "append", "notify", "commit", "rollback"))

@@ -16,7 +16,7 @@ import psycopg
 from psycopg import RawCursor
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
-from psycopg.types.string import TextLoader
+from psycopg.types.json import set_json_loads
 from psycopg.waiting import Ready, Wait
 
 from sagalog.errors import InvalidSettings
@@ -99,8 +99,7 @@ class Address:
         try:
             connection.deadline = time.monotonic() + self.bound
             # The same text on every store: JSON is not parsed for those who only look at it.
-            for kind in ("json", "jsonb"):
-                connection.adapters.register_loader(kind, TextLoader)
+            set_json_loads(lambda data: bytes(data).decode() if not isinstance(data, str) else data, connection)
             connection.run("session", (str(int(self.statement_timeout * 1000)),))
             connection.run("session_on_17", (str(int(self.bound * 1000)),))
         except BaseException:

@@ -103,12 +103,14 @@ def _finish(pgconn: PGconn) -> Steps:
             results.append(result)
         elif pgconn.status == pq.ConnStatus.BAD:
             break
+    lost = pgconn.status == pq.ConnStatus.BAD
+    if not lost:
+        pgconn.exit_pipeline_mode()
     for result in results:
         if result.status == pq.ExecStatus.FATAL_ERROR:
             raise _error_from(result)
-    if pgconn.status == pq.ConnStatus.BAD:
+    if lost:
         raise errors.OperationalError(pgconn.get_error_message())
-    pgconn.exit_pipeline_mode()
     return results
 
 

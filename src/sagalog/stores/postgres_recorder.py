@@ -26,6 +26,7 @@ _ENCODERS: dict[str, Callable[[Sequence[Any]], bytes]] = {"t": text_array, "b": 
 BEGIN: Call = ("begin", ())
 LOCK_LOG: Call = ("lock_log", ())
 COMMIT: Call = ("commit", ())
+ROLLBACK: Call = ("rollback", ())
 
 
 class _Pool:
@@ -203,7 +204,8 @@ def _write_apart(
         return recorder.append(connection, appends, sender)
     except errors.UniqueViolation:
         # Somebody wrote to a stream without its status row: the log itself is the last guard. Halving finds the stream.
-        connection.run("rollback")
+        # psycopg would forget every prepared statement after a ROLLBACK, ours too; so it is sent past it.
+        exchange(connection, [ROLLBACK])
         if len(appends) == 1:
             return ["conflict"]
         half = len(appends) // 2

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
+from eventsourcing.persistence import IntegrityError
 from eventsourcing.persistence import StoredEvent as RecordedEvent
 from eventsourcing.sqlite import SQLiteCursor, SQLiteProcessRecorder
 from msgspec.structs import astuple
@@ -41,11 +42,15 @@ class SagaRecorder(SQLiteProcessRecorder):
         cursor = c.sqlite_cursor
         last = cursor.execute(SQL["last_position"]).fetchone()[0]
         rows = [(e.originator_id, e.originator_version, e.topic, e.state) for e in stored_events]
-        _write_rows(cursor, "insert_event", rows)
+        try:
+            _write_rows(cursor, "insert_event", rows)
+        except sqlite3.IntegrityError as problem:
+            # What the applications that use a recorder expect of a conflict.
+            raise IntegrityError(problem) from problem
         tracking = kwargs.get("tracking")
         if tracking is not None:
             self._insert_tracking(c, tracking)
-        return range(last + 1, last + 1 + len(stored_events))
+        return list(range(last + 1, last + 1 + len(stored_events)))
 
     def append(self, appends: Sequence[Append]) -> list[AppendOutcome]:
         """Write a batch in one transaction; if one of it does not fit, write those that do."""

@@ -19,7 +19,7 @@ from sagalog.testing.faults import Faults
 from sagalog.testing.virtual_loop import Incarnation, outside
 from sagalog.testing.world import SimulatedBlocking, World
 
-SETTINGS = Settings(lease=3.0, poll=1.0, longest_wait=2.0, grace=2.0, write_timeout=2.0)
+SETTINGS = Settings(lease=3.0, poll=1.0, longest_wait=2.0, grace=2.0, write_timeout=4.0)
 AT_REST = ("completed", "failed", "stuck")
 
 

@@ -44,9 +44,12 @@ def judge(simulation: Simulation) -> list[str]:
 
 def judge_saga(definition: Definition, store: Store, row: StatusRow, events: History) -> list[str]:
     """Return what is wrong with one saga at rest: its end, its rows, its history."""
-    state = fold(events)
-    found = list(_end(definition, state, events))
-    found += _rows(definition, store, row, state)
+    return judge_history(definition, events) + list(_rows(definition, store, row, fold(events)))
+
+
+def judge_history(definition: Definition, events: History) -> list[str]:
+    """Return what is wrong with the history of a saga that has come to rest, whoever wrote it."""
+    found = list(_end(definition, fold(events), events))
     divergence = first_divergence(definition, events)
     if divergence is not None:
         found.append(f"39: deciding again differs: {divergence}")
@@ -80,14 +83,10 @@ def _end(definition: Definition, state: SagaState, events: History) -> Iterator[
                     yield f"15: it completed without {name}"
         case "failed":
             for name, step in state.steps.items():
-                if step.action in ("refused", "skipped"):
-                    wanted = 0
-                elif definition.steps[name].compensation is None:
-                    wanted = 0
-                else:
-                    wanted = 1 + step.epoch
-                if undone.count(name) != wanted:
-                    yield f"15: {name} ({step.action}) was undone {undone.count(name)} times, not {wanted}"
+                none = step.action in ("refused", "skipped") or definition.steps[name].compensation is None
+                wanted = 0 if none else 1
+                if _undone_at_last(events, name) != wanted or undone.count(name) > wanted + step.epoch:
+                    yield f"15: {name} ({step.action}) was undone {undone.count(name)} times"
             if state.cause is None:
                 yield "25: it failed and the cause is lost"
         case "stuck":
@@ -100,6 +99,16 @@ def _end(definition: Definition, state: SagaState, events: History) -> Iterator[
                 yield f"24: it is stuck with {waiting} to undo and says {state.pending}"
         case _:
             yield f"15: it came to rest {state.status}"
+
+
+def _undone_at_last(events: History, name: str) -> int:
+    """Return how often a step was undone since it last succeeded (a late success asks for one more)."""
+    times = 0
+    for event in events:
+        if isinstance(event, e.StepSucceeded) and event.step == name:
+            times = 0
+        times += isinstance(event, e.StepCompensated) and event.step == name
+    return times
 
 
 def _rows(definition: Definition, store: Store, row: StatusRow, state: SagaState) -> Iterator[str]:
@@ -137,7 +146,8 @@ def _order(definition: Definition, events: History) -> Iterator[str]:
             continue
         if isinstance(event, e.StepCompensated):
             for name, step in before.steps.items():
-                if stage_of[name] > stage_of[event.step] and step.undo in ("pending", "retrying", "failed"):
+                waits = step.undo in ("pending", "retrying", "failed") and not step.late
+                if stage_of[name] > stage_of[event.step] and waits:
                     yield f"17: {event.step} was undone before {name}"
             if before.steps[event.step].action in ("open", "retrying"):
                 yield f"18: {event.step} was undone before its own action had ended"

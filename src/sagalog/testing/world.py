@@ -204,7 +204,9 @@ class SimulatedBlocking:
                 raise StoreUnavailable("the store did not answer (it was written)")
         except Killed:
             return await self._never()
-        await asyncio.sleep(world.delay())
+        if where == "append":
+            # Between being written and being known to be written much can happen.
+            await asyncio.sleep(world.delay())
         return result
 
     def handler(self, call: Callable[[], Result]) -> "asyncio.Future[Result]":

@@ -1,0 +1,127 @@
+"""Given / when / then for the kernel: what does a saga decide when it is told something? It runs no handler.
+
+After Emmett's decider specifications:
+
+    given(saga, started(saga, order)).when(ActionFailed(...)).then(StepFailed, SagaFailed)
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from sagalog.codec import encode_json
+from sagalog.saga.decide import decide
+from sagalog.saga.declare import Saga
+from sagalog.saga.definition import Definition
+from sagalog.saga.events import SagaEvent, SagaStarted
+from sagalog.saga.evolve import fold
+from sagalog.saga.inputs import Input
+from sagalog.saga.react import Effect, react
+from sagalog.saga.state import SagaState
+from sagalog.testing.clock import NOON, microseconds
+
+START = microseconds(NOON)
+
+Expected = SagaEvent | type[SagaEvent]
+
+
+def started(saga: Saga[Any], input: Any, *, key: str = "key", at: int = START) -> SagaStarted:
+    """Return the event that begins a saga at `at` (microseconds since the epoch)."""
+    definition = saga.definition
+    return SagaStarted(
+        time=at,
+        saga=definition.name,
+        version=definition.version,
+        digest=definition.digest,
+        key=key,
+        input=definition.input.write(input, "the input"),
+        correlation_id=key,
+        deadline=None if definition.timeout is None else at + definition.timeout,
+    )
+
+
+def given(saga: Saga[Any], *events: SagaEvent) -> "Given":
+    """Begin a specification: a saga to which these events have happened (none: it does not exist yet)."""
+    return Given(saga.definition, events)
+
+
+class Given:
+    """A saga and its history."""
+
+    def __init__(self, definition: Definition, events: Sequence[SagaEvent]) -> None:
+        self.definition = definition
+        self.events = list(events)
+
+    @property
+    def state(self) -> SagaState | None:
+        """Return the state after the given events."""
+        return fold(self.events) if self.events else None
+
+    @property
+    def effects(self) -> list[Effect]:
+        """Return what ought to be going on after the given events."""
+        return [] if self.state is None else react(self.definition, self.state)
+
+    def when(self, told: Input, now: int | None = None) -> "When":
+        """Tell it something at `now` (default: the time of the last given event)."""
+        at = now if now is not None else (self.events[-1].time if self.events else START)
+        return When(self, told, at)
+
+
+class When:
+    """What a saga is told; `then` compares what it decides."""
+
+    def __init__(self, given: Given, told: Input, now: int) -> None:
+        self._given = given
+        self._told = told
+        self._now = now
+
+    def decided(self) -> list[SagaEvent]:
+        """Return what it decides."""
+        return decide(self._given.definition, self._given.state, self._told, self._now)
+
+    def then(self, *expected: Expected) -> Given:
+        """Expect exactly these events: classes, or events whose `time` is not compared.
+
+        Returns the saga with the new events, to go on from. Raises `AssertionError` that shows both sides.
+        """
+        found = self.decided()
+        if len(found) != len(expected) or not all(map(_fits, expected, found)):
+            raise AssertionError(self._told_apart(expected, found))
+        return Given(self._given.definition, [*self._given.events, *found])
+
+    def then_nothing(self) -> Given:
+        """Expect that it is no news."""
+        return self.then()
+
+    def then_raises(self, error: type[Exception]) -> Exception:
+        """Expect an error, and return it. Raises `AssertionError` if there is none."""
+        try:
+            found = self.decided()
+        except error as problem:
+            return problem
+        raise AssertionError(f"{self._told_apart((), found)}\nexpected {error.__name__} to be raised")
+
+    def _told_apart(self, expected: Sequence[Expected], found: Sequence[SagaEvent]) -> str:
+        given = self._given
+        lines = [f"given {given.definition.name}:", *map(_line, given.events or ["nothing"])]
+        lines += ["when", _line(self._told), "expected", *map(_line, expected or ["nothing"])]
+        return "\n".join([*lines, "found", *map(_line, found or ["nothing"])])
+
+
+def _fits(expected: Expected, found: SagaEvent) -> bool:
+    if isinstance(expected, type):
+        return type(found) is expected
+    return msgspec.structs.replace(expected, time=found.time) == found
+
+
+def _line(what: object) -> str:
+    if isinstance(what, type):
+        return f"    {what.__name__}(...)"
+    if isinstance(what, msgspec.Struct):
+        fields: dict[str, Any] = msgspec.json.decode(encode_json(what))
+        fields.pop("time", None)
+        shown = ", ".join(f"{name}={value!r}" for name, value in fields.items())
+        return f"    {type(what).__name__}({shown})"
+    return f"    {what}"

@@ -1,0 +1,39 @@
+"""Does the simulator find a bug, and does the command that it prints repeat it?"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import planted_bug
+import pytest
+from scenarios import SEEDED, at_random, told
+
+ROOT = Path(__file__).parents[2]
+
+
+def first_failing(seeds: range) -> int:
+    for seed in seeds:
+        if at_random(seed).findings():
+            return seed
+    raise AssertionError(f"the planted bug was not found with {len(seeds)} seeds")
+
+
+@pytest.mark.simulation
+def test_a_planted_bug_is_found_and_the_printed_command_repeats_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        planted_bug.plant(patched)
+        seed = first_failing(range(1_000))
+        findings = at_random(seed).findings()
+    assert at_random(seed).findings() == []
+    command = f"python -m pytest {SEEDED} --seed {seed}"
+    assert command in told({seed: findings})
+
+    arguments = [sys.executable, *command.split()[1:], "-p", "no:cacheprovider"]
+    path = os.pathsep.join([str(ROOT / "tests" / "support"), str(ROOT), str(ROOT / "src")])
+    options = {"cwd": ROOT, "env": {**os.environ, "PYTHONPATH": path}, "capture_output": True, "text": True}
+    healthy = subprocess.run(arguments, timeout=60, check=False, **options)  # type: ignore[call-overload]
+    broken = subprocess.run([*arguments, "-p", "planted_bug"], timeout=60, check=False, **options)  # type: ignore[call-overload]
+    assert healthy.returncode == 0, healthy.stdout
+    assert broken.returncode == 1, broken.stdout
+    assert findings[0][:60] in broken.stdout

@@ -1,0 +1,186 @@
+"""Runs a page of the documentation as a reader would, from top to bottom in an empty folder; it judges no prose.
+
+The convention is told in docs/contributing.md. Nothing leaves the folder: commands that would are only looked at.
+"""
+
+import contextlib
+import io
+import os
+import re
+import shlex
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import takewhile
+from pathlib import Path
+from types import ModuleType
+
+import click
+from pages import ROOT, Block, Page
+from sagalog_commands import parse, run
+
+_ASSIGNMENT = re.compile(r"[A-Z_]+=")
+_SAGALOG = "from sagalog.cli import main; main(prog_name='sagalog')"
+
+# Commands that a page may show and a test cannot run: they need the network, docker, or another terminal.
+LOOKED_AT = ("cat", "cd", "curl", "docker", "git", "kill", "pip", "pytest", "uvicorn")
+
+
+class PageRun:
+    """One run of one page. `set_variable` sets an environment variable until the test ends."""
+
+    def __init__(self, page: Page, folder: Path, set_variable: Callable[[str, str], None]) -> None:
+        self._page = page
+        self._folder = folder
+        self._set_variable = set_variable
+        self._module = ModuleType("page")
+        self._shown = ""
+
+    def run(self) -> None:
+        """Run every block; raises `AssertionError` naming the line of the first that is not true."""
+        before: Block | None = None
+        for block in self._page.blocks:
+            with self._told_where(block):
+                self._run(block, before)
+            before = block
+
+    @contextlib.contextmanager
+    def _told_where(self, block: Block) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as problem:
+            problem.add_note(f"in the block of {self._page.name} that begins on line {block.line}")
+            raise
+
+    def _run(self, block: Block, before: Block | None) -> None:
+        file = block.option("file")
+        if file is not None:
+            path = self._folder / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.text, encoding="utf-8")
+        elif block.language == "python":
+            self._python(block)
+        elif block.language == "sql":
+            self._shown = table(self._query(block.text))
+        elif block.language == "console":
+            self._console(block)
+        elif block.language == "text" and before is not None and before.language in ("python", "sql"):
+            if before.language == "sql":
+                assert_shown(columns_of(block.text), columns_of(self._shown))
+            elif before.option("file") is None:
+                assert_shown(block.text, self._shown)
+            self._shown = ""
+
+    def _python(self, block: Block) -> None:
+        # Line numbers as they are on the page, so that a traceback leads to it.
+        source = "\n" * block.line + block.text
+        captured = io.StringIO()
+        sys.modules["page"] = self._module
+        with contextlib.redirect_stdout(captured):
+            exec(compile(source, self._page.name, "exec"), self._module.__dict__)  # noqa: S102 - it is our own page
+        self._shown += captured.getvalue()
+
+    def _query(self, sql: str) -> list[Sequence[object]]:
+        """Run a query on the one database in the folder that holds sagas; the titles come first."""
+        for path in sorted(self._folder.glob("*.db")):
+            with contextlib.closing(sqlite3.connect(path)) as connection:
+                if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'saga_status'").fetchone():
+                    continue
+                cursor = connection.execute(sql)
+                return [[column[0] for column in cursor.description], *cursor.fetchall()]
+        raise AssertionError("the page shows SQL, and made no database with sagas before it")
+
+    def _console(self, block: Block) -> None:
+        only_parsed = "no-run" in block.words
+        for command, expected in commands_of(block.text):
+            with told_command(command):
+                shown = self._command(command, only_parsed)
+                if shown is not None and expected:
+                    assert_shown(expected, shown)
+
+    def _command(self, command: str, only_parsed: bool) -> str | None:
+        """Run a command and return what it wrote; None for one that is only looked at."""
+        words = shlex.split(command)
+        variables = dict(word.split("=", 1) for word in takewhile(_ASSIGNMENT.match, words))
+        words = words[len(variables) :]
+        fails = words[-2:] == ["||", "true"]
+        words = words[:-2] if fails else words
+        if words[0] == "export":
+            name, _, value = words[1].partition("=")
+            self._set_variable(name, value)
+        elif words[0] == "make":
+            targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+            assert words[1] in targets, f"the Makefile has no {words[1]}"
+        elif words[0] == "sagalog":
+            if only_parsed:
+                parse(words[1:])
+            elif variables:
+                # With variables of its own a command gets a process of its own, which it may kill.
+                return run_script(["-c", _SAGALOG, *words[1:]], self._folder, fails, variables)
+            else:
+                return run(words[1:], fails)
+        elif words[0] == "python" and not only_parsed:
+            return run_script(words[1:], self._folder, fails, variables)
+        elif words[0] == "cat" and not only_parsed:
+            return (self._folder / words[1]).read_text(encoding="utf-8")
+        else:
+            assert words[0] in (*LOOKED_AT, "python"), f"nobody knows how to try `{words[0]}`: see docs/contributing.md"
+        return None
+
+
+@contextlib.contextmanager
+def told_command(command: str) -> Iterator[None]:
+    """Name the command in what is raised."""
+    try:
+        yield
+    except (AssertionError, click.ClickException) as problem:
+        problem.add_note(f"by the command `{command}`")
+        raise
+
+
+def run_script(words: Sequence[str], folder: Path, fails: bool, variables: Mapping[str, str]) -> str:
+    """Run a script of the page in a process of its own."""
+    environment = {**os.environ, **variables, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+    asked = subprocess.run(
+        [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert fails == (asked.returncode != 0), asked.stdout + asked.stderr
+    return asked.stdout
+
+
+def commands_of(text: str) -> list[tuple[str, str]]:
+    """Return each `$ command`, continued over lines that end with a backslash, with the output that is shown."""
+    found: list[tuple[str, str]] = []
+    continued = False
+    for line in text.splitlines():
+        if continued or line.startswith("$ "):
+            part = line.removeprefix("$ ")
+            previous = found.pop()[0] if continued else ""
+            continued = part.endswith("\\")
+            found.append((previous + part.removesuffix("\\"), ""))
+        else:
+            command, output = found.pop()
+            found.append((command, f"{output}{line}\n"))
+    return found
+
+
+def assert_shown(expected: str, found: str) -> None:
+    """Compare what a page shows with what was written; `...` stands for the rest of a line, or for whole lines."""
+    lines = [re.escape(line.rstrip()).replace(r"\.\.\.", ".*?") for line in expected.strip("\n").splitlines()]
+    pattern = "".join(r"(?:.*\n)*?" if line == ".*?" else f"{line}\n" for line in lines)
+    actual = "".join(f"{line.rstrip()}\n" for line in found.strip("\n").splitlines())
+    assert re.fullmatch(pattern, actual), f"the page shows\n{expected}\nand found was\n{actual}"
+
+
+def table(rows: Sequence[Sequence[object]]) -> str:
+    """Return rows as text, with two blanks between the columns."""
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    widths = [max(len(row[number]) for row in cells) for number in range(len(cells[0]))]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in cells)
+
+
+def columns_of(text: str) -> str:
+    """Return a table with one blank between its cells, and without rules, however it was drawn."""
+    lines = [re.sub(r"\s{2,}|\s*[|│]\s*", " ", line.strip("|│ ")).strip() for line in text.strip("\n").splitlines()]
+    return "\n".join(line for line in lines if set(line) - set("─━═-+| "))

@@ -1,0 +1,23 @@
+"""A bug to find, as a pytest plugin (`-p planted_bug`): runners go on under a lease that was lost. For tests of tests."""
+
+import pytest
+
+from sagalog.engine.worker import Worker
+
+
+async def ready(self: Worker, worker_id: str) -> bool:
+    """Forget to ask whether the saga is still ours."""
+    while self._clock.now() >= self._lease_until and not self.stopping:
+        self._leased.clear()
+        await self._leased.wait()
+    return True
+
+
+def plant(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plant the bug until the test is over."""
+    monkeypatch.setattr(Worker, "ready", ready)
+
+
+def pytest_configure() -> None:
+    """Plant the bug for a whole run."""
+    Worker.ready = ready  # type: ignore[method-assign]

@@ -1,0 +1,146 @@
+"""The journals of all processes of a run, read together: who appended, claimed, called and was told what, and when."""
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+from torture_witness import fingerprint, lines
+
+import domain
+from sagalog.codec import CODEC
+from sagalog.engine.attempt import idempotency_key
+from sagalog.saga.definition import Definition
+from sagalog.saga.evolve import fold
+from sagalog.saga.react import RunAction, RunCompensation, react
+from sagalog.store import StoredEvent
+
+DEFINITIONS: dict[str, Definition] = {saga.definition.digest: saga.definition for saga in domain.sagas}
+
+
+class Tried(msgspec.Struct):
+    """An append that a process asked its store for."""
+
+    process: str
+    saga_id: str
+    holder: str | None
+    expected: int
+    size: int
+    print: str
+    tried_at: int
+    acknowledged: bool = False
+
+    @property
+    def versions(self) -> range:
+        """The versions that its events have if it landed."""
+        return range(self.expected + 1, self.expected + self.size + 1)
+
+    def stands_in(self, stream: list[StoredEvent]) -> bool:
+        """Tell whether these very events are in the saga's stream."""
+        events = stream[self.expected : self.expected + self.size]
+        return len(events) == self.size and fingerprint([(one.topic, one.state) for one in events]) == self.print
+
+
+class Claim(NamedTuple):
+    """That a worker was given a saga."""
+
+    asked_at: int
+    told_at: int
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A service that was asked for something under a key; `version` is what its caller knew to be durable."""
+
+    process: str
+    saga_id: str
+    key: str
+    version: int | None
+
+
+class Journals:
+    """Everything that the journals in a folder say."""
+
+    def __init__(self, folder: Path) -> None:
+        self.acknowledged: list[tuple[str, str, bool]] = []
+        self.appends: dict[tuple[str, str, int, str], Tried] = {}
+        self.claims: dict[tuple[str, str], list[Claim]] = {}
+        self.calls: list[Call] = []
+        self._conflicts: Counter[str] = Counter()
+        self._by_saga: dict[str, list[Tried]] = {}
+        self._leases: dict[str, list[tuple[int, int]]] = {}
+        self._given_back: dict[str, list[tuple[int, frozenset[str] | None]]] = {}
+        for path in sorted(folder.glob("*.journal")):
+            self._read(path)
+
+    def landed(self, saga_id: str, stream: list[StoredEvent]) -> Iterator[Tried]:
+        """Yield the appends that are in the log, acknowledged or not."""
+        return (one for one in self._by_saga.get(saga_id, []) if one.stands_in(stream))
+
+    def held(self, worker_id: str, saga_id: str, claim: Claim) -> bool:
+        """Tell whether a worker had the saga beyond doubt when another claimed it: it had renewed its lease before."""
+        for at, what in self._given_back.get(worker_id, []):
+            if at <= claim.told_at and (what is None or saga_id in what):
+                return False
+        return any(at < claim.asked_at < until for at, until in self._leases.get(worker_id, []))
+
+    def conflicts(self, process: str) -> int:
+        """Return how many appends of a process were refused, because the saga was another's."""
+        return self._conflicts[process]
+
+    def takeovers(self, streams: dict[str, list[StoredEvent]]) -> int:
+        """Return how often a saga was gone on with by another worker than the one before."""
+        found = 0
+        for saga_id, stream in streams.items():
+            by_version = sorted(self.landed(saga_id, stream), key=lambda one: one.expected)
+            holders = [one.holder for one in by_version if one.holder is not None]
+            found += sum(one != other for one, other in pairwise(holders))
+        return found
+
+    @staticmethod
+    def due(stream: list[StoredEvent]) -> set[str]:
+        """Return the keys under which services may be asked in the state after these events."""
+        state = fold(CODEC.decode_all((event.topic, event.state) for event in stream))
+        effects = react(DEFINITIONS[state.digest], state)
+        runs = [effect for effect in effects if isinstance(effect, RunAction | RunCompensation)]
+        return {idempotency_key(stream[0].saga_id, effect) for effect in runs}
+
+    def _read(self, path: Path) -> None:
+        known: dict[str, int] = {}
+        for kind, at, *fields in lines(path):
+            if kind == "tried":
+                self._tried(path.stem, at, fields[0])
+            elif kind == "told":
+                self._told(path.stem, known, *fields)
+            elif kind == "seen":
+                known.update(fields[0])
+            elif kind == "called":
+                saga_id = fields[0].split(":", 1)[0]
+                self.calls.append(Call(path.stem, saga_id, fields[0], known.get(saga_id)))
+            elif kind == "claimed":
+                for saga_id in fields[2]:
+                    self.claims.setdefault((saga_id, fields[0]), []).append(Claim(fields[1], at))
+            elif kind == "leased":
+                self._leases.setdefault(fields[0], []).append((at, fields[1]))
+            elif kind == "releasing":
+                what = None if fields[1] is None else frozenset(fields[1])
+                self._given_back.setdefault(fields[0], []).append((at, what))
+            elif kind == "acknowledged":
+                self.acknowledged.append((fields[0], fields[1], fields[2]))
+
+    def _tried(self, process: str, at: int, appends: list[Any]) -> None:
+        for saga_id, holder, expected, size, found in appends:
+            place = (process, saga_id, expected, found)
+            if place not in self.appends:
+                one = Tried(process, saga_id, holder, expected, size, found, at)
+                self.appends[place] = one
+                self._by_saga.setdefault(saga_id, []).append(one)
+
+    def _told(self, process: str, known: dict[str, int], appends: list[Any], outcomes: list[str]) -> None:
+        for (saga_id, _, expected, size, found), outcome in zip(appends, outcomes, strict=True):
+            if outcome == "conflict":
+                self._conflicts[process] += 1
+            if outcome == "written":
+                self.appends[process, saga_id, expected, found].acknowledged = True
+                known[saga_id] = expected + size

@@ -1,0 +1,127 @@
+"""Witnesses in a process that may be killed: what was asked of its store and its services, and what they acknowledged.
+
+They stand between the engine and what it uses, change nothing, and write each fact to the process's own journal before
+the engine can act on it. What a journal says is thus a lower bound of what the process knew, to the last line.
+"""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from sagalog.store import Append, AppendOutcome, Lease, StatusRow, Store, StoredEvent
+
+
+class Journal:
+    """Lines of JSON that outlive the process: `[kind, microseconds, ...]`."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    def write(self, kind: str, *fields: object) -> None:
+        """Write a line with one system call; it begins with its line end, so that a torn one spoils no other."""
+        os.write(self._file, b"\n" + json.dumps([kind, time.time_ns() // 1000, *fields]).encode())
+
+
+def lines(path: Path) -> Iterator[list[Any]]:
+    """Read a journal; a line that a SIGKILL tore is one that was not written."""
+    for line in path.read_bytes().split(b"\n"):
+        try:
+            yield json.loads(line)
+        except ValueError:
+            continue
+
+
+def fingerprint(events: Sequence[tuple[str, bytes]]) -> str:
+    """Return what tells one append's events from all others: they hold when they began and ended."""
+    found = hashlib.blake2b(digest_size=12)
+    for topic, state in events:
+        found.update(topic.encode() + b"\0" + state + b"\0")
+    return found.hexdigest()
+
+
+class WitnessedStore:
+    """A store whose every write and read is noted; see `witnessed`."""
+
+    def __init__(self, store: Store, journal: Journal) -> None:
+        self._store = store
+        self._journal = journal
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def append(self, appends: Sequence[Append]) -> list[AppendOutcome]:
+        what = [[one.saga_id, one.holder, one.expected, len(one.events), fingerprint(one.events)] for one in appends]
+        self._journal.write("tried", what)
+        outcomes = self._store.append(appends)
+        self._journal.write("told", what, outcomes)
+        return outcomes
+
+    def read(self, saga_id: str, after: int = 0) -> list[StoredEvent]:
+        found = self._store.read(saga_id, after)
+        self._journal.write("seen", [[saga_id, after + len(found)]])
+        return found
+
+    def read_many(self, saga_ids: Sequence[str]) -> dict[str, list[StoredEvent]]:
+        found = self._store.read_many(saga_ids)
+        self._journal.write("seen", [[saga_id, len(stream)] for saga_id, stream in found.items()])
+        return found
+
+    def claim(self, worker_id: str, definitions: Sequence[str], now: int, limit: int) -> list[StatusRow]:
+        rows = self._store.claim(worker_id, definitions, now, limit)
+        if rows:
+            self._journal.write("claimed", worker_id, now, [row.saga_id for row in rows])
+        return rows
+
+    def claim_one(self, worker_id: str, saga_id: str, now: int) -> bool:
+        taken = self._store.claim_one(worker_id, saga_id, now)
+        if taken:
+            self._journal.write("claimed", worker_id, now, [saga_id])
+        return taken
+
+    def register(self, lease: Lease) -> None:
+        self._store.register(lease)
+        self._journal.write("leased", lease.worker_id, lease.lease_until)
+
+    def renew(self, worker_id: str, until: int) -> bool:
+        renewed = self._store.renew(worker_id, until)
+        if renewed:
+            self._journal.write("leased", worker_id, until)
+        return renewed
+
+    def release(self, worker_id: str, saga_ids: Sequence[str] | None = None) -> None:
+        self._journal.write("releasing", worker_id, None if saga_ids is None else list(saga_ids))
+        self._store.release(worker_id, saga_ids)
+
+
+def witnessed(store: Store, journal: Journal) -> Store:
+    """Return the store with a witness before it."""
+    return cast(Store, WitnessedStore(store, journal))
+
+
+class WitnessedService:
+    """A service that notes each operation under a key before it is asked for; `slow` seconds pass between the two."""
+
+    def __init__(self, service: object, journal: Journal, slow: float) -> None:
+        self._service = service
+        self._journal = journal
+        self._slow = slow
+
+    def __getattr__(self, name: str) -> Any:
+        operation: Callable[..., Any] = getattr(self._service, name)
+
+        def noted(*arguments: object, key: str, **named: object) -> Any:
+            self._journal.write("called", key)
+            # The service is far away: this is no test's wait, but what a test finds the worker in the middle of.
+            time.sleep(self._slow)
+            return operation(*arguments, key=key, **named)
+
+        return noted
+
+
+def witnessed_services(services: Mapping[type, object], journal: Journal, slow: float) -> dict[type, object]:
+    """Return the services with a witness before each."""
+    return {kind: WitnessedService(service, journal, slow) for kind, service in services.items()}
