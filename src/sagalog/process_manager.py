@@ -161,12 +161,12 @@ class ProcessManager(Inspection):
         stop = asyncio.Event()
 
         def stopped(number: signal.Signals) -> None:
-            logger.info("%s: no new sagas are claimed, running steps may end", number.name)
             stop.set()
             for one in before:
                 # Whichever comes next. Python's own answer to SIGINT would wait for the handlers that run in threads.
                 loop.remove_signal_handler(one)
                 signal.signal(one, signal.SIG_DFL)
+            logger.info("%s: no new sagas are claimed, running steps may end", number.name)
 
         before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
         for number in before:
@@ -180,7 +180,7 @@ class ProcessManager(Inspection):
         finally:
             for number, handler in before.items():
                 loop.remove_signal_handler(number)
-                signal.signal(number, handler)
+                signal.signal(number, handler or signal.SIG_DFL)
 
     async def start(
         self,

@@ -19,7 +19,7 @@ POLL = 0.05
 # What a busy machine may add: nothing here may take another lease, and never what a test waits for at most.
 MARGIN = 0.9
 PATIENCE = 20.0
-ORDERS = 40
+ORDERS = 32
 
 
 @pytest.fixture
@@ -35,12 +35,12 @@ def owned_by(stage: Stage, pid: int) -> int:
     return pairs(stage.database, "owners").get(pid, 0)
 
 
-def two_workers(stage: Stage, *, slow: float, **order: object) -> tuple[int, int]:
+def two_workers(stage: Stage, *, slow: float, others_slow: float = 0.0, **order: object) -> tuple[int, int]:
     """Let one slow worker own all orders while another stands by, and return their pids."""
     stage.start_orders(ORDERS - 1)
     first = stage.worker("first", slow=slow, **order)
     wait_until(lambda: owned_by(stage, first) == ORDERS, PATIENCE)
-    second = stage.worker("second")
+    second = stage.worker("second", slow=others_slow)
     wait_until(lambda: second in column(stage.database, "workers"), PATIENCE)
     wait_until(lambda: len(stage.journals().calls) > 0, PATIENCE)
     return first, second
@@ -55,7 +55,7 @@ def assert_nothing_is_wrong(stage: Stage) -> Journals:
 
 def test_the_other_worker_finishes_what_one_was_killed_on_within_the_lease(stage: Stage) -> None:
     """Invariants 15, 33 and 35."""
-    first, _ = two_workers(stage, slow=0.2)
+    first, _ = two_workers(stage, slow=0.15)
     assert owned_by(stage, first) > 0
     killed = time.time_ns() // 1000
     stage.processes.kill(first)
@@ -69,7 +69,7 @@ def test_the_other_worker_finishes_what_one_was_killed_on_within_the_lease(stage
 
 def test_a_worker_that_was_stopped_past_its_lease_appends_nothing_when_it_wakes(stage: Stage) -> None:
     """Invariant 35: the lease says who may begin, the version and the owner say who may append."""
-    first, second = two_workers(stage, slow=0.2)
+    first, second = two_workers(stage, slow=0.15)
     stage.stop(first)
     assert owned_by(stage, first) > 0
     stage.at_rest(PATIENCE)
@@ -90,6 +90,18 @@ def test_a_worker_that_was_stopped_past_its_lease_appends_nothing_when_it_wakes(
     assert not appended
 
 
+def test_a_worker_that_wakes_while_the_other_is_on_its_sagas_appends_nothing(stage: Stage) -> None:
+    """Invariant 35: nothing has been appended since, so that only the owner tells the two apart."""
+    first, _ = two_workers(stage, slow=0.15, others_slow=0.3)
+    stage.stop(first)
+    wait_until(lambda: owned_by(stage, first) == 0, PATIENCE)
+    stage.processes.signal(first, SIGCONT)
+    wait_until(lambda: stage.journals().conflicts("first") > 0, PATIENCE)
+    assert stage.journals().conflicts("first") > 0, "it was in the middle of nothing"
+    stage.at_rest(PATIENCE)
+    assert_nothing_is_wrong(stage)
+
+
 @pytest.fixture
 def stage_with_a_long_lease(stage: Stage) -> Stage:
     """A stage on which nothing is taken over because of a lease while a test waits."""
@@ -100,7 +112,7 @@ def stage_with_a_long_lease(stage: Stage) -> Stage:
 def test_a_terminated_worker_ends_its_steps_and_gives_its_sagas_back_at_once(stage_with_a_long_lease: Stage) -> None:
     """The other worker goes on without waiting for the lease, and no step is made again."""
     stage = stage_with_a_long_lease
-    first, _ = two_workers(stage, slow=0.2)
+    first, _ = two_workers(stage, slow=0.15)
     assert owned_by(stage, first) > 0
     stage.processes.signal(first, SIGTERM)
 

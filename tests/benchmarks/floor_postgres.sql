@@ -60,15 +60,9 @@ INSERT INTO saga_steps (
     saga_id, step, direction, ordinal, status, attempts, started_at, ended_at, error_type, error_text, undoes,
     result, position
 )
-SELECT
-    saga_id, step, direction, ordinal, status, attempts, started_at, ended_at, error_type, error_text, undoes,
-    result::json, position
-FROM unnest(
+SELECT * FROM unnest(
     %b::text[], %b::text[], %b::text[], %b::bigint[], %b::text[], %b::bigint[], %b::bigint[], %b::bigint[],
-    %b::text[], %b::text[], %b::text[], %b::text[], %b::bigint[]
-) AS new (
-    saga_id, step, direction, ordinal, status, attempts, started_at, ended_at, error_type, error_text, undoes,
-    result, position
+    %b::text[], %b::text[], %b::text[], %b::json[], %b::bigint[]
 )
 ON CONFLICT (saga_id, step, direction) DO UPDATE SET
     ordinal = excluded.ordinal, status = excluded.status, attempts = excluded.attempts,

@@ -24,7 +24,7 @@ _ASSIGNMENT = re.compile(r"[A-Z_]+=")
 _SAGALOG = "from sagalog.cli import main; main(prog_name='sagalog')"
 
 # Commands that a page may show and a test cannot run: they need the network, docker, or another terminal.
-LOOKED_AT = ("cat", "cd", "curl", "docker", "git", "kill", "pip", "pytest", "uvicorn")
+LOOKED_AT = ("cd", "curl", "docker", "git", "kill", "pip", "pytest", "uvicorn")
 
 
 class PageRun:
@@ -106,6 +106,16 @@ class PageRun:
         words = words[len(variables) :]
         fails = words[-2:] == ["||", "true"]
         words = words[:-2] if fails else words
+        if words[-2:-1] == [">"]:
+            shown = self._words(words[:-2], variables, only_parsed, fails)
+            (self._folder / words[-1]).write_text(shown or "", encoding="utf-8")
+            return None
+        return self._words(words, variables, only_parsed, fails)
+
+    def _words(self, words: list[str], variables: dict[str, str], only_parsed: bool, fails: bool) -> str | None:
+        limit: list[str] = []
+        if words[0] == "timeout":
+            limit, words = words[:4], words[4:]
         if words[0] == "export":
             name, _, value = words[1].partition("=")
             self._set_variable(name, value)
@@ -115,18 +125,26 @@ class PageRun:
         elif words[0] == "sagalog":
             if only_parsed:
                 parse(words[1:])
-            elif variables:
+            elif variables or limit:
                 # With variables of its own a command gets a process of its own, which it may kill.
-                return run_script(["-c", _SAGALOG, *words[1:]], self._folder, fails, variables)
+                return self._process([*limit, sys.executable, "-c", _SAGALOG, *words[1:]], variables, fails)
             else:
                 return run(words[1:], fails)
         elif words[0] == "python" and not only_parsed:
-            return run_script(words[1:], self._folder, fails, variables)
-        elif words[0] == "cat" and not only_parsed:
-            return (self._folder / words[1]).read_text(encoding="utf-8")
+            return self._process([*limit, sys.executable, *words[1:]], variables, fails)
+        elif words[0] == "grep" and not only_parsed:
+            return self._process(words, variables, fails)
         else:
             assert words[0] in (*LOOKED_AT, "python"), f"nobody knows how to try `{words[0]}`: see docs/contributing.md"
         return None
+
+    def _process(self, words: Sequence[str], variables: Mapping[str, str], fails: bool) -> str:
+        environment = {**os.environ, **variables, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+        asked = subprocess.run(
+            words, cwd=self._folder, env=environment, capture_output=True, text=True, check=False, timeout=60
+        )
+        assert fails == (asked.returncode != 0), asked.stdout + asked.stderr
+        return asked.stdout
 
 
 @contextlib.contextmanager
@@ -137,16 +155,6 @@ def told_command(command: str) -> Iterator[None]:
     except (AssertionError, click.ClickException) as problem:
         problem.add_note(f"by the command `{command}`")
         raise
-
-
-def run_script(words: Sequence[str], folder: Path, fails: bool, variables: Mapping[str, str]) -> str:
-    """Run a script of the page in a process of its own."""
-    environment = {**os.environ, **variables, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
-    asked = subprocess.run(
-        [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=60
-    )
-    assert fails == (asked.returncode != 0), asked.stdout + asked.stderr
-    return asked.stdout
 
 
 def commands_of(text: str) -> list[tuple[str, str]]:

@@ -18,7 +18,8 @@ def parse(words: Sequence[str]) -> None:
         context = command.make_context(command.name, rest, parent=context, obj=Invocation())
         if not isinstance(command, click.Group):
             return
-        rest = [*context.protected_args, *context.args]
+        # Where click keeps the name of the command that comes next.
+        rest = [*context._protected_args, *context.args]
         name, found, rest = command.resolve_command(context, rest)
         assert found is not None, f"sagalog has no command {name}"
         command = found
@@ -26,7 +27,8 @@ def parse(words: Sequence[str]) -> None:
 
 def run(words: Sequence[str], fails: bool = False) -> str:
     """Run a command and return what it wrote; raises `AssertionError` if it failed, or did not although it `fails`."""
-    written, complained = io.StringIO(), io.StringIO()
+    # With bytes below the text, for commands that write bytes.
+    written, complained = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True), io.StringIO()
     code: object = 0
     with contextlib.redirect_stdout(written), contextlib.redirect_stderr(complained):
         try:
@@ -34,7 +36,8 @@ def run(words: Sequence[str], fails: bool = False) -> str:
         except SystemExit as end:
             code = end.code
     assert fails == (code not in (0, None)), f"exit code {code}: {complained.getvalue()}"
-    return written.getvalue()
+    written.seek(0)
+    return written.read()
 
 
 def every_command() -> Iterator[tuple[str, click.Command]]:

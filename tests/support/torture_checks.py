@@ -154,7 +154,7 @@ def one_owner_at_a_time(found: Snapshot, journals: Journals) -> Iterator[str]:
 def nothing_is_done_undecided(found: Snapshot, journals: Journals) -> Iterator[str]:
     """Check that each call of a service was due by what its process knew to be durable just before it."""
     streams = found.streams()
-    states: dict[tuple[str, int], set[str]] = {}
+    states: dict[tuple[str, int], dict[str, int]] = {}
     for call in journals.calls:
         stream = streams.get(call.saga_id, [])
         if call.version is None or call.version > len(stream):
@@ -165,3 +165,5 @@ def nothing_is_done_undecided(found: Snapshot, journals: Journals) -> Iterator[s
             states[place] = journals.due(stream[: call.version])
         if call.key not in states[place]:
             yield f"saga {call.saga_id}: {call.key} was called at version {call.version}, due was {states[place]}"
+        elif call.at < states[place][call.key]:
+            yield f"saga {call.saga_id}: {call.key} was called at {call.at}, due from {states[place][call.key]} on"

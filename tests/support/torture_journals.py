@@ -11,7 +11,6 @@ from torture_witness import fingerprint, lines
 
 import domain
 from sagalog.codec import CODEC
-from sagalog.engine.attempt import idempotency_key
 from sagalog.saga.definition import Definition
 from sagalog.saga.evolve import fold
 from sagalog.saga.react import RunAction, RunCompensation, react
@@ -57,6 +56,14 @@ class Call(msgspec.Struct, frozen=True):
     saga_id: str
     key: str
     version: int | None
+    at: int
+
+
+def key_of(saga_id: str, effect: RunAction | RunCompensation) -> str:
+    """Return the idempotency key that is promised for an effect: the same for every attempt."""
+    if isinstance(effect, RunAction):
+        return f"{saga_id}:{effect.step}"
+    return f"{saga_id}:{effect.step}:undo" + (f":{effect.epoch + 1}" if effect.epoch else "")
 
 
 class Journals:
@@ -85,9 +92,9 @@ class Journals:
                 return False
         return any(at < claim.asked_at < until for at, until in self._leases.get(worker_id, []))
 
-    def conflicts(self, process: str) -> int:
-        """Return how many appends of a process were refused, because the saga was another's."""
-        return self._conflicts[process]
+    def conflicts(self, process: str | None = None) -> int:
+        """Return how many appends of a process, or of all, were refused because the saga was another's."""
+        return self._conflicts.total() if process is None else self._conflicts[process]
 
     def takeovers(self, streams: dict[str, list[StoredEvent]]) -> int:
         """Return how often a saga was gone on with by another worker than the one before."""
@@ -99,12 +106,12 @@ class Journals:
         return found
 
     @staticmethod
-    def due(stream: list[StoredEvent]) -> set[str]:
-        """Return the keys under which services may be asked in the state after these events."""
+    def due(stream: list[StoredEvent]) -> dict[str, int]:
+        """Return the keys under which services may be asked in the state after these events, and from when on."""
         state = fold(CODEC.decode_all((event.topic, event.state) for event in stream))
         effects = react(DEFINITIONS[state.digest], state)
         runs = [effect for effect in effects if isinstance(effect, RunAction | RunCompensation)]
-        return {idempotency_key(stream[0].saga_id, effect) for effect in runs}
+        return {key_of(stream[0].saga_id, effect): effect.at for effect in runs}
 
     def _read(self, path: Path) -> None:
         known: dict[str, int] = {}
@@ -117,7 +124,7 @@ class Journals:
                 known.update(fields[0])
             elif kind == "called":
                 saga_id = fields[0].split(":", 1)[0]
-                self.calls.append(Call(path.stem, saga_id, fields[0], known.get(saga_id)))
+                self.calls.append(Call(path.stem, saga_id, fields[0], known.get(saga_id), at))
             elif kind == "claimed":
                 for saga_id in fields[2]:
                     self.claims.setdefault((saga_id, fields[0]), []).append(Claim(fields[1], at))

@@ -73,8 +73,8 @@ class Stage:
         return one_number(self.database, block)
 
     def at_rest(self, seconds: float) -> float:
-        """Wait until no saga is open, at most so long, and return how long it took."""
-        return wait_until(lambda: self.number("open_sagas") == 0, seconds)
+        """Wait until no saga is open or owned, at most so long, and return how long it took."""
+        return wait_until(lambda: self.number("open_sagas") + self.number("owned_sagas") == 0, seconds)
 
     def snapshot(self) -> Snapshot:
         """Read everything that the database says at one moment."""

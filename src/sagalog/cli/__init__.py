@@ -87,9 +87,12 @@ class SagalogGroup(click.Group):
 
 def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        click.echo(f"sagalog {version('sagalog')}")
+        try:
+            click.echo(f"sagalog {version('sagalog')}")
+        except PackageNotFoundError:
+            click.echo("sagalog, run from its sources without being installed")
         ctx.exit()
 
 

@@ -18,7 +18,6 @@ from sagalog.errors import DefinitionError, SagalogError
 from sagalog.process_manager import ProcessManager
 from sagalog.readmodel.verification import differences
 from sagalog.saga.definition import Definition
-from sagalog.saga.events import SagaStarted
 from sagalog.store import StoredEvent
 
 
@@ -146,7 +145,7 @@ def _check_log(store: SqlStore, definitions: dict[str, Definition]) -> Iterator[
 def _saga_ids(store: SqlStore) -> Iterator[str]:
     position = 0
     while events := store.read_log(position, PAGE):
-        yield from (event.saga_id for event in events if event.topic == SagaStarted.TOPIC)
+        yield from (event.saga_id for event in events if event.version == 1)
         position = events[-1].position
 
 

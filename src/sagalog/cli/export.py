@@ -20,9 +20,10 @@ BATCH = 200
 @saga_option
 @click.pass_obj
 def export(invocation: Invocation, ids_or_keys: tuple[str, ...], everything: bool, saga: str | None) -> None:
-    """Write histories as JSON Lines: one event a line, the events of a saga in order.
+    """Write histories as JSON Lines.
 
-    The output holds inputs and results: treat it as you treat the database.
+    One event a line, the events of a saga in order, for `sagalog replay --from`. The output holds inputs and results:
+    treat it as you treat the database.
     """
     if everything == bool(ids_or_keys):
         raise click.UsageError("name the sagas to export, or give --all", click.get_current_context())

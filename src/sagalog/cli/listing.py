@@ -1,6 +1,7 @@
 """`sagalog list`: sagas by what is looked for, a page at a time; it only reads."""
 
 import time
+from collections.abc import Iterable
 from typing import Any, cast
 
 import click
@@ -117,9 +118,14 @@ def _next_page(invocation: Invocation, last: str) -> str:
         given = context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
         if option.name == "after" or not given or value is None:
             continue
-        for one in cast("tuple[Any, ...]", value) if isinstance(value, tuple) else (value,):
+        for one in _each(value):
             words += [option.opts[0], f"{one // 1_000}ms" if isinstance(option.type, Age) else str(one)]
     words += ["--after", last]
     if invocation.output != "table":
         words += ["-o", invocation.output]
     return invocation.words(*words)
+
+
+def _each(value: Any) -> Iterable[Any]:
+    """Return the values of an option that may be given several times, or its one value."""
+    return cast("Iterable[Any]", value) if isinstance(value, tuple) else (value,)

@@ -20,9 +20,9 @@ from sagalog.process_manager import ProcessManager
 )
 @click.pass_obj
 def run(invocation: Invocation, log_level: str, log_format: str) -> None:
-    """Work until SIGTERM or Ctrl-C: run the sagas that are due.
+    """Work until SIGTERM: run the sagas that are due.
 
-    The signal stops claiming, lets running steps end, and gives the rest back; a second one ends the process at once.
+    SIGTERM, or Ctrl-C, stops claiming, lets running steps end, and gives the rest back; a second one ends the process.
     Any number of workers may run on one database.
     """
     address = invocation.address()
