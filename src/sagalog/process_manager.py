@@ -295,9 +295,9 @@ async def _end_of(drive: Drive) -> SagaState | None:
     waited = not drive.done()
     if waited:
         # Whoever gives up waiting must not stop the saga, so the task itself is not awaited.
-        ended = asyncio.get_running_loop().create_future()
-        drive.add_done_callback(lambda _: ended.done() or ended.set_result(None))
-        await ended
+        ended = asyncio.Event()
+        drive.add_done_callback(lambda _: ended.set())
+        await ended.wait()
     state = None if drive.cancelled() else drive.result()
     # What was stuck some time ago may have been resumed since.
     return state if waited or state is None or state.status != "stuck" else None

@@ -26,7 +26,7 @@ class Measured(Struct):
 
 def as_json(header: dict[str, str], measured: list[Measured]) -> bytes:
     """Return all numbers, single rounds included, and the ratios that the tables show."""
-    stores = []
+    stores: list[dict[str, Any]] = []
     for one in measured:
         plain: dict[str, Any] = msgspec.to_builtins(one)
         if one.work is not None:
@@ -84,7 +84,9 @@ def _throughput(work: Work, memory: Memory | None) -> Table:
 def _idle(beside: Beside) -> Table:
     floor = beside.floor
     number = len(beside.engine.seconds)
-    table = _table(f"one saga at a time, {number} of them: start until result, in ms", "engine", "floor", "ratio", "aim")
+    table = _table(
+        f"one saga at a time, {number} of them: start until result, in ms", "engine", "floor", "ratio", "aim"
+    )
     engine = beside.engine
     table.add_row("p50", _ms(engine.median), _ms(floor.median), f"{beside.ratio:.2f}", f"<= {LATENCY_AIM}")
     table.add_row("p99", _ms(engine.p99), _ms(floor.p99), f"{engine.p99 / floor.p99:.2f}", "")

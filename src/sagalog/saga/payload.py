@@ -63,14 +63,11 @@ class PayloadType:
 
     def __init__(self, kind: Any) -> None:
         self.kind = kind
-        self.name: str = "None" if kind is type(None) else getattr(kind, "__name__", None) or str(kind)
+        self.name: str = "None" if self.kind is type(None) else getattr(kind, "__name__", None) or str(kind)
         # The class that a value must be of before it is encoded; for most types decoding tells what does not fit.
         self._particular: type | None = None
-        if kind is None or kind is type(None):
-            self._particular = type(None)
-        elif is_pydantic(kind):
-            self._particular = kind
         if is_pydantic(kind):
+            self._particular = kind
             # bytes(): pydantic does not take a msgspec.Raw for the bytes that it is.
             self._decode: Callable[[bytes], Any] = lambda data: kind.model_validate_json(bytes(data))
             self._dump: Callable[[Any], bytes] = lambda value: value.model_dump_json().encode()
@@ -79,6 +76,8 @@ class PayloadType:
                 raise TypeError(f"{strange.__name__} is neither a model, a Struct, a dataclass nor a plain type")
             self._decode = msgspec.json.Decoder(kind, dec_hook=_from_plain).decode
             self._dump = _encode
+            if self.kind in (None, type(None)):
+                self._particular = type(None)
 
     def write(self, value: Any, what: str) -> Raw:
         """Return `value` as JSON that `read` is known to accept.

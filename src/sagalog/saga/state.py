@@ -1,6 +1,6 @@
 """What a saga is after some of its events: values that `evolve` makes and everything else only reads.
 
-They hold values alone and so make no circles: the garbage collector need not look at them, of which there are thousands.
+They hold nothing but values and so make no circles: the garbage collector need not look at them.
 """
 
 from typing import Literal
