@@ -157,3 +157,15 @@ def test_a_database_that_cannot_be_opened_starts_nothing(shop: Path) -> None:
     assert ran.code == 5
     assert "nowhere/at/all.db" in ran.err
     assert ran.err.count("\n") == 1
+
+
+def test_a_key_that_several_sagas_have_is_told_and_may_be_narrowed(shop: Path) -> None:
+    start(shop, order(1))
+    name = write_app(shop, "app_with_the_same_keys")
+    words = ("--db", str(shop / "demo.db"), "--app-dir", str(shop), "--app", name)
+    assert sagalog(*words, "start", "greet", "--input", "-", given='{"name": "o-1"}').code == 0
+    ran = sagalog("show", "o-1", shop=shop)
+    assert ran.out.startswith("greet o-1  started\n")
+    assert ran.err == ("o-1 is also a key of order-fulfilment; this is the newest, --saga NAME shows another\n")
+    ran = sagalog("show", "o-1", "--saga", "order-fulfilment", shop=shop)
+    assert (ran.out.startswith("order-fulfilment o-1  started\n"), ran.err) == (True, "")

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.crash
 
 LEASE = 1.0
 POLL = 0.05
+SETTINGS = {"lease": LEASE, "poll": POLL, "grace": 10.0}
 # What a busy machine may add: nothing here may take another lease, and never what a test waits for at most.
 MARGIN = 0.9
 PATIENCE = 20.0
@@ -25,8 +26,7 @@ ORDERS = 32
 @pytest.fixture
 def stage(server: PostgresServer | None, tmp_path: Path) -> Iterator[Stage]:
     """A stage without a process on it."""
-    settings = {"lease": LEASE, "poll": POLL, "grace": 10.0}
-    with a_database(tmp_path, server) as database, Stage(database, tmp_path, settings) as stage:
+    with a_database(tmp_path, server) as database, Stage(database, tmp_path, SETTINGS) as stage:
         yield stage
 
 
@@ -64,7 +64,9 @@ def test_the_other_worker_finishes_what_one_was_killed_on_within_the_lease(stage
     journals = assert_nothing_is_wrong(stage)
     claims = [claim for claims in journals.claims.values() for claim in claims if claim.told_at > killed]
     assert claims
-    assert max(claim.told_at - killed for claim in claims) / 1e6 < LEASE + POLL + MARGIN
+    longest = max(claim.told_at - killed for claim in claims) / 1e6
+    print(f"{len(claims)} sagas taken over within {longest:.2f} s of the kill, lease {LEASE} s, poll {POLL} s")
+    assert longest < LEASE + POLL + MARGIN
 
 
 def test_a_worker_that_was_stopped_past_its_lease_appends_nothing_when_it_wakes(stage: Stage) -> None:
@@ -76,14 +78,13 @@ def test_a_worker_that_was_stopped_past_its_lease_appends_nothing_when_it_wakes(
     finished = stage.snapshot()
 
     stage.processes.signal(first, SIGCONT)
-    wait_until(lambda: stage.journals().conflicts("first") > 0, PATIENCE)
-    assert stage.journals().conflicts("first") > 0, "it was in the middle of nothing"
+    wait_until(lambda: stage.journals().conflicts("first") > 0, PATIENCE / 2)
     # It is a worker again, under another name: alone, it does what comes next.
     stage.processes.kill(second)
     stage.start_orders(ORDERS + 9)
     stage.at_rest(PATIENCE)
 
-    assert_nothing_is_wrong(stage)
+    assert assert_nothing_is_wrong(stage).conflicts("first") > 0, "it was in the middle of nothing"
     again = stage.snapshot().streams()
     assert len(again) == ORDERS + 10
     appended = [event for saga_id, stream in finished.streams().items() for event in again[saga_id][len(stream) :]]
@@ -96,16 +97,15 @@ def test_a_worker_that_wakes_while_the_other_is_on_its_sagas_appends_nothing(sta
     stage.stop(first)
     wait_until(lambda: owned_by(stage, first) == 0, PATIENCE)
     stage.processes.signal(first, SIGCONT)
-    wait_until(lambda: stage.journals().conflicts("first") > 0, PATIENCE)
-    assert stage.journals().conflicts("first") > 0, "it was in the middle of nothing"
+    wait_until(lambda: stage.journals().conflicts("first") > 0, PATIENCE / 2)
     stage.at_rest(PATIENCE)
-    assert_nothing_is_wrong(stage)
+    assert assert_nothing_is_wrong(stage).conflicts("first") > 0, "it was in the middle of nothing"
 
 
 @pytest.fixture
 def stage_with_a_long_lease(stage: Stage) -> Stage:
     """A stage on which nothing is taken over because of a lease while a test waits."""
-    stage.settings["lease"] = 2 * PATIENCE
+    stage.settings = {**stage.settings, "lease": 2 * PATIENCE}
     return stage
 
 
@@ -126,9 +126,17 @@ def test_a_terminated_worker_ends_its_steps_and_gives_its_sagas_back_at_once(sta
     assert {call.process for call in journals.calls} == {"first", "second"}
 
 
+@pytest.fixture
+def stage_on_a_file(tmp_path: Path) -> Iterator[Stage]:
+    """A stage for what has nothing to do with the database."""
+    with a_database(tmp_path, None) as database, Stage(database, tmp_path, SETTINGS) as stage:
+        yield stage
+
+
 @pytest.mark.parametrize(("signal", "again"), [(SIGTERM, SIGTERM), (SIGINT, SIGINT), (SIGTERM, SIGINT)])
-def test_a_second_signal_ends_a_worker_at_once(stage: Stage, signal: Signals, again: Signals) -> None:
+def test_a_second_signal_ends_a_worker_at_once(stage_on_a_file: Stage, signal: Signals, again: Signals) -> None:
     """Its steps would take longer than anybody waits; the other worker makes them again after the lease."""
+    stage = stage_on_a_file
     first, _ = two_workers(stage, slow=3 * PATIENCE, level="INFO")
     stage.processes.signal(first, signal)
     wait_until(lambda: "no new sagas are claimed" in stage.log.read_text(encoding="utf-8"), PATIENCE)

@@ -88,12 +88,13 @@ def test_a_reader_that_goes_away_is_no_error_to_shout_about(finished_demo: Finis
         assert b"Traceback" not in exporting.stderr.read()
 
 
-def on_a_terminal(folder: Path, *words: str, **given: str) -> str:
+def on_a_terminal(folder: Path, *words: str, typed: str = "", **given: str) -> str:
     """Run a command whose stdout and stderr are a terminal, and return what it wrote there."""
     ours, theirs = pty.openpty()
     settings = environment(folder, TERM="xterm-256color", COLUMNS="100", **given)
     with subprocess.Popen(program(*words), env=settings, stdin=theirs, stdout=theirs, stderr=theirs) as process:
         os.close(theirs)
+        os.write(ours, typed.encode())
         written = b""
         ends = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < ends:
@@ -105,6 +106,7 @@ def on_a_terminal(folder: Path, *words: str, **given: str) -> str:
             written += chunk
             if not ready and process.poll() is not None:
                 break
+        process.kill()
     os.close(ours)
     return written.decode()
 
@@ -135,3 +137,10 @@ def test_starting_shows_its_progress_on_a_terminal_only(tmp_path: Path) -> None:
     words = ["--app-dir", str(ROOT), "start", "order-fulfilment", "--input", str(path)]
     assert "Starting" in on_a_terminal(tmp_path, *words)
     assert sagalog(*words, "--db", str(tmp_path / "other.db")).err == ""
+
+
+def test_a_person_steps_through_a_replay_and_may_stop(finished_demo: FinishedDemo) -> None:
+    written = on_a_terminal(finished_demo.folder, "replay", "order-0001", "--step", typed="\n\nq\n", NO_COLOR="1")
+    assert "StepSucceeded" in written
+    assert written.count("Enter: next event") == 3
+    assert "SagaCompleted" not in written

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
+import psycopg
 import pytest
 from chaos_proxy import ChaosProxy
 from postgres_server import PostgresServer
@@ -122,7 +123,10 @@ def test_a_call_that_hangs_in_one_thread_leaves_readers_to_the_others(proxy: Cha
 def test_a_client_that_stops_in_the_middle_of_a_request_does_not_keep_the_log_locked(
     proxy: ChaosProxy, store: Store, postgres_url: str
 ) -> None:
-    """The lock of the log is taken before the batch has arrived as a whole."""
+    """The lock of the log is taken before the batch has arrived as a whole; the server ends it by itself."""
+    with psycopg.connect(postgres_url) as connection:
+        if connection.info.server_version < 170_000:
+            pytest.skip("before PostgreSQL 17 it takes the server's TCP keepalives, which a proxy answers")
     store.append([start()])
     batch = [start() for _ in range(500)]
     proxy.pass_up = 20_000

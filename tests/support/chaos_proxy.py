@@ -25,8 +25,9 @@ class ChaosProxy:
         self.delay_seconds = 0.0
         self.lose_acknowledgements = 0
         self.lost = 0
+        # How many bytes still go to the server before everything is swallowed; None: no limit. The server is then not
+        # told either when the client goes away, as when the machine of the client has lost its power.
         self.pass_up: int | None = None
-        """How many bytes still go to the server before everything is swallowed; None: no limit."""
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
@@ -80,6 +81,8 @@ class ChaosProxy:
                     break
                 if not self.swallow:
                     sink.sendall(data)
+        while upwards and self.pass_up is not None:
+            time.sleep(0.01)
         for end in (source, sink):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)

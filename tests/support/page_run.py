@@ -11,7 +11,7 @@ import shlex
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
 from types import ModuleType
@@ -46,7 +46,7 @@ class PageRun:
             before = block
 
     @contextlib.contextmanager
-    def _told_where(self, block: Block) -> Iterator[None]:
+    def _told_where(self, block: Block) -> Generator[None]:
         try:
             yield
         except BaseException as problem:
@@ -78,7 +78,7 @@ class PageRun:
         captured = io.StringIO()
         sys.modules["page"] = self._module
         with contextlib.redirect_stdout(captured):
-            exec(compile(source, self._page.name, "exec"), self._module.__dict__)  # noqa: S102 - it is our own page
+            exec(compile(source, self._page.name, "exec"), self._module.__dict__)
         self._shown += captured.getvalue()
 
     def _query(self, sql: str) -> list[Sequence[object]]:
@@ -148,7 +148,7 @@ class PageRun:
 
 
 @contextlib.contextmanager
-def told_command(command: str) -> Iterator[None]:
+def told_command(command: str) -> Generator[None]:
     """Name the command in what is raised."""
     try:
         yield
@@ -174,11 +174,19 @@ def commands_of(text: str) -> list[tuple[str, str]]:
 
 
 def assert_shown(expected: str, found: str) -> None:
-    """Compare what a page shows with what was written; `...` stands for the rest of a line, or for whole lines."""
-    lines = [re.escape(line.rstrip()).replace(r"\.\.\.", ".*?") for line in expected.strip("\n").splitlines()]
+    """Compare what a page shows with what was written; `...` stands for the rest of a line, or for whole lines.
+
+    How wide the columns of a table are is not compared: it depends on how long the longest duration was.
+    """
+    lines = [re.escape(line).replace(r"\.\.\.", ".*?") for line in map(narrowed, expected.strip("\n").splitlines())]
     pattern = "".join(r"(?:.*\n)*?" if line == ".*?" else f"{line}\n" for line in lines)
-    actual = "".join(f"{line.rstrip()}\n" for line in found.strip("\n").splitlines())
+    actual = "".join(f"{narrowed(line)}\n" for line in found.strip("\n").splitlines())
     assert re.fullmatch(pattern, actual), f"the page shows\n{expected}\nand found was\n{actual}"
+
+
+def narrowed(line: str) -> str:
+    """Return a line with two blanks for any more of them between words, and a short rule for a long one."""
+    return re.sub("─+", "─", re.sub(r"(?<=\S) {2,}", "  ", line.rstrip()))
 
 
 def table(rows: Sequence[Sequence[object]]) -> str:

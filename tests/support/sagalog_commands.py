@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterator, Sequence
 
 import click
+
 from sagalog.cli import main
 from sagalog.cli.options import Invocation
 

@@ -26,3 +26,10 @@ SELECT pid FROM saga_workers
 
 -- name: events
 SELECT coalesce(max(position), 0) FROM saga_status
+
+-- name: falsify_double_effect
+INSERT INTO shipping_effects (key, operation, undoes, order_id, item, amount, happened_at)
+SELECT key, operation, undoes, order_id, item, amount, 0 FROM shipping_effects WHERE undoes IS NULL LIMIT 1
+
+-- name: falsify_no_more
+DELETE FROM shipping_effects WHERE happened_at = 0

@@ -13,13 +13,15 @@ import msgspec
 from postgres_server import PostgresServer
 from torture_checks import never_wrong
 from torture_processes import EndedByItself
-from torture_stage import Stage, a_database
+from torture_stage import Stage, a_database, wait_until
 
 SETTINGS: dict[str, float] = {"lease": 0.4, "poll": 0.02, "statement_timeout": 5.0, "write_timeout": 2.0}
 SETTLE_SECONDS = 30.0
 KILLS_A_ROUND = 50
 # A worker that is stopped should be in the middle of something.
 LONG_ENOUGH_SECONDS = 0.05
+# Whoever is stopped may hold the lock that a new worker waits for, so this is less than any of its patience.
+READY_SECONDS = 0.5
 
 
 class Report(msgspec.Struct):
@@ -54,7 +56,7 @@ class Worker(msgspec.Struct):
     """One of the two places in which a worker runs, is killed and is replaced."""
 
     pid: int
-    born: float = 0.0
+    journal: Path
     stopped: bool = False
     spared_until: float = 0.0
 
@@ -86,7 +88,7 @@ class Torture:
         return self.report
 
     def _round(self, kills: int, server_kills: int) -> None:
-        workers = [Worker(self._worker()), Worker(self._worker())]
+        workers = [self._worker() for _ in range(2)]
         clients = [self._client(0), self._client(1)]
         servers = set(self._chance.sample(range(kills), server_kills))
         done = 0
@@ -111,39 +113,46 @@ class Torture:
 
     def _blow(self, workers: list[Worker]) -> int:
         """Do something to one of the workers after a random moment; returns how many were killed by it."""
+        for worker in workers:
+            if worker.stopped and time.monotonic() > worker.spared_until:
+                self._wake(worker)
         chance = self._chance.random()
+        worker = self._chance.choice(workers)
+        if not worker.stopped and self._chance.random() < 0.75:
+            # The others are killed while they open the database, or wherever they are.
+            wait_until(lambda: worker.journal.exists() and worker.journal.stat().st_size > 0, READY_SECONDS)
         # Mostly soon, as that is when most happens; now and then late, so that some get far.
         pause = self._chance.uniform(0.1, 0.4) if chance > 0.96 else self._chance.expovariate(1 / 0.02)
         time.sleep(min(max(pause, 0.001), 0.4))
-        now = time.monotonic()
-        worker = self._chance.choice(workers)
-        if now < worker.spared_until:
+        if time.monotonic() < worker.spared_until:
             return 0
         if worker.stopped:
-            self._processes.signal(worker.pid, SIGCONT)
-            worker.stopped = False
-            worker.spared_until = now + self._chance.uniform(0.02, 0.2)
-        elif chance < 0.06 and now - worker.born > LONG_ENOUGH_SECONDS:
+            self._wake(worker)
+        elif chance < 0.05:
+            time.sleep(LONG_ENOUGH_SECONDS)
             self._processes.signal(worker.pid, SIGSTOP)
             worker.stopped = True
-            worker.spared_until = now + self._chance.uniform(0.5, 1.5) * SETTINGS["lease"]
+            worker.spared_until = time.monotonic() + self._chance.uniform(0.5, 1.5) * SETTINGS["lease"]
             self.report.stops += 1
-        elif chance < 0.09:
+        elif chance < 0.08:
+            for other in workers:
+                if other.stopped:  # perhaps with a lock that this one needs to end
+                    self._wake(other)
             self._processes.signal(worker.pid, SIGTERM)
             self._ended_well(worker.pid)
-            self._replace(worker)
+            workers[workers.index(worker)] = self._worker()
             self.report.terminations += 1
         else:
             self._processes.kill(worker.pid)
-            self._replace(worker)
+            workers[workers.index(worker)] = self._worker()
             self.report.kills += 1
             return 1
         return 0
 
-    def _replace(self, worker: Worker) -> None:
-        worker.pid = self._worker()
-        worker.born = time.monotonic()
-        worker.spared_until = 0.0
+    def _wake(self, worker: Worker) -> None:
+        self._processes.signal(worker.pid, SIGCONT)
+        worker.stopped = False
+        worker.spared_until = time.monotonic() + self._chance.uniform(0.02, 0.2)
 
     def _kill_server(self) -> None:
         assert self._server is not None
@@ -152,11 +161,12 @@ class Torture:
         self._server.start()
         self.report.server_kills += 1
 
-    def _worker(self) -> int:
+    def _worker(self) -> Worker:
         self._workers += 1
         # Behind a slow service a worker is found in the middle of a step; behind a quick one, between two.
         slow = self._chance.choice([0.0, 0.0, 0.02, 0.1])
-        return self._stage.worker(f"worker-{self._workers:05}", slow=slow, patient=True)
+        name = f"worker-{self._workers:05}"
+        return Worker(self._stage.worker(name, slow=slow, patient=True), self._stage.folder / f"{name}.journal")
 
     def _client(self, number: int) -> int:
         # The second client starts every second order of the first, at about the same time.

@@ -21,7 +21,7 @@ from torture_journals import Journals
 from torture_processes import Processes
 from torture_snapshot import Snapshot, can_be_written, one_number, snapshot
 
-LOOK_EVERY_SECONDS = 0.02
+LOOK_EVERY_SECONDS = 0.005
 # What a process may say in its log only if something went wrong in the library.
 NEVER_LOGGED = ("is left alone", "Traceback", "cannot be run")
 

@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 
 from pages import DOCS
+
 from sagalog.saga.transitions import ENDED, TRANSITIONS
 
 PAGE = DOCS / "concepts.md"
@@ -17,8 +18,7 @@ def diagram() -> str:
         for after in targets:
             arrows[before or "[*]", after].append(event)
     lines = ["stateDiagram-v2"]
-    for (before, after), events in arrows.items():
-        lines.append(f"    {before} --> {after}: {', '.join(events)}")
+    lines += [f"    {source} --> {target}: {', '.join(events)}" for (source, target), events in arrows.items()]
     lines += [f"    {status} --> [*]" for status in sorted(ENDED)]
     return "\n".join(["```mermaid", *lines, "```", ""])
 

@@ -41,7 +41,7 @@ def _box(step: StepDefinition, past_pivot: bool) -> StepBox:
     if undo is not None:
         detail = _patience(undo.retry, undo.timeout)
     elif past_pivot:
-        detail = "goes on until it succeeds"
+        detail = "never undone, only retried"
     else:
         detail = "once it is done nothing is undone" if step.pivot else "nothing to undo"
     return StepBox(

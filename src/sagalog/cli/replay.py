@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import click
 import msgspec
+from rich.table import Table
 from rich.text import Text
 
 from sagalog.cli.differences import Change, changes, flat, shown
@@ -63,7 +64,7 @@ def frames(events: Sequence[SagaEvent]) -> list[Frame]:
 @click.command(cls=RowsCommand)
 @click.argument("id_or_key", metavar="[ID|KEY]", required=False)
 @click.option("--at", type=At(), help="Stop there and show the state: after so many events, or at that time.")
-@click.option("--step", is_flag=True, help="One event at a time: Enter shows the next one, q ends.")
+@click.option("--step", is_flag=True, help="One event at a time: Enter shows the next one, q and Enter end.")
 @click.option(
     "--from", "source", type=click.File("rb"), metavar="FILE", help="Read what `sagalog export` wrote; - is stdin."
 )
@@ -153,8 +154,9 @@ def _quits() -> bool:
     """Ask at the terminal whether to go on; whatever is piped in instead of a person simply goes on."""
     if not sys.stdin.isatty():
         return False
-    note("Enter: next event   q: end")
-    return click.getchar() in ("q", "Q", "\x1b")
+    note("Enter: next event   q and Enter: end")
+    answer = sys.stdin.readline()
+    return not answer or answer.strip().lower() == "q"
 
 
 def _write_frame(frame: Frame, follows_a_title: bool = False) -> None:
@@ -162,13 +164,11 @@ def _write_frame(frame: Frame, follows_a_title: bool = False) -> None:
     if not follows_a_title:
         write()
     since = f"+{duration(event.time - state.started)}"
-    headline = Text.assemble(
-        (f"{state.version:>4}  ", "bold"),
-        (f"{moment(event.time)}  {since:>9}  ", "dim"),
-        event_text(event),
-        "  ",
-        summary(event),
-    )
+    headline = Table.grid(padding=(0, 2, 0, 0))
+    for style, width in (("bold", 4), ("dim", 0), ("dim", 9), ("", 0)):
+        headline.add_column(style=style, justify="right", no_wrap=True, min_width=width)
+    headline.add_column(overflow="fold")
+    headline.add_row(f"{state.version}", moment(event.time), since, event_text(event), Text(summary(event)))
     write(headline)
     for path, before, after in frame.changed:
         arrow = Text.assemble((f"{plain(path)}: ", "dim"))

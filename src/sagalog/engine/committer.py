@@ -20,7 +20,7 @@ LARGEST_BATCH = 400
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
 
-Waiting = tuple[Append, "asyncio.Future[AppendOutcome]", Callable[[], None] | None]
+Waiting = tuple[Append, "asyncio.Future[AppendOutcome]", Callable[[bool], None] | None]
 
 
 class Committer:
@@ -62,12 +62,12 @@ class Committer:
         self._watch = self._loop.call_later(pause, self._look_at_the_impatient)
 
     def submit(
-        self, append: Append, patient: bool = True, then: Callable[[], None] | None = None
+        self, append: Append, patient: bool = True, then: Callable[[bool], None] | None = None
     ) -> "asyncio.Future[AppendOutcome]":
         """Queue an append; the future has its outcome once the transaction is durable.
 
         Whoever is not `patient` gets the store's error after `write_timeout`, while the append is still tried. `then`
-        is called once it is written, also when nobody waits for the future any more.
+        is told once whether it was written, also when nobody waits for the future any more.
         """
         future: asyncio.Future[AppendOutcome] = self._loop.create_future()
         self._queue.append((append, future, then))
@@ -85,9 +85,8 @@ class Committer:
             await self._task
         if self._watch is not None:
             self._watch.cancel()
-        for _, future, _ in self._queue:
-            if not future.done():
-                future.set_exception(StoreUnavailable("the process manager was closed before this was written"))
+        closed = StoreUnavailable("the process manager was closed before this was written")
+        self._fail(list(self._queue), closed)
         self._queue.clear()
 
     async def _run(self) -> None:
@@ -132,13 +131,15 @@ class Committer:
             self.trouble = None
         self.commits += 1
         for (_, future, then), outcome in zip(batch, outcomes, strict=True):
-            if then is not None and outcome == "written":
-                then()
+            if then is not None:
+                then(outcome == "written")
             if not future.done():
                 future.set_result(outcome)
 
     @staticmethod
     def _fail(batch: list[Waiting], problem: Exception) -> None:
-        for _, future, _ in batch:
+        for _, future, then in batch:
+            if then is not None:
+                then(False)
             if not future.done():
                 future.set_exception(problem)

@@ -1,6 +1,5 @@
 """How a saga begins: the input is checked at the door, the key decides, and the start is one append like any other."""
 
-from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -79,11 +78,7 @@ class Starting:
             effects = react(definition, state)
             append = append_of(definition, saga_id, None, state, events, effects, None, owner)
             # The worker takes it up even if the caller has been told that nobody knows, or has gone.
-            begin = (
-                None
-                if worker is None
-                else partial(worker.take_up, worker.worker_id, definition, saga_id, state, effects)
-            )
+            begin = None if worker is None else worker.expect(definition, saga_id, state, effects)
             if await self._committer.submit(append, patient=False, then=begin) == "written":
                 log_transitions(saga_id, state, events)
                 drive = None if worker is None else worker.drive_of(saga_id)

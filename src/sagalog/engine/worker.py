@@ -65,6 +65,8 @@ class Worker:
         # Sagas that could not be given back yet, and those that this process keeps without being able to run them.
         self._unwanted: set[str] = set()
         self._left_alone: set[str] = set()
+        # Sagas whose start is being written for this worker: nobody runs them yet, and they are no strays.
+        self._expected: set[str] = set()
         self._claimed_in_doubt = False
         self.worker_id = ""
         self.stopping = False
@@ -122,12 +124,20 @@ class Worker:
         task = self._tasks[saga_id] = self._loop.create_task(self._drive(runner))
         return task
 
-    def take_up(
-        self, worker_id: str, definition: Definition, saga_id: str, state: SagaState, effects: list[Effect]
-    ) -> None:
-        """Drive a saga whose start has just been written for `worker_id`, unless that is not us any more."""
-        if worker_id == self.worker_id and not self.stopping:
-            self.own(definition, saga_id, state, None, effects)
+    def expect(
+        self, definition: Definition, saga_id: str, state: SagaState, effects: list[Effect]
+    ) -> Callable[[bool], None]:
+        """Say that the start of a saga is being written for this worker; returns whom to tell what became of it."""
+        worker_id = self.worker_id
+        self._expected.add(saga_id)
+
+        def settled(written: bool) -> None:
+            self._expected.discard(saga_id)
+            # A worker that has another name by now lost its lease, and the saga with it.
+            if written and worker_id == self.worker_id and not self.stopping:
+                self.own(definition, saga_id, state, None, effects)
+
+        return settled
 
     def drive_of(self, saga_id: str) -> Drive | None:
         """Return the task that drives this saga, if it runs here."""
@@ -287,7 +297,8 @@ class Worker:
     async def _give_back_strays(self) -> None:
         """Give back what a claim without an answer may have made ours: nobody here runs it."""
         owned = await self._blocking.read(self._store.owned, self.worker_id)
-        strays = [saga_id for saga_id in owned if saga_id not in self._tasks and saga_id not in self._left_alone]
+        kept = self._tasks.keys() | self._left_alone | self._expected
+        strays = [saga_id for saga_id in owned if saga_id not in kept]
         self._claimed_in_doubt = False
         if strays:
             await self._give_back(strays)

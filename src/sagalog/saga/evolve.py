@@ -110,7 +110,7 @@ def _step_failed(state: SagaState, event: e.StepFailed, status: Status) -> SagaS
         ended=event.time,
         error=event.error,
         retry_at=event.retry_at,
-        undo="none" if action == "refused" else before.undo,
+        undo="skipped" if action == "refused" and before.undo == "pending" else before.undo,
     )
     return _with_step(state, event, event.step, after, status)
 

@@ -12,8 +12,8 @@ from sagalog.saga.transitions import Status
 
 # The action of a step. Absent: not begun, or its first attempt is under way (which the event before it implies).
 ActionStatus = Literal["open", "retrying", "succeeded", "refused", "unknown", "skipped"]
-# The compensation of a step. "none": not asked for (yet).
-UndoStatus = Literal["none", "pending", "retrying", "compensated", "failed", "waived"]
+# The compensation of a step. "none": not asked for (yet). "skipped": planned, then the action turned out refused.
+UndoStatus = Literal["none", "pending", "retrying", "compensated", "failed", "waived", "skipped"]
 
 
 class StepState(Struct, frozen=True, omit_defaults=True, gc=False):

@@ -180,16 +180,18 @@ class PostgresStore:
         parameters = (
             query.saga_name,
             statuses,
-            query.key,
             query.error,
             query.started_before,
             query.started_after,
             query.before,
-            statuses is not None and ENDED.isdisjoint(statuses),
-            query.error is not None or statuses == ["failed"],
             query.limit,
         )
-        return [StatusRow(*row) for row in self._rows("find", parameters, prepare=False)]
+        if query.key is not None:
+            return [StatusRow(*row) for row in self._rows("find_key", (*parameters, query.key))]
+        none_has_ended = statuses is not None and ENDED.isdisjoint(statuses)
+        each_has_an_error = query.error is not None or statuses == ["failed"]
+        rows = self._rows("find", (*parameters, none_has_ended, each_has_an_error), prepare=False)
+        return [StatusRow(*row) for row in rows]
 
     def steps(self, saga_id: str) -> list[StepRow]:
         """Return a saga's step rows."""

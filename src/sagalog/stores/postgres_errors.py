@@ -57,7 +57,8 @@ def translated(problem: BaseException, where: str, password: str | None = None) 
     while isinstance(cause, PersistenceError) and isinstance(cause.__cause__, Exception):
         cause = cause.__cause__
     text = " ".join(str(cause).split()) or type(cause).__name__
-    if password:
+    # A short one would cut up innocent words, and no server repeats passwords.
+    if password and len(password) >= 6:
         text = text.replace(password, "***")
     for kind, meaning in _BY_CLASS.items():
         if isinstance(cause, kind):

@@ -196,7 +196,7 @@ class _Walk:
             for running in self._in_flight.values():
                 running[:] = [other for other in running if other is not inside]
         elif entry.kind == "fenced":
-            self.found.append(f"35: {inside} appended to {entry.saga_id} after it had lost its lease")
+            self.found.append(f"35: {inside} appended to {entry.saga_id}, which it did not own")
         elif entry.kind == "written":
             known = self._states.get(entry.saga_id)
             done = 0 if known is None else known.version

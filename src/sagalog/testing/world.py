@@ -19,7 +19,7 @@ from sagalog.testing.virtual_loop import Incarnation, VirtualLoop, current_incar
 Result = TypeVar("Result")
 
 # began/ended: an attempt of a handler. written: an append. leased/lost: a worker's lease. fenced: an append of a worker
-# that had lost its lease was written all the same, which must never be.
+# that did not own the saga was written all the same, which must never be.
 Kind = Literal["began", "ended", "written", "leased", "lost", "fenced"]
 
 
@@ -163,9 +163,10 @@ class TracedStore(MemoryStore):
 
     def _append(self, one: Append) -> AppendOutcome:
         before = len(self._log)
+        row = self._status.get(one.saga_id)
         outcome = super()._append(one)
         if len(self._log) > before:
-            fenced = one.holder is not None and one.holder not in self._leases
+            fenced = row is not None and row.owner != one.holder
             kind: Kind = "fenced" if fenced else "written"
             at, inside = self._world.loop.time(), current_incarnation()
             version = self._status[one.saga_id].version

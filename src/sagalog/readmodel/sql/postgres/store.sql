@@ -200,15 +200,26 @@ SELECT {status_columns} FROM saga_status WHERE saga_name = $1 AND saga_key = $2 
 SELECT {status_columns} FROM saga_status
 WHERE ($1::text IS NULL OR saga_name = $1)
     AND ($2::text[] IS NULL OR status = ANY ($2))
-    AND ($3::text IS NULL OR saga_key = $3)
-    AND ($4::text IS NULL OR strpos(lower(concat_ws(' ', error_type, error_text)), lower($4)) > 0)
-    AND ($5::bigint IS NULL OR started_at < $5)
-    AND ($6::bigint IS NULL OR started_at >= $6)
-    AND ($7::text IS NULL OR saga_id < $7)
+    AND ($3::text IS NULL OR strpos(lower(concat_ws(' ', error_type, error_text)), lower($3)) > 0)
+    AND ($4::bigint IS NULL OR started_at < $4)
+    AND ($5::bigint IS NULL OR started_at >= $5)
+    AND ($6::text IS NULL OR saga_id < $6)
     AND (NOT $8::boolean OR ended_at IS NULL)
     AND (NOT $9::boolean OR error_type IS NOT NULL)
 ORDER BY saga_id DESC
-LIMIT $10;
+LIMIT $7;
+
+-- name: find_key
+-- The few sagas of a key first (OFFSET 0 keeps the planner from walking through all sagas, newest first, instead).
+SELECT {status_columns} FROM (SELECT * FROM saga_status WHERE saga_key = $8 OFFSET 0) AS keyed
+WHERE ($1::text IS NULL OR saga_name = $1)
+    AND ($2::text[] IS NULL OR status = ANY ($2))
+    AND ($3::text IS NULL OR strpos(lower(concat_ws(' ', error_type, error_text)), lower($3)) > 0)
+    AND ($4::bigint IS NULL OR started_at < $4)
+    AND ($5::bigint IS NULL OR started_at >= $5)
+    AND ($6::text IS NULL OR saga_id < $6)
+ORDER BY saga_id DESC
+LIMIT $7;
 
 -- name: steps
 SELECT {step_columns} FROM saga_steps WHERE saga_id = $1 ORDER BY direction, ordinal;
@@ -244,14 +255,16 @@ WITH RECURSIVE owners (owner) AS (
     UNION ALL
     SELECT (SELECT min(saga.owner) FROM saga_status AS saga WHERE saga.owner IS NOT NULL AND saga.owner > owners.owner)
     FROM owners WHERE owners.owner IS NOT NULL
+), dead AS MATERIALIZED (
+    -- Before any row is locked: sagas of the living must not be touched.
+    SELECT owner FROM owners
+    WHERE owner IS NOT NULL AND NOT EXISTS (SELECT 1 FROM saga_workers WHERE worker_id = owners.owner)
 ), lost AS MATERIALIZED (
     SELECT found.saga_id
-    FROM owners CROSS JOIN LATERAL (
-        SELECT saga.saga_id FROM saga_status AS saga WHERE saga.owner = owners.owner
+    FROM dead CROSS JOIN LATERAL (
+        SELECT saga.saga_id FROM saga_status AS saga WHERE saga.owner = dead.owner
         LIMIT $1 FOR UPDATE SKIP LOCKED
     ) AS found
-    WHERE owners.owner IS NOT NULL
-        AND NOT EXISTS (SELECT 1 FROM saga_workers WHERE worker_id = owners.owner)
 )
 UPDATE saga_status AS saga SET owner = NULL FROM lost WHERE saga.saga_id = lost.saga_id;
 

@@ -1,0 +1,199 @@
+"""The reference says what the code says: commands, tables, settings, events and names. Neither may have more."""
+
+import inspect
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import pytest
+import sagalog_commands
+from pages import Page, page
+from transition_diagram import diagram
+
+import sagalog
+import sagalog.process_manager
+from sagalog import errors
+from sagalog.cli import failures, main
+from sagalog.cli.options import Command
+from sagalog.process_manager import ProcessManager, SagaResult, SagaRun
+from sagalog.saga.declare import Saga, Step
+from sagalog.saga.events import EVENTS, ErrorInfo, SagaEvent
+from sagalog.settings import PREFIX, Settings
+
+CODE = re.compile(r"`([^`]+)`")
+COMMANDS = dict(sagalog_commands.every_command())
+
+
+def first_cells(section: str) -> list[str]:
+    """Return what stands in code style in the first column of the tables of a section."""
+    rows = [line for line in section.splitlines() if line.startswith("| `")]
+    return [name for row in rows for name in CODE.findall(re.split(r"(?<!\\)\|", row)[1])]
+
+
+# ---------------------------------------------------------------------------------------------- command line
+
+CLI = page("reference/cli.md")
+
+
+def shown(option: str) -> str:
+    """Return an option or argument as it is named, without what it takes."""
+    return option.replace("\\|", "|").split(" ")[0]
+
+
+def names_of(parameters: list[click.Parameter]) -> set[str]:
+    found: set[str] = set()
+    for parameter in parameters:
+        if isinstance(parameter, click.Argument):
+            found.add((parameter.metavar or str(parameter.name).upper()).strip("[]."))
+        else:
+            found.update(parameter.opts)
+    return found
+
+
+def own_parameters(command: click.Command) -> list[click.Parameter]:
+    shared = command.shared if isinstance(command, Command) else []
+    return [parameter for parameter in command.params if parameter not in shared]
+
+
+def test_every_command_is_documented_and_no_other() -> None:
+    documented = {heading.removeprefix("sagalog ") for heading in CLI.headings if heading.startswith("sagalog ")}
+    assert documented == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_of_a_command_is_documented_and_no_other(name: str) -> None:
+    documented = {shown(option) for option in first_cells(CLI.section(f"sagalog {name}"))}
+    assert documented == names_of(own_parameters(COMMANDS[name]))
+
+
+def test_every_option_that_all_commands_have_is_documented_and_no_other() -> None:
+    documented = {shown(option) for option in first_cells(CLI.section("Options of every command"))}
+    assert documented == names_of(main.params) | {"-h", "--help"}
+
+
+def test_every_exit_code_is_documented_and_no_other() -> None:
+    documented = {int(row[0]) for row in CLI.rows("code")}
+    assert documented == {value for name, value in vars(failures).items() if name.isupper() and isinstance(value, int)}
+
+
+# ---------------------------------------------------------------------------------------------- settings and events
+
+
+def test_every_setting_is_documented_with_its_default_and_variable() -> None:
+    rows = page("reference/settings.md").rows("field")
+    documented = {row[0].strip("`"): (float(row[1]), row[2].strip("`")) for row in rows}
+    there = {name: (float(field.default), PREFIX + name.upper()) for name, field in Settings.model_fields.items()}
+    assert documented == there
+
+
+EVENT_PAGE = page("reference/events.md")
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: str(event.__name__))
+def test_every_field_of_an_event_is_documented_and_no_other(event: type[SagaEvent]) -> None:
+    assert first_cells(EVENT_PAGE.section(event.__name__)) == [field.name for field in msgspec.structs.fields(event)]
+    assert f"sagalog.{event.__name__}.1" == event.TOPIC, "then the page must say which number"
+
+
+def test_every_event_is_documented_and_no_other() -> None:
+    documented = [heading for heading in EVENT_PAGE.headings if heading not in ("Events", "Errors")]
+    assert documented == [event.__name__ for event in EVENTS]
+
+
+def test_the_fields_and_kinds_of_errors_are_documented_and_no_other() -> None:
+    fields = msgspec.structs.fields(ErrorInfo)
+    kinds = next(field.type.__args__ for field in fields if field.name == "kind")
+    assert first_cells(EVENT_PAGE.section("Errors")) == [*[field.name for field in fields], *kinds]
+
+
+def test_the_diagram_of_the_statuses_is_up_to_date() -> None:
+    assert diagram() in page("concepts.md").text, "run tests/support/transition_diagram.py"
+
+
+# ---------------------------------------------------------------------------------------------- Python names
+
+PYTHON = page("reference/python.md")
+ANY_SAGA: Any = Saga
+ANY_STEP: Any = Step
+SIGNATURES: dict[str, Callable[..., Any]] = {
+    "Saga": ANY_SAGA,
+    "saga.step": ANY_SAGA.step,
+    "step.compensate": ANY_STEP.compensate,
+    "saga.parallel": ANY_SAGA.parallel,
+    "Retry": sagalog.Retry,
+    "ProcessManager": ProcessManager,
+    **{f"manager.{name}": getattr(ProcessManager, name) for name in dir(ProcessManager) if not name.startswith("_")},
+    "run.result": SagaRun.result,
+    "run.status": SagaRun.status,
+}
+# What only the library passes to itself.
+INTERNAL = {"self", "drive"}
+
+
+def signature_of(function: Callable[..., Any]) -> str:
+    """Return the parameters of a function as the page writes them: no annotations, and defaults as a reader would."""
+    parts: list[str] = []
+    starred = False
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.name in INTERNAL:
+            continue
+        if parameter.kind is parameter.KEYWORD_ONLY and not starred:
+            parts.append("*")
+            starred = True
+        stars = "**" if parameter.kind is parameter.VAR_KEYWORD else ""
+        default = "" if parameter.default is parameter.empty else f"={written(parameter.default)}"
+        parts.append(f"{stars}{parameter.name}{default}")
+    return ", ".join(parts)
+
+
+def written(default: object) -> str:
+    if isinstance(default, timedelta):
+        return repr(default).removeprefix("datetime.")
+    if isinstance(default, str):
+        return f'"{default}"'
+    return "<not given>" if type(default).__name__ == "_Unset" else repr(default)
+
+
+def documented_names() -> set[str]:
+    return {name.split("(")[0] for heading in PYTHON.headings for name in CODE.findall(heading)}
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_every_signature_is_documented_as_it_is(name: str) -> None:
+    assert f"`{name}({signature_of(SIGNATURES[name])})`" in PYTHON.headings
+
+
+def test_every_public_name_is_documented_and_no_other() -> None:
+    public = {*sagalog.__all__, *sagalog.process_manager.__all__, Settings.__name__}
+    error_names = {name for name, kind in vars(errors).items() if isinstance(kind, type)}
+    assert documented_names() == (public - {"SagalogError"}) | set(SIGNATURES)
+    assert set(first_cells(PYTHON.section("Errors"))) == error_names
+
+
+def test_every_public_name_of_a_saga_and_a_step_is_documented() -> None:
+    members = {f"saga.{name}" for name in dir(Saga) if not name.startswith("_")}
+    members |= {f"step.{name}" for name in dir(Step) if not name.startswith("_")}
+    assert {name for name in members if name not in PYTHON.text} == set()
+
+
+@pytest.mark.parametrize("kind", [sagalog.StepContext, SagaResult])
+def test_every_field_of_a_value_is_documented_and_no_other(kind: type[msgspec.Struct]) -> None:
+    properties = {name for name, member in vars(kind).items() if isinstance(member, property)}
+    fields = {field.name for field in msgspec.structs.fields(kind)}
+    assert set(first_cells(PYTHON.section(f"`{kind.__name__}`"))) == fields | properties
+
+
+# ---------------------------------------------------------------------------------------------- architecture
+
+
+def test_every_path_that_the_architecture_names_is_there() -> None:
+    architecture: Page = page("architecture.md")
+    paths = [name for name in CODE.findall(architecture.prose) if "/" in name]
+    root = Path(architecture.path).parent.parent
+    wrong = [name for name in paths if not (root / name).exists() and not (root / "src" / "sagalog" / name).exists()]
+    assert len(paths) > 40
+    assert wrong == []
