@@ -215,20 +215,23 @@ class ProcessManager(Inspection):
         """
         self._check_running()
         drive = drive or self._worker.drive_of(saga_id)
-        try:
-            async with asyncio.timeout(timeout):
-                state = None if drive is None else await _at_rest(drive)
-                if state is None:
-                    state = await self._at_rest_elsewhere(saga_id)
-        except TimeoutError:
-            row = await self.status(saga_id)
-            raise WaitTimeout(
-                f"saga {row.saga_name} {row.saga_key} is still {row.status} after {timeout:g} s, "
-                f"waiting for {row.waiting_for}; it goes on, ask again later"
-            ) from None
+        if timeout is None:
+            state = await self._at_rest(saga_id, drive)
+        else:
+            try:
+                async with asyncio.timeout(timeout):
+                    state = await self._at_rest(saga_id, drive)
+            except TimeoutError:
+                row = await self.status(saga_id)
+                raise WaitTimeout(
+                    f"saga {row.saga_name} {row.saga_key} is still {row.status} after {timeout:g} s, "
+                    f"waiting for {row.waiting_for}; it goes on, ask again later"
+                ) from None
         return result_of(self.definitions.get(state.digest), state)
 
-    async def _at_rest_elsewhere(self, saga_id: str) -> SagaState:
+    async def _at_rest(self, saga_id: str, drive: Drive | None) -> SagaState:
+        if drive is not None and (state := await _end_of(drive)) is not None:
+            return state
         row = await self.status(saga_id)
         if row.status not in AT_REST:
             await self._waiting.wait(row.saga_id)
@@ -287,14 +290,17 @@ class ProcessManager(Inspection):
             )
 
 
-async def _at_rest(drive: Drive) -> SagaState | None:
+async def _end_of(drive: Drive) -> SagaState | None:
     """Wait for a saga that runs in this process; None if its row has to be asked."""
-    if not drive.done():
-        await asyncio.wait((drive,))
-    elif not drive.cancelled() and (state := drive.result()) is not None and state.status == "stuck":
-        # A person may have let it go on since.
-        return None
-    return None if drive.cancelled() else drive.result()
+    waited = not drive.done()
+    if waited:
+        # Whoever gives up waiting must not stop the saga, so the task itself is not awaited.
+        ended = asyncio.Event()
+        drive.add_done_callback(lambda _: ended.set())
+        await ended.wait()
+    state = None if drive.cancelled() else drive.result()
+    # What was stuck some time ago may have been resumed since.
+    return state if waited or state is None or state.status != "stuck" else None
 
 
 def _definitions(sagas: Sequence[Saga[Any]]) -> dict[str, Definition]:
