@@ -42,7 +42,7 @@ def reserve_inventory(order: Order, inventory: Inventory, ctx: StepContext) -> R
 def release_inventory(reservation: Reservation | None, inventory: Inventory, ctx: StepContext) -> None:
     """Put the pieces back, whether or not we ever heard that they were set aside."""
     with refusals():
-        inventory.release(undoes=action_key(ctx), key=ctx.idempotency_key)
+        inventory.release(undoes=ctx.action_key, key=ctx.idempotency_key)
 
 
 @fulfil_order.step(retry=ASK, timeout=30)
@@ -56,7 +56,7 @@ def process_payment(order: Order, payments: Payments, ctx: StepContext) -> Payme
 def refund_payment(payment: Payment | None, payments: Payments, ctx: StepContext) -> None:
     """Give the money back; a closed account makes the saga stuck, for a person to look at."""
     with refusals():
-        payments.refund(undoes=action_key(ctx), key=ctx.idempotency_key)
+        payments.refund(undoes=ctx.action_key, key=ctx.idempotency_key)
 
 
 @fulfil_order.step(retry=ASK, timeout=60)
@@ -76,15 +76,7 @@ def create_shipment(order: Order, payment: Payment, carrier: Carrier, ctx: StepC
 def cancel_shipment(shipment: Shipment | None, carrier: Carrier, ctx: StepContext) -> None:
     """Cancel the parcel: it may be booked although the carrier never answered."""
     with refusals():
-        carrier.cancel(undoes=action_key(ctx), key=ctx.idempotency_key)
-
-
-def action_key(ctx: StepContext) -> str:
-    """Give the key under which the step that is being undone asked its service.
-
-    It is known even when the step's answer never came, so a compensation needs no result.
-    """
-    return f"{ctx.saga_id}:{ctx.step}"
+        carrier.cancel(undoes=ctx.action_key, key=ctx.idempotency_key)
 
 
 @contextmanager

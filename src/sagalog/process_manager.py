@@ -7,8 +7,9 @@ It is the one place where the rings meet; what a saga does is decided in `sagalo
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Self, TypeVar
 
 from sagalog.clock import Clock, SystemClock
@@ -37,9 +38,15 @@ __all__ = ["ProcessManager", "SagaResult", "SagaRun"]
 class SagaRun:
     """One run of a saga. `created` is False when the key had been used and this is the saga that was there."""
 
-    def __init__(self, owner: "ProcessManager", saga: str, started: Started) -> None:
+    def __init__(
+        self,
+        owner: "ProcessManager",
+        saga: str,
+        started: Started,
+        result: Callable[[float | None], Awaitable[SagaResult]],
+    ) -> None:
         self._owner = owner
-        self._drive = started.drive
+        self._result = result
         self.id = started.saga_id
         self.saga = saga
         self.key = started.key
@@ -53,7 +60,7 @@ class SagaRun:
 
         Raises `WaitTimeout` when the time is over; the saga goes on.
         """
-        return await self._owner.result(self.id, timeout, self._drive)
+        return await self._result(timeout)
 
     async def status(self) -> StatusRow:
         """Return the saga's row of `saga_status` as it is now."""
@@ -150,7 +157,7 @@ class ProcessManager(Inspection):
         self._blocking.close()
 
     @asynccontextmanager
-    async def lifespan(self, _: Any = None) -> AsyncIterator[None]:
+    async def lifespan(self, _: Any = None) -> AsyncGenerator[None, None]:
         """Run for as long as a web application does: `FastAPI(lifespan=manager.lifespan)`."""
         async with self:
             yield
@@ -199,7 +206,7 @@ class ProcessManager(Inspection):
         """
         self._check_running()
         started = await self._starting.start(self._definition_of(saga), input, key, correlation_id, causation_id)
-        return SagaRun(self, saga.name, started)
+        return SagaRun(self, saga.name, started, partial(self._result, started.saga_id, started.drive))
 
     async def execute(
         self, saga: Saga[InputT], input: InputT, *, key: str | None = None, timeout: float | None = None
@@ -208,27 +215,33 @@ class ProcessManager(Inspection):
         run = await self.start(saga, input, key=key)
         return await run.result(timeout)
 
-    async def result(self, saga_id: str, timeout: float | None = None, drive: Drive | None = None) -> SagaResult:
-        """Wait until a saga has completed, failed or is stuck, and return its result; see `SagaRun.result`.
+    async def result(self, saga_id: str, timeout: float | None = None) -> SagaResult:
+        """Wait until a saga has completed, failed or is stuck, and return its result; see `SagaRun.result`."""
+        return await self._result(saga_id, None, timeout)
 
-        `drive` is the task that drives the saga here, if the caller has it: then nothing has to be read.
-        """
+    async def _result(self, saga_id: str, drive: Drive | None, timeout: float | None) -> SagaResult:
+        """Wait for a result; `drive` is the task that drives the saga here: with it, nothing has to be read."""
         self._check_running()
         drive = drive or self._worker.drive_of(saga_id)
-        try:
-            async with asyncio.timeout(timeout):
-                state = None if drive is None else await _at_rest(drive)
-                if state is None:
-                    state = await self._at_rest_elsewhere(saga_id)
-        except TimeoutError:
-            row = await self.status(saga_id)
-            raise WaitTimeout(
-                f"saga {row.saga_name} {row.saga_key} is still {row.status} after {timeout:g} s, "
-                f"waiting for {row.waiting_for}; it goes on, ask again later"
-            ) from None
+        if timeout is None:
+            state = await self._at_rest(saga_id, drive)
+        else:
+            try:
+                async with asyncio.timeout(timeout):
+                    state = await self._at_rest(saga_id, drive)
+            except TimeoutError:
+                row = await self.status(saga_id)
+                raise WaitTimeout(
+                    f"saga {row.saga_name} {row.saga_key} is still {row.status} after {timeout:g} s, "
+                    f"waiting for {row.waiting_for}; it goes on, ask again later"
+                ) from None
         return result_of(self.definitions.get(state.digest), state)
 
-    async def _at_rest_elsewhere(self, saga_id: str) -> SagaState:
+    async def _at_rest(self, saga_id: str, drive: Drive | None) -> SagaState:
+        if drive is not None and (state := await _end_of(drive)) is not None:
+            return state
+        if not self._running:
+            raise NotRunning("the process manager was closed meanwhile; the saga goes on elsewhere or later")
         row = await self.status(saga_id)
         if row.status not in AT_REST:
             await self._waiting.wait(row.saga_id)
@@ -287,14 +300,17 @@ class ProcessManager(Inspection):
             )
 
 
-async def _at_rest(drive: Drive) -> SagaState | None:
+async def _end_of(drive: Drive) -> SagaState | None:
     """Wait for a saga that runs in this process; None if its row has to be asked."""
-    if not drive.done():
-        await asyncio.wait((drive,))
-    elif not drive.cancelled() and (state := drive.result()) is not None and state.status == "stuck":
-        # A person may have let it go on since.
-        return None
-    return None if drive.cancelled() else drive.result()
+    waited = not drive.done()
+    if waited:
+        # Whoever gives up waiting must not stop the saga, so the task itself is not awaited.
+        ended = asyncio.Event()
+        drive.add_done_callback(lambda _: ended.set())
+        await ended.wait()
+    state = None if drive.cancelled() else drive.result()
+    # What was stuck some time ago may have been resumed since.
+    return state if waited or state is None or state.status != "stuck" else None
 
 
 def _definitions(sagas: Sequence[Saga[Any]]) -> dict[str, Definition]:
@@ -311,7 +327,7 @@ def _definitions(sagas: Sequence[Saga[Any]]) -> dict[str, Definition]:
 
 
 def _check_services(definitions: Any, services: Mapping[type, Any]) -> None:
-    missing = []
+    missing: list[str] = []
     for definition in definitions:
         for step in definition.steps.values():
             undo = () if step.compensation is None else step.compensation.parameters

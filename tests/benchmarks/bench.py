@@ -1,7 +1,7 @@
 """Measure the engine against the floor (the same rows by the plain driver) on SQLite and PostgreSQL: `make bench`.
 
-Nothing is judged here: the exit code is 0 unless it could not run. Each part runs in a process and on databases of its
-own, so that no part warms or burdens another.
+Nothing is judged here: the exit code is 0 unless it could not run. Each part runs on databases of its own and, unless
+it has to be quick, in a process of its own.
 """
 
 import argparse
@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
-from postgres_server import PostgresServer, open_server
+from postgres_server import open_server
 from rich.console import Console
 
 from tests.benchmarks import measure
 from tests.benchmarks.databases import Database, PostgresDatabase, SQLiteDatabase
-from tests.benchmarks.measure import Sizes
+from tests.benchmarks.measure import Shape, Sizes
 from tests.benchmarks.report import Measured, as_json, show
 
 PARTS = ("work", "memory", "shapes", "finished")
@@ -42,14 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console = Console(width=120)
     header = _machine()
     console.print(", ".join(f"{name} {value}" for name, value in header.items()))
-    measured = []
+    measured: list[Measured] = []
     with tempfile.TemporaryDirectory(prefix="sagalog-bench-", dir=options.folder) as folder, ExitStack() as stack:
         for store in options.store or ("sqlite", "postgres"):
-            if store == "sqlite":
-                fresh = _files(Path(folder))
-            else:
-                fresh = _databases(stack, stack.enter_context(open_server()))
-            one = _measure(store, fresh, options.part or PARTS, sizes)
+            fresh = _files(Path(folder)) if store == "sqlite" else _databases(stack)
+            one = _measure(store, fresh, options.part or PARTS, sizes, _run if options.quick else _alone)
             show(console, one)
             measured.append(one)
     if options.json is not None:
@@ -79,32 +76,39 @@ def _files(folder: Path) -> Iterator[Database]:
         yield SQLiteDatabase(folder / f"{number}.db")
 
 
-def _databases(stack: ExitStack, server: PostgresServer) -> Iterator[Database]:
+def _databases(stack: ExitStack) -> Iterator[Database]:
+    server = stack.enter_context(open_server())
     while True:
         yield PostgresDatabase(stack.enter_context(server.database()))
 
 
-def _measure(store: str, fresh: Iterator[Database], parts: Sequence[str], sizes: Sizes) -> Measured:
+def _measure(
+    store: str, fresh: Iterator[Database], parts: Sequence[str], sizes: Sizes, run: Callable[..., Any]
+) -> Measured:
     # First, because a new process counts the memory of the one that made it.
-    memory = _alone(measure.memory, next(fresh), sizes) if "memory" in parts else None
+    memory = run(measure.memory, next(fresh), sizes) if "memory" in parts else None
     first = next(fresh)
-    work = _alone(measure.design_work, first, next(fresh), sizes) if "work" in parts else None
-    shapes = _alone(measure.shapes, next(fresh), sizes) if "shapes" in parts else []
-    filled = _alone(measure.filled, next(fresh), next(fresh), sizes) if "finished" in parts else None
+    work = run(measure.design_work, first, next(fresh), sizes) if "work" in parts else None
+    shapes: list[Shape] = run(measure.shapes, next(fresh), sizes) if "shapes" in parts else []
+    filled = run(measure.filled, next(fresh), next(fresh), sizes) if "finished" in parts else None
     return Measured(store, first.settings(), work, memory, shapes, filled)
 
 
 def _alone(part: Callable[..., Any], *arguments: Any) -> Any:
-    """Run one part in a new process and return what it measured."""
+    """Run one part in a new process, so that none warms or burdens another, and return what it measured."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn) as process:
-        return process.submit(_run, part, arguments).result()
+        return process.submit(_run, part, *arguments).result()
 
 
-def _run(part: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+def _run(part: Callable[..., Any], *arguments: Any) -> Any:
     # The samples contain refused sagas, which the engine warns about as it should.
+    before = logging.root.manager.disable
     logging.disable(logging.ERROR)
-    return asyncio.run(part(*arguments))
+    try:
+        return asyncio.run(part(*arguments))
+    finally:
+        logging.disable(before)
 
 
 def _machine() -> dict[str, str]:

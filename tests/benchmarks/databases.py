@@ -91,7 +91,7 @@ class PostgresDatabase:
 
     def settings(self) -> dict[str, str]:
         with psycopg.connect(self.address) as connection:
-            found = dict(connection.execute(POSTGRES["settings"].encode()).fetchall())
+            found: dict[str, str] = dict(connection.execute(POSTGRES["settings"].encode()).fetchall())
         return {"PostgreSQL": found.pop("server_version"), **found, "psycopg": psycopg.__version__}
 
     def load(self, samples: Sequence[Finished], number: int) -> None:
@@ -112,7 +112,7 @@ def make_schema(database: Database) -> None:
 
 
 def _finished(samples: Sequence[Finished], number: int) -> Iterator[tuple[list[Row], list[Row], list[Row]]]:
-    """Yield the rows of `number` sagas that ended during the last year, as copies of the samples with ids of their own."""
+    """Yield the rows of `number` sagas that ended during the last year: the samples with ids of their own."""
     position = 0
     newest = int(samples[0].status.saga_id.replace("-", "")[:12], 16)
     for begin in range(0, number, SAGAS_AT_ONCE):

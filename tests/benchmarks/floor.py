@@ -64,7 +64,7 @@ def rows_of(sagas: Sequence[Sequence[Append]], position: int) -> Rows:
 
 def transactions(sagas: Sequence[Sequence[Append]], size: int, position: int) -> list[Rows]:
     """Return the rows of all sagas, `size` of them in a transaction."""
-    found = []
+    found: list[Rows] = []
     for begin in range(0, len(sagas), size):
         rows = rows_of(sagas[begin : begin + size], position)
         position += len(rows.events)
@@ -74,7 +74,7 @@ def transactions(sagas: Sequence[Sequence[Append]], size: int, position: int) ->
 
 def commits(appends: Sequence[Append], position: int) -> list[Rows]:
     """Return the rows of one saga, each of its decisions in a transaction of its own."""
-    found = []
+    found: list[Rows] = []
     for append in appends:
         rows = rows_of([[append]], position)
         position += len(rows.events)

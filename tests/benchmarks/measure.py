@@ -1,4 +1,4 @@
-"""The measuring: the engine and the floor in turns, so that what disturbs the machine disturbs both. It prints nothing."""
+"""The measuring: engine and floor in turns, so that what disturbs the machine disturbs both. It prints nothing."""
 
 import asyncio
 import gc
@@ -95,7 +95,7 @@ async def finish(manager: ProcessManager, saga: Saga[Order], inputs: Sequence[Or
     gc.collect()
     began = time.perf_counter()
     runs = await asyncio.gather(*(manager.start(saga, order) for order in inputs))
-    results = await asyncio.gather(*(run.result() for run in runs))
+    results = [await run.result() for run in runs]
     seconds = time.perf_counter() - began
     wrong = [result for result in results if result.status != "completed"]
     if wrong:
@@ -225,7 +225,7 @@ async def filled(empty: Database, full: Database, sizes: Sizes) -> Filled:
     full.load(await work.finished_samples(), sizes.finished)
     loading = time.perf_counter() - began
     both = [empty, full]
-    floors = full.floors()[:1]
+    floors = full.floors()
     batches = [Series("sagas at once", []) for _ in both]
     alone = [Series("an idle saga", []) for _ in both]
     floor = Series(floors[0].name, [])
@@ -247,10 +247,11 @@ async def filled(empty: Database, full: Database, sizes: Sizes) -> Filled:
                 await (await manager.start(work.three_steps, order)).result()
                 times.seconds.append(time.perf_counter() - began)
         calls = [_calls(manager) for manager in managers]
-    floors[0].close()
-    pairs = [("sagas at once", *batches), ("an idle saga", *alone)]
-    pairs += [(one.name, one, other) for one, other in zip(*calls, strict=True)]
-    return Filled(sizes.finished, loading, [(name, one, other) for name, one, other in pairs], floor)
+    for one in floors:
+        one.close()
+    series = [batches, alone, *zip(*calls, strict=True)]
+    pairs = [(one.name, one, other) for one, other in series]
+    return Filled(sizes.finished, loading, pairs, floor)
 
 
 def _calls(manager: ProcessManager) -> list[Series]:

@@ -26,7 +26,7 @@ class Measured(Struct):
 
 def as_json(header: dict[str, str], measured: list[Measured]) -> bytes:
     """Return all numbers, single rounds included, and the ratios that the tables show."""
-    stores = []
+    stores: list[dict[str, Any]] = []
     for one in measured:
         plain: dict[str, Any] = msgspec.to_builtins(one)
         if one.work is not None:

@@ -1,4 +1,4 @@
-"""The work that is measured: sagas whose handlers do nothing, and what the engine writes for them. It measures nothing."""
+"""The work: sagas whose handlers do nothing, and what the engine writes for them. It measures nothing."""
 
 import asyncio
 from collections.abc import Iterable, Sequence

@@ -8,12 +8,12 @@ from trip import ASK, UNDO
 
 from sagalog import Refused, Saga, StepContext
 from sagalog.saga import events as e
-from sagalog.store import Store
+from sagalog.store import StepRow, Store
 from sagalog.stores.memory import MemoryStore
 
 
-def steps_of(rows: list[object]) -> dict[tuple[str, str], str]:
-    return {(row.step, row.direction): row.status for row in rows}  # type: ignore[attr-defined]
+def steps_of(rows: list[StepRow]) -> dict[tuple[str, str], str]:
+    return {(row.step, row.direction): row.status for row in rows}
 
 
 def test_a_saga_is_undone_in_reverse_and_each_step_once(each_database: str | Store) -> None:
@@ -24,8 +24,7 @@ def test_a_saga_is_undone_in_reverse_and_each_step_once(each_database: str | Sto
     async def story(lab: Lab) -> None:
         process = await lab.begin([saga], {Desk: desk})
         saga_id = await process.start(saga, Parcel())
-        result = await process.result(saga_id)
-        assert (result.status, result.error.step, result.error.message) == ("failed", "send", "the van is gone")
+        assert await process.failure(saga_id) == ("failed", "error", "send")
         history = await process.do(process.manager.history(saga_id))
         assert [x.step for x in history if isinstance(x, e.StepCompensated)] == ["send", "pay", "pick"]
         assert steps_of(await process.do(process.manager.steps(saga_id))) == {
@@ -48,8 +47,7 @@ def test_where_nothing_was_done_nothing_is_undone() -> None:
 
     async def story(lab: Lab) -> str:
         process = await lab.begin([saga], {Desk: desk})
-        status: str = (await process.execute(saga, Parcel())).status
-        return status
+        return (await process.execute(saga, Parcel())).status
 
     assert in_lab(MemoryStore(), story) == "failed"
     assert desk.calls() == ["pick"]
@@ -85,8 +83,7 @@ def test_what_is_under_way_is_waited_for_before_anything_is_undone(each_database
 
     async def story(lab: Lab) -> str:
         process = await lab.begin([saga])
-        status: str = (await process.execute(saga, Parcel())).status
-        return status
+        return (await process.execute(saga, Parcel())).status
 
     assert in_lab(each_database, story) == "failed"
     calls = desk.calls()
@@ -103,8 +100,7 @@ def test_a_sibling_that_waits_for_a_retry_is_not_tried_again() -> None:
 
     async def story(lab: Lab) -> str:
         process = await lab.begin([saga])
-        status: str = (await process.execute(saga, Parcel())).status
-        return status
+        return (await process.execute(saga, Parcel())).status
 
     async def refuse_soon() -> None:
         await asyncio.sleep(0.2)
@@ -124,8 +120,7 @@ def test_the_compensation_of_a_step_is_tried_again_with_its_own_budget_and_one_i
 
     async def story(lab: Lab) -> str:
         process = await lab.begin([saga], {Desk: desk})
-        status: str = (await process.execute(saga, Parcel())).status
-        return status
+        return (await process.execute(saga, Parcel())).status
 
     assert in_lab(MemoryStore(), story) == "failed"
     assert [attempt for name, _, attempt in desk.diary if name == "pay"] == [1, 2, 3]
@@ -144,8 +139,7 @@ def test_a_compensation_that_fails_for_good_hides_nothing_and_a_resume_does_only
     async def story(lab: Lab) -> None:
         process = await lab.begin([saga], {Desk: desk})
         saga_id = await process.start(saga, Parcel())
-        result = await process.result(saga_id)
-        assert (result.status, result.error.step) == ("stuck", "pay")
+        assert await process.failure(saga_id) == ("stuck", "error", "pay")
         row = await process.do(process.manager.status(saga_id))
         assert row.status == "stuck"
         assert "the bank is shut" in (row.error_text or "")
@@ -160,7 +154,7 @@ def test_a_compensation_that_fails_for_good_hides_nothing_and_a_resume_does_only
         await lab.sleep(1)
         assert desk.calls()[before:] == ["refund", "unpick"]
         history = await process.do(process.manager.history(saga_id))
-        assert [x for x in history if isinstance(x, e.SagaResumed)][0].actor == "ada"
+        assert next(x for x in history if isinstance(x, e.SagaResumed)).actor == "ada"
         errors = [(x.step, x.error.message) for x in history if isinstance(x, e.CompensationFailed)]
         assert errors == [("pay", "the bank is shut")] * 3
         failed = history[-1]
@@ -221,9 +215,8 @@ def test_a_deadline_rolls_back_and_waits_for_every_compensation(each_database: s
     async def story(lab: Lab) -> None:
         process = await lab.begin([saga], {Desk: desk})
         saga_id = await process.start(saga, Parcel())
-        result = await process.result(saga_id)
         # The attempt that was under way ended with the saga's time, and there is no other.
-        assert (result.status, result.error.kind, result.error.step) == ("failed", "timeout", "send")
+        assert await process.failure(saga_id) == ("failed", "timeout", "send")
 
     in_lab(each_database, story)
     assert desk.calls() == ["pick", "pay", "send", "send", "call_back", "refund", "refund", "refund", "unpick"]
@@ -241,8 +234,7 @@ def test_a_deadline_that_passes_while_nobody_runs_is_kept(each_database: str | S
         process.kill()
         await lab.sleep(100)
         later = await lab.begin([saga], {Desk: desk})
-        result = await later.result(saga_id)
-        assert (result.status, result.error.kind) == ("failed", "deadline")
+        assert await later.failure(saga_id) == ("failed", "deadline", None)
 
     in_lab(each_database, story)
     assert desk.calls() == ["pick", "pay", "refund", "unpick"]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from typing import Any
 
 import pytest
 from lab import Lab, in_lab
@@ -84,7 +85,8 @@ def test_at_every_crash_point_log_and_tables_agree(each_database: str | Store) -
             desk.does["send"] = raising(ConnectionError("no answer"))
             first = await lab.begin([saga], {Desk: desk})
             starting = first.incarnation.spawn(first.manager.start(saga, Parcel(), key=key))
-            await asyncio.wait({starting, first.incarnation.ended}, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+            waiting: set[asyncio.Future[Any]] = {starting, first.incarnation.ended}
+            await asyncio.wait(waiting, timeout=30, return_when=asyncio.FIRST_COMPLETED)
             await lab.sleep(10)
             first.kill()
             lab.world.faults = NoFaults()

@@ -1,7 +1,7 @@
-"""INVARIANTS section 3: the three outcomes of a step, what is durable before an effect, and what starts compensation."""
+"""INVARIANTS section 3: the outcomes of a step, what is durable before an effect, and what starts compensation."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -88,7 +88,7 @@ def test_what_undoes_a_step_is_durable_before_the_step_is_run(each_database: str
         store = process[0].manager.store
         stored = CODEC.decode_all((x.topic, x.state) for x in store.read(ctx.saga_id))
         row = store.status(ctx.saga_id)
-        found.append((ctx.step, [type(event).__name__ for event in stored], row and row.current_step))
+        found.append((ctx.step, [type(event).__name__ for event in stored], None if row is None else row.current_step))
 
     for name in ("pick", "pay", "send"):
         desk.does[name] = look
@@ -107,12 +107,12 @@ def test_what_undoes_a_step_is_durable_before_the_step_is_run(each_database: str
 
 @dataclass
 class Basket:
-    items: list[str] = field(default_factory=list)
+    items: list[str]
 
 
 @dataclass
 class Shelf:
-    items: list[str] = field(default_factory=list)
+    items: list[str]
 
 
 def test_a_compensation_sees_what_was_recorded_whatever_handlers_did_to_their_copies() -> None:
@@ -142,8 +142,7 @@ def test_a_compensation_sees_what_was_recorded_whatever_handlers_did_to_their_co
 
     async def story(lab: Lab) -> str:
         process = await lab.begin([saga])
-        status: str = (await process.execute(saga, Basket(["mug"]))).status
-        return status
+        return (await process.execute(saga, Basket(["mug"]))).status
 
     assert in_lab(MemoryStore(), story) == "failed"
     assert seen == [(["mug"], ["mug"])] * 3
@@ -245,8 +244,7 @@ def test_after_the_pivot_nothing_is_undone_whatever_happens() -> None:
 
     async def story(lab: Lab) -> str:
         process = await lab.begin([saga])
-        status: str = (await process.execute(saga, Parcel())).status
-        return status
+        return (await process.execute(saga, Parcel())).status
 
     assert in_lab(MemoryStore(), story) == "stuck"
     assert calls == ["stamp", "post", *["tell"] * 10]

@@ -1,4 +1,4 @@
-"""INVARIANTS sections 5 and 6: timers that are not lost, streams with one writer, sagas that do not hold each other up."""
+"""INVARIANTS sections 5 and 6: timers are not lost, a stream has one writer, no saga holds up another."""
 
 import asyncio
 from typing import Any
@@ -205,8 +205,7 @@ def test_a_saga_that_could_not_be_given_back_is_given_back_later() -> None:
 
     async def story(lab: Lab) -> str:
         process = await lab.begin([saga, slow], {Desk: desk})
-        status: str = (await process.execute(slow, Parcel())).status
-        return status
+        return (await process.execute(slow, Parcel())).status
 
     assert in_lab(store, story) == "completed"
     assert attempts == [1, 2]

@@ -31,9 +31,13 @@ def test_a_planted_bug_is_found_and_the_printed_command_repeats_it(monkeypatch: 
 
     arguments = [sys.executable, *command.split()[1:], "-p", "no:cacheprovider"]
     path = os.pathsep.join([str(ROOT / "tests" / "support"), str(ROOT), str(ROOT / "src")])
-    options = {"cwd": ROOT, "env": {**os.environ, "PYTHONPATH": path}, "capture_output": True, "text": True}
-    healthy = subprocess.run(arguments, timeout=60, check=False, **options)  # type: ignore[call-overload]
-    broken = subprocess.run([*arguments, "-p", "planted_bug"], timeout=60, check=False, **options)  # type: ignore[call-overload]
+    environment = {**os.environ, "PYTHONPATH": path}
+    healthy, broken = (
+        subprocess.run(
+            [*arguments, *more], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+        for more in ([], ["-p", "planted_bug"])
+    )
     assert healthy.returncode == 0, healthy.stdout
     assert broken.returncode == 1, broken.stdout
     assert findings[0][:60] in broken.stdout

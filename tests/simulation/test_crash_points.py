@@ -1,4 +1,4 @@
-"""Every outcome of the reference saga, with a crash before and after every append and every effect, alone and in pairs."""
+"""Every outcome of the reference saga, with a crash before and after every append and effect, alone and in pairs."""
 
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context

@@ -23,7 +23,7 @@ def test_every_invariant_holds_after_any_sequence_of_faults(request: pytest.Fixt
         findings = at_random(seed).findings()
         assert not findings, told({seed: findings})
         return
-    number: int = request.config.getoption("--seeds")
+    number = int(str(request.config.getoption("--seeds")))
     chunks = [range(first, min(first + CHUNK, number)) for first in range(0, number, CHUNK)]
     found: dict[int, list[str]] = {}
     # Spawned, not forked: a test run has threads.

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 from sagalog import Saga
-from sagalog.process_manager import ProcessManager
+from sagalog.process_manager import ProcessManager, SagaResult
 from sagalog.settings import Settings
 from sagalog.store import Store
 from sagalog.stores import store_for
@@ -29,7 +29,7 @@ class Process:
         """Run something in this process and wait for it."""
         return await self.incarnation.spawn(coroutine)
 
-    async def execute(self, saga: Saga[Any], given: Any, key: str = "key") -> Any:
+    async def execute(self, saga: Saga[Any], given: Any, key: str = "key") -> SagaResult:
         """Start a saga here and wait for its result."""
         return await self.do(self.manager.execute(saga, given, key=key, timeout=100_000))
 
@@ -37,13 +37,19 @@ class Process:
         """Start a saga here and return its id."""
         return (await self.do(self.manager.start(saga, given, key=key))).id
 
-    async def result(self, saga_id: str) -> Any:
+    async def result(self, saga_id: str) -> SagaResult:
         """Wait for a saga that may run anywhere."""
         return await self.do(self.manager.result(saga_id, 100_000))
 
     def kill(self) -> None:
         """End it at this instant, as SIGKILL would."""
         self.incarnation.kill()
+
+    async def failure(self, saga_id: str) -> tuple[str, str, str | None]:
+        """Wait for a saga that does not complete; return its status, and the kind and step of its error."""
+        result = await self.result(saga_id)
+        assert result.error is not None
+        return result.status, result.error.kind, result.error.step
 
     async def stop(self) -> None:
         """Shut it down gracefully."""
@@ -110,7 +116,8 @@ def in_lab(database: str | Store, story: Callable[[Lab], Awaitable[Result]], fau
         return await story(lab)
 
     try:
-        return lab.world.loop.run_until_complete(lab.world.loop.create_task(told(), context=outside()))
+        task: asyncio.Task[Result] = lab.world.loop.create_task(told(), context=outside())
+        return lab.world.loop.run_until_complete(task)
     finally:
         logging.disable(loudness)
         for process in lab.processes:

@@ -50,9 +50,13 @@ class Desk:
         return [name for name, _, _ in self.diary]
 
 
+def _key(parcel: Parcel) -> str:
+    return parcel.parcel_id
+
+
 def parcel_saga(patience: float = 5, **options: Any) -> Saga[Parcel]:
     """Declare pick, pay and send, with unpick, refund and call_back; each attempt has `patience` seconds."""
-    declared: dict[str, Any] = {"timeout": 3600.0, "key": lambda parcel: parcel.parcel_id}
+    declared: dict[str, Any] = {"timeout": 3600.0, "key": _key}
     saga = Saga("parcel", input=Parcel, **(declared | options))
 
     @saga.step(retry=QUICK, timeout=patience)

@@ -1,4 +1,4 @@
-"""A bug to find, as a pytest plugin (`-p planted_bug`): runners go on under a lease that was lost. For tests of tests."""
+"""A bug to find, as a pytest plugin (`-p planted_bug`): runners go on although their lease was lost."""
 
 import pytest
 

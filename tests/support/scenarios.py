@@ -6,11 +6,11 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from domain.fulfilment import fulfil_order
-from domain.ordering.messages import CARRIER_NEVER, Order, OrderLine
 from shop import Shop
 from trip import Agency, Trip, trip_saga, trip_services
 
+from domain.fulfilment import fulfil_order
+from domain.ordering.messages import CARRIER_NEVER, Order, OrderLine
 from sagalog.testing.faults import CrashAt, Faults, Odds, RandomFaults
 from sagalog.testing.simulation import Request, Simulation
 from sagalog.testing.verdict import judge
@@ -76,7 +76,7 @@ class Scenario:
 
     def ends(self) -> dict[str, str]:
         """Return the status of each saga by its key."""
-        return {row.saga_key: row.status for row in self.simulation.world.store._status.values()}
+        return {row.saga_key: row.status for row in self.simulation.world.store.rows()}
 
 
 def orders(seed: int, outcomes: list[str], faults: Callable[[World], Faults] | None, **options: Any) -> Scenario:
@@ -101,7 +101,7 @@ def orders(seed: int, outcomes: list[str], faults: Callable[[World], Faults] | N
     ]
 
     def disagreements(simulation: Simulation) -> list[str]:
-        ended = {row.saga_key: row.status for row in simulation.world.store._status.values()}
+        ended = {row.saga_key: row.status for row in simulation.world.store.rows()}
         return [f"23: {violation}" for violation in shop.reconcile(ended)]
 
     return Scenario(simulation, requests, disagreements, lambda: shop.database.restore(image))
@@ -124,7 +124,7 @@ def trips(seed: int, wanted: list[Trip], faults: Callable[[World], Faults] | Non
     requests = [Request(saga=trip_saga, input=trip, key=trip.trip_id, repeats=seeded.randrange(3)) for trip in wanted]
 
     def disagreements(simulation: Simulation) -> list[str]:
-        ended = {row.saga_id: row.status for row in simulation.world.store._status.values()}
+        ended = {row.saga_id: row.status for row in simulation.world.store.rows()}
         return [f"23: {text}" for text in agencies[0].participant.disagreements(ended)]
 
     return Scenario(simulation, requests, disagreements)
@@ -202,8 +202,10 @@ def check_crashes(outcome: str) -> tuple[int, dict[tuple[int, ...], list[str]]]:
     try:
         first = 0
         while True:
-            first, second, reached = first + 1, first + 1, True
-            while reached:
+            first += 1
+            second = first
+            passed = second
+            while passed >= second:
                 second += 1
                 scenario, crash = crashing(outcome, first, second)
                 findings = scenario.findings()
@@ -214,8 +216,8 @@ def check_crashes(outcome: str) -> tuple[int, dict[tuple[int, ...], list[str]]]:
                 runs += 1
                 if runs % 50 == 0:
                     gc.collect()
-                reached = crash.passed >= second
-            if crash.passed < first:
+                passed = crash.passed
+            if passed < first:
                 return runs, found
     finally:
         gc.enable()

@@ -73,7 +73,8 @@ def _declare(saga: Saga[Choice], plan: Plan, after_pivot: bool) -> None:
     }
     if plan.undo == "waived" and not plan.pivot and not after_pivot:
         options["compensation"] = None
-    step = saga.step(**options)(act)
+    declare: Any = saga.step
+    step: Any = declare(**options)(act)
     if plan.undo != "waived" and not after_pivot:
         step.compensate(retry=retry)(undo if plan.undo == "takes none" else undo_known)
 

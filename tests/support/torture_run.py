@@ -17,7 +17,7 @@ from torture_stage import Stage, a_database, wait_until
 
 SETTINGS: dict[str, float] = {"lease": 0.4, "poll": 0.02, "statement_timeout": 5.0, "write_timeout": 2.0}
 SETTLE_SECONDS = 30.0
-KILLS_A_ROUND = 50
+KILLS_A_ROUND = 100
 # A worker that is stopped should be in the middle of something.
 LONG_ENOUGH_SECONDS = 0.05
 # Whoever is stopped may hold the lock that a new worker waits for, so this is less than any of its patience.

@@ -14,6 +14,9 @@ from sagalog.saga.state import SagaState
 from sagalog.testing.kernel import START
 
 MINUTE = 60_000_000
+# None is a success.
+DONE: tuple[e.ErrorKind | None, ...] = (None, None, None, None, "error", "timeout", "lost", "refused", "fault")
+UNDONE: tuple[e.ErrorKind | None, ...] = (None, None, None, "error", "refused", "fault")
 
 
 class Walk:
@@ -66,7 +69,7 @@ class Walk:
             return self.tell(RESUME if state.status == "stuck" else self._anything())
         effect = seeded.choice(effects)
         if isinstance(effect, RunCompensation):
-            kind = seeded.choice((None, None, None, "error", "refused", "fault"))
+            kind = seeded.choice(UNDONE)
             if kind is None:
                 return self.tell(undid(effect.step, effect.attempt, effect.epoch))
             return self.tell(undo_failed(effect.step, kind, effect.attempt, effect.epoch))
@@ -90,7 +93,7 @@ class Walk:
         raise AssertionError("it does not come to rest although everything succeeds")
 
     def _outcome(self, step: str, attempt: int) -> i.Input:
-        kind = self.seeded.choice((None, None, None, None, "error", "timeout", "lost", "refused", "fault"))
+        kind = self.seeded.choice(DONE)
         return did(step, attempt) if kind is None else failed(step, kind, attempt)
 
     def _anything(self) -> i.Input:
@@ -101,7 +104,7 @@ class Walk:
             (
                 self._outcome(step, attempt),
                 undid(step, attempt, epoch),
-                undo_failed(step, seeded.choice(("error", "refused")), attempt, epoch),
+                undo_failed(step, "refused" if attempt > 1 else "error", attempt, epoch),
                 i.StartAgain("again"),
                 RESUME,
             )

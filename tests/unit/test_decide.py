@@ -147,7 +147,7 @@ def test_a_fault_makes_the_saga_stuck_and_undoes_nothing() -> None:
 def test_a_condition_that_raises_makes_the_saga_stuck() -> None:
     saga = saga_of([Plan("a")])
 
-    @saga.step(when=lambda choice: choice.nothing_of_the_kind, compensation=None)
+    @saga.step(when=lambda choice: bool(choice.nothing_of_the_kind), compensation=None)  # type: ignore[attr-defined]
     def b() -> None: ...
 
     stuck = given(saga, began(saga)).when(did("a")).then(e.StepSucceeded, e.SagaStuck)

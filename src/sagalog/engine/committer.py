@@ -15,8 +15,8 @@ from sagalog.store import Append, AppendOutcome, Store
 
 logger = logging.getLogger("sagalog.engine")
 
-# Larger ones make the event loop and the writer wait for one another instead of working side by side.
-LARGEST_BATCH = 200
+# Larger ones make the event loop and the writer wait for one another; smaller ones cost more commits.
+LARGEST_BATCH = 400
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
 

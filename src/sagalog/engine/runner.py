@@ -84,7 +84,8 @@ class SagaRunner:
         self.saga_id = saga_id
         self.state = state
         self.sleeping = False
-        self.undoing = 0
+        # How many attempts are under way that have to be waited for, even at shutdown.
+        self.held = 0
         self.wrote = False
         self._owner = owner
         self._worker_id = owner.worker_id
@@ -106,7 +107,7 @@ class SagaRunner:
         while True:
             action = self._only_action()
             if action is not None and await self._owner.ready(self._worker_id):
-                outcome = await self._attempts.action(self.definition, self.saga_id, self.state, action)
+                outcome = await self._attempt(action)
                 if not await self._tell(outcome):
                     raise Conflict([outcome])
                 continue
@@ -164,16 +165,20 @@ class SagaRunner:
                 return DeadlineReached(), None
             else:
                 wake_at = effect.at if wake_at is None else min(wake_at, effect.at)
-        if ready and not await self._owner.ready(self._worker_id):
+        return (await self._run(ready) if ready else None), wake_at
+
+    async def _run(self, ready: list[RunAction | RunCompensation]) -> Input | None:
+        """Begin attempts: a single one is made here and now, and its outcome returned; others go on by themselves."""
+        if not await self._owner.ready(self._worker_id):
             if not self._owner.stopping:
                 await self._lose([])
-        elif len(ready) == 1 and not self._running:
-            return await self._attempt(ready[0]), None
-        else:
-            for effect in ready:
-                task = asyncio.get_running_loop().create_task(self._attempt(effect))
-                self._running[type(effect), effect.step] = task
-        return None, wake_at
+            return None
+        if len(ready) == 1 and not self._running:
+            return await self._attempt(ready[0])
+        for effect in ready:
+            task = asyncio.get_running_loop().create_task(self._attempt(effect))
+            self._running[type(effect), effect.step] = task
+        return None
 
     async def _lose(self, untold: list[Input]) -> NoReturn:
         """Give the saga up to whoever has it now, once the attempts under way have ended."""
@@ -182,13 +187,15 @@ class SagaRunner:
         raise Conflict(untold)
 
     async def _attempt(self, effect: RunAction | RunCompensation) -> Input:
-        if isinstance(effect, RunAction):
-            return await self._attempts.action(self.definition, self.saga_id, self.state, effect)
-        self.undoing += 1
+        # A compensation must not be interrupted, and the thread of a plain function cannot be.
+        held = isinstance(effect, RunCompensation) or not self.definition.steps[effect.step].is_async
+        self.held += held
         try:
-            return await self._attempts.compensation(self.definition, self.saga_id, self.state, effect)
+            if isinstance(effect, RunCompensation):
+                return await self._attempts.compensation(self.definition, self.saga_id, self.state, effect)
+            return await self._attempts.action(self.definition, self.saga_id, self.state, effect)
         finally:
-            self.undoing -= 1
+            self.held -= held
 
     async def _wait(self, wake_at: int | None) -> list[Input]:
         """Wait for attempts under way, or until `wake_at`; return the outcomes of those that ended."""

@@ -315,7 +315,7 @@ class Worker:
             logger.error("saga %s cannot be run and is left as it is: %s", row.saga_id, problem)
 
     async def stop(self, grace: float) -> None:
-        """Claim no more; let attempts under way end within `grace` seconds and compensations in their own time."""
+        """Claim no more; let async actions end within `grace` seconds, compensations and threads in their own time."""
         self.stopping = True
         for loop in self._loops[:1]:
             loop.cancel()
@@ -326,8 +326,7 @@ class Worker:
         await self._wait_for_runners(grace)
         while self._tasks:
             for saga_id, runner in list(self._runners.items()):
-                # A compensation that runs is never cancelled: its own timeout bounds it.
-                if not runner.undoing:
+                if not runner.held:
                     self._tasks[saga_id].cancel()
             await self._wait_for_runners(LAST_ROUND)
         for task in [*self._loops, *self._late]:

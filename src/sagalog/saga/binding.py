@@ -3,7 +3,7 @@
 import inspect
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -39,7 +39,7 @@ def annotations_of(function: Callable[..., Any]) -> dict[str, Any]:
     Raises `NameError` if an annotation names something that cannot be found.
     """
     target = inspect.unwrap(function)
-    local = inspect.getclosurevars(target).nonlocals if inspect.isfunction(target) else {}
+    local: Mapping[str, Any] = inspect.getclosurevars(target).nonlocals if inspect.isfunction(target) else {}
     return typing.get_type_hints(target, localns=dict(local))
 
 

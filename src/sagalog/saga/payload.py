@@ -22,7 +22,7 @@ def is_pydantic(kind: object) -> bool:
 
 
 def _to_plain(value: Any) -> Any:
-    if is_pydantic(type(value)):
+    if is_pydantic(cast(object, type(value))):
         return value.model_dump(mode="json")
     raise TypeError(f"objects of type {type(value).__name__} cannot be stored as JSON")
 
@@ -34,7 +34,7 @@ def _from_plain(kind: type, value: Any) -> Any:
 
 
 def _strange(kind: Any) -> Iterator[type]:
-    """Yield the classes inside a type that neither msgspec nor pydantic understands: msgspec leaves them to its hook."""
+    """Yield the classes inside a type that neither msgspec nor pydantic understands; msgspec would leave them to us."""
     found: list[Any] = [msgspec.inspect.type_info(kind)]
     seen: dict[int, Any] = {}
     while found:
@@ -59,12 +59,15 @@ class PayloadType:
     model. Raises `TypeError` at once for a type that neither understands.
     """
 
-    __slots__ = ("_decode", "_dump", "kind", "name")
+    __slots__ = ("_decode", "_dump", "_particular", "kind", "name")
 
     def __init__(self, kind: Any) -> None:
         self.kind = kind
-        self.name: str = getattr(kind, "__name__", None) or str(kind)
+        self.name: str = "None" if self.kind is type(None) else getattr(kind, "__name__", None) or str(kind)
+        # The class that a value must be of before it is encoded; for most types decoding tells what does not fit.
+        self._particular: type | None = None
         if is_pydantic(kind):
+            self._particular = kind
             # bytes(): pydantic does not take a msgspec.Raw for the bytes that it is.
             self._decode: Callable[[bytes], Any] = lambda data: kind.model_validate_json(bytes(data))
             self._dump: Callable[[Any], bytes] = lambda value: value.model_dump_json().encode()
@@ -73,6 +76,8 @@ class PayloadType:
                 raise TypeError(f"{strange.__name__} is neither a model, a Struct, a dataclass nor a plain type")
             self._decode = msgspec.json.Decoder(kind, dec_hook=_from_plain).decode
             self._dump = _encode
+            if self.kind in (None, type(None)):
+                self._particular = type(None)
 
     def write(self, value: Any, what: str) -> Raw:
         """Return `value` as JSON that `read` is known to accept.
@@ -94,23 +99,18 @@ class PayloadType:
         return Raw(data)
 
     def _encoded(self, value: Any, what: str) -> bytes:
-        if is_pydantic(self.kind) and not isinstance(value, self.kind):
+        if self._particular and not isinstance(value, self._particular):
             raise TypeError(f"{what}: expected {self.name}, found {type(value).__name__}")
-        if self.kind is Any or self.kind is None or self.kind is type(None):
-            if self.kind is not Any and value is not None:
-                raise TypeError(f"{what}: expected None, found {type(value).__name__}")
-            data = _encode(value)
-        else:
-            try:
-                data = self._dump(value)
-            except (ValueError, RecursionError) as problem:
-                # A lone surrogate above all: text that no encoding can write.
-                raise InvalidInput(f"{what} cannot be stored as JSON: {problem}") from None
-            try:
-                self._decode(data)
-            except (msgspec.MsgspecError, ValueError, RecursionError) as problem:
-                found = type(value).__name__
-                raise TypeError(f"{what}: expected {self.name}, found {found}: {problem}") from None
+        try:
+            data = self._dump(value)
+        except (ValueError, RecursionError) as problem:
+            # A lone surrogate above all: text that no encoding can write.
+            raise InvalidInput(f"{what} cannot be stored as JSON: {problem}") from None
+        try:
+            self._decode(data)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as problem:
+            found = type(value).__name__
+            raise TypeError(f"{what}: expected {self.name}, found {found}: {problem}") from None
         return data
 
     def read(self, data: Raw | bytes) -> Any:

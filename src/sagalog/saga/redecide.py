@@ -1,4 +1,4 @@
-"""Deciding a recorded history again: does today's code still say what was written? Pure; it changes and runs nothing."""
+"""Deciding a recorded history again: does today's code still say what was written? It changes and runs nothing."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ from sagalog.saga.state import UNTOUCHED, SagaState
 
 
 class Divergence(Struct, frozen=True):
-    """The first event that would not be written today: its version, what is recorded, and what would be (None: nothing).
+    """The first event that would not be written today: its version, what is recorded, what would be (None: nothing).
 
     `problem` says why the history could not be read on from there, if it could not.
     """
@@ -93,7 +93,10 @@ def _comparable(decided: e.SagaEvent, recorded: e.SagaEvent) -> e.SagaEvent:
     if isinstance(decided, e.SagaStarted) and isinstance(recorded, e.SagaStarted):
         return replace(decided, digest=recorded.digest, version=recorded.version, deadline=recorded.deadline)
     for kind in (e.StepFailed, e.CompensationFailed):
-        if isinstance(decided, kind) and isinstance(recorded, kind):
-            if decided.retry_at is not None and recorded.retry_at is not None:
-                return replace(decided, retry_at=recorded.retry_at)
+        if (
+            isinstance(decided, kind)
+            and isinstance(recorded, kind)
+            and None not in (decided.retry_at, recorded.retry_at)
+        ):
+            return replace(decided, retry_at=recorded.retry_at)
     return decided

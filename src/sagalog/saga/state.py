@@ -1,4 +1,7 @@
-"""What a saga is after some of its events: values that `evolve` makes and everything else only reads."""
+"""What a saga is after some of its events: values that `evolve` makes and everything else only reads.
+
+They hold nothing but values and so make no circles: the garbage collector need not look at them.
+"""
 
 from typing import Literal
 
@@ -13,7 +16,7 @@ ActionStatus = Literal["open", "retrying", "succeeded", "refused", "unknown", "s
 UndoStatus = Literal["none", "pending", "retrying", "compensated", "failed", "waived", "skipped"]
 
 
-class StepState(Struct, frozen=True, omit_defaults=True):
+class StepState(Struct, frozen=True, omit_defaults=True, gc=False):
     """One step: how its action went and, once the saga is rolled back, how its compensation goes.
 
     `forgiven` and `undo_forgiven` are the attempts that a resume took out of the retry budgets. `epoch` counts the
@@ -39,7 +42,7 @@ class StepState(Struct, frozen=True, omit_defaults=True):
     epoch: int = 0
 
 
-class SagaState(Struct, frozen=True, omit_defaults=True):
+class SagaState(Struct, frozen=True, omit_defaults=True, gc=False):
     """One saga after `version` events. `cause` is why it was rolled back and stays to the end of its history."""
 
     saga: str

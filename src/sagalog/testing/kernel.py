@@ -105,15 +105,19 @@ class When:
 
     def _told_apart(self, expected: Sequence[Expected], found: Sequence[SagaEvent]) -> str:
         given = self._given
-        lines = [f"given {given.definition.name}:", *map(_line, given.events or ["nothing"])]
-        lines += ["when", _line(self._told), "expected", *map(_line, expected or ["nothing"])]
-        return "\n".join([*lines, "found", *map(_line, found or ["nothing"])])
+        lines = [f"given {given.definition.name}:", *_lines(given.events)]
+        lines += ["when", _line(self._told), "expected", *_lines(expected)]
+        return "\n".join([*lines, "found", *_lines(found)])
 
 
 def _fits(expected: Expected, found: SagaEvent) -> bool:
     if isinstance(expected, type):
         return type(found) is expected
     return msgspec.structs.replace(expected, time=found.time) == found
+
+
+def _lines(what: Sequence[object]) -> list[str]:
+    return [_line(one) for one in what] or ["    nothing"]
 
 
 def _line(what: object) -> str:

@@ -1,4 +1,4 @@
-"""A service as a saga needs it: idempotent by key, with tombstones, and it counts what it really did. It knows no saga."""
+"""A service as a saga needs it: idempotent by key, with tombstones, counting what it did. It knows no saga."""
 
 from collections import Counter
 from collections.abc import Callable

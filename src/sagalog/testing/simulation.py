@@ -129,7 +129,7 @@ class Simulation:
     async def _client(self, request: Request) -> None:
         await asyncio.sleep(request.after)
         for _ in range(request.repeats + 1):
-            while (run := await self._ask(request)) is None:
+            while (run := await self._ask(request)) is None:  # noqa: ASYNC110 - clients do ask again and again
                 await asyncio.sleep(self.world.chance())
             self.acknowledged.setdefault((request.saga.name, request.key), set()).add(run.id)
 
@@ -168,7 +168,7 @@ class Simulation:
     async def _a_person_resumes(self) -> bool:
         """Let stuck sagas go on that have resumes left; False if there was nothing to do."""
         found = False
-        for row in list(self.world.store._status.values()):
+        for row in self.world.store.rows():
             if row.status != "stuck" or self._resumed.get(row.saga_id, 0) >= self._resumes:
                 continue
             self._mend()

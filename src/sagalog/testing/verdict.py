@@ -14,7 +14,7 @@ from sagalog.saga import events as e
 from sagalog.saga.definition import Definition
 from sagalog.saga.evolve import evolve, fold
 from sagalog.saga.redecide import first_divergence
-from sagalog.saga.state import SagaState
+from sagalog.saga.state import UNTOUCHED, SagaState
 from sagalog.store import StatusRow, Store
 from sagalog.testing.simulation import Simulation
 from sagalog.testing.virtual_loop import Incarnation
@@ -28,7 +28,7 @@ def judge(simulation: Simulation) -> list[str]:
     store = simulation.world.store
     definitions = {saga.definition.digest: saga.definition for saga in simulation.sagas}
     found = [] if simulation.came_to_rest else ["15: the sagas did not come to rest"]
-    rows = list(store._status.values())
+    rows = store.rows()
     found += _starts(simulation, rows)
     histories: dict[str, History] = {}
     for row in rows:
@@ -63,11 +63,11 @@ def _starts(simulation: Simulation, rows: list[StatusRow]) -> Iterator[str]:
         if keys.count(key) > 1:
             yield f"1: {key} was started {keys.count(key)} times"
     known = {row.saga_id for row in rows}
-    for key, saga_ids in simulation.acknowledged.items():
+    for asked, saga_ids in simulation.acknowledged.items():
         if len(saga_ids) > 1:
-            yield f"1: the clients of {key} were given {len(saga_ids)} sagas"
+            yield f"1: the clients of {asked} were given {len(saga_ids)} sagas"
         if not saga_ids <= known:
-            yield f"5: the start of {key} was acknowledged and is not in the store"
+            yield f"5: the start of {asked} was acknowledged and is not in the store"
 
 
 def _end(definition: Definition, state: SagaState, events: History) -> Iterator[str]:
@@ -131,9 +131,9 @@ def _rows(definition: Definition, store: Store, row: StatusRow, state: SagaState
     for (step, direction), one in found.items():
         undo = found.get((step, "compensation"))
         undone = undo is not None and undo.status in ("compensated", "waived")
-        if row.status == "failed" and direction == "action" and not undone:
-            if one.status not in ("refused", "skipped"):
-                yield f"15: its row says failed and that {step} is {one.status} and not undone"
+        effect = direction == "action" and one.status not in ("refused", "skipped")
+        if row.status == "failed" and effect and not undone:
+            yield f"15: its row says failed and that {step} is {one.status} and not undone"
 
 
 def _order(definition: Definition, events: History) -> Iterator[str]:
@@ -153,9 +153,9 @@ def _order(definition: Definition, events: History) -> Iterator[str]:
                 yield f"18: {event.step} was undone before its own action had ended"
         if isinstance(event, e.CompensationStarted) and event.plan and definition.pivot is not None:
             late = before.status in ("failed", "compensating")
-            if before.steps.get(definition.pivot, None) and not late:
-                if before.steps[definition.pivot].action == "succeeded":
-                    yield "13: it began to undo after the pivot"
+            pivot = before.steps.get(definition.pivot, UNTOUCHED)
+            if pivot.action == "succeeded" and not late:
+                yield "13: it began to undo after the pivot"
 
 
 def judge_trace(

@@ -1,4 +1,4 @@
-"""An asyncio loop whose time is virtual and whose order is seeded, and incarnations of processes that can be killed on it.
+"""An asyncio loop whose time is virtual and whose order is seeded, and processes on it that can be killed.
 
 It does no I/O and starts no thread: a day of waiting costs nothing, and the same seed gives the same run.
 """
@@ -8,10 +8,11 @@ import contextlib
 import contextvars
 import heapq
 import random
-from collections.abc import Coroutine
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar, TypeVarTuple, cast
 
 Result = TypeVar("Result")
+Args = TypeVarTuple("Args")
 
 _INSIDE: "contextvars.ContextVar[Incarnation | None]" = contextvars.ContextVar("sagalog_incarnation", default=None)
 
@@ -49,20 +50,33 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     # The three that follow do what every loop does, in fewer steps: a simulation makes millions of callbacks.
 
-    def call_soon(self, callback: Any, *args: Any, context: contextvars.Context | None = None) -> asyncio.Handle:
+    def call_soon(
+        self,
+        callback: Callable[[*Args], object],
+        *args: *Args,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.Handle:
         """Run a callback in the next turn."""
         handle = asyncio.Handle(callback, args, self, context)
         self._queue.append(handle)
         return handle
 
     def call_later(
-        self, delay: float, callback: Any, *args: Any, context: contextvars.Context | None = None
+        self,
+        delay: float,
+        callback: Callable[[*Args], object],
+        *args: *Args,
+        context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         """Run a callback after `delay` virtual seconds."""
         return self.call_at(self._now + delay, callback, *args, context=context)
 
     def call_at(
-        self, when: float, callback: Any, *args: Any, context: contextvars.Context | None = None
+        self,
+        when: float,
+        callback: Callable[[*Args], object],
+        *args: *Args,
+        context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         """Run a callback at a virtual time."""
         timer = asyncio.TimerHandle(when, callback, args, self, context)
@@ -71,7 +85,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return timer
 
     def call_soon_threadsafe(
-        self, callback: Any, *args: Any, context: contextvars.Context | None = None
+        self,
+        callback: Callable[[*Args], object],
+        *args: *Args,
+        context: contextvars.Context | None = None,
     ) -> asyncio.Handle:
         """Run a callback in the next turn: there is only one thread."""
         return self.call_soon(callback, *args, context=context)
@@ -82,11 +99,15 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._made.append(task)
         return task
 
+    def again(self, held: list[asyncio.Handle]) -> None:
+        """Run callbacks that were held back."""
+        self._queue.extend(held)
+
     def abandon(self) -> None:
         """Close the loop and throw away what still stands on it."""
         for task in self._made:
             coroutine = task.get_coro()
-            for _ in range(0 if coroutine is None or task.done() else 5):
+            for _ in range(0 if task.done() else 5):
                 # One that awaits something while it is closed has to be told again.
                 with contextlib.suppress(RuntimeError):
                     cast("Coroutine[Any, Any, Any]", coroutine).close()
@@ -103,7 +124,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             raise OutOfTurns(f"no end in sight after {self._now:.0f} s of virtual time")
         ready, timers = self._queue, self._timers
         if not ready:
-            while timers and timers[0][2]._cancelled:
+            while timers and timers[0][2].cancelled():
                 heapq.heappop(timers)
             if not timers:
                 raise Deadlock(f"nothing can happen any more after {self._now:.3f} s of virtual time")
@@ -114,11 +135,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
         if len(ready) > 1:
             self._seeded.shuffle(ready)
         for handle in ready:
-            if handle._cancelled:
+            if handle.cancelled():
                 continue
-            incarnation = handle._context.get(_INSIDE)
+            incarnation = handle._context.get(_INSIDE)  # noqa: SLF001 - asyncio tells it no other way
             if incarnation is None or incarnation.admits(handle):
-                handle._run()
+                handle._run()  # noqa: SLF001
 
 
 class Incarnation:
@@ -166,7 +187,7 @@ class Incarnation:
     def _wake(self) -> None:
         self.paused = False
         held, self._held = self._held, []
-        self._loop._queue.extend(held)
+        self._loop.again(held)
 
 
 def current_incarnation() -> Incarnation | None:

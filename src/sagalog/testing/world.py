@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar
 
 from msgspec import Struct
 
 from sagalog.errors import StoreUnavailable
 from sagalog.saga.context import StepContext
-from sagalog.store import Append, AppendOutcome, Lease
+from sagalog.store import Append, AppendOutcome, Lease, StatusRow
 from sagalog.stores.memory import MemoryStore
 from sagalog.testing.clock import NOON, microseconds
 from sagalog.testing.faults import Faults, NoFaults, When, Where
@@ -57,8 +57,8 @@ class World:
         return self.seeded.random()
 
     def token(self) -> int:
-        """Return the next 74 seeded bits."""
-        return self.seeded.getrandbits(74)
+        """Return the next 62 seeded bits."""
+        return self.seeded.getrandbits(62)
 
     def delay(self) -> float:
         """Return how long the next thing takes, in seconds: mostly little, now and then much."""
@@ -143,6 +143,10 @@ class Killed(BaseException):
 class TracedStore(MemoryStore):
     """Be a memory store that traces what is written and which workers lose their leases."""
 
+    def rows(self) -> list[StatusRow]:
+        """Return the status rows of all sagas."""
+        return list(self._status.values())
+
     def __init__(self, world: World) -> None:
         super().__init__()
         self._world = world
@@ -204,14 +208,14 @@ class SimulatedBlocking:
             if not world.passes(where, "after", incarnation):
                 raise StoreUnavailable("the store did not answer (it was written)")
         except Killed:
-            return await self._never()
+            await self._never()
         if where == "append":
             # Between being written and being known to be written much can happen.
             await asyncio.sleep(world.delay())
         return result
 
     def handler(self, call: Callable[[], Result]) -> "asyncio.Future[Result]":
-        """Run a plain handler at one instant of virtual time; like a thread, it goes on when it is no longer awaited."""
+        """Run a plain handler at one instant of virtual time; like a thread, it goes on when nobody awaits it."""
         context = _context_of(call)
         self._world.note("began", context)
         return asyncio.shield(self._world.loop.create_task(self._handle(call, context)))
@@ -232,13 +236,14 @@ class SimulatedBlocking:
             await asyncio.sleep(world.delay())
             return result
         except Killed:
-            return await self._never()
+            await self._never()
         finally:
             if incarnation.alive:
                 world.note("ended", context)
 
-    async def _never(self) -> Any:
+    async def _never(self) -> NoReturn:
         await self._world.loop.create_future()
+        raise AssertionError("a process that has died went on")
 
     def close(self) -> None:
         """Do nothing: no thread was started."""

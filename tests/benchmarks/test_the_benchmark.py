@@ -1,0 +1,34 @@
+"""The benchmark runs on both databases and counts what it should; how fast it is says nothing here."""
+
+import json
+from pathlib import Path
+
+import pytest
+from postgres_server import ENVIRONMENT_VARIABLE, PostgresServer
+
+from tests.benchmarks.bench import main
+
+TINY = ["--quick", "--sagas=5", "--rounds=1", "--idle=2", "--finished=100", "--long=1"]
+
+
+def test_every_part_of_the_benchmark_runs_on_sqlite(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    numbers = tmp_path / "numbers.json"
+    assert main([*TINY, "--store=sqlite", f"--folder={tmp_path}", f"--json={numbers}"]) == 0
+    (store,) = json.loads(numbers.read_text(encoding="utf-8"))["stores"]
+    assert store["work"]["events_per_saga"] == 5
+    assert store["filled"]["finished"] == 100
+    assert store["memory"]["most"] > 1
+    assert store["ratios"].keys() == {"throughput, engine / floor", "idle latency, engine / floor"}
+    assert [shape["steps"] for shape in store["shapes"]] == [3, 30, 300, 3, 3]
+    printed = capfd.readouterr().out
+    assert "sagas/s, median" in printed
+    assert "with 100 finished sagas in the tables" in printed
+
+
+@pytest.mark.postgres
+def test_what_differs_on_postgresql_runs_there(
+    postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, postgres_server.url())
+    assert main([*TINY, "--store=postgres", "--part=work", "--part=finished"]) == 0
+    assert "psycopg arrays" in capfd.readouterr().out
