@@ -7,9 +7,7 @@ from sagalog.engine.worker import Worker
 
 async def ready(self: Worker, worker_id: str) -> bool:
     """Forget to ask whether the saga is still ours."""
-    while self._clock.now() >= self._lease_until and not self.stopping:
-        self._leased.clear()
-        await self._leased.wait()
+    await self._lease.wait(self.worker_id)
     return True
 
 

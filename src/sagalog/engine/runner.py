@@ -24,8 +24,12 @@ from sagalog.store import Append
 class Owner(Protocol):
     """What a runner needs of the worker that owns its saga."""
 
-    worker_id: str
     stopping: bool
+
+    @property
+    def worker_id(self) -> str:
+        """Return the name under which the worker owns sagas now."""
+        ...
 
     async def ready(self, worker_id: str) -> bool:
         """Wait until the lease holds, so that no attempt is begun on a saga that others may take.

@@ -1,16 +1,15 @@
-"""The sagas that this process owns: claiming them, keeping the lease, giving them back."""
+"""The sagas that this process owns: claiming them, driving them, giving them back."""
 
 import asyncio
 import logging
-import os
-import socket
 from collections.abc import Callable
 
-from sagalog.clock import Clock, new_id
+from sagalog.clock import Clock
 from sagalog.codec import CODEC
 from sagalog.engine.attempt import Attempts
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.committer import Committer
+from sagalog.engine.lease import WorkerLease
 from sagalog.engine.limits import Limits
 from sagalog.engine.runner import Conflict, SagaRunner
 from sagalog.errors import SagalogError, StoreError
@@ -19,7 +18,7 @@ from sagalog.saga.evolve import fold
 from sagalog.saga.inputs import Input
 from sagalog.saga.react import Effect
 from sagalog.saga.state import SagaState
-from sagalog.store import Lease, StatusRow, Store
+from sagalog.store import StatusRow, Store
 
 logger = logging.getLogger("sagalog.engine")
 
@@ -60,29 +59,31 @@ class Worker:
         self._late: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
         self._hint = asyncio.Event()
-        self._leased = asyncio.Event()
-        self._lease_until = 0
+        self._lease = WorkerLease(store, blocking, clock, limits.lease)
         # Sagas that could not be given back yet, and those that this process keeps without being able to run them.
         self._unwanted: set[str] = set()
         self._left_alone: set[str] = set()
         # Sagas whose start is being written for this worker: nobody runs them yet, and they are no strays.
         self._expected: set[str] = set()
         self._claimed_in_doubt = False
-        self.worker_id = ""
         self.stopping = False
+
+    @property
+    def worker_id(self) -> str:
+        """Return the name under which this worker owns sagas now; a worker that loses its lease takes another."""
+        return self._lease.worker_id
 
     @property
     def has_room(self) -> bool:
         """Tell whether one more saga may be owned."""
-        in_time = self._clock.now() < self._lease_until
-        return in_time and not self.stopping and len(self._tasks) < self._limits.most_running
+        return self._lease.holds and not self.stopping and len(self._tasks) < self._limits.most_running
 
     async def start(self) -> None:
         """Begin the lease and the loops that claim and renew."""
-        await self._register()
+        await self._lease.begin()
         self._loops = [
             self._loop.create_task(self._claim_loop(), name="sagalog-claim"),
-            self._loop.create_task(self._renew_loop(), name="sagalog-renew"),
+            self._loop.create_task(self._lease.keep(), name="sagalog-renew"),
         ]
 
     def hint(self) -> None:
@@ -91,12 +92,7 @@ class Worker:
 
     async def ready(self, worker_id: str) -> bool:
         """Wait until the lease holds; False if it is not `worker_id`'s any more, or this worker stops."""
-        while worker_id == self.worker_id and not self.stopping:
-            if self._clock.now() < self._lease_until:
-                return True
-            self._leased.clear()
-            await self._leased.wait()
-        return False
+        return await self._lease.wait(worker_id)
 
     def own(
         self,
@@ -202,10 +198,9 @@ class Worker:
 
     async def take(self, definition: Definition, saga_id: str, untold: list[Input]) -> bool:
         """Own one saga, due or not, and tell it something; False if it cannot be told now, since somebody runs it."""
-        now = self._clock.now()
-        if now >= self._lease_until:
+        if not self._lease.holds:
             return False
-        if not await self._blocking.write(self._store.claim_one, self.worker_id, saga_id, now):
+        if not await self._blocking.write(self._store.claim_one, self.worker_id, saga_id, self._clock.now()):
             return False
         stored = await self._blocking.read(self._store.read, saga_id)
         if saga_id in self._tasks:
@@ -214,36 +209,6 @@ class Worker:
         state = fold(CODEC.decode_all((event.topic, event.state) for event in stored))
         self.own(definition, saga_id, state, untold)
         return True
-
-    async def _register(self) -> None:
-        now = self._clock.now()
-        worker_id = new_id(self._clock)
-        lease = Lease(worker_id, socket.gethostname(), os.getpid(), now, now + self._limits.lease)
-        await self._blocking.write(self._store.register, lease)
-        # Only now: nothing may be owned by a worker that has no lease, for nobody would ever take it over.
-        self.worker_id = worker_id
-        self._lease_until = lease.lease_until
-        self._leased.set()
-
-    async def _renew_loop(self) -> None:
-        while True:
-            await asyncio.sleep(self._limits.lease / 3e6)
-            until = self._clock.now() + self._limits.lease
-            try:
-                if await self._blocking.write(self._store.renew, self.worker_id, until):
-                    self._lease_until = until
-                    self._leased.set()
-                else:
-                    await self._start_over()
-            except StoreError as problem:
-                logger.warning("the lease could not be renewed: %s", problem)
-            except Exception:
-                logger.exception("the lease could not be renewed")
-
-    async def _start_over(self) -> None:
-        """Begin again as a new worker, because others were told that this one is dead."""
-        logger.error("the lease of worker %s was taken away; its sagas go on elsewhere", self.worker_id)
-        await self._register()
 
     async def _claim_loop(self) -> None:
         while True:
@@ -271,16 +236,14 @@ class Worker:
 
     async def _claim(self) -> int:
         room = min(self._limits.claim_batch, self._limits.most_running - len(self._tasks))
-        if room <= 0:
-            return 0
-        now = self._clock.now()
-        if now >= self._lease_until:
+        if room <= 0 or not self._lease.holds:
             return 0
         if self._claimed_in_doubt:
             await self._give_back_strays()
         if self._unwanted:
             await self._give_back([])
         loaded = list(self._definitions)
+        now = self._clock.now()
         rows = await self._blocking.write(self._store.claim, self.worker_id, loaded, now, room)
         if not rows:
             return 0
@@ -319,7 +282,7 @@ class Worker:
         self.stopping = True
         for loop in self._loops[:1]:
             loop.cancel()
-        self._leased.set()
+        self._lease.end()
         for saga_id, runner in list(self._runners.items()):
             if runner.sleeping:
                 self._tasks[saga_id].cancel()

@@ -1,0 +1,77 @@
+"""The lease of this process's worker: begun, renewed, lost and begun anew under another name. It owns no saga."""
+
+import asyncio
+import logging
+import os
+import socket
+
+from sagalog.clock import Clock, new_id
+from sagalog.engine.blocking import Blocking
+from sagalog.errors import StoreError
+from sagalog.store import Lease, Store
+
+logger = logging.getLogger("sagalog.engine")
+
+
+class WorkerLease:
+    """Keep one worker's lease, `length` microseconds long, and say who the worker is now."""
+
+    def __init__(self, store: Store, blocking: Blocking, clock: Clock, length: int) -> None:
+        self._store = store
+        self._blocking = blocking
+        self._clock = clock
+        self._length = length
+        self._until = 0
+        self._news = asyncio.Event()
+        self._ended = False
+        self.worker_id = ""
+
+    @property
+    def holds(self) -> bool:
+        """Tell whether the lease has not run out, by this machine's clock."""
+        return self._clock.now() < self._until
+
+    async def begin(self) -> None:
+        """Lease under a new name."""
+        now = self._clock.now()
+        lease = Lease(new_id(self._clock), socket.gethostname(), os.getpid(), now, now + self._length)
+        await self._blocking.write(self._store.register, lease)
+        # Only now: nothing may be owned by a worker that has no lease, for nobody would ever take it over.
+        self.worker_id = lease.worker_id
+        self._until = lease.lease_until
+        self._news.set()
+
+    async def keep(self) -> None:
+        """Renew for ever, three times in each length."""
+        while True:
+            await asyncio.sleep(self._length / 3e6)
+            try:
+                await self._renew()
+            except StoreError as problem:
+                logger.warning("the lease could not be renewed: %s", problem)
+            except Exception:
+                # Whatever it is, a later attempt may succeed while the lease still holds.
+                logger.exception("the lease could not be renewed")
+
+    async def _renew(self) -> None:
+        until = self._clock.now() + self._length
+        if await self._blocking.write(self._store.renew, self.worker_id, until):
+            self._until = until
+            self._news.set()
+            return
+        logger.error("the lease of worker %s was taken away; its sagas go on elsewhere", self.worker_id)
+        await self.begin()
+
+    async def wait(self, worker_id: str) -> bool:
+        """Wait until the lease holds; False if it is not `worker_id`'s any more, or has been ended."""
+        while worker_id == self.worker_id and not self._ended:
+            if self.holds:
+                return True
+            self._news.clear()
+            await self._news.wait()
+        return False
+
+    def end(self) -> None:
+        """Let nobody wait for the lease any longer; the store is told by whoever gives the sagas back."""
+        self._ended = True
+        self._news.set()
