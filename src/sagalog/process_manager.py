@@ -7,8 +7,9 @@ It is the one place where the rings meet; what a saga does is decided in `sagalo
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Self, TypeVar
 
 from sagalog.clock import Clock, SystemClock
@@ -37,9 +38,15 @@ __all__ = ["ProcessManager", "SagaResult", "SagaRun"]
 class SagaRun:
     """One run of a saga. `created` is False when the key had been used and this is the saga that was there."""
 
-    def __init__(self, owner: "ProcessManager", saga: str, started: Started) -> None:
+    def __init__(
+        self,
+        owner: "ProcessManager",
+        saga: str,
+        started: Started,
+        result: Callable[[float | None], Awaitable[SagaResult]],
+    ) -> None:
         self._owner = owner
-        self._drive = started.drive
+        self._result = result
         self.id = started.saga_id
         self.saga = saga
         self.key = started.key
@@ -53,7 +60,7 @@ class SagaRun:
 
         Raises `WaitTimeout` when the time is over; the saga goes on.
         """
-        return await self._owner.result(self.id, timeout, self._drive)
+        return await self._result(timeout)
 
     async def status(self) -> StatusRow:
         """Return the saga's row of `saga_status` as it is now."""
@@ -199,7 +206,7 @@ class ProcessManager(Inspection):
         """
         self._check_running()
         started = await self._starting.start(self._definition_of(saga), input, key, correlation_id, causation_id)
-        return SagaRun(self, saga.name, started)
+        return SagaRun(self, saga.name, started, partial(self._result, started.saga_id, started.drive))
 
     async def execute(
         self, saga: Saga[InputT], input: InputT, *, key: str | None = None, timeout: float | None = None
@@ -208,11 +215,12 @@ class ProcessManager(Inspection):
         run = await self.start(saga, input, key=key)
         return await run.result(timeout)
 
-    async def result(self, saga_id: str, timeout: float | None = None, drive: Drive | None = None) -> SagaResult:
-        """Wait until a saga has completed, failed or is stuck, and return its result; see `SagaRun.result`.
+    async def result(self, saga_id: str, timeout: float | None = None) -> SagaResult:
+        """Wait until a saga has completed, failed or is stuck, and return its result; see `SagaRun.result`."""
+        return await self._result(saga_id, None, timeout)
 
-        `drive` is the task that drives the saga here, if the caller has it: then nothing has to be read.
-        """
+    async def _result(self, saga_id: str, drive: Drive | None, timeout: float | None) -> SagaResult:
+        """Wait for a result; `drive` is the task that drives the saga here: with it, nothing has to be read."""
         self._check_running()
         drive = drive or self._worker.drive_of(saga_id)
         if timeout is None:
@@ -232,6 +240,8 @@ class ProcessManager(Inspection):
     async def _at_rest(self, saga_id: str, drive: Drive | None) -> SagaState:
         if drive is not None and (state := await _end_of(drive)) is not None:
             return state
+        if not self._running:
+            raise NotRunning("the process manager was closed meanwhile; the saga goes on elsewhere or later")
         row = await self.status(saga_id)
         if row.status not in AT_REST:
             await self._waiting.wait(row.saga_id)

@@ -84,7 +84,9 @@ def _throughput(work: Work, memory: Memory | None) -> Table:
 def _idle(beside: Beside) -> Table:
     floor = beside.floor
     number = len(beside.engine.seconds)
-    table = _table(f"one saga at a time, {number} of them: start until result, in ms", "engine", "floor", "ratio", "aim")
+    table = _table(
+        f"one saga at a time, {number} of them: start until result, in ms", "engine", "floor", "ratio", "aim"
+    )
     engine = beside.engine
     table.add_row("p50", _ms(engine.median), _ms(floor.median), f"{beside.ratio:.2f}", f"<= {LATENCY_AIM}")
     table.add_row("p99", _ms(engine.p99), _ms(floor.p99), f"{engine.p99 / floor.p99:.2f}", "")

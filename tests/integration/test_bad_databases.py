@@ -6,7 +6,7 @@ import sqlite3
 import stat
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -221,7 +221,7 @@ def test_the_file_is_readable_by_its_owner_alone_and_durable(database: str) -> N
         async with ProcessManager(database, sagas=[greet()], settings=QUICK) as manager:
             with manager.store.recorder.datastore.transaction(commit=False) as cursor:  # type: ignore[attr-defined]
                 names = ("journal_mode", "synchronous")
-                return [cursor.sqlite_cursor.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
+                return [cast("Any", cursor).sqlite_cursor.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
 
     assert run(ask()) == ["wal", 2]
     path = Path(database.removeprefix("sqlite:///"))

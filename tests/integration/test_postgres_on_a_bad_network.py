@@ -1,5 +1,6 @@
 """The PostgreSQL store when the network or the server fails: it comes back in time and knows what was written."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -8,10 +9,12 @@ from typing import TypeVar
 import psycopg
 import pytest
 from chaos_proxy import ChaosProxy
+from greeting import QUICK, Greeting, greet, run
 from postgres_server import PostgresServer
 from stores import opened
 
 from sagalog.errors import StoreUnavailable
+from sagalog.process_manager import ProcessManager
 from sagalog.store import Append, AppendOutcome, Store, StoreOptions
 from sagalog.stores.postgres import PostgresStore
 from sagalog.testing.store_appending import at_once, numbered, stream_of
@@ -170,6 +173,31 @@ def test_whoever_watches_is_called_again_after_a_cut(proxy: ChaosProxy, store: S
             assert called.is_set()
             proxy.cut()
     stop()
+
+
+def test_a_process_manager_says_in_time_that_the_network_is_dead_and_goes_on_when_it_is_not(proxy: ChaosProxy) -> None:
+    """INVARIANTS 1 and 7: the start that nobody could vouch for is one saga, whether it had landed or not."""
+
+    async def ask() -> None:
+        saga = greet()
+        async with ProcessManager(proxy.url, sagas=[saga], settings=QUICK) as manager:
+            assert (await manager.execute(saga, Greeting("ada"), timeout=10)).status == "completed"
+            proxy.swallow = True
+            began = time.monotonic()
+            with pytest.raises(StoreUnavailable, match="trying again with the same key is safe"):
+                await manager.start(saga, Greeting("grace"))
+            assert time.monotonic() - began < QUICK.write_timeout + 1
+            proxy.heal()
+            status = ""
+            while not status:
+                try:
+                    status = (await manager.execute(saga, Greeting("grace"), timeout=10)).status
+                except StoreUnavailable:
+                    await asyncio.sleep(0.05)
+            assert status == "completed"
+            assert await manager.counts() == {"greet": {"completed": 2}}
+
+    run(ask())
 
 
 @pytest.mark.crash

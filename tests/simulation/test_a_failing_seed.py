@@ -1,4 +1,4 @@
-"""Does the simulator find a bug, and does the command that it prints repeat it?"""
+"""The simulator finds a bug, and the command that it prints repeats it: tests of the tests."""
 
 import os
 import subprocess
@@ -8,6 +8,8 @@ from pathlib import Path
 import planted_bug
 import pytest
 from scenarios import SEEDED, at_random, told
+
+from sagalog.testing.faults import RandomFaults
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,3 +43,23 @@ def test_a_planted_bug_is_found_and_the_printed_command_repeats_it(monkeypatch: 
     assert healthy.returncode == 0, healthy.stdout
     assert broken.returncode == 1, broken.stdout
     assert findings[0][:60] in broken.stdout
+
+
+@pytest.mark.simulation
+def test_the_seeds_reach_every_end_and_every_kind_of_trouble() -> None:
+    ends: set[str] = set()
+    kinds: set[str] = set()
+    faults = crashes = 0
+    for seed in range(150):
+        scenario = at_random(seed)
+        assert scenario.findings() == []
+        world = scenario.simulation.world
+        ends |= set(scenario.ends().values())
+        kinds |= {entry.kind for entry in world.trace}
+        faults += world.faults.made if isinstance(world.faults, RandomFaults) else 0
+        crashes += sum(entry.kind == "leased" for entry in world.trace)
+    assert ends == {"completed", "failed", "stuck"}
+    # "fenced", an append after the lease was lost, is what must never be.
+    assert kinds == {"began", "ended", "written", "leased", "lost"}
+    assert faults > 300
+    assert crashes > 300

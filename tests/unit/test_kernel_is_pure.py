@@ -114,12 +114,12 @@ def test_a_long_saga_is_decided_in_linear_time() -> None:
     def seconds(steps: int) -> float:
         saga = line(*(f"s{number}" for number in range(steps)))
         best = float("inf")
-        for _ in range(3):
+        for _ in range(5):
             begin = time.process_time()
             walk = Walk(random.Random(1), saga)
             walk.finish(10_000)
             best = min(best, time.process_time() - begin)
         return best
 
-    # Four times as long may cost eight times as much: the rest is what a busy machine adds.
-    assert seconds(400) < 8 * seconds(100)
+    # Four times as long may cost ten times as much (squared would be 16): the rest is what a busy machine adds.
+    assert seconds(400) < 10 * seconds(100)

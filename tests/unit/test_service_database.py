@@ -84,6 +84,10 @@ def test_a_new_file_that_another_process_is_setting_up_is_asked_again(
     path = tmp_path / "shop.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        monkeypatch.setattr("domain.database.sleep", lambda _: other.execute("ROLLBACK"))
+
+        def release(_: float) -> None:
+            other.execute("ROLLBACK")
+
+        monkeypatch.setattr("domain.database.sleep", release)
         with Database(path, busy_seconds=0.02) as database:
             assert Inventory(database).levels() == {}

@@ -187,12 +187,11 @@ class SagaRunner:
         raise Conflict(untold)
 
     async def _attempt(self, effect: RunAction | RunCompensation) -> Input:
-        undoes = isinstance(effect, RunCompensation)
         # A compensation must not be interrupted, and the thread of a plain function cannot be.
-        held = undoes or not self.definition.steps[effect.step].is_async
+        held = isinstance(effect, RunCompensation) or not self.definition.steps[effect.step].is_async
         self.held += held
         try:
-            if undoes:
+            if isinstance(effect, RunCompensation):
                 return await self._attempts.compensation(self.definition, self.saga_id, self.state, effect)
             return await self._attempts.action(self.definition, self.saga_id, self.state, effect)
         finally:

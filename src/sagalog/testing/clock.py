@@ -28,8 +28,8 @@ class FakeClock:
         return self._random.random()
 
     def token(self) -> int:
-        """Return the next 74 seeded bits."""
-        return self._random.getrandbits(74)
+        """Return the next 62 seeded bits."""
+        return self._random.getrandbits(62)
 
     def set(self, now: datetime) -> None:
         """Let it be `now`; going back is allowed, since clocks of machines do."""

@@ -142,10 +142,10 @@ class AppendingContract:
         newer = following(old)
         store.append([newer])
         batch = [
-            following(fine),
-            following(old),
-            following(owned, holder="w2"),
-            following(unowned, holder="w1"),
+            following(fine, steps=[step(fine.saga_id, "reserve_inventory")]),
+            following(old, steps=[step(old.saga_id, "reserve_inventory")]),
+            following(owned, holder="w2", steps=[step(owned.saga_id, "reserve_inventory")]),
+            following(unowned, holder="w1", steps=[step(unowned.saga_id, "reserve_inventory")]),
             start("key"),
             start(),
             following(start()),
@@ -156,6 +156,7 @@ class AppendingContract:
         assert stream_of(store, old) == numbered(old, newer)
         assert stream_of(store, owned) == numbered(owned)
         assert stream_of(store, unowned) == numbered(unowned)
+        assert [len(store.steps(one.saga_id)) for one in batch] == [1, 0, 0, 0, 0, 0, 0]
         assert store.read(batch[6].saga_id) == []
         assert store.status(batch[6].saga_id) is None
 

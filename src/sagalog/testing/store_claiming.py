@@ -85,7 +85,7 @@ class ClaimingContract:
             def loop() -> list[str]:
                 mine: list[str] = []
                 idle = 0
-                while idle < 3:
+                while idle < 3 and len(mine) <= len(sagas):
                     got = claimed(side, worker_id, limit=7)
                     mine += got
                     idle = 0 if got else idle + 1

@@ -7,8 +7,8 @@ from sagalog.store import Store, StoredEvent
 from sagalog.testing.store_appending import at_once, numbered, stream_of
 from sagalog.testing.store_samples import following, sample_event, sample_id, start
 
-WRITERS = 6
-BATCHES = 15
+# Long and short transactions side by side: what a long one writes first must not be passed by what a short one commits.
+WRITERS = ((200, 8), (200, 8), (1, 150), (1, 150))
 
 
 class ReadingContract:
@@ -76,10 +76,10 @@ class ReadingContract:
         written: list[str] = []
         seen: list[int] = []
 
-        def write(side: Store) -> Callable[[], None]:
+        def write(side: Store, size: int, times: int) -> Callable[[], None]:
             def loop() -> None:
-                for _ in range(BATCHES):
-                    batch = [start() for _ in range(4)]
+                for _ in range(times):
+                    batch = [start() for _ in range(size)]
                     # A conflict in the middle: what is not written must leave no trace in the order.
                     side.append([*batch, following(start())])
                     written.extend(one.saga_id for one in batch)
@@ -92,7 +92,7 @@ class ReadingContract:
                 ids: list[str] = []
                 while True:
                     ended = done.is_set()
-                    page = side.read_log(after, 50)
+                    page = side.read_log(after, 500)
                     ids += [event.saga_id for event in page]
                     after = page[-1].position if page else after
                     if not page and ended:
@@ -103,11 +103,13 @@ class ReadingContract:
             return loop
 
         def write_all() -> None:
-            at_once([write(side) for side in (store, peer) * (WRITERS // 2)])
-            done.set()
+            try:
+                at_once([write((store, peer)[size == 1], size, times) for size, times in WRITERS])
+            finally:
+                done.set()
 
         at_once([write_all, follow(store), follow(peer)])
-        assert seen == [WRITERS * BATCHES * 4] * 2
+        assert seen == [sum(size * times for size, times in WRITERS)] * 2
 
     def test_streams_written_from_many_sides_have_no_gap(self, store: Store, peer: Store) -> None:
         """INVARIANTS 35."""

@@ -29,7 +29,7 @@ class _Ticks:
         return 0.5
 
     def token(self) -> int:
-        return secrets.randbits(74)
+        return secrets.randbits(62)
 
 
 def sample_id() -> str:

@@ -57,8 +57,8 @@ class World:
         return self.seeded.random()
 
     def token(self) -> int:
-        """Return the next 74 seeded bits."""
-        return self.seeded.getrandbits(74)
+        """Return the next 62 seeded bits."""
+        return self.seeded.getrandbits(62)
 
     def delay(self) -> float:
         """Return how long the next thing takes, in seconds: mostly little, now and then much."""
