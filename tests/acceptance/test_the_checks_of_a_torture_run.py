@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 from msgspec.structs import replace
-from torture_journals import Journals
+from torture_journals import Claim, Journals
 from torture_snapshot import SQL, Snapshot
 from torture_stage import Stage, a_database, wait_until
 
@@ -106,6 +106,11 @@ def owner_without_a_claim(_: Snapshot, journals: Journals) -> None:
     journals.claims.popitem()
 
 
+def owner_after_another(_: Snapshot, journals: Journals) -> None:
+    last = max((one for one in journals.appends.values() if one.holder), key=lambda one: one.tried_at)
+    journals.claims[last.saga_id].append(Claim("another", last.tried_at - 1, last.tried_at - 1))
+
+
 def taken_from_the_living(_: Snapshot, journals: Journals) -> None:
     journals.extend_leases(10_000_000)
 
@@ -147,6 +152,7 @@ def acknowledged_by_two(_: Snapshot, journals: Journals) -> None:
         (start_lost, "was acknowledged as nowhere"),
         (started_twice, "told that it was new"),
         (owner_without_a_claim, "had never claimed it"),
+        (owner_after_another, "after another had taken it"),
         (taken_from_the_living, "whose lease went on"),
         (called_too_early, "was called at version 1"),
         (called_before_the_retry_was_due, "due from"),

@@ -139,15 +139,15 @@ def one_owner_at_a_time(found: Snapshot, journals: Journals) -> Iterator[str]:
     for saga_id, stream in found.streams().items():
         owner: str | None = None
         for one in sorted(journals.landed(saga_id, stream), key=lambda one: one.expected):
-            if one.holder is None or one.holder == owner:
+            if one.holder is None:
                 continue
-            claims = [
-                claim for claim in journals.claims.get((saga_id, one.holder), []) if claim.told_at <= one.tried_at
-            ]
-            if not claims:
+            claim = journals.claim_before(one)
+            if claim is None:
                 yield f"saga {saga_id}: {one.holder} appended event {one.expected + 1} and had never claimed it"
-            elif owner is not None and journals.held(owner, saga_id, claims[-1]):
-                yield f"saga {saga_id}: {one.holder} took it at {claims[-1].asked_at} from {owner}, whose lease went on"
+            elif taker := journals.taken_since(claim, one):
+                yield f"saga {saga_id}: {one.holder} appended event {one.expected + 1} after {taker} had taken it"
+            elif owner is not None and owner != one.holder and journals.held(owner, saga_id, claim):
+                yield f"saga {saga_id}: {one.holder} took it at {claim.asked_at} from {owner}, whose lease went on"
             owner = one.holder
 
 

@@ -45,6 +45,7 @@ class Tried(msgspec.Struct):
 class Claim(NamedTuple):
     """That a worker was given a saga."""
 
+    worker_id: str
     asked_at: int
     told_at: int
 
@@ -72,7 +73,7 @@ class Journals:
     def __init__(self, folder: Path) -> None:
         self.acknowledged: list[tuple[str, str, bool]] = []
         self.appends: dict[tuple[str, str, int, str], Tried] = {}
-        self.claims: dict[tuple[str, str], list[Claim]] = {}
+        self.claims: dict[str, list[Claim]] = {}
         self.calls: list[Call] = []
         self._conflicts: Counter[str] = Counter()
         self._by_saga: dict[str, list[Tried]] = {}
@@ -105,6 +106,18 @@ class Journals:
             found += sum(one != other for one, other in pairwise(holders))
         return found
 
+    def claim_before(self, append: Tried) -> Claim | None:
+        """Return the last claim by which whoever made this append had been given the saga, if there is one."""
+        claims = [claim for claim in self.claims.get(append.saga_id, []) if claim.worker_id == append.holder]
+        return max((claim for claim in claims if claim.told_at <= append.tried_at), default=None)
+
+    def taken_since(self, claim: Claim, append: Tried) -> str | None:
+        """Return another worker that was given the saga between this claim of it and this append, if there is one."""
+        for other in self.claims[append.saga_id]:
+            if claim.told_at < other.asked_at and other.told_at < append.tried_at and other.worker_id != append.holder:
+                return other.worker_id
+        return None
+
     def extend_leases(self, microseconds: int) -> None:
         """Pretend that every lease had been longer, for what tests the checks."""
         for leases in self._leases.values():
@@ -132,7 +145,7 @@ class Journals:
                 self.calls.append(Call(path.stem, saga_id, fields[0], known.get(saga_id), at))
             elif kind == "claimed":
                 for saga_id in fields[2]:
-                    self.claims.setdefault((saga_id, fields[0]), []).append(Claim(fields[1], at))
+                    self.claims.setdefault(saga_id, []).append(Claim(fields[0], fields[1], at))
             elif kind == "leased":
                 self._leases.setdefault(fields[0], []).append((at, fields[1]))
             elif kind == "releasing":
