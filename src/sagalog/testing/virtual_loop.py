@@ -113,6 +113,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
                     cast("Coroutine[Any, Any, Any]", coroutine).close()
                     break
         self._made.clear()
+        # Contexts that lead in a circle through the callbacks waiting here are not found by the garbage collector.
+        self._queue.clear()
+        self._timers.clear()
         self.close()
 
     def _process_events(self, event_list: Any) -> None:
