@@ -211,3 +211,53 @@ def test_a_saga_that_could_not_be_given_back_is_given_back_later() -> None:
     assert in_lab(store, story) == "completed"
     assert attempts == [1, 2]
     assert store.left == 0
+
+
+def test_a_zombie_makes_no_attempt_for_a_saga_that_it_does_not_own_any_more(each_database: str | Store) -> None:
+    """Invariants 19, 31 and 35: it wakes in the pause before a retry, and leases anew under another name."""
+    saga, desk = parcel_saga(), Desk()
+    desk.does["pay"] = raising(ConnectionError("x"), 1)
+
+    async def story(lab: Lab) -> str:
+        zombie = await lab.begin([saga], {Desk: desk})
+        saga_id = await zombie.start(saga, Parcel())
+        await lab.until(lambda: "pay" in desk.calls())
+        while len(zombie.manager.store.read(saga_id)) < 3:
+            await lab.sleep(0.001)
+        zombie.incarnation.pause(30)
+        other = await lab.begin([saga], {Desk: desk})
+        status = (await other.result(saga_id)).status
+        await lab.sleep(60)
+        return status
+
+    assert in_lab(each_database, story) == "completed"
+    assert desk.calls() == ["pick", "pay", "pay", "send"]
+
+
+class Silent(MemoryStore):
+    """Hint at nothing."""
+
+    def watch(self, hint: Any) -> Any:
+        return lambda: None
+
+
+def test_a_saga_that_is_claimed_twice_at_once_in_one_process_runs_once() -> None:
+    """Invariant 35: an outcome that waits to be told and the ordinary claim both go for the same saga."""
+    saga, desk = parcel_saga(), Desk()
+    desk.does["pick"] = lambda ctx: asyncio.sleep(1)
+    rare = SETTINGS.model_copy(update={"poll": 1000.0, "lease": 5000.0})
+
+    async def story(lab: Lab) -> None:
+        process = await lab.begin([saga], {Desk: desk}, settings=rare)
+        client = await lab.begin([saga], worker=False)
+        await lab.sleep(1)
+        for number in range(20):
+            saga_id = await client.start(saga, Parcel(str(number)), str(number))
+            worker = process.manager._worker
+            claiming = process.incarnation.spawn(worker._claim())
+            taking = process.incarnation.spawn(worker.take(saga.definition, saga_id, []))
+            await asyncio.wait({claiming, taking})
+            await lab.sleep(30)
+
+    in_lab(Silent(), story)
+    assert desk.calls().count("pick") == 20

@@ -68,6 +68,10 @@ def test_a_late_success_of_a_step_that_was_given_up_is_undone_exactly_once() -> 
     assert late.effects == [RunCompensation("a", 1, 2)]
     late.when(undid("a", epoch=0)).then_nothing()
     undone = late.when(undid("a", 2, epoch=1)).then(e.StepCompensated, e.SagaFailed)
+    # Invariant 25: the first cause survives the second rolling back.
+    assert undone.state is not None
+    assert undone.state.cause is not None
+    assert (undone.state.cause.kind, undone.state.cause.step) == ("error", "a")
     undone.when(did("a", 2)).then_nothing()
     undone.when(undid("a", 2, epoch=1)).then_nothing()
 

@@ -221,6 +221,7 @@ class Worker:
             except Exception:
                 # Whatever it is, the other sagas of this worker have to go on being looked after.
                 logger.exception("no sagas could be claimed")
+                self._claimed_in_doubt = True
                 found = 0
             if found == 0:
                 await self._pause()
