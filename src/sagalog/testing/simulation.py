@@ -147,8 +147,8 @@ class Simulation:
         """Wait until nothing moves for longer than any lease, pause or retry; False if that never comes."""
         loop, store = self.world.loop, self.world.store
         quiet_since, length = 0.0, -1
-        # Longer than a paused worker can sleep, a lease can last and a late outcome can wait to be told.
-        window = self._settings.lease * 2
+        # Longer than a lease can last and a late outcome can wait to be told; paused workers are waited for besides.
+        window = self._settings.lease + 2 * self._settings.poll
         while loop.time() < self._most_seconds:
             await asyncio.sleep(1.0)
             now = len(store.read_log(0, 1_000_000))

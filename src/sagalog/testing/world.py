@@ -198,7 +198,8 @@ class SimulatedBlocking:
     async def _store(self, call: Callable[..., Result], arguments: tuple[Any, ...]) -> Result:
         world, incarnation = self._world, self._incarnation
         where: Where = "append" if call.__name__ == "append" else "store"
-        await asyncio.sleep(world.delay())
+        if where == "append" or world.chance() < 0.5:
+            await asyncio.sleep(world.delay())
         try:
             if not world.passes(where, "before", incarnation):
                 raise StoreUnavailable("the store does not answer (nothing was written)")
