@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from page_run import PageRun, assert_shown, columns_of, commands_of
-from pages import Page, pages
+from pages import ROOT, Page, pages
 
 
 def name_of(page: Page) -> str:
@@ -20,6 +20,12 @@ def page_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     for name in ("SAGALOG_DB", "SAGALOG_APP", "SHOP_DB"):
         monkeypatch.delenv(name, raising=False)
     path, modules = list(sys.path), set(sys.modules)
+    # A page's own `shop` must not be mistaken for one that other tests have imported.
+    support = ROOT / "tests" / "support"
+    sys.path[:] = [folder for folder in path if Path(folder) != support]
+    for name, module in list(sys.modules.items()):
+        if Path(getattr(module, "__file__", None) or "").parent == support:
+            monkeypatch.delitem(sys.modules, name)
     yield tmp_path
     sys.path[:] = path
     for name in set(sys.modules) - modules:

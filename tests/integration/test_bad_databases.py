@@ -4,7 +4,6 @@ import logging
 import os
 import sqlite3
 import stat
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, cast
 
@@ -116,13 +115,11 @@ def test_a_full_disk_is_told_apart_and_nothing_acknowledged_is_lost(database: st
 
 
 def limit_pages(manager: Any, more: int) -> None:
-    """Let the database grow by `more` pages and no further, on every connection that writes."""
-    datastore = manager.store.recorder.datastore
-    with ExitStack() as taken:
-        for _ in range(QUICK.readers * 2 + 1):
-            cursor = taken.enter_context(datastore.get_connection(commit=False)).cursor().sqlite_cursor
-            pages = cursor.execute("PRAGMA page_count").fetchone()[0]
-            cursor.execute(f"PRAGMA max_page_count = {pages + 4 + more}")
+    """Let the database grow by `more` pages and no further, on the connection that writes."""
+    with manager.store.recorder.datastore.get_connection(commit=True) as connection:
+        cursor = connection.cursor().sqlite_cursor
+        pages = cursor.execute("PRAGMA page_count").fetchone()[0]
+        cursor.execute(f"PRAGMA max_page_count = {pages + 4 + more}")
 
 
 def test_sagas_of_a_version_that_is_not_loaded_are_reported_and_left_alone(

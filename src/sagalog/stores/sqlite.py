@@ -12,6 +12,7 @@ from eventsourcing.persistence import PersistenceError
 from msgspec.structs import astuple, replace
 
 from sagalog.errors import StoreError, StoreUnavailable
+from sagalog.saga.transitions import OPEN
 from sagalog.store import (
     Append,
     AppendOutcome,
@@ -29,6 +30,7 @@ from sagalog.stores.sqlite_recorder import SQL, SagaRecorder
 logger = logging.getLogger("sagalog.stores")
 
 FREE_AT_ONCE = 1000
+WITH_AN_ERROR = frozenset(("compensating", "failed", "stuck"))
 
 
 class SQLiteStore:
@@ -155,8 +157,9 @@ class SQLiteStore:
             "before": query.before,
             "limit": query.limit,
         }
-        statement = "find" if query.key is None else "find_key"
-        return [StatusRow(*row) for row in self._rows(statement, parameters)]
+        statement = SQL["find"].replace("{among}", SQL[_among(query)])
+        with self._transaction(commit=False) as cursor:
+            return [StatusRow(*row) for row in cursor.execute(statement, parameters)]
 
     def steps(self, saga_id: str) -> list[StepRow]:
         """Return a saga's step rows."""
@@ -203,7 +206,7 @@ class SQLiteStore:
         """Give one saga to a worker whether it is due or not."""
         with self._transaction(commit=True) as cursor:
             self._free_the_dead(cursor, now)
-            return cursor.execute(SQL["take_one"], (worker_id, saga_id)).rowcount == 1
+            return cursor.execute(SQL["take_one"], {"worker_id": worker_id, "saga_id": saga_id}).rowcount == 1
 
     def owned(self, worker_id: str) -> list[str]:
         """Return the ids of the sagas that a worker owns."""
@@ -239,3 +242,14 @@ class SQLiteStore:
                 return columns, [tuple(row) for row in cursor.fetchall()]
             finally:
                 cursor.execute("PRAGMA query_only = OFF")
+
+
+def _among(query: Query) -> str:
+    """Return the block that says which sagas to look through: never all of them if an index holds the few."""
+    if query.key is not None:
+        return "among_those_of_a_key"
+    if query.error is not None or (query.statuses and WITH_AN_ERROR.issuperset(query.statuses)):
+        return "among_those_with_an_error"
+    if query.statuses and OPEN.issuperset(query.statuses):
+        return "among_the_open"
+    return "among_all"

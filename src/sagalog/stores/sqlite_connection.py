@@ -10,6 +10,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 
 from eventsourcing.persistence import InterfaceError, PersistenceError
 from eventsourcing.sqlite import (
@@ -29,26 +30,31 @@ class SafePool(SQLiteConnectionPool):
     """Make connections with every setting said explicitly."""
 
     def _create_connection(self) -> SQLiteConnection:
-        try:
-            connection = sqlite3.connect(
-                self.db_name,
-                timeout=self.lock_timeout or 5,
-                isolation_level=None,
-                check_same_thread=False,
-                cached_statements=256,
-            )
-        except sqlite3.Error as problem:
-            raise InterfaceError(problem) from problem
-        try:
-            _use_wal(connection, self.lock_timeout or 5)
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-            connection.execute("PRAGMA wal_autocheckpoint = 4000")
-        except sqlite3.Error:
-            connection.close()
-            raise
-        connection.row_factory = sqlite3.Row
-        return SQLiteConnection(connection, max_age=self.max_age)
+        return connect(self.db_name, self.lock_timeout or 5)
+
+
+def connect(path: str, lock_seconds: float) -> SQLiteConnection:
+    """Return a connection to the file with every setting said explicitly."""
+    try:
+        connection = sqlite3.connect(
+            path,
+            timeout=lock_seconds,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+    except sqlite3.Error as problem:
+        raise InterfaceError(problem) from problem
+    try:
+        _use_wal(connection, lock_seconds)
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        connection.execute("PRAGMA wal_autocheckpoint = 4000")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    connection.row_factory = sqlite3.Row
+    return SQLiteConnection(connection, max_age=None)
 
 
 def _use_wal(connection: sqlite3.Connection, seconds: float) -> None:
@@ -65,18 +71,24 @@ def _use_wal(connection: sqlite3.Connection, seconds: float) -> None:
 
 
 class SafeDatastore(SQLiteDatastore):
-    """Give out transactions that begin immediately when they write."""
+    """Give out transactions that begin immediately when they write.
+
+    All writes go through one connection, so that its pages and prepared statements stay warm: a connection forgets its
+    pages when another one has written, and to get one from the pool takes as long as to write a few rows.
+    """
 
     def __init__(self, path: str, lock_seconds: float, readers: int) -> None:
         self.pool = SafePool(
             db_name=path,
             lock_timeout=max(1, round(lock_seconds)),
-            pool_size=readers + 1,
+            pool_size=readers,
             max_overflow=readers,
             pool_timeout=lock_seconds,
         )
         self.single_row_tracking = True
         self.originator_id_type = "text"
+        self._writing = Lock()
+        self._writer: SQLiteConnection | None = None
 
     @contextmanager
     def transaction(self, *, commit: bool) -> Generator[SQLiteCursor]:
@@ -91,6 +103,28 @@ class SafeDatastore(SQLiteDatastore):
             finally:
                 connection.rollback()
                 cursor.sqlite_cursor.close()
+
+    @contextmanager
+    def get_connection(self, *, commit: bool) -> Generator[SQLiteConnection]:
+        """Give the connection that writes, or one of those that read."""
+        if not commit:
+            with super().get_connection(commit=False) as connection:
+                yield connection
+            return
+        with self._writing:
+            if self.pool.closed:
+                raise InterfaceError("the database has been closed")
+            if self._writer is None:
+                self._writer = connect(self.pool.db_name, self.pool.lock_timeout or 5)
+            yield self._writer
+
+    def close(self) -> None:
+        """Close every connection, after the write that is under way."""
+        with self._writing:
+            super().close()
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
 
 
 def create_file(path: str) -> None:

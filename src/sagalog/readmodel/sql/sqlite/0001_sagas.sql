@@ -64,6 +64,9 @@ CREATE INDEX saga_status_due ON saga_status (due_at) WHERE owner IS NULL AND due
 
 CREATE INDEX saga_status_owner ON saga_status (owner) WHERE owner IS NOT NULL;
 
+-- Few sagas have an error, and they are what is looked for among all that have ended.
+CREATE INDEX saga_status_error ON saga_status (saga_id) WHERE error_type IS NOT NULL;
+
 CREATE TABLE saga_steps (
     saga_id TEXT NOT NULL,
     step TEXT NOT NULL,

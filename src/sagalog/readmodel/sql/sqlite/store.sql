@@ -81,19 +81,8 @@ SELECT * FROM saga_status WHERE saga_id IN (SELECT value FROM json_each(?));
 SELECT * FROM saga_status WHERE saga_name = ? AND saga_key = ? ORDER BY run DESC LIMIT 1;
 
 -- name: find
-SELECT * FROM saga_status
-WHERE (:saga_name IS NULL OR saga_name = :saga_name)
-    AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
-    AND (:error IS NULL OR instr(lower(coalesce(error_type, '') || ' ' || coalesce(error_text, '')), lower(:error)) > 0)
-    AND (:started_before IS NULL OR started_at < :started_before)
-    AND (:started_after IS NULL OR started_at >= :started_after)
-    AND (:before IS NULL OR saga_id < :before)
-ORDER BY saga_id DESC
-LIMIT :limit;
-
--- name: find_key
-SELECT * FROM saga_status
-WHERE saga_key = :key
+-- {among} is one of the blocks below: which sagas are looked through, and by which index.
+SELECT * FROM saga_status {among}
     AND (:saga_name IS NULL OR saga_name = :saga_name)
     AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
     AND (:error IS NULL OR instr(lower(coalesce(error_type, '') || ' ' || coalesce(error_text, '')), lower(:error)) > 0)
@@ -102,6 +91,19 @@ WHERE saga_key = :key
     AND (:before IS NULL OR saga_id < :before)
 ORDER BY saga_id DESC
 LIMIT :limit;
+
+-- name: among_all
+WHERE TRUE;
+
+-- name: among_those_of_a_key
+WHERE saga_key = :key;
+
+-- name: among_those_with_an_error
+INDEXED BY saga_status_error WHERE error_type IS NOT NULL;
+
+-- name: among_the_open
+-- A saga that is neither at rest nor stuck is owned, or due at some time.
+WHERE (owner IS NOT NULL OR (owner IS NULL AND due_at IS NOT NULL));
 
 -- name: steps
 SELECT * FROM saga_steps WHERE saga_id = ? ORDER BY direction, ordinal;
@@ -168,7 +170,7 @@ LIMIT ?;
 UPDATE saga_status SET owner = ? WHERE saga_id IN (SELECT value FROM json_each(?));
 
 -- name: take_one
-UPDATE saga_status SET owner = ?1 WHERE saga_id = ?2 AND (owner IS NULL OR owner = ?1);
+UPDATE saga_status SET owner = :worker_id WHERE saga_id = :saga_id AND (owner IS NULL OR owner = :worker_id);
 
 -- name: give_back
 UPDATE saga_status SET owner = NULL WHERE owner = ? AND saga_id IN (SELECT value FROM json_each(?));
