@@ -15,8 +15,9 @@ from sagalog.store import Append, AppendOutcome, Store
 
 logger = logging.getLogger("sagalog.engine")
 
-# Larger ones make the event loop and the writer wait for one another; smaller ones cost more commits.
-LARGEST_BATCH = 400
+# Half of a thousand sagas that run at once: one half is written while the other decides. The SQLite store writes so many
+# rows in one statement.
+LARGEST_BATCH = 500
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
 

@@ -20,8 +20,9 @@ from sagalog.stores.sqlite_connection import SafeDatastore
 SQL = statements("sagalog.readmodel", "sql/sqlite/store.sql")
 
 
-# A few sizes, so that a few prepared statements serve every batch.
-ROWS_AT_ONCE = (200, 50, 10, 1)
+# Any number of rows up to 599 is at most three of these: hundreds, tens and ones. So a batch takes few statements, and
+# few statements have to be prepared.
+ROWS_AT_ONCE = (*range(500, 0, -100), *range(90, 0, -10), *range(9, 0, -1))
 
 
 class _Refused(Exception):
