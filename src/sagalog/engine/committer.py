@@ -15,8 +15,8 @@ from sagalog.store import Append, AppendOutcome, Store
 
 logger = logging.getLogger("sagalog.engine")
 
-# Half of a thousand sagas that run at once: one half is written while the other decides. The SQLite store writes so many
-# rows in one statement.
+# Half of a thousand sagas that run at once: one half is written while the other decides. The SQLite store writes so
+# many rows in one statement.
 LARGEST_BATCH = 500
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
