@@ -113,7 +113,7 @@ def test_a_rebuild_gives_the_rows_that_were_written_with_the_events(each_databas
 
 
 def test_rows_and_the_position_that_they_reflect_are_one_transaction(each_database: str | Store) -> None:
-    """INVARIANTS 44 and 47: after every append rows say the position of their last event; a refused one changes none."""
+    """INVARIANTS 44, 47: after an append rows say the position of their last event; a refused one changes none."""
     store = store_for(each_database) if isinstance(each_database, str) else each_database
     saga = post_office()
     seen: list[Any] = []
