@@ -1,10 +1,41 @@
-"""What a saga is declared with: `from sagalog import Saga, Retry, StepContext, Refused`; importing it loads no I/O."""
+"""What a saga is declared with: `from sagalog import Saga, Retry, StepContext, Refused`; importing it loads no I/O.
 
-from sagalog.errors import Refused, SagalogError
-from sagalog.messages import Command, Event
-from sagalog.saga.context import StepContext
-from sagalog.saga.declare import Saga
-from sagalog.saga.retry import Retry
+The names are found when they are first asked for, so that the command line, which needs none of them to say what it can
+do, does not wait for them.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sagalog.errors import Refused, SagalogError
+    from sagalog.messages import Command, Event
+    from sagalog.saga.context import StepContext
+    from sagalog.saga.declare import Saga
+    from sagalog.saga.retry import Retry
 
 __all__ = ["Command", "Event", "Refused", "Retry", "Saga", "SagalogError", "StepContext"]
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Command": "sagalog.messages",
+    "Event": "sagalog.messages",
+    "Refused": "sagalog.errors",
+    "Retry": "sagalog.saga.retry",
+    "Saga": "sagalog.saga.declare",
+    "SagalogError": "sagalog.errors",
+    "StepContext": "sagalog.saga.context",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Return a public name from the module that defines it."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'sagalog' has no attribute {name!r}")
+    found: object = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
