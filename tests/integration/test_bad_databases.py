@@ -48,7 +48,7 @@ def test_a_database_of_a_newer_version_is_refused_and_not_touched(database: str)
         run(open_and_close(database))
 
 
-def test_a_locked_database_is_waited_for_and_nothing_is_lost(database: str) -> None:
+def test_a_locked_database_is_waited_for_and_nothing_is_lost(database: str, caplog: pytest.LogCaptureFixture) -> None:
     """A start that meets a lock fails with a clear error within its bound; the saga is begun when the lock is gone."""
 
     async def ask() -> None:
@@ -66,7 +66,10 @@ def test_a_locked_database_is_waited_for_and_nothing_is_lost(database: str) -> N
             assert (await again.result(5)).status == "completed"
             assert await manager.counts() == {"greet": {"completed": 1}}
 
-    run(ask())
+    with caplog.at_level(logging.INFO, logger="sagalog.transitions"):
+        run(ask())
+    # Nobody waited for it any more, and it is logged all the same, once.
+    assert caplog.messages.count("greet ada SagaStarted") == 1
 
 
 def test_a_read_only_database_is_refused_and_told_apart(database: str, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """How a saga begins: the input is checked at the door, the key decides, and the start is one append like any other."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -14,6 +16,7 @@ from sagalog.engine.worker import Drive, Worker
 from sagalog.errors import InvalidAction, InvalidInput, MissingKey, StoreUnavailable
 from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition
+from sagalog.saga.events import SagaEvent
 from sagalog.saga.evolve import fold
 from sagalog.saga.identifiers import check_identifier
 from sagalog.saga.inputs import Input, Resume, Start, StartAgain
@@ -77,10 +80,10 @@ class Starting:
             owner = None if worker is None else worker.worker_id
             effects = react(definition, state)
             append = append_of(definition, saga_id, None, state, events, effects, None, owner)
-            # The worker takes it up even if the caller has been told that nobody knows, or has gone.
-            begin = None if worker is None else worker.expect(definition, saga_id, state, effects)
-            if await self._committer.submit(append, patient=False, then=begin) == "written":
-                log_transitions(saga_id, state, events)
+            # It is logged and taken up even if the caller has been told that nobody knows, or has gone.
+            take_up = None if worker is None else worker.expect(definition, saga_id, state, effects)
+            settled = partial(_settled, saga_id, state, events, take_up)
+            if await self._committer.submit(append, patient=False, then=settled) == "written":
                 drive = None if worker is None else worker.drive_of(saga_id)
                 return Started(saga_id, key, True, drive)
             row = await self._blocking.read(self._store.latest_run, definition.name, key)
@@ -102,6 +105,7 @@ class Starting:
             state = fold(CODEC.decode_all((event.topic, event.state) for event in stored))
             if await self._tell(definition, saga_id, state, told):
                 return
+        raise StoreUnavailable(f"saga {saga_id} is changed by others all the time; start it again later")
 
     async def resume(self, definition: Definition, saga_id: str, state: SagaState, actor: str, reason: str) -> None:
         """Tell a stuck saga to go on; any worker takes it up."""
@@ -120,10 +124,18 @@ class Starting:
         assert after is not None
         effects = react(definition, after)
         append = append_of(definition, saga_id, state, after, events, effects, None, None)
-        if await self._committer.submit(append, patient=False) != "written":
-            return False
-        log_transitions(saga_id, after, events)
-        return True
+        settled = partial(_settled, saga_id, after, events, None)
+        return await self._committer.submit(append, patient=False, then=settled) == "written"
+
+
+def _settled(
+    saga_id: str, state: SagaState, events: list[SagaEvent], take_up: Callable[[bool], None] | None, written: bool
+) -> None:
+    """Log what has become durable, and tell the worker that expects it; called once, whoever still waits."""
+    if written:
+        log_transitions(saga_id, state, events)
+    if take_up is not None:
+        take_up(written)
 
 
 def _key(definition: Definition, value: Any, key: str | None) -> str:
