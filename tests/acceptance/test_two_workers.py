@@ -49,7 +49,7 @@ def two_workers(stage: Stage, *, slow: float, others_slow: float = 0.0, **order:
 def assert_nothing_is_wrong(stage: Stage) -> Journals:
     """Run every check, and return the journals for more."""
     journals = stage.journals()
-    assert not stage.violations(stage.snapshot(), journals)
+    assert not stage.violations(stage.snapshot_at_rest(PATIENCE), journals)
     return journals
 
 

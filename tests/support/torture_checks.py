@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 from torture_journals import DEFINITIONS, Journals
 from torture_orders import end_of
-from torture_snapshot import Snapshot, canonical
+from torture_snapshot import AT_REST, Snapshot, canonical
 
 from domain.database import Database
 from domain.inventory.service import Inventory
@@ -26,8 +26,6 @@ from sagalog.readmodel.rows import status_row, step_rows
 from sagalog.saga.evolve import fold
 from sagalog.saga.state import SagaState
 from sagalog.store import StepRow, StoredEvent
-
-AT_REST = ("completed", "failed", "stuck")
 
 
 def state_of(events: Iterable[StoredEvent]) -> SagaState:

@@ -13,6 +13,7 @@ from domain.database import statements
 from projections import audits
 from sagalog.store import StatusRow, StepRow, StoredEvent
 
+AT_REST = ("completed", "failed", "stuck")
 SQL = statements(Path(__file__).with_name("torture.sql"))
 
 
@@ -31,6 +32,11 @@ class Snapshot(msgspec.Struct, frozen=True):
     statuses: dict[str, StatusRow]
     steps: dict[str, list[StepRow]]
     audits: list[tuple[str, tuple[Any, ...]]]
+
+    @property
+    def at_rest(self) -> bool:
+        """Tell whether no saga was open or owned."""
+        return all(row.status in AT_REST and row.owner is None for row in self.statuses.values())
 
     def streams(self) -> dict[str, list[StoredEvent]]:
         """Return the events by saga, in the order of the log."""

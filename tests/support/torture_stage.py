@@ -76,6 +76,18 @@ class Stage:
         """Wait until no saga is open or owned, at most so long, and return how long it took."""
         return wait_until(lambda: self.number("open_sagas") + self.number("owned_sagas") == 0, seconds)
 
+    def snapshot_at_rest(self, seconds: float) -> Snapshot:
+        """Return the first snapshot in which no saga is open or owned, or the last one taken in so many seconds.
+
+        A worker takes even an ended saga, for a moment, to tell it an outcome that came late.
+        """
+        give_up = time.monotonic() + seconds
+        while True:
+            self.at_rest(give_up - time.monotonic())
+            found = self.snapshot()
+            if found.at_rest or time.monotonic() > give_up:
+                return found
+
     def snapshot(self) -> Snapshot:
         """Read everything that the database says at one moment."""
         return snapshot(self.database)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
+from threading import Condition, Lock
 
 from eventsourcing.persistence import InterfaceError, PersistenceError
 from eventsourcing.sqlite import (
@@ -89,6 +89,10 @@ class SafeDatastore(SQLiteDatastore):
         self.originator_id_type = "text"
         self._writing = Lock()
         self._writer: SQLiteConnection | None = None
+        self._closing = False
+        self._readers = 0
+        self._readers_changed = Condition()
+        self._reading: set[SQLiteConnection] = set()
 
     @contextmanager
     def transaction(self, *, commit: bool) -> Generator[SQLiteCursor]:
@@ -108,19 +112,47 @@ class SafeDatastore(SQLiteDatastore):
     def get_connection(self, *, commit: bool) -> Generator[SQLiteConnection]:
         """Give the connection that writes, or one of those that read."""
         if not commit:
-            with super().get_connection(commit=False) as connection:
+            with self._to_read() as connection:
                 yield connection
             return
         with self._writing:
-            if self.pool.closed:
+            if self._closing:
                 raise InterfaceError("the database has been closed")
             if self._writer is None:
                 self._writer = connect(self.pool.db_name, self.pool.lock_timeout or 5)
             yield self._writer
 
+    @contextmanager
+    def _to_read(self) -> Generator[SQLiteConnection]:
+        with self._readers_changed:
+            if self._closing:
+                raise InterfaceError("the database has been closed")
+            self._readers += 1
+        try:
+            with super().get_connection(commit=False) as connection:
+                self._reading.add(connection)
+                try:
+                    yield connection
+                finally:
+                    self._reading.discard(connection)
+        finally:
+            with self._readers_changed:
+                self._readers -= 1
+                self._readers_changed.notify_all()
+
     def close(self) -> None:
-        """Close every connection, after the write that is under way."""
+        """Close every connection, after the write and the reads that are under way.
+
+        To close one that another thread works with ends the process, so reads that take too long are interrupted first.
+        """
         with self._writing:
+            with self._readers_changed:
+                self._closing = True
+                patience = self.pool.pool_timeout
+                while not self._readers_changed.wait_for(lambda: self._readers == 0, patience):
+                    patience = 0.1
+                    for connection in tuple(self._reading):
+                        connection.cursor().sqlite_cursor.connection.interrupt()
             super().close()
             if self._writer is not None:
                 self._writer.close()

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from threading import Event
 
+from sagalog.errors import StoreError
 from sagalog.store import Store, StoredEvent
 from sagalog.testing.store_appending import at_once, numbered, stream_of
 from sagalog.testing.store_samples import following, sample_event, sample_id, start
@@ -46,6 +47,29 @@ class ReadingContract:
         }
         assert all(found[one.saga_id] == store.read(one.saga_id) for one in sagas[1:])
         assert store.read_many([]) == {}
+
+    def test_a_store_may_be_closed_while_other_threads_read(self, peer: Store) -> None:
+        peer.append([start() for _ in range(50)])
+        closed = Event()
+
+        def read() -> str:
+            try:
+                while not closed.is_set():
+                    peer.read_log(0, 50)
+            except StoreError as problem:
+                return str(problem) or repr(problem)
+            return "it was not closed for readers"
+
+        def close() -> str:
+            try:
+                peer.close()
+            finally:
+                closed.set()
+            return "closed"
+
+        assert all(at_once([close, read, read, read, read]))
+        peer.open()
+        assert len(peer.read_log(0, 99)) == 50
 
     def test_the_log_is_read_in_pages_in_the_order_of_positions(self, store: Store) -> None:
         sagas = [start() for _ in range(10)]
