@@ -1,6 +1,6 @@
-"""Domain messages: events that have happened and commands that ask; values only, no behaviour."""
+"""Domain messages: events that have happened, commands that ask, and the envelope they travel in; values only."""
 
-from typing import dataclass_transform
+from typing import Literal, dataclass_transform
 
 import msgspec
 
@@ -30,3 +30,39 @@ class Event(Message):
 
 class Command(Message):
     """Declare something that is asked of a participant: `class ReserveInventory(Command): order_id: str`."""
+
+
+class CommandDone(Event):
+    """Answer a command whose handler returned nothing: it was done."""
+
+
+class CommandRefused(Event):
+    """Answer a command whose handler raised `Refused`: it was definitely not done."""
+
+    reason: str
+
+
+def name_of(kind: type[Message]) -> str:
+    """Return the name under which messages of a class travel: its own `NAME`, or the name of the class."""
+    named: object = kind.__dict__.get("NAME", kind.__name__)
+    return str(named)
+
+
+class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Carry a message: who it is, what caused it, and its data as JSON that is never changed by being read.
+
+    `time` is in microseconds since the epoch. `correlation_id` is one for all that a first cause led to, `causation_id`
+    the message (or saga) that led to this one. `saga_id` and `step` say which saga issued a command. A "note" goes from
+    one saga to another and is no message of the domain.
+    """
+
+    id: str
+    kind: Literal["event", "command", "note"]
+    name: str
+    source: str
+    correlation_id: str
+    causation_id: str | None = None
+    time: int
+    data: msgspec.Raw
+    saga_id: str | None = None
+    step: str | None = None
