@@ -5,6 +5,7 @@ BEGIN IMMEDIATE (so that a read is never overtaken between itself and its write)
 """
 
 import os
+import random
 import sqlite3
 import time
 from collections.abc import Generator
@@ -24,6 +25,10 @@ from sagalog.errors import StoreError, StoreFull, StoreReadOnly, StoreUnavailabl
 
 OLDEST_SQLITE = (3, 38, 0)
 CACHE_KIB = 32 * 1024
+# How long SQLite waits by itself for the lock that lets write, and after how long we look again.
+WRITER_WAITS_SECONDS = 0.002
+OPENING_SECONDS = 5.0
+LOOK_AGAIN_SECONDS = (0.0005, 0.003)
 
 
 class SafePool(SQLiteConnectionPool):
@@ -46,7 +51,7 @@ def connect(path: str, lock_seconds: float) -> SQLiteConnection:
     except sqlite3.Error as problem:
         raise InterfaceError(problem) from problem
     try:
-        _use_wal(connection, lock_seconds)
+        _use_wal(connection, max(lock_seconds, OPENING_SECONDS))
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         connection.execute("PRAGMA wal_autocheckpoint = 4000")
@@ -100,13 +105,32 @@ class SafeDatastore(SQLiteDatastore):
         with self.get_connection(commit=commit) as connection:
             cursor = connection.cursor()
             try:
-                cursor.execute("BEGIN IMMEDIATE" if commit else "BEGIN")
+                if commit:
+                    self._begin_to_write(cursor)
+                else:
+                    cursor.execute("BEGIN")
                 yield cursor
                 if commit:
                     connection.commit()
             finally:
                 connection.rollback()
                 cursor.sqlite_cursor.close()
+
+    def _begin_to_write(self, cursor: SQLiteCursor) -> None:
+        """Wait for the one lock that lets write.
+
+        SQLite itself looks only every 100 ms after a while: where another process writes without a pause, its turn
+        hardly ever comes.
+        """
+        give_up = time.monotonic() + (self.pool.lock_timeout or 5)
+        while True:
+            try:
+                cursor.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as problem:
+                if "locked" not in str(problem) or time.monotonic() > give_up:
+                    raise
+                time.sleep(random.uniform(*LOOK_AGAIN_SECONDS))
 
     @contextmanager
     def get_connection(self, *, commit: bool) -> Generator[SQLiteConnection]:
@@ -119,7 +143,7 @@ class SafeDatastore(SQLiteDatastore):
             if self._closing:
                 raise InterfaceError("the database has been closed")
             if self._writer is None:
-                self._writer = connect(self.pool.db_name, self.pool.lock_timeout or 5)
+                self._writer = connect(self.pool.db_name, WRITER_WAITS_SECONDS)
             yield self._writer
 
     @contextmanager
