@@ -1,11 +1,12 @@
 """From what was declared to a `Definition`, or to one `DefinitionError` that names every mistake."""
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from sagalog.errors import DefinitionError, InvalidIdentifier
 from sagalog.saga.binding import Earlier, annotations_of, bind, result_type, without_none
+from sagalog.saga.declared import DeclaredSaga, DeclaredStep
 from sagalog.saga.definition import (
     CompensationDefinition,
     Definition,
@@ -15,66 +16,10 @@ from sagalog.saga.definition import (
 )
 from sagalog.saga.identifiers import check_identifier
 from sagalog.saga.payload import PayloadType
-from sagalog.saga.retry import ACTION_RETRY, COMPENSATION_RETRY, Retry
+from sagalog.saga.retry import ACTION_RETRY, COMPENSATION_RETRY
 
 # After the pivot a step is retried until it succeeds or a person is needed, as a compensation is.
 RETRIABLE_RETRY = COMPENSATION_RETRY
-
-
-class DeclaredCompensation:
-    """A compensation as it was written down."""
-
-    def __init__(self, handler: Callable[..., Any], retry: Retry | None, timeout: int | None) -> None:
-        self.handler = handler
-        self.retry = retry or COMPENSATION_RETRY
-        self.timeout = timeout
-
-
-class DeclaredStep:
-    """A step as it was written down."""
-
-    def __init__(
-        self,
-        *,
-        name: str,
-        handler: Callable[..., Any],
-        retry: Retry | None,
-        timeout: int | None,
-        pivot: bool,
-        when: Any,
-        waived: bool,
-    ) -> None:
-        self.name = name
-        self.handler = handler
-        self.retry = retry
-        self.timeout = timeout
-        self.pivot = pivot
-        self.when = when
-        self.waived = waived
-        self.compensation: DeclaredCompensation | None = None
-        self.is_async = is_async(handler)
-
-
-class DeclaredSaga:
-    """A saga as it was written down; `stages` are lists of steps that run side by side."""
-
-    def __init__(
-        self,
-        *,
-        name: str,
-        version: int,
-        input: Any,
-        timeout: int | None,
-        key: Callable[[Any], str] | None,
-        after_end: str,
-    ) -> None:
-        self.name = name
-        self.version = version
-        self.input = input
-        self.timeout = timeout
-        self.key = key
-        self.after_end = after_end
-        self.stages: list[list[DeclaredStep]] = []
 
 
 def build(declared: DeclaredSaga) -> Definition:
@@ -108,6 +53,7 @@ def build(declared: DeclaredSaga) -> Definition:
                     pivot=step.pivot,
                     when=step.when,
                     waiting_text=f"step {step.name}",
+                    kind=step.kind,
                 )
             )
         pivot_seen = pivot_seen or any(step.pivot for step in stage)

@@ -1,24 +1,31 @@
-"""How a saga is declared: `Saga`, its `step` decorator and `Step.compensate`; nothing is checked before it is built."""
+"""How a saga is declared: `Saga` and its `step` decorator; nothing is checked before it is built."""
 
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, Concatenate, Generic, Literal, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import Any, Generic, Literal, TypeVar, overload
 
 from sagalog.errors import DefinitionError
-from sagalog.saga.check import DeclaredCompensation, DeclaredSaga, DeclaredStep, build
+from sagalog.saga.check import build
+from sagalog.saga.declared import DeclaredSaga, DeclaredStep
 from sagalog.saga.definition import Definition
 from sagalog.saga.retry import Retry
+from sagalog.saga.steps import (
+    DEFAULT_STEP_TIMEOUT,
+    AsyncStep,
+    Duration,
+    Params,
+    ResultT,
+    Step,
+    StepDecorator,
+    SyncStep,
+    microseconds,
+)
+
+__all__ = ["AsyncStep", "Saga", "Step", "StepDecorator", "SyncStep"]
 
 InputT = TypeVar("InputT")
-ResultT = TypeVar("ResultT")
-Params = ParamSpec("Params")
-UndoParams = ParamSpec("UndoParams")
-# What a compensation may return: nothing, at once or when awaited.
-UndoneT = TypeVar("UndoneT", None, Coroutine[Any, Any, None])
-Duration = timedelta | float | int
 
-DEFAULT_STEP_TIMEOUT = timedelta(seconds=60)
 DEFAULT_SAGA_TIMEOUT = timedelta(days=1)
 
 
@@ -27,109 +34,6 @@ class _Unset:
 
 
 _UNSET = _Unset()
-
-
-def _microseconds(given: Duration | None, what: str) -> int | None:
-    if given is None:
-        return None
-    seconds = given.total_seconds() if isinstance(given, timedelta) else float(given)
-    if not 0 < seconds < 100 * 365 * 86_400:
-        raise DefinitionError(f"{what}: expected a timeout over 0 seconds and under 100 years, found {given!r}")
-    return int(seconds * 1_000_000)
-
-
-class CompensationDecorator(Protocol[ResultT]):
-    """What `step.compensate(...)` with options gives: it takes a handler whose first parameter takes the result.
-
-    The overload with `| None` comes first, so that such a compensation can still be called with None.
-    """
-
-    @overload
-    def __call__(
-        self, handler: Callable[Concatenate[ResultT | None, UndoParams], UndoneT], /
-    ) -> Callable[Concatenate[ResultT | None, UndoParams], UndoneT]: ...
-    @overload
-    def __call__(
-        self, handler: Callable[Concatenate[ResultT, UndoParams], UndoneT], /
-    ) -> Callable[Concatenate[ResultT, UndoParams], UndoneT]: ...
-
-
-class Step(Generic[Params, ResultT]):
-    """A declared step. Calling it calls the plain function; `compensate` declares how it is undone.
-
-    `ResultT` is the step's result, which the compensation takes first. For an async action calling gives a coroutine.
-    """
-
-    def __init__(self, declared: DeclaredStep) -> None:
-        self._declared = declared
-        self.name = declared.name
-        self.__doc__ = declared.handler.__doc__
-        self.__wrapped__ = declared.handler
-
-    def __repr__(self) -> str:
-        return f"<Step {self.name}>"
-
-    @overload
-    def compensate(
-        self, handler: Callable[Concatenate[ResultT | None, UndoParams], UndoneT]
-    ) -> Callable[Concatenate[ResultT | None, UndoParams], UndoneT]: ...
-    @overload
-    def compensate(
-        self, handler: Callable[Concatenate[ResultT, UndoParams], UndoneT]
-    ) -> Callable[Concatenate[ResultT, UndoParams], UndoneT]: ...
-    @overload
-    def compensate(self, *, retry: Retry = ..., timeout: Duration | None = ...) -> CompensationDecorator[ResultT]: ...
-    def compensate(
-        self,
-        handler: Callable[..., Any] | None = None,
-        *,
-        retry: Retry | None = None,
-        timeout: Duration | None = DEFAULT_STEP_TIMEOUT,
-    ) -> Any:
-        """Declare how this step is undone; the handler's first parameter is the step's result, `| None` if unknown.
-
-        `timeout` is in seconds or a timedelta, for one attempt. Raises `DefinitionError` when declared twice.
-        """
-
-        def declare(function: Callable[..., Any]) -> Callable[..., Any]:
-            if self._declared.compensation is not None or self._declared.waived:
-                raise DefinitionError(f"step {self.name}: its compensation is declared twice; keep one")
-            self._declared.compensation = DeclaredCompensation(
-                function, retry, _microseconds(timeout, f"compensation of {self.name}")
-            )
-            return function
-
-        return declare if handler is None else declare(handler)
-
-
-class SyncStep(Step[Params, ResultT]):
-    """A step whose action is a plain function."""
-
-    def __call__(self, *args: Params.args, **kwargs: Params.kwargs) -> ResultT:
-        """Call the action as it was written, outside any saga."""
-        return cast(ResultT, self._declared.handler(*args, **kwargs))
-
-
-class AsyncStep(Step[Params, ResultT]):
-    """A step whose action is a coroutine function."""
-
-    def __call__(self, *args: Params.args, **kwargs: Params.kwargs) -> Coroutine[Any, Any, ResultT]:
-        """Call the action as it was written, outside any saga."""
-        return cast("Coroutine[Any, Any, ResultT]", self._declared.handler(*args, **kwargs))
-
-
-class StepDecorator(Protocol):
-    """What `saga.step(...)` with options gives: it tells async actions from plain ones.
-
-    A coroutine function would also fit the second overload, with the coroutine for its result: the first one wins.
-    """
-
-    @overload
-    def __call__(  # type: ignore[overload-overlap]
-        self, handler: Callable[Params, Coroutine[Any, Any, ResultT]], /
-    ) -> AsyncStep[Params, ResultT]: ...
-    @overload
-    def __call__(self, handler: Callable[Params, ResultT], /) -> SyncStep[Params, ResultT]: ...
 
 
 class Saga(Generic[InputT]):
@@ -158,7 +62,7 @@ class Saga(Generic[InputT]):
             name=name,
             version=version,
             input=input,
-            timeout=_microseconds(timeout, f"saga {name}"),
+            timeout=microseconds(timeout, f"saga {name}"),
             key=key,
             after_end=after_end,
         )
@@ -213,7 +117,7 @@ class Saga(Generic[InputT]):
                 name=name or function.__name__,
                 handler=function,
                 retry=retry,
-                timeout=_microseconds(timeout, f"step {name or function.__name__}"),
+                timeout=microseconds(timeout, f"step {name or function.__name__}"),
                 pivot=pivot,
                 when=when,
                 waived=compensation is None,

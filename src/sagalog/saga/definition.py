@@ -3,7 +3,7 @@
 import hashlib
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Raw, Struct
 from msgspec.json import encode
@@ -13,9 +13,47 @@ from sagalog.saga.binding import Parameter
 from sagalog.saga.payload import PayloadType
 from sagalog.saga.retry import Retry
 
+# What a step does: call its handler, send the command that its handler returns, wait for an event, let time pass.
+StepKind = Literal["call", "request", "wait", "sleep"]
+Answer = Literal["succeeded", "refused"]
+
+
+class Exchange(Struct, frozen=True):
+    """What the command of a request may be answered with; no `success` means any event that is no refusal."""
+
+    success: PayloadType | None
+    success_name: str | None
+    refusals: frozenset[str]
+
+    def judge(self, name: str) -> Answer | None:
+        """Return what an event of that name says of the command that caused it, or None if it says neither."""
+        if name in self.refusals:
+            return "refused"
+        return "succeeded" if self.success_name in (None, name) else None
+
+
+class WaitRule(Struct, frozen=True):
+    """The event that a step waits for, and the key of the saga that it is for."""
+
+    event: PayloadType
+    name: str
+    key: Callable[[Any], str]
+
+
+class StartRule(Struct, frozen=True):
+    """An event that starts a saga: its input and its key (None: the saga finds the key in the input)."""
+
+    event: PayloadType
+    name: str
+    input: Callable[[Any], Any]
+    key: Callable[[Any], str] | None
+
 
 class CompensationDefinition(Struct, frozen=True):
-    """How a step is undone: the handler, its parameters after the result, its retries, its timeout (microseconds)."""
+    """How a step is undone: the handler, its parameters after the result, its retries, its timeout (microseconds).
+
+    With an `exchange` the handler returns a command, and the reply ends it.
+    """
 
     handler: Callable[..., Any]
     is_async: bool
@@ -23,10 +61,15 @@ class CompensationDefinition(Struct, frozen=True):
     takes_none: bool
     retry: Retry
     timeout: int | None
+    exchange: Exchange | None = None
 
 
 class StepDefinition(Struct, frozen=True):
-    """One step: its action, its compensation (None: declared to need none), and what else was declared of it."""
+    """One step: its action, its compensation (None: declared to need none), and what else was declared of it.
+
+    A request has an `exchange`, a wait the event it waits for. A sleep's `timeout` is how long it lasts. Neither of the
+    last two has an effect, or a handler that is ever called.
+    """
 
     name: str
     handler: Callable[..., Any]
@@ -39,6 +82,9 @@ class StepDefinition(Struct, frozen=True):
     pivot: bool
     when: Callable[[Any], bool] | None
     waiting_text: str
+    kind: StepKind = "call"
+    exchange: Exchange | None = None
+    wait: WaitRule | None = None
 
 
 class Definition(Struct, frozen=True):
@@ -46,6 +92,8 @@ class Definition(Struct, frozen=True):
 
     `stage_after[n]` is the number of the stage that is being done when n steps have succeeded or were skipped.
     `digest` covers name, version and structure: a stored saga is only ever run with the definition it started with.
+    `starts` are the events that start one, by name; `waits` the steps that wait for an event of that name, in order.
+    `plain` says that nothing but outcomes of handlers and the deadline ever moves it.
     """
 
     name: str
@@ -60,6 +108,9 @@ class Definition(Struct, frozen=True):
     has_conditions: bool
     key: Callable[[Any], str] | None
     reruns: bool
+    starts: dict[str, StartRule]
+    waits: dict[str, tuple[str, ...]]
+    plain: bool
 
     def step(self, name: str) -> StepDefinition:
         """Return a step by name; raises `DivergentHistory` for a name that the definition does not have."""
@@ -92,10 +143,15 @@ def assemble(
     stages: tuple[tuple[StepDefinition, ...], ...],
     key: Callable[[Any], str] | None,
     reruns: bool,
+    starts: tuple[StartRule, ...] = (),
 ) -> Definition:
     """Build the definition from checked stages."""
     stage_after = [number for number, stage in enumerate(stages) for _ in stage]
     steps = {step.name: step for stage in stages for step in stage}
+    waits: dict[str, tuple[str, ...]] = {}
+    for step in steps.values():
+        if step.wait is not None:
+            waits[step.wait.name] = (*waits.get(step.wait.name, ()), step.name)
     return Definition(
         name=name,
         version=version,
@@ -109,10 +165,22 @@ def assemble(
         has_conditions=any(step.when is not None for step in steps.values()),
         key=key,
         reruns=reruns,
+        starts={rule.name: rule for rule in starts},
+        waits=waits,
+        plain=all(step.kind == "call" for step in steps.values()),
     )
 
 
 def _digest(name: str, version: int, stages: tuple[tuple[StepDefinition, ...], ...]) -> str:
     """Hash what a running saga depends on: the order of its steps and what can be undone; retries may be tuned."""
-    shape = [[(s.name, s.pivot, s.when is not None, s.compensation is not None) for s in stage] for stage in stages]
+    shape = [[_shape(step) for step in stage] for stage in stages]
     return hashlib.sha256(encode([name, version, shape])).hexdigest()[:16]
+
+
+def _shape(step: StepDefinition) -> list[Any]:
+    shape: list[Any] = [step.name, step.pivot, step.when is not None, step.compensation is not None]
+    if step.kind != "call":
+        # Which messages it is about, too: a saga on its way would take another reply for no answer.
+        names = step.exchange.success_name if step.exchange is not None else None
+        shape += [step.kind, names if step.wait is None else step.wait.name]
+    return shape

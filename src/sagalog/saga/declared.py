@@ -1,0 +1,65 @@
+"""A saga as it was written down, before anything is checked; it knows no rule."""
+
+from collections.abc import Callable
+from typing import Any
+
+from sagalog.saga.definition import StepKind, is_async
+from sagalog.saga.retry import COMPENSATION_RETRY, Retry
+
+
+class DeclaredCompensation:
+    """A compensation as it was written down."""
+
+    def __init__(self, handler: Callable[..., Any], retry: Retry | None, timeout: int | None) -> None:
+        self.handler = handler
+        self.retry = retry or COMPENSATION_RETRY
+        self.timeout = timeout
+
+
+class DeclaredStep:
+    """A step as it was written down."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        handler: Callable[..., Any],
+        retry: Retry | None,
+        timeout: int | None,
+        pivot: bool,
+        when: Any,
+        waived: bool,
+        kind: StepKind = "call",
+    ) -> None:
+        self.name = name
+        self.handler = handler
+        self.retry = retry
+        self.timeout = timeout
+        self.pivot = pivot
+        self.when = when
+        self.waived = waived
+        self.kind: StepKind = kind
+        self.compensation: DeclaredCompensation | None = None
+        self.is_async = is_async(handler)
+
+
+class DeclaredSaga:
+    """A saga as it was written down; `stages` are lists of steps that run side by side."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        version: int,
+        input: Any,
+        timeout: int | None,
+        key: Callable[[Any], str] | None,
+        after_end: str,
+    ) -> None:
+        self.name = name
+        self.version = version
+        self.input = input
+        self.timeout = timeout
+        self.key = key
+        self.after_end = after_end
+        self.stages: list[list[DeclaredStep]] = []
