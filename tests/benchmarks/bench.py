@@ -26,16 +26,17 @@ from tests.benchmarks import measure
 from tests.benchmarks.databases import Database, PostgresDatabase, SQLiteDatabase
 from tests.benchmarks.measure import Shape, Sizes
 from tests.benchmarks.report import Measured, as_json, show
+from tests.benchmarks.troubled import troubled
 
-PARTS = ("work", "memory", "shapes", "finished")
-QUICK = Sizes(sagas=300, rounds=3, idle=60, finished=3000, long=20)
+PARTS = ("work", "memory", "shapes", "finished", "troubled")
+QUICK = Sizes(sagas=300, rounds=3, idle=60, finished=3000, long=20, troubled=100)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what the options ask for and print it."""
     options = _options(arguments)
     sizes = QUICK if options.quick else Sizes()
-    given = {name: getattr(options, name) for name in ("sagas", "rounds", "idle", "finished", "long")}
+    given = {name: getattr(options, name) for name in ("sagas", "rounds", "idle", "finished", "long", "troubled")}
     sizes = replace(sizes, **{name: value for name, value in given.items() if value is not None})
     console = Console()
     if not console.is_terminal:
@@ -64,6 +65,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--idle", type=int, help="sagas run one at a time (300)")
     parser.add_argument("--finished", type=int, help="finished sagas in the full database (100000)")
     parser.add_argument("--long", type=int, help="sagas of 3, 30 and 300 steps (100)")
+    parser.add_argument("--troubled", type=int, help="stuck or failing sagas beside the others (1000)")
     parser.add_argument("--folder", type=Path, help="where the SQLite files are made: the disk that is measured")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every number to FILE")
     return parser.parse_args(arguments)
@@ -91,7 +93,8 @@ def _measure(
     work = run(measure.design_work, first, next(fresh), sizes) if "work" in parts else None
     shapes: list[Shape] = run(measure.shapes, next(fresh), sizes) if "shapes" in parts else []
     filled = run(measure.filled, next(fresh), next(fresh), sizes) if "finished" in parts else None
-    return Measured(store, first.settings(), work, memory, shapes, filled)
+    beside = run(troubled, next(fresh), next(fresh), sizes) if "troubled" in parts else None
+    return Measured(store, first.settings(), work, memory, shapes, filled, beside)
 
 
 def _alone(part: Callable[..., Any], *arguments: Any) -> Any:

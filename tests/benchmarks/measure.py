@@ -33,6 +33,7 @@ class Sizes(Struct, frozen=True):
     idle: int = 300
     finished: int = 100_000
     long: int = 100
+    troubled: int = 1000
 
 
 class Series(Struct):

@@ -8,9 +8,11 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.benchmarks.measure import Beside, Filled, Memory, Shape, Work
+from tests.benchmarks.troubled import Troubled
 
 THROUGHPUT_AIM = 0.6
 LATENCY_AIM = 1.5
+TROUBLE_AIM = 1.2
 
 
 class Measured(Struct):
@@ -22,6 +24,7 @@ class Measured(Struct):
     memory: Memory | None = None
     shapes: list[Shape] = []
     filled: Filled | None = None
+    troubled: Troubled | None = None
 
 
 def as_json(header: dict[str, str], measured: list[Measured]) -> bytes:
@@ -48,6 +51,8 @@ def show(console: Console, one: Measured) -> None:
         console.print(_shapes(one.shapes))
     if one.filled is not None:
         console.print(_filled(one.filled))
+    if one.troubled is not None:
+        console.print(_troubled(one.troubled))
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -112,6 +117,15 @@ def _filled(filled: Filled) -> Table:
     for number, (name, empty, full) in enumerate(filled.pairs):
         plain = _ms(filled.floor.median) if number == 0 else ""
         table.add_row(name, _ms(empty.median), _ms(full.median), f"{full.median / empty.median:.2f}", plain)
+    return table
+
+
+def _troubled(found: Troubled) -> Table:
+    title = f"one saga every few ms beside {found.number:,} that are stuck or failing, in ms"
+    table = _table(title, "beside none", "in trouble", "ratio", "aim")
+    calm, other = found.calm, found.troubled
+    table.add_row("p50", _ms(calm.median), _ms(other.median), f"{other.median / calm.median:.2f}", "")
+    table.add_row("p99", _ms(calm.p99), _ms(other.p99), f"{other.p99 / calm.p99:.2f}", f"<= {TROUBLE_AIM}")
     return table
 
 
