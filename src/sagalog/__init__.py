@@ -12,14 +12,28 @@ if TYPE_CHECKING:
     from sagalog.messages import Command, Event
     from sagalog.saga.context import StepContext
     from sagalog.saga.declare import Saga
+    from sagalog.saga.handlers import MessageContext
+    from sagalog.saga.participants import Participant
     from sagalog.saga.retry import Retry
 
-__all__ = ["Command", "Event", "Refused", "Retry", "Saga", "SagalogError", "StepContext"]
+__all__ = [
+    "Command",
+    "Event",
+    "MessageContext",
+    "Participant",
+    "Refused",
+    "Retry",
+    "Saga",
+    "SagalogError",
+    "StepContext",
+]
 __version__ = "0.1.0"
 
 _HOMES = {
     "Command": "sagalog.messages",
     "Event": "sagalog.messages",
+    "MessageContext": "sagalog.saga.handlers",
+    "Participant": "sagalog.saga.participants",
     "Refused": "sagalog.errors",
     "Retry": "sagalog.saga.retry",
     "Saga": "sagalog.saga.declare",

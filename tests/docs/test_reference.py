@@ -119,11 +119,15 @@ def test_the_diagram_of_the_statuses_is_up_to_date() -> None:
 PYTHON = page("reference/python.md")
 ANY_SAGA: Any = Saga
 ANY_STEP: Any = Step
+ANY_PARTICIPANT: Any = sagalog.Participant
 SIGNATURES: dict[str, Callable[..., Any]] = {
     "Saga": ANY_SAGA,
     "saga.step": ANY_SAGA.step,
     "step.compensate": ANY_STEP.compensate,
     "saga.parallel": ANY_SAGA.parallel,
+    "Participant": ANY_PARTICIPANT,
+    "participant.handles": ANY_PARTICIPANT.handles,
+    "participant.on": ANY_PARTICIPANT.on,
     "Retry": sagalog.Retry,
     "ProcessManager": ProcessManager,
     **{f"manager.{name}": getattr(ProcessManager, name) for name in dir(ProcessManager) if not name.startswith("_")},
@@ -155,6 +159,10 @@ def written(default: object) -> str:
         return repr(default).removeprefix("datetime.")
     if isinstance(default, str):
         return f'"{default}"'
+    if isinstance(default, sagalog.Retry):
+        usual = sagalog.Retry()
+        given = [f"{name}={getattr(default, name)!r}" for name in default.__struct_fields__]
+        return f"Retry({', '.join(text for text in given if text not in repr(usual))})"
     return "<not given>" if type(default).__name__ == "_Unset" else repr(default)
 
 
@@ -180,7 +188,7 @@ def test_every_public_name_of_a_saga_and_a_step_is_documented() -> None:
     assert {name for name in members if name not in PYTHON.text} == set()
 
 
-@pytest.mark.parametrize("kind", [sagalog.StepContext, SagaResult])
+@pytest.mark.parametrize("kind", [sagalog.MessageContext, sagalog.StepContext, SagaResult])
 def test_every_field_of_a_value_is_documented_and_no_other(kind: type[msgspec.Struct]) -> None:
     properties = {name for name, member in vars(kind).items() if isinstance(member, property)}
     fields = {field.name for field in msgspec.structs.fields(kind)}

@@ -1,14 +1,14 @@
 """The declarations as they are meant to be used; both type checkers must accept this and infer what is asserted."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, assert_type
 
 from pydantic import BaseModel
 
-from sagalog import Command, Event, Refused, Retry, Saga, StepContext
+from sagalog import Command, Event, MessageContext, Participant, Refused, Retry, Saga, StepContext
 from sagalog.process_manager import ProcessManager, SagaResult, SagaRun
 from sagalog.saga.declare import AsyncStep, SyncStep
 from sagalog.store import StatusRow, StepRow
@@ -140,3 +140,60 @@ def a_context_says_when_the_attempt_has_to_be_over(ctx: StepContext) -> datetime
 def a_message_is_made_by_name() -> tuple[Event, Command]:
     assert_type(OrderPlaced(order_id="order-1").gift, bool)
     return OrderPlaced(order_id="order-1", gift=True), ReserveInventory(order_id="order-1")
+
+
+class InventoryReserved(Event):
+    order_id: str
+
+
+class InventoryRejected(Event):
+    order_id: str
+
+
+class ReleaseInventory(Command):
+    order_id: str
+
+
+warehouse = Participant("warehouse", retry=Retry(attempts=5, delay=0.2), timeout=timedelta(seconds=30))
+
+
+@warehouse.handles
+async def reserve_stock(
+    command: ReserveInventory, inventory: Inventory, ctx: MessageContext
+) -> InventoryReserved | InventoryRejected:
+    """A bare decorator on a coroutine function."""
+    await inventory.reserve(command.order_id, ctx.idempotency_key)
+    return InventoryReserved(order_id=command.order_id)
+
+
+@warehouse.handles(ReleaseInventory, retry=Retry(attempts=20), timeout=None)
+def release_stock(command: ReleaseInventory) -> None:
+    """A decorator with a type and options on a plain function."""
+
+
+@warehouse.on
+def react(event: OrderPlaced) -> InventoryReserved | None: ...
+
+
+@warehouse.on(name="count", timeout=5)
+async def count(event: InventoryReserved | InventoryRejected) -> Sequence[InventoryReserved | InventoryRejected]:
+    return []
+
+
+@warehouse.on(InventoryReserved)
+@warehouse.on(InventoryRejected)
+def tally(event: InventoryReserved | InventoryRejected, ctx: MessageContext) -> list[InventoryReserved]:
+    return []
+
+
+def a_handler_stays_a_plain_function(inventory: Inventory, ctx: MessageContext) -> None:
+    assert_type(react(OrderPlaced(order_id="order-1")), InventoryReserved | None)
+    reserving: Coroutine[Any, Any, InventoryReserved | InventoryRejected] = reserve_stock(
+        ReserveInventory(order_id="order-1"), inventory, ctx
+    )
+    reserving.close()
+    released: Callable[[ReleaseInventory], None] = release_stock
+    released(ReleaseInventory(order_id="order-1"))
+    assert_type(tally(InventoryReserved(order_id="order-1"), ctx), list[InventoryReserved])
+    assert_type(tally(InventoryRejected(order_id="order-1"), ctx=ctx), list[InventoryReserved])
+    assert_type(ctx.causation_id, str | None)

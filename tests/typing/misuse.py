@@ -2,7 +2,7 @@
 
 import msgspec
 
-from sagalog import Command, Event, Retry, Saga, StepContext
+from sagalog import Command, Event, MessageContext, Participant, Retry, Saga, StepContext
 from sagalog.process_manager import ProcessManager, SagaResult, SagaRun
 
 
@@ -118,6 +118,60 @@ OrderPlaced(order_id="order-1", total=3)  # refused: there is no such field
 asked = ReserveInventory(order_id="order-1")
 asked.order_id = "order-2"  # refused: a command is never changed
 ReserveInventory("order-1")  # refused: fields are given by name
+
+# ------------------------------------------------------------------------------------------- participants
+
+inventory = Participant("inventory", retry=Retry(attempts=3), timeout=5)
+
+
+class InventoryReserved(Event):
+    order_id: str
+
+
+def answer_with_text(command: ReserveInventory) -> str:
+    return command.order_id
+
+
+async def answer_with_a_command(event: OrderPlaced) -> ReserveInventory:
+    return ReserveInventory(order_id=event.order_id)
+
+
+def take_an_order(order: Order) -> None: ...
+
+
+def take_a_command(command: ReserveInventory, ctx: MessageContext) -> InventoryReserved:
+    return InventoryReserved(order_id=command.order_id)
+
+
+async def take_an_event(event: OrderPlaced, ctx: MessageContext) -> list[InventoryReserved]:
+    return [InventoryReserved(order_id=ctx.message_id)]
+
+
+inventory.handles(answer_with_text)  # refused: text is no event
+inventory.handles(ReserveInventory)(answer_with_text)  # refused: the same, behind a type
+inventory.on(answer_with_a_command)  # refused: a reaction answers with events
+inventory.on(retry=Retry())(answer_with_a_command)  # refused: the same, behind options
+inventory.handles(take_an_order)  # refused: an order is no message
+inventory.handles(timeout=5)(take_an_order)  # refused: the same, behind options
+inventory.handles(take_nothing)  # refused: there is no parameter for the command
+inventory.handles(take_an_event)  # refused: an event is not handled as a command
+inventory.on(take_a_command)  # refused: a command is no event
+inventory.on(OrderPlaced)(take_a_command)  # refused: it takes another message
+inventory.handles(ReserveInventory)(take_an_event)  # refused: it takes another message
+inventory.handles(OrderPlaced)  # refused: an event is no command
+inventory.on(ReserveInventory)  # refused: a command is no event
+inventory.on(Order)  # refused: an order is no message
+inventory.on(take_an_event, retry=Retry())  # refused: options stand before the handler
+inventory.on(retry=3)  # refused: a number is no retry policy
+inventory.on(OrderPlaced, timeout="5")  # refused: a timeout is seconds or a timedelta
+Participant()  # refused: a participant has a name
+Participant("inventory", attempts=3)  # refused: attempts belong to Retry
+
+
+def change_the_context(ctx: MessageContext) -> None:
+    ctx.attempt = 2  # refused: a context is never changed
+    print(ctx.saga_id)  # refused: a participant does not know who asks
+
 
 # ------------------------------------------------------------------------------------------- running
 

@@ -1,0 +1,243 @@
+"""A checked handler of a message as data: what it takes, what it may answer, what is wrong; it calls nothing."""
+
+import hashlib
+import inspect
+import types
+import typing
+from collections import abc
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, cast
+
+from msgspec import Raw, Struct
+
+from sagalog.messages import Command, Event, Message, name_of
+from sagalog.saga.binding import Parameter, annotations_of, without_none
+from sagalog.saga.context import StepContext
+from sagalog.saga.definition import is_async
+from sagalog.saga.identifiers import check_identifier
+from sagalog.saga.payload import PayloadType
+from sagalog.saga.retry import Retry
+
+# Too general to say which message is meant, or what is answered.
+GENERAL = (Message, Event, Command)
+
+_PLAIN = (str, int, float, bool, bytes, dict, list, tuple, set, frozenset, object, type(None), Any)
+_SEQUENCES = (list, tuple, abc.Sequence)
+
+
+class MessageContext(Struct, frozen=True, kw_only=True):
+    """Tell a handler which message it is run for.
+
+    `idempotency_key` is the message's id, the same for every attempt and every delivery: give it to the service that is
+    called, so that a repeated call has one effect. `attempt` counts from 1. `source` is who published the message.
+    """
+
+    message_id: str
+    correlation_id: str
+    causation_id: str | None
+    source: str
+    attempt: int
+    participant: str
+
+    @property
+    def idempotency_key(self) -> str:
+        """Return the key under which a repeated call is the same call: the message's id."""
+        return self.message_id
+
+
+class Handler(Struct, frozen=True):
+    """A function that takes one type of message.
+
+    The message is its first argument, by position; `parameters` are the others, by name. `outputs` are the types of
+    events that it may answer with, and `may_be_silent` says whether it may answer with nothing. `timeout` is in
+    microseconds, for one attempt.
+    """
+
+    name: str
+    kind: Literal["command", "event"]
+    message: type[Message]
+    message_name: str
+    payload: PayloadType
+    function: Callable[..., Any]
+    is_async: bool
+    parameters: tuple[Parameter, ...]
+    outputs: tuple[type[Event], ...]
+    may_be_silent: bool
+    retry: Retry
+    timeout: int | None
+
+    def read(self, data: Raw | bytes) -> Message:
+        """Return the typed message; raises `InvalidInput` for data that does not fit its type."""
+        message: Message = self.payload.read(data)
+        return message
+
+    def answers(self, returned: object) -> list[Event]:
+        """Return what the function returned as the list of events that it answers with.
+
+        Raises `TypeError` for anything that it did not declare.
+        """
+        given: list[object] = []
+        if isinstance(returned, list | tuple):
+            given += cast(Sequence[object], returned)
+        elif returned is not None:
+            given.append(returned)
+        answers = [one for one in given if isinstance(one, Event) and type(one) in self.outputs]
+        if len(answers) == len(given) and (given or self.may_be_silent):
+            return answers
+        declared = [kind.__name__ for kind in self.outputs] + ["None"] * self.may_be_silent
+        returns = ", ".join(type(one).__name__ for one in given) or "nothing"
+        raise TypeError(f"handler {self.name}: expected {' or '.join(declared)}, found {returns}")
+
+
+class DeclaredHandler(Struct):
+    """A handler as it was written down; no `message` means that the first parameter's type says which."""
+
+    kind: Literal["command", "event"]
+    message: type[Message] | None
+    function: Callable[..., Any]
+    name: str
+    retry: Retry
+    timeout: int | None
+
+
+def output_id(message_id: str, participant: str, handler: str, number: int) -> str:
+    """Return the id of the event that a handler answers a message with: the same however often it is handled."""
+    text = f"{message_id}\0{participant}\0{handler}\0{number}"
+    return "r-" + hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def read_handler(declared: DeclaredHandler) -> tuple[list[Handler], list[str]]:
+    """Return a handler for each type of message that is declared, and the mistakes found."""
+    mistakes: list[str] = []
+    if not _is_name(declared.name):
+        mistakes.append(f"its name {declared.name!r} cannot be stored; give name=")
+    try:
+        hints = annotations_of(declared.function)
+        signature = list(inspect.signature(declared.function).parameters.values())
+    except Exception as problem:
+        return [], [f"the annotations cannot be resolved ({problem}); import the types where the handler is declared"]
+    messages = list(_messages(declared, signature, hints, mistakes))
+    parameters = [found for one in signature[1:] if (found := _parameter(one, hints, mistakes)) is not None]
+    outputs, may_be_silent = _outputs(hints, mistakes)
+    handlers: list[Handler] = []
+    for message in messages:
+        try:
+            payload = PayloadType(message)
+        except Exception as problem:
+            mistakes.append(f"{message.__name__} cannot be stored as JSON ({problem})")
+            continue
+        handlers.append(
+            Handler(
+                name=declared.name,
+                kind=declared.kind,
+                message=message,
+                message_name=name_of(message),
+                payload=payload,
+                function=declared.function,
+                is_async=is_async(declared.function),
+                parameters=tuple(parameters),
+                outputs=outputs,
+                may_be_silent=may_be_silent,
+                retry=declared.retry,
+                timeout=declared.timeout,
+            )
+        )
+    return handlers, mistakes
+
+
+def _is_name(name: str) -> bool:
+    try:
+        check_identifier(name, "the name of a handler", 200)
+    except Exception:
+        return False
+    return True
+
+
+def _messages(
+    declared: DeclaredHandler, signature: list[inspect.Parameter], hints: dict[str, Any], mistakes: list[str]
+) -> Iterator[type[Message]]:
+    """Yield the types of messages that the handler takes: what was given, or what its first parameter says."""
+    wanted: type[Message] = Command if declared.kind == "command" else Event
+    word, other = ("handles", "on") if declared.kind == "command" else ("on", "handles")
+    first = signature[0] if signature else None
+    if first is None or first.kind not in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD):
+        mistakes.append(f"its first parameter must be the {declared.kind} that it takes")
+        return
+    if first.name not in hints:
+        mistakes.append(f"its first parameter {first.name} has no type; annotate it with the {declared.kind}")
+        return
+    annotated = _members(hints[first.name])
+    for kind in annotated if declared.message is None else [declared.message]:
+        shown = getattr(kind, "__name__", None) or str(kind)
+        if not (isinstance(kind, type) and issubclass(kind, Message)):
+            mistakes.append(
+                f"its first parameter {first.name} must be a message, found {shown}; subclass {wanted.__name__}"
+            )
+        elif kind in GENERAL:
+            mistakes.append(f"{shown} says no type; take the {declared.kind}s that are meant, or a union of them")
+        elif not issubclass(kind, wanted):
+            mistakes.append(f"{word} takes {declared.kind}s, and {shown} is none; declare it with {other}")
+        elif not any(isinstance(one, type) and issubclass(kind, one) for one in annotated):
+            mistakes.append(f"it is declared for {shown}, but its first parameter {first.name} does not take that")
+        else:
+            yield kind
+
+
+def _members(annotation: Any) -> list[Any]:
+    """Return the members of a union, or the one type that an annotation is."""
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return [member for one in typing.get_args(annotation) for member in _members(one)]
+    return [annotation]
+
+
+def _parameter(parameter: inspect.Parameter, hints: dict[str, Any], mistakes: list[str]) -> Parameter | None:
+    """Return where the value of a further parameter comes from; None if nothing has to be given, or it is a mistake."""
+    has_default = parameter.default is not parameter.empty
+    if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
+        mistakes.append(f"parameter {parameter.name} cannot be given by name")
+        return None
+    if parameter.name not in hints:
+        if not has_default:
+            mistakes.append(f"parameter {parameter.name} has no type, so nothing provides it; annotate it")
+        return None
+    kind, optional = without_none(hints[parameter.name])
+    shown = getattr(kind, "__name__", None) or str(kind)
+    if kind is MessageContext:
+        return Parameter(parameter.name, "context")
+    if kind is StepContext:
+        mistakes.append(f"parameter {parameter.name}: StepContext is for steps of sagas; take MessageContext")
+    elif isinstance(kind, type) and issubclass(kind, Message):
+        mistakes.append(
+            f"parameter {parameter.name}: only the first parameter is a message, and {shown} comes after it"
+        )
+    elif kind not in _PLAIN and isinstance(kind, type) and typing.get_origin(kind) is None:
+        return Parameter(parameter.name, "service", kind, optional)
+    elif not has_default:
+        mistakes.append(f"parameter {parameter.name}: nothing provides {shown}: it is no service")
+    return None
+
+
+def _outputs(hints: dict[str, Any], mistakes: list[str]) -> tuple[tuple[type[Event], ...], bool]:
+    """Return the types of events in the return annotation, and whether the handler may answer with nothing."""
+    if "return" not in hints:
+        mistakes.append("it does not say what it returns; annotate it with -> Event types or -> None")
+        return (), True
+    found: dict[type[Event], None] = {}
+    may_be_silent = False
+    for member in _members(hints["return"]):
+        inner = [member]
+        if typing.get_origin(member) in _SEQUENCES:
+            # A sequence may be empty; `tuple[A, B]` is not.
+            given = typing.get_args(member)
+            may_be_silent |= typing.get_origin(member) is not tuple or Ellipsis in given or not given
+            inner = [one for part in given if part is not Ellipsis for one in _members(part)]
+        for kind in inner:
+            if kind in (None, type(None)):
+                may_be_silent = True
+            elif isinstance(kind, type) and issubclass(kind, Event) and kind is not Event:
+                found[kind] = None
+            else:
+                shown = getattr(cast(object, kind), "__name__", None) or str(cast(object, kind))
+                more = "say which events" if kind is Event else "it may return events, sequences of them, or None"
+                mistakes.append(f"it returns {shown}; {more}")
+    return tuple(found), may_be_silent

@@ -1,0 +1,241 @@
+"""Who handles commands and reacts to events: `Participant`, what it declares, and the checked data; it runs nothing."""
+
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from datetime import timedelta
+from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, overload
+
+from msgspec import Struct
+
+from sagalog.errors import DefinitionError, InvalidIdentifier
+from sagalog.messages import Command, Event, Message
+from sagalog.saga.handlers import DeclaredHandler, Handler, MessageContext, output_id, read_handler
+from sagalog.saga.identifiers import check_identifier
+from sagalog.saga.retry import Retry
+from sagalog.saga.steps import Duration, microseconds
+
+__all__ = ["Handler", "MessageContext", "Participant", "ParticipantDefinition", "check_together", "output_id"]
+
+CommandT = TypeVar("CommandT", bound=Command)
+EventT = TypeVar("EventT", bound=Event)
+MessageT = TypeVar("MessageT", bound=Message)
+OtherT = TypeVar("OtherT", bound=Message)
+Params = ParamSpec("Params")
+Answer = Event | Sequence[Event] | None
+# What a handler may answer, at once or when awaited.
+AnswerT = TypeVar("AnswerT", bound=Answer | Coroutine[Any, Any, Answer])
+
+DEFAULT_TIMEOUT = timedelta(seconds=60)
+# After the last attempt the message is parked, for a person to decide.
+DEFAULT_RETRY = Retry(attempts=5)
+
+
+class ParticipantDefinition(Struct, frozen=True):
+    """A checked participant: `handlers` by the name of the message they take, in the order of their declaration."""
+
+    name: str
+    handlers: dict[str, tuple[Handler, ...]]
+
+
+class HandlerDecorator(Protocol[MessageT]):
+    """What `handles(Type)` and `on(Type)` give: it takes a handler whose first parameter takes that type.
+
+    The overload with `OtherT`, what the handler takes besides, comes first, so that a handler can be declared for
+    several types by one decorator for each.
+    """
+
+    @overload
+    def __call__(
+        self, handler: Callable[Concatenate[MessageT | OtherT, Params], AnswerT], /
+    ) -> Callable[Concatenate[MessageT | OtherT, Params], AnswerT]: ...
+    @overload
+    def __call__(
+        self, handler: Callable[Concatenate[MessageT, Params], AnswerT], /
+    ) -> Callable[Concatenate[MessageT, Params], AnswerT]: ...
+
+
+class CommandDecorator(Protocol):
+    """What `handles(...)` with options and without a type gives: the handler's first parameter says the type."""
+
+    def __call__(
+        self, handler: Callable[Concatenate[CommandT, Params], AnswerT], /
+    ) -> Callable[Concatenate[CommandT, Params], AnswerT]: ...
+
+
+class EventDecorator(Protocol):
+    """What `on(...)` with options and without a type gives: the handler's first parameter says the type."""
+
+    def __call__(
+        self, handler: Callable[Concatenate[EventT, Params], AnswerT], /
+    ) -> Callable[Concatenate[EventT, Params], AnswerT]: ...
+
+
+class Participant:
+    """Declare who handles commands and reacts to events.
+
+    `retry` is how often a handler that fails is tried again before its message is parked; `timeout` (seconds or
+    timedelta; None: all the time it wants) is for one attempt. Both can be said for one handler alone.
+    """
+
+    def __init__(self, name: str, *, retry: Retry = DEFAULT_RETRY, timeout: Duration | None = DEFAULT_TIMEOUT) -> None:
+        self.name = name
+        self._retry = retry
+        self._timeout = microseconds(timeout, f"participant {name}")
+        self._declared: list[DeclaredHandler] = []
+        self._definition: ParticipantDefinition | None = None
+
+    def __repr__(self) -> str:
+        return f"<Participant {self.name}>"
+
+    @overload
+    def handles(
+        self, handler: Callable[Concatenate[CommandT, Params], AnswerT], /
+    ) -> Callable[Concatenate[CommandT, Params], AnswerT]: ...
+    @overload
+    def handles(
+        self,
+        command: type[CommandT],
+        /,
+        *,
+        name: str | None = ...,
+        retry: Retry | None = ...,
+        timeout: Duration | None = ...,
+    ) -> HandlerDecorator[CommandT]: ...
+    @overload
+    def handles(
+        self, /, *, name: str | None = ..., retry: Retry | None = ..., timeout: Duration | None = ...
+    ) -> CommandDecorator: ...
+    def handles(
+        self,
+        command: Any = None,
+        /,
+        *,
+        name: str | None = None,
+        retry: Retry | None = None,
+        timeout: Duration | None = None,
+    ) -> Any:
+        """Declare the handler of a command; it returns the events that answer it, or None for "done".
+
+        `raise Refused(...)` answers that it was definitely not done. The type is the one given, or the type of the
+        handler's first parameter. Raises `DefinitionError` once the participant was given to a process manager.
+        """
+        return self._decorator("command", command, name, retry, timeout)
+
+    @overload
+    def on(
+        self, handler: Callable[Concatenate[EventT, Params], AnswerT], /
+    ) -> Callable[Concatenate[EventT, Params], AnswerT]: ...
+    @overload
+    def on(
+        self,
+        event: type[EventT],
+        /,
+        *,
+        name: str | None = ...,
+        retry: Retry | None = ...,
+        timeout: Duration | None = ...,
+    ) -> HandlerDecorator[EventT]: ...
+    @overload
+    def on(
+        self, /, *, name: str | None = ..., retry: Retry | None = ..., timeout: Duration | None = ...
+    ) -> EventDecorator: ...
+    def on(
+        self,
+        event: Any = None,
+        /,
+        *,
+        name: str | None = None,
+        retry: Retry | None = None,
+        timeout: Duration | None = None,
+    ) -> Any:
+        """Declare a reaction to an event; it returns the events that follow from it, or None.
+
+        The type is the one given, or the type of the handler's first parameter. Several handlers may react to one
+        event. Raises `DefinitionError` once the participant was given to a process manager.
+        """
+        return self._decorator("event", event, name, retry, timeout)
+
+    def _decorator(
+        self,
+        kind: Literal["command", "event"],
+        given: Any,
+        name: str | None,
+        retry: Retry | None,
+        timeout: Duration | None,
+    ) -> Any:
+        is_type = isinstance(given, type)
+
+        def declare(function: Callable[..., Any]) -> Callable[..., Any]:
+            called = name or str(getattr(function, "__name__", type(function).__name__))
+            if self._definition is not None:
+                raise DefinitionError(
+                    f"participant {self.name}: handler {called} would never be called, for it is declared after the "
+                    "participant was given to a process manager; declare all handlers first"
+                )
+            within = self._timeout if timeout is None else microseconds(timeout, f"handler {called}")
+            self._declared.append(
+                DeclaredHandler(kind, given if is_type else None, function, called, retry or self._retry, within)
+            )
+            return function
+
+        return declare if is_type or given is None else declare(given)
+
+    @property
+    def definition(self) -> ParticipantDefinition:
+        """Return the checked participant; raises `DefinitionError` with every mistake found."""
+        if self._definition is None:
+            self._definition = _build(self.name, self._declared)
+        return self._definition
+
+
+def _build(name: str, declared: Sequence[DeclaredHandler]) -> ParticipantDefinition:
+    """Return the checked participant, or raise one `DefinitionError` that names every mistake."""
+    mistakes: list[str] = []
+    try:
+        check_identifier(name, "its name", 200)
+    except InvalidIdentifier as problem:
+        mistakes.append(str(problem))
+    if not declared:
+        mistakes.append("it handles nothing; declare handlers with @participant.handles and @participant.on")
+    handlers: dict[str, tuple[Handler, ...]] = {}
+    for one in declared:
+        found, wrong = read_handler(one)
+        mistakes += [f"handler {one.name}: {text}" for text in dict.fromkeys(wrong)]
+        for handler in found:
+            others = handlers.get(handler.message_name, ())
+            handlers[handler.message_name] = (*others, handler)
+            mistakes += _clashes(handler, others)
+    if mistakes:
+        listed = "\n".join(f"  - {text}" for text in mistakes)
+        raise DefinitionError(f"participant {name!r} is declared wrongly:\n{listed}")
+    return ParticipantDefinition(name, handlers)
+
+
+def _clashes(handler: Handler, others: Sequence[Handler]) -> Iterator[str]:
+    """Yield what is wrong with a handler beside those that take a message of the same name."""
+    shown = handler.message_name
+    for other in others:
+        if other.message is not handler.message:
+            yield f"two types of messages travel under the name {shown}; give one of them another NAME"
+        elif handler.kind == "command":
+            yield f"command {shown} has two handlers, {other.name} and {handler.name}; a command has one"
+        elif other.name == handler.name:
+            yield f"two handlers of {shown} are called {handler.name}; give one of them name="
+
+
+def check_together(participants: Sequence[ParticipantDefinition]) -> None:
+    """Raise `DefinitionError` for participants that cannot work in one process: two of one name, or of one command."""
+    mistakes: list[str] = []
+    names: set[str] = set()
+    handled: dict[str, str] = {}
+    for participant in participants:
+        if participant.name in names:
+            mistakes.append(f"two participants are called {participant.name}; give one of them another name")
+        names.add(participant.name)
+        for message, handlers in participant.handlers.items():
+            if handlers[0].kind != "command":
+                continue
+            if message in handled:
+                mistakes.append(f"{handled[message]} and {participant.name} both handle {message}; a command has one")
+            handled[message] = participant.name
+    if mistakes:
+        raise DefinitionError("the participants do not fit together:\n" + "\n".join(f"  - {m}" for m in mistakes))
