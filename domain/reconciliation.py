@@ -65,6 +65,30 @@ def reconcile(
     return found
 
 
+def reconcile_returns(
+    ended: Mapping[str, str], *, inventory: Inventory, payments: Payments, ordering: Ordering
+) -> list[Violation]:
+    """List what the services' tables and the ends of the returns disagree about: nothing, if healthy.
+
+    A completed return is restocked, paid back once and closed; a failed one has nothing left.
+    """
+    restocked = Counter(inventory.restocked().values())
+    paid_back = Counter(payments.paid_back().values())
+    closed = ordering.closed_returns()
+    found: list[Violation] = []
+    for return_id, status in ended.items():
+        did = f"{restocked[return_id]} restocked, {paid_back[return_id]} paid back"
+        is_closed = return_id in closed
+        if status == "completed" and not (restocked[return_id] and paid_back[return_id] == 1 and is_closed):
+            detail = f"{did}, {'closed' if is_closed else 'not closed'}"
+            found.append(Violation("completed return is not whole", return_id, detail))
+        elif status == "failed" and (restocked[return_id] or paid_back[return_id] or is_closed):
+            found.append(Violation("failed return left something", return_id, did))
+    for return_id in sorted((restocked.keys() | paid_back.keys() | closed.keys()) - ended.keys()):
+        found.append(Violation("effect without a saga", return_id, "a return"))
+    return found
+
+
 def exactly_once(effects: Sequence[Effect]) -> Iterator[Violation]:
     """Find effects made twice under one key, undone twice, undone before or without being made."""
     made: Counter[tuple[str, str, str]] = Counter()

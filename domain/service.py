@@ -36,6 +36,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     undoes: str | None
     """The key of the effect that this one takes back."""
     order_id: str
+    """Empty for what is no part of fulfilling an order, such as a delivery or goods that came back."""
     item: str
     """What was moved: a SKU, a card token, a destination; empty where there is only one kind."""
     amount: int

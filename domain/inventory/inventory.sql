@@ -26,12 +26,23 @@ CREATE TABLE IF NOT EXISTS inventory_reservations (
     undone_by TEXT  -- idempotency key of the release
 ) WITHOUT ROWID
 
+-- name: create_restocks
+-- Pieces that customers sent back and that are on the shelf again.
+CREATE TABLE IF NOT EXISTS inventory_restocks (
+    key TEXT PRIMARY KEY,  -- idempotency key of the restocking
+    return_id TEXT NOT NULL,
+    sku TEXT NOT NULL,
+    quantity INTEGER NOT NULL,
+    status TEXT NOT NULL,  -- restocked, withdrawn, or void: withdrawn before it was made
+    undone_by TEXT  -- idempotency key of the withdrawal
+) WITHOUT ROWID
+
 -- name: create_effects
 -- No unique index: the ledger is the witness that counts, so it must be able to show a double effect.
 CREATE TABLE IF NOT EXISTS inventory_effects (
     position INTEGER PRIMARY KEY,
     key TEXT NOT NULL,
-    operation TEXT NOT NULL,  -- receive, reserve, release
+    operation TEXT NOT NULL,  -- receive, reserve, release, restock, withdraw
     undoes TEXT,
     order_id TEXT NOT NULL,
     item TEXT NOT NULL,  -- SKU
@@ -76,6 +87,19 @@ VALUES (:key, :order_id, :quantities, :status, :reason, :undone_by)
 
 -- name: release
 UPDATE inventory_reservations SET status = 'released', undone_by = :undone_by WHERE key = :key
+
+-- name: restock
+SELECT key, return_id, sku, quantity, status FROM inventory_restocks WHERE key = :key
+
+-- name: insert_restock
+INSERT INTO inventory_restocks (key, return_id, sku, quantity, status, undone_by)
+VALUES (:key, :return_id, :sku, :quantity, :status, :undone_by)
+
+-- name: withdraw
+UPDATE inventory_restocks SET status = 'withdrawn', undone_by = :undone_by WHERE key = :key
+
+-- name: restocked
+SELECT key, return_id FROM inventory_restocks WHERE status = 'restocked' ORDER BY key
 
 -- name: live
 SELECT key, order_id FROM inventory_reservations WHERE status = 'reserved' ORDER BY key

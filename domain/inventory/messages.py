@@ -2,6 +2,9 @@
 
 import msgspec
 
+from domain.ordering.messages import OrderCreated
+from sagalog import Event
+
 
 class Reservation(msgspec.Struct, frozen=True, kw_only=True):
     """Be the pieces set aside for one order."""
@@ -10,3 +13,33 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True):
     order_id: str
     quantities: dict[str, int]
     """Pieces by SKU."""
+
+
+class Restocked(msgspec.Struct, frozen=True, kw_only=True):
+    """Be the pieces of one line of a return that are on the shelf again."""
+
+    return_id: str
+    sku: str
+    quantity: int
+
+
+class InventoryReserved(Event):
+    """Say that an order's pieces are set aside."""
+
+    order_id: str
+    reservation_id: str
+    order: OrderCreated
+    """For who comes next."""
+
+
+class InventoryRejected(Event):
+    """Say that no piece was set aside, and why."""
+
+    order_id: str
+    reason: str
+
+
+class InventoryReleased(Event):
+    """Say that nothing is set aside for an order any more."""
+
+    order_id: str

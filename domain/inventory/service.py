@@ -9,7 +9,7 @@ import msgspec
 
 from domain.database import statements
 from domain.errors import AlreadyUndone, NotDone
-from domain.inventory.messages import Reservation
+from domain.inventory.messages import Reservation, Restocked
 from domain.service import Service, identity, require_key
 
 SQL = statements(Path(__file__).with_name("inventory.sql"))
@@ -97,6 +97,47 @@ class Inventory(Service):
                         amount=quantity,
                     )
 
+    def restock(self, return_id: str, sku: str, quantity: int, *, key: str) -> Restocked:
+        """Put pieces that were sent back on the shelf.
+
+        Raises AlreadyUndone once `withdraw` has been asked for with this key; KeyReused for another
+        return or other pieces under the same key.
+        """
+        require_key(key)
+        content = {"return_id": return_id, "sku": sku, "quantity": require_pieces(sku, quantity, least=1)}
+        with self.database.transaction() as connection:
+            row = self._find(connection, "restock", key, content)
+            if row is None:
+                connection.execute(
+                    SQL["insert_restock"], {"key": key, "status": "restocked", "undone_by": None, **content}
+                )
+                connection.execute(SQL["put"], {"sku": sku, "quantity": quantity})
+                self._record(connection, "restock", key=key, order_id="", item=sku, amount=quantity)
+        if row is not None and row["status"] != "restocked":
+            raise AlreadyUndone(f"restocking {key!r} has been withdrawn")
+        return Restocked(return_id=return_id, sku=sku, quantity=quantity)
+
+    def withdraw(self, *, undoes: str, key: str) -> None:
+        """Take back off the shelf what was restocked under the key `undoes`.
+
+        If nothing was, that is remembered, and a restocking that arrives later is refused.
+        Raises OutOfStock when the pieces have been sold again.
+        """
+        require_key(key)
+        with self.database.transaction() as connection:
+            row = self._find(connection, "restock", undoes, {})
+            if row is None:
+                void = {"return_id": "", "sku": "", "quantity": 0, "status": "void"}
+                connection.execute(SQL["insert_restock"], {"key": undoes, "undone_by": key, **void})
+            elif row["status"] == "restocked":
+                sku, quantity = row["sku"], row["quantity"]
+                reason = self._shortage(connection, {sku: quantity})
+                if reason:
+                    raise OutOfStock(reason)
+                connection.execute(SQL["withdraw"], {"key": undoes, "undone_by": key})
+                connection.execute(SQL["take"], {"sku": sku, "quantity": quantity})
+                self._record(connection, "withdraw", key=key, undoes=undoes, order_id="", item=sku, amount=-quantity)
+
     def levels(self) -> dict[str, int]:
         """Read the pieces on hand by SKU."""
         return {row["sku"]: row["on_hand"] for row in self.database.rows(SQL["levels"])}
@@ -104,6 +145,10 @@ class Inventory(Service):
     def live(self) -> dict[str, str]:
         """Read the reservations that hold: order id by idempotency key."""
         return {row["key"]: row["order_id"] for row in self.database.rows(SQL["live"])}
+
+    def restocked(self) -> dict[str, str]:
+        """Read what is back on the shelf: return id by idempotency key, one for each line."""
+        return {row["key"]: row["return_id"] for row in self.database.rows(SQL["restocked"])}
 
     def _shortage(self, connection: sqlite3.Connection, wanted: Mapping[str, int]) -> str:
         for sku, quantity in wanted.items():

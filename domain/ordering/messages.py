@@ -1,8 +1,11 @@
-"""What a customer sends, checked as it enters; it must not hold what becomes of the order."""
+"""What a customer sends, checked as it enters, and what the shop tells of it; not what becomes of the order."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from sagalog import Event
 
 OrderId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
@@ -46,3 +49,53 @@ class Order(BaseModel):
         for line in self.lines:
             pieces[line.sku] = pieces.get(line.sku, 0) + line.quantity
         return pieces
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """Be so many pieces of one SKU, as they travel in an event."""
+
+    sku: str
+    quantity: int
+
+
+class OrderEvent(Event):
+    """Carry a whole order, so that whoever hears of it asks nobody and keeps no copy."""
+
+    order_id: str
+    customer: str
+    lines: tuple[Line, ...]
+    total_cents: int
+    card_token: str
+    destination: str
+    carrier_down_for: int = 0
+    carrier_mute_for: int = 0
+
+    @classmethod
+    def of(cls, order: Order) -> Self:
+        """Tell of an order that was checked as it came in."""
+        return msgspec.convert(order.model_dump(), cls)
+
+    def order(self) -> Order:
+        """Read the order, checked again: an event may come from elsewhere."""
+        return Order.model_validate(msgspec.to_builtins(self))
+
+
+class OrderPlaced(OrderEvent):
+    """Say that a customer has ordered: the saga in `domain.fulfilment` sees to it."""
+
+
+class OrderCreated(OrderEvent):
+    """Say that a customer has ordered, where nobody is in charge of it: see `domain.fulfilment_choreography`."""
+
+    def quantities(self) -> dict[str, int]:
+        """Sum the pieces by SKU."""
+        return self.order().quantities()
+
+
+class ReturnRequested(Event):
+    """Say that a customer wants to send goods of an order back."""
+
+    return_id: str
+    order_id: str
+    lines: tuple[Line, ...]
+    refund_cents: int

@@ -9,12 +9,20 @@ CREATE TABLE IF NOT EXISTS ordering_orders (
     placed_at INTEGER NOT NULL  -- microseconds since the epoch
 ) WITHOUT ROWID
 
+-- name: create_returns
+-- Returns that are over: the goods are back and so is the money.
+CREATE TABLE IF NOT EXISTS ordering_returns (
+    return_id TEXT PRIMARY KEY,
+    order_id TEXT NOT NULL,
+    closed_at INTEGER NOT NULL  -- microseconds since the epoch
+) WITHOUT ROWID
+
 -- name: create_effects
 -- No unique index: the ledger is the witness that counts, so it must be able to show a double effect.
 CREATE TABLE IF NOT EXISTS ordering_effects (
     position INTEGER PRIMARY KEY,
     key TEXT NOT NULL,
-    operation TEXT NOT NULL,  -- place
+    operation TEXT NOT NULL,  -- place, close_return
     undoes TEXT,
     order_id TEXT NOT NULL,
     item TEXT NOT NULL,
@@ -42,3 +50,10 @@ VALUES (:order_id, :key, :total_cents, :content, :placed_at)
 
 -- name: totals
 SELECT order_id, total_cents FROM ordering_orders ORDER BY order_id
+
+-- name: insert_return
+INSERT INTO ordering_returns (return_id, order_id, closed_at) VALUES (:return_id, :order_id, :closed_at)
+ON CONFLICT DO NOTHING
+
+-- name: closed_returns
+SELECT return_id, order_id FROM ordering_returns ORDER BY return_id

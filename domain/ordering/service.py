@@ -56,6 +56,18 @@ class Ordering(Service):
             self._record(connection, "place", key=key, order_id=order.order_id, amount=1)
             return True
 
+    def close_return(self, return_id: str, order_id: str, *, key: str) -> None:
+        """Note that a return is over; again is a no-op."""
+        require_key(key)
+        content = {"return_id": return_id, "order_id": order_id, "closed_at": self._now()}
+        with self.database.transaction() as connection:
+            if connection.execute(SQL["insert_return"], content).rowcount:
+                self._record(connection, "close_return", key=key, order_id="", item=return_id, amount=0)
+
+    def closed_returns(self) -> dict[str, str]:
+        """Read the returns that are over: order id by return id."""
+        return {row["return_id"]: row["order_id"] for row in self.database.rows(SQL["closed_returns"])}
+
     def find(self, order_id: str) -> Order | None:
         """Read an order from the book."""
         rows = self.database.rows(SQL["order"], {"order_id": order_id})

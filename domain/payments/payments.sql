@@ -28,12 +28,23 @@ CREATE TABLE IF NOT EXISTS payments_reopened (
     PRIMARY KEY (card_token, order_id)
 ) WITHOUT ROWID
 
+-- name: create_paybacks
+-- What customers got back for goods that they returned.
+CREATE TABLE IF NOT EXISTS payments_paybacks (
+    key TEXT PRIMARY KEY,  -- idempotency key of the pay-back
+    return_id TEXT NOT NULL,
+    order_id TEXT NOT NULL,
+    amount_cents INTEGER NOT NULL,
+    status TEXT NOT NULL,  -- paid or refused
+    reason TEXT NOT NULL  -- why it was refused
+) WITHOUT ROWID
+
 -- name: create_effects
 -- No unique index: the ledger is the witness that counts, so it must be able to show a double effect.
 CREATE TABLE IF NOT EXISTS payments_effects (
     position INTEGER PRIMARY KEY,
     key TEXT NOT NULL,
-    operation TEXT NOT NULL,  -- capture, refund
+    operation TEXT NOT NULL,  -- capture, refund, pay_back
     undoes TEXT,
     order_id TEXT NOT NULL,
     item TEXT NOT NULL,  -- card token
@@ -76,6 +87,26 @@ ON CONFLICT DO NOTHING
 
 -- name: reopened
 SELECT card_token FROM payments_reopened WHERE card_token = :card_token AND order_id = :order_id
+
+-- name: payback
+SELECT key, return_id, order_id, amount_cents, status, reason FROM payments_paybacks WHERE key = :key
+
+-- name: insert_payback
+INSERT INTO payments_paybacks (key, return_id, order_id, amount_cents, status, reason)
+VALUES (:key, :return_id, :order_id, :amount_cents, :status, :reason)
+
+-- name: captured_for
+-- What an order was paid with, and what of it was paid back.
+SELECT c.card_token, c.amount_cents,
+    COALESCE((
+        SELECT SUM(p.amount_cents) FROM payments_paybacks AS p
+        WHERE p.order_id = c.order_id AND p.status = 'paid'), 0) AS paid_back_cents
+FROM payments_captures AS c
+WHERE c.order_id = :order_id AND c.status = 'captured'
+ORDER BY c.key
+
+-- name: paid_back
+SELECT key, return_id FROM payments_paybacks WHERE status = 'paid' ORDER BY key
 
 -- name: live
 SELECT key, order_id FROM payments_captures WHERE status = 'captured' ORDER BY key

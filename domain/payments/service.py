@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from domain.database import statements
 from domain.errors import AlreadyUndone, NotDone, Unavailable
-from domain.payments.messages import Payment
+from domain.payments.messages import PayBack, Payment
 from domain.service import Service, identity, require_key
 
 SQL = statements(Path(__file__).with_name("payments.sql"))
@@ -34,6 +34,10 @@ class CardDeclined(NotDone):
 
 class AccountClosed(NotDone):
     """Refuse a refund: the money cannot be given back to this card."""
+
+
+class NotPaid(NotDone):
+    """Refuse to pay back what was never paid, or more than that."""
 
 
 class BankUnavailable(Unavailable):
@@ -96,16 +100,45 @@ class Payments(Service):
         if row["status"] != "captured":
             return None
         card_token, order_id = row["card_token"], row["order_id"]
-        if card_token == CLOSED_ACCOUNT_CARD:
-            card = {"card_token": card_token, "order_id": order_id}
-            if connection.execute(SQL["reopened"], card).fetchone() is None:
-                return AccountClosed(f"order {order_id}: the account of card {card_token} is closed")
+        closed = self._closed(connection, card_token, order_id)
+        if closed:
+            return AccountClosed(closed)
         if card_token == SLOW_REFUND_CARD and row["refund_tries"] < SLOW_REFUND_TRIES:
             connection.execute(SQL["count_refund_try"], {"key": undoes})
             return BankUnavailable(f"order {order_id}: the bank did not answer")
         connection.execute(SQL["refund"], {"key": undoes, "undone_by": key})
         self._move(connection, "refund", order_id, card_token, -row["amount_cents"], key, undoes)
         return None
+
+    def pay_back(self, return_id: str, order_id: str, amount_cents: int, *, key: str) -> PayBack:
+        """Give a customer money back for goods of an order that were returned; this is not undone.
+
+        Raises NotPaid for more than the order's payment; AccountClosed; KeyReused for another
+        return, order or amount under the same key.
+        """
+        require_key(key)
+        if amount_cents <= 0:
+            raise ValueError(f"expected a positive amount in cents, found {amount_cents}")
+        content = {"return_id": return_id, "order_id": order_id, "amount_cents": amount_cents}
+        with self.database.transaction() as connection:
+            row = self._find(connection, "payback", key, content)
+            if row is not None:
+                reason = row["reason"]
+            else:
+                paid = connection.execute(SQL["captured_for"], {"order_id": order_id}).fetchone()
+                reason = "" if paid is None else self._closed(connection, paid["card_token"], order_id)
+                if reason:
+                    raise AccountClosed(reason)
+                left = 0 if paid is None else paid["amount_cents"] - paid["paid_back_cents"]
+                if amount_cents > left:
+                    reason = f"order {order_id}: {amount_cents} cents to pay back, {left} paid"
+                status = "refused" if reason else "paid"
+                connection.execute(SQL["insert_payback"], {"key": key, "status": status, "reason": reason, **content})
+                if not reason:
+                    self._move(connection, "pay_back", "", paid["card_token"], -amount_cents, key)
+        if reason:
+            raise NotPaid(reason)
+        return PayBack(pay_back_id=identity("back", key), return_id=return_id, amount_cents=amount_cents)
 
     def reopen_account(self, order_id: str, card_token: str = CLOSED_ACCOUNT_CARD) -> None:
         """Note that a person has had the account behind an order's card opened again."""
@@ -120,6 +153,19 @@ class Payments(Service):
     def live(self) -> dict[str, str]:
         """Read the captures that hold: order id by idempotency key."""
         return {row["key"]: row["order_id"] for row in self.database.rows(SQL["live"])}
+
+    def paid_back(self) -> dict[str, str]:
+        """Read what was paid back for returned goods: return id by idempotency key."""
+        return {row["key"]: row["return_id"] for row in self.database.rows(SQL["paid_back"])}
+
+    def _closed(self, connection: sqlite3.Connection, card_token: str, order_id: str) -> str:
+        """Say why no money can be given back to a card; empty if it can."""
+        if card_token != CLOSED_ACCOUNT_CARD:
+            return ""
+        card = {"card_token": card_token, "order_id": order_id}
+        if connection.execute(SQL["reopened"], card).fetchone() is not None:
+            return ""
+        return f"order {order_id}: the account of card {card_token} is closed"
 
     def _move(
         self,

@@ -2,6 +2,8 @@
 
 import msgspec
 
+from sagalog import Event
+
 
 class Shipment(msgspec.Struct, frozen=True, kw_only=True):
     """Be the parcel booked for one order."""
@@ -9,3 +11,24 @@ class Shipment(msgspec.Struct, frozen=True, kw_only=True):
     tracking_id: str
     order_id: str
     destination: str
+
+
+class ShipmentCreated(Event):
+    """Say that an order's parcel is booked."""
+
+    order_id: str
+    tracking_id: str
+
+
+class ShipmentFailed(Event):
+    """Say that there is no parcel for an order, and why."""
+
+    order_id: str
+    reason: str
+
+
+class ParcelArrived(Event):
+    """Say that what a customer sent back is here."""
+
+    return_id: str
+    damaged: bool = False

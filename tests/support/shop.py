@@ -13,7 +13,7 @@ from domain.inventory.service import Inventory
 from domain.ordering.messages import Order, OrderLine
 from domain.ordering.service import Ordering
 from domain.payments.service import Payments
-from domain.reconciliation import Violation, reconcile
+from domain.reconciliation import Violation, reconcile, reconcile_returns
 from domain.service import Effect, Service
 from domain.shipping.service import Carrier
 
@@ -62,6 +62,10 @@ class Shop:
             carrier=self.carrier,
             ordering=self.ordering if book else None,
         )
+
+    def reconcile_returns(self, ended: dict[str, str]) -> list[Violation]:
+        """List what the services and the ends of the returns disagree about."""
+        return reconcile_returns(ended, inventory=self.inventory, payments=self.payments, ordering=self.ordering)
 
     def __enter__(self) -> Self:
         return self
