@@ -125,17 +125,17 @@ class Payments(Service):
             if row is not None:
                 reason = row["reason"]
             else:
-                paid = connection.execute(SQL["captured_for"], {"order_id": order_id}).fetchone()
-                reason = "" if paid is None else self._closed(connection, paid["card_token"], order_id)
-                if reason:
-                    raise AccountClosed(reason)
-                left = 0 if paid is None else paid["amount_cents"] - paid["paid_back_cents"]
-                if amount_cents > left:
-                    reason = f"order {order_id}: {amount_cents} cents to pay back, {left} paid"
+                card_token, left = self._left(connection, order_id)
+                closed = self._closed(connection, card_token, order_id)
+                if closed:
+                    raise AccountClosed(closed)
+                reason = (
+                    f"order {order_id}: {amount_cents} cents to pay back, {left} paid" if amount_cents > left else ""
+                )
                 status = "refused" if reason else "paid"
                 connection.execute(SQL["insert_payback"], {"key": key, "status": status, "reason": reason, **content})
                 if not reason:
-                    self._move(connection, "pay_back", "", paid["card_token"], -amount_cents, key)
+                    self._move(connection, "pay_back", "", card_token, -amount_cents, key)
         if reason:
             raise NotPaid(reason)
         return PayBack(pay_back_id=identity("back", key), return_id=return_id, amount_cents=amount_cents)
@@ -157,6 +157,11 @@ class Payments(Service):
     def paid_back(self) -> dict[str, str]:
         """Read what was paid back for returned goods: return id by idempotency key."""
         return {row["key"]: row["return_id"] for row in self.database.rows(SQL["paid_back"])}
+
+    def _left(self, connection: sqlite3.Connection, order_id: str) -> tuple[str, int]:
+        """Find the card that an order was paid with, and what of the payment is not paid back."""
+        row = connection.execute(SQL["captured_for"], {"order_id": order_id}).fetchone()
+        return ("", 0) if row is None else (row["card_token"], row["amount_cents"] - row["paid_back_cents"])
 
     def _closed(self, connection: sqlite3.Connection, card_token: str, order_id: str) -> str:
         """Say why no money can be given back to a card; empty if it can."""
