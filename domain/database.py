@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from time import sleep
 from types import MappingProxyType
 from typing import Self
@@ -43,7 +43,7 @@ class Database:
 
     def __init__(self, path: str | Path, *, busy_seconds: float = BUSY_TIMEOUT_SECONDS) -> None:
         self.path = str(path)
-        self._turn = Lock()
+        self._turn = RLock()
         if self.path != IN_MEMORY:
             # SQLite gives its -wal and -shm files the mode of this one.
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -82,8 +82,15 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Generator[sqlite3.Connection]:
-        """Run the block in one exclusive transaction: all of it is durable at the end, or none."""
+        """Run the block in one exclusive transaction: all of it is durable at the end, or none.
+
+        Inside a transaction of the same thread it becomes part of that one, whose owner commits.
+        """
         with self._turn:
+            inside = self._connection.in_transaction
+            if inside:
+                yield self._connection
+                return
             # IMMEDIATE: a deferred transaction that reads first fails at once on its first write
             # if another process has written in between, without waiting for its turn.
             self._connection.execute(SQL["begin"])

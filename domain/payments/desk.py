@@ -11,10 +11,9 @@ from domain.payments.messages import (
     PaymentRejected,
     ProcessPayment,
     RefundPayment,
-    RefundRejected,
 )
 from domain.payments.service import Payments
-from sagalog import MessageContext, Participant, Retry
+from sagalog import MessageContext, Participant, Refused, Retry
 
 payments_desk = Participant("payments-desk", retry=Retry(attempts=10, delay=0.05, max_delay=1.0), timeout=30)
 
@@ -31,10 +30,10 @@ def process(command: ProcessPayment, bank: Payments, ctx: MessageContext) -> Pay
 
 
 @payments_desk.handles
-def refund(command: RefundPayment, bank: Payments, ctx: MessageContext) -> CaptureRefunded | RefundRejected:
-    """Give the money back, or see to it that it will never be taken."""
+def refund(command: RefundPayment, bank: Payments, ctx: MessageContext) -> CaptureRefunded:
+    """Give the money back, or see to it that it will never be taken; with a closed account, refuse."""
     try:
         bank.refund(undoes=command.undoes, key=ctx.idempotency_key)
     except NotDone as error:
-        return RefundRejected(order_id=command.order_id, reason=str(error))
+        raise Refused(str(error)) from error
     return CaptureRefunded(order_id=command.order_id)

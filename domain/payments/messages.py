@@ -97,10 +97,3 @@ class CaptureRefunded(Event):
     """Answer `RefundPayment`: nothing of the order's money is with the shop any more."""
 
     order_id: str
-
-
-class RefundRejected(Event):
-    """Answer `RefundPayment`: the money could not be given back, and why."""
-
-    order_id: str
-    reason: str

@@ -85,30 +85,39 @@ class Payments(Service):
         Raises AccountClosed when it cannot be made, BankUnavailable when no answer came.
         """
         require_key(key)
+        self.reach_bank(undoes)
         with self.database.transaction() as connection:
-            error = self._refund(connection, undoes, key)
-        # Raised only now: the try that was counted must be kept.
-        if error is not None:
-            raise error
+            row = self._find(connection, "capture", undoes, {})
+            if row is None:
+                void = {"order_id": "", "card_token": "", "amount_cents": 0, "reason": ""}
+                connection.execute(SQL["insert_capture"], {"key": undoes, "status": "void", "undone_by": key, **void})
+            elif row["status"] == "captured":
+                card_token, order_id = row["card_token"], row["order_id"]
+                closed = self._closed(connection, card_token, order_id)
+                if closed:
+                    raise AccountClosed(closed)
+                connection.execute(SQL["refund"], {"key": undoes, "undone_by": key})
+                self._move(connection, "refund", order_id, card_token, -row["amount_cents"], key, undoes)
 
-    def _refund(self, connection: sqlite3.Connection, undoes: str, key: str) -> AccountClosed | BankUnavailable | None:
-        row = self._find(connection, "capture", undoes, {})
-        if row is None:
-            void = {"order_id": "", "card_token": "", "amount_cents": 0, "reason": ""}
-            connection.execute(SQL["insert_capture"], {"key": undoes, "status": "void", "undone_by": key, **void})
-            return None
-        if row["status"] != "captured":
-            return None
-        card_token, order_id = row["card_token"], row["order_id"]
-        closed = self._closed(connection, card_token, order_id)
-        if closed:
-            return AccountClosed(closed)
-        if card_token == SLOW_REFUND_CARD and row["refund_tries"] < SLOW_REFUND_TRIES:
-            connection.execute(SQL["count_refund_try"], {"key": undoes})
-            return BankUnavailable(f"order {order_id}: the bank did not answer")
-        connection.execute(SQL["refund"], {"key": undoes, "undone_by": key})
-        self._move(connection, "refund", order_id, card_token, -row["amount_cents"], key, undoes)
-        return None
+    def reach_bank(self, key: str) -> None:
+        """Ask whether the bank behind a capture's card answers; raises BankUnavailable.
+
+        It counts how often it was asked, so it is a transaction of its own. Whoever refunds inside a transaction
+        asks before he begins it: nothing that waits for others belongs inside.
+        """
+        with self.database.transaction() as connection:
+            row = self._find(connection, "capture", key, {})
+            silent = (
+                row is not None
+                and row["status"] == "captured"
+                and row["card_token"] == SLOW_REFUND_CARD
+                and row["refund_tries"] < SLOW_REFUND_TRIES
+            )
+            if silent:
+                connection.execute(SQL["count_refund_try"], {"key": key})
+        # Raised only now: the try that was counted must be kept.
+        if row is not None and silent:
+            raise BankUnavailable(f"order {row['order_id']}: the bank did not answer")
 
     def pay_back(self, return_id: str, order_id: str, amount_cents: int, *, key: str) -> PayBack:
         """Give a customer money back for goods of an order that were returned; this is not undone.

@@ -2,6 +2,7 @@
 
 import sqlite3
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -27,6 +28,29 @@ def test_an_operation_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
         assert shop.inventory.levels() == {"mug": 1}
         shop.inventory.receive("mug", 1, key="k1")
         assert shop.inventory.levels() == {"mug": 2}
+
+
+def test_an_operation_becomes_part_of_the_transaction_that_it_is_called_in(tmp_path: Path) -> None:
+    with Shop(tmp_path / "shop.db") as shop:
+        with pytest.raises(RuntimeError), shop.database.transaction():
+            shop.payments.capture("o1", "tok_visa", 100, key="k1")
+            assert shop.payments.balance_cents() == 100
+            raise RuntimeError("the process loses heart")
+        assert shop.payments.balance_cents() == 0
+        with shop.database.transaction():
+            shop.payments.capture("o1", "tok_visa", 100, key="k1")
+        assert shop.payments.balance_cents() == 100
+
+
+def test_a_transaction_of_another_thread_is_waited_for(tmp_path: Path) -> None:
+    """It is not joined: the two would be undone together."""
+    with Shop(tmp_path / "shop.db") as shop, ThreadPoolExecutor(1) as pool:
+        with shop.database.transaction():
+            paid = pool.submit(shop.payments.capture, "o1", "tok_visa", 100, key="k1")
+            with pytest.raises(TimeoutError):
+                paid.result(timeout=0.05)
+        assert paid.result().amount_cents == 100
+        assert shop.payments.balance_cents() == 100
 
 
 def test_a_process_that_holds_the_file_too_long_is_not_waited_for_forever(tmp_path: Path) -> None:
