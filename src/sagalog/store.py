@@ -1,261 +1,56 @@
-"""The port every store implements, and the rows that go through it. All calls block.
+"""The port every store implements. All calls block.
 
 Times are integer microseconds since the epoch. One contract suite (`sagalog.testing`) holds every implementation.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Protocol
-
-from msgspec import Struct
+from typing import Any, Protocol
 
 from sagalog.messages import Envelope
+from sagalog.store_rows import (
+    Advance,
+    Append,
+    AppendOutcome,
+    CommandRow,
+    ConsumerRow,
+    InboxRow,
+    Lease,
+    Note,
+    Posting,
+    PostOutcome,
+    Query,
+    Route,
+    RouteOutcome,
+    StatusRow,
+    StepRow,
+    StoredEvent,
+    StoreOptions,
+    UnmatchedQuery,
+    UnmatchedRow,
+)
 
-
-class StatusRow(Struct, frozen=True, gc=False):
-    """One row of `saga_status`; the fields are its columns, in order. The store fills `position`."""
-
-    saga_id: str
-    saga_name: str
-    saga_version: int
-    definition: str
-    saga_key: str
-    run: int
-    status: str
-    current_step: str | None
-    waiting_for: str | None
-    waiting_until: int | None
-    attempt: int
-    error_type: str | None
-    error_text: str | None
-    correlation_id: str
-    causation_id: str | None
-    started_at: int
-    updated_at: int
-    ended_at: int | None
-    deadline_at: int | None
-    due_at: int | None
-    version: int
-    position: int = 0
-    owner: str | None = None
-
-
-class StepRow(Struct, frozen=True, gc=False):
-    """One row of `saga_steps`: a step of a saga in one direction; `result` is JSON text."""
-
-    saga_id: str
-    step: str
-    direction: str
-    ordinal: int
-    status: str
-    attempts: int
-    started_at: int | None
-    ended_at: int | None
-    error_type: str | None
-    error_text: str | None
-    undoes: str | None
-    result: str | None
-    position: int = 0
-
-
-class CommandRow(Struct, frozen=True, gc=False):
-    """One row of `saga_commands`: a command that a saga issued, and what became of it.
-
-    `direction` is "action" or "compensation", `status` "sent", "succeeded", "refused" or "unanswered". `sendings` says
-    how often the saga sent it; the store counts `deliveries` and fills `position`.
-    """
-
-    command_id: str
-    name: str
-    saga_id: str
-    step: str
-    direction: str
-    status: str
-    sendings: int
-    correlation_id: str
-    causation_id: str | None
-    issued_at: int
-    answered_at: int | None
-    deliveries: int = 0
-    position: int = 0
-
-
-class Note(Struct, frozen=True, gc=False):
-    """Something that one saga tells another: it is put into the inbox of `recipient` (a saga id)."""
-
-    recipient: str
-    envelope: Envelope
-
-
-class Append(Struct, frozen=True, gc=False):
-    """Everything one decision writes, in one transaction with others or alone.
-
-    `expected` is the version of the stream before it (0: the saga is new). `holder` is the worker that must own the
-    saga for the append to be allowed (None: nobody may own it); `status.owner` is who owns it afterwards. `messages`
-    says which of the events carry messages, by index; `taken` names the messages of the saga's inbox that it has taken.
-    """
-
-    saga_id: str
-    expected: int
-    events: Sequence[tuple[str, bytes]]
-    status: StatusRow
-    steps: Sequence[StepRow]
-    holder: str | None
-    messages: Sequence[tuple[int, Envelope]] = ()
-    commands: Sequence[CommandRow] = ()
-    taken: Sequence[str] = ()
-    notes: Sequence[Note] = ()
-
-
-# What became of an append: written; the version or the owner was another; a saga with that key was there already.
-AppendOutcome = Literal["written", "conflict", "exists"]
-
-
-class InboxRow(Struct, frozen=True, gc=False):
-    """One row of `saga_inbox`: a message that its recipient, a saga or a participant, has not taken yet.
-
-    Rows of one `lane` are taken in the order of their positions. `status` is "pending" or "parked".
-    """
-
-    recipient: str
-    message_id: str
-    lane: str
-    name: str
-    arrived_at: int
-    due_at: int
-    status: str = "pending"
-    attempts: int = 0
-    error_type: str | None = None
-    error_text: str | None = None
-    position: int = 0
-
-
-class UnmatchedRow(Struct, frozen=True, gc=False):
-    """One row of `saga_unmatched`: a message that nobody could take, why, and what a person did about it.
-
-    `consumer` is who was to take it; `message` the envelope as JSON, or the text that could not be read as one.
-    `status` is "parked", "redelivering", "redelivered" or "discarded".
-    """
-
-    unmatched_id: str
-    consumer: str
-    message_id: str
-    kind: str
-    name: str
-    source: str
-    reason: str
-    correlation_id: str | None
-    causation_id: str | None
-    position: int | None
-    message: str
-    parked_at: int
-    status: str = "parked"
-    actor: str | None = None
-    settled_reason: str | None = None
-    settled_at: int | None = None
-
-
-class ConsumerRow(Struct, frozen=True, gc=False):
-    """One row of `saga_consumers`: how far a consumer has read, and the worker that reads for it."""
-
-    consumer: str
-    position: int
-    owner: str | None
-    updated_at: int
-
-
-class Posting(Struct, frozen=True, gc=False):
-    """What is written without a saga: messages, and what became of one row of an inbox; all of it or nothing.
-
-    `taken` is (recipient, message id) of a row that is done, `retry` a row as it is to be from now on. `delivered`
-    names commands that were handed to somebody once more.
-    """
-
-    messages: Sequence[Envelope] = ()
-    taken: tuple[str, str] | None = None
-    retry: InboxRow | None = None
-    parked: UnmatchedRow | None = None
-    delivered: Sequence[str] = ()
-
-
-PostOutcome = Literal["written", "conflict"]
-
-
-class Advance(Struct, frozen=True, gc=False):
-    """Move a consumer from position `expected` to `position`; only its owner may."""
-
-    consumer: str
-    worker_id: str
-    expected: int
-    position: int
-
-
-class Route(Struct, frozen=True, gc=False):
-    """What consumers make of a batch of messages, written in one transaction with their new positions.
-
-    `redelivered` names rows of `saga_unmatched` that were routed again.
-    """
-
-    advances: Sequence[Advance]
-    starts: Sequence[Append] = ()
-    inbox: Sequence[InboxRow] = ()
-    messages: Sequence[Envelope] = ()
-    parked: Sequence[UnmatchedRow] = ()
-    redelivered: Sequence[str] = ()
-
-
-# Not written: a consumer has another position or owner ("conflict"), a key that was to start is taken ("exists").
-RouteOutcome = Literal["written", "conflict", "exists"]
-
-
-class UnmatchedQuery(Struct, frozen=True, kw_only=True):
-    """What to look for in `saga_unmatched`; rows come newest first, after `before` (an unmatched id)."""
-
-    statuses: Sequence[str] = ("parked",)
-    name: str | None = None
-    consumer: str | None = None
-    before: str | None = None
-    limit: int = 50
-
-
-class StoredEvent(Struct, frozen=True, gc=False):
-    """One event of the log."""
-
-    position: int
-    saga_id: str
-    version: int
-    topic: str
-    state: bytes
-
-
-class Lease(Struct, frozen=True, gc=False):
-    """A worker and until when the sagas that it owns are its own."""
-
-    worker_id: str
-    host: str
-    pid: int
-    started_at: int
-    lease_until: int
-
-
-class StoreOptions(Struct, frozen=True, kw_only=True):
-    """How long a store waits for its database, in seconds, and how many connections it reads with."""
-
-    connect_timeout: float = 5.0
-    statement_timeout: float = 10.0
-    readers: int = 2
-
-
-class Query(Struct, frozen=True, kw_only=True):
-    """What to look for in `saga_status`; None is "any". Rows come newest first, after `before` (a saga id)."""
-
-    saga_name: str | None = None
-    statuses: Sequence[str] = ()
-    key: str | None = None
-    error: str | None = None
-    started_before: int | None = None
-    started_after: int | None = None
-    before: str | None = None
-    limit: int = 50
+__all__ = [
+    "Advance",
+    "Append",
+    "AppendOutcome",
+    "CommandRow",
+    "ConsumerRow",
+    "InboxRow",
+    "Lease",
+    "Note",
+    "PostOutcome",
+    "Posting",
+    "Query",
+    "Route",
+    "RouteOutcome",
+    "StatusRow",
+    "StepRow",
+    "Store",
+    "StoreOptions",
+    "StoredEvent",
+    "UnmatchedQuery",
+    "UnmatchedRow",
+]
 
 
 class Store(Protocol):
@@ -275,7 +70,9 @@ class Store(Protocol):
         """Write all that can be written in one durable transaction; a conflict fails only its own append.
 
         An append that had landed before (its acknowledgement was lost) counts as written. Raises `StoreUnavailable`
-        when nobody knows whether it was written: appending the same again is safe.
+        when nobody knows whether it was written: appending the same again is safe. Each append has an event at least;
+        its messages, commands and notes are written, and what it has taken leaves the inbox, with its events or not at
+        all. A message that is taken but is not in the inbox (any more) is a conflict.
         """
         ...
 
@@ -328,7 +125,10 @@ class Store(Protocol):
         ...
 
     def claim(self, worker_id: str, definitions: Sequence[str], now: int, limit: int) -> list[StatusRow]:
-        """Give up to `limit` sagas that are due and that no live worker owns to a worker."""
+        """Give up to `limit` sagas that no live worker owns to a worker: those that are due, and those that have mail.
+
+        A saga with a row in its inbox is given whatever its status is and whenever it is due.
+        """
         ...
 
     def claim_one(self, worker_id: str, saga_id: str, now: int) -> bool:
@@ -340,7 +140,89 @@ class Store(Protocol):
         ...
 
     def release(self, worker_id: str, saga_ids: Sequence[str] | None = None) -> None:
-        """Give sagas back: those named, or all of the worker's and its lease with them."""
+        """Give sagas back: those named, or all of the worker's, with its consumers and its lease."""
+        ...
+
+    def post(self, postings: Sequence[Posting]) -> list[PostOutcome]:
+        """Write messages, and what became of rows of inboxes, in one durable transaction; each posting wholly or not.
+
+        A message whose id is in the log already, as an event or as a saga's command, is passed over: posting the same
+        again is safe, and a posting without `taken` and `retry` is always "written". "conflict": the row that was taken
+        or is to be retried is gone, or has been attempted more often than `retry` knows; nothing of that posting is
+        written. A row of `parked` replaces the one for the same consumer and message, and keeps its id.
+        """
+        ...
+
+    def route(self, route: Route) -> RouteOutcome:
+        """Move consumers on and write what they made of a batch of messages, all of it or nothing.
+
+        "conflict": a consumer has another position or owner than `advances` say, or a row of `redelivered` waits for
+        that no more. "exists": the key of a start is taken. Rows of an inbox that are there already are left alone.
+        After a lost acknowledgement the same route is a conflict: look where the consumers are.
+        """
+        ...
+
+    def take_consumers(self, worker_id: str, names: Sequence[str], now: int, from_now: bool) -> list[ConsumerRow]:
+        """Give those of these consumers that no live worker owns to a worker; return all of them that it owns now.
+
+        A consumer that is new begins at the start of the log, or at its present end if `from_now`.
+        """
+        ...
+
+    def consumers(self) -> list[ConsumerRow]:
+        """Return every consumer, by name."""
+        ...
+
+    def read_messages(self, after: int, limit: int) -> list[tuple[int, Envelope]]:
+        """Return messages above position `after` with their positions, in order. Never passes one committed later."""
+        ...
+
+    def messages_of(self, correlation_ids: Sequence[str]) -> list[tuple[int, Envelope]]:
+        """Return the messages with these correlation ids in the order of their positions."""
+        ...
+
+    def find_message(self, message_id: str) -> tuple[int, Envelope] | None:
+        """Return a message where it first stands in the log."""
+        ...
+
+    def commands(self, command_ids: Sequence[str]) -> dict[str, CommandRow]:
+        """Return the rows of those commands that sagas have issued."""
+        ...
+
+    def commands_of(self, saga_id: str) -> list[CommandRow]:
+        """Return the commands that a saga has issued, in the order in which it did."""
+        ...
+
+    def sagas_by_key(self, saga_name: str, keys: Sequence[str]) -> dict[str, StatusRow]:
+        """Return the newest run of each of these keys that has one."""
+        ...
+
+    def sagas_by_correlation(self, saga_name: str | None, correlation_ids: Sequence[str]) -> list[StatusRow]:
+        """Return the sagas with these correlation ids, ended or not, oldest first; `saga_name` None is any."""
+        ...
+
+    def mail(self, worker_id: str, limit: int) -> list[tuple[InboxRow, Envelope]]:
+        """Return what is in the inboxes of the sagas that a worker owns, in the order of positions."""
+        ...
+
+    def inbox(self, recipient: str, now: int, limit: int) -> list[tuple[InboxRow, Envelope]]:
+        """Return the first row of each lane of a recipient, if it is pending and due, in the order of positions."""
+        ...
+
+    def unmatched(self, query: UnmatchedQuery) -> list[UnmatchedRow]:
+        """Return the messages nobody could take that match, newest first."""
+        ...
+
+    def settle_unmatched(self, unmatched_id: str, status: str, actor: str, reason: str, now: int) -> bool:
+        """Write what a person decided, "redelivering" or "discarded"; False if the message is not parked (any more).
+
+        Where the consumer's inbox holds the message, redelivering makes that row pending and due with no attempts
+        counted, and the message is "redelivered" at once; discarding removes it, so that its lane goes on.
+        """
+        ...
+
+    def redelivering(self, consumers: Sequence[str], limit: int) -> list[UnmatchedRow]:
+        """Return the messages of these consumers that are to be routed again, oldest first."""
         ...
 
     def rewrite(self, rows: Sequence[StatusRow], steps: Sequence[StepRow]) -> None:

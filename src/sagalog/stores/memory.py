@@ -6,8 +6,30 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from sagalog.codec import encode_json
 from sagalog.errors import StoreError
-from sagalog.store import Append, AppendOutcome, Lease, Query, StatusRow, StepRow, StoredEvent
+from sagalog.messages import Envelope
+from sagalog.store import (
+    Append,
+    AppendOutcome,
+    CommandRow,
+    ConsumerRow,
+    InboxRow,
+    Lease,
+    Posting,
+    PostOutcome,
+    Query,
+    Route,
+    RouteOutcome,
+    StatusRow,
+    StepRow,
+    StoredEvent,
+    UnmatchedQuery,
+    UnmatchedRow,
+)
+from sagalog.stores.matching import saga_matches
+from sagalog.stores.memory_messages import MemoryMessages
+from sagalog.stores.published import PUBLISHED, stream_of
 
 
 class MemoryStore:
@@ -22,7 +44,9 @@ class MemoryStore:
         self._status: dict[str, StatusRow] = {}
         self._steps: dict[str, dict[tuple[str, str], StepRow]] = {}
         self._keys: dict[tuple[str, str, int], str] = {}
+        self._correlated: dict[str, list[str]] = {}
         self._leases: dict[str, Lease] = {}
+        self._messages = MemoryMessages()
         self._hints: list[Callable[[], None]] = []
 
     def open(self) -> None:
@@ -35,31 +59,57 @@ class MemoryStore:
         """Write each append that fits; a conflict fails only its own."""
         with self._lock:
             outcomes: list[AppendOutcome] = [self._append(one) for one in appends]
-            hints = list(self._hints)
-        for hint in hints:
-            hint()
+        self._hint()
         return outcomes
 
+    def _hint(self) -> None:
+        for hint in list(self._hints):
+            hint()
+
     def _append(self, one: Append) -> AppendOutcome:
+        outcome = self._fits(one)
+        if outcome is None:
+            self._write(one)
+        return outcome or "written"
+
+    def _fits(self, one: Append) -> AppendOutcome | None:
+        """Return what becomes of an append that must not be written; None for one that may be."""
         row = self._status.get(one.saga_id)
         if one.expected == 0 and row is None:
-            key = (one.status.saga_name, one.status.saga_key, one.status.run)
-            if key in self._keys:
-                return "exists"
-            self._keys[key] = one.saga_id
-        elif row is None or row.version != one.expected or row.owner != one.holder:
+            return "exists" if _key(one.status) in self._keys else self._refused(one)
+        if row is None or row.version != one.expected or row.owner != one.holder:
             return "written" if self._landed(one) else "conflict"
-        stream = self._streams.setdefault(one.saga_id, [])
+        return self._refused(one)
+
+    def _refused(self, one: Append) -> AppendOutcome | None:
+        return None if self._messages.holds(one.saga_id, one.taken) else "conflict"
+
+    def _write(self, one: Append) -> None:
+        if one.expected == 0:
+            self._keys[_key(one.status)] = one.saga_id
+            self._correlated.setdefault(one.status.correlation_id, []).append(one.saga_id)
+        before = len(self._log)
         for topic, state in one.events:
-            stored = StoredEvent(len(self._log) + 1, one.saga_id, len(stream) + 1, topic, state)
-            stream.append(stored)
-            self._log.append(stored)
+            self._record(one.saga_id, topic, state)
         position = len(self._log)
         self._status[one.saga_id] = replace(one.status, position=position)
         steps = self._steps.setdefault(one.saga_id, {})
         for step in one.steps:
             steps[step.step, step.direction] = replace(step, position=position)
-        return "written"
+        for message_id in one.taken:
+            self._messages.take(one.saga_id, message_id)
+        for index, envelope in one.messages:
+            self._messages.add(before + index + 1, envelope)
+        for command in one.commands:
+            self._messages.issue(command, position)
+        for note in one.notes:
+            self._messages.note(note, position)
+
+    def _record(self, stream_id: str, topic: str, state: bytes) -> None:
+        stream = self._streams.setdefault(stream_id, [])
+        stored = StoredEvent(len(self._log) + 1, stream_id, len(stream) + 1, topic, state)
+        stream.append(stored)
+        self._log.append(stored)
 
     def _landed(self, one: Append) -> bool:
         stream = self._streams.get(one.saga_id, [])
@@ -100,7 +150,7 @@ class MemoryStore:
         """Return the rows that match, newest first."""
         with self._lock:
             rows = sorted(self._status.values(), key=lambda row: row.saga_id, reverse=True)
-        return [row for row in rows if _matches(row, query)][: query.limit]
+        return [row for row in rows if saga_matches(row, query)][: query.limit]
 
     def steps(self, saga_id: str) -> list[StepRow]:
         """Return a saga's step rows in the order in which they began."""
@@ -143,13 +193,13 @@ class MemoryStore:
         """Give due sagas that no live worker owns to a worker."""
         with self._lock:
             self._free_the_dead(now)
-            due = [
-                row
-                for row in self._status.values()
-                if row.owner is None and row.due_at is not None and row.due_at <= now and row.definition in definitions
-            ]
+            free = [row for row in self._status.values() if row.owner is None and row.definition in definitions]
+            due = [row for row in free if row.due_at is not None and row.due_at <= now]
             due.sort(key=lambda row: (row.due_at, row.saga_id))
-            taken = [replace(row, owner=worker_id) for row in due[:limit]]
+            chosen = {row.saga_id: row for row in due}
+            waiting = {row.saga_id: row for row in free}
+            chosen |= {one: waiting[one] for one in self._messages.recipients() if one in waiting}
+            taken = [replace(row, owner=worker_id) for row in list(chosen.values())[:limit]]
             for row in taken:
                 self._status[row.saga_id] = row
             return taken
@@ -161,6 +211,7 @@ class MemoryStore:
         for row in list(self._status.values()):
             if row.owner is not None and row.owner not in self._leases:
                 self._status[row.saga_id] = replace(row, owner=None)
+        self._messages.free([owner for owner in self._messages.owners() if owner not in self._leases])
 
     def claim_one(self, worker_id: str, saga_id: str, now: int) -> bool:
         """Give one saga to a worker whether it is due or not."""
@@ -182,16 +233,139 @@ class MemoryStore:
         with self._lock:
             if saga_ids is None:
                 self._leases.pop(worker_id, None)
+                self._messages.free([worker_id])
             self._give_back(worker_id, saga_ids)
-            hints = list(self._hints)
-        for hint in hints:
-            hint()
+        self._hint()
 
     def _give_back(self, worker_id: str, saga_ids: Sequence[str] | None) -> None:
         for saga_id in list(self._status) if saga_ids is None else saga_ids:
             row = self._status.get(saga_id)
             if row is not None and row.owner == worker_id:
                 self._status[saga_id] = replace(row, owner=None)
+
+    def post(self, postings: Sequence[Posting]) -> list[PostOutcome]:
+        """Write messages, and what became of rows of inboxes."""
+        with self._lock:
+            outcomes: list[PostOutcome] = [self._post(one) for one in postings]
+        self._hint()
+        return outcomes
+
+    def _post(self, one: Posting) -> PostOutcome:
+        if not self._messages.fits(one):
+            return "conflict"
+        self._publish(one.messages)
+        self._messages.settle(one)
+        return "written"
+
+    def _publish(self, envelopes: Sequence[Envelope]) -> None:
+        for envelope in envelopes:
+            if not self._messages.known(envelope.id):
+                self._record(stream_of(envelope.id), PUBLISHED, encode_json(envelope))
+                self._messages.add(len(self._log), envelope)
+
+    def route(self, route: Route) -> RouteOutcome:
+        """Move consumers on and write what they made of a batch."""
+        messages = self._messages
+        with self._lock:
+            in_place = all(messages.may_advance(one) for one in route.advances)
+            if not in_place or not all(messages.waits_for_routing(one) for one in route.redelivered):
+                return "conflict"
+            keys = [_key(one.status) for one in route.starts]
+            if len({*keys} - self._keys.keys()) < len(keys) or any(self._fits(one) for one in route.starts):
+                return "exists"
+            for start in route.starts:
+                self._write(start)
+            self._publish(route.messages)
+            for row in route.inbox:
+                messages.put(row)
+            for unmatched_id in route.redelivered:
+                messages.redelivered(unmatched_id)
+            for parked in route.parked:
+                messages.park(parked)
+            for advance in route.advances:
+                messages.advance(advance)
+        self._hint()
+        return "written"
+
+    def take_consumers(self, worker_id: str, names: Sequence[str], now: int, from_now: bool) -> list[ConsumerRow]:
+        """Give consumers that no live worker owns to a worker."""
+        with self._lock:
+            alive = {lease.worker_id for lease in self._leases.values() if lease.lease_until > now} | {worker_id}
+            dead = [owner for owner in self._messages.owners() if owner not in alive]
+            return self._messages.take_consumers(worker_id, names, now, len(self._log) if from_now else 0, dead)
+
+    def consumers(self) -> list[ConsumerRow]:
+        """Return every consumer, by name."""
+        with self._lock:
+            return self._messages.consumers()
+
+    def read_messages(self, after: int, limit: int) -> list[tuple[int, Envelope]]:
+        """Return messages above position `after`."""
+        with self._lock:
+            return self._messages.read(after, limit)
+
+    def messages_of(self, correlation_ids: Sequence[str]) -> list[tuple[int, Envelope]]:
+        """Return the messages with these correlation ids."""
+        with self._lock:
+            return self._messages.of(correlation_ids)
+
+    def find_message(self, message_id: str) -> tuple[int, Envelope] | None:
+        """Return a message where it first stands in the log."""
+        with self._lock:
+            return self._messages.find(message_id)
+
+    def commands(self, command_ids: Sequence[str]) -> dict[str, CommandRow]:
+        """Return the rows of those commands that sagas have issued."""
+        with self._lock:
+            return self._messages.commands(command_ids)
+
+    def commands_of(self, saga_id: str) -> list[CommandRow]:
+        """Return the commands that a saga has issued."""
+        with self._lock:
+            return self._messages.commands_of(saga_id)
+
+    def sagas_by_key(self, saga_name: str, keys: Sequence[str]) -> dict[str, StatusRow]:
+        """Return the newest run of each of these keys that has one."""
+        with self._lock:
+            found = {key: self.latest_run(saga_name, key) for key in keys}
+        return {key: row for key, row in found.items() if row is not None}
+
+    def sagas_by_correlation(self, saga_name: str | None, correlation_ids: Sequence[str]) -> list[StatusRow]:
+        """Return the sagas with these correlation ids."""
+        with self._lock:
+            ids = sorted({one for each in correlation_ids for one in self._correlated.get(each, ())})
+            rows = [self._status[one] for one in ids]
+        return [row for row in rows if saga_name in (None, row.saga_name)]
+
+    def mail(self, worker_id: str, limit: int) -> list[tuple[InboxRow, Envelope]]:
+        """Return what is in the inboxes of the sagas that a worker owns."""
+        with self._lock:
+            mine = [one for one in self._messages.recipients() if one in self._status]
+            mine = [one for one in mine if self._status[one].owner == worker_id]
+            rows = [row for one in mine for row in self._messages.rows_of(one)]
+            return self._messages.with_envelopes(rows)[:limit]
+
+    def inbox(self, recipient: str, now: int, limit: int) -> list[tuple[InboxRow, Envelope]]:
+        """Return the first row of each lane of a recipient, if it is pending and due."""
+        with self._lock:
+            return self._messages.due(recipient, now, limit)
+
+    def unmatched(self, query: UnmatchedQuery) -> list[UnmatchedRow]:
+        """Return the messages nobody could take that match."""
+        with self._lock:
+            return self._messages.unmatched(query)
+
+    def settle_unmatched(self, unmatched_id: str, status: str, actor: str, reason: str, now: int) -> bool:
+        """Write what a person decided about a message that is parked."""
+        with self._lock:
+            settled = self._messages.decide(unmatched_id, status, actor, reason, now)
+        self._hint()
+        return settled
+
+    def redelivering(self, consumers: Sequence[str], limit: int) -> list[UnmatchedRow]:
+        """Return the messages of these consumers that are to be routed again."""
+        with self._lock:
+            return self._messages.redelivering(consumers, limit)
 
     def rewrite(self, rows: Sequence[StatusRow], steps: Sequence[StepRow]) -> None:
         """Replace the read model's rows of these sagas."""
@@ -212,13 +386,5 @@ class MemoryStore:
         raise StoreError("the memory store speaks no SQL; use sqlite:///... or postgresql://...")
 
 
-def _matches(row: StatusRow, query: Query) -> bool:
-    return (
-        (query.saga_name is None or row.saga_name == query.saga_name)
-        and (not query.statuses or row.status in query.statuses)
-        and (query.key is None or row.saga_key == query.key)
-        and (query.error is None or query.error.lower() in f"{row.error_type or ''} {row.error_text or ''}".lower())
-        and (query.started_before is None or row.started_at < query.started_before)
-        and (query.started_after is None or row.started_at >= query.started_after)
-        and (query.before is None or row.saga_id < query.before)
-    )
+def _key(row: StatusRow) -> tuple[str, str, int]:
+    return row.saga_name, row.saga_key, row.run

@@ -19,6 +19,7 @@ from sagalog.stores.migrations import Dialect, Migration, require_current, upgra
 from sagalog.stores.postgres_connection import SQL, Address, BoundedConnection, Connections
 from sagalog.stores.postgres_errors import translated
 from sagalog.stores.postgres_exchange import prepare
+from sagalog.stores.postgres_messages import PostgresMessages
 from sagalog.stores.postgres_recorder import BoundedDatastore, SagaRecorder, write
 from sagalog.stores.postgres_watch import Listener
 
@@ -27,9 +28,13 @@ logger = logging.getLogger("sagalog.stores")
 FREE_AT_ONCE = 1000
 ENDED = {"completed", "failed"}
 FOREVER = float("inf")
+PREPARED = (
+    *("begin", "lock_log", "append", "notify", "commit", "rollback"),
+    *("attach", "post", "put", "advance", "redelivered"),
+)
 
 
-class PostgresStore:
+class PostgresStore(PostgresMessages):
     """Implement the store port on one PostgreSQL database; `address` as in `postgresql://user@host/database`."""
 
     name = "postgres"
@@ -222,10 +227,11 @@ class PostgresStore:
                 connection.run("begin")
                 connection.run("forget_the_dead", (now,))
                 connection.run("free_some", (FREE_AT_ONCE,))
+                connection.run("free_consumers")
                 claimed = connection.run("claim", (list(definitions), now, limit, worker_id))
                 connection.run("commit")
             rows = [StatusRow(*row) for row in claimed.fetchall()]
-        return sorted(rows, key=lambda row: (row.due_at or 0, row.saga_id))
+        return sorted(rows, key=lambda row: (row.due_at is None or row.due_at > now, row.due_at or 0, row.saga_id))
 
     def claim_one(self, worker_id: str, saga_id: str, now: int) -> bool:
         """Give one saga to a worker whether it is due or not."""
@@ -240,6 +246,7 @@ class PostgresStore:
         """Give sagas back: those named, or all of the worker's and its lease with them."""
         with self._transaction() as connection, connection.pipeline():
             if saga_ids is None:
+                connection.run("give_back_consumers", (worker_id,))
                 connection.run("give_back_all", (worker_id,))
                 connection.run("forget_worker", (worker_id,))
             else:
@@ -283,4 +290,4 @@ class PostgresStore:
 
 def _prepare_writer(connection: BoundedConnection) -> None:
     connection.run("writer_session")
-    prepare(connection, ("begin", "lock_log", "append", "notify", "commit", "rollback"))
+    prepare(connection, PREPARED)

@@ -24,13 +24,20 @@ from sagalog.store import StoreOptions
 from sagalog.stores.postgres_errors import TimedOut
 from sagalog.stores.sql import statements
 
-BLOCKS = statements("sagalog.readmodel", "sql/postgres/store.sql")
-SQL = {
-    name: text.replace("{status_columns}", BLOCKS["status_columns"])
-    .replace("{step_columns}", BLOCKS["step_columns"])
-    .encode()
-    for name, text in BLOCKS.items()
-}
+BLOCKS = statements("sagalog.readmodel", "sql/postgres/store.sql") | statements(
+    "sagalog.readmodel", "sql/postgres/messages.sql"
+)
+# Lists of columns that several blocks share.
+SHARED = ("status_columns", "step_columns", "command_columns", "unmatched_columns", "message", "row")
+
+
+def _whole(text: str) -> bytes:
+    for name in SHARED:
+        text = text.replace("{" + name + "}", BLOCKS[name])
+    return text.encode()
+
+
+SQL = {name: _whole(text) for name, text in BLOCKS.items()}
 
 Steps = Generator[Wait, Ready | int, Any]
 

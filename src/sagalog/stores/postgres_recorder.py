@@ -4,7 +4,7 @@ It holds what happens inside one transaction; `sagalog.stores.postgres` opens co
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,21 +12,25 @@ from eventsourcing.persistence import StoredEvent as RecordedEvent
 from eventsourcing.postgres import PostgresDatastore, PostgresProcessRecorder
 from msgspec.structs import astuple
 from psycopg import Cursor, errors
+from psycopg.pq.abc import PGresult
 from psycopg.rows import DictRow, dict_row, tuple_row
 
-from sagalog.store import Append, AppendOutcome
+from sagalog.store import Append, AppendOutcome, Posting, PostOutcome, Route, RouteOutcome
 from sagalog.stores.postgres_connection import SQL, BoundedConnection, Connections
 from sagalog.stores.postgres_exchange import Call, bigint_array, bytea_array, exchange, text_array
+from sagalog.stores.postgres_writing import advance, arrays, attach, post, results_of
+from sagalog.stores.postgres_writing import in_rounds as postings_in_rounds
 
 # The kinds of the columns of `given` and of the step rows in the block `append`: text or bigint.
 _GIVEN = "ttbttbtttbbttttbbbbbbtbtb"
 _STEP = "tttbtbbbttttb"
-_ENCODERS: dict[str, Callable[[Sequence[Any]], bytes]] = {"t": text_array, "b": bigint_array}
 
 BEGIN: Call = ("begin", ())
 LOCK_LOG: Call = ("lock_log", ())
 COMMIT: Call = ("commit", ())
 ROLLBACK: Call = ("rollback", ())
+# A name that no sender has: whoever writes messages may have to route them, too.
+NOTIFY_ALL: Call = ("notify", (b"",))
 
 
 class _Pool:
@@ -101,7 +105,10 @@ class SagaRecorder(PostgresProcessRecorder):
         `sender` is told to everybody who listens if something may be claimed or has come to rest.
         """
         calls: list[Call] = [BEGIN, LOCK_LOG, ("append", _columns(appends))]
-        if any(append.status.owner is None for append in appends):
+        attached = attach(appends)
+        if attached is not None:
+            calls += [attached, NOTIFY_ALL]
+        elif any(append.status.owner is None for append in appends):
             calls.append(("notify", (sender,)))
         result = exchange(connection, [*calls, COMMIT])[2]
         passed = {result.get_value(row, 0) for row in range(result.ntuples)}
@@ -156,18 +163,13 @@ def _columns(appends: Sequence[Append]) -> list[bytes]:
         given.append((*row, owner, append.expected, append.holder, last))
         steps += [(*astuple(step)[:-1], last) for step in append.steps]
     return [
-        *_arrays(_GIVEN, given),
+        *arrays(_GIVEN, given),
         text_array(saga_ids),
         bigint_array(versions),
         text_array(topics),
         bytea_array(states),
-        *_arrays(_STEP, steps),
+        *arrays(_STEP, steps),
     ]
-
-
-def _arrays(kinds: str, rows: list[tuple[Any, ...]]) -> list[bytes]:
-    columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) or [()] * len(kinds)
-    return [_ENCODERS[kind](column) for kind, column in zip(kinds, columns, strict=True)]
 
 
 def in_rounds(appends: Sequence[Append]) -> list[list[int]]:
@@ -202,8 +204,9 @@ def _write_apart(
 ) -> list[AppendOutcome]:
     try:
         return recorder.append(connection, appends, sender)
-    except errors.UniqueViolation:
-        # Somebody wrote to a stream without its status row: the log itself is the last guard. Halving finds the stream.
+    except (errors.UniqueViolation, errors.DivisionByZero):
+        # Somebody wrote to a stream without its status row: the log itself is the last guard. Or a message that one has
+        # taken is not in its inbox. Halving finds which.
         # psycopg would forget every prepared statement after a ROLLBACK, ours too; so it is sent past it.
         exchange(connection, [ROLLBACK])
         if len(appends) == 1:
@@ -213,3 +216,37 @@ def _write_apart(
             *_write_apart(recorder, connection, appends[:half], sender),
             *_write_apart(recorder, connection, appends[half:], sender),
         ]
+
+
+def write_postings(connection: BoundedConnection, postings: Sequence[Posting]) -> list[PostOutcome]:
+    """Write postings in one transaction and one round trip."""
+    calls = [post(numbered) for numbered in postings_in_rounds(postings)]
+    results = exchange(connection, [BEGIN, LOCK_LOG, *calls, NOTIFY_ALL, COMMIT])[2 : 2 + len(calls)]
+    missed = {number for result in results for number in _numbers(result)}
+    return ["conflict" if number in missed else "written" for number in range(len(postings))]
+
+
+def _numbers(result: PGresult) -> list[int]:
+    return [int.from_bytes(result.get_value(row, 0) or b"", "big") for row in range(result.ntuples)]
+
+
+def write_route(connection: BoundedConnection, route: Route) -> RouteOutcome:
+    """Write a route in one transaction, or nothing of it."""
+    again = list(dict.fromkeys(route.redelivered))
+    calls: list[Call] = [BEGIN, LOCK_LOG, advance(route.advances), ("redelivered", [text_array(again)])]
+    if route.starts:
+        calls.append(("append", _columns(route.starts)))
+        attached = attach(route.starts)
+        calls += [attached] if attached is not None else []
+    try:
+        results = exchange(connection, calls)
+    except (errors.UniqueViolation, errors.DivisionByZero):
+        exchange(connection, [ROLLBACK])
+        return "exists"
+    outcome: RouteOutcome = "written"
+    if (results[2].ntuples, results[3].ntuples) != (len(route.advances), len(again)):
+        outcome = "conflict"
+    elif route.starts and results[4].ntuples != len(route.starts):
+        outcome = "exists"
+    exchange(connection, [*results_of(route), NOTIFY_ALL, COMMIT] if outcome == "written" else [ROLLBACK])
+    return outcome

@@ -25,7 +25,9 @@ from sagalog.store import (
 )
 from sagalog.stores.migrations import Dialect, Migration, require_current, upgrade
 from sagalog.stores.sqlite_connection import OLDEST_SQLITE, SafeDatastore, create_file, translated
-from sagalog.stores.sqlite_recorder import SQL, SagaRecorder
+from sagalog.stores.sqlite_messages import SQLiteMessages
+from sagalog.stores.sqlite_recorder import SagaRecorder
+from sagalog.stores.sqlite_writing import SQL
 
 logger = logging.getLogger("sagalog.stores")
 
@@ -33,7 +35,7 @@ FREE_AT_ONCE = 1000
 WITH_AN_ERROR = frozenset(("compensating", "failed", "stuck"))
 
 
-class SQLiteStore:
+class SQLiteStore(SQLiteMessages):
     """Implement the store port on one SQLite file; `path` as in `sqlite:///path`."""
 
     name = "sqlite"
@@ -80,12 +82,16 @@ class SQLiteStore:
             self._recorder = None
 
     @contextmanager
-    def _transaction(self, commit: bool) -> Generator[sqlite3.Cursor]:
+    def _named_errors(self) -> Generator[None]:
         try:
-            with self.recorder.datastore.transaction(commit=commit) as cursor:
-                yield cursor.sqlite_cursor
+            yield
         except (sqlite3.Error, PersistenceError) as problem:
             raise translated(problem, self.path) from problem
+
+    @contextmanager
+    def _transaction(self, commit: bool) -> Generator[sqlite3.Cursor]:
+        with self._named_errors(), self.recorder.datastore.transaction(commit=commit) as cursor:
+            yield cursor.sqlite_cursor
 
     def _rows(self, statement: str, parameters: Any = ()) -> list[Any]:
         with self._transaction(commit=False) as cursor:
@@ -111,10 +117,8 @@ class SQLiteStore:
 
     def append(self, appends: Sequence[Append]) -> list[AppendOutcome]:
         """Write each append that fits, all in one transaction."""
-        try:
+        with self._named_errors():
             return self.recorder.append(appends)
-        except (sqlite3.Error, PersistenceError) as problem:
-            raise translated(problem, self.path) from problem
 
     def read(self, saga_id: str, after: int = 0) -> list[StoredEvent]:
         """Return the saga's events above version `after`."""
@@ -187,18 +191,22 @@ class SQLiteStore:
         """Give due sagas that no live worker owns to a worker."""
         loaded = json.dumps(list(definitions))
         # A look costs no write transaction, so that idle workers do not disturb busy ones.
-        if not self._rows("anything_due", (now, loaded, now))[0][0]:
+        if not self._rows("anything_due", (now, loaded, now, loaded))[0][0]:
             return []
         with self._transaction(commit=True) as cursor:
             self._free_the_dead(cursor, now)
             rows = cursor.execute(SQL["due"], (now, loaded, limit)).fetchall()
-            taken = json.dumps([row["saga_id"] for row in rows])
-            cursor.execute(SQL["take"], (worker_id, taken))
+            cursor.execute(SQL["take"], (worker_id, json.dumps([row["saga_id"] for row in rows])))
+            more = cursor.execute(SQL["with_mail"], (loaded, limit - len(rows))).fetchall()
+            if more:
+                cursor.execute(SQL["take"], (worker_id, json.dumps([row["saga_id"] for row in more])))
+                rows += more
         return [replace(StatusRow(*row), owner=worker_id) for row in rows]
 
     @staticmethod
     def _free_the_dead(cursor: sqlite3.Cursor, now: int) -> None:
         for (dead,) in cursor.execute(SQL["dead_workers"], (now,)).fetchall():
+            cursor.execute(SQL["free_consumers"], (dead,))
             if cursor.execute(SQL["give_back_some"], (dead, FREE_AT_ONCE)).rowcount < FREE_AT_ONCE:
                 cursor.execute(SQL["forget_worker"], (dead,))
 
@@ -216,6 +224,7 @@ class SQLiteStore:
         """Give sagas back: those named, or all of the worker's and its lease with them."""
         with self._transaction(commit=True) as cursor:
             if saga_ids is None:
+                cursor.execute(SQL["free_consumers"], (worker_id,))
                 cursor.execute(SQL["give_back_all"], (worker_id,))
                 cursor.execute(SQL["forget_worker"], (worker_id,))
             else:

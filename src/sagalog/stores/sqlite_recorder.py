@@ -3,9 +3,9 @@
 It holds what happens inside one transaction; `sagalog.stores.sqlite` opens them.
 """
 
+import json
 import sqlite3
 from collections.abc import Sequence
-from itertools import chain
 from typing import Any
 
 from eventsourcing.persistence import IntegrityError
@@ -13,20 +13,19 @@ from eventsourcing.persistence import StoredEvent as RecordedEvent
 from eventsourcing.sqlite import SQLiteCursor, SQLiteProcessRecorder
 from msgspec.structs import astuple
 
-from sagalog.store import Append, AppendOutcome
-from sagalog.stores.sql import for_rows, statements
+from sagalog.store import Append, AppendOutcome, Posting, PostOutcome, Route, RouteOutcome
 from sagalog.stores.sqlite_connection import SafeDatastore
-
-SQL = statements("sagalog.readmodel", "sql/sqlite/store.sql")
-
-
-# Any number of rows up to 599 is at most three of these: hundreds, tens and ones. So a batch takes few statements, and
-# few statements have to be prepared.
-ROWS_AT_ONCE = (*range(500, 0, -100), *range(90, 0, -10), *range(9, 0, -1))
-
-
-class _Refused(Exception):
-    """An append of the batch does not fit; the batch is rolled back and looked at one by one."""
+from sagalog.stores.sqlite_writing import (
+    SQL,
+    Unfit,
+    last_position,
+    park,
+    publish,
+    put,
+    write_attached,
+    write_postings,
+    write_rows,
+)
 
 
 class SagaRecorder(SQLiteProcessRecorder):
@@ -41,10 +40,10 @@ class SagaRecorder(SQLiteProcessRecorder):
         self, c: SQLiteCursor, stored_events: Sequence[RecordedEvent], **kwargs: Any
     ) -> Sequence[int] | None:
         cursor = c.sqlite_cursor
-        last = cursor.execute(SQL["last_position"]).fetchone()[0]
+        last = last_position(cursor)
         rows = [(e.originator_id, e.originator_version, e.topic, e.state) for e in stored_events]
         try:
-            _write_rows(cursor, "insert_event", rows)
+            write_rows(cursor, "insert_event", rows)
         except sqlite3.IntegrityError as problem:
             # What the applications that use a recorder expect of a conflict.
             raise IntegrityError(problem) from problem
@@ -56,10 +55,10 @@ class SagaRecorder(SQLiteProcessRecorder):
     def append(self, appends: Sequence[Append]) -> list[AppendOutcome]:
         """Write a batch in one transaction; if one of it does not fit, write those that do."""
         try:
-            with self.datastore.transaction(commit=True) as cursor:
-                self._write(cursor.sqlite_cursor, appends)
+            with self.datastore.transaction(commit=True) as c:
+                self._write(c.sqlite_cursor, appends)
             return ["written"] * len(appends)
-        except (_Refused, sqlite3.IntegrityError):
+        except (Unfit, sqlite3.IntegrityError):
             return self._append_what_fits(appends)
 
     def _append_what_fits(self, appends: Sequence[Append]) -> list[AppendOutcome]:
@@ -73,7 +72,7 @@ class SagaRecorder(SQLiteProcessRecorder):
                     try:
                         self._write(cursor, (append,))
                         outcome = "written"
-                    except (_Refused, sqlite3.IntegrityError):
+                    except (Unfit, sqlite3.IntegrityError):
                         # Somebody wrote to the stream without its status row: the log itself is the last guard.
                         cursor.execute("ROLLBACK TO one")
                         outcome = "conflict"
@@ -97,8 +96,9 @@ class SagaRecorder(SQLiteProcessRecorder):
 
     @staticmethod
     def _write(cursor: sqlite3.Cursor, appends: Sequence[Append]) -> None:
-        """Write appends that are expected to fit; raises `_Refused` if the gate, the status row, says otherwise."""
-        position = cursor.execute(SQL["last_position"]).fetchone()[0]
+        """Write appends that are expected to fit; raises `Unfit` if the gate, the status row, says otherwise."""
+        position = last_position(cursor)
+        attached: list[tuple[Append, int]] = []
         events: list[tuple[Any, ...]] = []
         starts: list[tuple[Any, ...]] = []
         updates: list[tuple[Any, ...]] = []
@@ -135,25 +135,71 @@ class SagaRecorder(SQLiteProcessRecorder):
                 )
             for step in append.steps:
                 steps.append((*astuple(step)[:-1], position))
-        if _write_rows(cursor, "insert_status", starts) != len(starts):
-            raise _Refused
-        if _write_rows(cursor, "update_status", updates) != len(updates):
-            raise _Refused
-        _write_rows(cursor, "upsert_step", steps)
-        _write_rows(cursor, "insert_event", events)
+            if append.messages or append.commands or append.taken or append.notes:
+                attached.append((append, position))
+        if write_rows(cursor, "insert_status", starts) != len(starts):
+            raise Unfit
+        if write_rows(cursor, "update_status", updates) != len(updates):
+            raise Unfit
+        write_rows(cursor, "upsert_step", steps)
+        write_rows(cursor, "insert_event", events)
+        if attached:
+            write_attached(cursor, attached)
+
+    def post(self, postings: Sequence[Posting]) -> list[PostOutcome]:
+        """Write postings in one transaction; if one does not fit, write those that do."""
+        try:
+            with self.datastore.transaction(commit=True) as c:
+                write_postings(c.sqlite_cursor, postings)
+            return ["written"] * len(postings)
+        except Unfit:
+            return self._post_what_fits(postings)
+
+    def _post_what_fits(self, postings: Sequence[Posting]) -> list[PostOutcome]:
+        outcomes: list[PostOutcome] = []
+        with self.datastore.transaction(commit=True) as c:
+            cursor = c.sqlite_cursor
+            for posting in postings:
+                cursor.execute("SAVEPOINT one")
+                try:
+                    write_postings(cursor, (posting,))
+                    outcomes.append("written")
+                except Unfit:
+                    cursor.execute("ROLLBACK TO one")
+                    outcomes.append("conflict")
+                cursor.execute("RELEASE one")
+        return outcomes
+
+    def route(self, route: Route) -> RouteOutcome:
+        """Write a route in one transaction, or nothing of it."""
+        try:
+            with self.datastore.transaction(commit=True) as c:
+                self._route(c.sqlite_cursor, route)
+            return "written"
+        except _NotRouted as problem:
+            return problem.outcome
+
+    def _route(self, cursor: sqlite3.Cursor, route: Route) -> None:
+        for one in route.advances:
+            moved = cursor.execute(SQL["advance"], (one.position, one.consumer, one.worker_id, one.expected)).rowcount
+            if moved != 1:
+                raise _NotRouted("conflict")
+        again = list(dict.fromkeys(route.redelivered))
+        if again and cursor.execute(SQL["redelivered"], (json.dumps(again),)).rowcount != len(again):
+            raise _NotRouted("conflict")
+        if route.starts:
+            try:
+                self._write(cursor, route.starts)
+            except (Unfit, sqlite3.IntegrityError):
+                raise _NotRouted("exists") from None
+        publish(cursor, route.messages)
+        put(cursor, route.inbox)
+        park(cursor, route.parked)
 
 
-def _write_rows(cursor: sqlite3.Cursor, block: str, rows: list[tuple[Any, ...]]) -> int:
-    """Write rows, many in one statement, and return how many were written.
+class _NotRouted(Exception):
+    """A route does not fit; nothing of it is written."""
 
-    Python lets go of its lock once for each statement and has to get it back after: with a statement for each row the
-    event loop and this thread would wait for one another all the time.
-    """
-    written = begin = 0
-    for size in ROWS_AT_ONCE:
-        while len(rows) - begin >= size:
-            chunk = rows[begin : begin + size]
-            cursor.execute(for_rows(SQL[block], size), list(chain.from_iterable(chunk)))
-            written += cursor.rowcount
-            begin += size
-    return written
+    def __init__(self, outcome: RouteOutcome) -> None:
+        super().__init__(outcome)
+        self.outcome: RouteOutcome = outcome

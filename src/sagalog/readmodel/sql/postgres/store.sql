@@ -268,8 +268,18 @@ WITH RECURSIVE owners (owner) AS (
 )
 UPDATE saga_status AS saga SET owner = NULL FROM lost WHERE saga.saga_id = lost.saga_id;
 
+-- name: free_consumers
+WITH dead AS MATERIALIZED (
+    SELECT owner FROM saga_consumers
+    WHERE owner IS NOT NULL AND NOT EXISTS (SELECT 1 FROM saga_workers WHERE worker_id = saga_consumers.owner)
+), lost AS MATERIALIZED (
+    SELECT consumer FROM saga_consumers WHERE owner IN (SELECT owner FROM dead) FOR UPDATE SKIP LOCKED
+)
+UPDATE saga_consumers AS known SET owner = NULL FROM lost WHERE known.consumer = lost.consumer;
+
 -- name: claim
--- One look into the index for each definition: sagas that wait for a definition which nobody has cost nothing.
+-- One look into the index for each definition: sagas that wait for a definition which nobody has cost nothing. Then those
+-- that have mail, whatever their status is: what has come for a saga that has ended is recorded too.
 WITH due AS MATERIALIZED (
     SELECT found.saga_id, found.due_at
     FROM unnest($1::text[]) AS loaded (definition) CROSS JOIN LATERAL (
@@ -278,8 +288,25 @@ WITH due AS MATERIALIZED (
         ORDER BY saga.due_at
         LIMIT $3 FOR UPDATE SKIP LOCKED
     ) AS found
+), mailed AS MATERIALIZED (
+    SELECT saga.saga_id, mail.place
+    FROM (
+        SELECT recipient, min(position) AS place FROM saga_inbox
+        WHERE substr(recipient, 1, 12) <> 'participant:'
+        GROUP BY recipient
+    ) AS mail JOIN saga_status AS saga ON saga.saga_id = mail.recipient
+    WHERE saga.owner IS NULL AND saga.definition = ANY ($1::text[])
+    ORDER BY mail.place
+    LIMIT $3 FOR UPDATE OF saga SKIP LOCKED
 ), oldest AS MATERIALIZED (
-    SELECT saga_id AS oldest_id FROM due ORDER BY due_at, saga_id LIMIT $3
+    SELECT saga_id AS oldest_id
+    FROM (
+        SELECT saga_id, 1 AS turn, due_at AS place FROM due
+        UNION ALL
+        SELECT saga_id, 2, place FROM mailed WHERE (saga_id IN (SELECT saga_id FROM due)) IS NOT TRUE
+    ) AS found
+    ORDER BY turn, place, saga_id
+    LIMIT $3
 )
 UPDATE saga_status SET owner = $4 FROM oldest WHERE saga_id = oldest_id
 RETURNING {status_columns};
@@ -299,6 +326,9 @@ UPDATE saga_status SET owner = NULL WHERE owner = $1 AND saga_id = ANY ($2::text
 
 -- name: give_back_all
 UPDATE saga_status SET owner = NULL WHERE owner = $1;
+
+-- name: give_back_consumers
+UPDATE saga_consumers SET owner = NULL WHERE owner = $1;
 
 -- name: forget_worker
 DELETE FROM saga_workers WHERE worker_id = $1;

@@ -136,6 +136,12 @@ SELECT EXISTS (
         FROM owners WHERE owner IS NOT NULL
     )
     SELECT 1 FROM owners WHERE owner IS NOT NULL AND owner NOT IN (SELECT worker_id FROM saga_workers)
+) OR EXISTS (
+    SELECT 1 FROM saga_consumers WHERE owner IS NOT NULL AND owner NOT IN (SELECT worker_id FROM saga_workers)
+) OR EXISTS (
+    SELECT 1 FROM saga_inbox AS mail CROSS JOIN saga_status ON saga_id = recipient
+    WHERE substr(recipient, 1, 12) <> 'participant:' AND owner IS NULL
+        AND definition IN (SELECT value FROM json_each(?))
 );
 
 -- name: dead_workers
@@ -148,10 +154,15 @@ WITH RECURSIVE owners (owner) AS (
 )
 SELECT owner FROM owners WHERE owner IS NOT NULL AND owner NOT IN (SELECT worker_id FROM saga_workers)
 UNION
+SELECT owner FROM saga_consumers WHERE owner IS NOT NULL AND owner NOT IN (SELECT worker_id FROM saga_workers)
+UNION
 SELECT worker_id FROM saga_workers WHERE lease_until <= ?;
 
 -- name: owned
 SELECT saga_id FROM saga_status WHERE owner = ?;
+
+-- name: free_consumers
+UPDATE saga_consumers SET owner = NULL WHERE owner = ?;
 
 -- name: give_back_some
 UPDATE saga_status SET owner = NULL
@@ -164,6 +175,14 @@ DELETE FROM saga_workers WHERE worker_id = ?;
 SELECT * FROM saga_status
 WHERE owner IS NULL AND due_at IS NOT NULL AND due_at <= ? AND definition IN (SELECT value FROM json_each(?))
 ORDER BY due_at
+LIMIT ?;
+
+-- name: with_mail
+-- Whatever their status is: what has come for a saga that has ended is recorded too.
+SELECT saga_status.* FROM saga_inbox AS mail CROSS JOIN saga_status ON saga_id = recipient
+WHERE substr(recipient, 1, 12) <> 'participant:' AND owner IS NULL AND definition IN (SELECT value FROM json_each(?))
+GROUP BY saga_id
+ORDER BY min(mail.position), saga_id
 LIMIT ?;
 
 -- name: take

@@ -1,0 +1,299 @@
+-- What the PostgreSQL store says about messages, inboxes and consumers, block by block. `$1` are parameters in the order
+-- in which they are given; {message} and {row} stand for the blocks of that name. Whoever changes an inbox or adds a
+-- message holds the lock of the log, so what a statement has looked at stays as it is until the commit.
+
+-- name: attach
+-- What appends have beside events and rows; follows the block `append` in its transaction. Only an append that passed
+-- has its events written by this very transaction, so nothing is written twice after a lost acknowledgement. If a
+-- message that was taken is not in the inbox (any more) the transaction must end: dividing by zero does that.
+WITH taken AS MATERIALIZED (
+    SELECT given.saga_id, given.message_id
+    FROM unnest($1::text[], $2::bigint[], $3::text[]) AS given (saga_id, version, message_id)
+    JOIN saga_events AS e ON e.originator_id = given.saga_id AND e.originator_version = given.version
+        AND e.xmin = pg_current_xact_id()::xid
+), gone AS (
+    DELETE FROM saga_inbox USING taken
+    WHERE saga_inbox.recipient = taken.saga_id AND saga_inbox.message_id = taken.message_id
+    RETURNING 1
+), indexed AS (
+    INSERT INTO saga_messages (
+        position, message_id, kind, name, source, correlation_id, causation_id, time, saga_id, step
+    )
+    SELECT
+        e.notification_id, given.message_id, given.kind, given.name, given.source, given.correlation_id,
+        given.causation_id, given.time, given.saga_id, given.step
+    FROM unnest(
+        $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[],
+        $12::bigint[], $13::text[], $14::text[]
+    ) AS given (stream, version, message_id, kind, name, source, correlation_id, causation_id, time, saga_id, step)
+    JOIN saga_events AS e ON e.originator_id = given.stream AND e.originator_version = given.version
+        AND e.xmin = pg_current_xact_id()::xid
+), issued AS (
+    INSERT INTO saga_commands (
+        command_id, name, saga_id, step, direction, status, sendings, deliveries, correlation_id, causation_id,
+        issued_at, answered_at, position
+    )
+    SELECT
+        given.command_id, given.name, given.saga_id, given.step, given.direction, given.status, given.sendings, 0,
+        given.correlation_id, given.causation_id, given.issued_at, given.answered_at, e.notification_id
+    FROM unnest(
+        $15::bigint[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::bigint[],
+        $23::text[], $24::text[], $25::bigint[], $26::bigint[]
+    ) AS given (
+        version, command_id, name, saga_id, step, direction, status, sendings, correlation_id, causation_id, issued_at,
+        answered_at
+    )
+    JOIN saga_events AS e ON e.originator_id = given.saga_id AND e.originator_version = given.version
+        AND e.xmin = pg_current_xact_id()::xid
+    -- How often a command was delivered is not the saga's to say.
+    ON CONFLICT (command_id) DO UPDATE SET
+        status = excluded.status, sendings = excluded.sendings, answered_at = excluded.answered_at,
+        position = excluded.position
+), noted AS (
+    INSERT INTO saga_inbox (
+        recipient, message_id, lane, name, arrived_at, due_at, status, attempts, position, body
+    )
+    SELECT
+        given.recipient, given.message_id, given.recipient, given.name, given.time, given.time, 'pending', 0,
+        e.notification_id, given.body
+    FROM unnest($27::text[], $28::bigint[], $29::text[], $30::text[], $31::text[], $32::bigint[], $33::text[])
+        AS given (saga_id, version, recipient, message_id, name, time, body)
+    JOIN saga_events AS e ON e.originator_id = given.saga_id AND e.originator_version = given.version
+        AND e.xmin = pg_current_xact_id()::xid
+    ON CONFLICT DO NOTHING
+)
+SELECT 1 / (CASE WHEN (SELECT count(*) FROM gone) = (SELECT count(*) FROM taken) THEN 1 ELSE 0 END);
+
+-- name: post
+-- `needed` is one row for each row of an inbox that a posting takes (attempts NULL) or is to try again; a posting passes
+-- if all that it needs is there. The answer is the postings that did not pass. No message, row or command may be in
+-- two postings: within one statement nothing sees what the statement itself has written.
+WITH needed AS MATERIALIZED (
+    SELECT * FROM unnest(
+        $1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::bigint[], $7::text[], $8::text[]
+    ) AS needed (posting, recipient, message_id, attempts, status, due_at, error_type, error_text)
+), missing AS MATERIALIZED (
+    -- A worker that was not told yet that another took over must not undo what that one has tried.
+    SELECT posting FROM needed
+    WHERE NOT EXISTS (
+        SELECT 1 FROM saga_inbox AS held
+        WHERE held.recipient = needed.recipient AND held.message_id = needed.message_id
+            AND (needed.attempts IS NULL OR held.attempts <= needed.attempts)
+    )
+), gone AS (
+    DELETE FROM saga_inbox AS held USING needed
+    WHERE held.recipient = needed.recipient AND held.message_id = needed.message_id AND needed.attempts IS NULL
+        AND (needed.posting IN (SELECT posting FROM missing)) IS NOT TRUE
+), retried AS (
+    UPDATE saga_inbox AS held SET
+        status = needed.status, attempts = needed.attempts, due_at = needed.due_at, error_type = needed.error_type,
+        error_text = needed.error_text
+    FROM needed
+    WHERE held.recipient = needed.recipient AND held.message_id = needed.message_id AND needed.attempts IS NOT NULL
+        AND (needed.posting IN (SELECT posting FROM missing)) IS NOT TRUE
+), fresh AS MATERIALIZED (
+    SELECT nextval('saga_events_notification_id_seq') AS position, given.*
+    FROM (
+        SELECT * FROM unnest(
+            $9::bigint[], $10::text[], $11::bytea[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[],
+            $17::text[], $18::bigint[], $19::text[], $20::text[]
+        ) WITH ORDINALITY AS given (
+            posting, stream, state, message_id, kind, name, source, correlation_id, causation_id, time, saga_id, step,
+            ordinal
+        )
+        WHERE (given.posting IN (SELECT posting FROM missing)) IS NOT TRUE
+            AND NOT EXISTS (SELECT 1 FROM saga_messages AS known WHERE known.message_id = given.message_id)
+        ORDER BY ordinal
+    ) AS given
+), logged AS (
+    INSERT INTO saga_events (originator_id, originator_version, topic, state, notification_id)
+    SELECT stream, 1, $21::text, state, position FROM fresh
+), indexed AS (
+    INSERT INTO saga_messages (
+        position, message_id, kind, name, source, correlation_id, causation_id, time, saga_id, step
+    )
+    SELECT position, message_id, kind, name, source, correlation_id, causation_id, time, saga_id, step FROM fresh
+), parked AS (
+    INSERT INTO saga_unmatched (
+        unmatched_id, consumer, message_id, kind, name, source, reason, correlation_id, causation_id, position,
+        message, parked_at, status, actor, settled_reason, settled_at
+    )
+    SELECT
+        unmatched_id, consumer, message_id, kind, name, source, reason, correlation_id, causation_id, position,
+        message, parked_at, status, actor, settled_reason, settled_at
+    FROM unnest(
+        $22::bigint[], $23::text[], $24::text[], $25::text[], $26::text[], $27::text[], $28::text[], $29::text[],
+        $30::text[], $31::text[], $32::bigint[], $33::text[], $34::bigint[], $35::text[], $36::text[], $37::text[],
+        $38::bigint[]
+    ) AS given (
+        posting, unmatched_id, consumer, message_id, kind, name, source, reason, correlation_id, causation_id,
+        position, message, parked_at, status, actor, settled_reason, settled_at
+    )
+    WHERE (given.posting IN (SELECT posting FROM missing)) IS NOT TRUE
+    ON CONFLICT (consumer, message_id) DO UPDATE SET
+        kind = excluded.kind, name = excluded.name, source = excluded.source, reason = excluded.reason,
+        correlation_id = excluded.correlation_id, causation_id = excluded.causation_id, position = excluded.position,
+        message = excluded.message, parked_at = excluded.parked_at, status = excluded.status, actor = excluded.actor,
+        settled_reason = excluded.settled_reason, settled_at = excluded.settled_at
+), delivered AS (
+    UPDATE saga_commands AS command SET deliveries = command.deliveries + given.times
+    FROM unnest($39::bigint[], $40::text[], $41::bigint[]) AS given (posting, command_id, times)
+    WHERE command.command_id = given.command_id
+        AND (given.posting IN (SELECT posting FROM missing)) IS NOT TRUE
+)
+SELECT DISTINCT posting FROM missing;
+
+-- name: put
+INSERT INTO saga_inbox (
+    recipient, message_id, lane, name, arrived_at, due_at, status, attempts, error_type, error_text, position
+)
+SELECT * FROM unnest(
+    $1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::text[], $8::bigint[], $9::text[],
+    $10::text[], $11::bigint[]
+)
+ON CONFLICT DO NOTHING;
+
+-- name: advance
+UPDATE saga_consumers AS known SET position = given.position
+FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[]) AS given (consumer, worker_id, expected, position)
+WHERE known.consumer = given.consumer AND known.owner = given.worker_id AND known.position = given.expected
+RETURNING known.consumer;
+
+-- name: redelivered
+UPDATE saga_unmatched SET status = 'redelivered'
+WHERE status = 'redelivering' AND unmatched_id = ANY ($1::text[])
+RETURNING unmatched_id;
+
+-- name: takeable_consumers
+-- How many there are that no live worker owns, or that are new.
+SELECT count(*) FROM unnest($1::text[]) AS wanted (name) LEFT JOIN saga_consumers ON consumer = wanted.name
+WHERE consumer IS NULL OR owner IS NULL
+    OR (owner <> $2 AND NOT EXISTS (SELECT 1 FROM saga_workers WHERE worker_id = owner AND lease_until > $3));
+
+-- name: insert_consumers
+INSERT INTO saga_consumers (consumer, position, owner, updated_at)
+SELECT name, CASE WHEN $2::boolean THEN (SELECT coalesce(max(notification_id), 0) FROM saga_events) ELSE 0 END, NULL, $3
+FROM unnest($1::text[]) AS wanted (name)
+ORDER BY name
+ON CONFLICT DO NOTHING;
+
+-- name: take_consumers
+WITH free AS MATERIALIZED (
+    SELECT consumer FROM saga_consumers
+    WHERE consumer = ANY ($1::text[]) AND (
+        owner IS NULL
+        OR (owner <> $2 AND NOT EXISTS (SELECT 1 FROM saga_workers WHERE worker_id = owner AND lease_until > $3))
+    )
+    ORDER BY consumer
+    FOR UPDATE
+)
+UPDATE saga_consumers AS known SET owner = $2, updated_at = $3 FROM free WHERE known.consumer = free.consumer;
+
+-- name: consumers
+SELECT consumer, position, owner, updated_at FROM saga_consumers ORDER BY consumer;
+
+-- name: message
+m.position, m.message_id, m.kind, m.name, m.source, m.correlation_id, m.causation_id, m.time, m.saga_id, m.step, e.state
+
+-- name: row
+i.recipient, i.message_id, i.lane, i.name, i.arrived_at, i.due_at, i.status, i.attempts, i.error_type, i.error_text,
+i.position, i.body
+
+-- name: command_columns
+command_id, name, saga_id, step, direction, status, sendings, correlation_id, causation_id, issued_at, answered_at,
+deliveries, position
+
+-- name: unmatched_columns
+unmatched_id, consumer, message_id, kind, name, source, reason, correlation_id, causation_id, position, message,
+parked_at, status, actor, settled_reason, settled_at
+
+-- name: read_messages
+SELECT {message}
+FROM saga_messages AS m JOIN saga_events AS e ON e.notification_id = m.position
+WHERE m.position > $1
+ORDER BY m.position
+LIMIT $2;
+
+-- name: messages_of
+SELECT {message}
+FROM saga_messages AS m JOIN saga_events AS e ON e.notification_id = m.position
+WHERE m.correlation_id = ANY ($1::text[])
+ORDER BY m.position;
+
+-- name: find_message
+SELECT {message}
+FROM saga_messages AS m JOIN saga_events AS e ON e.notification_id = m.position
+WHERE m.message_id = $1
+ORDER BY m.position
+LIMIT 1;
+
+-- name: commands
+SELECT {command_columns} FROM saga_commands WHERE command_id = ANY ($1::text[]);
+
+-- name: commands_of
+SELECT {command_columns} FROM saga_commands WHERE saga_id = $1 ORDER BY issued_at, command_id;
+
+-- name: sagas_by_key
+SELECT found.*
+FROM unnest($2::text[]) AS wanted (key) CROSS JOIN LATERAL (
+    SELECT {status_columns} FROM saga_status
+    WHERE saga_name = $1 AND saga_key = wanted.key
+    ORDER BY run DESC
+    LIMIT 1
+) AS found;
+
+-- name: sagas_by_correlation
+SELECT {status_columns} FROM saga_status
+WHERE correlation_id COLLATE "C" = ANY ($2::text[]) AND ($1::text IS NULL OR saga_name = $1)
+ORDER BY saga_id;
+
+-- name: mail
+SELECT {row}, {message}
+FROM saga_inbox AS i
+    JOIN saga_status AS s ON s.saga_id = i.recipient
+    LEFT JOIN saga_messages AS m ON m.position = i.position AND i.body IS NULL
+    LEFT JOIN saga_events AS e ON e.notification_id = m.position
+WHERE substr(i.recipient, 1, 12) <> 'participant:' AND s.owner = $1
+ORDER BY i.position, i.message_id
+LIMIT $2;
+
+-- name: inbox
+SELECT {row}, {message}
+FROM saga_inbox AS i
+    LEFT JOIN saga_messages AS m ON m.position = i.position AND i.body IS NULL
+    LEFT JOIN saga_events AS e ON e.notification_id = m.position
+WHERE i.recipient = $1 AND i.status = 'pending' AND i.due_at <= $2 AND NOT EXISTS (
+    SELECT 1 FROM saga_inbox AS earlier
+    WHERE earlier.recipient = i.recipient AND earlier.lane = i.lane
+        AND (earlier.position, earlier.message_id) < (i.position, i.message_id)
+)
+ORDER BY i.position, i.message_id
+LIMIT $3;
+
+-- name: unmatched
+SELECT {unmatched_columns} FROM saga_unmatched
+WHERE ($1::text[] IS NULL OR status = ANY ($1))
+    AND ($2::text IS NULL OR name = $2)
+    AND ($3::text IS NULL OR consumer = $3)
+    AND ($4::text IS NULL OR unmatched_id < $4)
+ORDER BY unmatched_id DESC
+LIMIT $5;
+
+-- name: parked
+SELECT consumer, message_id FROM saga_unmatched WHERE unmatched_id = $1 AND status = 'parked' FOR UPDATE;
+
+-- name: settle
+UPDATE saga_unmatched SET status = $1, actor = $2, settled_reason = $3, settled_at = $4 WHERE unmatched_id = $5;
+
+-- name: retry_parked
+UPDATE saga_inbox SET status = 'pending', attempts = 0, due_at = $3
+WHERE recipient = $1 AND message_id = $2 AND status = 'parked';
+
+-- name: drop_parked
+DELETE FROM saga_inbox WHERE recipient = $1 AND message_id = $2 AND status = 'parked';
+
+-- name: redelivering
+SELECT {unmatched_columns} FROM saga_unmatched
+WHERE status = 'redelivering' AND consumer = ANY ($1::text[])
+ORDER BY unmatched_id
+LIMIT $2;

@@ -1,0 +1,259 @@
+"""The rows and requests that go through the store port, as values; it knows no store. Import them from `sagalog.store`.
+
+Times are integer microseconds since the epoch.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from sagalog.messages import Envelope
+
+
+class StatusRow(Struct, frozen=True, gc=False):
+    """One row of `saga_status`; the fields are its columns, in order. The store fills `position`."""
+
+    saga_id: str
+    saga_name: str
+    saga_version: int
+    definition: str
+    saga_key: str
+    run: int
+    status: str
+    current_step: str | None
+    waiting_for: str | None
+    waiting_until: int | None
+    attempt: int
+    error_type: str | None
+    error_text: str | None
+    correlation_id: str
+    causation_id: str | None
+    started_at: int
+    updated_at: int
+    ended_at: int | None
+    deadline_at: int | None
+    due_at: int | None
+    version: int
+    position: int = 0
+    owner: str | None = None
+
+
+class StepRow(Struct, frozen=True, gc=False):
+    """One row of `saga_steps`: a step of a saga in one direction; `result` is JSON text."""
+
+    saga_id: str
+    step: str
+    direction: str
+    ordinal: int
+    status: str
+    attempts: int
+    started_at: int | None
+    ended_at: int | None
+    error_type: str | None
+    error_text: str | None
+    undoes: str | None
+    result: str | None
+    position: int = 0
+
+
+class CommandRow(Struct, frozen=True, gc=False):
+    """One row of `saga_commands`: a command that a saga issued, and what became of it.
+
+    `direction` is "action" or "compensation", `status` "sent", "succeeded", "refused" or "unanswered". `sendings` says
+    how often the saga sent it; the store counts `deliveries` and fills `position`.
+    """
+
+    command_id: str
+    name: str
+    saga_id: str
+    step: str
+    direction: str
+    status: str
+    sendings: int
+    correlation_id: str
+    causation_id: str | None
+    issued_at: int
+    answered_at: int | None
+    deliveries: int = 0
+    position: int = 0
+
+
+class Note(Struct, frozen=True, gc=False):
+    """Something that one saga tells another: it is put into the inbox of `recipient` (a saga id)."""
+
+    recipient: str
+    envelope: Envelope
+
+
+class Append(Struct, frozen=True, gc=False):
+    """Everything one decision writes, in one transaction with others or alone.
+
+    `expected` is the version of the stream before it (0: the saga is new). `holder` is the worker that must own the
+    saga for the append to be allowed (None: nobody may own it); `status.owner` is who owns it afterwards. `messages`
+    says which of the events carry messages, by index; `taken` names the messages of the saga's inbox that it has taken.
+    """
+
+    saga_id: str
+    expected: int
+    events: Sequence[tuple[str, bytes]]
+    status: StatusRow
+    steps: Sequence[StepRow]
+    holder: str | None
+    messages: Sequence[tuple[int, Envelope]] = ()
+    commands: Sequence[CommandRow] = ()
+    taken: Sequence[str] = ()
+    notes: Sequence[Note] = ()
+
+
+# What became of an append: written; the version or the owner was another; a saga with that key was there already.
+AppendOutcome = Literal["written", "conflict", "exists"]
+
+
+class InboxRow(Struct, frozen=True, gc=False):
+    """One row of `saga_inbox`: a message that its recipient, a saga or a participant, has not taken yet.
+
+    Rows of one `lane` are taken in the order of their positions. `status` is "pending" or "parked". The recipient is a
+    saga id, or the name of a consumer such as `participant:payments`.
+    """
+
+    recipient: str
+    message_id: str
+    lane: str
+    name: str
+    arrived_at: int
+    due_at: int
+    status: str = "pending"
+    attempts: int = 0
+    error_type: str | None = None
+    error_text: str | None = None
+    position: int = 0
+
+
+class UnmatchedRow(Struct, frozen=True, gc=False):
+    """One row of `saga_unmatched`: a message that nobody could take, why, and what a person did about it.
+
+    `consumer` is who was to take it; `message` the envelope as JSON, or the text that could not be read as one.
+    `status` is "parked", "redelivering", "redelivered" or "discarded".
+    """
+
+    unmatched_id: str
+    consumer: str
+    message_id: str
+    kind: str
+    name: str
+    source: str
+    reason: str
+    correlation_id: str | None
+    causation_id: str | None
+    position: int | None
+    message: str
+    parked_at: int
+    status: str = "parked"
+    actor: str | None = None
+    settled_reason: str | None = None
+    settled_at: int | None = None
+
+
+class ConsumerRow(Struct, frozen=True, gc=False):
+    """One row of `saga_consumers`: how far a consumer has read, and the worker that reads for it."""
+
+    consumer: str
+    position: int
+    owner: str | None
+    updated_at: int
+
+
+class Posting(Struct, frozen=True, gc=False):
+    """What is written without a saga: messages, and what became of one row of an inbox; all of it or nothing.
+
+    `taken` is (recipient, message id) of a row that is done, `retry` a row as it is to be from now on. `delivered`
+    names commands that were handed to somebody once more.
+    """
+
+    messages: Sequence[Envelope] = ()
+    taken: tuple[str, str] | None = None
+    retry: InboxRow | None = None
+    parked: UnmatchedRow | None = None
+    delivered: Sequence[str] = ()
+
+
+PostOutcome = Literal["written", "conflict"]
+
+
+class Advance(Struct, frozen=True, gc=False):
+    """Move a consumer from position `expected` to `position`; only its owner may."""
+
+    consumer: str
+    worker_id: str
+    expected: int
+    position: int
+
+
+class Route(Struct, frozen=True, gc=False):
+    """What consumers make of a batch of messages, written in one transaction with their new positions.
+
+    `redelivered` names rows of `saga_unmatched` that were routed again.
+    """
+
+    advances: Sequence[Advance]
+    starts: Sequence[Append] = ()
+    inbox: Sequence[InboxRow] = ()
+    messages: Sequence[Envelope] = ()
+    parked: Sequence[UnmatchedRow] = ()
+    redelivered: Sequence[str] = ()
+
+
+# Not written: a consumer has another position or owner ("conflict"), a key that was to start is taken ("exists").
+RouteOutcome = Literal["written", "conflict", "exists"]
+
+
+class UnmatchedQuery(Struct, frozen=True, kw_only=True):
+    """What to look for in `saga_unmatched`; rows come newest first, after `before` (an unmatched id)."""
+
+    statuses: Sequence[str] = ("parked",)
+    name: str | None = None
+    consumer: str | None = None
+    before: str | None = None
+    limit: int = 50
+
+
+class StoredEvent(Struct, frozen=True, gc=False):
+    """One event of the log."""
+
+    position: int
+    saga_id: str
+    version: int
+    topic: str
+    state: bytes
+
+
+class Lease(Struct, frozen=True, gc=False):
+    """A worker and until when the sagas that it owns are its own."""
+
+    worker_id: str
+    host: str
+    pid: int
+    started_at: int
+    lease_until: int
+
+
+class StoreOptions(Struct, frozen=True, kw_only=True):
+    """How long a store waits for its database, in seconds, and how many connections it reads with."""
+
+    connect_timeout: float = 5.0
+    statement_timeout: float = 10.0
+    readers: int = 2
+
+
+class Query(Struct, frozen=True, kw_only=True):
+    """What to look for in `saga_status`; None is "any". Rows come newest first, after `before` (a saga id)."""
+
+    saga_name: str | None = None
+    statuses: Sequence[str] = ()
+    key: str | None = None
+    error: str | None = None
+    started_before: int | None = None
+    started_after: int | None = None
+    before: str | None = None
+    limit: int = 50

@@ -1,0 +1,26 @@
+"""Whether a row is what a query looks for, as pure functions; for stores that have no database to ask."""
+
+from sagalog.store import Query, StatusRow, UnmatchedQuery, UnmatchedRow
+
+
+def saga_matches(row: StatusRow, query: Query) -> bool:
+    """Tell whether a saga is among those looked for."""
+    return (
+        (query.saga_name is None or row.saga_name == query.saga_name)
+        and (not query.statuses or row.status in query.statuses)
+        and (query.key is None or row.saga_key == query.key)
+        and (query.error is None or query.error.lower() in f"{row.error_type or ''} {row.error_text or ''}".lower())
+        and (query.started_before is None or row.started_at < query.started_before)
+        and (query.started_after is None or row.started_at >= query.started_after)
+        and (query.before is None or row.saga_id < query.before)
+    )
+
+
+def message_matches(row: UnmatchedRow, query: UnmatchedQuery) -> bool:
+    """Tell whether a message that nobody could take is among those looked for."""
+    return (
+        (not query.statuses or row.status in query.statuses)
+        and (query.name is None or row.name == query.name)
+        and (query.consumer is None or row.consumer == query.consumer)
+        and (query.before is None or row.unmatched_id < query.before)
+    )

@@ -1,0 +1,242 @@
+"""The part of the memory store that keeps messages, inboxes and consumers; it knows nothing of how sagas are kept.
+
+Whoever calls holds the store's lock. Everything is looked at before the first change, so that nothing is half written.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from sagalog.messages import Envelope
+from sagalog.store import (
+    Advance,
+    CommandRow,
+    ConsumerRow,
+    InboxRow,
+    Note,
+    Posting,
+    UnmatchedQuery,
+    UnmatchedRow,
+)
+from sagalog.stores.matching import message_matches
+
+Mail = tuple[InboxRow, Envelope]
+
+
+class MemoryMessages:
+    """Messages by position and id, what is still to be taken, and how far consumers have read."""
+
+    def __init__(self) -> None:
+        self._positions: list[int] = []
+        self._at: dict[int, Envelope] = {}
+        self._first: dict[str, int] = {}
+        self._commands: dict[str, CommandRow] = {}
+        self._inbox: dict[str, dict[str, InboxRow]] = {}
+        self._notes: dict[tuple[str, str], Envelope] = {}
+        self._consumers: dict[str, ConsumerRow] = {}
+        self._unmatched: dict[str, UnmatchedRow] = {}
+        self._unmatched_of: dict[tuple[str, str], str] = {}
+
+    def add(self, position: int, envelope: Envelope) -> None:
+        """Index a message of the log; positions only grow."""
+        self._positions.append(position)
+        self._at[position] = envelope
+        self._first.setdefault(envelope.id, position)
+
+    def known(self, message_id: str) -> bool:
+        """Tell whether a message is in the log."""
+        return message_id in self._first
+
+    def read(self, after: int, limit: int) -> list[tuple[int, Envelope]]:
+        """Return messages above a position."""
+        begin = bisect_right(self._positions, after)
+        return [(position, self._at[position]) for position in self._positions[begin : begin + limit]]
+
+    def of(self, correlation_ids: Sequence[str]) -> list[tuple[int, Envelope]]:
+        """Return the messages with these correlation ids."""
+        wanted = set(correlation_ids)
+        return [(position, one) for position, one in self._at.items() if one.correlation_id in wanted]
+
+    def find(self, message_id: str) -> tuple[int, Envelope] | None:
+        """Return a message where it first stands."""
+        position = self._first.get(message_id)
+        return None if position is None else (position, self._at[position])
+
+    def issue(self, row: CommandRow, position: int) -> None:
+        """Write what became of a command; how often it was delivered stays as it is."""
+        known = self._commands.get(row.command_id)
+        self._commands[row.command_id] = replace(row, position=position, deliveries=known.deliveries if known else 0)
+
+    def commands(self, command_ids: Sequence[str]) -> dict[str, CommandRow]:
+        """Return the rows of those commands that there are."""
+        return {one: self._commands[one] for one in command_ids if one in self._commands}
+
+    def commands_of(self, saga_id: str) -> list[CommandRow]:
+        """Return the commands of a saga in the order in which it issued them."""
+        rows = [row for row in self._commands.values() if row.saga_id == saga_id]
+        return sorted(rows, key=lambda row: (row.issued_at, row.command_id))
+
+    def forget_commands(self, saga_ids: Sequence[str]) -> dict[str, CommandRow]:
+        """Remove the commands of these sagas and return them."""
+        gone = {one: row for one, row in self._commands.items() if row.saga_id in saga_ids}
+        for one in gone:
+            del self._commands[one]
+        return gone
+
+    def holds(self, recipient: str, message_ids: Sequence[str]) -> bool:
+        """Tell whether all of these are in an inbox."""
+        there = self._inbox.get(recipient, {})
+        return all(message_id in there for message_id in message_ids)
+
+    def put(self, row: InboxRow) -> None:
+        """Put a row into an inbox unless it is there."""
+        self._inbox.setdefault(row.recipient, {}).setdefault(row.message_id, row)
+
+    def note(self, note: Note, position: int) -> None:
+        """Put a note into an inbox unless it is there."""
+        body = note.envelope
+        self._notes.setdefault((note.recipient, body.id), body)
+        self.put(
+            InboxRow(note.recipient, body.id, note.recipient, body.name, body.time, body.time, position=position),
+        )
+
+    def take(self, recipient: str, message_id: str) -> None:
+        """Remove a row from an inbox."""
+        there = self._inbox.get(recipient, {})
+        if there.pop(message_id, None) is not None and not there:
+            del self._inbox[recipient]
+        self._notes.pop((recipient, message_id), None)
+
+    def recipients(self) -> list[str]:
+        """Return everybody who has something to take, who has waited longest first."""
+        return sorted(self._inbox, key=lambda one: min(row.position for row in self._inbox[one].values()))
+
+    def rows_of(self, recipient: str) -> list[InboxRow]:
+        """Return what is in an inbox, in order."""
+        return sorted(self._inbox.get(recipient, {}).values(), key=_place)
+
+    def with_envelopes(self, rows: Sequence[InboxRow]) -> list[Mail]:
+        """Return rows in the order of their positions, with what they are about."""
+        return [
+            (row, self._notes.get((row.recipient, row.message_id)) or self._at[row.position])
+            for row in sorted(rows, key=_place)
+        ]
+
+    def due(self, recipient: str, now: int, limit: int) -> list[Mail]:
+        """Return the first row of each lane if it may be taken now."""
+        first: dict[str, InboxRow] = {}
+        for row in self.rows_of(recipient):
+            first.setdefault(row.lane, row)
+        rows = [row for row in first.values() if row.status == "pending" and row.due_at <= now]
+        return self.with_envelopes(rows)[:limit]
+
+    def fits(self, posting: Posting) -> bool:
+        """Tell whether a posting may be written: its rows are there and have not been attempted more often."""
+        if posting.taken is not None and not self.holds(posting.taken[0], [posting.taken[1]]):
+            return False
+        if posting.retry is None:
+            return True
+        known = self._inbox.get(posting.retry.recipient, {}).get(posting.retry.message_id)
+        return known is not None and known.attempts <= posting.retry.attempts
+
+    def settle(self, posting: Posting) -> None:
+        """Write all of a posting that is no message."""
+        if posting.taken is not None:
+            self.take(*posting.taken)
+        if posting.retry is not None:
+            new = posting.retry
+            self._change(
+                self._inbox[new.recipient][new.message_id],
+                status=new.status,
+                attempts=new.attempts,
+                due_at=new.due_at,
+                error_type=new.error_type,
+                error_text=new.error_text,
+            )
+        if posting.parked is not None:
+            self.park(posting.parked)
+        for command_id in posting.delivered:
+            if command_id in self._commands:
+                known = self._commands[command_id]
+                self._commands[command_id] = replace(known, deliveries=known.deliveries + 1)
+
+    def _change(self, row: InboxRow, **changes: object) -> None:
+        self._inbox[row.recipient][row.message_id] = replace(row, **changes)
+
+    def take_consumers(
+        self, worker_id: str, names: Sequence[str], now: int, begin: int, dead: Sequence[str]
+    ) -> list[ConsumerRow]:
+        """Give consumers without an owner, or of one that is `dead`, to a worker; new ones begin at `begin`."""
+        for name in names:
+            row = self._consumers.setdefault(name, ConsumerRow(name, begin, None, now))
+            if row.owner is None or row.owner in dead:
+                self._consumers[name] = replace(row, owner=worker_id, updated_at=now)
+        return [row for row in self.consumers() if row.owner == worker_id and row.consumer in names]
+
+    def owners(self) -> set[str]:
+        """Return everybody who owns a consumer."""
+        return {row.owner for row in self._consumers.values() if row.owner is not None}
+
+    def free(self, owners: Sequence[str]) -> None:
+        """Take their consumers from these owners."""
+        for row in list(self._consumers.values()):
+            if row.owner in owners:
+                self._consumers[row.consumer] = replace(row, owner=None)
+
+    def consumers(self) -> list[ConsumerRow]:
+        """Return every consumer, by name."""
+        return sorted(self._consumers.values(), key=lambda row: row.consumer)
+
+    def may_advance(self, advance: Advance) -> bool:
+        """Tell whether a consumer is where it is expected, with the owner expected."""
+        row = self._consumers.get(advance.consumer)
+        return row is not None and (row.owner, row.position) == (advance.worker_id, advance.expected)
+
+    def advance(self, advance: Advance) -> None:
+        """Move a consumer on."""
+        row = self._consumers[advance.consumer]
+        self._consumers[advance.consumer] = replace(row, position=advance.position)
+
+    def park(self, row: UnmatchedRow) -> None:
+        """Write a message that nobody could take; it replaces what was said of the same message before."""
+        unmatched_id = self._unmatched_of.setdefault((row.consumer, row.message_id), row.unmatched_id)
+        self._unmatched[unmatched_id] = replace(row, unmatched_id=unmatched_id)
+
+    def waits_for_routing(self, unmatched_id: str) -> bool:
+        """Tell whether a message is to be routed again."""
+        row = self._unmatched.get(unmatched_id)
+        return row is not None and row.status == "redelivering"
+
+    def redelivered(self, unmatched_id: str) -> None:
+        """Say that a message was routed again."""
+        self._unmatched[unmatched_id] = replace(self._unmatched[unmatched_id], status="redelivered")
+
+    def decide(self, unmatched_id: str, status: str, actor: str, reason: str, now: int) -> bool:
+        """Write what a person decided about a message that is parked."""
+        row = self._unmatched.get(unmatched_id)
+        if row is None or row.status != "parked":
+            return False
+        held = self._inbox.get(row.consumer, {}).get(row.message_id)
+        if held is not None and held.status == "parked":
+            if status == "discarded":
+                self.take(row.consumer, row.message_id)
+            else:
+                self._change(held, status="pending", attempts=0, due_at=now)
+                status = "redelivered"
+        self._unmatched[unmatched_id] = replace(row, status=status, actor=actor, settled_reason=reason, settled_at=now)
+        return True
+
+    def unmatched(self, query: UnmatchedQuery) -> list[UnmatchedRow]:
+        """Return the rows that match, newest first."""
+        rows = sorted(self._unmatched.values(), key=lambda row: row.unmatched_id, reverse=True)
+        return [row for row in rows if message_matches(row, query)][: query.limit]
+
+    def redelivering(self, consumers: Sequence[str], limit: int) -> list[UnmatchedRow]:
+        """Return what is to be routed again, oldest first."""
+        rows = [row for row in self._unmatched.values() if row.status == "redelivering" and row.consumer in consumers]
+        return sorted(rows, key=lambda row: row.unmatched_id)[:limit]
+
+
+def _place(row: InboxRow) -> tuple[int, str]:
+    return row.position, row.message_id

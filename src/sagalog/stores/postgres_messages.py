@@ -1,0 +1,135 @@
+"""The part of the PostgreSQL store about messages, inboxes and consumers; its connections are the store's."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from sagalog.messages import Envelope
+from sagalog.store import (
+    CommandRow,
+    ConsumerRow,
+    InboxRow,
+    Posting,
+    PostOutcome,
+    Route,
+    RouteOutcome,
+    StatusRow,
+    UnmatchedQuery,
+    UnmatchedRow,
+)
+from sagalog.stores.postgres_connection import BoundedConnection, Connections
+from sagalog.stores.postgres_recorder import write_postings, write_route
+from sagalog.stores.published import envelope_of, mail_of
+
+
+class PostgresMessages:
+    """Implement the methods of the port that a saga without messages does not need."""
+
+    @abstractmethod
+    def _named_errors(self) -> AbstractContextManager[Connections]: ...
+
+    @abstractmethod
+    def _transaction(self, seconds: float | None = None) -> AbstractContextManager[BoundedConnection]: ...
+
+    @abstractmethod
+    def _rows(self, name: str, parameters: Sequence[Any] = (), prepare: bool = True) -> list[tuple[Any, ...]]: ...
+
+    def post(self, postings: Sequence[Posting]) -> list[PostOutcome]:
+        """Write messages, and what became of rows of inboxes, in one transaction and one round trip."""
+        if not postings:
+            return []
+        with self._named_errors() as connections, connections.writer() as connection:
+            return write_postings(connection, postings)
+
+    def route(self, route: Route) -> RouteOutcome:
+        """Move consumers on and write what they made of a batch."""
+        with self._named_errors() as connections, connections.writer() as connection:
+            return write_route(connection, route)
+
+    def take_consumers(self, worker_id: str, names: Sequence[str], now: int, from_now: bool) -> list[ConsumerRow]:
+        """Give consumers that no live worker owns to a worker; a look that finds none writes nothing."""
+        wanted = list(names)
+        if self._rows("takeable_consumers", (wanted, worker_id, now))[0][0]:
+            with self._transaction() as connection, connection.pipeline():
+                connection.run("insert_consumers", (wanted, from_now, now))
+                connection.run("take_consumers", (wanted, worker_id, now))
+        return [row for row in self.consumers() if row.owner == worker_id and row.consumer in wanted]
+
+    def consumers(self) -> list[ConsumerRow]:
+        """Return every consumer, by name."""
+        return [ConsumerRow(*row) for row in self._rows("consumers")]
+
+    def read_messages(self, after: int, limit: int) -> list[tuple[int, Envelope]]:
+        """Return messages above position `after`."""
+        return [(row[0], _envelope(row)) for row in self._rows("read_messages", (after, limit))]
+
+    def messages_of(self, correlation_ids: Sequence[str]) -> list[tuple[int, Envelope]]:
+        """Return the messages with these correlation ids."""
+        return [(row[0], _envelope(row)) for row in self._rows("messages_of", (_storable(correlation_ids),))]
+
+    def find_message(self, message_id: str) -> tuple[int, Envelope] | None:
+        """Return a message where it first stands in the log."""
+        rows = self._rows("find_message", (message_id,))
+        return (rows[0][0], _envelope(rows[0])) if rows else None
+
+    def commands(self, command_ids: Sequence[str]) -> dict[str, CommandRow]:
+        """Return the rows of those commands that sagas have issued."""
+        return {row[0]: CommandRow(*row) for row in self._rows("commands", (_storable(command_ids),))}
+
+    def commands_of(self, saga_id: str) -> list[CommandRow]:
+        """Return the commands that a saga has issued."""
+        return [CommandRow(*row) for row in self._rows("commands_of", (saga_id,))]
+
+    def sagas_by_key(self, saga_name: str, keys: Sequence[str]) -> dict[str, StatusRow]:
+        """Return the newest run of each of these keys that has one."""
+        rows = [StatusRow(*row) for row in self._rows("sagas_by_key", (saga_name, _storable(keys)))]
+        return {row.saga_key: row for row in rows}
+
+    def sagas_by_correlation(self, saga_name: str | None, correlation_ids: Sequence[str]) -> list[StatusRow]:
+        """Return the sagas with these correlation ids."""
+        rows = self._rows("sagas_by_correlation", (saga_name, _storable(correlation_ids)))
+        return [StatusRow(*row) for row in rows]
+
+    def mail(self, worker_id: str, limit: int) -> list[tuple[InboxRow, Envelope]]:
+        """Return what is in the inboxes of the sagas that a worker owns."""
+        return [mail_of(row) for row in self._rows("mail", (worker_id, limit))]
+
+    def inbox(self, recipient: str, now: int, limit: int) -> list[tuple[InboxRow, Envelope]]:
+        """Return the first row of each lane of a recipient, if it is pending and due."""
+        return [mail_of(row) for row in self._rows("inbox", (recipient, now, limit))]
+
+    def unmatched(self, query: UnmatchedQuery) -> list[UnmatchedRow]:
+        """Return the messages nobody could take that match."""
+        wanted = (list(query.statuses) or None, query.name, query.consumer, query.before, query.limit)
+        return [UnmatchedRow(*row) for row in self._rows("unmatched", wanted, prepare=False)]
+
+    def settle_unmatched(self, unmatched_id: str, status: str, actor: str, reason: str, now: int) -> bool:
+        """Write what a person decided about a message that is parked."""
+        if not _storable([unmatched_id]):
+            return False
+        with self._transaction() as connection:
+            connection.run("lock_log")
+            place = connection.rows("parked", (unmatched_id,))
+            if not place:
+                return False
+            if status == "discarded":
+                connection.run("drop_parked", place[0])
+            elif connection.run("retry_parked", (*place[0], now)).rowcount:
+                status = "redelivered"
+            connection.run("settle", (status, actor, reason, now, unmatched_id))
+            connection.run("notify", ("",))
+        return True
+
+    def redelivering(self, consumers: Sequence[str], limit: int) -> list[UnmatchedRow]:
+        """Return the messages of these consumers that are to be routed again."""
+        return [UnmatchedRow(*row) for row in self._rows("redelivering", (list(consumers), limit))]
+
+
+def _envelope(row: Sequence[Any]) -> Envelope:
+    return envelope_of(*tuple(row))
+
+
+def _storable(values: Sequence[str]) -> list[str]:
+    """Return the texts that PostgreSQL can keep: nothing there can be equal to the others."""
+    return [value for value in values if "\0" not in value]

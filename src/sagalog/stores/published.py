@@ -1,0 +1,70 @@
+"""How messages stand in the log, the same in every store: streams, topics, envelopes from rows. It writes nothing."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from sagalog.errors import StoreError
+from sagalog.messages import Envelope
+from sagalog.store import InboxRow
+
+# An event, or a command that no saga issued, is a stream of its own with its envelope as the one event.
+PUBLISHED = "sagalog.MessagePublished.1"
+PREFIX = "message:"
+_INBOX_COLUMNS = 11
+
+
+class _Stated(msgspec.Struct):
+    data: msgspec.Raw
+
+
+_stated = msgspec.json.Decoder(_Stated)
+_envelope = msgspec.json.Decoder(Envelope)
+
+
+def stream_of(message_id: str) -> str:
+    """Return the id of the stream that a published message is."""
+    return PREFIX + message_id
+
+
+def envelope_of(
+    position: int,
+    id: str,
+    kind: Any,
+    name: str,
+    source: str,
+    correlation_id: str,
+    causation_id: str | None,
+    time: int,
+    saga_id: str | None,
+    step: str | None,
+    state: bytes,
+) -> Envelope:
+    """Return a message from its row of the index and its event in the log, which has the data at the top."""
+    return Envelope(
+        id=id,
+        kind=kind,
+        name=name,
+        source=source,
+        correlation_id=correlation_id,
+        causation_id=causation_id,
+        time=time,
+        data=_stated.decode(state).data,
+        saga_id=saga_id,
+        step=step,
+    )
+
+
+def mail_of(row: Sequence[Any]) -> tuple[InboxRow, Envelope]:
+    """Return a row of an inbox and what it is about, from its columns, its body and the columns of the message."""
+    mail = InboxRow(*row[:_INBOX_COLUMNS])
+    body, message = row[_INBOX_COLUMNS], row[_INBOX_COLUMNS + 1 :]
+    if body is not None:
+        return mail, _envelope.decode(body)
+    if message[0] is None:
+        raise StoreError(
+            f"expected the message {mail.message_id} at position {mail.position} of the log, found none there; "
+            "run `sagalog projections rebuild`, or restore the database from a backup"
+        )
+    return mail, envelope_of(*message)

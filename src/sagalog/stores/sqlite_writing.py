@@ -1,0 +1,143 @@
+"""What is written to SQLite about messages and inboxes, inside a transaction that somebody else has begun.
+
+It opens nothing and commits nothing; what does not fit raises `Unfit`, and the transaction is rolled back.
+"""
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+from msgspec.structs import astuple
+
+from sagalog.codec import encode_json
+from sagalog.messages import Envelope
+from sagalog.store import Append, InboxRow, Posting, UnmatchedRow
+from sagalog.stores.published import PUBLISHED, stream_of
+from sagalog.stores.sql import for_rows, statements
+
+BLOCKS = statements("sagalog.readmodel", "sql/sqlite/store.sql") | statements(
+    "sagalog.readmodel", "sql/sqlite/messages.sql"
+)
+SQL = {
+    name: text.replace("{message}", BLOCKS["message"]).replace("{row}", BLOCKS["row"]) for name, text in BLOCKS.items()
+}
+
+# Any number of rows up to 599 is at most three of these: hundreds, tens and ones. So a batch takes few statements, and
+# few statements have to be prepared.
+ROWS_AT_ONCE = (*range(500, 0, -100), *range(90, 0, -10), *range(9, 0, -1))
+
+Row = tuple[Any, ...]
+
+
+class Unfit(Exception):
+    """Something of the batch does not fit; the batch is rolled back and looked at one by one."""
+
+
+def write_rows(cursor: sqlite3.Cursor, block: str, rows: list[Row]) -> int:
+    """Write rows, many in one statement, and return how many were written.
+
+    Python lets go of its lock once for each statement and has to get it back after: with a statement for each row the
+    event loop and this thread would wait for one another all the time.
+    """
+    written = begin = 0
+    for size in ROWS_AT_ONCE:
+        while len(rows) - begin >= size:
+            chunk = rows[begin : begin + size]
+            cursor.execute(for_rows(SQL[block], size), list(chain.from_iterable(chunk)))
+            written += cursor.rowcount
+            begin += size
+    return written
+
+
+def last_position(cursor: sqlite3.Cursor) -> int:
+    """Return the position of the last event of the log."""
+    position: int = cursor.execute(SQL["last_position"]).fetchone()[0]
+    return position
+
+
+def write_attached(cursor: sqlite3.Cursor, appends: Sequence[tuple[Append, int]]) -> None:
+    """Write what appends, each with the position of its last event, have beside events and rows.
+
+    Raises `Unfit` if something that was taken is not in the inbox.
+    """
+    messages: list[Row] = []
+    commands: list[Row] = []
+    taken: list[Row] = []
+    notes: list[Row] = []
+    for append, position in appends:
+        begin = position - len(append.events) + 1
+        messages += [_index_row(begin + index, envelope) for index, envelope in append.messages]
+        commands += [(*astuple(row)[:-2], 0, position) for row in append.commands]
+        taken += [(append.saga_id, message_id) for message_id in dict.fromkeys(append.taken)]
+        for note in append.notes:
+            one = note.envelope
+            body = encode_json(one).decode()
+            row = InboxRow(note.recipient, one.id, note.recipient, one.name, one.time, one.time, position=position)
+            notes.append((*astuple(row), body))
+    if write_rows(cursor, "take_inbox", taken) != len(taken):
+        raise Unfit
+    write_rows(cursor, "insert_message", messages)
+    write_rows(cursor, "upsert_command", commands)
+    write_rows(cursor, "insert_inbox", notes)
+
+
+def _index_row(position: int, envelope: Envelope) -> Row:
+    return (
+        position,
+        envelope.id,
+        envelope.kind,
+        envelope.name,
+        envelope.source,
+        envelope.correlation_id,
+        envelope.causation_id,
+        envelope.time,
+        envelope.saga_id,
+        envelope.step,
+    )
+
+
+def publish(cursor: sqlite3.Cursor, envelopes: Sequence[Envelope]) -> None:
+    """Write the messages that the log does not have."""
+    if not envelopes:
+        return
+    by_id: dict[str, Envelope] = {}
+    for envelope in envelopes:
+        by_id.setdefault(envelope.id, envelope)
+    for (known,) in cursor.execute(SQL["known_messages"], (json.dumps(list(by_id)),)).fetchall():
+        del by_id[known]
+    fresh = list(by_id.values())
+    begin = last_position(cursor) + 1
+    write_rows(cursor, "insert_event", [(stream_of(one.id), 1, PUBLISHED, encode_json(one)) for one in fresh])
+    write_rows(cursor, "insert_message", [_index_row(begin + index, one) for index, one in enumerate(fresh)])
+
+
+def put(cursor: sqlite3.Cursor, rows: Sequence[InboxRow]) -> None:
+    """Put rows into inboxes unless they are there."""
+    write_rows(cursor, "insert_inbox", [(*astuple(row), None) for row in rows])
+
+
+def park(cursor: sqlite3.Cursor, rows: Sequence[UnmatchedRow]) -> None:
+    """Write messages that nobody could take; of two rows for the same the last one counts."""
+    latest = {(row.consumer, row.message_id): row for row in rows}
+    write_rows(cursor, "park", [astuple(row) for row in latest.values()])
+
+
+def write_postings(cursor: sqlite3.Cursor, postings: Sequence[Posting]) -> None:
+    """Write postings that are expected to fit; raises `Unfit` if a row is gone or was attempted more often."""
+    taken = [posting.taken for posting in postings if posting.taken is not None]
+    retries = [posting.retry for posting in postings if posting.retry is not None]
+    tried = [
+        (row.recipient, row.message_id, row.status, row.attempts, row.due_at, row.error_type, row.error_text)
+        for row in retries
+    ]
+    if write_rows(cursor, "retry_inbox", tried) != len(tried):
+        raise Unfit
+    if write_rows(cursor, "take_inbox", list(taken)) != len(taken):
+        raise Unfit
+    publish(cursor, [envelope for posting in postings for envelope in posting.messages])
+    park(cursor, [posting.parked for posting in postings if posting.parked is not None])
+    delivered = Counter(command_id for posting in postings for command_id in posting.delivered)
+    cursor.executemany(SQL["delivered"], [(times, command_id) for command_id, times in delivered.items()])
