@@ -15,15 +15,21 @@ from typing import Any, Self, TypeVar
 from sagalog.clock import Clock, SystemClock
 from sagalog.engine.attempt import Attempts
 from sagalog.engine.blocking import Blocking, Threads
+from sagalog.engine.bus import Bus
 from sagalog.engine.committer import Committer
+from sagalog.engine.declared import Declared
+from sagalog.engine.handling import Handling
+from sagalog.engine.mail import Mail
+from sagalog.engine.messaging import Messaging
 from sagalog.engine.starting import Started, Starting
 from sagalog.engine.waiting import AT_REST, Waiting
 from sagalog.engine.worker import Drive, Worker
-from sagalog.errors import DefinitionError, NotRunning, ServiceNotProvided, UnknownSaga, WaitTimeout
+from sagalog.errors import DefinitionError, NotRunning, UnknownSaga, WaitTimeout
 from sagalog.readmodel.inspection import Inspection
 from sagalog.readmodel.result import SagaResult, result_of
 from sagalog.saga.declare import Saga
 from sagalog.saga.definition import Definition
+from sagalog.saga.participants import Participant
 from sagalog.saga.state import SagaState
 from sagalog.settings import Settings
 from sagalog.store import StatusRow, Store
@@ -67,12 +73,13 @@ class SagaRun:
         return await self._owner.status(self.id)
 
 
-class ProcessManager(Inspection):
+class ProcessManager(Inspection, Messaging):
     """Run sagas on a database.
 
-    `database` is an address (`sqlite:///shop.db`, `postgresql://...`, `memory://`) or a store. `services` gives the
-    instances that steps ask for by type. With `worker=False` it starts sagas and answers questions, and leaves the
-    running to other processes. Raises `DefinitionError` and `ServiceNotProvided` when it is built.
+    `database` is an address (`sqlite:///shop.db`, `postgresql://...`, `memory://`) or a store. `participants` handle
+    commands and events in this process. `services` gives the instances that steps and handlers ask for by type. With
+    `worker=False` it starts sagas, publishes and answers questions, and leaves the running to other processes. Raises
+    `DefinitionError` and `ServiceNotProvided` when it is built.
     """
 
     def __init__(
@@ -80,6 +87,7 @@ class ProcessManager(Inspection):
         database: str | Store,
         *,
         sagas: Sequence[Saga[Any]] = (),
+        participants: Sequence[Participant] = (),
         services: Mapping[type, Any] | None = None,
         settings: Settings | None = None,
         worker: bool = True,
@@ -90,8 +98,11 @@ class ProcessManager(Inspection):
         self.store = store_for(database, self.settings.store_options()) if isinstance(database, str) else database
         self.definitions = _definitions(sagas)
         self._services = dict(services or {})
+        self._declared = Declared(list(self.definitions.values()), [one.definition for one in participants])
+        self._vocabulary = self._declared.vocabulary
+        self._source = self.settings.source
         if worker:
-            _check_services(self.definitions.values(), self._services)
+            self._declared.check_services(self._services)
         self._sagas = {(saga.name, saga.version): saga.definition for saga in sagas}
         self._is_worker = worker
         self._clock = clock or SystemClock()
@@ -105,7 +116,7 @@ class ProcessManager(Inspection):
         try:
             await self._blocking.write(self.store.open)
             await self._report_unloaded()
-            self._committer = Committer(self.store, self._blocking, settings.write_timeout)
+            self._committer = Committer(self.store, self._blocking, settings.write_timeout, self._posted)
             self._waiting = Waiting(self.store, self._blocking, settings.limits().poll)
             attempts = Attempts(self._services, self._clock, self._blocking)
             self._worker = Worker(
@@ -117,7 +128,9 @@ class ProcessManager(Inspection):
                 self._clock,
                 settings.limits(),
                 self._finished,
+                Mail(self.store, self._blocking) if self._declared.has_mail else None,
             )
+            self._bus = self._make_bus()
             self._starting = Starting(
                 self.store,
                 self._committer,
@@ -128,6 +141,7 @@ class ProcessManager(Inspection):
             self._committer.start()
             if self._is_worker:
                 await self._worker.start()
+                self._bus.start()
         except BaseException:
             await self._close_store()
             raise
@@ -146,11 +160,25 @@ class ProcessManager(Inspection):
         self._unwatch()
         await self._waiting.close()
         if self._is_worker:
-            await self._worker.stop(self.settings.grace)
+            await asyncio.gather(self._bus.stop(self.settings.grace), self._worker.stop(self.settings.grace))
         await self._committer.close()
         if self._is_worker:
             await self._worker.release()
         await self._close_store()
+
+    def _make_bus(self) -> Bus:
+        handlings = [Handling(one, self._services, self._clock, self._blocking) for one in self._declared.participants]
+        return Bus(
+            self.store,
+            self._blocking,
+            self._clock,
+            self._committer,
+            self._worker,
+            self._vocabulary,
+            self._declared.routes(self.store, self._blocking, self._clock),
+            handlings,
+            self.settings.limits(),
+        )
 
     async def _close_store(self) -> None:
         await self._blocking.write(self.store.close)
@@ -279,6 +307,10 @@ class ProcessManager(Inspection):
     def _hinted(self) -> None:
         self._waiting.hint()
         self._worker.hint()
+        self._bus.hint()
+
+    def _posted(self) -> None:
+        self._bus.posted()
 
     async def _report_unloaded(self) -> None:
         missing = await self._blocking.read(self.store.unloaded, list(self.definitions))
@@ -324,20 +356,3 @@ def _definitions(sagas: Sequence[Saga[Any]]) -> dict[str, Definition]:
         names.add((saga.name, saga.version))
         found[definition.digest] = definition
     return found
-
-
-def _check_services(definitions: Any, services: Mapping[type, Any]) -> None:
-    missing: list[str] = []
-    for definition in definitions:
-        for step in definition.steps.values():
-            undo = () if step.compensation is None else step.compensation.parameters
-            for parameter in (*step.parameters, *undo):
-                if parameter.source == "service" and parameter.key not in services:
-                    missing.append(f"  - {definition.name}.{step.name}: {parameter.name}: {parameter.key.__name__}")
-    if missing:
-        listed = "\n".join(dict.fromkeys(missing))
-        given = ", ".join(kind.__name__ for kind in services) or "none"
-        raise ServiceNotProvided(
-            f"these parameters have a type that nothing provides (services given: {given}):\n{listed}\n"
-            "give an instance in services={Type: instance}, or mend the annotation"
-        )

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -25,6 +26,13 @@ class Settings(BaseModel):
     longest_wait: float = Field(default=5.0, ge=0, description="a saga that waits longer than this is given back")
     most_running: int = Field(default=10_000, ge=1, description="how many sagas one process owns at most")
     claim_batch: int = Field(default=200, ge=1, description="how many sagas are claimed at once")
+    source: str = Field(
+        default="sagalog", min_length=1, max_length=200, description="who publishes: the source of published events"
+    )
+    most_handling: int = Field(default=100, ge=1, description="how many messages one participant handles at once")
+    new_consumers: Literal["start", "now"] = Field(
+        default="start", description="where in the log a consumer that is new begins"
+    )
     grace: float = Field(default=10.0, ge=0, description="how long running async steps may take to end at shutdown")
     write_timeout: float = Field(default=10.0, gt=0, description="how long start() waits for its saga to be durable")
     connect_timeout: float = Field(default=5.0, gt=0, description="how long to wait for a connection to the database")
@@ -53,6 +61,8 @@ class Settings(BaseModel):
             longest_wait=int(self.longest_wait * 1e6),
             most_running=self.most_running,
             claim_batch=self.claim_batch,
+            most_handling=self.most_handling,
+            from_now=self.new_consumers == "now",
         )
 
     def store_options(self) -> StoreOptions:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sagalog import Saga
+from sagalog import Participant, Saga
 from sagalog.process_manager import ProcessManager, SagaResult
 from sagalog.settings import Settings
 from sagalog.store import Store
@@ -68,9 +68,10 @@ class Lab:
 
     async def begin(
         self,
-        sagas: Sequence[Saga[Any]],
+        sagas: Sequence[Saga[Any]] = (),
         services: Mapping[type, Any] | None = None,
         *,
+        participants: Sequence[Participant] = (),
         worker: bool = True,
         settings: Settings = SETTINGS,
         wrap: Callable[[Store], Store] = lambda store: store,
@@ -85,6 +86,7 @@ class Lab:
         manager = ProcessManager(
             wrap(store),
             sagas=sagas,
+            participants=participants,
             services=services,
             settings=settings,
             worker=worker,

@@ -11,7 +11,7 @@ from sagalog.engine.blocking import Blocking
 from sagalog.errors import InvalidInput, PayloadTooLarge, Refused
 from sagalog.saga.binding import Parameter
 from sagalog.saga.context import StepContext
-from sagalog.saga.definition import CompensationDefinition, Definition, StepDefinition
+from sagalog.saga.definition import Definition
 from sagalog.saga.events import ErrorInfo, error_from
 from sagalog.saga.inputs import ActionFailed, ActionSucceeded, UndoFailed, UndoSucceeded
 from sagalog.saga.progress import deadline_counts
@@ -54,10 +54,10 @@ class Attempts:
             over = state.deadline if deadline_counts(definition, state) else over
         try:
             arguments = self._arguments(definition, step.parameters, saga_id, state, effect, over)
-            value = await self._call(step, step.handler, (), arguments, began, over)
+            value = await call_handler(self._blocking, step.handler, step.is_async, (), arguments, began, over)
             result = step.result.write(value, f"the result of step {step.name}")
         except (Exception, SystemExit, asyncio.CancelledError) as problem:
-            _let_through(problem)
+            let_through(problem)
             error = _error(problem, effect.step)
             return ActionFailed(effect.step, effect.attempt, began, error, self._clock.chance())
         return ActionSucceeded(effect.step, effect.attempt, began, result)
@@ -75,11 +75,11 @@ class Attempts:
             arguments = self._arguments(definition, undo.parameters, saga_id, state, effect, over)
             recorded = state.steps[effect.step].result
             result = None if recorded is None else step.result.read(recorded)
-            value = await self._call(undo, undo.handler, (result,), arguments, began, over)
+            value = await call_handler(self._blocking, undo.handler, undo.is_async, (result,), arguments, began, over)
             if value is not None:
                 raise TypeError(f"a compensation returns None, found {type(value).__name__}")
         except (Exception, SystemExit, asyncio.CancelledError) as problem:
-            _let_through(problem)
+            let_through(problem)
             error = _error(problem, effect.step)
             chance = self._clock.chance()
             return UndoFailed(effect.step, effect.epoch, effect.attempt, began, error, chance)
@@ -111,25 +111,30 @@ class Attempts:
             arguments[parameter.name] = value
         return arguments
 
-    async def _call(
-        self,
-        declared: StepDefinition | CompensationDefinition,
-        handler: Callable[..., Any],
-        first: tuple[Any, ...],
-        arguments: dict[str, Any],
-        began: int,
-        over: int | None,
-    ) -> Any:
-        if declared.is_async:
-            return await _within(handler(*first, **arguments), began, over)
-        seconds = None if over is None else max(0.0, (over - began) / 1e6)
-        running = self._blocking.handler(functools.partial(handler, *first, **arguments))
-        done, _ = await asyncio.wait((running,), timeout=seconds)
-        if not done:
-            # A thread cannot be stopped, and nothing may be undone or tried again while it runs: wait for its end.
-            name = getattr(handler, "__name__", repr(handler))
-            logger.warning("%s is overdue after %g s; a thread cannot be stopped, so it is waited for", name, seconds)
-        return await running
+
+async def call_handler(
+    blocking: Blocking,
+    handler: Callable[..., Any],
+    is_async: bool,
+    first: tuple[Any, ...],
+    arguments: dict[str, Any],
+    began: int,
+    over: int | None,
+) -> Any:
+    """Call a handler until `over` (microseconds since the epoch): on the loop if it is async, else in a thread.
+
+    Raises what it raises, and `Overdue` if it did not answer in time.
+    """
+    if is_async:
+        return await _within(handler(*first, **arguments), began, over)
+    seconds = None if over is None else max(0.0, (over - began) / 1e6)
+    running = blocking.handler(functools.partial(handler, *first, **arguments))
+    done, _ = await asyncio.wait((running,), timeout=seconds)
+    if not done:
+        # A thread cannot be stopped, and nothing may be undone or tried again while it runs: wait for its end.
+        name = getattr(handler, "__name__", repr(handler))
+        logger.warning("%s is overdue after %g s; a thread cannot be stopped, so it is waited for", name, seconds)
+    return await running
 
 
 async def _within(coroutine: Coroutine[Any, Any, Any], began: int, over: int | None) -> Any:
@@ -151,7 +156,7 @@ async def _within(coroutine: Coroutine[Any, Any, Any], began: int, over: int | N
             return await _Rest(coroutine, awaited)
     except TimeoutError:
         if timer.expired():
-            raise _Overdue(f"no answer within {seconds:g} s") from None
+            raise Overdue(f"no answer within {seconds:g} s") from None
         raise
 
 
@@ -180,11 +185,11 @@ class _Rest:
             return end.value
 
 
-class _Overdue(Exception):
+class Overdue(Exception):
     """An attempt did not end in its time."""
 
 
-def _let_through(problem: BaseException) -> None:
+def let_through(problem: BaseException) -> None:
     """Raise a cancellation that came from the engine; one that a handler raised by itself is an error like others."""
     task = asyncio.current_task()
     if isinstance(problem, asyncio.CancelledError) and task is not None and task.cancelling():
@@ -194,7 +199,7 @@ def _let_through(problem: BaseException) -> None:
 def _error(problem: BaseException, step: str) -> ErrorInfo:
     if isinstance(problem, Refused):
         return error_from("refused", "Refused", str(problem))
-    if isinstance(problem, _Overdue):
+    if isinstance(problem, Overdue):
         return error_from("timeout", "StepTimeout", f"step {step}: {problem}")
     kind = type(problem).__name__
     if isinstance(problem, FAULTS):

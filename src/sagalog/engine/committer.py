@@ -1,17 +1,19 @@
 """Group commit: one loop writes all decisions of a process, as many in one transaction as have come in meanwhile.
 
-It never gives up an append whose fate is unknown: it appends the same again until the store answers, because the store
-recognises what had landed. Only closing ends that.
+It never gives up what it was given and whose fate is unknown: it writes the same again until the store answers, because
+the store recognises what had landed. Only closing ends that. Postings (messages, and what became of those that a
+participant took) go the same way as the appends of sagas, in a transaction of their own.
 """
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from sagalog.engine.blocking import Blocking
 from sagalog.errors import StoreError, StoreUnavailable
-from sagalog.store import Append, AppendOutcome, Store
+from sagalog.store import Append, AppendOutcome, Posting, PostOutcome, Store
 
 logger = logging.getLogger("sagalog.engine")
 
@@ -21,18 +23,31 @@ LARGEST_BATCH = 500
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
 
-Waiting = tuple[Append, "asyncio.Future[AppendOutcome]", Callable[[bool], None] | None]
+# What is to be written, the future of its outcome, and whom to tell once whether it was written.
+Waiting = tuple[Any, "asyncio.Future[Any]", Callable[[bool], None] | None]
+Write = Callable[[Sequence[Any]], Sequence[str]]
 
 
 class Committer:
-    """Append decisions in batches and answer each once it is durable."""
+    """Append decisions and post messages in batches, and answer each once it is durable.
 
-    def __init__(self, store: Store, blocking: Blocking, write_timeout: float) -> None:
+    `posted` is told when messages have become durable: somebody may be waiting to route them.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        blocking: Blocking,
+        write_timeout: float,
+        posted: Callable[[], None] = lambda: None,
+    ) -> None:
         self._store = store
         self._blocking = blocking
         self._queue: deque[Waiting] = deque()
+        self._postings: deque[Waiting] = deque()
+        self._posted = posted
         self._write_timeout = write_timeout
-        self._impatient: deque[tuple[float, asyncio.Future[AppendOutcome]]] = deque()
+        self._impatient: deque[tuple[float, asyncio.Future[Any]]] = deque()
         self._watch: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -71,12 +86,30 @@ class Committer:
         is told once whether it was written, also when nobody waits for the future any more.
         """
         future: asyncio.Future[AppendOutcome] = self._loop.create_future()
-        self._queue.append((append, future, then))
+        self._enqueue(self._queue, append, future, patient, then)
+        return future
+
+    def post(
+        self, posting: Posting, patient: bool = True, then: Callable[[bool], None] | None = None
+    ) -> "asyncio.Future[PostOutcome]":
+        """Queue a posting; see `submit`."""
+        future: asyncio.Future[PostOutcome] = self._loop.create_future()
+        self._enqueue(self._postings, posting, future, patient, then)
+        return future
+
+    def _enqueue(
+        self,
+        queue: deque[Waiting],
+        write: Any,
+        future: "asyncio.Future[Any]",
+        patient: bool,
+        then: Callable[[bool], None] | None,
+    ) -> None:
+        queue.append((write, future, then))
         if not patient:
             self._impatient.append((self._loop.time() + self._write_timeout, future))
         if not self._wake.is_set():
             self._wake.set()
-        return future
 
     async def close(self) -> None:
         """Write what is queued, if the store answers, and end; what is left gets `StoreUnavailable`."""
@@ -87,27 +120,34 @@ class Committer:
         if self._watch is not None:
             self._watch.cancel()
         closed = StoreUnavailable("the process manager was closed before this was written")
-        self._fail(list(self._queue), closed)
-        self._queue.clear()
+        for queue in (self._queue, self._postings):
+            self._fail(list(queue), closed)
+            queue.clear()
 
     async def _run(self) -> None:
         while True:
-            if not self._queue:
+            if not self._queue and not self._postings:
                 if self._closing:
                     return
                 self._wake.clear()
                 await self._wake.wait()
                 continue
-            batch = [self._queue.popleft() for _ in range(min(LARGEST_BATCH, len(self._queue)))]
-            await self._write(batch)
+            if self._queue:
+                await self._write(self._batch(self._queue), self._store.append)
+            if self._postings:
+                await self._write(self._batch(self._postings), self._store.post)
 
-    async def _write(self, batch: list[Waiting]) -> None:
-        appends = [append for append, _, _ in batch]
+    @staticmethod
+    def _batch(queue: deque[Waiting]) -> list[Waiting]:
+        return [queue.popleft() for _ in range(min(LARGEST_BATCH, len(queue)))]
+
+    async def _write(self, batch: list[Waiting], write: Write) -> None:
+        writes = [one for one, _, _ in batch]
         pause = FIRST_PAUSE
-        outcomes: list[AppendOutcome] | None = None
+        outcomes: Sequence[str] | None = None
         while outcomes is None:
             try:
-                outcomes = await self._blocking.write(self._store.append, appends)
+                outcomes = await self._blocking.write(write, writes)
             except StoreUnavailable as problem:
                 if self.trouble is None:
                     logger.warning("the store cannot be written for now, trying again: %s", problem)
@@ -121,10 +161,11 @@ class Committer:
                 if len(batch) > 1:
                     # One append that cannot be written must not take the others with it.
                     middle = len(batch) // 2
-                    await self._write(batch[:middle])
-                    await self._write(batch[middle:])
+                    await self._write(batch[:middle], write)
+                    await self._write(batch[middle:], write)
                     return
-                logger.exception("the decision of saga %s could not be written", appends[0].saga_id)
+                what = f"the decision of saga {one.saga_id}" if isinstance(one := writes[0], Append) else "a posting"
+                logger.exception("%s could not be written", what)
                 self._fail(batch, problem)
                 return
         if self.trouble is not None:
@@ -136,6 +177,8 @@ class Committer:
                 then(outcome == "written")
             if not future.done():
                 future.set_result(outcome)
+        if any(one.messages for one in writes):
+            self._posted()
 
     @staticmethod
     def _fail(batch: list[Waiting], problem: Exception) -> None:

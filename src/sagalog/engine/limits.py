@@ -11,3 +11,5 @@ class Limits(Struct, frozen=True, kw_only=True):
     longest_wait: int = 5_000_000
     most_running: int = 10_000
     claim_batch: int = 200
+    most_handling: int = 100
+    from_now: bool = False

@@ -4,21 +4,27 @@ Nothing is run before the decision that causes it is durable, and the state is k
 """
 
 import asyncio
-from typing import NoReturn, Protocol
+from collections import deque
+from typing import Any, NoReturn, Protocol
 
 from sagalog.clock import Clock
 from sagalog.codec import encode_json
 from sagalog.engine.attempt import Attempts
 from sagalog.engine.committer import Committer
 from sagalog.engine.transition_log import log_transitions
+from sagalog.messages import Envelope
 from sagalog.readmodel.rows import status_row, step_rows
 from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import SagaEvent, error_from
-from sagalog.saga.inputs import ActionFailed, DeadlineReached, Input
+from sagalog.saga.inputs import ActionFailed, DeadlineReached, Input, Receive
 from sagalog.saga.react import Effect, RunAction, RunCompensation, Settle, WatchDeadline, react
 from sagalog.saga.state import SagaState
-from sagalog.store import Append
+from sagalog.saga.transitions import OPEN
+from sagalog.store import Append, Posting
+
+# Effects that a message ends: a saga that has one is kept for a while, since the answer is likely to come soon.
+EXPECTING: tuple[type, ...] = ()
 
 
 class Owner(Protocol):
@@ -36,6 +42,10 @@ class Owner(Protocol):
 
         False if no attempt may be begun: the worker stops, or is not `worker_id` any more, since its lease was lost.
         """
+        ...
+
+    def took(self, saga_id: str, message_id: str) -> None:
+        """Take note that a message has left the saga's inbox."""
         ...
 
 
@@ -56,8 +66,9 @@ def append_of(
     effects: list[Effect],
     holder: str | None,
     owner: str | None,
+    taken: tuple[str, ...] = (),
 ) -> Append:
-    """Return all that one decision writes: events, status row and step rows."""
+    """Return all that one decision writes: events, status row and step rows; `taken` are messages it took."""
     return Append(
         saga_id,
         0 if before is None else before.version,
@@ -65,6 +76,7 @@ def append_of(
         status_row(definition, saga_id, after, effects, owner),
         step_rows(definition, saga_id, before, after) if after.steps else (),
         holder,
+        taken=taken,
     )
 
 
@@ -100,6 +112,21 @@ class SagaRunner:
         self._untold = untold or []
         self._effects = react(definition, state) if effects is None else effects
         self._running: dict[tuple[type, str], asyncio.Task[Input]] = {}
+        self._mail: deque[Envelope] = deque()
+        self._alarm: asyncio.Future[None] | None = None
+
+    def deliver(self, envelope: Envelope) -> bool:
+        """Give the saga a message, to be told in the order of arrival; False if it has it already."""
+        if any(waiting.id == envelope.id for waiting in self._mail):
+            return False
+        self._mail.append(envelope)
+        self.wake()
+        return True
+
+    def wake(self) -> None:
+        """Look again at what is to be done, if the saga sleeps or waits."""
+        if self._alarm is not None and not self._alarm.done():
+            self._alarm.set_result(None)
 
     async def run(self) -> bool:
         """Drive the saga; returns True if it is to be given back unfinished.
@@ -109,6 +136,11 @@ class SagaRunner:
         untold, self._untold = self._untold, []
         await self._tell_all(untold)
         while True:
+            if self._mail:
+                await self._open_mail()
+                if self.state.status not in OPEN:
+                    # Nobody owns it any more; whoever claims it next takes what else has come for it.
+                    return False
             action = self._only_action()
             if action is not None and await self._owner.ready(self._worker_id):
                 outcome = await self._attempt(action)
@@ -121,16 +153,43 @@ class SagaRunner:
                     told_all = await self._wait(wake_at)
                     await self._tell_all(told_all)
                     continue
-                if wake_at is None:
-                    return bool(self._effects)
-                pause = wake_at - self._clock.now()
-                if pause > self._longest_wait or self._owner.stopping:
+                if not self._effects:
+                    return False
+                if not await self._sleep(wake_at):
                     return True
-                self.sleeping = True
-                await asyncio.sleep(max(0, pause) / 1e6)
-                self.sleeping = False
                 continue
             await self._tell_all([told])
+
+    async def _sleep(self, wake_at: int | None) -> bool:
+        """Sleep until `wake_at` or until there is mail; False if that is too long and the saga is to be given back."""
+        pause = self._longest_wait if wake_at is None else wake_at - self._clock.now()
+        expects_mail = any(isinstance(effect, EXPECTING) for effect in self._effects)
+        if self._owner.stopping or ((pause > self._longest_wait or wake_at is None) and not expects_mail):
+            return False
+        self.sleeping = True
+        woken = await self._woken_within(min(pause, self._longest_wait))
+        self.sleeping = False
+        if self._worker_id != self._owner.worker_id:
+            raise Conflict([])
+        return woken or (wake_at is not None and pause <= self._longest_wait)
+
+    async def _woken_within(self, pause: int) -> bool:
+        alarm = self._alarm = asyncio.get_running_loop().create_future()
+        try:
+            await asyncio.wait((alarm,), timeout=max(0, pause) / 1e6)
+        finally:
+            self._alarm = None
+        return alarm.done()
+
+    async def _open_mail(self) -> None:
+        """Tell the saga what has come for it, one message after the other, as long as it is ours."""
+        while self._mail:
+            if not await self._tell(Receive(self._mail[0])):
+                # Nothing is lost: what is not recorded is still in the inbox.
+                await self._lose([])
+            self._owner.took(self.saga_id, self._mail.popleft().id)
+            if self.state.status not in OPEN:
+                return
 
     def _only_action(self) -> RunAction | None:
         """Return the action that is to be run now if, as nearly always, there is nothing else to be done."""
@@ -204,12 +263,16 @@ class SagaRunner:
     async def _wait(self, wake_at: int | None) -> list[Input]:
         """Wait for attempts under way, or until `wake_at`; return the outcomes of those that ended."""
         timeout = None if wake_at is None else max(0.0, (wake_at - self._clock.now()) / 1e6)
+        alarm = self._alarm = asyncio.get_running_loop().create_future()
+        waited: set[asyncio.Future[Any]] = {alarm, *self._running.values()}
         try:
-            done, _ = await asyncio.wait(self._running.values(), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(waited, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             for task in self._running.values():
                 task.cancel()
             raise
+        finally:
+            self._alarm = None
         ended = [key for key, task in self._running.items() if task in done]
         return [self._running.pop(key).result() for key in ended]
 
@@ -223,11 +286,15 @@ class SagaRunner:
         before = self.state
         events, after = advance(self.definition, before, told, self._clock.now())
         if not events:
+            # It had been recorded before, so all that is left to be done is to empty the inbox of it.
+            if isinstance(told, Receive):
+                await self._committer.post(Posting(taken=(self.saga_id, told.message.id)))
             return True
         assert after is not None
         effects = react(self.definition, after)
+        taken = (told.message.id,) if isinstance(told, Receive) else ()
         append = append_of(
-            self.definition, self.saga_id, before, after, events, effects, self._worker_id, self._worker_id
+            self.definition, self.saga_id, before, after, events, effects, self._worker_id, self._worker_id, taken
         )
         if await self._committer.submit(append) != "written":
             return False

@@ -11,8 +11,10 @@ from sagalog.engine.blocking import Blocking
 from sagalog.engine.committer import Committer
 from sagalog.engine.lease import WorkerLease
 from sagalog.engine.limits import Limits
+from sagalog.engine.mail import Mail
 from sagalog.engine.runner import Conflict, SagaRunner
 from sagalog.errors import SagalogError, StoreError
+from sagalog.messages import Envelope
 from sagalog.saga.definition import Definition
 from sagalog.saga.evolve import fold
 from sagalog.saga.inputs import Input
@@ -44,6 +46,7 @@ class Worker:
         clock: Clock,
         limits: Limits,
         finished: Finished,
+        mail: Mail | None = None,
     ) -> None:
         self._store = store
         self._definitions = definitions
@@ -53,6 +56,8 @@ class Worker:
         self._clock = clock
         self._limits = limits
         self._finished = finished
+        # None: no saga of this process ever gets a message, so nobody looks for any.
+        self._mail = mail
         self._loop = asyncio.get_running_loop()
         self._runners: dict[str, SagaRunner] = {}
         self._tasks: dict[str, Drive] = {}
@@ -72,6 +77,11 @@ class Worker:
     def worker_id(self) -> str:
         """Return the name under which this worker owns sagas now; a worker that loses its lease takes another."""
         return self._lease.worker_id
+
+    @property
+    def holds(self) -> bool:
+        """Tell whether the lease has not run out, so that what this worker has is its own."""
+        return self._lease.holds
 
     @property
     def has_room(self) -> bool:
@@ -139,6 +149,15 @@ class Worker:
         """Return the task that drives this saga, if it runs here."""
         return self._tasks.get(saga_id)
 
+    def took(self, saga_id: str, message_id: str) -> None:
+        """Take note that a message has left the inbox of a saga."""
+        if self._mail is not None:
+            self._mail.took(saga_id, message_id)
+
+    def _deliver(self, saga_id: str, envelope: Envelope) -> bool:
+        runner = self._runners.get(saga_id)
+        return runner is not None and runner.deliver(envelope)
+
     async def _drive(self, runner: SagaRunner) -> SagaState | None:
         saga_id = runner.saga_id
         unfinished = False
@@ -146,6 +165,8 @@ class Worker:
             unfinished = await runner.run()
         except Conflict as conflict:
             self._keep_late(runner.definition, saga_id, conflict.untold)
+            # If it was not lost to another worker after all, it has to be given back.
+            self._claimed_in_doubt = True
         except SagalogError as problem:
             self._left_alone.add(saga_id)
             logger.error("saga %s is left alone until this process ends: %s", saga_id, problem)
@@ -212,6 +233,8 @@ class Worker:
 
     async def _claim_loop(self) -> None:
         while True:
+            # Before the round: what comes while it looks may be what it has not seen.
+            self._hint.clear()
             try:
                 found = await self._claim()
             except StoreError as problem:
@@ -227,7 +250,6 @@ class Worker:
                 await self._pause()
 
     async def _pause(self) -> None:
-        self._hint.clear()
         try:
             async with asyncio.timeout(self._limits.poll / 1e6):
                 await self._hint.wait()
@@ -236,27 +258,33 @@ class Worker:
             return
 
     async def _claim(self) -> int:
-        room = min(self._limits.claim_batch, self._limits.most_running - len(self._tasks))
-        if room <= 0 or not self._lease.holds:
+        if not self._lease.holds:
             return 0
         if self._claimed_in_doubt:
             await self._give_back_strays()
         if self._unwanted:
             await self._give_back([])
-        loaded = list(self._definitions)
-        now = self._clock.now()
-        rows = await self._blocking.write(self._store.claim, self.worker_id, loaded, now, room)
-        if not rows:
+        rows: list[StatusRow] = []
+        room = min(self._limits.claim_batch, self._limits.most_running - len(self._tasks))
+        if room > 0:
+            loaded = list(self._definitions)
+            rows = await self._blocking.write(self._store.claim, self.worker_id, loaded, self._clock.now(), room)
+        if self._mail is None and not rows:
             return 0
-        streams = await self._blocking.read(self._store.read_many, [row.saga_id for row in rows])
+        streams = await self._blocking.read(self._store.read_many, [row.saga_id for row in rows]) if rows else {}
+        mail = [] if self._mail is None else await self._mail.read(self.worker_id)
         # A runner from before this worker's lease was lost may still wait for the end of an attempt.
         busy = [row.saga_id for row in rows if row.saga_id in self._tasks]
         for row in rows:
             if row.saga_id not in self._tasks:
                 self._own_claimed(row, [(event.topic, event.state) for event in streams[row.saga_id]])
+        # Before any of those just claimed has run: one that is at rest would be given back without its mail.
+        news = 0 if self._mail is None else self._mail.hand_over(mail, self._deliver)
+        for saga_id in busy:
+            self._runners[saga_id].wake()
         if busy:
             await self._give_back(busy)
-        return len(rows) - len(busy)
+        return len(rows) - len(busy) + news
 
     async def _give_back_strays(self) -> None:
         """Give back what a claim without an answer may have made ours: nobody here runs it."""

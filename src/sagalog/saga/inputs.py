@@ -5,6 +5,7 @@ Randomness (`jitter`, in [0, 1)) and times (microseconds since the epoch) come i
 
 from msgspec import Raw, Struct
 
+from sagalog.messages import Envelope
 from sagalog.saga.events import ErrorInfo
 
 
@@ -75,4 +76,20 @@ class Resume(Struct, frozen=True, gc=False):
     reason: str
 
 
-Input = Start | StartAgain | ActionSucceeded | ActionFailed | UndoSucceeded | UndoFailed | DeadlineReached | Resume
+class Receive(Struct, frozen=True, gc=False):
+    """A message has come for the saga."""
+
+    message: Envelope
+
+
+Input = (
+    Start
+    | StartAgain
+    | ActionSucceeded
+    | ActionFailed
+    | UndoSucceeded
+    | UndoFailed
+    | DeadlineReached
+    | Resume
+    | Receive
+)

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from sagalog.errors import StoreUnavailable
 from sagalog.saga.context import StepContext
+from sagalog.saga.participants import MessageContext
 from sagalog.store import Append, AppendOutcome, Lease, StatusRow
 from sagalog.stores.memory import MemoryStore
 from sagalog.testing.clock import NOON, microseconds
@@ -93,20 +94,22 @@ class World:
             raise Killed
         return True
 
-    async def call(self, context: StepContext, act: Callable[[], Result]) -> Result:
+    async def call(self, context: StepContext | MessageContext, act: Callable[[], Result]) -> Result:
         """Call a service over the network for a handler: a request on its way outlives the process that sent it.
 
         Raises `ConnectionError` if no answer comes, whether or not it was done, and whatever `act` raises.
         """
         incarnation = current_incarnation()
-        self.note("began", context)
+        traced = context if isinstance(context, StepContext) else None
+        if traced is not None:
+            self.note("began", traced)
         answer: asyncio.Future[Result] = self.loop.create_future()
         self.loop.call_later(self.delay(), self._deliver, incarnation, act, answer, context=outside())
         try:
             return await answer
         finally:
-            if incarnation is None or incarnation.alive:
-                self.note("ended", context)
+            if traced is not None and (incarnation is None or incarnation.alive):
+                self.note("ended", traced)
 
     def _deliver(
         self, incarnation: Incarnation | None, act: Callable[[], Result], answer: "asyncio.Future[Result]"
@@ -197,7 +200,7 @@ class SimulatedBlocking:
 
     async def _store(self, call: Callable[..., Result], arguments: tuple[Any, ...]) -> Result:
         world, incarnation = self._world, self._incarnation
-        where: Where = "append" if call.__name__ == "append" else "store"
+        where: Where = "append" if call.__name__ in ("append", "post", "route") else "store"
         if where == "append" or world.chance() < 0.5:
             await asyncio.sleep(world.delay())
         try:
@@ -218,7 +221,8 @@ class SimulatedBlocking:
     def handler(self, call: Callable[[], Result]) -> "asyncio.Future[Result]":
         """Run a plain handler at one instant of virtual time; like a thread, it goes on when nobody awaits it."""
         context = _context_of(call)
-        self._world.note("began", context)
+        if context is not None:
+            self._world.note("began", context)
         return asyncio.shield(self._world.loop.create_task(self._handle(call, context)))
 
     async def _handle(self, call: Callable[[], Result], context: StepContext | None) -> Result:
@@ -239,7 +243,7 @@ class SimulatedBlocking:
         except Killed:
             await self._never()
         finally:
-            if incarnation.alive:
+            if incarnation.alive and context is not None:
                 world.note("ended", context)
 
     async def _never(self) -> NoReturn:

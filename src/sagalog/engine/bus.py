@@ -1,0 +1,79 @@
+"""The durable bus at work in this process: the loops that route messages and handle them, begun and ended together.
+
+It starts nothing if there is no consumer: a process manager with plain sagas pays nothing for it.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from sagalog.clock import Clock
+from sagalog.engine.blocking import Blocking
+from sagalog.engine.committer import Committer
+from sagalog.engine.consumers import Consumers
+from sagalog.engine.handling import Handling
+from sagalog.engine.limits import Limits
+from sagalog.engine.participants import Participants
+from sagalog.engine.router import Router, Routes
+from sagalog.engine.worker import Worker
+from sagalog.saga.vocabulary import Vocabulary
+from sagalog.store import Store
+
+
+class Bus:
+    """Run what the consumers of this process need."""
+
+    def __init__(
+        self,
+        store: Store,
+        blocking: Blocking,
+        clock: Clock,
+        committer: Committer,
+        worker: Worker,
+        vocabulary: Vocabulary,
+        routes: Sequence[Routes],
+        handlings: Sequence[Handling],
+        limits: Limits,
+    ) -> None:
+        self._worker = worker
+        names = [one.consumer for one in routes]
+        consumers = Consumers(store, blocking, clock, worker, names, limits)
+        self._router = Router(
+            store, blocking, clock, consumers, routes, vocabulary.__contains__, self._routed, limits.poll
+        )
+        self._participants = Participants(store, blocking, clock, committer, consumers, handlings, limits)
+        self._loops: list[asyncio.Task[None]] = []
+        self._has_consumers = bool(names)
+        self._has_participants = bool(handlings)
+
+    def start(self) -> None:
+        """Begin to route and to handle."""
+        create = asyncio.get_running_loop().create_task
+        if self._has_consumers:
+            self._loops.append(create(self._router.run(), name="sagalog-router"))
+        if self._has_participants:
+            self._loops.append(create(self._participants.run(), name="sagalog-participants"))
+
+    def posted(self) -> None:
+        """Look for messages: some have just become durable."""
+        self._router.hint()
+
+    def hint(self) -> None:
+        """Look for messages and for what is to be handled: another process may have left some."""
+        self._router.hint()
+        self._participants.hint()
+
+    def redeliver(self) -> None:
+        """Look for what a person wants to be delivered again."""
+        self._router.redeliver()
+        self._participants.hint()
+
+    def _routed(self) -> None:
+        self._worker.hint()
+        self._participants.hint()
+
+    async def stop(self, grace: float) -> None:
+        """Route no more; let handlers end within `grace` seconds, those in threads in their own time."""
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        await self._participants.stop(grace)

@@ -1,0 +1,71 @@
+"""The consumers that this process reads for: taken under the worker's lease, lost with it. It reads no message."""
+
+from collections.abc import Sequence
+
+from sagalog.clock import Clock
+from sagalog.engine.blocking import Blocking
+from sagalog.engine.limits import Limits
+from sagalog.engine.worker import Worker
+from sagalog.store import ConsumerRow, Store
+
+# How soon what another worker had is taken over, once that has ended or its lease has run out.
+POLLS_BETWEEN_LOOKS = 10
+
+
+class Consumers:
+    """Take those of `names` that no live worker has, and know their positions."""
+
+    def __init__(
+        self,
+        store: Store,
+        blocking: Blocking,
+        clock: Clock,
+        worker: Worker,
+        names: Sequence[str],
+        limits: Limits,
+    ) -> None:
+        self.names = tuple(names)
+        self._store = store
+        self._blocking = blocking
+        self._clock = clock
+        self._worker = worker
+        self._limits = limits
+        self._rows: dict[str, ConsumerRow] = {}
+        self._taken_by = ""
+        self._take_at = 0
+
+    @property
+    def worker_id(self) -> str:
+        """Return the worker for which they were taken."""
+        return self._taken_by
+
+    @property
+    def owned(self) -> dict[str, ConsumerRow]:
+        """Return the consumers that are ours as far as this process knows, by name."""
+        return self._rows if self._worker.holds and self._worker.worker_id == self._taken_by else {}
+
+    async def take(self) -> bool:
+        """Take what can be had, if it is time to look; returns whether any is ours."""
+        if not self._worker.holds:
+            return False
+        now = self._clock.now()
+        worker_id = self._worker.worker_id
+        if worker_id != self._taken_by or now >= self._take_at:
+            rows = await self._blocking.write(
+                self._store.take_consumers, worker_id, self.names, now, self._limits.from_now
+            )
+            self._rows = {row.consumer: row for row in rows}
+            self._taken_by = worker_id
+            # Only another worker's death can give us one more, and nobody takes ours while the lease holds.
+            has_all = len(rows) == len(self.names)
+            self._take_at = now + (60 * self._limits.lease if has_all else POLLS_BETWEEN_LOOKS * self._limits.poll)
+        return bool(self._rows)
+
+    def moved(self, consumer: str, position: int) -> None:
+        """Say that a consumer has a new position, and that this is durable."""
+        row = self._rows[consumer]
+        self._rows[consumer] = ConsumerRow(consumer, position, row.owner, row.updated_at)
+
+    def doubt(self) -> None:
+        """Ask the store where they are before anything else is done: a write failed, or nobody knows."""
+        self._take_at = 0

@@ -1,0 +1,71 @@
+"""All that one process manager was given to run: sagas and participants, checked together. It runs nothing."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sagalog.clock import Clock
+from sagalog.engine.blocking import Blocking
+from sagalog.engine.router import Routes
+from sagalog.engine.routes import ParticipantRoutes
+from sagalog.errors import ServiceNotProvided
+from sagalog.messages import Message
+from sagalog.saga.binding import Parameter
+from sagalog.saga.definition import Definition
+from sagalog.saga.participants import ParticipantDefinition, check_together
+from sagalog.saga.vocabulary import Vocabulary
+from sagalog.store import Store
+
+
+class Declared:
+    """Check what was declared as a whole; raises `DefinitionError` for what does not fit together."""
+
+    def __init__(self, sagas: Sequence[Definition], participants: Sequence[ParticipantDefinition]) -> None:
+        check_together(participants)
+        self.sagas = sagas
+        self.participants = participants
+        self.vocabulary = Vocabulary(self._messages())
+
+    def _messages(self) -> Iterator[tuple[str, type[Message]]]:
+        for participant in self.participants:
+            where = f"participant {participant.name}"
+            for handlers in participant.handlers.values():
+                for handler in handlers:
+                    yield where, handler.message
+                    for output in handler.outputs:
+                        yield where, output
+
+    @property
+    def has_mail(self) -> bool:
+        """Tell whether a saga of this process may get messages."""
+        return False
+
+    def routes(self, store: Store, blocking: Blocking, clock: Clock) -> list[Routes]:
+        """Return what each consumer makes of messages."""
+        return [ParticipantRoutes(participant, clock) for participant in self.participants]
+
+    def check_services(self, services: Mapping[type, Any]) -> None:
+        """Raise `ServiceNotProvided` naming every parameter that nothing provides."""
+        missing = [
+            f"  - {where}: {parameter.name}: {parameter.key.__name__}"
+            for where, parameter in self._parameters()
+            if parameter.source == "service" and parameter.key not in services
+        ]
+        if missing:
+            listed = "\n".join(dict.fromkeys(missing))
+            given = ", ".join(kind.__name__ for kind in services) or "none"
+            raise ServiceNotProvided(
+                f"these parameters have a type that nothing provides (services given: {given}):\n{listed}\n"
+                "give an instance in services={Type: instance}, or mend the annotation"
+            )
+
+    def _parameters(self) -> Iterator[tuple[str, Parameter]]:
+        for definition in self.sagas:
+            for step in definition.steps.values():
+                undo = () if step.compensation is None else step.compensation.parameters
+                for parameter in (*step.parameters, *undo):
+                    yield f"{definition.name}.{step.name}", parameter
+        for participant in self.participants:
+            for handlers in participant.handlers.values():
+                for handler in handlers:
+                    for parameter in handler.parameters:
+                        yield f"{participant.name}.{handler.name}", parameter

@@ -1,0 +1,109 @@
+"""What comes from outside is checked here before it enters the log, or parked with the reason. It routes nothing."""
+
+import hashlib
+
+import msgspec
+
+from sagalog.clock import Clock, new_id
+from sagalog.codec import encode_json
+from sagalog.errors import InvalidInput, PayloadTooLarge
+from sagalog.messages import Envelope
+from sagalog.saga.events import error_from
+from sagalog.saga.identifiers import check_identifier
+from sagalog.saga.payload import MAX_PAYLOAD, refuse_unstorable
+from sagalog.saga.vocabulary import Vocabulary
+from sagalog.store import UnmatchedRow
+
+# The consumer under which messages are parked that never got into the log.
+DOOR = "door"
+LONGEST_RAW = 64 * 1024
+# Clocks of others may be wrong, but a time has to fit into the columns of both databases.
+LATEST_TIME = 2**62
+
+
+def check_envelope(envelope: Envelope, vocabulary: Vocabulary) -> Envelope:
+    """Return an envelope that every store can keep and whose data is what its name says.
+
+    Raises `InvalidIdentifier` for an id, name or source that is none (no identity, no entry), `PayloadTooLarge` and
+    `InvalidInput` for its data.
+    """
+    what = f"message {check_identifier(envelope.name, 'the name of the message', 200)}"
+    check_identifier(envelope.id, f"the id of {what}")
+    check_identifier(envelope.source, f"the source of {what}", 200)
+    check_identifier(envelope.correlation_id, f"the correlation id of {what}")
+    for given, field in (
+        (envelope.causation_id, "the causation id"),
+        (envelope.saga_id, "the saga id"),
+        (envelope.step, "the step"),
+    ):
+        if given is not None:
+            check_identifier(given, f"{field} of {what}")
+    if envelope.kind not in ("event", "command"):
+        raise InvalidInput(f"{what}: expected the kind event or command, found {envelope.kind!r}")
+    if type(envelope.time) is not int or not 0 <= envelope.time <= LATEST_TIME:
+        raise InvalidInput(f"{what}: expected its time in microseconds since the epoch, found {envelope.time!r}")
+    check_data(envelope, vocabulary, what)
+    return envelope
+
+
+def check_data(envelope: Envelope, vocabulary: Vocabulary, what: str) -> None:
+    """Raise `PayloadTooLarge` or `InvalidInput` for data that cannot be kept, or is not what the name says."""
+    if type(envelope.data) is not msgspec.Raw:
+        raise InvalidInput(f"the data of {what}: expected msgspec.Raw, found {type(envelope.data).__name__}")
+    data = bytes(envelope.data)
+    if len(data) > MAX_PAYLOAD:
+        raise PayloadTooLarge(f"the data of {what} is {len(data):,} bytes of JSON, the cap is {MAX_PAYLOAD:,}")
+    try:
+        msgspec.json.decode(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as problem:
+        raise InvalidInput(f"the data of {what} is no JSON that can be read: {problem}") from None
+    refuse_unstorable(data, f"the data of {what}")
+    payload = vocabulary.payload(envelope.name)
+    if payload is not None:
+        payload.read(data)
+
+
+def unknown(envelope: Envelope) -> str:
+    """Return why a message is parked whose name is none of this process's."""
+    return f"nobody knows {envelope.kind}s called {envelope.name}; add who takes them, then redeliver it"
+
+
+def parked_row(clock: Clock, consumer: str, envelope: Envelope, position: int | None, reason: str) -> UnmatchedRow:
+    """Return the row of `saga_unmatched` that says why a consumer could not take a message."""
+    return UnmatchedRow(
+        unmatched_id=new_id(clock),
+        consumer=consumer,
+        message_id=envelope.id,
+        kind=envelope.kind,
+        name=envelope.name,
+        source=envelope.source,
+        reason=error_from("error", "", reason).message,
+        correlation_id=envelope.correlation_id,
+        causation_id=envelope.causation_id,
+        position=position,
+        message=encode_json(envelope).decode(),
+        parked_at=clock.now(),
+    )
+
+
+def raw_row(clock: Clock, source: str, raw: bytes | str, reason: str) -> UnmatchedRow:
+    """Return the row for something that came from `source` and could not be read as a message.
+
+    The same again is the same row: its id is that of its text, of which 64 KiB are kept.
+    """
+    data = raw if isinstance(raw, bytes) else raw.encode("utf-8", "surrogatepass")
+    text = data[:LONGEST_RAW].decode("utf-8", "replace").replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    return UnmatchedRow(
+        unmatched_id=new_id(clock),
+        consumer=DOOR,
+        message_id="raw-" + hashlib.sha256(data).hexdigest()[:32],
+        kind="unreadable",
+        name="",
+        source=check_identifier(source, "the source", 200),
+        reason=error_from("error", "", reason).message,
+        correlation_id=None,
+        causation_id=None,
+        position=None,
+        message=text,
+        parked_at=clock.now(),
+    )

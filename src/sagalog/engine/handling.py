@@ -1,0 +1,153 @@
+"""One handling of a message by a participant: its handlers are called, and what follows is one posting. It writes none.
+
+What a handler answers has ids that are a pure function of the message, so that handling it again publishes nothing new.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from sagalog.clock import Clock
+from sagalog.engine.attempt import FAULTS, Overdue, Services, call_handler, let_through
+from sagalog.engine.blocking import Blocking
+from sagalog.engine.door import parked_row
+from sagalog.errors import Refused
+from sagalog.messages import CommandDone, CommandRefused, Envelope, Event, name_of
+from sagalog.saga.events import ErrorInfo, error_from
+from sagalog.saga.participants import Handler, MessageContext, ParticipantDefinition, output_id
+from sagalog.saga.payload import PayloadType
+from sagalog.saga.retry import Retry
+from sagalog.store import InboxRow, Posting
+
+logger = logging.getLogger("sagalog.engine")
+
+LAST = Retry(attempts=1)
+
+
+class Failed(Exception):
+    """A handler did not do its work; `retry` is the policy declared for it."""
+
+    def __init__(self, handler: str, error: ErrorInfo, retry: Retry) -> None:
+        super().__init__(error.message)
+        self.handler = handler
+        self.error = error
+        self.retry = retry
+
+
+class Handling:
+    """Call the handlers of one participant."""
+
+    def __init__(self, definition: ParticipantDefinition, services: Services, clock: Clock, blocking: Blocking) -> None:
+        self.definition = definition
+        self._services = services
+        self._clock = clock
+        self._blocking = blocking
+        self._payloads: dict[type[Event], PayloadType] = {}
+
+    def can_be_cancelled(self, envelope: Envelope) -> bool:
+        """Tell whether the handling of a message can be stopped in the middle: none of it runs in a thread."""
+        return all(handler.is_async for handler in self.definition.handlers.get(envelope.name, ()))
+
+    async def handle(self, row: InboxRow, envelope: Envelope) -> Posting:
+        """Call the handlers of a message; returns what is to be written: answers, or the next attempt, or its end."""
+        delivered = (envelope.id,) if envelope.kind == "command" else ()
+        try:
+            handlers = self.definition.handlers.get(envelope.name, ())
+            if not handlers:
+                text = f"participant {self.definition.name} handles no {envelope.name} (any more)"
+                raise Failed("", error_from("fault", "NoHandler", text), LAST)
+            answers = [answer for one in handlers for answer in await self._call(one, row, envelope)]
+        except Failed as failed:
+            return self._failed(row, envelope, failed, delivered)
+        return Posting(messages=answers, taken=(row.recipient, row.message_id), delivered=delivered)
+
+    async def _call(self, handler: Handler, row: InboxRow, envelope: Envelope) -> list[Envelope]:
+        """Call one handler and return its answers, or raise `Failed`."""
+        began = self._clock.now()
+        over = None if handler.timeout is None else began + handler.timeout
+        try:
+            message = handler.read(envelope.data)
+            arguments = self._arguments(handler, row, envelope)
+            returned = await call_handler(
+                self._blocking, handler.function, handler.is_async, (message,), arguments, began, over
+            )
+            answers = handler.answers(returned)
+            if handler.kind == "command" and not answers:
+                answers = [CommandDone()]
+            return self._envelopes(handler, envelope, answers)
+        except Refused as refused:
+            if handler.kind == "command":
+                reason = error_from("refused", "Refused", str(refused)).message
+                return self._envelopes(handler, envelope, [CommandRefused(reason=reason)])
+            # It says that trying again will not help.
+            raise Failed(handler.name, error_from("refused", "Refused", str(refused)), LAST) from None
+        except (Exception, SystemExit, asyncio.CancelledError) as problem:
+            let_through(problem)
+            kind = type(problem).__name__
+            if isinstance(problem, FAULTS):
+                logger.error("handler %s of %s is at fault", handler.name, self.definition.name, exc_info=problem)
+                raise Failed(handler.name, error_from("fault", kind, str(problem)), LAST) from None
+            if isinstance(problem, Overdue):
+                raise Failed(
+                    handler.name, error_from("timeout", "HandlerTimeout", str(problem)), handler.retry
+                ) from None
+            raise Failed(handler.name, error_from("error", kind, str(problem)), handler.retry) from None
+
+    def _arguments(self, handler: Handler, row: InboxRow, envelope: Envelope) -> dict[str, Any]:
+        arguments: dict[str, Any] = {}
+        for parameter in handler.parameters:
+            if parameter.source == "context":
+                arguments[parameter.name] = MessageContext(
+                    message_id=envelope.id,
+                    correlation_id=envelope.correlation_id,
+                    causation_id=envelope.causation_id,
+                    source=envelope.source,
+                    attempt=row.attempts + 1,
+                    participant=self.definition.name,
+                )
+            else:
+                arguments[parameter.name] = self._services[parameter.key]
+        return arguments
+
+    def _envelopes(self, handler: Handler, envelope: Envelope, answers: Sequence[Event]) -> list[Envelope]:
+        """Return the answers as messages; raises one of `FAULTS` for what cannot be stored."""
+        made: list[Envelope] = []
+        for number, answer in enumerate(answers):
+            kind = type(answer)
+            if kind not in self._payloads:
+                self._payloads[kind] = PayloadType(kind)
+            made.append(
+                Envelope(
+                    id=output_id(envelope.id, self.definition.name, handler.name, number),
+                    kind="event",
+                    name=name_of(kind),
+                    source=self.definition.name,
+                    correlation_id=envelope.correlation_id,
+                    causation_id=envelope.id,
+                    time=self._clock.now(),
+                    data=self._payloads[kind].write(answer, f"{name_of(kind)} by handler {handler.name}"),
+                )
+            )
+        return made
+
+    def _failed(self, row: InboxRow, envelope: Envelope, failed: Failed, delivered: tuple[str, ...]) -> Posting:
+        """Return the next attempt, or the end of all attempts: the message is parked and its lane waits."""
+        now = self._clock.now()
+        attempts = row.attempts + 1
+        error = failed.error
+        tried = replace(row, attempts=attempts, error_type=error.type, error_text=error.message)
+        if attempts < failed.retry.attempts:
+            due_at = now + failed.retry.pause(attempts, self._clock.chance())
+            return Posting(retry=replace(tried, due_at=due_at), delivered=delivered)
+        handler = f"handler {failed.handler} " if failed.handler else ""
+        parked = parked_row(
+            self._clock,
+            row.recipient,
+            envelope,
+            row.position,
+            f"{handler}failed for good after {attempts} attempts: {error.type}: {error.message}",
+        )
+        return Posting(retry=replace(tried, status="parked"), parked=parked, delivered=delivered)

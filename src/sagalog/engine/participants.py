@@ -1,0 +1,125 @@
+"""The participants whose consumers this process has: what is due in their inboxes is handled, lane by lane.
+
+A lane is what belongs together by its correlation id. Its messages are handled one after the other, also when the first
+of them has to be tried again or is parked; other lanes go on meanwhile.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from sagalog.clock import Clock
+from sagalog.engine.blocking import Blocking
+from sagalog.engine.committer import Committer
+from sagalog.engine.consumers import Consumers
+from sagalog.engine.handling import Handling
+from sagalog.engine.limits import Limits
+from sagalog.engine.message_log import log_handled
+from sagalog.errors import StoreError
+from sagalog.messages import Envelope
+from sagalog.store import InboxRow, Store
+
+logger = logging.getLogger("sagalog.engine")
+
+
+class Participants:
+    """Handle messages, at most `limits.most_handling` at once for each participant."""
+
+    def __init__(
+        self,
+        store: Store,
+        blocking: Blocking,
+        clock: Clock,
+        committer: Committer,
+        consumers: Consumers,
+        handlings: Sequence[Handling],
+        limits: Limits,
+    ) -> None:
+        self._store = store
+        self._blocking = blocking
+        self._clock = clock
+        self._committer = committer
+        self._consumers = consumers
+        self._handlings = {f"participant:{one.definition.name}": one for one in handlings}
+        self._most_handling = limits.most_handling
+        self._poll = limits.poll
+        self._hint = asyncio.Event()
+        self._tasks: dict[str, dict[str, asyncio.Task[None]]] = {name: {} for name in self._handlings}
+        self._held: set[asyncio.Task[None]] = set()
+        # What was done since the last read began: that read may have seen it undone all the same.
+        self._done: set[tuple[str, str]] = set()
+
+    def hint(self) -> None:
+        """Look into the inboxes now instead of at the next poll."""
+        self._hint.set()
+
+    async def run(self) -> None:
+        """Handle what is due, for ever."""
+        while True:
+            self._hint.clear()
+            try:
+                await self._look()
+            except StoreError as problem:
+                logger.warning("no inbox could be read: %s", problem)
+            except Exception:
+                # Whatever it is, the other messages have to go on being handled.
+                logger.exception("no inbox could be read")
+            try:
+                async with asyncio.timeout(self._poll / 1e6):
+                    await self._hint.wait()
+            except TimeoutError:
+                # Nobody called: what was to be tried again later may be due.
+                continue
+
+    async def _look(self) -> None:
+        for recipient, handling in self._handlings.items():
+            tasks = self._tasks[recipient]
+            if recipient not in self._consumers.owned or len(tasks) >= self._most_handling:
+                continue
+            now = self._clock.now()
+            self._done.clear()
+            # What is being handled is still in its inbox, at the head of its lane.
+            found = await self._blocking.read(self._store.inbox, recipient, now, self._most_handling + len(tasks))
+            for row, envelope in found:
+                if row.message_id in tasks or (recipient, row.message_id) in self._done:
+                    continue
+                if len(tasks) >= self._most_handling:
+                    break
+                # Asked again, for the reading took its time.
+                if recipient not in self._consumers.owned:
+                    return
+                task = asyncio.get_running_loop().create_task(self._handle(handling, row, envelope))
+                tasks[row.message_id] = task
+                if not handling.can_be_cancelled(envelope):
+                    self._held.add(task)
+                    task.add_done_callback(self._held.discard)
+
+    async def _handle(self, handling: Handling, row: InboxRow, envelope: Envelope) -> None:
+        try:
+            posting = await handling.handle(row, envelope)
+            outcome = await self._committer.post(posting)
+            if outcome == "written":
+                log_handled(row, envelope, posting)
+            else:
+                # The consumer was lost to another worker, which has handled the message too.
+                logger.info("message %s was handled by another worker of %s too", envelope.id, row.recipient)
+        except StoreError as problem:
+            logger.warning("message %s will be handled again: %s", envelope.id, problem)
+        except Exception:
+            logger.exception("message %s will be handled again", envelope.id)
+        finally:
+            del self._tasks[row.recipient][row.message_id]
+            self._done.add((row.recipient, row.message_id))
+            self._hint.set()
+
+    async def stop(self, grace: float) -> None:
+        """Let handlers end within `grace` seconds, plain functions in their own time; call it when `run` has ended."""
+        tasks = [task for running in self._tasks.values() for task in running.values()]
+        if not tasks:
+            return
+        await asyncio.wait(tasks, timeout=grace)
+        for task in tasks:
+            # A thread cannot be stopped: whoever handled the message again meanwhile would do it beside this one.
+            if task not in self._held:
+                task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,194 @@
+"""Messages from the log to those who are to take them: read by position, routed in batches, each batch one transaction.
+
+It never moves a consumer past a message without having written what became of it, in the same transaction. Whatever
+goes wrong, the batch is read and routed again from where the store says the consumer is.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+from msgspec.structs import replace
+
+from sagalog.clock import Clock
+from sagalog.engine.blocking import Blocking
+from sagalog.engine.consumers import Consumers
+from sagalog.engine.door import DOOR, unknown
+from sagalog.engine.message_log import log_routed
+from sagalog.errors import StoreError
+from sagalog.messages import Envelope
+from sagalog.store import Advance, Append, ConsumerRow, InboxRow, Route, Store, UnmatchedRow
+
+logger = logging.getLogger("sagalog.engine")
+
+BATCH = 500
+FIRST_PAUSE = 0.05
+LONGEST_PAUSE = 2.0
+# A message that is to be routed again waits for a person's hand, so it may wait some polls more.
+POLLS_BETWEEN_REDELIVERIES = 10
+
+Found = Sequence[tuple[int, Envelope]]
+
+
+class Batch:
+    """What consumers make of some messages, until it is written."""
+
+    def __init__(self) -> None:
+        self.starts: list[Append] = []
+        self.inbox: list[InboxRow] = []
+        self.messages: list[Envelope] = []
+        self.parked: list[UnmatchedRow] = []
+
+    def route(self, advances: Sequence[Advance], redelivered: Sequence[str] = ()) -> Route:
+        """Return it as one write."""
+        return Route(advances, self.starts, self.inbox, self.messages, self.parked, redelivered)
+
+
+class Routes(Protocol):
+    """What one consumer makes of messages."""
+
+    consumer: str
+
+    async def route(self, found: Found, batch: Batch) -> None:
+        """Add to `batch` what is to become of messages that stand at these positions; it may look into the store."""
+        ...
+
+
+class Router:
+    """Route messages for the consumers that this process has."""
+
+    def __init__(
+        self,
+        store: Store,
+        blocking: Blocking,
+        clock: Clock,
+        consumers: Consumers,
+        routes: Sequence[Routes],
+        knows: Callable[[str], bool],
+        routed: Callable[[], None],
+        poll: int,
+    ) -> None:
+        self._store = store
+        self._blocking = blocking
+        self._clock = clock
+        self._consumers = consumers
+        self._routes = {one.consumer: one for one in routes}
+        self._knows = knows
+        self._routed = routed
+        self._poll = poll
+        self._hint = asyncio.Event()
+        self._redeliver_at = 0
+
+    def hint(self) -> None:
+        """Look for messages now instead of at the next poll."""
+        self._hint.set()
+
+    def redeliver(self) -> None:
+        """Look now for messages that are to be routed again."""
+        self._redeliver_at = 0
+        self._hint.set()
+
+    async def run(self) -> None:
+        """Route for ever."""
+        pause = FIRST_PAUSE
+        while True:
+            self._hint.clear()
+            try:
+                moved = await self._round()
+                pause = FIRST_PAUSE
+            except Exception as problem:
+                # Whatever it is: nothing has been passed over, and it may go better the next time.
+                if isinstance(problem, StoreError):
+                    logger.warning("messages could not be routed, trying again: %s", problem)
+                else:
+                    logger.exception("messages could not be routed, trying again")
+                self._consumers.doubt()
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+                continue
+            if not moved:
+                await self._wait()
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(self._poll / 1e6):
+                await self._hint.wait()
+        except TimeoutError:
+            # Nobody called: the poll is the backstop.
+            return
+
+    async def _round(self) -> bool:
+        """Route one batch for each group of consumers that stand at the same position; False if there was none."""
+        if not await self._consumers.take():
+            return False
+        groups: dict[int, list[str]] = {}
+        for name, row in self._consumers.owned.items():
+            if name in self._routes:
+                groups.setdefault(row.position, []).append(name)
+        moved = False
+        for position, names in sorted(groups.items()):
+            moved |= await self._advance(position, names)
+        now = self._clock.now()
+        if now >= self._redeliver_at:
+            self._redeliver_at = now + POLLS_BETWEEN_REDELIVERIES * self._poll
+            moved |= await self._redeliver()
+        return moved
+
+    async def _advance(self, position: int, names: list[str]) -> bool:
+        """Route the messages above `position` for these consumers; returns whether there were any."""
+        worker_id = self._consumers.worker_id
+        found = await self._blocking.read(self._store.read_messages, position, BATCH)
+        if not found:
+            return False
+        end = found[-1][0]
+        batch = Batch()
+        for name in names:
+            await self._routes[name].route(found, batch)
+        advances = [Advance(name, worker_id, position, end) for name in names]
+        if await self._write(batch.route(advances)):
+            for name in names:
+                self._consumers.moved(name, end)
+        return True
+
+    async def _write(self, route: Route) -> bool:
+        """Write what was made of a batch; False if it has to be made again, since something was otherwise."""
+        outcome = await self._blocking.write(self._store.route, route)
+        if outcome == "written":
+            log_routed(route)
+            self._routed()
+            return True
+        if outcome == "conflict":
+            self._consumers.doubt()
+        return False
+
+    async def _redeliver(self) -> bool:
+        """Route what a person wants to be routed again, message by message; False if there was nothing."""
+        owned = self._consumers.owned
+        names = [name for name in self._routes if name in owned]
+        rows = await self._blocking.read(self._store.redelivering, [*names, DOOR], BATCH)
+        moved = False
+        for row in rows:
+            moved |= await self._write(await self._again(row, owned))
+        return moved
+
+    async def _again(self, row: UnmatchedRow, owned: Mapping[str, ConsumerRow]) -> Route:
+        """Return what becomes of a message that is routed again: it may well be parked once more."""
+        batch = Batch()
+        try:
+            envelope = msgspec.json.decode(row.message, type=Envelope)
+        except (msgspec.MsgspecError, RecursionError) as problem:
+            why = f"it cannot be delivered, since it is no message: {problem}; discard it"
+            batch.parked.append(replace(row, status="parked", reason=why))
+            return batch.route(())
+        if row.consumer == DOOR:
+            if not self._knows(envelope.name):
+                batch.parked.append(replace(row, status="parked", reason=unknown(envelope)))
+                return batch.route(())
+            batch.messages.append(envelope)
+            return batch.route((), (row.unmatched_id,))
+        await self._routes[row.consumer].route([(row.position or 0, envelope)], batch)
+        here = owned[row.consumer].position
+        advance = Advance(row.consumer, self._consumers.worker_id, here, here)
+        return batch.route([advance], () if batch.parked else (row.unmatched_id,))

@@ -1,0 +1,53 @@
+"""Which class of message a name stands for, over everything that one process declares; it routes nothing."""
+
+from collections.abc import Iterable
+
+from sagalog.errors import DefinitionError
+from sagalog.messages import CommandDone, CommandRefused, Message, name_of
+from sagalog.saga.payload import PayloadType
+
+BUILT_IN: tuple[tuple[str, type[Message]], ...] = (("sagalog", CommandDone), ("sagalog", CommandRefused))
+
+
+class Vocabulary:
+    """Know the classes of messages by name.
+
+    Raises `DefinitionError` if one name stands for two classes: a message would be read as the wrong one.
+    """
+
+    def __init__(self, declared: Iterable[tuple[str, type[Message]]]) -> None:
+        self._kinds: dict[str, type[Message]] = {}
+        self._payloads: dict[str, PayloadType] = {}
+        declared_by: dict[str, str] = {}
+        mistakes: dict[str, None] = {}
+        for where, kind in (*BUILT_IN, *declared):
+            name = name_of(kind)
+            known = self._kinds.setdefault(name, kind)
+            first = declared_by.setdefault(name, where)
+            if known is not kind:
+                mistakes[
+                    f"the name {name} stands for {known.__module__}.{known.__qualname__} in {first} and for "
+                    f"{kind.__module__}.{kind.__qualname__} in {where}; give one of them another NAME"
+                ] = None
+        if mistakes:
+            listed = "\n".join(f"  - {text}" for text in mistakes)
+            raise DefinitionError(f"two classes of messages have one name:\n{listed}")
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._kinds
+
+    def __len__(self) -> int:
+        return len(self._kinds) - len(BUILT_IN)
+
+    def kind(self, name: str) -> type[Message] | None:
+        """Return the class of messages called so."""
+        return self._kinds.get(name)
+
+    def payload(self, name: str) -> PayloadType | None:
+        """Return how messages called so are read and written."""
+        if name not in self._payloads:
+            kind = self._kinds.get(name)
+            if kind is None:
+                return None
+            self._payloads[name] = PayloadType(kind)
+        return self._payloads[name]
