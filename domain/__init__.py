@@ -1,6 +1,6 @@
 """A shop built with sagalog, as a user's own service would be; it must not import a store or a loop.
 
-`sagalog --app-dir . --app domain` finds `sagas` and `services` here.
+`sagalog --app-dir . --app domain` finds `sagas`, `participants` and `services` here.
 """
 
 import os
@@ -11,14 +11,19 @@ from pathlib import Path
 from domain.data import opening_stock, read_orders
 from domain.database import Database
 from domain.fulfilment import fulfil_order
+from domain.inventory.participant import inventory
 from domain.inventory.service import Inventory
 from domain.ordering.messages import Order
 from domain.ordering.service import Ordering
+from domain.payments.desk import payments_desk
+from domain.payments.participant import payments
 from domain.payments.service import Payments
+from domain.shipping.participant import shipping
 from domain.shipping.service import Carrier
 from sagalog import Saga
 
 sagas = [fulfil_order]
+participants = [inventory, payments, shipping, payments_desk]
 
 
 @contextmanager
@@ -28,11 +33,11 @@ def services() -> Generator[Mapping[type, object]]:
     A new file begins with the opening stock of `domain/data/stock.jsonl`; one that has it keeps it.
     """
     with Database(os.environ.get("SHOP_DB", "shop.db")) as database:
-        inventory = Inventory(database)
-        inventory.receive_all(opening_stock())
+        stock = Inventory(database)
+        stock.receive_all(opening_stock())
         yield {
             Ordering: Ordering(database),
-            Inventory: inventory,
+            Inventory: stock,
             Payments: Payments(database),
             Carrier: Carrier(database),
         }

@@ -90,6 +90,7 @@ def test_the_app_may_be_named_by_the_environment(tmp_path: Path) -> None:
         ("1 / 0", "cannot be imported: ZeroDivisionError"),
         ("def broken(:", "cannot be imported: SyntaxError"),
         ("sagas = []", "has no sagas to run"),
+        ("sagas = []\nparticipants = 3", "participants must be a list of Participant, found 3"),
         ("from greeting import greet\nsagas = [greet()]", "must define services(), a context manager"),
         (
             "from greeting import greet\nsagas = [greet()]\ndef services(): return {}",
@@ -100,7 +101,7 @@ def test_the_app_may_be_named_by_the_environment(tmp_path: Path) -> None:
             "services() must give a mapping of {Type: instance}, found [1]",
         ),
     ],
-    ids=range(10),
+    ids=range(11),
 )
 def test_an_app_that_lacks_something_is_told_what(
     tmp_path: Path, request: pytest.FixtureRequest, source: str, text: str

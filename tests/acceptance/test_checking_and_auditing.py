@@ -119,6 +119,35 @@ def test_every_mistake_of_a_definition_is_listed(tmp_path: Path) -> None:
     assert {"check": "services", "result": "wrong", "detail": "RuntimeError: the key is missing"} in rows
 
 
+WRONG_PARTICIPANTS = """
+from contextlib import contextmanager
+from sagalog import Command, Participant
+
+class Pay(Command):
+    cents: int
+
+payments = Participant("payments")
+
+@payments.handles
+def pay(command: Pay): ...
+
+sagas = []
+participants = [payments]
+
+@contextmanager
+def services():
+    yield {}
+"""
+
+
+def test_every_mistake_of_a_participant_is_listed(tmp_path: Path) -> None:
+    name = write_app(tmp_path, "app_with_wrong_participants", WRONG_PARTICIPANTS)
+    ran = sagalog("--app-dir", str(tmp_path), "--app", name, "check", "-o", "json")
+    assert ran.code == 1
+    assert "does not say what it returns" in findings(ran)["participant payments"][1]
+    assert findings(ran)["app"][0] == "ok"
+
+
 def test_a_service_that_is_not_provided_is_named(tmp_path: Path) -> None:
     source = (
         "from contextlib import contextmanager\nfrom sagalog import Saga\nclass Bank: ...\n"

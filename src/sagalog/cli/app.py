@@ -1,4 +1,4 @@
-"""Find the service that the operator names on the command line: its sagas and its services. Data never names it."""
+"""Find the service that the operator names on the command line, and what it declares. Data never names it."""
 
 import importlib
 import sys
@@ -6,11 +6,15 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from sagalog.cli.failures import AppError, NotThere
 from sagalog.errors import UnknownSaga
+from sagalog.process_manager import ProcessManager
 from sagalog.saga.declare import Saga
+from sagalog.saga.participants import Participant
+
+DeclaredT = TypeVar("DeclaredT")
 
 DEFAULT_APP = "domain"
 
@@ -18,13 +22,24 @@ Demo = tuple[Mapping[str, str], Iterable[tuple[Saga[Any], Any]]]
 
 
 class App:
-    """An imported service: `sagas`, `services()`, and where its projections are."""
+    """An imported service: `sagas`, `participants` if it has any, `services()`, and where its projections are."""
 
     def __init__(self, name: str, folder: Path, module: ModuleType) -> None:
         self.name = name
         self.folder = folder
         self._module = module
-        self.sagas = _sagas(name, module)
+        self.sagas: list[Saga[Any]] = _declared(name, module, "sagas", Saga)
+        self.participants: list[Participant] = []
+        if hasattr(module, "participants"):
+            self.participants = _declared(name, module, "participants", Participant)
+
+    def process_manager(
+        self, address: str, services: Mapping[type, Any] | None = None, *, worker: bool = True
+    ) -> ProcessManager:
+        """Return what runs all that the app declares on a database; raises `DefinitionError`, `ServiceNotProvided`."""
+        return ProcessManager(
+            address, sagas=self.sagas, participants=self.participants, services=services, worker=worker
+        )
 
     def saga(self, name: str) -> Saga[Any]:
         """Return the newest version of a saga; raises `UnknownSaga`."""
@@ -95,10 +110,11 @@ def load(folder: Path, name: str | None) -> App:
     return App(name, root, module)
 
 
-def _sagas(name: str, module: ModuleType) -> list[Saga[Any]]:
-    found: Any = getattr(module, "sagas", None)
+def _declared(name: str, module: ModuleType, attribute: str, kind: type[DeclaredT]) -> list[DeclaredT]:
+    found: Any = getattr(module, attribute, None)
+    shown = kind.__name__
     if found is None:
-        raise AppError(f"the app {name} must define sagas, a list of Saga; it has no such name")
-    if not isinstance(found, list | tuple) or not all(isinstance(saga, Saga) for saga in cast("list[object]", found)):
-        raise AppError(f"{name}.sagas must be a list of Saga, found {found!r:.80}")
-    return list(cast("list[Saga[Any]]", found))
+        raise AppError(f"the app {name} must define {attribute}, a list of {shown}; it has no such name")
+    if not isinstance(found, list | tuple) or not all(isinstance(one, kind) for one in cast("list[object]", found)):
+        raise AppError(f"{name}.{attribute} must be a list of {shown}, found {found!r:.80}")
+    return list(cast("list[DeclaredT]", found))

@@ -1,6 +1,7 @@
 """`sagalog check`: whether the app, the database and its tables fit together; it only reads."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import click
@@ -15,7 +16,6 @@ from sagalog.cli.progress import progress
 from sagalog.cli.table import Column, status_text
 from sagalog.codec import CODEC
 from sagalog.errors import DefinitionError, SagalogError
-from sagalog.process_manager import ProcessManager
 from sagalog.readmodel.verification import differences
 from sagalog.saga.definition import Definition
 from sagalog.store import StoredEvent
@@ -70,29 +70,38 @@ def _attempt(rows: list[Finding], what: str, call: Callable[[], Any]) -> Any:
 
 
 def _check_app(rows: list[Finding], app: App) -> dict[str, Definition]:
-    rows.append(
-        _finding("app", not app.sagas, f"{app.name} in {app.folder}" if app.sagas else f"{app.name} has no sagas")
-    )
+    empty = not app.sagas and not app.participants
+    rows.append(_finding("app", empty, f"{app.name} has no sagas" if empty else f"{app.name} in {app.folder}"))
     definitions: dict[str, Definition] = {}
     for saga in app.sagas:
         name = f"saga {saga.name} version {saga.version}"
-        try:
+        with _mistakes(rows, name):
             definition = saga.definition
-        except DefinitionError as problem:
-            _, *mistakes = str(problem).split("\n  - ")
-            rows += [_finding(name, True, mistake) for mistake in mistakes]
-            continue
-        definitions[definition.digest] = definition
-        rows.append(_finding(name, False, f"{len(definition.steps)} steps ({definition.digest})"))
+            definitions[definition.digest] = definition
+            rows.append(_finding(name, False, f"{len(definition.steps)} steps ({definition.digest})"))
+    for participant in app.participants:
+        name = f"participant {participant.name}"
+        with _mistakes(rows, name):
+            rows.append(_finding(name, False, f"takes {', '.join(participant.definition.handlers)}"))
     try:
         with app.services() as services:
-            if len(definitions) == len(app.sagas):
-                ProcessManager("memory://", sagas=app.sagas, services=services)
+            if all(row.result == "ok" for row in rows):
+                app.process_manager("memory://", services)
             rows.append(_finding("services", False, ", ".join(sorted(kind.__name__ for kind in services)) or "none"))
     except Exception as problem:
         text = str(problem) if isinstance(problem, SagalogError) else f"{type(problem).__name__}: {problem}"
         rows.append(_finding("services", True, text))
     return definitions
+
+
+@contextmanager
+def _mistakes(rows: list[Finding], name: str) -> Generator[None]:
+    """Let each mistake of a declaration become a row."""
+    try:
+        yield
+    except DefinitionError as problem:
+        _, *mistakes = str(problem).split("\n  - ")
+        rows += [_finding(name, True, mistake) for mistake in mistakes]
 
 
 def _check_database(

@@ -25,7 +25,6 @@ from sagalog.cli.replay import frames, write_frames
 from sagalog.cli.showing import present
 from sagalog.cli.starting import settle, write_counts
 from sagalog.errors import InvalidSettings
-from sagalog.process_manager import ProcessManager
 from sagalog.saga.declare import Saga
 from sagalog.store import StatusRow
 from sagalog.stores.sql import statements
@@ -78,7 +77,7 @@ async def _run(address: str, app: App, starts: Iterable[tuple[Saga[Any], Any]]) 
     """Start everything, and wait until each saga has ended or is stuck."""
     keep_transitions_quiet()
     with app.services() as services:
-        async with ProcessManager(address, sagas=app.sagas, services=services) as process_manager:
+        async with app.process_manager(address, services) as process_manager:
             wanted = list(starts)
             with progress("Running", len(wanted)) as advance:
                 runs = await asyncio.gather(*(process_manager.start(saga, value) for saga, value in wanted))

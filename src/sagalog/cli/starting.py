@@ -140,7 +140,7 @@ async def _start(address: str, app: App, saga: Saga[Any], source: IO[bytes], key
     keep_transitions_quiet()
     with ExitStack() as stack:
         services: Mapping[type, Any] = stack.enter_context(app.services()) if waits else {}
-        process_manager = ProcessManager(address, sagas=app.sagas, services=services, worker=waits)
+        process_manager = app.process_manager(address, services, worker=waits)
         async with process_manager:
             starter = Starter(process_manager, saga, key_field)
             starter.keep_runs = waits

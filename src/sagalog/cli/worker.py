@@ -8,7 +8,6 @@ import click
 from sagalog.cli.failures import AppError
 from sagalog.cli.logs import LEVELS, log_to_stderr
 from sagalog.cli.options import Command, Invocation
-from sagalog.process_manager import ProcessManager
 
 
 @click.command(cls=Command)
@@ -20,20 +19,25 @@ from sagalog.process_manager import ProcessManager
 )
 @click.pass_obj
 def run(invocation: Invocation, log_level: str, log_format: str) -> None:
-    """Work until SIGTERM: run the sagas that are due.
+    """Work until SIGTERM: run the sagas that are due, and handle messages for the participants.
 
     SIGTERM, or Ctrl-C, stops claiming, lets running steps end, and gives the rest back; a second one ends the process.
     Any number of workers may run on one database.
     """
     address = invocation.address()
     app = invocation.load_app()
-    if not app.sagas:
-        raise AppError(f"the app {app.name} has no sagas to run: its list `sagas` is empty")
+    if not app.sagas and not app.participants:
+        raise AppError(f"the app {app.name} has no sagas to run and no participants: its lists are empty")
     log_to_stderr("debug" if invocation.debug else log_level, log_format)
     logger = logging.getLogger("sagalog.cli")
     with app.services() as services:
-        process_manager = ProcessManager(address, sagas=app.sagas, services=services)
-        names = ", ".join(f"{saga.name} version {saga.version}" for saga in app.sagas)
+        process_manager = app.process_manager(address, services)
+        names = ", ".join(
+            [
+                *(f"{saga.name} version {saga.version}" for saga in app.sagas),
+                *(f"participant {participant.name}" for participant in app.participants),
+            ]
+        )
         logger.info("working on %s", names)
         asyncio.run(process_manager.run())
         logger.info("stopped; what is unfinished waits for the next worker")
