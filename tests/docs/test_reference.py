@@ -22,6 +22,7 @@ from sagalog.cli.options import Command
 from sagalog.process_manager import ProcessManager, SagaResult, SagaRun
 from sagalog.saga.declare import Saga, Step
 from sagalog.saga.events import EVENTS, ErrorInfo, SagaEvent
+from sagalog.saga.requests import RequestStep
 from sagalog.settings import PREFIX, Settings
 
 CODE = re.compile(r"`([^`]+)`")
@@ -123,10 +124,16 @@ PYTHON = page("reference/python.md")
 ANY_SAGA: Any = Saga
 ANY_STEP: Any = Step
 ANY_PARTICIPANT: Any = sagalog.Participant
+ANY_REQUEST: Any = RequestStep
 SIGNATURES: dict[str, Callable[..., Any]] = {
     "Saga": ANY_SAGA,
     "saga.step": ANY_SAGA.step,
     "step.compensate": ANY_STEP.compensate,
+    "saga.request": ANY_SAGA.request,
+    "request.compensate": ANY_REQUEST.compensate,
+    "saga.wait_for": ANY_SAGA.wait_for,
+    "saga.sleep": ANY_SAGA.sleep,
+    "saga.started_by": ANY_SAGA.started_by,
     "saga.parallel": ANY_SAGA.parallel,
     "Participant": ANY_PARTICIPANT,
     "participant.handles": ANY_PARTICIPANT.handles,

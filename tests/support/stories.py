@@ -6,12 +6,41 @@ from typing import Any, Literal
 
 from msgspec import Raw, Struct
 
-from sagalog import Retry, Saga
+from sagalog import Command, Event, Retry, Saga
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
+from sagalog.saga.definition import StepKind
 from sagalog.testing.kernel import START, started
 
 Undo = Literal["takes none", "needs result", "waived"]
+
+
+class Do(Command):
+    step: str
+
+
+class UndoIt(Command):
+    step: str
+
+
+class Done(Event):
+    step: str
+
+
+class Denied(Event):
+    reason: str
+
+
+class Undone(Event):
+    step: str
+
+
+class Happened(Event):
+    key: str
+
+
+class Begun(Event):
+    key: str
 
 
 class Choice(Struct, frozen=True):
@@ -29,11 +58,13 @@ class Plan(Struct, frozen=True):
     pivot: bool = False
     conditional: bool = False
     attempts: int = 2
+    kind: StepKind = "call"
 
 
 def saga_of(*stages: Sequence[Plan], timeout: float | None = 3600.0) -> Saga[Choice]:
     """Make a saga: steps in one stage run side by side."""
     saga = Saga("letters", input=Choice, timeout=timeout)
+    saga.started_by(Begun, input=lambda begun: Choice(), key=lambda begun: begun.key)
     after_pivot = False
     for stage in stages:
         if len(stage) == 1:
@@ -52,6 +83,26 @@ def line(*names: str) -> Saga[Choice]:
 
 
 def _declare(saga: Saga[Choice], plan: Plan, after_pivot: bool) -> None:
+    def when(choice: Choice) -> bool:
+        if plan.name in choice.mistaken:
+            raise KeyError(plan.name)
+        return plan.name not in choice.skipped
+
+    condition = when if plan.conditional else None
+    if plan.kind == "wait":
+        saga.wait_for(Happened, key=lambda event: event.key, timeout=90.0, name=plan.name, when=condition)
+    elif plan.kind == "sleep":
+        saga.sleep(30.0, name=plan.name, when=condition)
+    else:
+        retry = Retry(attempts=plan.attempts, delay=10.0, jitter=0.0)
+        options: dict[str, Any] = {"name": plan.name, "retry": retry, "when": condition, "pivot": plan.pivot}
+        if plan.undo == "waived" and not plan.pivot and not after_pivot:
+            options["compensation"] = None
+        declare = _declare_request if plan.kind == "request" else _declare_call
+        declare(saga, plan, options, plan.undo != "waived" and not after_pivot)
+
+
+def _declare_call(saga: Any, plan: Plan, options: dict[str, Any], undone: bool) -> None:
     def act(choice: Choice) -> str:
         return plan.name
 
@@ -59,24 +110,29 @@ def _declare(saga: Saga[Choice], plan: Plan, after_pivot: bool) -> None:
 
     def undo_known(result: str) -> None: ...
 
-    def when(choice: Choice) -> bool:
-        if plan.name in choice.mistaken:
-            raise KeyError(plan.name)
-        return plan.name not in choice.skipped
+    step = saga.step(**options)(act)
+    if undone:
+        step.compensate(retry=options["retry"])(undo if plan.undo == "takes none" else undo_known)
 
-    retry = Retry(attempts=plan.attempts, delay=10.0, jitter=0.0)
-    options: dict[str, Any] = {
-        "name": plan.name,
-        "retry": retry,
-        "when": when if plan.conditional else None,
-        "pivot": plan.pivot,
-    }
-    if plan.undo == "waived" and not plan.pivot and not after_pivot:
-        options["compensation"] = None
-    declare: Any = saga.step
-    step: Any = declare(**options)(act)
-    if plan.undo != "waived" and not after_pivot:
-        step.compensate(retry=retry)(undo if plan.undo == "takes none" else undo_known)
+
+def _declare_request(saga: Any, plan: Plan, options: dict[str, Any], undone: bool) -> None:
+    def ask(choice: Choice) -> Do:
+        return Do(step=plan.name)
+
+    def ask_back(reply: Done | None) -> UndoIt:
+        return UndoIt(step=plan.name)
+
+    def ask_back_known(reply: Done) -> UndoIt | None:
+        return UndoIt(step=reply.step)
+
+    step = saga.request(Done, refused=Denied, timeout=60, **options)(ask)
+    if not undone:
+        return
+    # One says what its reply is, the other takes whatever its command leads to.
+    if plan.undo == "takes none":
+        step.compensate(reply=Undone, refused=Denied, retry=options["retry"])(ask_back)
+    else:
+        step.compensate(retry=options["retry"])(ask_back_known)
 
 
 def began(saga: Saga[Choice], *skipped: str, mistaken: tuple[str, ...] = ()) -> e.SagaStarted:
@@ -103,6 +159,9 @@ def undo_failed(step: str, kind: e.ErrorKind = "error", attempt: int = 1, epoch:
 RESUME = i.Resume("ada", "mended")
 
 
+KINDS: tuple[StepKind, ...] = ("call", "call", "request", "request", "wait", "sleep")
+
+
 def any_saga(seeded: random.Random) -> Saga[Choice]:
     """Make a saga at random: sequence, parallel, conditions, pivot, waivers, compensations that need a result."""
     letters = iter("abcdefghijkl")
@@ -111,7 +170,7 @@ def any_saga(seeded: random.Random) -> Saga[Choice]:
     for number in range(seeded.randrange(1, 4)):
         undo: Undo = seeded.choice(("takes none", "takes none", "needs result", "waived"))
         if number == pivot_at:
-            stages.append([Plan(next(letters), undo, pivot=True)])
+            stages.append([Plan(next(letters), undo, pivot=True, kind=seeded.choice(("call", "request")))])
             continue
         stages.append(
             [
@@ -120,6 +179,7 @@ def any_saga(seeded: random.Random) -> Saga[Choice]:
                     seeded.choice(("takes none", "takes none", "needs result", "waived")),
                     conditional=seeded.random() < 0.3,
                     attempts=seeded.choice((1, 2, 3)),
+                    kind=seeded.choice(KINDS),
                 )
                 for _ in range(seeded.choice((1, 1, 2, 3)))
             ]

@@ -2,16 +2,35 @@
 
 import random
 
-from stories import RESUME, Choice, any_saga, began, did, failed, undid, undo_failed
+from msgspec import Raw
+from msgspec.structs import replace
+from stories import (
+    RESUME,
+    Begun,
+    Choice,
+    Denied,
+    Do,
+    Done,
+    Happened,
+    UndoIt,
+    Undone,
+    any_saga,
+    began,
+    did,
+    failed,
+    undid,
+    undo_failed,
+)
 
-from sagalog import Saga
+from sagalog import Event, Saga
 from sagalog.errors import InvalidAction
+from sagalog.messages import CommandRefused
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
 from sagalog.saga.decide import advance
-from sagalog.saga.react import RunAction, RunCompensation, Settle, react
-from sagalog.saga.state import SagaState
-from sagalog.testing.kernel import START
+from sagalog.saga.react import RunCompensation, Wait, WatchDeadline, react
+from sagalog.saga.state import UNTOUCHED, SagaState, StepState
+from sagalog.testing.kernel import START, made, message
 
 MINUTE = 60_000_000
 # None is a success.
@@ -36,6 +55,7 @@ class Walk:
         self.state: SagaState | None = None
         self.live: list[tuple[int, SagaState]] = []
         self.refused = 0
+        self.messages = 0
         self.tell(told)
 
     def tell(self, told: i.Input) -> list[e.SagaEvent]:
@@ -64,14 +84,16 @@ class Walk:
         if drawn < 0.25:
             self.now = max(self.now, state.deadline or 0)
             return self.tell(i.DeadlineReached())
-        effects = [x for x in react(self.definition, state) if isinstance(x, RunAction | RunCompensation | Settle)]
+        effects = [x for x in react(self.definition, state) if not isinstance(x, WatchDeadline)]
         if not effects:
             return self.tell(RESUME if state.status == "stuck" else self._anything())
         effect = seeded.choice(effects)
+        if isinstance(effect, Wait):
+            return self.tell(self._end_of(effect))
         if isinstance(effect, RunCompensation):
             kind = seeded.choice(UNDONE)
             if kind is None:
-                return self.tell(undid(effect.step, effect.attempt, effect.epoch))
+                return self.tell(self._undone(effect))
             return self.tell(undo_failed(effect.step, kind, effect.attempt, effect.epoch))
         return self.tell(self._outcome(effect.step, effect.attempt))
 
@@ -79,22 +101,73 @@ class Walk:
         """Let everything succeed from here on, and a person resume once, until the saga is at rest."""
         for _ in range(most):
             assert self.state is not None
-            effects = [
-                x for x in react(self.definition, self.state) if isinstance(x, RunAction | RunCompensation | Settle)
-            ]
+            effects = [x for x in react(self.definition, self.state) if not isinstance(x, WatchDeadline)]
             if not effects:
                 return
             effect = effects[0]
             self.now += MINUTE
-            if isinstance(effect, RunCompensation):
-                self.tell(undid(effect.step, effect.attempt, effect.epoch))
+            if isinstance(effect, Wait):
+                self.tell(self._well(effect))
+            elif isinstance(effect, RunCompensation):
+                self.tell(self._undone(effect))
             else:
-                self.tell(did(effect.step, effect.attempt))
+                self.tell(self._done(effect.step, effect.attempt))
         raise AssertionError("it does not come to rest although everything succeeds")
+
+    def _here(self, step: str) -> StepState:
+        assert self.state is not None
+        return self.state.steps.get(step, UNTOUCHED)
+
+    def _done(self, step: str, attempt: int) -> i.Input:
+        """Return that an attempt of an action went well."""
+        if self.definition.steps[step].kind == "call":
+            return did(step, attempt)
+        return made(step, Do(step=step), attempt=attempt, round=self._here(step).round)
+
+    def _undone(self, effect: RunCompensation) -> i.Input:
+        """Return that an attempt of a compensation went well."""
+        compensation = self.definition.steps[effect.step].compensation
+        if compensation is None or compensation.exchange is None:
+            return undid(effect.step, effect.attempt, effect.epoch)
+        number = self._here(effect.step).undo_round
+        command = UndoIt(step=effect.step)
+        return made(effect.step, command, attempt=effect.attempt, round=number, direction="compensation")
+
+    def _well(self, effect: Wait) -> i.Input:
+        """Return what a step waits for."""
+        here = self._here(effect.step)
+        if self.definition.steps[effect.step].kind == "sleep":
+            self.now = max(self.now, effect.until or 0)
+            return i.TimerFired(effect.step, effect.direction, effect.attempt)
+        if self.definition.steps[effect.step].kind == "wait":
+            return self._message(Happened(key="key"), "elsewhere")
+        if effect.direction == "action":
+            return self._message(Done(step=effect.step), here.command)
+        return self._message(Undone(step=effect.step), here.undo_command)
+
+    def _message(self, event: Event, causation_id: str | None) -> i.Receive:
+        self.messages += 1
+        return message(event, id=f"message-{self.messages}", causation_id=causation_id)
+
+    def _end_of(self, effect: Wait) -> i.Input:
+        """Return an end of waiting: what is waited for, a refusal, something that nobody can read, or none in time."""
+        drawn = self.seeded.random()
+        if drawn < 0.5:
+            return self._well(effect)
+        here = self._here(effect.step)
+        command = here.command if effect.direction == "action" else here.undo_command
+        if drawn < 0.7 and command is not None:
+            return self._message(self.seeded.choice((Denied(reason="no"), CommandRefused(reason="no"))), command)
+        if drawn < 0.75:
+            told = self._well(effect)
+            if isinstance(told, i.Receive):
+                return i.Receive(replace(told.message, data=Raw(b"[1]")))
+        self.now = max(self.now, (effect.until or 0) - self.seeded.choice((0, 0, 0, 1)))
+        return i.TimerFired(effect.step, effect.direction, effect.attempt)
 
     def _outcome(self, step: str, attempt: int) -> i.Input:
         kind = self.seeded.choice(DONE)
-        return did(step, attempt) if kind is None else failed(step, kind, attempt)
+        return self._done(step, attempt) if kind is None else failed(step, kind, attempt)
 
     def _anything(self) -> i.Input:
         seeded = self.seeded
@@ -103,12 +176,25 @@ class Walk:
         return seeded.choice(
             (
                 self._outcome(step, attempt),
+                self._any_message(),
+                self._any_message(),
+                i.TimerFired(step, seeded.choice(("action", "compensation")), attempt),
                 undid(step, attempt, epoch),
                 undo_failed(step, "refused" if attempt > 1 else "error", attempt, epoch),
                 i.StartAgain("again"),
                 RESUME,
             )
         )
+
+    def _any_message(self) -> i.Receive:
+        """Return a message that may come at any time: for any command there is, or for none."""
+        assert self.state is not None
+        causes = [*self.state.commands, "elsewhere", None]
+        steps = self.seeded.choice(list(self.definition.steps))
+        event = self.seeded.choice(
+            (Done(step=steps), Undone(step=steps), Denied(reason="no"), Happened(key="key"), Begun(key="key"))
+        )
+        return self._message(event, self.seeded.choice(causes))
 
 
 def walked(seed: int, steps: int = 25) -> Walk:

@@ -9,14 +9,16 @@ from typing import Any
 from sagalog.clock import Clock
 from sagalog.engine.blocking import Blocking
 from sagalog.errors import InvalidInput, PayloadTooLarge, Refused
+from sagalog.messages import name_of
 from sagalog.saga.binding import Parameter
 from sagalog.saga.context import StepContext
-from sagalog.saga.definition import Definition
-from sagalog.saga.events import ErrorInfo, error_from
-from sagalog.saga.inputs import ActionFailed, ActionSucceeded, UndoFailed, UndoSucceeded
+from sagalog.saga.definition import Definition, Exchange
+from sagalog.saga.events import Direction, ErrorInfo, error_from
+from sagalog.saga.identifiers import effect_id
+from sagalog.saga.inputs import ActionFailed, ActionSucceeded, RequestMade, UndoFailed, UndoSucceeded
 from sagalog.saga.progress import deadline_counts
 from sagalog.saga.react import RunAction, RunCompensation
-from sagalog.saga.state import SagaState
+from sagalog.saga.state import UNTOUCHED, SagaState
 
 logger = logging.getLogger("sagalog.engine")
 
@@ -45,9 +47,14 @@ class Attempts:
 
     async def action(
         self, definition: Definition, saga_id: str, state: SagaState, effect: RunAction
-    ) -> ActionSucceeded | ActionFailed:
-        """Make an attempt of a step's action and return its outcome as an input of the kernel."""
+    ) -> ActionSucceeded | ActionFailed | RequestMade:
+        """Make an attempt of a step's action and return its outcome as an input of the kernel.
+
+        For a request that is its command, which the kernel sends: the one that was sent before, if there is one.
+        """
         step = definition.steps[effect.step]
+        if step.exchange is not None and (sent := _sent(saga_id, state, effect)) is not None:
+            return sent
         began = self._clock.now()
         over = None if step.timeout is None else began + step.timeout
         if state.deadline is not None and (over is None or state.deadline < over):
@@ -55,6 +62,8 @@ class Attempts:
         try:
             arguments = self._arguments(definition, step.parameters, saga_id, state, effect, over)
             value = await call_handler(self._blocking, step.handler, step.is_async, (), arguments, began, over)
+            if step.exchange is not None:
+                return _made(step.exchange, saga_id, state, effect, value)
             result = step.result.write(value, f"the result of step {step.name}")
         except (Exception, SystemExit, asyncio.CancelledError) as problem:
             let_through(problem)
@@ -64,11 +73,13 @@ class Attempts:
 
     async def compensation(
         self, definition: Definition, saga_id: str, state: SagaState, effect: RunCompensation
-    ) -> UndoSucceeded | UndoFailed:
-        """Make an attempt of a step's compensation and return its outcome as an input of the kernel."""
+    ) -> UndoSucceeded | UndoFailed | RequestMade:
+        """Make an attempt of a step's compensation and return its outcome, or its command, as a kernel's input."""
         step = definition.steps[effect.step]
         undo = step.compensation
         assert undo is not None
+        if undo.exchange is not None and (sent := _sent(saga_id, state, effect)) is not None:
+            return sent
         began = self._clock.now()
         over = None if undo.timeout is None else began + undo.timeout
         try:
@@ -76,6 +87,8 @@ class Attempts:
             recorded = state.steps[effect.step].result
             result = None if recorded is None else step.result.read(recorded)
             value = await call_handler(self._blocking, undo.handler, undo.is_async, (result,), arguments, began, over)
+            if undo.exchange is not None and value is not None:
+                return _made(undo.exchange, saga_id, state, effect, value)
             if value is not None:
                 raise TypeError(f"a compensation returns None, found {type(value).__name__}")
         except (Exception, SystemExit, asyncio.CancelledError) as problem:
@@ -208,6 +221,32 @@ def _error(problem: BaseException, step: str) -> ErrorInfo:
     return error_from("error", kind, str(problem))
 
 
+def _sent(saga_id: str, state: SagaState, effect: RunAction | RunCompensation) -> RequestMade | None:
+    """Return the command that is sent again because nobody answered: the same, byte by byte, under the same id."""
+    command_id = effect_key(saga_id, state, effect)
+    before = state.commands.get(command_id)
+    if before is None or before.data is None:
+        return None
+    return RequestMade(
+        effect.step, before.direction, before.round, effect.attempt, command_id, before.name, before.data
+    )
+
+
+def _made(
+    exchange: Exchange, saga_id: str, state: SagaState, effect: RunAction | RunCompensation, value: Any
+) -> RequestMade:
+    kind = exchange.commands.get(type(value))
+    if kind is None:
+        expected = " or ".join(one.__name__ for one in exchange.commands)
+        raise TypeError(f"step {effect.step}: expected the command {expected}, found {type(value).__name__}")
+    data = kind.write(value, f"the command of step {effect.step}")
+    direction: Direction = "action" if isinstance(effect, RunAction) else "compensation"
+    here = state.steps.get(effect.step, UNTOUCHED)
+    number = here.round if direction == "action" else here.undo_round
+    command_id = effect_id(saga_id, effect.step, direction, number)
+    return RequestMade(effect.step, direction, number, effect.attempt, command_id, name_of(type(value)), data)
+
+
 def _context(
     definition: Definition,
     saga_id: str,
@@ -223,14 +262,15 @@ def _context(
         causation_id=state.causation_id,
         step=effect.step,
         attempt=effect.attempt,
-        idempotency_key=idempotency_key(saga_id, effect),
+        idempotency_key=effect_key(saga_id, state, effect),
         deadline_us=over,
     )
 
 
-def idempotency_key(saga_id: str, effect: RunAction | RunCompensation) -> str:
-    """Return the key of an effect: a pure function of the saga, the step, the direction and the epoch."""
+def effect_key(saga_id: str, state: SagaState, effect: RunAction | RunCompensation) -> str:
+    """Return the identity of what an effect asks for; a new round of a request is another one."""
+    here = state.steps.get(effect.step, UNTOUCHED)
     if isinstance(effect, RunAction):
-        return f"{saga_id}:{effect.step}"
-    suffix = f":{effect.epoch + 1}" if effect.epoch else ""
-    return f"{saga_id}:{effect.step}:undo{suffix}"
+        return effect_id(saga_id, effect.step, "action", here.round)
+    # Without a command the two counts are the same.
+    return effect_id(saga_id, effect.step, "compensation", max(effect.epoch, here.undo_round))

@@ -13,18 +13,18 @@ from sagalog.engine.attempt import Attempts
 from sagalog.engine.committer import Committer
 from sagalog.engine.transition_log import log_transitions
 from sagalog.messages import Envelope
-from sagalog.readmodel.rows import status_row, step_rows
+from sagalog.readmodel.rows import command_rows, sent_messages, status_row, step_rows
 from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import SagaEvent, error_from
-from sagalog.saga.inputs import ActionFailed, DeadlineReached, Input, Receive
-from sagalog.saga.react import Effect, RunAction, RunCompensation, Settle, WatchDeadline, react
+from sagalog.saga.inputs import ActionFailed, DeadlineReached, Input, Receive, TimerFired
+from sagalog.saga.react import Effect, RunAction, RunCompensation, Settle, Wait, WatchDeadline, react
 from sagalog.saga.state import SagaState
 from sagalog.saga.transitions import OPEN
-from sagalog.store import Append, Posting
+from sagalog.store import Append, CommandRow, Posting
 
 # Effects that a message ends: a saga that has one is kept for a while, since the answer is likely to come soon.
-EXPECTING: tuple[type, ...] = ()
+EXPECTING: tuple[type, ...] = (Wait,)
 
 
 class Owner(Protocol):
@@ -68,7 +68,12 @@ def append_of(
     owner: str | None,
     taken: tuple[str, ...] = (),
 ) -> Append:
-    """Return all that one decision writes: events, status row and step rows; `taken` are messages it took."""
+    """Return all that one decision writes: events, rows, the messages among the events; `taken` are those it took."""
+    messages: list[tuple[int, Envelope]] = []
+    commands: list[CommandRow] = []
+    if after.commands:
+        messages = sent_messages(saga_id, after, events)
+        commands = command_rows(definition, saga_id, before, after)
     return Append(
         saga_id,
         0 if before is None else before.version,
@@ -76,7 +81,9 @@ def append_of(
         status_row(definition, saga_id, after, effects, owner),
         step_rows(definition, saga_id, before, after) if after.steps else (),
         holder,
-        taken=taken,
+        messages,
+        commands,
+        taken,
     )
 
 
@@ -224,6 +231,12 @@ class SagaRunner:
                     text = "it was under way when its process ended, or was given up before its next attempt"
                     lost = error_from("lost", "AttemptLost", text)
                     return ActionFailed(effect.step, max(1, effect.attempt - 1), None, lost), None
+            elif isinstance(effect, Wait):
+                if effect.until is None:
+                    continue
+                if now >= effect.until:
+                    return TimerFired(effect.step, effect.direction, effect.attempt, self._clock.chance()), None
+                wake_at = effect.until if wake_at is None else min(wake_at, effect.until)
             elif now >= effect.at:
                 return DeadlineReached(), None
             else:

@@ -1,20 +1,24 @@
-"""The rows of `saga_status` and `saga_steps` as pure functions of a saga's state; it writes nothing."""
+"""The rows of the tables, and the messages that a decision sends, as pure functions of a state; it writes nothing."""
 
 import operator
+from collections.abc import Sequence
 
+from sagalog.messages import Envelope
 from sagalog.saga.definition import Definition
+from sagalog.saga.events import RequestSent, SagaEvent
 from sagalog.saga.progress import undo_front
 from sagalog.saga.react import (
     Effect,
     RunAction,
     RunCompensation,
     Settle,
+    Wait,
     WatchDeadline,
     react,
 )
-from sagalog.saga.state import SagaState, StepState
+from sagalog.saga.state import CommandState, SagaState, StepState
 from sagalog.saga.transitions import OPEN
-from sagalog.store import StatusRow, StepRow
+from sagalog.store import CommandRow, StatusRow, StepRow
 
 _ACTION_STATUS = {
     "open": "failed",
@@ -23,6 +27,7 @@ _ACTION_STATUS = {
     "refused": "refused",
     "unknown": "failed",
     "skipped": "skipped",
+    "dropped": "dropped",
 }
 
 
@@ -83,7 +88,7 @@ def _waiting(
         if watched and state.deadline is not None:
             until = _earliest(until, state.deadline)
         return only.step, only.attempt, declared.waiting_text, until, state.started
-    first: RunAction | RunCompensation | Settle | None = None
+    first: RunAction | RunCompensation | Settle | Wait | None = None
     texts: list[str] = []
     until = due = None
     for effect in effects:
@@ -94,6 +99,12 @@ def _waiting(
         assert not isinstance(effect, WatchDeadline)
         if first is None:
             first = effect
+        if isinstance(effect, Wait):
+            texts.append(_awaited(definition, effect))
+            if effect.until is not None:
+                until = _earliest(until, effect.until)
+                due = _earliest(due, effect.until)
+            continue
         at = 0 if isinstance(effect, Settle) else effect.at
         if at:
             until = _earliest(until, at)
@@ -126,6 +137,20 @@ def _text(effect: Effect, at: int) -> str:
             return "deadline"
 
 
+def _awaited(definition: Definition, effect: Wait) -> str:
+    step = definition.step(effect.step)
+    if step.kind == "sleep":
+        return f"sleep {step.name}"
+    if step.wait is not None:
+        return f"event {step.wait.name}"
+    exchange, to = step.exchange, step.name
+    if effect.direction == "compensation":
+        exchange = None if step.compensation is None else step.compensation.exchange
+        to = f"compensation of {step.name}"
+    reply = "" if exchange is None or exchange.success_name is None else f" {exchange.success_name}"
+    return f"reply{reply} to {to}"
+
+
 def _timeout(definition: Definition, effect: RunAction | RunCompensation | Settle) -> int | None:
     step = definition.step(effect.step)
     if isinstance(effect, RunCompensation):
@@ -147,7 +172,7 @@ def step_rows(definition: Definition, saga_id: str, before: SagaState | None, af
         running = undo_front(definition, after).ready
     for ordinal, (name, step) in enumerate(after.steps.items(), 1):
         changed = known.get(name) is not step
-        if changed and (step.action != "open" or step.attempts):
+        if changed and (step.action != "open" or step.attempts or step.waiting is not None):
             rows.append(_action_row(saga_id, name, ordinal, step))
         # Which pending compensation is running follows from the other steps, so these rows are always looked at.
         if step.undo != "none" and (changed or step.undo == "pending"):
@@ -157,15 +182,18 @@ def step_rows(definition: Definition, saga_id: str, before: SagaState | None, af
 
 def _action_row(saga_id: str, name: str, ordinal: int, step: StepState) -> StepRow:
     error = step.error
+    status, attempts, began, ended = _ACTION_STATUS[step.action], step.attempts, step.began, step.ended
+    if step.waiting is not None:
+        status, attempts, began, ended = "waiting", step.waiting.attempt, step.waiting.since, None
     return StepRow(
         saga_id,
         name,
         "action",
         ordinal,
-        _ACTION_STATUS[step.action],
-        step.attempts,
-        step.began,
-        step.ended,
+        status,
+        attempts,
+        began,
+        ended,
         None if error is None else error.type,
         None if error is None else error.message,
         None,
@@ -189,3 +217,55 @@ def _undo_row(saga_id: str, name: str, ordinal: int, step: StepState, running: b
         name,
         None,
     )
+
+
+def command_rows(definition: Definition, saga_id: str, before: SagaState | None, after: SagaState) -> list[CommandRow]:
+    """Return the rows of the commands that changed between two states of a saga (all if there is no `before`)."""
+    known = {} if before is None else before.commands
+    return [
+        _row(saga_id, command_id, command, after)
+        for command_id, command in after.commands.items()
+        if known.get(command_id) is not command
+    ]
+
+
+def _row(saga_id: str, command_id: str, command: CommandState, state: SagaState) -> CommandRow:
+    return CommandRow(
+        command_id,
+        command.name,
+        saga_id,
+        command.step,
+        command.direction,
+        command.status,
+        command.sendings,
+        state.correlation_id,
+        command.cause or saga_id,
+        command.issued,
+        command.answered,
+    )
+
+
+def sent_messages(saga_id: str, after: SagaState, events: Sequence[SagaEvent]) -> list[tuple[int, Envelope]]:
+    """Return the commands among the events of a decision, each as (index of the event, envelope).
+
+    A command is caused by the message that moved the saga last, or by what caused the saga, or else by the saga itself.
+    """
+    return [
+        (
+            number,
+            Envelope(
+                id=event.command_id,
+                kind="command",
+                name=event.name,
+                source=f"saga:{after.saga}",
+                correlation_id=after.correlation_id,
+                causation_id=after.commands[event.command_id].cause or saga_id,
+                time=event.time,
+                data=event.data,
+                saga_id=saga_id,
+                step=event.step,
+            ),
+        )
+        for number, event in enumerate(events)
+        if type(event) is RequestSent
+    ]

@@ -6,20 +6,24 @@ from typing import Any
 
 from sagalog.errors import DefinitionError, InvalidIdentifier
 from sagalog.saga.binding import Earlier, annotations_of, bind, result_type, without_none
+from sagalog.saga.check_messages import exchange_of, is_event, starts_of, wait_of
 from sagalog.saga.declared import DeclaredSaga, DeclaredStep
 from sagalog.saga.definition import (
     CompensationDefinition,
     Definition,
+    Exchange,
     StepDefinition,
     assemble,
     is_async,
 )
 from sagalog.saga.identifiers import check_identifier
 from sagalog.saga.payload import PayloadType
-from sagalog.saga.retry import ACTION_RETRY, COMPENSATION_RETRY
+from sagalog.saga.retry import ACTION_RETRY, COMPENSATION_RETRY, Retry
 
 # After the pivot a step is retried until it succeeds or a person is needed, as a compensation is.
 RETRIABLE_RETRY = COMPENSATION_RETRY
+# What is sent is not lost, so a command is sent once unless somebody wants it otherwise.
+REQUEST_RETRY = Retry(attempts=1)
 
 
 def build(declared: DeclaredSaga) -> Definition:
@@ -47,18 +51,21 @@ def build(declared: DeclaredSaga) -> Definition:
                     is_async=step.is_async,
                     parameters=tuple(parameters),
                     result=result,
-                    retry=step.retry or (RETRIABLE_RETRY if pivot_seen else ACTION_RETRY),
+                    retry=step.retry or _retry(step, pivot_seen),
                     timeout=step.timeout,
                     compensation=_compensation(step, results[position + offset], declared, earlier, others, mistakes),
                     pivot=step.pivot,
                     when=step.when,
                     waiting_text=f"step {step.name}",
                     kind=step.kind,
+                    exchange=_exchange(step, mistakes),
+                    wait=wait_of(step, mistakes),
                 )
             )
         pivot_seen = pivot_seen or any(step.pivot for step in stage)
         position += len(stage)
         stages.append(tuple(built))
+    starts = starts_of(declared, mistakes)
     if mistakes:
         listed = "\n".join(f"  - {text}" for text in dict.fromkeys(mistakes))
         raise DefinitionError(f"saga {declared.name!r} is declared wrongly:\n{listed}")
@@ -70,6 +77,7 @@ def build(declared: DeclaredSaga) -> Definition:
         stages=tuple(stages),
         key=declared.key,
         reruns=declared.after_end == "rerun",
+        starts=starts,
     )
 
 
@@ -119,7 +127,26 @@ def _order_mistakes(step: DeclaredStep, after_pivot: bool, side_by_side: int) ->
         yield f"step {step.name} is the pivot and has when=; the point of no return cannot be skipped"
 
 
+def _retry(step: DeclaredStep, after_pivot: bool) -> Retry:
+    if after_pivot:
+        return RETRIABLE_RETRY
+    return ACTION_RETRY if step.kind == "call" else REQUEST_RETRY
+
+
+def _exchange(step: DeclaredStep, mistakes: list[str]) -> Exchange | None:
+    if step.replies is None:
+        return None
+    if step.timeout is None:
+        mistakes.append(f"request {step.name} has no timeout, so a reply that is lost would be waited for for ever")
+    return exchange_of(step.handler, step.replies, f"request {step.name}", False, mistakes)
+
+
 def _result_of(step: DeclaredStep, mistakes: list[str]) -> Any:
+    if step.replies is not None:
+        # What is wrong with it is said where the request is checked.
+        return step.replies.reply if is_event(step.replies.reply) else None
+    if step.kind == "wait":
+        return step.event if is_event(step.event) else None
     try:
         found = result_type(step.handler)
     except Exception as problem:
@@ -165,6 +192,11 @@ def _compensation(
             found = getattr(kind, "__name__", kind)
             expected = getattr(own.result, "__name__", own.result)
             mistakes.append(f"{where}: its first parameter must be the step's result {expected}, found {found}")
+    exchange = None
+    if undo.replies is not None and not wrong:
+        exchange = exchange_of(undo.handler, undo.replies, where, True, mistakes)
+        if exchange is not None and undo.timeout is None:
+            mistakes.append(f"{where} has no timeout, so a reply that is lost would be waited for for ever")
     return CompensationDefinition(
         handler=undo.handler,
         is_async=is_async(undo.handler),
@@ -172,4 +204,5 @@ def _compensation(
         takes_none=takes_none,
         retry=undo.retry,
         timeout=undo.timeout,
+        exchange=exchange,
     )

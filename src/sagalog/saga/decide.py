@@ -24,7 +24,19 @@ from sagalog.saga import events as e
 from sagalog.saga import inputs as i
 from sagalog.saga.definition import Definition, StepDefinition
 from sagalog.saga.evolve import evolve
-from sagalog.saga.progress import deadline_counts, is_open, next_stage, pivot_passed, undo_front, unfinished
+from sagalog.saga.progress import (
+    begun,
+    deadline_counts,
+    is_open,
+    never_sent,
+    next_attempt_at,
+    next_stage,
+    next_undoing_at,
+    pivot_passed,
+    undo_front,
+    unfinished,
+)
+from sagalog.saga.receive import receive, request_made, timer_fired, waits_begin
 from sagalog.saga.state import UNTOUCHED, SagaState, StepState
 from sagalog.saga.transitions import ENDED
 
@@ -70,6 +82,7 @@ def _start(definition: Definition, told: i.Start, now: int) -> e.SagaStarted:
         input=told.input,
         correlation_id=told.correlation_id,
         causation_id=told.causation_id,
+        message=told.message,
         deadline=None if definition.timeout is None else now + definition.timeout,
     )
 
@@ -82,18 +95,13 @@ def _answer(definition: Definition, state: SagaState, told: i.Input, now: int) -
         case i.ActionFailed():
             return _action_failed(definition, state, told, now)
         case i.UndoSucceeded():
-            step = state.steps.get(told.step, UNTOUCHED)
-            if step.undo not in ("pending", "retrying", "failed") or told.epoch != step.epoch:
-                return None
-            _check_undo_begun(definition, state, told.step)
-            return e.StepCompensated(time=now, step=told.step, attempt=told.attempt, began=told.began)
+            return _undo_succeeded(definition, state, told, now)
         case i.UndoFailed():
             return _undo_failed(definition, state, told, now)
+        case i.RequestMade() | i.TimerFired() | i.Receive():
+            return _message_or_timer(definition, state, told, now)
         case i.DeadlineReached():
-            if state.deadline is None or now < state.deadline or not deadline_counts(definition, state):
-                return None
-            text = "the saga's time was over before it was done"
-            return _roll_back(definition, state, e.error_from("deadline", "DeadlineReached", text), now)
+            return _deadline_reached(definition, state, now)
         case i.Resume():
             if state.status != "stuck":
                 raise InvalidAction(f"expected a stuck saga to resume, found one that is {state.status}")
@@ -106,10 +114,26 @@ def _answer(definition: Definition, state: SagaState, told: i.Input, now: int) -
             raise InvalidAction(f"expected an input of the kernel, found {type(told).__name__}")
 
 
+def _message_or_timer(
+    definition: Definition, state: SagaState, told: i.RequestMade | i.TimerFired | i.Receive, now: int
+) -> e.SagaEvent | None:
+    if isinstance(told, i.Receive):
+        return receive(definition, state, told.message, now)
+    if isinstance(told, i.TimerFired):
+        return timer_fired(definition, state, told, now)
+    if told.direction == "action" and state.rolling_back:
+        text = "the saga was rolled back before the command was sent"
+        lost = e.error_from("lost", "NotSent", text)
+        return _action_failed(definition, state, i.ActionFailed(told.step, told.attempt, None, lost), now)
+    return request_made(definition, state, told, now)
+
+
 def _action_succeeded(
     definition: Definition, state: SagaState, told: i.ActionSucceeded, now: int
 ) -> e.SagaEvent | None:
-    before = _begun(definition, state, told.step)
+    before = begun(definition, state, told.step)
+    if not definition.plain and definition.step(told.step).kind != "call":
+        raise InvalidAction(f"expected the outcome of a function, found one of {told.step}, which ends by a message")
     if before.action in ("succeeded", "skipped"):
         return None
     return e.StepSucceeded(
@@ -122,41 +146,43 @@ def _action_succeeded(
     )
 
 
-def _begun(definition: Definition, state: SagaState, name: str) -> StepState:
-    """Return the step's state; raises `InvalidAction` if no attempt of it can have been begun yet."""
-    before = state.steps.get(name)
-    if before is not None:
-        return before
-    step = definition.step(name)
-    stage = next_stage(definition, state) or ()
-    if step not in stage or state.rolling_back or state.status in ENDED:
-        raise InvalidAction(f"expected the outcome of a step that was begun, found one of {name}")
-    return UNTOUCHED
-
-
 def _action_failed(definition: Definition, state: SagaState, told: i.ActionFailed, now: int) -> e.SagaEvent | None:
     step = definition.step(told.step)
-    before = _begun(definition, state, told.step)
-    if not is_open(before) or state.status in ENDED:
+    before = begun(definition, state, told.step)
+    if not is_open(before) or before.waiting is not None or state.status in ENDED:
         return None
     # What is given up while rolling back may be the wait for the next attempt, which has no number yet.
     given_up = state.rolling_back and told.error.kind == "lost"
     if told.attempt <= before.attempts and not given_up:
         return None
-    retry_at = None
-    if told.error.kind not in ("refused", "fault") and state.status in ("started", "pending"):
-        over = state.deadline is not None and now >= state.deadline and not pivot_passed(definition, state)
-        if told.attempt - before.forgiven < step.retry.attempts and not over:
-            retry_at = now + step.retry.pause(told.attempt - before.forgiven, told.jitter)
+    retry_at = next_attempt_at(definition, state, step, told.attempt, told.error, told.jitter, now)
+    refused = told.error.kind == "refused"
+    if step.kind == "request" and retry_at is None:
+        refused = refused or never_sent(state, before)
     return e.StepFailed(
         time=now,
         step=told.step,
         attempt=told.attempt,
         began=told.began,
-        outcome="refused" if told.error.kind == "refused" else "unknown",
+        outcome="refused" if refused else "unknown",
         error=told.error,
         retry_at=retry_at,
     )
+
+
+def _deadline_reached(definition: Definition, state: SagaState, now: int) -> e.SagaEvent | None:
+    if state.deadline is None or now < state.deadline or not deadline_counts(definition, state):
+        return None
+    text = "the saga's time was over before it was done"
+    return _roll_back(definition, state, e.error_from("deadline", "DeadlineReached", text), now)
+
+
+def _undo_succeeded(definition: Definition, state: SagaState, told: i.UndoSucceeded, now: int) -> e.SagaEvent | None:
+    step = state.steps.get(told.step, UNTOUCHED)
+    if step.undo not in ("pending", "retrying", "failed") or told.epoch != step.epoch or step.undo_waiting is not None:
+        return None
+    _check_undo_begun(definition, state, told.step)
+    return e.StepCompensated(time=now, step=told.step, attempt=told.attempt, began=told.began)
 
 
 def _undo_failed(definition: Definition, state: SagaState, told: i.UndoFailed, now: int) -> e.SagaEvent | None:
@@ -164,20 +190,16 @@ def _undo_failed(definition: Definition, state: SagaState, told: i.UndoFailed, n
     before = state.steps.get(told.step, UNTOUCHED)
     if compensation is None or before.undo not in ("pending", "retrying") or told.epoch != before.epoch:
         return None
-    if told.attempt <= before.undo_attempts:
+    if told.attempt <= before.undo_attempts or before.undo_waiting is not None:
         return None
     _check_undo_begun(definition, state, told.step)
-    retry_at = None
-    spent = told.attempt - before.undo_forgiven
-    if told.error.kind not in ("refused", "fault") and spent < compensation.retry.attempts:
-        retry_at = now + compensation.retry.pause(spent, told.jitter)
     return e.CompensationFailed(
         time=now,
         step=told.step,
         attempt=told.attempt,
         began=told.began,
         error=told.error,
-        retry_at=retry_at,
+        retry_at=next_undoing_at(before, compensation, told.attempt, told.error, told.jitter, now),
     )
 
 
@@ -238,7 +260,7 @@ def _follow_forward(definition: Definition, state: SagaState, last: e.SagaEvent,
                 return e.SagaStuck(time=now, reason=reason, error=error)
             if not wanted:
                 return e.StepSkipped(time=now, step=step.name)
-    return None
+    return None if definition.plain else waits_begin(state, stage, now)
 
 
 def _give_up(definition: Definition, state: SagaState, step: str, found: e.ErrorInfo, now: int) -> e.SagaEvent:
@@ -247,7 +269,7 @@ def _give_up(definition: Definition, state: SagaState, step: str, found: e.Error
     reason = None
     if error.kind == "fault":
         reason = f"step {step} is at fault: {error.type}: {error.message}; mend the program, then resume"
-    elif step == definition.pivot and error.kind != "refused" and not definition.step(step).compensation:
+    elif step == definition.pivot and state.steps[step].action != "refused" and not definition.step(step).compensation:
         reason = f"nobody knows whether the pivot {step} was done, and it has no compensation"
     elif pivot_passed(definition, state):
         reason = f"step {step} did not succeed after the pivot, where nothing is undone any more"

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, Generic, Literal, TypeVar, overload
+from typing import Any, Generic, Literal, TypeVar, cast, overload
 
 from sagalog.errors import DefinitionError
 from sagalog.saga.check import build
-from sagalog.saga.declared import DeclaredSaga, DeclaredStep
-from sagalog.saga.definition import Definition
+from sagalog.saga.declared import DeclaredReplies, DeclaredSaga, DeclaredStart, DeclaredStep
+from sagalog.saga.definition import Definition, StepKind
+from sagalog.saga.requests import AsyncRequest, Refusals, ReplyT, RequestDecorator, RequestStep, SyncRequest
 from sagalog.saga.retry import Retry
 from sagalog.saga.steps import (
     DEFAULT_STEP_TIMEOUT,
@@ -21,6 +22,7 @@ from sagalog.saga.steps import (
     SyncStep,
     microseconds,
 )
+from sagalog.saga.waits import EventT, SleepStep, WaitStep, nothing, snake_case
 
 __all__ = ["AsyncStep", "Saga", "Step", "StepDecorator", "SyncStep"]
 
@@ -34,6 +36,24 @@ class _Unset:
 
 
 _UNSET = _Unset()
+
+
+def _still(
+    name: str, kind: StepKind, timeout: int | None, when: Any, event: Any = None, key: Any = None
+) -> DeclaredStep:
+    """Return a step without a handler: there is nothing to retry and nothing to undo."""
+    return DeclaredStep(
+        name=name,
+        handler=nothing,
+        retry=None,
+        timeout=timeout,
+        pivot=False,
+        when=when,
+        waived=True,
+        kind=kind,
+        event=event,
+        event_key=key,
+    )
 
 
 class Saga(Generic[InputT]):
@@ -108,11 +128,6 @@ class Saga(Generic[InputT]):
         """
 
         def declare(function: Callable[..., Any]) -> Step[..., Any]:
-            if self._definition is not None:
-                raise DefinitionError(
-                    f"saga {self.name}: step {function.__name__} is unreachable, for it is declared after the saga "
-                    "was given to a process manager; declare all steps first"
-                )
             declared = DeclaredStep(
                 name=name or function.__name__,
                 handler=function,
@@ -122,13 +137,98 @@ class Saga(Generic[InputT]):
                 when=when,
                 waived=compensation is None,
             )
-            if self._group is not None:
-                self._group.append(declared)
-            else:
-                self._declared.stages.append([declared])
+            self._add(declared)
             return (AsyncStep if declared.is_async else SyncStep)(declared)
 
         return declare if handler is None else declare(handler)
+
+    def request(
+        self,
+        reply: type[ReplyT],
+        *,
+        refused: Refusals = (),
+        timeout: Duration = DEFAULT_STEP_TIMEOUT,
+        name: str | None = None,
+        retry: Retry | None = None,
+        pivot: bool = False,
+        when: Callable[[InputT], bool] | None = None,
+        compensation: _Unset | None = _UNSET,
+    ) -> RequestDecorator[ReplyT]:
+        """Declare the next step as a request: its function returns a command, and the `reply` is the step's result.
+
+        The events of `refused`, and `CommandRefused`, say that it was definitely not done. No answer within `timeout`
+        (seconds or a timedelta) leaves that unknown. It is sent once unless `retry` says how often the same command is
+        sent again; after the pivot ten times. The rest is as for `step`.
+        """
+
+        def declare(function: Callable[..., Any]) -> RequestStep[..., Any, Any]:
+            declared = DeclaredStep(
+                name=name or function.__name__,
+                handler=function,
+                retry=retry,
+                timeout=microseconds(timeout, f"step {name or function.__name__}"),
+                pivot=pivot,
+                when=when,
+                waived=compensation is None,
+                kind="request",
+                replies=DeclaredReplies(reply, refused),
+            )
+            self._add(declared)
+            return (AsyncRequest if declared.is_async else SyncRequest)(declared)
+
+        return cast("RequestDecorator[ReplyT]", declare)
+
+    def wait_for(
+        self,
+        event: type[EventT],
+        *,
+        key: Callable[[EventT], str],
+        timeout: Duration | None = None,
+        name: str | None = None,
+        when: Callable[[InputT], bool] | None = None,
+    ) -> WaitStep[EventT]:
+        """Declare the next step as a wait for an event, which is its result.
+
+        `key` finds the saga's key in the event. Events that come before the saga waits are kept, each is taken once. No
+        event within `timeout` (seconds or a timedelta; None: as long as the saga has time) rolls the saga back. The
+        step has the event's name in snake case unless given.
+        """
+        named = name or snake_case(getattr(event, "__name__", repr(event)))
+        over = microseconds(timeout, f"wait {named}")
+        self._add(_still(named, "wait", over, when, event, key))
+        return WaitStep(named, event)
+
+    def sleep(
+        self, duration: Duration, *, name: str = "sleep", when: Callable[[InputT], bool] | None = None
+    ) -> SleepStep:
+        """Declare the next step as a pause of `duration` (seconds or a timedelta), which a restart does not prolong."""
+        self._add(_still(name, "sleep", microseconds(duration, f"sleep {name}"), when))
+        return SleepStep(name)
+
+    def started_by(
+        self, event: type[EventT], *, input: Callable[[EventT], InputT], key: Callable[[EventT], str] | None = None
+    ) -> None:
+        """Declare that an event starts this saga: `input` makes its input of the event, and `key` its key.
+
+        Without `key` the saga's own finds it in the input. Several events may start a saga. What one does that comes
+        with a key that was used is said by `after_end`; it never makes a second saga while the first is open.
+        """
+        self._check_open(f"started_by {getattr(event, '__name__', event)}")
+        self._declared.starts.append(DeclaredStart(event, input, key))
+
+    def _add(self, declared: DeclaredStep) -> None:
+        self._check_open(f"step {declared.name}")
+        if self._group is not None:
+            self._group.append(declared)
+        else:
+            self._declared.stages.append([declared])
+
+    def _check_open(self, what: str) -> None:
+        if self._definition is not None:
+            raise DefinitionError(
+                f"saga {self.name}: {what} is unreachable, for it is declared after the saga "
+                "was given to a process manager; declare all steps first"
+            )
 
     @contextmanager
     def parallel(self) -> Generator[None]:

@@ -7,13 +7,28 @@ from sagalog.saga.definition import StepKind, is_async
 from sagalog.saga.retry import COMPENSATION_RETRY, Retry
 
 
-class DeclaredCompensation:
-    """A compensation as it was written down."""
+class DeclaredReplies:
+    """What a command may be answered with, as it was written down."""
 
-    def __init__(self, handler: Callable[..., Any], retry: Retry | None, timeout: int | None) -> None:
+    def __init__(self, reply: Any, refused: Any) -> None:
+        self.reply = reply
+        self.refused: tuple[Any, ...] = refused if isinstance(refused, tuple) else (refused,)
+
+
+class DeclaredCompensation:
+    """A compensation as it was written down; with `replies` its handler may return a command."""
+
+    def __init__(
+        self,
+        handler: Callable[..., Any],
+        retry: Retry | None,
+        timeout: int | None,
+        replies: DeclaredReplies | None = None,
+    ) -> None:
         self.handler = handler
         self.retry = retry or COMPENSATION_RETRY
         self.timeout = timeout
+        self.replies = replies
 
 
 class DeclaredStep:
@@ -30,6 +45,9 @@ class DeclaredStep:
         when: Any,
         waived: bool,
         kind: StepKind = "call",
+        replies: DeclaredReplies | None = None,
+        event: Any = None,
+        event_key: Any = None,
     ) -> None:
         self.name = name
         self.handler = handler
@@ -39,8 +57,20 @@ class DeclaredStep:
         self.when = when
         self.waived = waived
         self.kind: StepKind = kind
+        self.replies = replies
+        self.event = event
+        self.event_key = event_key
         self.compensation: DeclaredCompensation | None = None
         self.is_async = is_async(handler)
+
+
+class DeclaredStart:
+    """An event that starts a saga, as it was written down."""
+
+    def __init__(self, event: Any, input: Any, key: Any) -> None:
+        self.event = event
+        self.input = input
+        self.key = key
 
 
 class DeclaredSaga:
@@ -63,3 +93,4 @@ class DeclaredSaga:
         self.key = key
         self.after_end = after_end
         self.stages: list[list[DeclaredStep]] = []
+        self.starts: list[DeclaredStart] = []

@@ -10,20 +10,21 @@ from msgspec.json import encode
 
 from sagalog.errors import DivergentHistory
 from sagalog.saga.binding import Parameter
+from sagalog.saga.events import Answer
 from sagalog.saga.payload import PayloadType
 from sagalog.saga.retry import Retry
 
 # What a step does: call its handler, send the command that its handler returns, wait for an event, let time pass.
 StepKind = Literal["call", "request", "wait", "sleep"]
-Answer = Literal["succeeded", "refused"]
 
 
 class Exchange(Struct, frozen=True):
-    """What the command of a request may be answered with; no `success` means any event that is no refusal."""
+    """The commands that a request may send, and what answers them; no `success` means any event that is no refusal."""
 
     success: PayloadType | None
     success_name: str | None
     refusals: frozenset[str]
+    commands: dict[type, PayloadType]
 
     def judge(self, name: str) -> Answer | None:
         """Return what an event of that name says of the command that caused it, or None if it says neither."""

@@ -9,6 +9,8 @@ from typing import ClassVar, Literal
 
 from msgspec import Raw, Struct
 
+Direction = Literal["action", "compensation"]
+Answer = Literal["succeeded", "refused"]
 ErrorKind = Literal["refused", "error", "timeout", "lost", "fault", "deadline", "late"]
 FailedOutcome = Literal["refused", "unknown"]
 
@@ -35,7 +37,10 @@ class SagaEvent(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
 
 
 class SagaStarted(SagaEvent, frozen=True, kw_only=True, gc=False):
-    """The saga exists. `digest` pins the definition it will be run with to its end."""
+    """The saga exists. `digest` pins the definition it will be run with to its end.
+
+    `message` is the event that started it, if one did.
+    """
 
     TOPIC = "sagalog.SagaStarted.1"
 
@@ -48,10 +53,14 @@ class SagaStarted(SagaEvent, frozen=True, kw_only=True, gc=False):
     correlation_id: str
     causation_id: str | None = None
     deadline: int | None = None
+    message: str | None = None
 
 
 class StepSucceeded(SagaEvent, frozen=True, kw_only=True, gc=False):
-    """An action did what it should. `late`: the saga had given it up, so it will be undone."""
+    """An action did what it should. `late`: the saga had given it up, so it will be undone.
+
+    `message` is the reply, or the event that was waited for, whose data are the result.
+    """
 
     TOPIC = "sagalog.StepSucceeded.1"
 
@@ -60,10 +69,11 @@ class StepSucceeded(SagaEvent, frozen=True, kw_only=True, gc=False):
     began: int
     result: Raw
     late: bool = False
+    message: str | None = None
 
 
 class StepFailed(SagaEvent, frozen=True, kw_only=True, gc=False):
-    """An attempt ended without success; without `retry_at` it was the last one."""
+    """An attempt ended without success; without `retry_at` it was the last one. `message` is the reply that refused."""
 
     TOPIC = "sagalog.StepFailed.1"
 
@@ -73,6 +83,7 @@ class StepFailed(SagaEvent, frozen=True, kw_only=True, gc=False):
     outcome: FailedOutcome
     error: ErrorInfo
     retry_at: int | None = None
+    message: str | None = None
 
 
 class StepSkipped(SagaEvent, frozen=True, kw_only=True, gc=False):
@@ -81,6 +92,49 @@ class StepSkipped(SagaEvent, frozen=True, kw_only=True, gc=False):
     TOPIC = "sagalog.StepSkipped.1"
 
     step: str
+
+
+class StepWaiting(SagaEvent, frozen=True, kw_only=True, gc=False):
+    """A step waits for its event, or for time to pass; `until` is when that is over."""
+
+    TOPIC = "sagalog.StepWaiting.1"
+
+    step: str
+    until: int | None = None
+
+
+class RequestSent(SagaEvent, frozen=True, kw_only=True, gc=False):
+    """A command is sent: this event is the message, so the command is there when the saga knows of it, and not before.
+
+    The reply is waited for `until` then. The same `command_id` again is the same command, sent once more.
+    """
+
+    TOPIC = "sagalog.RequestSent.1"
+
+    step: str
+    direction: Direction = "action"
+    attempt: int = 1
+    command_id: str
+    name: str
+    data: Raw
+    until: int
+
+
+class EventReceived(SagaEvent, frozen=True, kw_only=True, gc=False):
+    """A message came that moves nothing now.
+
+    `kept`: a step that is still to come waits for it. `answer` is what it says of the command that caused it, which had
+    been answered or given up already.
+    """
+
+    TOPIC = "sagalog.EventReceived.1"
+
+    message: str
+    name: str
+    data: Raw
+    causation_id: str | None = None
+    kept: bool = False
+    answer: Answer | None = None
 
 
 class CompensationStarted(SagaEvent, frozen=True, kw_only=True):
@@ -94,17 +148,18 @@ class CompensationStarted(SagaEvent, frozen=True, kw_only=True):
 
 
 class StepCompensated(SagaEvent, frozen=True, kw_only=True, gc=False):
-    """A step is undone."""
+    """A step is undone; `message` is the reply that says so, if it was asked for by a command."""
 
     TOPIC = "sagalog.StepCompensated.1"
 
     step: str
     attempt: int = 1
     began: int
+    message: str | None = None
 
 
 class CompensationFailed(SagaEvent, frozen=True, kw_only=True, gc=False):
-    """An attempt to undo a step failed; without `retry_at` it was the last one."""
+    """An attempt to undo a step failed; without `retry_at` it was the last one. `message` is the reply that refused."""
 
     TOPIC = "sagalog.CompensationFailed.1"
 
@@ -113,6 +168,7 @@ class CompensationFailed(SagaEvent, frozen=True, kw_only=True, gc=False):
     began: int | None = None
     error: ErrorInfo
     retry_at: int | None = None
+    message: str | None = None
 
 
 class SagaCompleted(SagaEvent, frozen=True, kw_only=True, gc=False):
@@ -150,12 +206,13 @@ class SagaResumed(SagaEvent, frozen=True, kw_only=True, gc=False):
 
 
 class StartRefused(SagaEvent, frozen=True, kw_only=True, gc=False):
-    """A start with the key of a saga that has ended came again and made no second one."""
+    """A start with a key that has been used came again and made no second saga; `message` was to start it, if any."""
 
     TOPIC = "sagalog.StartRefused.1"
 
     correlation_id: str
     causation_id: str | None = None
+    message: str | None = None
 
 
 EVENTS: tuple[type[SagaEvent], ...] = (
@@ -163,6 +220,9 @@ EVENTS: tuple[type[SagaEvent], ...] = (
     StepSucceeded,
     StepFailed,
     StepSkipped,
+    StepWaiting,
+    RequestSent,
+    EventReceived,
     CompensationStarted,
     StepCompensated,
     CompensationFailed,

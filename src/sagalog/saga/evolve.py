@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from sagalog.errors import DivergentHistory
 from sagalog.saga import events as e
-from sagalog.saga.state import UNTOUCHED, ActionStatus, SagaState, StepState
+from sagalog.saga.changes import answered, event_received, misplaced, request_sent, step_waiting, taken, with_step
+from sagalog.saga.state import UNTOUCHED, ActionStatus, CommandStatus, SagaState, StepState
 from sagalog.saga.transitions import TRANSITIONS, Status
 
 
@@ -57,19 +58,14 @@ def _started(event: e.SagaStarted) -> SagaState:
         version=1,
         updated=event.time,
         steps={},
+        received=() if event.message is None else (event.message,),
     )
-
-
-def _with_step(state: SagaState, event: e.SagaEvent, step: str, after: StepState, status: Status) -> SagaState:
-    steps = state.steps.copy()
-    steps[step] = after
-    return replace(state, status=status, version=state.version + 1, updated=event.time, steps=steps)
 
 
 def _step_succeeded(state: SagaState, event: e.StepSucceeded, status: Status) -> SagaState:
     before = state.steps.get(event.step)
     if before is not None and before.action in _SETTLED:
-        raise _misplaced(state, event, f"step {event.step} has {before.action} already")
+        raise misplaced(state, event, f"step {event.step} has {before.action} already")
     if before is None and not state.rolling_back:
         after = StepState("succeeded", event.attempt, event.began, event.time, event.result)
     else:
@@ -86,19 +82,25 @@ def _step_succeeded(state: SagaState, event: e.StepSucceeded, status: Status) ->
             late=event.late,
             undo="pending" if asked else before.undo,
             undo_forgiven=before.undo_attempts,
-            # An empty compensation may be under way or done: the real one is another, with its own identity.
-            epoch=before.epoch + 1 if asked and event.late else before.epoch,
+            waiting=None,
         )
+        if asked and event.late:
+            # An empty compensation may be under way or done: the real one is another, with its own identity.
+            after = replace(after, epoch=before.epoch + 1, undo_round=before.undo_round + 1, undo_waiting=None)
     steps = state.steps.copy()
     steps[event.step] = after
-    settled = state.settled + (0 if before is not None and before.action in _SETTLED else 1)
-    return replace(state, status=status, version=state.version + 1, updated=event.time, steps=steps, settled=settled)
+    state = replace(
+        state, status=status, version=state.version + 1, updated=event.time, steps=steps, settled=state.settled + 1
+    )
+    if event.message is None:
+        return state
+    return taken(answered(state, after.command, "succeeded", event.time), event.message)
 
 
 def _step_failed(state: SagaState, event: e.StepFailed, status: Status) -> SagaState:
     before = state.steps.get(event.step, UNTOUCHED)
     if before.action not in ("open", "retrying"):
-        raise _misplaced(state, event, f"step {event.step} is {before.action} already")
+        raise misplaced(state, event, f"step {event.step} is {before.action} already")
     action: ActionStatus = "retrying" if event.retry_at is not None else event.outcome
     if event.error.kind == "fault" and not state.rolling_back:
         action = "open"
@@ -111,14 +113,19 @@ def _step_failed(state: SagaState, event: e.StepFailed, status: Status) -> SagaS
         error=event.error,
         retry_at=event.retry_at,
         undo="skipped" if action == "refused" and before.undo == "pending" else before.undo,
+        waiting=None,
     )
-    return _with_step(state, event, event.step, after, status)
+    state = with_step(state, event, event.step, after, status)
+    if event.message is None:
+        return state if before.waiting is None else answered(state, before.command, "unanswered", event.time)
+    answer: CommandStatus = "refused" if event.outcome == "refused" else "unanswered"
+    return taken(answered(state, before.command, answer, event.time), event.message)
 
 
 def _step_skipped(state: SagaState, event: e.StepSkipped, status: Status) -> SagaState:
     if event.step in state.steps:
-        raise _misplaced(state, event, f"step {event.step} has been begun")
-    after = _with_step(state, event, event.step, StepState("skipped", ended=event.time), status)
+        raise misplaced(state, event, f"step {event.step} has been begun")
+    after = with_step(state, event, event.step, StepState("skipped", ended=event.time), status)
     return replace(after, settled=state.settled + 1)
 
 
@@ -128,7 +135,11 @@ def _compensation_started(state: SagaState, event: e.CompensationStarted, status
         before = steps.get(step, UNTOUCHED)
         steps[step] = replace(before, undo="pending")
     for step in event.waived:
-        steps[step] = replace(steps.get(step, UNTOUCHED), undo="waived")
+        here = replace(steps.get(step, UNTOUCHED), undo="waived")
+        if here.waiting is not None and here.command is None:
+            # Nothing is under way that could have an effect: it waits no more.
+            here = replace(here, action="dropped", waiting=None, ended=event.time)
+        steps[step] = here
     return replace(
         state,
         status=status,
@@ -146,16 +157,8 @@ def _compensation_started(state: SagaState, event: e.CompensationStarted, status
 def _to_undo(state: SagaState, event: e.StepCompensated | e.CompensationFailed) -> StepState:
     step = state.steps.get(event.step, UNTOUCHED)
     if step.undo not in ("pending", "retrying", "failed"):
-        raise _misplaced(state, event, f"step {event.step} is not to be undone")
+        raise misplaced(state, event, f"step {event.step} is not to be undone")
     return step
-
-
-def _misplaced(state: SagaState, event: e.SagaEvent, why: str) -> DivergentHistory:
-    name = type(event).__name__
-    return DivergentHistory(
-        f"expected an event that can follow version {state.version}, found {name}: {why}; "
-        "the history is malformed and is left as it is"
-    )
 
 
 def _step_compensated(state: SagaState, event: e.StepCompensated, status: Status) -> SagaState:
@@ -166,21 +169,31 @@ def _step_compensated(state: SagaState, event: e.StepCompensated, status: Status
         undo_began=event.began,
         undo_ended=event.time,
         undo_retry_at=None,
+        undo_waiting=None,
     )
-    return _with_step(state, event, event.step, after, status)
+    state = with_step(state, event, event.step, after, status)
+    if event.message is None:
+        return state
+    return taken(answered(state, after.undo_command, "succeeded", event.time), event.message)
 
 
 def _compensation_failed(state: SagaState, event: e.CompensationFailed, status: Status) -> SagaState:
+    before = _to_undo(state, event)
     after = replace(
-        _to_undo(state, event),
+        before,
         undo="retrying" if event.retry_at is not None else "failed",
         undo_attempts=event.attempt,
         undo_began=event.began,
         undo_ended=event.time,
         undo_error=event.error,
         undo_retry_at=event.retry_at,
+        undo_waiting=None,
     )
-    return _with_step(state, event, event.step, after, status)
+    state = with_step(state, event, event.step, after, status)
+    if event.message is None:
+        return state if before.undo_waiting is None else answered(state, before.undo_command, "unanswered", event.time)
+    answer: CommandStatus = "refused" if event.error.kind == "refused" else "unanswered"
+    return taken(answered(state, before.undo_command, answer, event.time), event.message)
 
 
 def _completed(state: SagaState, event: e.SagaCompleted, status: Status) -> SagaState:
@@ -233,14 +246,23 @@ def _resumed(state: SagaState, event: e.SagaResumed, _: Status) -> SagaState:
 def _forgive(step: StepState, rolling_back: bool, culprit: bool) -> StepState:
     """Give what failed for good a fresh retry budget; leave alone what succeeded, and a refusal nobody looked at."""
     if rolling_back:
-        return replace(step, undo="pending", undo_forgiven=step.undo_attempts) if step.undo == "failed" else step
-    if step.action in ("open", "unknown") or (step.action == "refused" and culprit):
+        if step.undo != "failed":
+            return step
+        refused = step.undo_error is not None and step.undo_error.kind == "refused"
+        # The answer to a command never changes: what was refused is asked for by another one.
+        again = step.undo_round + 1 if refused and step.undo_command is not None else step.undo_round
+        return replace(step, undo="pending", undo_forgiven=step.undo_attempts, undo_round=again)
+    if step.action in ("open", "unknown"):
         return replace(step, action="open", forgiven=step.attempts, retry_at=None)
+    if step.action == "refused" and culprit:
+        again = step.round + 1 if step.command is not None else step.round
+        return replace(step, action="open", forgiven=step.attempts, retry_at=None, round=again)
     return step
 
 
 def _start_refused(state: SagaState, event: e.StartRefused, status: Status) -> SagaState:
-    return replace(state, version=state.version + 1, refused_starts=state.refused_starts + 1)
+    state = replace(state, version=state.version + 1, refused_starts=state.refused_starts + 1)
+    return state if event.message is None else taken(state, event.message, moves=False)
 
 
 _SETTLED = ("succeeded", "skipped")
@@ -248,6 +270,9 @@ _EVOLVE: dict[type[e.SagaEvent], Callable[[SagaState, Any, Status], SagaState]] 
     e.StepSucceeded: _step_succeeded,
     e.StepFailed: _step_failed,
     e.StepSkipped: _step_skipped,
+    e.StepWaiting: step_waiting,
+    e.RequestSent: request_sent,
+    e.EventReceived: event_received,
     e.CompensationStarted: _compensation_started,
     e.StepCompensated: _step_compensated,
     e.CompensationFailed: _compensation_failed,

@@ -1,5 +1,7 @@
 """Ids, keys and names at the door: the same rules for every store."""
 
+from typing import Literal
+
 from sagalog.errors import InvalidIdentifier
 
 MAX_LENGTH = 500
@@ -22,3 +24,12 @@ def check_identifier(value: str, what: str, longest: int = MAX_LENGTH) -> str:
         if code < 32 or code == 127 or 0xD800 <= code <= 0xDFFF:
             raise InvalidIdentifier(f"{what}: expected plain text, found the character U+{code:04X}; remove it")
     return value
+
+
+def effect_id(saga_id: str, step: str, direction: Literal["action", "compensation"], number: int) -> str:
+    """Return the identity of an effect: an idempotency key, and the id of the command that asks for it.
+
+    A pure function of the saga, the step, the direction, and how many effects of this kind came before (`number`).
+    """
+    undo = ":undo" if direction == "compensation" else ""
+    return f"{saga_id}:{step}{undo}:{number + 1}" if number else f"{saga_id}:{step}{undo}"

@@ -6,7 +6,7 @@ Randomness (`jitter`, in [0, 1)) and times (microseconds since the epoch) come i
 from msgspec import Raw, Struct
 
 from sagalog.messages import Envelope
-from sagalog.saga.events import ErrorInfo
+from sagalog.saga.events import Direction, ErrorInfo
 
 
 class Start(Struct, frozen=True, gc=False):
@@ -17,6 +17,7 @@ class Start(Struct, frozen=True, gc=False):
     run: int
     correlation_id: str
     causation_id: str | None = None
+    message: str | None = None
 
 
 class StartAgain(Struct, frozen=True, gc=False):
@@ -65,6 +66,39 @@ class UndoFailed(Struct, frozen=True, gc=False):
     jitter: float = 0.5
 
 
+class RequestMade(Struct, frozen=True, gc=False):
+    """The function of a request returned its command, which is not sent yet.
+
+    `round` says which command of the step and the direction it is; the same round has the same `command_id`.
+    """
+
+    step: str
+    direction: Direction
+    round: int
+    attempt: int
+    command_id: str
+    name: str
+    data: Raw
+
+
+class TimerFired(Struct, frozen=True, gc=False):
+    """The time for which a step waits may be over: for a reply, for an event, or for time to pass.
+
+    `decide` compares it with its own `now`, and with what the step waits for by then.
+    """
+
+    step: str
+    direction: Direction
+    attempt: int
+    jitter: float = 0.5
+
+
+class Receive(Struct, frozen=True, gc=False):
+    """A message came for this saga: a reply, an event that it waits for or will, or an event that is to start it."""
+
+    message: Envelope
+
+
 class DeadlineReached(Struct, frozen=True, gc=False):
     """The time given to the whole saga may be over; `decide` compares it with its own `now`."""
 
@@ -76,12 +110,6 @@ class Resume(Struct, frozen=True, gc=False):
     reason: str
 
 
-class Receive(Struct, frozen=True, gc=False):
-    """A message has come for the saga."""
-
-    message: Envelope
-
-
 Input = (
     Start
     | StartAgain
@@ -89,7 +117,9 @@ Input = (
     | ActionFailed
     | UndoSucceeded
     | UndoFailed
+    | RequestMade
+    | TimerFired
+    | Receive
     | DeadlineReached
     | Resume
-    | Receive
 )

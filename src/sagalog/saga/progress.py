@@ -2,8 +2,14 @@
 
 from msgspec import Struct
 
-from sagalog.saga.definition import Definition, StepDefinition
+from sagalog.errors import InvalidAction
+from sagalog.saga.definition import CompensationDefinition, Definition, StepDefinition
+from sagalog.saga.events import ErrorInfo
 from sagalog.saga.state import UNTOUCHED, SagaState, StepState
+from sagalog.saga.transitions import ENDED
+
+# An error of this kind is never met by trying again: it was not done and will not be, or a program is mistaken.
+FINAL = frozenset(("refused", "fault"))
 
 
 def is_open(step: StepState) -> bool:
@@ -45,10 +51,54 @@ def unfinished(definition: Definition, state: SagaState) -> tuple[StepDefinition
     for number in range(min(current, len(definition.stages) - 1), -1, -1):
         for step in reversed(definition.stages[number]):
             action = state.steps.get(step.name, UNTOUCHED).action
-            if action in ("refused", "skipped"):
+            if action in ("refused", "skipped", "dropped"):
                 continue
             found.append(step)
     return tuple(found)
+
+
+def begun(definition: Definition, state: SagaState, name: str) -> StepState:
+    """Return the step's state; raises `InvalidAction` if no attempt of it can have been begun yet."""
+    before = state.steps.get(name)
+    if before is not None:
+        return before
+    step = definition.step(name)
+    stage = next_stage(definition, state) or ()
+    if step not in stage or state.rolling_back or state.status in ENDED:
+        raise InvalidAction(f"expected the outcome of a step that was begun, found one of {name}")
+    return UNTOUCHED
+
+
+def never_sent(state: SagaState, here: StepState) -> bool:
+    """Tell whether a request can have had no effect yet: it sent no command, or a refused one in an earlier round."""
+    return here.command is None or state.commands[here.command].round != here.round
+
+
+def next_attempt_at(
+    definition: Definition,
+    state: SagaState,
+    step: StepDefinition,
+    attempt: int,
+    error: ErrorInfo,
+    jitter: float,
+    now: int,
+) -> int | None:
+    """Return when an action is tried again after `attempt` failed, or None if it is given up."""
+    if error.kind in FINAL or state.status not in ("started", "pending"):
+        return None
+    spent = attempt - state.steps.get(step.name, UNTOUCHED).forgiven
+    over = state.deadline is not None and now >= state.deadline and not pivot_passed(definition, state)
+    return None if over or spent >= step.retry.attempts else now + step.retry.pause(spent, jitter)
+
+
+def next_undoing_at(
+    here: StepState, compensation: CompensationDefinition, attempt: int, error: ErrorInfo, jitter: float, now: int
+) -> int | None:
+    """Return when a compensation is tried again after `attempt` failed, or None if it is given up."""
+    spent = attempt - here.undo_forgiven
+    if error.kind in FINAL or spent >= compensation.retry.attempts:
+        return None
+    return now + compensation.retry.pause(spent, jitter)
 
 
 class UndoFront(Struct, frozen=True):

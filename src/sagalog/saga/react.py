@@ -7,6 +7,7 @@ same question as the one that ran it: what ought to be going on now? The engine 
 from msgspec import Struct
 
 from sagalog.saga.definition import Definition
+from sagalog.saga.events import Direction
 from sagalog.saga.progress import deadline_counts, is_open, next_stage, undo_front
 from sagalog.saga.state import UNTOUCHED, SagaState
 
@@ -41,7 +42,16 @@ class WatchDeadline(Struct, frozen=True, gc=False):
     at: int
 
 
-Effect = RunAction | Settle | RunCompensation | WatchDeadline
+class Wait(Struct, frozen=True, gc=False):
+    """Wait for a message (a reply, an event) or for time to pass; say `TimerFired` at `until` (None: never)."""
+
+    step: str
+    direction: Direction
+    attempt: int
+    until: int | None
+
+
+Effect = RunAction | Settle | RunCompensation | Wait | WatchDeadline
 
 
 def react(definition: Definition, state: SagaState) -> list[Effect]:
@@ -53,6 +63,8 @@ def react(definition: Definition, state: SagaState) -> list[Effect]:
             before = state.steps.get(step.name)
             if before is None:
                 effects.append(RunAction(step.name, 1))
+            elif before.waiting is not None:
+                effects.append(Wait(step.name, "action", before.waiting.attempt, before.waiting.until))
             elif is_open(before):
                 effects.append(RunAction(step.name, before.attempts + 1, before.retry_at or 0))
         if state.deadline is not None and deadline_counts(definition, state):
@@ -60,8 +72,16 @@ def react(definition: Definition, state: SagaState) -> list[Effect]:
     elif status == "compensating":
         front = undo_front(definition, state)
         for name in front.settling:
-            effects.append(Settle(name, state.steps.get(name, UNTOUCHED).attempts + 1))
+            here = state.steps.get(name, UNTOUCHED)
+            if here.waiting is not None:
+                # A command is on its way: its effect has to be known, or its time over, before it is undone.
+                effects.append(Wait(name, "action", here.waiting.attempt, here.waiting.until))
+            else:
+                effects.append(Settle(name, here.attempts + 1))
         for name in front.ready:
             here = state.steps[name]
+            if here.undo_waiting is not None:
+                effects.append(Wait(name, "compensation", here.undo_waiting.attempt, here.undo_waiting.until))
+                continue
             effects.append(RunCompensation(name, here.epoch, here.undo_attempts + 1, here.undo_retry_at or 0))
     return effects

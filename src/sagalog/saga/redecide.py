@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 
-from msgspec import Struct
+from msgspec import Raw, Struct
+from msgspec.json import encode
 from msgspec.structs import replace
 
 from sagalog.errors import SagalogError
+from sagalog.messages import CommandDone, Envelope, name_of
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
 from sagalog.saga.decide import decide
-from sagalog.saga.definition import Definition
+from sagalog.saga.definition import Definition, StepDefinition
 from sagalog.saga.evolve import evolve
-from sagalog.saga.state import UNTOUCHED, SagaState
+from sagalog.saga.state import UNTOUCHED, SagaState, StepState
 
 
 class Divergence(Struct, frozen=True):
@@ -36,7 +38,7 @@ def first_divergence(definition: Definition, events: Sequence[e.SagaEvent]) -> D
     while position < len(events):
         first = events[position]
         try:
-            decided = decide(definition, state, input_of(state, first), first.time)
+            decided = decide(definition, state, input_of(definition, state, first), first.time)
         except (SagalogError, KeyError, TypeError) as problem:
             return Divergence(position + 1, first, None, f"{type(problem).__name__}: {problem}")
         if not decided:
@@ -53,22 +55,31 @@ def first_divergence(definition: Definition, events: Sequence[e.SagaEvent]) -> D
     return None
 
 
-def input_of(state: SagaState | None, event: e.SagaEvent) -> i.Input:
+def input_of(definition: Definition, state: SagaState | None, event: e.SagaEvent) -> i.Input:
     """Return the input that led to an event which stands first in its decision.
 
     Raises `TypeError` for an event that only ever follows another one.
     """
+    here = UNTOUCHED if state is None else state.steps.get(getattr(event, "step", ""), UNTOUCHED)
+    message = _message(definition, event, here)
+    if message is not None:
+        return i.Receive(message)
     match event:
         case e.SagaStarted():
-            return i.Start(event.key, event.input, event.run, event.correlation_id, event.causation_id)
+            return i.Start(event.key, event.input, event.run, event.correlation_id, event.causation_id, event.message)
+        case e.StepSucceeded() | e.StepFailed() if here.waiting is not None:
+            return i.TimerFired(event.step, "action", event.attempt)
         case e.StepSucceeded():
             return i.ActionSucceeded(event.step, event.attempt, event.began, event.result)
         case e.StepFailed():
             return i.ActionFailed(event.step, event.attempt, event.began, event.error)
-        case e.StepCompensated():
-            return i.UndoSucceeded(event.step, _epoch(state, event.step), event.attempt, event.began)
-        case e.CompensationFailed():
-            return i.UndoFailed(event.step, _epoch(state, event.step), event.attempt, event.began, event.error)
+        case e.StepCompensated() | e.CompensationFailed():
+            return _of_undoing(event, here)
+        case e.RequestSent():
+            number = here.round if event.direction == "action" else here.undo_round
+            return i.RequestMade(
+                event.step, event.direction, number, event.attempt, event.command_id, event.name, event.data
+            )
         case e.SagaResumed():
             return i.Resume(event.actor, event.reason)
         case e.StartRefused():
@@ -80,8 +91,60 @@ def input_of(state: SagaState | None, event: e.SagaEvent) -> i.Input:
             raise TypeError(f"{name} only follows another event of the same decision, and none is there")
 
 
-def _epoch(state: SagaState | None, step: str) -> int:
-    return 0 if state is None else state.steps.get(step, UNTOUCHED).epoch
+def _of_undoing(event: e.StepCompensated | e.CompensationFailed, here: StepState) -> i.Input:
+    if isinstance(event, e.StepCompensated):
+        return i.UndoSucceeded(event.step, here.epoch, event.attempt, event.began)
+    if here.undo_waiting is not None:
+        return i.TimerFired(event.step, "compensation", event.attempt)
+    return i.UndoFailed(event.step, here.epoch, event.attempt, event.began, event.error)
+
+
+def _message(definition: Definition, event: e.SagaEvent, here: StepState) -> Envelope | None:
+    """Return a message that leads to the event, as far as the event says what came; None if it was no message.
+
+    What a refusal said besides its reason, and when and where a message was sent, nobody decides by. An event that was
+    waited for had some cause, which was no command of this saga.
+    """
+    command_id = here.command or ""
+    match event:
+        case e.EventReceived():
+            return _envelope(event.message, event.name, event.causation_id, event.data)
+        case e.StepSucceeded(message=str(id)):
+            return _envelope(id, _success_name(definition.step(event.step)), command_id, event.result)
+        case e.StepFailed(message=str(id)) if event.error.kind == "fault":
+            # What could not be read is not kept; nothing can be read as an event.
+            return _envelope(id, _success_name(definition.step(event.step)), command_id, e.EMPTY)
+        case e.StepFailed(message=str(id)):
+            return _refused(id, command_id, event.error)
+        case e.StepCompensated(message=str(id)):
+            undo = definition.step(event.step).compensation
+            name = None if undo is None or undo.exchange is None else undo.exchange.success_name
+            return _envelope(id, name, here.undo_command, Raw(b"{}"))
+        case e.CompensationFailed(message=str(id)):
+            return _refused(id, here.undo_command, event.error)
+        case e.StartRefused(message=str(id)):
+            name = next(iter(definition.starts), None)
+            envelope = _envelope(id, name, event.causation_id, Raw(b"{}"))
+            return replace(envelope, correlation_id=event.correlation_id)
+        case _:
+            return None
+
+
+def _success_name(step: StepDefinition) -> str | None:
+    if step.wait is not None:
+        return step.wait.name
+    return None if step.exchange is None else step.exchange.success_name
+
+
+def _refused(id: str, command_id: str | None, error: e.ErrorInfo) -> Envelope:
+    return _envelope(id, error.type, command_id, Raw(encode({"reason": error.message})))
+
+
+def _envelope(id: str, name: str | None, causation_id: str | None, data: Raw) -> Envelope:
+    known = name or name_of(CommandDone)
+    return Envelope(
+        id=id, kind="event", name=known, source="", correlation_id="", causation_id=causation_id, time=0, data=data
+    )
 
 
 def _comparable(decided: e.SagaEvent, recorded: e.SagaEvent) -> e.SagaEvent:

@@ -7,20 +7,60 @@ from typing import Literal
 
 from msgspec import Raw, Struct
 
-from sagalog.saga.events import ErrorInfo
+from sagalog.saga.events import Direction, ErrorInfo
 from sagalog.saga.transitions import Status
 
 # The action of a step. Absent: not begun, or its first attempt is under way (which the event before it implies).
-ActionStatus = Literal["open", "retrying", "succeeded", "refused", "unknown", "skipped"]
+# "dropped": it waited for an event or for time to pass when the saga was rolled back.
+ActionStatus = Literal["open", "retrying", "succeeded", "refused", "unknown", "skipped", "dropped"]
 # The compensation of a step. "none": not asked for (yet). "skipped": planned, then the action turned out refused.
 UndoStatus = Literal["none", "pending", "retrying", "compensated", "failed", "waived", "skipped"]
+
+
+CommandStatus = Literal["sent", "succeeded", "refused", "unanswered"]
+
+
+class Waiting(Struct, frozen=True, omit_defaults=True, gc=False):
+    """What a step waits for besides its handler: a reply, an event, or time to pass. `until` None: for ever."""
+
+    since: int
+    until: int | None = None
+    attempt: int = 1
+
+
+class CommandState(Struct, frozen=True, omit_defaults=True, gc=False):
+    """A command that the saga has sent, and what became of it; `data` is kept until it is answered, to send it again.
+
+    `round` says which command of this step and direction it is. `cause` is the message that led to it (None: the saga).
+    """
+
+    name: str
+    step: str
+    direction: Direction
+    round: int
+    issued: int
+    cause: str | None = None
+    data: Raw | None = None
+    status: CommandStatus = "sent"
+    sendings: int = 1
+    answered: int | None = None
+
+
+class Kept(Struct, frozen=True, omit_defaults=True, gc=False):
+    """An event that came before the step that waits for it."""
+
+    message: str
+    name: str
+    data: Raw
 
 
 class StepState(Struct, frozen=True, omit_defaults=True, gc=False):
     """One step: how its action went and, once the saga is rolled back, how its compensation goes.
 
     `forgiven` and `undo_forgiven` are the attempts that a resume took out of the retry budgets. `epoch` counts the
-    times the step had to be undone: a success that arrives after an empty compensation asks for one more.
+    times the step had to be undone: a success that arrives after an empty compensation asks for one more. `command` and
+    `undo_command` are the ids of the last commands it sent; `round` and `undo_round` count those that a resume, or a
+    late success, made a new one of.
     """
 
     action: ActionStatus = "open"
@@ -40,10 +80,20 @@ class StepState(Struct, frozen=True, omit_defaults=True, gc=False):
     undo_retry_at: int | None = None
     undo_forgiven: int = 0
     epoch: int = 0
+    waiting: Waiting | None = None
+    command: str | None = None
+    round: int = 0
+    undo_waiting: Waiting | None = None
+    undo_command: str | None = None
+    undo_round: int = 0
 
 
 class SagaState(Struct, frozen=True, omit_defaults=True, gc=False):
-    """One saga after `version` events. `cause` is why it was rolled back and stays to the end of its history."""
+    """One saga after `version` events. `cause` is why it was rolled back and stays to the end of its history.
+
+    `commands` are all it ever sent, by id, so that a reply finds its way after the end too. `received` are the ids of
+    all messages it took, `kept` those that wait for their step, `last_message` the one that moved it last.
+    """
 
     saga: str
     definition_version: int
@@ -69,6 +119,10 @@ class SagaState(Struct, frozen=True, omit_defaults=True, gc=False):
     actions: tuple[str, ...] = ()
     ended: int | None = None
     refused_starts: int = 0
+    commands: dict[str, CommandState] = {}
+    received: tuple[str, ...] = ()
+    kept: tuple[Kept, ...] = ()
+    last_message: str | None = None
 
 
 UNTOUCHED = StepState()

@@ -28,6 +28,13 @@ def microseconds(given: Duration | None, what: str) -> int | None:
     return int(seconds * 1_000_000)
 
 
+def declare_compensation(step: DeclaredStep, compensation: DeclaredCompensation) -> None:
+    """Keep how a step is undone; raises `DefinitionError` if that was said before."""
+    if step.compensation is not None or step.waived:
+        raise DefinitionError(f"step {step.name}: its compensation is declared twice; keep one")
+    step.compensation = compensation
+
+
 class CompensationDecorator(Protocol[ResultT]):
     """What `step.compensate(...)` with options gives: it takes a handler whose first parameter takes the result.
 
@@ -82,11 +89,8 @@ class Step(Generic[Params, ResultT]):
         """
 
         def declare(function: Callable[..., Any]) -> Callable[..., Any]:
-            if self._declared.compensation is not None or self._declared.waived:
-                raise DefinitionError(f"step {self.name}: its compensation is declared twice; keep one")
-            self._declared.compensation = DeclaredCompensation(
-                function, retry, microseconds(timeout, f"compensation of {self.name}")
-            )
+            over = microseconds(timeout, f"compensation of {self.name}")
+            declare_compensation(self._declared, DeclaredCompensation(function, retry, over))
             return function
 
         return declare if handler is None else declare(handler)

@@ -11,12 +11,15 @@ from typing import Any
 import msgspec
 
 from sagalog.codec import encode_json
+from sagalog.messages import Command, Envelope, Event, name_of
 from sagalog.saga.decide import decide
 from sagalog.saga.declare import Saga
 from sagalog.saga.definition import Definition
-from sagalog.saga.events import SagaEvent, SagaStarted
+from sagalog.saga.events import Direction, SagaEvent, SagaStarted
 from sagalog.saga.evolve import fold
-from sagalog.saga.inputs import Input
+from sagalog.saga.identifiers import effect_id
+from sagalog.saga.inputs import Input, Receive, RequestMade
+from sagalog.saga.payload import PayloadType
 from sagalog.saga.react import Effect, react
 from sagalog.saga.state import SagaState
 from sagalog.testing.clock import NOON, microseconds
@@ -39,6 +42,42 @@ def started(saga: Saga[Any], input: Any, *, key: str = "key", at: int = START) -
         correlation_id=key,
         deadline=None if definition.timeout is None else at + definition.timeout,
     )
+
+
+def message(
+    event: Event, *, id: str = "message", causation_id: str | None = None, correlation_id: str = "key", at: int = START
+) -> Receive:
+    """Return what a saga is told when an event comes for it; a reply has its command's id for `causation_id`."""
+    kind = type(event)
+    data = PayloadType(kind).write(event, "the event")
+    return Receive(
+        Envelope(
+            id=id,
+            kind="event",
+            name=name_of(kind),
+            source="test",
+            correlation_id=correlation_id,
+            causation_id=causation_id,
+            time=at,
+            data=data,
+        )
+    )
+
+
+def made(
+    step: str,
+    command: Command,
+    *,
+    attempt: int = 1,
+    round: int = 0,
+    direction: Direction = "action",
+    saga_id: str = "saga",
+) -> RequestMade:
+    """Return what a saga is told when the function of a request returned its command; see `effect_id` for its id."""
+    kind = type(command)
+    data = PayloadType(kind).write(command, "the command")
+    command_id = effect_id(saga_id, step, direction, round)
+    return RequestMade(step, direction, round, attempt, command_id, name_of(kind), data)
 
 
 def given(saga: Saga[Any], *events: SagaEvent) -> "Given":

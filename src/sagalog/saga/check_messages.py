@@ -1,0 +1,135 @@
+"""What is wrong with the messages that a saga is declared with, and the rules that come of those that are right."""
+
+import inspect
+import types
+import typing
+from collections.abc import Callable
+from typing import Any
+
+from sagalog.messages import Command, CommandRefused, Event, Message, name_of
+from sagalog.saga.binding import result_type
+from sagalog.saga.declared import DeclaredReplies, DeclaredSaga, DeclaredStep
+from sagalog.saga.definition import Exchange, StartRule, WaitRule
+from sagalog.saga.payload import PayloadType
+
+Mistakes = list[str]
+
+
+def is_event(kind: Any) -> bool:
+    """Tell whether `kind` is a declared event."""
+    return inspect.isclass(kind) and issubclass(kind, Event) and kind is not Event
+
+
+def event_payload(kind: Any, what: str, mistakes: Mistakes) -> PayloadType | None:
+    """Return how an event is read; a mistake that names `what` if it is none or cannot be stored."""
+    if not is_event(kind):
+        mistakes.append(f"{what} must be a class of Event, found {_shown(kind)}")
+        return None
+    return _payload(kind, what, mistakes)
+
+
+def exchange_of(
+    handler: Callable[..., Any], replies: DeclaredReplies, what: str, may_be_local: bool, mistakes: Mistakes
+) -> Exchange | None:
+    """Return which commands a function may return and what they are answered with; None if it returns none.
+
+    `may_be_local`: it may return None instead, as a compensation that needs nobody else.
+    """
+    commands, local = _commands(handler, what, mistakes)
+    if local and not may_be_local:
+        mistakes.append(f"{what} must return a command, and may return None; a request always sends one")
+    if not commands:
+        if not may_be_local:
+            mistakes.append(f"{what} must return a command: annotate it with a class of Command")
+        elif replies.reply is not None or replies.refused:
+            mistakes.append(f"{what} returns no command, so nothing replies; remove reply= and refused=")
+        return None
+    success = None if replies.reply is None else event_payload(replies.reply, f"{what}: the reply", mistakes)
+    refusals = {name_of(CommandRefused)}
+    for kind in replies.refused:
+        if event_payload(kind, f"{what}: refused=", mistakes) is None:
+            continue
+        refusals.add(name_of(kind))
+        if kind is replies.reply:
+            mistakes.append(f"{what}: {_shown(kind)} is the reply and refuses; it can be only one of them")
+    return Exchange(
+        success=success,
+        success_name=None if success is None else name_of(success.kind),
+        refusals=frozenset(refusals),
+        commands=commands,
+    )
+
+
+def wait_of(step: DeclaredStep, mistakes: Mistakes) -> WaitRule | None:
+    """Return the event that a step waits for and how its saga is found."""
+    if step.kind != "wait":
+        return None
+    what = f"wait {step.name}"
+    if not callable(step.event_key):
+        mistakes.append(f"{what} has no key, so nobody could tell which saga an event is for; give key=")
+    payload = event_payload(step.event, f"{what}: the event", mistakes)
+    return None if payload is None else WaitRule(payload, name_of(payload.kind), step.event_key)
+
+
+def starts_of(declared: DeclaredSaga, mistakes: Mistakes) -> tuple[StartRule, ...]:
+    """Return the events that start a saga."""
+    rules: list[StartRule] = []
+    waited = {step.event for stage in declared.stages for step in stage if step.kind == "wait"}
+    for start in declared.starts:
+        what = f"started_by {_shown(start.event)}"
+        if start.key is None and declared.key is None:
+            mistakes.append(f"{what} has no key, so a repeated start could not be recognised; give key=")
+        for given, name in ((start.input, "input"), (start.key, "key")):
+            if not callable(given) and (given is not None or name == "input"):
+                mistakes.append(f"{what}: {name}= takes a function of the event, found {given!r}")
+        if start.event in waited:
+            mistakes.append(f"{what} is waited for by a step, too: an event starts a saga or is waited for, not both")
+        payload = event_payload(start.event, f"{what}: the event", mistakes)
+        if payload is None:
+            continue
+        if any(rule.name == name_of(payload.kind) for rule in rules):
+            mistakes.append(f"{what} is declared twice; keep one")
+        rules.append(StartRule(payload, name_of(payload.kind), start.input, start.key))
+    return tuple(rules)
+
+
+def _commands(handler: Callable[..., Any], what: str, mistakes: Mistakes) -> tuple[dict[type, PayloadType], bool]:
+    """Return the commands that a function is annotated to return, and whether it may return None."""
+    try:
+        found = result_type(handler)
+    except Exception:
+        # Said already, with the names that cannot be found.
+        return {}, True
+    if found is inspect.Parameter.empty:
+        mistakes.append(f"{what} does not say what it returns; annotate it with the command, or -> None")
+        return {}, True
+    commands: dict[type, PayloadType] = {}
+    local = False
+    for kind in _members(found):
+        if kind in (None, type(None)):
+            local = True
+        elif not inspect.isclass(kind) or not issubclass(kind, Command) or kind is Command:
+            mistakes.append(f"{what} must return a class of Command, found {_shown(kind)}")
+        else:
+            payload = _payload(kind, what, mistakes)
+            if payload is not None:
+                commands[kind] = payload
+    return commands, local
+
+
+def _members(kind: Any) -> tuple[Any, ...]:
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return typing.get_args(kind)
+    return (kind,)
+
+
+def _payload(kind: type[Message], what: str, mistakes: Mistakes) -> PayloadType | None:
+    try:
+        return PayloadType(kind)
+    except Exception as problem:
+        mistakes.append(f"{what}: {_shown(kind)} cannot be stored as JSON ({problem})")
+        return None
+
+
+def _shown(kind: Any) -> str:
+    return getattr(kind, "__name__", None) or repr(kind)

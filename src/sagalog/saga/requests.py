@@ -1,0 +1,109 @@
+"""Steps that send a command and wait for the reply, as they are declared; they send nothing.
+
+A request's function returns the command. What later steps and the compensation get is the event that answers it.
+"""
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, Generic, Protocol, TypeVar, cast, overload
+
+from sagalog.messages import Command, Event
+from sagalog.saga.declared import DeclaredCompensation, DeclaredReplies, DeclaredStep
+from sagalog.saga.retry import Retry
+from sagalog.saga.steps import DEFAULT_STEP_TIMEOUT, Duration, Params, UndoParams, declare_compensation, microseconds
+
+ReplyT = TypeVar("ReplyT", bound=Event)
+CommandT = TypeVar("CommandT", bound=Command)
+# What the compensation of a request may return: a command, or nothing if it is done by then.
+UndoT = TypeVar("UndoT", bound="Command | Coroutine[Any, Any, Command | None] | None")
+
+Refusals = type[Event] | tuple[type[Event], ...]
+
+
+class RequestCompensationDecorator(Protocol[ReplyT]):
+    """What `step.compensate(...)` with options gives: it takes a handler whose first parameter takes the reply."""
+
+    @overload
+    def __call__(
+        self, handler: Callable[Concatenate[ReplyT | None, UndoParams], UndoT], /
+    ) -> Callable[Concatenate[ReplyT | None, UndoParams], UndoT]: ...
+    @overload
+    def __call__(
+        self, handler: Callable[Concatenate[ReplyT, UndoParams], UndoT], /
+    ) -> Callable[Concatenate[ReplyT, UndoParams], UndoT]: ...
+
+
+class RequestStep(Generic[Params, CommandT, ReplyT]):
+    """A declared request. Calling it calls the plain function, which returns the command and sends nothing."""
+
+    def __init__(self, declared: DeclaredStep) -> None:
+        self._declared = declared
+        self.name = declared.name
+        self.__doc__ = declared.handler.__doc__
+        self.__wrapped__ = declared.handler
+
+    def __repr__(self) -> str:
+        return f"<Request {self.name}>"
+
+    @overload
+    def compensate(
+        self, handler: Callable[Concatenate[ReplyT | None, UndoParams], UndoT]
+    ) -> Callable[Concatenate[ReplyT | None, UndoParams], UndoT]: ...
+    @overload
+    def compensate(
+        self, handler: Callable[Concatenate[ReplyT, UndoParams], UndoT]
+    ) -> Callable[Concatenate[ReplyT, UndoParams], UndoT]: ...
+    @overload
+    def compensate(
+        self, *, reply: type[Event] | None = ..., refused: Refusals = ..., retry: Retry = ..., timeout: Duration = ...
+    ) -> RequestCompensationDecorator[ReplyT]: ...
+    def compensate(
+        self,
+        handler: Callable[..., Any] | None = None,
+        *,
+        reply: type[Event] | None = None,
+        refused: Refusals = (),
+        retry: Retry | None = None,
+        timeout: Duration = DEFAULT_STEP_TIMEOUT,
+    ) -> Any:
+        """Declare how this step is undone; the handler's first parameter is the reply, `| None` if it is not known.
+
+        It returns a command, or None if it has undone the step itself. The command is done when `reply` comes, or any
+        event that it caused if none is named, and refused by the events of `refused` and by `CommandRefused`. `timeout`
+        (seconds or a timedelta) is for one attempt: then the same command is sent again. Raises `DefinitionError` when
+        declared twice.
+        """
+
+        def declare(function: Callable[..., Any]) -> Callable[..., Any]:
+            over = microseconds(timeout, f"compensation of {self.name}")
+            undo = DeclaredCompensation(function, retry, over, DeclaredReplies(reply, refused))
+            declare_compensation(self._declared, undo)
+            return function
+
+        return declare if handler is None else declare(handler)
+
+
+class SyncRequest(RequestStep[Params, CommandT, ReplyT]):
+    """A request whose command is made by a plain function."""
+
+    def __call__(self, *args: Params.args, **kwargs: Params.kwargs) -> CommandT:
+        """Make the command as it was written, outside any saga; it is not sent."""
+        return cast(CommandT, self._declared.handler(*args, **kwargs))
+
+
+class AsyncRequest(RequestStep[Params, CommandT, ReplyT]):
+    """A request whose command is made by a coroutine function."""
+
+    def __call__(self, *args: Params.args, **kwargs: Params.kwargs) -> Coroutine[Any, Any, CommandT]:
+        """Make the command as it was written, outside any saga; it is not sent."""
+        return cast("Coroutine[Any, Any, CommandT]", self._declared.handler(*args, **kwargs))
+
+
+class RequestDecorator(Protocol[ReplyT]):
+    """What `saga.request(...)` gives: it takes a function that returns a command."""
+
+    @overload
+    def __call__(
+        self, handler: Callable[Params, Coroutine[Any, Any, CommandT]], /
+    ) -> AsyncRequest[Params, CommandT, ReplyT]: ...
+    @overload
+    def __call__(self, handler: Callable[Params, CommandT], /) -> SyncRequest[Params, CommandT, ReplyT]: ...
