@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from sagalog import Command, Event, MessageContext, Participant, Refused, Retry, Saga, StepContext
 from sagalog.process_manager import ProcessManager, SagaResult, SagaRun
 from sagalog.saga.declare import AsyncStep, SyncStep
+from sagalog.saga.waits import WaitStep
 from sagalog.store import StatusRow, StepRow
 
 
@@ -197,3 +198,71 @@ def a_handler_stays_a_plain_function(inventory: Inventory, ctx: MessageContext) 
     assert_type(tally(InventoryReserved(order_id="order-1"), ctx), list[InventoryReserved])
     assert_type(tally(InventoryRejected(order_id="order-1"), ctx=ctx), list[InventoryReserved])
     assert_type(ctx.causation_id, str | None)
+
+
+# ------------------------------------------------------------------------------------------- requests and waits
+
+
+class InventoryReleased(Event):
+    order_id: str
+
+
+class ParcelArrived(Event):
+    order_id: str
+
+
+by_message = Saga("by-message", input=Order, key=lambda order: order.order_id)
+by_message.started_by(OrderPlaced, input=lambda event: Order(order_id=event.order_id, gift=event.gift))
+by_message.started_by(
+    InventoryReserved, input=lambda event: Order(order_id=event.order_id), key=lambda event: event.order_id
+)
+
+
+@by_message.request(InventoryReserved, refused=InventoryRejected, timeout=60)
+def ask_for_stock(order: Order) -> ReserveInventory:
+    """A request is a plain function that makes a command."""
+    return ReserveInventory(order_id=order.order_id)
+
+
+@ask_for_stock.compensate
+def give_stock_back(reserved: InventoryReserved | None, order: Order) -> ReleaseInventory:
+    """A compensation by a command."""
+    return ReleaseInventory(order_id=order.order_id)
+
+
+@by_message.request(InventoryReserved, refused=(InventoryRejected,), retry=Retry(attempts=3), name="again")
+async def ask_once_more(order: Order, inventory: Inventory) -> ReserveInventory:
+    """A request may have to ask somebody for what the command says."""
+    return ReserveInventory(order_id=await inventory.reserve(order.order_id, "key"))
+
+
+@ask_once_more.compensate(reply=InventoryReleased, refused=InventoryRejected, timeout=timedelta(minutes=1))
+async def give_back_if_need_be(reserved: InventoryReserved) -> ReleaseInventory | None:
+    """A compensation that sends a command only if there is something to give back."""
+    return ReleaseInventory(order_id=reserved.order_id)
+
+
+@by_message.request(InventoryReserved, pivot=True)
+def ask_for_good(order: Order) -> ReserveInventory:
+    """A pivot may be a request too."""
+    return ReserveInventory(order_id=order.order_id)
+
+
+@ask_for_good.compensate(timeout=5)
+async def undo_here(reserved: InventoryReserved | None, inventory: Inventory) -> None:
+    """A compensation that needs no command."""
+
+
+arrived = by_message.wait_for(ParcelArrived, key=lambda event: event.order_id, timeout=timedelta(days=14))
+nap = by_message.sleep(timedelta(hours=1), name="cool_down", when=lambda order: order.gift)
+
+
+def a_request_is_known_by_its_command_and_its_reply(order: Order, inventory: Inventory) -> None:
+    assert_type(ask_for_stock(order), ReserveInventory)
+    assert_type(ask_for_stock.name, str)
+    making: Coroutine[Any, Any, ReserveInventory] = ask_once_more(order, inventory)
+    making.close()
+    assert_type(give_stock_back(None, order), ReleaseInventory)
+    assert_type(arrived, WaitStep[ParcelArrived])
+    assert_type(arrived.event, type[ParcelArrived])
+    assert_type(nap.name, str)

@@ -195,3 +195,76 @@ async def run(manager: ProcessManager, ctx: StepContext) -> None:
     ProcessManager("sqlite:///shop.db", sagas=fulfilment)  # refused: sagas are a list
     ProcessManager("sqlite:///shop.db", sagas=[reserve])  # refused: a step is no saga
     ProcessManager("sqlite:///shop.db", services=[Inventory()])  # refused: services are given by their type
+
+
+# ------------------------------------------------------------------------------------------- requests and waits
+
+
+class InventoryLost(Event):
+    order_id: str
+
+
+class ReleaseInventory(Command):
+    order_id: str
+
+
+@fulfilment.request(InventoryReserved, timeout=60)
+def ask_for_stock(order: Order) -> ReserveInventory:
+    return ReserveInventory(order_id=order.order_id)
+
+
+def return_an_event(order: Order) -> InventoryReserved:
+    return InventoryReserved(order_id=order.order_id)
+
+
+def return_a_reservation(order: Order) -> Reservation:
+    return Reservation(order.order_id)
+
+
+async def await_an_event(order: Order) -> InventoryReserved:
+    return InventoryReserved(order_id=order.order_id)
+
+
+def release_what_was_lost(lost: InventoryLost | None, order: Order) -> ReleaseInventory:
+    return ReleaseInventory(order_id=order.order_id)
+
+
+def release_by_an_event(reserved: InventoryReserved | None) -> InventoryLost:
+    return InventoryLost(order_id="order-1")
+
+
+def name_the_order(event: InventoryReserved) -> str:
+    return event.order_id
+
+
+fulfilment.request(timeout=60)  # refused: which event is the reply?
+fulfilment.request(ReserveInventory)  # refused: a command is no reply
+fulfilment.request(Reservation)  # refused: a reply is an event
+fulfilment.request(InventoryReserved, refused=ReserveInventory)  # refused: a command refuses nothing
+fulfilment.request(InventoryReserved, refused="InventoryLost")  # refused: a class, not its name
+fulfilment.request(InventoryReserved, timeout=None)  # refused: a reply may be lost, so a request has a timeout
+fulfilment.request(InventoryReserved, timeout="60")  # refused: a timeout is seconds or a timedelta
+fulfilment.request(InventoryReserved, compensation=release_what_was_lost)  # refused: it is declared with compensate
+fulfilment.request(InventoryReserved, when=lambda order: order.is_present)  # refused: the input has no such field
+fulfilment.request(InventoryReserved)(return_an_event)  # refused: a request sends a command
+fulfilment.request(InventoryReserved)(return_a_reservation)  # refused: a request sends a command
+fulfilment.request(InventoryReserved)(await_an_event)  # refused: a request sends a command
+ask_for_stock.compensate(release_what_was_lost)  # refused: it takes another event than the reply
+ask_for_stock.compensate(timeout=5)(release_what_was_lost)  # refused: the same, behind options
+ask_for_stock.compensate(give_back_reservation)  # refused: it takes the result of a step
+ask_for_stock.compensate(release_by_an_event)  # refused: a compensation returns a command or nothing
+ask_for_stock.compensate(say_what_was_undone)  # refused: it takes another result, and returns text
+ask_for_stock.compensate(reply=ReleaseInventory)  # refused: a command is no reply
+reserved_by: InventoryReserved = ask_for_stock(order)  # refused: calling a request makes the command
+reserve.compensate(reply=InventoryReserved)  # refused: a step that is no request sends nothing
+fulfilment.wait_for(InventoryLost)  # refused: which saga is the event for?
+fulfilment.wait_for(InventoryLost, key=name_the_order)  # refused: the key of another event
+fulfilment.wait_for(InventoryLost, key=lambda event: event.lost_by)  # refused: the event has no such field
+fulfilment.wait_for(ReserveInventory, key=lambda command: command.order_id)  # refused: commands are not waited for
+fulfilment.wait_for(InventoryLost, key=lambda event: event.order_id, timeout="1h")  # refused: a timeout is seconds
+fulfilment.sleep("1h")  # refused: a pause is seconds or a timedelta
+fulfilment.sleep(None)  # refused: a pause ends
+fulfilment.started_by(OrderPlaced, key=lambda event: event.order_id)  # refused: what is its input?
+fulfilment.started_by(OrderPlaced, input=lambda event: event.order_id)  # refused: the input is an order
+fulfilment.started_by(OrderPlaced, input=lambda event: Order(event.customer))  # refused: the event has no such field
+fulfilment.started_by(OrderPlaced, input=return_an_event)  # refused: it makes the input of the event

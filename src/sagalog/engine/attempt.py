@@ -4,12 +4,12 @@ import asyncio
 import functools
 import logging
 from collections.abc import Callable, Coroutine, Generator
-from typing import Any
+from typing import Any, cast
 
 from sagalog.clock import Clock
 from sagalog.engine.blocking import Blocking
 from sagalog.errors import InvalidInput, PayloadTooLarge, Refused
-from sagalog.messages import name_of
+from sagalog.messages import Message, name_of
 from sagalog.saga.binding import Parameter
 from sagalog.saga.context import StepContext
 from sagalog.saga.definition import Definition, Exchange
@@ -235,16 +235,17 @@ def _sent(saga_id: str, state: SagaState, effect: RunAction | RunCompensation) -
 def _made(
     exchange: Exchange, saga_id: str, state: SagaState, effect: RunAction | RunCompensation, value: Any
 ) -> RequestMade:
-    kind = exchange.commands.get(type(value))
-    if kind is None:
+    kind = cast("type[Message]", type(value))
+    payload = exchange.commands.get(kind)
+    if payload is None:
         expected = " or ".join(one.__name__ for one in exchange.commands)
-        raise TypeError(f"step {effect.step}: expected the command {expected}, found {type(value).__name__}")
-    data = kind.write(value, f"the command of step {effect.step}")
+        raise TypeError(f"step {effect.step}: expected the command {expected}, found {kind.__name__}")
+    data = payload.write(value, f"the command of step {effect.step}")
     direction: Direction = "action" if isinstance(effect, RunAction) else "compensation"
     here = state.steps.get(effect.step, UNTOUCHED)
     number = here.round if direction == "action" else here.undo_round
     command_id = effect_id(saga_id, effect.step, direction, number)
-    return RequestMade(effect.step, direction, number, effect.attempt, command_id, name_of(type(value)), data)
+    return RequestMade(effect.step, direction, number, effect.attempt, command_id, name_of(kind), data)
 
 
 def _context(

@@ -4,7 +4,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from sagalog.messages import Command, CommandRefused, Event, Message, name_of
 from sagalog.saga.binding import result_type
@@ -65,10 +65,11 @@ def wait_of(step: DeclaredStep, mistakes: Mistakes) -> WaitRule | None:
     if step.kind != "wait":
         return None
     what = f"wait {step.name}"
-    if not callable(step.event_key):
+    key: Any = step.event_key
+    if not callable(key):
         mistakes.append(f"{what} has no key, so nobody could tell which saga an event is for; give key=")
     payload = event_payload(step.event, f"{what}: the event", mistakes)
-    return None if payload is None else WaitRule(payload, name_of(payload.kind), step.event_key)
+    return None if payload is None else WaitRule(payload, name_of(payload.kind), cast("Callable[[Any], str]", key))
 
 
 def starts_of(declared: DeclaredSaga, mistakes: Mistakes) -> tuple[StartRule, ...]:

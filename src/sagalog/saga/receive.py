@@ -4,6 +4,7 @@ The rules are at the head of `decide`, which asks these functions and adds what 
 """
 
 from collections.abc import Iterator
+from typing import Any, cast
 
 import msgspec
 from msgspec import Raw
@@ -249,10 +250,10 @@ def refusal(message: Envelope) -> e.ErrorInfo:
 
 def _reason(data: Raw) -> str:
     try:
-        found = msgspec.json.decode(data)
+        found: Any = msgspec.json.decode(data)
     except (msgspec.MsgspecError, RecursionError):
         return "it cannot be read"
-    reason = found.get("reason") if isinstance(found, dict) else None
+    reason = cast("dict[str, Any]", found).get("reason") if isinstance(found, dict) else None
     return reason if isinstance(reason, str) else msgspec.json.encode(found).decode()
 
 
