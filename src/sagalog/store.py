@@ -149,7 +149,8 @@ class Store(Protocol):
         A message whose id is in the log already, as an event or as a saga's command, is passed over: posting the same
         again is safe, and a posting without `taken` and `retry` is always "written". "conflict": the row that was taken
         or is to be retried is gone, or has been attempted more often than `retry` knows; nothing of that posting is
-        written. A row of `parked` replaces the one for the same consumer and message, and keeps its id.
+        written. A row of `parked` replaces the one for the same consumer and message, and keeps its id. Raises
+        `InvalidIdentifier` for a text with NUL or lone surrogates, as `route` does; nothing is written.
         """
         ...
 

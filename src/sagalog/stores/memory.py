@@ -30,6 +30,7 @@ from sagalog.store import (
 from sagalog.stores.matching import saga_matches
 from sagalog.stores.memory_messages import MemoryMessages
 from sagalog.stores.published import PUBLISHED, stream_of
+from sagalog.stores.texts import check_postings, check_route
 
 
 class MemoryStore:
@@ -245,6 +246,7 @@ class MemoryStore:
 
     def post(self, postings: Sequence[Posting]) -> list[PostOutcome]:
         """Write messages, and what became of rows of inboxes."""
+        check_postings(postings)
         with self._lock:
             outcomes: list[PostOutcome] = [self._post(one) for one in postings]
         self._hint()
@@ -265,6 +267,7 @@ class MemoryStore:
 
     def route(self, route: Route) -> RouteOutcome:
         """Move consumers on and write what they made of a batch."""
+        check_route(route)
         messages = self._messages
         with self._lock:
             in_place = all(messages.may_advance(one) for one in route.advances)

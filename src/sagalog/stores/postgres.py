@@ -22,6 +22,7 @@ from sagalog.stores.postgres_exchange import prepare
 from sagalog.stores.postgres_messages import PostgresMessages
 from sagalog.stores.postgres_recorder import BoundedDatastore, SagaRecorder, write
 from sagalog.stores.postgres_watch import Listener
+from sagalog.stores.texts import is_storable, storable
 
 logger = logging.getLogger("sagalog.stores")
 
@@ -115,8 +116,8 @@ class PostgresStore(PostgresMessages):
             connection.run("commit")
 
     def _rows(self, name: str, parameters: Sequence[Any] = (), prepare: bool = True) -> list[tuple[Any, ...]]:
-        if any(isinstance(value, str) and "\0" in value for value in parameters):
-            # PostgreSQL has no such text, so nothing can match it.
+        if any(isinstance(value, str) and not is_storable(value) for value in parameters):
+            # No database has such a text, so nothing can match it.
             return []
         with self._named_errors() as connections:
             return connections.rows(name, parameters, prepare)
@@ -157,7 +158,7 @@ class PostgresStore(PostgresMessages):
     def read_many(self, saga_ids: Sequence[str]) -> dict[str, list[StoredEvent]]:
         """Return the events of several sagas."""
         found: dict[str, list[StoredEvent]] = {saga_id: [] for saga_id in saga_ids}
-        for row in self._rows("read_many", (list(saga_ids),)):
+        for row in self._rows("read_many", (storable(saga_ids),)):
             found[row[1]].append(StoredEvent(*row))
         return found
 
@@ -172,7 +173,7 @@ class PostgresStore(PostgresMessages):
 
     def statuses(self, saga_ids: Sequence[str]) -> dict[str, StatusRow]:
         """Return the rows of those sagas that exist."""
-        return {row[0]: StatusRow(*row) for row in self._rows("statuses", (list(saga_ids),))}
+        return {row[0]: StatusRow(*row) for row in self._rows("statuses", (storable(saga_ids),))}
 
     def latest_run(self, saga_name: str, key: str) -> StatusRow | None:
         """Return the newest run of a key."""

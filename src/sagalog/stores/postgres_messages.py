@@ -21,6 +21,7 @@ from sagalog.store import (
 from sagalog.stores.postgres_connection import BoundedConnection, Connections
 from sagalog.stores.postgres_recorder import write_postings, write_route
 from sagalog.stores.published import envelope_of, mail_of
+from sagalog.stores.texts import check_postings, check_route, is_storable, storable
 
 
 class PostgresMessages:
@@ -39,11 +40,13 @@ class PostgresMessages:
         """Write messages, and what became of rows of inboxes, in one transaction and one round trip."""
         if not postings:
             return []
+        check_postings(postings)
         with self._named_errors() as connections, connections.writer() as connection:
             return write_postings(connection, postings)
 
     def route(self, route: Route) -> RouteOutcome:
         """Move consumers on and write what they made of a batch."""
+        check_route(route)
         with self._named_errors() as connections, connections.writer() as connection:
             return write_route(connection, route)
 
@@ -66,7 +69,7 @@ class PostgresMessages:
 
     def messages_of(self, correlation_ids: Sequence[str]) -> list[tuple[int, Envelope]]:
         """Return the messages with these correlation ids."""
-        return [(row[0], _envelope(row)) for row in self._rows("messages_of", (_storable(correlation_ids),))]
+        return [(row[0], _envelope(row)) for row in self._rows("messages_of", (storable(correlation_ids),))]
 
     def find_message(self, message_id: str) -> tuple[int, Envelope] | None:
         """Return a message where it first stands in the log."""
@@ -75,7 +78,7 @@ class PostgresMessages:
 
     def commands(self, command_ids: Sequence[str]) -> dict[str, CommandRow]:
         """Return the rows of those commands that sagas have issued."""
-        return {row[0]: CommandRow(*row) for row in self._rows("commands", (_storable(command_ids),))}
+        return {row[0]: CommandRow(*row) for row in self._rows("commands", (storable(command_ids),))}
 
     def commands_of(self, saga_id: str) -> list[CommandRow]:
         """Return the commands that a saga has issued."""
@@ -83,12 +86,12 @@ class PostgresMessages:
 
     def sagas_by_key(self, saga_name: str, keys: Sequence[str]) -> dict[str, StatusRow]:
         """Return the newest run of each of these keys that has one."""
-        rows = [StatusRow(*row) for row in self._rows("sagas_by_key", (saga_name, _storable(keys)))]
+        rows = [StatusRow(*row) for row in self._rows("sagas_by_key", (saga_name, storable(keys)))]
         return {row.saga_key: row for row in rows}
 
     def sagas_by_correlation(self, saga_name: str | None, correlation_ids: Sequence[str]) -> list[StatusRow]:
         """Return the sagas with these correlation ids."""
-        rows = self._rows("sagas_by_correlation", (saga_name, _storable(correlation_ids)))
+        rows = self._rows("sagas_by_correlation", (saga_name, storable(correlation_ids)))
         return [StatusRow(*row) for row in rows]
 
     def mail(self, worker_id: str, limit: int) -> list[tuple[InboxRow, Envelope]]:
@@ -106,7 +109,7 @@ class PostgresMessages:
 
     def settle_unmatched(self, unmatched_id: str, status: str, actor: str, reason: str, now: int) -> bool:
         """Write what a person decided about a message that is parked."""
-        if not _storable([unmatched_id]):
+        if not is_storable(unmatched_id):
             return False
         with self._transaction() as connection:
             connection.run("lock_log")
@@ -123,13 +126,8 @@ class PostgresMessages:
 
     def redelivering(self, consumers: Sequence[str], limit: int) -> list[UnmatchedRow]:
         """Return the messages of these consumers that are to be routed again."""
-        return [UnmatchedRow(*row) for row in self._rows("redelivering", (list(consumers), limit))]
+        return [UnmatchedRow(*row) for row in self._rows("redelivering", (storable(consumers), limit))]
 
 
 def _envelope(row: Sequence[Any]) -> Envelope:
     return envelope_of(*tuple(row))
-
-
-def _storable(values: Sequence[str]) -> list[str]:
-    """Return the texts that PostgreSQL can keep: nothing there can be equal to the others."""
-    return [value for value in values if "\0" not in value]

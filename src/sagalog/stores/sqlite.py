@@ -4,7 +4,7 @@ import json
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,6 +28,7 @@ from sagalog.stores.sqlite_connection import OLDEST_SQLITE, SafeDatastore, creat
 from sagalog.stores.sqlite_messages import SQLiteMessages
 from sagalog.stores.sqlite_recorder import SagaRecorder
 from sagalog.stores.sqlite_writing import SQL
+from sagalog.stores.texts import is_storable, storable
 
 logger = logging.getLogger("sagalog.stores")
 
@@ -93,7 +94,11 @@ class SQLiteStore(SQLiteMessages):
         with self._named_errors(), self.recorder.datastore.transaction(commit=commit) as cursor:
             yield cursor.sqlite_cursor
 
-    def _rows(self, statement: str, parameters: Any = ()) -> list[Any]:
+    def _rows(self, statement: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
+        values: Iterable[Any] = parameters.values() if isinstance(parameters, Mapping) else parameters
+        if any(isinstance(value, str) and not is_storable(value) for value in values):
+            # No database has such a text, so nothing can match it.
+            return []
         with self._transaction(commit=False) as cursor:
             return cursor.execute(SQL[statement], parameters).fetchall()
 
@@ -127,7 +132,7 @@ class SQLiteStore(SQLiteMessages):
     def read_many(self, saga_ids: Sequence[str]) -> dict[str, list[StoredEvent]]:
         """Return the events of several sagas."""
         found: dict[str, list[StoredEvent]] = {saga_id: [] for saga_id in saga_ids}
-        for row in self._rows("read_many", (json.dumps(list(saga_ids)),)):
+        for row in self._rows("read_many", (json.dumps(storable(saga_ids)),)):
             found[row[1]].append(StoredEvent(*row))
         return found
 
@@ -142,7 +147,7 @@ class SQLiteStore(SQLiteMessages):
 
     def statuses(self, saga_ids: Sequence[str]) -> dict[str, StatusRow]:
         """Return the rows of those sagas that exist."""
-        return {row[0]: StatusRow(*row) for row in self._rows("statuses", (json.dumps(list(saga_ids)),))}
+        return {row[0]: StatusRow(*row) for row in self._rows("statuses", (json.dumps(storable(saga_ids)),))}
 
     def latest_run(self, saga_name: str, key: str) -> StatusRow | None:
         """Return the newest run of a key."""

@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -25,6 +25,7 @@ from sagalog.store import (
 from sagalog.stores.published import envelope_of, mail_of
 from sagalog.stores.sqlite_recorder import SagaRecorder
 from sagalog.stores.sqlite_writing import SQL, last_position
+from sagalog.stores.texts import check_postings, check_route, is_storable, storable
 
 
 class SQLiteMessages:
@@ -42,15 +43,17 @@ class SQLiteMessages:
     def _named_errors(self) -> AbstractContextManager[None]: ...
 
     @abstractmethod
-    def _rows(self, statement: str, parameters: Any = ()) -> list[Any]: ...
+    def _rows(self, statement: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]: ...
 
     def post(self, postings: Sequence[Posting]) -> list[PostOutcome]:
         """Write messages, and what became of rows of inboxes, in one transaction."""
+        check_postings(postings)
         with self._named_errors():
             return self.recorder.post(postings)
 
     def route(self, route: Route) -> RouteOutcome:
         """Move consumers on and write what they made of a batch."""
+        check_route(route)
         with self._named_errors():
             return self.recorder.route(route)
 
@@ -74,7 +77,7 @@ class SQLiteMessages:
 
     def messages_of(self, correlation_ids: Sequence[str]) -> list[tuple[int, Envelope]]:
         """Return the messages with these correlation ids."""
-        rows = self._rows("messages_of", (json.dumps(list(correlation_ids)),))
+        rows = self._rows("messages_of", (json.dumps(storable(correlation_ids)),))
         return [(row[0], envelope_of(*row)) for row in rows]
 
     def find_message(self, message_id: str) -> tuple[int, Envelope] | None:
@@ -84,7 +87,7 @@ class SQLiteMessages:
 
     def commands(self, command_ids: Sequence[str]) -> dict[str, CommandRow]:
         """Return the rows of those commands that sagas have issued."""
-        return {row[0]: CommandRow(*row) for row in self._rows("commands", (json.dumps(list(command_ids)),))}
+        return {row[0]: CommandRow(*row) for row in self._rows("commands", (json.dumps(storable(command_ids)),))}
 
     def commands_of(self, saga_id: str) -> list[CommandRow]:
         """Return the commands that a saga has issued."""
@@ -92,13 +95,13 @@ class SQLiteMessages:
 
     def sagas_by_key(self, saga_name: str, keys: Sequence[str]) -> dict[str, StatusRow]:
         """Return the newest run of each of these keys that has one."""
-        rows = [StatusRow(*row) for row in self._rows("sagas_by_key", (json.dumps(list(keys)), saga_name))]
+        rows = [StatusRow(*row) for row in self._rows("sagas_by_key", (json.dumps(storable(keys)), saga_name))]
         # They come in the order of runs, so the newest is what stays.
         return {row.saga_key: row for row in rows}
 
     def sagas_by_correlation(self, saga_name: str | None, correlation_ids: Sequence[str]) -> list[StatusRow]:
         """Return the sagas with these correlation ids."""
-        wanted = {"correlation_ids": json.dumps(list(correlation_ids)), "saga_name": saga_name}
+        wanted = {"correlation_ids": json.dumps(storable(correlation_ids)), "saga_name": saga_name}
         return [StatusRow(*row) for row in self._rows("sagas_by_correlation", wanted)]
 
     def mail(self, worker_id: str, limit: int) -> list[tuple[InboxRow, Envelope]]:
@@ -116,6 +119,8 @@ class SQLiteMessages:
 
     def settle_unmatched(self, unmatched_id: str, status: str, actor: str, reason: str, now: int) -> bool:
         """Write what a person decided about a message that is parked."""
+        if not is_storable(unmatched_id):
+            return False
         with self._transaction(commit=True) as cursor:
             place = cursor.execute(SQL["parked"], (unmatched_id,)).fetchone()
             if place is None:
@@ -129,4 +134,4 @@ class SQLiteMessages:
 
     def redelivering(self, consumers: Sequence[str], limit: int) -> list[UnmatchedRow]:
         """Return the messages of these consumers that are to be routed again."""
-        return [UnmatchedRow(*row) for row in self._rows("redelivering", (json.dumps(list(consumers)), limit))]
+        return [UnmatchedRow(*row) for row in self._rows("redelivering", (json.dumps(storable(consumers)), limit))]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
 from sagalog.codec import encode_json
 from sagalog.messages import Envelope
@@ -120,8 +120,11 @@ def put(cursor: sqlite3.Cursor, rows: Sequence[InboxRow]) -> None:
 
 
 def park(cursor: sqlite3.Cursor, rows: Sequence[UnmatchedRow]) -> None:
-    """Write messages that nobody could take; of two rows for the same the last one counts."""
-    latest = {(row.consumer, row.message_id): row for row in rows}
+    """Write messages that nobody could take; of two rows for the same message the last counts, with the first's id."""
+    latest: dict[tuple[str, str], UnmatchedRow] = {}
+    for row in rows:
+        place = (row.consumer, row.message_id)
+        latest[place] = replace(row, unmatched_id=latest.get(place, row).unmatched_id)
     write_rows(cursor, "park", [astuple(row) for row in latest.values()])
 
 

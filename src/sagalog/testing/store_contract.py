@@ -15,10 +15,22 @@ Hold your own store to it with a subclass and two fixtures (pytest is needed, an
 
 from sagalog.testing.store_appending import AppendingContract
 from sagalog.testing.store_claiming import ClaimingContract
+from sagalog.testing.store_consumers import ConsumerContract
 from sagalog.testing.store_finding import FindingContract
+from sagalog.testing.store_inbox import InboxContract
 from sagalog.testing.store_leases import LeaseContract
+from sagalog.testing.store_messages import MessageContract
 from sagalog.testing.store_reading import ReadingContract
 
 
-class StoreContract(AppendingContract, ReadingContract, FindingContract, ClaimingContract, LeaseContract):
+class StoreContract(
+    AppendingContract,
+    ReadingContract,
+    FindingContract,
+    ClaimingContract,
+    LeaseContract,
+    MessageContract,
+    InboxContract,
+    ConsumerContract,
+):
     """Every rule of the port; `hints` is False for a store that cannot call anybody."""

@@ -145,19 +145,19 @@ class LeaseContract:
         stop = peer.watch(called.set)
         try:
             if self.hints:
-                assert _calls(called, lambda: store.append([start()]))
+                assert calls_hint(called, lambda: store.append([start()]))
                 begun = start(owner="w1")
                 store.append([begun])
-                assert _calls(called, lambda: store.append([following(begun, holder="w1", owner=None)]))
+                assert calls_hint(called, lambda: store.append([following(begun, holder="w1", owner=None)]))
                 mine = start(owner="w1")
                 store.append([mine])
-                assert _calls(called, lambda: store.append([ending(mine, holder="w1")]))
+                assert calls_hint(called, lambda: store.append([ending(mine, holder="w1")]))
         finally:
             stop()
             stop()
 
 
-def _calls(called: Event, write: object) -> bool:
+def calls_hint(called: Event, write: object) -> bool:
     """Tell whether a write makes the hint come; a hint may be lost, so one is given three chances."""
     assert callable(write)
     for _ in range(3):

@@ -1,0 +1,50 @@
+"""Which texts every database can keep; it changes none."""
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+from msgspec.structs import astuple
+
+from sagalog.errors import InvalidIdentifier
+from sagalog.store import Posting, Route
+
+
+def is_storable(text: str) -> bool:
+    """Tell whether a text has neither NUL, which PostgreSQL refuses, nor lone surrogates, which have no bytes."""
+    if "\0" in text:
+        return False
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def storable(texts: Iterable[str]) -> list[str]:
+    """Return those that a database can hold: nothing there can be equal to the others."""
+    return [text for text in texts if is_storable(text)]
+
+
+def check_postings(postings: Sequence[Posting]) -> None:
+    """Raise `InvalidIdentifier` if a posting has a text that no store can keep."""
+    for posting in postings:
+        _check(posting.messages)
+        _check([row for row in (posting.retry, posting.parked) if row is not None])
+
+
+def check_route(route: Route) -> None:
+    """Raise `InvalidIdentifier` if a route has a text that no store can keep."""
+    _check(route.messages)
+    _check(route.inbox)
+    _check(route.parked)
+
+
+def _check(rows: Iterable[Struct]) -> None:
+    for row in rows:
+        for field, value in zip(row.__struct_fields__, astuple(row), strict=True):
+            if isinstance(value, str) and not is_storable(value):
+                raise InvalidIdentifier(
+                    f"{type(row).__name__}.{field}: no store can keep NUL or lone surrogates; replace them"
+                )
