@@ -3,11 +3,20 @@
 from collections.abc import Iterator
 
 import pytest
+from bank import each_bank, each_bank_address
 from postgres_server import PostgresServer, open_server
 from shop_demo import finished_demo
 from stores import each_database, each_store
 
-__all__ = ["each_database", "each_store", "finished_demo", "postgres_server", "postgres_url"]
+__all__ = [
+    "each_bank",
+    "each_bank_address",
+    "each_database",
+    "each_store",
+    "finished_demo",
+    "postgres_server",
+    "postgres_url",
+]
 
 
 @pytest.fixture(scope="session")

@@ -15,10 +15,12 @@ from pages import Page, page
 from transition_diagram import diagram
 
 import sagalog
+import sagalog.participant_kit
 import sagalog.process_manager
 from sagalog import errors
 from sagalog.cli import failures, main
 from sagalog.cli.options import Command
+from sagalog.participant_kit import ParticipantKit
 from sagalog.process_manager import ProcessManager, SagaResult, SagaRun
 from sagalog.saga.declare import Saga, Step
 from sagalog.saga.events import EVENTS, ErrorInfo, SagaEvent
@@ -143,6 +145,8 @@ SIGNATURES: dict[str, Callable[..., Any]] = {
     **{f"manager.{name}": getattr(ProcessManager, name) for name in dir(ProcessManager) if not name.startswith("_")},
     "run.result": SagaRun.result,
     "run.status": SagaRun.status,
+    "ParticipantKit": ParticipantKit,
+    **{f"kit.{name}": getattr(ParticipantKit, name) for name in dir(ParticipantKit) if not name.startswith("_")},
 }
 # What only the library passes to itself.
 INTERNAL = {"self", "drive"}
@@ -182,11 +186,12 @@ def documented_names() -> set[str]:
 
 @pytest.mark.parametrize("name", SIGNATURES)
 def test_every_signature_is_documented_as_it_is(name: str) -> None:
-    assert f"`{name}({signature_of(SIGNATURES[name])})`" in PYTHON.headings
+    headings = [written for heading in PYTHON.headings for written in CODE.findall(heading)]
+    assert f"{name}({signature_of(SIGNATURES[name])})" in headings
 
 
 def test_every_public_name_is_documented_and_no_other() -> None:
-    public = {*sagalog.__all__, *sagalog.process_manager.__all__, Settings.__name__}
+    public = {*sagalog.__all__, *sagalog.process_manager.__all__, *sagalog.participant_kit.__all__, Settings.__name__}
     error_names = {name for name, kind in vars(errors).items() if isinstance(kind, type)}
     assert documented_names() == (public - {"SagalogError"}) | set(SIGNATURES)
     assert set(first_cells(PYTHON.section("Errors"))) == error_names

@@ -1,0 +1,172 @@
+"""For a service that keeps its own database: an inbox with tombstones in its own transaction; it must open nothing.
+
+A command that is repeated has one effect and gets the same answer; a compensation that comes first is remembered, and
+the command that comes after it is refused (practice of Seata's TCC mode).
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
+from typing import Any
+
+from sagalog.clock import Clock, SystemClock
+from sagalog.errors import Refused
+from sagalog.messages import Envelope
+from sagalog.participant_kit.connections import AsyncConnection, AsyncDatabase, Connection, database_of
+from sagalog.participant_kit.turn import Answer, Delivered, Row, Turn, delivered
+from sagalog.saga.identifiers import check_identifier
+
+__all__ = ["ParticipantKit", "Turn"]
+
+
+class ParticipantKit:
+    """Keep the inbox of one participant, in the tables of its own database.
+
+    `name` says whose rows they are, so that several participants may share a database; it is also the source of the
+    answers. Nothing is kept here: one kit serves any number of connections, threads and processes.
+    """
+
+    def __init__(self, name: str, *, clock: Clock | None = None) -> None:
+        self.name = check_identifier(name, "the name of a participant", 200)
+        self._clock = clock or SystemClock()
+
+    def create(self, connection: Connection) -> None:
+        """Make the table `participant_inbox` if it is not there; safe to call at every start."""
+        database = database_of(connection)
+        with database.transaction():
+            database.execute("create")
+
+    async def create_async(self, connection: AsyncConnection) -> None:
+        """Do what `create` does with a `psycopg.AsyncConnection`."""
+        database = AsyncDatabase(connection)
+        async with database.transaction():
+            await database.execute("create")
+
+    def handle(
+        self,
+        connection: Connection,
+        message: Envelope,
+        do: Callable[[], Answer],
+        *,
+        undoes: str | None = None,
+        nothing_to_undo: Callable[[], Answer] | None = None,
+    ) -> list[Envelope]:
+        """Make the effect of a message once, and return its answers, to be sent after the commit.
+
+        `do` makes the effect with this connection and returns the events that answer the message, or None. It is not
+        called for a message whose effect was made, nor for a command that was called off. `Refused` raised by it undoes
+        what it wrote and answers a command that it was definitely not done; anything else undoes everything, so that
+        the message can be delivered again. `undoes` is the id of the command that this one undoes; of a saga's own
+        commands it is known. `nothing_to_undo` answers a compensation whose command was never done.
+
+        If a transaction is open, this becomes part of it and its owner commits; otherwise it is a transaction.
+        """
+        with self._turn(connection, delivered(message, undoes)) as turn:
+            if turn.is_new:
+                turn.answer(do())
+            elif turn.nothing_to_undo and nothing_to_undo is not None:
+                turn.answer(nothing_to_undo())
+        return turn.answers
+
+    async def handle_async(
+        self,
+        connection: AsyncConnection,
+        message: Envelope,
+        do: Callable[[], Awaitable[Answer]],
+        *,
+        undoes: str | None = None,
+        nothing_to_undo: Callable[[], Answer] | None = None,
+    ) -> list[Envelope]:
+        """Do what `handle` does with a `psycopg.AsyncConnection` and a coroutine function."""
+        async with self._turn_async(connection, delivered(message, undoes)) as turn:
+            if turn.is_new:
+                turn.answer(await do())
+            elif turn.nothing_to_undo and nothing_to_undo is not None:
+                turn.answer(nothing_to_undo())
+        return turn.answers
+
+    @contextmanager
+    def once(
+        self,
+        connection: Connection,
+        command_id: str,
+        *,
+        undoes: str | None = None,
+        correlation_id: str | None = None,
+    ) -> Generator[Turn]:
+        """Give the `Turn` of a command that comes without an envelope; the block is its transaction.
+
+        `undoes` is the id of the command that this one undoes. Make the effect only if `turn.is_new`.
+        """
+        asked = Delivered(
+            id=command_id, action=command_id if undoes is None else undoes, undoes=undoes is not None,
+            correlation_id=command_id if correlation_id is None else correlation_id,
+        )  # fmt: skip
+        with self._turn(connection, asked) as turn:
+            yield turn
+
+    def forget(self, connection: Connection, *, older_than: timedelta) -> int:
+        """Remove what nobody has asked for since `older_than`, and return how many rows.
+
+        Choose it longer than the longest redelivery, one by hand from a dead-letter queue included: a command that is
+        forgotten is new when it comes again.
+        """
+        before = self._clock.now() - int(older_than.total_seconds() * 1_000_000)
+        database = database_of(connection)
+        with database.transaction():
+            return database.execute("forget", {"participant": self.name, "before": before})
+
+    @contextmanager
+    def _turn(self, connection: Connection, message: Delivered) -> Generator[Turn]:
+        where = self._where(message)
+        database = database_of(connection)
+        with database.transaction():
+            now = self._clock.now()
+            database.execute("take", {**where, "now": now})
+            turn = Turn(self.name, message, database.row(where), now)
+            try:
+                with database.transaction():
+                    yield turn
+            except Refused as refusal:
+                _refuse(turn, message, refusal)
+            if (row := turn.close()) is not None:
+                database.execute("record", {**where, **_recorded(row)})
+
+    @asynccontextmanager
+    async def _turn_async(self, connection: AsyncConnection, message: Delivered) -> AsyncGenerator[Turn]:
+        where = self._where(message)
+        database = AsyncDatabase(connection)
+        async with database.transaction():
+            now = self._clock.now()
+            await database.execute("take", {**where, "now": now})
+            turn = Turn(self.name, message, await database.row(where), now)
+            try:
+                async with database.transaction():
+                    yield turn
+            except Refused as refusal:
+                _refuse(turn, message, refusal)
+            if (row := turn.close()) is not None:
+                await database.execute("record", {**where, **_recorded(row)})
+
+    def _where(self, message: Delivered) -> dict[str, Any]:
+        """Return which row a message is about; its ids are checked at the door."""
+        check_identifier(message.id, "the id of a message")
+        check_identifier(message.action, "the id of the command that is undone")
+        return {"participant": self.name, "action": message.action}
+
+
+def _refuse(turn: Turn, message: Delivered, refusal: Refused) -> None:
+    """Answer a command that it was refused; nothing can refuse an event, or what was answered before."""
+    if not (turn.is_new and message.answered):
+        raise refusal
+    turn.refuse(str(refusal))
+
+
+def _recorded(row: Row) -> dict[str, Any]:
+    return {
+        "status": row.status,
+        "command_id": row.command_id,
+        "answers": row.answers,
+        "undo_id": row.undo_id,
+        "undo_answers": row.undo_answers,
+    }
