@@ -1,0 +1,241 @@
+"""Which saga an event is for: the rules for the sagas of one name, as questions and answers. Pure: it looks nothing up.
+
+For each event, in this order:
+
+1. It was caused by a command that a saga of this name issued: it is for that saga.
+2. It starts sagas: a new one, unless the newest run of its key is open, or has ended and may not run again. Then it is
+   for that run, which records it.
+3. A step waits for such events: it is for the newest run of its key. None: it is parked.
+4. It is only ever a reply. Caused by something that nobody knows of, it is parked; caused by something else that is
+   known, it is somebody else's. Without any cause it is for the one open saga with its correlation id, or parked.
+
+Whatever a user's function raises, or an event that cannot be read, parks the event with the reason. What is none of
+these is nobody's here.
+
+`ask` makes questions of a batch, `wanted` says what has to be looked up for all of them at once, `answer` decides each.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+from msgspec import Raw, Struct
+
+from sagalog.messages import Envelope
+from sagalog.saga.definition import Definition, Exchange, StartRule, WaitRule
+from sagalog.saga.identifiers import check_identifier
+from sagalog.saga.inputs import Start
+from sagalog.saga.transitions import ENDED
+
+QuestionKind = Literal["start", "wait", "reply", "caused"]
+
+
+class Question(Struct, frozen=True):
+    """An event that may be for a saga: what it could be, and the key and input that were found in it.
+
+    "caused": for a saga only if one of its commands caused it. `problem`: why nothing could be found in it.
+    """
+
+    message: Envelope
+    kind: QuestionKind
+    key: str | None = None
+    input: Raw | None = None
+    problem: str | None = None
+
+
+class Wanted(Struct, frozen=True):
+    """What has to be looked up.
+
+    `commands`: which of these ids are commands of sagas, and of which. `origins`: of those that are none, which are
+    messages in the log. `keys` and `correlation_ids`: the sagas of this name that have them.
+    """
+
+    commands: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    correlation_ids: tuple[str, ...] = ()
+
+
+class KnownSaga(Struct, frozen=True):
+    """What has to be known of a saga that is there: `cause` is what caused its start."""
+
+    saga_id: str
+    saga_name: str
+    status: str
+    run: int = 1
+    cause: str | None = None
+
+
+class Facts(Struct, frozen=True):
+    """What was found: sagas by the commands they issued, by key (the newest run), by correlation id; known messages.
+
+    A batch that starts sagas adds them to `keys` as it goes, for what comes later in it may be for them.
+    """
+
+    commands: Mapping[str, KnownSaga] = {}
+    origins: frozenset[str] = frozenset()
+    keys: Mapping[str, KnownSaga] = {}
+    correlated: Mapping[str, Sequence[KnownSaga]] = {}
+
+
+class Begin(Struct, frozen=True):
+    """A saga is to be started."""
+
+    definition: Definition
+    start: Start
+
+
+class Deliver(Struct, frozen=True):
+    """The event is for this saga."""
+
+    saga_id: str
+
+
+class Park(Struct, frozen=True):
+    """Nobody can take the event: why."""
+
+    reason: str
+
+
+Answer = Begin | Deliver | Park | None
+
+
+class SagaRouting:
+    """The rules of all loaded versions of one saga; the newest one decides what starts it."""
+
+    def __init__(self, definitions: Sequence[Definition]) -> None:
+        versions = sorted(definitions, key=lambda one: one.version)
+        self._newest = versions[-1]
+        self.name = self._newest.name
+        self._starts = self._newest.starts
+        # A newer version's rule replaces an older one's; what only an older one waits for, its open sagas still do.
+        self._waits: dict[str, WaitRule] = {}
+        self._replies: set[str] = set()
+        self._asks = False
+        for step in (step for version in versions for step in version.steps.values()):
+            if step.wait is not None:
+                self._waits[step.wait.name] = step.wait
+            undo = None if step.compensation is None else step.compensation.exchange
+            for exchange in (step.exchange, undo):
+                if exchange is not None:
+                    self._asks = True
+                    self._replies |= _names(exchange)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Return the names of the events that it handles, whatever they were caused by."""
+        return frozenset({*self._starts, *self._waits, *self._replies})
+
+    def ask(self, messages: Iterable[Envelope]) -> list[Question]:
+        """Return a question for each of the messages that may be for a saga of this name, in their order."""
+        return [found for message in messages if message.kind == "event" and (found := self._question(message))]
+
+    def _question(self, message: Envelope) -> Question | None:
+        start = self._starts.get(message.name)
+        if start is not None:
+            return self._start_question(message, start)
+        wait = self._waits.get(message.name)
+        if wait is not None:
+            return self._wait_question(message, wait)
+        if message.name in self._replies:
+            return Question(message, "reply")
+        return Question(message, "caused") if self._asks and message.causation_id is not None else None
+
+    def _start_question(self, message: Envelope, rule: StartRule) -> Question:
+        what = f"saga {self.name} could not be started by {message.name}"
+        try:
+            event = rule.event.read(message.data)
+            given = rule.input(event)
+            key = _key(rule.key, event) if rule.key is not None else _key(self._newest.key, given)
+            data = self._newest.input.write(given, f"the input of saga {self.name}")
+        except Exception as problem:
+            return Question(message, "start", problem=_why(what, problem))
+        return Question(message, "start", key, data)
+
+    def _wait_question(self, message: Envelope, rule: WaitRule) -> Question:
+        what = f"the key of saga {self.name} could not be found in {message.name}"
+        try:
+            return Question(message, "wait", _key(rule.key, rule.event.read(message.data)))
+        except Exception as problem:
+            return Question(message, "wait", problem=_why(what, problem))
+
+    def wanted(self, questions: Iterable[Question]) -> Wanted:
+        """Return what has to be looked up to answer all of these."""
+        commands: dict[str, None] = {}
+        origins: dict[str, None] = {}
+        keys: dict[str, None] = {}
+        correlation_ids: dict[str, None] = {}
+        for question in questions:
+            cause = question.message.causation_id
+            if cause is not None and self._asks:
+                commands[cause] = None
+            if question.key is not None:
+                keys[question.key] = None
+            if question.kind == "reply":
+                if cause is None:
+                    correlation_ids[question.message.correlation_id] = None
+                else:
+                    origins[cause] = None
+        return Wanted(tuple(commands), tuple(origins), tuple(keys), tuple(correlation_ids))
+
+    def answer(self, question: Question, facts: Facts) -> Answer:
+        """Return what is to become of an event."""
+        message = question.message
+        issuer = None if message.causation_id is None else facts.commands.get(message.causation_id)
+        if issuer is not None and issuer.saga_name == self.name:
+            return Deliver(issuer.saga_id)
+        if question.problem is not None:
+            return Park(question.problem)
+        if question.kind == "start":
+            return self._start(question, facts)
+        if question.kind == "wait":
+            waiting = facts.keys.get(question.key or "")
+            if waiting is not None:
+                return Deliver(waiting.saga_id)
+            return Park(f"no saga {self.name} has the key {question.key!r}, which {message.name} is for")
+        if question.kind == "caused" or issuer is not None:
+            return None
+        return self._reply(message, facts)
+
+    def _start(self, question: Question, facts: Facts) -> Answer:
+        message = question.message
+        assert question.key is not None
+        assert question.input is not None
+        before = facts.keys.get(question.key)
+        run = 1
+        if before is not None:
+            # The event that started this very run does not start another one, however often it comes.
+            if before.status not in ENDED or not self._newest.reruns or before.cause == message.id:
+                return Deliver(before.saga_id)
+            run = before.run + 1
+        start = Start(question.key, question.input, run, message.correlation_id, message.id, message.id)
+        return Begin(self._newest, start)
+
+    def _reply(self, message: Envelope, facts: Facts) -> Answer:
+        cause = message.causation_id
+        if cause is not None:
+            if cause in facts.origins:
+                return None
+            return Park(f"{message.name} answers {cause}, and nobody knows of a command or an event with that id")
+        found = facts.correlated.get(message.correlation_id, ())
+        open_sagas = [saga for saga in found if saga.saga_name == self.name and saga.status not in ENDED]
+        if len(open_sagas) == 1:
+            return Deliver(open_sagas[0].saga_id)
+        number = "no open saga has" if not open_sagas else f"{len(open_sagas)} open sagas have"
+        return Park(
+            f"{message.name} does not say what caused it, and {number} its correlation id "
+            f"{message.correlation_id!r} (saga {self.name})"
+        )
+
+
+def _names(exchange: Exchange) -> set[str]:
+    return {*exchange.refusals, *(() if exchange.success_name is None else (exchange.success_name,))}
+
+
+def _key(find: Callable[[Any], str] | None, given: Any) -> str:
+    assert find is not None
+    return check_identifier(find(given), "the key")
+
+
+def _why(what: str, problem: Exception) -> str:
+    text = f"{what}: {type(problem).__name__}: {problem}"
+    return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()[:4000]
