@@ -7,6 +7,7 @@ from sagalog.clock import Clock
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.router import Routes
 from sagalog.engine.routes import ParticipantRoutes
+from sagalog.engine.saga_routes import SagaRoutes
 from sagalog.errors import ServiceNotProvided
 from sagalog.messages import Message
 from sagalog.saga.binding import Parameter
@@ -23,9 +24,13 @@ class Declared:
         check_together(participants)
         self.sagas = sagas
         self.participants = participants
-        self.vocabulary = Vocabulary(self._messages())
+        self.vocabulary = Vocabulary(self._messages(), refusals_of(sagas))
 
     def _messages(self) -> Iterator[tuple[str, type[Message]]]:
+        for saga in self.sagas:
+            where = f"saga {saga.name}"
+            for kind in messages_of(saga):
+                yield where, kind
         for participant in self.participants:
             where = f"participant {participant.name}"
             for handlers in participant.handlers.values():
@@ -37,11 +42,18 @@ class Declared:
     @property
     def has_mail(self) -> bool:
         """Tell whether a saga of this process may get messages."""
-        return False
+        return any(takes_messages(one) for one in self.sagas)
 
     def routes(self, store: Store, blocking: Blocking, clock: Clock) -> list[Routes]:
         """Return what each consumer makes of messages."""
-        return [ParticipantRoutes(participant, clock) for participant in self.participants]
+        sagas: dict[str, list[Definition]] = {}
+        for one in self.sagas:
+            if takes_messages(one):
+                sagas.setdefault(one.name, []).append(one)
+        return [
+            *(SagaRoutes(versions, store, blocking, clock) for versions in sagas.values()),
+            *(ParticipantRoutes(participant, clock) for participant in self.participants),
+        ]
 
     def check_services(self, services: Mapping[type, Any]) -> None:
         """Raise `ServiceNotProvided` naming every parameter that nothing provides."""
@@ -69,3 +81,33 @@ class Declared:
                 for handler in handlers:
                     for parameter in handler.parameters:
                         yield f"{participant.name}.{handler.name}", parameter
+
+
+def takes_messages(definition: Definition) -> bool:
+    """Tell whether sagas of a definition are started by messages, or ever get any."""
+    return bool(definition.starts) or not definition.plain
+
+
+def messages_of(definition: Definition) -> Iterator[type[Message]]:
+    """Yield every class of message that a saga sends or takes."""
+    for rule in definition.starts.values():
+        yield rule.event.kind
+    for step in definition.steps.values():
+        if step.wait is not None:
+            yield step.wait.event.kind
+        undo = None if step.compensation is None else step.compensation.exchange
+        for exchange in (step.exchange, undo):
+            if exchange is not None:
+                yield from exchange.commands
+                if exchange.success is not None:
+                    yield exchange.success.kind
+
+
+def refusals_of(definitions: Sequence[Definition]) -> Iterator[str]:
+    """Yield the names of the events that refuse a command; which classes they have does not matter to a saga."""
+    for definition in definitions:
+        for step in definition.steps.values():
+            undo = None if step.compensation is None else step.compensation.exchange
+            for exchange in (step.exchange, undo):
+                if exchange is not None:
+                    yield from exchange.refusals

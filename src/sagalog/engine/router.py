@@ -15,9 +15,9 @@ from msgspec.structs import replace
 from sagalog.clock import Clock
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.consumers import Consumers
-from sagalog.engine.door import DOOR, unknown
+from sagalog.engine.door import DOOR, parked_row, unknown
 from sagalog.engine.message_log import log_routed
-from sagalog.errors import StoreError
+from sagalog.errors import StoreError, StoreUnavailable
 from sagalog.messages import Envelope
 from sagalog.store import Advance, Append, ConsumerRow, InboxRow, Route, Store, UnmatchedRow
 
@@ -138,19 +138,48 @@ class Router:
 
     async def _advance(self, position: int, names: list[str]) -> bool:
         """Route the messages above `position` for these consumers; returns whether there were any."""
-        worker_id = self._consumers.worker_id
         found = await self._blocking.read(self._store.read_messages, position, BATCH)
         if not found:
             return False
-        end = found[-1][0]
+        try:
+            await self._move(position, names, found)
+        except StoreUnavailable:
+            raise
+        except Exception:
+            # One message that cannot be routed must not hold up the others, and one consumer no other.
+            logger.exception("messages above position %d could not be routed together", position)
+            for name in names:
+                await self._move_one_by_one(position, name, found)
+        return True
+
+    async def _move(self, position: int, names: list[str], found: Found, why: str | None = None) -> bool:
+        """Route messages and move consumers behind them; `why` says that the messages are to be parked instead."""
         batch = Batch()
         for name in names:
-            await self._routes[name].route(found, batch)
-        advances = [Advance(name, worker_id, position, end) for name in names]
-        if await self._write(batch.route(advances)):
+            if why is None:
+                await self._routes[name].route(found, batch)
+            else:
+                batch.parked += [parked_row(self._clock, name, envelope, at, why) for at, envelope in found]
+        end = found[-1][0]
+        advances = [Advance(name, self._consumers.worker_id, position, end) for name in names]
+        written = await self._write(batch.route(advances))
+        if written:
             for name in names:
                 self._consumers.moved(name, end)
-        return True
+        return written
+
+    async def _move_one_by_one(self, position: int, name: str, found: Found) -> None:
+        for one in found:
+            try:
+                written = await self._move(position, [name], [one])
+            except StoreUnavailable:
+                raise
+            except Exception as problem:
+                why = f"it could not be routed: {type(problem).__name__}: {problem}"
+                written = await self._move(position, [name], [one], why)
+            if not written:
+                return
+            position = one[0]
 
     async def _write(self, route: Route) -> bool:
         """Write what was made of a batch; False if it has to be made again, since something was otherwise."""

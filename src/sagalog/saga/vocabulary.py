@@ -10,12 +10,13 @@ BUILT_IN: tuple[tuple[str, type[Message]], ...] = (("sagalog", CommandDone), ("s
 
 
 class Vocabulary:
-    """Know the classes of messages by name.
+    """Know the classes of messages by name; of `names` only that they are messages.
 
     Raises `DefinitionError` if one name stands for two classes: a message would be read as the wrong one.
     """
 
-    def __init__(self, declared: Iterable[tuple[str, type[Message]]]) -> None:
+    def __init__(self, declared: Iterable[tuple[str, type[Message]]], names: Iterable[str] = ()) -> None:
+        self._names = set(names)
         self._kinds: dict[str, type[Message]] = {}
         self._payloads: dict[str, PayloadType] = {}
         declared_by: dict[str, str] = {}
@@ -34,10 +35,10 @@ class Vocabulary:
             raise DefinitionError(f"two classes of messages have one name:\n{listed}")
 
     def __contains__(self, name: str) -> bool:
-        return name in self._kinds
+        return name in self._kinds or name in self._names
 
     def __len__(self) -> int:
-        return len(self._kinds) - len(BUILT_IN)
+        return len(self._kinds.keys() | self._names) - len(BUILT_IN)
 
     def kind(self, name: str) -> type[Message] | None:
         """Return the class of messages called so."""
