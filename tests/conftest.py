@@ -3,16 +3,21 @@
 from collections.abc import Iterator
 
 import pytest
+from applications import application_url, each_bookshop
 from bank import each_bank, each_bank_address
+from following import each_target
 from postgres_server import PostgresServer, open_server
 from shop_demo import finished_demo
 from stores import each_database, each_store
 
 __all__ = [
+    "application_url",
     "each_bank",
     "each_bank_address",
+    "each_bookshop",
     "each_database",
     "each_store",
+    "each_target",
     "finished_demo",
     "postgres_server",
     "postgres_url",

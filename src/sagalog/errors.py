@@ -96,5 +96,9 @@ class SchemaTooOld(StoreError):
         self.found = found
 
 
+class SourceUnavailable(SagalogError):
+    """The log of an application that is followed cannot be read for now, or is not the one that was read before."""
+
+
 class InvalidSettings(SagalogError):
     """A setting or a database address cannot be understood."""

@@ -18,10 +18,12 @@ from sagalog.engine.blocking import Blocking, Threads
 from sagalog.engine.bus import Bus
 from sagalog.engine.committer import Committer
 from sagalog.engine.declared import Declared
+from sagalog.engine.following import Followers, Following
 from sagalog.engine.handling import Handling
 from sagalog.engine.mail import Mail
 from sagalog.engine.messaging import Messaging
 from sagalog.engine.starting import Started, Starting
+from sagalog.engine.translation import FollowContext
 from sagalog.engine.waiting import AT_REST, Waiting
 from sagalog.engine.worker import Drive, Worker
 from sagalog.errors import DefinitionError, NotRunning, UnknownSaga, WaitTimeout
@@ -38,7 +40,7 @@ from sagalog.stores import store_for
 InputT = TypeVar("InputT")
 logger = logging.getLogger("sagalog")
 
-__all__ = ["ProcessManager", "SagaResult", "SagaRun"]
+__all__ = ["FollowContext", "ProcessManager", "SagaResult", "SagaRun"]
 
 
 class SagaRun:
@@ -73,7 +75,7 @@ class SagaRun:
         return await self._owner.status(self.id)
 
 
-class ProcessManager(Inspection, Messaging):
+class ProcessManager(Inspection, Messaging, Following):
     """Run sagas on a database.
 
     `database` is an address (`sqlite:///shop.db`, `postgresql://...`, `memory://`) or a store. `participants` handle
@@ -108,6 +110,7 @@ class ProcessManager(Inspection, Messaging):
         self._clock = clock or SystemClock()
         self._given_blocking = blocking
         self._running = False
+        self._followers = Followers()
 
     async def __aenter__(self) -> Self:
         """Open the store, report what cannot be run, and begin to work."""
@@ -142,6 +145,9 @@ class ProcessManager(Inspection, Messaging):
             if self._is_worker:
                 await self._worker.start()
                 self._bus.start()
+                self._followers.start(
+                    self.store, self._blocking, self._clock, self._worker, settings.limits(), self._posted
+                )
         except BaseException:
             await self._close_store()
             raise
@@ -160,7 +166,11 @@ class ProcessManager(Inspection, Messaging):
         self._unwatch()
         await self._waiting.close()
         if self._is_worker:
-            await asyncio.gather(self._bus.stop(self.settings.grace), self._worker.stop(self.settings.grace))
+            await asyncio.gather(
+                self._followers.stop(self.settings.grace),
+                self._bus.stop(self.settings.grace),
+                self._worker.stop(self.settings.grace),
+            )
         await self._committer.close()
         if self._is_worker:
             await self._worker.release()

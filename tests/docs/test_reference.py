@@ -21,7 +21,7 @@ from sagalog import errors
 from sagalog.cli import failures, main
 from sagalog.cli.options import Command
 from sagalog.participant_kit import ParticipantKit
-from sagalog.process_manager import ProcessManager, SagaResult, SagaRun
+from sagalog.process_manager import FollowContext, ProcessManager, SagaResult, SagaRun
 from sagalog.saga.declare import Saga, Step
 from sagalog.saga.events import EVENTS, ErrorInfo, SagaEvent
 from sagalog.saga.requests import RequestStep
@@ -203,7 +203,7 @@ def test_every_public_name_of_a_saga_and_a_step_is_documented() -> None:
     assert {name for name in members if name not in PYTHON.text} == set()
 
 
-@pytest.mark.parametrize("kind", [sagalog.MessageContext, sagalog.StepContext, SagaResult])
+@pytest.mark.parametrize("kind", [sagalog.MessageContext, sagalog.StepContext, SagaResult, FollowContext])
 def test_every_field_of_a_value_is_documented_and_no_other(kind: type[msgspec.Struct]) -> None:
     properties = {name for name, member in vars(kind).items() if isinstance(member, property)}
     fields = {field.name for field in msgspec.structs.fields(kind)}

@@ -1,0 +1,258 @@
+"""Following an application: read its log by position, translate, and write messages and position in one transaction.
+
+It reads and translates ahead while a batch is written. Whoever lost the consumer cannot write: its position and its
+owner are compared with what they were.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from sagalog.clock import Clock
+from sagalog.engine.blocking import Blocking
+from sagalog.engine.limits import Limits
+from sagalog.engine.parked_lanes import ParkedLanes
+from sagalog.engine.translation import Entry, Translation
+from sagalog.errors import SourceUnavailable, StoreError
+from sagalog.source import Source
+from sagalog.store import Advance, Route, Store
+
+logger = logging.getLogger("sagalog.engine")
+
+Since = Literal["start", "now"]
+
+PAGE = 500
+LARGEST_BATCH = 10_000
+# A consumer that has begun and read nothing: 0 is one that has not begun, so "now" is decided once.
+BEGUN = -1
+# What is passed by without a message is written with the next batch, or at last after so many ids or seconds.
+PASSED_BY = 1_000
+SELDOM = 1.0
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 5.0
+
+
+class Holder(Protocol):
+    """The worker of this process, under whose lease a consumer is owned."""
+
+    @property
+    def worker_id(self) -> str:
+        """Return the name of the worker now; it takes another when it loses its lease."""
+        ...
+
+    async def ready(self, worker_id: str) -> bool:
+        """Wait until the lease holds; False if it is not `worker_id`'s any more."""
+        ...
+
+
+class Follow(Struct, frozen=True):
+    """What is followed, and how: at most `batch` events in a transaction."""
+
+    source: Source
+    translation: Translation
+    since: Since
+    batch: int
+
+
+class Chunk(Struct, frozen=True):
+    """What was read and translated ahead: entries, the position behind them, and whether there is more."""
+
+    entries: list[Entry]
+    position: int
+    more: bool
+
+
+class Follower:
+    """Follow one application for as long as the worker owns its consumer."""
+
+    def __init__(
+        self,
+        follow: Follow,
+        store: Store,
+        blocking: Blocking,
+        clock: Clock,
+        holder: Holder,
+        limits: Limits,
+        published: Callable[[], None],
+    ) -> None:
+        self._follow = follow
+        self._store = store
+        self._blocking = blocking
+        self._clock = clock
+        self._holder = holder
+        self._limits = limits
+        self._published = published
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        self._in_trouble = False
+        self._try_at = 0.0
+        self.consumer = f"follow:{follow.translation.follow}"
+        self._lanes = ParkedLanes(follow.translation.follow, follow.source, store, blocking, clock)
+
+    def stop(self) -> None:
+        """End after what is being written."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Follow until told to stop; whatever goes wrong is tried again."""
+        pause = FIRST_PAUSE
+        while not self._stop.is_set():
+            try:
+                worker_id = self._holder.worker_id
+                position = await self._take(worker_id)
+                if position is None:
+                    await self._sleep(self._limits.poll / 1e6)
+                else:
+                    await self._own(worker_id, position)
+                continue
+            except (StoreError, SourceUnavailable) as problem:
+                if not self._in_trouble:
+                    logger.warning("%s does not go on for now, trying again: %s", self.consumer, problem)
+            except Exception:
+                logger.exception("%s does not go on for now, trying again", self.consumer)
+            pause = min(pause * 2, LONGEST_PAUSE) if self._in_trouble else FIRST_PAUSE
+            self._in_trouble = True
+            await self._sleep(pause)
+
+    async def _take(self, worker_id: str) -> int | None:
+        """Return the position if the consumer is this worker's."""
+        if not await self._holder.ready(worker_id):
+            return None
+        rows = await self._blocking.read(self._store.consumers)
+        owner = next((row.owner for row in rows if row.consumer == self.consumer), None)
+        if owner not in (None, worker_id) and self._loop.time() < self._try_at:
+            return None
+        # Only a write finds out that another's lease has run out; that need not be done at every look.
+        self._try_at = self._loop.time() + self._limits.lease / 4e6
+        taken = await self._blocking.write(
+            self._store.take_consumers, worker_id, [self.consumer], self._clock.now(), False
+        )
+        return next((row.position for row in taken if row.consumer == self.consumer), None)
+
+    async def _own(self, worker_id: str, position: int) -> None:
+        """Follow from a position until the consumer is lost, or this is told to stop."""
+        source = self._follow.source
+        head = await self._blocking.handler(source.head)
+        if head < position:
+            raise SourceUnavailable(
+                f"the log of {source.name} ends at {head}, and {position} was read of it already; is it the same "
+                "database? Follow another one under another name"
+            )
+        own = _Own(worker_id, position, self._loop.time())
+        if position == 0:
+            begun = (head if self._follow.since == "now" else 0) or BEGUN
+            if not await self._write(own, begun, []):
+                return
+        await self._lanes.load()
+        ahead = self._read_ahead(own.position)
+        try:
+            reached, pending = own.position, deque[Entry]()
+            while not self._stop.is_set() and self._holder.worker_id == worker_id:
+                chunk = await ahead
+                self._goes_on()
+                pending += chunk.entries
+                reached = chunk.position
+                if chunk.more:
+                    ahead = self._read_ahead(reached)
+                if not await self._write_full(own, pending, chunk) or not await self._try_parked(own):
+                    return
+                if not chunk.more:
+                    await self._sleep(self._limits.follow_poll / 1e6)
+                    ahead = self._read_ahead(reached)
+        except asyncio.CancelledError:
+            ahead.cancel()
+            raise
+        finally:
+            # The application may be closed as soon as this has ended: nobody must be reading from it then.
+            await asyncio.wait([ahead])
+            if not ahead.cancelled():
+                ahead.exception()
+
+    def _read_ahead(self, after: int) -> "asyncio.Future[Chunk]":
+        return self._blocking.handler(partial(self._prepare, after))
+
+    def _prepare(self, after: int) -> Chunk:
+        """Read and translate the next stretch of the log; blocking."""
+        page = self._follow.source.read(max(after, 0), max(self._follow.batch, PAGE))
+        now = self._clock.now()
+        entries = [self._follow.translation.entry(notification, now) for notification in page.notifications]
+        return Chunk(entries, max(after, page.position), page.more)
+
+    async def _write_full(self, own: "_Own", pending: "deque[Entry]", chunk: Chunk) -> bool:
+        """Write what fills a batch, and at the end of the log all there is; False if the consumer was lost."""
+        size = self._follow.batch
+        while pending and (len(pending) >= size or not chunk.more) and not self._stop.is_set():
+            batch = [pending.popleft() for _ in range(min(size, len(pending)))]
+            if not await self._write(own, batch[-1].notification.id if pending else chunk.position, batch):
+                return False
+        passed_by = 0 if pending else chunk.position - own.position
+        if passed_by >= PASSED_BY or (passed_by and self._loop.time() - own.written_at >= SELDOM):
+            return await self._write(own, chunk.position, [])
+        return True
+
+    async def _write(self, own: "_Own", position: int, batch: Sequence[Entry]) -> bool:
+        """Write a batch and the position behind it; False if another worker has the consumer."""
+        messages, failed = self._lanes.divide(batch)
+        parked = [self._lanes.row(entry) for entry in failed]
+        advance = Advance(self.consumer, own.worker_id, own.position, position)
+        route = Route(advances=(advance,), messages=messages, parked=parked)
+        if await self._blocking.write(self._store.route, route) != "written":
+            return False
+        own.position, own.written_at = position, self._loop.time()
+        self._lanes.parked(failed)
+        for entry in failed:
+            logger.warning("%s: notification %d is parked: %s", self.consumer, entry.notification.id, entry.error)
+        if messages:
+            self._published()
+        return True
+
+    async def _try_parked(self, own: "_Own") -> bool:
+        """Try again what was parked and may go on now; False if the consumer was lost."""
+        seldom = SELDOM * (1 + self._lanes.number / PAGE)
+        if not self._lanes.number or self._loop.time() - own.tried_at < seldom:
+            return True
+        lanes = await self._lanes.load()
+        translate = self._follow.translation.entry
+        again = await self._blocking.handler(partial(self._lanes.again, lanes, LARGEST_BATCH, translate))
+        own.tried_at = self._loop.time()
+        if not again.done and not again.parked:
+            return True
+        if not await self._lanes.settle(again.done):
+            return True
+        route = Route(
+            advances=(Advance(self.consumer, own.worker_id, own.position, own.position),),
+            messages=again.messages,
+            parked=again.parked,
+            redelivered=[row.unmatched_id for row in again.done],
+        )
+        if await self._blocking.write(self._store.route, route) != "written":
+            return False
+        await self._lanes.load()
+        self._published()
+        return True
+
+    def _goes_on(self) -> None:
+        if self._in_trouble:
+            logger.warning("%s goes on", self.consumer)
+            self._in_trouble = False
+
+    async def _sleep(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+        except TimeoutError:
+            return
+
+
+class _Own(Struct):
+    """Where a consumer stands while it is owned; times are those of the event loop."""
+
+    worker_id: str
+    position: int
+    written_at: float
+    tried_at: float = 0.0

@@ -1,0 +1,171 @@
+"""Notifications of a followed application that were parked, by aggregate: what comes after one waits for it in order.
+
+It remembers which aggregates wait and says what is to be written about them; the follower writes it.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from sagalog.clock import Clock, new_id
+from sagalog.engine.blocking import Blocking
+from sagalog.engine.translation import Entry
+from sagalog.messages import Envelope
+from sagalog.source import Notification, Source
+from sagalog.store import Store, UnmatchedQuery, UnmatchedRow
+
+UNSETTLED = ("parked", "redelivering")
+WAITS = "waits for"
+AT_ONCE = 500
+OURSELVES = "sagalog"
+SETTLED = "the earlier notification of its aggregate was settled"
+GONE = "the notification is not in the log any more, or its class is not followed any more"
+
+
+class _Told(Struct):
+    """What the text of a parked notification says about it."""
+
+    notification_id: int
+    originator_id: str
+
+
+class Parked(Struct, frozen=True):
+    """A notification that is parked, and its row."""
+
+    notification_id: int
+    originator_id: str
+    row: UnmatchedRow
+
+
+class Again(Struct, frozen=True):
+    """What came of parked notifications that were tried again: messages, whose rows are done, and what failed anew."""
+
+    messages: list[Envelope]
+    done: list[UnmatchedRow]
+    parked: list[UnmatchedRow]
+
+
+class ParkedLanes:
+    """Remember which aggregates have a parked notification."""
+
+    def __init__(self, follow: str, source: Source, store: Store, blocking: Blocking, clock: Clock) -> None:
+        self._follow = follow
+        self._consumer = f"follow:{follow}"
+        self._source = source
+        self._store = store
+        self._blocking = blocking
+        self._clock = clock
+        self._first: dict[str, int] = {}
+        self.number = 0
+
+    async def load(self) -> list[list[Parked]]:
+        """Read what is parked, and return it by aggregate, the oldest first."""
+        lanes: dict[str, list[Parked]] = defaultdict(list)
+        query = UnmatchedQuery(statuses=UNSETTLED, consumer=self._consumer, limit=AT_ONCE)
+        self.number = 0
+        while True:
+            rows = await self._blocking.read(self._store.unmatched, query)
+            for row in rows:
+                told = msgspec.json.decode(row.message, type=_Told)
+                lanes[told.originator_id].append(Parked(told.notification_id, told.originator_id, row))
+            self.number += len(rows)
+            if len(rows) < AT_ONCE:
+                break
+            query = replace(query, before=rows[-1].unmatched_id)
+        for lane in lanes.values():
+            lane.sort(key=lambda parked: parked.notification_id)
+        self._first = {originator_id: lane[0].notification_id for originator_id, lane in lanes.items()}
+        return list(lanes.values())
+
+    def divide(self, entries: Sequence[Entry]) -> tuple[list[Envelope], list[Entry]]:
+        """Return the messages of a batch, and the entries that are to be parked: those that failed and those behind."""
+        messages: list[Envelope] = []
+        failed: list[Entry] = []
+        first_here: dict[str, int] = {}
+        for entry in entries:
+            notification = entry.notification
+            first = self._first.get(notification.originator_id) or first_here.get(notification.originator_id)
+            if first is not None:
+                failed.append(Entry(notification, error=_waits(first)))
+            elif entry.error is not None:
+                first_here[notification.originator_id] = notification.id
+                failed.append(entry)
+            else:
+                messages += entry.messages
+        return messages, failed
+
+    def row(self, entry: Entry) -> UnmatchedRow:
+        """Return the row that parks an entry with its error."""
+        notification = entry.notification
+        return UnmatchedRow(
+            unmatched_id=new_id(self._clock),
+            consumer=self._consumer,
+            message_id=f"{self._consumer}:{notification.id}",
+            kind="event",
+            name=notification.kind.__qualname__,
+            source=self._follow,
+            reason=entry.error or "",
+            correlation_id=None,
+            causation_id=None,
+            position=None,
+            message=self._source.text(notification),
+            parked_at=self._clock.now(),
+        )
+
+    def parked(self, entries: Sequence[Entry]) -> None:
+        """Say that these entries have been parked, and that this is durable."""
+        for entry in entries:
+            self._first.setdefault(entry.notification.originator_id, entry.notification.id)
+            self.number += 1
+
+    def again(
+        self, lanes: Sequence[Sequence[Parked]], limit: int, translate: Callable[[Notification, int], Entry]
+    ) -> Again:
+        """Translate again what a person wants to be tried, and what only waited for it, in order; blocking.
+
+        Behind one that fails, the others of its aggregate stay as they are.
+        """
+        again = Again([], [], [])
+        tried = 0
+        for lane in lanes:
+            for parked in lane:
+                if tried >= limit:
+                    return again
+                row = parked.row
+                if row.status != "redelivering" and not row.reason.startswith(WAITS):
+                    break
+                tried += 1
+                error = self._try(parked, translate, again.messages)
+                if error is not None:
+                    again.parked.append(
+                        replace(row, status="parked", reason=error, actor=None, settled_reason=None, settled_at=None)
+                    )
+                    break
+                again.done.append(row)
+        return again
+
+    def _try(
+        self, parked: Parked, translate: Callable[[Notification, int], Entry], messages: list[Envelope]
+    ) -> str | None:
+        notification = self._source.find(parked.notification_id)
+        if notification is None:
+            return GONE
+        entry = translate(notification, self._clock.now())
+        messages += entry.messages
+        return entry.error
+
+    async def settle(self, rows: Sequence[UnmatchedRow]) -> bool:
+        """Let those that only waited be redelivered too; False if somebody else has settled one meanwhile."""
+        for row in rows:
+            if row.status == "parked":
+                settled = (row.unmatched_id, "redelivering", OURSELVES, SETTLED, self._clock.now())
+                if not await self._blocking.write(self._store.settle_unmatched, *settled):
+                    return False
+        return True
+
+
+def _waits(first: int) -> str:
+    return f"{WAITS} notification {first} of the same aggregate, which is parked; settle that one"

@@ -1,0 +1,173 @@
+"""From an application's domain events to messages of our log: pure, and it reads and writes nothing.
+
+The same notification gives the same messages with the same ids, however often it is translated: that is what makes
+following exactly once together with the position.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import cast
+
+from msgspec import Raw, Struct
+
+from sagalog.errors import DefinitionError
+from sagalog.messages import Envelope, Event, name_of
+from sagalog.saga.identifiers import check_identifier
+from sagalog.saga.payload import PayloadType
+from sagalog.source import Notification, Source
+
+LONGEST_NAME = 200
+LONGEST_ERROR = 2_000
+
+
+class FollowContext(Struct, frozen=True, kw_only=True):
+    """Tell a handler where the event that it is given stands in the log of its application."""
+
+    follow: str
+    notification_id: int
+    originator_id: str
+    originator_version: int
+
+
+class Entry(Struct, frozen=True, gc=False):
+    """What became of one notification: its messages, or why there are none."""
+
+    notification: Notification
+    messages: Sequence[Envelope] = ()
+    error: str | None = None
+
+
+class Handler(Struct, frozen=True):
+    """A mapping from one class of domain events, and whether it asks for the context too."""
+
+    function: Callable[..., object]
+    takes_context: bool
+
+
+class Translation:
+    """Translate the notifications of one followed application."""
+
+    def __init__(self, follow: str, source: Source, handlers: Mapping[type, Callable[..., object]]) -> None:
+        self.follow = check_identifier(follow, "the name of what is followed", LONGEST_NAME)
+        self._source = source
+        self._handlers = {kind: _checked(kind, function) for kind, function in handlers.items()}
+        self._payloads: dict[type, PayloadType] = {}
+
+    def entry(self, notification: Notification, now: int) -> Entry:
+        """Return the messages of one notification; whatever cannot be decoded or mapped is an entry with its error."""
+        try:
+            event = self._source.decode(notification)
+            handler = self._handlers[notification.kind]
+            given = (
+                handler.function(event, self._context(notification))
+                if handler.takes_context
+                else (handler.function(event))
+            )
+            return Entry(notification, self._messages(notification, event, _events(given), now))
+        except Exception as problem:
+            return Entry(notification, error=_described(problem))
+
+    def _context(self, notification: Notification) -> FollowContext:
+        return FollowContext(
+            follow=self.follow,
+            notification_id=notification.id,
+            originator_id=notification.originator_id,
+            originator_version=notification.originator_version,
+        )
+
+    def _messages(self, notification: Notification, cause: object, events: Sequence[Event], now: int) -> list[Envelope]:
+        if not events:
+            return []
+        first = self.message_id(notification.id, 0)
+        correlation = _identifier(cause, "correlation_id") or first
+        causation = _identifier(cause, "causation_id")
+        happened = getattr(cause, "timestamp", None)
+        time = _microseconds(happened) if isinstance(happened, datetime) else now
+        return [
+            Envelope(
+                id=self.message_id(notification.id, n),
+                kind="event",
+                name=name_of(type(event)),
+                source=self.follow,
+                correlation_id=correlation,
+                causation_id=causation,
+                time=time,
+                data=self._data(event),
+            )
+            for n, event in enumerate(events)
+        ]
+
+    def message_id(self, notification_id: int, n: int) -> str:
+        """Return the id of the n-th message of a notification."""
+        # The two numbers at the end are always there, so no two names share an id.
+        return f"follow:{self.follow}:{notification_id}:{n}"
+
+    def _data(self, event: Event) -> Raw:
+        kind = type(event)
+        payload = self._payloads.get(kind)
+        if payload is None:
+            payload = self._payloads[kind] = PayloadType(kind)
+        return payload.write(event, name_of(kind))
+
+
+def _checked(kind: type, function: Callable[..., object]) -> Handler:
+    """Return a handler; raises `DefinitionError` for what cannot be one."""
+    if not isinstance(kind, type):
+        raise DefinitionError(f"follow() takes {{EventClass: handler}}, found the key {kind!r:.80}")
+    if not callable(function):
+        raise DefinitionError(f"the handler of {kind.__qualname__} cannot be called: {function!r:.80}")
+    if inspect.iscoroutinefunction(function):
+        raise DefinitionError(
+            f"the handler of {kind.__qualname__} is async; it must be a plain function that only maps the event: "
+            "do the work in a saga that the message starts, or in a participant"
+        )
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return Handler(function, takes_context=False)
+    positional = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    needed = [one for one in parameters if one.default is one.empty and one.kind not in variable]
+    if not positional or any(one not in positional[:2] for one in needed):
+        raise DefinitionError(
+            f"the handler of {kind.__qualname__} takes the event and, if it wants, a FollowContext; "
+            f"found {inspect.signature(function)}"
+        )
+    second = positional[1] if len(positional) > 1 else None
+    return Handler(function, second is not None and (second in needed or _is_context(second.annotation)))
+
+
+def _is_context(annotation: object) -> bool:
+    return annotation is FollowContext or annotation == FollowContext.__name__
+
+
+def _events(given: object) -> Sequence[Event]:
+    """Return what a handler returned as a sequence of events; raises `TypeError` for anything else."""
+    if given is None:
+        return ()
+    events: Sequence[object] = cast("Sequence[object]", given) if isinstance(given, list | tuple) else (given,)
+    for event in events:
+        if not isinstance(event, Event):
+            if inspect.iscoroutine(event):
+                event.close()
+            raise TypeError(f"a handler returns an Event, several, or None; found {type(event).__name__}")
+    return cast("Sequence[Event]", events)
+
+
+def _identifier(event: object, name: str) -> str | None:
+    """Return an id that the event carries itself, as applications that answer our commands do."""
+    value = getattr(event, name, None)
+    if value is None or callable(value):
+        return None
+    return check_identifier(str(value), name)
+
+
+def _microseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1_000_000)
+
+
+def _described(problem: Exception) -> str:
+    text = " ".join(f"{type(problem).__name__}: {problem}".split())
+    storable = text.encode("utf-8", "replace").decode().replace("\0", "?")
+    return storable[:LONGEST_ERROR]
