@@ -226,8 +226,15 @@ class Store(Protocol):
         """Return the messages of these consumers that are to be routed again, oldest first."""
         ...
 
-    def rewrite(self, rows: Sequence[StatusRow], steps: Sequence[StepRow]) -> None:
-        """Replace the read model's rows of these sagas by what was computed from the log."""
+    def rewrite(self, rows: Sequence[StatusRow], steps: Sequence[StepRow], commands: Sequence[CommandRow] = ()) -> None:
+        """Replace the read model's rows of these sagas by what was computed from the log.
+
+        Who owns a saga and how often a command was delivered stay as they are: the log does not say.
+        """
+        ...
+
+    def reindex(self, after: int, upto: int, messages: Sequence[tuple[int, Envelope]]) -> None:
+        """Replace which messages there are above position `after`, up to `upto`, by what was computed from the log."""
         ...
 
     def watch(self, hint: Callable[[], None]) -> Callable[[], None]:

@@ -12,7 +12,7 @@ from sagalog import Refused, Retry, Saga
 from sagalog.process_manager import ProcessManager
 from sagalog.readmodel.rebuild import rebuild
 from sagalog.settings import Settings
-from sagalog.store import Append, AppendOutcome, Query, StatusRow, StepRow, Store
+from sagalog.store import Append, AppendOutcome, CommandRow, Query, StatusRow, StepRow, Store
 from sagalog.stores import store_for
 
 SETTINGS = Settings(lease=5, poll=0.01, longest_wait=0)
@@ -93,11 +93,13 @@ def test_a_rebuild_gives_the_rows_that_were_written_with_the_events(each_databas
         definitions = {saga.definition.digest: saga.definition}
         rewrite, left = store.rewrite, [2]
 
-        def interrupted(rows: Sequence[StatusRow], steps: Sequence[StepRow]) -> None:
+        def interrupted(
+            rows: Sequence[StatusRow], steps: Sequence[StepRow], commands: Sequence[CommandRow] = ()
+        ) -> None:
             left[0] -= 1
             if left[0] < 0:
                 raise Interrupted
-            rewrite(rows, steps)
+            rewrite(rows, steps, commands)
 
         store.rewrite = interrupted  # type: ignore[method-assign]
         if batch < 5:

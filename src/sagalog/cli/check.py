@@ -15,10 +15,12 @@ from sagalog.cli.output import emit
 from sagalog.cli.progress import progress
 from sagalog.cli.table import Column, status_text
 from sagalog.codec import CODEC
-from sagalog.errors import DefinitionError, SagalogError
-from sagalog.readmodel.verification import differences
+from sagalog.errors import DefinitionError, DivergentHistory, SagalogError
+from sagalog.readmodel.indexing import indexed_pages
+from sagalog.readmodel.verification import differences, index_differences
 from sagalog.saga.definition import Definition
 from sagalog.store import StoredEvent
+from sagalog.stores.published import is_message_stream
 
 
 class Finding(NamedTuple):
@@ -121,6 +123,7 @@ def _check_database(
                 rows.append(_finding("open sagas", False, "each has its definition"))
             if not quick:
                 rows += _check_log(store, definitions)
+                rows += _check_messages(store)
     except SagalogError as problem:
         rows.append(_finding("database", True, str(problem)))
 
@@ -151,10 +154,30 @@ def _check_log(store: SqlStore, definitions: dict[str, Definition]) -> Iterator[
         yield _finding("tables equal log", False, f"{sagas - untold:,} sagas compared{not_compared}")
 
 
+def _check_messages(store: SqlStore) -> Iterator[Finding]:
+    """Compare which messages there are with those in the log; nothing is said of a log without any."""
+    messages = wrong = 0
+    try:
+        for page in indexed_pages(store, PAGE):
+            found = [one for one in store.read_messages(page.after, PAGE) if one[0] <= page.upto]
+            messages += max(len(page.messages), len(found))
+            for text in index_differences(page.messages, found):
+                wrong += 1
+                if wrong <= MOST_SHOWN:
+                    yield _finding("messages equal log", True, text)
+    except DivergentHistory as problem:
+        yield _finding("messages equal log", True, str(problem))
+        return
+    if wrong > MOST_SHOWN:
+        yield _finding("messages equal log", True, f"and {wrong - MOST_SHOWN:,} more differences")
+    if messages and not wrong:
+        yield _finding("messages equal log", False, f"{messages:,} messages compared")
+
+
 def _saga_ids(store: SqlStore) -> Iterator[str]:
     position = 0
     while events := store.read_log(position, PAGE):
-        yield from (event.saga_id for event in events if event.version == 1)
+        yield from (event.saga_id for event in events if event.version == 1 and not is_message_stream(event.saga_id))
         position = events[-1].position
 
 
@@ -163,22 +186,23 @@ def _compare(store: SqlStore, saga_id: str, definitions: dict[str, Definition]) 
     found: list[str] | None = None
     for _ in range(TRIES):
         row, steps, events = store.status(saga_id), store.steps(saga_id), store.read(saga_id)
+        commands = store.commands_of(saga_id)
         if row is None:
             return ["saga_status: expected a row, found none"]
         again = store.status(saga_id)
         if again is None or again.version != row.version:
             continue
         if row.version == len(events):
-            return _differences(row.definition, definitions, row, steps, events)
+            return _differences(row.definition, definitions, row, steps, commands, events)
         found = [f"saga_status.version: expected {len(events)}, found {row.version}"]
     return found
 
 
 def _differences(
-    digest: str, definitions: dict[str, Definition], row: Any, steps: Any, events: list[StoredEvent]
+    digest: str, definitions: dict[str, Definition], row: Any, steps: Any, commands: Any, events: list[StoredEvent]
 ) -> list[str] | None:
     try:
         decoded = CODEC.decode_all((event.topic, event.state) for event in events)
-        return differences(definitions.get(digest), row, steps, decoded)
+        return differences(definitions.get(digest), row, steps, commands, decoded)
     except SagalogError as problem:
         return [str(problem)]

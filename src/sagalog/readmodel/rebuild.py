@@ -1,4 +1,4 @@
-"""The read model from nothing: every row of saga_status and saga_steps computed from the log again.
+"""The read model from nothing: rows of sagas, their steps and commands, and which messages there are, from the log.
 
 For a database on which nothing runs; what runs keeps its rows true by itself. No effect is made, nothing is decided.
 """
@@ -10,19 +10,27 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sagalog.codec import CODEC
-from sagalog.readmodel.rows import status_row, step_rows
+from sagalog.readmodel.indexing import indexed_pages
+from sagalog.readmodel.rows import command_rows, status_row, step_rows
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import SagaEvent
 from sagalog.saga.evolve import evolve
 from sagalog.saga.state import SagaState
-from sagalog.store import Query, StatusRow, StepRow, Store, StoredEvent
+from sagalog.store import CommandRow, Query, StatusRow, StepRow, Store, StoredEvent
+
+# A saga has about so many events, so a page of the log is about as long as a batch of sagas.
+EVENTS_OF_A_SAGA = 5
 
 
 class Rebuilt(Struct, frozen=True):
-    """How many sagas have their rows from the log again, and how many were left: their definition is not loaded."""
+    """How many sagas have their rows from the log again, and how many were left: their definition is not loaded.
+
+    `messages` is how many messages the log holds.
+    """
 
     sagas: int
     left: int
+    messages: int
 
 
 def rebuild(store: Store, definitions: Mapping[str, Definition], batch: int = 200) -> Rebuilt:
@@ -37,9 +45,17 @@ def rebuild(store: Store, definitions: Mapping[str, Definition], batch: int = 20
         left += len(rows) - len(known)
         streams = store.read_many([row.saga_id for row in known])
         computed = [rows_of(definitions[row.definition], row.saga_id, streams[row.saga_id]) for row in known]
-        store.rewrite([status for status, _ in computed], [step for _, steps in computed for step in steps])
+        store.rewrite(
+            [status for status, _, _ in computed],
+            [step for _, steps, _ in computed for step in steps],
+            [command for _, _, commands in computed for command in commands],
+        )
         sagas += len(known)
-    return Rebuilt(sagas, left)
+    messages = 0
+    for page in indexed_pages(store, batch * EVENTS_OF_A_SAGA):
+        store.reindex(page.after, page.upto, page.messages)
+        messages += len(page.messages)
+    return Rebuilt(sagas, left, messages)
 
 
 def _pages(store: Store, size: int) -> Iterator[list[StatusRow]]:
@@ -49,10 +65,13 @@ def _pages(store: Store, size: int) -> Iterator[list[StatusRow]]:
         before = rows[-1].saga_id
 
 
-def rows_of(definition: Definition, saga_id: str, stored: Sequence[StoredEvent]) -> tuple[StatusRow, list[StepRow]]:
+def rows_of(
+    definition: Definition, saga_id: str, stored: Sequence[StoredEvent]
+) -> tuple[StatusRow, list[StepRow], list[CommandRow]]:
     """Return the rows of one saga as they were written with its events, decision by decision."""
     state: SagaState | None = None
     steps: dict[tuple[str, str], StepRow] = {}
+    commands: dict[str, CommandRow] = {}
     decoded = [(event.position, CODEC.decode(event.topic, event.state)) for event in stored]
     # The events of one decision have one time, and were written with one position.
     for _, decision in groupby(decoded, key=_time):
@@ -63,8 +82,11 @@ def rows_of(definition: Definition, saga_id: str, stored: Sequence[StoredEvent])
         assert state is not None
         for row in step_rows(definition, saga_id, before, state):
             steps[row.step, row.direction] = replace(row, position=last)
+        for command in command_rows(definition, saga_id, before, state):
+            commands[command.command_id] = replace(command, position=last)
     assert state is not None
-    return replace(status_row(definition, saga_id, state), position=stored[-1].position), list(steps.values())
+    status = replace(status_row(definition, saga_id, state), position=stored[-1].position)
+    return status, list(steps.values()), list(commands.values())
 
 
 def _time(recorded: tuple[int, SagaEvent]) -> int:

@@ -5,19 +5,24 @@ from typing import Any, cast
 
 from msgspec.structs import asdict
 
-from sagalog.readmodel.rows import status_row, step_rows
+from sagalog.messages import Envelope
+from sagalog.readmodel.rows import command_rows, status_row, step_rows
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import SagaEvent
 from sagalog.saga.evolve import fold
 from sagalog.saga.transitions import OPEN
-from sagalog.store import StatusRow, StepRow
+from sagalog.store import CommandRow, StatusRow, StepRow
 
-# The store fills these: where in the log the row was written, and who works on the saga.
-STORED = frozenset(("position", "owner"))
+# The store fills these: where in the log the row was written, who works on the saga, who was given a command.
+STORED = frozenset(("position", "owner", "deliveries"))
 
 
 def differences(
-    definition: Definition | None, row: StatusRow, steps: Sequence[StepRow], events: Sequence[SagaEvent]
+    definition: Definition | None,
+    row: StatusRow,
+    steps: Sequence[StepRow],
+    commands: Sequence[CommandRow],
+    events: Sequence[SagaEvent],
 ) -> list[str] | None:
     """Return each place where a saga's rows differ from those computed from its events; None if nobody can tell.
 
@@ -31,7 +36,26 @@ def differences(
     known = cast(Definition, definition)
     expected_row = status_row(known, row.saga_id, state)
     expected_steps = step_rows(known, row.saga_id, None, state)
-    return [*_compare("saga_status", expected_row, row), *_compare_steps(expected_steps, steps)]
+    expected_commands = command_rows(known, row.saga_id, None, state)
+    return [
+        *_compare("saga_status", expected_row, row),
+        *_compare_steps(expected_steps, steps),
+        *_compare_commands(expected_commands, commands),
+    ]
+
+
+def index_differences(expected: Sequence[tuple[int, Envelope]], found: Sequence[tuple[int, Envelope]]) -> list[str]:
+    """Return each place where `saga_messages` differs from the messages that a part of the log holds."""
+    there = dict(found)
+    told: list[str] = []
+    for position, envelope in expected:
+        row = there.pop(position, None)
+        what = f"saga_messages of position {position}"
+        if row is None:
+            told.append(f"{what}: expected {envelope.name} {envelope.id}, found none")
+        else:
+            told += _compare(what, envelope, row)
+    return told + [f"saga_messages of position {position}: expected no row, found one" for position in there]
 
 
 def _compare(what: str, expected: Any, found: Any) -> Iterator[str]:
@@ -52,3 +76,16 @@ def _compare_steps(expected: Sequence[StepRow], found: Sequence[StepRow]) -> Ite
             yield from _compare(what, step, row)
     for name, direction in there:
         yield f"saga_steps of {name} ({direction}): expected no row, found one"
+
+
+def _compare_commands(expected: Sequence[CommandRow], found: Sequence[CommandRow]) -> Iterator[str]:
+    there = {row.command_id: row for row in found}
+    for command in expected:
+        row = there.pop(command.command_id, None)
+        what = f"saga_commands of {command.command_id}"
+        if row is None:
+            yield f"{what}: expected a row, found none"
+        else:
+            yield from _compare(what, command, row)
+    for command_id in there:
+        yield f"saga_commands of {command_id}: expected no row, found one"

@@ -370,7 +370,7 @@ class MemoryStore:
         with self._lock:
             return self._messages.redelivering(consumers, limit)
 
-    def rewrite(self, rows: Sequence[StatusRow], steps: Sequence[StepRow]) -> None:
+    def rewrite(self, rows: Sequence[StatusRow], steps: Sequence[StepRow], commands: Sequence[CommandRow] = ()) -> None:
         """Replace the read model's rows of these sagas."""
         with self._lock:
             for row in rows:
@@ -378,6 +378,12 @@ class MemoryStore:
                 self._steps[row.saga_id] = {}
             for step in steps:
                 self._steps[step.saga_id][step.step, step.direction] = step
+            self._messages.rewrite([row.saga_id for row in rows], commands)
+
+    def reindex(self, after: int, upto: int, messages: Sequence[tuple[int, Envelope]]) -> None:
+        """Replace which messages there are at these positions."""
+        with self._lock:
+            self._messages.reindex(after, upto, messages)
 
     def watch(self, hint: Callable[[], None]) -> Callable[[], None]:
         """Call `hint` after every write."""

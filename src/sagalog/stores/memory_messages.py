@@ -77,12 +77,22 @@ class MemoryMessages:
         rows = [row for row in self._commands.values() if row.saga_id == saga_id]
         return sorted(rows, key=lambda row: (row.issued_at, row.command_id))
 
-    def forget_commands(self, saga_ids: Sequence[str]) -> dict[str, CommandRow]:
-        """Remove the commands of these sagas and return them."""
-        gone = {one: row for one, row in self._commands.items() if row.saga_id in saga_ids}
+    def rewrite(self, saga_ids: Sequence[str], rows: Sequence[CommandRow]) -> None:
+        """Replace the commands of these sagas; how often they were delivered stays as it is."""
+        gone = {one: row.deliveries for one, row in self._commands.items() if row.saga_id in saga_ids}
         for one in gone:
             del self._commands[one]
-        return gone
+        for row in rows:
+            self._commands[row.command_id] = replace(row, deliveries=gone.get(row.command_id, 0))
+
+    def reindex(self, after: int, upto: int, messages: Sequence[tuple[int, Envelope]]) -> None:
+        """Replace which messages there are above one position, up to another."""
+        kept = {position: one for position, one in self._at.items() if not after < position <= upto}
+        self._at = dict(sorted([*kept.items(), *messages]))
+        self._positions = list(self._at)
+        self._first = {}
+        for position, envelope in self._at.items():
+            self._first.setdefault(envelope.id, position)
 
     def holds(self, recipient: str, message_ids: Sequence[str]) -> bool:
         """Tell whether all of these are in an inbox."""

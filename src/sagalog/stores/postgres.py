@@ -14,7 +14,7 @@ from msgspec.structs import astuple
 from psycopg import RawCursor
 
 from sagalog.errors import StoreUnavailable
-from sagalog.store import Append, AppendOutcome, Lease, Query, StatusRow, StepRow, StoredEvent, StoreOptions
+from sagalog.store import Append, AppendOutcome, CommandRow, Lease, Query, StatusRow, StepRow, StoredEvent, StoreOptions
 from sagalog.stores.migrations import Dialect, Migration, require_current, upgrade
 from sagalog.stores.postgres_connection import SQL, Address, BoundedConnection, Connections
 from sagalog.stores.postgres_errors import translated
@@ -254,14 +254,18 @@ class PostgresStore(PostgresMessages):
                 connection.run("give_back", (worker_id, list(saga_ids)))
             connection.run("notify", (self._token,))
 
-    def rewrite(self, rows: Sequence[StatusRow], steps: Sequence[StepRow]) -> None:
+    def rewrite(self, rows: Sequence[StatusRow], steps: Sequence[StepRow], commands: Sequence[CommandRow] = ()) -> None:
         """Replace the read model's rows of these sagas."""
         with self._transaction() as connection:
             connection.run("lock_log")
             cursor = RawCursor(connection)
             cursor.executemany(SQL["rewrite_status"], [astuple(row)[:-1] for row in rows])
-            connection.run("forget_steps", ([row.saga_id for row in rows],))
+            saga_ids = [row.saga_id for row in rows]
+            connection.run("forget_steps", (saga_ids,))
             cursor.executemany(SQL["insert_step"], [astuple(step) for step in steps])
+            connection.run("forget_commands", (saga_ids, [row.command_id for row in commands]))
+            told = [(*astuple(row)[:-2], row.position) for row in commands]
+            cursor.executemany(SQL["rewrite_command"], told)
 
     def watch(self, hint: Callable[[], None]) -> Callable[[], None]:
         """Call `hint` when another process has left something to do, or has ended a saga; returns how to stop."""

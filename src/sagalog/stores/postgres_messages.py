@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+from psycopg import RawCursor
+
 from sagalog.messages import Envelope
 from sagalog.store import (
     CommandRow,
@@ -18,8 +20,9 @@ from sagalog.store import (
     UnmatchedQuery,
     UnmatchedRow,
 )
-from sagalog.stores.postgres_connection import BoundedConnection, Connections
+from sagalog.stores.postgres_connection import SQL, BoundedConnection, Connections
 from sagalog.stores.postgres_recorder import write_postings, write_route
+from sagalog.stores.postgres_writing import columns_of
 from sagalog.stores.published import envelope_of, mail_of
 from sagalog.stores.texts import check_postings, check_route, is_storable, storable
 
@@ -123,6 +126,14 @@ class PostgresMessages:
             connection.run("settle", (status, actor, reason, now, unmatched_id))
             connection.run("notify", ("",))
         return True
+
+    def reindex(self, after: int, upto: int, messages: Sequence[tuple[int, Envelope]]) -> None:
+        """Replace which messages there are at these positions."""
+        with self._transaction() as connection:
+            connection.run("lock_log")
+            connection.run("forget_messages", (after, upto))
+            rows = [(position, *columns_of(envelope)) for position, envelope in messages]
+            RawCursor(connection).executemany(SQL["insert_message"], rows)
 
     def redelivering(self, consumers: Sequence[str], limit: int) -> list[UnmatchedRow]:
         """Return the messages of these consumers that are to be routed again."""

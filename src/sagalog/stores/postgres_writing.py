@@ -48,7 +48,7 @@ def attach(appends: Sequence[Append]) -> Call | None:
         saga_id, last = append.saga_id, append.expected + len(append.events)
         taken += [(saga_id, last, message_id) for message_id in dict.fromkeys(append.taken)]
         for index, envelope in append.messages:
-            messages.append((saga_id, append.expected + index + 1, *_columns_of(envelope)))
+            messages.append((saga_id, append.expected + index + 1, *columns_of(envelope)))
         for row in append.commands:
             commands[row.command_id] = (last, *astuple(row)[:-2])
         for note in append.notes:
@@ -65,7 +65,8 @@ def attach(appends: Sequence[Append]) -> Call | None:
     return "attach", parameters
 
 
-def _columns_of(envelope: Envelope) -> Row:
+def columns_of(envelope: Envelope) -> Row:
+    """Return the columns of a message in the index."""
     return (
         envelope.id,
         envelope.kind,
@@ -96,7 +97,7 @@ def post(postings: Sequence[tuple[int, Posting]]) -> Call:
         for envelope in posting.messages:
             if envelope.id not in seen:
                 seen.add(envelope.id)
-                fresh.append((number, stream_of(envelope.id), encode_json(envelope), *_columns_of(envelope)))
+                fresh.append((number, stream_of(envelope.id), encode_json(envelope), *columns_of(envelope)))
         if posting.parked is not None:
             parked.append((number, *astuple(posting.parked)))
         delivered += [(number, *counted) for counted in Counter(posting.delivered).items()]

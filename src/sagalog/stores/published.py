@@ -13,6 +13,7 @@ from sagalog.store import InboxRow
 PUBLISHED = "sagalog.MessagePublished.1"
 PREFIX = "message:"
 _INBOX_COLUMNS = 11
+_REPAIR = "compute the tables from the log again (docs/reference/sql.md), or restore the database from a backup"
 
 
 class _Stated(msgspec.Struct):
@@ -28,6 +29,11 @@ def stream_of(message_id: str) -> str:
     return PREFIX + message_id
 
 
+def is_message_stream(stream_id: str) -> bool:
+    """Tell whether a stream of the log is a published message and no saga."""
+    return stream_id.startswith(PREFIX)
+
+
 def envelope_of(
     position: int,
     id: str,
@@ -41,7 +47,17 @@ def envelope_of(
     step: str | None,
     state: bytes,
 ) -> Envelope:
-    """Return a message from its row of the index and its event in the log, which has the data at the top."""
+    """Return a message from its row of the index and its event in the log, which has the data at the top.
+
+    Raises `StoreError` if the event there is no message: somebody has written to the tables.
+    """
+    try:
+        data = _stated.decode(state).data
+    except (msgspec.MsgspecError, RecursionError) as problem:
+        raise StoreError(
+            f"expected the data of the message {id} at position {position} of the log, found none ({problem}); "
+            f"{_REPAIR}"
+        ) from None
     return Envelope(
         id=id,
         kind=kind,
@@ -50,7 +66,7 @@ def envelope_of(
         correlation_id=correlation_id,
         causation_id=causation_id,
         time=time,
-        data=_stated.decode(state).data,
+        data=data,
         saga_id=saga_id,
         step=step,
     )
@@ -64,7 +80,6 @@ def mail_of(row: Sequence[Any]) -> tuple[InboxRow, Envelope]:
         return mail, _envelope.decode(body)
     if message[0] is None:
         raise StoreError(
-            f"expected the message {mail.message_id} at position {mail.position} of the log, found none there; "
-            "run `sagalog projections rebuild`, or restore the database from a backup"
+            f"expected the message {mail.message_id} at position {mail.position} of the log, found none; {_REPAIR}"
         )
     return mail, envelope_of(*message)

@@ -16,6 +16,7 @@ from sagalog.saga.transitions import OPEN
 from sagalog.store import (
     Append,
     AppendOutcome,
+    CommandRow,
     Lease,
     Query,
     StatusRow,
@@ -27,7 +28,7 @@ from sagalog.stores.migrations import Dialect, Migration, require_current, upgra
 from sagalog.stores.sqlite_connection import OLDEST_SQLITE, SafeDatastore, create_file, translated
 from sagalog.stores.sqlite_messages import SQLiteMessages
 from sagalog.stores.sqlite_recorder import SagaRecorder
-from sagalog.stores.sqlite_writing import SQL
+from sagalog.stores.sqlite_writing import SQL, rewrite_commands
 from sagalog.stores.texts import is_storable, storable
 
 logger = logging.getLogger("sagalog.stores")
@@ -235,12 +236,13 @@ class SQLiteStore(SQLiteMessages):
             else:
                 cursor.execute(SQL["give_back"], (worker_id, json.dumps(list(saga_ids))))
 
-    def rewrite(self, rows: Sequence[StatusRow], steps: Sequence[StepRow]) -> None:
+    def rewrite(self, rows: Sequence[StatusRow], steps: Sequence[StepRow], commands: Sequence[CommandRow] = ()) -> None:
         """Replace the read model's rows of these sagas."""
         with self._transaction(commit=True) as cursor:
             cursor.executemany(SQL["rewrite_status"], [(*astuple(row)[1:-1], row.saga_id) for row in rows])
             cursor.executemany(SQL["forget_steps"], [(row.saga_id,) for row in rows])
             cursor.executemany(SQL["upsert_step"], [astuple(step) for step in steps])
+            rewrite_commands(cursor, [row.saga_id for row in rows], commands)
 
     def watch(self, hint: Callable[[], None]) -> Callable[[], None]:
         """Promise nothing: SQLite calls nobody, so the poll does all the work."""

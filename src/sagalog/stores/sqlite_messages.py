@@ -24,7 +24,7 @@ from sagalog.store import (
 )
 from sagalog.stores.published import envelope_of, mail_of
 from sagalog.stores.sqlite_recorder import SagaRecorder
-from sagalog.stores.sqlite_writing import SQL, last_position
+from sagalog.stores.sqlite_writing import SQL, last_position, reindex
 from sagalog.stores.texts import check_postings, check_route, is_storable, storable
 
 
@@ -131,6 +131,11 @@ class SQLiteMessages:
                 status = "redelivered"
             cursor.execute(SQL["settle"], (status, actor, reason, now, unmatched_id))
         return True
+
+    def reindex(self, after: int, upto: int, messages: Sequence[tuple[int, Envelope]]) -> None:
+        """Replace which messages there are at these positions."""
+        with self._transaction(commit=True) as cursor:
+            reindex(cursor, after, upto, messages)
 
     def redelivering(self, consumers: Sequence[str], limit: int) -> list[UnmatchedRow]:
         """Return the messages of these consumers that are to be routed again."""

@@ -14,7 +14,7 @@ from msgspec.structs import astuple, replace
 
 from sagalog.codec import encode_json
 from sagalog.messages import Envelope
-from sagalog.store import Append, InboxRow, Posting, UnmatchedRow
+from sagalog.store import Append, CommandRow, InboxRow, Posting, UnmatchedRow
 from sagalog.stores.published import PUBLISHED, stream_of
 from sagalog.stores.sql import for_rows, statements
 
@@ -112,6 +112,19 @@ def publish(cursor: sqlite3.Cursor, envelopes: Sequence[Envelope]) -> None:
     begin = last_position(cursor) + 1
     write_rows(cursor, "insert_event", [(stream_of(one.id), 1, PUBLISHED, encode_json(one)) for one in fresh])
     write_rows(cursor, "insert_message", [_index_row(begin + index, one) for index, one in enumerate(fresh)])
+
+
+def rewrite_commands(cursor: sqlite3.Cursor, saga_ids: Sequence[str], commands: Sequence[CommandRow]) -> None:
+    """Replace the commands of these sagas; how often they were delivered stays as it is."""
+    known = json.dumps([row.command_id for row in commands])
+    cursor.execute(SQL["forget_commands"], (json.dumps(list(saga_ids)), known))
+    write_rows(cursor, "rewrite_command", [(*astuple(row)[:-2], 0, row.position) for row in commands])
+
+
+def reindex(cursor: sqlite3.Cursor, after: int, upto: int, messages: Sequence[tuple[int, Envelope]]) -> None:
+    """Replace which messages there are at these positions."""
+    cursor.execute(SQL["forget_messages"], (after, upto))
+    write_rows(cursor, "insert_message", [_index_row(*message) for message in messages])
 
 
 def put(cursor: sqlite3.Cursor, rows: Sequence[InboxRow]) -> None:

@@ -164,6 +164,28 @@ UPDATE saga_unmatched SET status = 'redelivered'
 WHERE status = 'redelivering' AND unmatched_id = ANY ($1::text[])
 RETURNING unmatched_id;
 
+-- name: rewrite_command
+INSERT INTO saga_commands (
+    command_id, name, saga_id, step, direction, status, sendings, correlation_id, causation_id, issued_at, answered_at,
+    deliveries, position
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, $12)
+ON CONFLICT (command_id) DO UPDATE SET
+    name = excluded.name, saga_id = excluded.saga_id, step = excluded.step, direction = excluded.direction,
+    status = excluded.status, sendings = excluded.sendings, correlation_id = excluded.correlation_id,
+    causation_id = excluded.causation_id, issued_at = excluded.issued_at, answered_at = excluded.answered_at,
+    position = excluded.position;
+
+-- name: forget_commands
+DELETE FROM saga_commands WHERE saga_id = ANY ($1::text[]) AND NOT command_id = ANY ($2::text[]);
+
+-- name: forget_messages
+DELETE FROM saga_messages WHERE position > $1 AND position <= $2;
+
+-- name: insert_message
+INSERT INTO saga_messages (
+    position, message_id, kind, name, source, correlation_id, causation_id, time, saga_id, step
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
+
 -- name: takeable_consumers
 -- How many there are that no live worker owns, or that are new.
 SELECT count(*) FROM unnest($1::text[]) AS wanted (name) LEFT JOIN saga_consumers ON consumer = wanted.name

@@ -20,6 +20,24 @@ ON CONFLICT (command_id) DO UPDATE SET
     status = excluded.status, sendings = excluded.sendings, answered_at = excluded.answered_at,
     position = excluded.position;
 
+-- name: rewrite_command
+INSERT INTO saga_commands (
+    command_id, name, saga_id, step, direction, status, sendings, correlation_id, causation_id, issued_at, answered_at,
+    deliveries, position
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (command_id) DO UPDATE SET
+    name = excluded.name, saga_id = excluded.saga_id, step = excluded.step, direction = excluded.direction,
+    status = excluded.status, sendings = excluded.sendings, correlation_id = excluded.correlation_id,
+    causation_id = excluded.causation_id, issued_at = excluded.issued_at, answered_at = excluded.answered_at,
+    position = excluded.position;
+
+-- name: forget_commands
+DELETE FROM saga_commands
+WHERE saga_id IN (SELECT value FROM json_each(?)) AND command_id NOT IN (SELECT value FROM json_each(?));
+
+-- name: forget_messages
+DELETE FROM saga_messages WHERE position > ? AND position <= ?;
+
 -- name: delivered
 UPDATE saga_commands SET deliveries = deliveries + ? WHERE command_id = ?;
 
