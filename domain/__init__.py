@@ -11,6 +11,7 @@ from pathlib import Path
 from domain.data import opening_stock, read_orders
 from domain.database import Database
 from domain.fulfilment import fulfil_order
+from domain.fulfilment_remote import fulfil_order_remotely
 from domain.inventory.participant import inventory
 from domain.inventory.service import Inventory
 from domain.ordering.messages import Order
@@ -22,7 +23,7 @@ from domain.shipping.participant import shipping
 from domain.shipping.service import Carrier
 from sagalog import Saga
 
-sagas = [fulfil_order]
+sagas = [fulfil_order, fulfil_order_remotely]
 participants = [inventory, payments, shipping, payments_desk]
 
 

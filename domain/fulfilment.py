@@ -11,7 +11,7 @@ from datetime import timedelta
 from domain.errors import NotDone
 from domain.inventory.messages import Reservation
 from domain.inventory.service import Inventory
-from domain.ordering.messages import Order
+from domain.ordering.messages import Order, OrderPlaced
 from domain.payments.messages import Payment
 from domain.payments.service import Payments
 from domain.shipping.messages import Shipment
@@ -25,6 +25,7 @@ fulfil_order = Saga(
     timeout=timedelta(hours=1),
     key=lambda order: order.order_id,
 )
+fulfil_order.started_by(OrderPlaced, input=lambda event: event.order(), key=lambda event: event.order_id)
 
 # The services stand in this process and answer within milliseconds, so the waits are short.
 ASK = Retry(attempts=4, delay=0.05, max_delay=0.2)

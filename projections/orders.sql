@@ -36,5 +36,5 @@ LEFT JOIN saga_steps AS refunded
 LEFT JOIN saga_steps AS cancelled
     ON cancelled.saga_id = s.saga_id AND cancelled.direction = 'compensation'
     AND cancelled.undoes = 'create_shipment'
-WHERE s.saga_name = 'order-fulfilment'
+WHERE s.saga_name IN ('order-fulfilment', 'order-fulfilment-remote')
 ORDER BY s.saga_id

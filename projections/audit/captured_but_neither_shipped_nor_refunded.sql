@@ -7,7 +7,7 @@ FROM saga_status AS s
 JOIN saga_steps AS paid
     ON paid.saga_id = s.saga_id AND paid.direction = 'action'
     AND paid.step = 'process_payment' AND paid.status NOT IN ('refused', 'skipped')
-WHERE s.saga_name = 'order-fulfilment'
+WHERE s.saga_name IN ('order-fulfilment', 'order-fulfilment-remote')
   AND s.status IN ('completed', 'failed')
   AND NOT EXISTS (
       SELECT 1 FROM saga_steps AS refunded
