@@ -19,7 +19,9 @@ from sagalog.cli.options import Command, Invocation
 )
 @click.pass_obj
 def run(invocation: Invocation, log_level: str, log_format: str) -> None:
-    """Work until SIGTERM: run the sagas that are due, and handle messages for the participants.
+    """Work until SIGTERM: run the sagas that are due.
+
+    The messages of the app's participants are handled too.
 
     SIGTERM, or Ctrl-C, stops claiming, lets running steps end, and gives the rest back; a second one ends the process.
     Any number of workers may run on one database.
