@@ -2,14 +2,15 @@
 
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from sagalog import Command, Event, Retry, Saga
 from sagalog.messages import CommandRefused
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
 from sagalog.saga.identifiers import effect_id
-from sagalog.testing.kernel import Given, given, made, message, started
+from sagalog.saga.state import SagaState
+from sagalog.testing.kernel import START, Given, given, made, message, started
 
 
 class Order(Struct, frozen=True):
@@ -56,6 +57,8 @@ class Charged(Event):
 
 ORDER = Order("order-1")
 SECOND = 1_000_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
 
 
 def orders(
@@ -128,3 +131,66 @@ SOLD_OUT = SoldOut(reason="none left")
 CHARGED = Charged(order_id="order-1")
 RELEASED = Released(order_id="order-1")
 REFUSED = CommandRefused(reason="no such order")
+
+
+def reserving(**options: Any) -> Given:
+    """Return an order whose stock has been asked for."""
+    return begun(orders(**options)).when(sent("reserve")).then(e.RequestSent)
+
+
+def charging(**options: Any) -> Given:
+    """Return an order whose stock is reserved and whose money has been asked for."""
+    reserved = reserving(**options).when(reply("reserve", RESERVED)).then(e.StepSucceeded)
+    return reserved.when(sent("charge")).then(e.RequestSent)
+
+
+def given_up() -> Given:
+    """Return an order that failed since nobody answered, and whose stock was given back by an empty compensation."""
+    late = reserving().when(times_out("reserve"), START + MINUTE).then(e.StepFailed, e.CompensationStarted)
+    undone = late.when(undoing("reserve")).then(e.RequestSent)
+    return undone.when(reply("reserve", RELEASED, undo=True)).then(e.StepCompensated, e.SagaFailed)
+
+
+def state_of(saga: Given) -> SagaState:
+    assert saga.state is not None
+    return saga.state
+
+
+def last(saga: Given) -> Any:
+    return saga.events[-1]
+
+
+def after_the_pivot(retry: Retry | None = None) -> Given:
+    """Return a saga that is past its pivot and has asked for one thing more."""
+    saga = Saga("past", input=Order)
+    saga.request(Reserved, pivot=True, name="pay")(make_reserve)
+    saga.request(Reserved, name="ship", retry=retry or Retry(attempts=2, delay=10.0, jitter=0.0))(make_reserve)
+    paid = given(saga, started(saga, Order("o"))).when(made("pay", Reserve(order_id="o"))).then(e.RequestSent)
+    done = paid.when(reply("pay", RESERVED, id="paid")).then(e.StepSucceeded)
+    return done.when(made("ship", Reserve(order_id="o"))).then(e.RequestSent)
+
+
+def make_reserve(order: Order) -> Reserve:
+    return Reserve(order_id=order.order_id)
+
+
+def two_asked() -> Given:
+    """Return a saga that has asked for two things of one kind at once."""
+    saga = Saga("two", input=Order)
+    with saga.parallel():
+        for name in ("a", "b"):
+            saga.request(Reserved, compensation=None, name=name)(make_reserve)
+    one = given(saga, started(saga, Order("o"))).when(made("a", Reserve(order_id="o"))).then(e.RequestSent)
+    return one.when(made("b", Reserve(order_id="o"))).then(e.RequestSent)
+
+
+def make_release(reserved: Reserved | None, order: Order) -> Reserve:
+    return Reserve(order_id=order.order_id)
+
+
+def note(order: Order) -> None: ...
+
+
+def named(envelope: Any, name: str, data: bytes) -> Any:
+    fields = {"name": name, "data": Raw(data)}
+    return type(envelope)(**{one: fields.get(one, getattr(envelope, one)) for one in envelope.__struct_fields__})

@@ -40,7 +40,9 @@ def build(declared: DeclaredSaga) -> Definition:
         built: list[StepDefinition] = []
         for offset, step in enumerate(stage):
             mistakes += _order_mistakes(step, pivot_seen, len(stage))
-            result = _payload(results[position + offset].result, f"result of step {step.name}", mistakes)
+            # What is wrong with a message is said where the request or the wait is checked.
+            about = mistakes if step.kind == "call" else []
+            result = _payload(results[position + offset].result, f"result of step {step.name}", about)
             others = [other for other in later if other.name != step.name]
             parameters, wrong = bind(step.handler, declared.input, earlier, others)
             mistakes += [f"step {step.name}: {text}" for text in wrong]
@@ -143,7 +145,6 @@ def _exchange(step: DeclaredStep, mistakes: list[str]) -> Exchange | None:
 
 def _result_of(step: DeclaredStep, mistakes: list[str]) -> Any:
     if step.replies is not None:
-        # What is wrong with it is said where the request is checked.
         return step.replies.reply if is_event(step.replies.reply) else None
     if step.kind == "wait":
         return step.event if is_event(step.event) else None

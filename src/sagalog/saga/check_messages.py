@@ -44,9 +44,11 @@ def exchange_of(
         elif replies.reply is not None or replies.refused:
             mistakes.append(f"{what} returns no command, so nothing replies; remove reply= and refused=")
         return None
-    success = None if replies.reply is None else event_payload(replies.reply, f"{what}: the reply", mistakes)
-    refusals = {name_of(CommandRefused)}
-    for kind in replies.refused:
+    success = None
+    if replies.reply is not None or not may_be_local:
+        success = event_payload(replies.reply, f"{what}: the reply", mistakes)
+    refusals: set[str] = set()
+    for kind in (CommandRefused, *replies.refused):
         if event_payload(kind, f"{what}: refused=", mistakes) is None:
             continue
         refusals.add(name_of(kind))
@@ -62,6 +64,8 @@ def exchange_of(
 
 def wait_of(step: DeclaredStep, mistakes: Mistakes) -> WaitRule | None:
     """Return the event that a step waits for and how its saga is found."""
+    if step.kind == "sleep" and step.timeout is None:
+        mistakes.append(f"sleep {step.name} has no duration, so it would never end")
     if step.kind != "wait":
         return None
     what = f"wait {step.name}"

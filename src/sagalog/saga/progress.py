@@ -53,6 +53,8 @@ def unfinished(definition: Definition, state: SagaState) -> tuple[StepDefinition
             action = state.steps.get(step.name, UNTOUCHED).action
             if action in ("refused", "skipped", "dropped"):
                 continue
+            if step.kind in ("wait", "sleep") and step.name not in state.steps:
+                continue
             found.append(step)
     return tuple(found)
 
