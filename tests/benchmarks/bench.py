@@ -24,19 +24,20 @@ from rich.console import Console
 
 from tests.benchmarks import measure
 from tests.benchmarks.databases import Database, PostgresDatabase, SQLiteDatabase
+from tests.benchmarks.followed import followed
 from tests.benchmarks.measure import Shape, Sizes
 from tests.benchmarks.report import Measured, as_json, show
 from tests.benchmarks.troubled import troubled
 
-PARTS = ("work", "memory", "shapes", "finished", "troubled")
-QUICK = Sizes(sagas=300, rounds=3, idle=60, finished=3000, long=20, troubled=100)
+PARTS = ("work", "memory", "shapes", "finished", "troubled", "followed")
+QUICK = Sizes(sagas=300, rounds=3, idle=60, finished=3000, long=20, troubled=100, followed=1000)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what the options ask for and print it."""
     options = _options(arguments)
     sizes = QUICK if options.quick else Sizes()
-    given = {name: getattr(options, name) for name in ("sagas", "rounds", "idle", "finished", "long", "troubled")}
+    given = {name: getattr(options, name) for name in Sizes.__struct_fields__}
     sizes = replace(sizes, **{name: value for name, value in given.items() if value is not None})
     console = Console()
     if not console.is_terminal:
@@ -66,6 +67,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--finished", type=int, help="finished sagas in the full database (100000)")
     parser.add_argument("--long", type=int, help="sagas of 3, 30 and 300 steps (100)")
     parser.add_argument("--troubled", type=int, help="stuck or failing sagas beside the others (1000)")
+    parser.add_argument("--followed", type=int, help="events of an application that wait to be followed (10000)")
     parser.add_argument("--folder", type=Path, help="where the SQLite files are made: the disk that is measured")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every number to FILE")
     return parser.parse_args(arguments)
@@ -94,7 +96,8 @@ def _measure(
     shapes: list[Shape] = run(measure.shapes, next(fresh), sizes) if "shapes" in parts else []
     filled = run(measure.filled, next(fresh), next(fresh), sizes) if "finished" in parts else None
     beside = run(troubled, next(fresh), next(fresh), sizes) if "troubled" in parts else None
-    return Measured(store, first.settings(), work, memory, shapes, filled, beside)
+    backlog = run(followed, next(fresh), next(fresh), sizes) if "followed" in parts else None
+    return Measured(store, first.settings(), work, memory, shapes, filled, beside, backlog)
 
 
 def _alone(part: Callable[..., Any], *arguments: Any) -> Any:

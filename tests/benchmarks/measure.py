@@ -34,6 +34,7 @@ class Sizes(Struct, frozen=True):
     finished: int = 100_000
     long: int = 100
     troubled: int = 1000
+    followed: int = 10_000
 
 
 class Series(Struct):

@@ -7,6 +7,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
+from tests.benchmarks.followed import Followed
 from tests.benchmarks.measure import Beside, Filled, Memory, Shape, Work
 from tests.benchmarks.troubled import Troubled
 
@@ -25,6 +26,7 @@ class Measured(Struct):
     shapes: list[Shape] = []
     filled: Filled | None = None
     troubled: Troubled | None = None
+    followed: Followed | None = None
 
 
 def as_json(header: dict[str, str], measured: list[Measured]) -> bytes:
@@ -53,6 +55,8 @@ def show(console: Console, one: Measured) -> None:
         console.print(_filled(one.filled))
     if one.troubled is not None:
         console.print(_troubled(one.troubled))
+    if one.followed is not None:
+        console.print(_followed(one.followed))
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -126,6 +130,13 @@ def _troubled(found: Troubled) -> Table:
     calm, other = found.calm, found.troubled
     table.add_row("p50", _ms(calm.median), _ms(other.median), f"{other.median / calm.median:.2f}", "")
     table.add_row("p99", _ms(calm.p99), _ms(other.p99), f"{other.p99 / calm.p99:.2f}", f"<= {TROUBLE_AIM}")
+    return table
+
+
+def _followed(found: Followed) -> Table:
+    table = _table(f"following an application with {found.events:,} events waiting", "events/s, median", "best")
+    for _, times in found.batches:
+        table.add_row(times.name, f"{found.events / times.median:,.0f}", f"{found.events / times.best:,.0f}")
     return table
 
 

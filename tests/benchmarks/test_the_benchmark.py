@@ -8,7 +8,7 @@ from postgres_server import ENVIRONMENT_VARIABLE, PostgresServer
 
 from tests.benchmarks.bench import main
 
-TINY = ["--quick", "--sagas=5", "--rounds=1", "--idle=2", "--finished=100", "--long=1", "--troubled=4"]
+TINY = ["--quick", "--sagas=5", "--rounds=1", "--idle=2", "--finished=100", "--long=1", "--troubled=4", "--followed=30"]
 
 
 def test_every_part_of_the_benchmark_runs_on_sqlite(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -22,6 +22,7 @@ def test_every_part_of_the_benchmark_runs_on_sqlite(tmp_path: Path, capfd: pytes
     assert [shape["steps"] for shape in store["shapes"]] == [3, 30, 300, 3, 3]
     assert store["troubled"]["number"] == 4
     assert len(store["troubled"]["troubled"]["seconds"]) == 5 * 2
+    assert [batch for batch, _ in store["followed"]["batches"]] == [1, 100, 500]
     printed = capfd.readouterr().out
     assert "sagas/s, median" in printed
     assert "with 100 finished sagas in the tables" in printed
@@ -32,5 +33,7 @@ def test_what_differs_on_postgresql_runs_there(
     postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(ENVIRONMENT_VARIABLE, postgres_server.url())
-    assert main([*TINY, "--store=postgres", "--part=work", "--part=finished", "--part=troubled"]) == 0
+    assert (
+        main([*TINY, "--store=postgres", "--part=work", "--part=finished", "--part=troubled", "--part=followed"]) == 0
+    )
     assert "psycopg arrays" in capfd.readouterr().out
