@@ -48,7 +48,8 @@ def only(saga: Saga[Any], *parts: str) -> None:
 
 
 def waived(saga: Saga[Order], **options: Any) -> Callable[[Callable[..., Any]], Any]:
-    return saga.step(compensation=None, **options)
+    step: Callable[[Callable[..., Any]], Any] = saga.step(compensation=None, **options)
+    return step
 
 
 def always(order: Order) -> bool:

@@ -1,4 +1,4 @@
-"""Simulations of the reference saga and of trips, from a seed or from an outcome; what must hold is in `judge`."""
+"""Simulations of the reference saga, of trips and of the lines of an order; what must hold is in `judge`."""
 
 import functools
 import gc
@@ -7,6 +7,8 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from lines import Line, Warehouse, line_services, lines_saga
+from lines import Order as LineOrder
 from shop import Shop
 from trip import Agency, Trip, trip_saga, trip_services
 
@@ -147,6 +149,43 @@ def a_trip(seeded: random.Random, trip_id: str) -> Trip:
     )
 
 
+def line_orders(
+    seed: int, wanted: list[LineOrder], faults: Callable[[World], Faults] | None, **options: Any
+) -> Scenario:
+    """Return a simulation of orders whose lines are steps of their own."""
+    warehouses: list[Warehouse] = []
+
+    def services(world: World) -> Mapping[type, object]:
+        made = line_services(world)
+        warehouses.extend(service for service in made.values() if isinstance(service, Warehouse))
+        return made
+
+    def mend() -> None:
+        warehouses[0].mended = True
+
+    simulation = Simulation(seed, [lines_saga], services, faults=faults, mend=mend, **options)
+    requests = [Request(saga=lines_saga, input=order, key=order.order_id) for order in wanted]
+
+    def disagreements(simulation: Simulation) -> list[str]:
+        ended = {row.saga_id: row.status for row in simulation.world.store.rows()}
+        return [f"23: {text}" for text in warehouses[0].participant.disagreements(ended)]
+
+    return Scenario(simulation, requests, disagreements)
+
+
+def a_line_order(seeded: random.Random, order_id: str) -> LineOrder:
+    """Make an order of a few lines on which few things go wrong, each in any way."""
+    lines = tuple(Line(f"sku-{number}") for number in range(seeded.choice((0, 1, 2, 3, 4))))
+    parts = [f"{step}[{number}]" for step in ("reserve", "pack") for number in range(len(lines))]
+    steps = [*parts, "charge", "close", "print_label[0]", "print_label[1]"]
+    scripts: dict[str, str] = {}
+    for step in seeded.sample(steps, seeded.choice((0, 1, 1, 2))):
+        scripts[step] = seeded.choice(("refused", "down 2", "mute 2", "down 99", "mute 99", "fault"))
+    for step in seeded.sample(parts, min(len(parts), seeded.choice((0, 0, 1)))):
+        scripts[f"{step} undo"] = seeded.choice(("refused", "down 3", "mute 3", "down 99", "fault"))
+    return LineOrder(order_id=order_id, lines=lines, labels=seeded.choice((0, 2)), scripts=scripts)
+
+
 def at_random(seed: int) -> Scenario:
     """Return the simulation that belongs to a seed: everything in it is drawn from the seed."""
     seeded = random.Random(seed)
@@ -168,12 +207,27 @@ def at_random(seed: int) -> Scenario:
     if seeded.random() < 0.6:
         outcomes = seeded.choices(list(OUTCOMES), k=seeded.choice((1, 1, 2)))
         return orders(seed, outcomes, faults, **options)
-    return trips(seed, [a_trip(seeded, "trip-1")], faults, **options)
+    if seeded.random() < 0.6:
+        return trips(seed, [a_trip(seeded, "trip-1")], faults, **options)
+    return line_orders(seed, [a_line_order(seeded, "order-1")], faults, **options)
+
+
+TWO_LINES = (Line("mug"), Line("pen"))
+# Ends of a saga over the lines of an order, by what happens to it.
+LINE_OUTCOMES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "both lines": ("completed", {"lines": TWO_LINES, "labels": 2}),
+    "the second line is refused": ("failed", {"lines": TWO_LINES, "scripts": {"reserve[1]": "refused"}}),
+    "side by side, the second is never answered": ("failed", {"lines": TWO_LINES, "scripts": {"pack[1]": "mute 99"}}),
+}
+EVERY_OUTCOME = {**OUTCOMES, **LINE_OUTCOMES}
 
 
 def crashing(outcome: str, *points: int) -> tuple[Scenario, CrashAt]:
     """Return the simulation of one order that crashes at the given points, and what counts the points."""
     crash = CrashAt(*points)
+    if outcome in LINE_OUTCOMES:
+        order = LineOrder(order_id="order-0", **LINE_OUTCOMES[outcome][1])
+        return line_orders(1, [order], lambda _: crash, restart=0.5), crash
     return orders(1, [outcome], lambda _: crash, restart=0.5), crash
 
 
@@ -207,7 +261,7 @@ def check_crashes(outcome: str) -> tuple[int, dict[tuple[int, ...], list[str]]]:
     """Crash one outcome at every point, alone and in every pair; return how many runs that were and what was found."""
     found: dict[tuple[int, ...], list[str]] = {}
     runs = 0
-    wanted = OUTCOMES[outcome][0]
+    wanted = EVERY_OUTCOME[outcome][0]
     with collecting_rarely():
         first = 0
         while True:

@@ -1,7 +1,7 @@
 """Short words for telling kernel tests: sagas made of letters, and what happens to them."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from msgspec import Raw, Struct
@@ -10,7 +10,7 @@ from sagalog import Command, Event, Retry, Saga
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
 from sagalog.saga.definition import StepKind
-from sagalog.testing.kernel import START, started
+from sagalog.testing.kernel import START, Given, given, started
 
 Undo = Literal["takes none", "needs result", "waived"]
 
@@ -59,6 +59,8 @@ class Plan(Struct, frozen=True):
     conditional: bool = False
     attempts: int = 2
     kind: StepKind = "call"
+    elements: int | None = None
+    at_once: bool | int = False
 
 
 def saga_of(*stages: Sequence[Plan], timeout: float | None = 3600.0) -> Saga[Choice]:
@@ -98,19 +100,33 @@ def _declare(saga: Saga[Choice], plan: Plan, after_pivot: bool) -> None:
         options: dict[str, Any] = {"name": plan.name, "retry": retry, "when": condition, "pivot": plan.pivot}
         if plan.undo == "waived" and not plan.pivot and not after_pivot:
             options["compensation"] = None
+        if plan.elements is not None:
+            options |= {"for_each": _elements_of(plan), "at_once": plan.at_once}
         declare = _declare_request if plan.kind == "request" else _declare_call
         declare(saga, plan, options, plan.undo != "waived" and not after_pivot)
+
+
+def _elements_of(plan: Plan) -> Callable[[Choice], list[int]]:
+    def elements(choice: Choice) -> list[int]:
+        if plan.name in choice.mistaken:
+            raise KeyError(plan.name)
+        return list(range(plan.elements or 0))
+
+    return elements
 
 
 def _declare_call(saga: Any, plan: Plan, options: dict[str, Any], undone: bool) -> None:
     def act(choice: Choice) -> str:
         return plan.name
 
+    def act_on(number: int, choice: Choice) -> str:
+        return plan.name
+
     def undo(result: str | None) -> None: ...
 
     def undo_known(result: str) -> None: ...
 
-    step = saga.step(**options)(act)
+    step = saga.step(**options)(act if plan.elements is None else act_on)
     if undone:
         step.compensate(retry=options["retry"])(undo if plan.undo == "takes none" else undo_known)
 
@@ -119,13 +135,16 @@ def _declare_request(saga: Any, plan: Plan, options: dict[str, Any], undone: boo
     def ask(choice: Choice) -> Do:
         return Do(step=plan.name)
 
+    def ask_for(number: int, choice: Choice) -> Do:
+        return Do(step=f"{plan.name}[{number}]")
+
     def ask_back(reply: Done | None) -> UndoIt:
         return UndoIt(step=plan.name)
 
     def ask_back_known(reply: Done) -> UndoIt | None:
         return UndoIt(step=reply.step)
 
-    step = saga.request(Done, refused=Denied, timeout=60, **options)(ask)
+    step = saga.request(Done, refused=Denied, timeout=60, **options)(ask if plan.elements is None else ask_for)
     if not undone:
         return
     # One says what its reply is, the other takes whatever its command leads to.
@@ -138,6 +157,13 @@ def _declare_request(saga: Any, plan: Plan, options: dict[str, Any], undone: boo
 def began(saga: Saga[Choice], *skipped: str, mistaken: tuple[str, ...] = ()) -> e.SagaStarted:
     """Return the start of a made-up saga."""
     return started(saga, Choice(skipped, mistaken))
+
+
+def start(saga: Saga[Choice], *skipped: str, mistaken: tuple[str, ...] = ()) -> Given:
+    """Begin a made-up saga as the engine does, with all that follows at once."""
+    first = began(saga, *skipped, mistaken=mistaken)
+    told = given(saga).when(i.Start(first.key, first.input, 1, first.correlation_id))
+    return told.then(*map(type, told.decided()))
 
 
 def did(step: str, attempt: int = 1) -> i.ActionSucceeded:
@@ -180,6 +206,8 @@ def any_saga(seeded: random.Random) -> Saga[Choice]:
                     conditional=seeded.random() < 0.3,
                     attempts=seeded.choice((1, 2, 3)),
                     kind=seeded.choice(KINDS),
+                    elements=seeded.choice((None, None, None, 0, 1, 3, 5)),
+                    at_once=seeded.choice((False, True, 2)),
                 )
                 for _ in range(seeded.choice((1, 1, 2, 3)))
             ]

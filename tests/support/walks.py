@@ -28,6 +28,7 @@ from sagalog.messages import CommandRefused
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
 from sagalog.saga.decide import advance
+from sagalog.saga.parts import part_name
 from sagalog.saga.react import RunCompensation, Wait, WatchDeadline, react
 from sagalog.saga.state import UNTOUCHED, SagaState, StepState
 from sagalog.testing.kernel import START, made, message
@@ -172,6 +173,8 @@ class Walk:
     def _anything(self) -> i.Input:
         seeded = self.seeded
         step = seeded.choice(list(self.definition.steps))
+        if self.definition.steps[step].fan is not None and seeded.random() < 0.8:
+            step = part_name(step, seeded.randrange(5))
         attempt, epoch = seeded.randrange(1, 4), seeded.randrange(2)
         return seeded.choice(
             (

@@ -15,9 +15,19 @@ from sagalog.saga.waits import WaitStep
 from sagalog.store import StatusRow, StepRow
 
 
+class Line(BaseModel):
+    sku: str
+
+
 class Order(BaseModel):
     order_id: str
     gift: bool = False
+    lines: list[Line] = []
+
+
+@dataclass(frozen=True)
+class Parcel:
+    sku: str
 
 
 @dataclass(frozen=True)
@@ -92,6 +102,22 @@ with fulfilment.parallel():
         return None if payment is None else payment.payment_id
 
 
+@fulfilment.step(for_each=lambda order: order.lines, at_once=True)
+async def pack(line: Line, order: Order, inventory: Inventory) -> Parcel:
+    """A step for each element, which it takes first."""
+    return Parcel(line.sku)
+
+
+@pack.compensate
+async def unpack(parcel: Parcel | None, line: Line) -> None:
+    """A compensation takes the result of one part."""
+
+
+@fulfilment.step(for_each=lambda order: range(3), at_once=2, compensation=None, when=lambda order: order.gift)
+def print_label(number: int, parcels: list[Parcel]) -> int:
+    return number * len(parcels)
+
+
 @fulfilment.step(pivot=True, timeout=5)
 def ship(order: Order) -> None: ...
 
@@ -107,6 +133,9 @@ def a_step_is_known_by_its_parameters_and_its_result(order: Order, inventory: In
     reserving: Coroutine[Any, Any, Reservation] = reserve(order, inventory, ctx=ctx)
     reserving.close()
     assert_type(tell(None), str | None)
+    packing: Coroutine[Any, Any, Parcel] = pack(Line(sku="mug"), order, inventory)
+    packing.close()
+    assert_type(print_label(1, [Parcel("mug")]), int)
     asynchronous: AsyncStep[..., Reservation] = reserve
     plain: SyncStep[[Order, Reservation], Payment] = pay
     assert asynchronous.name != plain.name
@@ -255,6 +284,16 @@ async def undo_here(reserved: InventoryReserved | None, inventory: Inventory) ->
 
 arrived = by_message.wait_for(ParcelArrived, key=lambda event: event.order_id, timeout=timedelta(days=14))
 nap = by_message.sleep(timedelta(hours=1), name="cool_down", when=lambda order: order.gift)
+
+
+@by_message.request(InventoryReserved, for_each=lambda order: order.lines, at_once=True)
+def ask_for_each(line: Line, order: Order) -> ReserveInventory:
+    """One command for each element, which the function takes first."""
+    return ReserveInventory(order_id=line.sku)
+
+
+@ask_for_each.compensate
+def release_each(reserved: InventoryReserved | None, line: Line) -> None: ...
 
 
 def a_request_is_known_by_its_command_and_its_reply(order: Order, inventory: Inventory) -> None:

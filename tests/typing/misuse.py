@@ -73,6 +73,22 @@ take_nothing.compensate(give_back_reservation)  # refused: a plain function is n
 # ------------------------------------------------------------------------------------------- declarations
 
 
+def elements(order: Order) -> list[Reservation]:
+    return []
+
+
+def pay_for(order: Order) -> Payment:
+    return Payment(order.order_id)
+
+
+@fulfilment.step(for_each=elements)
+def each_paid(reservation: Reservation, order: Order) -> Payment:
+    return Payment(reservation.reservation_id)
+
+
+def give_back_all(payments: list[Payment]) -> None: ...
+
+
 def not_about_orders(payment: Payment) -> bool:
     return True
 
@@ -94,6 +110,14 @@ fulfilment.step(pivot="yes")  # refused: a pivot is or is not
 fulfilment.step(compensation=give_back_reservation)  # refused: a compensation is declared with step.compensate
 fulfilment.step(compensate=None)  # refused: the word is compensation
 fulfilment.step("reserve")  # refused: a name is no handler
+fulfilment.step(for_each=[1, 2])  # refused: elements are found by a function of the input
+fulfilment.step(for_each=lambda order: order.lines)  # refused: the input has no such field
+fulfilment.step(for_each=lambda order: 3)  # refused: one number is no list of elements
+fulfilment.step(for_each=elements, pivot=True)  # refused: the point of no return is one step
+fulfilment.step(for_each=elements, at_once="2")  # refused: at once or not, or a number
+fulfilment.step(at_once=True)  # refused: there are no elements
+fulfilment.step(for_each=elements)(pay_for)  # refused: it takes no element first
+each_paid.compensate(give_back_all)  # refused: it takes the results of all parts
 Retry(3)  # refused: attempts are given by name
 Retry(attempts="3")  # refused: attempts are a number
 
@@ -246,6 +270,8 @@ fulfilment.request(InventoryReserved, timeout=None)  # refused: a reply may be l
 fulfilment.request(InventoryReserved, timeout="60")  # refused: a timeout is seconds or a timedelta
 fulfilment.request(InventoryReserved, compensation=release_what_was_lost)  # refused: it is declared with compensate
 fulfilment.request(InventoryReserved, when=lambda order: order.is_present)  # refused: the input has no such field
+fulfilment.request(InventoryReserved, for_each=elements, pivot=True)  # refused: the point of no return is one step
+fulfilment.request(InventoryReserved, at_once=True)  # refused: there are no elements
 fulfilment.request(InventoryReserved)(return_an_event)  # refused: a request sends a command
 fulfilment.request(InventoryReserved)(return_a_reservation)  # refused: a request sends a command
 fulfilment.request(InventoryReserved)(await_an_event)  # refused: a request sends a command

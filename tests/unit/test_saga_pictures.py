@@ -54,14 +54,14 @@ def chart() -> Chart:
     def charge(trip: Trip) -> int:
         return 1
 
-    @saga.step
-    def send_tickets(trip: Trip) -> None: ...
+    @saga.step(for_each=lambda trip: [1, 2], at_once=5)
+    def send_ticket(seat: int, trip: Trip) -> None: ...
 
     return chart_of(saga.definition)
 
 
 NAMES = (
-    "check_passport", "book_flight", "book_room", "order_insurance", "charge", "send_tickets",
+    "check_passport", "book_flight", "book_room", "order_insurance", "charge", "send_ticket",
     "cancel_flight", "cancel_room", "cancel_insurance",
 )  # fmt: skip
 
@@ -72,7 +72,8 @@ def test_a_chart_says_how_patient_each_step_is_and_why_one_is_not_undone(chart: 
     assert boxes["book_room"].undo == "cancel_room"
     assert boxes["check_passport"].undo_detail == "nothing to undo"
     assert boxes["charge"].undo_detail == "once it is done nothing is undone"
-    assert boxes["send_tickets"].undo_detail == "never undone, only retried"
+    assert boxes["send_ticket"].undo_detail == "never undone, only retried"
+    assert boxes["send_ticket"].repeated == "for each int, up to 5 at once"
     assert [len(stage) for stage in chart.stages] == [1, 2, 1, 1, 1]
 
 
@@ -82,6 +83,7 @@ def test_mermaid_shows_every_step_groups_pivot_and_condition(chart: Chart) -> No
     assert 'subgraph g2["side by side"]' in text
     assert 's4["order_insurance<br/>if its condition holds"]' in text
     assert 's5[["charge<br/>pivot"]]' in text
+    assert 's6["send_ticket<br/>for each int, up to 5 at once"]' in text
 
 
 def test_mermaid_draws_compensations_as_dashed_edges_back(chart: Chart) -> None:
@@ -98,6 +100,13 @@ def test_svg_is_well_formed_and_shows_every_step(chart: Chart) -> None:
     texts = {element.text for element in root.iter("{http://www.w3.org/2000/svg}text")}
     assert set(NAMES) <= texts
     assert {"start: Trip", "completed", "failed", "side by side"} <= texts
+
+
+def test_svg_draws_what_is_made_for_each_element_as_several_boxes(chart: Chart) -> None:
+    root = ET.fromstring(svg(chart))
+    boxes = [r for r in root.iter("{http://www.w3.org/2000/svg}rect") if r.attrib["class"] in ("action", "pivot")]
+    assert len(boxes) == 6 + 2
+    assert any("for each int, up to 5 at once" in (text.text or "") for text in root.iter())
 
 
 def test_svg_keeps_every_text_and_box_inside_the_picture(chart: Chart) -> None:

@@ -8,7 +8,10 @@ from sagalog.saga.retry import Retry
 
 
 class StepBox(NamedTuple):
-    """One step: its action, and how it is undone (None: not at all, for the reason in `undo_detail`)."""
+    """One step: its action, and how it is undone (None: not at all, for the reason in `undo_detail`).
+
+    `repeated` says for what it is made, if it is made more than once.
+    """
 
     name: str
     detail: str
@@ -16,6 +19,7 @@ class StepBox(NamedTuple):
     pivot: bool
     undo: str | None
     undo_detail: str
+    repeated: str = ""
 
 
 class Chart(NamedTuple):
@@ -51,7 +55,16 @@ def _box(step: StepDefinition, past_pivot: bool) -> StepBox:
         step.pivot,
         None if undo is None else getattr(undo.handler, "__name__", f"undo {step.name}"),
         detail,
+        _repeated(step),
     )
+
+
+def _repeated(step: StepDefinition) -> str:
+    fan = step.fan
+    if fan is None:
+        return ""
+    pace = "one by one" if fan.at_once == 1 else f"up to {fan.at_once} at once"
+    return f"for each {fan.element.name}, {pace}"
 
 
 def _patience(retry: Retry, timeout: int | None) -> str:

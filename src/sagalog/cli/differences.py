@@ -1,5 +1,6 @@
 """What an event changed in a saga's state, one change a line; pure, and it knows no definition."""
 
+import re
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple, cast
 
@@ -24,6 +25,8 @@ TIMES: Final = frozenset(
 )
 # These change with every event, and stand in its headline.
 EVIDENT: Final = frozenset(("version", "updated", "settled"))
+# How far a step with many parts has come; its parts say it already.
+EVIDENT_OF_PARTS: Final = re.compile(r"fans\..+\.(begun|open|done|undo)")
 ABSENT: Final = "-"
 
 
@@ -57,7 +60,7 @@ def changes(before: SagaState | None, after: SagaState) -> list[Change]:
     return [
         Change(path, old.get(path), new.get(path))
         for path in paths
-        if old.get(path) != new.get(path) and path not in EVIDENT
+        if old.get(path) != new.get(path) and path not in EVIDENT and not EVIDENT_OF_PARTS.fullmatch(path)
     ]
 
 

@@ -134,6 +134,8 @@ def _forwards(chart: Chart, layout: Layout) -> list[str]:
             parts += _group(layout, layout.left, place)
         for box, where in zip(stage, row, strict=True):
             kind = "pivot" if box.pivot else "action"
+            if box.repeated:
+                parts += _behind(layout, layout.left, where, kind)
             parts += _box(layout, layout.left, where, kind, box.name, _detail(box))
         parts += _arrow("then", middle, above.bottom, place.top)
         above = place
@@ -153,6 +155,8 @@ def _backwards(chart: Chart, layout: Layout) -> list[str]:
                 x = layout.left + layout.box_width + GROUP_PADDING + 6
                 parts.append(_text(x, where.middle + 4, "detail", box.undo_detail, anchor="start"))
                 continue
+            if box.repeated:
+                parts += _behind(layout, layout.right, where, "undo")
             parts += _box(layout, layout.right, where, "undo", box.undo, box.undo_detail)
             parts += _arrow_right(layout.left + layout.box_width, layout.right, where.middle)
         if not undone:
@@ -167,7 +171,12 @@ def _backwards(chart: Chart, layout: Layout) -> list[str]:
 def _detail(box: StepBox) -> str:
     return "  ".join(
         text
-        for text in ("pivot:" if box.pivot else "", "if its condition holds," if box.conditional else "", box.detail)
+        for text in (
+            "pivot:" if box.pivot else "",
+            "if its condition holds," if box.conditional else "",
+            f"{box.repeated}," if box.repeated else "",
+            box.detail,
+        )
         if text
     )
 
@@ -179,6 +188,11 @@ def _box(layout: Layout, x: float, place: Place, kind: str, name: str, detail: s
         _text(middle, place.top + 21, "name", name),
         _text(middle, place.top + 38, "detail", detail),
     ]
+
+
+def _behind(layout: Layout, x: float, place: Place, kind: str) -> list[str]:
+    """Draw two more boxes behind one, the farthest first: it is made once for each element."""
+    return [_rect(kind, x + by, place.top - by, layout.box_width, BOX_HEIGHT, 6) for by in (6, 3)]
 
 
 def _pill(layout: Layout, x: float, place: Place, kind: str, name: str) -> list[str]:

@@ -48,6 +48,9 @@ def summary(event: e.SagaEvent) -> str:
             again = "" if event.retry_at is None else f"; again in {duration(event.retry_at - event.time)}"
             kind = f"{event.outcome}: " if isinstance(event, e.StepFailed) else ""
             words.append(f"{kind}{event.error.type}: {event.error.message}{again}")
+        case e.StepFannedOut():
+            pace = "one by one" if event.at_once == 1 else f"up to {event.at_once} at once"
+            words.append(f"{len(event.elements)} elements, {pace}")
         case e.CompensationStarted():
             waived = f"; nothing to undo for {', '.join(event.waived)}" if event.waived else ""
             words.append(f"undo {', '.join(event.plan) or 'nothing'}{waived}")

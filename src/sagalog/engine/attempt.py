@@ -14,6 +14,7 @@ from sagalog.saga.binding import Parameter
 from sagalog.saga.context import StepContext
 from sagalog.saga.definition import Definition, Exchange
 from sagalog.saga.events import Direction, ErrorInfo, error_from
+from sagalog.saga.fan_out import element_of, results_of
 from sagalog.saga.identifiers import effect_id
 from sagalog.saga.inputs import ActionFailed, ActionSucceeded, RequestMade, UndoFailed, UndoSucceeded
 from sagalog.saga.progress import deadline_counts
@@ -61,7 +62,8 @@ class Attempts:
             over = state.deadline if deadline_counts(definition, state) else over
         try:
             arguments = self._arguments(definition, step.parameters, saga_id, state, effect, over)
-            value = await call_handler(self._blocking, step.handler, step.is_async, (), arguments, began, over)
+            first = () if step.fan is None else (element_of(step.fan, state, effect.step),)
+            value = await call_handler(self._blocking, step.handler, step.is_async, first, arguments, began, over)
             if step.exchange is not None:
                 return _made(step.exchange, saga_id, state, effect, value)
             result = step.result.write(value, f"the result of step {step.name}")
@@ -114,9 +116,17 @@ class Attempts:
             if source == "input":
                 value = definition.input.read(state.input)
             elif source == "result":
+                declared = definition.steps[parameter.key]
                 before = state.steps.get(parameter.key)
                 recorded = None if before is None else before.result
-                value = None if recorded is None else definition.steps[parameter.key].result.read(recorded)
+                if declared.fan is not None:
+                    value = results_of(definition, state, parameter.key)
+                else:
+                    value = None if recorded is None else declared.result.read(recorded)
+            elif source == "element":
+                fan = definition.steps[effect.step].fan
+                assert fan is not None
+                value = element_of(fan, state, effect.step)
             elif source == "service":
                 value = self._services[parameter.key]
             else:

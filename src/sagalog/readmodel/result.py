@@ -3,10 +3,11 @@
 from typing import Any, Literal, cast
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from sagalog.saga.definition import Definition
-from sagalog.saga.events import ErrorInfo
+from sagalog.saga.events import EMPTY, ErrorInfo
+from sagalog.saga.parts import part_name, part_of
 from sagalog.saga.state import SagaState
 
 
@@ -26,7 +27,22 @@ def result_of(definition: Definition | None, state: SagaState) -> SagaResult:
     """Return the result; without the definition the data are plain JSON values."""
     data: dict[str, Any] = {}
     for name, step in state.steps.items():
-        if step.result is not None:
-            known = definition.steps.get(name) if definition is not None else None
-            data[name] = msgspec.json.decode(step.result) if known is None else known.result.read(step.result)
+        if step.result is None:
+            continue
+        part = part_of(name) if state.fans else None
+        fan = None if part is None else state.fans.get(part[0])
+        if part is None or fan is None or fan.done < len(fan.elements):
+            data[name] = _read(definition, name, step.result)
+        elif part[0] not in data:
+            # All of its parts are done: they are one list.
+            names = (part_name(part[0], n) for n in range(len(fan.elements)))
+            data[part[0]] = [_read(definition, one, state.steps[one].result or EMPTY) for one in names]
     return SagaResult(cast(Any, state.status), data, state.error)
+
+
+def _read(definition: Definition | None, name: str, result: Raw) -> Any:
+    known = None if definition is None else definition.find(name)
+    if known is None or (known.fan is not None and name == known.name):
+        # Nobody knows its type; or it had no elements, and the list is empty.
+        return msgspec.json.decode(result)
+    return known.result.read(result)

@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Sequence
+from itertools import chain, compress, repeat
 
 from sagalog.messages import Envelope
 from sagalog.saga.definition import Definition
@@ -29,6 +30,10 @@ _ACTION_STATUS = {
     "skipped": "skipped",
     "dropped": "dropped",
 }
+
+
+# How much of what a saga waits for is named; a step with many elements can wait for a hundred at once.
+MOST_TEXTS = 5
 
 
 def status_row(
@@ -87,7 +92,8 @@ def _waiting(
         until = None if declared.timeout is None else state.updated + declared.timeout
         if watched and state.deadline is not None:
             until = _earliest(until, state.deadline)
-        return only.step, only.attempt, declared.waiting_text, until, state.started
+        text = declared.waiting_text if declared.fan is None else _text(only, 0)
+        return only.step, only.attempt, text, until, state.started
     first: RunAction | RunCompensation | Settle | Wait | None = None
     texts: list[str] = []
     until = due = None
@@ -117,6 +123,8 @@ def _waiting(
         texts.append(_text(effect, at))
     if first is None:
         return None, 0, None, until, due
+    if len(texts) > MOST_TEXTS:
+        texts = [*texts[:MOST_TEXTS], f"and {len(texts) - MOST_TEXTS} more"]
     attempt = first.attempt
     return first.step, attempt, ", ".join(texts), until, due
 
@@ -143,10 +151,10 @@ def _awaited(definition: Definition, effect: Wait) -> str:
         return f"sleep {step.name}"
     if step.wait is not None:
         return f"event {step.wait.name}"
-    exchange, to = step.exchange, step.name
+    exchange, to = step.exchange, effect.step
     if effect.direction == "compensation":
         exchange = None if step.compensation is None else step.compensation.exchange
-        to = f"compensation of {step.name}"
+        to = f"compensation of {effect.step}"
     reply = "" if exchange is None or exchange.success_name is None else f" {exchange.success_name}"
     return f"reply{reply} to {to}"
 
@@ -167,17 +175,29 @@ def step_rows(definition: Definition, saga_id: str, before: SagaState | None, af
         name, step = next(reversed(after.steps.items()))
         if step.attempts and all(map(operator.is_, known.values(), after.steps.values())):
             return [_action_row(saga_id, name, len(after.steps), step)]
-    running: tuple[str, ...] = ()
-    if after.rolling_back and after.status == "compensating":
-        running = undo_front(definition, after).ready
-    for ordinal, (name, step) in enumerate(after.steps.items(), 1):
-        changed = known.get(name) is not step
-        if changed and (step.action != "open" or step.attempts or step.waiting is not None):
+    running = _running(definition, after)
+    was_running = running if before is None else _running(definition, before)
+    # The steps that changed, found without a step of Python for each of the others: there may be thousands.
+    changed = map(operator.is_not, after.steps.values(), chain(known.values(), repeat(None)))
+    for ordinal, (name, step) in compress(enumerate(after.steps.items(), 1), changed):
+        if step.action != "open" or step.attempts or step.waiting is not None:
             rows.append(_action_row(saga_id, name, ordinal, step))
-        # Which pending compensation is running follows from the other steps, so these rows are always looked at.
-        if step.undo != "none" and (changed or step.undo == "pending"):
+        if step.undo != "none":
             rows.append(_undo_row(saga_id, name, ordinal, step, name in running))
+    begins_or_ends = set(running).symmetric_difference(was_running)
+    if begins_or_ends:
+        # Which pending compensation is running follows from the other steps.
+        names = list(after.steps)
+        for name in sorted(begins_or_ends):
+            step = after.steps[name]
+            if step is known.get(name) and step.undo == "pending":
+                rows.append(_undo_row(saga_id, name, names.index(name) + 1, step, name in running))
     return rows
+
+
+def _running(definition: Definition, state: SagaState) -> tuple[str, ...]:
+    """Return the steps whose compensations can be run now."""
+    return undo_front(definition, state).ready if state.rolling_back and state.status == "compensating" else ()
 
 
 def _action_row(saga_id: str, name: str, ordinal: int, step: StepState) -> StepRow:

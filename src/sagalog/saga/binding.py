@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from sagalog.saga.context import StepContext
 
-Source = Literal["input", "result", "context", "service"]
+Source = Literal["input", "result", "context", "service", "element"]
 
 # Annotations that are data and never a service: a parameter of such a type that nothing provides is a mistake.
 _PLAIN = (str, int, float, bool, bytes, dict, list, tuple, set, frozenset, object, type(None), Any)
@@ -26,11 +26,12 @@ class Parameter(Struct, frozen=True):
 
 
 class Earlier(Struct, frozen=True):
-    """A step whose result a handler may take."""
+    """A step whose result a handler may take; or the element that a step is made for, under its parameter's name."""
 
     name: str
     result: Any
     conditional: bool
+    is_element: bool = False
 
 
 def annotations_of(function: Callable[..., Any]) -> dict[str, Any]:
@@ -112,6 +113,8 @@ def _source(
         return Parameter(name, "input")
     if matches:
         step = matches[0]
+        if step.is_element:
+            return Parameter(name, "element", step.name, optional)
         may_be_none = step.conditional or without_none(step.result)[1]
         if may_be_none and not optional:
             return f"the result of {step.name} may be missing; declare {name}: {shown} | None"

@@ -16,7 +16,9 @@ from sagalog.saga.definition import (
     assemble,
     is_async,
 )
+from sagalog.saga.elements import check_fan_out, list_of
 from sagalog.saga.identifiers import check_identifier
+from sagalog.saga.parts import part_of
 from sagalog.saga.payload import PayloadType
 from sagalog.saga.retry import ACTION_RETRY, COMPENSATION_RETRY, Retry
 
@@ -31,7 +33,11 @@ def build(declared: DeclaredSaga) -> Definition:
     mistakes = list(_saga_mistakes(declared))
     input_type = _payload(declared.input, "input", mistakes)
     all_steps = [step for stage in declared.stages for step in stage]
-    results = [Earlier(step.name, _result_of(step, mistakes), step.when is not None) for step in all_steps]
+    own_results = [_result_of(step, mistakes) for step in all_steps]
+    results = [
+        Earlier(step.name, own if step.fan is None else list_of(own), step.when is not None)
+        for step, own in zip(all_steps, own_results, strict=True)
+    ]
     stages: list[tuple[StepDefinition, ...]] = []
     pivot_seen = False
     position = 0
@@ -40,30 +46,9 @@ def build(declared: DeclaredSaga) -> Definition:
         built: list[StepDefinition] = []
         for offset, step in enumerate(stage):
             mistakes += _order_mistakes(step, pivot_seen, len(stage))
-            # What is wrong with a message is said where the request or the wait is checked.
-            about = mistakes if step.kind == "call" else []
-            result = _payload(results[position + offset].result, f"result of step {step.name}", about)
             others = [other for other in later if other.name != step.name]
-            parameters, wrong = bind(step.handler, declared.input, earlier, others)
-            mistakes += [f"step {step.name}: {text}" for text in wrong]
-            built.append(
-                StepDefinition(
-                    name=step.name,
-                    handler=step.handler,
-                    is_async=step.is_async,
-                    parameters=tuple(parameters),
-                    result=result,
-                    retry=step.retry or _retry(step, pivot_seen),
-                    timeout=step.timeout,
-                    compensation=_compensation(step, results[position + offset], declared, earlier, others, mistakes),
-                    pivot=step.pivot,
-                    when=step.when,
-                    waiting_text=f"step {step.name}",
-                    kind=step.kind,
-                    exchange=_exchange(step, mistakes),
-                    wait=wait_of(step, mistakes),
-                )
-            )
+            own = own_results[position + offset]
+            built.append(_step(declared, step, own, earlier, others, pivot_seen, mistakes))
         pivot_seen = pivot_seen or any(step.pivot for step in stage)
         position += len(stage)
         stages.append(tuple(built))
@@ -80,6 +65,42 @@ def build(declared: DeclaredSaga) -> Definition:
         key=declared.key,
         reruns=declared.after_end == "rerun",
         starts=starts,
+    )
+
+
+def _step(
+    declared: DeclaredSaga,
+    step: DeclaredStep,
+    own: Any,
+    earlier: list[Earlier],
+    later: list[Earlier],
+    pivot_seen: bool,
+    mistakes: list[str],
+) -> StepDefinition:
+    """Return one checked step; `own` is the type of its result, of one part if it has several."""
+    # What is wrong with a message is said where the request or the wait is checked.
+    about = mistakes if step.kind == "call" else []
+    result = _payload(own, f"result of step {step.name}", about)
+    fan, element = check_fan_out(step, own, mistakes)
+    parameters, wrong = bind(step.handler, declared.input, earlier, later, skip_first=step.fan is not None)
+    mistakes += [f"step {step.name}: {text}" for text in wrong]
+    known = earlier if element is None else [*earlier, element]
+    return StepDefinition(
+        name=step.name,
+        handler=step.handler,
+        is_async=step.is_async,
+        parameters=tuple(parameters),
+        result=result,
+        retry=step.retry or _retry(step, pivot_seen),
+        timeout=step.timeout,
+        compensation=_compensation(step, own, declared, known, later, mistakes),
+        pivot=step.pivot,
+        when=step.when,
+        waiting_text=f"step {step.name}",
+        kind=step.kind,
+        exchange=_exchange(step, mistakes),
+        wait=wait_of(step, mistakes),
+        fan=fan,
     )
 
 
@@ -101,6 +122,11 @@ def _saga_mistakes(declared: DeclaredSaga) -> Iterator[str]:
             if step.name in names:
                 yield f"two steps have the name {step.name}; give one of them name=..."
             names.add(step.name)
+    made_of_parts = {step.name for stage in declared.stages for step in stage if step.fan is not None}
+    for name in names:
+        part = part_of(name)
+        if part is not None and part[0] in made_of_parts:
+            yield f"step {name} has the name that a part of step {part[0]} has; give it another with name=..."
     if sum(step.pivot for stage in declared.stages for step in stage) > 1:
         yield "more than one step is a pivot; a saga has one point of no return"
 
@@ -169,7 +195,7 @@ def _payload(kind: Any, what: str, mistakes: list[str]) -> PayloadType:
 
 def _compensation(
     step: DeclaredStep,
-    own: Earlier,
+    own: Any,
     declared: DeclaredSaga,
     earlier: list[Earlier],
     later: list[Earlier],
@@ -189,9 +215,9 @@ def _compensation(
         first = annotations_of(undo.handler).get(names[0])
         kind, takes_none = without_none(first)
         takes_none = takes_none or kind is type(None)
-        if kind != without_none(own.result)[0]:
+        if kind != without_none(own)[0]:
             found = getattr(kind, "__name__", kind)
-            expected = getattr(own.result, "__name__", own.result)
+            expected = getattr(own, "__name__", own)
             mistakes.append(f"{where}: its first parameter must be the step's result {expected}, found {found}")
     exchange = None
     if undo.replies is not None and not wrong:

@@ -19,11 +19,14 @@ The rules, in the order in which they are asked:
 12. An outcome of a step that cannot have been begun is refused as malformed: nothing is recorded.
 """
 
+from itertools import takewhile
+
 from sagalog.errors import InvalidAction
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
 from sagalog.saga.definition import Definition, StepDefinition
 from sagalog.saga.evolve import evolve
+from sagalog.saga.fan_out import fan_out, names_begun, names_to_undo
 from sagalog.saga.progress import (
     begun,
     deadline_counts,
@@ -155,7 +158,7 @@ def _action_failed(definition: Definition, state: SagaState, told: i.ActionFaile
     given_up = state.rolling_back and told.error.kind == "lost"
     if told.attempt <= before.attempts and not given_up:
         return None
-    retry_at = next_attempt_at(definition, state, step, told.attempt, told.error, told.jitter, now)
+    retry_at = next_attempt_at(definition, state, told.step, told.attempt, told.error, told.jitter, now)
     refused = told.error.kind == "refused"
     if step.kind == "request" and retry_at is None:
         refused = refused or never_sent(state, before)
@@ -206,10 +209,15 @@ def _undo_failed(definition: Definition, state: SagaState, told: i.UndoFailed, n
 def _check_undo_begun(definition: Definition, state: SagaState, name: str) -> None:
     """Raise `InvalidAction` if no attempt to undo the step can have been begun, because others come first."""
     later: list[StepState] = []
+    own = definition.step(name)
     for stage in reversed(definition.stages):
-        if any(step.name == name for step in stage):
+        if own in stage:
             break
-        later += [state.steps.get(step.name, UNTOUCHED) for step in stage]
+        later += [state.steps.get(n, UNTOUCHED) for step in stage for n in names_to_undo(state, step)]
+    fan = state.fans.get(own.name)
+    if fan is not None and fan.width == 1:
+        # One element after the other forwards is one after the other backwards.
+        later += [state.steps[n] for n in takewhile(lambda n: n != name, names_to_undo(state, own))]
     # What succeeded late was planned late: undoing an earlier step may have been under way by then.
     first = any(step.undo in ("pending", "retrying", "failed") and not step.late for step in later)
     if first or undo_front(definition, state).settling:
@@ -223,7 +231,7 @@ def _follow(definition: Definition, state: SagaState, so_far: Events, now: int) 
     if status in ("started", "pending"):
         return _follow_forward(definition, state, last, now)
     if status == "compensating":
-        return _follow_backward(definition, state, now)
+        return _follow_backward(definition, state, last, now)
     if status == "failed" and type(last) is e.StepSucceeded:
         return _undo_late(definition, state, (last.step,), now)
     return None
@@ -232,7 +240,7 @@ def _follow(definition: Definition, state: SagaState, so_far: Events, now: int) 
 def _undo_late(definition: Definition, state: SagaState, names: tuple[str, ...], now: int) -> e.SagaEvent:
     """Return the event that plans to undo steps which succeeded although nobody expected it any more."""
     late = e.error_from("late", "LateSuccess", "a step that had been given up succeeded after all", names[0])
-    return _roll_back(definition, state, late, now, tuple(definition.step(name) for name in names))
+    return _roll_back(definition, state, late, now, names)
 
 
 def _follow_forward(definition: Definition, state: SagaState, last: e.SagaEvent, now: int) -> e.SagaEvent | None:
@@ -243,24 +251,36 @@ def _follow_forward(definition: Definition, state: SagaState, last: e.SagaEvent,
         return e.SagaCompleted(time=now)
     if type(last) is e.SagaResumed:
         for step in stage:
-            # It was refused while the saga was stuck for another reason, so nothing has followed from it yet.
-            before = state.steps.get(step.name, UNTOUCHED)
-            if before.action == "refused" and before.error is not None:
-                return _give_up(definition, state, step.name, before.error, now)
-    if definition.has_conditions and type(last) is not e.StepFailed:
+            for name in names_begun(state, step):
+                # It was refused while the saga was stuck for another reason, so nothing has followed from it yet.
+                before = state.steps.get(name, UNTOUCHED)
+                if before.action == "refused" and before.error is not None:
+                    return _give_up(definition, state, name, before.error, now)
+    if definition.has_questions and type(last) is not e.StepFailed:
         for step in stage:
-            if step.when is None or step.name in state.steps:
-                continue
-            try:
-                wanted = step.when(definition.read_input(state.input))
-            except Exception as problem:
-                # The condition is the user's code: a mistake in it must not stop anything but its own saga.
-                error = e.error_from("fault", type(problem).__name__, f"in when=: {problem}", step.name)
-                reason = f"the condition of step {step.name} raised {type(problem).__name__}"
-                return e.SagaStuck(time=now, reason=reason, error=error)
-            if not wanted:
-                return e.StepSkipped(time=now, step=step.name)
+            answer = _ask(definition, state, step, now)
+            if answer is not None:
+                return answer
     return None if definition.plain else waits_begin(state, stage, now)
+
+
+def _ask(definition: Definition, state: SagaState, step: StepDefinition, now: int) -> e.SagaEvent | None:
+    """Ask the user's functions what becomes of a step that is reached: skipped, or made for which elements."""
+    if step.name in state.steps or step.name in state.fans:
+        return None
+    if step.when is not None:
+        try:
+            wanted = step.when(definition.read_input(state.input))
+        except Exception as problem:
+            # The condition is the user's code: a mistake in it must not stop anything but its own saga.
+            error = e.error_from("fault", type(problem).__name__, f"in when=: {problem}", step.name)
+            reason = f"the condition of step {step.name} raised {type(problem).__name__}"
+            return e.SagaStuck(time=now, reason=reason, error=error)
+        if not wanted:
+            return e.StepSkipped(time=now, step=step.name)
+    if step.fan is not None:
+        return fan_out(step, step.fan, definition.read_input(state.input), now)
+    return None
 
 
 def _give_up(definition: Definition, state: SagaState, step: str, found: e.ErrorInfo, now: int) -> e.SagaEvent:
@@ -283,12 +303,12 @@ def _roll_back(
     state: SagaState,
     cause: e.ErrorInfo,
     now: int,
-    only: tuple[StepDefinition, ...] | None = None,
+    only: tuple[str, ...] | None = None,
 ) -> e.SagaEvent:
     """Return the event that begins to undo, or the end if nothing can have been done."""
     steps = unfinished(definition, state) if only is None else only
-    plan = tuple(step.name for step in steps if step.compensation is not None)
-    waived = tuple(step.name for step in steps if step.compensation is None)
+    plan = tuple(name for name in steps if definition.step(name).compensation is not None)
+    waived = tuple(name for name in steps if definition.step(name).compensation is None)
     if only is not None and not plan:
         return e.CompensationStarted(time=now, cause=cause, plan=(), waived=waived)
     if not steps and state.status in ("started", "pending"):
@@ -296,10 +316,11 @@ def _roll_back(
     return e.CompensationStarted(time=now, cause=cause, plan=plan, waived=waived)
 
 
-def _follow_backward(definition: Definition, state: SagaState, now: int) -> e.SagaEvent | None:
-    late = tuple(n for n, step in state.steps.items() if step.action == "succeeded" and step.undo == "none")
-    if late:
-        return _undo_late(definition, state, late, now)
+def _follow_backward(definition: Definition, state: SagaState, last: e.SagaEvent, now: int) -> e.SagaEvent | None:
+    if type(last) in (e.StepSucceeded, e.SagaResumed):
+        late = tuple(n for n, step in state.steps.items() if step.action == "succeeded" and step.undo == "none")
+        if late:
+            return _undo_late(definition, state, late, now)
     front = undo_front(definition, state)
     if front.settling or front.ready:
         return None

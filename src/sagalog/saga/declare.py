@@ -1,20 +1,30 @@
 """How a saga is declared: `Saga` and its `step` decorator; nothing is checked before it is built."""
 
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, Generic, Literal, TypeVar, cast, overload
+from typing import Any, Generic, Literal, TypeVar, overload
 
 from sagalog.errors import DefinitionError
 from sagalog.saga.check import build
-from sagalog.saga.declared import DeclaredReplies, DeclaredSaga, DeclaredStart, DeclaredStep
+from sagalog.saga.declared import DeclaredFanOut, DeclaredReplies, DeclaredSaga, DeclaredStart, DeclaredStep
 from sagalog.saga.definition import Definition, StepKind
-from sagalog.saga.requests import AsyncRequest, Refusals, ReplyT, RequestDecorator, RequestStep, SyncRequest
+from sagalog.saga.requests import (
+    AsyncRequest,
+    ForEachRequestDecorator,
+    Refusals,
+    ReplyT,
+    RequestDecorator,
+    RequestStep,
+    SyncRequest,
+)
 from sagalog.saga.retry import Retry
 from sagalog.saga.steps import (
     DEFAULT_STEP_TIMEOUT,
     AsyncStep,
     Duration,
+    ElementT,
+    ForEachDecorator,
     Params,
     ResultT,
     Step,
@@ -36,6 +46,10 @@ class _Unset:
 
 
 _UNSET = _Unset()
+
+
+def _fan_out(elements: Any, at_once: bool | int) -> DeclaredFanOut | None:
+    return None if elements is None and at_once is False else DeclaredFanOut(elements, at_once)
 
 
 def _still(
@@ -109,6 +123,18 @@ class Saga(Generic[InputT]):
         when: Callable[[InputT], bool] | None = ...,
         compensation: None = ...,
     ) -> StepDecorator: ...
+    @overload
+    def step(
+        self,
+        *,
+        for_each: Callable[[InputT], Iterable[ElementT]],
+        at_once: bool | int = ...,
+        name: str | None = ...,
+        retry: Retry = ...,
+        timeout: Duration | None = ...,
+        when: Callable[[InputT], bool] | None = ...,
+        compensation: None = ...,
+    ) -> ForEachDecorator[ElementT]: ...
     def step(
         self,
         handler: Callable[..., Any] | None = None,
@@ -118,12 +144,16 @@ class Saga(Generic[InputT]):
         timeout: Duration | None = DEFAULT_STEP_TIMEOUT,
         pivot: bool = False,
         when: Callable[[InputT], bool] | None = None,
+        for_each: Callable[[InputT], Iterable[Any]] | None = None,
+        at_once: bool | int = False,
         compensation: _Unset | None = _UNSET,
     ) -> Any:
         """Declare the next step; steps run in the order of their declarations.
 
         `timeout` (seconds or timedelta) is for one attempt. `pivot=True`: once it has succeeded nothing is undone any
         more. `when` skips the step if it is false of the input. `compensation=None` says that there is nothing to undo.
+        `for_each` makes the step once for each element that it finds in the input, one after the other, or `at_once`
+        (True: up to 100 at a time, or say how many); the action takes the element first.
         Raises `DefinitionError` after the saga was given to a process manager: such a step would never be reached.
         """
 
@@ -136,12 +166,40 @@ class Saga(Generic[InputT]):
                 pivot=pivot,
                 when=when,
                 waived=compensation is None,
+                fan=_fan_out(for_each, at_once),
             )
             self._add(declared)
             return (AsyncStep if declared.is_async else SyncStep)(declared)
 
         return declare if handler is None else declare(handler)
 
+    @overload
+    def request(
+        self,
+        reply: type[ReplyT],
+        *,
+        refused: Refusals = ...,
+        timeout: Duration = ...,
+        name: str | None = ...,
+        retry: Retry | None = ...,
+        pivot: bool = ...,
+        when: Callable[[InputT], bool] | None = ...,
+        compensation: None = ...,
+    ) -> RequestDecorator[ReplyT]: ...
+    @overload
+    def request(
+        self,
+        reply: type[ReplyT],
+        *,
+        for_each: Callable[[InputT], Iterable[ElementT]],
+        at_once: bool | int = ...,
+        refused: Refusals = ...,
+        timeout: Duration = ...,
+        name: str | None = ...,
+        retry: Retry | None = ...,
+        when: Callable[[InputT], bool] | None = ...,
+        compensation: None = ...,
+    ) -> ForEachRequestDecorator[ElementT, ReplyT]: ...
     def request(
         self,
         reply: type[ReplyT],
@@ -152,8 +210,10 @@ class Saga(Generic[InputT]):
         retry: Retry | None = None,
         pivot: bool = False,
         when: Callable[[InputT], bool] | None = None,
+        for_each: Callable[[InputT], Iterable[Any]] | None = None,
+        at_once: bool | int = False,
         compensation: _Unset | None = _UNSET,
-    ) -> RequestDecorator[ReplyT]:
+    ) -> Any:
         """Declare the next step as a request: its function returns a command, and the `reply` is the step's result.
 
         The events of `refused`, and `CommandRefused`, say that it was definitely not done. No answer within `timeout`
@@ -172,11 +232,12 @@ class Saga(Generic[InputT]):
                 waived=compensation is None,
                 kind="request",
                 replies=DeclaredReplies(reply, refused),
+                fan=_fan_out(for_each, at_once),
             )
             self._add(declared)
             return (AsyncRequest if declared.is_async else SyncRequest)(declared)
 
-        return cast("RequestDecorator[ReplyT]", declare)
+        return declare
 
     def wait_for(
         self,

@@ -31,6 +31,25 @@ class DeclaredCompensation:
         self.replies = replies
 
 
+# How many parts of a step are under way at a time with `at_once=True`.
+AT_ONCE = 100
+
+
+class DeclaredFanOut:
+    """`for_each=` and `at_once=` as they were written down."""
+
+    def __init__(self, elements: Any, at_once: bool | int) -> None:
+        self.elements = elements
+        self.at_once = at_once
+
+    @property
+    def width(self) -> int:
+        """Return how many parts may be under way at a time."""
+        if isinstance(self.at_once, bool):
+            return AT_ONCE if self.at_once else 1
+        return self.at_once
+
+
 class DeclaredStep:
     """A step as it was written down."""
 
@@ -48,6 +67,7 @@ class DeclaredStep:
         replies: DeclaredReplies | None = None,
         event: Any = None,
         event_key: Any = None,
+        fan: DeclaredFanOut | None = None,
     ) -> None:
         self.name = name
         self.handler = handler
@@ -60,6 +80,7 @@ class DeclaredStep:
         self.replies = replies
         self.event = event
         self.event_key = event_key
+        self.fan = fan
         self.compensation: DeclaredCompensation | None = None
         self.is_async = is_async(handler)
 

@@ -11,6 +11,7 @@ from msgspec.json import encode
 from sagalog.errors import DivergentHistory
 from sagalog.saga.binding import Parameter
 from sagalog.saga.events import Answer
+from sagalog.saga.parts import part_of
 from sagalog.saga.payload import PayloadType
 from sagalog.saga.retry import Retry
 
@@ -65,11 +66,24 @@ class CompensationDefinition(Struct, frozen=True):
     exchange: Exchange | None = None
 
 
+class FanOutDefinition(Struct, frozen=True):
+    """How a step is made once for each element: the function that finds them, their type, all results as one list.
+
+    At most `at_once` of its parts are under way at a time.
+    """
+
+    elements: Callable[[Any], Any]
+    element: PayloadType
+    results: PayloadType
+    at_once: int
+
+
 class StepDefinition(Struct, frozen=True):
     """One step: its action, its compensation (None: declared to need none), and what else was declared of it.
 
     A request has an `exchange`, a wait the event it waits for. A sleep's `timeout` is how long it lasts. Neither of the
-    last two has an effect, or a handler that is ever called.
+    last two has an effect, or a handler that is ever called. With `fan` it is made once for each element; `result` is
+    then the result of one part.
     """
 
     name: str
@@ -86,12 +100,26 @@ class StepDefinition(Struct, frozen=True):
     kind: StepKind = "call"
     exchange: Exchange | None = None
     wait: WaitRule | None = None
+    fan: FanOutDefinition | None = None
+
+
+class Steps(dict[str, StepDefinition]):
+    """The declared steps by name. A part, such as `ship_line[0]`, is found as well: it is done as it was declared."""
+
+    def __missing__(self, name: str) -> StepDefinition:
+        """Return the step of which `name` is a part; raises `KeyError` if it is none."""
+        part = part_of(name)
+        step = self.get(part[0]) if part else None
+        if step is None or step.fan is None:
+            raise KeyError(name)
+        return step
 
 
 class Definition(Struct, frozen=True):
     """A whole saga. `stages` run one after the other, the steps of one stage side by side.
 
     `stage_after[n]` is the number of the stage that is being done when n steps have succeeded or were skipped.
+    `has_questions`: some step asks the user's own functions for its condition or its elements when it is reached.
     `digest` covers name, version and structure: a stored saga is only ever run with the definition it started with.
     `starts` are the events that start one, by name; `waits` the steps that wait for an event of that name, in order.
     `plain` says that nothing but outcomes of handlers and the deadline ever moves it.
@@ -104,9 +132,9 @@ class Definition(Struct, frozen=True):
     timeout: int | None
     stages: tuple[tuple[StepDefinition, ...], ...]
     stage_after: tuple[int, ...]
-    steps: dict[str, StepDefinition]
+    steps: Steps
     pivot: str | None
-    has_conditions: bool
+    has_questions: bool
     key: Callable[[Any], str] | None
     reruns: bool
     starts: dict[str, StartRule]
@@ -122,6 +150,13 @@ class Definition(Struct, frozen=True):
                 f"expected a step of saga {self.name} version {self.version}, found {name!r}; "
                 f"it has {', '.join(self.steps)}"
             ) from None
+
+    def find(self, name: str) -> StepDefinition | None:
+        """Return a step, or the one of which `name` is a part; None for a name that the definition does not have."""
+        try:
+            return self.steps[name]
+        except KeyError:
+            return None
 
     def read_input(self, data: Raw) -> Any:
         """Return the typed input of a saga."""
@@ -148,7 +183,7 @@ def assemble(
 ) -> Definition:
     """Build the definition from checked stages."""
     stage_after = [number for number, stage in enumerate(stages) for _ in stage]
-    steps = {step.name: step for stage in stages for step in stage}
+    steps = Steps({step.name: step for stage in stages for step in stage})
     waits: dict[str, tuple[str, ...]] = {}
     for step in steps.values():
         if step.wait is not None:
@@ -163,7 +198,7 @@ def assemble(
         stage_after=(*stage_after, len(stages)),
         steps=steps,
         pivot=next((step.name for step in steps.values() if step.pivot), None),
-        has_conditions=any(step.when is not None for step in steps.values()),
+        has_questions=any(step.when is not None or step.fan is not None for step in steps.values()),
         key=key,
         reruns=reruns,
         starts={rule.name: rule for rule in starts},
@@ -184,4 +219,6 @@ def _shape(step: StepDefinition) -> list[Any]:
         # Which messages it is about, too: a saga on its way would take another reply for no answer.
         names = step.exchange.success_name if step.exchange is not None else None
         shape += [step.kind, names if step.wait is None else step.wait.name]
+    if step.fan is not None:
+        shape.append("for_each")
     return shape

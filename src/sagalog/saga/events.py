@@ -137,6 +137,16 @@ class EventReceived(SagaEvent, frozen=True, kw_only=True, gc=False):
     answer: Answer | None = None
 
 
+class StepFannedOut(SagaEvent, frozen=True, kw_only=True):
+    """The elements for which the step is made: one part each, at most `at_once` of them at a time."""
+
+    TOPIC = "sagalog.StepFannedOut.1"
+
+    step: str
+    elements: tuple[Raw, ...]
+    at_once: int = 1
+
+
 class CompensationStarted(SagaEvent, frozen=True, kw_only=True):
     """The saga is rolled back. `plan` is what will be undone, first one first; `waived` is what needs no undoing."""
 
@@ -223,6 +233,7 @@ EVENTS: tuple[type[SagaEvent], ...] = (
     StepWaiting,
     RequestSent,
     EventReceived,
+    StepFannedOut,
     CompensationStarted,
     StepCompensated,
     CompensationFailed,

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from sagalog.errors import DivergentHistory
 from sagalog.saga import events as e
 from sagalog.saga.changes import answered, event_received, misplaced, request_sent, step_waiting, taken, with_step
+from sagalog.saga.fan_out import fanned_out, follow, settles
 from sagalog.saga.state import UNTOUCHED, ActionStatus, CommandStatus, SagaState, StepState
 from sagalog.saga.transitions import TRANSITIONS, Status
 
@@ -30,7 +31,8 @@ def evolve(state: SagaState | None, event: e.SagaEvent) -> SagaState:
         )
     if state is None:
         return _started(event)  # type: ignore[arg-type]
-    return _EVOLVE[type(event)](state, event, targets[0])
+    after = _EVOLVE[type(event)](state, event, targets[0])
+    return follow(after, event) if after.fans else after
 
 
 def fold(events: Iterable[e.SagaEvent], state: SagaState | None = None) -> SagaState:
@@ -89,9 +91,8 @@ def _step_succeeded(state: SagaState, event: e.StepSucceeded, status: Status) ->
             after = replace(after, epoch=before.epoch + 1, undo_round=before.undo_round + 1, undo_waiting=None)
     steps = state.steps.copy()
     steps[event.step] = after
-    state = replace(
-        state, status=status, version=state.version + 1, updated=event.time, steps=steps, settled=state.settled + 1
-    )
+    settled = state.settled + (1 if not state.fans else settles(state, event.step))
+    state = replace(state, status=status, version=state.version + 1, updated=event.time, steps=steps, settled=settled)
     if event.message is None:
         return state
     return taken(answered(state, after.command, "succeeded", event.time), event.message)
@@ -127,6 +128,13 @@ def _step_skipped(state: SagaState, event: e.StepSkipped, status: Status) -> Sag
         raise misplaced(state, event, f"step {event.step} has been begun")
     after = with_step(state, event, event.step, StepState("skipped", ended=event.time), status)
     return replace(after, settled=state.settled + 1)
+
+
+def _step_fanned_out(state: SagaState, event: e.StepFannedOut, status: Status) -> SagaState:
+    if event.step in state.steps or event.step in state.fans:
+        raise misplaced(state, event, f"step {event.step} has been begun")
+    after = fanned_out(state, event)
+    return replace(after, status=status, version=state.version + 1, updated=event.time)
 
 
 def _compensation_started(state: SagaState, event: e.CompensationStarted, status: Status) -> SagaState:
@@ -273,6 +281,7 @@ _EVOLVE: dict[type[e.SagaEvent], Callable[[SagaState, Any, Status], SagaState]] 
     e.StepWaiting: step_waiting,
     e.RequestSent: request_sent,
     e.EventReceived: event_received,
+    e.StepFannedOut: _step_fanned_out,
     e.CompensationStarted: _compensation_started,
     e.StepCompensated: _step_compensated,
     e.CompensationFailed: _compensation_failed,

@@ -5,6 +5,7 @@ from msgspec import Struct
 from sagalog.errors import InvalidAction
 from sagalog.saga.definition import CompensationDefinition, Definition, StepDefinition
 from sagalog.saga.events import ErrorInfo
+from sagalog.saga.fan_out import is_under_way, names_begun, names_to_undo, names_under_way
 from sagalog.saga.state import UNTOUCHED, SagaState, StepState
 from sagalog.saga.transitions import ENDED
 
@@ -44,18 +45,17 @@ def deadline_counts(definition: Definition, state: SagaState) -> bool:
     )
 
 
-def unfinished(definition: Definition, state: SagaState) -> tuple[StepDefinition, ...]:
+def unfinished(definition: Definition, state: SagaState) -> tuple[str, ...]:
     """Return the steps that may have had an effect, in the order in which they are to be undone (latest first)."""
     current = definition.stage_after[state.settled]
-    found: list[StepDefinition] = []
+    found: list[str] = []
     for number in range(min(current, len(definition.stages) - 1), -1, -1):
         for step in reversed(definition.stages[number]):
-            action = state.steps.get(step.name, UNTOUCHED).action
-            if action in ("refused", "skipped", "dropped"):
-                continue
             if step.kind in ("wait", "sleep") and step.name not in state.steps:
                 continue
-            found.append(step)
+            for name in names_begun(state, step):
+                if state.steps.get(name, UNTOUCHED).action not in ("refused", "skipped", "dropped"):
+                    found.append(name)
     return tuple(found)
 
 
@@ -66,7 +66,8 @@ def begun(definition: Definition, state: SagaState, name: str) -> StepState:
         return before
     step = definition.step(name)
     stage = next_stage(definition, state) or ()
-    if step not in stage or state.rolling_back or state.status in ENDED:
+    due = step in stage and is_under_way(state, step, name)
+    if not due or state.rolling_back or state.status in ENDED:
         raise InvalidAction(f"expected the outcome of a step that was begun, found one of {name}")
     return UNTOUCHED
 
@@ -79,7 +80,7 @@ def never_sent(state: SagaState, here: StepState) -> bool:
 def next_attempt_at(
     definition: Definition,
     state: SagaState,
-    step: StepDefinition,
+    name: str,
     attempt: int,
     error: ErrorInfo,
     jitter: float,
@@ -88,9 +89,10 @@ def next_attempt_at(
     """Return when an action is tried again after `attempt` failed, or None if it is given up."""
     if error.kind in FINAL or state.status not in ("started", "pending"):
         return None
-    spent = attempt - state.steps.get(step.name, UNTOUCHED).forgiven
+    spent = attempt - state.steps.get(name, UNTOUCHED).forgiven
     over = state.deadline is not None and now >= state.deadline and not pivot_passed(definition, state)
-    return None if over or spent >= step.retry.attempts else now + step.retry.pause(spent, jitter)
+    retry = definition.step(name).retry
+    return None if over or spent >= retry.attempts else now + retry.pause(spent, jitter)
 
 
 def next_undoing_at(
@@ -113,20 +115,48 @@ class UndoFront(Struct, frozen=True):
 
 def undo_front(definition: Definition, state: SagaState) -> UndoFront:
     """Return what can go on while rolling back; only the latest stage that is not undone yet is ever ready."""
-    settling = tuple(name for name, step in state.steps.items() if step.undo != "none" and is_open(step))
+    settling = _settling(definition, state)
     if settling:
         return UndoFront(settling=settling)
     for stage in reversed(definition.stages):
         ready: list[str] = []
         blocked: list[str] = []
         for step in stage:
+            if step.name in state.fans:
+                _front_of_parts(state, step, ready, blocked)
+                continue
             here = state.steps.get(step.name, UNTOUCHED)
-            if here.undo == "failed":
-                blocked.append(step.name)
-            elif here.undo in ("pending", "retrying"):
-                compensation = step.compensation
-                takes = here.action == "succeeded" or (compensation is not None and compensation.takes_none)
-                (ready if takes else blocked).append(step.name)
+            if here.undo in ("pending", "retrying", "failed"):
+                (ready if can_be_undone(step, here) else blocked).append(step.name)
         if ready or blocked:
             return UndoFront(ready=tuple(ready), blocked=tuple(blocked))
     return UndoFront()
+
+
+def can_be_undone(step: StepDefinition, here: StepState) -> bool:
+    """Tell whether a compensation that is asked for can be run: it has not failed for good, and its input is known."""
+    takes_none = step.compensation is not None and step.compensation.takes_none
+    return here.undo != "failed" and (here.action == "succeeded" or takes_none)
+
+
+def _settling(definition: Definition, state: SagaState) -> tuple[str, ...]:
+    steps = state.steps
+    if not state.fans:
+        return tuple(name for name, step in steps.items() if step.undo != "none" and is_open(step))
+    names = [name for step in definition.steps.values() for name in names_under_way(state, step)]
+    return tuple(name for name in names if name in steps and steps[name].undo != "none" and is_open(steps[name]))
+
+
+def _front_of_parts(state: SagaState, step: StepDefinition, ready: list[str], blocked: list[str]) -> None:
+    """Add what can be undone of a step's parts: as many as were done at once; one by one stops where one is blocked."""
+    width = state.fans[step.name].width
+    found = 0
+    for name in names_to_undo(state, step):
+        if can_be_undone(step, state.steps[name]):
+            ready.append(name)
+            found += 1
+        else:
+            blocked.append(name)
+            found += width == 1
+        if found == width:
+            return

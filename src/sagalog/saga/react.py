@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import Direction
+from sagalog.saga.fan_out import names_under_way
 from sagalog.saga.progress import deadline_counts, is_open, next_stage, undo_front
 from sagalog.saga.state import UNTOUCHED, SagaState
 
@@ -60,13 +61,11 @@ def react(definition: Definition, state: SagaState) -> list[Effect]:
     effects: list[Effect] = []
     if status in ("started", "pending"):
         for step in next_stage(definition, state) or ():
-            before = state.steps.get(step.name)
-            if before is None:
-                effects.append(RunAction(step.name, 1))
-            elif before.waiting is not None:
-                effects.append(Wait(step.name, "action", before.waiting.attempt, before.waiting.until))
-            elif is_open(before):
-                effects.append(RunAction(step.name, before.attempts + 1, before.retry_at or 0))
+            if step.fan is None:
+                _act(effects, state, step.name)
+            else:
+                for name in names_under_way(state, step):
+                    _act(effects, state, name)
         if state.deadline is not None and deadline_counts(definition, state):
             effects.append(WatchDeadline(state.deadline))
     elif status == "compensating":
@@ -85,3 +84,13 @@ def react(definition: Definition, state: SagaState) -> list[Effect]:
                 continue
             effects.append(RunCompensation(name, here.epoch, here.undo_attempts + 1, here.undo_retry_at or 0))
     return effects
+
+
+def _act(effects: list[Effect], state: SagaState, name: str) -> None:
+    before = state.steps.get(name)
+    if before is None:
+        effects.append(RunAction(name, 1))
+    elif before.waiting is not None:
+        effects.append(Wait(name, "action", before.waiting.attempt, before.waiting.until))
+    elif is_open(before):
+        effects.append(RunAction(name, before.attempts + 1, before.retry_at or 0))

@@ -61,30 +61,30 @@ def timer_fired(definition: Definition, state: SagaState, told: i.TimerFired, no
     if told.direction == "compensation":
         assert step.compensation is not None
         error = e.error_from(
-            "timeout", "ReplyTimeout", f"no reply to the compensation of {step.name} within {seconds:g} s"
+            "timeout", "ReplyTimeout", f"no reply to the compensation of {told.step} within {seconds:g} s"
         )
         return e.CompensationFailed(
             time=now,
-            step=step.name,
+            step=told.step,
             attempt=waiting.attempt,
             began=waiting.since,
             error=error,
             retry_at=next_undoing_at(here, step.compensation, waiting.attempt, error, told.jitter, now),
         )
     if step.kind == "sleep":
-        return e.StepSucceeded(time=now, step=step.name, attempt=waiting.attempt, began=waiting.since, result=e.EMPTY)
+        return e.StepSucceeded(time=now, step=told.step, attempt=waiting.attempt, began=waiting.since, result=e.EMPTY)
     if step.wait is not None:
         # Nothing was asked of anybody, so there is nothing to undo: it counts as refused.
         error = e.error_from("timeout", "WaitTimeout", f"no {step.wait.name} came within {seconds:g} s")
         outcome: e.FailedOutcome = "refused"
         retry_at = None
     else:
-        error = e.error_from("timeout", "ReplyTimeout", f"step {step.name}: no reply within {seconds:g} s")
+        error = e.error_from("timeout", "ReplyTimeout", f"step {told.step}: no reply within {seconds:g} s")
         outcome = "unknown"
-        retry_at = next_attempt_at(definition, state, step, waiting.attempt, error, told.jitter, now)
+        retry_at = next_attempt_at(definition, state, told.step, waiting.attempt, error, told.jitter, now)
     return e.StepFailed(
         time=now,
-        step=step.name,
+        step=told.step,
         attempt=waiting.attempt,
         began=waiting.since,
         outcome=outcome,
@@ -117,7 +117,7 @@ def receive(definition: Definition, state: SagaState, message: Envelope, now: in
     for name in awaited:
         here = state.steps.get(name, UNTOUCHED)
         if here.waiting is not None and state.status not in ENDED:
-            return _came(definition.step(name), here, message.id, message.data, now)
+            return _came(definition.step(name), name, here, message.id, message.data, now)
     return e.EventReceived(
         time=now,
         message=message.id,
@@ -181,7 +181,7 @@ def _reply(
             return None
         return e.StepFailed(
             time=now,
-            step=step.name,
+            step=command.step,
             attempt=attempt,
             began=began,
             outcome="refused",
@@ -191,13 +191,13 @@ def _reply(
     if here.action in ("succeeded", "skipped"):
         return None
     if is_open(here):
-        return _came(step, here, message.id, message.data, now)
+        return _came(step, command.step, here, message.id, message.data, now)
     try:
         step.result.read(message.data)
     except InvalidInput:
         return None
     return e.StepSucceeded(
-        time=now, step=step.name, attempt=attempt, began=began, result=message.data, late=True, message=message.id
+        time=now, step=command.step, attempt=attempt, began=began, result=message.data, late=True, message=message.id
     )
 
 
@@ -223,7 +223,7 @@ def _attempt(here: StepState, now: int) -> tuple[int, int]:
     return max(1, here.attempts), here.began or now
 
 
-def _came(step: StepDefinition, here: StepState, message: str, data: Raw, now: int) -> e.SagaEvent:
+def _came(step: StepDefinition, name: str, here: StepState, message: str, data: Raw, now: int) -> e.SagaEvent:
     """Return the success of a step whose message came, or its failure if nobody can read that."""
     attempt, began = _attempt(here, now)
     try:
@@ -233,14 +233,14 @@ def _came(step: StepDefinition, here: StepState, message: str, data: Raw, now: i
         text = f"message {message} cannot be read as {step.result.name}"
         return e.StepFailed(
             time=now,
-            step=step.name,
+            step=name,
             attempt=attempt,
             began=began,
             outcome="unknown",
             error=e.error_from("fault", "InvalidInput", text),
             message=message,
         )
-    return e.StepSucceeded(time=now, step=step.name, attempt=attempt, began=began, result=data, message=message)
+    return e.StepSucceeded(time=now, step=name, attempt=attempt, began=began, result=data, message=message)
 
 
 def refusal(message: Envelope) -> e.ErrorInfo:
@@ -265,7 +265,7 @@ def waits_begin(state: SagaState, stage: tuple[StepDefinition, ...], now: int) -
             return e.StepWaiting(time=now, step=step.name, until=until)
         for one in state.kept:
             if step.wait is not None and one.name == step.wait.name:
-                return _came(step, here, one.message, one.data, now)
+                return _came(step, step.name, here, one.message, one.data, now)
     return None
 
 

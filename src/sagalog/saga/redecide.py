@@ -150,11 +150,13 @@ def _envelope(id: str, name: str | None, causation_id: str | None, data: Raw) ->
 def _comparable(decided: e.SagaEvent, recorded: e.SagaEvent) -> e.SagaEvent:
     """Return `decided` with what may rightly differ as it is recorded.
 
-    A retry time, if both have one: its jitter was random. The digest, version and deadline of the start: they are what
-    the definition is, and what is asked here is what it decides.
+    A retry time, if both have one: its jitter was random. How many elements are taken at once, which may be tuned. The
+    digest, version and deadline of the start: they are what the definition is, and what is asked is what it decides.
     """
     if isinstance(decided, e.SagaStarted) and isinstance(recorded, e.SagaStarted):
         return replace(decided, digest=recorded.digest, version=recorded.version, deadline=recorded.deadline)
+    if isinstance(decided, e.StepFannedOut) and isinstance(recorded, e.StepFannedOut):
+        return replace(decided, at_once=recorded.at_once)
     for kind in (e.StepFailed, e.CompensationFailed):
         if (
             isinstance(decided, kind)

@@ -9,7 +9,15 @@ from typing import Any, Concatenate, Generic, Protocol, TypeVar, cast, overload
 from sagalog.messages import Command, Event
 from sagalog.saga.declared import DeclaredCompensation, DeclaredReplies, DeclaredStep
 from sagalog.saga.retry import Retry
-from sagalog.saga.steps import DEFAULT_STEP_TIMEOUT, Duration, Params, UndoParams, declare_compensation, microseconds
+from sagalog.saga.steps import (
+    DEFAULT_STEP_TIMEOUT,
+    Duration,
+    ElementT,
+    Params,
+    UndoParams,
+    declare_compensation,
+    microseconds,
+)
 
 ReplyT = TypeVar("ReplyT", bound=Event)
 CommandT = TypeVar("CommandT", bound=Command)
@@ -96,6 +104,19 @@ class AsyncRequest(RequestStep[Params, CommandT, ReplyT]):
     def __call__(self, *args: Params.args, **kwargs: Params.kwargs) -> Coroutine[Any, Any, CommandT]:
         """Make the command as it was written, outside any saga; it is not sent."""
         return cast("Coroutine[Any, Any, CommandT]", self._declared.handler(*args, **kwargs))
+
+
+class ForEachRequestDecorator(Protocol[ElementT, ReplyT]):
+    """What `saga.request(..., for_each=...)` gives: the function that returns the command takes one element first."""
+
+    @overload
+    def __call__(
+        self, handler: Callable[Concatenate[ElementT, Params], Coroutine[Any, Any, CommandT]], /
+    ) -> AsyncRequest[Concatenate[ElementT, Params], CommandT, ReplyT]: ...
+    @overload
+    def __call__(
+        self, handler: Callable[Concatenate[ElementT, Params], CommandT], /
+    ) -> SyncRequest[Concatenate[ElementT, Params], CommandT, ReplyT]: ...
 
 
 class RequestDecorator(Protocol[ReplyT]):

@@ -88,6 +88,21 @@ class StepState(Struct, frozen=True, omit_defaults=True, gc=False):
     undo_round: int = 0
 
 
+class FanOut(Struct, frozen=True, omit_defaults=True, gc=False):
+    """A step that is made once for each element, apart from its parts, which are steps of their own.
+
+    Of `elements` the first `begun` were begun, at most `width` at a time. `open` are those that are under way or wait
+    for a retry, `done` is how many succeeded, `undo` those that are still to be undone, the latest first.
+    """
+
+    elements: tuple[Raw, ...]
+    width: int
+    begun: int
+    open: tuple[int, ...]
+    done: int = 0
+    undo: tuple[int, ...] = ()
+
+
 class SagaState(Struct, frozen=True, omit_defaults=True, gc=False):
     """One saga after `version` events. `cause` is why it was rolled back and stays to the end of its history.
 
@@ -123,6 +138,7 @@ class SagaState(Struct, frozen=True, omit_defaults=True, gc=False):
     received: tuple[str, ...] = ()
     kept: tuple[Kept, ...] = ()
     last_message: str | None = None
+    fans: dict[str, FanOut] = {}
 
 
 UNTOUCHED = StepState()

@@ -13,6 +13,7 @@ Params = ParamSpec("Params")
 UndoParams = ParamSpec("UndoParams")
 # What a compensation may return: nothing, at once or when awaited.
 UndoneT = TypeVar("UndoneT", None, Coroutine[Any, Any, None])
+ElementT = TypeVar("ElementT")
 Duration = timedelta | float | int
 
 DEFAULT_STEP_TIMEOUT = timedelta(seconds=60)
@@ -124,3 +125,16 @@ class StepDecorator(Protocol):
     ) -> AsyncStep[Params, ResultT]: ...
     @overload
     def __call__(self, handler: Callable[Params, ResultT], /) -> SyncStep[Params, ResultT]: ...
+
+
+class ForEachDecorator(Protocol[ElementT]):
+    """What `saga.step(for_each=...)` gives: it takes an action whose first parameter takes one element."""
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, handler: Callable[Concatenate[ElementT, Params], Coroutine[Any, Any, ResultT]], /
+    ) -> AsyncStep[Concatenate[ElementT, Params], ResultT]: ...
+    @overload
+    def __call__(
+        self, handler: Callable[Concatenate[ElementT, Params], ResultT], /
+    ) -> SyncStep[Concatenate[ElementT, Params], ResultT]: ...

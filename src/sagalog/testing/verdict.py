@@ -4,7 +4,6 @@ Each finding is a sentence with the number of the invariant that it breaks.
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 from msgspec.structs import replace
 
@@ -13,6 +12,7 @@ from sagalog.readmodel.rows import status_row, step_rows
 from sagalog.saga import events as e
 from sagalog.saga.definition import Definition
 from sagalog.saga.evolve import evolve, fold
+from sagalog.saga.parts import part_name, part_of
 from sagalog.saga.redecide import first_divergence
 from sagalog.saga.state import UNTOUCHED, SagaState
 from sagalog.store import StatusRow, Store
@@ -71,34 +71,66 @@ def _starts(simulation: Simulation, rows: list[StatusRow]) -> Iterator[str]:
 
 
 def _end(definition: Definition, state: SagaState, events: History) -> Iterator[str]:
-    """Hold the end to invariants 15, 16, 24, 25 and 26."""
+    """Hold the end to invariants 15, 16, 24, 25, 26 and 27."""
     undone = [event.step for event in events if isinstance(event, e.StepCompensated)]
     began = any(isinstance(event, e.CompensationStarted) for event in events)
     match state.status:
         case "completed":
             if began or undone:
                 yield "15: it completed and something was undone"
-            for name in definition.steps:
-                if name not in state.steps or state.steps[name].action not in ("succeeded", "skipped"):
-                    yield f"15: it completed without {name}"
+            names = [one for name in definition.steps for one in _names(state, name)]
+            missing = [n for n in names if state.steps.get(n, UNTOUCHED).action not in ("succeeded", "skipped")]
+            if missing:
+                yield f"15: it completed without {', '.join(missing)}"
         case "failed":
-            for name, step in state.steps.items():
-                none = step.action in ("refused", "skipped") or definition.steps[name].compensation is None
-                wanted = 0 if none else 1
-                if _undone_at_last(events, name) != wanted or undone.count(name) > wanted + step.epoch:
-                    yield f"15: {name} ({step.action}) was undone {undone.count(name)} times"
-            if state.cause is None:
-                yield "25: it failed and the cause is lost"
+            yield from _failed(definition, state, events, undone)
         case "stuck":
             if not state.reason or state.error is None:
                 yield "15: it is stuck without a reason"
             waiting = {n for n, s in state.steps.items() if s.undo in ("pending", "retrying", "failed")}
-            listed = set(state.pending)
-            late = {event.step for event in events if isinstance(event, e.StepCompensated)}
+            listed, late = set(state.pending), set(undone)
             if state.rolling_back and listed - late != waiting - late:
                 yield f"24: it is stuck with {waiting} to undo and says {state.pending}"
         case _:
             yield f"15: it came to rest {state.status}"
+
+
+def _failed(definition: Definition, state: SagaState, events: History, undone: list[str]) -> Iterator[str]:
+    for name, step in state.steps.items():
+        none = step.action in ("refused", "skipped") or definition.steps[name].compensation is None
+        wanted = 0 if none else 1
+        if _undone_at_last(events, name) != wanted or undone.count(name) > wanted + step.epoch:
+            yield f"15: {name} ({step.action}) was undone {undone.count(name)} times"
+    for name, fan in state.fans.items():
+        names = _names(state, name)
+        missing = [one for one in names[: fan.begun] if one not in state.steps]
+        more = [one for one in names[fan.begun :] if one in state.steps]
+        if missing or more:
+            yield f"27: {missing} were begun and not undone, {more} were undone and never begun"
+    if state.cause is None:
+        yield "25: it failed and the cause is lost"
+
+
+def _names(state: SagaState, step: str) -> list[str]:
+    """Return the names of what is done for a declared step: its own, or those of its parts."""
+    fan = state.fans.get(step)
+    return [step] if fan is None else [part_name(step, number) for number in range(len(fan.elements))]
+
+
+class _Order:
+    """Which step comes after which, parts of steps included."""
+
+    def __init__(self, definition: Definition) -> None:
+        self._stage_of = {step.name: n for n, stage in enumerate(definition.stages) for step in stage}
+        self._definition = definition
+
+    def is_later(self, state: SagaState, name: str, other: str) -> bool:
+        """Tell whether `name` causally follows `other`."""
+        own, others = self._definition.steps[name].name, self._definition.steps[other].name
+        part, another = part_of(name), part_of(other)
+        if own == others and part is not None and another is not None:
+            return state.fans[own].width == 1 and part[1] > another[1]
+        return self._stage_of[own] > self._stage_of[others]
 
 
 def _undone_at_last(events: History, name: str) -> int:
@@ -138,7 +170,7 @@ def _rows(definition: Definition, store: Store, row: StatusRow, state: SagaState
 
 def _order(definition: Definition, events: History) -> Iterator[str]:
     """Hold the history to invariants 13, 17, 18 and 19, event by event."""
-    stage_of = {step.name: n for n, stage in enumerate(definition.stages) for step in stage}
+    order = _Order(definition)
     state: SagaState | None = None
     for event in events:
         before, state = state, evolve(state, event)
@@ -147,7 +179,7 @@ def _order(definition: Definition, events: History) -> Iterator[str]:
         if isinstance(event, e.StepCompensated):
             for name, step in before.steps.items():
                 waits = step.undo in ("pending", "retrying", "failed") and not step.late
-                if stage_of[name] > stage_of[event.step] and waits:
+                if waits and order.is_later(before, name, event.step):
                     yield f"17: {event.step} was undone before {name}"
             if before.steps[event.step].action in ("open", "retrying"):
                 yield f"18: {event.step} was undone before its own action had ended"
@@ -223,9 +255,9 @@ class _Walk:
         if state.status != "compensating":
             self.found.append(f"13: {entry.step} of {entry.saga_id} is undone while {state.status}")
         definition = self._definitions[self._rows[entry.saga_id].definition]
-        stage_of: dict[str, Any] = {s.name: n for n, stage in enumerate(definition.stages) for s in stage}
+        order = _Order(definition)
         for name, step in state.steps.items():
-            if stage_of[name] > stage_of[entry.step] and step.undo in ("pending", "retrying", "failed"):
+            if step.undo in ("pending", "retrying", "failed") and order.is_later(state, name, entry.step):
                 self.found.append(f"17: undoing {entry.step} of {entry.saga_id} began before {name} was undone")
 
 

@@ -1,0 +1,71 @@
+"""What was declared with `for_each=`: checked, and made into a definition. It finds no elements."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from types import GenericAlias
+from typing import Any
+
+from sagalog.saga.binding import Earlier, annotations_of
+from sagalog.saga.declared import DeclaredFanOut, DeclaredStep
+from sagalog.saga.definition import FanOutDefinition
+from sagalog.saga.payload import PayloadType
+
+MOST_AT_ONCE = 1_000
+
+
+def list_of(result: Any) -> Any:
+    """Return the type of the results of all parts: what later steps ask for."""
+    return GenericAlias(list, (result,))
+
+
+def element_of_handler(handler: Callable[..., Any]) -> Earlier | None:
+    """Return the first parameter of a handler as something that its compensation may take; None if there is none."""
+    parameters = list(inspect.signature(handler).parameters.values())
+    if not parameters or parameters[0].kind not in (
+        inspect.Parameter.POSITIONAL_ONLY,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    ):
+        return None
+    name = parameters[0].name
+    hints = annotations_of(handler)
+    return Earlier(name, hints[name], conditional=False, is_element=True) if name in hints else None
+
+
+def check_fan_out(
+    step: DeclaredStep, result: Any, mistakes: list[str]
+) -> tuple[FanOutDefinition | None, Earlier | None]:
+    """Return the definition, and the element for the compensation to take; adds to `mistakes`."""
+    fan = step.fan
+    if fan is None:
+        return None, None
+    found = list(_mistakes(step, fan))
+    element: Earlier | None = None
+    stored = results = PayloadType(type(None))
+    try:
+        element = element_of_handler(step.handler)
+    except Exception as problem:
+        found.append(f"its annotations cannot be resolved ({problem})")
+    else:
+        if element is None:
+            found.append("its first parameter must be the element of for_each=, with a type; annotate it")
+    try:
+        if element is not None:
+            stored, results = PayloadType(element.result), PayloadType(list_of(result))
+    except Exception as problem:
+        found.append(f"its elements or results cannot be stored as JSON ({problem})")
+    mistakes += [f"step {step.name}: {text}" for text in found]
+    return FanOutDefinition(fan.elements, stored, results, fan.width), element
+
+
+def _mistakes(step: DeclaredStep, fan: DeclaredFanOut) -> Iterator[str]:
+    if fan.elements is None:
+        yield "at_once= says nothing without for_each=; remove it"
+    elif not callable(fan.elements):
+        yield f"for_each= takes a function of the input, found {fan.elements!r}"
+    if not 1 <= fan.width <= MOST_AT_ONCE:
+        yield f"at_once= is True, False, or 1 to {MOST_AT_ONCE:,}, found {fan.at_once!r}"
+    if step.pivot:
+        yield (
+            "it is the pivot and has for_each=, but the point of no return is one step; "
+            "let it stand before or after the elements"
+        )
