@@ -100,5 +100,9 @@ class SourceUnavailable(SagalogError):
     """The log of an application that is followed cannot be read for now, or is not the one that was read before."""
 
 
+class TransportUnavailable(SagalogError):
+    """The broker did not acknowledge what was sent to it; it may or may not have it, and sending again is safe."""
+
+
 class InvalidSettings(SagalogError):
     """A setting or a database address cannot be understood."""

@@ -52,8 +52,9 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Carry a message: who it is, what caused it, and its data as JSON that is never changed by being read.
 
     `time` is in microseconds since the epoch. `correlation_id` is one for all that a first cause led to, `causation_id`
-    the message (or saga) that led to this one. `saga_id` and `step` say which saga issued a command. A "note" goes from
-    one saga to another and is no message of the domain.
+    the message (or saga) that led to this one. `saga_id` and `step` say which saga issued a command. `via` names the
+    transport that a message came over, which never sends it back. A "note" goes from one saga to another and is no
+    message of the domain.
     """
 
     id: str
@@ -66,3 +67,4 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     data: msgspec.Raw
     saga_id: str | None = None
     step: str | None = None
+    via: str | None = None

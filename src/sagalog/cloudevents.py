@@ -1,0 +1,221 @@
+"""Envelopes as CloudEvents 1.0 in binary mode and back: attributes and a body, pure. It opens no connection.
+
+Nothing that comes from outside raises here: what cannot be read comes back as `Unreadable`, with the reason.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+from urllib.parse import quote, unquote
+
+import msgspec
+from msgspec import Raw, Struct
+
+from sagalog.errors import InvalidIdentifier, InvalidInput
+from sagalog.messages import Envelope
+from sagalog.saga.identifiers import check_identifier
+from sagalog.saga.payload import MAX_PAYLOAD, refuse_unstorable
+
+SPECVERSION = "1.0"
+# Messages of a service that runs on sagalog come from here: `sagalog:<service>/<what in it>`. Their ids are unique
+# wherever they were made, since a command's id is a function of its saga's; all other sources may number from 1.
+OUR_SCHEME = "sagalog:"
+DEEPEST = 100
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TIME = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)",
+    re.ASCII,
+)
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"')
+_KINDS: dict[str, Literal["event", "command"]] = {"event": "event", "command": "command"}
+
+
+class Binding(Struct, frozen=True):
+    """How one kind of broker writes attributes as headers.
+
+    `prefix` is put before their names; `percent` says that values are percent-encoded, because its headers are ASCII.
+    """
+
+    prefix: str
+    percent: bool
+
+
+HTTP = Binding("ce-", True)  # NATS as well
+AMQP = Binding("cloudEvents_", False)
+KAFKA = Binding("ce_", False)
+_PREFIXES = ("ce-", "ce_", "cloudevents:", "cloudevents_")
+
+
+class Unreadable(Struct, frozen=True):
+    """Why a message from outside cannot be taken."""
+
+    reason: str
+
+
+def headers_of(attributes: Mapping[str, str], binding: Binding) -> dict[str, str]:
+    """Return attributes as the headers of a broker; the type of the body goes where the broker looks for it."""
+    found = {
+        binding.prefix + name: quote(value, safe=_SAFE) if binding.percent else value
+        for name, value in attributes.items()
+        if name != "datacontenttype"
+    }
+    found["content-type"] = attributes["datacontenttype"]
+    return found
+
+
+# What is printed in ASCII, but for the space, the quotation mark and the percent sign, as the HTTP binding has it.
+_SAFE = "".join(chr(code) for code in range(33, 127) if chr(code) not in '"%')
+
+
+def attributes_of(headers: Mapping[str, object], binding: Binding) -> dict[str, str]:
+    """Return the attributes among the headers of a broker, whichever of the known prefixes the sender used."""
+    found: dict[str, str] = {}
+    for name, value in headers.items():
+        lowered = name.lower()
+        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+        if lowered == "content-type":
+            found["datacontenttype"] = text
+            continue
+        for prefix in _PREFIXES:
+            if lowered.startswith(prefix):
+                found[lowered.removeprefix(prefix)] = unquote(text) if binding.percent else text
+                break
+    return found
+
+
+def encode(envelope: Envelope, service: str) -> tuple[dict[str, str], bytes]:
+    """Return the attributes and the body of a message that `service` sends."""
+    source, message_id = _address(envelope, service)
+    attributes = {
+        "specversion": SPECVERSION,
+        "id": message_id,
+        "source": source,
+        "type": envelope.name,
+        "time": (_EPOCH + timedelta(microseconds=envelope.time)).isoformat().replace("+00:00", "Z"),
+        "datacontenttype": "application/json",
+        "messagekind": envelope.kind,
+        "correlationid": envelope.correlation_id,
+    }
+    optional = {"causationid": envelope.causation_id, "sagaid": envelope.saga_id, "step": envelope.step}
+    attributes.update((name, value) for name, value in optional.items() if value is not None)
+    return attributes, bytes(envelope.data)
+
+
+def _address(envelope: Envelope, service: str) -> tuple[str, str]:
+    """Return the source and the id on the wire; what came from elsewhere keeps those it came with."""
+    source = envelope.source
+    if source.startswith(OUR_SCHEME):
+        return source, envelope.id
+    if envelope.via is None:
+        return f"{OUR_SCHEME}{service}/{source}", envelope.id
+    return source, envelope.id.removeprefix(_scope(source))
+
+
+def _scope(source: str) -> str:
+    """Return what is put before the ids of a foreign source; no two sources have the same, whatever they hold."""
+    return source.replace("%", "%25").replace("#", "%23") + "#"
+
+
+def decode(attributes: Mapping[str, str], body: bytes, now: int, via: str) -> Envelope | Unreadable:
+    """Return the message that came over the transport `via`, or why it cannot be read. It never raises.
+
+    A message without a time happened `now` (microseconds); one without a correlation id begins its own.
+    """
+    if (version := attributes.get("specversion")) != SPECVERSION:
+        return Unreadable(
+            f"expected a CloudEvent in binary mode, specversion {SPECVERSION}, found {_shown(version, 'none')}"
+        )
+    kind = _KINDS.get(attributes.get("messagekind", "event"))
+    if kind is None:
+        return Unreadable(f"expected messagekind event or command, found {_shown(attributes['messagekind'])}")
+    content = attributes.get("datacontenttype") or "application/json"
+    if not _is_json(content):
+        return Unreadable(f"expected data in JSON, found datacontenttype {_shown(content)}")
+    try:
+        source = check_identifier(attributes.get("source", ""), "source")
+        message_id = check_identifier(attributes.get("id", ""), "id")
+        if not source.startswith(OUR_SCHEME):
+            message_id = check_identifier(_scope(source) + message_id, "id, with its source before it")
+        given = {name: check_identifier(attributes[name], name) for name in _OPTIONAL if name in attributes}
+        return Envelope(
+            id=message_id,
+            kind=kind,
+            name=check_identifier(attributes.get("type", ""), "type"),
+            source=source,
+            correlation_id=given.get("correlationid", message_id),
+            causation_id=given.get("causationid"),
+            time=_time_of(attributes.get("time"), now),
+            data=_data_of(body),
+            saga_id=given.get("sagaid"),
+            step=given.get("step"),
+            via=via,
+        )
+    except (InvalidIdentifier, InvalidInput) as problem:
+        return Unreadable(str(problem))
+
+
+_OPTIONAL = ("correlationid", "causationid", "sagaid", "step")
+
+
+def _shown(value: str | None, nothing: str = "") -> str:
+    return nothing if value is None else ascii(value[:40])
+
+
+def _is_json(content: str) -> bool:
+    media = content.split(";", maxsplit=1)[0].strip().lower()
+    # An event in structured mode holds its attributes and its data in one; it must not be taken for data.
+    return not media.startswith("application/cloudevents") and (media.endswith(("/json", "+json")))
+
+
+def _time_of(text: str | None, now: int) -> int:
+    if text is None:
+        return now
+    found = _TIME.fullmatch(text)
+    try:
+        if found is None:
+            raise ValueError
+        day, clock, fraction, zone = found.groups()
+        moment = datetime.fromisoformat(f"{day}T{clock}{'+00:00' if zone in 'Zz' else zone}")
+        whole = (moment - _EPOCH) // timedelta(microseconds=1)
+    except (ValueError, OverflowError):
+        raise InvalidInput(f"time: expected one as 2026-01-31T12:00:00Z, found {_shown(text)}") from None
+    return whole + int((fraction or "0")[:6].ljust(6, "0"))
+
+
+def _data_of(body: bytes) -> Raw:
+    """Return the body if it is JSON that every store can keep and every reader can read; an empty one has no fields."""
+    if not body:
+        return Raw(b"{}")
+    if len(body) > MAX_PAYLOAD:
+        raise InvalidInput(
+            f"the body is {len(body):,} bytes, the cap is {MAX_PAYLOAD:,}; pass a reference to large data"
+        )
+    too_deep = f"the body is nested more than {DEEPEST} deep"
+    try:
+        # Decoded and not only skimmed: text that is no UTF-8 and lone surrogates are found by nothing less.
+        msgspec.json.encode(msgspec.json.decode(body))
+    except RecursionError:
+        raise InvalidInput(too_deep) from None
+    except (msgspec.MsgspecError, ValueError) as problem:
+        raise InvalidInput(f"the body is not JSON: {ascii(str(problem))[1:-1]}") from None
+    if _is_deep(body):
+        raise InvalidInput(too_deep)
+    refuse_unstorable(body, "the body")
+    return Raw(body)
+
+
+def _is_deep(body: bytes) -> bool:
+    """Tell whether the brackets of valid JSON go deeper than readers must bear."""
+    if body.count(b"[") + body.count(b"{") <= DEEPEST:
+        return False
+    depth = 0
+    for bracket in _STRINGS.sub(b"", body).translate(None, delete=_NO_BRACKETS):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > DEEPEST:
+            return True
+    return False
+
+
+_NO_BRACKETS = bytes(code for code in range(256) if code not in b"[]{}")

@@ -1,0 +1,224 @@
+"""The adapter to NATS JetStream, RabbitMQ and Kafka through FastStream; it decides nothing about messages.
+
+A connection is never repaired: when it is lost, another is made from nothing, with what it declares and listens to, as
+often as it takes. So the first connection and the hundredth go the same way. `Link` says what differs between brokers.
+"""
+
+import asyncio
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from importlib import import_module
+from typing import Any, Protocol, cast
+from urllib.parse import urlsplit
+
+from sagalog.cloudevents import encode, headers_of
+from sagalog.errors import DefinitionError, TransportUnavailable
+from sagalog.messages import Command, Envelope, Event, Message, name_of
+from sagalog.transport import Receive
+from sagalog.transports.link import Link, MessageRefused, Plan
+
+logger = logging.getLogger("sagalog.transports")
+
+FIRST_PAUSE = 0.05
+LONGEST_PAUSE = 2.0
+# How many messages wait for an acknowledgement at once.
+IN_FLIGHT = 100
+
+# Scheme of the address: the name of the broker, the module with its link, and what `pip install` must be told.
+BROKERS = {
+    "nats": ("nats", "jetstream", "sagalog[faststream]"),
+    "tls": ("nats", "jetstream", "sagalog[faststream]"),
+    "amqp": ("rabbitmq", "rabbitmq", "'faststream[rabbit]'"),
+    "amqps": ("rabbitmq", "rabbitmq", "'faststream[rabbit]'"),
+    "kafka": ("kafka", "kafka", "'faststream[kafka]'"),
+}
+
+# What is a name for every broker: of a durable consumer, of a queue, of a group; and of a subject, a key or a topic.
+_A_SERVICE = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_A_WORD = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", re.ASCII)
+
+Named = type[Message] | str
+
+
+class _LinkModule(Protocol):
+    def link(self, plan: Plan) -> Link: ...
+
+
+class FastStreamTransport:
+    """Carry commands and events over a broker: `FastStreamTransport("nats://host:4222", service="orders", ...)`.
+
+    `service` names this application on the broker: all its processes share one durable consumer, and each message goes
+    to one of them. `sends` and `listens` are classes of messages, or names (then commands and events of that name).
+    A message goes to the subject `{prefix}.commands.{name}` or `{prefix}.events.{name}`; all services that talk to each
+    other have the same prefix.
+
+    `acknowledge_within` is how many seconds the broker waits before it delivers again, `keep` how long it keeps
+    messages (None: for ever; NATS only), `options` what FastStream's broker class takes beyond this (`security=...`).
+    Raises `DefinitionError` for names that no broker can have.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        service: str,
+        sends: Sequence[Named] = (),
+        listens: Sequence[Named] = (),
+        prefix: str = "sagalog",
+        name: str | None = None,
+        acknowledge_within: float = 10.0,
+        keep: timedelta | None = None,
+        connect_timeout: float = 5.0,
+        send_timeout: float = 5.0,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        broker, self._module = _broker_of(address)
+        self.name = name or broker
+        self._sends = {pair for one in sends for pair in _pairs(one)}
+        for kind, text in (("service", service), ("transport", self.name)):
+            if not _A_SERVICE.fullmatch(text):
+                raise DefinitionError(f"expected 1 to 64 letters, digits, - and _ as the {kind}, found {text!r}")
+        if not _A_WORD.fullmatch(prefix):
+            raise DefinitionError(f"expected words of letters, digits, - and _ as the prefix, found {prefix!r}")
+        self._prefix = prefix
+        self._plan = Plan(
+            address=address,
+            service=service,
+            prefix=prefix,
+            subjects=sorted({self._subject(*pair) for one in listens for pair in _pairs(one)}),
+            options=dict(options or {}),
+            acknowledge_within=acknowledge_within,
+            keep=None if keep is None else keep.total_seconds(),
+            connect_timeout=connect_timeout,
+            send_timeout=send_timeout,
+        )
+        self._link: Link | None = None
+        self._gone = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<FastStreamTransport {self.name} of {self._plan.service}>"
+
+    def _subject(self, kind: str, name: str) -> str:
+        return f"{self._prefix}.{kind}s.{name}"
+
+    def carries(self, envelope: Envelope) -> bool:
+        """Tell whether it was told to send messages like this one."""
+        return (envelope.kind, envelope.name) in self._sends
+
+    async def open(self, receive: Receive) -> None:
+        """Begin to connect, and go on doing so until `close`."""
+        self._task = asyncio.get_running_loop().create_task(self._keep(receive), name=f"sagalog-{self.name}")
+
+    async def close(self) -> None:
+        """Disconnect after what is being received."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _keep(self, receive: Receive) -> None:
+        pause, told = FIRST_PAUSE, False
+        while True:
+            link = self._module.link(self._plan)
+            try:
+                async with asyncio.timeout(self._plan.connect_timeout * 2):
+                    await link.open(receive)
+                if told:
+                    logger.warning("%s is connected again", self.name)
+                pause, told = FIRST_PAUSE, False
+                self._gone.clear()
+                self._link = link
+                problem = await link.lost()
+            except Exception as failure:
+                # Drivers raise all kinds of things, and none of them may end this.
+                problem = f"{type(failure).__name__}: {failure}"
+            finally:
+                self._link = None
+                self._gone.set()
+                await _close(link)
+            if not told:
+                told = True
+                logger.warning("%s is not connected, trying again: %s", self.name, self._without_secrets(problem))
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _without_secrets(self, text: str) -> str:
+        parts = urlsplit(self._plan.address)
+        for secret in (self._plan.address, parts.password):
+            text = text.replace(secret, "***") if secret else text
+        return text
+
+    async def send(self, envelopes: Sequence[Envelope]) -> list[str | None]:
+        """Send and wait for every acknowledgement; see `Transport.send`."""
+        link = self._link
+        if link is None:
+            raise TransportUnavailable(f"{self.name} is not connected; what goes there is kept and sent later")
+        outcomes: list[str | None] = []
+        for first in range(0, len(envelopes), IN_FLIGHT):
+            outcomes += await self._send(link, envelopes[first : first + IN_FLIGHT])
+        return outcomes
+
+    async def _send(self, link: Link, envelopes: Sequence[Envelope]) -> list[str | None]:
+        lost: asyncio.Future[Any] = asyncio.ensure_future(self._gone.wait())
+        sendings = [asyncio.ensure_future(self._send_one(link, envelope)) for envelope in envelopes]
+        all_sent: asyncio.Future[list[Any]] = asyncio.gather(*sendings, return_exceptions=True)
+        try:
+            # A driver may wait for an answer on a connection that is gone until its time is over: this does not.
+            bound = self._plan.send_timeout * 2
+            await asyncio.wait([all_sent, lost], timeout=bound, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            lost.cancel()
+            for sending in sendings:
+                sending.cancel()
+            outcomes = await all_sent
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                text = self._without_secrets(f"{type(outcome).__name__}: {outcome}")
+                raise TransportUnavailable(f"{self.name} did not acknowledge a message: {text}") from None
+        return outcomes
+
+    async def _send_one(self, link: Link, envelope: Envelope) -> str | None:
+        attributes, body = encode(envelope, self._plan.service)
+        subject = self._subject(envelope.kind, envelope.name)
+        headers = headers_of(attributes, link.binding)
+        try:
+            await link.publish(subject, envelope.kind, headers, body, envelope.correlation_id)
+        except MessageRefused as refusal:
+            return str(refusal)
+        return None
+
+
+async def _close(link: Link) -> None:
+    try:
+        async with asyncio.timeout(20):
+            await link.close()
+    except Exception as problem:
+        # It is being left behind: a connection that is broken cannot be closed in good order.
+        logger.debug("a lost connection was not closed in good order: %s", problem)
+
+
+def _broker_of(address: str) -> tuple[str, _LinkModule]:
+    scheme = urlsplit(address).scheme
+    if scheme not in BROKERS:
+        known = ", ".join(f"{one}://" for one in BROKERS)
+        raise DefinitionError(f"expected the address of a broker ({known}), found one that begins with {scheme!r}")
+    name, module, package = BROKERS[scheme]
+    try:
+        return name, cast(_LinkModule, import_module(f"sagalog.transports.{module}"))
+    except ImportError as problem:
+        raise DefinitionError(f"{name} needs a driver ({problem}): pip install {package}") from None
+
+
+def _pairs(one: Named) -> list[tuple[str, str]]:
+    """Return the kinds and names that are meant by a class of messages or a name."""
+    if isinstance(one, str):
+        name, kinds = one, ["command", "event"]
+    elif issubclass(one, Event | Command):
+        name, kinds = name_of(one), ["command" if issubclass(one, Command) else "event"]
+    else:
+        raise DefinitionError(f"expected a class of events or commands, or a name, found {one!r}")
+    if not _A_WORD.fullmatch(name):
+        raise DefinitionError(f"expected a name of letters, digits, - and _ for a broker, found {name!r}: give NAME")
+    return [(kind, name) for kind in kinds]

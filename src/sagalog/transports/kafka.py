@@ -1,0 +1,112 @@
+"""Kafka through FastStream: a topic a message, a consumer group a service. Messages of one correlation stay in order.
+
+A group has no acknowledgement of one message, only a position; so messages of a process are taken one after the other,
+and one that fails holds up those behind it until it is taken or parked.
+"""
+
+import asyncio
+import logging
+from typing import Any
+
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError  # pyright: ignore[reportMissingTypeStubs]
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker
+from faststream.kafka.message import KafkaMessage
+
+from sagalog.cloudevents import KAFKA, attributes_of
+from sagalog.transport import Incoming, Receipt, Receive
+from sagalog.transports.link import MessageRefused, Plan
+
+logger = logging.getLogger("sagalog.transports")
+
+LOOK = 2.0
+
+
+def link(plan: Plan) -> "KafkaLink":
+    """Return a connection that is not open yet."""
+    return KafkaLink(plan)
+
+
+async def _undecoded(message: KafkaMessage) -> KafkaMessage:
+    """Leave the body alone: what is malformed must reach the inbox, and not fail before it."""
+    return message
+
+
+class KafkaLink:
+    """One set of connections to a Kafka cluster."""
+
+    binding = KAFKA
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        # Kafka counts no deliveries. Messages come one after the other, so one count is enough.
+        self._failing: tuple[str, int, int] | None = None
+        self._failed = 0
+        options: dict[str, Any] = {
+            "acks": "all",
+            "enable_idempotence": True,
+            "request_timeout_ms": int(plan.send_timeout * 1000),
+            "graceful_timeout": 10.0,
+            "logger": None,
+            "apply_types": False,
+            **plan.options,
+        }
+        self._broker = KafkaBroker(plan.address.removeprefix("kafka://").split(","), **options)
+
+    async def open(self, receive: Receive) -> None:
+        """Connect, join the group, and begin to consume; topics are made by the cluster, or by its operator."""
+        if self._plan.subjects:
+            self._listen(receive)
+        await self._broker.start()
+
+    def _listen(self, receive: Receive) -> None:
+        subscriber = self._broker.subscriber(
+            *self._plan.subjects,
+            group_id=self._plan.service,
+            auto_offset_reset="earliest",
+            ack_policy=AckPolicy.MANUAL,
+            no_reply=True,
+            decoder=_undecoded,
+        )
+
+        @subscriber
+        async def _(message: KafkaMessage) -> None:
+            record = message.raw_message
+            if isinstance(record, tuple):
+                return
+            place = (record.topic, record.partition, record.offset)
+            self._failed = self._failed if place == self._failing else 0
+            headers: dict[str, object] = dict(record.headers or ())
+            incoming = Incoming(
+                attributes=attributes_of(headers, KAFKA), body=record.value or b"", deliveries=self._failed + 1
+            )
+            receipt = await receive(incoming)
+            try:
+                await self._settle(message, receipt)
+            except KafkaError as problem:
+                logger.debug("not acknowledged: %s", problem)
+            self._failing, self._failed = place, self._failed + 1
+
+    async def _settle(self, message: KafkaMessage, receipt: Receipt) -> None:
+        if receipt.taken:
+            await message.ack()
+        else:
+            await asyncio.sleep(receipt.pause)
+            await message.nack()
+
+    async def publish(self, subject: str, kind: str, headers: dict[str, str], body: bytes, key: str) -> None:
+        """Publish and wait until all replicas that are in step have the message."""
+        try:
+            await self._broker.publish(body, subject, key=key.encode(), headers=headers)
+        except MessageSizeTooLargeError as problem:
+            raise MessageRefused(str(problem)) from None
+
+    async def lost(self) -> str:
+        """Return when the cluster does not answer any more."""
+        while await self._broker.ping(timeout=self._plan.connect_timeout):  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(LOOK)
+        return "the cluster does not answer"
+
+    async def close(self) -> None:
+        """Take nothing more, wait for what is in hand, and leave the group."""
+        await self._broker.stop()

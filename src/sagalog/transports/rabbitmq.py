@@ -1,0 +1,119 @@
+"""RabbitMQ through FastStream: one topic exchange for all messages of a prefix, one durable quorum queue a service."""
+
+import asyncio
+import logging
+from typing import Any
+
+from aio_pika.exceptions import AMQPError, DeliveryError
+from faststream import AckPolicy
+from faststream.rabbit import Channel, ExchangeType, QueueType, RabbitBroker, RabbitExchange, RabbitQueue
+from faststream.rabbit.message import RabbitMessage
+
+from sagalog.cloudevents import AMQP, attributes_of
+from sagalog.transport import Incoming, Receive
+from sagalog.transports.link import MessageRefused, Plan
+
+logger = logging.getLogger("sagalog.transports")
+
+AT_ONCE = 100
+LOOK = 0.2
+
+
+def link(plan: Plan) -> "RabbitLink":
+    """Return a connection that is not open yet."""
+    return RabbitLink(plan)
+
+
+async def _undecoded(message: RabbitMessage) -> RabbitMessage:
+    """Leave the body alone: what is malformed must reach the inbox, and not fail before it."""
+    return message
+
+
+class RabbitLink:
+    """One connection to RabbitMQ."""
+
+    binding = AMQP
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._exchange = RabbitExchange(plan.prefix, type=ExchangeType.TOPIC, durable=True)
+        options: dict[str, Any] = {
+            "default_channel": Channel(prefetch_count=AT_ONCE, publisher_confirms=True, on_return_raises=True),
+            "timeout": plan.connect_timeout,
+            "graceful_timeout": 10.0,
+            "logger": None,
+            "apply_types": False,
+            **plan.options,
+        }
+        self._broker = RabbitBroker(plan.address, **options)
+
+    async def open(self, receive: Receive) -> None:
+        """Connect, declare the exchange and the queue, and begin to consume."""
+        await self._broker.connect()
+        await self._broker.declare_exchange(self._exchange)
+        if self._plan.subjects:
+            # Quorum: it counts deliveries, and survives a node. Endless: at a limit the server would drop the message
+            # where no dead-letter exchange is; the inbox counts, and parks what it cannot take.
+            queue = RabbitQueue(self._plan.service, queue_type=QueueType.QUORUM, arguments={"x-delivery-limit": -1})
+            declared = await self._broker.declare_queue(queue)
+            for subject in self._plan.subjects:
+                await declared.bind(self._plan.prefix, subject)
+            self._listen(receive)
+        await self._broker.start()
+
+    def _listen(self, receive: Receive) -> None:
+        queue = RabbitQueue(self._plan.service, queue_type=QueueType.QUORUM, declare=False)
+        subscriber = self._broker.subscriber(queue, ack_policy=AckPolicy.MANUAL, no_reply=True, decoder=_undecoded)
+
+        @subscriber
+        async def _(message: RabbitMessage) -> None:
+            raw = message.raw_message
+            headers = {**raw.headers, "content-type": raw.content_type or "application/json"}
+            before = raw.headers.get("x-delivery-count", 0)
+            incoming = Incoming(
+                attributes=attributes_of(headers, AMQP),
+                body=raw.body,
+                deliveries=1 + before if isinstance(before, int) else 1,
+            )
+            receipt = await receive(incoming)
+            try:
+                if receipt.taken:
+                    await message.ack()
+                else:
+                    # RabbitMQ knows no pause: it delivers at once what is given back.
+                    await asyncio.sleep(receipt.pause)
+                    await message.nack(requeue=True)
+            except (AMQPError, ConnectionError, RuntimeError) as problem:
+                logger.debug("not acknowledged: %s", problem)
+
+    async def publish(self, subject: str, kind: str, headers: dict[str, str], body: bytes, key: str) -> None:
+        """Publish and wait for the confirmation."""
+        content_type = headers.pop("content-type")
+        try:
+            await self._broker.publish(
+                body,
+                exchange=self._exchange,
+                routing_key=subject,
+                headers=dict(headers),
+                content_type=content_type,
+                persist=True,
+                # An exchange keeps nothing: without a queue a message is gone. A command waits until its service has
+                # declared one; an event that nobody listens to has nobody to miss it.
+                mandatory=kind == "command",
+                timeout=self._plan.send_timeout,
+            )
+        except DeliveryError as problem:
+            raise ConnectionError(f"no queue takes {subject}: start the service that listens to it") from problem
+        except ValueError as problem:
+            raise MessageRefused(str(problem)) from None
+
+    async def lost(self) -> str:
+        """Return when the connection is closed."""
+        connection = await self._broker.connect()
+        while connection.connected.is_set() and not connection.is_closed:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(LOOK)
+        return "the connection was closed"
+
+    async def close(self) -> None:
+        """Take nothing more, wait for what is in hand, and disconnect."""
+        await self._broker.stop()
