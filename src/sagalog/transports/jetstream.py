@@ -217,7 +217,8 @@ class JetStreamLink:
         for subscriber in self._broker.subscribers:
             try:
                 await subscriber.stop()
-            except NatsError as problem:
-                # Unsubscribing is all that fails on a closed connection.
-                logger.debug("not unsubscribed: %s", problem)
+            except NatsError:
+                # Unsubscribing is all that fails on a closed connection; FastStream leaves out what comes after it.
+                subscriber.subscription = None
+                await subscriber.stop()
         await self._broker.connection.close()

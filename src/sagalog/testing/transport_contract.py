@@ -1,0 +1,334 @@
+"""What every transport must do, as one suite of tests; it knows the port `sagalog.transport` and nothing behind it.
+
+Hold your own transport to it with a subclass and a fixture (pytest is needed, and not imported here):
+
+    pytest.register_assert_rewrite("sagalog.testing")
+    from sagalog.testing.transport_contract import TransportContract
+
+    class TestMyTransport(TransportContract):
+        @pytest.fixture
+        def broker(self): ...      # a `BrokerOnTrial` that runs, and holds no message yet
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+from msgspec import Raw, structs
+
+from sagalog.cloudevents import decode
+from sagalog.errors import TransportUnavailable
+from sagalog.messages import Command, Envelope, Event, Message
+from sagalog.transport import Incoming, Receipt, Receive, Transport
+
+# A bound and not a pause: everything waits for what it needs, and this ends a test that would wait for ever.
+BOUND_SECONDS = 60.0
+TAKEN = Receipt(True)
+
+
+class Charge(Command):
+    """Ask for something."""
+
+    amount: int
+
+
+class Charged(Event):
+    """Answer it."""
+
+    amount: int
+
+
+class BrokerOnTrial(Protocol):
+    """A broker that a test may kill; messages that are larger than `largest` bytes it refuses."""
+
+    largest: int
+
+    def transport(
+        self, service: str, *, sends: Sequence[type[Message]] = (), listens: Sequence[type[Message]] = ()
+    ) -> Transport:
+        """Return a transport for one process of a service; undelivered messages come again within seconds."""
+        ...
+
+    def kill(self) -> None:
+        """End the broker as a power cut would end its process."""
+        ...
+
+    def start(self) -> None:
+        """Start it again with what it has kept."""
+        ...
+
+
+def charge(number: int, amount: int = 1) -> Envelope:
+    """Return a command as a saga issues it."""
+    return Envelope(
+        id=f"saga-{number}:charge",
+        kind="command",
+        name="Charge",
+        source="saga:orders",
+        correlation_id=f"order-{number}",
+        causation_id=f"saga-{number}",
+        time=1_700_000_000_000_000 + number,
+        data=Raw(b'{"amount":%d}' % amount),
+        saga_id=f"saga-{number}",
+        step="charge",
+    )
+
+
+def padded(number: int, length: int) -> Envelope:
+    """Return a command that is larger than `length` bytes."""
+    return structs.replace(charge(number), data=Raw(b'{"amount":1,"note":"' + b"x" * length + b'"}'))
+
+
+class Mailbox:
+    """Keep what comes in; `answer` decides what becomes of it."""
+
+    def __init__(self, answer: Callable[[Incoming], Receipt] = lambda _: TAKEN) -> None:
+        self._answer = answer
+        self.deliveries: list[Incoming] = []
+
+    async def __call__(self, incoming: Incoming) -> Receipt:
+        """Receive."""
+        self.deliveries.append(incoming)
+        return self._answer(incoming)
+
+    @property
+    def ids(self) -> Counter[str]:
+        """How often each message was delivered."""
+        return Counter(incoming.attributes["id"] for incoming in self.deliveries)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until something is true, up to the bound of the test."""
+    while not condition():
+        await asyncio.sleep(0.005)
+
+
+async def insist(transport: Transport, envelopes: Sequence[Envelope]) -> list[str | None]:
+    """Send until the broker has acknowledged, as the outbox does."""
+    while True:
+        try:
+            return await transport.send(envelopes)
+        except TransportUnavailable:
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def opened(transport: Transport, receive: Receive | None = None) -> AsyncGenerator[Transport]:
+    """Give an open transport, closed afterwards."""
+    await transport.open(receive or Mailbox())
+    try:
+        yield transport
+    finally:
+        await transport.close()
+
+
+def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run one test on an event loop of its own."""
+
+    async def bounded() -> None:
+        async with asyncio.timeout(BOUND_SECONDS):
+            await test()
+
+    asyncio.run(bounded())
+
+
+class TransportContract:
+    """Every rule of the port."""
+
+    def test_a_message_arrives_as_it_was_sent(self, broker: BrokerOnTrial) -> None:
+        inbox = Mailbox()
+
+        async def test() -> None:
+            payments = broker.transport("payments", listens=[Charge])
+            async with opened(broker.transport("orders", sends=[Charge])) as orders, opened(payments, inbox):
+                assert await insist(orders, [charge(1)]) == [None]
+                await until(lambda: bool(inbox.deliveries))
+
+        run(test)
+        [incoming] = inbox.deliveries
+        arrived = decode(incoming.attributes, incoming.body, now=0, via="wire")
+        assert isinstance(arrived, Envelope)
+        sent = charge(1)
+        for field in ("id", "kind", "name", "correlation_id", "causation_id", "time", "data", "saga_id", "step"):
+            assert getattr(arrived, field) == getattr(sent, field), field
+        assert arrived.source == "sagalog:orders/saga:orders"
+        assert incoming.deliveries == 1
+
+    def test_only_what_it_is_told_to_carry_goes_out(self, broker: BrokerOnTrial) -> None:
+        async def test() -> None:
+            orders = broker.transport("orders", sends=[Charge], listens=[Charged])
+            assert orders.carries(charge(1))
+            answered = Envelope(
+                id="r-1", kind="event", name="Charged", source="payments", correlation_id="c", time=1, data=Raw(b"{}")
+            )
+            assert not orders.carries(answered)
+
+        run(test)
+
+    def test_every_service_that_listens_has_each_message_once(self, broker: BrokerOnTrial) -> None:
+        one, other, audit = Mailbox(), Mailbox(), Mailbox()
+
+        async def test() -> None:
+            async with (
+                opened(broker.transport("payments", listens=[Charge]), one),
+                opened(broker.transport("payments", listens=[Charge]), other),
+                opened(broker.transport("audit", listens=[Charge]), audit),
+                opened(broker.transport("orders", sends=[Charge])) as orders,
+            ):
+                await insist(orders, [charge(number) for number in range(40)])
+                await until(lambda: len(one.deliveries) + len(other.deliveries) >= 40 and len(audit.deliveries) >= 40)
+
+        run(test)
+        every = {charge(number).id: 1 for number in range(40)}
+        assert one.ids + other.ids == every
+        assert audit.ids == every
+
+    def test_what_is_sent_while_nobody_listens_is_delivered_later(self, broker: BrokerOnTrial) -> None:
+        inbox = Mailbox()
+
+        async def test() -> None:
+            async with opened(broker.transport("payments", listens=[Charge])):
+                pass
+            async with opened(broker.transport("orders", sends=[Charge])) as orders:
+                await insist(orders, [charge(1)])
+            async with opened(broker.transport("payments", listens=[Charge]), inbox):
+                await until(lambda: bool(inbox.deliveries))
+
+        run(test)
+        assert inbox.ids == {charge(1).id: 1}
+
+    def test_what_was_not_taken_is_delivered_again_and_what_was_taken_is_not(self, broker: BrokerOnTrial) -> None:
+        inbox = Mailbox(lambda incoming: TAKEN if incoming.deliveries == 3 else Receipt(False, 0.01))
+        later = Mailbox()
+
+        async def test() -> None:
+            async with opened(broker.transport("orders", sends=[Charge])) as orders:
+                async with opened(broker.transport("payments", listens=[Charge]), inbox):
+                    await insist(orders, [charge(1)])
+                    await until(lambda: len(inbox.deliveries) == 3)
+                async with opened(broker.transport("payments", listens=[Charge]), later):
+                    await insist(orders, [charge(2)])
+                    await until(lambda: bool(later.deliveries))
+
+        run(test)
+        assert [incoming.deliveries for incoming in inbox.deliveries] == [1, 2, 3]
+        assert later.ids == {charge(2).id: 1}
+
+    def test_a_message_that_is_not_taken_holds_up_no_other(self, broker: BrokerOnTrial) -> None:
+        """INVARIANTS 36."""
+        poison = charge(0).id
+        refused = Receipt(False, 0.2)
+        inbox = Mailbox(lambda incoming: refused if incoming.attributes["id"] == poison else TAKEN)
+
+        async def test() -> None:
+            async with (
+                opened(broker.transport("orders", sends=[Charge])) as orders,
+                opened(broker.transport("payments", listens=[Charge]), inbox),
+            ):
+                await insist(orders, [charge(number) for number in range(300)])
+                await until(lambda: len(inbox.ids) == 300)
+
+        run(test)
+
+    def test_the_same_id_sent_again_arrives_again(self, broker: BrokerOnTrial) -> None:
+        """A command is sent again after silence under its own id; a broker that swallows it would leave the silence."""
+        inbox = Mailbox()
+
+        async def test() -> None:
+            async with (
+                opened(broker.transport("orders", sends=[Charge])) as orders,
+                opened(broker.transport("payments", listens=[Charge]), inbox),
+            ):
+                await insist(orders, [charge(1)])
+                await insist(orders, [charge(1)])
+                await until(lambda: len(inbox.deliveries) == 2)
+
+        run(test)
+
+    def test_a_message_that_is_too_large_is_refused_and_the_rest_go_on(self, broker: BrokerOnTrial) -> None:
+        inbox = Mailbox()
+
+        async def test() -> None:
+            async with (
+                opened(broker.transport("orders", sends=[Charge])) as orders,
+                opened(broker.transport("payments", listens=[Charge]), inbox),
+            ):
+                first, second, third = await insist(orders, [charge(1), padded(2, broker.largest), charge(3)])
+                assert (first, third) == (None, None)
+                assert second is not None
+                assert "bytes" in second
+                await until(lambda: len(inbox.deliveries) == 2)
+
+        run(test)
+        assert inbox.ids == {charge(1).id: 1, charge(3).id: 1}
+
+    def test_it_opens_and_closes_while_the_broker_is_away(self, broker: BrokerOnTrial) -> None:
+        async def test() -> None:
+            broker.kill()
+            async with opened(broker.transport("orders", sends=[Charge])) as orders:
+                try:
+                    await orders.send([charge(1)])
+                except TransportUnavailable:
+                    return
+                raise AssertionError("nobody can have acknowledged this")
+
+        run(test)
+
+    def test_the_connection_and_the_subscription_come_back_by_themselves(self, broker: BrokerOnTrial) -> None:
+        inbox = Mailbox()
+
+        async def test() -> None:
+            broker.kill()
+            async with (
+                opened(broker.transport("orders", sends=[Charge])) as orders,
+                opened(broker.transport("payments", listens=[Charge]), inbox),
+            ):
+                for number in range(3):
+                    broker.start()
+                    await insist(orders, [charge(number)])
+                    await until(lambda number=number: len(inbox.ids) == number + 1)
+                    broker.kill()
+
+        run(test)
+
+    def test_nothing_is_lost_when_the_broker_is_killed_in_the_middle(self, broker: BrokerOnTrial) -> None:
+        """INVARIANTS 5 and 7, as far as a broker goes: at least once."""
+        inbox = Mailbox()
+
+        async def test() -> None:
+            async with (
+                opened(broker.transport("orders", sends=[Charge])) as orders,
+                opened(broker.transport("payments", listens=[Charge]), inbox),
+            ):
+                await insist(orders, [charge(0)])
+                for batch in range(5):
+                    sending = asyncio.ensure_future(
+                        insist(orders, [charge(batch * 100 + number) for number in range(100)])
+                    )
+                    await until(lambda batch=batch: len(inbox.ids) > batch * 100)
+                    broker.kill()
+                    broker.start()
+                    await sending
+                await until(lambda: len(inbox.ids) == 500)
+
+        run(test)
+
+    def test_closing_waits_for_what_is_being_received(self, broker: BrokerOnTrial) -> None:
+        begun, ended = asyncio.Event(), asyncio.Event()
+
+        async def slowly(incoming: Incoming) -> Receipt:
+            begun.set()
+            await asyncio.sleep(0.05)
+            ended.set()
+            return TAKEN
+
+        async def test() -> None:
+            async with opened(broker.transport("orders", sends=[Charge])) as orders:
+                async with opened(broker.transport("payments", listens=[Charge]), slowly):
+                    await insist(orders, [charge(1)])
+                    await begun.wait()
+                assert ended.is_set()
+
+        run(test)
