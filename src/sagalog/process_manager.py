@@ -24,6 +24,7 @@ from sagalog.engine.mail import Mail
 from sagalog.engine.messaging import Messaging
 from sagalog.engine.starting import Started, Starting
 from sagalog.engine.translation import FollowContext
+from sagalog.engine.transports import Transports, check_transports
 from sagalog.engine.waiting import AT_REST, Waiting
 from sagalog.engine.worker import Drive, Worker
 from sagalog.errors import DefinitionError, NotRunning, UnknownSaga, WaitTimeout
@@ -36,6 +37,7 @@ from sagalog.saga.state import SagaState
 from sagalog.settings import Settings
 from sagalog.store import StatusRow, Store
 from sagalog.stores import store_for
+from sagalog.transport import Transport
 
 InputT = TypeVar("InputT")
 logger = logging.getLogger("sagalog")
@@ -79,9 +81,10 @@ class ProcessManager(Inspection, Messaging, Following):
     """Run sagas on a database.
 
     `database` is an address (`sqlite:///shop.db`, `postgresql://...`, `memory://`) or a store. `participants` handle
-    commands and events in this process. `services` gives the instances that steps and handlers ask for by type. With
-    `worker=False` it starts sagas, publishes and answers questions, and leaves the running to other processes. Raises
-    `DefinitionError` and `ServiceNotProvided` when it is built.
+    commands and events in this process, `transports` carry them to other processes and back. `services` gives the
+    instances that steps and handlers ask for by type. With `worker=False` it starts sagas, publishes and answers
+    questions, and leaves the running to other processes. Raises `DefinitionError` and `ServiceNotProvided` when it is
+    built.
     """
 
     def __init__(
@@ -90,6 +93,7 @@ class ProcessManager(Inspection, Messaging, Following):
         *,
         sagas: Sequence[Saga[Any]] = (),
         participants: Sequence[Participant] = (),
+        transports: Sequence[Transport] = (),
         services: Mapping[type, Any] | None = None,
         settings: Settings | None = None,
         worker: bool = True,
@@ -102,6 +106,8 @@ class ProcessManager(Inspection, Messaging, Following):
         self._services = dict(services or {})
         self._declared = Declared(list(self.definitions.values()), [one.definition for one in participants])
         self._vocabulary = self._declared.vocabulary
+        check_transports(transports)
+        self._given_transports = transports
         self._source = self.settings.source
         if worker:
             self._declared.check_services(self._services)
@@ -134,6 +140,7 @@ class ProcessManager(Inspection, Messaging, Following):
                 Mail(self.store, self._blocking) if self._declared.has_mail else None,
             )
             self._bus = self._make_bus()
+            self._transports = self._make_transports()
             self._starting = Starting(
                 self.store,
                 self._committer,
@@ -158,10 +165,15 @@ class ProcessManager(Inspection, Messaging, Following):
 
         self._unwatch = self.store.watch(hint)
         self._running = True
+        if self._is_worker:
+            await self._transports.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Shut down gracefully: running steps end, what is unfinished is given back."""
+        if self._is_worker:
+            # First, while what is being received can still be written.
+            await self._transports.stop()
         self._running = False
         self._unwatch()
         await self._waiting.close()
@@ -188,6 +200,19 @@ class ProcessManager(Inspection, Messaging, Following):
             self._declared.routes(self.store, self._blocking, self._clock),
             handlings,
             self.settings.limits(),
+        )
+
+    def _make_transports(self) -> Transports:
+        return Transports(
+            self._given_transports,
+            self.store,
+            self._blocking,
+            self._clock,
+            self._committer,
+            self._worker,
+            self.settings.limits(),
+            self.handle,
+            self._park,
         )
 
     async def _close_store(self) -> None:
@@ -318,9 +343,11 @@ class ProcessManager(Inspection, Messaging, Following):
         self._waiting.hint()
         self._worker.hint()
         self._bus.hint()
+        self._transports.hint()
 
     def _posted(self) -> None:
         self._bus.posted()
+        self._transports.hint()
 
     async def _report_unloaded(self) -> None:
         missing = await self._blocking.read(self.store.unloaded, list(self.definitions))

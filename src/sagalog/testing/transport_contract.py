@@ -14,6 +14,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Protocol
 
 from msgspec import Raw, structs
@@ -97,6 +98,11 @@ class Mailbox:
     def ids(self) -> Counter[str]:
         """How often each message was delivered."""
         return Counter(incoming.attributes["id"] for incoming in self.deliveries)
+
+
+def has(mailbox: Mailbox, number: int) -> bool:
+    """Tell whether at least so many messages have arrived, each counted once."""
+    return len(mailbox.ids) >= number
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -288,7 +294,7 @@ class TransportContract:
                 for number in range(3):
                     broker.start()
                     await insist(orders, [charge(number)])
-                    await until(lambda number=number: len(inbox.ids) == number + 1)
+                    await until(partial(has, inbox, number + 1))
                     broker.kill()
 
         run(test)
@@ -307,7 +313,7 @@ class TransportContract:
                     sending = asyncio.ensure_future(
                         insist(orders, [charge(batch * 100 + number) for number in range(100)])
                     )
-                    await until(lambda batch=batch: len(inbox.ids) > batch * 100)
+                    await until(partial(has, inbox, batch * 100 + 1))
                     broker.kill()
                     broker.start()
                     await sending

@@ -214,7 +214,8 @@ class JetStreamLink:
 
     async def close(self) -> None:
         """Take nothing more, wait for what is in hand, and disconnect."""
-        for subscriber in self._broker.subscribers:
+        subscribers: list[Any] = list(self._broker.subscribers)
+        for subscriber in subscribers:
             try:
                 await subscriber.stop()
             except NatsError:

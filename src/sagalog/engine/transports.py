@@ -1,0 +1,74 @@
+"""The transports at work in this process: each reads the log for what goes out, and hands over what comes in."""
+
+import asyncio
+from collections.abc import Sequence
+
+from sagalog.clock import Clock
+from sagalog.engine.blocking import Blocking
+from sagalog.engine.committer import Committer
+from sagalog.engine.consumers import Consumers
+from sagalog.engine.limits import Limits
+from sagalog.engine.receiving import Handle, Park, Receiving
+from sagalog.engine.sending import Sending, consumer_of
+from sagalog.engine.worker import Worker
+from sagalog.errors import DefinitionError
+from sagalog.store import Posting, Store
+from sagalog.transport import Transport
+
+
+class Transports:
+    """Begin and end the transports of a process manager together."""
+
+    def __init__(
+        self,
+        transports: Sequence[Transport],
+        store: Store,
+        blocking: Blocking,
+        clock: Clock,
+        committer: Committer,
+        worker: Worker,
+        limits: Limits,
+        handle: Handle,
+        park: Park,
+    ) -> None:
+        self._committer = committer
+        self._receivings = [(one, Receiving(one.name, handle, park, clock)) for one in transports]
+        self._sendings = [
+            Sending(
+                one,
+                store,
+                blocking,
+                clock,
+                Consumers(store, blocking, clock, worker, [consumer_of(one)], limits),
+                self._delivered,
+                limits.poll,
+            )
+            for one in transports
+        ]
+
+    async def _delivered(self, command_ids: Sequence[str]) -> None:
+        await self._committer.post(Posting(delivered=command_ids))
+
+    async def start(self) -> None:
+        """Begin to send and to receive."""
+        for sending in self._sendings:
+            sending.start()
+        for transport, receiving in self._receivings:
+            await transport.open(receiving)
+
+    def hint(self) -> None:
+        """Look for messages now: some have just become durable."""
+        for sending in self._sendings:
+            sending.hint()
+
+    async def stop(self) -> None:
+        """Send no more, and take in no more after what is being received."""
+        await asyncio.gather(*(sending.close() for sending in self._sendings))
+        await asyncio.gather(*(transport.close() for transport, _ in self._receivings))
+
+
+def check_transports(transports: Sequence[Transport]) -> None:
+    """Raise `DefinitionError` if two transports have one name: they would share a position in the log."""
+    names = [one.name for one in transports]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise DefinitionError(f"two transports are called {', '.join(twice)}; give each a name of its own")
