@@ -6,6 +6,7 @@ import pytest
 from applications import application_url, each_bookshop
 from bank import each_bank, each_bank_address
 from following import each_target
+from nats_server import NatsServer, open_nats_server
 from postgres_server import PostgresServer, open_server
 from shop_demo import finished_demo
 from stores import each_database, each_store
@@ -19,6 +20,7 @@ __all__ = [
     "each_store",
     "each_target",
     "finished_demo",
+    "nats_server",
     "postgres_server",
     "postgres_url",
 ]
@@ -36,6 +38,13 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
     """The address of a fresh, empty database, removed after the test."""
     with postgres_server.database() as url:
         yield url
+
+
+@pytest.fixture
+def nats_server() -> Iterator[NatsServer]:
+    """A real NATS server that holds nothing yet; a test may kill it and start it again."""
+    with open_nats_server() as server:
+        yield server
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

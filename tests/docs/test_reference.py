@@ -26,6 +26,7 @@ from sagalog.saga.declare import Saga, Step
 from sagalog.saga.events import EVENTS, ErrorInfo, SagaEvent
 from sagalog.saga.requests import RequestStep
 from sagalog.settings import PREFIX, Settings
+from sagalog.transports.faststream import FastStreamTransport
 
 CODE = re.compile(r"`([^`]+)`")
 COMMANDS = dict(sagalog_commands.every_command())
@@ -127,6 +128,7 @@ ANY_SAGA: Any = Saga
 ANY_STEP: Any = Step
 ANY_PARTICIPANT: Any = sagalog.Participant
 ANY_REQUEST: Any = RequestStep
+ANY_TRANSPORT: Any = FastStreamTransport
 SIGNATURES: dict[str, Callable[..., Any]] = {
     "Saga": ANY_SAGA,
     "saga.step": ANY_SAGA.step,
@@ -143,6 +145,7 @@ SIGNATURES: dict[str, Callable[..., Any]] = {
     "Retry": sagalog.Retry,
     "ProcessManager": ProcessManager,
     **{f"manager.{name}": getattr(ProcessManager, name) for name in dir(ProcessManager) if not name.startswith("_")},
+    "FastStreamTransport": ANY_TRANSPORT,
     "run.result": SagaRun.result,
     "run.status": SagaRun.status,
     "ParticipantKit": ParticipantKit,

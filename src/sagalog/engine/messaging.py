@@ -8,6 +8,7 @@ from sagalog.engine.bus import Bus
 from sagalog.engine.committer import Committer
 from sagalog.engine.door import DOOR, check_envelope, parked_row, raw_row, unknown
 from sagalog.engine.message_log import log_parked, log_published
+from sagalog.engine.transports import Transports
 from sagalog.errors import InvalidAction, InvalidInput
 from sagalog.messages import Envelope, Event, name_of
 from sagalog.saga.identifiers import check_identifier
@@ -26,6 +27,7 @@ class Messaging:
     _clock: Clock
     _vocabulary: Vocabulary
     _bus: Bus
+    _transports: Transports
 
     def _check_running(self) -> None:
         raise NotImplementedError
@@ -75,7 +77,7 @@ class Messaging:
         """
         self._check_running()
         check_envelope(envelope, self._vocabulary)
-        if len(self._vocabulary) and envelope.name not in self._vocabulary:
+        if len(self._vocabulary) and envelope.name not in self._vocabulary and not self._transports.carry(envelope):
             await self._park(parked_row(self._clock, DOOR, envelope, None, unknown(envelope)))
             return True
         if await self._blocking.read(self.store.find_message, envelope.id) is not None:

@@ -12,6 +12,7 @@ from sagalog.engine.receiving import Handle, Park, Receiving
 from sagalog.engine.sending import Sending, consumer_of
 from sagalog.engine.worker import Worker
 from sagalog.errors import DefinitionError
+from sagalog.messages import Envelope
 from sagalog.store import Posting, Store
 from sagalog.transport import Transport
 
@@ -55,6 +56,10 @@ class Transports:
             sending.start()
         for transport, receiving in self._receivings:
             await transport.open(receiving)
+
+    def carry(self, envelope: Envelope) -> bool:
+        """Tell whether one of them takes messages like this one to somebody else."""
+        return any(one.carries(envelope) for one, _ in self._receivings)
 
     def hint(self) -> None:
         """Look for messages now: some have just become durable."""

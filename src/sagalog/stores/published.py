@@ -18,6 +18,7 @@ _REPAIR = "compute the tables from the log again (docs/reference/sql.md), or res
 
 class _Stated(msgspec.Struct):
     data: msgspec.Raw
+    via: str | None = None
 
 
 _stated = msgspec.json.Decoder(_Stated)
@@ -52,7 +53,7 @@ def envelope_of(
     Raises `StoreError` if the event there is no message: somebody has written to the tables.
     """
     try:
-        data = _stated.decode(state).data
+        stated = _stated.decode(state)
     except (msgspec.MsgspecError, RecursionError) as problem:
         raise StoreError(
             f"expected the data of the message {id} at position {position} of the log, found none ({problem}); "
@@ -66,9 +67,10 @@ def envelope_of(
         correlation_id=correlation_id,
         causation_id=causation_id,
         time=time,
-        data=data,
+        data=stated.data,
         saga_id=saga_id,
         step=step,
+        via=stated.via,
     )
 
 
