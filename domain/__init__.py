@@ -7,6 +7,7 @@ import os
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from domain.data import opening_stock, read_orders
 from domain.database import Database
@@ -19,11 +20,12 @@ from domain.ordering.service import Ordering
 from domain.payments.desk import payments_desk
 from domain.payments.participant import payments
 from domain.payments.service import Payments
+from domain.returns import take_back
 from domain.shipping.participant import shipping
 from domain.shipping.service import Carrier
 from sagalog import Saga
 
-sagas = [fulfil_order, fulfil_order_remotely]
+sagas: list[Saga[Any]] = [fulfil_order, fulfil_order_remotely, take_back]
 participants = [inventory, payments, shipping, payments_desk]
 
 

@@ -1,0 +1,126 @@
+"""Goods that come back: the parcel is waited for, each line restocked, the money paid back, and undone until then."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from fulfilment_ways import LOOK_EVERY_SECONDS, at_rest, shop_at_work
+from greeting import run
+from shop import Shop, operations
+
+from domain.ordering.messages import Line, ReturnRequested
+from domain.payments.service import CLOSED_ACCOUNT_CARD
+from domain.returns import take_back
+from domain.shipping.messages import ParcelArrived
+from sagalog.process_manager import ProcessManager
+from sagalog.store import Store
+
+LINES = (Line(sku="mug", quantity=2), Line(sku="kettle", quantity=1), Line(sku="grinder", quantity=1))
+
+
+@pytest.fixture
+def shop() -> Iterator[Shop]:
+    with Shop() as shop:
+        yield shop
+
+
+def request(return_id: str = "r1", *, refund_cents: int = 60) -> ReturnRequested:
+    return ReturnRequested(return_id=return_id, order_id="o1", lines=LINES, refund_cents=refund_cents)
+
+
+async def ended(manager: ProcessManager, return_id: str = "r1") -> str:
+    return (await at_rest(manager, take_back.name, [return_id]))[return_id]
+
+
+async def begun(manager: ProcessManager) -> None:
+    while not await asyncio.to_thread(manager.store.sagas_by_key, take_back.name, ["r1"]):
+        await asyncio.sleep(LOOK_EVERY_SECONDS)
+
+
+def test_a_return_is_restocked_line_by_line_paid_back_and_closed(each_database: str | Store, shop: Shop) -> None:
+    async def take() -> str:
+        async with shop_at_work(each_database, shop) as manager:
+            shop.fulfil("o1", cents=100)
+            await manager.publish(request())
+            await manager.publish(ParcelArrived(return_id="r1"))
+            return await ended(manager)
+
+    assert run(take()) == "completed"
+    assert shop.reconcile_returns({"r1": "completed"}) == []
+    assert operations(shop.inventory)[-3:] == [
+        ("restock", "mug", 2),
+        ("restock", "kettle", 1),
+        ("restock", "grinder", 1),
+    ]
+    assert shop.payments.balance_cents() == 40
+
+
+def test_a_parcel_that_nobody_has_announced_is_parked_until_a_person_delivers_it(
+    each_database: str | Store, shop: Shop
+) -> None:
+    """Invariant 4: it matches no return yet, so it is parked with the reason, and not lost."""
+
+    async def take() -> str:
+        async with shop_at_work(each_database, shop) as manager:
+            shop.fulfil("o1", cents=100)
+            await manager.publish(ParcelArrived(return_id="r1"))
+            await manager.publish(request())
+            # Routed in the order of the log: when the second has begun a return, nobody had taken the first.
+            await begun(manager)
+            [parked] = await manager.unmatched()
+            assert "r1" in parked.reason
+            await manager.redeliver(parked.unmatched_id, actor="ada", reason="it is announced now")
+            return await ended(manager)
+
+    assert run(take()) == "completed"
+    assert shop.reconcile_returns({"r1": "completed"}) == []
+
+
+def test_a_damaged_parcel_is_not_taken_back(each_database: str | Store, shop: Shop) -> None:
+    """Invariant 16: nothing was done, so nothing is undone."""
+
+    async def take() -> str:
+        async with shop_at_work(each_database, shop) as manager:
+            shop.fulfil("o1", cents=100)
+            await manager.publish(request())
+            await manager.publish(ParcelArrived(return_id="r1", damaged=True))
+            return await ended(manager)
+
+    assert run(take()) == "failed"
+    assert shop.reconcile_returns({"r1": "failed"}) == []
+    assert operations(shop.inventory)[-1][0] == "reserve"
+
+
+def test_every_line_is_taken_off_the_shelf_again_when_the_money_cannot_be_paid_back(
+    each_database: str | Store, shop: Shop
+) -> None:
+    """Invariant 27: one compensation for each element that was done, the last first."""
+
+    async def take() -> str:
+        async with shop_at_work(each_database, shop) as manager:
+            shop.payments.capture("o1", CLOSED_ACCOUNT_CARD, 100, key="o1:pay")
+            await manager.publish(request())
+            await manager.publish(ParcelArrived(return_id="r1"))
+            return await ended(manager)
+
+    assert run(take()) == "failed"
+    assert shop.reconcile_returns({"r1": "failed"}) == []
+    assert operations(shop.inventory)[-3:] == [
+        ("withdraw", "grinder", -1),
+        ("withdraw", "kettle", -1),
+        ("withdraw", "mug", -2),
+    ]
+    assert shop.inventory.levels()["mug"] == 100_000
+
+
+def test_a_return_for_more_than_was_paid_is_undone(each_database: str | Store, shop: Shop) -> None:
+    async def take() -> str:
+        async with shop_at_work(each_database, shop) as manager:
+            shop.fulfil("o1", cents=100)
+            await manager.publish(request(refund_cents=101))
+            await manager.publish(ParcelArrived(return_id="r1"))
+            return await ended(manager)
+
+    assert run(take()) == "failed"
+    assert shop.payments.balance_cents() == 100
+    assert shop.reconcile_returns({"r1": "failed"}) == []
