@@ -1,14 +1,15 @@
 """A shop built with sagalog, as a user's own service would be; it must not import a store or a loop.
 
-`sagalog --app-dir . --app domain` finds `sagas`, `participants` and `services` here.
+`sagalog --app-dir . --app domain` finds `sagas`, `participants`, `transports` and `services` here.
 """
 
 import os
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from domain.broker import broker_address, transport_of_orders
 from domain.data import opening_stock, read_orders
 from domain.database import Database
 from domain.fulfilment import fulfil_order
@@ -24,9 +25,13 @@ from domain.returns import take_back
 from domain.shipping.participant import shipping
 from domain.shipping.service import Carrier
 from sagalog import Saga
+from sagalog.transport import Transport
 
 sagas: list[Saga[Any]] = [fulfil_order, fulfil_order_remotely, take_back]
-participants = [inventory, payments, shipping, payments_desk]
+participants = [inventory, payments, shipping]
+if broker_address() is None:
+    # Nobody else answers the commands to the payment service.
+    participants.append(payments_desk)
 
 
 @contextmanager
@@ -44,6 +49,12 @@ def services() -> Generator[Mapping[type, object]]:
             Payments: Payments(database),
             Carrier: Carrier(database),
         }
+
+
+def transports() -> Sequence[Transport]:
+    """Give what carries commands to the payment service, if there is a broker."""
+    address = broker_address()
+    return [] if address is None else [transport_of_orders(address)]
 
 
 def demo(database: Path) -> tuple[Mapping[str, str], Iterable[tuple[Saga[Order], Order]]]:

@@ -17,6 +17,17 @@ def services():
     yield [1]
 """
 
+WRONG_TRANSPORTS = """
+from contextlib import contextmanager
+from greeting import greet
+sagas = [greet()]
+def transports():
+    return [3]
+@contextmanager
+def services():
+    yield {}
+"""
+
 
 def refused(ran: Ran, code: int) -> str:
     """Return the one line of an error."""
@@ -97,11 +108,15 @@ def test_the_app_may_be_named_by_the_environment(tmp_path: Path) -> None:
             "services() returned dict, expected a context manager",
         ),
         (
+            WRONG_TRANSPORTS,
+            "transports() must give a list of transports, found [3]",
+        ),
+        (
             WRONG_SERVICES,
             "services() must give a mapping of {Type: instance}, found [1]",
         ),
     ],
-    ids=range(11),
+    ids=range(12),
 )
 def test_an_app_that_lacks_something_is_told_what(
     tmp_path: Path, request: pytest.FixtureRequest, source: str, text: str

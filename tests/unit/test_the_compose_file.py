@@ -13,8 +13,8 @@ COMPOSE = cast("dict[str, Any]", yaml.safe_load(TEXT))
 SERVICES = cast("dict[str, dict[str, Any]]", COMPOSE["services"])
 
 
-def test_there_is_a_database_and_a_worker() -> None:
-    assert set(SERVICES) == {"postgres", "worker"}
+def test_there_is_a_database_a_broker_a_worker_and_the_payment_service() -> None:
+    assert set(SERVICES) == {"postgres", "nats", "worker", "payments"}
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -40,8 +40,22 @@ def test_passwords_come_from_the_environment() -> None:
     assert "sagalog:${POSTGRES_PASSWORD:-sagalog}@postgres:5432" in SERVICES["worker"]["environment"]["SAGALOG_DB"]
 
 
-def test_the_database_is_open_to_this_machine_only() -> None:
-    assert all(port.startswith("127.0.0.1:") for port in SERVICES["postgres"]["ports"])
+@pytest.mark.parametrize("name", ["postgres", "nats"])
+def test_a_server_is_open_to_this_machine_only(name: str) -> None:
+    assert all(port.startswith("127.0.0.1:") for port in SERVICES[name]["ports"])
+
+
+def test_what_the_broker_keeps_outlives_it() -> None:
+    assert "--store_dir=/data" in SERVICES["nats"]["command"]
+    assert SERVICES["nats"]["volumes"] == ["nats-data:/data"]
+
+
+def test_the_worker_and_the_payment_service_meet_at_the_broker_and_share_nothing_else() -> None:
+    worker, payments = SERVICES["worker"], SERVICES["payments"]
+    assert worker["environment"]["SHOP_BROKER"] == payments["environment"]["SHOP_BROKER"] == "nats://nats:4222"
+    assert payments["command"] == ["python", "-m", "domain.payments"]
+    assert not set(worker["volumes"]) & set(payments["volumes"])
+    assert worker["build"] == payments["build"]
 
 
 def test_the_worker_is_built_from_what_is_in_the_repository_and_does_not_run_as_root() -> None:

@@ -2,27 +2,39 @@
 
 import importlib
 import sys
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from sagalog.cli.failures import AppError, NotThere
 from sagalog.errors import UnknownSaga
+from sagalog.messages import Event
 from sagalog.process_manager import ProcessManager
 from sagalog.saga.declare import Saga
 from sagalog.saga.participants import Participant
+from sagalog.transport import Transport
 
 DeclaredT = TypeVar("DeclaredT")
 
 DEFAULT_APP = "domain"
 
-Demo = tuple[Mapping[str, str], Iterable[tuple[Saga[Any], Any]]]
+
+class Demo(NamedTuple):
+    """What an app demonstrates, and the environment that it does so in.
+
+    `starts` are pairs of a saga and its input, and events to be published. `beside` are the keys of two sagas that are
+    then shown side by side.
+    """
+
+    environment: Mapping[str, str]
+    starts: Iterable[tuple[Saga[Any], Any] | Event]
+    beside: tuple[str, str] | None = None
 
 
 class App:
-    """An imported service: `sagas`, `participants` if it has any, `services()`, and where its projections are."""
+    """An imported service: `sagas`, `services()`, and where its projections are; it may have more, see `docs/`."""
 
     def __init__(self, name: str, folder: Path, module: ModuleType) -> None:
         self.name = name
@@ -38,8 +50,24 @@ class App:
     ) -> ProcessManager:
         """Return what runs all that the app declares on a database; raises `DefinitionError`, `ServiceNotProvided`."""
         return ProcessManager(
-            address, sagas=self.sagas, participants=self.participants, services=services, worker=worker
+            address,
+            sagas=self.sagas,
+            participants=self.participants,
+            transports=self.transports() if worker else (),
+            services=services,
+            worker=worker,
         )
+
+    def transports(self) -> Sequence[Transport]:
+        """Return what carries messages to other processes; none if the app says nothing of it."""
+        if not hasattr(self._module, "transports"):
+            return ()
+        found = self._callable("transports", "a list of transports")()
+        if not isinstance(found, list | tuple) or not all(
+            hasattr(one, "carries") and hasattr(one, "send") for one in cast("list[object]", found)
+        ):
+            raise AppError(f"{self.name}.transports() must give a list of transports, found {found!r:.80}")
+        return cast("Sequence[Transport]", found)
 
     def saga(self, name: str) -> Saga[Any]:
         """Return the newest version of a saga; raises `UnknownSaga`."""
@@ -69,14 +97,13 @@ class App:
             yield services
 
     def demo(self, database: Path) -> Demo:
-        """Return the environment that a demo on this database file runs in, and the (saga, input) pairs to start."""
+        """Return what is run in a demo on this database file."""
         if not hasattr(self._module, "demo"):
             raise AppError(
                 f"the app {self.name} has nothing to demonstrate: it defines no demo(); "
                 "try the reference service, `sagalog --app-dir <its folder> --app domain demo`"
             )
-        environment, starts = self._callable("demo", "(environment, [(saga, input), ...])")(database)
-        return environment, starts
+        return Demo(*self._callable("demo", "(environment, [(saga, input), ...])")(database))
 
     def _callable(self, name: str, what: str) -> Callable[..., Any]:
         found = getattr(self._module, name, None)
