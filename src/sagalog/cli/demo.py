@@ -1,6 +1,7 @@
 """`sagalog demo`: the app's own sample inputs on a database that is left behind, and a first look at them."""
 
 import asyncio
+import hashlib
 import os
 import shlex
 import time
@@ -16,15 +17,20 @@ from sagalog.cli.address import SQLITE, SqlStore
 from sagalog.cli.app import App
 from sagalog.cli.audit import rows_table
 from sagalog.cli.logs import keep_transitions_quiet
-from sagalog.cli.lookup import every_saga, history
+from sagalog.cli.lookup import every_saga, find, history
 from sagalog.cli.options import Command, Invocation
 from sagalog.cli.output import write
 from sagalog.cli.progress import progress
 from sagalog.cli.quantities import duration
 from sagalog.cli.replay import frames, write_frames
 from sagalog.cli.showing import present
+from sagalog.cli.side_by_side import side_by_side
 from sagalog.cli.starting import settle, write_counts
+from sagalog.codec import encode_json
+from sagalog.engine.waiting import AT_REST
 from sagalog.errors import InvalidSettings
+from sagalog.messages import Event, name_of
+from sagalog.process_manager import ProcessManager
 from sagalog.saga.declare import Saga
 from sagalog.store import StatusRow
 from sagalog.stores.sql import statements
@@ -42,7 +48,7 @@ def demo(invocation: Invocation) -> None:
     """
     path = _path(invocation.named_database)
     app = invocation.load_app()
-    environment, starts = app.demo(path)
+    environment, starts, beside = app.demo(path)
     os.environ.update(environment)
     invocation.database = invocation.named_database = str(path)
     write(Text.assemble("The database is ", (str(path), "bold"), "; it stays here when this ends."))
@@ -60,6 +66,10 @@ def demo(invocation: Invocation) -> None:
         undone = _most_telling(store, rows)
         if undone is not None:
             _tell(store, undone)
+        if beside is not None:
+            _title("The same order with a coordinator and without")
+            left, right = (find(store, key) for key in beside)
+            write(side_by_side(store, left, right), indent=2)
     _look_further(invocation, rows, undone, environment)
 
 
@@ -73,16 +83,42 @@ def _path(named: str | None) -> Path:
     return Path(text)
 
 
-async def _run(address: str, app: App, starts: Iterable[tuple[Saga[Any], Any]]) -> tuple[Counter[str], int]:
+async def _run(address: str, app: App, starts: Iterable[tuple[Saga[Any], Any] | Event]) -> tuple[Counter[str], int]:
     """Start everything, and wait until each saga has ended or is stuck."""
     keep_transitions_quiet()
-    with app.services() as services:
+    wanted = list(starts)
+    events = {_message_id(one): one for one in wanted if isinstance(one, Event)}
+    with app.services() as services, progress("Running", len(wanted)) as advance:
         async with app.process_manager(address, services) as process_manager:
-            wanted = list(starts)
-            with progress("Running", len(wanted)) as advance:
-                runs = await asyncio.gather(*(process_manager.start(saga, value) for saga, value in wanted))
-                counts = await settle(runs, advance)
-    return counts, sum(not run.created for run in runs)
+            before = await _begun(process_manager, events)
+            for message_id, event in events.items():
+                await process_manager.publish(event, id=message_id)
+            runs = await asyncio.gather(*(process_manager.start(*one) for one in wanted if not isinstance(one, Event)))
+            counts = await settle(runs, advance)
+            for row in await _at_rest(process_manager, events):
+                counts[row.status] += 1
+    return counts, sum(not run.created for run in runs) + len(before)
+
+
+def _message_id(event: Event) -> str:
+    """Return the id of a sample event, the same each time: a second demo on a database publishes nothing anew."""
+    text = name_of(type(event)).encode() + encode_json(event)
+    return f"demo-{hashlib.sha256(text).hexdigest()[:32]}"
+
+
+async def _begun(process_manager: ProcessManager, message_ids: Iterable[str]) -> list[StatusRow]:
+    """Return the sagas that were begun by these messages."""
+    ids = list(message_ids)
+    return await asyncio.to_thread(process_manager.store.sagas_by_correlation, None, ids) if ids else []
+
+
+async def _at_rest(process_manager: ProcessManager, events: Mapping[str, Event]) -> list[StatusRow]:
+    """Wait until what the events have begun has ended or is stuck."""
+    while True:
+        rows = await _begun(process_manager, events)
+        if len(rows) >= len(events) and all(row.status in AT_REST for row in rows):
+            return rows
+        await asyncio.sleep(process_manager.settings.poll)
 
 
 def _most_telling(store: SqlStore, rows: list[StatusRow]) -> StatusRow | None:

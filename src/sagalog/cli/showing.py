@@ -72,7 +72,7 @@ def show(invocation: Invocation, id_or_key: str, saga: str | None) -> None:
 
 def present(output: str, store: Store, row: StatusRow) -> None:
     """Write a saga and its steps in a format."""
-    steps = _in_order(store.steps(row.saga_id))
+    steps = in_order(store.steps(row.saga_id))
     state = fold(history(store, row.saga_id))
     if output == "json":
         described = {**record(row), **_more(state), "steps": [_step_record(step) for step in steps]}
@@ -84,7 +84,7 @@ def present(output: str, store: Store, row: StatusRow) -> None:
     emit(output, [StepLine(step, row.started_at) for step in steps], COLUMNS, lambda line: _step_record(line.step))
 
 
-def _in_order(steps: list[StepRow]) -> list[StepRow]:
+def in_order(steps: list[StepRow]) -> list[StepRow]:
     """Return the actions as they were done, then the compensations as they were, or will be: the last step first."""
     actions = [step for step in steps if step.direction == "action"]
     undone = [step for step in steps if step.direction != "action"]
