@@ -83,6 +83,13 @@ class PaymentsProcess:
         self._process.wait()
         self._process = None
 
+    def terminate(self) -> int:
+        """Ask it to end, as an operator would, and return its exit code."""
+        assert self._process is not None
+        self._process.terminate()
+        code, self._process = self._process.wait(30), None
+        return code
+
     def __enter__(self) -> Self:
         self.start()
         return self
