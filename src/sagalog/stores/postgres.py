@@ -228,7 +228,6 @@ class PostgresStore(PostgresMessages):
                 connection.run("begin")
                 connection.run("forget_the_dead", (now,))
                 connection.run("free_some", (FREE_AT_ONCE,))
-                connection.run("free_consumers")
                 claimed = connection.run("claim", (list(definitions), now, limit, worker_id))
                 connection.run("commit")
             rows = [StatusRow(*row) for row in claimed.fetchall()]

@@ -40,6 +40,9 @@ def arrays(kinds: str, rows: Sequence[Row]) -> list[bytes]:
 
 def attach(appends: Sequence[Append]) -> Call | None:
     """Return the call that writes what appends have beside events and rows; None if they have nothing."""
+    appends = [one for one in appends if one.messages or one.commands or one.taken or one.notes]
+    if not appends:
+        return None
     taken: list[Row] = []
     messages: list[Row] = []
     commands: dict[str, Row] = {}
@@ -54,8 +57,6 @@ def attach(appends: Sequence[Append]) -> Call | None:
         for note in append.notes:
             one = note.envelope
             notes.append((saga_id, last, note.recipient, one.id, one.name, one.time, encode_json(one).decode()))
-    if not (taken or messages or commands or notes):
-        return None
     parameters = [
         *arrays(_TAKEN, taken),
         *arrays(_INDEXED, messages),

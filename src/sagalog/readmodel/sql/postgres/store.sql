@@ -243,9 +243,13 @@ UPDATE saga_workers SET lease_until = $1 WHERE worker_id = $2;
 
 -- name: forget_the_dead
 -- First of the transaction: a worker that renews at this moment waits, and is then told that its lease is gone.
-DELETE FROM saga_workers WHERE worker_id IN (
-    SELECT worker_id FROM saga_workers WHERE lease_until <= $1 FOR UPDATE SKIP LOCKED
-);
+WITH dead AS (
+    DELETE FROM saga_workers WHERE worker_id IN (
+        SELECT worker_id FROM saga_workers WHERE lease_until <= $1 FOR UPDATE SKIP LOCKED
+    )
+    RETURNING worker_id
+)
+UPDATE saga_consumers SET owner = NULL FROM dead WHERE owner = worker_id;
 
 -- name: free_some
 -- Sagas of owners without a lease: of the dead, and of a worker that was not told yet and began one since. `owners`
@@ -267,15 +271,6 @@ WITH RECURSIVE owners (owner) AS (
     ) AS found
 )
 UPDATE saga_status AS saga SET owner = NULL FROM lost WHERE saga.saga_id = lost.saga_id;
-
--- name: free_consumers
-WITH dead AS MATERIALIZED (
-    SELECT owner FROM saga_consumers
-    WHERE owner IS NOT NULL AND NOT EXISTS (SELECT 1 FROM saga_workers WHERE worker_id = saga_consumers.owner)
-), lost AS MATERIALIZED (
-    SELECT consumer FROM saga_consumers WHERE owner IN (SELECT owner FROM dead) FOR UPDATE SKIP LOCKED
-)
-UPDATE saga_consumers AS known SET owner = NULL FROM lost WHERE known.consumer = lost.consumer;
 
 -- name: claim
 -- One look into the index for each definition: sagas that wait for a definition which nobody has cost nothing. Then those
