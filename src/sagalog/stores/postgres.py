@@ -115,12 +115,14 @@ class PostgresStore(PostgresMessages):
             yield connection
             connection.run("commit")
 
-    def _rows(self, name: str, parameters: Sequence[Any] = (), prepare: bool = True) -> list[tuple[Any, ...]]:
+    def _rows(
+        self, name: str, parameters: Sequence[Any] = (), prepare: bool = True, scan: bool = False
+    ) -> list[tuple[Any, ...]]:
         if any(isinstance(value, str) and not is_storable(value) for value in parameters):
             # No database has such a text, so nothing can match it.
             return []
         with self._named_errors() as connections:
-            return connections.rows(name, parameters, prepare)
+            return connections.rows(name, parameters, prepare, scan)
 
     def schema_version(self) -> int:
         """Return the number of the last migration applied."""
@@ -205,11 +207,12 @@ class PostgresStore(PostgresMessages):
 
     def counts(self) -> list[tuple[str, str, int]]:
         """Return (saga name, status, number of sagas)."""
-        return [(name, status, number) for name, status, number in self._rows("counts")]
+        return [(name, status, number) for name, status, number in self._rows("counts", scan=True)]
 
     def unloaded(self, definitions: Sequence[str]) -> list[tuple[str, int, str, int]]:
         """Return (name, version, digest, number) of sagas not ended with another definition."""
-        return [(name, version, digest, n) for name, version, digest, n in self._rows("unloaded", (list(definitions),))]
+        rows = self._rows("unloaded", (list(definitions),), scan=True)
+        return [(name, version, digest, n) for name, version, digest, n in rows]
 
     def register(self, lease: Lease) -> None:
         """Begin a worker's lease."""
@@ -282,6 +285,7 @@ class PostgresStore(PostgresMessages):
         """Run one read-only SQL query and return its columns and rows."""
         with self._named_errors() as connections, connections.reader() as connection:
             connection.run("begin_read_only")
+            connection.run("scans_allowed")
             try:
                 # Parameters, though there are none, make the server refuse a second statement in the text.
                 cursor = RawCursor(connection).execute(sql.encode(), (), prepare=False, binary=True)

@@ -28,7 +28,15 @@ BLOCKS = statements("sagalog.readmodel", "sql/postgres/store.sql") | statements(
     "sagalog.readmodel", "sql/postgres/messages.sql"
 )
 # Lists of columns that several blocks share.
-SHARED = ("status_columns", "step_columns", "command_columns", "unmatched_columns", "message", "row")
+SHARED = (
+    "status_columns",
+    "step_columns",
+    "command_columns",
+    "unmatched_columns",
+    "message",
+    "row",
+    "and_what_it_is_about",
+)
 
 
 def _whole(text: str) -> bytes:
@@ -70,6 +78,14 @@ class BoundedConnection(psycopg.Connection[TupleRow]):
     def rows(self, name: str, parameters: Any = (), prepare: bool = True) -> list[TupleRow]:
         """Return what a named block finds."""
         return RawCursor(self).execute(SQL[name], parameters, prepare=prepare, binary=True).fetchall()
+
+    def scanned(self, name: str, parameters: Any = ()) -> list[TupleRow]:
+        """Return what a named block finds that may read whole tables."""
+        self.run("begin_read_only")
+        self.run("scans_allowed")
+        found = self.rows(name, parameters, prepare=False)
+        self.run("rollback")
+        return found
 
 
 class Address:
@@ -170,7 +186,7 @@ class Connections:
         try:
             with self._lock:
                 connection = self._idle.pop() if self._idle else None
-            connection = connection or self._new()
+            connection = connection or self._new_reader()
             connection.uses += 1
             connection.deadline = time.monotonic() + self._address.bound
             try:
@@ -191,18 +207,30 @@ class Connections:
         finally:
             self._reading.release()
 
-    def rows(self, name: str, parameters: Any = (), prepare: bool = True) -> list[TupleRow]:
-        """Return what a named block finds; a connection that broke while it lay idle is replaced unseen."""
+    def rows(self, name: str, parameters: Any = (), prepare: bool = True, scan: bool = False) -> list[TupleRow]:
+        """Return what a named block finds; a connection that broke while it lay idle is replaced unseen.
+
+        Only with `scan` may it read whole tables.
+        """
         used_before = False
         try:
             with self.reader() as connection:
                 used_before = connection.uses > 1
-                return connection.rows(name, parameters, prepare)
+                return connection.scanned(name, parameters) if scan else connection.rows(name, parameters, prepare)
         except psycopg.OperationalError as problem:
             if not used_before or isinstance(problem, TimedOut):
                 raise
         with self.reader() as connection:
-            return connection.rows(name, parameters, prepare)
+            return connection.scanned(name, parameters) if scan else connection.rows(name, parameters, prepare)
+
+    def _new_reader(self) -> BoundedConnection:
+        connection = self._new()
+        try:
+            connection.run("reader_session")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _new(self) -> BoundedConnection:
         if self._closed:

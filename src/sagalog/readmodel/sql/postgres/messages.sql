@@ -1,6 +1,7 @@
 -- What the PostgreSQL store says about messages, inboxes and consumers, block by block. `$1` are parameters in the order
 -- in which they are given; {message} and {row} stand for the blocks of that name. Whoever changes an inbox or adds a
--- message holds the lock of the log, so what a statement has looked at stays as it is until the commit.
+-- message holds the lock of the log, so what a statement has looked at stays as it is until the commit. LATERAL and LIMIT
+-- say what is looked through: tables that are empty one moment and full the next have no statistics to plan by.
 
 -- name: attach
 -- What appends have beside events and rows; follows the block `append` in its transaction. Only an append that passed
@@ -221,6 +222,13 @@ m.position, m.message_id, m.kind, m.name, m.source, m.correlation_id, m.causatio
 i.recipient, i.message_id, i.lane, i.name, i.arrived_at, i.due_at, i.status, i.attempts, i.error_type, i.error_text,
 i.position, i.body
 
+-- name: and_what_it_is_about
+LEFT JOIN LATERAL (
+    SELECT * FROM saga_messages WHERE position = i.position AND i.body IS NULL LIMIT 1
+) AS m ON TRUE LEFT JOIN LATERAL (
+    SELECT state FROM saga_events WHERE notification_id = m.position LIMIT 1
+) AS e ON TRUE
+
 -- name: command_columns
 command_id, name, saga_id, step, direction, status, sendings, correlation_id, causation_id, issued_at, answered_at,
 deliveries, position
@@ -265,32 +273,41 @@ FROM unnest($2::text[]) AS wanted (key) CROSS JOIN LATERAL (
 ) AS found;
 
 -- name: sagas_by_correlation
-SELECT {status_columns} FROM saga_status
-WHERE correlation_id COLLATE "C" = ANY ($2::text[]) AND ($1::text IS NULL OR saga_name = $1)
+SELECT found.*
+FROM (SELECT DISTINCT id FROM unnest($2::text[]) AS given (id)) AS wanted CROSS JOIN LATERAL (
+    SELECT {status_columns} FROM saga_status
+    WHERE correlation_id COLLATE "C" = wanted.id AND ($1::text IS NULL OR saga_name = $1)
+    OFFSET 0
+) AS found
 ORDER BY saga_id;
 
 -- name: mail
 SELECT {row}, {message}
-FROM saga_inbox AS i
-    JOIN saga_status AS s ON s.saga_id = i.recipient
-    LEFT JOIN saga_messages AS m ON m.position = i.position AND i.body IS NULL
-    LEFT JOIN saga_events AS e ON e.notification_id = m.position
-WHERE substr(i.recipient, 1, 12) <> 'participant:' AND s.owner = $1
-ORDER BY i.position, i.message_id
-LIMIT $2;
+FROM (
+    SELECT held.*
+    FROM (
+        SELECT * FROM saga_inbox WHERE substr(recipient, 1, 12) <> 'participant:' ORDER BY position, message_id
+    ) AS held CROSS JOIN LATERAL (
+        SELECT 1 FROM saga_status WHERE saga_id = held.recipient AND owner = $1 LIMIT 1
+    ) AS mine
+    LIMIT $2
+) AS i {and_what_it_is_about}
+ORDER BY i.position, i.message_id;
 
 -- name: inbox
 SELECT {row}, {message}
-FROM saga_inbox AS i
-    LEFT JOIN saga_messages AS m ON m.position = i.position AND i.body IS NULL
-    LEFT JOIN saga_events AS e ON e.notification_id = m.position
-WHERE i.recipient = $1 AND i.status = 'pending' AND i.due_at <= $2 AND NOT EXISTS (
-    SELECT 1 FROM saga_inbox AS earlier
-    WHERE earlier.recipient = i.recipient AND earlier.lane = i.lane
-        AND (earlier.position, earlier.message_id) < (i.position, i.message_id)
-)
-ORDER BY i.position, i.message_id
-LIMIT $3;
+FROM (
+    SELECT held.* FROM saga_inbox AS held
+    WHERE held.recipient = $1 AND held.status = 'pending' AND held.due_at <= $2 AND held.message_id = (
+        SELECT first.message_id FROM saga_inbox AS first
+        WHERE first.recipient = held.recipient AND first.lane = held.lane
+        ORDER BY first.position, first.message_id
+        LIMIT 1
+    )
+    ORDER BY held.position, held.message_id
+    LIMIT $3
+) AS i {and_what_it_is_about}
+ORDER BY i.position, i.message_id;
 
 -- name: unmatched
 SELECT {unmatched_columns} FROM saga_unmatched

@@ -17,10 +17,20 @@ SELECT
 -- Newer servers end a transaction whose client stopped in the middle of a request; older ones wait for the keepalives.
 SELECT set_config(name, $1, false) FROM pg_settings WHERE name = 'transaction_timeout';
 
+-- name: reader_session
+-- What is read all the time is read through indexes, whatever the planner believes of tables that are empty one moment and
+-- full the next. A forbidden scan that cannot be avoided looks expensive to older servers: they would compile it each time.
+SELECT set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false);
+
+-- name: scans_allowed
+-- For the rest of the transaction: what is asked by a person may well read a whole table.
+SELECT set_config('enable_seqscan', 'on', true), set_config('jit', 'on', true);
+
 -- name: writer_session
 -- The writer's statements go through indexes. A plan that was made when a table was small and read it whole would be
 -- kept while the table grows to millions of rows.
 SELECT
+    set_config('jit', 'off', false),
     set_config('enable_seqscan', 'off', false),
     set_config('enable_hashjoin', 'off', false),
     set_config('enable_mergejoin', 'off', false),
@@ -284,15 +294,18 @@ WITH due AS MATERIALIZED (
         LIMIT $3 FOR UPDATE SKIP LOCKED
     ) AS found
 ), mailed AS MATERIALIZED (
-    SELECT saga.saga_id, mail.place
+    SELECT found.saga_id, mail.place
     FROM (
         SELECT recipient, min(position) AS place FROM saga_inbox
         WHERE substr(recipient, 1, 12) <> 'participant:'
         GROUP BY recipient
-    ) AS mail JOIN saga_status AS saga ON saga.saga_id = mail.recipient
-    WHERE saga.owner IS NULL AND saga.definition = ANY ($1::text[])
-    ORDER BY mail.place
-    LIMIT $3 FOR UPDATE OF saga SKIP LOCKED
+        ORDER BY place
+    ) AS mail CROSS JOIN LATERAL (
+        SELECT saga.saga_id FROM saga_status AS saga
+        WHERE saga.saga_id = mail.recipient AND saga.owner IS NULL AND saga.definition = ANY ($1::text[])
+        LIMIT 1 FOR UPDATE SKIP LOCKED
+    ) AS found
+    LIMIT $3
 ), oldest AS MATERIALIZED (
     SELECT saga_id AS oldest_id
     FROM (
