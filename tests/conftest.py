@@ -50,4 +50,4 @@ def nats_server() -> Iterator[NatsServer]:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let one simulation be repeated, and their number be chosen."""
     parser.addoption("--seed", type=int, default=None, help="repeat the simulation of this seed")
-    parser.addoption("--seeds", type=int, default=10_000, help="how many seeds to simulate (10000)")
+    parser.addoption("--seeds", type=int, default=None, help="how many seeds to simulate (10000; of messages 1000)")

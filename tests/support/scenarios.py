@@ -3,7 +3,7 @@
 import functools
 import gc
 import random
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,7 +15,7 @@ from trip import Agency, Trip, trip_saga, trip_services
 from domain.fulfilment import fulfil_order
 from domain.ordering.messages import CARRIER_NEVER, Order, OrderLine
 from sagalog.testing.faults import CrashAt, Faults, Odds, RandomFaults
-from sagalog.testing.simulation import Request, Simulation
+from sagalog.testing.simulation import Notice, Request, Simulation
 from sagalog.testing.verdict import judge
 from sagalog.testing.world import World
 
@@ -62,7 +62,7 @@ class Scenario:
     def __init__(
         self,
         simulation: Simulation,
-        requests: list[Request],
+        requests: Sequence[Request | Notice],
         disagreements: Callable[[Simulation], list[str]],
         prepare: Callable[[], None] = lambda: None,
     ) -> None:
@@ -188,6 +188,17 @@ def a_line_order(seeded: random.Random, order_id: str) -> LineOrder:
 
 def at_random(seed: int) -> Scenario:
     """Return the simulation that belongs to a seed: everything in it is drawn from the seed."""
+    seeded, faults, options = drawn(seed)
+    if seeded.random() < 0.6:
+        outcomes = seeded.choices(list(OUTCOMES), k=seeded.choice((1, 1, 2)))
+        return orders(seed, outcomes, faults, **options)
+    if seeded.random() < 0.6:
+        return trips(seed, [a_trip(seeded, "trip-1")], faults, **options)
+    return line_orders(seed, [a_line_order(seeded, "order-1")], faults, **options)
+
+
+def drawn(seed: int) -> tuple[random.Random, Callable[[World], Faults], dict[str, Any]]:
+    """Draw what every simulation has: how often what goes wrong, on how many workers."""
     seeded = random.Random(seed)
     odds = Odds(
         crash=seeded.choice((0.0, 0.02, 0.05, 0.1)),
@@ -204,12 +215,7 @@ def at_random(seed: int) -> Scenario:
     def faults(world: World) -> Faults:
         return RandomFaults(world.seeded, odds)
 
-    if seeded.random() < 0.6:
-        outcomes = seeded.choices(list(OUTCOMES), k=seeded.choice((1, 1, 2)))
-        return orders(seed, outcomes, faults, **options)
-    if seeded.random() < 0.6:
-        return trips(seed, [a_trip(seeded, "trip-1")], faults, **options)
-    return line_orders(seed, [a_line_order(seeded, "order-1")], faults, **options)
+    return seeded, faults, options
 
 
 TWO_LINES = (Line("mug"), Line("pen"))
@@ -244,12 +250,12 @@ def collecting_rarely() -> Generator[None, None, None]:
         gc.unfreeze()
 
 
-def check_seeds(seeds: range) -> dict[int, list[str]]:
+def check_seeds(seeds: range, scenario: Callable[[int], Scenario] = at_random) -> dict[int, list[str]]:
     """Run many seeds and return what was found, by seed."""
     found: dict[int, list[str]] = {}
     with collecting_rarely():
         for number, seed in enumerate(seeds):
-            findings = at_random(seed).findings()
+            findings = scenario(seed).findings()
             if findings:
                 found[seed] = findings
             if number % 50 == 49:
@@ -284,10 +290,10 @@ def check_crashes(outcome: str) -> tuple[int, dict[tuple[int, ...], list[str]]]:
                 return runs, found
 
 
-def told(found: dict[int, list[str]]) -> str:
+def told(found: dict[int, list[str]], where: str = SEEDED) -> str:
     """Say for each failing seed what it broke, and the one command that repeats it."""
     lines: list[str] = []
     for seed, findings in sorted(found.items())[:10]:
         lines += [f"seed {seed}:", *(f"  {text}" for text in findings)]
-        lines.append(f"  repeat it with: python -m pytest {SEEDED} --seed {seed}")
+        lines.append(f"  repeat it with: python -m pytest {where} --seed {seed}")
     return "\n".join([f"{len(found)} seeds fail", *lines])

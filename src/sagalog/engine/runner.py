@@ -110,6 +110,8 @@ class SagaRunner:
         # How many attempts are under way that have to be waited for, even at shutdown.
         self.held = 0
         self.wrote = False
+        # Given back with the last decision, since nothing is to be done for long.
+        self._parted = False
         self._owner = owner
         self._worker_id = owner.worker_id
         self._committer = committer
@@ -142,7 +144,7 @@ class SagaRunner:
         """
         untold, self._untold = self._untold, []
         await self._tell_all(untold)
-        while True:
+        while not self._parted:
             if self._mail:
                 await self._open_mail()
                 if self.state.status not in OPEN:
@@ -166,6 +168,7 @@ class SagaRunner:
                     return True
                 continue
             await self._tell_all([told])
+        return False
 
     async def _sleep(self, wake_at: int | None) -> bool:
         """Sleep until `wake_at` or until there is mail; False if that is too long and the saga is to be given back."""
@@ -291,11 +294,20 @@ class SagaRunner:
 
     async def _tell_all(self, told: list[Input]) -> None:
         for number, one in enumerate(told):
-            if not await self._tell(one):
+            if not await self._tell(one, last=number == len(told) - 1):
                 await self._lose(told[number:])
 
-    async def _tell(self, told: Input) -> bool:
-        """Decide on an input and make the decision durable; False on a conflict."""
+    def _parts_with(self, effects: list[Effect]) -> bool:
+        """Tell whether nothing is to be done for so long that the saga is given back: with the decision, for free."""
+        if not effects or self._running or self._mail:
+            return False
+        soon = self._clock.now() + self._longest_wait
+        return all(
+            isinstance(effect, RunAction | RunCompensation | WatchDeadline) and effect.at > soon for effect in effects
+        )
+
+    async def _tell(self, told: Input, last: bool = True) -> bool:
+        """Decide on an input and make the decision durable; False on a conflict. `last`: no other one is known yet."""
         before = self.state
         events, after = advance(self.definition, before, told, self._clock.now())
         if not events:
@@ -306,11 +318,12 @@ class SagaRunner:
         assert after is not None
         effects = react(self.definition, after)
         taken = (told.message.id,) if isinstance(told, Receive) else ()
-        append = append_of(
-            self.definition, self.saga_id, before, after, events, effects, self._worker_id, self._worker_id, taken
-        )
+        parts = last and self._parts_with(effects)
+        owner = None if parts else self._worker_id
+        append = append_of(self.definition, self.saga_id, before, after, events, effects, self._worker_id, owner, taken)
         if await self._committer.submit(append) != "written":
             return False
+        self._parted = parts
         self.state = after
         self._effects = effects
         self.wrote = True

@@ -6,19 +6,23 @@ After FoundationDB's and TigerBeetle's simulators. It checks nothing itself: see
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
 from sagalog.errors import SagalogError
+from sagalog.messages import Event
 from sagalog.process_manager import ProcessManager, SagaRun
 from sagalog.saga.declare import Saga
+from sagalog.saga.participants import Participant
 from sagalog.settings import Settings
 from sagalog.testing.faults import Faults
+from sagalog.testing.network import Network
 from sagalog.testing.virtual_loop import Incarnation, outside
 from sagalog.testing.world import SimulatedBlocking, World
 
+Answer = TypeVar("Answer")
 SETTINGS = Settings(lease=3.0, poll=1.0, longest_wait=2.0, grace=2.0, write_timeout=4.0)
 AT_REST = ("completed", "failed", "stuck")
 
@@ -33,11 +37,22 @@ class Request(Struct, frozen=True, kw_only=True):
     after: float = 0.0
 
 
+class Notice(Struct, frozen=True, kw_only=True):
+    """A client that publishes an event, `repeats` more times than once, under one message id until it is durable."""
+
+    event: Event
+    id: str
+    correlation_id: str | None = None
+    repeats: int = 0
+    after: float = 0.0
+
+
 class Simulation:
     """Run requests on some workers until every saga has come to rest and stays there.
 
     `services` gives a process the instances that its handlers ask for. `restart` bounds the seconds that a dead worker
-    stays away. `resumes` is how often a person lets each stuck saga go on; `mend` is called before the first time.
+    stays away. `participants` handle messages in each process; `network` leads to a service elsewhere. `resumes` is how
+    often a person lets each stuck saga go on; `mend` is called before the first time.
     """
 
     def __init__(
@@ -46,6 +61,8 @@ class Simulation:
         sagas: Sequence[Saga[Any]],
         services: Callable[[World], Mapping[type, Any]],
         *,
+        participants: Sequence[Participant] = (),
+        network: Callable[[World], Network] | None = None,
         faults: Callable[[World], Faults] | None = None,
         workers: int = 1,
         restart: float = 5.0,
@@ -60,6 +77,9 @@ class Simulation:
             self.world.faults = faults(self.world)
         self.sagas = sagas
         self.services = services(self.world)
+        self.participants = participants
+        self.network = None if network is None else network(self.world)
+        self.published: set[str] = set()
         self.acknowledged: dict[tuple[str, str], set[str]] = {}
         self.came_to_rest = False
         self._workers = workers
@@ -74,7 +94,7 @@ class Simulation:
         self._clients: list[asyncio.Task[None]] = []
         self._resumed: dict[str, int] = {}
 
-    def run(self, requests: Sequence[Request]) -> None:
+    def run(self, requests: Sequence[Request | Notice]) -> None:
         """Serve all requests; afterwards `world.store` and `world.trace` tell what happened."""
         loop = self.world.loop
         loudness = logging.root.manager.disable
@@ -85,7 +105,7 @@ class Simulation:
             logging.disable(loudness)
             self._close()
 
-    async def _serve(self, requests: Sequence[Request]) -> None:
+    async def _serve(self, requests: Sequence[Request | Notice]) -> None:
         create = self.world.loop.create_task
         supervisors = [create(self._supervise(number)) for number in range(self._workers)]
         self._clients = [create(self._client(request)) for request in requests]
@@ -111,6 +131,8 @@ class Simulation:
         manager = ProcessManager(
             self.world.store,
             sagas=self.sagas,
+            participants=self.participants,
+            transports=[] if self.network is None else [self.network.transport()],
             services=self.services,
             settings=self._settings,
             clock=self.world,
@@ -126,19 +148,34 @@ class Simulation:
             self._running.pop(incarnation, None)
             await manager.__aexit__(None, None, None)
 
-    async def _client(self, request: Request) -> None:
+    async def _client(self, request: Request | Notice) -> None:
         await asyncio.sleep(request.after)
+        if isinstance(request, Notice):
+            await self._tell(request)
+            return
         for _ in range(request.repeats + 1):
             while (run := await self._ask(request)) is None:  # noqa: ASYNC110 - clients do ask again and again
                 await asyncio.sleep(self.world.chance())
             self.acknowledged.setdefault((request.saga.name, request.key), set()).add(run.id)
 
+    async def _tell(self, notice: Notice) -> None:
+        for _ in range(notice.repeats + 1):
+            while not await self._from_some_worker(  # noqa: ASYNC110 - clients do ask again and again
+                lambda manager: manager.publish(notice.event, id=notice.id, correlation_id=notice.correlation_id)
+            ):
+                await asyncio.sleep(self.world.chance())
+            self.published.add(notice.id)
+            await asyncio.sleep(self.world.chance() * 3)
+
     async def _ask(self, request: Request) -> SagaRun | None:
         """Ask some worker to start a saga; None if it died, was not there, or does not know whether it was written."""
+        return await self._from_some_worker(lambda manager: manager.start(request.saga, request.input, key=request.key))
+
+    async def _from_some_worker(self, call: Callable[[ProcessManager], Coroutine[Any, Any, Answer]]) -> Answer | None:
         if not self._running:
             return None
         incarnation, manager = self.world.seeded.choice(list(self._running.items()))
-        task = incarnation.spawn(manager.start(request.saga, request.input, key=request.key))
+        task = incarnation.spawn(call(manager))
         waiting: set[asyncio.Future[Any]] = {task, incarnation.ended}
         await asyncio.wait(waiting, timeout=30, return_when=asyncio.FIRST_COMPLETED)
         return task.result() if task.done() and not task.cancelled() and task.exception() is None else None
@@ -153,6 +190,7 @@ class Simulation:
             await asyncio.sleep(1.0)
             now = len(store.read_log(0, 1_000_000))
             moving = now != length or not all(client.done() for client in self._clients)
+            moving = moving or (self.network is not None and self.network.waiting > 0) or store.has_untaken_messages()
             paused = any(incarnation.paused for incarnation in self._alive)
             if moving or paused or not self._all_at_rest():
                 quiet_since, length = loop.time(), now

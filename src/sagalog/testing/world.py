@@ -11,7 +11,7 @@ from msgspec import Struct
 from sagalog.errors import StoreUnavailable
 from sagalog.saga.context import StepContext
 from sagalog.saga.participants import MessageContext
-from sagalog.store import Append, AppendOutcome, Lease, StatusRow
+from sagalog.store import Append, AppendOutcome, InboxRow, Lease, StatusRow
 from sagalog.stores.memory import MemoryStore
 from sagalog.testing.clock import NOON, microseconds
 from sagalog.testing.faults import Faults, NoFaults, When, Where
@@ -149,6 +149,22 @@ class TracedStore(MemoryStore):
     def rows(self) -> list[StatusRow]:
         """Return the status rows of all sagas."""
         return list(self._status.values())
+
+    def untaken(self) -> list[InboxRow]:
+        """Return what is still to be taken and could be: not what waits behind something parked."""
+        recipients = self._messages.recipients()
+        rows = [row for recipient in recipients for row in self._messages.rows_of(recipient)]
+        parked = {(row.recipient, row.lane) for row in rows if row.status == "parked"}
+        return [row for row in rows if (row.recipient, row.lane) not in parked]
+
+    def last_message(self) -> int:
+        """Return the position of the last message in the log; 0 if there is none."""
+        return max((position for position, _ in self.read_messages(0, 1_000_000)), default=0)
+
+    def has_untaken_messages(self) -> bool:
+        """Tell whether a consumer has not read to the end, or something is still to be taken."""
+        last = self.last_message()
+        return any(row.position < last for row in self.consumers()) or bool(self.untaken())
 
     def __init__(self, world: World) -> None:
         super().__init__()

@@ -1,0 +1,85 @@
+"""What must hold of every message once a simulation has come to rest; it reads the store and mends nothing.
+
+Each finding is a sentence with the number of the invariant that it breaks.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+from sagalog.codec import CODEC
+from sagalog.saga import events as e
+from sagalog.store import UnmatchedQuery
+from sagalog.testing.simulation import Simulation
+
+ALL = 1_000_000
+
+
+def judge_messages(simulation: Simulation) -> list[str]:
+    """Return everything that is wrong with the messages of a run; empty if every invariant holds."""
+    return [*_log(simulation), *_commands(simulation), *_consumers(simulation), *_unmatched(simulation)]
+
+
+def _log(simulation: Simulation) -> Iterator[str]:
+    """Hold the log to invariants 5 and 7: what was published is in it once, and each saga took a message once."""
+    store = simulation.world.store
+    published = Counter(one.id for _, one in store.read_messages(0, ALL) if one.kind == "event")
+    yield from (f"7: message {name} stands in the log {times} times" for name, times in published.items() if times > 1)
+    yield from (f"5: message {name} was acknowledged and is lost" for name in simulation.published - set(published))
+    for row in store.rows():
+        taken: Counter[tuple[str, bool]] = Counter()
+        for stored in store.read(row.saga_id):
+            event = CODEC.decode(stored.topic, stored.state)
+            message = _message_of(event)
+            if message is not None:
+                # What came early is received first and moves the saga later.
+                taken[message, isinstance(event, e.EventReceived) and event.kept] += 1
+        yield from (f"7: {row.saga_key} took {name} {times} times" for (name, _), times in taken.items() if times > 1)
+
+
+def _message_of(event: e.SagaEvent) -> str | None:
+    """Return the id of the message that an event of a saga records, if it does."""
+    found: str | None = getattr(event, "message", None)
+    return found
+
+
+def _commands(simulation: Simulation) -> Iterator[str]:
+    """Hold commands to invariants 3, 5 and 6: with their saga's decision in the log, and one id for one purpose."""
+    store = simulation.world.store
+    visible = {position: one for position, one in store.read_messages(0, ALL) if one.kind == "command"}
+    purposes: dict[str, set[tuple[str, str, str]]] = defaultdict(set)
+    sent = 0
+    for row in store.rows():
+        known = {command.command_id for command in store.commands_of(row.saga_id)}
+        for stored in store.read(row.saga_id):
+            event = CODEC.decode(stored.topic, stored.state)
+            if not isinstance(event, e.RequestSent):
+                continue
+            sent += 1
+            purposes[event.command_id].add((row.saga_id, event.step, event.direction))
+            message = visible.get(stored.position)
+            if message is None or message.id != event.command_id:
+                yield f"5: {event.command_id} was decided and is not to be seen at {stored.position}"
+            if event.command_id not in known:
+                yield f"3: nobody could tell whose command {event.command_id} is"
+    if sent != len(visible):
+        yield f"5: {len(visible)} commands are to be seen, {sent} were decided"
+    for command_id, those in purposes.items():
+        if len(those) > 1:
+            yield f"6: {command_id} was used for {sorted(those)}"
+
+
+def _consumers(simulation: Simulation) -> Iterator[str]:
+    """Hold consumers to invariants 7, 36 and 43: each has read to the end, and nothing waits that could be taken."""
+    store = simulation.world.store
+    last = store.last_message()
+    for consumer in store.consumers():
+        if consumer.position < last:
+            yield f"43: {consumer.consumer} stands at {consumer.position}, the last message at {last}"
+    yield from (f"36: {row.recipient} has not taken {row.name} ({row.message_id})" for row in store.untaken())
+
+
+def _unmatched(simulation: Simulation) -> Iterator[str]:
+    """Hold what nobody could take to invariant 4: it says why."""
+    for row in simulation.world.store.unmatched(UnmatchedQuery(statuses=(), limit=ALL)):
+        if not row.reason:
+            yield f"4: {row.name} ({row.message_id}) is parked without a reason"
