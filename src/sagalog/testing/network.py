@@ -6,6 +6,7 @@ It loses no message for good, as no broker with acknowledgements does; everythin
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -73,7 +74,7 @@ class Network:
             incarnation, receive = self.world.seeded.choice(alive)
             incoming = Incoming(attributes=attributes, body=body, deliveries=deliveries)
             task = incarnation.spawn(_call(receive, incoming))
-            waiting: set[asyncio.Future[object]] = {task, incarnation.ended}
+            waiting: set[asyncio.Future[Any]] = {task, incarnation.ended}
             await asyncio.wait(waiting, timeout=30, return_when=asyncio.FIRST_COMPLETED)
             # An acknowledgement may be lost, too: then it is delivered again.
             if task.done() and not task.cancelled() and task.result() and self.world.chance() > 0.1:
