@@ -24,7 +24,13 @@ def _log(simulation: Simulation) -> Iterator[str]:
     store = simulation.world.store
     published = Counter(one.id for _, one in store.read_messages(0, ALL) if one.kind == "event")
     yield from (f"7: message {name} stands in the log {times} times" for name, times in published.items() if times > 1)
-    yield from (f"5: message {name} was acknowledged and is lost" for name in simulation.published - set(published))
+    acknowledged = set(simulation.published)
+    if simulation.network is not None:
+        network, carried = simulation.network, simulation.network.transport()
+        acknowledged |= network.acknowledged
+        wanted = {one.id for _, one in store.read_messages(0, ALL) if carried.carries(one)}
+        yield from (f"5: command {command_id} was never sent" for command_id in wanted - network.accepted)
+    yield from (f"5: message {name} was acknowledged and is lost" for name in acknowledged - set(published))
     for row in store.rows():
         taken: Counter[tuple[str, bool]] = Counter()
         for stored in store.read(row.saga_id):

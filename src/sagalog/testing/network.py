@@ -28,8 +28,10 @@ class Network:
         self.service = service
         self.copies = copies
         self.slowest = slowest
-        # How much is on its way.
+        # How much is on its way; what was taken over from processes, and what they have taken over.
         self.waiting = 0
+        self.accepted: set[str] = set()
+        self.acknowledged: set[str] = set()
         self._doors: dict[Incarnation, Receive] = {}
 
     def transport(self) -> "SimulatedTransport":
@@ -46,6 +48,7 @@ class Network:
 
     def accept(self, envelope: Envelope) -> None:
         """Take a command over: it reaches the service at least once."""
+        self.accepted.add(envelope.id)
         for _ in range(1 + self.world.seeded.randrange(self.copies)):
             self.waiting += 1
             self.world.loop.call_later(self._delay(), self._serve, envelope, context=outside())
@@ -79,6 +82,7 @@ class Network:
             # An acknowledgement may be lost, too: then it is delivered again.
             if task.done() and not task.cancelled() and task.result() and self.world.chance() > 0.1:
                 self.waiting -= 1
+                self.acknowledged.add(reply.id)
                 return
 
 
