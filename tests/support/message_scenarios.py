@@ -33,6 +33,7 @@ def parcels(
     faults: Callable[[World], Faults] | None,
     *,
     slowest: float,
+    copies: int = 3,
     **options: Any,
 ) -> Scenario:
     """Return a simulation of parcels, which speak by messages; each is told by how its steps go."""
@@ -48,7 +49,7 @@ def parcels(
         [parcel_saga],
         services,
         participants=[shelf],
-        network=lambda world: bank(world, slowest),
+        network=lambda world: bank(world, slowest, copies),
         faults=faults,
         **options,
     )
@@ -84,7 +85,7 @@ def check_crashes(outcome: str) -> tuple[int, dict[int, list[str]]]:
         while True:
             runs += 1
             crash = CrashAt(runs)
-            scenario = parcels(1, [scripts], _always(crash), slowest=0.2, restart=0.2, settings=QUICK)
+            scenario = parcels(1, [scripts], _always(crash), slowest=0.2, copies=1, restart=0.2, settings=QUICK)
             findings = scenario.findings()
             if scenario.ends() != {"parcel-0": wanted}:
                 findings.append(f"it should have ended {wanted}, found {scenario.ends()}")
@@ -129,5 +130,5 @@ def a_parcel(seeded: random.Random) -> dict[str, str]:
 def messages_at_random(seed: int) -> Scenario:
     """Return the simulation of messages that belongs to a seed."""
     seeded, faults, options = drawn(seed)
-    options["slowest"] = seeded.choice((0.5, 2.0, 6.0))
+    options |= {"slowest": seeded.choice((0.5, 2.0, 6.0)), "copies": seeded.choice((1, 3))}
     return parcels(seed, [a_parcel(seeded) for _ in range(seeded.choice((1, 1, 2)))], faults, **options)

@@ -145,7 +145,7 @@ async def put_on_shelf(command: PutBack, service: Shelf, ctx: MessageContext) ->
     return PutBackDone(parcel_id=command.parcel_id)
 
 
-def bank(world: World, slowest: float) -> Network:
+def bank(world: World, slowest: float, copies: int) -> Network:
     """Return the network behind which the bank and the carrier stand; what is slow takes up to so many seconds."""
 
     def script(envelope: Envelope) -> str:
@@ -165,7 +165,7 @@ def bank(world: World, slowest: float) -> Network:
             lambda command: Declined(parcel_id=_parcel_of(command)),
         ),
     }
-    return Network(world, RemoteService(asks, script), slowest=slowest)
+    return Network(world, RemoteService(asks, script), slowest=slowest, copies=copies)
 
 
 def _parcel_of(command: Command) -> str:

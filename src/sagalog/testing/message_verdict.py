@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from sagalog.codec import CODEC
 from sagalog.saga import events as e
+from sagalog.saga.routing import SagaRouting
 from sagalog.store import UnmatchedQuery
 from sagalog.testing.simulation import Simulation
 
@@ -16,7 +17,13 @@ ALL = 1_000_000
 
 def judge_messages(simulation: Simulation) -> list[str]:
     """Return everything that is wrong with the messages of a run; empty if every invariant holds."""
-    return [*_log(simulation), *_commands(simulation), *_consumers(simulation), *_unmatched(simulation)]
+    return [
+        *_log(simulation),
+        *_nothing_passed_over(simulation),
+        *_commands(simulation),
+        *_consumers(simulation),
+        *_unmatched(simulation),
+    ]
 
 
 def _log(simulation: Simulation) -> Iterator[str]:
@@ -40,6 +47,29 @@ def _log(simulation: Simulation) -> Iterator[str]:
                 # What came early is received first and moves the saga later.
                 taken[message, isinstance(event, e.EventReceived) and event.kept] += 1
         yield from (f"7: {row.saga_key} took {name} {times} times" for (name, _), times in taken.items() if times > 1)
+
+
+def _nothing_passed_over(simulation: Simulation) -> Iterator[str]:
+    """Hold events to invariant 4: each that a saga has a rule for was taken by one, or is parked with a reason."""
+    store = simulation.world.store
+    messages = [one for _, one in store.read_messages(0, ALL)]
+    parked = {row.message_id for row in store.unmatched(UnmatchedQuery(statuses=(), limit=ALL))}
+    taken = {
+        _message_of(CODEC.decode(stored.topic, stored.state))
+        for row in store.rows()
+        for stored in store.read(row.saga_id)
+    }
+    handled = {name for saga in simulation.sagas for name in SagaRouting((saga.definition,)).names}
+    replies = {command.command_id for row in store.rows() for command in store.commands_of(row.saga_id)}
+    for one in messages:
+        expected = one.kind == "event" and (one.name in handled or one.causation_id in replies)
+        if expected and one.id not in taken and one.id not in parked:
+            yield f"4: {one.name} ({one.id}) was passed over"
+    answered = {one.causation_id for one in messages}
+    here = {name for participant in simulation.participants for name in participant.definition.handlers}
+    for one in messages:
+        if one.kind == "command" and one.name in here and one.id not in answered | parked:
+            yield f"7: {one.name} ({one.id}) was never answered"
 
 
 def _message_of(event: e.SagaEvent) -> str | None:
