@@ -102,6 +102,10 @@ class Lab:
         """Let virtual time pass."""
         await asyncio.sleep(seconds)
 
+    async def wait(self, futures: set["asyncio.Future[Any]"], seconds: float) -> None:
+        """Wait for the first of these, at most so many seconds."""
+        await asyncio.wait(futures, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until something is so, looking often."""
         while not condition():

@@ -1,0 +1,323 @@
+"""The bus as processes meet it: who routes, who takes over, where a consumer begins, what it costs others."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import pytest
+from lab import Lab, Process, in_lab
+from message_shop import OrderPlaced, Shop, end_of, placed
+from msgspec import Raw
+
+from sagalog import Command, Event, Participant, Saga
+from sagalog.errors import DefinitionError, InvalidIdentifier, InvalidInput, NotRunning, PayloadTooLarge
+from sagalog.messages import Envelope
+from sagalog.process_manager import ProcessManager
+from sagalog.settings import Settings
+from sagalog.store import Store, UnmatchedQuery
+from sagalog.stores.memory import MemoryStore
+
+
+class Ping(Event):
+    number: int
+
+
+class Pong(Event):
+    number: int
+
+
+class Stop(Command):
+    number: int
+
+
+def echo(seen: list[int], name: str = "echo") -> Participant:
+    """A participant that answers each ping."""
+    participant = Participant(name)
+
+    @participant.on
+    async def answer(ping: Ping) -> Pong:
+        seen.append(ping.number)
+        return Pong(number=ping.number)
+
+    assert answer.__name__ == "answer"
+    return participant
+
+
+async def pinged(process: Process, number: int) -> None:
+    await process.do(process.manager.publish(Ping(number=number), id=f"ping-{number}"))
+
+
+def pongs(store: Store) -> list[int]:
+    found = [one for _, one in store.read_messages(0, 10_000) if one.name == "Pong"]
+    return sorted(int(bytes(one.data).split(b":")[1].rstrip(b"}")) for one in found)
+
+
+# ---------------------------------------------------------------------------------------------- several processes
+
+
+def test_only_one_process_routes_for_a_consumer_and_another_takes_over_when_it_stops(
+    each_database: str | Store,
+) -> None:
+    async def story(lab: Lab) -> None:
+        seen: tuple[list[int], list[int]] = ([], [])
+        first = await lab.begin(participants=[echo(seen[0])])
+        second = await lab.begin(participants=[echo(seen[1])])
+        for number in range(5):
+            await pinged(second, number)
+        await lab.until(lambda: len(pongs(lab.stores[0])) == 5)
+        assert (sorted(seen[0]), seen[1]) == ([0, 1, 2, 3, 4], [])
+        await first.stop()
+        for number in range(5, 10):
+            await pinged(second, number)
+        await lab.until(lambda: len(pongs(lab.stores[1])) == 10)
+        assert sorted(seen[1]) == [5, 6, 7, 8, 9]
+
+    in_lab(each_database, story)
+
+
+@pytest.mark.parametrize("seconds", [2.0, 3.5, 8.0])
+def test_a_zombie_router_that_wakes_after_its_lease_doubles_nothing(each_database: str | Store, seconds: float) -> None:
+    """INVARIANTS 7 and 35: position and owner are compared when a batch is written, so only one of two gets through."""
+
+    async def story(lab: Lab) -> None:
+        seen: tuple[list[int], list[int]] = ([], [])
+        first = await lab.begin(participants=[echo(seen[0])])
+        second = await lab.begin(participants=[echo(seen[1])])
+        for number in range(40):
+            process = first if number % 2 and not first.incarnation.paused else second
+            await pinged(process, number)
+            if number in (5, 25):
+                first.incarnation.pause(seconds)
+            await lab.sleep(0.2)
+        await lab.until(lambda: len(pongs(lab.stores[0])) >= 40)
+        await lab.sleep(20)
+        assert pongs(lab.stores[0]) == list(range(40))
+        assert set(seen[0]) | set(seen[1]) == set(range(40))
+
+    in_lab(each_database, story)
+
+
+def test_sagas_and_participants_in_different_processes_meet_through_the_log(each_database: str | Store) -> None:
+    async def story(lab: Lab) -> None:
+        shop = Shop()
+        sagas = await lab.begin([shop.saga])
+        await lab.begin(participants=[shop.bank])
+        await lab.begin(participants=[shop.carrier])
+        await placed(sagas, "o1")
+        assert await end_of(lab, sagas, "o1") == "completed"
+
+    in_lab(each_database, story)
+
+
+def test_a_process_that_does_no_work_publishes_and_leaves_the_rest_to_others(each_database: str | Store) -> None:
+    async def story(lab: Lab) -> None:
+        seen: list[int] = []
+        door = await lab.begin(participants=[echo([])], worker=False)
+        await pinged(door, 1)
+        await lab.sleep(10)
+        assert lab.stores[0].consumers() == []
+        await lab.begin(participants=[echo(seen)])
+        await lab.until(lambda: pongs(lab.stores[0]) == [1])
+        assert seen == [1]
+
+    in_lab(each_database, story)
+
+
+# ---------------------------------------------------------------------------------------------- where it begins
+
+
+@pytest.mark.parametrize(("begins", "expected"), [("start", [1, 2, 3]), ("now", [3])])
+def test_a_new_consumer_begins_at_the_start_of_the_log_or_at_its_end(
+    each_database: str | Store, begins: Any, expected: list[int]
+) -> None:
+    async def story(lab: Lab) -> None:
+        seen: list[int] = []
+        before = await lab.begin(worker=False)
+        for number in (1, 2):
+            await pinged(before, number)
+        settings = Settings(lease=3.0, poll=0.5, new_consumers=begins)
+        process = await lab.begin(participants=[echo(seen)], settings=settings)
+        await lab.until(lambda: len(lab.stores[0].consumers()) == 1)
+        await pinged(process, 3)
+        await lab.until(lambda: 3 in seen)
+        await lab.sleep(5)
+        assert sorted(seen) == expected
+
+    in_lab(each_database, story)
+
+
+def test_a_backlog_longer_than_a_batch_is_routed_in_order(each_database: str | Store) -> None:
+    async def story(lab: Lab) -> None:
+        seen: list[int] = []
+        before = await lab.begin(worker=False)
+        manager = before.manager
+
+        async def publish_all() -> None:
+            await asyncio.gather(
+                *(
+                    manager.publish(Ping(number=number), id=f"ping-{number}", correlation_id="c")
+                    for number in range(700)
+                )
+            )
+
+        await before.do(publish_all())
+        order = [int(one.id.split("-")[1]) for _, one in lab.stores[0].read_messages(0, 1000)]
+        await lab.begin(participants=[echo(seen)])
+        await lab.until(lambda: len(seen) >= 60)
+        assert seen[:60] == order[:60]
+
+    in_lab(each_database, story)
+
+
+# ---------------------------------------------------------------------------------------------- at the door
+
+
+class Wide(Event):
+    text: str
+
+
+def test_what_cannot_be_stored_is_refused_when_it_is_published(each_database: str | Store) -> None:
+    async def story(lab: Lab) -> None:
+        process = await lab.begin(participants=[echo([])])
+        manager = process.manager
+        anything: Any = manager
+        for event, expected in (
+            (Wide(text="x" * 300_000), PayloadTooLarge),
+            (Wide(text="a\x00b"), InvalidInput),
+            (Stop(number=1), InvalidInput),
+            ("a text", InvalidInput),
+            (None, InvalidInput),
+        ):
+            with pytest.raises(expected):
+                await process.do(anything.publish(event))
+        for ids in ({"id": ""}, {"id": "x" * 501}, {"correlation_id": "a\nb"}, {"causation_id": ""}):
+            with pytest.raises(InvalidIdentifier):
+                await process.do(anything.publish(Ping(number=1), **ids))
+        assert lab.stores[0].read_messages(0, 10) == []
+
+    in_lab(each_database, story)
+
+
+def test_an_unreadable_text_is_parked_once_and_cut_to_64_kib(each_database: str | Store) -> None:
+    async def story(lab: Lab) -> None:
+        process = await lab.begin(participants=[echo([])])
+        manager = process.manager
+        for _ in range(3):
+            await process.do(manager.park(b"\xff\x00" + b"x" * 100_000, source="nats", reason="no JSON"))
+        (row,) = await process.do(manager.unmatched())
+        assert (row.kind, row.source, row.reason, row.consumer) == ("unreadable", "nats", "no JSON", "door")
+        assert len(row.message.encode()) <= 64 * 1024 + 8
+        await process.do(manager.redeliver(row.unmatched_id, actor="ada", reason="try"))
+        while "discard it" not in (await process.do(manager.unmatched()) or [row])[0].reason:
+            await lab.sleep(0.5)
+        await process.do(manager.discard(row.unmatched_id, actor="ada", reason="rubbish"))
+        assert await process.do(manager.unmatched()) == []
+
+    in_lab(each_database, story)
+
+
+def test_a_message_nobody_knew_is_delivered_once_somebody_does(each_database: str | Store) -> None:
+    async def story(lab: Lab) -> None:
+        seen: list[int] = []
+        first = await Shop().begin(lab)
+        unknown = Envelope(
+            id="u-1", kind="event", name="Ping", source="x", correlation_id="c", time=0, data=Raw(b'{"number":4}')
+        )
+        assert await first.do(first.manager.handle(unknown))
+        (row,) = await first.do(first.manager.unmatched())
+        assert row.reason.startswith("nobody knows events called Ping")
+        # It still does not.
+        await first.do(first.manager.redeliver(row.unmatched_id, actor="ada", reason="try"))
+        await lab.sleep(10)
+        (row,) = await first.do(first.manager.unmatched())
+        await first.stop()
+        second = await lab.begin(participants=[echo(seen)])
+        await second.do(second.manager.redeliver(row.unmatched_id, actor="ada", reason="now it does"))
+        await lab.until(lambda: seen == [4])
+        assert await second.do(second.manager.unmatched()) == []
+        rows = await second.do(second.manager.unmatched(UnmatchedQuery(statuses=["redelivered"])))
+        assert [(one.message_id, one.actor) for one in rows] == [("u-1", "ada")]
+
+    in_lab(each_database, story)
+
+
+def test_nothing_is_published_by_a_process_manager_that_does_not_run() -> None:
+    manager = ProcessManager(MemoryStore())
+    with pytest.raises(NotRunning):
+        asyncio.run(manager.publish(Ping(number=1)))
+
+
+# ---------------------------------------------------------------------------------------------- checks when built
+
+
+def test_two_classes_of_one_name_and_two_handlers_of_one_command_are_refused() -> None:
+    first, second = Participant("first"), Participant("second")
+
+    def handler(command: Stop) -> None: ...
+
+    first.handles(handler)
+    second.handles(handler)
+    with pytest.raises(DefinitionError, match="first and second both handle Stop"):
+        ProcessManager(MemoryStore(), participants=[first, second])
+
+    class Other(Event, frozen=True):
+        NAME = "Ping"
+        text: str
+
+    third = Participant("third")
+
+    @third.on
+    def hear(event: Other) -> None: ...
+
+    assert hear.__name__ == "hear"
+    with pytest.raises(DefinitionError, match=r"the name Ping stands for .*Ping in participant echo and for .*Other"):
+        ProcessManager(MemoryStore(), participants=[echo([]), third])
+
+
+# ---------------------------------------------------------------------------------------------- what it costs others
+
+
+class Watched(MemoryStore):
+    """A store that remembers which of its methods were called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.called: Counter[str] = Counter()
+
+    def __getattribute__(self, name: str) -> Any:
+        if not name.startswith("_") and name != "called":
+            object.__getattribute__(self, "called")[name] += 1
+        return super().__getattribute__(name)
+
+
+def test_a_process_with_plain_sagas_starts_no_loop_and_asks_nothing_for_the_bus() -> None:
+    saga = Saga("plain", input=str)
+
+    @saga.step(compensation=None)
+    async def act(text: str) -> None: ...
+
+    assert act.name == "act"
+
+    async def test() -> set[str]:
+        async with ProcessManager(store, sagas=[saga], settings=Settings(poll=0.01)) as manager:
+            assert (await manager.execute(saga, "x", key="k")).status == "completed"
+            while store.called["claim"] < 5:
+                await asyncio.sleep(0)
+            return {task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("sagalog")}
+
+    store = Watched()
+    assert asyncio.run(test()) == {"sagalog-claim", "sagalog-renew", "sagalog-committer"}
+    messaging = {"post", "route", "take_consumers", "read_messages", "mail", "inbox", "redelivering", "commands"}
+    assert store.called.keys().isdisjoint(messaging)
+
+
+def test_nothing_is_left_behind_when_a_process_manager_with_a_bus_is_closed() -> None:
+    async def test() -> None:
+        shop = Shop()
+        manager = ProcessManager(MemoryStore(), sagas=[shop.saga], participants=[shop.bank, shop.carrier])
+        for _ in range(3):
+            async with manager:
+                await manager.publish(OrderPlaced(order_id="o1", cents=1))
+        assert [task.get_name() for task in asyncio.all_tasks() if "sagalog" in task.get_name()] == []
+
+    asyncio.run(test())
