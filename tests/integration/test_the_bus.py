@@ -10,11 +10,13 @@ from message_shop import OrderPlaced, Shop, end_of, placed
 from msgspec import Raw
 
 from sagalog import Command, Event, Participant, Saga
+from sagalog.engine.router import Batch, Found
+from sagalog.engine.routes import ParticipantRoutes
 from sagalog.errors import DefinitionError, InvalidIdentifier, InvalidInput, NotRunning, PayloadTooLarge
 from sagalog.messages import Envelope
 from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings
-from sagalog.store import Store, UnmatchedQuery
+from sagalog.store import Route, RouteOutcome, Store, UnmatchedQuery
 from sagalog.stores.memory import MemoryStore
 
 
@@ -97,6 +99,33 @@ def test_a_zombie_router_that_wakes_after_its_lease_doubles_nothing(each_databas
     in_lab(each_database, story)
 
 
+@pytest.mark.parametrize("landed", [True, False])
+def test_a_batch_that_was_not_written_as_far_as_the_router_knows_is_looked_at_again(landed: bool) -> None:
+    """INVARIANTS 7: the store knows where a consumer is; nothing is passed over, and nothing waits for long."""
+
+    class Doubtful(MemoryStore):
+        routed = 0
+
+        def route(self, route: Route) -> RouteOutcome:
+            self.routed += 1
+            if self.routed % 2:
+                if landed:
+                    super().route(route)
+                return "conflict"
+            return super().route(route)
+
+    async def story(lab: Lab) -> None:
+        seen: list[int] = []
+        process = await lab.begin(participants=[echo(seen)])
+        for number in range(6):
+            await pinged(process, number)
+            await lab.sleep(2)
+        assert lab.world.loop.time() < 60
+        assert seen == [0, 1, 2, 3, 4, 5]
+
+    in_lab(Doubtful(), story)
+
+
 def test_sagas_and_participants_in_different_processes_meet_through_the_log(each_database: str | Store) -> None:
     async def story(lab: Lab) -> None:
         shop = Shop()
@@ -119,6 +148,35 @@ def test_a_process_that_does_no_work_publishes_and_leaves_the_rest_to_others(eac
         await lab.begin(participants=[echo(seen)])
         await lab.until(lambda: pongs(lab.stores[0]) == [1])
         assert seen == [1]
+
+    in_lab(each_database, story)
+
+
+def test_a_message_that_cannot_be_routed_is_parked_alone_and_holds_up_nobody(
+    each_database: str | Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """INVARIANTS 36: neither the messages behind it, nor another consumer that reads the same batch."""
+    whole = ParticipantRoutes.route
+
+    async def route(self: ParticipantRoutes, found: Found, batch: Batch) -> None:
+        if self.consumer == "participant:brittle" and any(one.id == "ping-2" for _, one in found):
+            raise ZeroDivisionError("a mistake in the router")
+        await whole(self, found, batch)
+
+    monkeypatch.setattr(ParticipantRoutes, "route", route)
+
+    async def story(lab: Lab) -> None:
+        brittle: list[int] = []
+        seen: list[int] = []
+        door = await lab.begin(worker=False)
+        for number in (1, 2, 3):
+            await pinged(door, number)
+        process = await lab.begin(participants=[echo(brittle, "brittle"), echo(seen)])
+        await lab.until(lambda: len(seen) == 3 and len(brittle) == 2)
+        (row,) = await process.do(process.manager.unmatched())
+        assert (row.consumer, row.message_id) == ("participant:brittle", "ping-2")
+        assert row.reason == "it could not be routed: ZeroDivisionError: a mistake in the router"
+        assert (sorted(seen), sorted(brittle)) == ([1, 2, 3], [1, 3])
 
     in_lab(each_database, story)
 

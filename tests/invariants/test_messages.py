@@ -1,5 +1,7 @@
 """Invariants 2 to 8, 20, 34 and 36, where messages meet sagas: on every store, with the real engine."""
 
+from collections.abc import Sequence
+
 import pytest
 from lab import Lab, Process, in_lab
 from message_shop import (
@@ -19,9 +21,11 @@ from msgspec.json import encode
 from msgspec.structs import replace
 
 from sagalog import Event
+from sagalog.codec import CODEC
 from sagalog.errors import InvalidAction, InvalidIdentifier, InvalidInput, PayloadTooLarge, SagalogError
 from sagalog.messages import Envelope, name_of
-from sagalog.store import Store, UnmatchedQuery, UnmatchedRow
+from sagalog.store import Append, AppendOutcome, InboxRow, Route, Store, UnmatchedQuery, UnmatchedRow
+from sagalog.stores.memory import MemoryStore
 from sagalog.testing.faults import CrashAt
 
 
@@ -231,6 +235,51 @@ def test_a_message_handed_over_three_times_is_taken_once(each_database: str | St
         assert taken == [True, False, False]
         assert await end_of(lab, process, "o1") == "completed"
         assert len([1 for _, one in store.read_messages(0, 100) if one.name == "Packed"]) == 1
+
+    in_lab(each_database, story)
+
+
+def test_a_message_leaves_the_inbox_in_the_transaction_that_records_it() -> None:
+    """INVARIANTS 5 and 7: with its event or not at all."""
+    recorded: list[tuple[str, tuple[str, ...]]] = []
+
+    class Watched(MemoryStore):
+        def append(self, appends: Sequence[Append]) -> list[AppendOutcome]:
+            for one in appends:
+                events = CODEC.decode_all(one.events)
+                messages = [taken for event in events if (taken := getattr(event, "message", None)) is not None]
+                recorded.extend((message, tuple(one.taken)) for message in messages if one.expected)
+            return super().append(appends)
+
+    async def story(lab: Lab) -> None:
+        process = await Shop().begin(lab)
+        await placed(process, "moon")
+        assert await end_of(lab, process, "moon") == "failed"
+        assert len(recorded) == 3
+        assert all(taken == (message,) for message, taken in recorded)
+
+    in_lab(Watched(), story)
+
+
+def test_a_message_that_a_saga_has_taken_before_leaves_the_inbox_and_changes_nothing(
+    each_database: str | Store,
+) -> None:
+    """INVARIANTS 7: should one ever be put into the inbox again, it is no news, and nobody turns in circles for it."""
+
+    async def story(lab: Lab) -> None:
+        process = await Shop().begin(lab)
+        await placed(process, "o1")
+        assert await end_of(lab, process, "o1") == "completed"
+        store = lab.stores[0]
+        saga_id = row_of(store, "o1").saga_id
+        position, reply = next(found for found in store.read_messages(0, 10) if found[1].name == "Shipped")
+        now = lab.world.now()
+        again = InboxRow(saga_id, reply.id, saga_id, reply.name, now, now, position=position)
+        before = types_of(store, saga_id)
+        assert store.route(Route((), inbox=[again])) == "written"
+        assert store.inbox(saga_id, now, 10)
+        await lab.until(lambda: not store.inbox(saga_id, now, 10))
+        assert types_of(store, saga_id) == before
 
     in_lab(each_database, story)
 
