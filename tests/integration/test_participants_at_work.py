@@ -226,9 +226,16 @@ def test_no_more_messages_are_handled_at_once_than_the_settings_say(each_databas
         settings = Settings(lease=3.0, poll=0.5, most_handling=4)
         process = await lab.begin(participants=[kitchen.participant], settings=settings)
         kitchen.is_open.clear()
-        for number in range(20):
-            await published(process, f"order-{number}")
-        await lab.until(lambda: kitchen.at_once == 4)
+        await published(process, "order-0")
+        await lab.until(lambda: kitchen.at_once == 1)
+        manager = process.manager
+
+        async def publish_the_rest() -> None:
+            events = [Ordered(order=f"order-{number}") for number in range(1, 20)]
+            await asyncio.gather(*(manager.publish(event) for event in events))
+
+        await process.do(publish_the_rest())
+        await lab.until(lambda: kitchen.at_once >= 4)
         await lab.sleep(5)
         kitchen.is_open.set()
         await lab.until(lambda: len(log_of(lab.stores[0])) == 40)

@@ -95,6 +95,8 @@ def test_a_zombie_router_that_wakes_after_its_lease_doubles_nothing(each_databas
         await lab.sleep(20)
         assert pongs(lab.stores[0]) == list(range(40))
         assert set(seen[0]) | set(seen[1]) == set(range(40))
+        # Only what was being handled in a pause is handled twice: who lost its lease begins nothing more.
+        assert len(seen[0]) + len(seen[1]) <= 42
 
     in_lab(each_database, story)
 

@@ -24,6 +24,7 @@ from sagalog import Event
 from sagalog.codec import CODEC
 from sagalog.errors import InvalidAction, InvalidIdentifier, InvalidInput, PayloadTooLarge, SagalogError
 from sagalog.messages import Envelope, name_of
+from sagalog.settings import Settings
 from sagalog.store import Append, AppendOutcome, InboxRow, Route, Store, UnmatchedQuery, UnmatchedRow
 from sagalog.stores.memory import MemoryStore
 from sagalog.testing.faults import CrashAt
@@ -52,6 +53,25 @@ async def parked(lab: Lab, process: Process, number: int = 1) -> list[UnmatchedR
 
 
 # ---------------------------------------------------------------------------------------------- 2: no second life
+
+
+def test_two_events_of_one_key_in_one_batch_start_one_saga(each_database: str | Store) -> None:
+    """INVARIANTS 1 and 2: the second is for the saga that the first starts, in the same transaction."""
+
+    async def story(lab: Lab) -> None:
+        shop = Shop()
+        door = await lab.begin(worker=False)
+        for number in (1, 2, 3):
+            await placed(door, "o1", id=f"placed-{number}")
+        process = await shop.begin(lab)
+        assert await end_of(lab, process, "o1") == "completed"
+        store = lab.stores[0]
+        saga_id = row_of(store, "o1").saga_id
+        await lab.until(lambda: types_of(store, saga_id).count("StartRefused") == 2)
+        assert row_of(store, "o1").run == 1
+        assert shop.taken == ["o1"]
+
+    in_lab(each_database, story)
 
 
 @pytest.mark.parametrize("same_id", [True, False])
@@ -282,6 +302,29 @@ def test_a_message_that_a_saga_has_taken_before_leaves_the_inbox_and_changes_not
         assert types_of(store, saga_id) == before
 
     in_lab(each_database, story)
+
+
+def test_a_saga_that_waits_for_an_answer_is_kept_and_woken_by_it() -> None:
+    """It is not given back and claimed again for each answer, and does not sleep while there is mail."""
+
+    class Watched(MemoryStore):
+        released = 0
+
+        def release(self, worker_id: str, saga_ids: Sequence[str] | None = None) -> None:
+            self.released += 1
+            super().release(worker_id, saga_ids)
+
+    store = Watched()
+
+    async def story(lab: Lab) -> None:
+        process = await Shop(timeout=3000).begin(lab, settings=Settings(lease=3.0, poll=0.5, longest_wait=1000))
+        for number in range(5):
+            await placed(process, f"o{number}")
+            assert await end_of(lab, process, f"o{number}") == "completed"
+        assert store.released == 0
+        assert lab.world.loop.time() < 60
+
+    in_lab(store, story)
 
 
 # ---------------------------------------------------------------------------------------------- 8: no identity

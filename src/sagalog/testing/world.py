@@ -229,8 +229,8 @@ class SimulatedBlocking:
                 raise StoreUnavailable("the store did not answer (it was written)")
         except Killed:
             await self._never()
-        if where == "append":
-            # Between being written and being known to be written much can happen.
+        if where == "append" or world.chance() < 0.2:
+            # Between being written and being known to be written much can happen, and what was read grows old.
             await asyncio.sleep(world.delay())
         return result
 
