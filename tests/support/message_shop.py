@@ -4,9 +4,12 @@ import asyncio
 from typing import Any
 
 from lab import Lab, Process
+from msgspec import Raw
+from msgspec.json import encode
 
 from sagalog import Command, Event, Participant, Saga
-from sagalog.store import StatusRow, Store
+from sagalog.messages import Envelope, name_of
+from sagalog.store import StatusRow, Store, UnmatchedRow
 
 
 class OrderPlaced(Event):
@@ -140,3 +143,25 @@ async def end_of(lab: Lab, process: Process, order_id: str) -> str:
 def types_of(store: Store, saga_id: str) -> list[str]:
     """Return the types of a saga's events."""
     return [event.topic.split(".")[1] for event in store.read(saga_id)]
+
+
+def message(event: Event, id: str = "m-1", **fields: str | None) -> Envelope:
+    """An event as it may come from elsewhere."""
+    given: dict[str, str | None] = {"correlation_id": "c-1", "causation_id": None, **fields}
+    return Envelope(
+        id=id,
+        kind="event",
+        name=name_of(type(event)),
+        source="elsewhere",
+        correlation_id=str(given["correlation_id"]),
+        causation_id=given["causation_id"],
+        time=0,
+        data=Raw(encode(event)),
+    )
+
+
+async def parked(lab: Lab, process: Process, number: int = 1) -> list[UnmatchedRow]:
+    """Wait until so many messages are parked."""
+    while len(rows := await process.do(process.manager.unmatched())) < number:
+        await lab.sleep(0.1)
+    return rows
