@@ -67,7 +67,9 @@ def participants() -> list[Participant]:
     bank, carrier = Participant("bank"), Participant("carrier")
 
     @bank.handles
-    async def take(command: TakePayment, ctx: MessageContext, world: World, books: Books) -> PaymentTaken | PaymentRefused:
+    async def take(
+        command: TakePayment, ctx: MessageContext, world: World, books: Books
+    ) -> PaymentTaken | PaymentRefused:
         if command.order_id == "dear":
             books.handlings += 1
             return PaymentRefused(order_id=command.order_id, reason="too much")
@@ -107,7 +109,12 @@ def findings(seed: int, most: int | None = None) -> tuple[list[str], Simulation]
     books = Books()
     options: dict[str, Any] = {"workers": seeded.choice((1, 2, 2)), "shutdowns": seeded.random() < 0.2}
     simulation = Simulation(
-        seed, [fulfil()], lambda world: {World: world, Books: books}, participants=participants(), faults=faults, **options
+        seed,
+        [fulfil()],
+        lambda world: {World: world, Books: books},
+        participants=participants(),
+        faults=faults,
+        **options,
     )
     wanted = seeded.sample(ORDERS, seeded.choice((1, 2, 3)))
     simulation.run(
