@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from sagalog.cli.quantities import duration
+from sagalog.messages import name_of
 from sagalog.saga.definition import Definition, StepDefinition
 from sagalog.saga.retry import Retry
 
@@ -50,7 +51,7 @@ def _box(step: StepDefinition, past_pivot: bool) -> StepBox:
         detail = "once it is done nothing is undone" if step.pivot else "nothing to undo"
     return StepBox(
         step.name,
-        _patience(step.retry, step.timeout),
+        _detail(step),
         step.when is not None,
         step.pivot,
         None if undo is None else getattr(undo.handler, "__name__", f"undo {step.name}"),
@@ -67,10 +68,24 @@ def _repeated(step: StepDefinition) -> str:
     return f"for each {fan.element.name}, {pace}"
 
 
+def _detail(step: StepDefinition) -> str:
+    """Return what a step does besides calling its function, and how patient it is."""
+    over = None if step.timeout is None else _long(step.timeout)
+    if step.kind == "sleep":
+        return f"sleeps for {over}"
+    if step.wait is not None:
+        return f"waits for {step.wait.name}" + ("" if over is None else f", {over} at most")
+    patience = _patience(step.retry, step.timeout)
+    if step.exchange is None:
+        return patience
+    sends = " or ".join(sorted(name_of(kind) for kind in step.exchange.commands))
+    return f"sends {sends}, {patience}"
+
+
 def _patience(retry: Retry, timeout: int | None) -> str:
     attempts = "1 attempt" if retry.attempts == 1 else f"{retry.attempts} attempts"
-    return (
-        attempts
-        if timeout is None
-        else f"{attempts}, {duration(timeout).replace(' m 00 s', ' m').replace('.0 s', ' s')} each"
-    )
+    return attempts if timeout is None else f"{attempts}, {_long(timeout)} each"
+
+
+def _long(microseconds: int) -> str:
+    return duration(microseconds).replace(" m 00 s", " m").replace(".0 s", " s")

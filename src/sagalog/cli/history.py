@@ -25,6 +25,8 @@ STYLES: dict[type[e.SagaEvent], str] = {
     e.CompensationFailed: "red",
     e.SagaStuck: "bold red",
     e.StepSkipped: "dim",
+    e.StepWaiting: "dim",
+    e.EventReceived: "dim",
 }
 
 
@@ -54,6 +56,8 @@ def summary(event: e.SagaEvent) -> str:
         case e.CompensationStarted():
             waived = f"; nothing to undo for {', '.join(event.waived)}" if event.waived else ""
             words.append(f"undo {', '.join(event.plan) or 'nothing'}{waived}")
+        case e.RequestSent() | e.EventReceived() | e.StepWaiting() | e.StartRefused():
+            words += _of_messages(event)
         case e.SagaFailed():
             words.append(f"{event.error.type}: {event.error.message}")
         case e.SagaStuck():
@@ -62,7 +66,25 @@ def summary(event: e.SagaEvent) -> str:
             words.append(f"by {event.actor}: {event.reason}")
         case _:
             pass
+    message = getattr(event, "message", None)
+    if message is not None and not isinstance(event, e.EventReceived | e.StartRefused):
+        words.append(f"by message {message}")
     return plain(", ".join(word for word in words if word))
+
+
+def _of_messages(event: e.RequestSent | e.EventReceived | e.StepWaiting | e.StartRefused) -> list[str]:
+    match event:
+        case e.RequestSent():
+            undo = "to undo it, " if event.direction == "compensation" else ""
+            within = duration(event.until - event.time)
+            return [f"{undo}{event.name} sent as {event.command_id}; a reply is waited for for {within}"]
+        case e.StepWaiting():
+            return ["waits" if event.until is None else f"waits for {duration(event.until - event.time)}"]
+        case e.EventReceived():
+            use = "kept for the step that waits for it" if event.kept else "it changes nothing"
+            return [f"{event.name}, message {event.message}; {use}"]
+        case e.StartRefused():
+            return [] if event.message is None else [f"by message {event.message}"]
 
 
 def event_record(stored: StoredEvent) -> dict[str, Any]:

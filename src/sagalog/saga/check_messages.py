@@ -13,6 +13,7 @@ from sagalog.saga.definition import Exchange, StartRule, WaitRule
 from sagalog.saga.payload import PayloadType
 
 Mistakes = list[str]
+Commands = dict[type[Message], PayloadType]
 
 
 def is_event(kind: Any) -> bool:
@@ -98,7 +99,7 @@ def starts_of(declared: DeclaredSaga, mistakes: Mistakes) -> tuple[StartRule, ..
     return tuple(rules)
 
 
-def _commands(handler: Callable[..., Any], what: str, mistakes: Mistakes) -> tuple[dict[type, PayloadType], bool]:
+def _commands(handler: Callable[..., Any], what: str, mistakes: Mistakes) -> tuple[Commands, bool]:
     """Return the commands that a function is annotated to return, and whether it may return None."""
     try:
         found = result_type(handler)
@@ -108,7 +109,7 @@ def _commands(handler: Callable[..., Any], what: str, mistakes: Mistakes) -> tup
     if found is inspect.Parameter.empty:
         mistakes.append(f"{what} does not say what it returns; annotate it with the command, or -> None")
         return {}, True
-    commands: dict[type, PayloadType] = {}
+    commands: Commands = {}
     local = False
     for kind in _members(found):
         if kind in (None, type(None)):

@@ -9,6 +9,7 @@ from msgspec import Raw, Struct
 from msgspec.json import encode
 
 from sagalog.errors import DivergentHistory
+from sagalog.messages import Message
 from sagalog.saga.binding import Parameter
 from sagalog.saga.events import Answer
 from sagalog.saga.parts import part_of
@@ -25,7 +26,7 @@ class Exchange(Struct, frozen=True):
     success: PayloadType | None
     success_name: str | None
     refusals: frozenset[str]
-    commands: dict[type, PayloadType]
+    commands: dict[type[Message], PayloadType]
 
     def judge(self, name: str) -> Answer | None:
         """Return what an event of that name says of the command that caused it, or None if it says neither."""
