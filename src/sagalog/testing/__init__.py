@@ -1,7 +1,7 @@
 """What tests of sagas and of stores stand on; nothing here is needed at run time.
 
-`given(saga, *events).when(input).then(*events)` specifies what a saga decides, `made(step, command)` and `message(event)`
-tell it of commands and events; `FakeClock` is time that a test sets.
+`given(saga, *events).when(input).then(*events)` specifies what a saga decides; `made(step, command)` and
+`message(event)` tell it of commands and events. `FakeClock` is time that a test sets.
 `sagalog.testing.simulation.Simulation` runs the real engine on a seeded virtual-time loop with crashes, pauses and lost
 answers, and `sagalog.testing.verdict.judge` tells what is wrong afterwards. `sagalog.testing.store_contract` holds any
 store to its port; it needs pytest, so it is imported by name.
