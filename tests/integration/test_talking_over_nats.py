@@ -3,9 +3,11 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
+from broker_chaos import kill_while
 from msgspec import Raw
 from nats_server import NatsServer
 
@@ -35,9 +37,9 @@ class Booked(Event):
     order: str
 
 
-def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
+def run(test: Callable[[], Coroutine[Any, Any, None]], bound: float = BOUND_SECONDS) -> None:
     async def bounded() -> None:
-        async with asyncio.timeout(BOUND_SECONDS):
+        async with asyncio.timeout(bound):
             await test()
 
     asyncio.run(bounded())
@@ -83,7 +85,7 @@ class Orders:
             sends=[Charge],
             listens=[Charged],
             prefix="shop",
-            acknowledge_within=1,
+            acknowledge_within=2,
             connect_timeout=2,
             send_timeout=2,
         )
@@ -111,7 +113,7 @@ class Payments:
             sends=[Charged],
             listens=[Charge],
             prefix="shop",
-            acknowledge_within=1,
+            acknowledge_within=2,
             connect_timeout=2,
             send_timeout=2,
         )
@@ -138,3 +140,31 @@ def test_a_command_is_answered_by_another_service(each_database: str | Store, na
         assert payments.causes == ["order-1"]
 
     run(test)
+
+
+@pytest.mark.crash
+@pytest.mark.slow
+def test_a_broker_killed_twenty_times_loses_and_doubles_nothing(
+    each_database: str | Store, nats_server: NatsServer, tmp_path: Path
+) -> None:
+    """INVARIANTS 5 and 7: 2,000 commands and their answers cross, and each has its effect once."""
+    total = 2000
+
+    async def test() -> None:
+        orders = Orders(each_database, nats_server)
+        payments = Payments(f"sqlite:///{tmp_path}/payments.db", nats_server)
+
+        async with orders.manager, payments.manager:
+            killing = asyncio.ensure_future(kill_while(nats_server, 20, lambda: len(orders.booked), total))
+            for first in range(0, total, 100):
+                await asyncio.gather(*(orders.manager.handle(charge(first + number)) for number in range(100)))
+            await until(lambda: len(orders.booked) == total)
+            assert await killing == 20
+            assert await orders.manager.unmatched() == []
+            assert await payments.manager.unmatched() == []
+        every = {str(number): 1 for number in range(total)}
+        assert payments.charged == every
+        assert orders.booked == every
+
+    # A machine that does much else takes its time.
+    run(test, bound=600)

@@ -33,9 +33,11 @@ from sagalog.transports.link import MessageRefused, Plan
 
 logger = logging.getLogger("sagalog.transports")
 
-# How many messages one process has in hand at once, and how many the server may have delivered to all of a service.
+# How many messages one process has in hand at once, and how many the server may have delivered to all of a service. Those
+# that are delivered and not in hand wait in the client while their time to be acknowledged runs: with many of them,
+# a slow store would make the server deliver everything twice, and be slower still.
 AT_ONCE = 100
-MOST_UNACKNOWLEDGED = 1000
+MOST_UNACKNOWLEDGED = 200
 # How often, in seconds, the connection is looked at, and how often the server is asked whether the consumer is still
 # there: it may have come back without its data.
 LOOK = 0.2
