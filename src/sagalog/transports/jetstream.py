@@ -224,4 +224,17 @@ class JetStreamLink:
                 # Unsubscribing is all that fails on a closed connection; FastStream leaves out what comes after it.
                 subscriber.subscription = None
                 await subscriber.stop()
-        await self._broker.connection.close()
+        connection = self._broker.connection
+        await connection.close()
+        _end_what_reads(connection)
+
+
+def _end_what_reads(connection: Any) -> None:
+    """End the tasks that the driver forgets when its closing is broken off by the connection that it closes.
+
+    Nobody would wake them again, and each would be reported as an error when it is collected.
+    """
+    for subscription in list(vars(connection).get("_subs", {}).values()):
+        task: asyncio.Task[None] | None = vars(subscription).get("_wait_for_msgs_task")
+        if task is not None:
+            task.cancel()
