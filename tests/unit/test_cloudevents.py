@@ -67,7 +67,8 @@ def test_headers_of_an_ascii_broker_are_ascii_without_line_ends(sent: Envelope) 
 @given(first=st.tuples(plain_text, plain_text), second=st.tuples(plain_text, plain_text))
 def test_ids_of_two_foreign_sources_never_collide(first: tuple[str, str], second: tuple[str, str]) -> None:
     """INVARIANTS 7: a message is known by its source and its id, whatever characters they hold."""
-    found = [decode(foreign(source=f"urn:{source}", id=id), b"{}", NOW, "wire") for source, id in (first, second)]
+    pairs = [foreign(source=f"urn:{source}", id=message_id) for source, message_id in (first, second)]
+    found = [decode(attributes, b"{}", NOW, "wire") for attributes in pairs]
     ids = [one.id for one in found if isinstance(one, Envelope)]
     assert (len(set(ids)) == 1) == (first == second)
 

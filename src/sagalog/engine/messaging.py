@@ -120,6 +120,7 @@ class Messaging:
         """
         await self._settle(unmatched_id, "redelivering", actor, reason)
         self._bus.redeliver()
+        self._transports.redeliver()
 
     async def discard(self, unmatched_id: str, *, actor: str, reason: str) -> None:
         """Give up a message that was parked; what waits behind it goes on. Recorded with the actor.

@@ -25,6 +25,8 @@ logger = logging.getLogger("sagalog.engine")
 BATCH = 200
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
+# A message that is to be sent once more waits for a person's hand, so it may wait some polls more.
+POLLS_BETWEEN_REDELIVERIES = 10
 
 # Told the ids of commands that were handed to a broker.
 Delivered = Callable[[Sequence[str]], Awaitable[None]]
@@ -54,6 +56,7 @@ class Sending:
         self._hint = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._trouble = False
+        self._redeliver_at = 0
 
     def start(self) -> None:
         """Begin to send."""
@@ -61,6 +64,11 @@ class Sending:
 
     def hint(self) -> None:
         """Look for messages now instead of at the next poll."""
+        self._hint.set()
+
+    def redeliver(self) -> None:
+        """Look now for messages that are to be sent once more."""
+        self._redeliver_at = 0
         self._hint.set()
 
     async def close(self) -> None:
@@ -156,6 +164,10 @@ class Sending:
 
     async def _again(self, row: ConsumerRow) -> bool:
         """Send what the broker refused and a person lets go once more; False if there is nothing."""
+        now = self._clock.now()
+        if now < self._redeliver_at:
+            return False
+        self._redeliver_at = now + POLLS_BETWEEN_REDELIVERIES * self._poll
         rows = await self._blocking.read(self._store.redelivering, [self._consumer], BATCH)
         for once_more in rows:
             envelope = msgspec.json.decode(once_more.message, type=Envelope)

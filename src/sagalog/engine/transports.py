@@ -66,6 +66,11 @@ class Transports:
         for sending in self._sendings:
             sending.hint()
 
+    def redeliver(self) -> None:
+        """Look for what a person wants to be sent once more."""
+        for sending in self._sendings:
+            sending.redeliver()
+
     async def stop(self) -> None:
         """Send no more, and take in no more after what is being received."""
         await asyncio.gather(*(sending.close() for sending in self._sendings))

@@ -33,9 +33,9 @@ from sagalog.transports.link import MessageRefused, Plan
 
 logger = logging.getLogger("sagalog.transports")
 
-# How many messages one process has in hand at once, and how many the server may have delivered to all of a service. Those
-# that are delivered and not in hand wait in the client while their time to be acknowledged runs: with many of them,
-# a slow store would make the server deliver everything twice, and be slower still.
+# How many messages one process has in hand at once, and how many the server may have delivered to all of a service.
+# Those that are delivered and not in hand wait in the client while their time to be acknowledged runs: with many of
+# them, a slow store would make the server deliver everything twice, and be slower still.
 AT_ONCE = 100
 MOST_UNACKNOWLEDGED = 200
 # How often, in seconds, the connection is looked at, and how often the server is asked whether the consumer is still
@@ -234,7 +234,8 @@ def _end_what_reads(connection: Any) -> None:
 
     Nobody would wake them again, and each would be reported as an error when it is collected.
     """
-    for subscription in list(vars(connection).get("_subs", {}).values()):
+    subscriptions: dict[int, object] = vars(connection).get("_subs", {})
+    for subscription in subscriptions.values():
         task: asyncio.Task[None] | None = vars(subscription).get("_wait_for_msgs_task")
         if task is not None:
             task.cancel()
