@@ -7,7 +7,7 @@ sent again after silence has the same id and must arrive.
 
 import asyncio
 import logging
-from typing import Any
+from typing import Any, cast
 
 from faststream import AckPolicy
 from faststream.nats import JStream, NatsBroker
@@ -229,13 +229,13 @@ class JetStreamLink:
         _end_what_reads(connection)
 
 
-def _end_what_reads(connection: Any) -> None:
+def _end_what_reads(connection: object) -> None:
     """End the tasks that the driver forgets when its closing is broken off by the connection that it closes.
 
     Nobody would wake them again, and each would be reported as an error when it is collected.
     """
-    subscriptions: dict[int, object] = vars(connection).get("_subs", {})
+    subscriptions = cast("dict[int, object]", vars(connection).get("_subs", {}))
     for subscription in subscriptions.values():
-        task: asyncio.Task[None] | None = vars(subscription).get("_wait_for_msgs_task")
+        task = cast("asyncio.Task[None] | None", vars(subscription).get("_wait_for_msgs_task"))
         if task is not None:
             task.cancel()
