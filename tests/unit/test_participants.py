@@ -117,6 +117,14 @@ def test_what_a_handler_may_answer_is_in_its_return_annotation() -> None:
     both = (PaymentProcessed, PaymentRejected)
     found = [(handler.outputs, handler.may_be_silent) for handler in one.definition.handlers["OrderCreated"]]
     assert found == [(both, True), (both, False), (both, True), ((), True), ((PaymentProcessed,), True)]
+    processed, rejected = (PaymentProcessed,), (PaymentRejected,)
+    assert [set(handler.ways) for handler in one.definition.handlers["OrderCreated"]] == [
+        {(), processed, rejected, both},
+        {both},
+        {processed, rejected, ()},
+        {()},
+        {(), processed},
+    ]
 
 
 def test_a_name_of_its_own_is_the_name_that_a_message_travels_under() -> None:

@@ -6,6 +6,7 @@ import types
 import typing
 from collections import abc
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, combinations, product
 from typing import Any, Literal, cast
 
 from msgspec import Raw, Struct
@@ -49,8 +50,8 @@ class Handler(Struct, frozen=True):
     """A function that takes one type of message.
 
     The message is its first argument, by position; `parameters` are the others, by name. `outputs` are the types of
-    events that it may answer with, and `may_be_silent` says whether it may answer with nothing. `timeout` is in
-    microseconds, for one attempt.
+    events that it may answer with, `ways` which of them come together, and `may_be_silent` says whether it may answer
+    with nothing. `timeout` is in microseconds, for one attempt.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Handler(Struct, frozen=True):
     parameters: tuple[Parameter, ...]
     outputs: tuple[type[Event], ...]
     may_be_silent: bool
+    ways: tuple[tuple[type[Event], ...], ...]
     retry: Retry
     timeout: int | None
 
@@ -118,7 +120,7 @@ def read_handler(declared: DeclaredHandler) -> tuple[list[Handler], list[str]]:
         return [], [f"the annotations cannot be resolved ({problem}); import the types where the handler is declared"]
     messages = list(_messages(declared, signature, hints, mistakes))
     parameters = [found for one in signature[1:] if (found := _parameter(one, hints, mistakes)) is not None]
-    outputs, may_be_silent = _outputs(hints, mistakes)
+    ways = _ways(hints, mistakes)
     handlers: list[Handler] = []
     for message in messages:
         try:
@@ -136,8 +138,9 @@ def read_handler(declared: DeclaredHandler) -> tuple[list[Handler], list[str]]:
                 function=declared.function,
                 is_async=is_async(declared.function),
                 parameters=tuple(parameters),
-                outputs=outputs,
-                may_be_silent=may_be_silent,
+                outputs=tuple(dict.fromkeys(kind for way in ways for kind in way)),
+                may_be_silent=() in ways,
+                ways=ways,
                 retry=declared.retry,
                 timeout=declared.timeout,
             )
@@ -217,27 +220,33 @@ def _parameter(parameter: inspect.Parameter, hints: dict[str, Any], mistakes: li
     return None
 
 
-def _outputs(hints: dict[str, Any], mistakes: list[str]) -> tuple[tuple[type[Event], ...], bool]:
-    """Return the types of events in the return annotation, and whether the handler may answer with nothing."""
+def _ways(hints: dict[str, Any], mistakes: list[str]) -> tuple[tuple[type[Event], ...], ...]:
+    """Return what the handler may answer with by its return annotation, each way as the events that it gives."""
     if "return" not in hints:
         mistakes.append("it does not say what it returns; annotate it with -> Event types or -> None")
-        return (), True
-    found: dict[type[Event], None] = {}
-    may_be_silent = False
+        return ((),)
+    found: dict[tuple[type[Event], ...], None] = {}
     for member in _members(hints["return"]):
-        inner = [member]
-        if typing.get_origin(member) in _SEQUENCES:
-            # A sequence may be empty; `tuple[A, B]` is not.
-            given = typing.get_args(member)
-            may_be_silent |= typing.get_origin(member) is not tuple or Ellipsis in given or not given
-            inner = [one for part in given if part is not Ellipsis for one in _members(part)]
-        for kind in inner:
-            if kind in (None, type(None)):
-                may_be_silent = True
-            elif isinstance(kind, type) and issubclass(kind, Event) and kind is not Event:
-                found[kind] = None
-            else:
-                shown = getattr(cast(object, kind), "__name__", None) or str(cast(object, kind))
-                more = "say which events" if kind is Event else "it may return events, sequences of them, or None"
-                mistakes.append(f"it returns {shown}; {more}")
-    return tuple(found), may_be_silent
+        given = [one for one in typing.get_args(member) if one is not Ellipsis]
+        if typing.get_origin(member) not in _SEQUENCES:
+            found.update(dict.fromkeys(_way(member, mistakes)))
+        elif typing.get_origin(member) is tuple and Ellipsis not in typing.get_args(member):
+            parts = [[way for one in _members(part) for way in _way(one, mistakes)] for part in given]
+            found.update((tuple(chain.from_iterable(ways)), None) for ways in product(*parts))
+        else:
+            kinds = [kind for part in given for one in _members(part) for way in _way(one, mistakes) for kind in way]
+            # Any of them, in any number: what matters is which of them come.
+            found.update((way, None) for size in range(len(kinds) + 1) for way in combinations(kinds, size))
+    return tuple(found)
+
+
+def _way(kind: Any, mistakes: list[str]) -> list[tuple[type[Event], ...]]:
+    """Return the one way that a single type stands for; none if it is no event, which is a mistake."""
+    if kind in (None, type(None)):
+        return [()]
+    if isinstance(kind, type) and issubclass(kind, Event) and kind is not Event:
+        return [(kind,)]
+    shown = getattr(cast(object, kind), "__name__", None) or str(cast(object, kind))
+    more = "say which events" if kind is Event else "it may return events, sequences of them, or None"
+    mistakes.append(f"it returns {shown}; {more}")
+    return []

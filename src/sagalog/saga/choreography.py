@@ -1,0 +1,258 @@
+"""How a choreography is declared: `Choreography`, a contract over what participants publish; it runs and sends nothing."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, cast
+
+import msgspec
+from msgspec.json import encode
+
+from sagalog.errors import DefinitionError, InvalidIdentifier
+from sagalog.messages import Event, name_of
+from sagalog.saga.contract import Contract, Reaction
+from sagalog.saga.contract_check import Ways, failing_events, reached_from
+from sagalog.saga.definition import Definition, assemble
+from sagalog.saga.handlers import GENERAL
+from sagalog.saga.identifiers import check_identifier
+from sagalog.saga.participants import Participant
+from sagalog.saga.payload import PayloadType
+from sagalog.saga.steps import Duration, microseconds
+
+EventTypes = type[Event] | Sequence[type[Event]]
+
+DEFAULT_TIMEOUT = timedelta(days=1)
+
+
+class Choreography:
+    """Declare a process without a coordinator: participants react to events and publish events; this is its contract.
+
+    `key` is the field that every one of its events has. `compensates` says which event undoes which effect, None where
+    there is nothing to undo. After an event of `stuck_with` only a person can go on, `from_outside` are events that
+    no participant publishes, `ignores` events of the participants that are no part of this process. `timeout` (seconds
+    or timedelta; None: never) is for the whole process. With `observed=True` it follows a bus whose participants are
+    not known here. Nothing is checked before it is given to a process manager, or asked for its `definition`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        key: str,
+        starts_with: EventTypes,
+        completes_with: EventTypes,
+        fails_with: EventTypes = (),
+        compensates: Mapping[type[Event], type[Event] | None] | None = None,
+        participants: Sequence[Participant] = (),
+        stuck_with: EventTypes = (),
+        from_outside: EventTypes = (),
+        ignores: EventTypes = (),
+        timeout: Duration | None = DEFAULT_TIMEOUT,
+        version: int = 1,
+        observed: bool = False,
+    ) -> None:
+        self.name = name
+        self.version = version
+        self.participants = tuple(participants)
+        self._key = key
+        self._observed = observed
+        self._timeout = microseconds(timeout, f"choreography {name}")
+        self._compensates: dict[Any, Any] = dict(compensates or {})
+        self._roles = {
+            "starts_with": _listed(starts_with),
+            "completes_with": _listed(completes_with),
+            "fails_with": _listed(fails_with),
+            "stuck_with": _listed(stuck_with),
+            "from_outside": _listed(from_outside),
+            "ignores": _listed(ignores),
+        }
+        self._definition: Definition | None = None
+
+    def __repr__(self) -> str:
+        return f"<Choreography {self.name} version {self.version}>"
+
+    @property
+    def definition(self) -> Definition:
+        """Return the checked definition; raises `DefinitionError` with every mistake found."""
+        if self._definition is None:
+            self._definition = self._build()
+        return self._definition
+
+    def _build(self) -> Definition:
+        mistakes = [*self._mistakes_of_names(), *self._mistakes_of_roles()]
+        if mistakes:
+            raise self._wrong(mistakes)
+        contract, mistakes = self._contract()
+        mistakes += self._mistakes_of_events(contract)
+        if not mistakes and not self._observed:
+            mistakes = Ways(contract).mistakes()
+        if mistakes:
+            raise self._wrong(mistakes)
+        return assemble(
+            name=self.name,
+            version=self.version,
+            input=PayloadType(type(None)),
+            timeout=self._timeout,
+            stages=(),
+            key=None,
+            reruns=True,
+            contract=contract,
+            digest=_digest(self.name, self.version, contract),
+        )
+
+    def _wrong(self, mistakes: Sequence[str]) -> DefinitionError:
+        listed = "\n".join(f"  - {text}" for text in dict.fromkeys(mistakes))
+        return DefinitionError(f"choreography {self.name!r} is declared wrongly:\n{listed}")
+
+    def _names(self, role: str) -> tuple[str, ...]:
+        return tuple(name_of(kind) for kind in self._roles[role])
+
+    def _kinds(self) -> Iterator[tuple[str, Any]]:
+        """Yield every type that was given, with where it was given."""
+        for role, kinds in self._roles.items():
+            for kind in kinds:
+                yield role, kind
+        for effect, undo in self._compensates.items():
+            yield "compensates", effect
+            if undo is not None:
+                yield "compensates", undo
+
+    def _mistakes_of_names(self) -> Iterator[str]:
+        try:
+            check_identifier(self.name, "its name", 200)
+        except InvalidIdentifier as problem:
+            yield str(problem)
+        if self.version < 1:
+            yield f"version must be at least 1, found {self.version}"
+        for role, kind in self._kinds():
+            shown = getattr(kind, "__name__", None) or repr(kind)
+            if not (isinstance(kind, type) and issubclass(kind, Event)) or kind in GENERAL:
+                yield f"{role} takes events, and {shown} is none; subclass Event"
+        for role in ("starts_with", "completes_with"):
+            if not self._roles[role]:
+                yield f"{role} names no event; without it nobody knows when the process {role.removesuffix('_with')}"
+        if self._observed and self.participants:
+            yield "observed=True says that its participants are not known here; leave them out, or leave it out"
+        if not self._observed and not self.participants:
+            yield "it has no participants; name those that react, or say observed=True to follow a bus from outside"
+
+    def _mistakes_of_roles(self) -> Iterator[str]:
+        """Yield events that say two things at once."""
+        undoing = [undo for undo in self._compensates.values() if undo is not None]
+        ends = {
+            **dict.fromkeys(self._roles["starts_with"], "starts it"),
+            **dict.fromkeys(self._roles["completes_with"], "completes it"),
+            **dict.fromkeys(self._compensates, "is an effect"),
+            **dict.fromkeys(self._roles["stuck_with"], "leaves it stuck"),
+        }
+        for role, word in (
+            ("starts_with", "starts it"),
+            ("completes_with", "completes it"),
+            ("stuck_with", "leaves it stuck"),
+        ):
+            for kind in self._roles[role]:
+                if ends[kind] != word:
+                    yield f"{name_of(kind)} {word} and {ends[kind]}; it can say one thing only"
+        for word, kinds in (("fails it", self._roles["fails_with"]), ("undoes an effect", undoing)):
+            for kind in kinds:
+                if kind in ends:
+                    yield f"{name_of(kind)} {word} and {ends[kind]}; it can say one thing only"
+        for kind in self._roles["ignores"]:
+            if kind in ends or kind in undoing or kind in self._roles["fails_with"]:
+                yield f"{name_of(kind)} is ignored and yet has a part in the process; it can only be one of them"
+
+    def _contract(self) -> tuple[Contract, list[str]]:
+        """Return the contract and what is wrong with the participants' part in it."""
+        mistakes: list[str] = []
+        ignored = set(self._names("ignores"))
+        kinds: dict[str, Any] = {name_of(kind): kind for _, kind in self._kinds() if name_of(kind) not in ignored}
+        reactions: list[Reaction] = []
+        for participant in self.participants:
+            for name, handlers in participant.definition.handlers.items():
+                for handler in handlers:
+                    if handler.kind == "command" or name in ignored:
+                        continue
+                    ways = tuple(
+                        tuple(name_of(kind) for kind in way if name_of(kind) not in ignored) for way in handler.ways
+                    )
+                    reactions.append(Reaction(participant.name, handler.name, name, tuple(dict.fromkeys(ways))))
+                    for kind in (handler.message, *handler.outputs):
+                        if name_of(kind) not in ignored and kinds.setdefault(name_of(kind), kind) is not kind:
+                            mistakes.append(
+                                f"two types of events travel under the name {name_of(kind)}; give one another NAME"
+                            )
+        starts, completes, fails = self._names("starts_with"), self._names("completes_with"), self._names("fails_with")
+        reached = reached_from([*starts, *self._names("from_outside")], reactions)
+        order = {name: place for place, name in enumerate(dict.fromkeys([*reached, *kinds]))}
+        compensations = {
+            name_of(effect): None if undo is None else name_of(undo) for effect, undo in self._compensates.items()
+        }
+        undoing = [undo for undo in compensations.values() if undo is not None]
+        doomed = failing_events(list(order), completes, fails, reactions)
+        contract = Contract(
+            key=self._key,
+            events={name: payload for name in order if (payload := self._payload(kinds[name], mistakes)) is not None},
+            starts=starts,
+            completes=completes,
+            fails=fails,
+            compensations=compensations,
+            stuck_with=self._names("stuck_with"),
+            from_outside=self._names("from_outside"),
+            failing=tuple(dict.fromkeys([*doomed, *fails, *undoing])),
+            order=order,
+            reactions=tuple(reactions),
+        )
+        return contract, mistakes
+
+    def _payload(self, kind: Any, mistakes: list[str]) -> PayloadType | None:
+        if self._key not in {field.name for field in msgspec.structs.fields(kind)}:
+            mistakes.append(
+                f"{kind.__name__} has no field {self._key}, which is the key of every event of this process; add it, "
+                "or say ignores= if it is no part of it"
+            )
+        try:
+            return PayloadType(kind)
+        except Exception as problem:
+            mistakes.append(f"{kind.__name__} cannot be stored as JSON ({problem})")
+            return None
+
+    def _mistakes_of_events(self, contract: Contract) -> Iterator[str]:
+        """Yield events that nobody publishes, or that nobody takes."""
+        if self._observed:
+            return
+        entries = [*contract.starts, *contract.from_outside]
+        reached = reached_from(entries, contract.reactions)
+        ends = (*contract.completes, *contract.fails, *contract.stuck_with)
+        undoing = [undo for undo in contract.compensations.values() if undo is not None]
+        for name in dict.fromkeys((*ends, *contract.compensations, *undoing)):
+            if name not in reached:
+                yield (
+                    f"nobody publishes {name}: no reaction that can follow from {' or '.join(entries)} answers with it; "
+                    "name it in from_outside if others publish it"
+                )
+        for one in contract.reactions:
+            if one.event not in reached:
+                yield (
+                    f"{one.participant}.{one.handler} is never reached: nobody publishes {one.event}; name it in "
+                    "from_outside if others do, or in ignores if it is no part of this process"
+                )
+        taken = {one.event for one in contract.reactions} | {*ends, *undoing}
+        for name in reached:
+            if name not in taken:
+                yield (
+                    f"nobody reacts to {name}, and it is no end; react to it, or name it in completes_with, fails_with, "
+                    "stuck_with or ignores"
+                )
+
+
+def _listed(kinds: EventTypes) -> tuple[Any, ...]:
+    if isinstance(kinds, type):
+        return (kinds,)
+    return tuple(dict.fromkeys(cast("Sequence[Any]", kinds)))
+
+
+def _digest(name: str, version: int, contract: Contract) -> str:
+    """Hash what a process on its way depends on: what each event says of it."""
+    roles = [contract.key, contract.starts, contract.completes, contract.fails, contract.stuck_with]
+    said = [*roles, contract.from_outside, contract.failing, contract.compensations, list(contract.events)]
+    return hashlib.sha256(encode(["choreography", name, version, said])).hexdigest()[:16]

@@ -1,0 +1,112 @@
+"""Whether a choreography's contract holds: every way that the participants' reactions can go leads to an end. Pure."""
+
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+
+from sagalog.saga.contract import Contract, Reaction
+
+# Ways that reactions can go. A process with more of them is understood by nobody.
+MOST_WAYS = 20_000
+
+
+def reached_from(entries: Sequence[str], reactions: Sequence[Reaction]) -> dict[str, int]:
+    """Return every event that can follow from `entries`, themselves included, with its place in that order."""
+    found: dict[str, int] = {}
+    waiting = deque(entries)
+    while waiting:
+        name = waiting.popleft()
+        if name not in found:
+            found[name] = len(found)
+            waiting += [output for one in reactions if one.event == name for output in one.outputs]
+    return found
+
+
+def failing_events(
+    events: Sequence[str], completes: Sequence[str], fails: Sequence[str], reactions: Sequence[Reaction]
+) -> tuple[str, ...]:
+    """Return the events after which a process can only fail."""
+    found: list[str] = []
+    for name in events:
+        reached = reached_from([name], reactions)
+        if any(one in reached for one in fails) and not any(one in reached for one in completes):
+            found.append(name)
+    return tuple(found)
+
+
+class Ways:
+    """Walk every way that a process can go, and say where one leads to no end."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self._by_event: dict[str, list[Reaction]] = {}
+        for reaction in contract.reactions:
+            self._by_event.setdefault(reaction.event, []).append(reaction)
+        self._walked = 0
+        self._unexplained: dict[str, None] = {}
+
+    def mistakes(self) -> list[str]:
+        """Return what is wrong, each thing once, with the first way on which it shows."""
+        found: dict[str, str] = {}
+        for start in self._contract.starts:
+            for way in self._from({start: None}):
+                for about, text in self._look_at(way):
+                    found.setdefault(about, f"after {_shown(way)} {text}")
+                if self._walked > MOST_WAYS:
+                    return [*found.values(), f"its reactions can go more than {MOST_WAYS:,} ways; divide it"]
+        return list(found.values())
+
+    def _from(self, came: Mapping[str, None], done: frozenset[int] = frozenset()) -> Iterator[dict[str, None]]:
+        """Yield every set of events that can come of those that came, once nobody has anything left to say."""
+        for name in came:
+            for reaction in self._by_event.get(name, ()):
+                if id(reaction) not in done:
+                    for way in reaction.ways or ((),):
+                        yield from self._from({**came, **dict.fromkeys(way)}, done | {id(reaction)})
+                    return
+        self._walked += 1
+        yield dict(came)
+
+    def _look_at(self, way: dict[str, None]) -> Iterator[tuple[str, str]]:
+        yield from self._waived(way)
+        wrong = list(self._ends(way))
+        outside = [name for name in self._contract.from_outside if name not in way]
+        if not wrong or not outside:
+            yield from wrong
+            return
+        # It waits for somebody: whatever that leads to has to end.
+        for name in outside:
+            for longer in self._from({**way, name: None}):
+                if not list(self._ends(longer)):
+                    return
+        yield from wrong
+
+    def _waived(self, way: dict[str, None]) -> Iterator[tuple[str, str]]:
+        """Yield what may be an effect, for the process can fail after it, and of which nothing is said."""
+        contract = self._contract
+        if not any(name in contract.failing for name in way):
+            return
+        said = {*contract.starts, *contract.failing, *contract.stuck_with, *contract.from_outside, *contract.completes}
+        for name in way:
+            if name not in said and name not in contract.compensations:
+                text = f"the process fails, and nothing says what undoes {name}"
+                yield f"effect {name}", f"{text}; add it to compensates, with None if there is nothing to undo"
+
+    def _ends(self, way: dict[str, None]) -> Iterator[tuple[str, str]]:
+        contract = self._contract
+        standing = [name for name, undo in contract.compensations.items() if name in way and undo not in (None, *way)]
+        undone = any(undo is not None and undo in way for undo in contract.compensations.values())
+        verdict = contract.judge(Counter(way), standing, undone, False)
+        if verdict.why == "contradiction":
+            good, bad = verdict.by
+            yield f"contradiction {good} {bad}", f"{good} says that it is completed and {bad} that it cannot be"
+        elif verdict.status == "compensating" and standing:
+            for name in standing:
+                undo = contract.compensations[name]
+                yield f"stands {name}", f"the process fails and {name} stands: no reaction publishes {undo} on this way"
+        elif verdict.status in ("pending", "compensating"):
+            last = list(way)[-1]
+            yield f"end {last}", "nothing more comes, and it has neither completed nor failed; name its end, or react"
+
+
+def _shown(way: Mapping[str, None]) -> str:
+    return ", ".join(way)
