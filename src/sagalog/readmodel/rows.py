@@ -1,12 +1,13 @@
 """The rows of the tables, and the messages that a decision sends, as pure functions of a state; it writes nothing."""
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain, compress, repeat
 
 from sagalog.messages import Envelope
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import RequestSent, SagaEvent
+from sagalog.saga.judge import awaited_of
 from sagalog.saga.progress import undo_front
 from sagalog.saga.react import (
     Effect,
@@ -85,6 +86,9 @@ def _waiting(
     definition: Definition, state: SagaState, effects: list[Effect]
 ) -> tuple[str | None, int, str | None, int | None, int | None]:
     """Return the step in hand, its attempt, what the saga waits for and until when, and when to look at it again."""
+    if definition.contract is not None:
+        awaited = ", ".join(f"event {name}" for name in awaited_of(definition.contract, state))
+        return None, 0, awaited, state.deadline, state.deadline
     watched = len(effects) == 2 and type(effects[1]) is WatchDeadline
     if (watched or len(effects) == 1) and type(only := effects[0]) is RunAction and not only.at:
         # One action now, and perhaps the deadline: nearly every row.
@@ -170,6 +174,8 @@ def step_rows(definition: Definition, saga_id: str, before: SagaState | None, af
     """Return the rows of the steps that changed between two states of a saga (all of them if there is no `before`)."""
     rows: list[StepRow] = []
     known = before.steps if before is not None else {}
+    if after.kind == "choreography":
+        return _told_rows(saga_id, known, after)
     if not after.rolling_back and len(after.steps) == len(known) + 1:
         # One step more is known: the last one, as nearly always.
         name, step = next(reversed(after.steps.items()))
@@ -198,6 +204,17 @@ def step_rows(definition: Definition, saga_id: str, before: SagaState | None, af
 def _running(definition: Definition, state: SagaState) -> tuple[str, ...]:
     """Return the steps whose compensations can be run now."""
     return undo_front(definition, state).ready if state.rolling_back and state.status == "compensating" else ()
+
+
+def _told_rows(saga_id: str, known: Mapping[str, StepState], after: SagaState) -> list[StepRow]:
+    """Return the rows of the steps of a choreography, which are told by messages and never run here."""
+    rows: list[StepRow] = []
+    for ordinal, (name, step) in enumerate(after.steps.items(), 1):
+        if known.get(name) is not step:
+            rows.append(_action_row(saga_id, name, ordinal, step))
+            if step.undo != "none":
+                rows.append(_undo_row(saga_id, name, ordinal, step, False))
+    return rows
 
 
 def _action_row(saga_id: str, name: str, ordinal: int, step: StepState) -> StepRow:

@@ -1,4 +1,4 @@
-"""How a choreography is declared: `Choreography`, a contract over what participants publish; it runs and sends nothing."""
+"""How a choreography is declared: `Choreography`, a contract over what participants publish; it runs nothing."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import msgspec
 from msgspec.json import encode
+from msgspec.structs import replace
 
 from sagalog.errors import DefinitionError, InvalidIdentifier
 from sagalog.messages import Event, name_of
@@ -28,10 +29,11 @@ class Choreography:
     """Declare a process without a coordinator: participants react to events and publish events; this is its contract.
 
     `key` is the field that every one of its events has. `compensates` says which event undoes which effect, None where
-    there is nothing to undo. After an event of `stuck_with` only a person can go on, `from_outside` are events that
-    no participant publishes, `ignores` events of the participants that are no part of this process. `timeout` (seconds
-    or timedelta; None: never) is for the whole process. With `observed=True` it follows a bus whose participants are
-    not known here. Nothing is checked before it is given to a process manager, or asked for its `definition`.
+    there is nothing to undo. After an event of `stuck_with` only a person can go on. `from_outside` are events that no
+    participant publishes, each with those that it may follow. `ignores` are events of the participants that are no
+    part of this process. `timeout` (seconds or timedelta; None: never) is for the whole process. With `observed=True`
+    it follows a bus whose participants are not known here. Nothing is checked before it is given to a process manager,
+    or asked for its `definition`.
     """
 
     def __init__(
@@ -45,7 +47,7 @@ class Choreography:
         compensates: Mapping[type[Event], type[Event] | None] | None = None,
         participants: Sequence[Participant] = (),
         stuck_with: EventTypes = (),
-        from_outside: EventTypes = (),
+        from_outside: Mapping[type[Event], EventTypes] | None = None,
         ignores: EventTypes = (),
         timeout: Duration | None = DEFAULT_TIMEOUT,
         version: int = 1,
@@ -63,9 +65,10 @@ class Choreography:
             "completes_with": _listed(completes_with),
             "fails_with": _listed(fails_with),
             "stuck_with": _listed(stuck_with),
-            "from_outside": _listed(from_outside),
+            "from_outside": _listed(tuple(from_outside or ())),
             "ignores": _listed(ignores),
         }
+        self._follows = {kind: _listed(after) for kind, after in (from_outside or {}).items()}
         self._definition: Definition | None = None
 
     def __repr__(self) -> str:
@@ -88,7 +91,7 @@ class Choreography:
             mistakes = Ways(contract).mistakes()
         if mistakes:
             raise self._wrong(mistakes)
-        return assemble(
+        plain = assemble(
             name=self.name,
             version=self.version,
             input=PayloadType(type(None)),
@@ -96,9 +99,8 @@ class Choreography:
             stages=(),
             key=None,
             reruns=True,
-            contract=contract,
-            digest=_digest(self.name, self.version, contract),
         )
+        return replace(plain, plain=False, contract=contract, digest=_digest(self.name, self.version, contract))
 
     def _wrong(self, mistakes: Sequence[str]) -> DefinitionError:
         listed = "\n".join(f"  - {text}" for text in dict.fromkeys(mistakes))
@@ -112,6 +114,9 @@ class Choreography:
         for role, kinds in self._roles.items():
             for kind in kinds:
                 yield role, kind
+        for after in self._follows.values():
+            for kind in after:
+                yield "from_outside", kind
         for effect, undo in self._compensates.items():
             yield "compensates", effect
             if undo is not None:
@@ -182,8 +187,9 @@ class Choreography:
                                 f"two types of events travel under the name {name_of(kind)}; give one another NAME"
                             )
         starts, completes, fails = self._names("starts_with"), self._names("completes_with"), self._names("fails_with")
-        reached = reached_from([*starts, *self._names("from_outside")], reactions)
-        order = {name: place for place, name in enumerate(dict.fromkeys([*reached, *kinds]))}
+        for kind, after in self._follows.items():
+            reactions += [Reaction("", "", name_of(one), ((name_of(kind),),)) for one in after]
+        order = {name: place for place, name in enumerate(dict.fromkeys([*reached_from(starts, reactions), *kinds]))}
         compensations = {
             name_of(effect): None if undo is None else name_of(undo) for effect, undo in self._compensates.items()
         }
@@ -220,29 +226,23 @@ class Choreography:
         """Yield events that nobody publishes, or that nobody takes."""
         if self._observed:
             return
-        entries = [*contract.starts, *contract.from_outside]
-        reached = reached_from(entries, contract.reactions)
+        reached = reached_from(contract.starts, contract.reactions)
         ends = (*contract.completes, *contract.fails, *contract.stuck_with)
         undoing = [undo for undo in contract.compensations.values() if undo is not None]
-        for name in dict.fromkeys((*ends, *contract.compensations, *undoing)):
+        for name in dict.fromkeys((*ends, *contract.compensations, *undoing, *contract.from_outside)):
             if name not in reached:
-                yield (
-                    f"nobody publishes {name}: no reaction that can follow from {' or '.join(entries)} answers with it; "
-                    "name it in from_outside if others publish it"
-                )
+                starts = " or ".join(contract.starts)
+                text = f"nobody publishes {name}: no reaction that can follow from {starts} answers with it"
+                yield f"{text}; name it in from_outside if others publish it"
         for one in contract.reactions:
-            if one.event not in reached:
-                yield (
-                    f"{one.participant}.{one.handler} is never reached: nobody publishes {one.event}; name it in "
-                    "from_outside if others do, or in ignores if it is no part of this process"
-                )
-        taken = {one.event for one in contract.reactions} | {*ends, *undoing}
+            if one.event not in reached and one.handler:
+                text = f"{one.participant}.{one.handler} is never reached: nobody publishes {one.event}"
+                yield f"{text}; name it in from_outside if others do, or in ignores if it is no part of this process"
+        taken = {one.event for one in contract.reactions} | {*ends, *undoing, *contract.compensations}
         for name in reached:
             if name not in taken:
-                yield (
-                    f"nobody reacts to {name}, and it is no end; react to it, or name it in completes_with, fails_with, "
-                    "stuck_with or ignores"
-                )
+                text = f"nobody reacts to {name}, and it is no end"
+                yield f"{text}; react to it, or name it in completes_with, fails_with, stuck_with or ignores"
 
 
 def _listed(kinds: EventTypes) -> tuple[Any, ...]:

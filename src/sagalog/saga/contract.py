@@ -26,7 +26,10 @@ Why = Literal["", "contradiction", "completed", "failed", "person", "time", "fai
 
 
 class Reaction(Struct, frozen=True):
-    """A participant's handler of an event, and the names of the events that it may answer with, way by way."""
+    """A participant's handler of an event, and the names of the events that it may answer with, way by way.
+
+    Without a name of its own it is whoever is outside.
+    """
 
     participant: str
     handler: str
@@ -86,13 +89,18 @@ class Contract(Struct, frozen=True):
         """Return names from the start of the process to its ends."""
         return tuple(sorted(set(names), key=lambda name: (self.order.get(name, len(self.order)), name)))
 
+    def failures(self, seen: Iterable[str]) -> tuple[str, ...]:
+        """Return those after which the process can only fail, the likeliest cause first: what undoes is never it."""
+        undoing = set(self.compensations.values())
+        return tuple(sorted(self.sorted(name for name in seen if name in self.failing), key=undoing.__contains__))
+
     def judge(self, seen: Mapping[str, int], standing: Iterable[str], undone: bool, over: bool) -> Verdict:
         """Return what has become of a process; see the head of this module.
 
         `seen` counts the events that came, `standing` are the effects that stand, `undone` says that one has been
         undone, and `over` that its time is.
         """
-        bad = self.sorted(name for name in seen if name in self.failing)
+        bad = self.failures(seen)
         completed = self.sorted(name for name in seen if name in self.completes)
         stands = tuple(standing)
         if completed and bad:

@@ -1,7 +1,7 @@
 """Whether a choreography's contract holds: every way that the participants' reactions can go leads to an end. Pure."""
 
-from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 
 from sagalog.saga.contract import Contract, Reaction
 
@@ -42,45 +42,31 @@ class Ways:
         for reaction in contract.reactions:
             self._by_event.setdefault(reaction.event, []).append(reaction)
         self._walked = 0
-        self._unexplained: dict[str, None] = {}
 
     def mistakes(self) -> list[str]:
         """Return what is wrong, each thing once, with the first way on which it shows."""
         found: dict[str, str] = {}
         for start in self._contract.starts:
-            for way in self._from({start: None}):
-                for about, text in self._look_at(way):
-                    found.setdefault(about, f"after {_shown(way)} {text}")
+            for way in self._from({start: 1}):
+                for about, text in (*self._waived(way), *self._ends(way)):
+                    found.setdefault(about, f"after {', '.join(way)} {text}")
                 if self._walked > MOST_WAYS:
                     return [*found.values(), f"its reactions can go more than {MOST_WAYS:,} ways; divide it"]
         return list(found.values())
 
-    def _from(self, came: Mapping[str, None], done: frozenset[int] = frozenset()) -> Iterator[dict[str, None]]:
-        """Yield every set of events that can come of those that came, once nobody has anything left to say."""
+    def _from(self, came: dict[str, int], done: frozenset[int] = frozenset()) -> Iterator[dict[str, int]]:
+        """Yield, for every way to go on from the events that came, how often each came once nobody reacts any more."""
         for name in came:
             for reaction in self._by_event.get(name, ()):
                 if id(reaction) not in done:
                     for way in reaction.ways or ((),):
-                        yield from self._from({**came, **dict.fromkeys(way)}, done | {id(reaction)})
+                        counted = {**came, **{one: came.get(one, 0) + 1 for one in way}}
+                        yield from self._from(counted, done | {id(reaction)})
                     return
         self._walked += 1
-        yield dict(came)
+        yield came
 
-    def _look_at(self, way: dict[str, None]) -> Iterator[tuple[str, str]]:
-        yield from self._waived(way)
-        wrong = list(self._ends(way))
-        outside = [name for name in self._contract.from_outside if name not in way]
-        if not wrong or not outside:
-            yield from wrong
-            return
-        # It waits for somebody: whatever that leads to has to end.
-        for name in outside:
-            for longer in self._from({**way, name: None}):
-                if not list(self._ends(longer)):
-                    return
-        yield from wrong
-
-    def _waived(self, way: dict[str, None]) -> Iterator[tuple[str, str]]:
+    def _waived(self, way: dict[str, int]) -> Iterator[tuple[str, str]]:
         """Yield what may be an effect, for the process can fail after it, and of which nothing is said."""
         contract = self._contract
         if not any(name in contract.failing for name in way):
@@ -91,11 +77,11 @@ class Ways:
                 text = f"the process fails, and nothing says what undoes {name}"
                 yield f"effect {name}", f"{text}; add it to compensates, with None if there is nothing to undo"
 
-    def _ends(self, way: dict[str, None]) -> Iterator[tuple[str, str]]:
+    def _ends(self, way: dict[str, int]) -> Iterator[tuple[str, str]]:
         contract = self._contract
         standing = [name for name, undo in contract.compensations.items() if name in way and undo not in (None, *way)]
         undone = any(undo is not None and undo in way for undo in contract.compensations.values())
-        verdict = contract.judge(Counter(way), standing, undone, False)
+        verdict = contract.judge(way, standing, undone, False)
         if verdict.why == "contradiction":
             good, bad = verdict.by
             yield f"contradiction {good} {bad}", f"{good} says that it is completed and {bad} that it cannot be"
@@ -106,7 +92,3 @@ class Ways:
         elif verdict.status in ("pending", "compensating"):
             last = list(way)[-1]
             yield f"end {last}", "nothing more comes, and it has neither completed nor failed; name its end, or react"
-
-
-def _shown(way: Mapping[str, None]) -> str:
-    return ", ".join(way)

@@ -24,6 +24,7 @@ from itertools import takewhile
 from sagalog.errors import InvalidAction
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
+from sagalog.saga import judge
 from sagalog.saga.definition import Definition, StepDefinition
 from sagalog.saga.evolve import evolve
 from sagalog.saga.fan_out import fan_out, names_begun, names_to_undo
@@ -64,6 +65,8 @@ def advance(
         first: e.SagaEvent | None = _start(definition, told, now)
     elif state is None:
         raise InvalidAction(f"expected Start, found {type(told).__name__}: there is no saga yet")
+    elif definition.contract is not None:
+        return judge.advance(definition.contract, state, told, now)
     else:
         first = _answer(definition, state, told, now)
     events: Events = []
@@ -87,6 +90,7 @@ def _start(definition: Definition, told: i.Start, now: int) -> e.SagaStarted:
         causation_id=told.causation_id,
         message=told.message,
         deadline=None if definition.timeout is None else now + definition.timeout,
+        kind="saga" if definition.contract is None else "choreography",
     )
 
 
@@ -228,6 +232,8 @@ def _follow(definition: Definition, state: SagaState, so_far: Events, now: int) 
     """Return the event that follows from the state alone, if there is one."""
     status = state.status
     last = so_far[-1]
+    if state.kind == "choreography":
+        return None
     if status in ("started", "pending"):
         return _follow_forward(definition, state, last, now)
     if status == "compensating":

@@ -11,6 +11,7 @@ from msgspec.json import encode
 from sagalog.errors import DivergentHistory
 from sagalog.messages import Message
 from sagalog.saga.binding import Parameter
+from sagalog.saga.contract import Contract
 from sagalog.saga.events import Answer
 from sagalog.saga.parts import part_of
 from sagalog.saga.payload import PayloadType
@@ -123,7 +124,8 @@ class Definition(Struct, frozen=True):
     `has_questions`: some step asks the user's own functions for its condition or its elements when it is reached.
     `digest` covers name, version and structure: a stored saga is only ever run with the definition it started with.
     `starts` are the events that start one, by name; `waits` the steps that wait for an event of that name, in order.
-    `plain` says that nothing but outcomes of handlers and the deadline ever moves it.
+    `plain` says that nothing but outcomes of handlers and the deadline ever moves it. A choreography has a `contract`
+    and no steps to run.
     """
 
     name: str
@@ -141,6 +143,7 @@ class Definition(Struct, frozen=True):
     starts: dict[str, StartRule]
     waits: dict[str, tuple[str, ...]]
     plain: bool
+    contract: Contract | None = None
 
     def step(self, name: str) -> StepDefinition:
         """Return a step by name; raises `DivergentHistory` for a name that the definition does not have."""

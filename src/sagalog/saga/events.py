@@ -12,6 +12,7 @@ from msgspec import Raw, Struct
 Direction = Literal["action", "compensation"]
 Answer = Literal["succeeded", "refused"]
 ErrorKind = Literal["refused", "error", "timeout", "lost", "fault", "deadline", "late"]
+Kind = Literal["saga", "choreography"]
 FailedOutcome = Literal["refused", "unknown"]
 
 
@@ -39,7 +40,8 @@ class SagaEvent(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
 class SagaStarted(SagaEvent, frozen=True, kw_only=True, gc=False):
     """The saga exists. `digest` pins the definition it will be run with to its end.
 
-    `message` is the event that started it, if one did.
+    `message` is the event that started it, if one did. `kind` says whether it is run or a choreography, which is only
+    followed.
     """
 
     TOPIC = "sagalog.SagaStarted.1"
@@ -54,6 +56,7 @@ class SagaStarted(SagaEvent, frozen=True, kw_only=True, gc=False):
     causation_id: str | None = None
     deadline: int | None = None
     message: str | None = None
+    kind: Kind = "saga"
 
 
 class StepSucceeded(SagaEvent, frozen=True, kw_only=True, gc=False):

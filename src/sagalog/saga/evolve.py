@@ -10,11 +10,12 @@ from typing import Any
 from msgspec.structs import replace
 
 from sagalog.errors import DivergentHistory
+from sagalog.saga import choreographed
 from sagalog.saga import events as e
 from sagalog.saga.changes import answered, event_received, misplaced, request_sent, step_waiting, taken, with_step
 from sagalog.saga.fan_out import fanned_out, follow, settles
 from sagalog.saga.state import UNTOUCHED, ActionStatus, CommandStatus, SagaState, StepState
-from sagalog.saga.transitions import TRANSITIONS, Status
+from sagalog.saga.transitions import CHOREOGRAPHED, TRANSITIONS, Status
 
 
 def evolve(state: SagaState | None, event: e.SagaEvent) -> SagaState:
@@ -23,7 +24,9 @@ def evolve(state: SagaState | None, event: e.SagaEvent) -> SagaState:
     Raises `DivergentHistory` when the transition table has no such event in this status.
     """
     name = type(event).__name__
-    targets = TRANSITIONS.get((state.status if state is not None else None, name))
+    chosen = state is not None and state.kind == "choreography"
+    table = CHOREOGRAPHED if chosen else TRANSITIONS
+    targets = table.get((state.status if state is not None else None, name))
     if targets is None:
         found = f"status {state.status} at version {state.version}" if state else "no saga yet"
         raise DivergentHistory(
@@ -31,6 +34,8 @@ def evolve(state: SagaState | None, event: e.SagaEvent) -> SagaState:
         )
     if state is None:
         return _started(event)  # type: ignore[arg-type]
+    if chosen:
+        return _CHOREOGRAPHED[type(event)](state, event, targets[0])
     after = _EVOLVE[type(event)](state, event, targets[0])
     return follow(after, event) if after.fans else after
 
@@ -61,6 +66,7 @@ def _started(event: e.SagaStarted) -> SagaState:
         updated=event.time,
         steps={},
         received=() if event.message is None else (event.message,),
+        kind=event.kind,
     )
 
 
@@ -290,4 +296,8 @@ _EVOLVE: dict[type[e.SagaEvent], Callable[[SagaState, Any, Status], SagaState]] 
     e.SagaStuck: _stuck,
     e.SagaResumed: _resumed,
     e.StartRefused: _start_refused,
+}
+_CHOREOGRAPHED: dict[type[e.SagaEvent], Callable[[SagaState, Any, Status], SagaState]] = {
+    **_EVOLVE,
+    **choreographed.CHANGES,
 }

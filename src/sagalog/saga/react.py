@@ -4,6 +4,8 @@ It is a function of the state and not of the last event, so that a process that 
 same question as the one that ran it: what ought to be going on now? The engine starts what is not going on yet.
 """
 
+from collections.abc import Iterator
+
 from msgspec import Struct
 
 from sagalog.saga.definition import Definition
@@ -11,6 +13,7 @@ from sagalog.saga.events import Direction
 from sagalog.saga.fan_out import names_under_way
 from sagalog.saga.progress import deadline_counts, is_open, next_stage, undo_front
 from sagalog.saga.state import UNTOUCHED, SagaState
+from sagalog.saga.transitions import OPEN
 
 
 class RunAction(Struct, frozen=True, gc=False):
@@ -58,6 +61,8 @@ Effect = RunAction | Settle | RunCompensation | Wait | WatchDeadline
 def react(definition: Definition, state: SagaState) -> list[Effect]:
     """Return everything that ought to be going on; empty for a saga that has ended or is stuck."""
     status = state.status
+    if state.kind == "choreography":
+        return _following(state) if status in OPEN else []
     effects: list[Effect] = []
     if status in ("started", "pending"):
         for step in next_stage(definition, state) or ():
@@ -69,20 +74,7 @@ def react(definition: Definition, state: SagaState) -> list[Effect]:
         if state.deadline is not None and deadline_counts(definition, state):
             effects.append(WatchDeadline(state.deadline))
     elif status == "compensating":
-        front = undo_front(definition, state)
-        for name in front.settling:
-            here = state.steps.get(name, UNTOUCHED)
-            if here.waiting is not None:
-                # A command is on its way: its effect has to be known, or its time over, before it is undone.
-                effects.append(Wait(name, "action", here.waiting.attempt, here.waiting.until))
-            else:
-                effects.append(Settle(name, here.attempts + 1))
-        for name in front.ready:
-            here = state.steps[name]
-            if here.undo_waiting is not None:
-                effects.append(Wait(name, "compensation", here.undo_waiting.attempt, here.undo_waiting.until))
-                continue
-            effects.append(RunCompensation(name, here.epoch, here.undo_attempts + 1, here.undo_retry_at or 0))
+        effects += _undoing(definition, state)
     return effects
 
 
@@ -94,3 +86,27 @@ def _act(effects: list[Effect], state: SagaState, name: str) -> None:
         effects.append(Wait(name, "action", before.waiting.attempt, before.waiting.until))
     elif is_open(before):
         effects.append(RunAction(name, before.attempts + 1, before.retry_at or 0))
+
+
+def _following(state: SagaState) -> list[Effect]:
+    """Return what a choreography waits for: events, and the end of its time."""
+    waiting: list[Effect] = [Wait("", "action", 1, None)]
+    return waiting if state.deadline is None else [*waiting, WatchDeadline(state.deadline)]
+
+
+def _undoing(definition: Definition, state: SagaState) -> Iterator[Effect]:
+    """Yield what goes on while rolling back."""
+    front = undo_front(definition, state)
+    for name in front.settling:
+        here = state.steps.get(name, UNTOUCHED)
+        if here.waiting is not None:
+            # A command is on its way: its effect has to be known, or its time over, before it is undone.
+            yield Wait(name, "action", here.waiting.attempt, here.waiting.until)
+        else:
+            yield Settle(name, here.attempts + 1)
+    for name in front.ready:
+        here = state.steps[name]
+        if here.undo_waiting is not None:
+            yield Wait(name, "compensation", here.undo_waiting.attempt, here.undo_waiting.until)
+            continue
+        yield RunCompensation(name, here.epoch, here.undo_attempts + 1, here.undo_retry_at or 0)

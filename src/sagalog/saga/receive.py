@@ -245,10 +245,11 @@ def _came(step: StepDefinition, name: str, here: StepState, message: str, data: 
 
 def refusal(message: Envelope) -> e.ErrorInfo:
     """Return the error that a refusing message stands for: its name, and its `reason` if it has one."""
-    return e.error_from("refused", message.name, _reason(message.data))
+    return e.error_from("refused", message.name, reason_of(message.data))
 
 
-def _reason(data: Raw) -> str:
+def reason_of(data: Raw) -> str:
+    """Return the `reason` that a message gives; all it says if it gives none."""
     try:
         found: Any = msgspec.json.decode(data)
     except (msgspec.MsgspecError, RecursionError):

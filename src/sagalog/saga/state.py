@@ -7,7 +7,7 @@ from typing import Literal
 
 from msgspec import Raw, Struct
 
-from sagalog.saga.events import Direction, ErrorInfo
+from sagalog.saga.events import Direction, ErrorInfo, Kind
 from sagalog.saga.transitions import Status
 
 # The action of a step. Absent: not begun, or its first attempt is under way (which the event before it implies).
@@ -139,6 +139,7 @@ class SagaState(Struct, frozen=True, omit_defaults=True, gc=False):
     kept: tuple[Kept, ...] = ()
     last_message: str | None = None
     fans: dict[str, FanOut] = {}
+    kind: Kind = "saga"
 
 
 UNTOUCHED = StepState()

@@ -1,0 +1,123 @@
+"""How events change the state of a choreography: the part of `evolve` that differs from sagas. It decides nothing.
+
+Every event of the process that came is counted: as a step, if it says that something was done, otherwise in `kept`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+
+from sagalog.saga import events as e
+from sagalog.saga.changes import misplaced, with_step
+from sagalog.saga.state import UNTOUCHED, Kept, SagaState, StepState
+from sagalog.saga.transitions import Status
+
+
+def _step_succeeded(state: SagaState, event: e.StepSucceeded, status: Status) -> SagaState:
+    """An event came that says that something was done."""
+    if event.message is None or event.message in state.received or event.step in state.steps:
+        raise misplaced(state, event, f"effect {event.step} has been told by a message already, or by none")
+    step = StepState("succeeded", event.attempt, event.began, event.time, event.result, late=event.late)
+    state = with_step(state, event, event.step, step, status)
+    return replace(
+        state,
+        settled=state.settled + 1,
+        received=(*state.received, event.message),
+        last_message=event.message,
+    )
+
+
+def _event_received(state: SagaState, event: e.EventReceived, status: Status) -> SagaState:
+    """An event came that says anything else."""
+    if event.message in state.received:
+        raise misplaced(state, event, f"message {event.message} was received before")
+    if state.status == "started" and state.received:
+        status = "pending"
+    return replace(
+        state,
+        status=status,
+        version=state.version + 1,
+        updated=event.time,
+        received=(*state.received, event.message),
+        kept=(*state.kept, Kept(event.message, event.name, event.data)),
+        last_message=event.message,
+    )
+
+
+def _step_compensated(state: SagaState, event: e.StepCompensated, status: Status) -> SagaState:
+    """What undoes an effect has come."""
+    before = state.steps.get(event.step, UNTOUCHED)
+    if before.action != "succeeded" or before.undo == "compensated":
+        raise misplaced(state, event, f"effect {event.step} does not stand")
+    after = replace(
+        before, undo="compensated", undo_attempts=event.attempt, undo_began=event.began, undo_ended=event.time
+    )
+    return with_step(state, event, event.step, after, status)
+
+
+def _compensation_started(state: SagaState, event: e.CompensationStarted, status: Status) -> SagaState:
+    steps = state.steps.copy()
+    for name in event.plan:
+        steps[name] = replace(steps[name], undo="pending")
+    for name in event.waived:
+        steps[name] = replace(steps[name], undo="waived")
+    return replace(
+        state,
+        status=status,
+        version=state.version + 1,
+        updated=event.time,
+        steps=steps,
+        rolling_back=True,
+        plan=(*event.plan, *(name for name in state.plan if name not in event.plan)),
+        # The first cause in the order of the process, which may be told after what it led to.
+        cause=event.cause,
+        error=event.cause,
+        ended=None,
+    )
+
+
+def _resumed(state: SagaState, event: e.SagaResumed, _: Status) -> SagaState:
+    return replace(
+        state,
+        status="compensating" if state.rolling_back else "pending",
+        version=state.version + 1,
+        updated=event.time,
+        error=state.cause,
+        reason=None,
+        pending=(),
+        actions=(),
+    )
+
+
+def _completed(state: SagaState, event: e.SagaCompleted, status: Status) -> SagaState:
+    return replace(_ended(state, event, status), cause=None, error=None, rolling_back=False)
+
+
+def _failed(state: SagaState, event: e.SagaFailed, status: Status) -> SagaState:
+    return replace(_ended(state, event, status), cause=event.error, error=event.error)
+
+
+def _ended(state: SagaState, event: e.SagaEvent, status: Status) -> SagaState:
+    return replace(
+        state,
+        status=status,
+        version=state.version + 1,
+        updated=event.time,
+        ended=event.time,
+        reason=None,
+        pending=(),
+        actions=(),
+    )
+
+
+# Anything else is the same for both.
+CHANGES: dict[type[e.SagaEvent], Callable[[SagaState, Any, Status], SagaState]] = {
+    e.StepSucceeded: _step_succeeded,
+    e.EventReceived: _event_received,
+    e.StepCompensated: _step_compensated,
+    e.CompensationStarted: _compensation_started,
+    e.SagaResumed: _resumed,
+    e.SagaCompleted: _completed,
+    e.SagaFailed: _failed,
+}

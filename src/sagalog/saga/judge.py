@@ -1,0 +1,205 @@
+"""What a choreography decides when it is told something: the part of the kernel that differs from sagas. Pure.
+
+It runs nothing and sends nothing. Each event that comes is recorded once; then it is judged by the contract what has
+become of the process, and whatever that says anew is recorded after it. `contract` holds the rules.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from msgspec import Raw
+
+from sagalog.errors import InvalidAction
+from sagalog.messages import Envelope
+from sagalog.saga import events as e
+from sagalog.saga import inputs as i
+from sagalog.saga.contract import Contract, Verdict
+from sagalog.saga.evolve import evolve
+from sagalog.saga.receive import reason_of
+from sagalog.saga.state import SagaState
+from sagalog.saga.transitions import OPEN
+
+
+def advance(contract: Contract, state: SagaState, told: i.Input, now: int) -> tuple[list[e.SagaEvent], SagaState]:
+    """Return the events that follow from `told`, and the state after them.
+
+    Raises `InvalidAction` for an input that makes no sense for a choreography.
+    """
+    first: e.SagaEvent | None = None
+    match told:
+        case i.Receive():
+            first = _received(contract, state, told.message, now)
+            if first is None:
+                return [], state
+        case i.DeadlineReached():
+            if state.status in OPEN:
+                first = _follow(contract, state, now)
+        case i.Resume():
+            awaited = ", ".join(awaited_of(contract, state))
+            raise InvalidAction(
+                f"nobody runs a choreography, so {state.saga} {state.key} cannot be resumed; it goes on by itself once "
+                f"the event comes that it waits for ({awaited}): see to it that somebody publishes that"
+            )
+        case _:
+            raise InvalidAction(f"expected an input of a choreography, found {type(told).__name__}")
+    events: list[e.SagaEvent] = []
+    while first is not None:
+        events.append(first)
+        state = evolve(state, first)
+        first = _follow(contract, state, now)
+    return events, state
+
+
+def _received(contract: Contract, state: SagaState, message: Envelope, now: int) -> e.SagaEvent | None:
+    if message.id in state.received:
+        return None
+    if not contract.is_effect(message.name):
+        return e.EventReceived(
+            time=now, message=message.id, name=message.name, data=message.data, causation_id=message.causation_id
+        )
+    number = sum(contract.effect_of(step) == message.name for step in state.steps)
+    return e.StepSucceeded(
+        time=now,
+        step=f"{message.name}:{number + 1}" if number else message.name,
+        # The clock of whoever published it may be ahead of this one.
+        began=min(message.time, now),
+        result=message.data,
+        late=state.status == "failed",
+        message=message.id,
+    )
+
+
+def _follow(contract: Contract, state: SagaState, now: int) -> e.SagaEvent | None:
+    """Return the event that says what has become of the process, if that is new."""
+    for step, undoing in _pairs(contract, state):
+        if undoing is not None and state.steps[step].undo != "compensated":
+            return e.StepCompensated(time=now, step=step, began=now, message=undoing)
+    verdict = _judged(contract, state, now)
+    match verdict.status:
+        case "completed":
+            return None if state.status == "completed" else e.SagaCompleted(time=now)
+        case "failed":
+            error = _deadline(contract, state) if verdict.why == "time" else _cause(state, verdict)
+            return None if (state.status, state.error) == ("failed", error) else e.SagaFailed(time=now, error=error)
+        case "stuck":
+            return _stuck(contract, state, verdict, now)
+        case _:
+            if state.status == "stuck":
+                last = state.kept[-1].name if state.kept else "an event"
+                return e.SagaResumed(time=now, actor="choreography", reason=f"{last} came")
+            return _compensating(contract, state, verdict, now) if verdict.status == "compensating" else None
+
+
+def _judged(contract: Contract, state: SagaState, now: int) -> Verdict:
+    late = state.error is not None and state.error.kind == "deadline"
+    over = late or (state.deadline is not None and now >= state.deadline)
+    undone = any(step.undo == "compensated" for step in state.steps.values())
+    stands = [contract.effect_of(step) for step in standing(contract, state)]
+    return contract.judge(seen(contract, state), stands, undone, over)
+
+
+def _compensating(contract: Contract, state: SagaState, verdict: Verdict, now: int) -> e.SagaEvent | None:
+    cause = _cause(state, verdict)
+    plan = tuple(name for name in reversed(standing(contract, state)) if state.steps[name].undo == "none")
+    if state.status == "compensating" and not plan and state.cause == cause:
+        return None
+    waived = tuple(
+        name
+        for name, step in state.steps.items()
+        if step.undo == "none" and contract.compensations.get(contract.effect_of(name), "") is None
+    )
+    return e.CompensationStarted(time=now, cause=cause, plan=plan, waived=waived)
+
+
+def _stuck(contract: Contract, state: SagaState, verdict: Verdict, now: int) -> e.SagaEvent | None:
+    stands = standing(contract, state)
+    if verdict.why == "contradiction":
+        good, bad = verdict.by
+        reason = f"{good} says that it is completed, and {bad} that it cannot be"
+        error = e.error_from("error", "Contradiction", reason)
+    elif verdict.why == "person":
+        name = verdict.by[-1]
+        reason = f"{name} came, from which only a person can go on"
+        error = _error_of(state, name)
+    else:
+        error = _deadline(contract, state)
+        reason = error.message
+    if state.status == "stuck" and (state.reason, state.pending) == (reason, stands):
+        return None
+    return e.SagaStuck(time=now, reason=reason, error=error, pending=stands, actions=())
+
+
+def _deadline(contract: Contract, state: SagaState) -> e.ErrorInfo:
+    """Return why a process whose time is over is where it is."""
+    stands = standing(contract, state)
+    parts = ["the time of the process was over before it ended"]
+    if stands:
+        missing = contract.sorted(str(contract.compensations[contract.effect_of(name)]) for name in stands)
+        parts.append(f"{', '.join(stands)} stands and no {' or '.join(missing)} came")
+    bad = contract.failures(seen(contract, state))
+    if bad:
+        cause = _error_of(state, bad[0])
+        parts.append(f"it could only fail since {cause.type}: {cause.message}")
+    return e.error_from("deadline", "DeadlineReached", "; ".join(parts), stands[0] if stands else None)
+
+
+def _cause(state: SagaState, verdict: Verdict) -> e.ErrorInfo:
+    """Return the event that is nearest to the start of those that say that it fails; it may have come last."""
+    return _error_of(state, verdict.by[0])
+
+
+def _error_of(state: SagaState, name: str) -> e.ErrorInfo:
+    step = state.steps.get(name)
+    found = [one.data for one in state.kept if one.name == name] if step is None else [step.result or e.EMPTY]
+    return e.error_from("refused", name, reason_of(found[0]))
+
+
+def _pairs(contract: Contract, state: SagaState) -> Iterator[tuple[str, str | None]]:
+    """Yield each effect that can be undone, with the message that undoes it: the first one the first, and so on."""
+    numbers: Counter[str] = Counter()
+    for step in state.steps:
+        effect = contract.effect_of(step)
+        undo = contract.compensations.get(effect)
+        if undo is not None:
+            messages = [one.message for one in state.kept if one.name == undo]
+            number = numbers[effect]
+            numbers[effect] += 1
+            yield step, messages[number] if number < len(messages) else None
+
+
+def standing(contract: Contract, state: SagaState) -> tuple[str, ...]:
+    """Return the effects that nobody has undone, in the order in which they came."""
+    return tuple(step for step, _ in _pairs(contract, state) if state.steps[step].undo != "compensated")
+
+
+def awaited_of(contract: Contract, state: SagaState) -> tuple[str, ...]:
+    """Return the names of the events that may come next."""
+    return contract.next(seen(contract, state), [contract.effect_of(step) for step in standing(contract, state)])
+
+
+def seen(contract: Contract, state: SagaState) -> Counter[str]:
+    """Return how often each event has come."""
+    return Counter([*(contract.effect_of(step) for step in state.steps), *(one.name for one in state.kept)])
+
+
+def input_of(contract: Contract, event: e.SagaEvent) -> i.Input:
+    """Return the input that led to an event which stands first in its decision, as far as it is recorded.
+
+    Raises `TypeError` for an event that only ever follows another one.
+    """
+    match event:
+        case e.EventReceived():
+            return i.Receive(_envelope(event.message, event.name, event.data, event.causation_id, 0))
+        case e.StepSucceeded(message=str(id)):
+            return i.Receive(_envelope(id, contract.effect_of(event.step), event.result, None, event.began))
+        case e.SagaStuck(error=error) | e.SagaFailed(error=error) if error.kind == "deadline":
+            return i.DeadlineReached()
+        case _:
+            name = type(event).__name__
+            raise TypeError(f"{name} only follows another event of the same decision, and none is there")
+
+
+def _envelope(id: str, name: str, data: Raw, causation_id: str | None, time: int) -> Envelope:
+    return Envelope(
+        id=id, kind="event", name=name, source="", correlation_id="", causation_id=causation_id, time=time, data=data
+    )
