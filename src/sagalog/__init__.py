@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sagalog.errors import Refused, SagalogError
     from sagalog.messages import Command, Event
+    from sagalog.saga.choreography import Choreography
     from sagalog.saga.context import StepContext
     from sagalog.saga.declare import Saga
     from sagalog.saga.handlers import MessageContext
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from sagalog.saga.retry import Retry
 
 __all__ = [
+    "Choreography",
     "Command",
     "Event",
     "MessageContext",
@@ -30,6 +32,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Choreography": "sagalog.saga.choreography",
     "Command": "sagalog.messages",
     "Event": "sagalog.messages",
     "MessageContext": "sagalog.saga.handlers",

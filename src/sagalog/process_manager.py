@@ -30,6 +30,7 @@ from sagalog.engine.worker import Drive, Worker
 from sagalog.errors import DefinitionError, NotRunning, UnknownSaga, WaitTimeout
 from sagalog.readmodel.inspection import Inspection
 from sagalog.readmodel.result import SagaResult, result_of
+from sagalog.saga.choreography import Choreography
 from sagalog.saga.declare import Saga
 from sagalog.saga.definition import Definition
 from sagalog.saga.participants import Participant
@@ -81,10 +82,10 @@ class ProcessManager(Inspection, Messaging, Following):
     """Run sagas on a database.
 
     `database` is an address (`sqlite:///shop.db`, `postgresql://...`, `memory://`) or a store. `participants` handle
-    commands and events in this process, `transports` carry them to other processes and back. `services` gives the
-    instances that steps and handlers ask for by type. With `worker=False` it starts sagas, publishes and answers
-    questions, and leaves the running to other processes. Raises `DefinitionError` and `ServiceNotProvided` when it is
-    built.
+    commands and events in this process, `choreographies` are followed by their events, `transports` carry messages to
+    other processes and back. `services` gives the instances that steps and handlers ask for by type. With
+    `worker=False` it starts sagas, publishes and answers questions, and leaves the running to other processes. Raises
+    `DefinitionError` and `ServiceNotProvided` when it is built.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class ProcessManager(Inspection, Messaging, Following):
         *,
         sagas: Sequence[Saga[Any]] = (),
         participants: Sequence[Participant] = (),
+        choreographies: Sequence[Choreography] = (),
         transports: Sequence[Transport] = (),
         services: Mapping[type, Any] | None = None,
         settings: Settings | None = None,
@@ -102,7 +104,7 @@ class ProcessManager(Inspection, Messaging, Following):
     ) -> None:
         self.settings = settings or Settings.from_environment()
         self.store = store_for(database, self.settings.store_options()) if isinstance(database, str) else database
-        self.definitions = _definitions(sagas)
+        self.definitions = _definitions([*sagas, *choreographies])
         self._services = dict(services or {})
         self._declared = Declared(list(self.definitions.values()), [one.definition for one in participants])
         self._vocabulary = self._declared.vocabulary
@@ -382,7 +384,7 @@ async def _end_of(drive: Drive) -> SagaState | None:
     return state if waited or state is None or state.status != "stuck" else None
 
 
-def _definitions(sagas: Sequence[Saga[Any]]) -> dict[str, Definition]:
+def _definitions(sagas: Sequence[Saga[Any] | Choreography]) -> dict[str, Definition]:
     """Return the definitions by digest; raises `DefinitionError` if two have one name and version."""
     found: dict[str, Definition] = {}
     names: set[tuple[str, int]] = set()

@@ -139,6 +139,7 @@ SIGNATURES: dict[str, Callable[..., Any]] = {
     "saga.sleep": ANY_SAGA.sleep,
     "saga.started_by": ANY_SAGA.started_by,
     "saga.parallel": ANY_SAGA.parallel,
+    "Choreography": sagalog.Choreography,
     "Participant": ANY_PARTICIPANT,
     "participant.handles": ANY_PARTICIPANT.handles,
     "participant.on": ANY_PARTICIPANT.on,

@@ -62,11 +62,13 @@ EVENTS: dict[str, type[OrderEvent]] = {kind.__name__: kind for kind in OrderEven
 
 
 def participants() -> list[Participant]:
-    """Return the three services of a shop, which answer with whatever they are told to in a test of their own."""
+    """Return the three services of a shop; the beginning of an order's id says how it goes."""
     inventory, payments, shipping = Participant("inventory"), Participant("payments"), Participant("shipping")
 
     @inventory.on
     def reserve(event: OrderCreated) -> InventoryReserved | InventoryRejected:
+        if event.order_id.startswith("rejected"):
+            return InventoryRejected(order_id=event.order_id, reason="no stock")
         return InventoryReserved(order_id=event.order_id)
 
     @inventory.on
@@ -75,14 +77,20 @@ def participants() -> list[Participant]:
 
     @payments.on
     def process(event: InventoryReserved) -> PaymentProcessed | PaymentFailed:
+        if event.order_id.startswith("unpaid"):
+            return PaymentFailed(order_id=event.order_id, reason="declined")
         return PaymentProcessed(order_id=event.order_id)
 
     @payments.on
     def refund(event: ShipmentFailed | RefundRequested) -> PaymentRefunded | RefundFailed:
+        if event.order_id.startswith("closed") and isinstance(event, ShipmentFailed):
+            return RefundFailed(order_id=event.order_id, reason="the account is closed")
         return PaymentRefunded(order_id=event.order_id)
 
     @shipping.on
     def book(event: PaymentProcessed) -> ShipmentCreated | ShipmentFailed:
+        if event.order_id.startswith(("unshipped", "closed")):
+            return ShipmentFailed(order_id=event.order_id, reason="no van")
         return ShipmentCreated(order_id=event.order_id)
 
     return [inventory, payments, shipping]

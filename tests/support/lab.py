@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sagalog import Participant, Saga
+from sagalog import Choreography, Participant, Saga
 from sagalog.process_manager import ProcessManager, SagaResult
 from sagalog.settings import Settings
 from sagalog.store import Store
@@ -72,6 +72,7 @@ class Lab:
         services: Mapping[type, Any] | None = None,
         *,
         participants: Sequence[Participant] = (),
+        choreographies: Sequence[Choreography] = (),
         worker: bool = True,
         settings: Settings = SETTINGS,
         wrap: Callable[[Store], Store] = lambda store: store,
@@ -87,6 +88,7 @@ class Lab:
             wrap(store),
             sagas=sagas,
             participants=participants,
+            choreographies=choreographies,
             services=services,
             settings=settings,
             worker=worker,

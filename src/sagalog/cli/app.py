@@ -12,6 +12,7 @@ from sagalog.cli.failures import AppError, NotThere
 from sagalog.errors import UnknownSaga
 from sagalog.messages import Event
 from sagalog.process_manager import ProcessManager
+from sagalog.saga.choreography import Choreography
 from sagalog.saga.declare import Saga
 from sagalog.saga.participants import Participant
 from sagalog.transport import Transport
@@ -44,6 +45,9 @@ class App:
         self.participants: list[Participant] = []
         if hasattr(module, "participants"):
             self.participants = _declared(name, module, "participants", Participant)
+        self.choreographies: list[Choreography] = []
+        if hasattr(module, "choreographies"):
+            self.choreographies = _declared(name, module, "choreographies", Choreography)
 
     def process_manager(
         self, address: str, services: Mapping[type, Any] | None = None, *, worker: bool = True
@@ -53,6 +57,7 @@ class App:
             address,
             sagas=self.sagas,
             participants=self.participants,
+            choreographies=self.choreographies,
             transports=self.transports() if worker else (),
             services=services,
             worker=worker,

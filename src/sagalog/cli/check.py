@@ -72,7 +72,7 @@ def _attempt(rows: list[Finding], what: str, call: Callable[[], Any]) -> Any:
 
 
 def _check_app(rows: list[Finding], app: App) -> dict[str, Definition]:
-    empty = not app.sagas and not app.participants
+    empty = not app.sagas and not app.participants and not app.choreographies
     rows.append(_finding("app", empty, f"{app.name} has no sagas" if empty else f"{app.name} in {app.folder}"))
     definitions: dict[str, Definition] = {}
     for saga in app.sagas:
@@ -81,6 +81,13 @@ def _check_app(rows: list[Finding], app: App) -> dict[str, Definition]:
             definition = saga.definition
             definitions[definition.digest] = definition
             rows.append(_finding(name, False, f"{len(definition.steps)} steps ({definition.digest})"))
+    for choreography in app.choreographies:
+        name = f"choreography {choreography.name} version {choreography.version}"
+        with _mistakes(rows, name):
+            definition = choreography.definition
+            definitions[definition.digest] = definition
+            events = 0 if definition.contract is None else len(definition.contract.events)
+            rows.append(_finding(name, False, f"{events} events ({definition.digest})"))
     for participant in app.participants:
         name = f"participant {participant.name}"
         with _mistakes(rows, name):

@@ -28,7 +28,7 @@ def run(invocation: Invocation, log_level: str, log_format: str) -> None:
     """
     address = invocation.address()
     app = invocation.load_app()
-    if not app.sagas and not app.participants:
+    if not app.sagas and not app.participants and not app.choreographies:
         raise AppError(f"the app {app.name} has no sagas to run and no participants: its lists are empty")
     log_to_stderr("debug" if invocation.debug else log_level, log_format)
     logger = logging.getLogger("sagalog.cli")
@@ -37,6 +37,7 @@ def run(invocation: Invocation, log_level: str, log_format: str) -> None:
         names = ", ".join(
             [
                 *(f"{saga.name} version {saga.version}" for saga in app.sagas),
+                *(f"choreography {one.name} version {one.version}" for one in app.choreographies),
                 *(f"participant {participant.name}" for participant in app.participants),
             ]
         )

@@ -1,14 +1,15 @@
-"""All that one process manager was given to run: sagas and participants, checked together. It runs nothing."""
+"""All that one process manager was given: sagas, choreographies, participants, checked together. It runs nothing."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sagalog.clock import Clock
 from sagalog.engine.blocking import Blocking
+from sagalog.engine.choreography_routes import ChoreographyRoutes
 from sagalog.engine.router import Routes
 from sagalog.engine.routes import ParticipantRoutes
 from sagalog.engine.saga_routes import SagaRoutes
-from sagalog.errors import ServiceNotProvided
+from sagalog.errors import DefinitionError, ServiceNotProvided
 from sagalog.messages import Message
 from sagalog.saga.binding import Parameter
 from sagalog.saga.definition import Definition
@@ -22,6 +23,7 @@ class Declared:
 
     def __init__(self, sagas: Sequence[Definition], participants: Sequence[ParticipantDefinition]) -> None:
         check_together(participants)
+        _check_names(sagas)
         self.sagas = sagas
         self.participants = participants
         self.vocabulary = Vocabulary(self._messages(), refusals_of(sagas))
@@ -46,12 +48,15 @@ class Declared:
 
     def routes(self, store: Store, blocking: Blocking, clock: Clock) -> list[Routes]:
         """Return what each consumer makes of messages."""
-        sagas: dict[str, list[Definition]] = {}
+        versions: dict[str, list[Definition]] = {}
         for one in self.sagas:
             if takes_messages(one):
-                sagas.setdefault(one.name, []).append(one)
+                versions.setdefault(one.name, []).append(one)
         return [
-            *(SagaRoutes(versions, store, blocking, clock) for versions in sagas.values()),
+            *(
+                (SagaRoutes if group[0].contract is None else ChoreographyRoutes)(group, store, blocking, clock)
+                for group in versions.values()
+            ),
             *(ParticipantRoutes(participant, clock) for participant in self.participants),
         ]
 
@@ -83,13 +88,23 @@ class Declared:
                         yield f"{participant.name}.{handler.name}", parameter
 
 
+def _check_names(definitions: Sequence[Definition]) -> None:
+    """Raise `DefinitionError` for a saga and a choreography of one name: nobody could tell their rows apart."""
+    for one in definitions:
+        if one.contract is not None and any(other.contract is None for other in definitions if other.name == one.name):
+            raise DefinitionError(f"a saga and a choreography are called {one.name}; give one of them another name")
+
+
 def takes_messages(definition: Definition) -> bool:
     """Tell whether sagas of a definition are started by messages, or ever get any."""
     return bool(definition.starts) or not definition.plain
 
 
 def messages_of(definition: Definition) -> Iterator[type[Message]]:
-    """Yield every class of message that a saga sends or takes."""
+    """Yield every class of message that a saga sends or takes, or that a choreography follows."""
+    if definition.contract is not None:
+        for payload in definition.contract.events.values():
+            yield payload.kind
     for rule in definition.starts.values():
         yield rule.event.kind
     for step in definition.steps.values():

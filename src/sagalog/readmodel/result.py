@@ -41,6 +41,8 @@ def result_of(definition: Definition | None, state: SagaState) -> SagaResult:
 
 
 def _read(definition: Definition | None, name: str, result: Raw) -> Any:
+    if definition is not None and definition.contract is not None:
+        return definition.contract.read(name, result)
     known = None if definition is None else definition.find(name)
     if known is None or (known.fan is not None and name == known.name):
         # Nobody knows its type; or it had no elements, and the list is empty.

@@ -14,7 +14,7 @@ An effect stands until the event that undoes it has come, as many times as the e
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Raw, Struct
 
@@ -77,6 +77,10 @@ class Contract(Struct, frozen=True):
     def effect_of(self, step: str) -> str:
         """Return the name of the event that a step is: of the second one of a name, the step is called `name:2`."""
         return step if self.is_effect(step) else step.rpartition(":")[0]
+
+    def read(self, step: str, data: Raw) -> Any:
+        """Return the event that a step is."""
+        return self.events[self.effect_of(step)].read(data)
 
     def key_of(self, name: str, data: Raw) -> str:
         """Return the business key that an event holds; raises `InvalidInput` and `InvalidIdentifier`."""

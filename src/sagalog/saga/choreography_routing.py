@@ -1,0 +1,103 @@
+"""Which choreographed process an event is for: rules for the choreographies of one name. Pure: it looks nothing up.
+
+An event of the contract is, in this order:
+
+1. for the process with its correlation id and its key;
+2. if it does not start one: for the newest process with its key that has not ended, for whoever published it may not
+   have known the correlation id;
+3. the first that is heard of a new process, whichever event it is.
+
+An event whose key cannot be read is parked with the reason. Any other event is nobody's here.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from sagalog.messages import Envelope
+from sagalog.saga.contract import Contract
+from sagalog.saga.definition import Definition
+from sagalog.saga.events import EMPTY
+from sagalog.saga.inputs import Start
+from sagalog.saga.routing import Begin, Deliver, KnownSaga, Park
+from sagalog.saga.transitions import ENDED
+
+
+class KeyedEvent(Struct, frozen=True):
+    """An event of the contract and the key that was found in it, or why none was."""
+
+    message: Envelope
+    key: str = ""
+    problem: str | None = None
+
+
+class KnownProcesses:
+    """The processes that may be meant: by correlation id and key, and the newest run of each key.
+
+    A batch that begins processes adds them as it goes, for what comes later in it may be for them.
+    """
+
+    def __init__(self) -> None:
+        self._correlated: dict[tuple[str, str], KnownSaga] = {}
+        self._newest: dict[str, KnownSaga] = {}
+
+    def add(self, correlation_id: str, key: str, found: KnownSaga) -> None:
+        """Know a process; of several with one key, or one correlation id and key, the newest run counts."""
+        newest, same = self._newest.get(key), self._correlated.get((correlation_id, key))
+        if newest is None or newest.run <= found.run:
+            self._newest[key] = found
+        if same is None or same.run <= found.run:
+            self._correlated[correlation_id, key] = found
+
+    def correlated(self, correlation_id: str, key: str) -> KnownSaga | None:
+        """Return the newest process with this correlation id and key."""
+        return self._correlated.get((correlation_id, key))
+
+    def newest(self, key: str) -> KnownSaga | None:
+        """Return the newest process with this key."""
+        return self._newest.get(key)
+
+
+class ChoreographyRouting:
+    """The rules of all loaded versions of one choreography; the newest one begins processes."""
+
+    def __init__(self, definitions: Sequence[Definition]) -> None:
+        versions = sorted(definitions, key=lambda one: one.version)
+        self._newest = versions[-1]
+        self.name = self._newest.name
+        # A newer version's events replace an older one's; what only an older one knows, its processes still wait for.
+        self._contracts: dict[str, Contract] = {}
+        for version in versions:
+            assert version.contract is not None
+            self._contracts.update(dict.fromkeys(version.contract.events, version.contract))
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Return the names of the events that it follows."""
+        return frozenset(self._contracts)
+
+    def ask(self, messages: Iterable[Envelope]) -> list[KeyedEvent]:
+        """Return those of the messages that belong to the contract, in their order."""
+        return [self._keyed(one) for one in messages if one.kind == "event" and one.name in self._contracts]
+
+    def _keyed(self, message: Envelope) -> KeyedEvent:
+        try:
+            return KeyedEvent(message, self._contracts[message.name].key_of(message.name, message.data))
+        except Exception as problem:
+            text = f"the key of choreography {self.name} could not be found in {message.name}: {problem}"
+            safe = text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
+            return KeyedEvent(message, problem=safe[:4000])
+
+    def answer(self, event: KeyedEvent, known: KnownProcesses) -> Begin | Deliver | Park:
+        """Return what is to become of an event. One that begins a process is also the first that it is told."""
+        message = event.message
+        if event.problem is not None:
+            return Park(event.problem)
+        found = known.correlated(message.correlation_id, event.key)
+        newest = known.newest(event.key)
+        if found is None and newest is not None and newest.status not in ENDED:
+            found = None if message.name in self._contracts[message.name].starts else newest
+        if found is not None:
+            return Deliver(found.saga_id)
+        run = 1 if newest is None else newest.run + 1
+        return Begin(self._newest, Start(event.key, EMPTY, run, message.correlation_id, message.id))
