@@ -5,54 +5,17 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from lab import Lab, Process, in_lab
+from lab import Lab, in_lab
 from message_shop import OrderPlaced, Shop, end_of, placed
-from msgspec import Raw
+from pinging import Ping, Pong, echo, pinged, pongs
 
-from sagalog import Command, Event, Participant, Saga
+from sagalog import Participant, Saga
 from sagalog.engine.router import Batch, Found
 from sagalog.engine.routes import ParticipantRoutes
-from sagalog.errors import DefinitionError, InvalidIdentifier, InvalidInput, NotRunning, PayloadTooLarge
-from sagalog.messages import Envelope
 from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings
-from sagalog.store import Route, RouteOutcome, Store, UnmatchedQuery
+from sagalog.store import Route, RouteOutcome, Store
 from sagalog.stores.memory import MemoryStore
-
-
-class Ping(Event):
-    number: int
-
-
-class Pong(Event):
-    number: int
-
-
-class Stop(Command):
-    number: int
-
-
-def echo(seen: list[int], name: str = "echo") -> Participant:
-    """A participant that answers each ping."""
-    participant = Participant(name)
-
-    @participant.on
-    async def answer(ping: Ping) -> Pong:
-        seen.append(ping.number)
-        return Pong(number=ping.number)
-
-    assert answer.__name__ == "answer"
-    return participant
-
-
-async def pinged(process: Process, number: int) -> None:
-    await process.do(process.manager.publish(Ping(number=number), id=f"ping-{number}"))
-
-
-def pongs(store: Store) -> list[int]:
-    found = [one for _, one in store.read_messages(0, 10_000) if one.name == "Pong"]
-    return sorted(int(bytes(one.data).split(b":")[1].rstrip(b"}")) for one in found)
-
 
 # ---------------------------------------------------------------------------------------------- several processes
 
@@ -99,6 +62,35 @@ def test_a_zombie_router_that_wakes_after_its_lease_doubles_nothing(each_databas
         assert len(seen[0]) + len(seen[1]) <= 42
 
     in_lab(each_database, story)
+
+
+def test_a_process_that_shuts_down_keeps_its_lease_until_its_handlers_have_ended() -> None:
+    async def story(lab: Lab) -> None:
+        began: list[str] = []
+
+        def slow(name: str) -> Participant:
+            participant = Participant("slow")
+
+            @participant.on
+            async def answer(ping: Ping) -> Pong:
+                began.append(name)
+                await asyncio.sleep(12)
+                return Pong(number=ping.number)
+
+            assert answer.__name__ == "answer"
+            return participant
+
+        patient = Settings(lease=3.0, poll=0.5, grace=30)
+        first = await lab.begin(participants=[slow("first")], settings=patient)
+        await lab.begin(participants=[slow("second")], settings=patient)
+        await pinged(first, 1)
+        await lab.until(lambda: bool(began))
+        await first.stop()
+        await lab.until(lambda: pongs(lab.stores[0]) == [1])
+        await lab.sleep(30)
+        assert began == ["first"]
+
+    in_lab(MemoryStore(), story)
 
 
 @pytest.mark.parametrize("landed", [True, False])
@@ -227,111 +219,6 @@ def test_a_backlog_longer_than_a_batch_is_routed_in_order(each_database: str | S
         assert seen[:60] == order[:60]
 
     in_lab(each_database, story)
-
-
-# ---------------------------------------------------------------------------------------------- at the door
-
-
-class Wide(Event):
-    text: str
-
-
-def test_what_cannot_be_stored_is_refused_when_it_is_published(each_database: str | Store) -> None:
-    async def story(lab: Lab) -> None:
-        process = await lab.begin(participants=[echo([])])
-        manager = process.manager
-        anything: Any = manager
-        for event, expected in (
-            (Wide(text="x" * 300_000), PayloadTooLarge),
-            (Wide(text="a\x00b"), InvalidInput),
-            (Stop(number=1), InvalidInput),
-            ("a text", InvalidInput),
-            (None, InvalidInput),
-        ):
-            with pytest.raises(expected):
-                await process.do(anything.publish(event))
-        for ids in ({"id": ""}, {"id": "x" * 501}, {"correlation_id": "a\nb"}, {"causation_id": ""}):
-            with pytest.raises(InvalidIdentifier):
-                await process.do(anything.publish(Ping(number=1), **ids))
-        assert lab.stores[0].read_messages(0, 10) == []
-
-    in_lab(each_database, story)
-
-
-def test_an_unreadable_text_is_parked_once_and_cut_to_64_kib(each_database: str | Store) -> None:
-    async def story(lab: Lab) -> None:
-        process = await lab.begin(participants=[echo([])])
-        manager = process.manager
-        for _ in range(3):
-            await process.do(manager.park(b"\xff\x00" + b"x" * 100_000, source="nats", reason="no JSON"))
-        (row,) = await process.do(manager.unmatched())
-        assert (row.kind, row.source, row.reason, row.consumer) == ("unreadable", "nats", "no JSON", "door")
-        assert len(row.message.encode()) <= 64 * 1024 + 8
-        await process.do(manager.redeliver(row.unmatched_id, actor="ada", reason="try"))
-        while "discard it" not in (await process.do(manager.unmatched()) or [row])[0].reason:
-            await lab.sleep(0.5)
-        await process.do(manager.discard(row.unmatched_id, actor="ada", reason="rubbish"))
-        assert await process.do(manager.unmatched()) == []
-
-    in_lab(each_database, story)
-
-
-def test_a_message_nobody_knew_is_delivered_once_somebody_does(each_database: str | Store) -> None:
-    async def story(lab: Lab) -> None:
-        seen: list[int] = []
-        first = await Shop().begin(lab)
-        unknown = Envelope(
-            id="u-1", kind="event", name="Ping", source="x", correlation_id="c", time=0, data=Raw(b'{"number":4}')
-        )
-        assert await first.do(first.manager.handle(unknown))
-        (row,) = await first.do(first.manager.unmatched())
-        assert row.reason.startswith("nobody knows events called Ping")
-        # It still does not.
-        await first.do(first.manager.redeliver(row.unmatched_id, actor="ada", reason="try"))
-        await lab.sleep(10)
-        (row,) = await first.do(first.manager.unmatched())
-        await first.stop()
-        second = await lab.begin(participants=[echo(seen)])
-        await second.do(second.manager.redeliver(row.unmatched_id, actor="ada", reason="now it does"))
-        await lab.until(lambda: seen == [4])
-        assert await second.do(second.manager.unmatched()) == []
-        rows = await second.do(second.manager.unmatched(UnmatchedQuery(statuses=["redelivered"])))
-        assert [(one.message_id, one.actor) for one in rows] == [("u-1", "ada")]
-
-    in_lab(each_database, story)
-
-
-def test_nothing_is_published_by_a_process_manager_that_does_not_run() -> None:
-    manager = ProcessManager(MemoryStore())
-    with pytest.raises(NotRunning):
-        asyncio.run(manager.publish(Ping(number=1)))
-
-
-# ---------------------------------------------------------------------------------------------- checks when built
-
-
-def test_two_classes_of_one_name_and_two_handlers_of_one_command_are_refused() -> None:
-    first, second = Participant("first"), Participant("second")
-
-    def handler(command: Stop) -> None: ...
-
-    first.handles(handler)
-    second.handles(handler)
-    with pytest.raises(DefinitionError, match="first and second both handle Stop"):
-        ProcessManager(MemoryStore(), participants=[first, second])
-
-    class Other(Event, frozen=True):
-        NAME = "Ping"
-        text: str
-
-    third = Participant("third")
-
-    @third.on
-    def hear(event: Other) -> None: ...
-
-    assert hear.__name__ == "hear"
-    with pytest.raises(DefinitionError, match=r"the name Ping stands for .*Ping in participant echo and for .*Other"):
-        ProcessManager(MemoryStore(), participants=[echo([]), third])
 
 
 # ---------------------------------------------------------------------------------------------- what it costs others

@@ -321,12 +321,18 @@ class Worker:
                 if not runner.held:
                     self._tasks[saga_id].cancel()
             await self._wait_for_runners(LAST_ROUND)
-        for task in [*self._loops, *self._late]:
+        for task in self._late:
             task.cancel()
-        await asyncio.gather(*self._loops, *self._late, return_exceptions=True)
+        await asyncio.gather(*self._loops[:1], *self._late, return_exceptions=True)
 
     async def release(self) -> None:
-        """Give back every saga and the lease; call it when nothing is left to be written."""
+        """Give back every saga and the lease; call it when nothing is left to be written.
+
+        Until then the lease is renewed: a handler of a message may take its time, and nobody else is to begin it anew.
+        """
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
         try:
             await self._blocking.write(self._store.release, self.worker_id)
         except StoreError as problem:
