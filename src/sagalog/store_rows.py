@@ -214,6 +214,8 @@ class UnmatchedQuery(Struct, frozen=True, kw_only=True):
     statuses: Sequence[str] = ("parked",)
     name: str | None = None
     consumer: str | None = None
+    correlation_id: str | None = None
+    unmatched_id: str | None = None
     before: str | None = None
     limit: int = 50
 

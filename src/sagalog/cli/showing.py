@@ -58,16 +58,23 @@ COLUMNS: tuple[Column[StepLine], ...] = (
 
 @click.command(cls=RowsCommand)
 @click.argument("id_or_key", metavar="ID|KEY")
+@click.option("--trace", is_flag=True, help="Show what led to it and what it led to, over all sagas and messages.")
 @saga_option
 @click.pass_obj
-def show(invocation: Invocation, id_or_key: str, saga: str | None) -> None:
+def show(invocation: Invocation, id_or_key: str, saga: str | None, trace: bool) -> None:
     """Show where a saga stands, step by step.
 
-    With -o jsonl or csv one row is a step; with -o json it is the saga with its steps.
+    With -o jsonl or csv one row is a step; with -o json it is the saga with its steps. With --trace it is the tree of
+    causes and effects that the saga is part of, and one row is one of them.
     """
     with invocation.store() as store:
         row = find(store, id_or_key, saga)
-        present(invocation.output, store, row)
+        if trace:
+            from sagalog.cli.tracing import present_trace
+
+            present_trace(invocation.output, store, row)
+        else:
+            present(invocation.output, store, row)
 
 
 def present(output: str, store: Store, row: StatusRow) -> None:

@@ -22,5 +22,7 @@ def message_matches(row: UnmatchedRow, query: UnmatchedQuery) -> bool:
         (not query.statuses or row.status in query.statuses)
         and (query.name is None or row.name == query.name)
         and (query.consumer is None or row.consumer == query.consumer)
+        and (query.correlation_id is None or row.correlation_id == query.correlation_id)
+        and (query.unmatched_id is None or row.unmatched_id == query.unmatched_id)
         and (query.before is None or row.unmatched_id < query.before)
     )

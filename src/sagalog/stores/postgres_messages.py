@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+from msgspec.structs import astuple
 from psycopg import RawCursor
 
 from sagalog.messages import Envelope
@@ -107,7 +108,7 @@ class PostgresMessages:
 
     def unmatched(self, query: UnmatchedQuery) -> list[UnmatchedRow]:
         """Return the messages nobody could take that match."""
-        wanted = (list(query.statuses) or None, query.name, query.consumer, query.before, query.limit)
+        wanted = (list(query.statuses) or None, *astuple(query)[1:])
         return [UnmatchedRow(*row) for row in self._rows("unmatched", wanted, prepare=False)]
 
     def settle_unmatched(self, unmatched_id: str, status: str, actor: str, reason: str, now: int) -> bool:

@@ -247,6 +247,9 @@ class ConsumerContract:
         assert store.unmatched(UnmatchedQuery(before="u-4", limit=2)) == [rows[3], rows[2]]
         assert store.unmatched(UnmatchedQuery(name="Name1")) == [rows[5], rows[3], rows[1]]
         assert store.unmatched(UnmatchedQuery(consumer=PAYMENTS)) == [odd]
+        assert store.unmatched(UnmatchedQuery(correlation_id=rows[2].correlation_id, unmatched_id="u-2")) == [rows[2]]
+        assert store.unmatched(UnmatchedQuery(correlation_id="another")) == []
+        assert store.unmatched(UnmatchedQuery(unmatched_id="u-7")) == []
         store.settle_unmatched("u-0", "discarded", "ann", "no", NOW)
         assert store.unmatched(UnmatchedQuery(statuses=["discarded"]))[0].unmatched_id == "u-0"
         assert len(store.unmatched(UnmatchedQuery(statuses=()))) == 7

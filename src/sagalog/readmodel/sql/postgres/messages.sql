@@ -314,9 +314,11 @@ SELECT {unmatched_columns} FROM saga_unmatched
 WHERE ($1::text[] IS NULL OR status = ANY ($1))
     AND ($2::text IS NULL OR name = $2)
     AND ($3::text IS NULL OR consumer = $3)
-    AND ($4::text IS NULL OR unmatched_id < $4)
+    AND ($4::text IS NULL OR correlation_id = $4)
+    AND ($5::text IS NULL OR unmatched_id = $5)
+    AND ($6::text IS NULL OR unmatched_id < $6)
 ORDER BY unmatched_id DESC
-LIMIT $5;
+LIMIT $7;
 
 -- name: parked
 SELECT consumer, message_id FROM saga_unmatched WHERE unmatched_id = $1 AND status = 'parked' FOR UPDATE;

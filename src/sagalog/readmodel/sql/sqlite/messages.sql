@@ -173,6 +173,8 @@ SELECT * FROM saga_unmatched
 WHERE (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
     AND (:name IS NULL OR name = :name)
     AND (:consumer IS NULL OR consumer = :consumer)
+    AND (:correlation_id IS NULL OR correlation_id = :correlation_id)
+    AND (:unmatched_id IS NULL OR unmatched_id = :unmatched_id)
     AND (:before IS NULL OR unmatched_id < :before)
 ORDER BY unmatched_id DESC
 LIMIT :limit;

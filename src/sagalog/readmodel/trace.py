@@ -1,0 +1,196 @@
+"""From rows to a tree: what caused what, over all sagas and messages of one correlation. Pure; it reads no store.
+
+A message hangs under what caused it, a command under the step that issued it, that step under its saga, and a saga under
+the message that started it, or under its parent saga. What names a cause that is not there is a root and says so.
+Whatever the rows say, each of them is in the tree exactly once: a circle is cut where its oldest member is.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from sagalog.messages import Envelope
+from sagalog.store import CommandRow, StatusRow, StepRow, UnmatchedRow
+
+Kind = Literal["saga", "step", "command", "event"]
+
+
+class Node(Struct):
+    """One cause or effect. Times are in microseconds since the epoch.
+
+    `status` is that of a saga, a step or a command; `source` who published an event. `cause` names a cause that is not
+    in the tree. `sent` counts how often a command was sent. `parked` says who could not take it, and why.
+    """
+
+    kind: Kind
+    id: str
+    name: str
+    time: int
+    position: int = 0
+    key: str | None = None
+    status: str | None = None
+    source: str | None = None
+    ended: int | None = None
+    direction: str = "action"
+    sent: int = 1
+    cause: str | None = None
+    parked: list[str] = []
+    children: "list[Node]" = []
+
+
+class Rows(Struct, frozen=True):
+    """What a trace is made of."""
+
+    sagas: Sequence[StatusRow]
+    messages: Sequence[tuple[int, Envelope]]
+    steps: Sequence[StepRow] = ()
+    commands: Sequence[CommandRow] = ()
+    unmatched: Sequence[UnmatchedRow] = ()
+
+
+def trace(rows: Rows) -> list[Node]:
+    """Return the first causes, oldest first, each with all that it led to."""
+    nodes, causes = _nodes(rows)
+    _add_steps(rows, nodes, causes)
+    _park(rows.unmatched, nodes)
+    return _hung_up(nodes, causes)
+
+
+def walk(roots: Sequence[Node]) -> Iterator[tuple[int, Node | None, Node]]:
+    """Yield (depth, parent, node) in the order in which a person reads the tree, however deep it is."""
+    waiting: list[tuple[int, Node | None, Node]] = [(0, None, root) for root in reversed(roots)]
+    while waiting:
+        depth, parent, node = waiting.pop()
+        yield depth, parent, node
+        waiting += [(depth + 1, node, child) for child in reversed(node.children)]
+
+
+def _nodes(rows: Rows) -> tuple[dict[str, Node], dict[str, str]]:
+    """Return a node for each saga and message, by id, and what each names as its cause."""
+    nodes: dict[str, Node] = {}
+    causes: dict[str, str] = {}
+    issued = {command.command_id: command for command in rows.commands}
+    for saga in rows.sagas:
+        nodes[saga.saga_id] = Node(
+            kind="saga",
+            id=saga.saga_id,
+            name=saga.saga_name,
+            time=saga.started_at,
+            position=saga.position,
+            key=saga.saga_key,
+            status=saga.status,
+            ended=saga.ended_at,
+        )
+        if saga.causation_id is not None:
+            causes[saga.saga_id] = saga.causation_id
+    for position, envelope in rows.messages:
+        known = nodes.get(envelope.id)
+        if known is not None:
+            # The same command, sent once more.
+            known.sent += 1
+            continue
+        node = nodes[envelope.id] = Node(
+            kind="command" if envelope.kind == "command" else "event",
+            id=envelope.id,
+            name=envelope.name,
+            time=envelope.time,
+            position=position,
+            source=envelope.source,
+        )
+        command = issued.get(envelope.id)
+        if command is not None:
+            node.status, node.ended = command.status, command.answered_at
+            node.direction = command.direction
+        if envelope.causation_id is not None:
+            causes[envelope.id] = envelope.causation_id
+    return nodes, causes
+
+
+def _add_steps(rows: Rows, nodes: dict[str, Node], causes: dict[str, str]) -> None:
+    """Put a node for each step that issued a command, or that is a child saga, between it and its saga."""
+    known = {(step.saga_id, step.undoes or step.step, step.direction): step for step in rows.steps}
+    for _, envelope in rows.messages:
+        if envelope.saga_id in nodes and envelope.step is not None and nodes[envelope.id].kind == "command":
+            direction = nodes[envelope.id].direction
+            causes[envelope.id] = _step(nodes, causes, known, envelope.saga_id, envelope.step, direction, envelope.time)
+    for saga in rows.sagas:
+        cause = saga.causation_id
+        if cause is not None and cause not in nodes:
+            parent, _, step = cause.partition(":")
+            if parent in nodes and step:
+                name, _, undo = step.partition(":")
+                direction = "compensation" if undo else "action"
+                causes[saga.saga_id] = _step(nodes, causes, known, parent, name, direction, saga.started_at)
+
+
+def _step(
+    nodes: dict[str, Node],
+    causes: dict[str, str],
+    known: dict[tuple[str, str, str], StepRow],
+    saga_id: str,
+    step: str,
+    direction: str,
+    time: int,
+) -> str:
+    """Return the id of a step's node, made if it is not there yet."""
+    place = f"{saga_id}:{step}:{direction}:step"
+    if place not in nodes:
+        row = known.get((saga_id, step, direction))
+        began = time if row is None or row.started_at is None else min(time, row.started_at)
+        nodes[place] = Node(
+            kind="step",
+            id=place,
+            name=step,
+            time=began,
+            status=None if row is None else row.status,
+            ended=None if row is None else row.ended_at,
+            direction=direction,
+        )
+        causes[place] = saga_id
+    return place
+
+
+def _park(unmatched: Sequence[UnmatchedRow], nodes: dict[str, Node]) -> None:
+    for row in unmatched:
+        if row.message_id in nodes:
+            settled = "" if row.status == "parked" else f" ({row.status})"
+            nodes[row.message_id].parked.append(f"{row.consumer}: {row.reason}{settled}")
+
+
+def _hung_up(nodes: dict[str, Node], causes: dict[str, str]) -> list[Node]:
+    """Hang each node under its cause and return those that have none."""
+    cut = _circles(nodes, causes)
+    roots: list[Node] = []
+    for node_id, node in nodes.items():
+        cause = causes.get(node_id)
+        if cause is None or cause not in nodes or node_id in cut:
+            # A saga that nobody caused names itself.
+            node.cause = None if cause == node_id else cause
+            roots.append(node)
+        else:
+            nodes[cause].children.append(node)
+    for node in nodes.values():
+        node.children.sort(key=_age)
+    return sorted(roots, key=_age)
+
+
+def _circles(nodes: dict[str, Node], causes: dict[str, str]) -> set[str]:
+    """Return the oldest member of each circle of causes: only bad data has any."""
+    done: set[str] = set()
+    cut: set[str] = set()
+    for first in nodes:
+        path: dict[str, None] = {}
+        here: str | None = first
+        while here is not None and here in nodes and here not in done and here not in path:
+            path[here] = None
+            here = causes.get(here)
+        if here in path:
+            members = list(path)[list(path).index(here) :]
+            cut.add(min(members, key=lambda member: _age(nodes[member])))
+        done.update(path)
+    return cut
+
+
+def _age(node: Node) -> tuple[int, int, str]:
+    return node.time, node.position, node.id
