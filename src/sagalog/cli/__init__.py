@@ -24,6 +24,9 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str, str]]]] = {
         "replay": ("replay", "replay", "Replay a saga: what each event changed, to any moment."),
         "export": ("export", "export", "Write histories as JSON Lines."),
     },
+    "Look after messages": {
+        "unmatched": ("unmatched", "unmatched", "See messages that nobody could take; redeliver or discard them."),
+    },
     "Check": {
         "audit": ("audit", "audit", "Run the app's audit queries, which must return no row."),
         "check": ("check", "check", "Check the app, the database, and that the tables equal the log."),

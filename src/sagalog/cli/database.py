@@ -1,16 +1,20 @@
 """`sagalog db`: the schema of the database, what it lacks, and how it is brought up to date."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 
-from sagalog.cli.address import opened, require_file, sql_store
+from sagalog.cli.address import SqlStore, opened, require_file, sql_store
 from sagalog.cli.failures import FAILURE
 from sagalog.cli.options import Command, Invocation, RowsCommand
-from sagalog.cli.output import emit, note
+from sagalog.cli.output import emit, note, write
+from sagalog.cli.quantities import moment
 from sagalog.cli.table import Column, status_text
 from sagalog.errors import SchemaTooOld, StoreUnavailable
 from sagalog.stores.migrations import Dialect, Migration, migrations
+from sagalog.stores.sql import statements
+
+SQL = statements("sagalog.cli", "consumers.sql")
 
 
 class Applied(NamedTuple):
@@ -52,10 +56,54 @@ def upgrade(invocation: Invocation) -> None:
         click.echo("the database is up to date")
 
 
+class Consumer(NamedTuple):
+    """Who reads the log, how far, how many messages are behind that, and the worker that reads for it."""
+
+    consumer: str
+    position: int
+    lag: int | None
+    owner: str | None
+    updated_at: int
+
+
+CONSUMER_COLUMNS: tuple[Column[Consumer], ...] = (
+    Column("CONSUMER", lambda one: one.consumer),
+    Column("POSITION", lambda one: f"{max(one.position, 0):,}", right=True),
+    Column("LAG", lambda one: "" if one.lag is None else f"{one.lag:,}", right=True),
+    Column("WORKER", lambda one: one.owner or "", style="dim", spare=1),
+)
+
+
+@database.command("consumers", cls=RowsCommand)
+@click.pass_obj
+def consumers(invocation: Invocation) -> None:
+    """Show who reads the log of messages, and how far.
+
+    The position of a followed application is one of its own log, so it has no lag here.
+    """
+    with invocation.store() as store:
+        rows = consumers_of(store)
+    emit(invocation.output, rows, CONSUMER_COLUMNS, _consumer_record)
+    if not rows and invocation.output == "table":
+        note("nobody reads messages yet")
+
+
+def consumers_of(store: SqlStore) -> list[Consumer]:
+    """Return every consumer and its lag."""
+    return [Consumer(*row) for row in store.query(SQL["consumers"])[1]]
+
+
+def _consumer_record(one: Consumer) -> dict[str, Any]:
+    return {**one._asdict(), "updated_at": moment(one.updated_at, "microseconds")}
+
+
 @database.command("status", cls=RowsCommand)
 @click.pass_context
 def status(ctx: click.Context) -> None:
-    """Show which migrations the database has. The exit code is 1 if one is missing."""
+    """Show which migrations the database has, and in a table who reads its log of messages.
+
+    The exit code is 1 if a migration is missing.
+    """
     invocation = ctx.ensure_object(Invocation)
     address = invocation.address()
     require_file(address)
@@ -65,6 +113,12 @@ def status(ctx: click.Context) -> None:
     if version < known[-1].number:
         note(f"bring it up to date: {invocation.words('db', 'upgrade')}")
         ctx.exit(FAILURE)
+    if invocation.output == "table":
+        with invocation.store() as store:
+            reading = consumers_of(store)
+        if reading:
+            write()
+            emit(invocation.output, reading, CONSUMER_COLUMNS, _consumer_record)
 
 
 @database.command("sql", cls=Command)

@@ -21,6 +21,10 @@ TIMES: Final = frozenset(
         "started",
         "updated",
         "deadline",
+        "since",
+        "until",
+        "issued",
+        "answered",
     )
 )
 # These change with every event, and stand in its headline.
@@ -47,7 +51,7 @@ def _flatten(value: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
     for name, inner in value.items():
         path = f"{prefix}{name}"
         # What a service gave us stays in one piece: it is one value to the saga.
-        if isinstance(inner, dict) and name not in ("input", "result"):
+        if isinstance(inner, dict) and name not in ("input", "result", "data"):
             yield from _flatten(cast("dict[str, Any]", inner), f"{path}.")
         elif inner is not None and inner != []:
             yield path, inner

@@ -1,7 +1,7 @@
 """`sagalog list`: sagas by what is looked for, a page at a time; it only reads."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 import click
@@ -106,13 +106,13 @@ def list_sagas(
     if not rows and invocation.output == "table":
         note("no saga matches" if query != Query(limit=limit + 1) else "there is no saga yet")
     if len(rows) > limit:
-        note(f"next page: {_next_page(invocation, rows[limit - 1].saga_id)}")
+        note(f"next page: {next_page(invocation, ('list',), rows[limit - 1].saga_id)}")
 
 
-def _next_page(invocation: Invocation, last: str) -> str:
-    """Return the command for the page after this one, with everything else as it was given."""
+def next_page(invocation: Invocation, command: Sequence[str], last: str) -> str:
+    """Return the command line for the page after `last`, with everything else as it was given."""
     context = click.get_current_context()
-    words = ["list"]
+    words = [*command]
     for option in context.command.params:
         value = context.params.get(option.name or "")
         given = context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE

@@ -15,7 +15,7 @@ from sagalog.cli.quantities import duration, moment
 from sagalog.cli.table import Column, plain, status_text
 from sagalog.saga.evolve import fold
 from sagalog.saga.state import SagaState
-from sagalog.store import StatusRow, StepRow, Store
+from sagalog.store import CommandRow, StatusRow, StepRow, Store
 
 
 class StepLine(NamedTuple):
@@ -56,6 +56,20 @@ COLUMNS: tuple[Column[StepLine], ...] = (
 )
 
 
+def _answered(command: CommandRow) -> str:
+    return "" if command.answered_at is None else duration(command.answered_at - command.issued_at)
+
+
+COMMAND_COLUMNS: tuple[Column[CommandRow], ...] = (
+    Column("COMMAND", lambda command: command.name),
+    Column("STEP", lambda command: f"{'undo ' if command.direction == 'compensation' else ''}{command.step}"),
+    Column("STATUS", lambda command: status_text(command.status)),
+    Column("SENT", lambda command: command.sendings, right=True),
+    Column("ANSWERED AFTER", _answered, right=True),
+    Column("ID", lambda command: command.command_id, style="dim", narrows="wrap"),
+)
+
+
 @click.command(cls=RowsCommand)
 @click.argument("id_or_key", metavar="ID|KEY")
 @click.option("--trace", is_flag=True, help="Show what led to it and what it led to, over all sagas and messages.")
@@ -81,14 +95,23 @@ def present(output: str, store: Store, row: StatusRow) -> None:
     """Write a saga and its steps in a format."""
     steps = in_order(store.steps(row.saga_id))
     state = fold(history(store, row.saga_id))
+    commands = store.commands_of(row.saga_id)
     if output == "json":
-        described = {**record(row), **_more(state), "steps": [_step_record(step) for step in steps]}
+        described = {
+            **record(row),
+            **_more(state),
+            "steps": [_step_record(step) for step in steps],
+            "commands": [record(command) for command in commands],
+        }
         click.echo(json.dumps(described, indent=2, ensure_ascii=False))
         return
     if output == "table":
         _header(row, state)
         write()
     emit(output, [StepLine(step, row.started_at) for step in steps], COLUMNS, lambda line: _step_record(line.step))
+    if output == "table" and commands:
+        write()
+        emit(output, commands, COMMAND_COLUMNS, record)
 
 
 def in_order(steps: list[StepRow]) -> list[StepRow]:
@@ -112,6 +135,11 @@ def _more(state: SagaState) -> dict[str, Any]:
         "pending": list(state.pending),
         "actions": list(state.actions),
         "refused_starts": state.refused_starts,
+        "received": list(state.received),
+        "kept": [
+            {"message_id": kept.message, "name": kept.name, "data": msgspec.json.decode(kept.data)}
+            for kept in state.kept
+        ],
     }
 
 
@@ -145,6 +173,9 @@ def _header(row: StatusRow, state: SagaState) -> None:
         lines.append(("stuck because", state.reason))
         lines.append(("still to undo", ", ".join(state.pending) or "nothing"))
         lines.append(("you may", ", ".join(state.actions)))
+    if state.received:
+        lines.append(("messages taken", len(state.received)))
+    lines.extend(("kept", f"{kept.name} {kept.message}, until its step waits for it") for kept in state.kept)
     if state.refused_starts:
         lines.append(("refused", f"{state.refused_starts} later starts with this key"))
     write_fields(lines)

@@ -29,6 +29,12 @@ STATUS_STYLES = {
     "refused": "yellow",
     "stuck": "bold red",
     "wrong": "bold red",
+    "parked": "bold red",
+    "redelivering": "yellow",
+    "redelivered": "green",
+    "discarded": "dim",
+    "sent": "blue",
+    "unanswered": "yellow",
     "skipped": "dim",
     "waived": "dim",
 }

@@ -1,7 +1,7 @@
 """From rows to a tree: what caused what, over all sagas and messages of one correlation. Pure; it reads no store.
 
-A message hangs under what caused it, a command under the step that issued it, that step under its saga, and a saga under
-the message that started it, or under its parent saga. What names a cause that is not there is a root and says so.
+A message hangs under what caused it, a command under the step that issued it, that step under its saga, and a saga
+under the message that started it, or under its parent saga. What names a cause that is not there is a root and says so.
 Whatever the rows say, each of them is in the tree exactly once: a circle is cut where its oldest member is.
 """
 
