@@ -12,10 +12,8 @@ import pytest
 from bookshop import HANDLERS, Bookshop, Order, OrderPlaced, bookshop, order_id, placed
 from eventsourcing.persistence import OperationalError, StoredEvent
 from following import Target, manager_of, numbers, position, published, until
-from msgspec import Struct
 from stores import opened
 
-from sagalog import Saga
 from sagalog.errors import DefinitionError, StoreUnavailable
 from sagalog.process_manager import ProcessManager
 from sagalog.store import Lease, Route, RouteOutcome, Store
@@ -345,37 +343,3 @@ def test_what_is_followed_wrongly_is_refused(shop: Bookshop, options: dict[str, 
     with pytest.raises(DefinitionError, match=said):
         for _ in range(2):
             manager.follow(shop, HANDLERS, **options)
-
-
-class Fulfilment(Struct):
-    order_id: str
-
-
-def test_each_event_of_the_application_starts_one_saga_however_often_all_stops(
-    shop: Bookshop, each_target: Target
-) -> None:
-    """Invariants 1, 2 and 7: from the application's log to the end of a saga, with every process stopped in between."""
-    fulfilment = Saga("fulfilment", input=Fulfilment, key=lambda order: order.order_id)
-    fulfilment.started_by(OrderPlaced, input=lambda e: Fulfilment(e.order_id), key=lambda e: e.order_id)
-    packed: list[str] = []
-
-    @fulfilment.step(compensation=None)
-    async def pack(order: Fulfilment) -> None:
-        packed.append(order.order_id)
-
-    async def work_until(true: Callable[[], bool]) -> None:
-        manager = manager_of(each_target.database, sagas=[fulfilment])
-        manager.follow(shop, HANDLERS, batch=4)
-        async with manager:
-            await until(true)
-
-    def completed() -> int:
-        return sum(number for _, status, number in each_target.eye.counts() if status == "completed")
-
-    shop.place_many(range(40))
-    for goal in (5, 20, 30):
-        asyncio.run(work_until(reached(each_target, goal)))
-    shop.place_many(range(40, 60))
-    asyncio.run(work_until(lambda: completed() == 60))
-    assert sorted(packed) == sorted(str(order_id(number)) for number in range(60))
-    assert each_target.eye.counts() == [("fulfilment", "completed", 60)]

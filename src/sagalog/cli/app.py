@@ -53,7 +53,7 @@ class App:
         self, address: str, services: Mapping[type, Any] | None = None, *, worker: bool = True
     ) -> ProcessManager:
         """Return what runs all that the app declares on a database; raises `DefinitionError`, `ServiceNotProvided`."""
-        return ProcessManager(
+        process_manager = ProcessManager(
             address,
             sagas=self.sagas,
             participants=self.participants,
@@ -62,6 +62,9 @@ class App:
             services=services,
             worker=worker,
         )
+        if worker and hasattr(self._module, "follow"):
+            self._callable("follow", "what it follows: follow(manager) calls manager.follow(...)")(process_manager)
+        return process_manager
 
     def transports(self) -> Sequence[Transport]:
         """Return what carries messages to other processes; none if the app says nothing of it."""

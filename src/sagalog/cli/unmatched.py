@@ -36,7 +36,7 @@ COLUMNS: tuple[Column[UnmatchedRow], ...] = (
 
 @click.group("unmatched", context_settings={"help_option_names": ["-h", "--help"]})
 def unmatched() -> None:
-    """See the messages that nobody could take, and let them be delivered again or discard them."""
+    """See messages that nobody could take; redeliver or discard them."""
 
 
 @unmatched.command("list", cls=RowsCommand)
