@@ -73,6 +73,9 @@ def test_each_event_of_the_application_starts_one_saga_however_often_all_stops(
     async def pack(order: Fulfilment) -> None:
         packed.append(order.order_id)
 
+    def reached(goal: int) -> Callable[[], bool]:
+        return lambda: (position(each_target.eye) or 0) >= goal
+
     async def work_until(true: Callable[[], bool]) -> None:
         manager = manager_of(each_target.database, sagas=[fulfilment])
         manager.follow(shop, HANDLERS, batch=4)
@@ -84,7 +87,7 @@ def test_each_event_of_the_application_starts_one_saga_however_often_all_stops(
 
     shop.place_many(range(40))
     for goal in (5, 20, 30):
-        asyncio.run(work_until(lambda: (position(each_target.eye) or 0) >= goal))
+        asyncio.run(work_until(reached(goal)))
     shop.place_many(range(40, 60))
     asyncio.run(work_until(lambda: completed() == 60))
     assert sorted(packed) == sorted(str(order_id(number)) for number in range(60))
