@@ -47,17 +47,63 @@ EXPECTED_COUNTS: Mapping[str, int] = {"completed": 258, "failed": 41, "stuck": 1
 """How the sample orders end on a shop that is new, whatever the order in which they run."""
 
 
+CHOREOGRAPHED: Mapping[str, str] = {
+    # What sets it apart, or nothing: how it ends.
+    "": "completed",
+    "declined": "failed",
+    "insufficient": "failed",
+    "missing": "failed",
+    "carrier-late": "completed",
+    "carrier-mute": "completed",
+    "carrier-never": "failed",
+    "carrier-never-answers": "failed",
+    "unserved": "failed",
+    "slow-refund": "failed",
+    "closed-account": "stuck",
+}
+"""Of which sample orders the demo takes one more, with nobody in charge; not of those that compete for pieces."""
+TELLING = "carrier-never"
+"""The kind of order with most to undo."""
+
+
 def sample_orders() -> Iterator[Order]:
     """Make the sample orders: the same ones, in the same order, each time."""
-    special = [changes for count, changes in GROUPS.values() for _ in range(count)]
-    # 7 and 300 have no common divisor, so each special order gets a place of its own.
-    places = {(11 + 7 * index) % ORDERS_COUNT: changes for index, changes in enumerate(special)}
+    kinds = _kinds()
     for number in range(ORDERS_COUNT):
-        yield _order(number, places.get(number, {}))
+        yield _order(number, kinds.get(number, ""))
 
 
-def _order(number: int, changes: Mapping[str, object]) -> Order:
-    values = dict(changes)
+def choreographed_orders() -> Iterator[Order]:
+    """Copy one order of each kind in CHOREOGRAPHED, under an id of its own."""
+    for kind in CHOREOGRAPHED:
+        order = _order(_first(kind), kind)
+        yield order.model_copy(update={"order_id": choreographed_id(order.order_id)})
+
+
+def choreographed_id(order_id: str) -> str:
+    """Return the id of an order's copy that is taken with nobody in charge."""
+    return order_id.replace("order-", "created-")
+
+
+def telling_order() -> str:
+    """Return the id of an order that shows most."""
+    return _order(_first(TELLING), TELLING).order_id
+
+
+def _kinds() -> Mapping[int, str]:
+    """Say which kind of order has which number, if it is no fine one."""
+    special = [kind for kind, (count, _) in GROUPS.items() for _ in range(count)]
+    # 7 and 300 have no common divisor, so each special order gets a place of its own.
+    return {(11 + 7 * index) % ORDERS_COUNT: kind for index, kind in enumerate(special)}
+
+
+def _first(kind: str) -> int:
+    kinds = _kinds()
+    return next(number for number in range(ORDERS_COUNT) if kinds.get(number, "") == kind)
+
+
+def _order(number: int, kind: str) -> Order:
+    values = dict(GROUPS[kind][1]) if kind else {}
     if "sku" in values:
         lines = [OrderLine(sku=str(values.pop("sku")), quantity=1)]
     else:

@@ -1,5 +1,6 @@
 -- What has become of each order: how its saga stands, and what was reserved, paid, shipped and given
--- back. One row is a run of the saga of one order. Runs unchanged on SQLite (3.38 or later) and on
+-- back. One row is a run of the saga of one order; where nobody is in charge, a step is the event that
+-- tells of it, and a parcel that the carrier was asked to cancel is its own affair. Runs unchanged on SQLite (3.38 or later) and on
 -- PostgreSQL; the casts are there because ->> gives a number on the one and text on the other.
 
 SELECT
@@ -20,21 +21,21 @@ SELECT
 FROM saga_status AS s
 LEFT JOIN saga_steps AS reserved
     ON reserved.saga_id = s.saga_id AND reserved.direction = 'action'
-    AND reserved.step = 'reserve_inventory' AND reserved.status = 'succeeded'
+    AND reserved.step IN ('reserve_inventory', 'InventoryReserved') AND reserved.status = 'succeeded'
 LEFT JOIN saga_steps AS paid
     ON paid.saga_id = s.saga_id AND paid.direction = 'action'
-    AND paid.step = 'process_payment' AND paid.status = 'succeeded'
+    AND paid.step IN ('process_payment', 'PaymentProcessed') AND paid.status = 'succeeded'
 LEFT JOIN saga_steps AS shipped
     ON shipped.saga_id = s.saga_id AND shipped.direction = 'action'
-    AND shipped.step = 'create_shipment' AND shipped.status = 'succeeded'
+    AND shipped.step IN ('create_shipment', 'ShipmentCreated') AND shipped.status = 'succeeded'
 LEFT JOIN saga_steps AS released
     ON released.saga_id = s.saga_id AND released.direction = 'compensation'
-    AND released.undoes = 'reserve_inventory'
+    AND released.undoes IN ('reserve_inventory', 'InventoryReserved')
 LEFT JOIN saga_steps AS refunded
     ON refunded.saga_id = s.saga_id AND refunded.direction = 'compensation'
-    AND refunded.undoes = 'process_payment'
+    AND refunded.undoes IN ('process_payment', 'PaymentProcessed')
 LEFT JOIN saga_steps AS cancelled
     ON cancelled.saga_id = s.saga_id AND cancelled.direction = 'compensation'
-    AND cancelled.undoes = 'create_shipment'
-WHERE s.saga_name IN ('order-fulfilment', 'order-fulfilment-remote')
+    AND cancelled.undoes IN ('create_shipment', 'ShipmentCreated')
+WHERE s.saga_name IN ('order-fulfilment', 'order-fulfilment-remote', 'order-fulfilment-choreographed')
 ORDER BY s.saga_id

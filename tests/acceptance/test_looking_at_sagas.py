@@ -5,13 +5,15 @@ import io
 import json
 import re
 import shlex
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
 from command_line import sagalog
-from shop_demo import FinishedDemo
+from shop_demo import COUNTS, SAGAS_COUNT, FinishedDemo
 
-from domain.sample import EXPECTED_COUNTS, ORDERS_COUNT
+from domain.sample import ORDERS_COUNT
 
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?[+-]\d\d:\d\d")
 
@@ -20,29 +22,34 @@ def rows(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+def first_key(demo: FinishedDemo, *words: str) -> str:
+    """Return the key of the first order with a coordinator that a list shows."""
+    listed = demo.sagalog("list", "--saga", "order-fulfilment", *words, "-o", "jsonl")
+    found: str = rows(listed.out)[0]["saga_key"]
+    return found
+
+
 @pytest.fixture
 def stuck(finished_demo: FinishedDemo) -> str:
     """The key of the order that needs a person."""
-    found: str = rows(finished_demo.sagalog("list", "--status", "stuck", "-o", "jsonl").out)[0]["saga_key"]
-    return found
+    return first_key(finished_demo, "--status", "stuck")
 
 
 @pytest.fixture
 def failed(finished_demo: FinishedDemo) -> str:
     """The key of an order that was undone because the carrier did not answer."""
-    found: str = rows(finished_demo.sagalog("list", "--error", "carriermute", "-o", "jsonl").out)[0]["saga_key"]
-    return found
+    return first_key(finished_demo, "--error", "carriermute")
 
 
 def test_sagas_are_listed_by_status(finished_demo: FinishedDemo) -> None:
-    for status, count in EXPECTED_COUNTS.items():
+    for status, count in COUNTS.items():
         ran = finished_demo.sagalog("list", "--status", status, "--limit", "1000", "-o", "jsonl")
         assert [row["status"] for row in rows(ran.out)] == [status] * count
 
 
 def test_several_statuses_may_be_asked_for(finished_demo: FinishedDemo) -> None:
     ran = finished_demo.sagalog("list", "--status", "failed", "--status", "stuck", "--limit", "1000", "-o", "jsonl")
-    assert len(rows(ran.out)) == EXPECTED_COUNTS["failed"] + EXPECTED_COUNTS["stuck"]
+    assert len(rows(ran.out)) == COUNTS["failed"] + COUNTS["stuck"]
 
 
 def test_sagas_are_listed_by_saga_key_error_and_age(finished_demo: FinishedDemo) -> None:
@@ -54,8 +61,8 @@ def test_sagas_are_listed_by_saga_key_error_and_age(finished_demo: FinishedDemo)
     assert count("--key", "order-0007") == 1
     assert count("--error", "TOK_CLOSED_ACCOUNT") == 1
     assert count("--older", "1h") == 0
-    assert count("--newer", "1h") == ORDERS_COUNT
-    assert count("--older", "0ms") == ORDERS_COUNT
+    assert count("--newer", "1h") == SAGAS_COUNT
+    assert count("--older", "0ms") == SAGAS_COUNT
 
 
 def test_the_printed_command_for_the_next_page_leads_through_all_sagas(finished_demo: FinishedDemo) -> None:
@@ -68,12 +75,12 @@ def test_the_printed_command_for_the_next_page_leads_through_all_sagas(finished_
             break
         assert ran.err.startswith("next page: sagalog --db ")
         ran = sagalog(*shlex.split(ran.err.removeprefix("next page: "))[1:])
-    assert len(seen) == len(set(seen)) == ORDERS_COUNT
+    assert len(seen) == len(set(seen)) == SAGAS_COUNT
     assert seen == sorted(seen, reverse=True)
 
 
 def test_the_next_page_is_never_offered_when_there_is_none(finished_demo: FinishedDemo) -> None:
-    assert finished_demo.sagalog("list", "--limit", str(ORDERS_COUNT)).err == ""
+    assert finished_demo.sagalog("list", "--limit", str(SAGAS_COUNT)).err == ""
 
 
 def test_the_next_page_does_not_name_a_database_that_the_environment_names(finished_demo: FinishedDemo) -> None:
@@ -87,7 +94,7 @@ def test_going_on_after_a_saga_that_is_not_there_is_an_error(finished_demo: Fini
 
 
 def test_the_list_shows_times_with_offset_and_the_error(finished_demo: FinishedDemo, stuck: str) -> None:
-    ran = finished_demo.sagalog("list", "--status", "stuck")
+    ran = finished_demo.sagalog("list", "--saga", "order-fulfilment", "--status", "stuck")
     title, _, line = ran.lines
     assert title.split()[:4] == ["ID", "SAGA", "KEY", "STATUS"]
     assert ISO.search(line)
@@ -188,9 +195,11 @@ def test_an_id_that_no_store_can_hold_is_refused(finished_demo: FinishedDemo, co
 
 def test_an_export_of_all_sagas_holds_every_event_once(finished_demo: FinishedDemo) -> None:
     exported = rows(finished_demo.sagalog("export", "--all").out)
-    assert len({event["saga_id"] for event in exported}) == ORDERS_COUNT
+    assert len({event["saga_id"] for event in exported}) == SAGAS_COUNT
     assert len({event["position"] for event in exported}) == len(exported)
-    assert len(exported) == max(event["position"] for event in exported)
+    with closing(sqlite3.connect(finished_demo.folder / "demo.db")) as connection:
+        count = "SELECT count(*) FROM saga_events WHERE originator_id NOT LIKE 'message:%'"
+        assert connection.execute(count).fetchone() == (len(exported),)
 
 
 def test_an_export_that_cannot_be_complete_exports_nothing(finished_demo: FinishedDemo) -> None:

@@ -7,16 +7,14 @@ from pathlib import Path
 
 import pytest
 from command_line import ROOT, sagalog, write_app
-from shop_demo import FinishedDemo
-
-from domain.sample import EXPECTED_COUNTS, ORDERS_COUNT
+from shop_demo import COUNTS, SAGAS_COUNT, FinishedDemo
 
 
 def test_the_demo_runs_every_sample_order_to_where_it_must_end(finished_demo: FinishedDemo) -> None:
     ran = finished_demo.ran
     assert (ran.code, ran.err) == (0, "")
-    assert f"{ORDERS_COUNT} sagas run in" in ran.out
-    for status, count in EXPECTED_COUNTS.items():
+    assert f"{SAGAS_COUNT} sagas run in" in ran.out
+    for status, count in COUNTS.items():
         assert [status, str(count)] in [line.split() for line in ran.lines]
 
 
@@ -25,7 +23,7 @@ def test_the_demo_leaves_the_databases_that_it_names(finished_demo: FinishedDemo
     assert f"The database is {database}" in finished_demo.ran.out
     assert f"{finished_demo.folder / 'demo-shop.db'} (SHOP_DB)" in finished_demo.ran.out
     connection = sqlite3.connect(database)
-    assert connection.execute("SELECT count(*) FROM saga_status").fetchone() == (ORDERS_COUNT,)
+    assert connection.execute("SELECT count(*) FROM saga_status").fetchone() == (SAGAS_COUNT,)
     connection.close()
 
 
@@ -66,7 +64,7 @@ def test_a_second_demo_on_the_same_database_starts_nothing_twice(finished_demo: 
         shutil.copy(path, tmp_path)
     ran = sagalog("--app-dir", str(ROOT), "demo", "--db", str(tmp_path / "demo.db"))
     assert ran.code == 0
-    assert f"{ORDERS_COUNT} of which were there already" in ran.out
+    assert f"{SAGAS_COUNT} of which were there already" in ran.out
 
 
 def test_the_demo_names_its_own_database_and_leaves_that_of_the_environment_alone(

@@ -1,15 +1,18 @@
 """The shop's sagas begin with events and ask by command, and leave the same in the shop as local steps would."""
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
-from fulfilment_ways import at_rest, shop_at_work
+from fulfilment_ways import CHOREOGRAPHED, LOOK_EVERY_SECONDS, at_rest, shop_at_work
 from greeting import run
 from shop import Shop, order
 
 from domain.fulfilment_remote import fulfil_order_remotely
-from domain.ordering.messages import CARRIER_NEVER, OrderPlaced
+from domain.ordering.messages import CARRIER_NEVER, OrderCreated, OrderPlaced
+from domain.payments.messages import RefundRequested
 from domain.payments.service import CLOSED_ACCOUNT_CARD
+from sagalog.process_manager import ProcessManager
 from sagalog.store import Store
 
 
@@ -83,4 +86,41 @@ def test_a_refund_that_was_refused_is_made_once_a_person_has_talked_to_the_bank(
             return (await started.result(timeout=15)).status
 
     assert run(fulfil_and_resume()) == "failed"
+    assert shop.reconcile({"o1": "failed"}) == []
+
+
+def test_an_order_that_is_told_twice_is_followed_and_fulfilled_once(each_database: str | Store, shop: Shop) -> None:
+    """Invariants 1 and 7: the effects are known by the order, not by the message."""
+
+    async def tell() -> dict[str, str]:
+        async with shop_at_work(each_database, shop) as manager:
+            for message_id in ("m1", "m1", "m2"):
+                await manager.publish(OrderCreated.of(order("o1")), id=message_id, correlation_id="c1")
+            return await at_rest(manager, CHOREOGRAPHED, ["o1"])
+
+    assert run(tell()) == {"o1": "completed"}
+    assert shop.reconcile({"o1": "completed"}) == []
+
+
+def test_a_refund_with_nobody_in_charge_is_made_once_a_person_asks_for_it_again(
+    each_database: str | Store, shop: Shop
+) -> None:
+    """Invariants 24 and 26: stuck and visible while the money is with the shop, and undone to the end after that."""
+    unlucky = order("o1").model_copy(update=TROUBLES["closed account"][0])
+
+    async def tell_and_ask() -> str:
+        async with shop_at_work(each_database, shop) as manager:
+            await manager.publish(OrderCreated.of(unlucky), correlation_id="c1")
+            assert await at_rest(manager, CHOREOGRAPHED, ["o1"]) == {"o1": "stuck"}
+            shop.payments.reopen_account("o1")
+            await manager.publish(RefundRequested(order_id="o1"), correlation_id="c1")
+            return await status_after(manager, "stuck")
+
+    async def status_after(manager: ProcessManager, before: str) -> str:
+        async with asyncio.timeout(15):
+            while (status := (await manager.status("o1")).status) in (before, "compensating"):
+                await asyncio.sleep(LOOK_EVERY_SECONDS)
+        return status
+
+    assert run(tell_and_ask()) == "failed"
     assert shop.reconcile({"o1": "failed"}) == []

@@ -15,7 +15,7 @@ import domain
 from domain.data import opening_stock
 from domain.database import statements
 from domain.fulfilment_remote import fulfil_order_remotely
-from domain.ordering.messages import Order, OrderPlaced
+from domain.ordering.messages import Order, OrderCreated, OrderPlaced
 from domain.reconciliation import Violation
 from projections import audits
 from projections.orders import orders
@@ -29,7 +29,7 @@ SQL = statements(Path(__file__).with_name("fulfilment_ways.sql"))
 ORCHESTRATED = "order-fulfilment"
 REMOTE = "order-fulfilment-remote"
 CHOREOGRAPHED = "order-fulfilment-choreographed"
-WAYS = (ORCHESTRATED, REMOTE)
+WAYS = (ORCHESTRATED, REMOTE, CHOREOGRAPHED)
 
 CONTESTED = "espresso-limited"
 """More orders want it than there is of it, so who comes first decides who gets it."""
@@ -41,7 +41,11 @@ Work = Counter[tuple[str, str, str, int]]
 
 
 class Answer(NamedTuple):
-    """What the read side says of one order, without what names this run of it."""
+    """What the read side says of one order, without what names this run of it.
+
+    Nor does it hold whether a parcel was cancelled: a coordinator has that done, and without one it is done by the
+    carrier before it says anything. The ledgers tell.
+    """
 
     status: str
     reserved: bool
@@ -49,7 +53,6 @@ class Answer(NamedTuple):
     shipped: bool
     stock_given_back: bool
     money_given_back: bool
-    shipment_cancelled: bool
 
 
 class Left(NamedTuple):
@@ -88,10 +91,13 @@ async def _take(way: str, database: str, shop: Shop, wanted: Iterable[Order]) ->
 
 
 async def _begin(manager: ProcessManager, way: str, order: Order) -> None:
-    if way == REMOTE:
-        await manager.start(fulfil_order_remotely, order)
-    else:
-        await manager.publish(OrderPlaced.of(order))
+    match way:
+        case "order-fulfilment-remote":
+            await manager.start(fulfil_order_remotely, order)
+        case "order-fulfilment-choreographed":
+            await manager.publish(OrderCreated.of(order))
+        case _:
+            await manager.publish(OrderPlaced.of(order))
 
 
 @asynccontextmanager
@@ -102,6 +108,7 @@ async def shop_at_work(database: str | Store, shop: Shop) -> AsyncGenerator[Proc
         database,
         sagas=domain.sagas,
         participants=domain.participants,
+        choreographies=domain.choreographies,
         services=shop.services(),
         settings=Settings(poll=0.01),
     ) as manager:
@@ -156,7 +163,6 @@ def answers_of(database: str) -> dict[str, Answer]:
                 row.tracking_id is not None,
                 row.stock_given_back,
                 row.money_given_back,
-                row.shipment_cancelled,
             )
             for row in orders(connection)
         }

@@ -3,7 +3,7 @@
 
 -- name: a_refund_that_was_not_made
 UPDATE saga_steps SET status = 'failed'
-WHERE direction = 'compensation' AND undoes IN ('process_payment')
+WHERE direction = 'compensation' AND undoes IN ('process_payment', 'PaymentProcessed')
   AND saga_id = (SELECT saga_id FROM saga_status WHERE saga_key = 'order-0139')
 
 -- name: an_end_without_a_time

@@ -1,9 +1,16 @@
 """A finished demo of the reference service, run once for all tests that only look at it."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from command_line import ROOT, Ran, sagalog
+
+from domain.sample import CHOREOGRAPHED, EXPECTED_COUNTS, ORDERS_COUNT
+
+SAGAS_COUNT = ORDERS_COUNT + len(CHOREOGRAPHED)
+"""Every sample order with a coordinator, and a few without."""
+COUNTS = Counter(EXPECTED_COUNTS) + Counter(CHOREOGRAPHED.values())
 
 
 class FinishedDemo:

@@ -7,12 +7,16 @@ from domain.ordering.messages import CARRIER_NEVER
 from domain.payments.service import CLOSED_ACCOUNT_CARD, DECLINED_CARDS
 from domain.sample import (
     CATALOGUE,
+    CHOREOGRAPHED,
     EXPECTED_COUNTS,
     GROUPS,
     ORDERS_COUNT,
+    choreographed_id,
+    choreographed_orders,
     orders_text,
     sample_orders,
     stock_text,
+    telling_order,
 )
 
 
@@ -53,3 +57,20 @@ def test_no_everyday_sku_can_run_out_whatever_the_order_in_which_they_run() -> N
     short = {sku for sku, pieces in wanted.items() if pieces > stock[sku]}
     assert short == {"espresso-limited", "syphon"}
     assert sum(EXPECTED_COUNTS.values()) == ORDERS_COUNT
+
+
+def test_the_orders_without_a_coordinator_are_copies_that_compete_with_nobody() -> None:
+    originals = {order.order_id: order for order in sample_orders()}
+    copies = {order.order_id: order for order in choreographed_orders()}
+    assert len(copies) == len(CHOREOGRAPHED)
+    assert not copies.keys() & originals.keys()
+    for order_id, original in originals.items():
+        copy = copies.get(choreographed_id(order_id))
+        if copy is not None:
+            assert copy.model_copy(update={"order_id": order_id}) == original
+            assert "espresso-limited" not in copy.quantities()
+    assert choreographed_id(telling_order()) in copies
+
+
+def test_every_kind_of_trouble_is_there_without_a_coordinator_too() -> None:
+    assert set(CHOREOGRAPHED) == {"", *GROUPS} - {"limited"}

@@ -156,7 +156,7 @@ def _look_further(
         commands.append(("how it stood after three events", ("replay", undone.saga_key, "--at", "3")))
         commands.append(("all that were undone", ("list", "--status", "failed")))
     if rows:
-        commands.append(("the saga as a diagram", ("graph", rows[0].saga_name)))
+        commands.append(("the saga as a diagram", ("graph", (undone or rows[-1]).saga_name)))
     commands.append(("queries that must return no row", ("audit",)))
     commands.append(("do the tables equal the log?", ("check",)))
     prefix = "".join(f"{name}={shlex.quote(value)} " for name, value in environment.items())
