@@ -219,7 +219,7 @@ def test_a_saga_shows_the_commands_it_sent(traced: Traced) -> None:
 def test_history_and_replay_tell_of_messages(traced: Traced) -> None:
     history = sagalog("history", "dear", "--db", traced.address).out
     assert "RequestSent" in history
-    assert "reserve_room, ReserveRoom, answer until 2" in history
+    assert "reserve_room, ReserveRoom sent as" in history
     replay = sagalog("replay", "dear", "--db", traced.address).out
     assert 'data: {"trip":"dear"}' in replay
     assert "waiting.until: 2" in replay
