@@ -26,6 +26,7 @@ from sagalog.cli.replay import frames, write_frames
 from sagalog.cli.showing import present
 from sagalog.cli.side_by_side import side_by_side
 from sagalog.cli.starting import settle, write_counts
+from sagalog.cli.tracing import tree_around
 from sagalog.codec import encode_json
 from sagalog.engine.waiting import AT_REST
 from sagalog.errors import InvalidSettings
@@ -67,9 +68,7 @@ def demo(invocation: Invocation) -> None:
         if undone is not None:
             _tell(store, undone)
         if beside is not None:
-            _title("The same order with a coordinator and without")
-            left, right = (find(store, key) for key in beside)
-            write(side_by_side(store, left, right), indent=2)
+            _compare(store, *(find(store, key) for key in beside))
     _look_further(invocation, rows, undone, environment)
 
 
@@ -143,6 +142,13 @@ def _tell(store: SqlStore, row: StatusRow) -> None:
     write(rows_table(*store.query(sql)), indent=2)
 
 
+def _compare(store: SqlStore, left: StatusRow, right: StatusRow) -> None:
+    _title("The same order with a coordinator and without")
+    write(side_by_side(store, left, right), indent=2)
+    _title("What caused what, with nobody in charge")
+    write(tree_around(store, right), indent=2)
+
+
 def _look_further(
     invocation: Invocation, rows: list[StatusRow], undone: StatusRow | None, environment: Mapping[str, str]
 ) -> None:
@@ -153,6 +159,7 @@ def _look_further(
         commands.append(("the one that needs a person", ("show", stuck.saga_key)))
     if undone is not None:
         commands.append(("every change of the saga above", ("replay", undone.saga_key)))
+        commands.append(("what caused what", ("show", undone.saga_key, "--trace")))
         commands.append(("how it stood after three events", ("replay", undone.saga_key, "--at", "3")))
         commands.append(("all that were undone", ("list", "--status", "failed")))
     if rows:

@@ -24,11 +24,20 @@ def present_trace(output: str, store: Store, row: StatusRow) -> None:
     if output != "table":
         emit_records(output, list(_records(roots)))
         return
-    start = min((root.time for root in roots), default=row.started_at)
-    title = Text.assemble(("correlation ", "dim"), plain(row.correlation_id), ("  from ", "dim"), moment(start))
-    write(tree_of(roots, start, row.saga_id, title))
+    write(_tree(roots, row))
     number = sum(1 for _ in walk(roots))
     note(f"{number:,} causes and effects; times are since the first one")
+
+
+def tree_around(store: Store, row: StatusRow) -> Tree:
+    """Return what led to a saga and what it led to, as a tree to be written."""
+    return _tree(trace(rows_of(store, row.correlation_id)), row)
+
+
+def _tree(roots: Sequence[Node], row: StatusRow) -> Tree:
+    start = min((root.time for root in roots), default=row.started_at)
+    title = Text.assemble(("correlation ", "dim"), plain(row.correlation_id), ("  from ", "dim"), moment(start))
+    return tree_of(roots, start, row.saga_id, title)
 
 
 def rows_of(store: Store, correlation_id: str) -> Rows:
