@@ -11,7 +11,7 @@ from sagalog.cli import main
 
 ROOT = Path(__file__).parents[2]
 # What a person may have set for themselves must not change what a test sees.
-UNSET = ("SAGALOG_DB", "SAGALOG_APP", "SHOP_DB", "NO_COLOR", "FORCE_COLOR", "COLUMNS")
+UNSET = ("SAGALOG_DB", "SAGALOG_APP", "SHOP_DB", "SHOP_BROKER", "NO_COLOR", "FORCE_COLOR", "COLUMNS")
 APP = """
 from contextlib import contextmanager
 from greeting import greet
