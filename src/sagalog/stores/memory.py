@@ -1,7 +1,7 @@
 """Sagas in memory: for tests, simulations and trying things out. Nothing survives the process."""
 
-import threading
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from msgspec.structs import replace
@@ -24,22 +24,20 @@ from sagalog.store import (
     StatusRow,
     StepRow,
     StoredEvent,
-    UnmatchedQuery,
-    UnmatchedRow,
 )
 from sagalog.stores.matching import saga_matches
-from sagalog.stores.memory_messages import MemoryMessages
+from sagalog.stores.memory_looks import MemoryLooks
 from sagalog.stores.published import PUBLISHED, stream_of
 from sagalog.stores.texts import check_postings, check_route
 
 
-class MemoryStore:
+class MemoryStore(MemoryLooks):
     """Implement the store port on dictionaries under one lock; several process managers may share one."""
 
     name = "memory"
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        super().__init__()
         self._log: list[StoredEvent] = []
         self._streams: dict[str, list[StoredEvent]] = {}
         self._status: dict[str, StatusRow] = {}
@@ -47,8 +45,6 @@ class MemoryStore:
         self._keys: dict[tuple[str, str, int], str] = {}
         self._correlated: dict[str, list[str]] = {}
         self._leases: dict[str, Lease] = {}
-        self._messages = MemoryMessages()
-        self._hints: list[Callable[[], None]] = []
 
     def open(self) -> None:
         """Do nothing: there is nothing to connect to."""
@@ -62,10 +58,6 @@ class MemoryStore:
             outcomes: list[AppendOutcome] = [self._append(one) for one in appends]
         self._hint()
         return outcomes
-
-    def _hint(self) -> None:
-        for hint in list(self._hints):
-            hint()
 
     def _append(self, one: Append) -> AppendOutcome:
         outcome = self._fits(one)
@@ -99,7 +91,7 @@ class MemoryStore:
             steps[step.step, step.direction] = replace(step, position=position)
         for message_id in one.taken:
             self._messages.take(one.saga_id, message_id)
-        for index, envelope in one.messages:
+        for index, envelope in sorted(one.messages, key=itemgetter(0)):
             self._messages.add(before + index + 1, envelope)
         for command in one.commands:
             self._messages.issue(command, position)
@@ -277,7 +269,7 @@ class MemoryStore:
             if len({*keys} - self._keys.keys()) < len(keys) or any(self._fits(one) for one in route.starts):
                 return "exists"
             for start in route.starts:
-                self._write(start)
+                self._append(start)
             self._publish(route.messages)
             for row in route.inbox:
                 messages.put(row)
@@ -296,36 +288,6 @@ class MemoryStore:
             alive = {lease.worker_id for lease in self._leases.values() if lease.lease_until > now} | {worker_id}
             dead = [owner for owner in self._messages.owners() if owner not in alive]
             return self._messages.take_consumers(worker_id, names, now, len(self._log) if from_now else 0, dead)
-
-    def consumers(self) -> list[ConsumerRow]:
-        """Return every consumer, by name."""
-        with self._lock:
-            return self._messages.consumers()
-
-    def read_messages(self, after: int, limit: int) -> list[tuple[int, Envelope]]:
-        """Return messages above position `after`."""
-        with self._lock:
-            return self._messages.read(after, limit)
-
-    def messages_of(self, correlation_ids: Sequence[str]) -> list[tuple[int, Envelope]]:
-        """Return the messages with these correlation ids."""
-        with self._lock:
-            return self._messages.of(correlation_ids)
-
-    def find_message(self, message_id: str) -> tuple[int, Envelope] | None:
-        """Return a message where it first stands in the log."""
-        with self._lock:
-            return self._messages.find(message_id)
-
-    def commands(self, command_ids: Sequence[str]) -> dict[str, CommandRow]:
-        """Return the rows of those commands that sagas have issued."""
-        with self._lock:
-            return self._messages.commands(command_ids)
-
-    def commands_of(self, saga_id: str) -> list[CommandRow]:
-        """Return the commands that a saga has issued."""
-        with self._lock:
-            return self._messages.commands_of(saga_id)
 
     def sagas_by_key(self, saga_name: str, keys: Sequence[str]) -> dict[str, StatusRow]:
         """Return the newest run of each of these keys that has one."""
@@ -348,28 +310,6 @@ class MemoryStore:
             rows = [row for one in mine for row in self._messages.rows_of(one)]
             return self._messages.with_envelopes(rows)[:limit]
 
-    def inbox(self, recipient: str, now: int, limit: int) -> list[tuple[InboxRow, Envelope]]:
-        """Return the first row of each lane of a recipient, if it is pending and due."""
-        with self._lock:
-            return self._messages.due(recipient, now, limit)
-
-    def unmatched(self, query: UnmatchedQuery) -> list[UnmatchedRow]:
-        """Return the messages nobody could take that match."""
-        with self._lock:
-            return self._messages.unmatched(query)
-
-    def settle_unmatched(self, unmatched_id: str, status: str, actor: str, reason: str, now: int) -> bool:
-        """Write what a person decided about a message that is parked."""
-        with self._lock:
-            settled = self._messages.decide(unmatched_id, status, actor, reason, now)
-        self._hint()
-        return settled
-
-    def redelivering(self, consumers: Sequence[str], limit: int) -> list[UnmatchedRow]:
-        """Return the messages of these consumers that are to be routed again."""
-        with self._lock:
-            return self._messages.redelivering(consumers, limit)
-
     def rewrite(self, rows: Sequence[StatusRow], steps: Sequence[StepRow], commands: Sequence[CommandRow] = ()) -> None:
         """Replace the read model's rows of these sagas."""
         with self._lock:
@@ -379,11 +319,6 @@ class MemoryStore:
             for step in steps:
                 self._steps[step.saga_id][step.step, step.direction] = step
             self._messages.rewrite([row.saga_id for row in rows], commands)
-
-    def reindex(self, after: int, upto: int, messages: Sequence[tuple[int, Envelope]]) -> None:
-        """Replace which messages there are at these positions."""
-        with self._lock:
-            self._messages.reindex(after, upto, messages)
 
     def watch(self, hint: Callable[[], None]) -> Callable[[], None]:
         """Call `hint` after every write."""

@@ -24,7 +24,7 @@ from sagalog.testing.message_samples import (
     waiting,
 )
 from sagalog.testing.store_appending import LARGEST_PAYLOAD, TRICKY_TEXT, at_once, numbered, stream_of
-from sagalog.testing.store_samples import NOW, ending, following, start
+from sagalog.testing.store_samples import NOW, ending, following, sample_event, start
 
 STRANGE_IDS = ("a\0b", "a\ud800b", "", "x" * 500, "ä" * 500, "' OR 1=1 --", "message:m", "c-1\0")
 
@@ -149,6 +149,26 @@ class MessageContract:
         assert store.find_message(command.id) == (sent.position, command)
         row = asked.commands[0]
         assert store.commands([row.command_id, "none"]) == {row.command_id: replace(row, position=sent.position)}
+
+    def test_several_messages_of_one_decision_stand_where_their_events_do(self, store: Store) -> None:
+        first, second = start(), start()
+        store.append([first, second])
+        batch = []
+        for one in (first, second):
+            data = [{"amount": number} for number in range(2)]
+            requests = [sample_event("RequestSent", data=each) for each in data]
+            decided = following(one, requests[0], sample_event("StepSkipped"), requests[1], sample_event("StepSkipped"))
+            sent = [event(f"{one.saga_id}:{number}", each, kind="command") for number, each in enumerate(data)]
+            batch.append(replace(decided, messages=[(2, sent[1]), (0, sent[0])]))
+        assert store.append(batch) == ["written", "written"]
+        found = store.read_messages(0, 10)
+        for decided in batch:
+            positions = [entry.position for entry in store.read(decided.saga_id)]
+            assert [one for one in found if one[0] in positions] == [
+                (positions[1], decided.messages[1][1]),
+                (positions[3], decided.messages[0][1]),
+            ]
+        assert len(found) == 4
 
     def test_an_append_that_is_not_written_leaves_no_message_and_no_command(self, store: Store) -> None:
         """INVARIANTS 5."""

@@ -1,0 +1,103 @@
+"""What is looked at all the time is found through indexes, never by reading what has ended or waits for others."""
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from stores import opened
+
+from sagalog.stores.postgres import PostgresStore
+from sagalog.stores.postgres_connection import SQL as POSTGRES
+from sagalog.stores.sqlite import SQLiteStore
+from sagalog.stores.sqlite_writing import SQL as SQLITE
+from sagalog.testing.message_samples import event, for_saga, published, put, waiting
+from sagalog.testing.store_samples import start
+
+# A row for each worker or each consumer of the fleet; and what a person asks for.
+SMALL = {"saga_workers", "saga_consumers"}
+ASKED_BY_A_PERSON = {"counts", "unloaded", "find", "unmatched"}
+# Only what is waited for is in these indexes.
+OF_WHAT_WAITS = "saga_inbox_sagas"
+
+
+def sqlite_plan(connection: sqlite3.Connection, text: str) -> Iterator[str]:
+    named = dict.fromkeys(re.findall(r":(\w+)", text))
+    for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", named or [None] * text.count("?")):
+        yield str(row[3])
+
+
+def test_no_look_scans_a_table_of_sqlite(tmp_path: Path) -> None:
+    path = tmp_path / "sagas.db"
+    with opened(SQLiteStore(str(path))):
+        pass
+    connection = sqlite3.connect(path)
+    looked_at: set[str] = set()
+    for name, text in SQLITE.items():
+        if not re.match(r"SELECT|WITH|UPDATE|DELETE|INSERT", text) or name in ASKED_BY_A_PERSON:
+            continue
+        aliases = dict(re.findall(r"(saga_\w+) AS (\w+)", text))
+        for step in sqlite_plan(connection, text):
+            scanned = re.match(r"SCAN (\w+)(.*)", step)
+            if scanned is None or OF_WHAT_WAITS in scanned[2]:
+                continue
+            table = next((table for table, alias in aliases.items() if alias == scanned[1]), scanned[1])
+            assert not table.startswith("saga_") or table in SMALL, f"{name}: {step}"
+        looked_at.add(name)
+    connection.close()
+    assert {"mail", "inbox", "with_mail", "anything_due", "due", "sagas_by_correlation", "find_message"} <= looked_at
+
+
+# The names of blocks, whether the connection that writes runs them, and parameters of their kinds.
+LOOKS: list[tuple[str, bool, tuple[Any, ...]]] = [
+    ("claim", True, (["digest"], 1, 10, "w1")),
+    ("free_some", True, (10,)),
+    ("forget_the_dead", True, (1,)),
+    ("read_messages", False, (0, 10)),
+    ("messages_of", False, (["c-1"],)),
+    ("find_message", False, ("m-1",)),
+    ("commands", False, (["c"],)),
+    ("commands_of", False, ("s",)),
+    ("sagas_by_key", False, ("order-fulfilment", ["k"])),
+    ("sagas_by_correlation", False, (None, ["c-1"])),
+    ("mail", False, ("w1", 10)),
+    ("inbox", False, ("participant:payments", 1, 10)),
+    ("redelivering", False, (["saga:a"], 10)),
+    ("takeable_consumers", False, (["saga:a"], "w1", 1)),
+]
+
+
+def literal(value: Any) -> str:
+    if isinstance(value, list):
+        return f"ARRAY[{', '.join(literal(one) for one in value)}]"
+    return "NULL" if value is None else repr(value)
+
+
+@pytest.mark.postgres
+def test_no_look_scans_a_table_of_postgres(postgres_url: str) -> None:
+    """Neither while the tables are empty nor with statistics that say they are, when they have filled up since."""
+    with opened(PostgresStore(postgres_url)) as one:
+        store = cast(PostgresStore, one)
+        for filled in (False, True):
+            if filled:
+                fill(store)
+            connections = cast(Any, store)._connections
+            for name, writes, parameters in LOOKS:
+                with connections.writer() if writes else connections.reader() as connection:
+                    prepared = f"look_{name}_{filled}"
+                    values = ", ".join(literal(value) for value in parameters)
+                    connection.execute(f"PREPARE {prepared} AS {POSTGRES[name].decode()}".encode())
+                    plan = [row[0] for row in connection.execute(f"EXPLAIN EXECUTE {prepared} ({values})".encode())]
+                for step in plan:
+                    scanned = re.search(r"Seq Scan on (\w+)", step)
+                    assert scanned is None or scanned[1] in SMALL, f"{name}: {step}"
+
+
+def fill(store: PostgresStore) -> None:
+    """Write what no statistics know of: sagas, and far more that waits for a participant than for them."""
+    sagas = [start(owner="w1") for _ in range(500)]
+    store.append(sagas)
+    messages = published(store, *[event(correlation_id=f"c-{number}") for number in range(500)])
+    put(store, *[waiting(one) for one in messages], *[for_saga(messages[0], one.saga_id) for one in sagas[:20]])
