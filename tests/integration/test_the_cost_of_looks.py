@@ -95,6 +95,20 @@ def test_no_look_scans_a_table_of_postgres(postgres_url: str) -> None:
                     assert scanned is None or scanned[1] in SMALL, f"{name}: {step}"
 
 
+@pytest.mark.postgres
+def test_what_is_written_to_an_inbox_of_postgres_is_found_by_its_key(postgres_url: str) -> None:
+    """Planned once, while the tables are empty: another index that begins with the recipient would read all it has."""
+    with opened(PostgresStore(postgres_url)) as one, cast(Any, one)._connections.writer() as connection:
+        for name in ("post", "attach"):
+            text = POSTGRES[name].decode()
+            connection.execute(f"PREPARE write_{name} AS {text}".encode())
+            nothing = ", ".join(["NULL"] * max(int(number) for number in re.findall(r"\$(\d+)", text)))
+            plan = [row[0] for row in connection.execute(f"EXPLAIN EXECUTE write_{name} ({nothing})".encode())]
+            used = {match[1] for step in plan if (match := re.search(r"using (saga_inbox\w+)", step))}
+            assert used == {"saga_inbox_pkey"}, name
+            assert not [step for step in plan if "Seq Scan on saga_" in step], name
+
+
 def fill(store: PostgresStore) -> None:
     """Write what no statistics know of: sagas, and far more that waits for a participant than for them."""
     sagas = [start(owner="w1") for _ in range(500)]

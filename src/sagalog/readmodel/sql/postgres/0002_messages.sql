@@ -65,7 +65,8 @@ CREATE TABLE saga_inbox (
     PRIMARY KEY (recipient, message_id)
 );
 
-CREATE INDEX saga_inbox_lane ON saga_inbox (recipient, lane, position, message_id);
+-- The lane comes first, so that nobody looks for a message of a recipient here instead of by the key.
+CREATE INDEX saga_inbox_lane ON saga_inbox (lane, recipient, position, message_id);
 
 -- Holds all that the search for what can be handled looks at.
 CREATE INDEX saga_inbox_due ON saga_inbox (recipient, position, message_id, due_at, lane) WHERE status = 'pending';

@@ -282,14 +282,17 @@ FROM (SELECT DISTINCT id FROM unnest($2::text[]) AS given (id)) AS wanted CROSS 
 ORDER BY saga_id;
 
 -- name: mail
+-- Each saga by its id, and then who owns it: a worker owns thousands.
 SELECT {row}, {message}
 FROM (
     SELECT held.*
     FROM (
         SELECT * FROM saga_inbox WHERE substr(recipient, 1, 12) <> 'participant:' ORDER BY position, message_id
     ) AS held CROSS JOIN LATERAL (
-        SELECT 1 FROM saga_status WHERE saga_id = held.recipient AND owner = $1 LIMIT 1
-    ) AS mine
+        SELECT owner FROM saga_status WHERE saga_id = held.recipient LIMIT 1
+    ) AS saga
+    WHERE saga.owner = $1
+    ORDER BY held.position, held.message_id
     LIMIT $2
 ) AS i {and_what_it_is_about}
 ORDER BY i.position, i.message_id;

@@ -305,6 +305,7 @@ WITH due AS MATERIALIZED (
         WHERE saga.saga_id = mail.recipient AND saga.owner IS NULL AND saga.definition = ANY ($1::text[])
         LIMIT 1 FOR UPDATE SKIP LOCKED
     ) AS found
+    ORDER BY mail.place
     LIMIT $3
 ), oldest AS MATERIALIZED (
     SELECT saga_id AS oldest_id
