@@ -80,6 +80,7 @@ def test_a_command_has_the_same_id_and_data_each_time_it_is_sent() -> None:
     retry = Retry(attempts=3, delay=10.0, jitter=0.0)
     silent = reserving(retry=retry).when(times_out("reserve"), START + MINUTE).then(e.StepFailed)
     assert silent.effects[0] == RunAction("reserve", 2, START + MINUTE + 10 * SECOND)
+    silent.when(sent("reserve", attempt=1)).then_nothing()
     again = silent.when(sent("reserve", attempt=2)).then(e.RequestSent)
     first, second = (event for event in again.events if isinstance(event, e.RequestSent))
     assert (first.command_id, bytes(first.data)) == (second.command_id, bytes(second.data))

@@ -160,6 +160,8 @@ def test_a_compensation_that_is_not_answered_is_sent_again_under_its_id() -> Non
     again = silent.when(undoing("reserve", attempt=2)).then(e.RequestSent)
     assert last(again).command_id == "saga:reserve:undo"
     over = again.when(times_out("reserve", 2, "compensation"), START + HOUR).then(e.CompensationFailed, e.SagaStuck)
+    resumed = over.when(RESUME).then(e.SagaResumed).when(undoing("reserve", attempt=3)).then(e.RequestSent)
+    assert last(resumed).command_id == "saga:reserve:undo"
     # Answered after all, while a person looks: there is nothing left to do but to go on.
     known = over.when(reply("reserve", RELEASED, undo=True)).then(e.StepCompensated)
     known.when(RESUME).then(e.SagaResumed, e.SagaFailed)
