@@ -71,7 +71,8 @@ LOOKS: list[tuple[str, bool, tuple[Any, ...]]] = [
 
 def literal(value: Any) -> str:
     if isinstance(value, list):
-        return f"ARRAY[{', '.join(literal(one) for one in value)}]"
+        values: list[Any] = list(value)  # pyright: ignore[reportUnknownArgumentType]
+        return f"ARRAY[{', '.join(literal(one) for one in values)}]"
     return "NULL" if value is None else repr(value)
 
 

@@ -26,7 +26,11 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def as_of(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this process know no more migrations than a release of then did."""
-    monkeypatch.setattr(migrations, "migrations", lambda dialect: ALL(dialect)[:number])
+
+    def known(dialect: migrations.Dialect) -> tuple[migrations.Migration, ...]:
+        return ALL(dialect)[:number]
+
+    monkeypatch.setattr(migrations, "migrations", known)
     monkeypatch.setattr(postgres, "PREPARED", OF_THE_FIRST)
 
 
