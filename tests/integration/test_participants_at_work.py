@@ -157,7 +157,7 @@ def test_a_mistake_in_a_handler_is_not_tried_again(each_database: str | Store) -
         await published(process, "soup")
         (row,) = await parked(lab, process)
         assert kitchen.attempts == [1]
-        assert row.reason == "handler cook failed for good after 1 attempts: AttributeError: no attribute 'salt'"
+        assert row.reason == "handler cook failed for good after 1 attempt: AttributeError: no attribute 'salt'"
 
     in_lab(each_database, story)
 

@@ -143,11 +143,12 @@ class Handling:
             due_at = now + failed.retry.pause(attempts, self._clock.chance())
             return Posting(retry=replace(tried, due_at=due_at), delivered=delivered)
         handler = f"handler {failed.handler} " if failed.handler else ""
+        times = "1 attempt" if attempts == 1 else f"{attempts} attempts"
         parked = parked_row(
             self._clock,
             row.recipient,
             envelope,
             row.position,
-            f"{handler}failed for good after {attempts} attempts: {error.type}: {error.message}",
+            f"{handler}failed for good after {times}: {error.type}: {error.message}",
         )
         return Posting(retry=replace(tried, status="parked"), parked=parked, delivered=delivered)
