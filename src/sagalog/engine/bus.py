@@ -4,7 +4,7 @@ It starts nothing if there is no consumer: a process manager with plain sagas pa
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sagalog.clock import Clock
 from sagalog.engine.blocking import Blocking
@@ -15,8 +15,9 @@ from sagalog.engine.limits import Limits
 from sagalog.engine.participants import Participants
 from sagalog.engine.router import Router, Routes
 from sagalog.engine.worker import Worker
+from sagalog.messages import Envelope
 from sagalog.saga.vocabulary import Vocabulary
-from sagalog.store import Store
+from sagalog.store import Route, Store
 
 
 class Bus:
@@ -67,9 +68,16 @@ class Bus:
         self._router.redeliver()
         self._participants.hint()
 
-    def _routed(self) -> None:
-        self._worker.hint()
-        self._participants.hint()
+    def _routed(self, route: Route, envelopes: Mapping[str, Envelope]) -> None:
+        """Give what was routed to those who are here, and hint those who have to fetch it."""
+        fetch = bool(route.starts)
+        for row in route.inbox:
+            if self._participants.has(row.recipient):
+                self._participants.hint(row.recipient)
+            elif not self._worker.deliver(row.recipient, envelopes[row.message_id]):
+                fetch = True
+        if fetch:
+            self._worker.hint()
 
     async def stop(self, grace: float) -> None:
         """Route no more; let handlers end within `grace` seconds, those in threads in their own time."""

@@ -44,21 +44,36 @@ class Participants:
         self._most_handling = limits.most_handling
         self._poll = limits.poll
         self._hint = asyncio.Event()
+        # Whose inboxes are to be looked into now.
+        self._asked: set[str] = set()
         self._tasks: dict[str, dict[str, asyncio.Task[None]]] = {name: {} for name in self._handlings}
         self._held: set[asyncio.Task[None]] = set()
         # What was done since the last read began: that read may have seen it undone all the same.
         self._done: set[tuple[str, str]] = set()
 
-    def hint(self) -> None:
-        """Look into the inboxes now instead of at the next poll."""
+    def has(self, recipient: str) -> bool:
+        """Tell whether the recipient is a participant of this process."""
+        return recipient in self._handlings
+
+    def hint(self, recipient: str | None = None) -> None:
+        """Look into this inbox, or into all, now instead of at the next poll."""
+        self._asked.update(self._handlings if recipient is None else (recipient,))
         self._hint.set()
 
     async def run(self) -> None:
         """Handle what is due, for ever."""
+        look_at_all_at = 0
         while True:
             self._hint.clear()
+            if (now := self._clock.now()) >= look_at_all_at:
+                # What was to be tried again later may be due, also while hints for others never cease.
+                self._asked.update(self._handlings)
+                look_at_all_at = now + self._poll
+            asked = list(self._asked)
+            self._asked.clear()
             try:
-                await self._look()
+                for recipient in asked:
+                    await self._look(recipient)
             except StoreError as problem:
                 logger.warning("no inbox could be read: %s", problem)
             except Exception:
@@ -68,31 +83,28 @@ class Participants:
                 async with asyncio.timeout(self._poll / 1e6):
                     await self._hint.wait()
             except TimeoutError:
-                # Nobody called: what was to be tried again later may be due.
+                # Nobody called: the poll is the backstop.
                 continue
 
-    async def _look(self) -> None:
-        for recipient, handling in self._handlings.items():
-            tasks = self._tasks[recipient]
-            if recipient not in self._consumers.owned or len(tasks) >= self._most_handling:
+    async def _look(self, recipient: str) -> None:
+        handling, tasks = self._handlings[recipient], self._tasks[recipient]
+        if recipient not in self._consumers.owned or len(tasks) >= self._most_handling:
+            return
+        self._done.clear()
+        now = self._clock.now()
+        # What is being handled is still in its inbox, at the head of its lane.
+        found = await self._blocking.read(self._store.inbox, recipient, now, self._most_handling + len(tasks))
+        for row, envelope in found:
+            if row.message_id in tasks or (recipient, row.message_id) in self._done:
                 continue
-            now = self._clock.now()
-            self._done.clear()
-            # What is being handled is still in its inbox, at the head of its lane.
-            found = await self._blocking.read(self._store.inbox, recipient, now, self._most_handling + len(tasks))
-            for row, envelope in found:
-                if row.message_id in tasks or (recipient, row.message_id) in self._done:
-                    continue
-                if len(tasks) >= self._most_handling:
-                    break
-                # Asked again, for the reading took its time.
-                if recipient not in self._consumers.owned:
-                    return
-                task = asyncio.get_running_loop().create_task(self._handle(handling, row, envelope))
-                tasks[row.message_id] = task
-                if not handling.can_be_cancelled(envelope):
-                    self._held.add(task)
-                    task.add_done_callback(self._held.discard)
+            # Asked again, for the reading took its time.
+            if len(tasks) >= self._most_handling or recipient not in self._consumers.owned:
+                return
+            task = asyncio.get_running_loop().create_task(self._handle(handling, row, envelope))
+            tasks[row.message_id] = task
+            if not handling.can_be_cancelled(envelope):
+                self._held.add(task)
+                task.add_done_callback(self._held.discard)
 
     async def _handle(self, handling: Handling, row: InboxRow, envelope: Envelope) -> None:
         try:
@@ -110,7 +122,7 @@ class Participants:
         finally:
             del self._tasks[row.recipient][row.message_id]
             self._done.add((row.recipient, row.message_id))
-            self._hint.set()
+            self.hint(row.recipient)
 
     async def stop(self, grace: float) -> None:
         """Let handlers end within `grace` seconds, plain functions in their own time; call it when `run` has ended."""

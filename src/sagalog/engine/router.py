@@ -67,7 +67,7 @@ class Router:
         consumers: Consumers,
         routes: Sequence[Routes],
         knows: Callable[[str], bool],
-        routed: Callable[[], None],
+        routed: Callable[[Route, Mapping[str, Envelope]], None],
         poll: int,
     ) -> None:
         self._store = store
@@ -162,7 +162,7 @@ class Router:
                 batch.parked += [parked_row(self._clock, name, envelope, at, why) for at, envelope in found]
         end = found[-1][0]
         advances = [Advance(name, self._consumers.worker_id, position, end) for name in names]
-        written = await self._write(batch.route(advances))
+        written = await self._write(batch.route(advances), found)
         if written:
             for name in names:
                 self._consumers.moved(name, end)
@@ -181,12 +181,12 @@ class Router:
                 return
             position = one[0]
 
-    async def _write(self, route: Route) -> bool:
+    async def _write(self, route: Route, found: Found) -> bool:
         """Write what was made of a batch; False if it has to be made again, since something was otherwise."""
         outcome = await self._blocking.write(self._store.route, route)
         if outcome == "written":
             log_routed(route)
-            self._routed()
+            self._routed(route, {envelope.id: envelope for _, envelope in found})
             return True
         if outcome == "conflict":
             self._consumers.doubt()
@@ -199,25 +199,26 @@ class Router:
         rows = await self._blocking.read(self._store.redelivering, [*names, DOOR], BATCH)
         moved = False
         for row in rows:
-            moved |= await self._write(await self._again(row, owned))
+            moved |= await self._write(*await self._again(row, owned))
         return moved
 
-    async def _again(self, row: UnmatchedRow, owned: Mapping[str, ConsumerRow]) -> Route:
-        """Return what becomes of a message that is routed again: it may well be parked once more."""
+    async def _again(self, row: UnmatchedRow, owned: Mapping[str, ConsumerRow]) -> tuple[Route, Found]:
+        """Return what becomes of a message that is routed again, and that: it may well be parked once more."""
         batch = Batch()
         try:
             envelope = msgspec.json.decode(row.message, type=Envelope)
         except (msgspec.MsgspecError, RecursionError) as problem:
             why = f"it cannot be delivered, since it is no message: {problem}; discard it"
             batch.parked.append(replace(row, status="parked", reason=why))
-            return batch.route(())
+            return batch.route(()), ()
         if row.consumer == DOOR:
             if not self._knows(envelope.name):
                 batch.parked.append(replace(row, status="parked", reason=unknown(envelope)))
-                return batch.route(())
+                return batch.route(()), ()
             batch.messages.append(envelope)
-            return batch.route((), (row.unmatched_id,))
-        await self._routes[row.consumer].route([(row.position or 0, envelope)], batch)
+            return batch.route((), (row.unmatched_id,)), ()
+        found = [(row.position or 0, envelope)]
+        await self._routes[row.consumer].route(found, batch)
         here = owned[row.consumer].position
         advance = Advance(row.consumer, self._consumers.worker_id, here, here)
-        return batch.route([advance], () if batch.parked else (row.unmatched_id,))
+        return batch.route([advance], () if batch.parked else (row.unmatched_id,)), found

@@ -132,6 +132,11 @@ class SagaRunner:
         self.wake()
         return True
 
+    @property
+    def has_mail(self) -> bool:
+        """Tell whether messages were given to it that it has not told the saga."""
+        return bool(self._mail)
+
     def wake(self) -> None:
         """Look again at what is to be done, if the saga sleeps or waits."""
         if self._alarm is not None and not self._alarm.done():

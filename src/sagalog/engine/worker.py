@@ -154,6 +154,16 @@ class Worker:
         if self._mail is not None:
             self._mail.took(saga_id, message_id)
 
+    def deliver(self, saga_id: str, envelope: Envelope) -> bool:
+        """Give a message that is in the inbox now to its saga, if that runs here; False if it has to be fetched."""
+        runner = self._runners.get(saga_id)
+        if self._mail is None or runner is None or not self._mail.is_read(saga_id):
+            if self._mail is not None:
+                self._mail.missed(saga_id)
+            return False
+        runner.deliver(envelope)
+        return True
+
     def _deliver(self, saga_id: str, envelope: Envelope) -> bool:
         runner = self._runners.get(saga_id)
         return runner is not None and runner.deliver(envelope)
@@ -177,6 +187,9 @@ class Worker:
             if self._runners.get(saga_id) is runner:
                 del self._runners[saga_id]
                 del self._tasks[saga_id]
+        if runner.has_mail:
+            # It is in the inbox still, and whoever claims the saga gets it.
+            self.hint()
         at_rest = runner.state.status in ("completed", "failed", "stuck")
         if at_rest:
             self._finished(saga_id, runner.state)

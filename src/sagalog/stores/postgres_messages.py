@@ -29,7 +29,12 @@ from sagalog.stores.texts import check_postings, check_route, is_storable, stora
 
 
 class PostgresMessages:
-    """Implement the methods of the port that a saga without messages does not need."""
+    """Implement the methods of the port that a saga without messages does not need.
+
+    Whoever writes through this store knows what was written: only listeners of other stores are called.
+    """
+
+    _token: str
 
     @abstractmethod
     def _named_errors(self) -> AbstractContextManager[Connections]: ...
@@ -46,13 +51,13 @@ class PostgresMessages:
             return []
         check_postings(postings)
         with self._named_errors() as connections, connections.writer() as connection:
-            return write_postings(connection, postings)
+            return write_postings(connection, postings, self._token.encode())
 
     def route(self, route: Route) -> RouteOutcome:
         """Move consumers on and write what they made of a batch."""
         check_route(route)
         with self._named_errors() as connections, connections.writer() as connection:
-            return write_route(connection, route)
+            return write_route(connection, route, self._token.encode())
 
     def take_consumers(self, worker_id: str, names: Sequence[str], now: int, from_now: bool) -> list[ConsumerRow]:
         """Give consumers that no live worker owns to a worker; a look that finds none writes nothing."""

@@ -29,8 +29,6 @@ BEGIN: Call = ("begin", ())
 LOCK_LOG: Call = ("lock_log", ())
 COMMIT: Call = ("commit", ())
 ROLLBACK: Call = ("rollback", ())
-# A name that no sender has: whoever writes messages may have to route them, too.
-NOTIFY_ALL: Call = ("notify", (b"",))
 
 
 class _Pool:
@@ -102,13 +100,13 @@ class SagaRecorder(PostgresProcessRecorder):
     def append(self, connection: BoundedConnection, appends: Sequence[Append], sender: bytes) -> list[AppendOutcome]:
         """Write those that fit, in one transaction and one round trip; a saga may be in `appends` once.
 
-        `sender` is told to everybody who listens if something may be claimed or has come to rest.
+        `sender` is told to everybody who listens if something may be claimed or routed, or has come to rest.
         """
         calls: list[Call] = [BEGIN, LOCK_LOG, ("append", _columns(appends))]
         attached = attach(appends)
         if attached is not None:
-            calls += [attached, NOTIFY_ALL]
-        elif any(append.status.owner is None for append in appends):
+            calls.append(attached)
+        if attached is not None or any(append.status.owner is None for append in appends):
             calls.append(("notify", (sender,)))
         result = exchange(connection, [*calls, COMMIT])[2]
         passed = {result.get_value(row, 0) for row in range(result.ntuples)}
@@ -218,10 +216,10 @@ def _write_apart(
         ]
 
 
-def write_postings(connection: BoundedConnection, postings: Sequence[Posting]) -> list[PostOutcome]:
-    """Write postings in one transaction and one round trip."""
+def write_postings(connection: BoundedConnection, postings: Sequence[Posting], sender: bytes) -> list[PostOutcome]:
+    """Write postings in one transaction and one round trip; `sender` is told to everybody who listens."""
     calls = [post(numbered) for numbered in postings_in_rounds(postings)]
-    results = exchange(connection, [BEGIN, LOCK_LOG, *calls, NOTIFY_ALL, COMMIT])[2 : 2 + len(calls)]
+    results = exchange(connection, [BEGIN, LOCK_LOG, *calls, ("notify", (sender,)), COMMIT])[2 : 2 + len(calls)]
     missed = {number for result in results for number in _numbers(result)}
     return ["conflict" if number in missed else "written" for number in range(len(postings))]
 
@@ -230,8 +228,8 @@ def _numbers(result: PGresult) -> list[int]:
     return [int.from_bytes(result.get_value(row, 0) or b"", "big") for row in range(result.ntuples)]
 
 
-def write_route(connection: BoundedConnection, route: Route) -> RouteOutcome:
-    """Write a route in one transaction, or nothing of it."""
+def write_route(connection: BoundedConnection, route: Route, sender: bytes) -> RouteOutcome:
+    """Write a route in one transaction, or nothing of it; `sender` is told to everybody who listens."""
     again = list(dict.fromkeys(route.redelivered))
     calls: list[Call] = [BEGIN, LOCK_LOG, advance(route.advances), ("redelivered", [text_array(again)])]
     if route.starts:
@@ -248,5 +246,5 @@ def write_route(connection: BoundedConnection, route: Route) -> RouteOutcome:
         outcome = "conflict"
     elif route.starts and results[4].ntuples != len(route.starts):
         outcome = "exists"
-    exchange(connection, [*results_of(route), NOTIFY_ALL, COMMIT] if outcome == "written" else [ROLLBACK])
+    exchange(connection, [*results_of(route), ("notify", (sender,)), COMMIT] if outcome == "written" else [ROLLBACK])
     return outcome
