@@ -81,14 +81,20 @@ def test_a_saga_that_nobody_caused_is_a_root() -> None:
 
 def test_a_child_saga_hangs_under_the_step_of_its_parent() -> None:
     """Invariant 28: the child is seen where it was begun."""
-    rows = [saga("parent"), saga("child", "parent:pack"), saga("undoing", "parent:pack:undo"), saga("other", "parent")]
+    rows = [
+        saga("parent"),
+        saga("child", "parent", saga_key="parent:pack"),
+        saga("again", "parent", saga_key="parent:pack:2"),
+        saga("other", "parent", saga_key="a key of its own"),
+        saga("stray", "gone", saga_key="gone:pack"),
+    ]
     assert drawn(trace(Rows(rows, []))) == [
         "saga parent",
         "  saga other",
         "  step pack",
+        "    saga again",
         "    saga child",
-        "  step pack",
-        "    saga undoing",
+        "saga stray",
     ]
 
 

@@ -115,13 +115,12 @@ def _add_steps(rows: Rows, nodes: dict[str, Node], causes: dict[str, str]) -> No
             direction = nodes[envelope.id].direction
             causes[envelope.id] = _step(nodes, causes, known, envelope.saga_id, envelope.step, direction, envelope.time)
     for saga in rows.sagas:
-        cause = saga.causation_id
-        if cause is not None and cause not in nodes:
-            parent, _, step = cause.partition(":")
-            if parent in nodes and step:
-                name, _, undo = step.partition(":")
-                direction = "compensation" if undo else "action"
-                causes[saga.saga_id] = _step(nodes, causes, known, parent, name, direction, saga.started_at)
+        # The key of a child is the id that its step would have given to a command.
+        parent, _, step = saga.saga_key.partition(":")
+        if step and parent == saga.causation_id and parent in nodes:
+            causes[saga.saga_id] = _step(
+                nodes, causes, known, parent, step.partition(":")[0], "action", saga.started_at
+            )
 
 
 def _step(
