@@ -1,4 +1,5 @@
--- A saga has not ended and waits for no person, yet no worker owns it and none will ever look at it.
+-- A saga has not ended and waits for no person, yet no worker owns it and none will ever look at it:
+-- nothing is in its inbox, and neither an event nor a saga that is a step of it is still to come.
 -- A row is a lost timer, which the library must never let happen: keep a `sagalog export` of the saga
 -- and of what `sagalog check` says, and report it.
 
@@ -7,4 +8,9 @@ FROM saga_status AS s
 WHERE s.status NOT IN ('completed', 'failed', 'stuck')
   AND s.due_at IS NULL
   AND s.owner IS NULL
+  AND COALESCE(s.waiting_for, '') NOT LIKE 'event %'
+  AND NOT EXISTS (SELECT 1 FROM saga_inbox AS i WHERE i.recipient = s.saga_id)
+  AND NOT EXISTS (
+      SELECT 1 FROM saga_status AS child
+      WHERE child.causation_id = s.saga_id AND child.status NOT IN ('completed', 'failed'))
 ORDER BY s.saga_id

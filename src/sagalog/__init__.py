@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from sagalog.saga.context import StepContext
     from sagalog.saga.declare import Saga
     from sagalog.saga.handlers import MessageContext
+    from sagalog.saga.notes import ChildResult
     from sagalog.saga.participants import Participant
     from sagalog.saga.retry import Retry
 
 __all__ = [
+    "ChildResult",
     "Choreography",
     "Command",
     "Event",
@@ -33,6 +35,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Choreography": "sagalog.saga.choreography",
+    "ChildResult": "sagalog.saga.notes",
     "Command": "sagalog.messages",
     "Event": "sagalog.messages",
     "MessageContext": "sagalog.saga.handlers",

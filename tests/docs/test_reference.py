@@ -138,6 +138,7 @@ SIGNATURES: dict[str, Callable[..., Any]] = {
     "saga.wait_for": ANY_SAGA.wait_for,
     "saga.sleep": ANY_SAGA.sleep,
     "saga.started_by": ANY_SAGA.started_by,
+    "saga.child": ANY_SAGA.child,
     "saga.parallel": ANY_SAGA.parallel,
     "Choreography": sagalog.Choreography,
     "Participant": ANY_PARTICIPANT,

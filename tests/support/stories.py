@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, Literal
 
 from msgspec import Raw, Struct
@@ -91,7 +92,12 @@ def _declare(saga: Saga[Choice], plan: Plan, after_pivot: bool) -> None:
         return plan.name not in choice.skipped
 
     condition = when if plan.conditional else None
-    if plan.kind == "wait":
+    if plan.kind == "child":
+        child: dict[str, Any] = {"name": plan.name, "pivot": plan.pivot, "when": condition}
+        if plan.undo == "waived":
+            child["compensation"] = None
+        saga.child(_child(), input=lambda choice: choice, **child)
+    elif plan.kind == "wait":
         saga.wait_for(Happened, key=lambda event: event.key, timeout=90.0, name=plan.name, when=condition)
     elif plan.kind == "sleep":
         saga.sleep(30.0, name=plan.name, when=condition)
@@ -104,6 +110,16 @@ def _declare(saga: Saga[Choice], plan: Plan, after_pivot: bool) -> None:
             options |= {"for_each": _elements_of(plan), "at_once": plan.at_once}
         declare = _declare_request if plan.kind == "request" else _declare_call
         declare(saga, plan, options, plan.undo != "waived" and not after_pivot)
+
+
+@cache
+def _child() -> Saga[Choice]:
+    saga = Saga("child", input=Choice)
+
+    @saga.step(compensation=None)
+    def only(choice: Choice) -> None: ...
+
+    return saga
 
 
 def _elements_of(plan: Plan) -> Callable[[Choice], list[int]]:
@@ -185,7 +201,7 @@ def undo_failed(step: str, kind: e.ErrorKind = "error", attempt: int = 1, epoch:
 RESUME = i.Resume("ada", "mended")
 
 
-KINDS: tuple[StepKind, ...] = ("call", "call", "request", "request", "wait", "sleep")
+KINDS: tuple[StepKind, ...] = ("call", "call", "request", "request", "wait", "sleep", "child")
 
 
 def any_saga(seeded: random.Random) -> Saga[Choice]:

@@ -2,6 +2,7 @@
 
 import random
 
+from child_notes import child_begun, child_ended, undo_child
 from msgspec import Raw
 from msgspec.structs import replace
 from stories import (
@@ -28,6 +29,7 @@ from sagalog.messages import CommandRefused
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
 from sagalog.saga.decide import advance
+from sagalog.saga.notes import ChildStatus
 from sagalog.saga.parts import part_name
 from sagalog.saga.react import RunCompensation, Wait, WatchDeadline, react
 from sagalog.saga.state import UNTOUCHED, SagaState, StepState
@@ -50,6 +52,9 @@ class Walk:
         mistaken = tuple(name for name in self.definition.steps if seeded.random() < 0.03)
         first = began(self.saga, *skipped, mistaken=mistaken)
         told = i.Start(first.key, first.input, 1, first.correlation_id)
+        if seeded.random() < 0.3:
+            off = seeded.random() < 0.1
+            told = replace(told, parent="parent", parent_step="b", parent_round=seeded.randrange(2), called_off=off)
         self.now = START
         self.told: list[tuple[i.Input, int]] = []
         self.events: list[e.SagaEvent] = []
@@ -123,6 +128,9 @@ class Walk:
         """Return that an attempt of an action went well."""
         if self.definition.steps[step].kind == "call":
             return did(step, attempt)
+        if self.definition.steps[step].kind == "child":
+            number = self._here(step).round
+            return child_begun(step, f"child-{step}-{number}", number)
         return made(step, Do(step=step), attempt=attempt, round=self._here(step).round)
 
     def _undone(self, effect: RunCompensation) -> i.Input:
@@ -137,6 +145,8 @@ class Walk:
     def _well(self, effect: Wait) -> i.Input:
         """Return what a step waits for."""
         here = self._here(effect.step)
+        if self.definition.steps[effect.step].kind == "child":
+            return self._child_says(effect.step, "completed" if effect.direction == "action" else "failed")
         if self.definition.steps[effect.step].kind == "sleep":
             self.now = max(self.now, effect.until or 0)
             return i.TimerFired(effect.step, effect.direction, effect.attempt)
@@ -146,6 +156,12 @@ class Walk:
             return self._message(Done(step=effect.step), here.command)
         return self._message(Undone(step=effect.step), here.undo_command)
 
+    def _child_says(self, step: str, status: ChildStatus) -> i.Receive:
+        self.messages += 1
+        number = self._here(step).round
+        child = f"child-{step}-{number}"
+        return child_ended(step, status, child=child, round=number, id=f"note-{self.messages}")
+
     def _message(self, event: Event, causation_id: str | None) -> i.Receive:
         self.messages += 1
         return message(event, id=f"message-{self.messages}", causation_id=causation_id)
@@ -153,6 +169,9 @@ class Walk:
     def _end_of(self, effect: Wait) -> i.Input:
         """Return an end of waiting: what is waited for, a refusal, something that nobody can read, or none in time."""
         drawn = self.seeded.random()
+        if self.definition.steps[effect.step].kind == "child":
+            statuses: tuple[ChildStatus, ...] = ("completed", "completed", "failed", "stuck", "running")
+            return self._child_says(effect.step, self.seeded.choice(statuses))
         if drawn < 0.5:
             return self._well(effect)
         here = self._here(effect.step)
@@ -185,9 +204,22 @@ class Walk:
                 undid(step, attempt, epoch),
                 undo_failed(step, "refused" if attempt > 1 else "error", attempt, epoch),
                 i.StartAgain("again"),
+                self._any_note(step),
                 RESUME,
             )
         )
+
+    def _any_note(self, step: str) -> i.Input:
+        """Return a note that may come at any time, if it can be one for this saga."""
+        seeded = self.seeded
+        self.messages += 1
+        if self.definition.steps[step].kind != "child":
+            assert self.state is not None
+            return undo_child(id=f"note-{self.messages}") if self.state.parent else i.StartAgain("again")
+        if seeded.random() < 0.3:
+            return child_begun(step, "child-other", seeded.randrange(2))
+        statuses: tuple[ChildStatus, ...] = ("completed", "failed", "stuck", "running")
+        return self._child_says(step, seeded.choice(statuses))
 
     def _any_message(self) -> i.Receive:
         """Return a message that may come at any time: for any command there is, or for none."""

@@ -8,7 +8,7 @@ from typing import Any, Literal, assert_type
 
 from pydantic import BaseModel
 
-from sagalog import Command, Event, MessageContext, Participant, Refused, Retry, Saga, StepContext
+from sagalog import ChildResult, Command, Event, MessageContext, Participant, Refused, Retry, Saga, StepContext
 from sagalog.process_manager import ProcessManager, SagaResult, SagaRun
 from sagalog.saga.declare import AsyncStep, SyncStep
 from sagalog.saga.waits import WaitStep
@@ -294,6 +294,34 @@ def ask_for_each(line: Line, order: Order) -> ReserveInventory:
 
 @ask_for_each.compensate
 def release_each(reserved: InventoryReserved | None, line: Line) -> None: ...
+
+
+parcels = Saga("parcels", input=Line)
+
+
+@parcels.step(compensation=None)
+def pack_one(line: Line) -> int:
+    return len(line.sku)
+
+
+shipping = by_message.child(parcels, input=lambda order: Line(sku=order.order_id), name="ship")
+
+
+@by_message.child(parcels, when=lambda order: order.gift)
+def ship_gift(order: Order, reserved: InventoryReserved) -> Line:
+    """The input of a child may be made of earlier results."""
+    return Line(sku=reserved.order_id)
+
+
+@by_message.step(compensation=None)
+def count_parcels(ship: ChildResult, ship_gift: ChildResult | None) -> int:
+    return len(ship.data) + (0 if ship_gift is None else len(ship_gift.data))
+
+
+def a_child_is_known_by_what_makes_its_input(order: Order, reserved: InventoryReserved) -> None:
+    assert_type(shipping(order), Line)
+    assert_type(ship_gift(order, reserved), Line)
+    assert_type(shipping.name, str)
 
 
 def a_request_is_known_by_its_command_and_its_reply(order: Order, inventory: Inventory) -> None:

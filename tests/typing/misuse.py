@@ -89,6 +89,17 @@ def each_paid(reservation: Reservation, order: Order) -> Payment:
 def give_back_all(payments: list[Payment]) -> None: ...
 
 
+class Lines(msgspec.Struct, frozen=True):
+    order_id: str
+
+
+lines = Saga("order-lines", input=Lines)
+
+
+def lines_of(order: Order) -> Lines:
+    return Lines(order_id=order.order_id)
+
+
 def not_about_orders(payment: Payment) -> bool:
     return True
 
@@ -261,6 +272,14 @@ def name_the_order(event: InventoryReserved) -> str:
     return event.order_id
 
 
+fulfilment.child(lines, input=lambda order: order)  # refused: the child is started with lines
+fulfilment.child(lines, input=lambda order: order.lines)  # refused: the input has no such field
+fulfilment.child(lines, input=Lines(order_id="1"))  # refused: the input is made by a function
+fulfilment.child("order-lines")  # refused: a saga, not its name
+fulfilment.child(lines)(pay_for)  # refused: the child is started with lines
+fulfilment.child(lines, input=lines_of, compensation=give_back_reservation)  # refused: a child undoes itself
+fulfilment.child(lines, input=lines_of, timeout=5)  # refused: a child has its own deadline
+fulfilment.child(lines, input=lines_of).compensate(give_back_reservation)  # refused: a child undoes itself
 fulfilment.request(timeout=60)  # refused: which event is the reply?
 fulfilment.request(ReserveInventory)  # refused: a command is no reply
 fulfilment.request(Reservation)  # refused: a reply is an event

@@ -4,14 +4,14 @@ from typing import NamedTuple
 
 from sagalog.cli.quantities import duration
 from sagalog.messages import name_of
-from sagalog.saga.definition import Definition, StepDefinition
+from sagalog.saga.definition import CompensationDefinition, Definition, StepDefinition
 from sagalog.saga.retry import Retry
 
 
 class StepBox(NamedTuple):
     """One step: its action, and how it is undone (None: not at all, for the reason in `undo_detail`).
 
-    `repeated` says for what it is made, if it is made more than once.
+    `repeated` says for what it is made, if it is made more than once; `child` which saga it is, if it is one.
     """
 
     name: str
@@ -21,6 +21,7 @@ class StepBox(NamedTuple):
     undo: str | None
     undo_detail: str
     repeated: str = ""
+    child: str = ""
 
 
 class Chart(NamedTuple):
@@ -42,8 +43,10 @@ def chart_of(definition: Definition) -> Chart:
 
 
 def _box(step: StepDefinition, past_pivot: bool) -> StepBox:
-    undo = step.compensation
-    if undo is not None:
+    undo, child = step.compensation, _child(step)
+    if undo is not None and step.child is not None:
+        detail = "as a whole"
+    elif undo is not None:
         detail = _patience(undo.retry, undo.timeout)
     elif past_pivot:
         detail = "never undone, only retried"
@@ -51,13 +54,26 @@ def _box(step: StepDefinition, past_pivot: bool) -> StepBox:
         detail = "once it is done nothing is undone" if step.pivot else "nothing to undo"
     return StepBox(
         step.name,
-        _detail(step),
+        _detail(step) if step.child is None else child,
         step.when is not None,
         step.pivot,
-        None if undo is None else getattr(undo.handler, "__name__", f"undo {step.name}"),
+        None if undo is None else _undoing(step, undo),
         detail,
         _repeated(step),
+        child,
     )
+
+
+def _child(step: StepDefinition) -> str:
+    if step.child is None:
+        return ""
+    return f"saga {step.child.definition.name} version {step.child.definition.version}"
+
+
+def _undoing(step: StepDefinition, undo: CompensationDefinition) -> str:
+    if step.child is not None:
+        return f"undo {step.name}"
+    return str(getattr(undo.handler, "__name__", f"undo {step.name}"))
 
 
 def _repeated(step: StepDefinition) -> str:

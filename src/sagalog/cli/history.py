@@ -50,9 +50,6 @@ def summary(event: e.SagaEvent) -> str:
             again = "" if event.retry_at is None else f"; again in {duration(event.retry_at - event.time)}"
             kind = f"{event.outcome}: " if isinstance(event, e.StepFailed) else ""
             words.append(f"{kind}{event.error.type}: {event.error.message}{again}")
-        case e.StepFannedOut():
-            pace = "one by one" if event.at_once == 1 else f"up to {event.at_once} at once"
-            words.append(f"{len(event.elements)} elements, {pace}")
         case e.CompensationStarted():
             waived = f"; nothing to undo for {', '.join(event.waived)}" if event.waived else ""
             words.append(f"undo {', '.join(event.plan) or 'nothing'}{waived}")
@@ -65,11 +62,24 @@ def summary(event: e.SagaEvent) -> str:
         case e.SagaResumed():
             words.append(f"by {event.actor}: {event.reason}")
         case _:
-            pass
+            words += _of_parts(event)
     message = getattr(event, "message", None)
     if message is not None and not isinstance(event, e.EventReceived | e.StartRefused):
         words.append(f"by message {message}")
     return plain(", ".join(word for word in words if word))
+
+
+def _of_parts(event: e.SagaEvent) -> list[str]:
+    match event:
+        case e.ChildStarted() | e.ChildUndoSent():
+            return [f"saga {event.saga} {event.child}"]
+        case e.UndoAsked():
+            return [f"by saga {event.parent}"]
+        case e.StepFannedOut():
+            pace = "one by one" if event.at_once == 1 else f"up to {event.at_once} at once"
+            return [f"{len(event.elements)} elements, {pace}"]
+        case _:
+            return []
 
 
 def _of_messages(event: e.RequestSent | e.EventReceived | e.StepWaiting | e.StartRefused) -> list[str]:

@@ -36,7 +36,7 @@ def mermaid(chart: Chart) -> str:
 
 def _action(node: str, box: StepBox) -> str:
     label = box.name + ("<br/>if its condition holds" if box.conditional else "")
-    label += f"<br/>{box.repeated}" if box.repeated else ""
+    label += "".join(f"<br/>{text}" for text in (box.child, box.repeated) if text)
     if box.pivot:
         return f"{node}[[{_quoted(label + '<br/>pivot')}]]"
     return f"{node}[{_quoted(label)}]"

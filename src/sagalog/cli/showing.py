@@ -166,6 +166,8 @@ def _header(row: StatusRow, state: SagaState) -> None:
         lines.append(("correlation", row.correlation_id))
     if row.causation_id is not None:
         lines.append(("causation", row.causation_id))
+    if state.parent is not None:
+        lines.append(("part of", f"saga {state.parent.saga_id}, as its step {state.parent.step}"))
     if state.cause is not None:
         step = f"{state.cause.step}: " if state.cause.step else ""
         lines.append(("cause", f"{step}{state.cause.type}: {state.cause.message}"))

@@ -3,8 +3,10 @@
 import asyncio
 import functools
 import logging
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, cast
+
+from msgspec import Raw
 
 from sagalog.clock import Clock
 from sagalog.engine.blocking import Blocking
@@ -12,13 +14,13 @@ from sagalog.errors import InvalidInput, PayloadTooLarge, Refused
 from sagalog.messages import Message, name_of
 from sagalog.saga.binding import Parameter
 from sagalog.saga.context import StepContext
-from sagalog.saga.definition import Definition, Exchange
-from sagalog.saga.events import Direction, ErrorInfo, error_from
+from sagalog.saga.definition import ChildRule, Definition, Exchange, StepDefinition
+from sagalog.saga.events import EMPTY, Direction, ErrorInfo, error_from
 from sagalog.saga.fan_out import element_of, results_of
 from sagalog.saga.identifiers import effect_id
-from sagalog.saga.inputs import ActionFailed, ActionSucceeded, RequestMade, UndoFailed, UndoSucceeded
+from sagalog.saga.inputs import ActionFailed, ActionSucceeded, ChildBegun, RequestMade, Start, UndoFailed, UndoSucceeded
 from sagalog.saga.progress import deadline_counts
-from sagalog.saga.react import RunAction, RunCompensation
+from sagalog.saga.react import CallOff, RunAction, RunCompensation
 from sagalog.saga.state import UNTOUCHED, SagaState
 
 logger = logging.getLogger("sagalog.engine")
@@ -36,6 +38,8 @@ FAULTS = (
 )
 
 Services = dict[type, Any]
+# Starts a saga that is a step of another one, or finds the one that has the key; gives its id once it is durable.
+BeginChild = Callable[[Definition, Start], Awaitable[str]]
 
 
 class Attempts:
@@ -45,15 +49,19 @@ class Attempts:
         self._services = services
         self._clock = clock
         self._blocking = blocking
+        # Set by whoever can start sagas, which needs a worker, which needs this.
+        self.begin_child: BeginChild | None = None
 
     async def action(
         self, definition: Definition, saga_id: str, state: SagaState, effect: RunAction
-    ) -> ActionSucceeded | ActionFailed | RequestMade:
+    ) -> ActionSucceeded | ActionFailed | RequestMade | ChildBegun:
         """Make an attempt of a step's action and return its outcome as an input of the kernel.
 
         For a request that is its command, which the kernel sends: the one that was sent before, if there is one.
         """
         step = definition.steps[effect.step]
+        if step.child is not None:
+            return await self._child(definition, step, step.child, saga_id, state, effect)
         if step.exchange is not None and (sent := _sent(saga_id, state, effect)) is not None:
             return sent
         began = self._clock.now()
@@ -72,6 +80,54 @@ class Attempts:
             error = _error(problem, effect.step)
             return ActionFailed(effect.step, effect.attempt, began, error, self._clock.chance())
         return ActionSucceeded(effect.step, effect.attempt, began, result)
+
+    async def _child(
+        self,
+        definition: Definition,
+        step: StepDefinition,
+        rule: ChildRule,
+        saga_id: str,
+        state: SagaState,
+        effect: RunAction,
+    ) -> ActionFailed | ChildBegun:
+        """Begin the saga that a step is, or find the one that was begun before."""
+        began = self._clock.now()
+        try:
+            if rule.takes_input:
+                value = step.handler(definition.input.read(state.input))
+            else:
+                value = step.handler(**self._arguments(definition, step.parameters, saga_id, state, effect, None))
+            data = rule.definition.input.write(value, f"the input of saga {rule.definition.name}")
+        except (Exception, SystemExit) as problem:
+            # It makes a value of what is recorded, so it would fail again: the program has to be mended.
+            logger.error("step %s is at fault", effect.step, exc_info=problem)
+            error = error_from("fault", type(problem).__name__, f"in making the child's input: {problem}")
+            return ActionFailed(effect.step, effect.attempt, began, error, self._clock.chance())
+        return await self._begun(rule, saga_id, state, effect.step, data, called_off=False)
+
+    async def call_off(self, definition: Definition, saga_id: str, state: SagaState, effect: CallOff) -> ChildBegun:
+        """Find the saga that a step is, or start one that has ended already, so that nobody else can."""
+        rule = definition.steps[effect.step].child
+        assert rule is not None
+        return await self._begun(rule, saga_id, state, effect.step, EMPTY, called_off=True)
+
+    async def _begun(
+        self, rule: ChildRule, saga_id: str, state: SagaState, step: str, data: Raw, called_off: bool
+    ) -> ChildBegun:
+        assert self.begin_child is not None
+        number = state.steps.get(step, UNTOUCHED).round
+        told = Start(
+            effect_id(saga_id, step, "action", number),
+            data,
+            1,
+            state.correlation_id,
+            saga_id,
+            parent=saga_id,
+            parent_step=step,
+            parent_round=number,
+            called_off=called_off,
+        )
+        return ChildBegun(step, number, await self.begin_child(rule.definition, told))
 
     async def compensation(
         self, definition: Definition, saga_id: str, state: SagaState, effect: RunCompensation

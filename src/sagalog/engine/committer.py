@@ -31,7 +31,8 @@ Write = Callable[[Sequence[Any]], Sequence[str]]
 class Committer:
     """Append decisions and post messages in batches, and answer each once it is durable.
 
-    `posted` is told when messages have become durable: somebody may be waiting to route them.
+    `posted` is told when messages have become durable: somebody may be waiting to route them. `noted` is told of notes
+    from one saga to another.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Committer:
         self._queue: deque[Waiting] = deque()
         self._postings: deque[Waiting] = deque()
         self._posted = posted
+        self.noted: Callable[[], None] = lambda: None
         self._write_timeout = write_timeout
         self._impatient: deque[tuple[float, asyncio.Future[Any]]] = deque()
         self._watch: asyncio.TimerHandle | None = None
@@ -177,8 +179,13 @@ class Committer:
                 then(outcome == "written")
             if not future.done():
                 future.set_result(outcome)
+        self._announce(writes)
+
+    def _announce(self, writes: list[Any]) -> None:
         if any(one.messages for one in writes):
             self._posted()
+        if any(isinstance(one, Append) and one.notes for one in writes):
+            self.noted()
 
     @staticmethod
     def _fail(batch: list[Waiting], problem: Exception) -> None:

@@ -24,6 +24,7 @@ class Declared:
     def __init__(self, sagas: Sequence[Definition], participants: Sequence[ParticipantDefinition]) -> None:
         check_together(participants)
         _check_names(sagas)
+        check_children(sagas)
         self.sagas = sagas
         self.participants = participants
         self.vocabulary = Vocabulary(self._messages(), refusals_of(sagas))
@@ -44,7 +45,7 @@ class Declared:
     @property
     def has_mail(self) -> bool:
         """Tell whether a saga of this process may get messages."""
-        return any(takes_messages(one) for one in self.sagas)
+        return any(takes_messages(one) or one.has_children for one in self.sagas)
 
     def routes(self, store: Store, blocking: Blocking, clock: Clock) -> list[Routes]:
         """Return what each consumer makes of messages."""
@@ -97,7 +98,21 @@ def _check_names(definitions: Sequence[Definition]) -> None:
 
 def takes_messages(definition: Definition) -> bool:
     """Tell whether sagas of a definition are started by messages, or ever get any."""
-    return bool(definition.starts) or not definition.plain
+    return bool(definition.starts) or any(step.kind not in ("call", "child") for step in definition.steps.values())
+
+
+def check_children(sagas: Sequence[Definition]) -> None:
+    """Raise `DefinitionError` naming every child that is none of the sagas that the process manager was given."""
+    known = {saga.digest for saga in sagas}
+    missing = [
+        f"  - {saga.name}.{step.name}: saga {step.child.definition.name} version {step.child.definition.version}"
+        for saga in sagas
+        for step in saga.steps.values()
+        if step.child is not None and step.child.definition.digest not in known
+    ]
+    if missing:
+        listed = "\n".join(missing)
+        raise DefinitionError(f"these steps are sagas that nobody here would run:\n{listed}\nadd them to sagas=[...]")
 
 
 def messages_of(definition: Definition) -> Iterator[type[Message]]:

@@ -13,18 +13,21 @@ from sagalog.engine.attempt import Attempts
 from sagalog.engine.committer import Committer
 from sagalog.engine.transition_log import log_transitions
 from sagalog.messages import Envelope
+from sagalog.readmodel.notes import notes_of
 from sagalog.readmodel.rows import command_rows, sent_messages, status_row, step_rows
 from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import SagaEvent, error_from
 from sagalog.saga.inputs import ActionFailed, DeadlineReached, Input, Receive, TimerFired
-from sagalog.saga.react import Effect, RunAction, RunCompensation, Settle, Wait, WatchDeadline, react
+from sagalog.saga.react import CallOff, Effect, RunAction, RunCompensation, Settle, Wait, WatchDeadline, react
 from sagalog.saga.state import SagaState
 from sagalog.saga.transitions import OPEN
 from sagalog.store import Append, CommandRow, Posting
 
 # Effects that a message ends: a saga that has one is kept for a while, since the answer is likely to come soon.
 EXPECTING: tuple[type, ...] = (Wait,)
+# Effects that take their time, and end with something to tell.
+Attempted = RunAction | RunCompensation | CallOff
 
 
 class Owner(Protocol):
@@ -74,6 +77,7 @@ def append_of(
     if after.commands:
         messages = sent_messages(saga_id, after, events)
         commands = command_rows(definition, saga_id, before, after)
+    notes = notes_of(saga_id, after, events) if after.parent is not None or definition.has_children else ()
     return Append(
         saga_id,
         0 if before is None else before.version,
@@ -84,6 +88,7 @@ def append_of(
         messages,
         commands,
         taken,
+        notes,
     )
 
 
@@ -225,9 +230,9 @@ class SagaRunner:
         """Begin what ought to be going on; return an input that is there already, or when to look again."""
         wake_at: int | None = None
         now = self._clock.now()
-        ready: list[RunAction | RunCompensation] = []
+        ready: list[Attempted] = []
         for effect in self._effects:
-            if isinstance(effect, RunAction | RunCompensation):
+            if isinstance(effect, Attempted):
                 if (type(effect), effect.step) in self._running or (RunAction, effect.step) in self._running:
                     continue
                 if effect.at > now:
@@ -251,7 +256,7 @@ class SagaRunner:
                 wake_at = effect.at if wake_at is None else min(wake_at, effect.at)
         return (await self._run(ready) if ready else None), wake_at
 
-    async def _run(self, ready: list[RunAction | RunCompensation]) -> Input | None:
+    async def _run(self, ready: list[Attempted]) -> Input | None:
         """Begin attempts: a single one is made here and now, and its outcome returned; others go on by themselves."""
         if not await self._owner.ready(self._worker_id):
             if not self._owner.stopping:
@@ -270,11 +275,13 @@ class SagaRunner:
             untold += await self._wait(None)
         raise Conflict(untold)
 
-    async def _attempt(self, effect: RunAction | RunCompensation) -> Input:
+    async def _attempt(self, effect: Attempted) -> Input:
         # A compensation must not be interrupted, and the thread of a plain function cannot be.
         held = isinstance(effect, RunCompensation) or not self.definition.steps[effect.step].is_async
         self.held += held
         try:
+            if isinstance(effect, CallOff):
+                return await self._attempts.call_off(self.definition, self.saga_id, self.state, effect)
             if isinstance(effect, RunCompensation):
                 return await self._attempts.compensation(self.definition, self.saga_id, self.state, effect)
             return await self._attempts.action(self.definition, self.saga_id, self.state, effect)

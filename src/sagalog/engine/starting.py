@@ -1,5 +1,7 @@
 """How a saga begins: the input is checked at the door, the key decides, and the start is one append like any other."""
 
+import asyncio
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -22,9 +24,14 @@ from sagalog.saga.identifiers import check_identifier
 from sagalog.saga.inputs import Input, Resume, Start, StartAgain
 from sagalog.saga.react import react
 from sagalog.saga.state import SagaState
+from sagalog.saga.transitions import OPEN
 from sagalog.store import Store
 
+logger = logging.getLogger("sagalog.engine")
+
 TRIES = 20
+FIRST_PAUSE = 0.05
+LONGEST_PAUSE = 2.0
 
 
 class Started(Struct, frozen=True):
@@ -52,6 +59,8 @@ class Starting:
         self._blocking = blocking
         self._clock = clock
         self._worker = worker
+        if worker is not None:
+            worker.begin_children_by(self.start_child)
 
     async def start(
         self,
@@ -98,6 +107,39 @@ class Starting:
         raise StoreUnavailable(
             f"saga {definition.name} {key} is started and ended by others all the time; start it again later"
         )
+
+    async def start_child(self, definition: Definition, told: Start) -> str:
+        """Start a saga that is a step of another one, or find the one that was, and return its id.
+
+        It does not give up while the store is unavailable: whoever cancels it may ask again later.
+        """
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                found = await self._start_child(definition, told)
+            except StoreUnavailable as problem:
+                logger.warning("child %s of saga %s is not started yet: %s", told.key, told.parent, problem)
+                found = None
+            if found is not None:
+                return found
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _start_child(self, definition: Definition, told: Start) -> str | None:
+        saga_id = new_id(self._clock)
+        events, state = advance(definition, None, told, self._clock.now())
+        assert state is not None
+        is_open = state.status in OPEN
+        worker = self._worker if self._worker is not None and self._worker.has_room and is_open else None
+        effects = react(definition, state)
+        owner = None if worker is None else worker.worker_id
+        append = append_of(definition, saga_id, None, state, events, effects, None, owner)
+        take_up = None if worker is None else worker.expect(definition, saga_id, state, effects)
+        settled = partial(_settled, saga_id, state, events, take_up)
+        if await self._committer.submit(append, patient=False, then=settled) == "written":
+            return saga_id
+        row = await self._blocking.read(self._store.latest_run, definition.name, told.key)
+        return None if row is None else row.saga_id
 
     async def _refuse(self, definition: Definition, saga_id: str, told: StartAgain) -> None:
         for _ in range(TRIES):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sagalog.clock import Clock
 from sagalog.codec import CODEC
-from sagalog.engine.attempt import Attempts
+from sagalog.engine.attempt import Attempts, BeginChild
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.committer import Committer
 from sagalog.engine.lease import WorkerLease
@@ -58,6 +58,8 @@ class Worker:
         self._finished = finished
         # None: no saga of this process ever gets a message, so nobody looks for any.
         self._mail = mail
+        # What one saga tells another waits in an inbox, most often for this very worker.
+        committer.noted = self.hint
         self._loop = asyncio.get_running_loop()
         self._runners: dict[str, SagaRunner] = {}
         self._tasks: dict[str, Drive] = {}
@@ -71,6 +73,8 @@ class Worker:
         # Sagas whose start is being written for this worker: nobody runs them yet, and they are no strays.
         self._expected: set[str] = set()
         self._claimed_in_doubt = False
+        # Sagas whose runners have ended since the last claim was asked for: what it says of them may be old.
+        self._just_ended: set[str] = set()
         self.stopping = False
 
     @property
@@ -125,10 +129,17 @@ class Worker:
             untold,
             effects,
         )
+        if state.parent is not None and self._mail is None:
+            # This process knows no saga that takes messages, but this one is a step of one that others know.
+            self._mail = Mail(self._store, self._blocking)
         self._unwanted.discard(saga_id)
         self._runners[saga_id] = runner
         task = self._tasks[saga_id] = self._loop.create_task(self._drive(runner))
         return task
+
+    def begin_children_by(self, begin: BeginChild) -> None:
+        """Say how sagas are started that are steps of those that run here."""
+        self._attempts.begin_child = begin
 
     def expect(
         self, definition: Definition, saga_id: str, state: SagaState, effects: list[Effect]
@@ -187,6 +198,7 @@ class Worker:
             if self._runners.get(saga_id) is runner:
                 del self._runners[saga_id]
                 del self._tasks[saga_id]
+                self._just_ended.add(saga_id)
         if runner.has_mail:
             # It is in the inbox still, and whoever claims the saga gets it.
             self.hint()
@@ -278,6 +290,7 @@ class Worker:
         if self._unwanted:
             await self._give_back([])
         rows: list[StatusRow] = []
+        self._just_ended.clear()
         room = min(self._limits.claim_batch, self._limits.most_running - len(self._tasks))
         if room > 0:
             loaded = list(self._definitions)
@@ -286,15 +299,18 @@ class Worker:
             return 0
         streams = await self._blocking.read(self._store.read_many, [row.saga_id for row in rows]) if rows else {}
         mail = [] if self._mail is None else await self._mail.read(self.worker_id)
-        # A runner from before this worker's lease was lost may still wait for the end of an attempt.
-        busy = [row.saga_id for row in rows if row.saga_id in self._tasks]
+        # A runner from before the lease was lost may still wait for the end of an attempt. One that has just come to
+        # rest may be claimed for its mail before it knows, and go on with what it has got of that.
+        known = self._tasks.keys() | self._just_ended
+        busy = [row.saga_id for row in rows if row.saga_id in known]
         for row in rows:
-            if row.saga_id not in self._tasks:
+            if row.saga_id not in known:
                 self._own_claimed(row, [(event.topic, event.state) for event in streams[row.saga_id]])
         # Before any of those just claimed has run: one that is at rest would be given back without its mail.
         news = 0 if self._mail is None else self._mail.hand_over(mail, self._deliver)
         for saga_id in busy:
-            self._runners[saga_id].wake()
+            if saga_id in self._runners:
+                self._runners[saga_id].wake()
         if busy:
             await self._give_back(busy)
         return len(rows) - len(busy) + news

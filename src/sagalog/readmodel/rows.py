@@ -10,6 +10,7 @@ from sagalog.saga.events import RequestSent, SagaEvent
 from sagalog.saga.judge import awaited_of
 from sagalog.saga.progress import undo_front
 from sagalog.saga.react import (
+    CallOff,
     Effect,
     RunAction,
     RunCompensation,
@@ -98,7 +99,7 @@ def _waiting(
             until = _earliest(until, state.deadline)
         text = declared.waiting_text if declared.fan is None else _text(only, 0)
         return only.step, only.attempt, text, until, state.started
-    first: RunAction | RunCompensation | Settle | Wait | None = None
+    first: RunAction | RunCompensation | Settle | CallOff | Wait | None = None
     texts: list[str] = []
     until = due = None
     for effect in effects:
@@ -110,7 +111,7 @@ def _waiting(
         if first is None:
             first = effect
         if isinstance(effect, Wait):
-            texts.append(_awaited(definition, effect))
+            texts.append(_awaited(definition, state, effect))
             if effect.until is not None:
                 until = _earliest(until, effect.until)
                 due = _earliest(due, effect.until)
@@ -143,14 +144,20 @@ def _text(effect: Effect, at: int) -> str:
             return f"retry of {step}" if at else f"step {step}"
         case RunCompensation(step):
             return f"retry of compensation of {step}" if at else f"compensation of {step}"
-        case Settle(step):
+        case Settle(step) | CallOff(step):
             return f"end of {step}"
         case _:
             return "deadline"
 
 
-def _awaited(definition: Definition, effect: Wait) -> str:
+def _awaited(definition: Definition, state: SagaState, effect: Wait) -> str:
     step = definition.step(effect.step)
+    if step.child is not None:
+        here = state.steps[effect.step]
+        what = f"child {step.child.definition.name} {here.child}"
+        if effect.direction == "compensation" or here.undo_waiting is not None:
+            what = f"undoing of {what}"
+        return f"{what}: stuck" if here.child_is_stuck else what
     if step.kind == "sleep":
         return f"sleep {step.name}"
     if step.wait is not None:
@@ -163,7 +170,7 @@ def _awaited(definition: Definition, effect: Wait) -> str:
     return f"reply{reply} to {to}"
 
 
-def _timeout(definition: Definition, effect: RunAction | RunCompensation | Settle) -> int | None:
+def _timeout(definition: Definition, effect: RunAction | RunCompensation | Settle | CallOff) -> int | None:
     step = definition.step(effect.step)
     if isinstance(effect, RunCompensation):
         return step.compensation.timeout if step.compensation is not None else None

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from sagalog.errors import DefinitionError, InvalidIdentifier
-from sagalog.saga.binding import Earlier, annotations_of, bind, result_type, without_none
+from sagalog.saga.binding import Earlier, Parameter, annotations_of, bind, result_type, without_none
+from sagalog.saga.check_child import child_of, undoing_of
 from sagalog.saga.check_messages import exchange_of, is_event, starts_of, wait_of
 from sagalog.saga.declared import DeclaredSaga, DeclaredStep
 from sagalog.saga.definition import (
@@ -18,6 +19,7 @@ from sagalog.saga.definition import (
 )
 from sagalog.saga.elements import check_fan_out, list_of
 from sagalog.saga.identifiers import check_identifier
+from sagalog.saga.notes import ChildResult
 from sagalog.saga.parts import part_of
 from sagalog.saga.payload import PayloadType
 from sagalog.saga.retry import ACTION_RETRY, COMPENSATION_RETRY, Retry
@@ -82,8 +84,10 @@ def _step(
     about = mistakes if step.kind == "call" else []
     result = _payload(own, f"result of step {step.name}", about)
     fan, element = check_fan_out(step, own, mistakes)
-    parameters, wrong = bind(step.handler, declared.input, earlier, later, skip_first=step.fan is not None)
-    mistakes += [f"step {step.name}: {text}" for text in wrong]
+    parameters: list[Parameter] = []
+    if step.child is None or not step.child.takes_input:
+        parameters, wrong = bind(step.handler, declared.input, earlier, later, skip_first=step.fan is not None)
+        mistakes += [f"step {step.name}: {text}" for text in wrong]
     known = earlier if element is None else [*earlier, element]
     return StepDefinition(
         name=step.name,
@@ -93,7 +97,11 @@ def _step(
         result=result,
         retry=step.retry or _retry(step, pivot_seen),
         timeout=step.timeout,
-        compensation=_compensation(step, own, declared, known, later, mistakes),
+        compensation=(
+            _compensation(step, own, declared, known, later, mistakes)
+            if step.child is None
+            else undoing_of(step, pivot_seen)
+        ),
         pivot=step.pivot,
         when=step.when,
         waiting_text=f"step {step.name}",
@@ -101,6 +109,7 @@ def _step(
         exchange=_exchange(step, mistakes),
         wait=wait_of(step, mistakes),
         fan=fan,
+        child=child_of(step, pivot_seen, mistakes),
     )
 
 
@@ -141,7 +150,8 @@ def _name_mistakes(name: str, what: str) -> Iterator[str]:
 def _order_mistakes(step: DeclaredStep, after_pivot: bool, side_by_side: int) -> Iterator[str]:
     if after_pivot and step.compensation is not None:
         yield f"step {step.name} comes after the pivot, where nothing is undone, and has a compensation; remove it"
-    if not after_pivot and not step.pivot and step.compensation is None and not step.waived:
+    has_none = step.compensation is None and step.child is None
+    if not after_pivot and not step.pivot and has_none and not step.waived:
         yield (
             f"step {step.name} has neither a compensation nor compensation=None; "
             f"declare @{step.name}.compensate, or say that there is nothing to undo"
@@ -174,6 +184,8 @@ def _result_of(step: DeclaredStep, mistakes: list[str]) -> Any:
         return step.replies.reply if is_event(step.replies.reply) else None
     if step.kind == "wait":
         return step.event if is_event(step.event) else None
+    if step.child is not None:
+        return ChildResult
     try:
         found = result_type(step.handler)
     except Exception as problem:

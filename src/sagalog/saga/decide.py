@@ -17,6 +17,8 @@ The rules, in the order in which they are asked:
 10. The deadline rolls back what has not passed the pivot; it never stops a compensation and never ends a saga.
 11. A resume gives what failed for good a fresh budget. It forgives a refusal only if that is what it was stuck for.
 12. An outcome of a step that cannot have been begun is refused as malformed: nothing is recorded.
+13. A step that is a saga succeeds when that completes and is refused when that fails. Whoever rolls back asks it to
+    undo, once, and waits for its end; whoever is asked rolls back, also after it has completed.
 """
 
 from itertools import takewhile
@@ -25,6 +27,7 @@ from sagalog.errors import InvalidAction
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
 from sagalog.saga import judge
+from sagalog.saga.children import called_off, child_begun, child_ended_before, child_to_undo, parents_wish
 from sagalog.saga.definition import Definition, StepDefinition
 from sagalog.saga.evolve import evolve
 from sagalog.saga.fan_out import fan_out, names_begun, names_to_undo
@@ -89,6 +92,10 @@ def _start(definition: Definition, told: i.Start, now: int) -> e.SagaStarted:
         correlation_id=told.correlation_id,
         causation_id=told.causation_id,
         message=told.message,
+        parent=told.parent,
+        parent_step=told.parent_step,
+        parent_round=told.parent_round,
+        called_off=told.called_off,
         deadline=None if definition.timeout is None else now + definition.timeout,
         kind="saga" if definition.contract is None else "choreography",
     )
@@ -107,6 +114,8 @@ def _answer(definition: Definition, state: SagaState, told: i.Input, now: int) -
             return _undo_failed(definition, state, told, now)
         case i.RequestMade() | i.TimerFired() | i.Receive():
             return _message_or_timer(definition, state, told, now)
+        case i.ChildBegun():
+            return child_begun(definition, state, told, now)
         case i.DeadlineReached():
             return _deadline_reached(definition, state, now)
         case i.Resume():
@@ -157,6 +166,9 @@ def _action_failed(definition: Definition, state: SagaState, told: i.ActionFaile
     step = definition.step(told.step)
     before = begun(definition, state, told.step)
     if not is_open(before) or before.waiting is not None or state.status in ENDED:
+        return None
+    if step.child is not None and state.rolling_back:
+        # Whether it was begun all the same is found out by calling it off.
         return None
     # What is given up while rolling back may be the wait for the next attempt, which has no number yet.
     given_up = state.rolling_back and told.error.kind == "lost"
@@ -234,12 +246,16 @@ def _follow(definition: Definition, state: SagaState, so_far: Events, now: int) 
     last = so_far[-1]
     if state.kind == "choreography":
         return None
+    if type(last) is e.ChildStarted and (ended := child_ended_before(state, last, now)) is not None:
+        return ended
     if status in ("started", "pending"):
         return _follow_forward(definition, state, last, now)
     if status == "compensating":
         return _follow_backward(definition, state, last, now)
     if status == "failed" and type(last) is e.StepSucceeded:
         return _undo_late(definition, state, (last.step,), now)
+    if status == "completed" and type(last) is e.UndoAsked:
+        return _roll_back(definition, state, parents_wish(), now)
     return None
 
 
@@ -250,6 +266,9 @@ def _undo_late(definition: Definition, state: SagaState, names: tuple[str, ...],
 
 
 def _follow_forward(definition: Definition, state: SagaState, last: e.SagaEvent, now: int) -> e.SagaEvent | None:
+    if state.undo_asked:
+        nothing = called_off(last, now) if type(last) is e.SagaStarted else None
+        return nothing or _roll_back(definition, state, parents_wish(), now)
     if type(last) is e.StepFailed and last.retry_at is None:
         return _give_up(definition, state, last.step, last.error, now)
     stage = next_stage(definition, state)
@@ -329,7 +348,7 @@ def _follow_backward(definition: Definition, state: SagaState, last: e.SagaEvent
             return _undo_late(definition, state, late, now)
     front = undo_front(definition, state)
     if front.settling or front.ready:
-        return None
+        return None if definition.plain else child_to_undo(definition, state, (*front.settling, *front.ready), now)
     if not front.blocked:
         assert state.cause is not None
         return e.SagaFailed(time=now, error=state.cause)

@@ -7,7 +7,15 @@ from typing import Any, Generic, Literal, TypeVar, overload
 
 from sagalog.errors import DefinitionError
 from sagalog.saga.check import build
-from sagalog.saga.declared import DeclaredFanOut, DeclaredReplies, DeclaredSaga, DeclaredStart, DeclaredStep
+from sagalog.saga.child_steps import ChildDecorator, ChildInputT, ChildStep
+from sagalog.saga.declared import (
+    DeclaredChild,
+    DeclaredFanOut,
+    DeclaredReplies,
+    DeclaredSaga,
+    DeclaredStart,
+    DeclaredStep,
+)
 from sagalog.saga.definition import Definition, StepKind
 from sagalog.saga.requests import (
     AsyncRequest,
@@ -101,6 +109,7 @@ class Saga(Generic[InputT]):
             after_end=after_end,
         )
         self._definition: Definition | None = None
+        self._is_being_built = False
         self._group: list[DeclaredStep] | None = None
 
     def __repr__(self) -> str:
@@ -239,6 +248,63 @@ class Saga(Generic[InputT]):
 
         return declare
 
+    @overload
+    def child(
+        self,
+        saga: "Saga[ChildInputT]",
+        *,
+        name: str | None = ...,
+        pivot: bool = ...,
+        when: Callable[[InputT], bool] | None = ...,
+        compensation: None = ...,
+    ) -> ChildDecorator[ChildInputT]: ...
+    @overload
+    def child(
+        self,
+        saga: "Saga[ChildInputT]",
+        *,
+        input: Callable[[InputT], ChildInputT],
+        name: str | None = ...,
+        pivot: bool = ...,
+        when: Callable[[InputT], bool] | None = ...,
+        compensation: None = ...,
+    ) -> ChildStep[[InputT], ChildInputT]: ...
+    def child(
+        self,
+        saga: "Saga[Any]",
+        *,
+        input: Callable[[InputT], Any] | None = None,
+        name: str | None = None,
+        pivot: bool = False,
+        when: Callable[[InputT], bool] | None = None,
+        compensation: _Unset | None = _UNSET,
+    ) -> Any:
+        """Declare the next step as another saga, which is started, awaited, and undone as a whole.
+
+        Its input is made by `input` from this saga's, or by the decorated function, whose parameters are bound as a
+        step's. The step has the name of the function, or of the other saga, unless given. Its result is a
+        `ChildResult`. If the child fails, the step was refused; if this saga is rolled back, the child is, too, unless
+        `compensation=None` says that there is nothing to undo.
+        """
+
+        def declare(function: Callable[..., Any]) -> ChildStep[..., Any]:
+            called = saga.name if input is not None else getattr(function, "__name__", saga.name)
+            declared = DeclaredStep(
+                name=name or called,
+                handler=function,
+                retry=None,
+                timeout=None,
+                pivot=pivot,
+                when=when,
+                waived=compensation is None,
+                kind="child",
+                child=DeclaredChild(saga, input is not None),
+            )
+            self._add(declared)
+            return ChildStep(declared)
+
+        return declare if input is None else declare(input)
+
     def wait_for(
         self,
         event: type[EventT],
@@ -307,5 +373,11 @@ class Saga(Generic[InputT]):
     def definition(self) -> Definition:
         """Return the checked definition; raises `DefinitionError` with every mistake found."""
         if self._definition is None:
-            self._definition = build(self._declared)
+            if self._is_being_built:
+                raise DefinitionError(f"saga {self.name} is a step of itself, so it would never end")
+            self._is_being_built = True
+            try:
+                self._definition = build(self._declared)
+            finally:
+                self._is_being_built = False
         return self._definition

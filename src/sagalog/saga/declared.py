@@ -50,6 +50,14 @@ class DeclaredFanOut:
         return self.at_once
 
 
+class DeclaredChild:
+    """The saga that a step is, as it was written down; `takes_input`: its function takes the input and nothing else."""
+
+    def __init__(self, saga: Any, takes_input: bool) -> None:
+        self.saga = saga
+        self.takes_input = takes_input
+
+
 class DeclaredStep:
     """A step as it was written down."""
 
@@ -68,6 +76,7 @@ class DeclaredStep:
         event: Any = None,
         event_key: Any = None,
         fan: DeclaredFanOut | None = None,
+        child: DeclaredChild | None = None,
     ) -> None:
         self.name = name
         self.handler = handler
@@ -81,6 +90,7 @@ class DeclaredStep:
         self.event = event
         self.event_key = event_key
         self.fan = fan
+        self.child = child
         self.compensation: DeclaredCompensation | None = None
         self.is_async = is_async(handler)
 

@@ -17,8 +17,9 @@ from sagalog.saga.parts import part_of
 from sagalog.saga.payload import PayloadType
 from sagalog.saga.retry import Retry
 
-# What a step does: call its handler, send the command that its handler returns, wait for an event, let time pass.
-StepKind = Literal["call", "request", "wait", "sleep"]
+# What a step does: call its handler, send the command that its handler returns, wait for an event, let time pass, or be
+# another saga, whose input its handler returns.
+StepKind = Literal["call", "request", "wait", "sleep", "child"]
 
 
 class Exchange(Struct, frozen=True):
@@ -80,6 +81,13 @@ class FanOutDefinition(Struct, frozen=True):
     at_once: int
 
 
+class ChildRule(Struct, frozen=True):
+    """The saga that a step is. `takes_input`: the handler is given the input by position and nothing else."""
+
+    definition: "Definition"
+    takes_input: bool
+
+
 class StepDefinition(Struct, frozen=True):
     """One step: its action, its compensation (None: declared to need none), and what else was declared of it.
 
@@ -103,6 +111,7 @@ class StepDefinition(Struct, frozen=True):
     exchange: Exchange | None = None
     wait: WaitRule | None = None
     fan: FanOutDefinition | None = None
+    child: ChildRule | None = None
 
 
 class Steps(dict[str, StepDefinition]):
@@ -124,8 +133,8 @@ class Definition(Struct, frozen=True):
     `has_questions`: some step asks the user's own functions for its condition or its elements when it is reached.
     `digest` covers name, version and structure: a stored saga is only ever run with the definition it started with.
     `starts` are the events that start one, by name; `waits` the steps that wait for an event of that name, in order.
-    `plain` says that nothing but outcomes of handlers and the deadline ever moves it. A choreography has a `contract`
-    and no steps to run.
+    `has_children`: some step is another saga. `plain` says that nothing but outcomes of handlers and the deadline (and
+    what its parent asks, if it is a child) ever moves it. A choreography has a `contract` and no steps to run.
     """
 
     name: str
@@ -144,6 +153,7 @@ class Definition(Struct, frozen=True):
     waits: dict[str, tuple[str, ...]]
     plain: bool
     contract: Contract | None = None
+    has_children: bool = False
 
     def step(self, name: str) -> StepDefinition:
         """Return a step by name; raises `DivergentHistory` for a name that the definition does not have."""
@@ -208,6 +218,7 @@ def assemble(
         starts={rule.name: rule for rule in starts},
         waits=waits,
         plain=all(step.kind == "call" for step in steps.values()),
+        has_children=any(step.child is not None for step in steps.values()),
     )
 
 
@@ -223,6 +234,8 @@ def _shape(step: StepDefinition) -> list[Any]:
         # Which messages it is about, too: a saga on its way would take another reply for no answer.
         names = step.exchange.success_name if step.exchange is not None else None
         shape += [step.kind, names if step.wait is None else step.wait.name]
+    if step.child is not None:
+        shape += [step.child.definition.name, step.child.definition.version]
     if step.fan is not None:
         shape.append("for_each")
     return shape

@@ -11,16 +11,18 @@ from msgspec import Raw, Struct
 
 Direction = Literal["action", "compensation"]
 Answer = Literal["succeeded", "refused"]
-ErrorKind = Literal["refused", "error", "timeout", "lost", "fault", "deadline", "late"]
+ErrorKind = Literal["refused", "error", "timeout", "lost", "fault", "deadline", "late", "parent"]
 Kind = Literal["saga", "choreography"]
 FailedOutcome = Literal["refused", "unknown"]
+EMPTY = Raw(b"null")
 
 
 class ErrorInfo(Struct, frozen=True, omit_defaults=True, gc=False):
     """Say what went wrong: the error's class name, its text, and the step it came from.
 
     `kind` is "refused" (definitely not done), "error", "timeout" and "lost" (nobody knows whether it was done),
-    "fault" (a mistake in a program, which compensating would only multiply), or the saga's own "deadline".
+    "fault" (a mistake in a program, which compensating would only multiply), the saga's own "deadline", a "late"
+    success, or "parent": the saga that this one is a step of is rolled back.
     """
 
     type: str
@@ -41,7 +43,8 @@ class SagaStarted(SagaEvent, frozen=True, kw_only=True, gc=False):
     """The saga exists. `digest` pins the definition it will be run with to its end.
 
     `message` is the event that started it, if one did. `kind` says whether it is run or a choreography, which is only
-    followed.
+    followed. `parent` is the saga of which it is step `parent_step`, after `parent_round` others. It is `called_off` if
+    it was only started so that nobody else can start it.
     """
 
     TOPIC = "sagalog.SagaStarted.1"
@@ -57,6 +60,10 @@ class SagaStarted(SagaEvent, frozen=True, kw_only=True, gc=False):
     deadline: int | None = None
     message: str | None = None
     kind: Kind = "saga"
+    parent: str | None = None
+    parent_step: str | None = None
+    parent_round: int = 0
+    called_off: bool = False
 
 
 class StepSucceeded(SagaEvent, frozen=True, kw_only=True, gc=False):
@@ -150,6 +157,42 @@ class StepFannedOut(SagaEvent, frozen=True, kw_only=True):
     at_once: int = 1
 
 
+class ChildStarted(SagaEvent, frozen=True, kw_only=True, gc=False):
+    """A step is another saga, and this is which one.
+
+    `message` and `note`: what it said when it ended, if that came first.
+    """
+
+    TOPIC = "sagalog.ChildStarted.1"
+
+    step: str
+    attempt: int = 1
+    saga: str
+    child: str
+    message: str | None = None
+    note: Raw = EMPTY
+
+
+class ChildUndoSent(SagaEvent, frozen=True, kw_only=True, gc=False):
+    """The saga that a step is was asked to undo everything; this event is the note that asks."""
+
+    TOPIC = "sagalog.ChildUndoSent.1"
+
+    step: str
+    saga: str
+    child: str
+
+
+class UndoAsked(SagaEvent, frozen=True, kw_only=True, gc=False):
+    """The saga of which this one is a step is rolled back, and this one has to be undone with it."""
+
+    TOPIC = "sagalog.UndoAsked.1"
+
+    message: str
+    parent: str
+    step: str
+
+
 class CompensationStarted(SagaEvent, frozen=True, kw_only=True):
     """The saga is rolled back. `plan` is what will be undone, first one first; `waived` is what needs no undoing."""
 
@@ -237,6 +280,9 @@ EVENTS: tuple[type[SagaEvent], ...] = (
     RequestSent,
     EventReceived,
     StepFannedOut,
+    ChildStarted,
+    ChildUndoSent,
+    UndoAsked,
     CompensationStarted,
     StepCompensated,
     CompensationFailed,
@@ -246,8 +292,6 @@ EVENTS: tuple[type[SagaEvent], ...] = (
     SagaResumed,
     StartRefused,
 )
-
-EMPTY = Raw(b"null")
 
 
 def error_from(kind: ErrorKind, type: str, message: str, step: str | None = None) -> ErrorInfo:

@@ -13,7 +13,9 @@ from sagalog.errors import DivergentHistory
 from sagalog.saga import choreographed
 from sagalog.saga import events as e
 from sagalog.saga.changes import answered, event_received, misplaced, request_sent, step_waiting, taken, with_step
+from sagalog.saga.child_changes import heard_of_child, parent_of, with_child, with_undoing_child
 from sagalog.saga.fan_out import fanned_out, follow, settles
+from sagalog.saga.notes import CHILD_RESUMED, CHILD_STUCK
 from sagalog.saga.state import UNTOUCHED, ActionStatus, CommandStatus, SagaState, StepState
 from sagalog.saga.transitions import CHOREOGRAPHED, TRANSITIONS, Status
 
@@ -67,6 +69,8 @@ def _started(event: e.SagaStarted) -> SagaState:
         steps={},
         received=() if event.message is None else (event.message,),
         kind=event.kind,
+        parent=parent_of(event),
+        undo_asked=event.called_off,
     )
 
 
@@ -150,7 +154,7 @@ def _compensation_started(state: SagaState, event: e.CompensationStarted, status
         steps[step] = replace(before, undo="pending")
     for step in event.waived:
         here = replace(steps.get(step, UNTOUCHED), undo="waived")
-        if here.waiting is not None and here.command is None:
+        if here.waiting is not None and here.command is None and here.child is None:
             # Nothing is under way that could have an effect: it waits no more.
             here = replace(here, action="dropped", waiting=None, ended=event.time)
         steps[step] = here
@@ -269,7 +273,7 @@ def _forgive(step: StepState, rolling_back: bool, culprit: bool) -> StepState:
     if step.action in ("open", "unknown"):
         return replace(step, action="open", forgiven=step.attempts, retry_at=None)
     if step.action == "refused" and culprit:
-        again = step.round + 1 if step.command is not None else step.round
+        again = step.round if step.command is None and step.child is None else step.round + 1
         return replace(step, action="open", forgiven=step.attempts, retry_at=None, round=again)
     return step
 
@@ -279,6 +283,29 @@ def _start_refused(state: SagaState, event: e.StartRefused, status: Status) -> S
     return state if event.message is None else taken(state, event.message, moves=False)
 
 
+def _child_started(state: SagaState, event: e.ChildStarted, status: Status) -> SagaState:
+    before = state.steps.get(event.step, UNTOUCHED)
+    if before.action not in ("open", "retrying") or before.waiting is not None:
+        raise misplaced(state, event, f"step {event.step} is {before.action} already")
+    return with_step(state, event, event.step, with_child(state, event), status)
+
+
+def _child_undo_sent(state: SagaState, event: e.ChildUndoSent, status: Status) -> SagaState:
+    if state.steps.get(event.step, UNTOUCHED).child != event.child:
+        raise misplaced(state, event, f"step {event.step} is another saga")
+    return with_step(state, event, event.step, with_undoing_child(state, event), status)
+
+
+def _undo_asked(state: SagaState, event: e.UndoAsked, status: Status) -> SagaState:
+    state = replace(state, status=status, version=state.version + 1, updated=event.time, undo_asked=True)
+    return taken(state, event.message)
+
+
+def _event_received(state: SagaState, event: e.EventReceived, status: Status) -> SagaState:
+    state = event_received(state, event, status)
+    return heard_of_child(state, event) if event.name in (CHILD_STUCK, CHILD_RESUMED) else state
+
+
 _SETTLED = ("succeeded", "skipped")
 _EVOLVE: dict[type[e.SagaEvent], Callable[[SagaState, Any, Status], SagaState]] = {
     e.StepSucceeded: _step_succeeded,
@@ -286,7 +313,10 @@ _EVOLVE: dict[type[e.SagaEvent], Callable[[SagaState, Any, Status], SagaState]] 
     e.StepSkipped: _step_skipped,
     e.StepWaiting: step_waiting,
     e.RequestSent: request_sent,
-    e.EventReceived: event_received,
+    e.EventReceived: _event_received,
+    e.ChildStarted: _child_started,
+    e.ChildUndoSent: _child_undo_sent,
+    e.UndoAsked: _undo_asked,
     e.StepFannedOut: _step_fanned_out,
     e.CompensationStarted: _compensation_started,
     e.StepCompensated: _step_compensated,

@@ -197,6 +197,25 @@ def results_of(definition: Definition, state: SagaState, name: str) -> list[Any]
     fan = state.fans.get(name)
     if fan is None or fan.done < len(fan.elements):
         return None
-    parts = [state.steps[part_name(name, n)].result or e.EMPTY for n in range(len(fan.elements))]
-    found: list[Any] = declared.results.read(b"[" + b",".join(map(bytes, parts)) + b"]")
+    found: list[Any] = declared.results.read(_joined(state, name, fan))
     return found
+
+
+def raw_results(state: SagaState) -> dict[str, Raw]:
+    """Return the results of all steps as they were recorded, those of all parts of a step that is done as one list."""
+    found: dict[str, Raw] = {}
+    for name, step in state.steps.items():
+        if step.result is None:
+            continue
+        part = part_of(name) if state.fans else None
+        fan = None if part is None else state.fans.get(part[0])
+        if part is None or fan is None or fan.done < len(fan.elements):
+            found[name] = step.result
+        elif part[0] not in found:
+            found[part[0]] = _joined(state, part[0], fan)
+    return found
+
+
+def _joined(state: SagaState, name: str, fan: FanOut) -> Raw:
+    parts = [state.steps[part_name(name, n)].result or e.EMPTY for n in range(len(fan.elements))]
+    return Raw(b"[" + b",".join(map(bytes, parts)) + b"]")

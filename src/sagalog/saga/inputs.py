@@ -10,7 +10,11 @@ from sagalog.saga.events import Direction, ErrorInfo
 
 
 class Start(Struct, frozen=True, gc=False):
-    """Begin a saga that does not exist yet."""
+    """Begin a saga that does not exist yet.
+
+    `parent` is the saga of which it is step `parent_step`. It is `called_off` if it is only to be there, so that nobody
+    else can begin it.
+    """
 
     key: str
     input: Raw
@@ -18,6 +22,18 @@ class Start(Struct, frozen=True, gc=False):
     correlation_id: str
     causation_id: str | None = None
     message: str | None = None
+    parent: str | None = None
+    parent_step: str | None = None
+    parent_round: int = 0
+    called_off: bool = False
+
+
+class ChildBegun(Struct, frozen=True, gc=False):
+    """The saga that a step is was found or begun; `round` says how many others the step was before."""
+
+    step: str
+    round: int
+    child: str
 
 
 class StartAgain(Struct, frozen=True, gc=False):
@@ -120,6 +136,7 @@ Input = (
     | RequestMade
     | TimerFired
     | Receive
+    | ChildBegun
     | DeadlineReached
     | Resume
 )

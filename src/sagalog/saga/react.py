@@ -12,7 +12,7 @@ from sagalog.saga.definition import Definition
 from sagalog.saga.events import Direction
 from sagalog.saga.fan_out import names_under_way
 from sagalog.saga.progress import deadline_counts, is_open, next_stage, undo_front
-from sagalog.saga.state import UNTOUCHED, SagaState
+from sagalog.saga.state import UNTOUCHED, SagaState, StepState
 from sagalog.saga.transitions import OPEN
 
 
@@ -29,6 +29,14 @@ class Settle(Struct, frozen=True, gc=False):
 
     step: str
     attempt: int
+
+
+class CallOff(Struct, frozen=True, gc=False):
+    """Find the saga that a step is, if somebody has begun it, or see to it that nobody ever does."""
+
+    step: str
+    attempt: int
+    at: int = 0
 
 
 class RunCompensation(Struct, frozen=True, gc=False):
@@ -55,7 +63,7 @@ class Wait(Struct, frozen=True, gc=False):
     until: int | None
 
 
-Effect = RunAction | Settle | RunCompensation | Wait | WatchDeadline
+Effect = RunAction | Settle | CallOff | RunCompensation | Wait | WatchDeadline
 
 
 def react(definition: Definition, state: SagaState) -> list[Effect]:
@@ -98,15 +106,19 @@ def _undoing(definition: Definition, state: SagaState) -> Iterator[Effect]:
     """Yield what goes on while rolling back."""
     front = undo_front(definition, state)
     for name in front.settling:
-        here = state.steps.get(name, UNTOUCHED)
-        if here.waiting is not None:
-            # A command is on its way: its effect has to be known, or its time over, before it is undone.
-            yield Wait(name, "action", here.waiting.attempt, here.waiting.until)
-        else:
-            yield Settle(name, here.attempts + 1)
+        yield _settle(definition, name, state.steps.get(name, UNTOUCHED))
     for name in front.ready:
         here = state.steps[name]
         if here.undo_waiting is not None:
             yield Wait(name, "compensation", here.undo_waiting.attempt, here.undo_waiting.until)
             continue
         yield RunCompensation(name, here.epoch, here.undo_attempts + 1, here.undo_retry_at or 0)
+
+
+def _settle(definition: Definition, name: str, here: StepState) -> Effect:
+    if here.waiting is not None:
+        # A command is on its way, or a child: its effect has to be known, or its time over, before it is undone.
+        return Wait(name, "action", here.waiting.attempt, here.waiting.until)
+    if definition.has_children and definition.steps[name].child is not None:
+        return CallOff(name, here.attempts + 1)
+    return Settle(name, here.attempts + 1)

@@ -11,6 +11,7 @@ from sagalog.messages import CommandDone, Envelope, name_of
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
 from sagalog.saga import judge
+from sagalog.saga.children import note_of
 from sagalog.saga.decide import decide
 from sagalog.saga.definition import Definition, StepDefinition
 from sagalog.saga.evolve import evolve
@@ -69,13 +70,11 @@ def input_of(definition: Definition, state: SagaState | None, event: e.SagaEvent
         return i.Receive(message)
     match event:
         case e.SagaStarted():
-            return i.Start(event.key, event.input, event.run, event.correlation_id, event.causation_id, event.message)
-        case e.StepSucceeded() | e.StepFailed() if here.waiting is not None:
-            return i.TimerFired(event.step, "action", event.attempt)
-        case e.StepSucceeded():
-            return i.ActionSucceeded(event.step, event.attempt, event.began, event.result)
-        case e.StepFailed():
-            return i.ActionFailed(event.step, event.attempt, event.began, event.error)
+            return _start(event)
+        case e.ChildStarted():
+            return i.ChildBegun(event.step, here.round, event.child)
+        case e.StepSucceeded() | e.StepFailed():
+            return _of_doing(event, here)
         case e.StepCompensated() | e.CompensationFailed():
             return _of_undoing(event, here)
         case e.RequestSent():
@@ -94,6 +93,29 @@ def input_of(definition: Definition, state: SagaState | None, event: e.SagaEvent
             raise TypeError(f"{name} only follows another event of the same decision, and none is there")
 
 
+def _start(event: e.SagaStarted) -> i.Start:
+    return i.Start(
+        event.key,
+        event.input,
+        event.run,
+        event.correlation_id,
+        event.causation_id,
+        event.message,
+        event.parent,
+        event.parent_step,
+        event.parent_round,
+        event.called_off,
+    )
+
+
+def _of_doing(event: e.StepSucceeded | e.StepFailed, here: StepState) -> i.Input:
+    if here.waiting is not None:
+        return i.TimerFired(event.step, "action", event.attempt)
+    if isinstance(event, e.StepSucceeded):
+        return i.ActionSucceeded(event.step, event.attempt, event.began, event.result)
+    return i.ActionFailed(event.step, event.attempt, event.began, event.error)
+
+
 def _of_undoing(event: e.StepCompensated | e.CompensationFailed, here: StepState) -> i.Input:
     if isinstance(event, e.StepCompensated):
         return i.UndoSucceeded(event.step, here.epoch, event.attempt, event.began)
@@ -109,6 +131,9 @@ def _message(definition: Definition, event: e.SagaEvent, here: StepState) -> Env
     waited for had some cause, which was no command of this saga.
     """
     command_id = here.command or ""
+    note = note_of(event, here)
+    if note is not None:
+        return note
     match event:
         case e.EventReceived():
             return _envelope(event.message, event.name, event.causation_id, event.data)

@@ -60,7 +60,7 @@ class StepState(Struct, frozen=True, omit_defaults=True, gc=False):
     `forgiven` and `undo_forgiven` are the attempts that a resume took out of the retry budgets. `epoch` counts the
     times the step had to be undone: a success that arrives after an empty compensation asks for one more. `command` and
     `undo_command` are the ids of the last commands it sent; `round` and `undo_round` count those that a resume, or a
-    late success, made a new one of.
+    late success, made a new one of. `child` is the saga that the step is, if it is one.
     """
 
     action: ActionStatus = "open"
@@ -86,6 +86,16 @@ class StepState(Struct, frozen=True, omit_defaults=True, gc=False):
     undo_waiting: Waiting | None = None
     undo_command: str | None = None
     undo_round: int = 0
+    child: str | None = None
+    child_is_stuck: bool = False
+
+
+class Parent(Struct, frozen=True, omit_defaults=True, gc=False):
+    """The saga of which another one is a step; `round` counts the sagas that this step was before."""
+
+    saga_id: str
+    step: str
+    round: int = 0
 
 
 class FanOut(Struct, frozen=True, omit_defaults=True, gc=False):
@@ -140,6 +150,8 @@ class SagaState(Struct, frozen=True, omit_defaults=True, gc=False):
     last_message: str | None = None
     fans: dict[str, FanOut] = {}
     kind: Kind = "saga"
+    parent: Parent | None = None
+    undo_asked: bool = False
 
 
 UNTOUCHED = StepState()

@@ -17,6 +17,7 @@ from sagalog.process_manager import ProcessManager, SagaRun
 from sagalog.saga.declare import Saga
 from sagalog.saga.participants import Participant
 from sagalog.settings import Settings
+from sagalog.testing.families import waiting_for_a_person
 from sagalog.testing.faults import Faults
 from sagalog.testing.network import Network
 from sagalog.testing.virtual_loop import Incarnation, outside
@@ -201,7 +202,11 @@ class Simulation:
         return False
 
     def _all_at_rest(self) -> bool:
-        return all(status in AT_REST for _, status, _ in self.world.store.counts())
+        if all(status in AT_REST for _, status, _ in self.world.store.counts()):
+            return True
+        rows = self.world.store.rows()
+        waiting = waiting_for_a_person(rows)
+        return all(row.status in AT_REST or row.saga_id in waiting for row in rows)
 
     async def _a_person_resumes(self) -> bool:
         """Let stuck sagas go on that have resumes left; False if there was nothing to do."""

@@ -1,0 +1,63 @@
+"""What was declared with `saga.child(...)`: checked, and made into rules of the definition. It starts nothing."""
+
+from typing import Any
+
+from sagalog.errors import DefinitionError
+from sagalog.saga.binding import result_type
+from sagalog.saga.declared import DeclaredStep
+from sagalog.saga.definition import ChildRule, CompensationDefinition, Definition
+from sagalog.saga.retry import COMPENSATION_RETRY
+
+
+def child_of(step: DeclaredStep, after_pivot: bool, mistakes: list[str]) -> ChildRule | None:
+    """Return the saga that a step is; adds to `mistakes`."""
+    if step.child is None:
+        return None
+    try:
+        definition: Definition = step.child.saga.definition
+    except (AttributeError, DefinitionError) as problem:
+        mistakes.append(f"child {step.name}: {problem}")
+        return None
+    if step.is_async:
+        mistakes.append(f"child {step.name}: its function only makes the child's input; let it be a plain one")
+    if not step.child.takes_input:
+        try:
+            found: Any = result_type(step.handler)
+        except Exception:
+            # That the annotations cannot be resolved is said where the parameters are bound.
+            found = definition.input.kind
+        if found != definition.input.kind:
+            shown = getattr(found, "__name__", found)
+            mistakes.append(
+                f"child {step.name}: its function must say that it returns the input of saga {definition.name}, "
+                f"{definition.input.name}; found {shown}"
+            )
+    if definition.pivot is not None and is_undone(step, after_pivot):
+        mistakes.append(
+            f"child {step.name}: saga {definition.name} has a pivot, {definition.pivot}, so it cannot be undone; "
+            "let the child be the pivot, let it come after it, or say compensation=None"
+        )
+    return ChildRule(definition, step.child.takes_input)
+
+
+def is_undone(step: DeclaredStep, after_pivot: bool) -> bool:
+    """Tell whether a child is undone when the saga is rolled back."""
+    return not (after_pivot or step.pivot or step.waived)
+
+
+def undoing_of(step: DeclaredStep, after_pivot: bool) -> CompensationDefinition | None:
+    """Return how a child is undone: by itself, for it is asked to."""
+    if not is_undone(step, after_pivot):
+        return None
+    return CompensationDefinition(
+        handler=undo_child,
+        is_async=True,
+        parameters=(),
+        takes_none=True,
+        retry=COMPENSATION_RETRY,
+        timeout=None,
+    )
+
+
+def undo_child() -> None:
+    """Stand for the compensation of a child, which nobody calls: the child is told."""

@@ -1,0 +1,167 @@
+"""A saga as a step of another one: how the parent begins, awaits and undoes it, and how the child answers. Pure.
+
+The parent is told of the child's end by a note, and asks by a note that it be undone: both go into the inbox of the
+other in the transaction of the decision that they belong to. A child that failed has undone all it did, so to its
+parent it was refused. A child is never left: whoever rolls back while it runs asks it to undo, and waits for its end.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+from msgspec import Raw
+from msgspec.json import encode
+
+from sagalog.messages import Envelope
+from sagalog.saga import events as e
+from sagalog.saga import inputs as i
+from sagalog.saga import notes as n
+from sagalog.saga.definition import Definition
+from sagalog.saga.progress import begun, is_open
+from sagalog.saga.state import UNTOUCHED, SagaState, StepState
+from sagalog.saga.transitions import ENDED
+
+TO_UNDO = ("pending", "retrying", "failed")
+
+
+# ------------------------------------------------------------------------------------------------------ the parent
+
+
+def child_begun(definition: Definition, state: SagaState, told: i.ChildBegun, now: int) -> e.SagaEvent | None:
+    """Return the event that records which saga the step is; nothing if that is known, or of an earlier round."""
+    before = begun(definition, state, told.step)
+    if not is_open(before) or before.waiting is not None or before.round != told.round or state.status in ENDED:
+        return None
+    rule = definition.step(told.step).child
+    if rule is None:
+        return None
+    return e.ChildStarted(
+        time=now, step=told.step, attempt=before.attempts + 1, saga=rule.definition.name, child=told.child
+    )
+
+
+def child_told(definition: Definition, state: SagaState, message: Envelope, now: int) -> e.SagaEvent:
+    """Return the event that records what a child said."""
+    note = msgspec.json.decode(message.data, type=n.ChildNote)
+    step = definition.find(note.step)
+    here = state.steps.get(note.step, UNTOUCHED)
+    if step is None or step.child is None or here.round != note.round or message.name != n.CHILD_ENDED:
+        return _received(message, now)
+    if is_open(here) and here.waiting is None and state.status not in ENDED:
+        # It has ended before this saga could record that it began it.
+        begun(definition, state, note.step)
+        return e.ChildStarted(
+            time=now,
+            step=note.step,
+            attempt=here.attempts + 1,
+            saga=note.saga,
+            child=note.child,
+            message=message.id,
+            note=message.data,
+        )
+    news = _end(state, here, note, message.id, now) if note.child == here.child else None
+    return news or _received(message, now)
+
+
+def _received(message: Envelope, now: int) -> e.EventReceived:
+    return e.EventReceived(
+        time=now, message=message.id, name=message.name, data=message.data, causation_id=message.causation_id
+    )
+
+
+def child_ended_before(state: SagaState, last: e.ChildStarted, now: int) -> e.SagaEvent | None:
+    """Return what follows if a child had ended when it was recorded that it began."""
+    if last.message is None:
+        return None
+    note = msgspec.json.decode(last.note, type=n.ChildNote)
+    return _end(state, state.steps[last.step], note, last.message, now)
+
+
+def _end(state: SagaState, here: StepState, note: n.ChildNote, message: str, now: int) -> e.SagaEvent | None:
+    if is_open(here) and here.waiting is not None and state.status not in ENDED:
+        attempt, began = here.waiting.attempt, here.waiting.since
+        if note.status == "completed":
+            return e.StepSucceeded(
+                time=now, step=note.step, attempt=attempt, began=began, result=note.result, message=message
+            )
+        error = note.error or e.error_from("refused", "ChildFailed", f"child {note.child} failed")
+        return e.StepFailed(
+            time=now,
+            step=note.step,
+            attempt=attempt,
+            began=began,
+            outcome="refused",
+            error=error,
+            message=message,
+        )
+    asked = here.undo_waiting
+    if note.status == "failed" and here.action == "succeeded" and here.undo in TO_UNDO and asked is not None:
+        return e.StepCompensated(time=now, step=note.step, attempt=asked.attempt, began=asked.since, message=message)
+    return None
+
+
+def child_to_undo(definition: Definition, state: SagaState, names: Iterable[str], now: int) -> e.SagaEvent | None:
+    """Return the event that asks the first of these steps that is a child, and was not asked yet, to undo itself."""
+    for name in names:
+        here = state.steps.get(name, UNTOUCHED)
+        if here.child is None or here.undo not in TO_UNDO or here.undo_waiting is not None:
+            continue
+        rule = definition.step(name).child
+        if rule is not None and (here.action == "succeeded" or here.waiting is not None):
+            return e.ChildUndoSent(time=now, step=name, saga=rule.definition.name, child=here.child)
+    return None
+
+
+# ------------------------------------------------------------------------------------------------------- the child
+
+
+def undo_asked(definition: Definition, state: SagaState, message: Envelope, now: int) -> e.SagaEvent:
+    """Return the event that records that the parent wants this saga undone.
+
+    A saga with a pivot is never undone by its parent, which is checked when that is built.
+    """
+    if definition.pivot is not None:
+        return _received(message, now)
+    note = msgspec.json.decode(message.data, type=n.UndoNote)
+    return e.UndoAsked(time=now, message=message.id, parent=note.parent, step=note.step)
+
+
+def parents_wish() -> e.ErrorInfo:
+    """Return why a child is rolled back whose parent is."""
+    return e.error_from("parent", "ParentRolledBack", "the saga that this one is a step of is rolled back")
+
+
+def called_off(last: e.SagaStarted, now: int) -> e.SagaEvent | None:
+    """Return the end of a saga that was only started so that nobody else can start it."""
+    return e.SagaFailed(time=now, error=parents_wish()) if last.called_off else None
+
+
+def note_of(event: e.SagaEvent, here: StepState) -> Envelope | None:
+    """Return the note that leads to an event, as far as the event says what came; None if it was no note."""
+    match event:
+        case e.UndoAsked():
+            return _envelope(event.message, n.UNDO_CHILD, Raw(encode(n.UndoNote(event.parent, event.step))), None)
+        case e.ChildStarted(message=str(id)):
+            return _envelope(id, n.CHILD_ENDED, event.note, None)
+        case e.EventReceived() if event.name in n.NOTES:
+            return _envelope(event.message, event.name, event.data, event.causation_id)
+        case e.StepSucceeded(message=str(id)) if here.child is not None:
+            return _ended(id, event.step, here, "completed", event.result, None)
+        case e.StepFailed(message=str(id)) if here.child is not None:
+            return _ended(id, event.step, here, "failed", e.EMPTY, event.error)
+        case e.StepCompensated(message=str(id)) if here.child is not None:
+            return _ended(id, event.step, here, "failed", e.EMPTY, None)
+        case _:
+            return None
+
+
+def _ended(
+    id: str, step: str, here: StepState, status: n.ChildStatus, result: Raw, error: e.ErrorInfo | None
+) -> Envelope:
+    note = n.ChildNote(step, here.round, "", here.child or "", status, result, error)
+    return _envelope(id, n.CHILD_ENDED, Raw(encode(note)), None)
+
+
+def _envelope(id: str, name: str, data: Raw, causation_id: str | None) -> Envelope:
+    return Envelope(
+        id=id, kind="note", name=name, source="", correlation_id="", causation_id=causation_id, time=0, data=data
+    )
