@@ -191,7 +191,7 @@ class MemoryStore(MemoryLooks):
             due.sort(key=lambda row: (row.due_at, row.saga_id))
             chosen = {row.saga_id: row for row in due}
             waiting = {row.saga_id: row for row in free}
-            chosen |= {one: waiting[one] for one in self._messages.recipients() if one in waiting}
+            chosen |= {one: waiting[one] for one in self._messages.recipients(waiting)}
             taken = [replace(row, owner=worker_id) for row in list(chosen.values())[:limit]]
             for row in taken:
                 self._status[row.saga_id] = row
@@ -305,8 +305,7 @@ class MemoryStore(MemoryLooks):
     def mail(self, worker_id: str, limit: int) -> list[tuple[InboxRow, Envelope]]:
         """Return what is in the inboxes of the sagas that a worker owns."""
         with self._lock:
-            mine = [one for one in self._messages.recipients() if one in self._status]
-            mine = [one for one in mine if self._status[one].owner == worker_id]
+            mine = [one for one in self._messages.recipients(self._status) if self._status[one].owner == worker_id]
             rows = [row for one in mine for row in self._messages.rows_of(one)]
             return self._messages.with_envelopes(rows)[:limit]
 

@@ -4,7 +4,7 @@ Whoever calls holds the store's lock. Everything is looked at before the first c
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from msgspec.structs import replace
 
@@ -118,9 +118,10 @@ class MemoryMessages:
             del self._inbox[recipient]
         self._notes.pop((recipient, message_id), None)
 
-    def recipients(self) -> list[str]:
-        """Return everybody who has something to take, who has waited longest first."""
-        return sorted(self._inbox, key=lambda one: min(row.position for row in self._inbox[one].values()))
+    def recipients(self, among: Container[str]) -> list[str]:
+        """Return those who have something to take, who has waited longest first."""
+        waiting = [one for one in self._inbox if one in among]
+        return sorted(waiting, key=lambda one: min(row.position for row in self._inbox[one].values()))
 
     def rows_of(self, recipient: str) -> list[InboxRow]:
         """Return what is in an inbox, in order."""

@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from sagalog.errors import InvalidIdentifier
-from sagalog.store import Posting, Store, UnmatchedQuery
+from sagalog.store import Append, Posting, Store, UnmatchedQuery
 from sagalog.testing.message_samples import (
     PAYMENTS,
     command_of,
@@ -153,7 +153,7 @@ class MessageContract:
     def test_several_messages_of_one_decision_stand_where_their_events_do(self, store: Store) -> None:
         first, second = start(), start()
         store.append([first, second])
-        batch = []
+        batch: list[Append] = []
         for one in (first, second):
             data = [{"amount": number} for number in range(2)]
             requests = [sample_event("RequestSent", data=each) for each in data]
