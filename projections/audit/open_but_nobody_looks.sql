@@ -8,7 +8,7 @@ FROM saga_status AS s
 WHERE s.status NOT IN ('completed', 'failed', 'stuck')
   AND s.due_at IS NULL
   AND s.owner IS NULL
-  AND COALESCE(s.waiting_for, '') NOT LIKE 'event %'
+  AND SUBSTR(COALESCE(s.waiting_for, ''), 1, 5) <> 'event'
   AND NOT EXISTS (SELECT 1 FROM saga_inbox AS i WHERE i.recipient = s.saga_id)
   AND NOT EXISTS (
       SELECT 1 FROM saga_status AS child

@@ -26,6 +26,7 @@ class SagaTables:
         self.connection = sqlite3.connect(":memory:", isolation_level=None)
         self.connection.execute(SQL["create_status"])
         self.connection.execute(SQL["create_steps"])
+        self.connection.execute(SQL["create_inbox"])
 
     def saga(
         self,
@@ -49,6 +50,8 @@ class SagaTables:
             "ended_at": 9 if ended else None,
             "due_at": None if ended or status == "stuck" else 9,
             "owner": None,
+            "waiting_for": None,
+            "causation_id": None,
         }
         self.connection.execute(SQL["insert_status"], row | columns)
         for step, outcome in actions.items():
@@ -56,6 +59,10 @@ class SagaTables:
             self._step(saga_id, step, "action", outcome, None, result)
         for step, outcome in (compensations or {}).items():
             self._step(saga_id, step, "compensation", outcome, step, None)
+
+    def mail(self, saga_id: str) -> None:
+        """Put a message into a saga's inbox."""
+        self.connection.execute(SQL["insert_inbox"], {"recipient": saga_id})
 
     def healthy(self) -> None:
         """Plant one saga of each way in which an order may rightly stand."""

@@ -46,13 +46,23 @@ CREATE TABLE saga_steps (
     PRIMARY KEY (saga_id, step, direction)
 )
 
+-- name: create_inbox
+CREATE TABLE saga_inbox (
+    recipient TEXT NOT NULL,
+    message_id TEXT NOT NULL,
+    PRIMARY KEY (recipient, message_id)
+)
+
 -- name: insert_status
 INSERT INTO saga_status (
-    saga_id, saga_name, saga_version, definition, saga_key, run, status, current_step, error_text,
-    started_at, updated_at, ended_at, due_at, version, position, owner)
+    saga_id, saga_name, saga_version, definition, saga_key, run, status, current_step, waiting_for, error_text,
+    causation_id, started_at, updated_at, ended_at, due_at, version, position, owner)
 VALUES (
-    :saga_id, 'order-fulfilment', 1, 'digest', :saga_key, 1, :status, :current_step, :error_text,
-    1, 2, :ended_at, :due_at, 5, 5, :owner)
+    :saga_id, 'order-fulfilment', 1, 'digest', :saga_key, 1, :status, :current_step, :waiting_for, :error_text,
+    :causation_id, 1, 2, :ended_at, :due_at, 5, 5, :owner)
+
+-- name: insert_inbox
+INSERT INTO saga_inbox (recipient, message_id) VALUES (:recipient, 'message-1')
 
 -- name: insert_step
 INSERT INTO saga_steps (

@@ -80,6 +80,26 @@ def test_an_open_saga_that_nobody_looks_at_is_found(tables: SagaTables, status: 
     assert found(tables) == {"open_but_nobody_looks": ["bad"]}
 
 
+@pytest.mark.parametrize("status", ["pending", "stuck"])
+def test_an_open_saga_that_waits_for_a_child_an_event_or_its_mail_is_looked_at(
+    tables: SagaTables, status: str
+) -> None:
+    """Invariants 28 and 33: whoever is waited for will tell it."""
+    tables.saga("parent", "compensating", {}, due_at=None)
+    tables.saga("child", status, {}, causation_id="parent")
+    tables.saga("waiting", "pending", {}, due_at=None, waiting_for="event ParcelArrived")
+    tables.saga("told", "pending", {}, due_at=None)
+    tables.mail("told")
+    assert found(tables) == {}
+
+
+def test_an_open_saga_whose_child_has_ended_is_found_if_it_was_not_told(tables: SagaTables) -> None:
+    """Invariants 28 and 33."""
+    tables.saga("bad", "pending", {}, due_at=None)
+    tables.saga("child", "failed", {}, causation_id="bad")
+    assert found(tables) == {"open_but_nobody_looks": ["bad"]}
+
+
 def test_an_ended_saga_without_an_end_time_is_found(tables: SagaTables) -> None:
     tables.saga("bad", "completed", DONE, ended_at=None)
     assert found(tables) == {"ended_but_not_closed": ["bad"]}
