@@ -118,9 +118,9 @@ class MemoryMessages:
             del self._inbox[recipient]
         self._notes.pop((recipient, message_id), None)
 
-    def recipients(self, among: Container[str]) -> list[str]:
-        """Return those who have something to take, who has waited longest first."""
-        waiting = [one for one in self._inbox if one in among]
+    def recipients(self, among: Container[str] | None = None) -> list[str]:
+        """Return those who have something to take (None: all of them), who has waited longest first."""
+        waiting = [one for one in self._inbox if among is None or one in among]
         return sorted(waiting, key=lambda one: min(row.position for row in self._inbox[one].values()))
 
     def rows_of(self, recipient: str) -> list[InboxRow]:
