@@ -29,7 +29,7 @@ from sagalog.cli.starting import settle, write_counts
 from sagalog.cli.tracing import tree_around
 from sagalog.codec import encode_json
 from sagalog.engine.waiting import AT_REST
-from sagalog.errors import InvalidSettings
+from sagalog.errors import InvalidSettings, WaitTimeout
 from sagalog.messages import Event, name_of
 from sagalog.process_manager import ProcessManager
 from sagalog.saga.declare import Saga
@@ -37,6 +37,7 @@ from sagalog.store import StatusRow
 from sagalog.stores.sql import statements
 
 SQL = statements("sagalog.cli", "demo.sql")
+LONGEST_SECONDS = 300.0
 
 
 @click.command(cls=Command)
@@ -112,8 +113,14 @@ async def _begun(process_manager: ProcessManager, message_ids: Iterable[str]) ->
 
 
 async def _at_rest(process_manager: ProcessManager, events: Mapping[str, Event]) -> list[StatusRow]:
-    """Wait until what the events have begun has ended or is stuck."""
+    """Wait until what the events have begun has ended or is stuck; raises `WaitTimeout` if it never does."""
+    give_up = time.monotonic() + LONGEST_SECONDS
     while True:
+        if time.monotonic() > give_up:
+            raise WaitTimeout(
+                f"what {len(events)} events began has not come to rest in {LONGEST_SECONDS:g} s; "
+                "look at it with `sagalog list` and `sagalog unmatched list`"
+            )
         rows = await _begun(process_manager, events)
         if len(rows) >= len(events) and all(row.status in AT_REST for row in rows):
             return rows

@@ -58,7 +58,8 @@ def log_to_stderr(level: str, form: str) -> None:
 
 
 def keep_transitions_quiet() -> None:
-    """Write no line for each transition: a command that reports what became of its sagas has said it already."""
-    logger = logging.getLogger("sagalog.transitions")
-    logger.addHandler(logging.NullHandler())
-    logger.propagate = False
+    """Write no line for each transition or message: a command that reports what became of them has said it already."""
+    for name in ("sagalog.transitions", "sagalog.messages"):
+        logger = logging.getLogger(name)
+        logger.addHandler(logging.NullHandler())
+        logger.propagate = False

@@ -98,7 +98,11 @@ def _check_names(definitions: Sequence[Definition]) -> None:
 
 def takes_messages(definition: Definition) -> bool:
     """Tell whether sagas of a definition are started by messages, or ever get any."""
-    return bool(definition.starts) or any(step.kind not in ("call", "child") for step in definition.steps.values())
+    return (
+        definition.contract is not None
+        or bool(definition.starts)
+        or any(step.kind not in ("call", "child") for step in definition.steps.values())
+    )
 
 
 def check_children(sagas: Sequence[Definition]) -> None:
