@@ -81,9 +81,7 @@ def test_an_open_saga_that_nobody_looks_at_is_found(tables: SagaTables, status: 
 
 
 @pytest.mark.parametrize("status", ["pending", "stuck"])
-def test_an_open_saga_that_waits_for_a_child_an_event_or_its_mail_is_looked_at(
-    tables: SagaTables, status: str
-) -> None:
+def test_an_open_saga_that_waits_for_a_child_an_event_or_its_mail_is_looked_at(tables: SagaTables, status: str) -> None:
     """Invariants 28 and 33: whoever is waited for will tell it."""
     tables.saga("parent", "compensating", {}, due_at=None)
     tables.saga("child", status, {}, causation_id="parent")
