@@ -241,3 +241,34 @@ def test_who_reads_the_log_is_shown_with_what_is_behind(traced: Traced) -> None:
     finally:
         head.close()
     assert rows[0]["lag"] == messages
+
+
+packing = Saga("packing", input=Trip, key=lambda trip: trip.trip)
+
+
+@packing.step(compensation=None)
+async def fold_shirts(trip: Trip) -> int:
+    return 7
+
+
+leaving = Saga("leaving", input=Trip, key=lambda trip: trip.trip)
+leaving.child(packing, input=lambda trip: trip, name="pack")
+
+
+def test_a_child_saga_is_seen_under_the_step_that_it_is(tmp_path: Path) -> None:
+    """Invariant 28."""
+    address = f"sqlite:///{tmp_path / 'family.db'}"
+
+    async def leave() -> None:
+        async with ProcessManager(address, sagas=[leaving, packing]) as manager:
+            result = await manager.execute(leaving, Trip("far"), timeout=30)
+            assert result.status == "completed"
+
+    asyncio.run(leave())
+    ran = sagalog("show", "far", "--saga", "leaving", "--trace", "--db", address)
+    assert ran.code == 0, ran.err
+    lines = shape(ran.out)
+    assert lines[:2] == ["saga leaving far", "  step pack"]
+    assert lines[2].startswith("    saga packing ")
+    assert sagalog("history", "far", "--db", address).code == 0
+    assert sagalog("replay", "far", "--db", address).code == 0
