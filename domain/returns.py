@@ -1,13 +1,16 @@
-"""The saga of goods that come back: wait for the parcel, inspect, restock each line, pay back; no service's rules."""
+"""The saga of goods that come back: wait for the parcel, inspect, restock each line, pay back; no service's rules.
+
+Where something else is wanted instead, that is an order of its own, which is undone if the return is.
+"""
 
 from datetime import timedelta
 
 import msgspec
 
-from domain.fulfilment import ASK, UNDO, refusals
+from domain.fulfilment import ASK, UNDO, fulfil_order, refusals
 from domain.inventory.messages import Restocked
 from domain.inventory.service import Inventory
-from domain.ordering.messages import Line, ReturnRequested
+from domain.ordering.messages import Line, Order, ReturnRequested
 from domain.ordering.service import Ordering
 from domain.payments.messages import PayBack
 from domain.payments.service import Payments
@@ -55,6 +58,13 @@ def withdraw(restocked: Restocked | None, line: Line, inventory: Inventory, ctx:
     """Take the pieces of one line off the shelf again: the customer keeps the goods, or gets them back."""
     with refusals():
         inventory.withdraw(undoes=ctx.action_key, key=ctx.idempotency_key)
+
+
+@take_back.child(fulfil_order, when=lambda request: request.replacement is not None)
+def send_replacement(request: ReturnRequested) -> Order:
+    """Take the order for what is wanted instead from stock to parcel; if that fails, so does the return."""
+    assert request.replacement is not None
+    return request.replacement.order()
 
 
 @take_back.step(pivot=True, retry=ASK, timeout=30)

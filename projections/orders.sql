@@ -4,7 +4,8 @@
 -- PostgreSQL; the casts are there because ->> gives a number on the one and text on the other.
 
 SELECT
-    s.saga_key AS order_id,
+    -- An order that is a part of a return has a key that its saga was given.
+    COALESCE(reserved.result ->> 'order_id', s.saga_key) AS order_id,
     s.saga_id,
     s.run,
     s.status,

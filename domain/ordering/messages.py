@@ -99,3 +99,5 @@ class ReturnRequested(Event):
     order_id: str
     lines: tuple[Line, ...]
     refund_cents: int
+    replacement: OrderPlaced | None = None
+    """What is wanted instead: an order like any other, paid and shipped by itself."""

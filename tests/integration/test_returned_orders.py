@@ -6,14 +6,15 @@ from collections.abc import Iterator
 import pytest
 from fulfilment_ways import LOOK_EVERY_SECONDS, at_rest, shop_at_work
 from greeting import run
-from shop import Shop, operations
+from shop import Shop, operations, order
 
-from domain.ordering.messages import Line, ReturnRequested
+from domain.fulfilment import fulfil_order
+from domain.ordering.messages import Line, Order, OrderPlaced, ReturnRequested
 from domain.payments.service import CLOSED_ACCOUNT_CARD
 from domain.returns import take_back
 from domain.shipping.messages import ParcelArrived
 from sagalog.process_manager import ProcessManager
-from sagalog.store import Store
+from sagalog.store import Query, Store
 
 LINES = (Line(sku="mug", quantity=2), Line(sku="kettle", quantity=1), Line(sku="grinder", quantity=1))
 
@@ -24,8 +25,14 @@ def shop() -> Iterator[Shop]:
         yield shop
 
 
-def request(return_id: str = "r1", *, refund_cents: int = 60) -> ReturnRequested:
-    return ReturnRequested(return_id=return_id, order_id="o1", lines=LINES, refund_cents=refund_cents)
+def request(*, refund_cents: int = 60, instead: Order | None = None) -> ReturnRequested:
+    return ReturnRequested(
+        return_id="r1",
+        order_id="o1",
+        lines=LINES,
+        refund_cents=refund_cents,
+        replacement=None if instead is None else OrderPlaced.of(instead),
+    )
 
 
 async def ended(manager: ProcessManager, return_id: str = "r1") -> str:
@@ -35,6 +42,12 @@ async def ended(manager: ProcessManager, return_id: str = "r1") -> str:
 async def begun(manager: ProcessManager) -> None:
     while not await asyncio.to_thread(manager.store.sagas_by_key, take_back.name, ["r1"]):
         await asyncio.sleep(LOOK_EVERY_SECONDS)
+
+
+async def replaced(manager: ProcessManager) -> str:
+    """Return the status of the one order that was taken as a part of a return."""
+    [row] = await asyncio.to_thread(manager.store.find, Query(saga_name=fulfil_order.name))
+    return row.status
 
 
 def test_a_return_is_restocked_line_by_line_paid_back_and_closed(each_database: str | Store, shop: Shop) -> None:
@@ -124,3 +137,50 @@ def test_a_return_for_more_than_was_paid_is_undone(each_database: str | Store, s
     assert run(take()) == "failed"
     assert shop.payments.balance_cents() == 100
     assert shop.reconcile_returns({"r1": "failed"}) == []
+
+
+def test_what_is_wanted_instead_is_an_order_of_its_own(each_database: str | Store, shop: Shop) -> None:
+    async def take() -> tuple[str, str]:
+        async with shop_at_work(each_database, shop) as manager:
+            shop.fulfil("o1", cents=100)
+            await manager.publish(request(instead=order("o2", total_cents=70)))
+            await manager.publish(ParcelArrived(return_id="r1"))
+            return await ended(manager), await replaced(manager)
+
+    assert run(take()) == ("completed", "completed")
+    assert shop.reconcile({"o1": "completed", "o2": "completed"}) == []
+    assert shop.reconcile_returns({"r1": "completed"}) == []
+    assert shop.payments.balance_cents() == 100 + 70 - 60
+
+
+def test_a_return_is_undone_when_what_is_wanted_instead_cannot_be_had(each_database: str | Store, shop: Shop) -> None:
+    """Invariant 15: the child has undone what it did, and the parent undoes what it did before."""
+
+    async def take() -> tuple[str, str]:
+        async with shop_at_work(each_database, shop) as manager:
+            shop.fulfil("o1", cents=100)
+            await manager.publish(request(instead=order("o2").model_copy(update={"destination": "Atlantis"})))
+            await manager.publish(ParcelArrived(return_id="r1"))
+            return await ended(manager), await replaced(manager)
+
+    assert run(take()) == ("failed", "failed")
+    assert shop.reconcile({"o1": "completed", "o2": "failed"}) == []
+    assert shop.reconcile_returns({"r1": "failed"}) == []
+
+
+def test_what_was_sent_instead_is_undone_when_the_money_cannot_be_paid_back(
+    each_database: str | Store, shop: Shop
+) -> None:
+    """Invariant 28: a child that has completed is compensated as a whole."""
+
+    async def take() -> tuple[str, str]:
+        async with shop_at_work(each_database, shop) as manager:
+            shop.fulfil("o1", cents=100)
+            await manager.publish(request(refund_cents=101, instead=order("o2", total_cents=70)))
+            await manager.publish(ParcelArrived(return_id="r1"))
+            return await ended(manager), await replaced(manager)
+
+    assert run(take()) == ("failed", "failed")
+    assert shop.reconcile({"o1": "completed", "o2": "failed"}) == []
+    assert shop.reconcile_returns({"r1": "failed"}) == []
+    assert shop.payments.balance_cents() == 100
