@@ -13,7 +13,7 @@ Hold your own transport to it with a subclass and a fixture (pytest is needed, a
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Protocol
 
@@ -27,6 +27,7 @@ from sagalog.transport import Incoming, Receipt, Receive, Transport
 # A bound and not a pause: everything waits for what it needs, and this ends a test that would wait for ever.
 BOUND_SECONDS = 60.0
 TAKEN = Receipt(True)
+PROBE = "probe:"
 
 
 class Charge(Command):
@@ -88,9 +89,13 @@ class Mailbox:
     def __init__(self, answer: Callable[[Incoming], Receipt] = lambda _: TAKEN) -> None:
         self._answer = answer
         self.deliveries: list[Incoming] = []
+        self.probed = False
 
     async def __call__(self, incoming: Incoming) -> Receipt:
         """Receive."""
+        if incoming.attributes["id"].startswith(PROBE):
+            self.probed = True
+            return TAKEN
         self.deliveries.append(incoming)
         return self._answer(incoming)
 
@@ -118,6 +123,21 @@ async def insist(transport: Transport, envelopes: Sequence[Envelope]) -> list[st
             return await transport.send(envelopes)
         except TransportUnavailable:
             await asyncio.sleep(0.01)
+
+
+async def introduce(broker: BrokerOnTrial, service: str) -> None:
+    """Let the broker know a service: some keep nothing for one that they have never seen."""
+    mailbox = Mailbox()
+    probe = structs.replace(charge(0), id=f"{PROBE}{service}")
+    async with (
+        opened(broker.transport(service, listens=[Charge]), mailbox),
+        opened(broker.transport("prober", sends=[Charge])) as prober,
+    ):
+        while not mailbox.probed:
+            await insist(prober, [probe])
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await until(lambda: mailbox.probed)
 
 
 @asynccontextmanager
@@ -177,6 +197,8 @@ class TransportContract:
         one, other, audit = Mailbox(), Mailbox(), Mailbox()
 
         async def test() -> None:
+            await introduce(broker, "payments")
+            await introduce(broker, "audit")
             async with (
                 opened(broker.transport("payments", listens=[Charge]), one),
                 opened(broker.transport("payments", listens=[Charge]), other),
@@ -195,8 +217,7 @@ class TransportContract:
         inbox = Mailbox()
 
         async def test() -> None:
-            async with opened(broker.transport("payments", listens=[Charge])):
-                pass
+            await introduce(broker, "payments")
             async with opened(broker.transport("orders", sends=[Charge])) as orders:
                 await insist(orders, [charge(1)])
             async with opened(broker.transport("payments", listens=[Charge]), inbox):

@@ -157,6 +157,9 @@ class JetStreamLink:
             decoder=_undecoded,
         )
 
+        # What is delivered before FastStream has come to say this itself would be left lying for a while.
+        subscriber.running = True
+
         @subscriber
         async def _(message: NatsMessage) -> None:
             raw = message.raw_message

@@ -62,7 +62,7 @@ class KafkaLink:
     def _listen(self, receive: Receive) -> None:
         subscriber = self._broker.subscriber(
             *self._plan.subjects,
-            group_id=self._plan.service,
+            group_id=f"{self._plan.prefix}.{self._plan.service}",
             auto_offset_reset="earliest",
             ack_policy=AckPolicy.MANUAL,
             no_reply=True,

@@ -17,6 +17,8 @@ logger = logging.getLogger("sagalog.transports")
 
 AT_ONCE = 100
 LOOK = 0.2
+# The word of RabbitMQ 4 for "none", -1, makes version 3 drop a message when it is given back for the first time.
+NO_LIMIT = 1_000_000_000
 
 
 def link(plan: Plan) -> "RabbitLink":
@@ -36,6 +38,7 @@ class RabbitLink:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
+        self._queue = f"{plan.prefix}.{plan.service}"
         self._exchange = RabbitExchange(plan.prefix, type=ExchangeType.TOPIC, durable=True)
         options: dict[str, Any] = {
             "default_channel": Channel(prefetch_count=AT_ONCE, publisher_confirms=True, on_return_raises=True),
@@ -52,9 +55,9 @@ class RabbitLink:
         await self._broker.connect()
         await self._broker.declare_exchange(self._exchange)
         if self._plan.subjects:
-            # Quorum: it counts deliveries, and survives a node. Endless: at a limit the server would drop the message
-            # where no dead-letter exchange is; the inbox counts, and parks what it cannot take.
-            queue = RabbitQueue(self._plan.service, queue_type=QueueType.QUORUM, arguments={"x-delivery-limit": -1})
+            # Quorum: it counts deliveries, and survives a node. At its limit the server would drop a message for good;
+            # the inbox counts, and parks what it cannot take.
+            queue = RabbitQueue(self._queue, queue_type=QueueType.QUORUM, arguments={"x-delivery-limit": NO_LIMIT})
             declared = await self._broker.declare_queue(queue)
             for subject in self._plan.subjects:
                 await declared.bind(self._plan.prefix, subject)
@@ -62,8 +65,11 @@ class RabbitLink:
         await self._broker.start()
 
     def _listen(self, receive: Receive) -> None:
-        queue = RabbitQueue(self._plan.service, queue_type=QueueType.QUORUM, declare=False)
+        queue = RabbitQueue(self._queue, queue_type=QueueType.QUORUM, declare=False)
         subscriber = self._broker.subscriber(queue, ack_policy=AckPolicy.MANUAL, no_reply=True, decoder=_undecoded)
+
+        # What is delivered before FastStream has come to say this itself would be left lying, never acknowledged.
+        subscriber.running = True
 
         @subscriber
         async def _(message: RabbitMessage) -> None:
