@@ -104,6 +104,9 @@ def test_a_refusal_that_a_person_forgave_is_asked_for_by_another_command() -> No
     resumed.when(made("ship", Reserve(order_id="o"), attempt=2, round=0)).then_nothing()
     again = resumed.when(made("ship", Reserve(order_id="o"), attempt=2, round=1)).then(e.RequestSent)
     assert last(again).command_id == "saga:ship:2"
+    # Whatever the first one's participant says now, it is not what this one is waited for.
+    contradicted = again.when(reply("ship", RESERVED)).then(e.EventReceived)
+    assert contradicted.effects == again.effects
     again.when(reply("ship", RESERVED, round=1)).then(e.StepSucceeded, e.SagaCompleted)
 
 

@@ -5,6 +5,7 @@ Nothing is run before the decision that causes it is durable, and the state is k
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, NoReturn, Protocol
 
 from sagalog.clock import Clock
@@ -72,8 +73,8 @@ def append_of(
     taken: tuple[str, ...] = (),
 ) -> Append:
     """Return all that one decision writes: events, rows, the messages among the events; `taken` are those it took."""
-    messages: list[tuple[int, Envelope]] = []
-    commands: list[CommandRow] = []
+    messages: Sequence[tuple[int, Envelope]] = ()
+    commands: Sequence[CommandRow] = ()
     if after.commands:
         messages = sent_messages(saga_id, after, events)
         commands = command_rows(definition, saga_id, before, after)

@@ -4,6 +4,8 @@ import operator
 from collections.abc import Mapping, Sequence
 from itertools import chain, compress, repeat
 
+from msgspec.structs import replace
+
 from sagalog.messages import Envelope
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import RequestSent, SagaEvent
@@ -179,7 +181,6 @@ def _timeout(definition: Definition, effect: RunAction | RunCompensation | Settl
 
 def step_rows(definition: Definition, saga_id: str, before: SagaState | None, after: SagaState) -> list[StepRow]:
     """Return the rows of the steps that changed between two states of a saga (all of them if there is no `before`)."""
-    rows: list[StepRow] = []
     known = before.steps if before is not None else {}
     if after.kind == "choreography":
         return _told_rows(saga_id, known, after)
@@ -188,6 +189,7 @@ def step_rows(definition: Definition, saga_id: str, before: SagaState | None, af
         name, step = next(reversed(after.steps.items()))
         if step.attempts and all(map(operator.is_, known.values(), after.steps.values())):
             return [_action_row(saga_id, name, len(after.steps), step)]
+    rows: list[StepRow] = []
     running = _running(definition, after)
     was_running = running if before is None else _running(definition, before)
     # The steps that changed, found without a step of Python for each of the others: there may be thousands.
@@ -225,19 +227,19 @@ def _told_rows(saga_id: str, known: Mapping[str, StepState], after: SagaState) -
 
 
 def _action_row(saga_id: str, name: str, ordinal: int, step: StepState) -> StepRow:
-    error = step.error
-    status, attempts, began, ended = _ACTION_STATUS[step.action], step.attempts, step.began, step.ended
-    if step.waiting is not None:
-        status, attempts, began, ended = "waiting", step.waiting.attempt, step.waiting.since, None
+    error, waiting = step.error, step.waiting
+    if waiting is not None:
+        begun = replace(step, waiting=None, attempts=waiting.attempt, began=waiting.since, ended=None)
+        return replace(_action_row(saga_id, name, ordinal, begun), status="waiting")
     return StepRow(
         saga_id,
         name,
         "action",
         ordinal,
-        status,
-        attempts,
-        began,
-        ended,
+        _ACTION_STATUS[step.action],
+        step.attempts,
+        step.began,
+        step.ended,
         None if error is None else error.type,
         None if error is None else error.message,
         None,

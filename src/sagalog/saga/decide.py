@@ -23,6 +23,8 @@ The rules, in the order in which they are asked:
 
 from itertools import takewhile
 
+from msgspec.structs import replace
+
 from sagalog.errors import InvalidAction
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
@@ -65,7 +67,10 @@ def advance(
     if type(told) is i.Start:
         if state is not None:
             raise InvalidAction("expected no saga yet, found one; a saga is started once")
-        first: e.SagaEvent | None = _start(definition, told, now)
+        started = _start(definition, told, now)
+        if definition.contract is not None:
+            return [started], evolve(None, started)
+        first: e.SagaEvent | None = started
     elif state is None:
         raise InvalidAction(f"expected Start, found {type(told).__name__}: there is no saga yet")
     elif definition.contract is not None:
@@ -81,7 +86,7 @@ def advance(
 
 
 def _start(definition: Definition, told: i.Start, now: int) -> e.SagaStarted:
-    return e.SagaStarted(
+    started = e.SagaStarted(
         time=now,
         saga=definition.name,
         version=definition.version,
@@ -92,13 +97,17 @@ def _start(definition: Definition, told: i.Start, now: int) -> e.SagaStarted:
         correlation_id=told.correlation_id,
         causation_id=told.causation_id,
         message=told.message,
-        parent=told.parent,
-        parent_step=told.parent_step,
-        parent_round=told.parent_round,
-        called_off=told.called_off,
         deadline=None if definition.timeout is None else now + definition.timeout,
-        kind="saga" if definition.contract is None else "choreography",
     )
+    if told.parent is not None:
+        return replace(
+            started,
+            parent=told.parent,
+            parent_step=told.parent_step,
+            parent_round=told.parent_round,
+            called_off=told.called_off,
+        )
+    return started if definition.contract is None else replace(started, kind="choreography")
 
 
 def _answer(definition: Definition, state: SagaState, told: i.Input, now: int) -> e.SagaEvent | None:
@@ -244,10 +253,10 @@ def _follow(definition: Definition, state: SagaState, so_far: Events, now: int) 
     """Return the event that follows from the state alone, if there is one."""
     status = state.status
     last = so_far[-1]
-    if state.kind == "choreography":
-        return None
-    if type(last) is e.ChildStarted and (ended := child_ended_before(state, last, now)) is not None:
-        return ended
+    if definition.has_children and type(last) is e.ChildStarted:
+        ended = child_ended_before(state, last, now)
+        if ended is not None:
+            return ended
     if status in ("started", "pending"):
         return _follow_forward(definition, state, last, now)
     if status == "compensating":

@@ -4,7 +4,7 @@ It decides nothing and knows no definition, so any history can be replayed by a 
 An event that cannot follow the state raises `DivergentHistory`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -25,21 +25,24 @@ def evolve(state: SagaState | None, event: e.SagaEvent) -> SagaState:
 
     Raises `DivergentHistory` when the transition table has no such event in this status.
     """
-    name = type(event).__name__
-    chosen = state is not None and state.kind == "choreography"
-    table = CHOREOGRAPHED if chosen else TRANSITIONS
-    targets = table.get((state.status if state is not None else None, name))
-    if targets is None:
-        found = f"status {state.status} at version {state.version}" if state else "no saga yet"
-        raise DivergentHistory(
-            f"expected an event that can follow {found}, found {name}; the history is malformed and is left as it is"
-        )
     if state is None:
-        return _started(event)  # type: ignore[arg-type]
-    if chosen:
-        return _CHOREOGRAPHED[type(event)](state, event, targets[0])
-    after = _EVOLVE[type(event)](state, event, targets[0])
+        if type(event) is not e.SagaStarted:
+            raise _out_of_place(None, event)
+        return _started(event)
+    found = (_CHANGES if state.kind == "saga" else _TOLD_CHANGES).get((state.status, type(event)))
+    if found is None:
+        raise _out_of_place(state, event)
+    change, status = found
+    after = change(state, event, status)
     return follow(after, event) if after.fans else after
+
+
+def _out_of_place(state: SagaState | None, event: e.SagaEvent) -> DivergentHistory:
+    found = f"status {state.status} at version {state.version}" if state else "no saga yet"
+    return DivergentHistory(
+        f"expected an event that can follow {found}, found {type(event).__name__}; "
+        "the history is malformed and is left as it is"
+    )
 
 
 def fold(events: Iterable[e.SagaEvent], state: SagaState | None = None) -> SagaState:
@@ -52,7 +55,7 @@ def fold(events: Iterable[e.SagaEvent], state: SagaState | None = None) -> SagaS
 
 
 def _started(event: e.SagaStarted) -> SagaState:
-    return SagaState(
+    state = SagaState(
         saga=event.saga,
         definition_version=event.version,
         digest=event.digest,
@@ -68,10 +71,10 @@ def _started(event: e.SagaStarted) -> SagaState:
         updated=event.time,
         steps={},
         received=() if event.message is None else (event.message,),
-        kind=event.kind,
-        parent=parent_of(event),
-        undo_asked=event.called_off,
     )
+    if event.parent is None and event.kind == "saga":
+        return state
+    return replace(state, kind=event.kind, parent=parent_of(event), undo_asked=event.called_off)
 
 
 def _step_succeeded(state: SagaState, event: e.StepSucceeded, status: Status) -> SagaState:
@@ -307,7 +310,8 @@ def _event_received(state: SagaState, event: e.EventReceived, status: Status) ->
 
 
 _SETTLED = ("succeeded", "skipped")
-_EVOLVE: dict[type[e.SagaEvent], Callable[[SagaState, Any, Status], SagaState]] = {
+Change = Callable[[SagaState, Any, Status], SagaState]
+_EVOLVE: dict[type[e.SagaEvent], Change] = {
     e.StepSucceeded: _step_succeeded,
     e.StepFailed: _step_failed,
     e.StepSkipped: _step_skipped,
@@ -327,7 +331,19 @@ _EVOLVE: dict[type[e.SagaEvent], Callable[[SagaState, Any, Status], SagaState]] 
     e.SagaResumed: _resumed,
     e.StartRefused: _start_refused,
 }
-_CHOREOGRAPHED: dict[type[e.SagaEvent], Callable[[SagaState, Any, Status], SagaState]] = {
-    **_EVOLVE,
-    **choreographed.CHANGES,
-}
+
+
+def _by_status(
+    table: Mapping[tuple[Status | None, str], tuple[Status, ...]], changes: Mapping[type[e.SagaEvent], Change]
+) -> dict[tuple[Status, type[e.SagaEvent]], tuple[Change, Status]]:
+    """Return what each event does in each status, and the status after it, found in one look."""
+    return {
+        (before, kind): (change, targets[0])
+        for kind, change in changes.items()
+        for (before, name), targets in table.items()
+        if before is not None and name == kind.__name__
+    }
+
+
+_CHANGES = _by_status(TRANSITIONS, _EVOLVE)
+_TOLD_CHANGES = _by_status(CHOREOGRAPHED, {**_EVOLVE, **choreographed.CHANGES})

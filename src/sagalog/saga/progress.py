@@ -66,8 +66,8 @@ def begun(definition: Definition, state: SagaState, name: str) -> StepState:
         return before
     step = definition.step(name)
     stage = next_stage(definition, state) or ()
-    due = step in stage and is_under_way(state, step, name)
-    if not due or state.rolling_back or state.status in ENDED:
+    due = name == step.name if step.fan is None else is_under_way(state, step, name)
+    if not due or step not in stage or state.rolling_back or state.status in ENDED:
         raise InvalidAction(f"expected the outcome of a step that was begun, found one of {name}")
     return UNTOUCHED
 

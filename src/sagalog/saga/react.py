@@ -74,7 +74,9 @@ def react(definition: Definition, state: SagaState) -> list[Effect]:
     effects: list[Effect] = []
     if status in ("started", "pending"):
         for step in next_stage(definition, state) or ():
-            if step.fan is None:
+            if step.fan is None and step.name not in state.steps:
+                effects.append(RunAction(step.name, 1))
+            elif step.fan is None:
                 _act(effects, state, step.name)
             else:
                 for name in names_under_way(state, step):
