@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from itertools import permutations
 
 import pytest
-from fulfilling import Process, fulfilment, message
+from fulfilling import InventoryReserved, PaymentProcessed, PaymentRefunded, Process, fulfilment, message
+from msgspec.structs import replace
 
 from sagalog.errors import DivergentHistory, InvalidAction
 from sagalog.saga.events import EMPTY, EventReceived, StepCompensated
@@ -39,6 +40,8 @@ def what_is_told(process: Process) -> tuple[object, ...]:
     """Return all that the tables say of a process but when it happened, and in which order."""
     row = process.row
     steps = {(one.step, one.direction, one.status, one.result, one.undoes) for one in process.computed_steps()}
+    assert process.state is not None
+    assert row.status != "failed" or process.state.cause == process.state.error
     return row.status, row.error_type, row.error_text, row.waiting_for, row.saga_key, frozenset(steps)
 
 
@@ -189,8 +192,10 @@ def test_two_effects_of_one_kind_need_to_be_undone_twice() -> None:
 def test_an_effect_that_comes_after_the_end_is_seen() -> None:
     """Invariants 15, 20."""
     process = Process().came(*REJECTED)
+    assert process.row.ended_at is not None
     assert process.tell(Receive(message("InventoryReserved"))) == ["StepSucceeded", "CompensationStarted"]
     assert (process.status, process.row.waiting_for) == ("compensating", "event InventoryReleased")
+    assert process.row.ended_at is None
     process.came("InventoryReleased")
     assert (process.status, process.row.error_type) == ("failed", "InventoryRejected")
 
@@ -282,6 +287,49 @@ def test_a_process_without_a_timeout_waits_for_ever() -> None:
     process = Process(fulfilment(timeout=None)).came("OrderCreated", "InventoryReserved")
     assert process.times_out() == []
     assert (process.status, process.row.waiting_until, process.row.due_at) == ("pending", None, None)
+
+
+def test_a_clock_that_goes_back_does_not_bring_the_time_back() -> None:
+    """Invariant 32: another worker's clock may be behind the one that saw the deadline."""
+    process = Process().came("OrderCreated", "InventoryReserved")
+    process.times_out()
+    process.now = 10
+    process.came("PaymentFailed")
+    assert process.status == "stuck"
+
+
+def test_an_effect_was_not_made_after_it_was_heard_of() -> None:
+    process = Process()
+    process.tell(Receive(message("InventoryReserved", time=process.now + 5)))
+    process.tell(Receive(message("PaymentProcessed", time=process.now - 5)))
+    first, second = process.computed_steps()
+    assert first.started_at == first.ended_at
+    assert second.started_at == second.ended_at - 5
+
+
+# ---------------------------------------------------------------------------------------------- causes
+
+
+def test_the_cause_is_told_as_soon_as_it_is_known() -> None:
+    """Invariant 25: what undoes an effect is no cause, although it may be heard of before the cause."""
+    process = Process().came("OrderCreated", "InventoryReserved", "PaymentProcessed", "PaymentRefunded")
+    assert (process.status, process.row.error_type) == ("compensating", "PaymentRefunded")
+    process.came("ShipmentFailed")
+    assert (process.status, process.row.error_type) == ("compensating", "ShipmentFailed")
+
+
+def test_what_undoes_is_no_cause_however_near_it_is_to_the_start() -> None:
+    contract = fulfilment().definition.contract
+    assert contract is not None
+    nearer = replace(contract, order={**contract.order, "InventoryReleased": 0})
+    assert nearer.failures(UNSHIPPED) == ("ShipmentFailed", "InventoryReleased", "PaymentRefunded")
+
+
+def test_a_process_whose_effects_are_all_undone_goes_on_to_its_end() -> None:
+    """Invariant 48: in every order it is compensating until it is told that it failed."""
+    choreography = fulfilment(compensates={InventoryReserved: None, PaymentProcessed: PaymentRefunded})
+    for order in permutations(UNSHIPPED[:5]):
+        assert Process(choreography).came(*order).status == "compensating"
 
 
 # ---------------------------------------------------------------------------------------------- observed

@@ -3,8 +3,8 @@
 An event of the contract is, in this order:
 
 1. for the process with its correlation id and its key;
-2. if it does not start one: for the newest process with its key that has not ended, for whoever published it may not
-   have known the correlation id;
+2. if it does not start one: for the newest process with its key, ended or not, for whoever published it may not have
+   known the correlation id;
 3. the first that is heard of a new process, whichever event it is.
 
 An event whose key cannot be read is parked with the reason. Any other event is nobody's here.
@@ -20,7 +20,6 @@ from sagalog.saga.definition import Definition
 from sagalog.saga.events import EMPTY
 from sagalog.saga.inputs import Start
 from sagalog.saga.routing import Begin, Deliver, KnownSaga, Park
-from sagalog.saga.transitions import ENDED
 
 
 class KeyedEvent(Struct, frozen=True):
@@ -95,8 +94,8 @@ class ChoreographyRouting:
             return Park(event.problem)
         found = known.correlated(message.correlation_id, event.key)
         newest = known.newest(event.key)
-        if found is None and newest is not None and newest.status not in ENDED:
-            found = None if message.name in self._contracts[message.name].starts else newest
+        if found is None and message.name not in self._contracts[message.name].starts:
+            found = newest
         if found is not None:
             return Deliver(found.saga_id)
         run = 1 if newest is None else newest.run + 1
