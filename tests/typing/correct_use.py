@@ -8,7 +8,18 @@ from typing import Any, Literal, assert_type
 
 from pydantic import BaseModel
 
-from sagalog import ChildResult, Command, Event, MessageContext, Participant, Refused, Retry, Saga, StepContext
+from sagalog import (
+    ChildResult,
+    Choreography,
+    Command,
+    Event,
+    MessageContext,
+    Participant,
+    Refused,
+    Retry,
+    Saga,
+    StepContext,
+)
 from sagalog.process_manager import ProcessManager, SagaResult, SagaRun
 from sagalog.saga.declare import AsyncStep, SyncStep
 from sagalog.saga.waits import WaitStep
@@ -333,3 +344,24 @@ def a_request_is_known_by_its_command_and_its_reply(order: Order, inventory: Inv
     assert_type(arrived, WaitStep[ParcelArrived])
     assert_type(arrived.event, type[ParcelArrived])
     assert_type(nap.name, str)
+
+
+choreographed = Choreography(
+    "choreographed-fulfilment",
+    key="order_id",
+    starts_with=OrderPlaced,
+    completes_with=(InventoryReserved,),
+    fails_with=[InventoryRejected],
+    compensates={InventoryReserved: InventoryRejected, InventoryRejected: None},
+    participants=[warehouse],
+    from_outside={OrderPlaced: InventoryRejected},
+    timeout=timedelta(hours=1),
+)
+watched = Choreography(
+    "watched", key="order_id", starts_with=OrderPlaced, completes_with=InventoryReserved, timeout=None, observed=True
+)
+
+
+def choreographies_are_followed_by_a_process_manager() -> ProcessManager:
+    assert_type(choreographed.participants, tuple[Participant, ...])
+    return ProcessManager("memory://", participants=[warehouse], choreographies=[choreographed, watched])

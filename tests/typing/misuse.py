@@ -2,7 +2,7 @@
 
 import msgspec
 
-from sagalog import Command, Event, MessageContext, Participant, Retry, Saga, StepContext
+from sagalog import Choreography, Command, Event, MessageContext, Participant, Retry, Saga, StepContext
 from sagalog.process_manager import ProcessManager, SagaResult, SagaRun
 
 
@@ -201,6 +201,19 @@ inventory.on(retry=3)  # refused: a number is no retry policy
 inventory.on(OrderPlaced, timeout="5")  # refused: a timeout is seconds or a timedelta
 Participant()  # refused: a participant has a name
 Participant("inventory", attempts=3)  # refused: attempts belong to Retry
+
+
+Choreography("fulfilment", key="order_id", starts_with=OrderPlaced)  # refused: an end is missing
+Choreography("fulfilment", starts_with=OrderPlaced, completes_with=InventoryReserved)  # refused: the key is missing
+Choreography("f", key="id", starts_with=ReserveInventory, completes_with=OrderPlaced)  # refused: a command is no event
+Choreography("f", key="id", starts_with="OrderPlaced", completes_with=OrderPlaced)  # refused: a name is no event
+Choreography("f", key=OrderPlaced, starts_with=OrderPlaced, completes_with=OrderPlaced)  # refused: a key is a name
+Choreography("f", key="id", starts_with=OrderPlaced, completes_with=[Order])  # refused: an order is no event
+Choreography("f", "id", starts_with=OrderPlaced, completes_with=OrderPlaced)  # refused: a key is given by name
+choreography = Choreography("f", key="id", starts_with=OrderPlaced, completes_with=(InventoryReserved,), observed=True)
+ProcessManager("memory://", choreographies=choreography)  # refused: choreographies are a list
+ProcessManager("memory://", choreographies=[fulfilment])  # refused: a saga is no choreography
+ProcessManager("memory://", sagas=[choreography])  # refused: a choreography is no saga
 
 
 def change_the_context(ctx: MessageContext) -> None:

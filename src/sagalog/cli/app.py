@@ -85,6 +85,11 @@ class App:
             raise UnknownSaga(f"no saga is called {name!r}; the app {self.name} has: {known}")
         return max(found, key=lambda saga: saga.version)
 
+    def declared(self, name: str) -> Saga[Any] | Choreography:
+        """Return the newest version of a saga or of a choreography; raises `UnknownSaga`."""
+        found = [one for one in self.choreographies if one.name == name]
+        return max(found, key=lambda one: one.version) if found else self.saga(name)
+
     @contextmanager
     def services(self) -> Generator[Mapping[type, Any]]:
         """Open the services, and close them; raises `AppError` if the app offers none, or offers something else."""

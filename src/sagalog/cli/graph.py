@@ -1,4 +1,4 @@
-"""`sagalog graph`: a saga as a diagram; it needs the app and no database."""
+"""`sagalog graph`: a saga or a choreography as a diagram; it needs the app and no database."""
 
 from pathlib import Path
 
@@ -6,11 +6,13 @@ import click
 
 from sagalog.cli.chart import chart_of
 from sagalog.cli.drawing import svg
+from sagalog.cli.event_chart import event_chart_of, event_mermaid, event_svg
 from sagalog.cli.mermaid import mermaid
 from sagalog.cli.options import Command, Invocation
 from sagalog.cli.output import note
 
 DRAWINGS = {"mermaid": mermaid, "svg": svg}
+EVENT_DRAWINGS = {"mermaid": event_mermaid, "svg": event_svg}
 
 
 @click.command(cls=Command)
@@ -23,14 +25,19 @@ DRAWINGS = {"mermaid": mermaid, "svg": svg}
 )
 @click.pass_obj
 def graph(invocation: Invocation, saga: str, form: str | None, target: Path | None) -> None:
-    """Draw a saga as Mermaid or SVG.
+    """Draw a saga or a choreography as Mermaid or SVG.
 
     Shows its steps, those side by side, conditions, the pivot, and what undoes what as dashed edges back.
+
+    Of a choreography it shows which event leads to which, what undoes what, and the ends.
     """
-    definition = invocation.load_app().saga(saga).definition
+    definition = invocation.load_app().declared(saga).definition
     if form is None:
         form = "svg" if target is not None and target.suffix == ".svg" else "mermaid"
-    text = DRAWINGS[form](chart_of(definition))
+    if definition.contract is None:
+        text = DRAWINGS[form](chart_of(definition))
+    else:
+        text = EVENT_DRAWINGS[form](event_chart_of(definition))
     if target is None:
         click.echo(text, nl=False)
         return
