@@ -1,23 +1,29 @@
 """Two process managers and a real NATS server between them: what is asked here is answered there, exactly once."""
 
 import asyncio
+import gc
+import logging
+import re
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import nats
 import pytest
 from broker_chaos import kill_while
 from msgspec import Raw
+from nats.js.errors import NoStreamResponseError
 from nats_server import NatsServer
 
 from sagalog import Command, Event, MessageContext, Participant
+from sagalog.errors import DefinitionError
 from sagalog.messages import Envelope
 from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings
-from sagalog.store import Store
+from sagalog.store import Store, UnmatchedQuery
 from sagalog.stores.memory import MemoryStore
-from sagalog.testing.transport_contract import BOUND_SECONDS
+from sagalog.testing.transport_contract import BOUND_SECONDS, Mailbox, opened
 from sagalog.transports.faststream import FastStreamTransport
 
 pytestmark = pytest.mark.nats
@@ -145,7 +151,7 @@ def test_a_command_is_answered_by_another_service(each_database: str | Store, na
 @pytest.mark.crash
 @pytest.mark.slow
 def test_a_broker_killed_twenty_times_loses_and_doubles_nothing(
-    each_database: str | Store, nats_server: NatsServer, tmp_path: Path
+    each_database: str | Store, nats_server: NatsServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """INVARIANTS 5 and 7: 2,000 commands and their answers cross, and each has its effect once."""
     total = 2000
@@ -168,3 +174,141 @@ def test_a_broker_killed_twenty_times_loses_and_doubles_nothing(
 
     # A machine that does much else takes its time.
     run(test, bound=600)
+    gc.collect()
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+async def publish_raw(server: NatsServer, headers: dict[str, str], body: bytes, name: str = "Charged") -> None:
+    """Publish as some other program does, as soon as somebody has made the stream, and wait until it is kept."""
+    client: Any = await nats.connect(server.url)
+    try:
+        while True:
+            try:
+                await client.jetstream().publish(f"shop.events.{name}", body, headers=headers)
+            except NoStreamResponseError:
+                await asyncio.sleep(0.01)
+            else:
+                return
+    finally:
+        await client.close()
+
+
+FOREIGN = {"ce-specversion": "1.0", "ce-source": "urn:bank", "ce-type": "Charged", "Content-Type": "application/json"}
+
+
+def test_bad_input_on_the_wire_is_parked_and_what_follows_is_handled(
+    each_database: str | Store, nats_server: NatsServer
+) -> None:
+    """INVARIANTS 4 and 8: no identity, no entry; and what is malformed is kept for a person, not dropped."""
+    bad: list[tuple[dict[str, str], bytes, str]] = [
+        ({}, b"hello", "specversion 1.0, found none"),
+        (FOREIGN, b'{"order":"1"}', "id: expected"),
+        (FOREIGN | {"ce-id": "a%00b"}, b'{"order":"1"}', "U+0000"),
+        (FOREIGN | {"ce-id": "x" * 501}, b'{"order":"1"}', "found 501"),
+        (FOREIGN | {"ce-id": "1", "ce-specversion": "9"}, b'{"order":"1"}', "found '9'"),
+        (FOREIGN | {"ce-id": "2"}, b'{"order":', "not JSON"),
+        (FOREIGN | {"ce-id": "3"}, b"[" * 100_000 + b"]" * 100_000, "nested"),
+        (FOREIGN | {"ce-id": "4"}, b'{"order":"' + b"x" * 2**21 + b'"}', "the cap is"),
+        (FOREIGN | {"ce-id": "5"}, b'{"other":1}', "order"),
+        (FOREIGN | {"ce-id": "6", "ce-type": "Unheard"}, b"{}", "nobody knows events called Unheard"),
+    ]
+
+    async def test() -> None:
+        orders = Orders(each_database, nats_server)
+        async with orders.manager:
+            for headers, body, _ in bad:
+                await publish_raw(nats_server, headers, body)
+            await publish_raw(nats_server, FOREIGN | {"ce-id": "7"}, b'{"order":"7"}')
+            await until(lambda: orders.booked["7"] == 1)
+            await until(lambda: len(orders.manager.store.unmatched(UnmatchedQuery())) == len(bad))
+            reasons = [row.reason for row in await orders.manager.unmatched()]
+        for _, _, reason in bad:
+            assert any(reason in one for one in reasons), reason
+        assert orders.booked == {"7": 1}
+
+    run(test)
+
+
+def test_the_same_number_from_two_foreign_sources_is_two_messages(
+    each_database: str | Store, nats_server: NatsServer
+) -> None:
+    """INVARIANTS 7: known by source and id; each of them delivered three times, handled once."""
+
+    async def test() -> None:
+        orders = Orders(each_database, nats_server)
+        async with orders.manager:
+            for source in ("urn:bank", "urn:other-bank"):
+                for _ in range(3):
+                    headers = FOREIGN | {"ce-id": "42", "ce-source": source}
+                    await publish_raw(nats_server, headers, b'{"order":"%s"}' % source.encode())
+            await publish_raw(nats_server, FOREIGN | {"ce-id": "43"}, b'{"order":"last"}')
+            await until(lambda: len(orders.booked) == 3)
+        assert orders.booked == {"urn:bank": 1, "urn:other-bank": 1, "last": 1}
+
+    run(test)
+
+
+def test_a_server_that_lost_all_its_data_is_set_up_again(each_database: str | Store, nats_server: NatsServer) -> None:
+    """What it had acknowledged and not delivered is gone with it; everything after goes on by itself."""
+
+    async def test() -> None:
+        orders, payments = Orders(each_database, nats_server), Payments(MemoryStore(), nats_server)
+        async with orders.manager, payments.manager:
+            await orders.manager.handle(charge(1))
+            await until(lambda: orders.booked["1"] == 1)
+            nats_server.forget()
+            await orders.manager.handle(charge(2))
+            nats_server.start()
+            await until(lambda: orders.booked["2"] == 1)
+
+    run(test)
+
+
+def test_a_durable_consumer_listens_to_what_its_service_listens_to_by_now(nats_server: NatsServer) -> None:
+    """A service that is changed keeps its place, and gets the new messages too."""
+    boxes = [Mailbox(), Mailbox()]
+
+    def transport(*listens: type[Event]) -> FastStreamTransport:
+        return FastStreamTransport(nats_server.url, service="orders", prefix="shop", listens=listens)
+
+    async def test() -> None:
+        async with opened(transport(Charged), boxes[0]):
+            await publish_raw(nats_server, FOREIGN | {"ce-id": "1"}, b"{}")
+            await until(lambda: len(boxes[0].deliveries) == 1)
+        async with opened(transport(Charged, Booked), boxes[1]):
+            await publish_raw(nats_server, FOREIGN | {"ce-id": "2", "ce-type": "Booked"}, b"{}", "Booked")
+            await publish_raw(nats_server, FOREIGN | {"ce-id": "3"}, b"{}")
+            await until(lambda: len(boxes[1].deliveries) == 2)
+        assert boxes[1].ids == {"2": 1, "3": 1}
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"address": "http://127.0.0.1"}, "expected the address of a broker"),
+        ({"service": "two words"}, "as the service, found 'two words'"),
+        ({"service": ""}, "as the service"),
+        ({"prefix": "shop.>"}, "as the prefix"),
+        ({"sends": ["*"]}, "expected a name of letters"),
+        ({"listens": [int]}, "expected a class of events or commands"),
+        ({"name": "a b"}, "as the transport"),
+    ],
+)
+def test_names_that_no_broker_can_have_are_refused(given: dict[str, Any], text: str) -> None:
+    arguments: dict[str, Any] = {"address": "nats://127.0.0.1", "service": "orders"} | given
+    with pytest.raises(DefinitionError, match=re.escape(text)):
+        FastStreamTransport(**arguments)
+
+
+def test_no_password_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        transport = FastStreamTransport("nats://ada:s3cret@127.0.0.1:1", service="orders", sends=[Charge])
+        async with opened(transport):
+            await until(lambda: "is not connected" in caplog.text)
+            assert "s3cret" not in repr(transport)
+
+    with caplog.at_level(logging.DEBUG):
+        run(test)
+    assert "s3cret" not in caplog.text

@@ -21,6 +21,8 @@ import psutil
 
 PATIENCE_SECONDS = 30.0
 POLL_SECONDS = 0.005
+# More than the megabyte that is usual, so that a test can send what is too large for sagalog.
+MOST_BYTES = 4 * 1024 * 1024
 
 # Durability as in production: by default the server tells the disk only every two minutes.
 CONFIGURATION = """
@@ -37,7 +39,7 @@ jetstream {{
 class NatsServer:
     """A server of our own; it can be killed and started again, on the same port and with what it has kept."""
 
-    def __init__(self, max_payload: int = 1024 * 1024) -> None:
+    def __init__(self, max_payload: int = MOST_BYTES) -> None:
         # Imported here: the watchdog runs this file alone.
         from postgres_server import free_port
 
@@ -127,7 +129,7 @@ class NatsServer:
 
 
 @contextmanager
-def open_nats_server(max_payload: int = 1024 * 1024) -> Generator[NatsServer]:
+def open_nats_server(max_payload: int = MOST_BYTES) -> Generator[NatsServer]:
     """Give a running server, ended afterwards."""
     server = NatsServer(max_payload)
     try:

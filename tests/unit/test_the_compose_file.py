@@ -50,6 +50,12 @@ def test_what_the_broker_keeps_outlives_it() -> None:
     assert SERVICES["nats"]["volumes"] == ["nats-data:/data"]
 
 
+def test_what_the_broker_has_acknowledged_is_on_disk() -> None:
+    [given] = SERVICES["nats"]["configs"]
+    assert f"--config={given['target']}" in SERVICES["nats"]["command"]
+    assert COMPOSE["configs"][given["source"]]["content"] == "jetstream { sync_interval: always }"
+
+
 def test_the_worker_and_the_payment_service_meet_at_the_broker_and_share_nothing_else() -> None:
     worker, payments = SERVICES["worker"], SERVICES["payments"]
     assert worker["environment"]["SHOP_BROKER"] == payments["environment"]["SHOP_BROKER"] == "nats://nats:4222"
