@@ -142,10 +142,8 @@ def test_waiting_says_by_the_exit_code_what_the_worst_end_was(
 def test_a_saga_that_the_app_does_not_have_is_not_found(shop: Path) -> None:
     ran = sagalog("start", "returns", "--input", "-", shop=shop)
     assert (ran.code, ran.out) == (3, "")
-    assert ran.err.startswith("error: no saga is called 'returns'; the app domain has: order-fulfilment, order-ful")
-        ran.err
-        == "error: no saga is called 'returns'; the app domain has: order-fulfilment, order-fulfilment-remote, order-return\n"
-    )
+    had = "order-fulfilment, order-fulfilment-remote, order-return"
+    assert ran.err.startswith(f"error: no saga is called 'returns'; the app domain has: {had}\n")
 
 
 def test_a_file_that_is_not_there_is_refused_before_anything_is_opened(shop: Path) -> None:

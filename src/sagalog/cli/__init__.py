@@ -30,7 +30,7 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str, str]]]] = {
     "Check": {
         "audit": ("audit", "audit", "Run the app's audit queries, which must return no row."),
         "check": ("check", "check", "Check the app, the database, and that the tables equal the log."),
-        "graph": ("graph", "graph", "Draw a saga as Mermaid or SVG."),
+        "graph": ("graph", "graph", "Draw a saga or a choreography as Mermaid or SVG."),
         "db": ("database", "database", "Upgrade the database and see its schema."),
     },
 }
