@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from families import FAMILY, Company, Order, gift_saga, label_saga, order_saga, parcel_saga
+from families import FAMILY, Company, Order, Parcel, gift_saga, label_saga, order_saga, parcel_saga
 from lab import Lab, Process, in_lab
 
-from sagalog import ChildResult
+from sagalog import ChildResult, Saga
 from sagalog.saga import events as e
 from sagalog.store import StatusRow, Store
 from sagalog.stores.memory import MemoryStore
+from sagalog.testing.world import Killed
 
 
 async def begin(lab: Lab) -> tuple[Process, Company]:
@@ -161,3 +162,40 @@ def test_processes_that_know_only_the_child_or_only_the_parents_work_together(ea
         assert company.participant.standing() == set()
 
     in_lab(each_database, story)
+
+
+def test_a_child_that_was_never_started_is_called_off_so_that_nobody_can_start_it_later(
+    each_database: str | Store,
+) -> None:
+    """Invariants 16, 21, 22 and 28: the process died before, and the parent's time is over when another one looks."""
+    began: list[str] = []
+    killed: list[Process] = []
+    child: Saga[Parcel] = Saga("late", input=Parcel)
+
+    @child.step(compensation=None)
+    async def begin_late(parcel: Parcel) -> None:
+        began.append("late")
+
+    parent: Saga[Parcel] = Saga("early", input=Parcel, timeout=20.0)
+
+    def dying(parcel: Parcel) -> Parcel:
+        killed[0].kill()
+        raise Killed
+
+    parent.child(child, input=dying)
+
+    async def story(lab: Lab) -> None:
+        killed.append(await lab.begin([parent, child]))
+        saga_id = await killed[0].start(parent, Parcel(number=1))
+        await lab.sleep(100)
+        later = await lab.begin([parent, child])
+        assert await later.failure(saga_id) == ("failed", "deadline", None)
+        late = (await sagas(later))["late"]
+        assert late.saga_key == f"{saga_id}:late"
+        history = await later.do(later.manager.history(late.saga_id))
+        assert [type(event) for event in history] == [e.SagaStarted, e.SagaFailed, e.UndoAsked]
+        assert isinstance(history[0], e.SagaStarted)
+        assert history[0].called_off
+
+    in_lab(each_database, story)
+    assert began == []

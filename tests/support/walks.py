@@ -158,8 +158,10 @@ class Walk:
 
     def _child_says(self, step: str, status: ChildStatus) -> i.Receive:
         self.messages += 1
-        number = self._here(step).round
-        child = f"child-{step}-{number}"
+        here = self._here(step)
+        number = here.round
+        is_known = here.waiting is not None or here.action == "succeeded"
+        child = here.child if here.child is not None and is_known else f"child-{step}-{number}"
         return child_ended(step, status, child=child, round=number, id=f"note-{self.messages}")
 
     def _message(self, event: Event, causation_id: str | None) -> i.Receive:

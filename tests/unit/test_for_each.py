@@ -176,6 +176,17 @@ def test_a_late_success_of_a_part_that_was_given_up_is_undone_once_more() -> Non
     story.when(undid("b[0]", epoch=1)).then_nothing()
 
 
+def test_a_late_success_of_a_part_that_was_undone_is_undone_before_what_lies_before_it() -> None:
+    """Invariants 17 and 20: while the saga is still rolled back."""
+    story = reached(three()).when(failed("b[0]")).then(e.StepFailed)
+    story = story.when(failed("b[0]", "timeout", 2)).then(e.StepFailed, e.CompensationStarted)
+    story = story.when(undid("b[0]")).then(e.StepCompensated)
+    story = story.when(did("b[0]", 2)).then(e.StepSucceeded)
+    assert steps_run(story) == ["b[0]"]
+    story = story.when(undid("b[0]", epoch=1)).then(e.StepCompensated)
+    story.when(undid("a")).then(e.StepCompensated, e.SagaFailed)
+
+
 def test_after_the_pivot_a_part_is_retried_and_then_a_person_is_needed() -> None:
     """Invariant 13."""
     saga = saga_of([Plan("p", pivot=True, undo="waived")], [Plan("b", elements=2, attempts=1)])
