@@ -97,6 +97,7 @@ def test_what_only_a_person_can_go_on_from_is_stuck_until_somebody_does() -> Non
     assert process.state.cause is not None
     assert process.state.cause.type == "ShipmentFailed"
     assert process.state.pending == ("InventoryReserved", "PaymentProcessed")
+    assert process.state.actions == ("publish RefundRequested",)
     assert process.tell(Receive(message("RefundRequested"))) == ["EventReceived", "SagaResumed"]
     assert (process.status, process.row.error_type) == ("compensating", "ShipmentFailed")
     assert process.tell(Receive(message("RefundFailed", "again")))[-1] == "SagaStuck"
@@ -218,6 +219,8 @@ def test_an_end_that_another_contradicts_is_stuck() -> None:
         assert (
             process.row.error_text == "ShipmentCreated says that it is completed, and ShipmentFailed that it cannot be"
         )
+        assert process.state is not None
+        assert process.state.actions == ()
 
 
 # ---------------------------------------------------------------------------------------------- time
@@ -238,6 +241,8 @@ def test_a_process_that_stops_half_way_is_stuck_when_its_time_is_over() -> None:
     assert "InventoryReserved stands and no InventoryReleased came" in process.row.error_text
     assert process.row.waiting_for == "a person"
     assert process.row.current_step == "InventoryReserved"
+    assert process.state is not None
+    assert process.state.actions == ("publish PaymentProcessed", "publish PaymentFailed")
 
 
 def test_what_it_could_only_fail_of_is_told_when_its_time_is_over() -> None:

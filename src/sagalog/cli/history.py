@@ -91,7 +91,7 @@ def _of_messages(event: e.RequestSent | e.EventReceived | e.StepWaiting | e.Star
         case e.StepWaiting():
             return ["waits" if event.until is None else f"waits for {duration(event.until - event.time)}"]
         case e.EventReceived():
-            use = "kept for the step that waits for it" if event.kept else "it changes nothing"
+            use = "kept until it is needed" if event.kept else "it changes nothing"
             return [f"{event.name}, message {event.message}; {use}"]
         case e.StartRefused():
             return [] if event.message is None else [f"by message {event.message}"]

@@ -174,10 +174,11 @@ def _header(row: StatusRow, state: SagaState) -> None:
     if state.status == "stuck":
         lines.append(("stuck because", state.reason))
         lines.append(("still to undo", ", ".join(state.pending) or "nothing"))
-        lines.append(("you may", ", ".join(state.actions)))
+        lines.append(("you may", ", ".join(state.actions) or "look at it; nothing lets it go on"))
     if state.received:
         lines.append(("messages taken", len(state.received)))
-    lines.extend(("kept", f"{kept.name} {kept.message}, until its step waits for it") for kept in state.kept)
+    until = ", until its step waits for it" if state.kind == "saga" else ""
+    lines.extend(("kept", f"{kept.name} {kept.message}{until}") for kept in state.kept)
     if state.refused_starts:
         lines.append(("refused", f"{state.refused_starts} later starts with this key"))
     write_fields(lines)

@@ -127,6 +127,11 @@ class Contract(Struct, frozen=True):
         known = {*self.starts, *self.compensations, *self.compensations.values()}
         return any(name not in known for name in seen)
 
+    def after(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return what somebody outside may publish after these events."""
+        outside = [reaction for reaction in self.reactions if not reaction.handler and reaction.event in names]
+        return self.sorted(name for reaction in outside for name in reaction.outputs)
+
     def next(self, seen: Mapping[str, int], standing: Iterable[str]) -> tuple[str, ...]:
         """Return the events that may come next, those that undo what stands before all others."""
         if any(name in self.failing for name in seen):

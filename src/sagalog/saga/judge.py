@@ -55,7 +55,12 @@ def _received(contract: Contract, state: SagaState, message: Envelope, now: int)
         return None
     if not contract.is_effect(message.name):
         return e.EventReceived(
-            time=now, message=message.id, name=message.name, data=message.data, causation_id=message.causation_id
+            time=now,
+            message=message.id,
+            name=message.name,
+            data=message.data,
+            causation_id=message.causation_id,
+            kept=True,
         )
     number = sum(contract.effect_of(step) == message.name for step in state.steps)
     return e.StepSucceeded(
@@ -113,12 +118,15 @@ def _compensating(contract: Contract, state: SagaState, verdict: Verdict, now: i
 
 def _stuck(contract: Contract, state: SagaState, verdict: Verdict, now: int) -> e.SagaEvent | None:
     stands = standing(contract, state)
+    helpful = awaited_of(contract, state)
     if verdict.why == "contradiction":
         good, bad = verdict.by
+        helpful = ()
         reason = f"{good} says that it is completed, and {bad} that it cannot be"
         error = e.error_from("error", "Contradiction", reason)
     elif verdict.why == "person":
         name = verdict.by[-1]
+        helpful = contract.after(verdict.by) or helpful
         reason = f"{name} came, from which only a person can go on"
         error = _error_of(state, name)
     else:
@@ -126,7 +134,9 @@ def _stuck(contract: Contract, state: SagaState, verdict: Verdict, now: int) -> 
         reason = error.message
     if state.status == "stuck" and (state.reason, state.pending) == (reason, stands):
         return None
-    return e.SagaStuck(time=now, reason=reason, error=error, pending=stands, actions=())
+    return e.SagaStuck(
+        time=now, reason=reason, error=error, pending=stands, actions=tuple(f"publish {one}" for one in helpful)
+    )
 
 
 def _deadline(contract: Contract, state: SagaState) -> e.ErrorInfo:
