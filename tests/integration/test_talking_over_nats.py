@@ -180,7 +180,8 @@ def test_a_broker_killed_twenty_times_loses_and_doubles_nothing(
 
 async def publish_raw(server: NatsServer, headers: dict[str, str], body: bytes, name: str = "Charged") -> None:
     """Publish as some other program does, as soon as somebody has made the stream, and wait until it is kept."""
-    client: Any = await nats.connect(server.url)
+    driver: Any = nats
+    client = await driver.connect(server.url)
     try:
         while True:
             try:
