@@ -133,8 +133,8 @@ class RequestSent(SagaEvent, frozen=True, kw_only=True, gc=False):
 class EventReceived(SagaEvent, frozen=True, kw_only=True, gc=False):
     """A message came that moves nothing now.
 
-    `kept`: a step that is still to come waits for it, or a choreography is judged by it. `answer` is what it says of the
-    command that caused it, which had been answered or given up already.
+    `kept`: a step that is still to come waits for it, or a choreography is judged by it. `answer` is what it says of
+    the command that caused it, which had been answered or given up already.
     """
 
     TOPIC = "sagalog.EventReceived.1"
