@@ -16,6 +16,20 @@ from sagalog.saga.events import EMPTY, SagaEvent
 from sagalog.saga.inputs import DeadlineReached, Input, Receive, Start
 from sagalog.saga.state import SagaState
 
+COMPLETED = ("OrderCreated", "InventoryReserved", "PaymentProcessed", "ShipmentCreated")
+REJECTED = ("OrderCreated", "InventoryRejected")
+UNPAID = ("OrderCreated", "InventoryReserved", "PaymentFailed", "InventoryReleased")
+UNSHIPPED = (
+    "OrderCreated",
+    "InventoryReserved",
+    "PaymentProcessed",
+    "ShipmentFailed",
+    "PaymentRefunded",
+    "InventoryReleased",
+)
+NOT_REFUNDED = (*UNSHIPPED[:4], "RefundFailed", "RefundRequested", *UNSHIPPED[4:])
+OUTCOMES = {"completed": COMPLETED, "rejected": REJECTED, "unpaid": UNPAID, "unshipped": UNSHIPPED}
+
 SECOND = 1_000_000
 HOUR = 3_600 * SECOND
 
@@ -183,3 +197,12 @@ class Process:
 
     def written_steps(self) -> Iterable[Any]:
         return self._steps.values()
+
+
+def what_is_told(process: Process) -> tuple[object, ...]:
+    """Return all that the tables say of a process but when it happened, and in which order."""
+    row = process.row
+    steps = {(one.step, one.direction, one.status, one.result, one.undoes) for one in process.computed_steps()}
+    assert process.state is not None
+    assert row.status != "failed" or process.state.cause == process.state.error
+    return row.status, row.error_type, row.error_text, row.waiting_for, row.saga_key, frozenset(steps)

@@ -4,29 +4,29 @@ from collections.abc import Iterator
 from itertools import permutations
 
 import pytest
-from fulfilling import InventoryReserved, PaymentProcessed, PaymentRefunded, Process, fulfilment, message
+from fulfilling import (
+    COMPLETED,
+    NOT_REFUNDED,
+    OUTCOMES,
+    REJECTED,
+    UNPAID,
+    UNSHIPPED,
+    InventoryReserved,
+    PaymentProcessed,
+    PaymentRefunded,
+    Process,
+    fulfilment,
+    message,
+    what_is_told,
+)
 from msgspec.structs import replace
 
 from sagalog.errors import DivergentHistory, InvalidAction
 from sagalog.saga.events import EMPTY, EventReceived, StepCompensated
 from sagalog.saga.evolve import evolve, fold
-from sagalog.saga.inputs import DeadlineReached, Receive, Resume
+from sagalog.saga.inputs import Receive, Resume
 from sagalog.saga.redecide import first_divergence
 from sagalog.saga.transitions import CHOREOGRAPHED
-
-COMPLETED = ("OrderCreated", "InventoryReserved", "PaymentProcessed", "ShipmentCreated")
-REJECTED = ("OrderCreated", "InventoryRejected")
-UNPAID = ("OrderCreated", "InventoryReserved", "PaymentFailed", "InventoryReleased")
-UNSHIPPED = (
-    "OrderCreated",
-    "InventoryReserved",
-    "PaymentProcessed",
-    "ShipmentFailed",
-    "PaymentRefunded",
-    "InventoryReleased",
-)
-NOT_REFUNDED = (*UNSHIPPED[:4], "RefundFailed", "RefundRequested", *UNSHIPPED[4:])
-OUTCOMES = {"completed": COMPLETED, "rejected": REJECTED, "unpaid": UNPAID, "unshipped": UNSHIPPED}
 
 UNDONE = {
     ("InventoryReserved", "action"): "succeeded",
@@ -34,15 +34,6 @@ UNDONE = {
     ("PaymentProcessed", "action"): "succeeded",
     ("PaymentProcessed", "compensation"): "compensated",
 }
-
-
-def what_is_told(process: Process) -> tuple[object, ...]:
-    """Return all that the tables say of a process but when it happened, and in which order."""
-    row = process.row
-    steps = {(one.step, one.direction, one.status, one.result, one.undoes) for one in process.computed_steps()}
-    assert process.state is not None
-    assert row.status != "failed" or process.state.cause == process.state.error
-    return row.status, row.error_type, row.error_text, row.waiting_for, row.saga_key, frozenset(steps)
 
 
 # ---------------------------------------------------------------------------------------------- in order
@@ -221,95 +212,6 @@ def test_an_end_that_another_contradicts_is_stuck() -> None:
         )
         assert process.state is not None
         assert process.state.actions == ()
-
-
-# ---------------------------------------------------------------------------------------------- time
-
-
-def test_a_process_of_which_nothing_came_of_fails_when_its_time_is_over() -> None:
-    process = Process().came("OrderCreated")
-    assert process.tell(DeadlineReached()) == []
-    assert process.times_out() == ["SagaFailed"]
-    assert (process.status, process.row.error_type) == ("failed", "DeadlineReached")
-    assert process.times_out() == []
-
-
-def test_a_process_that_stops_half_way_is_stuck_when_its_time_is_over() -> None:
-    """Invariants 15, 30, 48."""
-    process = Process().came("OrderCreated", "InventoryReserved")
-    assert process.times_out() == ["SagaStuck"]
-    assert "InventoryReserved stands and no InventoryReleased came" in process.row.error_text
-    assert process.row.waiting_for == "a person"
-    assert process.row.current_step == "InventoryReserved"
-    assert process.state is not None
-    assert process.state.actions == ("publish PaymentProcessed", "publish PaymentFailed")
-
-
-def test_what_it_could_only_fail_of_is_told_when_its_time_is_over() -> None:
-    """Invariant 25: both causes."""
-    process = Process().came("OrderCreated", "InventoryReserved", "PaymentFailed")
-    process.times_out()
-    assert process.status == "stuck"
-    assert "it could only fail since PaymentFailed: why PaymentFailed" in process.row.error_text
-    assert process.state is not None
-    assert process.state.cause is not None
-    assert process.state.cause.type == "PaymentFailed"
-
-
-def test_a_failure_without_the_effect_that_must_have_come_before_it_is_stuck() -> None:
-    """Invariant 15: an event was lost that may have told of an effect."""
-    process = Process().came("OrderCreated", "PaymentFailed")
-    process.times_out()
-    assert process.status == "stuck"
-
-
-@pytest.mark.parametrize("came", [1, 2, 3])
-def test_a_process_that_goes_on_after_its_time_ends_as_it_does(came: int) -> None:
-    process = Process().came(*COMPLETED[:came])
-    process.times_out()
-    assert process.status in ("failed", "stuck")
-    process.came(*COMPLETED[came:])
-    assert (process.status, process.row.error_type) == ("completed", None)
-    assert first_divergence(process.definition, process.events) is None
-
-
-@pytest.mark.parametrize("outcome", OUTCOMES)
-def test_a_deadline_at_any_moment_changes_nothing_about_the_end(outcome: str) -> None:
-    """Invariants 15, 32."""
-    names = OUTCOMES[outcome]
-    expected = what_is_told(Process().came(*names))
-    for number in range(len(names) + 1):
-        for order in permutations(names):
-            process = Process().came(*order[:number])
-            process.times_out()
-            assert process.status in ("completed", "failed", "stuck")
-            process.came(*order[number:])
-            assert what_is_told(process) == expected, (order, number)
-            assert first_divergence(process.definition, process.events) is None
-
-
-def test_a_process_without_a_timeout_waits_for_ever() -> None:
-    process = Process(fulfilment(timeout=None)).came("OrderCreated", "InventoryReserved")
-    assert process.times_out() == []
-    assert (process.status, process.row.waiting_until, process.row.due_at) == ("pending", None, None)
-
-
-def test_a_clock_that_goes_back_does_not_bring_the_time_back() -> None:
-    """Invariant 32: another worker's clock may be behind the one that saw the deadline."""
-    process = Process().came("OrderCreated", "InventoryReserved")
-    process.times_out()
-    process.now = 10
-    process.came("PaymentFailed")
-    assert process.status == "stuck"
-
-
-def test_an_effect_was_not_made_after_it_was_heard_of() -> None:
-    process = Process()
-    process.tell(Receive(message("InventoryReserved", time=process.now + 5)))
-    process.tell(Receive(message("PaymentProcessed", time=process.now - 5)))
-    first, second = process.computed_steps()
-    assert first.started_at == first.ended_at
-    assert second.started_at == second.ended_at - 5
 
 
 # ---------------------------------------------------------------------------------------------- causes
