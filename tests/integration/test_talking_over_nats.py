@@ -313,3 +313,24 @@ def test_no_password_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         run(test)
     assert "s3cret" not in caplog.text
+
+
+def test_a_server_that_hangs_up_half_way_through_a_connection_costs_no_socket() -> None:
+    """A worker tries again for ever: what every attempt leaves behind would be its end."""
+
+    async def test() -> None:
+        hung_up: list[asyncio.StreamWriter] = []
+
+        async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            hung_up.append(writer)
+            writer.close()
+
+        server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            transport = FastStreamTransport(f"nats://127.0.0.1:{port}", service="orders", sends=[Charge])
+            async with opened(transport):
+                await until(lambda: len(hung_up) >= 3)
+
+    run(test)
+    gc.collect()  # a socket that was left open warns now, and a warning is an error

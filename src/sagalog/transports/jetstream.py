@@ -12,6 +12,7 @@ from typing import Any, cast
 from faststream import AckPolicy
 from faststream.nats import JStream, NatsBroker
 from faststream.nats.message import NatsMessage
+from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError
 from nats.js.api import (
@@ -57,6 +58,20 @@ async def _undecoded(message: NatsMessage) -> NatsMessage:
     return message
 
 
+class _Broker(NatsBroker):
+    """FastStream's, but for a connection that fails half way: of that one the client leaves the socket open."""
+
+    async def _connect(self) -> Client:
+        client = Client()
+        try:
+            await client.connect(**self._connection_kwargs)
+        except BaseException:
+            await client.close()
+            raise
+        self.config.connect(client)
+        return client
+
+
 class JetStreamLink:
     """One connection to a NATS server or cluster."""
 
@@ -80,7 +95,7 @@ class JetStreamLink:
             "apply_types": False,
             **plan.options,
         }
-        self._broker = NatsBroker(plan.address.split(","), **options)
+        self._broker = _Broker(plan.address.split(","), **options)
 
     async def _on_close(self) -> None:
         self._closed.set()
