@@ -9,9 +9,10 @@ WITH_SUPPORT := PYTHONPATH=$(CURDIR):$(CURDIR)/tests/support
 
 # make torture SECONDS=3600
 SECONDS ?= 300
-# make test TESTS=tests/unit, make test PYTEST="-k refused"
+# make test TESTS=tests/unit, make test PYTEST="-k refused"; JOBS=0 runs them one after the other, in one process
 TESTS ?=
 PYTEST ?=
+JOBS ?= auto
 UPGRADE ?=
 DEMO ?=
 BENCH ?=
@@ -28,7 +29,7 @@ demo: $(VENV)/run.stamp ## Run a few hundred orders through the reference servic
 	$(RUN)/sagalog demo $(DEMO)
 
 test: $(VENV)/all.stamp ## Run every test, on a real PostgreSQL (SAGALOG_TEST_POSTGRES=postgresql://... uses yours)
-	$(RUN)/python -m pytest $(PYTEST) $(TESTS)
+	$(RUN)/python -m pytest --numprocesses $(JOBS) --maxprocesses 4 --dist worksteal $(PYTEST) $(TESTS)
 
 check: $(VENV)/all.stamp ## Check style, types and the rings of the architecture
 	$(RUN)/ruff check .

@@ -14,7 +14,7 @@ from command_line import Ran, sagalog
 from msgspec.structs import replace
 from stores import EACH_KIND, empty_database, opened
 
-from sagalog import Event, Participant
+from sagalog import Event, Participant, Retry
 from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings
 from sagalog.store import Posting, Store, UnmatchedQuery, UnmatchedRow
@@ -219,7 +219,7 @@ class Sneezed(Event):
 
 def test_a_worker_takes_what_the_command_line_lets_be_delivered_again(database: Database) -> None:
     """Invariant 7: the operator is in another process than the worker that handles."""
-    clinic = Participant("clinic")
+    clinic = Participant("clinic", retry=Retry(attempts=2, delay=0.05))
     seen: list[bool] = []
     mended = asyncio.Event()
 

@@ -83,7 +83,10 @@ class JetStreamLink:
         self._stream = plan.prefix.replace(".", "--")
         self._closed = asyncio.Event()
         options: dict[str, Any] = {
+            # Who is not there is not waited for in here: the driver would sleep for seconds between its attempts.
             "allow_reconnect": False,
+            "max_reconnect_attempts": 1,
+            "reconnect_time_wait": 0,
             "closed_cb": self._on_close,
             "connect_timeout": max(1, int(plan.connect_timeout)),
             "ping_interval": 5,
