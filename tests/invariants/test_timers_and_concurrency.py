@@ -11,8 +11,9 @@ from sagalog.codec import CODEC
 from sagalog.errors import StoreError
 from sagalog.saga import events as e
 from sagalog.saga.evolve import fold
-from sagalog.store import Append, AppendOutcome, Store
+from sagalog.store import Append, AppendOutcome, StatusRow, Store
 from sagalog.stores.memory import MemoryStore
+from sagalog.testing.virtual_loop import current_incarnation
 
 
 def test_a_retry_that_is_due_after_a_crash_is_made_by_another_process(each_database: str | Store) -> None:
@@ -232,6 +233,44 @@ def test_a_zombie_makes_no_attempt_for_a_saga_that_it_does_not_own_any_more(each
 
     assert in_lab(each_database, story) == "completed"
     assert desk.calls() == ["pick", "pay", "pay", "send"]
+
+
+class StopsWhoClaims(MemoryStore):
+    """Stop the first process that claims something, before it has read what it claimed."""
+
+    stopped = False
+
+    def claim(self, *arguments: Any) -> list[StatusRow]:
+        found = super().claim(*arguments)
+        process = current_incarnation()
+        if found and process is not None and not self.stopped:
+            self.stopped = True
+            process.pause(30)
+        return found
+
+
+def test_a_zombie_does_not_take_what_others_have_written_since_it_claimed_for_a_broken_history() -> None:
+    """Invariants 33 and 35: it knows a row from before its lease ran out, and reads the events that came after."""
+    saga, desk = parcel_saga(patience=100), Desk()
+    desk.does["pay"] = lambda ctx: asyncio.sleep(60)
+
+    async def story(lab: Lab) -> str:
+        client = await lab.begin([saga], worker=False)
+        saga_id = await client.start(saga, Parcel())
+        zombie = await lab.begin([saga], {Desk: desk})
+        await lab.until(lambda: zombie.incarnation.paused)
+        other = await lab.begin([saga], {Desk: desk})
+        await lab.until(lambda: "pay" in desk.calls())
+        await lab.until(lambda: not zombie.incarnation.paused)
+        await lab.sleep(5)
+        worker = zombie.manager._worker
+        assert worker is not None
+        assert not worker._left_alone
+        assert worker.drive_of(saga_id) is None
+        return (await other.result(saga_id)).status
+
+    assert in_lab(StopsWhoClaims(), story) == "completed"
+    assert desk.calls() == ["pick", "pay", "send"]
 
 
 class Silent(MemoryStore):

@@ -290,14 +290,19 @@ class Worker:
         if self._unwanted:
             await self._give_back([])
         rows: list[StatusRow] = []
+        worker_id = self.worker_id
         self._just_ended.clear()
         room = min(self._limits.claim_batch, self._limits.most_running - len(self._tasks))
         if room > 0:
             loaded = list(self._definitions)
-            rows = await self._blocking.write(self._store.claim, self.worker_id, loaded, self._clock.now(), room)
+            rows = await self._blocking.write(self._store.claim, worker_id, loaded, self._clock.now(), room)
         if self._mail is None and not rows:
             return 0
         streams = await self._blocking.read(self._store.read_many, [row.saga_id for row in rows]) if rows else {}
+        if any(len(streams[row.saga_id]) != row.version for row in rows):
+            # We stood still for longer than the lease, and these have been taken over and written to since.
+            owned = set(await self._blocking.read(self._store.owned, worker_id))
+            rows = [row for row in rows if row.saga_id in owned]
         mail = [] if self._mail is None else await self._mail.read(self.worker_id)
         # A runner from before the lease was lost may still wait for the end of an attempt. One that has just come to
         # rest may be claimed for its mail before it knows, and go on with what it has got of that.

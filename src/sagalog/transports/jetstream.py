@@ -253,10 +253,20 @@ class JetStreamLink:
 def _end_what_reads(connection: object) -> None:
     """End the tasks that the driver forgets when its closing is broken off by the connection that it closes.
 
-    Nobody would wake them again, and each would be reported as an error when it is collected.
+    Nobody would wake those of subscriptions again, nor ask the one that reads the connection what it ended with; each
+    would be reported as an error when it is collected.
     """
-    subscriptions = cast("dict[int, object]", vars(connection).get("_subs", {}))
+    driver = vars(connection)
+    subscriptions = cast("dict[int, object]", driver.get("_subs", {}))
     for subscription in subscriptions.values():
         task = cast("asyncio.Task[None] | None", vars(subscription).get("_wait_for_msgs_task"))
         if task is not None:
             task.cancel()
+    reading = cast("asyncio.Task[None] | None", driver.get("_reading_task"))
+    if reading is not None:
+        reading.add_done_callback(_hear)
+
+
+def _hear(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled():
+        logger.debug("a connection was read until %r", task.exception())
