@@ -162,9 +162,9 @@ class TracedStore(MemoryStore):
         return max((position for position, _ in self.read_messages(0, 1_000_000)), default=0)
 
     def has_untaken_messages(self) -> bool:
-        """Tell whether a consumer has not read to the end, or something is still to be taken."""
-        last = self.last_message()
-        return any(row.position < last for row in self.consumers()) or bool(self.untaken())
+        """Tell whether a consumer has not read to the end, or has never begun, or something is still to be taken."""
+        read_to = min((row.position for row in self.consumers()), default=0)
+        return read_to < self.last_message() or bool(self.untaken())
 
     def __init__(self, world: World) -> None:
         super().__init__()
