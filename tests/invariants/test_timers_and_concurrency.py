@@ -1,6 +1,7 @@
 """INVARIANTS sections 5 and 6: timers are not lost, a stream has one writer, no saga holds up another."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from lab import SETTINGS, Lab, in_lab
@@ -240,8 +241,8 @@ class StopsWhoClaims(MemoryStore):
 
     stopped = False
 
-    def claim(self, *arguments: Any) -> list[StatusRow]:
-        found = super().claim(*arguments)
+    def claim(self, worker_id: str, definitions: Sequence[str], now: int, limit: int) -> list[StatusRow]:
+        found = super().claim(worker_id, definitions, now, limit)
         process = current_incarnation()
         if found and process is not None and not self.stopped:
             self.stopped = True
