@@ -24,7 +24,7 @@ class Settings(BaseModel):
     lease: float = Field(default=10.0, gt=0, description="how long a dead worker's sagas wait for another worker")
     poll: float = Field(default=0.1, gt=0, description="how often due sagas are looked for when nothing hints at them")
     follow_poll: float = Field(default=0.05, gt=0, description="how often a followed application is looked at for news")
-    longest_wait: float = Field(default=5.0, ge=0, description="a saga that waits longer than this is given back")
+    longest_wait: float = Field(default=30.0, ge=0, description="a saga that waits longer than this is given back")
     most_running: int = Field(default=10_000, ge=1, description="how many sagas one process owns at most")
     claim_batch: int = Field(default=200, ge=1, description="how many sagas are claimed at once")
     source: str = Field(

@@ -21,7 +21,7 @@ def test_every_part_of_the_benchmark_runs_on_sqlite(tmp_path: Path, capfd: pytes
     assert store["ratios"].keys() == {"throughput, engine / floor", "idle latency, engine / floor"}
     assert [shape["steps"] for shape in store["shapes"]] == [3, 30, 300, 3, 3]
     assert store["troubled"]["number"] == 4
-    assert len(store["troubled"]["troubled"]["seconds"]) == 5 * 2
+    assert len(store["troubled"]["troubled"]["seconds"]) == 5 * 2 * 2
     assert [batch for batch, _ in store["followed"]["batches"]] == [1, 100, 500]
     printed = capfd.readouterr().out
     assert "sagas/s, median" in printed

@@ -3,6 +3,9 @@
 It never gives up what it was given and whose fate is unknown: it writes the same again until the store answers, because
 the store recognises what had landed. Only closing ends that. Postings (messages, and what became of those that a
 participant took) go the same way as the appends of sagas, in a transaction of their own.
+
+What nobody waits for goes along with what somebody waits for: a thousand sagas that are tried in vain again and again
+would else take a transaction each from those that get on.
 """
 
 import asyncio
@@ -22,6 +25,8 @@ logger = logging.getLogger("sagalog.engine")
 LARGEST_BATCH = 500
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
+# How long what is not urgent waits for something that is, in seconds.
+LINGER = 0.05
 
 # What is to be written, the future of its outcome, and whom to tell once whether it was written.
 Waiting = tuple[Any, "asyncio.Future[Any]", Callable[[bool], None] | None]
@@ -46,6 +51,8 @@ class Committer:
         self._blocking = blocking
         self._queue: deque[Waiting] = deque()
         self._postings: deque[Waiting] = deque()
+        self._unhurried: deque[Waiting] = deque()
+        self._lingering: asyncio.TimerHandle | None = None
         self._posted = posted
         self.noted: Callable[[], None] = lambda: None
         self._write_timeout = write_timeout
@@ -91,6 +98,23 @@ class Committer:
         self._enqueue(self._queue, append, future, patient, then)
         return future
 
+    def submit_unhurried(self, append: Append) -> "asyncio.Future[AppendOutcome]":
+        """Queue an append that nobody waits for: it goes with the next that is submitted, or after `LINGER`."""
+        future: asyncio.Future[AppendOutcome] = self._loop.create_future()
+        self._unhurried.append((append, future, None))
+        if self._lingering is None:
+            self._lingering = self._loop.call_later(LINGER, self._hurry)
+        return future
+
+    def _hurry(self) -> None:
+        if self._lingering is not None:
+            self._lingering.cancel()
+            self._lingering = None
+        if self._unhurried:
+            self._queue += self._unhurried
+            self._unhurried.clear()
+            self._wake.set()
+
     def post(
         self, posting: Posting, patient: bool = True, then: Callable[[bool], None] | None = None
     ) -> "asyncio.Future[PostOutcome]":
@@ -116,13 +140,14 @@ class Committer:
     async def close(self) -> None:
         """Write what is queued, if the store answers, and end; what is left gets `StoreUnavailable`."""
         self._closing = True
+        self._hurry()
         self._wake.set()
         if self._task is not None:
             await self._task
         if self._watch is not None:
             self._watch.cancel()
         closed = StoreUnavailable("the process manager was closed before this was written")
-        for queue in (self._queue, self._postings):
+        for queue in (self._queue, self._unhurried, self._postings):
             self._fail(list(queue), closed)
             queue.clear()
 
@@ -135,6 +160,7 @@ class Committer:
                 await self._wake.wait()
                 continue
             if self._queue:
+                self._hurry()
                 await self._write(self._batch(self._queue), self._store.append)
             if self._postings:
                 await self._write(self._batch(self._postings), self._store.post)

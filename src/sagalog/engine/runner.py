@@ -11,7 +11,7 @@ from typing import Any, NoReturn, Protocol
 from sagalog.clock import Clock
 from sagalog.codec import encode_json
 from sagalog.engine.attempt import Attempts
-from sagalog.engine.committer import Committer
+from sagalog.engine.committer import LINGER, Committer
 from sagalog.engine.transition_log import log_transitions
 from sagalog.messages import Envelope
 from sagalog.readmodel.notes import notes_of
@@ -27,6 +27,8 @@ from sagalog.store import Append, CommandRow, Posting
 
 # Effects that a message ends: a saga that has one is kept for a while, since the answer is likely to come soon.
 EXPECTING: tuple[type, ...] = (Wait,)
+# A saga that has nothing to do for so long, in microseconds, is in no hurry to have written why.
+LONG_ENOUGH = 10 * int(LINGER * 1e6)
 # Effects that take their time, and end with something to tell.
 Attempted = RunAction | RunCompensation | CallOff
 
@@ -39,6 +41,10 @@ class Owner(Protocol):
     @property
     def worker_id(self) -> str:
         """Return the name under which the worker owns sagas now."""
+        ...
+
+    def patience(self, expects_mail: bool) -> int:
+        """Return how long, in microseconds, a saga may stay that waits for a message, or for nothing but time."""
         ...
 
     async def ready(self, worker_id: str) -> bool:
@@ -105,7 +111,6 @@ class SagaRunner:
         committer: Committer,
         attempts: Attempts,
         clock: Clock,
-        longest_wait: int,
         untold: list[Input] | None = None,
         effects: list[Effect] | None = None,
     ) -> None:
@@ -123,7 +128,6 @@ class SagaRunner:
         self._committer = committer
         self._attempts = attempts
         self._clock = clock
-        self._longest_wait = longest_wait
         self._untold = untold or []
         self._effects = react(definition, state) if effects is None else effects
         self._running: dict[tuple[type, str], asyncio.Task[Input]] = {}
@@ -183,16 +187,17 @@ class SagaRunner:
 
     async def _sleep(self, wake_at: int | None) -> bool:
         """Sleep until `wake_at` or until there is mail; False if that is too long and the saga is to be given back."""
-        pause = self._longest_wait if wake_at is None else wake_at - self._clock.now()
         expects_mail = any(isinstance(effect, EXPECTING) for effect in self._effects)
-        if self._owner.stopping or ((pause > self._longest_wait or wake_at is None) and not expects_mail):
+        patience = self._owner.patience(expects_mail)
+        pause = patience if wake_at is None else wake_at - self._clock.now()
+        if self._owner.stopping or ((pause > patience or wake_at is None) and not expects_mail):
             return False
         self.sleeping = True
-        woken = await self._woken_within(min(pause, self._longest_wait))
+        woken = await self._woken_within(min(pause, patience))
         self.sleeping = False
         if self._worker_id != self._owner.worker_id:
             raise Conflict([])
-        return woken or (wake_at is not None and pause <= self._longest_wait)
+        return woken or (wake_at is not None and pause <= patience)
 
     async def _woken_within(self, pause: int) -> bool:
         alarm = self._alarm = asyncio.get_running_loop().create_future()
@@ -310,14 +315,12 @@ class SagaRunner:
             if not await self._tell(one, last=number == len(told) - 1):
                 await self._lose(told[number:])
 
-    def _parts_with(self, effects: list[Effect]) -> bool:
-        """Tell whether nothing is to be done for so long that the saga is given back: with the decision, for free."""
+    def _idle_until(self, effects: list[Effect]) -> int:
+        """Return until when nothing is to be done, if only time will bring it about; 0 if that is not so."""
         if not effects or self._running or self._mail:
-            return False
-        soon = self._clock.now() + self._longest_wait
-        return all(
-            isinstance(effect, RunAction | RunCompensation | WatchDeadline) and effect.at > soon for effect in effects
-        )
+            return 0
+        idle = (RunAction, RunCompensation, WatchDeadline)
+        return min(effect.at if isinstance(effect, idle) else 0 for effect in effects)
 
     async def _tell(self, told: Input, last: bool = True) -> bool:
         """Decide on an input and make the decision durable; False on a conflict. `last`: no other one is known yet."""
@@ -331,10 +334,15 @@ class SagaRunner:
         assert after is not None
         effects = react(self.definition, after)
         taken = (told.message.id,) if isinstance(told, Receive) else ()
-        parts = last and self._parts_with(effects)
+        now = self._clock.now()
+        idle_until = self._idle_until(effects) if last else 0
+        # With the decision it costs nothing to give the saga back.
+        parts = idle_until > now + self._owner.patience(expects_mail=False)
         owner = None if parts else self._worker_id
         append = append_of(self.definition, self.saga_id, before, after, events, effects, self._worker_id, owner, taken)
-        if await self._committer.submit(append) != "written":
+        unhurried = idle_until > now + LONG_ENOUGH and not append.messages and not append.notes
+        submit = self._committer.submit_unhurried if unhurried else self._committer.submit
+        if await submit(append) != "written":
             return False
         self._parted = parts
         self.state = after

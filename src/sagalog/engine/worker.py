@@ -31,6 +31,8 @@ Drive = asyncio.Task[SagaState | None]
 
 # How often those that are to end are looked at again, in seconds.
 LAST_ROUND = 1.0
+# How long the answer to a message mostly takes at most, in microseconds.
+SOON = 1_000_000
 
 
 class Worker:
@@ -92,6 +94,17 @@ class Worker:
         """Tell whether one more saga may be owned."""
         return self._lease.holds and not self.stopping and len(self._tasks) < self._limits.most_running
 
+    def patience(self, expects_mail: bool) -> int:
+        """Return how long, in microseconds, a saga may stay that only waits.
+
+        Once half of what this process may own is owned, those who wait would keep out those who could run: then one
+        that waits for nothing but time goes at once, and one that `expects_mail` unless that comes soon.
+        """
+        longest = self._limits.longest_wait
+        if 2 * len(self._tasks) <= self._limits.most_running:
+            return longest
+        return min(longest, SOON) if expects_mail else 0
+
     async def start(self) -> None:
         """Begin the lease and the loops that claim and renew."""
         await self._lease.begin()
@@ -125,7 +138,6 @@ class Worker:
             self._committer,
             self._attempts,
             self._clock,
-            self._limits.longest_wait,
             untold,
             effects,
         )
