@@ -19,6 +19,14 @@ The rules, in the order in which they are asked:
 12. An outcome of a step that cannot have been begun is refused as malformed: nothing is recorded.
 13. A step that is a saga succeeds when that completes and is refused when that fails. Whoever rolls back asks it to
     undo, once, and waits for its end; whoever is asked rolls back, also after it has completed.
+14. Every message is recorded once, by its id, whether it changes anything or not.
+15. A reply belongs to the command that caused it, or, if it does not say which, to the only one that it can answer. It
+    ends the step's attempt, whichever of the attempts it answers: they are one command, sent again.
+16. A command without a reply in time is an unknown outcome (rule 4). A success that comes later is rule 2, a refusal is
+    recorded and changes nothing.
+17. A message that a step waits for ends it; one that comes before is kept for it. A wait that ends without its message
+    is refused: nothing was asked of anybody, so there is nothing to undo.
+18. A message that cannot be read as what it should be is a fault (rule 5).
 """
 
 from itertools import takewhile
