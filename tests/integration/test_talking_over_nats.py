@@ -315,6 +315,39 @@ def test_no_password_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     assert "s3cret" not in caplog.text
 
 
+def test_a_connection_that_breaks_while_it_is_being_closed_is_made_anew_and_reported_by_nobody(
+    nats_server: NatsServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The task of the driver that flushes closes what it could not write to, and may fail in that again."""
+
+    async def test() -> None:
+        transport = FastStreamTransport(nats_server.url, service="orders", prefix="shop", sends=[Charge])
+        async with opened(transport):
+            await until(lambda: transport._link is not None)
+            broken: Any = transport._link
+            driver = broken._broker.connection
+            drained: list[str] = []
+
+            async def drain() -> None:
+                task = asyncio.current_task()
+                drained.append(str(task and task.get_coro()))
+                # Somebody else publishes meanwhile, so there is something to be written once more.
+                driver._pending.append(b"PING\r\n")
+                driver._pending_data_size += 6
+                raise BrokenPipeError(32, "Broken pipe")
+
+            driver._transport.drain = drain
+            await driver._send_ping()
+            await until(lambda: transport._link not in (None, broken))
+            # The second time it was the closing.
+            assert len(drained) == 2
+            assert all("_flusher" in task for task in drained)
+
+    run(test)
+    gc.collect()
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
 def test_a_server_that_hangs_up_half_way_through_a_connection_costs_no_socket() -> None:
     """A worker tries again for ever: what every attempt leaves behind would be its end."""
 

@@ -13,6 +13,7 @@ from faststream import AckPolicy
 from faststream.nats import JStream, NatsBroker
 from faststream.nats.message import NatsMessage
 from nats.aio.client import Client
+from nats.aio.transport import Transport
 from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError
 from nats.js.api import (
@@ -247,14 +248,14 @@ class JetStreamLink:
                 await subscriber.stop()
         connection = self._broker.connection
         await connection.close()
-        _end_what_reads(connection)
+        _end_what_is_left(connection)
 
 
-def _end_what_reads(connection: object) -> None:
-    """End the tasks that the driver forgets when its closing is broken off by the connection that it closes.
+def _end_what_is_left(connection: object) -> None:
+    """End what the driver forgets when its closing is broken off by the connection that it closes.
 
-    Nobody would wake those of subscriptions again, nor ask the one that reads the connection what it ended with; each
-    would be reported as an error when it is collected.
+    Nobody would wake the tasks of subscriptions again, ask those that read and write what they ended with, or close the
+    socket; each would be reported as an error when it is collected.
     """
     driver = vars(connection)
     subscriptions = cast("dict[int, object]", driver.get("_subs", {}))
@@ -262,11 +263,15 @@ def _end_what_reads(connection: object) -> None:
         task = cast("asyncio.Task[None] | None", vars(subscription).get("_wait_for_msgs_task"))
         if task is not None:
             task.cancel()
-    reading = cast("asyncio.Task[None] | None", driver.get("_reading_task"))
-    if reading is not None:
-        reading.add_done_callback(_hear)
+    for name in ("_reading_task", "_flusher_task", "_ping_interval_task"):
+        task = cast("asyncio.Task[None] | None", driver.get(name))
+        if task is not None:
+            task.add_done_callback(_hear)
+    transport = cast("Transport | None", driver.get("_transport"))
+    if transport is not None:
+        transport.close()
 
 
 def _hear(task: "asyncio.Task[None]") -> None:
     if not task.cancelled():
-        logger.debug("a connection was read until %r", task.exception())
+        logger.debug("a connection ended with %r", task.exception())
