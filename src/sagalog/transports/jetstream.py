@@ -13,7 +13,6 @@ from faststream import AckPolicy
 from faststream.nats import JStream, NatsBroker
 from faststream.nats.message import NatsMessage
 from nats.aio.client import Client
-from nats.aio.transport import Transport
 from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError
 from nats.js.api import (
@@ -267,7 +266,7 @@ def _end_what_is_left(connection: object) -> None:
         task = cast("asyncio.Task[None] | None", driver.get(name))
         if task is not None:
             task.add_done_callback(_hear)
-    transport = cast("Transport | None", driver.get("_transport"))
+    transport: Any = driver.get("_transport")
     if transport is not None:
         transport.close()
 
