@@ -85,6 +85,12 @@ def test_an_app_that_is_not_there_is_not_found(tmp_path: Path) -> None:
     assert text == f"there is no package nobodys_app in {tmp_path}; see --app-dir and --app"
 
 
+def test_what_cannot_be_drawn_is_refused_with_all_that_can() -> None:
+    text = refused(sagalog("graph", "no-such-thing"), 3)
+    assert text.startswith("no saga or choreography is called 'no-such-thing'; the app domain has: ")
+    assert {"order-fulfilment", "order-fulfilment-choreographed"} <= set(text.partition("has: ")[2].split(", "))
+
+
 def test_the_app_may_be_named_by_the_environment(tmp_path: Path) -> None:
     name = write_app(tmp_path, "app_of_the_environment")
     ran = sagalog("--app-dir", str(tmp_path), "graph", "greet", environment={"SAGALOG_APP": name})

@@ -18,6 +18,7 @@ from sagalog.saga.participants import Participant
 from sagalog.transport import Transport
 
 DeclaredT = TypeVar("DeclaredT")
+NamedT = TypeVar("NamedT", bound=Saga[Any] | Choreography)
 
 DEFAULT_APP = "domain"
 
@@ -79,16 +80,19 @@ class App:
 
     def saga(self, name: str) -> Saga[Any]:
         """Return the newest version of a saga; raises `UnknownSaga`."""
-        found = [saga for saga in self.sagas if saga.name == name]
-        if not found:
-            known = ", ".join(sorted({saga.name for saga in self.sagas})) or "none"
-            raise UnknownSaga(f"no saga is called {name!r}; the app {self.name} has: {known}")
-        return max(found, key=lambda saga: saga.version)
+        return self._newest("saga", self.sagas, name)
 
     def declared(self, name: str) -> Saga[Any] | Choreography:
         """Return the newest version of a saga or of a choreography; raises `UnknownSaga`."""
-        found = [one for one in self.choreographies if one.name == name]
-        return max(found, key=lambda one: one.version) if found else self.saga(name)
+        every: list[Saga[Any] | Choreography] = [*self.sagas, *self.choreographies]
+        return self._newest("saga or choreography", every, name)
+
+    def _newest(self, what: str, among: Sequence[NamedT], name: str) -> NamedT:
+        found = [one for one in among if one.name == name]
+        if not found:
+            known = ", ".join(sorted({one.name for one in among})) or "none"
+            raise UnknownSaga(f"no {what} is called {name!r}; the app {self.name} has: {known}")
+        return max(found, key=lambda one: one.version)
 
     @contextmanager
     def services(self) -> Generator[Mapping[type, Any]]:
