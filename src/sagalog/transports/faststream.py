@@ -96,6 +96,7 @@ class FastStreamTransport:
         )
         self._link: Link | None = None
         self._gone = asyncio.Event()
+        self._closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -114,13 +115,14 @@ class FastStreamTransport:
 
     async def close(self) -> None:
         """Disconnect after what is being received."""
+        self._closing.set()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _keep(self, receive: Receive) -> None:
         pause, told = FIRST_PAUSE, False
-        while True:
+        while not self._closing.is_set():
             link = self._module.link(self._plan)
             try:
                 async with asyncio.timeout(self._plan.connect_timeout * 2):
@@ -130,7 +132,7 @@ class FastStreamTransport:
                 pause, told = FIRST_PAUSE, False
                 self._gone.clear()
                 self._link = link
-                problem = await link.lost()
+                problem = await self._lost(link)
             except Exception as failure:
                 # Drivers raise all kinds of things, and none of them may end this.
                 problem = f"{type(failure).__name__}: {failure}"
@@ -138,11 +140,27 @@ class FastStreamTransport:
                 self._link = None
                 self._gone.set()
                 await _close(link)
-            if not told:
+            if not told and not self._closing.is_set():
                 told = True
                 logger.warning("%s is not connected, trying again: %s", self.name, self._without_secrets(problem))
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _lost(self, link: Link) -> str:
+        """Return why the link was lost, or that it is to be closed.
+
+        Whoever looks is a task of its own, since it may swallow the only cancellation that it gets: in Python 3.11
+        `asyncio.wait_for` does, if what it waits for comes at the same moment.
+        """
+        looking = asyncio.ensure_future(link.lost())
+        looking.add_done_callback(_hear)
+        closing = asyncio.ensure_future(self._closing.wait())
+        try:
+            await asyncio.wait((looking, closing), return_when=asyncio.FIRST_COMPLETED)
+            return looking.result() if looking.done() else "it is being closed"
+        finally:
+            looking.cancel()
+            closing.cancel()
 
     def _without_secrets(self, text: str) -> str:
         parts = urlsplit(self._plan.address)
@@ -197,6 +215,11 @@ async def _close(link: Link) -> None:
     except Exception as problem:
         # It is being left behind: a connection that is broken cannot be closed in good order.
         logger.debug("a lost connection was not closed in good order: %s", problem)
+
+
+def _hear(looking: "asyncio.Future[str]") -> None:
+    if not looking.cancelled():
+        logger.debug("a link was looked after until %r", looking.exception() or looking.result())
 
 
 def _broker_of(address: str) -> tuple[str, _LinkModule]:
