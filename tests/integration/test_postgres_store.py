@@ -28,6 +28,7 @@ from sagalog.errors import (
 )
 from sagalog.store import Store, StoreOptions
 from sagalog.stores.postgres import PostgresStore
+from sagalog.stores.postgres_errors import TimedOut
 from sagalog.stores.sql import statements
 from sagalog.stores.sqlite import SQLiteStore
 from sagalog.testing.store_appending import at_once, numbered, stream_of
@@ -39,8 +40,9 @@ LOOKS = statements("tests.support", "database_looks.sql")
 
 
 @pytest.fixture
-def store(postgres_url: str) -> Iterator[Store]:
+def store(postgres_url: str) -> Iterator[PostgresStore]:
     with opened(postgres_url) as store:
+        assert isinstance(store, PostgresStore)
         yield store
 
 
@@ -279,3 +281,18 @@ def test_whoever_watches_goes_on_when_its_connection_is_ended(store: Store, post
     called.clear()
     assert ask(postgres_url, "end_listeners") == [(True,)]
     assert called.wait(5)
+
+
+def test_a_subscription_to_the_log_may_last_for_longer_than_a_call(store: PostgresStore) -> None:
+    """The thread in which `eventsourcing` listens for a subscription has one connection for as long as that lasts."""
+    with store.recorder.datastore.get_connection() as connection:
+        listening: Any = connection
+        connection.execute("LISTEN anything")
+        listening.deadline = time.monotonic() - 1
+        with pytest.raises(TimedOut):
+            connection.execute("SELECT 1")
+        assert list(connection.notifies(timeout=0.01)) == []
+    # It would collect news that nobody asks for: the next to read gets another.
+    with store.recorder.datastore.get_connection() as other:
+        assert other is not listening
+    assert listening.closed

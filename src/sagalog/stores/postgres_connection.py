@@ -55,6 +55,7 @@ class BoundedConnection(psycopg.Connection[TupleRow]):
 
     deadline: float = math.inf
     uses: int = 0
+    listens: bool = False
 
     def wait(self, gen: Steps, *arguments: Any, **options: Any) -> Any:
         """Drive what psycopg does on this connection, looking at the deadline a few times a second."""
@@ -70,6 +71,12 @@ class BoundedConnection(psycopg.Connection[TupleRow]):
                 wanted = gen.send((yield wanted))
         except StopIteration as end:
             return end.value
+
+    def notifies(self, *, timeout: float | None = None, stop_after: int | None = None) -> Generator[psycopg.Notify]:
+        """Wait for news, as long as the caller says: whoever listens keeps the connection for as long as it likes."""
+        self.listens = True
+        self.deadline = math.inf
+        return super().notifies(timeout=timeout, stop_after=stop_after)
 
     def run(self, name: str, parameters: Any = ()) -> RawCursor[TupleRow]:
         """Execute a named block."""
@@ -199,7 +206,8 @@ class Connections:
                     self._close_idle()
                 raise
             with self._lock:
-                if not self._closed:
+                # One that listens would collect news that nobody asks for any more.
+                if not self._closed and not connection.listens:
                     self._idle.append(connection)
                     connection = None
             if connection is not None:

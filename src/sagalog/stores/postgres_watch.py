@@ -55,7 +55,6 @@ class Listener:
                 self._stopped.wait(pause)
 
     def _listen(self, connection: BoundedConnection) -> None:
-        connection.deadline = float("inf")
         while not self._stopped.is_set():
             heard = [note.payload for note in connection.notifies(timeout=LOOK_SECONDS, stop_after=1)]
             if any(sender != self._own for sender in heard):
