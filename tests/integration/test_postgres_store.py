@@ -5,6 +5,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -296,3 +297,16 @@ def test_a_subscription_to_the_log_may_last_for_longer_than_a_call(store: Postgr
     with store.recorder.datastore.get_connection() as other:
         assert other is not listening
     assert listening.closed
+
+
+def test_a_subscription_to_the_log_is_given_what_nobody_was_told_of(store: PostgresStore) -> None:
+    """What needs no attention is written without a notification, and any may come before somebody listens."""
+    with store.recorder.subscribe() as log, ThreadPoolExecutor() as pool:
+        for one in [start(owner="w"), start(), start(owner="w")]:
+            store.append([one])
+            heard = pool.submit(next, log)
+            try:
+                assert heard.result(10).originator_id == one.saga_id
+            finally:
+                if not heard.done():
+                    log.stop()
