@@ -135,7 +135,7 @@ def nothing_acknowledged_is_lost(found: Snapshot, journals: Journals) -> Iterato
 def one_owner_at_a_time(found: Snapshot, journals: Journals) -> Iterator[str]:
     """Check who appended: only who had the saga, and a new owner only after the lease of the one before it was over."""
     for saga_id, stream in found.streams().items():
-        owner, since = None, 0
+        owner: str | None = None
         for one in sorted(journals.landed(saga_id, stream), key=lambda one: one.expected):
             if one.holder is None:
                 continue
@@ -144,12 +144,9 @@ def one_owner_at_a_time(found: Snapshot, journals: Journals) -> Iterator[str]:
                 yield f"saga {saga_id}: {one.holder} appended event {one.expected + 1} and had never claimed it"
             elif taker := journals.taken_since(claim, one):
                 yield f"saga {saga_id}: {one.holder} appended event {one.expected + 1} after {taker} had taken it"
-            elif owner is not None and owner != one.holder:
-                # It may have given back and claimed again what it took: what counts is when it took it.
-                took = journals.first_claim(one, since, claim)
-                if journals.held(owner, saga_id, took):
-                    yield f"saga {saga_id}: {one.holder} took it at {took.asked_at} from {owner}, whose lease went on"
-            owner, since = one.holder, one.tried_at
+            elif owner is not None and owner != one.holder and journals.held(owner, saga_id, claim):
+                yield f"saga {saga_id}: {one.holder} took it at {claim.asked_at} from {owner}, whose lease went on"
+            owner = one.holder
 
 
 def nothing_is_done_undecided(found: Snapshot, journals: Journals) -> Iterator[str]:

@@ -116,11 +116,6 @@ class Journals:
         claims = [claim for claim in self.claims.get(append.saga_id, []) if claim.worker_id == append.holder]
         return max((claim for claim in claims if claim.told_at <= append.tried_at), default=None)
 
-    def first_claim(self, append: Tried, since: int, last: Claim) -> Claim:
-        """Return the first claim after `since`, `last` at the latest, that gave whoever made this append the saga."""
-        claims = [claim for claim in self.claims[append.saga_id] if claim.worker_id == append.holder]
-        return min([last, *(claim for claim in claims if since < claim.told_at <= append.tried_at)])
-
     def taken_since(self, claim: Claim, append: Tried) -> str | None:
         """Return another worker that was given the saga between this claim of it and this append, if there is one."""
         for other in self.claims[append.saga_id]:

@@ -285,9 +285,8 @@ class MemoryStore(MemoryLooks):
     def take_consumers(self, worker_id: str, names: Sequence[str], now: int, from_now: bool) -> list[ConsumerRow]:
         """Give consumers that no live worker owns to a worker."""
         with self._lock:
-            alive = {lease.worker_id for lease in self._leases.values() if lease.lease_until > now} | {worker_id}
-            dead = [owner for owner in self._messages.owners() if owner not in alive]
-            return self._messages.take_consumers(worker_id, names, now, len(self._log) if from_now else 0, dead)
+            self._free_the_dead(now)
+            return self._messages.take_consumers(worker_id, names, now, len(self._log) if from_now else 0)
 
     def sagas_by_key(self, saga_name: str, keys: Sequence[str]) -> dict[str, StatusRow]:
         """Return the newest run of each of these keys that has one."""

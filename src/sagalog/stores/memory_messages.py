@@ -175,13 +175,11 @@ class MemoryMessages:
     def _change(self, row: InboxRow, **changes: object) -> None:
         self._inbox[row.recipient][row.message_id] = replace(row, **changes)
 
-    def take_consumers(
-        self, worker_id: str, names: Sequence[str], now: int, begin: int, dead: Sequence[str]
-    ) -> list[ConsumerRow]:
-        """Give consumers without an owner, or of one that is `dead`, to a worker; new ones begin at `begin`."""
+    def take_consumers(self, worker_id: str, names: Sequence[str], now: int, begin: int) -> list[ConsumerRow]:
+        """Give consumers without an owner to a worker; new ones begin at `begin`."""
         for name in names:
             row = self._consumers.setdefault(name, ConsumerRow(name, begin, None, now))
-            if row.owner is None or row.owner in dead:
+            if row.owner is None:
                 self._consumers[name] = replace(row, owner=worker_id, updated_at=now)
         return [row for row in self.consumers() if row.owner == worker_id and row.consumer in names]
 

@@ -239,7 +239,12 @@ class PostgresStore(PostgresMessages):
     def claim_one(self, worker_id: str, saga_id: str, now: int) -> bool:
         """Give one saga to a worker whether it is due or not."""
         with self._named_errors() as connections, connections.writer() as connection:
-            return connection.run("claim_one", (worker_id, saga_id, now)).rowcount == 1
+            with connection.pipeline():
+                connection.run("begin")
+                connection.run("forget_the_dead", (now,))
+                claimed = connection.run("claim_one", (worker_id, saga_id))
+                connection.run("commit")
+            return claimed.rowcount == 1
 
     def owned(self, worker_id: str) -> list[str]:
         """Return the ids of the sagas that a worker owns."""

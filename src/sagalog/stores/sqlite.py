@@ -28,12 +28,11 @@ from sagalog.stores.migrations import Dialect, Migration, require_current, upgra
 from sagalog.stores.sqlite_connection import OLDEST_SQLITE, SafeDatastore, create_file, translated
 from sagalog.stores.sqlite_messages import SQLiteMessages
 from sagalog.stores.sqlite_recorder import SagaRecorder
-from sagalog.stores.sqlite_writing import SQL, rewrite_commands
+from sagalog.stores.sqlite_writing import SQL, free_the_dead, rewrite_commands
 from sagalog.stores.texts import is_storable, storable
 
 logger = logging.getLogger("sagalog.stores")
 
-FREE_AT_ONCE = 1000
 WITH_AN_ERROR = frozenset(("compensating", "failed", "stuck"))
 
 
@@ -200,7 +199,7 @@ class SQLiteStore(SQLiteMessages):
         if not self._rows("anything_due", (now, loaded, now, loaded))[0][0]:
             return []
         with self._transaction(commit=True) as cursor:
-            self._free_the_dead(cursor, now)
+            free_the_dead(cursor, now)
             rows = cursor.execute(SQL["due"], (now, loaded, limit)).fetchall()
             cursor.execute(SQL["take"], (worker_id, json.dumps([row["saga_id"] for row in rows])))
             more = cursor.execute(SQL["with_mail"], (loaded, limit - len(rows))).fetchall()
@@ -209,17 +208,10 @@ class SQLiteStore(SQLiteMessages):
                 rows += more
         return [replace(StatusRow(*row), owner=worker_id) for row in rows]
 
-    @staticmethod
-    def _free_the_dead(cursor: sqlite3.Cursor, now: int) -> None:
-        for (dead,) in cursor.execute(SQL["dead_workers"], (now,)).fetchall():
-            cursor.execute(SQL["free_consumers"], (dead,))
-            if cursor.execute(SQL["give_back_some"], (dead, FREE_AT_ONCE)).rowcount < FREE_AT_ONCE:
-                cursor.execute(SQL["forget_worker"], (dead,))
-
     def claim_one(self, worker_id: str, saga_id: str, now: int) -> bool:
         """Give one saga to a worker whether it is due or not."""
         with self._transaction(commit=True) as cursor:
-            self._free_the_dead(cursor, now)
+            free_the_dead(cursor, now)
             return cursor.execute(SQL["take_one"], {"worker_id": worker_id, "saga_id": saga_id}).rowcount == 1
 
     def owned(self, worker_id: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What is written to SQLite about messages and inboxes, inside a transaction that somebody else has begun.
+"""What is written to SQLite about messages, inboxes and dead workers, inside a transaction that has been begun.
 
 It opens nothing and commits nothing; what does not fit raises `Unfit`, and the transaction is rolled back.
 """
@@ -29,6 +29,8 @@ SQL = {
 # few statements have to be prepared.
 ROWS_AT_ONCE = (*range(500, 0, -100), *range(90, 0, -10), *range(9, 0, -1))
 
+FREE_AT_ONCE = 1000
+
 Row = tuple[Any, ...]
 
 
@@ -50,6 +52,17 @@ def write_rows(cursor: sqlite3.Cursor, block: str, rows: list[Row]) -> int:
             written += cursor.rowcount
             begin += size
     return written
+
+
+def free_the_dead(cursor: sqlite3.Cursor, now: int) -> None:
+    """Take their consumers, their leases and up to `FREE_AT_ONCE` sagas each from workers that are dead by now.
+
+    The lease goes with the first saga, so that the worker is told should it live; the rest are owned without one.
+    """
+    for (dead,) in cursor.execute(SQL["dead_workers"], (now,)).fetchall():
+        cursor.execute(SQL["forget_worker"], (dead,))
+        cursor.execute(SQL["free_consumers"], (dead,))
+        cursor.execute(SQL["give_back_some"], (dead, FREE_AT_ONCE))
 
 
 def last_position(cursor: sqlite3.Cursor) -> int:

@@ -85,6 +85,8 @@ class ConsumerContract:
         assert store.take_consumers("w2", [SAGAS], END, False) == [ConsumerRow(SAGAS, 0, "w2", END)]
         assert store.route(Route([Advance(SAGAS, "w1", 0, 0)])) == "conflict"
         assert store.route(Route([Advance(SAGAS, "w2", 0, 0)])) == "written"
+        # With a consumer its owner loses the lease, and so is told.
+        assert store.renew("w1", END + 10 * SECOND) is False
 
     def test_a_lost_lease_frees_consumers_as_it_frees_sagas(self, store: Store) -> None:
         working(store, "w1")

@@ -74,6 +74,22 @@ class LeaseContract:
         claimed(peer, "w2", END)
         assert store.renew("w1", END + 10 * SECOND) is False
 
+    def test_whoever_loses_one_saga_loses_the_lease(self, store: Store, peer: Store) -> None:
+        """It would go on as the owner of what another has, and do what is refused afterwards."""
+        working(store, "w1")
+        begun, other = start(owner="w1", due_at=END + SECOND), start(owner="w1")
+        store.append([begun, other])
+        assert peer.claim_one("w2", begun.saga_id, END) is True
+        assert store.renew("w1", END + 10 * SECOND) is False
+        assert peer.claim_one("w2", other.saga_id, END) is True
+
+    def test_whoever_loses_some_of_very_many_sagas_loses_the_lease(self, store: Store) -> None:
+        working(store, "w1")
+        store.register(lease("w2", END + 60 * SECOND))
+        store.append([start(owner="w1") for _ in range(1500)])
+        assert len(claimed(store, "w2", END)) == 100
+        assert store.renew("w1", END + 10 * SECOND) is False
+
     def test_a_late_renewal_counts_if_nobody_noticed(self, store: Store) -> None:
         working(store, "w1")
         assert store.renew("w1", END + 20 * SECOND) is True

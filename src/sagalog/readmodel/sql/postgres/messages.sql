@@ -201,12 +201,13 @@ ORDER BY name
 ON CONFLICT DO NOTHING;
 
 -- name: take_consumers
-WITH free AS MATERIALIZED (
+-- Follows forget_the_dead. Who is dead is looked up before any row is locked, as in free_some.
+WITH dead AS MATERIALIZED (
+    SELECT owner FROM saga_consumers
+    WHERE owner <> $2 AND NOT EXISTS (SELECT 1 FROM saga_workers WHERE worker_id = saga_consumers.owner)
+), free AS MATERIALIZED (
     SELECT consumer FROM saga_consumers
-    WHERE consumer = ANY ($1::text[]) AND (
-        owner IS NULL
-        OR (owner <> $2 AND NOT EXISTS (SELECT 1 FROM saga_workers WHERE worker_id = owner AND lease_until > $3))
-    )
+    WHERE consumer = ANY ($1::text[]) AND (owner IS NULL OR owner IN (SELECT owner FROM dead))
     ORDER BY consumer
     FOR UPDATE
 )

@@ -252,7 +252,8 @@ ON CONFLICT (worker_id) DO UPDATE SET
 UPDATE saga_workers SET lease_until = $1 WHERE worker_id = $2;
 
 -- name: forget_the_dead
--- First of the transaction: a worker that renews at this moment waits, and is then told that its lease is gone.
+-- First of every transaction that takes what a dead worker owns: with the first thing it loses the lease, so that it is
+-- told. A worker that renews at this moment waits, and is then told as well.
 WITH dead AS (
     DELETE FROM saga_workers WHERE worker_id IN (
         SELECT worker_id FROM saga_workers WHERE lease_until <= $1 FOR UPDATE SKIP LOCKED
@@ -321,11 +322,15 @@ UPDATE saga_status SET owner = $4 FROM oldest WHERE saga_id = oldest_id
 RETURNING {status_columns};
 
 -- name: claim_one
-UPDATE saga_status SET owner = $1
-WHERE saga_id = $2 AND (
-    owner IS NULL OR owner = $1
-    OR NOT EXISTS (SELECT 1 FROM saga_workers WHERE worker_id = saga_status.owner AND lease_until > $3)
-);
+-- Follows forget_the_dead. Whoever takes the saga between the look and the lock has a lease that was not looked for.
+WITH free AS MATERIALIZED (
+    SELECT saga_id, owner FROM saga_status
+    WHERE saga_id = $2 AND (
+        owner IS NULL OR owner = $1 OR NOT EXISTS (SELECT 1 FROM saga_workers WHERE worker_id = saga_status.owner)
+    )
+)
+UPDATE saga_status AS saga SET owner = $1 FROM free
+WHERE saga.saga_id = free.saga_id AND saga.owner IS NOT DISTINCT FROM free.owner;
 
 -- name: owned
 SELECT saga_id FROM saga_status WHERE owner = $1;

@@ -88,10 +88,10 @@ SELECT value, ?, NULL, ? FROM json_each(?) WHERE TRUE
 ON CONFLICT DO NOTHING;
 
 -- name: take_consumers
+-- Those of the dead have been freed.
 UPDATE saga_consumers SET owner = :worker_id, updated_at = :now
 WHERE consumer IN (SELECT value FROM json_each(:names))
-    AND (owner IS NULL
-        OR (owner <> :worker_id AND owner NOT IN (SELECT worker_id FROM saga_workers WHERE lease_until > :now)));
+    AND owner IS NULL;
 
 -- name: consumers
 SELECT consumer, position, owner, updated_at FROM saga_consumers ORDER BY consumer;

@@ -189,7 +189,9 @@ LIMIT ?;
 UPDATE saga_status SET owner = ? WHERE saga_id IN (SELECT value FROM json_each(?));
 
 -- name: take_one
-UPDATE saga_status SET owner = :worker_id WHERE saga_id = :saga_id AND (owner IS NULL OR owner = :worker_id);
+UPDATE saga_status SET owner = :worker_id
+WHERE saga_id = :saga_id
+    AND (owner IS NULL OR owner = :worker_id OR owner NOT IN (SELECT worker_id FROM saga_workers));
 
 -- name: give_back
 UPDATE saga_status SET owner = NULL WHERE owner = ? AND saga_id IN (SELECT value FROM json_each(?));
