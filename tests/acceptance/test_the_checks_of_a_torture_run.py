@@ -167,18 +167,6 @@ def test_a_falsified_fact_is_found(stage: Stage, falsify: Falsify, says: str) ->
     assert any(says in violation for violation in violations), violations
 
 
-def test_an_attempt_begun_before_others_went_on_may_still_come_to_its_call(stage: Stage) -> None:
-    """A process that stood still past its lease may read what others wrote before its own threads have their turn."""
-    found, journals = stage.snapshot(), stage.journals()
-    call = next(call for call in journals.calls if call.version == 1)
-    late = replace(call, version=2, earlier=(1,))
-    assert call.key not in journals.due(found.streams()[call.saga_id][:2])
-    journals.calls[:] = [late]
-    assert stage.violations(found, journals) == []
-    journals.calls[:] = [replace(late, earlier=())]
-    assert any("was called at version 2" in violation for violation in stage.violations(found, journals))
-
-
 def test_an_effect_made_twice_is_found(stage: Stage) -> None:
     with closing(sqlite3.connect(stage.folder / "shop.db")) as connection:
         connection.execute(SQL["falsify_double_effect"])

@@ -11,11 +11,18 @@ async def ready(self: Worker, worker_id: str) -> bool:
     return True
 
 
+def holds_as(self: Worker, worker_id: str) -> bool:
+    """Forget to ask at the last moment, too."""
+    return True
+
+
 def plant(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plant the bug until the test is over."""
     monkeypatch.setattr(Worker, "ready", ready)
+    monkeypatch.setattr(Worker, "holds_as", holds_as)
 
 
 def pytest_configure() -> None:
     """Plant the bug for a whole run."""
     Worker.ready = ready  # type: ignore[method-assign]
+    Worker.holds_as = holds_as  # type: ignore[method-assign]

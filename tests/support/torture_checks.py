@@ -158,15 +158,13 @@ def nothing_is_done_undecided(found: Snapshot, journals: Journals) -> Iterator[s
         if call.version is None or call.version > len(stream):
             yield f"saga {call.saga_id}: {call.key} was called by {call.process}, which knew of no durable start"
             continue
-        places = [(call.saga_id, version) for version in (call.version, *call.earlier)]
-        try:
-            for place in places:
-                if place not in states:
-                    states[place] = journals.due(stream[: place[1]])
-        except SagalogError:
-            continue  # a history that cannot be read has been named already
-        due = [states[place][call.key] for place in places if call.key in states[place]]
-        if not due:
-            yield f"saga {call.saga_id}: {call.key} was called at version {call.version}, due was {states[places[0]]}"
-        elif call.at < min(due):
-            yield f"saga {call.saga_id}: {call.key} was called at {call.at}, due from {min(due)} on"
+        place = call.saga_id, call.version
+        if place not in states:
+            try:
+                states[place] = journals.due(stream[: call.version])
+            except SagalogError:
+                continue  # a history that cannot be read has been named already
+        if call.key not in states[place]:
+            yield f"saga {call.saga_id}: {call.key} was called at version {call.version}, due was {states[place]}"
+        elif call.at < states[place][call.key]:
+            yield f"saga {call.saga_id}: {call.key} was called at {call.at}, due from {states[place][call.key]} on"

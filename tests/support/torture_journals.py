@@ -51,18 +51,13 @@ class Claim(NamedTuple):
 
 
 class Call(msgspec.Struct, frozen=True):
-    """A service that was asked for something under a key; `version` is what its caller knew to be durable.
-
-    `earlier` are versions that it knew before others took the saga over and went on with it: an attempt that it had
-    begun by then, in a thread or behind others that waited for one, may still come to its call.
-    """
+    """A service that was asked for something under a key; `version` is what its caller knew to be durable."""
 
     process: str
     saga_id: str
     key: str
     version: int | None
     at: int
-    earlier: tuple[int, ...] = ()
 
 
 def key_of(saga_id: str, effect: RunAction | RunCompensation) -> str:
@@ -137,19 +132,17 @@ class Journals:
         return {key_of(stream[0].saga_id, effect): effect.at for effect in runs}
 
     def _read(self, path: Path) -> None:
-        known: dict[str, list[int]] = {}
+        known: dict[str, int] = {}
         for kind, at, *fields in lines(path):
             if kind == "tried":
                 self._tried(path.stem, at, fields[0])
             elif kind == "told":
                 self._told(path.stem, known, *fields)
             elif kind == "seen":
-                self._seen(known, fields[0])
+                known.update(fields[0])
             elif kind == "called":
                 saga_id = fields[0].split(":", 1)[0]
-                versions = known.get(saga_id, [])
-                last = versions[-1] if versions else None
-                self.calls.append(Call(path.stem, saga_id, fields[0], last, at, tuple(versions[:-1])))
+                self.calls.append(Call(path.stem, saga_id, fields[0], known.get(saga_id), at))
             elif kind == "claimed":
                 for saga_id in fields[2]:
                     self.claims.setdefault(saga_id, []).append(Claim(fields[0], fields[1], at))
@@ -161,13 +154,6 @@ class Journals:
             elif kind == "acknowledged":
                 self.acknowledged.append((fields[0], fields[1], fields[2]))
 
-    @staticmethod
-    def _seen(known: dict[str, list[int]], streams: list[tuple[str, int]]) -> None:
-        for saga_id, version in streams:
-            before = known.setdefault(saga_id, [])
-            if version not in before[-1:]:
-                before.append(version)
-
     def _tried(self, process: str, at: int, appends: list[Any]) -> None:
         for saga_id, holder, expected, size, found in appends:
             place = (process, saga_id, expected, found)
@@ -176,10 +162,10 @@ class Journals:
                 self.appends[place] = one
                 self._by_saga.setdefault(saga_id, []).append(one)
 
-    def _told(self, process: str, known: dict[str, list[int]], appends: list[Any], outcomes: list[str]) -> None:
+    def _told(self, process: str, known: dict[str, int], appends: list[Any], outcomes: list[str]) -> None:
         for (saga_id, _, expected, size, found), outcome in zip(appends, outcomes, strict=True):
             if outcome == "conflict":
                 self._conflicts[process] += 1
             if outcome == "written":
                 self.appends[process, saga_id, expected, found].acknowledged = True
-                known[saga_id] = [expected + size]
+                known[saga_id] = expected + size

@@ -41,7 +41,7 @@ def handled(times: int) -> list[Posting]:
         threads = Threads(1, 1)
         handling = Handling(chef.definition, {}, FakeClock(), threads)
         try:
-            return [await handling.handle(row, envelope) for _ in range(times)]
+            return [await handling.handle(row, envelope, lambda: True) for _ in range(times)]
         finally:
             threads.close()
 

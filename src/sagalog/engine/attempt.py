@@ -38,6 +38,8 @@ FAULTS = (
 )
 
 Services = dict[type, Any]
+# Tells whether what an attempt is made for is still owned by whoever makes it.
+StillOurs = Callable[[], bool]
 # Starts a saga that is a step of another one, or finds the one that has the key; gives its id once it is durable.
 BeginChild = Callable[[Definition, Start], Awaitable[str]]
 
@@ -53,11 +55,12 @@ class Attempts:
         self.begin_child: BeginChild | None = None
 
     async def action(
-        self, definition: Definition, saga_id: str, state: SagaState, effect: RunAction
+        self, definition: Definition, saga_id: str, state: SagaState, effect: RunAction, ours: StillOurs
     ) -> ActionSucceeded | ActionFailed | RequestMade | ChildBegun:
         """Make an attempt of a step's action and return its outcome as an input of the kernel.
 
-        For a request that is its command, which the kernel sends: the one that was sent before, if there is one.
+        For a request that is its command, which the kernel sends: the one that was sent before, if there is one. Raises
+        `NotBegun` if the saga is not `ours` any more when the handler's turn has come.
         """
         step = definition.steps[effect.step]
         if step.child is not None:
@@ -71,7 +74,7 @@ class Attempts:
         try:
             arguments = self._arguments(definition, step.parameters, saga_id, state, effect, over)
             first = () if step.fan is None else (element_of(step.fan, state, effect.step),)
-            value = await call_handler(self._blocking, step.handler, step.is_async, first, arguments, began, over)
+            value = await call_handler(self._blocking, step.handler, step.is_async, first, arguments, began, over, ours)
             if step.exchange is not None:
                 return _made(step.exchange, saga_id, state, effect, value)
             result = step.result.write(value, f"the result of step {step.name}")
@@ -130,9 +133,12 @@ class Attempts:
         return ChildBegun(step, number, await self.begin_child(rule.definition, told))
 
     async def compensation(
-        self, definition: Definition, saga_id: str, state: SagaState, effect: RunCompensation
+        self, definition: Definition, saga_id: str, state: SagaState, effect: RunCompensation, ours: StillOurs
     ) -> UndoSucceeded | UndoFailed | RequestMade:
-        """Make an attempt of a step's compensation and return its outcome, or its command, as a kernel's input."""
+        """Make an attempt of a step's compensation and return its outcome, or its command, as a kernel's input.
+
+        Raises `NotBegun` as `action` does.
+        """
         step = definition.steps[effect.step]
         undo = step.compensation
         assert undo is not None
@@ -144,7 +150,9 @@ class Attempts:
             arguments = self._arguments(definition, undo.parameters, saga_id, state, effect, over)
             recorded = state.steps[effect.step].result
             result = None if recorded is None else step.result.read(recorded)
-            value = await call_handler(self._blocking, undo.handler, undo.is_async, (result,), arguments, began, over)
+            value = await call_handler(
+                self._blocking, undo.handler, undo.is_async, (result,), arguments, began, over, ours
+            )
             if undo.exchange is not None and value is not None:
                 return _made(undo.exchange, saga_id, state, effect, value)
             if value is not None:
@@ -199,21 +207,31 @@ async def call_handler(
     arguments: dict[str, Any],
     began: int,
     over: int | None,
+    ours: StillOurs,
 ) -> Any:
     """Call a handler until `over` (microseconds since the epoch): on the loop if it is async, else in a thread.
 
-    Raises what it raises, and `Overdue` if it did not answer in time.
+    Raises what it raises, `Overdue` if it did not answer in time, and `NotBegun` if its turn came too late.
     """
     if is_async:
+        if not ours():
+            raise NotBegun
         return await _within(handler(*first, **arguments), began, over)
     seconds = None if over is None else max(0.0, (over - began) / 1e6)
-    running = blocking.handler(functools.partial(handler, *first, **arguments))
+    running = blocking.handler(functools.partial(_if_ours, ours, handler, *first, **arguments))
     done, _ = await asyncio.wait((running,), timeout=seconds)
     if not done:
         # A thread cannot be stopped, and nothing may be undone or tried again while it runs: wait for its end.
         name = getattr(handler, "__name__", repr(handler))
         logger.warning("%s is overdue after %g s; a thread cannot be stopped, so it is waited for", name, seconds)
     return await running
+
+
+def _if_ours(ours: StillOurs, handler: Callable[..., Any], /, *first: Any, **arguments: Any) -> Any:
+    """Call a handler in its thread, unless the process stood still while it waited for one, and others went on."""
+    if not ours():
+        raise NotBegun
+    return handler(*first, **arguments)
 
 
 async def _within(coroutine: Coroutine[Any, Any, Any], began: int, over: int | None) -> Any:
@@ -268,8 +286,17 @@ class Overdue(Exception):
     """An attempt did not end in its time."""
 
 
+class NotBegun(Exception):
+    """The handler was not called: what it was to be called for may be another worker's by now."""
+
+
 def let_through(problem: BaseException) -> None:
-    """Raise a cancellation that came from the engine; one that a handler raised by itself is an error like others."""
+    """Raise what is no outcome: `NotBegun`, and a cancellation that came from the engine.
+
+    A cancellation that a handler raised by itself is an error like others.
+    """
+    if isinstance(problem, NotBegun):
+        raise problem
     task = asyncio.current_task()
     if isinstance(problem, asyncio.CancelledError) and task is not None and task.cancelling():
         raise problem

@@ -44,6 +44,10 @@ class Consumers:
         """Return the consumers that are ours as far as this process knows, by name."""
         return self._rows if self._worker.holds and self._worker.worker_id == self._taken_by else {}
 
+    def still_ours(self, consumer: str, worker_id: str) -> bool:
+        """Tell whether `worker_id` is still the worker and has the consumer; any thread may ask."""
+        return worker_id == self._taken_by and consumer in self.owned
+
     async def take(self) -> bool:
         """Take what can be had, if it is time to look; returns whether any is ours."""
         if not self._worker.holds:

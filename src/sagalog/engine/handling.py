@@ -11,7 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from sagalog.clock import Clock
-from sagalog.engine.attempt import FAULTS, Overdue, Services, call_handler, let_through
+from sagalog.engine.attempt import FAULTS, Overdue, Services, StillOurs, call_handler, let_through
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.door import parked_row
 from sagalog.errors import Refused
@@ -51,20 +51,23 @@ class Handling:
         """Tell whether the handling of a message can be stopped in the middle: none of it runs in a thread."""
         return all(handler.is_async for handler in self.definition.handlers.get(envelope.name, ()))
 
-    async def handle(self, row: InboxRow, envelope: Envelope) -> Posting:
-        """Call the handlers of a message; returns what is to be written: answers, or the next attempt, or its end."""
+    async def handle(self, row: InboxRow, envelope: Envelope, ours: StillOurs) -> Posting:
+        """Call the handlers of a message; returns what is to be written: answers, or the next attempt, or its end.
+
+        Raises `NotBegun` if the consumer is not `ours` any more when a handler's turn has come.
+        """
         delivered = (envelope.id,) if envelope.kind == "command" else ()
         try:
             handlers = self.definition.handlers.get(envelope.name, ())
             if not handlers:
                 text = f"participant {self.definition.name} handles no {envelope.name} (any more)"
                 raise Failed("", error_from("fault", "NoHandler", text), LAST)
-            answers = [answer for one in handlers for answer in await self._call(one, row, envelope)]
+            answers = [answer for one in handlers for answer in await self._call(one, row, envelope, ours)]
         except Failed as failed:
             return self._failed(row, envelope, failed, delivered)
         return Posting(messages=answers, taken=(row.recipient, row.message_id), delivered=delivered)
 
-    async def _call(self, handler: Handler, row: InboxRow, envelope: Envelope) -> list[Envelope]:
+    async def _call(self, handler: Handler, row: InboxRow, envelope: Envelope, ours: StillOurs) -> list[Envelope]:
         """Call one handler and return its answers, or raise `Failed`."""
         began = self._clock.now()
         over = None if handler.timeout is None else began + handler.timeout
@@ -72,7 +75,7 @@ class Handling:
             message = handler.read(envelope.data)
             arguments = self._arguments(handler, row, envelope)
             returned = await call_handler(
-                self._blocking, handler.function, handler.is_async, (message,), arguments, began, over
+                self._blocking, handler.function, handler.is_async, (message,), arguments, began, over, ours
             )
             answers = handler.answers(returned)
             if handler.kind == "command" and not answers:

@@ -31,6 +31,10 @@ class WorkerLease:
         """Tell whether the lease has not run out, by this machine's clock."""
         return self._clock.now() < self._until
 
+    def held_by(self, worker_id: str) -> bool:
+        """Tell whether the lease is `worker_id`'s and holds; any thread may ask."""
+        return worker_id == self.worker_id and self.holds
+
     async def begin(self) -> None:
         """Lease under a new name."""
         now = self._clock.now()

@@ -7,8 +7,10 @@ of them has to be tried again or is parked; other lanes go on meanwhile.
 import asyncio
 import logging
 from collections.abc import Sequence
+from functools import partial
 
 from sagalog.clock import Clock
+from sagalog.engine.attempt import NotBegun, StillOurs
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.committer import Committer
 from sagalog.engine.consumers import Consumers
@@ -100,21 +102,24 @@ class Participants:
             # Asked again, for the reading took its time.
             if len(tasks) >= self._most_handling or recipient not in self._consumers.owned:
                 return
-            task = asyncio.get_running_loop().create_task(self._handle(handling, row, envelope))
+            ours = partial(self._consumers.still_ours, recipient, self._consumers.worker_id)
+            task = asyncio.get_running_loop().create_task(self._handle(handling, row, envelope, ours))
             tasks[row.message_id] = task
             if not handling.can_be_cancelled(envelope):
                 self._held.add(task)
                 task.add_done_callback(self._held.discard)
 
-    async def _handle(self, handling: Handling, row: InboxRow, envelope: Envelope) -> None:
+    async def _handle(self, handling: Handling, row: InboxRow, envelope: Envelope, ours: StillOurs) -> None:
         try:
-            posting = await handling.handle(row, envelope)
+            posting = await handling.handle(row, envelope, ours)
             outcome = await self._committer.post(posting)
             if outcome == "written":
                 log_handled(row, envelope, posting)
             else:
                 # The consumer was lost to another worker, which has handled the message too.
                 logger.info("message %s was handled by another worker of %s too", envelope.id, row.recipient)
+        except NotBegun:
+            logger.info("message %s is left to whoever has %s now", envelope.id, row.recipient)
         except StoreError as problem:
             logger.warning("message %s will be handled again: %s", envelope.id, problem)
         except Exception:

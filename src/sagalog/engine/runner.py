@@ -6,11 +6,12 @@ Nothing is run before the decision that causes it is durable, and the state is k
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NoReturn, Protocol
 
 from sagalog.clock import Clock
 from sagalog.codec import encode_json
-from sagalog.engine.attempt import Attempts
+from sagalog.engine.attempt import Attempts, NotBegun
 from sagalog.engine.committer import LINGER, Committer
 from sagalog.engine.transition_log import log_transitions
 from sagalog.messages import Envelope
@@ -52,6 +53,10 @@ class Owner(Protocol):
 
         False if no attempt may be begun: the worker stops, or is not `worker_id` any more, since its lease was lost.
         """
+        ...
+
+    def holds_as(self, worker_id: str) -> bool:
+        """Tell whether `worker_id` is still the worker and its lease holds; any thread may ask."""
         ...
 
     def took(self, saga_id: str, message_id: str) -> None:
@@ -130,7 +135,7 @@ class SagaRunner:
         self._clock = clock
         self._untold = untold or []
         self._effects = react(definition, state) if effects is None else effects
-        self._running: dict[tuple[type, str], asyncio.Task[Input]] = {}
+        self._running: dict[tuple[type, str], asyncio.Task[Input | None]] = {}
         self._mail: deque[Envelope] = deque()
         self._alarm: asyncio.Future[None] | None = None
 
@@ -168,6 +173,8 @@ class SagaRunner:
             action = self._only_action()
             if action is not None and await self._owner.ready(self._worker_id):
                 outcome = await self._attempt(action)
+                if outcome is None:
+                    continue
                 if not await self._tell(outcome):
                     raise Conflict([outcome])
                 continue
@@ -264,15 +271,17 @@ class SagaRunner:
 
     async def _run(self, ready: list[Attempted]) -> Input | None:
         """Begin attempts: a single one is made here and now, and its outcome returned; others go on by themselves."""
-        if not await self._owner.ready(self._worker_id):
-            if not self._owner.stopping:
-                await self._lose([])
-            return None
-        if len(ready) == 1 and not self._running:
-            return await self._attempt(ready[0])
-        for effect in ready:
-            task = asyncio.get_running_loop().create_task(self._attempt(effect))
-            self._running[type(effect), effect.step] = task
+        while await self._owner.ready(self._worker_id):
+            if len(ready) > 1 or self._running:
+                for effect in ready:
+                    task = asyncio.get_running_loop().create_task(self._attempt(effect))
+                    self._running[type(effect), effect.step] = task
+                return None
+            outcome = await self._attempt(ready[0])
+            if outcome is not None:
+                return outcome
+        if not self._owner.stopping:
+            await self._lose([])
         return None
 
     async def _lose(self, untold: list[Input]) -> NoReturn:
@@ -281,7 +290,9 @@ class SagaRunner:
             untold += await self._wait(None)
         raise Conflict(untold)
 
-    async def _attempt(self, effect: Attempted) -> Input:
+    async def _attempt(self, effect: Attempted) -> Input | None:
+        """Make an attempt; None if the lease ran out before its turn came, so that it was not begun."""
+        ours = partial(self._owner.holds_as, self._worker_id)
         # A compensation must not be interrupted, and the thread of a plain function cannot be.
         held = isinstance(effect, RunCompensation) or not self.definition.steps[effect.step].is_async
         self.held += held
@@ -289,8 +300,10 @@ class SagaRunner:
             if isinstance(effect, CallOff):
                 return await self._attempts.call_off(self.definition, self.saga_id, self.state, effect)
             if isinstance(effect, RunCompensation):
-                return await self._attempts.compensation(self.definition, self.saga_id, self.state, effect)
-            return await self._attempts.action(self.definition, self.saga_id, self.state, effect)
+                return await self._attempts.compensation(self.definition, self.saga_id, self.state, effect, ours)
+            return await self._attempts.action(self.definition, self.saga_id, self.state, effect, ours)
+        except NotBegun:
+            return None
         finally:
             self.held -= held
 
@@ -308,7 +321,8 @@ class SagaRunner:
         finally:
             self._alarm = None
         ended = [key for key, task in self._running.items() if task in done]
-        return [self._running.pop(key).result() for key in ended]
+        outcomes = [self._running.pop(key).result() for key in ended]
+        return [outcome for outcome in outcomes if outcome is not None]
 
     async def _tell_all(self, told: list[Input]) -> None:
         for number, one in enumerate(told):

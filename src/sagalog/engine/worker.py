@@ -121,6 +121,10 @@ class Worker:
         """Wait until the lease holds; False if it is not `worker_id`'s any more, or this worker stops."""
         return await self._lease.wait(worker_id)
 
+    def holds_as(self, worker_id: str) -> bool:
+        """Tell whether the lease is `worker_id`'s and holds; any thread may ask."""
+        return self._lease.held_by(worker_id)
+
     def own(
         self,
         definition: Definition,
