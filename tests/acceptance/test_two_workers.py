@@ -14,8 +14,8 @@ from torture_stage import Stage, a_database, wait_until
 
 pytestmark = pytest.mark.crash
 
-# Longer than a commit takes on a disk that other tests keep busy (1.6 s were seen): a lease that runs out by itself is not
-# what these tests are about.
+# Longer than a commit takes on a disk that other tests keep busy (1.6 s were seen): a lease that runs out by itself is
+# not what these tests are about.
 LEASE = 2.5
 POLL = 0.05
 SETTINGS = {"lease": LEASE, "poll": POLL, "grace": 10.0}
