@@ -19,7 +19,8 @@ EVERY_SECONDS = 0.004
 # By then each that fails has been claimed and tried since the start, and waits again: so it is for as long as a service
 # is down. It is the longest pause between two attempts, with its jitter.
 SETTLING_SECONDS = 16.0
-SETTLED_BY_THEN = 1000
+# With fewer in trouble nothing is measured, only tried out: it need not settle.
+FEWEST_TO_MEASURE = 1000
 # So many times the number that is enough elsewhere: what is rare is looked for.
 SAMPLES = 2
 
@@ -55,7 +56,7 @@ async def troubled(calm: Database, full: Database, sizes: Sizes) -> Troubled:
     for number in range(ROUNDS):
         for database, series in ((calm, found.calm), (full, found.troubled)):
             async with ProcessManager(database.address, sagas=[work.three_steps, stuck, failing]) as manager:
-                if database is full and sizes.troubled >= SETTLED_BY_THEN:
+                if database is full and sizes.troubled >= FEWEST_TO_MEASURE:
                     await asyncio.sleep(SETTLING_SECONDS)
                 await _one_by_one(manager, orders(f"warm-{number}", sizes.idle // 5))
                 series.seconds += await _one_by_one(manager, orders(f"timed-{number}", SAMPLES * sizes.idle))
