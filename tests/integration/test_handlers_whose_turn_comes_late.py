@@ -44,7 +44,7 @@ class Queue:
     def __init__(self, **declared: Any) -> None:
         self.store, self.clock, self.threads, self.counter = MemoryStore(), FakeClock(), Threads(1, 1), Counter()
         self.manager = ProcessManager(
-            self.store, clock=self.clock, blocking=self.threads, settings=SETTINGS, services={}, **declared
+            self.store, clock=self.clock, blocking=self.threads, settings=SETTINGS, **declared
         )
 
     @asynccontextmanager
@@ -56,23 +56,23 @@ class Queue:
             finally:
                 self.counter.go_on.set()
 
-    async def waits(self) -> None:
-        """Wait until a second handler waits for the thread."""
+    async def stands_still(self, noticed: bool) -> None:
+        """Let the lease run out while a second handler waits for the thread, and then come to all who wait."""
         while not self.counter.served or not self.threads._handlers._work_queue.qsize():
             await asyncio.sleep(0.001)
+        self.clock.advance(LEASE + 1)
+        if noticed:
+            self._somebody_takes_over()
+        last = self.threads.handler(lambda: None)
+        self.counter.go_on.set()
+        await last
 
-    def somebody_takes_over(self) -> None:
+    def _somebody_takes_over(self) -> None:
         """Let another worker notice that the lease has run out, and take what there is to be had."""
         now = self.clock.now()
         self.store.register(Lease("other", "elsewhere", 1, now, now + int(LEASE * 1e6)))
         self.store.take_consumers("other", [row.consumer for row in self.store.consumers()], now, False)
         assert all(self.store.claim_one("other", row.saga_id, now) for row in self.store.find(Query()))
-
-    async def serves_all(self) -> None:
-        """Let the thread go on until it has come to all who wait for it now."""
-        last = self.threads.handler(lambda: None)
-        self.counter.go_on.set()
-        await last
 
     async def renews(self) -> None:
         """Let the process ask for its lease again, as it does from time to time."""
@@ -104,11 +104,7 @@ def test_a_step_is_not_begun_after_others_have_taken_its_saga(noticed: bool) -> 
         async with queue.running() as manager:
             await manager.start(saga, Greeting("first"))
             second = await manager.start(saga, Greeting("second"))
-            await queue.waits()
-            queue.clock.advance(LEASE + 1)
-            if noticed:
-                queue.somebody_takes_over()
-            await queue.serves_all()
+            await queue.stands_still(noticed)
             assert queue.counter.served == ["first"]
             await queue.renews()
             if not noticed:
@@ -137,11 +133,7 @@ def test_a_message_is_not_handled_after_others_have_taken_its_consumer(noticed: 
         async with queue.running() as manager:
             await manager.publish(Asked(name="first"))
             await manager.publish(Asked(name="second"))
-            await queue.waits()
-            queue.clock.advance(LEASE + 1)
-            if noticed:
-                queue.somebody_takes_over()
-            await queue.serves_all()
+            await queue.stands_still(noticed)
             assert queue.counter.served == ["first"]
             await queue.renews()
             while not noticed and len(queue.counter.served) < 2:

@@ -24,5 +24,4 @@ def plant(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def pytest_configure() -> None:
     """Plant the bug for a whole run."""
-    Worker.ready = ready  # type: ignore[method-assign]
-    Worker.holds_as = holds_as  # type: ignore[method-assign]
+    plant(pytest.MonkeyPatch())

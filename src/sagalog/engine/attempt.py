@@ -213,12 +213,11 @@ async def call_handler(
 
     Raises what it raises, `Overdue` if it did not answer in time, and `NotBegun` if its turn came too late.
     """
+    call = functools.partial(_if_ours, ours, handler, *first, **arguments)
     if is_async:
-        if not ours():
-            raise NotBegun
-        return await _within(handler(*first, **arguments), began, over)
+        return await _within(call(), began, over)
     seconds = None if over is None else max(0.0, (over - began) / 1e6)
-    running = blocking.handler(functools.partial(_if_ours, ours, handler, *first, **arguments))
+    running = blocking.handler(call)
     done, _ = await asyncio.wait((running,), timeout=seconds)
     if not done:
         # A thread cannot be stopped, and nothing may be undone or tried again while it runs: wait for its end.
@@ -228,7 +227,7 @@ async def call_handler(
 
 
 def _if_ours(ours: StillOurs, handler: Callable[..., Any], /, *first: Any, **arguments: Any) -> Any:
-    """Call a handler in its thread, unless the process stood still while it waited for one, and others went on."""
+    """Call a handler now that its turn has come, unless the process stood still meanwhile, and others went on."""
     if not ours():
         raise NotBegun
     return handler(*first, **arguments)
