@@ -1,0 +1,34 @@
+"""Text that came from outside, made harmless for wherever it is shown: a terminal, a log, a table, a picture.
+
+It imports nothing of sagalog: every ring shows something.
+"""
+
+import re
+
+# What moves a cursor, ends a line, or turns the direction of what is read, and so can forge what stands beside it:
+# C0 and C1 controls, DEL, the marks of bidirectional text, line and paragraph separators, lone surrogates.
+CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_LINES = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def harmless(text: str, longest: int | None = None) -> str:
+    r"""Return `text` with every control as its escape (`\x1b`, `\u202e`), so that it stays on its line.
+
+    What is longer than `longest` characters is cut, and ends with an ellipsis.
+    """
+    if longest is not None and len(text) > longest:
+        text = text[:longest] + "…"
+    return text if text.isprintable() else CONTROLS.sub(_escape, text)
+
+
+def harmless_lines(text: str, longest: int | None = None) -> str:
+    """Return `text` as `harmless` does, but with its line feeds: for what is meant to have several lines."""
+    if longest is not None and len(text) > longest:
+        text = text[:longest] + "\n…"
+    return text if text.isprintable() else _LINES.sub(_escape, text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    named = {9: "\\t", 10: "\\n", 13: "\\r"}.get(code)
+    return named or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
