@@ -76,12 +76,20 @@ class StoreUnavailable(StoreError):
     """The store did not answer, or cannot be written for now; a write may or may not have landed."""
 
 
-class StoreReadOnly(StoreError):
-    """The database can be read but not written."""
+class StoreReadOnly(StoreUnavailable):
+    """The database can be read but not written for now, as while another server takes its place."""
 
 
 class StoreFull(StoreUnavailable):
     """There is no room left for the database."""
+
+
+class BatchTooLarge(StoreUnavailable):
+    """The database could not do so much at once in its time or memory; less may pass, and so may the same later."""
+
+
+class WriteRefused(StoreError):
+    """The database does not take this one write, now or later, while it takes others."""
 
 
 class SchemaTooNew(StoreError):

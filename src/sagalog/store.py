@@ -124,10 +124,13 @@ class Store(Protocol):
         """Extend a worker's lease; False if it was taken away, and with it every saga that the worker owned."""
         ...
 
-    def claim(self, worker_id: str, definitions: Sequence[str], now: int, limit: int) -> list[StatusRow]:
+    def claim(
+        self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()
+    ) -> list[StatusRow]:
         """Give up to `limit` sagas that no live worker owns to a worker: those that are due, and those that have mail.
 
-        A saga with a row in its inbox is given whatever its status is and whenever it is due.
+        A saga with a row in its inbox is given whatever its status is and whenever it is due. Those of `but` are left
+        to others.
         """
         ...
 

@@ -21,9 +21,9 @@ class Watched(MemoryStore):
         self.asked: Counter[str] = Counter()
         self.spoiled: set[str] = set()
 
-    def claim(self, worker_id: str, definitions: Sequence[str], now: int, limit: int) -> Any:
+    def claim(self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()) -> Any:
         self.asked["claim"] += 1
-        return super().claim(worker_id, definitions, now, limit)
+        return super().claim(worker_id, definitions, now, limit, but)
 
     def mail(self, worker_id: str, limit: int) -> list[tuple[InboxRow, Envelope]]:
         self.asked["mail"] += 1

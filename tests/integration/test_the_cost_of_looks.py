@@ -52,7 +52,7 @@ def test_no_look_scans_a_table_of_sqlite(tmp_path: Path) -> None:
 
 # The names of blocks, whether the connection that writes runs them, and parameters of their kinds.
 LOOKS: list[tuple[str, bool, tuple[Any, ...]]] = [
-    ("claim", True, (["digest"], 1, 10, "w1")),
+    ("claim", True, (["digest"], 1, 10, "w1", ["s"])),
     ("free_some", True, (10,)),
     ("forget_the_dead", True, (1,)),
     ("read_messages", False, (0, 10)),

@@ -21,7 +21,7 @@ from shipping_orders import (
 
 from sagalog import Retry
 from sagalog.codec import CODEC
-from sagalog.engine.runner import append_of
+from sagalog.engine.cycle import append_of
 from sagalog.errors import DivergentHistory, StoreError
 from sagalog.readmodel.indexing import indexed_pages
 from sagalog.readmodel.rebuild import Rebuilt, rebuild

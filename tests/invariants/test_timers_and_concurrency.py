@@ -157,8 +157,8 @@ class ForgetsToAnswer(MemoryStore):
 
     lost = False
 
-    def claim(self, worker_id: str, definitions: Any, now: int, limit: int) -> Any:
-        found = super().claim(worker_id, definitions, now, limit)
+    def claim(self, worker_id: str, definitions: Any, now: int, limit: int, but: Any = ()) -> Any:
+        found = super().claim(worker_id, definitions, now, limit, but)
         if found and not self.lost:
             self.lost = True
             raise StoreError("no answer")
@@ -242,7 +242,7 @@ class StopsWhoClaims(MemoryStore):
     stopped = False
 
     def claim(self, worker_id: str, definitions: Sequence[str], now: int, limit: int) -> list[StatusRow]:
-        found = super().claim(worker_id, definitions, now, limit)
+        found = super().claim(worker_id, definitions, now, limit, but)
         process = current_incarnation()
         if found and process is not None and not self.stopped:
             self.stopped = True

@@ -1,7 +1,8 @@
 """Group commit: one loop writes all decisions of a process, as many in one transaction as have come in meanwhile.
 
 It never gives up what it was given and whose fate is unknown: it writes the same again until the store answers, because
-the store recognises what had landed. Only closing ends that. Postings (messages, and what became of those that a
+the store recognises what had landed. Only closing ends that, and a write that the database refuses while it takes
+others: that is found out by writing it alone, several times. Postings (messages, and what became of those that a
 participant took) go the same way as the appends of sagas, in a transaction of their own.
 
 What nobody waits for goes along with what somebody waits for: a thousand sagas that are tried in vain again and again
@@ -11,11 +12,16 @@ would else take a transaction each from those that get on.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from msgspec import Struct
+
+from sagalog.engine.backoff import Backoff
+from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
-from sagalog.errors import StoreError, StoreUnavailable
+from sagalog.errors import BatchTooLarge, StoreError, StoreUnavailable, WriteRefused
+from sagalog.saga.failure import described
 from sagalog.store import Append, AppendOutcome, Posting, PostOutcome, Store
 
 logger = logging.getLogger("sagalog.engine")
@@ -23,14 +29,30 @@ logger = logging.getLogger("sagalog.engine")
 # Half of a thousand sagas that run at once: one half is written while the other decides. The SQLite store writes so
 # many rows in one statement.
 LARGEST_BATCH = 500
+# What a slow link carries well within a statement's time, and far more than a batch has of small events.
+LARGEST_BYTES = 4 * 1024 * 1024
+# The size of an append or a posting without its payloads, roughly.
+BYTES_OF_A_WRITE = 600
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
+# How often what the database refuses is written alone before it is believed, and the longest pause between.
+TRIES = 4
+LONGEST_PAUSE_ALONE = 10.0
 # How long what is not urgent waits for something that is, in seconds.
 LINGER = 0.05
 
 # What is to be written, the future of its outcome, and whom to tell once whether it was written.
 Waiting = tuple[Any, "asyncio.Future[Any]", Callable[[bool], None] | None]
 Write = Callable[[Sequence[Any]], Sequence[str]]
+
+
+class Suspect(Struct):
+    """A write that failed and is tried again alone, so that it holds up no other."""
+
+    waiting: Waiting
+    write: Write
+    backoff: Backoff
+    tries: int = 0
 
 
 class Committer:
@@ -50,8 +72,12 @@ class Committer:
         self._store = store
         self._blocking = blocking
         self._queue: deque[Waiting] = deque()
+        # Those of callers who do not wait for ever: what is large and slow goes on beside them, not before them.
+        self._urgent: deque[Waiting] = deque()
         self._postings: deque[Waiting] = deque()
         self._unhurried: deque[Waiting] = deque()
+        self._alone: deque[Suspect] = deque()
+        self._suspects: list[Suspect] = []
         self._lingering: asyncio.TimerHandle | None = None
         self._posted = posted
         self.noted: Callable[[], None] = lambda: None
@@ -62,6 +88,7 @@ class Committer:
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
         self._closing = False
+        self._size = BatchSize(LARGEST_BYTES)
         self.trouble: StoreError | None = None
         self.commits = 0
 
@@ -92,10 +119,11 @@ class Committer:
         """Queue an append; the future has its outcome once the transaction is durable.
 
         Whoever is not `patient` gets the store's error after `write_timeout`, while the append is still tried. `then`
-        is told once whether it was written, also when nobody waits for the future any more.
+        is told once whether it was written, also when nobody waits for the future any more. The future has
+        `WriteRefused` if the database takes others and not this one.
         """
         future: asyncio.Future[AppendOutcome] = self._loop.create_future()
-        self._enqueue(self._queue, append, future, patient, then)
+        self._enqueue(self._queue if patient else self._urgent, append, future, patient, then)
         return future
 
     def submit_unhurried(self, append: Append) -> "asyncio.Future[AppendOutcome]":
@@ -111,7 +139,7 @@ class Committer:
             self._lingering.cancel()
             self._lingering = None
         if self._unhurried:
-            self._queue += self._unhurried
+            self._queue.extend(self._unhurried)
             self._unhurried.clear()
             self._wake.set()
 
@@ -147,55 +175,115 @@ class Committer:
         if self._watch is not None:
             self._watch.cancel()
         closed = StoreUnavailable("the process manager was closed before this was written")
-        for queue in (self._queue, self._unhurried, self._postings):
+        for queue in (self._queue, self._urgent, self._unhurried, self._postings):
             self._fail(list(queue), closed)
             queue.clear()
 
     async def _run(self) -> None:
         while True:
-            if not self._queue and not self._postings:
+            if self._closing:
+                # Nobody waits for the end of a pause any more: each has one more chance, now.
+                self._alone.extend(self._suspects)
+                self._suspects.clear()
+            if not (self._queue or self._urgent or self._postings or self._alone):
                 if self._closing:
                     return
                 self._wake.clear()
                 await self._wake.wait()
                 continue
-            if self._queue:
+            if self._queue or self._urgent:
                 self._hurry()
-                await self._write(self._batch(self._queue), self._store.append)
+                await self._write(self._batch(self._urgent, self._queue), self._store.append)
             if self._postings:
                 await self._write(self._batch(self._postings), self._store.post)
+            for _ in range(len(self._alone)):
+                await self._write_alone(self._alone.popleft())
 
-    @staticmethod
-    def _batch(queue: deque[Waiting]) -> list[Waiting]:
-        return [queue.popleft() for _ in range(min(LARGEST_BATCH, len(queue)))]
+    def _batch(self, *queues: deque[Waiting]) -> list[Waiting]:
+        """Take what is written together, from all queues in turn: not too many, and not too much."""
+        batch: list[Waiting] = []
+        room = self._size.now
+        for queue in _in_turn(queues):
+            room -= _size_of(queue[0][0])
+            if batch and (room < 0 or len(batch) == LARGEST_BATCH):
+                break
+            batch.append(queue.popleft())
+        return batch
 
     async def _write(self, batch: list[Waiting], write: Write) -> None:
-        writes = [one for one, _, _ in batch]
-        pause = FIRST_PAUSE
-        outcomes: Sequence[str] | None = None
-        while outcomes is None:
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        while True:
             try:
-                outcomes = await self._blocking.write(write, writes)
+                outcomes = await self._blocking.write(write, [one for one, _, _ in batch])
             except StoreUnavailable as problem:
-                if self.trouble is None:
-                    logger.warning("the store cannot be written for now, trying again: %s", problem)
-                self.trouble = problem
+                self._is_in_trouble(problem)
                 if self._closing:
                     self._fail(batch, problem)
                     return
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, LONGEST_PAUSE)
-            except Exception as problem:
-                if len(batch) > 1:
-                    # One append that cannot be written must not take the others with it.
-                    middle = len(batch) // 2
-                    await self._write(batch[:middle], write)
-                    await self._write(batch[middle:], write)
+                if isinstance(problem, BatchTooLarge):
+                    self._size.too_large(sum(_size_of(one) for one, _, _ in batch))
+                    await self._write_apart(batch, write, problem)
                     return
-                what = f"the decision of saga {one.saga_id}" if isinstance(one := writes[0], Append) else "a posting"
-                logger.exception("%s could not be written", what)
-                self._fail(batch, problem)
+                await asyncio.sleep(backoff.pause())
+            except Exception as problem:
+                await self._write_apart(batch, write, problem)
                 return
+            else:
+                self._size.passed()
+                self._settle(batch, outcomes)
+                return
+
+    async def _write_apart(self, batch: list[Waiting], write: Write, problem: Exception) -> None:
+        """Write a batch in halves, down to what cannot be written at all: it must not take the others with it."""
+        if len(batch) == 1:
+            self._try_alone(Suspect(batch[0], write, Backoff(FIRST_PAUSE, LONGEST_PAUSE_ALONE)), problem)
+            return
+        middle = len(batch) // 2
+        await self._write(batch[:middle], write)
+        await self._write(batch[middle:], write)
+
+    async def _write_alone(self, suspect: Suspect) -> None:
+        try:
+            outcomes = await self._blocking.write(suspect.write, [suspect.waiting[0]])
+        except Exception as problem:
+            self._try_alone(suspect, problem)
+        else:
+            self._settle([suspect.waiting], outcomes)
+
+    def _try_alone(self, suspect: Suspect, problem: Exception) -> None:
+        """Write something alone once more after a pause, unless the database has refused it often enough.
+
+        What stands in its way may be gone by then: a trigger, a constraint, a table that was being changed. An error of
+        the whole database is waited out for as long as it takes.
+        """
+        refused = not isinstance(problem, StoreError) or isinstance(problem, WriteRefused)
+        suspect.tries += refused
+        if self._closing or suspect.tries >= TRIES:
+            what = _name_of(suspect.waiting[0])
+            if not isinstance(problem, StoreError):
+                logger.error("%s could not be written", what, exc_info=problem)
+                problem = WriteRefused(f"{what} could not be written: {described(problem)}")
+            self._fail([suspect.waiting], problem)
+            return
+        if suspect.tries <= 1 and not suspect.backoff.has_begun:
+            logger.warning(
+                "%s is not written yet, trying again alone: %s", _name_of(suspect.waiting[0]), described(problem)
+            )
+        self._suspects.append(suspect)
+        self._loop.call_later(suspect.backoff.pause(), self._end_pause, suspect)
+
+    def _end_pause(self, suspect: Suspect) -> None:
+        if suspect in self._suspects:
+            self._suspects.remove(suspect)
+            self._alone.append(suspect)
+            self._wake.set()
+
+    def _is_in_trouble(self, problem: StoreError) -> None:
+        if self.trouble is None:
+            logger.warning("the store cannot be written for now, trying again: %s", problem)
+        self.trouble = problem
+
+    def _settle(self, batch: list[Waiting], outcomes: Sequence[str]) -> None:
         if self.trouble is not None:
             logger.warning("the store can be written again")
             self.trouble = None
@@ -205,9 +293,7 @@ class Committer:
                 then(outcome == "written")
             if not future.done():
                 future.set_result(outcome)
-        self._announce(writes)
-
-    def _announce(self, writes: list[Any]) -> None:
+        writes = [one for one, _, _ in batch]
         if any(one.messages for one in writes):
             self._posted()
         if any(isinstance(one, Append) and one.notes for one in writes):
@@ -220,3 +306,23 @@ class Committer:
                 then(False)
             if not future.done():
                 future.set_exception(problem)
+
+
+def _in_turn(queues: Sequence[deque[Waiting]]) -> Iterator[deque[Waiting]]:
+    """Yield the queues that hold something, one after the other, until whoever asks has enough."""
+    while True:
+        held = [queue for queue in queues if queue]
+        if not held:
+            return
+        yield from held
+
+
+def _size_of(write: Append | Posting) -> int:
+    """Return roughly how many bytes a write is; a result is in an event, and in the row of its step once more."""
+    if isinstance(write, Append):
+        return BYTES_OF_A_WRITE + 2 * sum(len(state) for _, state in write.events)
+    return BYTES_OF_A_WRITE + sum(len(one.data) for one in write.messages)
+
+
+def _name_of(write: Append | Posting) -> str:
+    return f"the decision of saga {write.saga_id}" if isinstance(write, Append) else "a posting"

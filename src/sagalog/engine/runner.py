@@ -4,27 +4,31 @@ Nothing is run before the decision that causes it is durable, and the state is k
 """
 
 import asyncio
+import logging
 from collections import deque
-from collections.abc import Sequence
 from functools import partial
 from typing import Any, NoReturn, Protocol
 
 from sagalog.clock import Clock
-from sagalog.codec import encode_json
 from sagalog.engine.attempt import Attempts, NotBegun
 from sagalog.engine.committer import LINGER, Committer
+from sagalog.engine.cycle import append_of
+from sagalog.engine.door import parked_row
+from sagalog.engine.message_log import log_parked
 from sagalog.engine.transition_log import log_transitions
+from sagalog.engine.unwritable import instead_of, outcome_of
+from sagalog.errors import StoreError, WriteRefused
 from sagalog.messages import Envelope
-from sagalog.readmodel.notes import notes_of
-from sagalog.readmodel.rows import command_rows, sent_messages, status_row, step_rows
 from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition
-from sagalog.saga.events import SagaEvent, error_from
+from sagalog.saga.events import error_from
 from sagalog.saga.inputs import ActionFailed, DeadlineReached, Input, Receive, TimerFired
 from sagalog.saga.react import CallOff, Effect, RunAction, RunCompensation, Settle, Wait, WatchDeadline, react
-from sagalog.saga.state import SagaState
+from sagalog.saga.state import UNTOUCHED, SagaState
 from sagalog.saga.transitions import OPEN
-from sagalog.store import Append, CommandRow, Posting
+from sagalog.store import Posting
+
+logger = logging.getLogger("sagalog.engine")
 
 # Effects that a message ends: a saga that has one is kept for a while, since the answer is likely to come soon.
 EXPECTING: tuple[type, ...] = (Wait,)
@@ -72,36 +76,12 @@ class Conflict(Exception):
         self.untold = untold
 
 
-def append_of(
-    definition: Definition,
-    saga_id: str,
-    before: SagaState | None,
-    after: SagaState,
-    events: list[SagaEvent],
-    effects: list[Effect],
-    holder: str | None,
-    owner: str | None,
-    taken: tuple[str, ...] = (),
-) -> Append:
-    """Return all that one decision writes: events, rows, the messages among the events; `taken` are those it took."""
-    messages: Sequence[tuple[int, Envelope]] = ()
-    commands: Sequence[CommandRow] = ()
-    if after.commands:
-        messages = sent_messages(saga_id, after, events)
-        commands = command_rows(definition, saga_id, before, after)
-    notes = notes_of(saga_id, after, events) if after.parent is not None or definition.has_children else ()
-    return Append(
-        saga_id,
-        0 if before is None else before.version,
-        [(event.TOPIC, encode_json(event)) for event in events],
-        status_row(definition, saga_id, after, effects, owner),
-        step_rows(definition, saga_id, before, after) if after.steps else (),
-        holder,
-        messages,
-        commands,
-        taken,
-        notes,
-    )
+class Undriven(Exception):
+    """The saga cannot be driven here, for the reason that is its cause; `untold` is what is not recorded yet."""
+
+    def __init__(self, untold: list[Input]) -> None:
+        super().__init__("the saga cannot be driven")
+        self.untold = untold
 
 
 class SagaRunner:
@@ -133,6 +113,7 @@ class SagaRunner:
         self._committer = committer
         self._attempts = attempts
         self._clock = clock
+        # What is told next, or is being told: it happened, and is not recorded.
         self._untold = untold or []
         self._effects = react(definition, state) if effects is None else effects
         self._running: dict[tuple[type, str], asyncio.Task[Input | None]] = {}
@@ -160,10 +141,18 @@ class SagaRunner:
     async def run(self) -> bool:
         """Drive the saga; returns True if it is to be given back unfinished.
 
-        Raises `Conflict` if somebody else changed the saga, after waiting for the attempts under way.
+        Raises `Conflict` if somebody else changed the saga, and `Undriven` if it cannot be driven, after waiting for
+        the attempts under way: no outcome of theirs is lost.
         """
-        untold, self._untold = self._untold, []
-        await self._tell_all(untold)
+        try:
+            return await self._drive()
+        except Conflict:
+            raise
+        except Exception as problem:
+            raise Undriven(self._untold + await self._ends_of_attempts()) from problem
+
+    async def _drive(self) -> bool:
+        await self._tell_all(self._untold)
         while not self._parted:
             if self._mail:
                 await self._open_mail()
@@ -173,16 +162,13 @@ class SagaRunner:
             action = self._only_action()
             if action is not None and await self._owner.ready(self._worker_id):
                 outcome = await self._attempt(action)
-                if outcome is None:
-                    continue
-                if not await self._tell(outcome):
-                    raise Conflict([outcome])
+                if outcome is not None:
+                    await self._tell_all([outcome])
                 continue
             told, wake_at = await self._begin()
             if told is None:
                 if self._running:
-                    told_all = await self._wait(wake_at)
-                    await self._tell_all(told_all)
+                    await self._tell_all(await self._wait(wake_at))
                     continue
                 if not self._effects:
                     return False
@@ -286,9 +272,14 @@ class SagaRunner:
 
     async def _lose(self, untold: list[Input]) -> NoReturn:
         """Give the saga up to whoever has it now, once the attempts under way have ended."""
+        raise Conflict(untold + await self._ends_of_attempts())
+
+    async def _ends_of_attempts(self) -> list[Input]:
+        found: list[Input] = []
         while self._running:
-            untold += await self._wait(None)
-        raise Conflict(untold)
+            outcomes, _ = await self._ended(None)
+            found += outcomes
+        return found
 
     async def _attempt(self, effect: Attempted) -> Input | None:
         """Make an attempt; None if the lease ran out before its turn came, so that it was not begun."""
@@ -304,11 +295,26 @@ class SagaRunner:
             return await self._attempts.action(self.definition, self.saga_id, self.state, effect, ours)
         except NotBegun:
             return None
+        except Exception as problem:
+            outcome = outcome_of(effect, problem)
+            if outcome is None or (isinstance(problem, StoreError) and not isinstance(problem, WriteRefused)):
+                raise
+            logger.exception("step %s of saga %s could not be attempted", effect.step, self.saga_id)
+            return outcome
         finally:
             self.held -= held
 
     async def _wait(self, wake_at: int | None) -> list[Input]:
         """Wait for attempts under way, or until `wake_at`; return the outcomes of those that ended."""
+        outcomes, problems = await self._ended(wake_at)
+        if problems:
+            # Of what the others came to nothing may be lost because of one.
+            self._untold = outcomes
+            raise problems[0]
+        return outcomes
+
+    async def _ended(self, wake_at: int | None) -> tuple[list[Input], list[BaseException]]:
+        """Wait likewise; return the outcomes, and what was raised by attempts that came to none."""
         timeout = None if wake_at is None else max(0.0, (wake_at - self._clock.now()) / 1e6)
         alarm = self._alarm = asyncio.get_running_loop().create_future()
         waited: set[asyncio.Future[Any]] = {alarm, *self._running.values()}
@@ -320,14 +326,22 @@ class SagaRunner:
             raise
         finally:
             self._alarm = None
-        ended = [key for key, task in self._running.items() if task in done]
-        outcomes = [self._running.pop(key).result() for key in ended]
-        return [outcome for outcome in outcomes if outcome is not None]
+        outcomes: list[Input] = []
+        problems: list[BaseException] = []
+        for task in [self._running.pop(key) for key, task in list(self._running.items()) if task in done]:
+            problem = asyncio.CancelledError() if task.cancelled() else task.exception()
+            if problem is not None:
+                problems.append(problem)
+            elif (outcome := task.result()) is not None:
+                outcomes.append(outcome)
+        return outcomes, problems
 
     async def _tell_all(self, told: list[Input]) -> None:
-        for number, one in enumerate(told):
-            if not await self._tell(one, last=number == len(told) - 1):
-                await self._lose(told[number:])
+        self._untold = told
+        while self._untold:
+            if not await self._tell(self._untold[0], last=len(self._untold) == 1):
+                await self._lose(self._untold)
+            self._untold = self._untold[1:]
 
     def _idle_until(self, effects: list[Effect]) -> int:
         """Return until when nothing is to be done, if only time will bring it about; 0 if that is not so."""
@@ -356,11 +370,33 @@ class SagaRunner:
         append = append_of(self.definition, self.saga_id, before, after, events, effects, self._worker_id, owner, taken)
         unhurried = idle_until > now + LONG_ENOUGH and not append.messages and not append.notes
         submit = self._committer.submit_unhurried if unhurried else self._committer.submit
-        if await submit(append) != "written":
-            return False
+        try:
+            if await submit(append) != "written":
+                return False
+        except WriteRefused as problem:
+            return await self._tell_instead(told, problem)
         self._parted = parts
         self.state = after
         self._effects = effects
         self.wrote = True
         log_transitions(self.saga_id, after, events)
         return True
+
+    async def _tell_instead(self, told: Input, problem: WriteRefused) -> bool:
+        """Tell that something cannot be written, in its place; raises `problem` if that cannot be written either."""
+        if isinstance(told, Receive) and told.message.kind != "note":
+            await self._park(told.message, problem)
+            return True
+        step = self.state.steps.get(getattr(told, "step", ""), UNTOUCHED)
+        instead = instead_of(told, step.epoch, problem)
+        if instead is None or instead == told:
+            raise problem
+        return await self._tell(instead)
+
+    async def _park(self, message: Envelope, problem: WriteRefused) -> None:
+        """Park a message that the database does not let the saga take, so that it holds up no other."""
+        kind = "saga" if self.definition.contract is None else "choreography"
+        reason = f"saga {self.saga_id} could not take it: {problem}"
+        row = parked_row(self._clock, f"{kind}:{self.definition.name}", message, None, reason)
+        if await self._committer.post(Posting(taken=(self.saga_id, message.id), parked=row)) == "written":
+            log_parked(row)

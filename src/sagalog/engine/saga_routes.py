@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from sagalog.clock import Clock, new_id
 from sagalog.engine.blocking import Blocking
+from sagalog.engine.cycle import append_of
 from sagalog.engine.door import parked_row
 from sagalog.engine.router import Batch, Found
 from sagalog.engine.routes import inbox_row
-from sagalog.engine.runner import append_of
 from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition
 from sagalog.saga.inputs import Start

@@ -12,7 +12,7 @@ from sagalog.clock import Clock, new_id
 from sagalog.codec import CODEC
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.committer import Committer
-from sagalog.engine.runner import append_of
+from sagalog.engine.cycle import append_of
 from sagalog.engine.transition_log import log_transitions
 from sagalog.engine.worker import Drive, Worker
 from sagalog.errors import InvalidAction, InvalidInput, MissingKey, StoreUnavailable

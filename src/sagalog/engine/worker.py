@@ -7,17 +7,24 @@ from collections.abc import Callable
 from sagalog.clock import Clock
 from sagalog.codec import CODEC
 from sagalog.engine.attempt import Attempts, BeginChild
+from sagalog.engine.backoff import Backoff
+from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.committer import Committer
+from sagalog.engine.given_up import GivenUp
+from sagalog.engine.giving_back import GivingBack
+from sagalog.engine.late_outcomes import LateOutcomes
 from sagalog.engine.lease import WorkerLease
 from sagalog.engine.limits import Limits
 from sagalog.engine.mail import Mail
-from sagalog.engine.runner import Conflict, SagaRunner
-from sagalog.errors import SagalogError, StoreError
+from sagalog.engine.runner import Conflict, SagaRunner, Undriven
+from sagalog.engine.unwritable import fault_of
+from sagalog.errors import BatchTooLarge, SagalogError, StoreError
 from sagalog.messages import Envelope
 from sagalog.saga.definition import Definition
 from sagalog.saga.evolve import fold
-from sagalog.saga.inputs import Input
+from sagalog.saga.failure import described
+from sagalog.saga.inputs import Faulted, Input
 from sagalog.saga.react import Effect
 from sagalog.saga.state import SagaState
 from sagalog.store import StatusRow, Store
@@ -33,6 +40,9 @@ Drive = asyncio.Task[SagaState | None]
 LAST_ROUND = 1.0
 # How long the answer to a message mostly takes at most, in microseconds.
 SOON = 1_000_000
+# How often a saga is tried that this process cannot go on with, before it is made stuck, with the reason.
+TRIES = 3
+LONGEST_PAUSE = 5.0
 
 
 class Worker:
@@ -65,13 +75,13 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._runners: dict[str, SagaRunner] = {}
         self._tasks: dict[str, Drive] = {}
-        self._late: set[asyncio.Task[None]] = set()
+        self._late = LateOutcomes(self.take, limits.poll)
         self._loops: list[asyncio.Task[None]] = []
         self._hint = asyncio.Event()
         self._lease = WorkerLease(store, blocking, clock, limits.lease)
-        # Sagas that could not be given back yet, and those that this process keeps without being able to run them.
-        self._unwanted: set[str] = set()
-        self._left_alone: set[str] = set()
+        self._giving_back = GivingBack(store, blocking, lambda: self.worker_id)
+        self._given_up = GivenUp(self._loop.time)
+        self._claims = BatchSize(limits.claim_batch)
         # Sagas whose start is being written for this worker: nobody runs them yet, and they are no strays.
         self._expected: set[str] = set()
         self._claimed_in_doubt = False
@@ -110,6 +120,7 @@ class Worker:
         await self._lease.begin()
         self._loops = [
             self._loop.create_task(self._claim_loop(), name="sagalog-claim"),
+            self._loop.create_task(self._giving_back.run(), name="sagalog-give-back"),
             self._loop.create_task(self._lease.keep(), name="sagalog-renew"),
         ]
 
@@ -148,7 +159,7 @@ class Worker:
         if state.parent is not None and self._mail is None:
             # This process knows no saga that takes messages, but this one is a step of one that others know.
             self._mail = Mail(self._store, self._blocking)
-        self._unwanted.discard(saga_id)
+        self._giving_back.keep(saga_id)
         self._runners[saga_id] = runner
         task = self._tasks[saga_id] = self._loop.create_task(self._drive(runner))
         return task
@@ -200,16 +211,15 @@ class Worker:
         unfinished = False
         try:
             unfinished = await runner.run()
+            self._given_up.forget(saga_id)
         except Conflict as conflict:
-            self._keep_late(runner.definition, saga_id, conflict.untold)
+            self._late.keep(runner.definition, saga_id, conflict.untold)
             # If it was not lost to another worker after all, it has to be given back.
             self._claimed_in_doubt = True
-        except SagalogError as problem:
-            self._left_alone.add(saga_id)
-            logger.error("saga %s is left alone until this process ends: %s", saga_id, problem)
-        except Exception:
-            self._left_alone.add(saga_id)
-            logger.exception("saga %s is left alone until this process ends", saga_id)
+        except Undriven as undriven:
+            self._give_up(saga_id, undriven.__cause__ or undriven)
+            self._late.keep(runner.definition, saga_id, undriven.untold)
+            unfinished = True
         finally:
             if self._runners.get(saga_id) is runner:
                 del self._runners[saga_id]
@@ -223,70 +233,76 @@ class Worker:
             self._finished(saga_id, runner.state)
             unfinished = not runner.wrote
         if unfinished:
-            await self._give_back([saga_id])
+            self._giving_back.add([saga_id])
         return runner.state if at_rest else None
 
-    async def _give_back(self, saga_ids: list[str]) -> None:
-        self._unwanted.update(saga_ids)
-        unwanted = list(self._unwanted)
-        try:
-            await self._blocking.write(self._store.release, self.worker_id, unwanted)
-        except StoreError as problem:
-            logger.warning("%d sagas could not be given back yet: %s", len(unwanted), problem)
-        else:
-            self._unwanted.difference_update(unwanted)
-
-    def _keep_late(self, definition: Definition, saga_id: str, untold: list[Input]) -> None:
-        """Remember outcomes that could not be recorded, until the saga can be had again."""
-        if not untold:
+    def _give_up(self, saga_id: str, problem: BaseException) -> None:
+        """Leave a saga that cannot be driven here to others for a while, and say so."""
+        if self.stopping:
+            # What cannot be written any more is not this saga's fault; it is given back with all others.
             return
-        task = self._loop.create_task(self._tell_late(definition, saga_id, untold))
-        self._late.add(task)
-        task.add_done_callback(self._late.discard)
+        pause = self._given_up.add(saga_id, problem)
+        trace = None if isinstance(problem, SagalogError) else problem
+        logger.error(
+            "saga %s cannot be driven here and is left to others for %g s: %s",
+            saga_id,
+            pause,
+            described(problem),
+            exc_info=trace,
+        )
 
-    async def _tell_late(self, definition: Definition, saga_id: str, untold: list[Input]) -> None:
-        """Record what another owner could not know: an outcome that came after the saga had been taken over."""
-        while not self.stopping:
-            if saga_id not in self._tasks:
-                try:
-                    if await self.take(definition, saga_id, untold):
-                        return
-                except StoreError as problem:
-                    logger.warning("an outcome of saga %s is not recorded yet: %s", saga_id, problem)
-                except SagalogError as problem:
-                    logger.error("an outcome of saga %s cannot be recorded: %s", saga_id, problem)
-                    return
-            await asyncio.sleep(self._limits.poll / 1e6)
-
-    async def take(self, definition: Definition, saga_id: str, untold: list[Input]) -> bool:
-        """Own one saga, due or not, and tell it something; False if it cannot be told now, since somebody runs it."""
-        if not self._lease.holds:
+    async def take(self, definition: Definition, saga_id: str, untold: list[Input] | None = None) -> bool:
+        """Own one saga, due or not, and tell it something; False if it cannot be had now, since somebody runs it."""
+        busy = saga_id in self._tasks or saga_id in self._giving_back or saga_id in self._given_up
+        if busy or not self._lease.holds:
             return False
         if not await self._blocking.write(self._store.claim_one, self.worker_id, saga_id, self._clock.now()):
             return False
-        stored = await self._blocking.read(self._store.read, saga_id)
-        if saga_id in self._tasks:
-            # Claimed in the ordinary way meanwhile: two runners in one process would disturb each other.
-            return False
-        state = fold(CODEC.decode_all((event.topic, event.state) for event in stored))
-        self.own(definition, saga_id, state, untold)
+        try:
+            stored = await self._blocking.read(self._store.read, saga_id)
+            if saga_id in self._tasks:
+                # Claimed in the ordinary way meanwhile: two runners in one process would disturb each other.
+                return False
+            state = fold(CODEC.decode_all((event.topic, event.state) for event in stored))
+        except Exception:
+            self._giving_back.add([saga_id])
+            raise
+        self._own_with_all(definition, saga_id, state, untold)
         return True
 
+    def _own_with_all(
+        self, definition: Definition, saga_id: str, state: SagaState, untold: list[Input] | None = None
+    ) -> None:
+        """Drive a saga, and tell it what is known here of it: that it could not be driven, and what came too late."""
+        told = [*self._end_of_patience(saga_id), *self._late.pop(saga_id), *(untold or ())]
+        self.own(definition, saga_id, state, told)
+
+    def _end_of_patience(self, saga_id: str) -> list[Input]:
+        """Return what is told to a saga before all else that could not be driven often enough: that it is stuck."""
+        problem = self._given_up.problem(saga_id)
+        return [] if problem is None or self._given_up.number(saga_id) < TRIES else [Faulted(fault_of(problem))]
+
     async def _claim_loop(self) -> None:
+        backoff = Backoff(self._limits.poll / 1e6, LONGEST_PAUSE)
         while True:
             # Before the round: what comes while it looks may be what it has not seen.
             self._hint.clear()
             try:
                 found = await self._claim()
-            except StoreError as problem:
-                logger.warning("no sagas could be claimed: %s", problem)
-                self._claimed_in_doubt = True
-                found = 0
-            except Exception:
+            except Exception as problem:
                 # Whatever it is, the other sagas of this worker have to go on being looked after.
-                logger.exception("no sagas could be claimed")
+                if isinstance(problem, BatchTooLarge):
+                    self._claims.too_large(self._claims.now)
+                trace = None if isinstance(problem, StoreError) else problem
+                if not backoff.has_begun or trace is not None:
+                    logger.warning("no sagas can be claimed, trying again: %s", described(problem), exc_info=trace)
                 self._claimed_in_doubt = True
-                found = 0
+                await asyncio.sleep(backoff.pause())
+                continue
+            if backoff.has_begun:
+                logger.warning("sagas can be claimed again")
+                backoff.reset()
+            self._claims.passed()
             if found == 0:
                 await self._pause()
 
@@ -303,15 +319,13 @@ class Worker:
             return 0
         if self._claimed_in_doubt:
             await self._give_back_strays()
-        if self._unwanted:
-            await self._give_back([])
         rows: list[StatusRow] = []
         worker_id = self.worker_id
         self._just_ended.clear()
-        room = min(self._limits.claim_batch, self._limits.most_running - len(self._tasks))
+        room = min(self._claims.now, self._limits.most_running - len(self._tasks))
         if room > 0:
-            loaded = list(self._definitions)
-            rows = await self._blocking.write(self._store.claim, worker_id, loaded, self._clock.now(), room)
+            loaded, resting = list(self._definitions), self._given_up.resting()
+            rows = await self._blocking.write(self._store.claim, worker_id, loaded, self._clock.now(), room, resting)
         if self._mail is None and not rows:
             return 0
         streams = await self._blocking.read(self._store.read_many, [row.saga_id for row in rows]) if rows else {}
@@ -332,35 +346,31 @@ class Worker:
         for saga_id in busy:
             if saga_id in self._runners:
                 self._runners[saga_id].wake()
-        if busy:
-            await self._give_back(busy)
+        self._giving_back.add(busy)
         return len(rows) - len(busy) + news
 
     async def _give_back_strays(self) -> None:
         """Give back what a claim without an answer may have made ours: nobody here runs it."""
         owned = await self._blocking.read(self._store.owned, self.worker_id)
-        kept = self._tasks.keys() | self._left_alone | self._expected
-        strays = [saga_id for saga_id in owned if saga_id not in kept]
         self._claimed_in_doubt = False
-        if strays:
-            await self._give_back(strays)
+        self._giving_back.add(one for one in owned if one not in self._tasks and one not in self._expected)
 
     def _own_claimed(self, row: StatusRow, stored: list[tuple[str, bytes]]) -> None:
         try:
             state = fold(CODEC.decode_all(stored))
             if state.version != row.version:
                 raise SagalogError(f"its status row is at version {row.version}, its events at {state.version}")
-            self.own(self._definitions[row.definition], row.saga_id, state)
-        except SagalogError as problem:
-            # Kept, not given back: nobody should append to a history that cannot be read, and every worker would try.
-            self._left_alone.add(row.saga_id)
-            logger.error("saga %s cannot be run and is left as it is: %s", row.saga_id, problem)
+        except Exception as problem:
+            # Nobody may append to a history that cannot be read: it stays as it is until somebody can.
+            self._give_up(row.saga_id, problem)
+            self._giving_back.add([row.saga_id])
+        else:
+            self._own_with_all(self._definitions[row.definition], row.saga_id, state)
 
     async def stop(self, grace: float) -> None:
         """Claim no more; let async actions end within `grace` seconds, compensations and threads in their own time."""
         self.stopping = True
-        for loop in self._loops[:1]:
-            loop.cancel()
+        self._loops[0].cancel()
         self._lease.end()
         for saga_id, runner in list(self._runners.items()):
             if runner.sleeping:
@@ -371,9 +381,8 @@ class Worker:
                 if not runner.held:
                     self._tasks[saga_id].cancel()
             await self._wait_for_runners(LAST_ROUND)
-        for task in self._late:
-            task.cancel()
-        await asyncio.gather(*self._loops[:1], *self._late, return_exceptions=True)
+        await self._late.stop()
+        await asyncio.gather(self._loops[0], return_exceptions=True)
 
     async def release(self) -> None:
         """Give back every saga and the lease; call it when nothing is left to be written.

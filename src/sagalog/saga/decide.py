@@ -27,6 +27,7 @@ The rules, in the order in which they are asked:
 17. A message that a step waits for ends it; one that comes before is kept for it. A wait that ends without its message
     is refused: nothing was asked of anybody, so there is nothing to undo.
 18. A message that cannot be read as what it should be is a fault (rule 5).
+19. A saga that its process cannot go on with, whatever the reason, is stuck, and says what is still to be undone.
 """
 
 from itertools import takewhile
@@ -55,7 +56,7 @@ from sagalog.saga.progress import (
 )
 from sagalog.saga.receive import receive, request_made, timer_fired, waits_begin
 from sagalog.saga.state import UNTOUCHED, SagaState, StepState
-from sagalog.saga.transitions import ENDED
+from sagalog.saga.transitions import ENDED, OPEN
 
 Events = list[e.SagaEvent]
 
@@ -135,16 +136,23 @@ def _answer(definition: Definition, state: SagaState, told: i.Input, now: int) -
             return child_begun(definition, state, told, now)
         case i.DeadlineReached():
             return _deadline_reached(definition, state, now)
-        case i.Resume():
-            if state.status != "stuck":
-                raise InvalidAction(f"expected a stuck saga to resume, found one that is {state.status}")
-            return e.SagaResumed(time=now, actor=told.actor, reason=told.reason)
-        case i.StartAgain():
-            if state.status not in ENDED:
-                return None
-            return e.StartRefused(time=now, correlation_id=told.correlation_id, causation_id=told.causation_id)
+        case i.Resume() | i.StartAgain() | i.Faulted():
+            return _from_outside(state, told, now)
         case _:
             raise InvalidAction(f"expected an input of the kernel, found {type(told).__name__}")
+
+
+def _from_outside(state: SagaState, told: i.Resume | i.StartAgain | i.Faulted, now: int) -> e.SagaEvent | None:
+    """Return what a person, a client or the saga's process has to say of it."""
+    if isinstance(told, i.Resume):
+        if state.status != "stuck":
+            raise InvalidAction(f"expected a stuck saga to resume, found one that is {state.status}")
+        return e.SagaResumed(time=now, actor=told.actor, reason=told.reason)
+    if isinstance(told, i.Faulted):
+        return _faulted(state, told.error, now) if state.status in OPEN else None
+    if state.status not in ENDED:
+        return None
+    return e.StartRefused(time=now, correlation_id=told.correlation_id, causation_id=told.causation_id)
 
 
 def _message_or_timer(
@@ -255,6 +263,15 @@ def _check_undo_begun(definition: Definition, state: SagaState, name: str) -> No
     first = any(step.undo in ("pending", "retrying", "failed") and not step.late for step in later)
     if first or undo_front(definition, state).settling:
         raise InvalidAction(f"expected the outcome of a compensation that was begun, found one of {name}")
+
+
+def _faulted(state: SagaState, error: e.ErrorInfo, now: int) -> e.SagaEvent:
+    reason = f"its process could not go on with it: {error.type}: {error.message}; mend the cause, then resume"
+    return e.SagaStuck(time=now, reason=reason, error=error, pending=_to_be_undone(state))
+
+
+def _to_be_undone(state: SagaState) -> tuple[str, ...]:
+    return tuple(name for name in state.plan if state.steps[name].undo in ("pending", "retrying", "failed"))
 
 
 def _follow(definition: Definition, state: SagaState, so_far: Events, now: int) -> e.SagaEvent | None:
@@ -378,5 +395,4 @@ def _follow_backward(definition: Definition, state: SagaState, last: e.SagaEvent
     else:
         error = e.ErrorInfo(error.type, error.message, error.kind, step)
         reason = f"the compensation of {step} failed for good: {error.type}: {error.message}"
-    pending = tuple(name for name in state.plan if state.steps[name].undo in ("pending", "retrying", "failed"))
-    return e.SagaStuck(time=now, reason=reason, error=error, pending=pending)
+    return e.SagaStuck(time=now, reason=reason, error=error, pending=_to_be_undone(state))

@@ -126,6 +126,12 @@ class Resume(Struct, frozen=True, gc=False):
     reason: str
 
 
+class Faulted(Struct, frozen=True, gc=False):
+    """Whoever runs the saga cannot go on with it, and trying again has not helped."""
+
+    error: ErrorInfo
+
+
 Input = (
     Start
     | StartAgain
@@ -139,4 +145,5 @@ Input = (
     | ChildBegun
     | DeadlineReached
     | Resume
+    | Faulted
 )

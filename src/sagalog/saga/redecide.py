@@ -84,6 +84,8 @@ def input_of(definition: Definition, state: SagaState | None, event: e.SagaEvent
             )
         case e.SagaResumed():
             return i.Resume(event.actor, event.reason)
+        case e.SagaStuck():
+            return i.Faulted(event.error)
         case e.StartRefused():
             return i.StartAgain(event.correlation_id, event.causation_id)
         case e.CompensationStarted(cause=cause) | e.SagaFailed(error=cause) if cause.kind == "deadline":

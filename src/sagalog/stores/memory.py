@@ -182,11 +182,14 @@ class MemoryStore(MemoryLooks):
                 self._leases[worker_id] = replace(known, lease_until=until)
             return known is not None
 
-    def claim(self, worker_id: str, definitions: Sequence[str], now: int, limit: int) -> list[StatusRow]:
+    def claim(
+        self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()
+    ) -> list[StatusRow]:
         """Give due sagas that no live worker owns to a worker."""
         with self._lock:
             self._free_the_dead(now)
             free = [row for row in self._status.values() if row.owner is None and row.definition in definitions]
+            free = [row for row in free if row.saga_id not in but]
             due = [row for row in free if row.due_at is not None and row.due_at <= now]
             due.sort(key=lambda row: (row.due_at, row.saga_id))
             chosen = {row.saga_id: row for row in due}

@@ -15,6 +15,7 @@ from psycopg import RawCursor
 
 from sagalog.errors import StoreUnavailable
 from sagalog.store import Append, AppendOutcome, CommandRow, Lease, Query, StatusRow, StepRow, StoredEvent, StoreOptions
+from sagalog.stores.error_codes import CANNOT_BE_SENT
 from sagalog.stores.migrations import Dialect, Migration, require_current, upgrade
 from sagalog.stores.postgres_connection import SQL, Address, BoundedConnection, Connections
 from sagalog.stores.postgres_errors import translated
@@ -103,7 +104,7 @@ class PostgresStore(PostgresMessages):
             raise StoreUnavailable(f"{self._address.where} is not open; call open() first")
         try:
             yield self._connections
-        except (psycopg.Error, PersistenceError) as problem:
+        except (psycopg.Error, PersistenceError, *CANNOT_BE_SENT) as problem:
             # Not chained: a driver's text may repeat the address.
             raise translated(problem, self._address.where, self._address.password) from None
 
@@ -224,14 +225,16 @@ class PostgresStore(PostgresMessages):
         with self._named_errors() as connections, connections.writer() as connection:
             return connection.run("renew", (until, worker_id)).rowcount == 1
 
-    def claim(self, worker_id: str, definitions: Sequence[str], now: int, limit: int) -> list[StatusRow]:
+    def claim(
+        self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()
+    ) -> list[StatusRow]:
         """Give due sagas that no live worker owns to a worker; writes nothing when there is nothing to give."""
         with self._named_errors() as connections, connections.writer() as connection:
             with connection.pipeline():
                 connection.run("begin")
                 connection.run("forget_the_dead", (now,))
                 connection.run("free_some", (FREE_AT_ONCE,))
-                claimed = connection.run("claim", (list(definitions), now, limit, worker_id))
+                claimed = connection.run("claim", (list(definitions), now, limit, worker_id, list(but)))
                 connection.run("commit")
             rows = [StatusRow(*row) for row in claimed.fetchall()]
         return sorted(rows, key=lambda row: (row.due_at is None or row.due_at > now, row.due_at or 0, row.saga_id))

@@ -1,38 +1,15 @@
 """PostgreSQL's errors in our words, with what to do about them; no text of it ever holds a password."""
 
-from typing import NamedTuple
-
 import psycopg
 from eventsourcing.persistence import PersistenceError
-from psycopg import errors
 
-from sagalog.errors import StoreError, StoreFull, StoreReadOnly, StoreUnavailable
+from sagalog.errors import StoreError, StoreUnavailable
+from sagalog.stores.error_codes import NO_ANSWER, POSTGRES, TOO_SLOW, UNKNOWN, meaning_of
 
 
 class TimedOut(psycopg.OperationalError):
     """The database did not answer within our own bound, whatever it or the network promised."""
 
-
-class _Meaning(NamedTuple):
-    kind: type[StoreError]
-    hint: str
-
-
-_UNKNOWN_FATE = "nobody knows whether it was written; doing the same again is safe"
-
-_BY_CLASS: dict[type[psycopg.Error], _Meaning] = {
-    errors.ReadOnlySqlTransaction: _Meaning(
-        StoreReadOnly, "it can only be read: connect to the primary, and look at default_transaction_read_only"
-    ),
-    errors.DiskFull: _Meaning(StoreFull, "there is no room left: make room, nothing that was acknowledged is lost"),
-    errors.InsufficientPrivilege: _Meaning(StoreError, "grant this user what is missing, or connect as another"),
-    errors.UndefinedTable: _Meaning(StoreError, "its schema is incomplete: run `sagalog db upgrade`"),
-    errors.QueryCanceled: _Meaning(
-        StoreUnavailable, "it took longer than statement_timeout: look for long transactions and locks"
-    ),
-    errors.TooManyConnections: _Meaning(StoreUnavailable, "raise max_connections or use fewer connections"),
-    TimedOut: _Meaning(StoreUnavailable, _UNKNOWN_FATE),
-}
 
 # What a connection attempt is refused with has no code, only the server's text.
 _BY_TEXT = (
@@ -49,7 +26,7 @@ _BY_TEXT = (
 
 
 def translated(problem: BaseException, where: str, password: str | None = None) -> StoreError:
-    """Return one of our errors for one of psycopg's or of the recorders'.
+    """Return one of our errors for one of psycopg's, of the recorders', or of what a value could not be sent for.
 
     `where` names the database without secrets; `password` is cut out of the text should a server repeat it.
     """
@@ -60,13 +37,15 @@ def translated(problem: BaseException, where: str, password: str | None = None) 
     # A short one would cut up innocent words, and no server repeats passwords.
     if password and len(password) >= 6:
         text = text.replace(password, "***")
-    for kind, meaning in _BY_CLASS.items():
-        if isinstance(cause, kind):
-            return meaning.kind(f"{where}: {text}; {meaning.hint}")
-    unavailable = isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError)
+    code = cause.sqlstate if isinstance(cause, psycopg.Error) else None
+    if code is not None:
+        meaning = meaning_of(code, POSTGRES)
+        return meaning.kind(f"{where}: {text}; {meaning.hint}")
+    if isinstance(cause, TimedOut):
+        return TOO_SLOW.kind(f"{where}: {text}; {TOO_SLOW.hint}")
+    if not isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError):
+        return UNKNOWN.kind(f"{where}: {text}; {UNKNOWN.hint}")
     for part, hint in _BY_TEXT:
-        if unavailable and part in text:
+        if part in text:
             return StoreUnavailable(f"{where}: {text}; {hint}")
-    if unavailable:
-        return StoreUnavailable(f"{where} did not answer: {text}; {_UNKNOWN_FATE}")
-    return StoreError(f"{where}: {text}")
+    return NO_ANSWER.kind(f"{where} did not answer: {text}; {NO_ANSWER.hint}")

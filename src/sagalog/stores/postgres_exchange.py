@@ -41,7 +41,10 @@ def text_array(values: Sequence[str | None]) -> bytes:
 def bigint_array(values: Sequence[int | None]) -> bytes:
     """Return a `bigint[]`."""
     parts = [_heading(_BIGINT, len(values))]
-    parts += [_NULL if value is None else _bigint(8, value) for value in values]
+    try:
+        parts += [_NULL if value is None else _bigint(8, value) for value in values]
+    except struct.error:
+        raise OverflowError(f"expected whole numbers of 64 bits, found one of more among {len(values)}") from None
     return b"".join(parts)
 
 
@@ -123,4 +126,7 @@ def _error_from(result: PGresult) -> Exception:
         kind = errors.lookup(state)
     except KeyError:
         kind = errors.InternalError if state else errors.OperationalError
-    return kind(message)
+    problem = kind(message)
+    # Of a code that psycopg does not know only this says which it is.
+    problem.sqlstate = state or None
+    return problem

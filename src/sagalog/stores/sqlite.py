@@ -24,6 +24,7 @@ from sagalog.store import (
     StoredEvent,
     StoreOptions,
 )
+from sagalog.stores.error_codes import CANNOT_BE_SENT
 from sagalog.stores.migrations import Dialect, Migration, require_current, upgrade
 from sagalog.stores.sqlite_connection import OLDEST_SQLITE, SafeDatastore, create_file, translated
 from sagalog.stores.sqlite_messages import SQLiteMessages
@@ -86,7 +87,7 @@ class SQLiteStore(SQLiteMessages):
     def _named_errors(self) -> Generator[None]:
         try:
             yield
-        except (sqlite3.Error, PersistenceError) as problem:
+        except (sqlite3.Error, PersistenceError, *CANNOT_BE_SENT) as problem:
             raise translated(problem, self.path) from problem
 
     @contextmanager
@@ -192,17 +193,19 @@ class SQLiteStore(SQLiteMessages):
         with self._transaction(commit=True) as cursor:
             return cursor.execute(SQL["renew"], (until, worker_id)).rowcount == 1
 
-    def claim(self, worker_id: str, definitions: Sequence[str], now: int, limit: int) -> list[StatusRow]:
+    def claim(
+        self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()
+    ) -> list[StatusRow]:
         """Give due sagas that no live worker owns to a worker."""
-        loaded = json.dumps(list(definitions))
+        wanted = {"now": now, "loaded": json.dumps(list(definitions)), "but": json.dumps(list(but))}
         # A look costs no write transaction, so that idle workers do not disturb busy ones.
-        if not self._rows("anything_due", (now, loaded, now, loaded))[0][0]:
+        if not self._rows("anything_due", wanted)[0][0]:
             return []
         with self._transaction(commit=True) as cursor:
             free_the_dead(cursor, now)
-            rows = cursor.execute(SQL["due"], (now, loaded, limit)).fetchall()
+            rows = cursor.execute(SQL["due"], wanted | {"limit": limit}).fetchall()
             cursor.execute(SQL["take"], (worker_id, json.dumps([row["saga_id"] for row in rows])))
-            more = cursor.execute(SQL["with_mail"], (loaded, limit - len(rows))).fetchall()
+            more = cursor.execute(SQL["with_mail"], wanted | {"limit": limit - len(rows)}).fetchall()
             if more:
                 cursor.execute(SQL["take"], (worker_id, json.dumps([row["saga_id"] for row in more])))
                 rows += more

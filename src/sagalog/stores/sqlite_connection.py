@@ -21,7 +21,8 @@ from eventsourcing.sqlite import (
     SQLiteDatastore,
 )
 
-from sagalog.errors import StoreError, StoreFull, StoreReadOnly, StoreUnavailable
+from sagalog.errors import StoreError, StoreReadOnly, StoreUnavailable
+from sagalog.stores.error_codes import CANNOT_BE_SENT, SQLITE, SQLITE_NO_ANSWER, SQLITE_UNKNOWN, meaning_of
 
 OLDEST_SQLITE = (3, 38, 0)
 CACHE_KIB = 32 * 1024
@@ -201,21 +202,19 @@ def create_file(path: str) -> None:
 
 
 def translated(problem: BaseException, path: str) -> StoreError:
-    """Return one of our errors for one of SQLite's or of the recorders'."""
+    """Return one of our errors for one of SQLite's, of the recorders', or of what a value could not be written for."""
     cause = problem
     while isinstance(cause, PersistenceError) and (cause.__cause__ or cause.args):
         inner = cause.__cause__ or cause.args[0]
         if not isinstance(inner, BaseException):
             break
         cause = inner
-    text = str(cause)
-    code = getattr(cause, "sqlite_errorname", "")
-    if code.startswith("SQLITE_READONLY") or "readonly" in text:
-        return StoreReadOnly(f"{path} cannot be written ({text}); give this user access to the file and its folder")
-    if code == "SQLITE_FULL" or "disk is full" in text:
-        return StoreFull(f"there is no room for {path} ({text}); make room, nothing that was acknowledged is lost")
-    if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")) or "locked" in text:
-        return StoreUnavailable(f"{path} is locked by another process ({text}); end long transactions on it")
-    if code in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
-        return StoreError(f"{path} is not a healthy SQLite database ({text}); restore it from a backup")
-    return StoreUnavailable(f"{path} did not answer: {text or type(cause).__name__}")
+    text = str(cause) or type(cause).__name__
+    code: str | None = getattr(cause, "sqlite_errorname", None)
+    if code is not None:
+        meaning = meaning_of(code, SQLITE, SQLITE_UNKNOWN)
+    elif isinstance(cause, CANNOT_BE_SENT) or (isinstance(cause, sqlite3.ProgrammingError) and "closed" not in text):
+        meaning = SQLITE_UNKNOWN
+    else:
+        meaning = SQLITE_NO_ANSWER
+    return meaning.kind(f"{path} {meaning.hint.format(text)}")

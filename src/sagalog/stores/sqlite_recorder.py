@@ -27,6 +27,9 @@ from sagalog.stores.sqlite_writing import (
     write_rows,
 )
 
+# What SQLite says when somebody else has written what has to be unique.
+TAKEN = ("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_ROWID")
+
 
 class SagaRecorder(SQLiteProcessRecorder):
     """Record saga events, as any `eventsourcing` recorder does, and whole appends."""
@@ -58,7 +61,8 @@ class SagaRecorder(SQLiteProcessRecorder):
             with self.datastore.transaction(commit=True) as c:
                 self._write(c.sqlite_cursor, appends)
             return ["written"] * len(appends)
-        except (Unfit, sqlite3.IntegrityError):
+        except (Unfit, sqlite3.IntegrityError) as problem:
+            _let_through(problem)
             return self._append_what_fits(appends)
 
     def _append_what_fits(self, appends: Sequence[Append]) -> list[AppendOutcome]:
@@ -72,7 +76,8 @@ class SagaRecorder(SQLiteProcessRecorder):
                     try:
                         self._write(cursor, (append,))
                         outcome = "written"
-                    except (Unfit, sqlite3.IntegrityError):
+                    except (Unfit, sqlite3.IntegrityError) as problem:
+                        _let_through(problem)
                         # Somebody wrote to the stream without its status row: the log itself is the last guard.
                         cursor.execute("ROLLBACK TO one")
                         outcome = "conflict"
@@ -190,11 +195,18 @@ class SagaRecorder(SQLiteProcessRecorder):
         if route.starts:
             try:
                 self._write(cursor, route.starts)
-            except (Unfit, sqlite3.IntegrityError):
+            except (Unfit, sqlite3.IntegrityError) as problem:
+                _let_through(problem)
                 raise _NotRouted("exists") from None
         publish(cursor, route.messages)
         put(cursor, route.inbox)
         park(cursor, route.parked)
+
+
+def _let_through(problem: Unfit | sqlite3.IntegrityError) -> None:
+    """Raise what is no conflict with what others wrote: a constraint or a trigger that is none of ours."""
+    if isinstance(problem, sqlite3.IntegrityError) and problem.sqlite_errorname not in TAKEN:
+        raise problem
 
 
 class _NotRouted(Exception):

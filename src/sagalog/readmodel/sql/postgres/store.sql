@@ -285,12 +285,14 @@ UPDATE saga_status AS saga SET owner = NULL FROM lost WHERE saga.saga_id = lost.
 
 -- name: claim
 -- One look into the index for each definition: sagas that wait for a definition which nobody has cost nothing. Then those
--- that have mail, whatever their status is: what has come for a saga that has ended is recorded too.
+-- that have mail, whatever their status is: what has come for a saga that has ended is recorded too. Those of $5 are
+-- left to others.
 WITH due AS MATERIALIZED (
     SELECT found.saga_id, found.due_at
     FROM unnest($1::text[]) AS loaded (definition) CROSS JOIN LATERAL (
         SELECT saga.saga_id, saga.due_at FROM saga_status AS saga
         WHERE saga.definition = loaded.definition AND saga.owner IS NULL AND saga.due_at IS NOT NULL AND saga.due_at <= $2
+            AND saga.saga_id <> ALL ($5::text[])
         ORDER BY saga.due_at
         LIMIT $3 FOR UPDATE SKIP LOCKED
     ) AS found
@@ -304,6 +306,7 @@ WITH due AS MATERIALIZED (
     ) AS mail CROSS JOIN LATERAL (
         SELECT saga.saga_id FROM saga_status AS saga
         WHERE saga.saga_id = mail.recipient AND saga.owner IS NULL AND saga.definition = ANY ($1::text[])
+            AND saga.saga_id <> ALL ($5::text[])
         LIMIT 1 FOR UPDATE SKIP LOCKED
     ) AS found
     ORDER BY mail.place

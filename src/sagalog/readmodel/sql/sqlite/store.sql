@@ -126,9 +126,9 @@ UPDATE saga_workers SET lease_until = ? WHERE worker_id = ?;
 -- name: anything_due
 -- The third part steps from owner to owner through the index instead of reading every owned saga.
 SELECT EXISTS (
-    SELECT 1 FROM saga_status WHERE owner IS NULL AND due_at IS NOT NULL AND due_at <= ?
-    AND definition IN (SELECT value FROM json_each(?))
-) OR EXISTS (SELECT 1 FROM saga_workers WHERE lease_until <= ?) OR EXISTS (
+    SELECT 1 FROM saga_status WHERE owner IS NULL AND due_at IS NOT NULL AND due_at <= :now
+    AND definition IN (SELECT value FROM json_each(:loaded)) AND saga_id NOT IN (SELECT value FROM json_each(:but))
+) OR EXISTS (SELECT 1 FROM saga_workers WHERE lease_until <= :now) OR EXISTS (
     WITH RECURSIVE owners (owner) AS (
         SELECT min(owner) FROM saga_status WHERE owner IS NOT NULL
         UNION ALL
@@ -141,7 +141,7 @@ SELECT EXISTS (
 ) OR EXISTS (
     SELECT 1 FROM saga_inbox AS mail CROSS JOIN saga_status ON saga_id = recipient
     WHERE substr(recipient, 1, 12) <> 'participant:' AND owner IS NULL
-        AND definition IN (SELECT value FROM json_each(?))
+        AND definition IN (SELECT value FROM json_each(:loaded)) AND saga_id NOT IN (SELECT value FROM json_each(:but))
 );
 
 -- name: dead_workers
@@ -172,18 +172,21 @@ WHERE saga_id IN (SELECT saga_id FROM saga_status WHERE owner = ? LIMIT ?);
 DELETE FROM saga_workers WHERE worker_id = ?;
 
 -- name: due
+-- Those of `but` are left to others.
 SELECT * FROM saga_status
-WHERE owner IS NULL AND due_at IS NOT NULL AND due_at <= ? AND definition IN (SELECT value FROM json_each(?))
+WHERE owner IS NULL AND due_at IS NOT NULL AND due_at <= :now
+    AND definition IN (SELECT value FROM json_each(:loaded)) AND saga_id NOT IN (SELECT value FROM json_each(:but))
 ORDER BY due_at
-LIMIT ?;
+LIMIT :limit;
 
 -- name: with_mail
 -- Whatever their status is: what has come for a saga that has ended is recorded too.
 SELECT saga_status.* FROM saga_inbox AS mail CROSS JOIN saga_status ON saga_id = recipient
-WHERE substr(recipient, 1, 12) <> 'participant:' AND owner IS NULL AND definition IN (SELECT value FROM json_each(?))
+WHERE substr(recipient, 1, 12) <> 'participant:' AND owner IS NULL
+    AND definition IN (SELECT value FROM json_each(:loaded)) AND saga_id NOT IN (SELECT value FROM json_each(:but))
 GROUP BY saga_id
 ORDER BY min(mail.position), saga_id
-LIMIT ?;
+LIMIT :limit;
 
 -- name: take
 UPDATE saga_status SET owner = ? WHERE saga_id IN (SELECT value FROM json_each(?));

@@ -1,0 +1,67 @@
+"""Sagas that this process gives back: all of one moment in one write, however many they are. It claims none."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from itertools import islice
+
+from sagalog.engine.backoff import Backoff
+from sagalog.engine.blocking import Blocking
+from sagalog.errors import BatchTooLarge, StoreError
+from sagalog.saga.failure import described
+from sagalog.store import Store
+
+logger = logging.getLogger("sagalog.engine")
+
+# A thousand rows take a few milliseconds, so that nobody else who writes waits for long.
+MOST_AT_ONCE = 1000
+FIRST_PAUSE = 0.05
+LONGEST_PAUSE = 5.0
+
+
+class GivingBack:
+    """Give back sagas that nobody here drives any more; `worker_id` says under which name they are owned."""
+
+    def __init__(self, store: Store, blocking: Blocking, worker_id: Callable[[], str]) -> None:
+        self._store = store
+        self._blocking = blocking
+        self._worker_id = worker_id
+        self._waiting: dict[str, None] = {}
+        self._wanted = asyncio.Event()
+        self._most = MOST_AT_ONCE
+
+    def __contains__(self, saga_id: str) -> bool:
+        return saga_id in self._waiting
+
+    def add(self, saga_ids: Iterable[str]) -> None:
+        """Give these back soon."""
+        self._waiting |= dict.fromkeys(saga_ids)
+        self._wanted.set()
+
+    def keep(self, saga_id: str) -> None:
+        """Do not give this one back: it is driven here again."""
+        self._waiting.pop(saga_id, None)
+
+    async def run(self) -> None:
+        """Give back for ever; what could not be given back is tried again."""
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            while self._waiting:
+                some = list(islice(self._waiting, self._most))
+                try:
+                    await self._blocking.write(self._store.release, self._worker_id(), some)
+                except Exception as problem:
+                    if isinstance(problem, BatchTooLarge):
+                        self._most = max(1, len(some) // 2)
+                    if not backoff.has_begun:
+                        level = logging.WARNING if isinstance(problem, StoreError) else logging.ERROR
+                        number = len(self._waiting)
+                        logger.log(level, "%d sagas could not be given back yet: %s", number, described(problem))
+                    await asyncio.sleep(backoff.pause())
+                else:
+                    backoff.reset()
+                    self._most = MOST_AT_ONCE
+                    for saga_id in some:
+                        self._waiting.pop(saga_id, None)
