@@ -86,7 +86,9 @@ def test_a_saga_whose_history_cannot_be_read_keeps_its_mail_and_is_not_tried_aga
         await lab.sleep(50)
         assert store.asked["claim"] <= 110
         assert store.asked["mail"] <= 110
-        assert store.asked["read"] == 0
+        # After 1, 2, 4, 8, 16 and 32 seconds; in between it is left to others, who may be able to read it.
+        assert 5 <= store.asked["read"] <= 6
+        assert row_of(store, "o1").owner is None
         await placed(second, "o2")
         assert await end_of(lab, second, "o2") == "completed"
         assert len(store.inbox(saga_id, lab.world.now(), 5)) == 1

@@ -19,6 +19,10 @@ class Blocking(Protocol):
         """Run a write to the store; writes of one process run one after the other."""
         ...
 
+    async def renew(self, call: Callable[..., Result], *arguments: Any) -> Result:
+        """Run what keeps the lease of this process; nothing else stands before it."""
+        ...
+
     async def read(self, call: Callable[..., Result], *arguments: Any) -> Result:
         """Run any other call to the store."""
         ...
@@ -36,13 +40,18 @@ class Threads:
     """Run writes in one thread, reads in a few and handlers in their own: slow handlers never delay a commit."""
 
     def __init__(self, readers: int, handlers: int) -> None:
-        self._writer = WriterThread()
+        self._writer = WriterThread("sagalog-write")
+        self._lease = WriterThread("sagalog-lease")
         self._readers = ThreadPoolExecutor(readers, "sagalog-read")
         self._handlers = ThreadPoolExecutor(handlers, "sagalog-handler")
 
     async def write(self, call: Callable[..., Result], *arguments: Any) -> Result:
         """Run a write to the store in the writer thread."""
         return await self._writer.submit(functools.partial(call, *arguments))
+
+    async def renew(self, call: Callable[..., Result], *arguments: Any) -> Result:
+        """Run what keeps the lease in a thread of its own."""
+        return await self._lease.submit(functools.partial(call, *arguments))
 
     async def read(self, call: Callable[..., Result], *arguments: Any) -> Result:
         """Run any other call to the store in a reader thread."""
@@ -56,6 +65,7 @@ class Threads:
     def close(self) -> None:
         """Let every thread end after what it does now; a handler that never returns is not waited for."""
         self._writer.close()
+        self._lease.close()
         self._readers.shutdown(wait=True)
         self._handlers.shutdown(wait=False, cancel_futures=True)
 
@@ -67,9 +77,9 @@ class WriterThread:
     over and back: it has a second future, and locks around both.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._thread = Thread(target=self._run, name="sagalog-write", daemon=True)
+        self._thread = Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def submit(self, call: Callable[[], Result]) -> "asyncio.Future[Result]":

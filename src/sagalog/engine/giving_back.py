@@ -20,12 +20,17 @@ LONGEST_PAUSE = 5.0
 
 
 class GivingBack:
-    """Give back sagas that nobody here drives any more; `worker_id` says under which name they are owned."""
+    """Give back sagas that nobody here drives any more; `worker_id` says under which name they are owned.
 
-    def __init__(self, store: Store, blocking: Blocking, worker_id: Callable[[], str]) -> None:
+    `turn` is held while something is given back: what is claimed at the same time might be what is given back once more
+    because nobody knew that it had been.
+    """
+
+    def __init__(self, store: Store, blocking: Blocking, worker_id: Callable[[], str], turn: asyncio.Lock) -> None:
         self._store = store
         self._blocking = blocking
         self._worker_id = worker_id
+        self._turn = turn
         self._waiting: dict[str, None] = {}
         self._wanted = asyncio.Event()
         self._most = MOST_AT_ONCE
@@ -49,19 +54,22 @@ class GivingBack:
             await self._wanted.wait()
             self._wanted.clear()
             while self._waiting:
-                some = list(islice(self._waiting, self._most))
                 try:
-                    await self._blocking.write(self._store.release, self._worker_id(), some)
+                    async with self._turn:
+                        await self._give_back_some()
+                    backoff.reset()
                 except Exception as problem:
                     if isinstance(problem, BatchTooLarge):
-                        self._most = max(1, len(some) // 2)
+                        self._most = max(1, self._most // 2)
                     if not backoff.has_begun:
                         level = logging.WARNING if isinstance(problem, StoreError) else logging.ERROR
                         number = len(self._waiting)
                         logger.log(level, "%d sagas could not be given back yet: %s", number, described(problem))
                     await asyncio.sleep(backoff.pause())
-                else:
-                    backoff.reset()
-                    self._most = MOST_AT_ONCE
-                    for saga_id in some:
-                        self._waiting.pop(saga_id, None)
+
+    async def _give_back_some(self) -> None:
+        some = list(islice(self._waiting, self._most))
+        if some:
+            await self._blocking.write(self._store.release, self._worker_id(), some)
+        for saga_id in some:
+            self._waiting.pop(saga_id, None)

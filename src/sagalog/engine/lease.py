@@ -39,7 +39,7 @@ class WorkerLease:
         """Lease under a new name."""
         now = self._clock.now()
         lease = Lease(new_id(self._clock), socket.gethostname(), os.getpid(), now, now + self._length)
-        await self._blocking.write(self._store.register, lease)
+        await self._blocking.renew(self._store.register, lease)
         # Only now: nothing may be owned by a worker that has no lease, for nobody would ever take it over.
         self.worker_id = lease.worker_id
         self._until = lease.lease_until
@@ -59,7 +59,7 @@ class WorkerLease:
 
     async def _renew(self) -> None:
         until = self._clock.now() + self._length
-        if await self._blocking.write(self._store.renew, self.worker_id, until):
+        if await self._blocking.renew(self._store.renew, self.worker_id, until):
             self._until = until
             self._news.set()
             return

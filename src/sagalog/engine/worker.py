@@ -79,7 +79,9 @@ class Worker:
         self._loops: list[asyncio.Task[None]] = []
         self._hint = asyncio.Event()
         self._lease = WorkerLease(store, blocking, clock, limits.lease)
-        self._giving_back = GivingBack(store, blocking, lambda: self.worker_id)
+        # Held by whoever changes what this process owns in the store, from the write to what follows from it here.
+        self._turn = asyncio.Lock()
+        self._giving_back = GivingBack(store, blocking, lambda: self.worker_id, self._turn)
         self._given_up = GivenUp(self._loop.time)
         self._claims = BatchSize(limits.claim_batch)
         # Sagas whose start is being written for this worker: nobody runs them yet, and they are no strays.
@@ -253,15 +255,19 @@ class Worker:
 
     async def take(self, definition: Definition, saga_id: str, untold: list[Input] | None = None) -> bool:
         """Own one saga, due or not, and tell it something; False if it cannot be had now, since somebody runs it."""
+        async with self._turn:
+            return await self._take(definition, saga_id, untold)
+
+    async def _take(self, definition: Definition, saga_id: str, untold: list[Input] | None) -> bool:
         busy = saga_id in self._tasks or saga_id in self._giving_back or saga_id in self._given_up
         if busy or not self._lease.holds:
             return False
-        if not await self._blocking.write(self._store.claim_one, self.worker_id, saga_id, self._clock.now()):
+        worker_id = self.worker_id
+        if not await self._blocking.write(self._store.claim_one, worker_id, saga_id, self._clock.now()):
             return False
         try:
             stored = await self._blocking.read(self._store.read, saga_id)
-            if saga_id in self._tasks:
-                # Claimed in the ordinary way meanwhile: two runners in one process would disturb each other.
+            if worker_id != self.worker_id:
                 return False
             state = fold(CODEC.decode_all((event.topic, event.state) for event in stored))
         except Exception:
@@ -315,6 +321,10 @@ class Worker:
             return
 
     async def _claim(self) -> int:
+        async with self._turn:
+            return await self._claim_some()
+
+    async def _claim_some(self) -> int:
         if not self._lease.holds:
             return 0
         if self._claimed_in_doubt:
@@ -333,7 +343,10 @@ class Worker:
             # We stood still for longer than the lease, and these have been taken over and written to since.
             owned = set(await self._blocking.read(self._store.owned, worker_id))
             rows = [row for row in rows if row.saga_id in owned]
-        mail = [] if self._mail is None else await self._mail.read(self.worker_id)
+        mail = [] if self._mail is None else await self._mail.read(worker_id)
+        if worker_id != self.worker_id:
+            # The lease was lost meanwhile, and what was claimed under the name of then with it.
+            return 0
         # A runner from before the lease was lost may still wait for the end of an attempt. One that has just come to
         # rest may be claimed for its mail before it knows, and go on with what it has got of that.
         known = self._tasks.keys() | self._just_ended

@@ -217,12 +217,12 @@ class PostgresStore(PostgresMessages):
 
     def register(self, lease: Lease) -> None:
         """Begin a worker's lease."""
-        with self._named_errors() as connections, connections.writer() as connection:
+        with self._named_errors() as connections, connections.lease() as connection:
             connection.run("register", astuple(lease))
 
     def renew(self, worker_id: str, until: int) -> bool:
         """Extend a worker's lease; False if it was taken away."""
-        with self._named_errors() as connections, connections.writer() as connection:
+        with self._named_errors() as connections, connections.lease() as connection:
             return connection.run("renew", (until, worker_id)).rowcount == 1
 
     def claim(

@@ -9,7 +9,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Self
 
 import psycopg
@@ -143,14 +143,54 @@ class Address:
         return self.statement_timeout * 1.1 + 0.5
 
 
+class KeptConnection:
+    """A connection that is kept for one purpose: one thread at a time has it, and it is made again when it breaks."""
+
+    def __init__(self, make: Callable[[], BoundedConnection], purpose: str, bound: float) -> None:
+        self._make = make
+        self._purpose = purpose
+        self._bound = bound
+        self._turn = threading.Lock()
+        self._connection: BoundedConnection | None = None
+
+    @contextmanager
+    def use(self, seconds: float | None = None) -> Generator[BoundedConnection]:
+        """Give the connection for at most `seconds` (None: the usual bound)."""
+        if not self._turn.acquire(timeout=self._bound):
+            raise TimedOut(f"another thread has been {self._purpose} for too long")
+        try:
+            if self._connection is None:
+                self._connection = self._make()
+            self._connection.deadline = time.monotonic() + (self._bound if seconds is None else seconds)
+            try:
+                yield self._connection
+            except BaseException:
+                # Whatever is left on it, a transaction or half an answer, ends with the connection.
+                self._drop()
+                raise
+        finally:
+            self._turn.release()
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def close(self) -> None:
+        """Close it, once nobody uses it any more."""
+        with self._turn:
+            self._drop()
+
+
 class Connections:
-    """One connection that writes and a few that read, made when needed and replaced when they break."""
+    """One connection that writes, one for the lease, and a few that read, made when needed and again when they break."""
 
     def __init__(self, address: Address, readers: int, prepare: Callable[[BoundedConnection], None]) -> None:
         self._address = address
         self._prepare = prepare
-        self._writing = threading.Lock()
-        self._writer: BoundedConnection | None = None
+        self._writer = KeptConnection(self._new_writer, "writing", address.bound)
+        # Whatever is being written, and for however long: the lease must not run out because of it.
+        self._lease = KeptConnection(self._new, "renewing the lease", address.bound)
         self._reading = threading.BoundedSemaphore(readers + 1)
         self._idle: list[BoundedConnection] = []
         self._lock = threading.Lock()
@@ -162,28 +202,13 @@ class Connections:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @contextmanager
-    def writer(self, seconds: float | None = None) -> Generator[BoundedConnection]:
+    def writer(self, seconds: float | None = None) -> AbstractContextManager[BoundedConnection]:
         """Give the writing connection, to one thread at a time, for at most `seconds` (None: the usual bound)."""
-        if not self._writing.acquire(timeout=self._address.bound):
-            raise TimedOut("another thread has been writing for too long")
-        try:
-            if self._writer is None:
-                self._writer = self._new()
-                try:
-                    self._prepare(self._writer)
-                except BaseException:
-                    self._drop_writer()
-                    raise
-            self._writer.deadline = time.monotonic() + (self._address.bound if seconds is None else seconds)
-            try:
-                yield self._writer
-            except BaseException:
-                # Whatever is left on it, a transaction or half an answer, ends with the connection.
-                self._drop_writer()
-                raise
-        finally:
-            self._writing.release()
+        return self._writer.use(seconds)
+
+    def lease(self) -> AbstractContextManager[BoundedConnection]:
+        """Give the connection that keeps the lease."""
+        return self._lease.use()
 
     @contextmanager
     def reader(self) -> Generator[BoundedConnection]:
@@ -240,15 +265,19 @@ class Connections:
             raise
         return connection
 
+    def _new_writer(self) -> BoundedConnection:
+        connection = self._new()
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
     def _new(self) -> BoundedConnection:
         if self._closed:
             raise psycopg.InterfaceError("the store is closed")
         return self._address.connect()
-
-    def _drop_writer(self) -> None:
-        writer, self._writer = self._writer, None
-        if writer is not None:
-            writer.close()
 
     def _close_idle(self) -> None:
         with self._lock:
@@ -260,5 +289,5 @@ class Connections:
         """Close what is idle now, and what is in use as soon as it is given back."""
         self._closed = True
         self._close_idle()
-        with self._writing:
-            self._drop_writer()
+        self._writer.close()
+        self._lease.close()
