@@ -253,7 +253,12 @@ def test_a_process_with_plain_sagas_starts_no_loop_and_asks_nothing_for_the_bus(
             return {task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("sagalog")}
 
     store = Watched()
-    assert asyncio.run(test()) == {"sagalog-claim", "sagalog-renew", "sagalog-committer"}
+    assert asyncio.run(test()) == {
+        "sagalog-claim",
+        "sagalog-renew",
+        "sagalog-give-back",
+        "sagalog-committer",
+    }
     messaging = {"post", "route", "take_consumers", "read_messages", "mail", "inbox", "redelivering", "commands"}
     assert store.called.keys().isdisjoint(messaging)
 

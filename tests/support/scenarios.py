@@ -244,6 +244,9 @@ def drawn(seed: int) -> tuple[random.Random, Callable[[World], Faults], dict[str
         crash=seeded.choice((0.0, 0.02, 0.05, 0.1)),
         pause=seeded.choice((0.0, 0.0, 0.02, 0.05)),
         unavailable=seeded.choice((0.0, 0.03, 0.1)),
+        read_only=seeded.choice((0.0, 0.0, 0.02)),
+        refused=seeded.choice((0.0, 0.0, 0.05)),
+        too_large=seeded.choice((0.0, 0.0, 0.03)),
         most=seeded.randrange(1, 8),
     )
     options: dict[str, Any] = {

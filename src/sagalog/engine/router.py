@@ -5,6 +5,7 @@ goes wrong, the batch is read and routed again from where the store says the con
 """
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
@@ -13,12 +14,15 @@ import msgspec
 from msgspec.structs import replace
 
 from sagalog.clock import Clock
+from sagalog.engine.backoff import Backoff
+from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.consumers import Consumers
 from sagalog.engine.door import DOOR, parked_row, unknown
 from sagalog.engine.message_log import log_routed
-from sagalog.errors import StoreError, StoreUnavailable
+from sagalog.errors import BatchTooLarge, StoreError, WriteRefused
 from sagalog.messages import Envelope
+from sagalog.saga.failure import described
 from sagalog.store import Advance, Append, ConsumerRow, InboxRow, Route, Store, UnmatchedRow
 
 logger = logging.getLogger("sagalog.engine")
@@ -26,6 +30,8 @@ logger = logging.getLogger("sagalog.engine")
 BATCH = 500
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
+# How often a message that cannot be routed is tried alone before it is parked: what stood in its way may be gone.
+TRIES = 4
 # A message that is to be routed again waits for a person's hand, so it may wait some polls more.
 POLLS_BETWEEN_REDELIVERIES = 10
 
@@ -80,6 +86,9 @@ class Router:
         self._poll = poll
         self._hint = asyncio.Event()
         self._redeliver_at = 0
+        self._size = BatchSize(BATCH)
+        # How often what stands behind a consumer's position could not be routed alone.
+        self._failures: dict[tuple[str, int], int] = {}
 
     def hint(self) -> None:
         """Look for messages now instead of at the next poll."""
@@ -92,22 +101,25 @@ class Router:
 
     async def run(self) -> None:
         """Route for ever."""
-        pause = FIRST_PAUSE
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             self._hint.clear()
             try:
                 moved = await self._round()
-                pause = FIRST_PAUSE
             except Exception as problem:
                 # Whatever it is: nothing has been passed over, and it may go better the next time.
-                if isinstance(problem, StoreError):
-                    logger.warning("messages could not be routed, trying again: %s", problem)
-                else:
-                    logger.exception("messages could not be routed, trying again")
+                trace = None if isinstance(problem, StoreError) else problem
+                if not backoff.has_begun:
+                    text = "messages could not be routed, trying again: %s"
+                    logger.warning(text, described(problem), exc_info=trace)
+                if isinstance(problem, BatchTooLarge):
+                    self._size.too_large(self._size.now)
                 self._consumers.doubt()
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, LONGEST_PAUSE)
+                await asyncio.sleep(backoff.pause())
                 continue
+            if backoff.has_begun:
+                logger.warning("messages are routed again")
+                backoff.reset()
             if not moved:
                 await self._wait()
 
@@ -138,18 +150,19 @@ class Router:
 
     async def _advance(self, position: int, names: list[str]) -> bool:
         """Route the messages above `position` for these consumers; returns whether there were any."""
-        found = await self._blocking.read(self._store.read_messages, position, BATCH)
+        found = await self._blocking.read(self._store.read_messages, position, self._size.now)
         if not found:
             return False
         try:
             await self._move(position, names, found)
-        except StoreUnavailable:
-            raise
-        except Exception:
+        except Exception as problem:
+            if _is_passing(problem):
+                raise
             # One message that cannot be routed must not hold up the others, and one consumer no other.
-            logger.exception("messages above position %d could not be routed together", position)
+            logger.warning("messages above position %d are routed one by one: %s", position, described(problem))
             for name in names:
                 await self._move_one_by_one(position, name, found)
+        self._size.passed()
         return True
 
     async def _move(self, position: int, names: list[str], found: Found, why: str | None = None) -> bool:
@@ -172,14 +185,35 @@ class Router:
         for one in found:
             try:
                 written = await self._move(position, [name], [one])
-            except StoreUnavailable:
-                raise
             except Exception as problem:
-                why = f"it could not be routed: {type(problem).__name__}: {problem}"
-                written = await self._move(position, [name], [one], why)
+                if _is_passing(problem) or not self._is_given_up(name, position):
+                    raise
+                written = await self._pass(position, name, one, problem)
             if not written:
                 return
+            self._failures.pop((name, position), None)
             position = one[0]
+
+    def _is_given_up(self, name: str, position: int) -> bool:
+        """Count one more failure of what stands behind a position; tells whether it has had all its tries."""
+        tries = self._failures[name, position] = self._failures.get((name, position), 0) + 1
+        return tries >= TRIES
+
+    async def _pass(self, position: int, name: str, one: tuple[int, Envelope], problem: Exception) -> bool:
+        """Park a message that cannot be routed, so that the consumer goes on; by its digest if need be."""
+        why = f"it could not be routed: {described(problem)}"
+        try:
+            return await self._move(position, [name], [one], why)
+        except Exception as second:
+            if _is_passing(second):
+                raise
+            batch = Batch()
+            batch.parked.append(cut_down(parked_row(self._clock, name, one[1], one[0], why)))
+            advance = Advance(name, self._consumers.worker_id, position, one[0])
+            written = await self._write(batch.route([advance]), [one])
+            if written:
+                self._consumers.moved(name, one[0])
+            return written
 
     async def _write(self, route: Route, found: Found) -> bool:
         """Write what was made of a batch; False if it has to be made again, since something was otherwise."""
@@ -199,7 +233,15 @@ class Router:
         rows = await self._blocking.read(self._store.redelivering, [*names, DOOR], BATCH)
         moved = False
         for row in rows:
-            moved |= await self._write(*await self._again(row, owned))
+            try:
+                moved |= await self._write(*await self._again(row, owned))
+            except Exception as problem:
+                if _is_passing(problem):
+                    raise
+                batch = Batch()
+                why = f"it could not be routed: {described(problem)}"
+                batch.parked.append(replace(row, status="parked", reason=why))
+                moved |= await self._write(batch.route(()), ())
         return moved
 
     async def _again(self, row: UnmatchedRow, owned: Mapping[str, ConsumerRow]) -> tuple[Route, Found]:
@@ -222,3 +264,24 @@ class Router:
         here = owned[row.consumer].position
         advance = Advance(row.consumer, self._consumers.worker_id, here, here)
         return batch.route([advance], () if batch.parked else (row.unmatched_id,)), found
+
+
+def _is_passing(problem: Exception) -> bool:
+    """Tell whether an error is of the store and not of what was to be written: the same may be written later."""
+    return isinstance(problem, StoreError) and not isinstance(problem, WriteRefused)
+
+
+def cut_down(row: UnmatchedRow) -> UnmatchedRow:
+    """Return the row of a message that no database takes as it is: its digest for its id, and all texts in ASCII."""
+    digest = hashlib.sha256(row.message_id.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return replace(
+        row,
+        message_id=f"raw-{digest}",
+        kind="unreadable",
+        name=ascii(row.name)[1:-1][:200],
+        source=ascii(row.source)[1:-1][:200],
+        reason=ascii(row.reason)[1:-1],
+        correlation_id=None,
+        causation_id=None,
+        message=ascii(row.message)[1:-1],
+    )

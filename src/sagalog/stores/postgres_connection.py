@@ -183,7 +183,7 @@ class KeptConnection:
 
 
 class Connections:
-    """One connection that writes, one for the lease, and a few that read, made when needed and again when they break."""
+    """One connection that writes, one for the lease, a few that read: made when needed, and again when they break."""
 
     def __init__(self, address: Address, readers: int, prepare: Callable[[BoundedConnection], None]) -> None:
         self._address = address

@@ -6,8 +6,10 @@ from typing import Literal, Protocol
 from msgspec import Struct
 
 # crash: the process ends here. pause: it stands still for longer than its lease. unavailable: the store or the service
-# does not answer (before: nothing was done; after: it was done and the acknowledgement is lost).
-Fault = Literal["crash", "pause", "unavailable"]
+# does not answer (before: nothing was done; after: it was done and the acknowledgement is lost). What is about writes
+# only: the database cannot be written for a while ("read-only"), refuses one write for a while, or has too little time
+# for what it is given ("too large").
+Fault = Literal["crash", "pause", "unavailable", "read-only", "refused", "too large"]
 # append: events are written. effect: a service does something. store: any other call to the store.
 Where = Literal["append", "effect", "store"]
 When = Literal["before", "after"]
@@ -53,6 +55,9 @@ class Odds(Struct, frozen=True, kw_only=True):
     crash: float = 0.03
     pause: float = 0.01
     unavailable: float = 0.04
+    read_only: float = 0.0
+    refused: float = 0.0
+    too_large: float = 0.0
     most: int = 8
 
 
@@ -62,20 +67,27 @@ class RandomFaults:
     def __init__(self, seeded: random.Random, odds: Odds) -> None:
         self._seeded = seeded
         self._odds = odds
+        self._shares: tuple[tuple[Fault, float], ...] = (
+            ("crash", odds.crash),
+            ("pause", odds.pause),
+            ("unavailable", odds.unavailable),
+            ("read-only", odds.read_only),
+            ("refused", odds.refused),
+            ("too large", odds.too_large),
+        )
         self.made = 0
 
     def at(self, where: Where, when: When) -> Fault | None:
         """Return what goes wrong at this point, or None."""
-        odds = self._odds
-        if self.made >= odds.most:
+        if self.made >= self._odds.most:
             return None
         drawn = self._seeded.random()
         fault: Fault | None = None
-        if drawn < odds.crash:
-            fault = "crash"
-        elif drawn < odds.crash + odds.pause:
-            fault = "pause"
-        elif drawn < odds.crash + odds.pause + odds.unavailable:
-            fault = "unavailable"
+        for kind, share in self._shares:
+            if drawn < share:
+                # Only what is written can be refused.
+                fault = kind if where == "append" or kind in ("crash", "pause", "unavailable") else None
+                break
+            drawn -= share
         self.made += fault is not None
         return fault

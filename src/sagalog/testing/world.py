@@ -15,6 +15,7 @@ from sagalog.store import Append, AppendOutcome, InboxRow, Lease, StatusRow
 from sagalog.stores.memory import MemoryStore
 from sagalog.testing.clock import NOON, microseconds
 from sagalog.testing.faults import Faults, NoFaults, When, Where
+from sagalog.testing.store_troubles import StoreTroubles
 from sagalog.testing.virtual_loop import Incarnation, VirtualLoop, current_incarnation, outside
 
 Result = TypeVar("Result")
@@ -47,6 +48,7 @@ class World:
         self.longest_pause = 10.0
         self.trace: list[Entry] = []
         self.store = TracedStore(self)
+        self.troubles = StoreTroubles(self.seeded, self.loop.time)
         self.epoch = microseconds(NOON)
 
     def now(self) -> int:
@@ -86,7 +88,8 @@ class World:
             return True
         if fault == "unavailable":
             return False
-        if incarnation is not None:
+        self.troubles.begin(fault)
+        if incarnation is not None and fault in ("crash", "pause"):
             if fault == "pause":
                 incarnation.pause(self.longest_pause * self.seeded.random())
                 return True
@@ -208,17 +211,17 @@ class SimulatedBlocking:
     async def write(self, call: Callable[..., Result], *arguments: Any) -> Result:
         """Run a write to the store, after those before it, and let it take its time."""
         async with self._writer:
-            return await self._store(call, arguments)
+            return await self._store(call, arguments, writes=True)
 
     async def renew(self, call: Callable[..., Result], *arguments: Any) -> Result:
         """Run what keeps the lease: it stands behind no write."""
-        return await self._store(call, arguments)
+        return await self._store(call, arguments, writes=True)
 
     async def read(self, call: Callable[..., Result], *arguments: Any) -> Result:
         """Run any other call to the store."""
-        return await self._store(call, arguments)
+        return await self._store(call, arguments, writes=False)
 
-    async def _store(self, call: Callable[..., Result], arguments: tuple[Any, ...]) -> Result:
+    async def _store(self, call: Callable[..., Result], arguments: tuple[Any, ...], writes: bool) -> Result:
         world, incarnation = self._world, self._incarnation
         where: Where = "append" if call.__name__ in ("append", "post", "route") else "store"
         if where == "append" or world.chance() < 0.5:
@@ -228,6 +231,8 @@ class SimulatedBlocking:
                 raise StoreUnavailable("the store does not answer (nothing was written)")
             if incarnation.paused:
                 await asyncio.sleep(0)
+            if writes:
+                world.troubles.check(arguments)
             result = call(*arguments)
             if not world.passes(where, "after", incarnation):
                 raise StoreUnavailable("the store did not answer (it was written)")

@@ -1,0 +1,69 @@
+"""A database in trouble, for simulations: read-only for a while, refusing one write for a while, or short of time.
+
+It decides nothing by itself: a fault begins a trouble, which ends by itself in virtual time.
+"""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from sagalog.errors import BatchTooLarge, StoreReadOnly, WriteRefused
+from sagalog.store import Append, Posting, Route
+from sagalog.testing.faults import Fault
+
+# In seconds: over before anybody tries again; after a few tries; longer than a lease.
+LENGTHS = (0.03, 1.0, 6.0)
+
+
+class StoreTroubles:
+    """What is wrong with the database of a world now; `now` is its virtual time in seconds."""
+
+    def __init__(self, seeded: random.Random, now: Callable[[], float]) -> None:
+        self._seeded = seeded
+        self._now = now
+        self._read_only_until = 0.0
+        self._refused: dict[str, float] = {}
+        self._refuse_next = False
+        self._too_large_next = False
+
+    def begin(self, fault: Fault) -> None:
+        """Begin what a fault says; a fault that is none of the database's does nothing."""
+        if fault == "read-only":
+            self._read_only_until = self._now() + self._seeded.choice(LENGTHS)
+        elif fault == "refused":
+            self._refuse_next = True
+        elif fault == "too large":
+            self._too_large_next = True
+
+    def check(self, arguments: tuple[Any, ...]) -> None:
+        """Raise what the database answers to a write: `StoreReadOnly`, `WriteRefused` or `BatchTooLarge`."""
+        if self._now() < self._read_only_until:
+            raise StoreReadOnly("cannot execute INSERT in a read-only transaction")
+        writes: Sequence[Any] = arguments[0] if arguments and isinstance(arguments[0], list) else arguments[:1]
+        if self._too_large_next:
+            self._too_large_next = False
+            raise BatchTooLarge("canceling statement due to statement timeout")
+        about = sorted({one for write in writes for one in _identities(write)})
+        if self._refuse_next and about:
+            self._refuse_next = False
+            self._refused[self._seeded.choice(about)] = self._now() + self._seeded.choice(LENGTHS)
+        if any(self._refused.get(one, 0.0) > self._now() for one in about):
+            raise WriteRefused("a trigger of the database forbids this row")
+
+
+def _identities(write: object) -> Iterator[str]:
+    """Yield what a write is about, so that the same is refused again, whatever else is written with it."""
+    if isinstance(write, Append):
+        yield f"saga {write.saga_id}"
+    elif isinstance(write, Posting):
+        yield from (f"message {one.id}" for one in write.messages)
+        if write.taken is not None:
+            yield f"message {write.taken[1]}"
+        if write.retry is not None:
+            yield f"message {write.retry.message_id}"
+        if write.parked is not None:
+            yield f"message {write.parked.message_id}"
+    elif isinstance(write, Route):
+        yield from (f"start {one.status.saga_key}" for one in write.starts)
+        yield from (f"message {one.message_id}" for one in (*write.inbox, *write.parked))
+        yield from (f"message {one.id}" for one in write.messages)
