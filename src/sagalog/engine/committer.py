@@ -41,8 +41,10 @@ LONGEST_PAUSE_ALONE = 10.0
 # How long what is not urgent waits for something that is, in seconds.
 LINGER = 0.05
 
-# What is to be written, the future of its outcome, and whom to tell once whether it was written.
-Waiting = tuple[Any, "asyncio.Future[Any]", Callable[[bool], None] | None]
+# Told once whether something was written; None if nobody knows.
+Then = Callable[[bool | None], None]
+# What is to be written, the future of its outcome, and whom to tell.
+Waiting = tuple[Any, "asyncio.Future[Any]", Then | None]
 Write = Callable[[Sequence[Any]], Sequence[str]]
 
 
@@ -113,9 +115,7 @@ class Committer:
         pause = min(1.0, self._write_timeout / 4)
         self._watch = self._loop.call_later(pause, self._look_at_the_impatient)
 
-    def submit(
-        self, append: Append, patient: bool = True, then: Callable[[bool], None] | None = None
-    ) -> "asyncio.Future[AppendOutcome]":
+    def submit(self, append: Append, patient: bool = True, then: Then | None = None) -> "asyncio.Future[AppendOutcome]":
         """Queue an append; the future has its outcome once the transaction is durable.
 
         Whoever is not `patient` gets the store's error after `write_timeout`, while the append is still tried. `then`
@@ -143,9 +143,7 @@ class Committer:
             self._unhurried.clear()
             self._wake.set()
 
-    def post(
-        self, posting: Posting, patient: bool = True, then: Callable[[bool], None] | None = None
-    ) -> "asyncio.Future[PostOutcome]":
+    def post(self, posting: Posting, patient: bool = True, then: Then | None = None) -> "asyncio.Future[PostOutcome]":
         """Queue a posting; see `submit`."""
         future: asyncio.Future[PostOutcome] = self._loop.create_future()
         self._enqueue(self._postings, posting, future, patient, then)
@@ -157,7 +155,7 @@ class Committer:
         write: Any,
         future: "asyncio.Future[Any]",
         patient: bool,
-        then: Callable[[bool], None] | None,
+        then: Then | None,
     ) -> None:
         queue.append((write, future, then))
         if not patient:
@@ -303,7 +301,7 @@ class Committer:
     def _fail(batch: list[Waiting], problem: Exception) -> None:
         for _, future, then in batch:
             if then is not None:
-                then(False)
+                then(None)
             if not future.done():
                 future.set_exception(problem)
 

@@ -86,7 +86,7 @@ class Messaging:
         return True
 
     async def _publish(self, envelope: Envelope) -> None:
-        def settled(written: bool) -> None:
+        def settled(written: bool | None) -> None:
             if written:
                 log_published(envelope)
 
@@ -103,7 +103,7 @@ class Messaging:
         return row.unmatched_id
 
     async def _park(self, row: UnmatchedRow) -> None:
-        def settled(written: bool) -> None:
+        def settled(written: bool | None) -> None:
             if written:
                 log_parked(row)
 

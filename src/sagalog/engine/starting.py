@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -11,11 +10,11 @@ from msgspec import Struct
 from sagalog.clock import Clock, new_id
 from sagalog.codec import CODEC
 from sagalog.engine.blocking import Blocking
-from sagalog.engine.committer import Committer
+from sagalog.engine.committer import Committer, Then
 from sagalog.engine.cycle import append_of
 from sagalog.engine.transition_log import log_transitions
 from sagalog.engine.worker import Drive, Worker
-from sagalog.errors import InvalidAction, InvalidInput, MissingKey, StoreUnavailable
+from sagalog.errors import InvalidAction, InvalidInput, MissingKey, StoreError, StoreUnavailable, WriteRefused
 from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import SagaEvent
@@ -111,13 +110,16 @@ class Starting:
     async def start_child(self, definition: Definition, told: Start) -> str:
         """Start a saga that is a step of another one, or find the one that was, and return its id.
 
-        It does not give up while the store is unavailable: whoever cancels it may ask again later.
+        It does not give up while the store is unavailable: whoever cancels it may ask again later. Raises
+        `WriteRefused` if the database does not take the start.
         """
         pause = FIRST_PAUSE
         while True:
             try:
                 found = await self._start_child(definition, told)
-            except StoreUnavailable as problem:
+            except WriteRefused:
+                raise
+            except StoreError as problem:
                 logger.warning("child %s of saga %s is not started yet: %s", told.key, told.parent, problem)
                 found = None
             if found is not None:
@@ -171,7 +173,7 @@ class Starting:
 
 
 def _settled(
-    saga_id: str, state: SagaState, events: list[SagaEvent], take_up: Callable[[bool], None] | None, written: bool
+    saga_id: str, state: SagaState, events: list[SagaEvent], take_up: Then | None, written: bool | None
 ) -> None:
     """Log what has become durable, and tell the worker that expects it; called once, whoever still waits."""
     if written:

@@ -10,7 +10,7 @@ from sagalog.engine.attempt import Attempts, BeginChild
 from sagalog.engine.backoff import Backoff
 from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
-from sagalog.engine.committer import Committer
+from sagalog.engine.committer import Committer, Then
 from sagalog.engine.given_up import GivenUp
 from sagalog.engine.giving_back import GivingBack
 from sagalog.engine.late_outcomes import LateOutcomes
@@ -170,15 +170,16 @@ class Worker:
         """Say how sagas are started that are steps of those that run here."""
         self._attempts.begin_child = begin
 
-    def expect(
-        self, definition: Definition, saga_id: str, state: SagaState, effects: list[Effect]
-    ) -> Callable[[bool], None]:
+    def expect(self, definition: Definition, saga_id: str, state: SagaState, effects: list[Effect]) -> Then:
         """Say that the start of a saga is being written for this worker; returns whom to tell what became of it."""
         worker_id = self.worker_id
         self._expected.add(saga_id)
 
-        def settled(written: bool) -> None:
+        def settled(written: bool | None) -> None:
             self._expected.discard(saga_id)
+            if written is None:
+                # It may be there all the same, and ours: then it has to be given back.
+                self._claimed_in_doubt = True
             # A worker that has another name by now lost its lease, and the saga with it.
             if written and worker_id == self.worker_id and not self.stopping:
                 self.own(definition, saga_id, state, None, effects)

@@ -65,5 +65,6 @@ def _identities(write: object) -> Iterator[str]:
             yield f"message {write.parked.message_id}"
     elif isinstance(write, Route):
         yield from (f"start {one.status.saga_key}" for one in write.starts)
-        yield from (f"message {one.message_id}" for one in (*write.inbox, *write.parked))
+        yield from (f"message {one.message_id}" for one in write.inbox)
+        yield from (f"message {one.message_id}" for one in write.parked)
         yield from (f"message {one.id}" for one in write.messages)
