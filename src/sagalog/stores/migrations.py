@@ -1,10 +1,12 @@
 """The schema in numbered steps: what a database has, what is missing, and how it is brought up to date.
 
 A migration is `readmodel/sql/<dialect>/NNNN_what.sql`. A database with a higher number than this library knows is
-refused; one with a lower number is upgraded when it is opened, each step in a transaction of its own.
+refused; one with a lower number is upgraded when it is opened, each step in a transaction of its own. A line
+`-- go on if: SELECT ...` in a migration asks the database; what follows it is left out unless the answer is true.
 """
 
 import re
+from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from typing import Literal, Protocol
@@ -16,6 +18,7 @@ from sagalog.stores.sql import split
 
 Dialect = Literal["sqlite", "postgres"]
 PACKAGE = "sagalog.readmodel"
+_CONDITION = re.compile(r"^-- go on if: (.+)$\n", re.MULTILINE)
 
 
 class Migration(Struct, frozen=True):
@@ -25,10 +28,15 @@ class Migration(Struct, frozen=True):
     name: str
     sql: str
 
-    @property
-    def statements(self) -> list[str]:
-        """Return the single statements."""
-        return split(self.sql)
+    def run(self, ask: Callable[[str], object], execute: Callable[[str], object]) -> None:
+        """Give each statement to `execute`, up to the first condition that `ask` finds untrue."""
+        first, *rest = _CONDITION.split(self.sql)
+        parts = [("", first), *zip(rest[::2], rest[1::2], strict=True)]
+        for condition, sql in parts:
+            if condition and not ask(condition):
+                return
+            for statement in split(sql):
+                execute(statement)
 
 
 class Migrated(Protocol):

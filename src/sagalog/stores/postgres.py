@@ -140,8 +140,10 @@ class PostgresStore(PostgresMessages):
             done = connection.rows("schema_exists")[0][0] and connection.rows("schema_version")[0][0]
             if done and done >= migration.number:
                 return
-            for statement in migration.statements:
-                RawCursor(connection).execute(statement.encode())
+            migration.run(
+                lambda question: RawCursor(connection).execute(question.encode(), binary=True).fetchall()[0][0],
+                lambda statement: RawCursor(connection).execute(statement.encode()),
+            )
             connection.run("record_migration", (migration.number, migration.name, time.time_ns() // 1000))
             connection.run("commit")
 

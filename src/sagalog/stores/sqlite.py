@@ -115,8 +115,7 @@ class SQLiteStore(SQLiteMessages):
             done = cursor.execute(SQL["schema_version"]).fetchone()[0] if exists else 0
             if (done or 0) >= migration.number:
                 return
-            for statement in migration.statements:
-                cursor.execute(statement)
+            migration.run(lambda question: cursor.execute(question).fetchone()[0], cursor.execute)
             record = (migration.number, migration.name, time.time_ns() // 1000)
             cursor.execute(SQL["record_migration"], record)
 
