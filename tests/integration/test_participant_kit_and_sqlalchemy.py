@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 from bank import SQL, PaymentProcessed, pay_command
-from sqlalchemy import Engine, String, create_engine, select, text
+from sqlalchemy import Engine, String, create_engine, insert, select, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, sessionmaker
 
 from sagalog import Refused
@@ -51,7 +51,7 @@ def take(connection: Any, order: str, refused: bool = False) -> Callable[[], Pay
         if isinstance(connection, Session | scoped_session):
             connection.add(Payment(order_id=order))
         else:
-            connection.execute(Payment.__table__.insert(), {"order_id": order})
+            connection.execute(insert(Payment), {"order_id": order})
         if refused:
             raise Refused("the account is closed")
         return PaymentProcessed(order_id=order)
@@ -142,7 +142,7 @@ def test_what_a_refused_handler_added_to_a_session_is_not_written_later(engine: 
 
 def test_a_handler_that_fails_leaves_nothing_in_the_owners_transaction(engine: Engine) -> None:
     def fail() -> None:
-        connection.execute(Payment.__table__.insert(), {"order_id": "o-1"})
+        connection.execute(insert(Payment), {"order_id": "o-1"})
         raise ConnectionError("no line")
 
     with engine.begin() as connection:
@@ -205,7 +205,7 @@ def of(name: str) -> Any:
 @pytest.mark.parametrize(
     ("found", "instead"),
     [
-        ("psycopg2.extensions.connection", r"found psycopg2\.extensions\.connection: psycopg \(version 3\) is needed"),
+        ("psycopg2.extensions.connection", r"psycopg2\.extensions\.connection: psycopg \(version 3\) is needed"),
         ("psycopg_pool.pool.ConnectionPool", "give a connection that it hands out"),
         ("asyncpg.connection.Connection", "use a connection that blocks, or the methods with _async and a psycopg"),
         ("aiosqlite.core.Connection", "use a connection that blocks"),
@@ -213,15 +213,12 @@ def of(name: str) -> Any:
         ("sqlalchemy.ext.asyncio.engine.AsyncConnection", "use a connection that blocks"),
         ("sqlalchemy.ext.asyncio.session.AsyncSession", "use a connection that blocks"),
         ("mysql.connector.MySQLConnection", "give the driver's own connection"),
-        ("builtins.object", "found object: give the driver's own connection"),
+        ("builtins.object", "object: give the driver's own connection"),
     ],
 )
 def test_what_is_no_connection_of_ours_is_refused_with_what_to_give(found: str, instead: str) -> None:
-    given = object() if found == "builtins.object" else of(found)
-    taken = (
-        "expected a connection of sqlite3 or psycopg, or a Connection or Session of SQLAlchemy on one of them, found"
-    )
-    with pytest.raises(TypeError, match=f"{taken} .*{instead}" if not instead.startswith("found") else instead):
+    given: Any = object() if found == "builtins.object" else of(found)
+    with pytest.raises(TypeError, match=f"Connection or Session of SQLAlchemy on one of them, found .*{instead}"):
         KIT.create(given)
 
 

@@ -75,7 +75,8 @@ def test_any_postgres_connection_will_do(postgres_url: str, autocommit: bool) ->
 def test_the_kit_loads_no_driver() -> None:
     question = (
         "import sys, sagalog.participant_kit as kit; "
-        "print([name for name in ('sqlite3', 'psycopg', 'sqlalchemy', 'eventsourcing', 'asyncio') if name in sys.modules])"
+        "unwanted = ('sqlite3', 'psycopg', 'sqlalchemy', 'eventsourcing', 'asyncio'); "
+        "print([name for name in unwanted if name in sys.modules])"
     )
     asked = subprocess.run([sys.executable, "-c", question], capture_output=True, text=True, check=False)
     assert asked.stdout.strip() == "[]", asked.stdout + asked.stderr
@@ -139,9 +140,7 @@ def test_a_connection_that_blocks_is_not_awaited_nor_the_other_way_round() -> No
     with pytest.raises(TypeError, match="use the methods with _async"):
         kit.create(Awaited())
     connection = sqlite3.connect(":memory:")
-    with pytest.raises(
-        TypeError, match=r"AsyncConnection, found sqlite3.Connection: .* use the methods without _async"
-    ):
+    with pytest.raises(TypeError, match=r"found sqlite3\.Connection: .* use the methods without _async"):
         asyncio.run(kit.create_async(connection))
     connection.close()
 

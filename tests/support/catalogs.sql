@@ -46,5 +46,11 @@ SELECT application_name, notification_id FROM saga_tracking ORDER BY application
 -- name: tracked_of_old
 SELECT application_name, notification_id FROM tracking ORDER BY application_name;
 
+-- name: tracked_by_the_first_release
+INSERT INTO tracking VALUES ('upstream', 41);
+
+-- name: built_on_tracking
+CREATE VIEW how_far AS SELECT max(notification_id) FROM tracking;
+
 -- name: parcels
 SELECT parcel, place FROM tracking;
