@@ -84,6 +84,10 @@ class StoreFull(StoreUnavailable):
     """There is no room left for the database."""
 
 
+class StoreUnfit(StoreError):
+    """The database cannot hold sagas, or the role may not do what is needed; nothing was written."""
+
+
 class SchemaTooNew(StoreError):
     """The database was made by a newer sagalog."""
 

@@ -1,8 +1,8 @@
 """The schema in numbered steps: what a database has, what is missing, and how it is brought up to date.
 
 A migration is `readmodel/sql/<dialect>/NNNN_what.sql`. A database with a higher number than this library knows is
-refused; one with a lower number is upgraded when it is opened, each step in a transaction of its own. A line
-`-- go on if: SELECT ...` in a migration asks the database; what follows it is left out unless the answer is true.
+refused; one with a lower number is upgraded when it is opened, each step in a transaction of its own. What follows a
+line `-- only in an older database: SELECT ...` is for one that an older release has made, if the answer is true.
 """
 
 import re
@@ -18,7 +18,7 @@ from sagalog.stores.sql import split
 
 Dialect = Literal["sqlite", "postgres"]
 PACKAGE = "sagalog.readmodel"
-_CONDITION = re.compile(r"^-- go on if: (.+)$\n", re.MULTILINE)
+_CONDITION = re.compile(r"^-- only in an older database: (.+)$\n", re.MULTILINE)
 
 
 class Migration(Struct, frozen=True):
@@ -27,6 +27,11 @@ class Migration(Struct, frozen=True):
     number: int
     name: str
     sql: str
+
+    @property
+    def when_new(self) -> str:
+        """Return the part that an empty database needs."""
+        return _CONDITION.split(self.sql)[0].strip()
 
     def run(self, ask: Callable[[str], object], execute: Callable[[str], object]) -> None:
         """Give each statement to `execute`, up to the first condition that `ask` finds untrue."""

@@ -1,5 +1,8 @@
 -- What the SQLite store says to its database, block by block. `?` are parameters in the order of the text.
 
+-- name: encoding
+PRAGMA encoding;
+
 -- name: schema_version
 SELECT max(number) FROM saga_schema;
 
