@@ -54,3 +54,6 @@ CREATE VIEW how_far AS SELECT max(notification_id) FROM tracking;
 
 -- name: parcels
 SELECT parcel, place FROM tracking;
+
+-- name: schemas_with_tables
+SELECT DISTINCT schemaname::text FROM pg_tables WHERE tablename LIKE 'saga~_%' ESCAPE '~'
