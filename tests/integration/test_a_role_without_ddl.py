@@ -209,7 +209,7 @@ def test_a_role_that_may_make_nothing_does_not_upgrade(postgres_url: str) -> Non
 def test_an_empty_database_is_not_made_by_a_role_that_may_make_nothing(postgres_url: str) -> None:
     with (
         role_on(postgres_url) as (_, address),
-        pytest.raises(StoreUnfit, match="found schema 0, and .* may create nothing"),
+        pytest.raises(StoreUnfit, match=r"found schema 0, and .* may create nothing"),
     ):
         PostgresStore(address).open()
 
@@ -285,7 +285,7 @@ async def open_manager(database: str) -> None:
 
 
 def test_a_worker_that_may_not_migrate_makes_no_file(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="there is no database .*create it with `sagalog db upgrade`"):
+    with pytest.raises(StoreError, match=r"there is no database .*create it with `sagalog db upgrade`"):
         asyncio.run(open_manager(f"sqlite:///{tmp_path / 'shop.db'}"))
     assert list(tmp_path.iterdir()) == []
     store = store_for(f"sqlite:///{tmp_path / 'shop.db'}", StoreOptions(migrate=True))

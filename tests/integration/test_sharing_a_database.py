@@ -1,4 +1,4 @@
-"""Two sagalogs in two schemas of one PostgreSQL database, and beside the tables of others: neither disturbs the other."""
+"""Two sagalogs in two schemas of one PostgreSQL database do not disturb each other; databases that are not fit."""
 
 import threading
 import time
@@ -43,7 +43,7 @@ def test_each_schema_has_sagas_of_its_own(stores: tuple[Store, Store]) -> None:
     for store, one in ((shop, mine), (bank, theirs)):
         store.register(lease("w1"))
         assert [row.saga_id for row in store.claim("w1", [DEFINITION], NOW, 9)] == [one.saga_id]
-        assert [event.originator_id for event in store.read_log(0, 9)] == [one.saga_id]
+        assert [event.saga_id for event in store.read_log(0, 9)] == [one.saga_id]
         assert [event.position for event in store.read_log(0, 9)] == [1]
 
 
@@ -147,9 +147,8 @@ def test_a_database_that_cannot_hold_our_texts_is_refused_when_it_is_opened(
         {"options": "-cstandard_conforming_strings=off -cbackslash_quote=on -cescape_string_warning=off"},
         {"options": "-carray_nulls=off"},
         {"options": "-ctransform_null_equals=on"},
-        {
-            "options": "-cDateStyle=German,DMY -cIntervalStyle=sql_standard -cbytea_output=escape -cextra_float_digits=-5"
-        },
+        {"options": "-cDateStyle=German,DMY -cIntervalStyle=sql_standard"},
+        {"options": "-cbytea_output=escape -cextra_float_digits=-5"},
         {"options": "-cTimeZone=Asia/Kathmandu -clc_messages=C -cxmloption=document"},
         {"options": "-cplan_cache_mode=force_custom_plan -cenable_indexscan=off -cenable_seqscan=off"},
         {"options": "-cdefault_toast_compression=pglz -cquote_all_identifiers=on -crow_security=off"},

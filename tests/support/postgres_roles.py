@@ -1,4 +1,4 @@
-"""Roles of a PostgreSQL server for tests: made without any right of their own, and removed with what they were granted."""
+"""Roles of a PostgreSQL server for tests: made without any right, and removed with what they were granted."""
 
 import re
 import uuid
