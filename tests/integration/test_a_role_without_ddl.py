@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from command_line import ROOT, Ran, sagalog
 from lab import Lab, in_lab
+from pages import page
 from postgres_roles import in_schema, role_on
 from stores import opened
 
@@ -228,6 +229,15 @@ def test_any_name_of_a_role_and_of_a_schema_is_quoted(postgres_url: str, suffix:
         execute(url, lines)
         with opened(address):
             pass
+
+
+def test_the_page_shows_what_is_printed() -> None:
+    """The page that tells of it is true."""
+    place = Place("sagas", "shop", everybody_connects=True, server_version=170_000)
+    shown = [
+        block.text.split("\n") for block in page("howto/share-a-database.md").blocks if "GRANT USAGE" in block.text
+    ]
+    assert [line for line in shown[0] if line] == grants_for("shop_worker", place, reads_only=False)
 
 
 @pytest.mark.parametrize("role", ["public", "none", "", "a\0b"])

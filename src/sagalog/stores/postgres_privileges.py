@@ -48,10 +48,12 @@ class Needed(NamedTuple):
 def needed_on_tables(*, reads_only: bool, server_version: int) -> list[Needed]:
     """Return what a role needs, as `has_table_privilege` understands it."""
     granted = READER if reads_only else WORKER
-    needed = [Needed(table, privilege) for table, privileges in granted.items() for privilege in privileges]
-    if not reads_only:
-        locks = (*LOCKS, "MAINTAIN") if server_version >= MAINTAIN_SINCE else LOCKS
-        needed.append(Needed("saga_events", ", ".join(locks)))
+    needed: list[Needed] = []
+    for table, privileges in granted.items():
+        needed += [Needed(table, privilege) for privilege in privileges]
+        if table == "saga_events" and not reads_only:
+            locks = (*LOCKS, "MAINTAIN") if server_version >= MAINTAIN_SINCE else LOCKS
+            needed.append(Needed(table, ", ".join(locks)))
     return needed
 
 
