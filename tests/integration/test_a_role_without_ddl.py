@@ -5,20 +5,25 @@ import json
 import re
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import timedelta
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from bank import pay_command
 from command_line import ROOT, Ran, sagalog
 from lab import Lab, in_lab
 from pages import page
 from postgres_roles import in_schema, role_on
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.sql import SQL, Identifier
 from stores import opened
 
 from sagalog import Event, Participant
 from sagalog.errors import InvalidIdentifier, SchemaTooOld, StoreError, StoreUnfit
+from sagalog.participant_kit import ParticipantKit
 from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings
 from sagalog.store import StoreOptions
@@ -221,7 +226,7 @@ def test_an_empty_database_is_not_made_by_a_role_that_may_make_nothing(postgres_
 def test_any_name_of_a_role_and_of_a_schema_is_quoted(postgres_url: str, suffix: str) -> None:
     schema = f"sh op{suffix}"
     with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(psycopg.sql.SQL("CREATE SCHEMA {}").format(psycopg.sql.Identifier(schema)))
+        connection.execute(SQL("CREATE SCHEMA {}").format(Identifier(schema)))
     url = in_schema(postgres_url, schema)
     with opened(url), role_on(url, suffix) as (role, address):
         lines = printed(url, role)
@@ -229,6 +234,22 @@ def test_any_name_of_a_role_and_of_a_schema_is_quoted(postgres_url: str, suffix:
         execute(url, lines)
         with opened(address):
             pass
+
+
+def test_a_participant_keeps_its_inbox_as_a_role_that_may_make_nothing(postgres_url: str) -> None:
+    kit, done = ParticipantKit("bank"), list[str]()
+    with role_on(postgres_url) as (role, address):
+        with psycopg.connect(postgres_url) as owner:
+            kit.create(owner)
+        grant = SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON saga_participant_inbox TO {}").format(Identifier(role))
+        with psycopg.connect(postgres_url) as owner:
+            owner.execute(grant)
+        with psycopg.connect(address) as connection:
+            kit.create(connection)
+            for _ in range(2):
+                kit.handle(connection, pay_command("o-1"), lambda: done.append("paid"))
+            assert kit.forget(connection, older_than=timedelta(days=1)) == 0
+    assert done == ["paid"]
 
 
 def test_the_page_shows_what_is_printed() -> None:
@@ -259,7 +280,7 @@ def test_grants_before_version_17_let_lock_by_a_right_to_change() -> None:
 
 
 def test_who_may_not_connect_is_granted_that_too(postgres_url: str) -> None:
-    name = psycopg.conninfo.conninfo_to_dict(postgres_url)["dbname"]
+    name = conninfo_to_dict(postgres_url)["dbname"]
     execute(postgres_url, [f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC"])
     with opened(postgres_url), role_on(postgres_url) as (role, address):
         execute(postgres_url, printed(postgres_url, role))

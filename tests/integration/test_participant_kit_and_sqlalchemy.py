@@ -199,7 +199,10 @@ def failing(connection: Any) -> Callable[[], None]:
 def of(name: str) -> Any:
     """Return an object of a type with this full name: what a driver that is not installed here would give."""
     module, _, kind = name.rpartition(".")
-    return type(kind, (), {"__module__": module, "execute": lambda *_: None, "cursor": lambda *_: None})()
+    return type(kind, (), {"__module__": module, "execute": _nothing, "cursor": _nothing})()
+
+
+def _nothing(*_: object) -> None: ...
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ import pytest
 from catalogs import SQL, names_in, plain
 from eventsourcing.persistence import StoredEvent
 from postgres_roles import in_schema
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
 from stores import opened
 
 from sagalog.errors import StoreUnfit
@@ -26,7 +28,7 @@ def schemas(postgres_url: str) -> tuple[str, str]:
     """The addresses of two schemas of one database; names of both need quotes."""
     with plain(postgres_url) as connection:
         for name in ("Shop", "bank of ada"):
-            connection.execute(psycopg.sql.SQL("CREATE SCHEMA {}").format(psycopg.sql.Identifier(name)))
+            connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
     return in_schema(postgres_url, "Shop"), in_schema(postgres_url, "bank of ada")
 
 
@@ -77,7 +79,7 @@ def test_what_happens_in_one_schema_wakes_nobody_in_the_other(stores: tuple[Any,
 
 def another(store: Any) -> PostgresStore:
     """Return another store on the same schema, as another process would have it."""
-    return PostgresStore(psycopg.conninfo.make_conninfo(**store._address.parameters))
+    return PostgresStore(make_conninfo(**store._address.parameters))
 
 
 def test_a_migration_of_one_schema_holds_up_no_other(schemas: tuple[str, str]) -> None:
@@ -155,7 +157,7 @@ def test_a_database_that_cannot_hold_our_texts_is_refused_when_it_is_opened(
     ],
 )
 def test_no_setting_of_a_session_changes_what_is_kept(postgres_url: str, settings: dict[str, str]) -> None:
-    url = psycopg.conninfo.make_conninfo(postgres_url, **settings)
+    url = make_conninfo(postgres_url, **settings)
     with opened(PostgresStore(url)) as store, opened(PostgresStore(url)) as peer:
         begun = start("o-1 ÄÖÜ 🙂 \\ 'quoted' NULL {null} 日本", correlation_id="NULL")
         none = start("NULL", owner=None)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from sagalog.errors import InvalidAction
 from sagalog.participant_kit.foreign import (
     Begun,
+    Pooled,
     driver_connection,
     expected,
     refusal,
@@ -33,7 +34,7 @@ class Executing(Protocol):
 
 
 # SQLAlchemy says by its types that a text is no statement, which is nothing that the kit would rest on.
-Connection = Executing | Begun
+Connection = Executing | Begun | Pooled
 
 
 class AsyncConnection(Protocol):

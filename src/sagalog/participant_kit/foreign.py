@@ -28,6 +28,15 @@ _INSTEAD = (
 )
 
 
+class Pooled(Protocol):
+    """What `raw_connection()` of an engine of SQLAlchemy gives."""
+
+    @property
+    def driver_connection(self) -> Any:
+        """The driver's own connection."""
+        ...
+
+
 class Begun(Protocol):
     """What a `Connection` and a `Session` of SQLAlchemy know of transactions."""
 
@@ -90,7 +99,7 @@ def _held(proxy: Any) -> Any:
     return connection
 
 
-def _shown(given: Any) -> str:
+def _shown(given: object) -> str:
     kind = type(given)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
