@@ -1,5 +1,6 @@
 """A database of an older sagalog is brought up to date when it is opened, with all that is in it."""
 
+import subprocess
 from pathlib import Path
 from threading import Barrier, Thread
 from typing import Any, cast
@@ -7,6 +8,7 @@ from typing import Any, cast
 import pytest
 from bank import pay_command
 from catalogs import ask, names_in, plain, run_all
+from command_line import program
 from eventsourcing.persistence import Tracking
 from eventsourcing.postgres import PostgresDatastore, PostgresProcessRecorder
 from eventsourcing.sqlite import SQLiteDatastore, SQLiteProcessRecorder
@@ -181,6 +183,19 @@ def test_a_database_is_upgraded_by_several_at_once(database: str, monkeypatch: p
     with opened(database) as store:
         assert schema_of(store) == NEWEST[cast(Any, store).dialect]
         assert store.latest_run("order-fulfilment", "o-1") is not None
+
+
+def test_a_database_is_upgraded_by_several_processes_at_once(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    of_the_first_release(database, monkeypatch)
+    with plain(database) as connection:
+        run_all(connection, "tracked_by_the_first_release")
+    upgrading = [
+        subprocess.Popen(program("db", "upgrade", "--db", database), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(3)
+    ]
+    said = [process.communicate(timeout=60) for process in upgrading]
+    assert [process.returncode for process in upgrading] == [0] * 3, said
+    assert ask(database, "tracked") == [("__migration__", 1), ("upstream", 41)]
 
 
 @pytest.mark.postgres

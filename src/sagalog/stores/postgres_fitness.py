@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from sagalog.errors import StoreUnfit
+from sagalog.harmless import harmless
 from sagalog.stores.migrations import Migrated, newest, pending
 from sagalog.stores.postgres_privileges import SEQUENCES, Place, needed_on_tables
 
@@ -20,7 +21,8 @@ Ask = Callable[..., list[tuple[Any, ...]]]
 
 def check_database(ask: Ask, where: str) -> None:
     """Raise `StoreUnfit` if texts would be lost or refused, or if it is not certain which schema is meant."""
-    [(role, schema, search_path, found, exists, encoding)] = ask("database", prepare=False)
+    [(*names, exists, encoding)] = ask("database", prepare=False)
+    role, schema, search_path, found = (None if name is None else harmless(name) for name in names)
     if encoding != ENCODING:
         raise StoreUnfit(
             f"{where}: expected a database with encoding {ENCODING}, found {encoding}, which cannot hold every text; "
@@ -42,7 +44,7 @@ def check_may_migrate(store: Migrated, ask: Ask, where: str) -> None:
     """Raise `StoreUnfit` if the schema is to be brought up to date by a role that may create nothing."""
     lacking = pending(store)
     if lacking and not ask("may_create", prepare=False)[0][0]:
-        role = ask("database", prepare=False)[0][0]
+        role = _role(ask)
         raise StoreUnfit(
             f"{where}: expected schema {newest(store.dialect)}, found schema {lacking[0].number - 1}, and {role} may "
             "create nothing here; run `sagalog db upgrade` as the owner of the tables, and then grant what "
@@ -59,7 +61,7 @@ def check_privileges(ask: Ask, where: str, *, reads_only: bool) -> None:
         sequences = [(name, one) for name, privileges in SEQUENCES.items() for one in privileges]
         lacking += ask("lacking_sequences", _columns(sequences), prepare=False)
     if lacking:
-        role = ask("database", prepare=False)[0][0]
+        role = _role(ask)
         by_name = groupby(lacking, key=lambda row: row[1])
         missing = "; ".join(f"{', '.join(_one(row[0]) for row in rows)} on {name}" for name, rows in by_name)
         command = f"sagalog db grants {quoted(role)}{' --read-only' if reads_only else ''}"
@@ -69,6 +71,10 @@ def check_privileges(ask: Ask, where: str, *, reads_only: bool) -> None:
 def place_of(ask: Ask) -> Place:
     """Return what grants have to know of the database."""
     return Place(*ask("for_grants", prepare=False)[0])
+
+
+def _role(ask: Ask) -> str:
+    return harmless(ask("database", prepare=False)[0][0])
 
 
 def _columns(rows: Sequence[tuple[str, str]]) -> list[list[str]]:
