@@ -199,7 +199,8 @@ def failing(connection: Any) -> Callable[[], None]:
 def of(name: str) -> Any:
     """Return an object of a type with this full name: what a driver that is not installed here would give."""
     module, _, kind = name.rpartition(".")
-    return type(kind, (), {"__module__": module, "execute": _nothing, "cursor": _nothing})()
+    looks = {"execute": _nothing, "cursor": _nothing, "in_transaction": False}
+    return type(kind, (), {"__module__": module, **(looks if "sqlalchemy" not in name else {})})()
 
 
 def _nothing(*_: object) -> None: ...
@@ -223,6 +224,21 @@ def test_what_is_no_connection_of_ours_is_refused_with_what_to_give(found: str, 
     given: Any = object() if found == "builtins.object" else of(found)
     with pytest.raises(TypeError, match=f"Connection or Session of SQLAlchemy on one of them, found .*{instead}"):
         KIT.create(given)
+
+
+def test_what_sqlalchemy_pools_for_those_who_await_is_refused() -> None:
+    class Driver:
+        async def execute(self) -> None: ...
+
+    class Other:
+        __module__ = "aiosqlite.core"
+        in_transaction = False
+
+    pooled = of("sqlalchemy.pool.base._ConnectionFairy")
+    for driver in (Driver(), Other()):
+        pooled.driver_connection = driver
+        with pytest.raises(TypeError, match="use a connection that blocks, or the methods with _async and a psycopg"):
+            KIT.create(pooled)
 
 
 def test_what_is_near_a_connection_is_refused_with_what_to_give(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from sagalog.participant_kit.foreign import (
     Pooled,
     driver_connection,
     expected,
+    is_of_another_driver,
     refusal,
     refusal_to_await,
     sqlalchemy_transactions,
@@ -74,11 +75,14 @@ def database_of(connection: Connection) -> Database:
 
 
 def _plain(connection: Any) -> "_Psycopg | _SQLite":
+    if is_of_another_driver(connection):
+        raise refusal(connection)
     if inspect.iscoroutinefunction(getattr(connection, "execute", None)) and hasattr(connection, "pgconn"):
         raise TypeError("expected a connection that blocks, found an asynchronous one; use the methods with _async")
     if hasattr(connection, "pgconn"):
         return _Psycopg(connection)
-    if isinstance(getattr(connection, "in_transaction", None), bool):
+    # Others have in_transaction as well, but only SQLite counts what was changed since a connection was made.
+    if hasattr(type(connection), "in_transaction") and hasattr(type(connection), "total_changes"):
         return _SQLite(connection)
     raise refusal(connection)
 

@@ -28,6 +28,10 @@ _INSTEAD = (
 )
 
 
+# Some of these look like a connection of sqlite3 or psycopg until something is done with them.
+_OTHER_DRIVERS = ("aiosqlite.", "asyncpg.", "psycopg2.", "django.")
+
+
 class Pooled(Protocol):
     """What `raw_connection()` of an engine of SQLAlchemy gives."""
 
@@ -74,6 +78,11 @@ def driver_connection(given: Any) -> Any:
     return _held(given) if any(name.startswith("sqlalchemy.pool.") for name in names) else given
 
 
+def is_of_another_driver(given: object) -> bool:
+    """Tell whether it is known to be of a driver that the kit cannot use, whatever it looks like."""
+    return any(name.startswith(_OTHER_DRIVERS) for name in _names(given))
+
+
 def refusal(given: Any) -> TypeError:
     """Return the error for what is no connection that can be used."""
     names = _names(given)
@@ -104,5 +113,5 @@ def _shown(given: object) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _names(given: Any) -> list[str]:
+def _names(given: object) -> list[str]:
     return [f"{one.__module__}.{one.__qualname__}" for one in type(given).__mro__]
