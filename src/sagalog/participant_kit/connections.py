@@ -82,7 +82,8 @@ def _plain(connection: Any) -> "_Psycopg | _SQLite":
     if hasattr(connection, "pgconn"):
         return _Psycopg(connection)
     # Others have in_transaction as well, but only SQLite counts what was changed since a connection was made.
-    if hasattr(type(connection), "in_transaction") and hasattr(type(connection), "total_changes"):
+    kind: type[object] = type(connection)
+    if hasattr(kind, "in_transaction") and hasattr(kind, "total_changes"):
         return _SQLite(connection)
     raise refusal(connection)
 
