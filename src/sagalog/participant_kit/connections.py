@@ -81,11 +81,15 @@ def _plain(connection: Any) -> "_Psycopg | _SQLite":
         raise TypeError("expected a connection that blocks, found an asynchronous one; use the methods with _async")
     if hasattr(connection, "pgconn"):
         return _Psycopg(connection)
-    # Others have in_transaction as well, but only SQLite counts what was changed since a connection was made.
-    kind: type[object] = type(connection)
-    if hasattr(kind, "in_transaction") and hasattr(kind, "total_changes"):
+    if _is_of_sqlite(connection):
         return _SQLite(connection)
     raise refusal(connection)
+
+
+def _is_of_sqlite(connection: object) -> bool:
+    """Look at its kind: others have `in_transaction` too, but only SQLite counts all changes since it was opened."""
+    kind = type(connection)
+    return hasattr(kind, "in_transaction") and hasattr(kind, "total_changes")
 
 
 def how_to_make(state: str) -> str | None:
