@@ -4,10 +4,11 @@ import os
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from sagalog.engine.limits import Limits
-from sagalog.errors import InvalidSettings
+from sagalog.errors import InvalidIdentifier, InvalidSettings
+from sagalog.saga.identifiers import LONGEST_NAME, check_identifier
 from sagalog.store import StoreOptions
 
 PREFIX = "SAGALOG_"
@@ -27,9 +28,7 @@ class Settings(BaseModel):
     longest_wait: float = Field(default=30.0, ge=0, description="a saga that waits longer than this is given back")
     most_running: int = Field(default=10_000, ge=1, description="how many sagas one process owns at most")
     claim_batch: int = Field(default=200, ge=1, description="how many sagas are claimed at once")
-    source: str = Field(
-        default="sagalog", min_length=1, max_length=200, description="who publishes: the source of published events"
-    )
+    source: str = Field(default="sagalog", description="who publishes: the source of published events")
     most_handling: int = Field(default=100, ge=1, description="how many messages one participant handles at once")
     new_consumers: Literal["start", "now"] = Field(
         default="start", description="where in the log a consumer that is new begins"
@@ -40,6 +39,14 @@ class Settings(BaseModel):
     statement_timeout: float = Field(default=10.0, gt=0, description="how long to wait for one answer of the database")
     readers: int = Field(default=2, ge=1, description="connections for reading")
     handler_threads: int = Field(default=32, ge=1, description="threads for steps that are plain functions")
+
+    @field_validator("source")
+    @classmethod
+    def _can_be_a_source(cls, value: str) -> str:
+        try:
+            return check_identifier(value, "the source", LONGEST_NAME)
+        except InvalidIdentifier as problem:
+            raise ValueError(str(problem)) from None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, **given: object) -> "Settings":

@@ -8,7 +8,7 @@ from sagalog.cli.output import note
 from sagalog.codec import CODEC
 from sagalog.errors import SagaNotFound
 from sagalog.saga.events import SagaEvent
-from sagalog.saga.identifiers import check_identifier
+from sagalog.saga.identifiers import check_lookup
 from sagalog.store import Query, StatusRow, Store
 
 PAGE = 500
@@ -19,7 +19,7 @@ saga_option = click.option("--saga", metavar="NAME", help="The saga that the key
 
 def find(store: Store, id_or_key: str, saga: str | None = None) -> StatusRow:
     """Return the row of the saga with this id, or else of the newest one with this key; raises `SagaNotFound`."""
-    check_identifier(id_or_key, "the id or key")
+    check_lookup(id_or_key, "the id or key")
     row = store.status(id_or_key)
     if row is not None:
         return row

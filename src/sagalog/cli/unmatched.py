@@ -17,7 +17,7 @@ from sagalog.cli.quantities import moment
 from sagalog.cli.table import Column, plain, status_text
 from sagalog.errors import InvalidAction
 from sagalog.process_manager import ProcessManager
-from sagalog.saga.identifiers import check_identifier
+from sagalog.saga.identifiers import check_lookup
 from sagalog.store import Store, UnmatchedQuery, UnmatchedRow
 
 STATUSES = ("parked", "redelivering", "redelivered", "discarded")
@@ -178,7 +178,7 @@ def _every(store: Store, name: str | None, consumer: str | None) -> Iterator[Unm
 
 def _find(store: Store, unmatched_id: str) -> UnmatchedRow:
     """Return one row; raises `NotThere`."""
-    check_identifier(unmatched_id, "the id")
+    check_lookup(unmatched_id, "the id")
     for row in store.unmatched(UnmatchedQuery(statuses=(), unmatched_id=unmatched_id)):
         return row
     raise NotThere(f"no unmatched message has the id {unmatched_id!r}; `sagalog unmatched list` shows those there are")

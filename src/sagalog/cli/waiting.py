@@ -15,7 +15,7 @@ from sagalog.cli.output import emit_records, record, write
 from sagalog.cli.quantities import duration
 from sagalog.cli.table import plain, status_text
 from sagalog.process_manager import ProcessManager
-from sagalog.saga.identifiers import check_identifier
+from sagalog.saga.identifiers import check_lookup
 from sagalog.store import StatusRow
 
 EXIT_CODES = {"completed": 0, "failed": SAGA_FAILED, "stuck": SAGA_STUCK}
@@ -32,7 +32,7 @@ def wait(ctx: click.Context, id_or_key: str, timeout: int | None, saga: str | No
     The exit code says how: 0 completed, 10 failed (undone), 11 stuck (a person must act), 1 still going on.
     """
     invocation = ctx.ensure_object(Invocation)
-    check_identifier(id_or_key, "the id or key")
+    check_lookup(id_or_key, "the id or key")
     row = asyncio.run(_wait(invocation.address(), id_or_key, saga, timeout))
     if invocation.output == "table":
         took = f"  after {duration((row.ended_at or row.updated_at) - row.started_at)}"
