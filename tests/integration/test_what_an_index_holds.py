@@ -19,7 +19,7 @@ from sagalog.store import Store, UnmatchedQuery
 from sagalog.stores.postgres import PostgresStore
 
 MOST = 2_704
-# Eight bytes before the columns; each text has four of its own and begins at a multiple of four, numbers at one of eight.
+# Eight bytes before the columns; a text has four of its own and begins at a multiple of four, a number at one of eight.
 HEADER, TEXT, NUMBER = 8, 8, 16
 UUID = 36
 # "participant:", "choreography:", "transport:" and what else may stand before a name.

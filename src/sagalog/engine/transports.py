@@ -79,7 +79,7 @@ class Transports:
 
 
 def check_transports(transports: Sequence[Transport]) -> None:
-    """Raise `DefinitionError` for a name that cannot be stored, and for one that two have: they would share a position."""
+    """Raise `DefinitionError` for a name that no store can keep, and one that two have: they would share a position."""
     names = [one.name for one in transports]
     for name in names:
         try:

@@ -6,6 +6,7 @@ the connection is then closed, as nobody knows what became of what was asked on 
 """
 
 import math
+import re
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -19,7 +20,9 @@ from psycopg.rows import TupleRow
 from psycopg.types.json import set_json_loads
 from psycopg.waiting import Ready, Wait
 
+from sagalog.address import LONGEST, impossible_host, secrets_of
 from sagalog.errors import InvalidSettings
+from sagalog.harmless import harmless
 from sagalog.store import StoreOptions
 from sagalog.stores.postgres_errors import TimedOut
 from sagalog.stores.sql import statements
@@ -95,18 +98,44 @@ class BoundedConnection(psycopg.Connection[TupleRow]):
         return found
 
 
+def _read(address: str) -> dict[str, Any]:
+    """Return the settings that an address stands for; raises `InvalidSettings` without repeating a letter of it.
+
+    What is not written as it should be is refused before it gets anywhere: libpq takes a piece of a password with an @,
+    a / or a ? in it for the host, the port, the database or the user, and every error would name those.
+    """
+    expected = "expected an address such as postgresql://user:password@host:5432/database, found"
+    escape = "a special character in the password is written as %XX, an @ as %40"
+    try:
+        given: dict[str, Any] = dict(conninfo_to_dict(address))
+    except (psycopg.Error, ValueError):
+        raise InvalidSettings(
+            f"{expected} something that cannot be read; {escape}, and options are those of libpq"
+        ) from None
+    port, hosts = str(given.get("port", "")), str(given.get("host", ""))
+    if re.fullmatch(r"[\d, ]*", port, re.ASCII) is None:
+        raise InvalidSettings(f"{expected} one whose port is no number; {escape}")
+    written = address.lower() if "://" in address else ""
+    doubtful = [
+        *((hosts, "@", "%40", "host"), (str(given.get("dbname", "")), "@", "%40", "database")),
+        *((str(given.get("user", "")), letter, code, "user") for letter, code in (("?", "%3f"), ("@", "%40"))),
+    ]
+    for value, letter, code, what in doubtful:
+        if written and letter in value and code not in written:
+            raise InvalidSettings(f"{expected} one whose {what} has {letter!r} in it; {escape}")
+    impossible = impossible_host(host for host in hosts.split(",") if not host.startswith(("/", "@")))
+    if impossible is not None:
+        raise InvalidSettings(
+            f"{expected} the host {impossible}, which no machine can have: between two dots are 1 to 63 letters"
+        )
+    return given
+
+
 class Address:
     """A `postgresql://` address with the limits that every connection needs; it is shown without its secrets."""
 
     def __init__(self, address: str, options: StoreOptions) -> None:
-        try:
-            given = conninfo_to_dict(address)
-        except psycopg.ProgrammingError:
-            # The parser's text repeats the address, and with it the password.
-            raise InvalidSettings(
-                "expected an address such as postgresql://user:password@host:5432/database, found something that "
-                "cannot be read; a special character in the password is written as %XX"
-            ) from None
+        given = _read(address)
         limits = {
             "connect_timeout": max(1, math.ceil(options.connect_timeout)),
             "tcp_user_timeout": int(options.statement_timeout * 1000),
@@ -118,14 +147,19 @@ class Address:
             "client_encoding": "utf-8",
         }
         self.parameters: dict[str, Any] = limits | given
-        self.password = None if given.get("password") is None else str(given["password"])
-        host, port = given.get("host", "localhost"), given.get("port", 5432)
-        self.where = f"postgresql://{host}:{port}/{given.get('dbname', '')}"
+        self.secrets = secrets_of(address)
+        self.where = _where(given)
         self.statement_timeout = options.statement_timeout
 
     def connect(self) -> BoundedConnection:
         """Return a new connection with our limits set on both sides."""
-        connection = BoundedConnection.connect(autocommit=True, **self.parameters)
+        try:
+            connection = BoundedConnection.connect(autocommit=True, **self.parameters)
+        except UnicodeError:
+            # A host from the environment or from a service file, which psycopg looks up itself.
+            raise psycopg.OperationalError(
+                "could not translate host name: it is none that a machine can have"
+            ) from None
         try:
             connection.deadline = time.monotonic() + self.bound
             # The same text on every store: JSON is not parsed for those who only look at it.
@@ -141,6 +175,15 @@ class Address:
     def bound(self) -> float:
         """Our own limit for one use of a connection, in seconds: a little later than the server's."""
         return self.statement_timeout * 1.1 + 0.5
+
+
+def _where(given: dict[str, Any]) -> str:
+    """Return where a database is, in words that need no secret."""
+    database = given.get("dbname", "")
+    if "service" in given and "host" not in given:
+        return harmless(f"postgresql:///{database}?service={given['service']}", LONGEST)
+    host = given.get("host", given.get("hostaddr", "localhost"))
+    return harmless(f"postgresql://{host}:{given.get('port', 5432)}/{database}", LONGEST)
 
 
 class Connections:

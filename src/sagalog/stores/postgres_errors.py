@@ -1,12 +1,15 @@
 """PostgreSQL's errors in our words, with what to do about them; no text of it ever holds a password."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import psycopg
 from eventsourcing.persistence import PersistenceError
 from psycopg import errors
 
+from sagalog.address import cut
 from sagalog.errors import StoreError, StoreFull, StoreReadOnly, StoreUnavailable
+from sagalog.harmless import harmless
 
 
 class TimedOut(psycopg.OperationalError):
@@ -18,6 +21,7 @@ class _Meaning(NamedTuple):
     hint: str
 
 
+LONGEST_TEXT = 2_000
 _UNKNOWN_FATE = "nobody knows whether it was written; doing the same again is safe"
 
 _BY_CLASS: dict[type[psycopg.Error], _Meaning] = {
@@ -48,18 +52,15 @@ _BY_TEXT = (
 )
 
 
-def translated(problem: BaseException, where: str, password: str | None = None) -> StoreError:
+def translated(problem: BaseException, where: str, secrets: Sequence[str] = ()) -> StoreError:
     """Return one of our errors for one of psycopg's or of the recorders'.
 
-    `where` names the database without secrets; `password` is cut out of the text should a server repeat it.
+    `where` names the database without secrets; `secrets` are cut out of the text should a server repeat one.
     """
     cause = problem
     while isinstance(cause, PersistenceError) and isinstance(cause.__cause__, Exception):
         cause = cause.__cause__
-    text = " ".join(str(cause).split()) or type(cause).__name__
-    # A short one would cut up innocent words, and no server repeats passwords.
-    if password and len(password) >= 6:
-        text = text.replace(password, "***")
+    text = harmless(cut(" ".join(str(cause).split()), secrets), LONGEST_TEXT) or type(cause).__name__
     for kind, meaning in _BY_CLASS.items():
         if isinstance(cause, kind):
             return meaning.kind(f"{where}: {text}; {meaning.hint}")

@@ -61,7 +61,7 @@ class SQLiteStore(SQLiteMessages):
         """Open the file, creating and upgrading it as needed; with `migrate=False` an old one is refused."""
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             raise StoreError(f"expected SQLite 3.38 or newer, found {sqlite3.sqlite_version}; use a newer Python build")
-        if self.path in ("", ":memory:"):
+        if self.path in ("", ":memory:") or self.path.startswith("file:"):
             raise StoreError("expected a file such as sqlite:///shop.db; for a store in memory say memory://")
         if self._recorder is not None:
             return
