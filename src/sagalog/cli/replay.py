@@ -1,6 +1,5 @@
 """`sagalog replay`: a saga's state after each event; it only reads, and needs neither the app nor a definition."""
 
-import json
 import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -17,7 +16,7 @@ from sagalog.cli.history import event_text, summary
 from sagalog.cli.lookup import find, saga_option
 from sagalog.cli.lookup import history as history_of
 from sagalog.cli.options import Invocation, RowsCommand
-from sagalog.cli.output import emit_records, note, write, write_fields
+from sagalog.cli.output import emit_records, note, write, write_fields, write_json
 from sagalog.cli.quantities import duration, moment, parse_moment
 from sagalog.cli.table import plain, status_text
 from sagalog.saga.events import SagaEvent
@@ -189,7 +188,7 @@ def write_state(state: SagaState) -> None:
 def _emit(output: str, saga_id: str, replayed: Sequence[Frame]) -> None:
     records = [_record(saga_id, frame) for frame in replayed]
     if output == "json" and len(records) == 1:
-        click.echo(json.dumps(records[0], indent=2, ensure_ascii=False))
+        write_json(records[0])
         return
     emit_records(output, records)
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from sagalog.cli.lookup import find, history, saga_option
 from sagalog.cli.options import Invocation, RowsCommand
-from sagalog.cli.output import emit, record, write, write_fields
+from sagalog.cli.output import emit, record, write, write_fields, write_json
 from sagalog.cli.quantities import duration, moment
 from sagalog.cli.table import Column, plain, status_text
 from sagalog.saga.evolve import fold
@@ -103,7 +103,7 @@ def present(output: str, store: Store, row: StatusRow) -> None:
             "steps": [_step_record(step) for step in steps],
             "commands": [record(command) for command in commands],
         }
-        click.echo(json.dumps(described, indent=2, ensure_ascii=False))
+        write_json(described)
         return
     if output == "table":
         _header(row, state)

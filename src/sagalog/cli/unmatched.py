@@ -12,7 +12,7 @@ from sagalog.cli.address import require_file
 from sagalog.cli.failures import NotThere
 from sagalog.cli.listing import next_page
 from sagalog.cli.options import Command, Invocation, RowsCommand
-from sagalog.cli.output import emit, note, record, write, write_fields
+from sagalog.cli.output import emit, note, record, write, write_fields, write_json
 from sagalog.cli.quantities import moment
 from sagalog.cli.table import Column, plain, status_text
 from sagalog.errors import InvalidAction
@@ -88,7 +88,7 @@ def show_unmatched(invocation: Invocation, unmatched_id: str) -> None:
     with invocation.store() as store:
         row = _find(store, unmatched_id)
     if invocation.output == "json":
-        click.echo(json.dumps(_record(row), indent=2, ensure_ascii=False))
+        write_json(_record(row))
     elif invocation.output == "table":
         _show(row)
     else:
@@ -146,7 +146,9 @@ def _settle(
     if not dry_run and rows:
         asyncio.run(_tell(address, what, rows, actor or _login(), reason))
     for row in rows:
-        click.echo(f"{'would ' if dry_run else ''}{what} {plain(row.name)} {plain(row.message_id)} for {row.consumer}")
+        click.echo(
+            f"{'would ' if dry_run else ''}{what} {plain(row.name)} {plain(row.message_id)} for {plain(row.consumer)}"
+        )
     if not rows:
         note("no message is parked that matches")
 

@@ -1,7 +1,6 @@
 """`sagalog wait`: wait for one saga, and say by the exit code how it ended; it runs nothing."""
 
 import asyncio
-import json
 
 import click
 from rich.text import Text
@@ -11,7 +10,7 @@ from sagalog.cli.failures import SAGA_FAILED, SAGA_STUCK
 from sagalog.cli.listing import Age, error_of
 from sagalog.cli.lookup import saga_option
 from sagalog.cli.options import Invocation, RowsCommand
-from sagalog.cli.output import emit_records, record, write
+from sagalog.cli.output import emit_records, record, write, write_json
 from sagalog.cli.quantities import duration
 from sagalog.cli.table import plain, status_text
 from sagalog.process_manager import ProcessManager
@@ -39,7 +38,7 @@ def wait(ctx: click.Context, id_or_key: str, timeout: int | None, saga: str | No
         what = f"{plain(row.saga_name)} {plain(row.saga_key)}  "
         write(Text.assemble(what, status_text(row.status), (took, "dim"), plain(f"  {error_of(row)}")))
     elif invocation.output == "json":
-        click.echo(json.dumps(record(row), indent=2, ensure_ascii=False))
+        write_json(record(row))
     else:
         emit_records(invocation.output, [record(row)])
     ctx.exit(EXIT_CODES[row.status])

@@ -5,7 +5,10 @@ from typing import Final
 
 from sagalog.address import LONGEST_ADDRESS, shown, without_driver
 from sagalog.errors import InvalidSettings
+from sagalog.logs import make_records_harmless
 from sagalog.store import Store, StoreOptions
+
+make_records_harmless()
 
 SQLITE: Final = "sqlite:///"
 EXPECTED: Final = "expected a database such as sqlite:///shop.db or postgresql://user@host/shop"
