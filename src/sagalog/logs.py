@@ -9,7 +9,7 @@ but harmless.
 import logging
 import textwrap
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from sagalog.harmless import Lines, harmless, harmless_lines
 
@@ -38,8 +38,7 @@ class HarmlessRecords(logging.Filter):
         if isinstance(record.msg, str):
             record.msg = harmless(record.msg, LONGEST)
         if isinstance(record.args, Mapping):
-            named = cast("Mapping[str, object]", record.args)
-            record.args = {name: _harmless(value) for name, value in named.items()}
+            record.args = {name: _harmless(value) for name, value in record.args.items()}
         elif record.args:
             record.args = tuple(_harmless(value) for value in record.args)
         if record.exc_info and not record.exc_text:

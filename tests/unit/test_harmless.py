@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from rich.text import Text
 
 import sagalog
-import sagalog.engine
 from sagalog import Saga
 from sagalog.cli.chart import Chart, StepBox
 from sagalog.cli.drawing import svg
@@ -119,7 +118,7 @@ def test_csv_is_one_line_a_record_and_runs_nothing(capsys: pytest.CaptureFixture
 
 @pytest.mark.parametrize("output", ["json", "jsonl"])
 def test_records_of_json_are_the_same_when_they_are_read(capsys: pytest.CaptureFixture[str], output: str) -> None:
-    records = [{"text": FORGED}, {FORGED: [FORGED]}]
+    records: list[dict[str, Any]] = [{"text": FORGED}, {FORGED: [FORGED]}]
     out = written(capsys, lambda: emit_records(output, records))
     assert FORGING.search(out) is None
     assert (json.loads(out) if output == "json" else [json.loads(line) for line in out.splitlines()]) == records

@@ -45,6 +45,7 @@ EXIT_CODES: Final[tuple[tuple[type[BaseException], int], ...]] = (
     (FileNotFoundError, NOT_FOUND),
     (errors.InvalidSettings, USAGE),
     (errors.InvalidIdentifier, USAGE),
+    (errors.InvalidQuery, USAGE),
     (errors.MissingKey, USAGE),
     (errors.InvalidAction, CONFLICT),
     (errors.StoreUnavailable, UNAVAILABLE),

@@ -4,7 +4,7 @@ import asyncio
 import getpass
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final, Literal
 
 import click
 
@@ -18,10 +18,9 @@ from sagalog.cli.table import Column, plain, status_text
 from sagalog.errors import InvalidAction
 from sagalog.process_manager import ProcessManager
 from sagalog.saga.identifiers import check_lookup
-from sagalog.store import Store, UnmatchedQuery, UnmatchedRow
+from sagalog.store import UNMATCHED_STATUSES, Store, UnmatchedQuery, UnmatchedRow, UnmatchedStatus
 
-STATUSES = ("parked", "redelivering", "redelivered", "discarded")
-ANY = "any"
+ANY: Final = "any"
 PAGE = 500
 
 COLUMNS: tuple[Column[UnmatchedRow], ...] = (
@@ -44,7 +43,7 @@ def unmatched() -> None:
     "--status",
     "statuses",
     multiple=True,
-    type=click.Choice((*STATUSES, ANY)),
+    type=click.Choice((*UNMATCHED_STATUSES, ANY)),
     help="Only messages with this status; may be given several times.  [default: parked]",
 )
 @click.option("--name", metavar="NAME", help="Only messages of this name.")
@@ -54,7 +53,7 @@ def unmatched() -> None:
 @click.pass_obj
 def list_unmatched(
     invocation: Invocation,
-    statuses: tuple[str, ...],
+    statuses: tuple[UnmatchedStatus | Literal["any"], ...],
     name: str | None,
     consumer: str | None,
     limit: int,
@@ -62,7 +61,7 @@ def list_unmatched(
 ) -> None:
     """List messages that nobody could take, newest first."""
     query = UnmatchedQuery(
-        statuses=() if ANY in statuses else statuses or ("parked",),
+        statuses=() if ANY in statuses else [one for one in statuses if one != ANY] or ("parked",),
         name=name,
         consumer=consumer,
         before=after,

@@ -30,7 +30,7 @@ def check_reason(value: str, what: str) -> str:
     """Return a person's reason, which no index holds: 1 to 4,000 characters, as harmless as an id."""
     _check_plain(value, what)
     if not 1 <= len(value) <= LONGEST_REASON:
-        raise InvalidIdentifier(f"{what}: expected 1 to {LONGEST_REASON:,} characters, found {len(value):,}")
+        raise InvalidIdentifier(f"{what}: expected 1 to {LONGEST_REASON} characters, found {len(value):,}")
     return value
 
 
