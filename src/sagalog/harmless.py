@@ -35,6 +35,11 @@ def harmless_lines(text: str, longest: int | None = None) -> Lines:
     return Lines(text if text.isprintable() else _LINES.sub(_escape, text))
 
 
+def abridged(text: str, longest: int = 2_000) -> str:
+    """Return a text; of a longer one its beginning and its end, where stands what was found, and what to do."""
+    return text if len(text) <= longest else f"{text[: longest * 3 // 4]} … {text[-longest // 4 :]}"
+
+
 def harmless_json(text: str) -> str:
     r"""Return a text of JSON with every control in its strings as `\uXXXX`: whoever reads it gets the same values.
 

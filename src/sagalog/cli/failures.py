@@ -11,7 +11,7 @@ import click
 from sagalog import errors
 from sagalog.address import cut, masked, secrets_in, secrets_of
 from sagalog.cli.options import colours_wanted
-from sagalog.harmless import harmless, harmless_lines
+from sagalog.harmless import abridged, harmless, harmless_lines
 from sagalog.saga.failure import described
 
 OK: Final = 0
@@ -23,10 +23,6 @@ UNAVAILABLE: Final = 5
 SAGA_FAILED: Final = 10
 SAGA_STUCK: Final = 11
 INTERRUPTED: Final = 130
-
-# Of a longer line the beginning and the end are shown: what was found stands there, and what to do.
-LONGEST_LINE: Final = 2_000
-LONGEST_TRACEBACK: Final = 100_000
 
 
 class AppError(errors.SagalogError):
@@ -69,10 +65,7 @@ def one_line(text: str) -> str:
     if listed:
         more = f" (and {len(listed) - 1} more; `sagalog check` lists them)" if len(listed) > 1 else ""
         text = f"{first} {listed[0]}{more}"
-    flat = harmless(" ".join(text.split()))
-    if len(flat) > LONGEST_LINE:
-        return f"{flat[: LONGEST_LINE - 500]} … {flat[-500:]}"
-    return flat
+    return abridged(harmless(" ".join(text.split())))
 
 
 def explain(problem: BaseException, secrets: Iterable[str] = ()) -> str:
@@ -103,7 +96,7 @@ def report(problem: Exception, words: Sequence[str] = (), *, debug: bool = False
     secrets = [*secrets_in(words), *secrets_of(os.environ.get("SAGALOG_DB", ""))]
     if debug and not isinstance(problem, click.ClickException):
         text = "".join(traceback.format_exception(problem))
-        click.echo(harmless_lines(masked(cut(text, secrets)), LONGEST_TRACEBACK), err=True, nl=False)
+        click.echo(harmless_lines(abridged(masked(cut(text, secrets)), 100_000)), err=True, nl=False)
         return FAILURE
     label = click.style("error:", fg="red", bold=True) if colours_wanted(sys.stderr) else "error:"
     click.echo(f"{label} {explain(problem, secrets)}", err=True, color=True if "\x1b" in label else None)

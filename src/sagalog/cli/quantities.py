@@ -1,17 +1,38 @@
 """Times, durations and ages as people write them; it knows no saga."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 SECOND = 1_000_000
 UNITS = {"ms": 1_000, "s": SECOND, "m": 60 * SECOND, "h": 3_600 * SECOND, "d": 86_400 * SECOND, "w": 604_800 * SECOND}
-_AGE = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*")
+# No age and no wait is longer, so whatever is as long as that is a slip of the hand.
+LONGEST_DURATION = 36_525 * UNITS["d"]
+_AGE = re.compile(r"(?:\d{1,18}(?:\.\d{1,18})?\s{0,9}(?:ms|s|m|h|d|w)\s{0,9}){1,9}", re.ASCII)
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)", re.ASCII)
+# After so many seconds the calendar is the same again, weekdays and all.
+_CYCLE_YEARS, _CYCLE_SECONDS = 400, 146_097 * 86_400
 
 
 def moment(microseconds: int, precision: str = "milliseconds") -> str:
-    """Return a time in local ISO form with its UTC offset."""
+    """Return a time in local ISO form with its UTC offset.
+
+    A year before 1 or after 9999, which a database can hold and a `datetime` cannot, is written with its sign, as
+    ISO 8601 has it, and its time is in UTC.
+    """
     whole, rest = divmod(microseconds, SECOND)
-    return datetime.fromtimestamp(whole).astimezone().replace(microsecond=rest).isoformat(timespec=precision)
+    try:
+        local = datetime.fromtimestamp(whole, UTC).astimezone()
+    except (OverflowError, ValueError, OSError):
+        return _far_off(whole, rest, precision)
+    return local.replace(microsecond=rest).isoformat(timespec=precision)
+
+
+def _far_off(seconds: int, rest: int, precision: str) -> str:
+    cycles, within = divmod(seconds, _CYCLE_SECONDS)
+    near = datetime(2000, 1, 1, tzinfo=UTC) + timedelta(seconds=within)
+    # 2000 stands for 1970 and the cycles after it, so that every day of a cycle has its year.
+    year = near.year + cycles * _CYCLE_YEARS - 30
+    raise NotImplementedError(year)
 
 
 def duration(microseconds: int) -> str:

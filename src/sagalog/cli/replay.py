@@ -167,7 +167,7 @@ def _write_frame(frame: Frame, follows_a_title: bool = False) -> None:
     for style, width in (("bold", 4), ("dim", 0), ("dim", 9), ("", 0)):
         headline.add_column(style=style, justify="right", no_wrap=True, min_width=width)
     headline.add_column(overflow="fold")
-    headline.add_row(f"{state.version}", moment(event.time), since, event_text(event), Text(summary(event)))
+    headline.add_row(f"{state.version}", moment(event.time), since, event_text(event), Text(summary(event, state.kind)))
     write(headline)
     for path, before, after in frame.changed:
         arrow = Text.assemble((f"{plain(path)}: ", "dim"))

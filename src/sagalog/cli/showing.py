@@ -177,11 +177,19 @@ def _header(row: StatusRow, state: SagaState) -> None:
         lines.append(("you may", ", ".join(state.actions) or "look at it; nothing lets it go on"))
     if state.received:
         lines.append(("messages taken", len(state.received)))
-    until = ", until its step waits for it" if state.kind == "saga" else ""
-    lines.extend(("kept", f"{kept.name} {kept.message}{until}") for kept in state.kept)
+    lines += _events_kept(state)
     if state.refused_starts:
         lines.append(("refused", f"{state.refused_starts} later starts with this key"))
     write_fields(lines)
+
+
+def _events_kept(state: SagaState) -> list[tuple[str, object]]:
+    """Return the events that came and are no step: of a saga those that wait for one, of a choreography all others."""
+    if state.kind == "choreography":
+        names = ", ".join(kept.name for kept in state.kept)
+        return [("other events", f"{names}, besides those of the steps")] if names else []
+    what = "which no step came to wait for" if state.ended is not None else "until its step waits for it"
+    return [("came early", f"{kept.name} {kept.message}, {what}") for kept in state.kept]
 
 
 def _waits_for(row: StatusRow, now: int) -> str:
