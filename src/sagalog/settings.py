@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -12,6 +12,11 @@ from sagalog.saga.identifiers import LONGEST_NAME, check_identifier
 from sagalog.store import StoreOptions
 
 PREFIX = "SAGALOG_"
+# PostgreSQL counts its bounds in milliseconds, in 32 bits: some 24 days. Whoever wants more of anything has slipped.
+LONGEST: Final = 2_000_000
+MOST: Final = 1_000_000
+Seconds = Annotated[float, Field(le=LONGEST, allow_inf_nan=False)]
+Count = Annotated[int, Field(le=MOST)]
 
 
 class Settings(BaseModel):
@@ -22,23 +27,29 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    lease: float = Field(default=10.0, gt=0, description="how long a dead worker's sagas wait for another worker")
-    poll: float = Field(default=0.1, gt=0, description="how often due sagas are looked for when nothing hints at them")
-    follow_poll: float = Field(default=0.05, gt=0, description="how often a followed application is looked at for news")
-    longest_wait: float = Field(default=30.0, ge=0, description="a saga that waits longer than this is given back")
-    most_running: int = Field(default=10_000, ge=1, description="how many sagas one process owns at most")
-    claim_batch: int = Field(default=200, ge=1, description="how many sagas are claimed at once")
+    lease: Seconds = Field(default=10.0, gt=0, description="how long a dead worker's sagas wait for another worker")
+    poll: Seconds = Field(
+        default=0.1, gt=0, description="how often due sagas are looked for when nothing hints at them"
+    )
+    follow_poll: Seconds = Field(
+        default=0.05, gt=0, description="how often a followed application is looked at for news"
+    )
+    longest_wait: Seconds = Field(default=30.0, ge=0, description="a saga that waits longer than this is given back")
+    most_running: Count = Field(default=10_000, ge=1, description="how many sagas one process owns at most")
+    claim_batch: Count = Field(default=200, ge=1, description="how many sagas are claimed at once")
     source: str = Field(default="sagalog", description="who publishes: the source of published events")
-    most_handling: int = Field(default=100, ge=1, description="how many messages one participant handles at once")
+    most_handling: Count = Field(default=100, ge=1, description="how many messages one participant handles at once")
     new_consumers: Literal["start", "now"] = Field(
         default="start", description="where in the log a consumer that is new begins"
     )
-    grace: float = Field(default=10.0, ge=0, description="how long running async steps may take to end at shutdown")
-    write_timeout: float = Field(default=10.0, gt=0, description="how long start() waits for its saga to be durable")
-    connect_timeout: float = Field(default=5.0, gt=0, description="how long to wait for a connection to the database")
-    statement_timeout: float = Field(default=10.0, gt=0, description="how long to wait for one answer of the database")
-    readers: int = Field(default=2, ge=1, description="connections for reading")
-    handler_threads: int = Field(default=32, ge=1, description="threads for steps that are plain functions")
+    grace: Seconds = Field(default=10.0, ge=0, description="how long running async steps may take to end at shutdown")
+    write_timeout: Seconds = Field(default=10.0, gt=0, description="how long start() waits for its saga to be durable")
+    connect_timeout: Seconds = Field(default=5.0, gt=0, description="how long to wait for a connection to the database")
+    statement_timeout: Seconds = Field(
+        default=10.0, gt=0, description="how long to wait for one answer of the database"
+    )
+    readers: Count = Field(default=2, ge=1, description="connections for reading")
+    handler_threads: Count = Field(default=32, ge=1, description="threads for steps that are plain functions")
 
     @field_validator("source")
     @classmethod

@@ -1,5 +1,6 @@
 """`sagalog replay`: a saga's state after each event; it only reads, and needs neither the app nor a definition."""
 
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ from sagalog.saga.state import SagaState
 
 Moment = tuple[str, int]
 BRIEFLY = ("status", ".action", ".undo")
+_VERSION = re.compile(r"\d{1,18}", re.ASCII)
 
 
 class At(click.ParamType["Moment"]):
@@ -36,7 +38,7 @@ class At(click.ParamType["Moment"]):
         """Return ("version", number) or ("time", microseconds)."""
         text = str(value)
         try:
-            return ("version", int(text)) if text.isdigit() else ("time", parse_moment(text))
+            return ("version", int(text)) if _VERSION.fullmatch(text) else ("time", parse_moment(text))
         except ValueError as problem:
             self.fail(f"{problem}; or a version such as 3", param, ctx)
 
