@@ -93,7 +93,7 @@ def _of_messages(event: e.RequestSent | e.EventReceived | e.StepWaiting | e.Star
         case e.EventReceived():
             use = "it changes nothing"
             if event.kept:
-                use = "kept until it is needed" if kind == "saga" else "it is counted, and is no step"
+                use = "kept until it is needed" if kind == "saga" else "it is no step, and counts"
             return [f"{event.name}, message {event.message}; {use}"]
         case e.StartRefused():
             return [] if event.message is None else [f"by message {event.message}"]

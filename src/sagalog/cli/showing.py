@@ -184,10 +184,10 @@ def _header(row: StatusRow, state: SagaState) -> None:
 
 
 def _events_kept(state: SagaState) -> list[tuple[str, object]]:
-    """Return the events that came and are no step: of a saga those that wait for one, of a choreography all others."""
+    """Return the events that came and are no step: those that wait for theirs; of a choreography all that are none."""
     if state.kind == "choreography":
         names = ", ".join(kept.name for kept in state.kept)
-        return [("other events", f"{names}, besides those of the steps")] if names else []
+        return [("also came", names)] if names else []
     what = "which no step came to wait for" if state.ended is not None else "until its step waits for it"
     return [("came early", f"{kept.name} {kept.message}, {what}") for kept in state.kept]
 
