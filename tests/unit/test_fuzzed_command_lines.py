@@ -60,7 +60,7 @@ ODD = (
 )
 # What an operating system passes on: anything but NUL.
 words = st.one_of(
-    st.sampled_from(ODD), st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=30)
+    st.sampled_from(ODD), st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30)
 )
 
 COMMANDS = (

@@ -48,8 +48,8 @@ def summary(event: e.SagaEvent, kind: e.Kind = "saga") -> str:
             words.append("late: it had been given up, so it is undone")
         case e.StepFailed() | e.CompensationFailed():
             again = "" if event.retry_at is None else f"; again in {duration(event.retry_at - event.time)}"
-            kind = f"{event.outcome}: " if isinstance(event, e.StepFailed) else ""
-            words.append(f"{kind}{event.error.type}: {event.error.message}{again}")
+            outcome = f"{event.outcome}: " if isinstance(event, e.StepFailed) else ""
+            words.append(f"{outcome}{event.error.type}: {event.error.message}{again}")
         case e.CompensationStarted():
             waived = f"; nothing to undo for {', '.join(event.waived)}" if event.waived else ""
             words.append(f"undo {', '.join(event.plan) or 'nothing'}{waived}")
@@ -140,6 +140,7 @@ def history(invocation: Invocation, id_or_key: str, saga: str | None) -> None:
         row = find(store, id_or_key, saga)
         stored = store.read(row.saga_id)
     events = [CODEC.decode(one.topic, one.state) for one in stored]
-    kind: e.Kind = next((event.kind for event in events if isinstance(event, e.SagaStarted)), "saga")
+    kinds = [event.kind for event in events if isinstance(event, e.SagaStarted)]
+    kind: e.Kind = kinds[0] if kinds else "saga"
     lines = [EventLine(one, event, row.started_at, kind) for one, event in zip(stored, events, strict=True)]
     emit(invocation.output, lines, COLUMNS, lambda line: event_record(line.stored))

@@ -76,8 +76,9 @@ def taken_by(saga_id: str, events: Iterable[e.SagaEvent]) -> list[Taken]:
             continue
         message: str | None = getattr(event, "message", None)
         if message is not None:
-            of_step = by_steps and isinstance(event, e.StepSucceeded | e.StepFailed)
-            steps[message] = event.step if of_step else steps.get(message)
+            steps[message] = steps.get(message)
+            if by_steps and isinstance(event, e.StepSucceeded | e.StepFailed):
+                steps[message] = event.step
     return [Taken(saga_id, message, step) for message, step in steps.items()]
 
 
