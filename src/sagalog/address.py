@@ -38,6 +38,7 @@ _VALUE = re.compile(r"[\w./:,\[\]-]{1,255}")
 _PAIR = re.compile(r"\s*([^=\s]+)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|(?!')((?:[^\s\\]|\\.)*))", re.DOTALL)
 _BACKSLASH = re.compile(r"\\(.)", re.DOTALL)
 _WORD = re.compile(r"\S+")
+_OPTION = re.compile(r"--[\w-]+=(.*)", re.DOTALL)
 _SECRET_SETTING = re.compile(
     r"((?:password|passwd|pwd|passfile|secret|token)\w{0,20}\s{0,5}=\s{0,5})"
     r"('(?:[^'\\]|\\.)*+'?|\"(?:[^\"\\]|\\.)*+\"?|[^\s&]+)",
@@ -87,8 +88,10 @@ def secrets_of(address: str) -> list[str]:
 def secrets_in(words: Iterable[str]) -> Iterator[str]:
     """Yield what could be a secret in the words of a command line: of those that look like an address, all of them."""
     for word in words:
-        address = word.partition("=")[2] if word.startswith("--") else word
-        if "://" in word or _SECRET_SETTING.search(word) or ("@" in word and ":" in word):
+        option = _OPTION.fullmatch(word)
+        address = word.lstrip("-") if option is None else option[1]
+        looks = "://" in word or ("@" in word and ":" in word) or _SECRET_SETTING.search(word) is not None
+        if looks and not is_open(address):
             yield from (word, repr(word)[1:-1], repr(address)[1:-1], *secrets_of(address))
 
 

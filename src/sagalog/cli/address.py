@@ -17,12 +17,13 @@ from sagalog.store import Store
 from sagalog.stores import EXPECTED, SQLITE, sqlite_path, store_for
 from sagalog.stores.migrations import Migrated
 
+SCHEMES = ("sqlite:", "postgresql:", "postgres:", "memory:")
 SUFFIXES = (".db", ".sqlite", ".sqlite3")
 
 
 def complete(database: str) -> str:
     """Return an address; what is a SQLite file for everyone to see may be given as a plain path."""
-    if "://" in database:
+    if "://" in database or database.startswith(SCHEMES):
         return without_driver(database)
     if len(database) <= LONGEST_ADDRESS:
         settings = re.match(r"\s*\w+\s*=", database) is not None
