@@ -57,7 +57,7 @@ def shown(address: str) -> str:
     if pairs:
         places = [f"{name}={value}" for name, value in pairs if name in PLACES and _VALUE.fullmatch(value)]
         return harmless(" ".join([*places, "..."]), LONGEST)
-    if any(letter in address for letter in ":@=;"):
+    if any(letter in address.removeprefix("sqlite:") for letter in ":@=;?"):
         return "something else"
     return repr(harmless(address, LONGEST))
 

@@ -58,8 +58,8 @@ def sqlite_path(address: str) -> str:
     path = address.removeprefix(SQLITE)
     if not address.startswith(SQLITE):
         # With two slashes what follows is a host, which SQLite has none of.
-        hint = f"; {_IN_MEMORY}" if address in ("sqlite:", "sqlite://") else ", with three slashes"
-        raise InvalidSettings(f"{expected}{hint}, found {shown(address)}")
+        hint = _IN_MEMORY if address in ("sqlite:", "sqlite://") else "a file is written with three slashes before it"
+        raise InvalidSettings(f"{EXPECTED}, found {shown(address)}; {hint}")
     if path in ("", ":memory:"):
         raise InvalidSettings(f"{expected}, found {path or 'no path'}; {_IN_MEMORY}")
     if path.startswith("file:"):

@@ -6,12 +6,14 @@ the connection is then closed, as nobody knows what became of what was asked on 
 """
 
 import math
+import os
 import re
 import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Self
+from urllib.parse import quote
 
 import psycopg
 from psycopg import RawCursor
@@ -112,18 +114,16 @@ def _read(address: str) -> dict[str, Any]:
         raise InvalidSettings(
             f"{expected} something that cannot be read; {escape}, and options are those of libpq"
         ) from None
-    port, hosts = str(given.get("port", "")), str(given.get("host", ""))
-    if re.fullmatch(r"[\d, ]*", port, re.ASCII) is None:
+    if re.fullmatch(r"[\d, ]*", str(given.get("port", "")), re.ASCII) is None:
         raise InvalidSettings(f"{expected} one whose port is no number; {escape}")
-    written = address.lower() if "://" in address else ""
-    doubtful = [
-        *((hosts, "@", "%40", "host"), (str(given.get("dbname", "")), "@", "%40", "database")),
-        *((str(given.get("user", "")), letter, code, "user") for letter, code in (("?", "%3f"), ("@", "%40"))),
-    ]
-    for value, letter, code, what in doubtful:
-        if written and letter in value and code not in written:
-            raise InvalidSettings(f"{expected} one whose {what} has {letter!r} in it; {escape}")
-    impossible = impossible_host(host for host in hosts.split(",") if not host.startswith(("/", "@")))
+    # What is written as %XX is meant so; the letter itself is where libpq has cut in the wrong place.
+    for setting, letter in (("host", "@"), ("dbname", "@"), ("user", "@"), ("user", "?")):
+        is_meant = "://" not in address or quote(letter).lower() in address.lower()
+        if letter in str(given.get(setting, "")) and not is_meant:
+            raise InvalidSettings(f"{expected} one whose {setting} has {letter!r} in it; {escape}")
+    impossible = impossible_host(
+        host for host in str(given.get("host", "")).split(",") if not host.startswith(("/", "@"))
+    )
     if impossible is not None:
         raise InvalidSettings(
             f"{expected} the host {impossible}, which no machine can have: between two dots are 1 to 63 letters"
@@ -147,7 +147,7 @@ class Address:
             "client_encoding": "utf-8",
         }
         self.parameters: dict[str, Any] = limits | given
-        self.secrets = secrets_of(address)
+        self.secrets = [*secrets_of(address), *filter(None, [os.environ.get("PGPASSWORD")])]
         self.where = _where(given)
         self.statement_timeout = options.statement_timeout
 
