@@ -140,7 +140,7 @@ def history(invocation: Invocation, id_or_key: str, saga: str | None) -> None:
         row = find(store, id_or_key, saga)
         stored = store.read(row.saga_id)
     events = [CODEC.decode(one.topic, one.state) for one in stored]
-    kinds = [event.kind for event in events if isinstance(event, e.SagaStarted)]
+    kinds: list[e.Kind] = [event.kind for event in events if isinstance(event, e.SagaStarted)]
     kind: e.Kind = kinds[0] if kinds else "saga"
     lines = [EventLine(one, event, row.started_at, kind) for one, event in zip(stored, events, strict=True)]
     emit(invocation.output, lines, COLUMNS, lambda line: event_record(line.stored))
