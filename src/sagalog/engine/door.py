@@ -9,7 +9,7 @@ from sagalog.codec import encode_json
 from sagalog.errors import InvalidInput, PayloadTooLarge
 from sagalog.messages import Envelope
 from sagalog.saga.events import error_from
-from sagalog.saga.identifiers import check_identifier
+from sagalog.saga.identifiers import LONGEST_NAME, check_identifier
 from sagalog.saga.payload import MAX_PAYLOAD, refuse_unstorable
 from sagalog.saga.vocabulary import Vocabulary
 from sagalog.store import UnmatchedRow
@@ -27,9 +27,9 @@ def check_envelope(envelope: Envelope, vocabulary: Vocabulary) -> Envelope:
     Raises `InvalidIdentifier` for an id, name or source that is none (no identity, no entry), `PayloadTooLarge` and
     `InvalidInput` for its data.
     """
-    what = f"message {check_identifier(envelope.name, 'the name of the message', 200)}"
+    what = f"message {check_identifier(envelope.name, 'the name of the message', LONGEST_NAME)}"
     check_identifier(envelope.id, f"the id of {what}")
-    check_identifier(envelope.source, f"the source of {what}", 200)
+    check_identifier(envelope.source, f"the source of {what}", LONGEST_NAME)
     check_identifier(envelope.correlation_id, f"the correlation id of {what}")
     for given, field in (
         (envelope.causation_id, "the causation id"),
@@ -99,7 +99,7 @@ def raw_row(clock: Clock, source: str, raw: bytes | str, reason: str) -> Unmatch
         message_id="raw-" + hashlib.sha256(data).hexdigest()[:32],
         kind="unreadable",
         name="",
-        source=check_identifier(source, "the source", 200),
+        source=check_identifier(source, "the source", LONGEST_NAME),
         reason=error_from("error", "", reason).message,
         correlation_id=None,
         causation_id=None,

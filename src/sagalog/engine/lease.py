@@ -8,9 +8,12 @@ import socket
 from sagalog.clock import Clock, new_id
 from sagalog.engine.blocking import Blocking
 from sagalog.errors import StoreError
+from sagalog.harmless import harmless
 from sagalog.store import Lease, Store
 
 logger = logging.getLogger("sagalog.engine")
+
+LONGEST_HOST = 255
 
 
 class WorkerLease:
@@ -38,7 +41,9 @@ class WorkerLease:
     async def begin(self) -> None:
         """Lease under a new name."""
         now = self._clock.now()
-        lease = Lease(new_id(self._clock), socket.gethostname(), os.getpid(), now, now + self._length)
+        # A name of a machine is whatever bytes somebody gave it.
+        host = harmless(socket.gethostname(), LONGEST_HOST)
+        lease = Lease(new_id(self._clock), host, os.getpid(), now, now + self._length)
         await self._blocking.renew(self._store.register, lease)
         # Only now: nothing may be owned by a worker that has no lease, for nobody would ever take it over.
         self.worker_id = lease.worker_id

@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from importlib import import_module
 from typing import Any, Protocol, cast
-from urllib.parse import urlsplit
 
+from sagalog.address import LONGEST_ADDRESS, cut, hosts_of, impossible_host, secrets_of, shown
 from sagalog.cloudevents import encode, headers_of
 from sagalog.errors import DefinitionError, TransportUnavailable
+from sagalog.harmless import harmless
 from sagalog.messages import Command, Envelope, Event, Message, name_of
 from sagalog.transport import Receive
 from sagalog.transports.link import Link, MessageRefused, Plan
@@ -23,6 +24,7 @@ logger = logging.getLogger("sagalog.transports")
 
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
+LONGEST_TEXT = 2_000
 # How many messages wait for an acknowledgement at once.
 IN_FLIGHT = 100
 
@@ -163,10 +165,7 @@ class FastStreamTransport:
             closing.cancel()
 
     def _without_secrets(self, text: str) -> str:
-        parts = urlsplit(self._plan.address)
-        for secret in (self._plan.address, parts.password):
-            text = text.replace(secret, "***") if secret else text
-        return text
+        return harmless(cut(text, secrets_of(self._plan.address)), LONGEST_TEXT)
 
     async def send(self, envelopes: Sequence[Envelope]) -> list[str | None]:
         """Send and wait for every acknowledgement; see `Transport.send`."""
@@ -223,10 +222,16 @@ def _hear(looking: "asyncio.Future[str]") -> None:
 
 
 def _broker_of(address: str) -> tuple[str, _LinkModule]:
-    scheme = urlsplit(address).scheme
-    if scheme not in BROKERS:
+    scheme, found, _ = address.partition("://")
+    if not found or scheme not in BROKERS or len(address) > LONGEST_ADDRESS:
         known = ", ".join(f"{one}://" for one in BROKERS)
-        raise DefinitionError(f"expected the address of a broker ({known}), found one that begins with {scheme!r}")
+        raise DefinitionError(f"expected the address of a broker ({known}), found {shown(address)}")
+    impossible = impossible_host(hosts_of(address))
+    if impossible is not None:
+        raise DefinitionError(
+            f"expected the address of a broker, found the host {impossible}, which no machine can have: between two "
+            "dots are 1 to 63 letters; a special character in a password is written as %XX"
+        )
     name, module, package = BROKERS[scheme]
     try:
         return name, cast(_LinkModule, import_module(f"sagalog.transports.{module}"))
