@@ -14,7 +14,9 @@ from msgspec import Raw, Struct
 from sagalog.errors import DefinitionError
 from sagalog.messages import Envelope, Event, name_of
 from sagalog.saga.identifiers import check_identifier
+from sagalog.saga.failure import described
 from sagalog.saga.payload import PayloadType
+from sagalog.saga.times import time_of
 from sagalog.source import Notification, Source
 
 LONGEST_NAME = 200
@@ -83,7 +85,7 @@ class Translation:
         correlation = _identifier(cause, "correlation_id") or first
         causation = _identifier(cause, "causation_id")
         happened = getattr(cause, "timestamp", None)
-        time = _microseconds(happened) if isinstance(happened, datetime) else now
+        time = time_of(happened, "its timestamp") if isinstance(happened, datetime) else now
         return [
             Envelope(
                 id=self.message_id(notification.id, n),
@@ -161,10 +163,6 @@ def _identifier(event: object, name: str) -> str | None:
     if value is None or callable(value):
         return None
     return check_identifier(str(value), name)
-
-
-def _microseconds(moment: datetime) -> int:
-    return round(moment.timestamp() * 1_000_000)
 
 
 def _described(problem: Exception) -> str:
