@@ -22,6 +22,7 @@ from msgspec import Raw, structs
 from sagalog.cloudevents import decode
 from sagalog.errors import TransportUnavailable
 from sagalog.messages import Command, Envelope, Event, Message
+from sagalog.saga.times import EARLIEST_TIME, LATEST_TIME
 from sagalog.transport import Incoming, Receipt, Receive, Transport
 
 # A bound and not a pause: everything waits for what it needs, and this ends a test that would wait for ever.
@@ -290,6 +291,78 @@ class TransportContract:
 
         run(test)
         assert inbox.ids == {charge(1).id: 1, charge(3).id: 1}
+
+    def test_what_cannot_be_written_down_is_refused_and_its_neighbours_are_sent_once(
+        self, broker: BrokerOnTrial
+    ) -> None:
+        """Sent together, an hour late or early, too deep, too long: none of them is a broker that is away."""
+        inbox = Mailbox()
+        bad = [
+            structs.replace(charge(10), time=LATEST_TIME + 1),
+            structs.replace(charge(11), time=-1),
+            structs.replace(charge(12), data=Raw(b"[" * 101 + b"]" * 101)),
+            structs.replace(charge(13), correlation_id="a\r\nb: c"),
+            structs.replace(charge(14), id="x" * 501),
+            structs.replace(charge(15), causation_id="\ud800"),
+            structs.replace(charge(16), step="a\0b"),
+        ]
+        good = [charge(number) for number in range(1 + len(bad))]
+        together = [charge(0), *(one for pair in zip(bad, good[1:], strict=True) for one in pair)]
+
+        async def test() -> None:
+            async with (
+                opened(broker.transport("orders", sends=[Charge])) as orders,
+                opened(broker.transport("payments", listens=[Charge]), inbox),
+            ):
+                outcomes = await insist(orders, together)
+                assert [outcomes[together.index(one)] for one in good] == [None] * len(good)
+                assert all(outcomes[together.index(one)] for one in bad)
+                await insist(orders, [charge(20)])
+                await until(lambda: len(inbox.ids) == len(good) + 1)
+
+        run(test)
+        assert inbox.ids == {one.id: 1 for one in [*good, charge(20)]}
+
+    def test_ids_and_times_at_the_edge_of_what_is_taken_arrive_as_they_were_sent(self, broker: BrokerOnTrial) -> None:
+        """INVARIANTS 7: two ids that became one on the way would be one message."""
+        inbox = Mailbox()
+        ids = [
+            "a%2Fb",
+            "a/b",
+            "A%2fb",
+            "a+b",
+            "a b",
+            "a%20b",
+            "é",
+            "%C3%A9",
+            "\N{PARTY POPPER}",
+            '"a"',
+            "a\\b",
+            "#",
+            "%",
+        ]
+        sent = [structs.replace(charge(number), id=one, correlation_id=one) for number, one in enumerate(ids)]
+        sent += [structs.replace(charge(20), time=EARLIEST_TIME), structs.replace(charge(21), time=LATEST_TIME)]
+        sent += [structs.replace(charge(22), id="x" * 500, data=Raw(b"[" * 100 + b"]" * 100))]
+
+        async def test() -> None:
+            async with (
+                opened(broker.transport("orders", sends=[Charge])) as orders,
+                opened(broker.transport("payments", listens=[Charge]), inbox),
+            ):
+                assert await insist(orders, sent) == [None] * len(sent)
+                await until(lambda: len(inbox.deliveries) == len(sent))
+
+        run(test)
+        arrived = {
+            one.id: one
+            for one in (decode(each.attributes, each.body, 0, "wire") for each in inbox.deliveries)
+            if isinstance(one, Envelope)
+        }
+        assert set(arrived) == {one.id for one in sent}
+        for one in sent:
+            found = arrived[one.id]
+            assert (found.time, found.correlation_id, found.data) == (one.time, one.correlation_id, one.data)
 
     def test_it_opens_and_closes_while_the_broker_is_away(self, broker: BrokerOnTrial) -> None:
         async def test() -> None:
