@@ -9,7 +9,7 @@ import logging
 from collections.abc import Sequence
 from typing import cast
 
-from sagalog.engine.attempt import let_through
+from sagalog.engine.surviving import raise_if_ending
 from sagalog.errors import TransportUnavailable
 from sagalog.messages import Envelope
 from sagalog.saga.failure import described
@@ -41,7 +41,7 @@ async def hand_over(transport: Transport, found: Sequence[tuple[int, Envelope]],
     except TransportUnavailable:
         raise
     except BaseException as problem:
-        _let_through(problem)
+        raise_if_ending(problem)
         logger.warning("%d messages are sent over %s one by one: %s", len(left), transport.name, described(problem))
     else:
         outcomes.update((number, why) for (number, _), why in zip(left, told, strict=True))
@@ -65,7 +65,7 @@ async def _send_one_by_one(
         except TransportUnavailable:
             raise
         except BaseException as problem:
-            _let_through(problem)
+            raise_if_ending(problem)
             if tries == MOST_TRIES:
                 logger.error("message %s cannot be sent over %s", envelope.id, transport.name, exc_info=problem)
                 outcomes[number] = f"it failed {tries} times: {described(problem)}"
@@ -85,10 +85,3 @@ async def _send(transport: Transport, envelopes: Sequence[Envelope]) -> list[str
         if not isinstance(why, str | None):
             raise TypeError(f"expected None or a text as the outcome of a message, found {why!r:.80}")
     return cast("list[str | None]", told)
-
-
-def _let_through(problem: BaseException) -> None:
-    """Raise what is no failure of sending: the end of this process, or of this task."""
-    if isinstance(problem, KeyboardInterrupt):
-        raise problem
-    let_through(problem)

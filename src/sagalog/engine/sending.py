@@ -13,12 +13,12 @@ import msgspec
 from msgspec.structs import replace
 
 from sagalog.clock import Clock
-from sagalog.engine.attempt import let_through
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.consumers import Consumers
 from sagalog.engine.door import parked_row
 from sagalog.engine.handover import Outcomes, hand_over
 from sagalog.engine.message_log import log_parked
+from sagalog.engine.surviving import raise_if_ending
 from sagalog.errors import SagalogError, StoreError, StoreUnavailable, TransportUnavailable
 from sagalog.messages import Envelope
 from sagalog.saga.failure import described
@@ -96,7 +96,7 @@ class Sending:
             except (TransportUnavailable, StoreError) as problem:
                 self._failed(problem)
             except (Exception, asyncio.CancelledError) as problem:
-                let_through(problem)
+                raise_if_ending(problem)
                 self._consumers.doubt()
                 logger.exception("sending over %s failed and is tried again", self._transport.name)
             else:
