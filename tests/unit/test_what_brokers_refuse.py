@@ -65,7 +65,11 @@ LINKS: list[PlantedLink] = []
 
 
 def sending(
-    monkeypatch: pytest.MonkeyPatch, away: tuple[type[BaseException], ...], problem: BaseException, *, gone: bool = False
+    monkeypatch: pytest.MonkeyPatch,
+    away: tuple[type[BaseException], ...],
+    problem: BaseException,
+    *,
+    gone: bool = False,
 ) -> tuple[PlantedLink, list[str | None]]:
     """Send a good message, a bad one and a good one; return the link and the outcomes, or raise what sending raises."""
     module = ModuleType("sagalog.transports.planted")
@@ -162,7 +166,9 @@ def published(link: Any, problem: BaseException) -> Coroutine[Any, Any, None]:
     async def fail(*_: Any, **__: Any) -> None:
         raise problem
 
-    link._broker = type("Driver", (), {"publish": staticmethod(fail), "connection": type("C", (), {"max_payload": 9999})})
+    link._broker = type(
+        "Driver", (), {"publish": staticmethod(fail), "connection": type("C", (), {"max_payload": 9999})}
+    )
     return link.publish("shop.commands.Charge", "command", {"content-type": "application/json"}, b"{}", "c")
 
 
@@ -205,7 +211,9 @@ def test_what_nats_says_of_one_message_is_a_refusal(problem: BaseException) -> N
 
 def test_a_channel_that_rabbitmq_closes_tells_nobody_which_message_it_was() -> None:
     with pytest.raises(MessageInDoubt):
-        run(lambda: RabbitLink(plan("amqp://127.0.0.1:1")), ChannelPreconditionFailed("larger than configured max size"))
+        run(
+            lambda: RabbitLink(plan("amqp://127.0.0.1:1")), ChannelPreconditionFailed("larger than configured max size")
+        )
 
 
 # ------------------------------------------------------------------------------------------- headers as they came

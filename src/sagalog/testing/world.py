@@ -48,10 +48,18 @@ class World:
         self.trace: list[Entry] = []
         self.store = TracedStore(self)
         self.epoch = microseconds(NOON)
+        # By how many seconds the clocks of processes are wrong.
+        self._ahead: dict[Incarnation, float] = {}
 
     def now(self) -> int:
-        """Return the virtual time in microseconds since the epoch."""
-        return self.epoch + round(self.loop.time() * 1_000_000)
+        """Return the virtual time in microseconds since the epoch, as the clock of the calling process shows it."""
+        inside = current_incarnation()
+        ahead = 0.0 if inside is None else self._ahead.get(inside, 0.0)
+        return self.epoch + round((self.loop.time() + ahead) * 1_000_000)
+
+    def set_clock(self, incarnation: Incarnation, ahead: float) -> None:
+        """Let the clock of one process jump, so that it is `ahead` seconds ahead of all others; negative is behind."""
+        self._ahead[incarnation] = ahead
 
     def chance(self) -> float:
         """Return the next seeded number in [0, 1)."""
