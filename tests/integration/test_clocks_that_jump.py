@@ -27,10 +27,10 @@ class Tried(Event):
     number: int
 
 
-async def glitch(lab: Lab, process: Process, ahead: float = HOUR) -> None:
-    """Let the clock of a process be wrong for a moment."""
-    lab.world.set_clock(process.incarnation, ahead)
-    await lab.sleep(1.0)
+async def glitch(lab: Lab, process: Process) -> None:
+    """Let the clock of a process be an hour ahead for a moment."""
+    lab.world.set_clock(process.incarnation, HOUR)
+    await lab.sleep(8.0)
     lab.world.set_clock(process.incarnation, 0.0)
 
 
