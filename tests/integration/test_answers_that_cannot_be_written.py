@@ -10,6 +10,7 @@ from sagalog import Event, Participant
 from sagalog.engine.participants import MOST_TRIES
 from sagalog.errors import StoreError, StoreUnavailable
 from sagalog.store import Posting, PostOutcome, Store
+from sagalog.stores.memory import MemoryStore
 
 Refuses = Callable[[Posting], Exception | None]
 
@@ -63,9 +64,7 @@ def answers(posting: Posting, number: int) -> bool:
 
 
 async def asked(process: Process, number: int, correlation_id: str | None = None) -> None:
-    await process.do(
-        process.manager.publish(Asked(number=number), id=f"asked-{number}", correlation_id=correlation_id)
-    )
+    await process.do(process.manager.publish(Asked(number=number), id=f"asked-{number}", correlation_id=correlation_id))
 
 
 @pytest.mark.parametrize("problem", [StoreError("é cannot be written"), MemoryError("no room")], ids=repr)
@@ -142,7 +141,9 @@ def test_what_can_be_neither_handled_nor_parked_is_tried_seldom_and_goes_on_when
         desk = Desk(lab)
         refused: list[bool] = [True]
         wrap = refusing(
-            lambda posting: StoreError("no") if refused and (answers(posting, 1) or posting.parked is not None) else None
+            lambda posting: (
+                StoreError("no") if refused and (answers(posting, 1) or posting.parked is not None) else None
+            )
         )
         process = await lab.begin(participants=[desk.participant], wrap=wrap)
         await asked(process, 1)
@@ -156,8 +157,6 @@ def test_what_can_be_neither_handled_nor_parked_is_tried_seldom_and_goes_on_when
 
 
 def test_an_inbox_that_cannot_be_read_is_looked_into_with_longer_and_longer_pauses() -> None:
-    from sagalog.stores.memory import MemoryStore
-
     async def story(lab: Lab) -> None:
         desk = Desk(lab)
         reads: list[float] = []
@@ -172,7 +171,7 @@ def test_an_inbox_that_cannot_be_read_is_looked_into_with_longer_and_longer_paus
                     raise RuntimeError("a row that nobody can read")
                 return inbox(*arguments)
 
-            store.inbox = read  # type: ignore[method-assign]
+            store.inbox = read  # type: ignore[method-assign,assignment]
             return store
 
         process = await lab.begin(participants=[desk.participant], wrap=wrap)

@@ -14,7 +14,7 @@ from sagalog.engine.lease import WorkerLease
 from sagalog.engine.limits import Limits
 from sagalog.engine.sending import Sending
 from sagalog.errors import StoreUnavailable
-from sagalog.store import Store, UnmatchedQuery
+from sagalog.store import Lease, Store, UnmatchedQuery
 from sagalog.stores.memory import MemoryStore
 from sagalog.testing.broker import MemoryBroker
 from sagalog.testing.clock import FakeClock
@@ -102,6 +102,11 @@ class AtOnce:
 LENGTH = 10_000_000
 
 
+def holds(lease: WorkerLease) -> bool:
+    """Ask anew: a type checker takes it for the answer of before."""
+    return lease.holds
+
+
 def leased(story: Callable[[Lab, WorkerLease, FakeClock, AtOnce], Any]) -> None:
     async def told(lab: Lab) -> None:
         store, clock, blocking = MemoryStore(), FakeClock(), AtOnce()
@@ -121,13 +126,13 @@ def test_a_clock_that_is_set_back_lets_nobody_hold_a_lease_that_others_have_take
         clock.advance(timedelta(hours=-1))
         blocking.away = True
         await lab.sleep(9)
-        assert lease.holds
+        assert holds(lease)
         await lab.sleep(2)
-        assert not lease.holds
+        assert not holds(lease)
         assert not lease.held_by(lease.worker_id)
         blocking.away = False
         await lab.sleep(4)
-        assert lease.holds
+        assert holds(lease)
 
     leased(story)
 
@@ -137,14 +142,14 @@ def test_a_clock_that_jumped_ahead_ends_the_lease_until_it_is_renewed() -> None:
 
     async def story(lab: Lab, lease: WorkerLease, clock: FakeClock, blocking: AtOnce) -> None:
         clock.advance(timedelta(hours=1))
-        assert not lease.holds
+        assert not holds(lease)
         await lab.sleep(4)
-        assert lease.holds
+        assert holds(lease)
         clock.advance(timedelta(hours=-1))
-        assert lease.holds
+        assert holds(lease)
         blocking.away = True
         await lab.sleep(11)
-        assert not lease.holds
+        assert not holds(lease)
 
     leased(story)
 
@@ -213,8 +218,6 @@ def test_what_is_to_be_sent_once_more_is_sent_although_the_clock_was_ahead() -> 
 
 
 def lease_of(clock: FakeClock) -> Any:
-    from sagalog.store import Lease
-
     return Lease("w-1", "here", 1, clock.now(), clock.now() + 100 * LENGTH)
 
 

@@ -243,7 +243,7 @@ def test_what_was_sent_is_not_sent_again_while_its_position_cannot_be_written(ea
                     raise StoreUnavailable("it can only be read")
                 return route(given)
 
-            manager.store.route = refuse  # type: ignore[method-assign]
+            manager.store.route = refuse  # type: ignore[method-assign,assignment]
             manager.store.post([Posting(messages=[ordered(f"o-{number}") for number in range(20)])])
             await until(lambda: refusals > 4)
             await manager.publish(Ordered(order="2"), id="last")
@@ -268,7 +268,7 @@ def test_a_message_that_the_store_refuses_to_park_holds_up_none_before_it_and_is
                     raise StoreError("this row is too large")
                 return route(given)
 
-            manager.store.route = refuse  # type: ignore[method-assign]
+            manager.store.route = refuse  # type: ignore[method-assign,assignment]
             large = Raw(b'{"order":"%s"}' % (b"x" * 2000))
             manager.store.post([Posting(messages=[ordered("a"), ordered("large", data=large), ordered("b")])])
             await until(lambda: "this row is too large" in caplog.text)

@@ -293,24 +293,26 @@ def test_the_range_of_times_is_that_of_the_years_1970_to_9999() -> None:
         attributes, _ = encode(sent, "orders")
         assert attributes["time"] in ("1970-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z")
         for beyond in (EARLIEST_TIME - 1, LATEST_TIME + 1, 2**62, 10**5000, 1.5, True):
-            with pytest.raises(InvalidInput, match="1970-01-01T00:00:00Z and 9999-12-31T23:59:59.999999Z"):
+            with pytest.raises(InvalidInput, match="1970-01-01T00:00:00Z and 9999-12-31T23:59:59"):
                 check_envelope(structs.replace(sent, time=cast(int, beyond)), Vocabulary([]))
 
 
 # -------------------------------------------------------------------------------------- what cannot be read as text
 
 
-def read(headers: Any, binding: Binding) -> Envelope | Unreadable:
+Headers = dict[str, Any] | list[tuple[str, Any]]
+
+
+def read(headers: Headers, binding: Binding) -> Envelope | Unreadable:
     """Return what a message with these headers beside the least that it needs is read as."""
-    least = {f"{binding.prefix}{name}": value for name, value in foreign().items()}
     given = list(headers.items()) if isinstance(headers, dict) else headers
-    names = {name.lower() for name, _ in cast("list[tuple[str, Any]]", given)}
-    return decode(
-        attributes_of([*((n, v) for n, v in least.items() if n.lower() not in names), *given], binding), b"{}", NOW, "w"
-    )
+    names = {name.lower() for name, _ in given}
+    least = [(f"{binding.prefix}{name}", value) for name, value in foreign().items()]
+    beside = [(name, value) for name, value in least if name.lower() not in names]
+    return decode(attributes_of([*beside, *given], binding), b"{}", NOW, "wire")
 
 
-UNREAD: list[tuple[str, Binding, Any, str]] = [
+UNREAD: list[tuple[str, Binding, Headers, str]] = [
     ("bytes of another encoding", KAFKA, {"ce_id": b"\xe9"}, "id: expected UTF-8, found the byte 0xE9 in '\\udce9'"),
     ("bytes cut in the middle", KAFKA, {"ce_id": "é".encode()[:1]}, "id: expected UTF-8, found the byte 0xC3"),
     ("surrogates as bytes", KAFKA, {"ce_id": b"\xed\xa0\x80"}, "id: expected UTF-8, found the byte 0xED"),
@@ -334,7 +336,7 @@ UNREAD: list[tuple[str, Binding, Any, str]] = [
 
 @pytest.mark.parametrize(("binding", "headers", "reason"), [one[1:] for one in UNREAD], ids=[one[0] for one in UNREAD])
 def test_an_attribute_that_is_no_text_is_refused_and_replaced_by_nothing(
-    binding: Binding, headers: Any, reason: str
+    binding: Binding, headers: Headers, reason: str
 ) -> None:
     found = read(headers, binding)
     assert isinstance(found, Unreadable), found
@@ -343,7 +345,7 @@ def test_an_attribute_that_is_no_text_is_refused_and_replaced_by_nothing(
 
 
 def test_what_nobody_reads_may_hold_anything() -> None:
-    headers = [("ce_note", b"\xff"), ("ce_note", b"2"), ("trace", b"\xff"), ("ce_id", b"1"), ("CE_ID", b"1")]
+    headers: Headers = [("ce_note", b"\xff"), ("ce_note", b"2"), ("trace", b"\xff"), ("ce_id", b"1"), ("CE_ID", b"1")]
     assert isinstance(read(headers, KAFKA), Envelope)
 
 

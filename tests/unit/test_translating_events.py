@@ -132,7 +132,7 @@ BEHIND, AHEAD = timezone(timedelta(hours=-14)), timezone(timedelta(hours=14))
         (datetime.max.replace(tzinfo=UTC), LATEST_TIME),
         # Without a zone it would be another moment on another machine, and the same event another message.
         (datetime(2026, 11, 23, 12, 0, 0, 123456), 1_795_435_200_123_456),  # noqa: DTZ001 - it is what is tested
-        (datetime.max, LATEST_TIME),
+        (datetime.max, LATEST_TIME),  # noqa: DTZ901
     ],
 )
 def test_the_time_of_an_event_is_kept_to_the_microsecond_wherever_it_is_read(moment: datetime, time: int) -> None:
@@ -146,6 +146,12 @@ class Unsure(tzinfo):
     def utcoffset(self, dt: datetime | None) -> timedelta | None:
         raise OverflowError("which UTC?")
 
+    def dst(self, dt: datetime | None) -> timedelta | None:
+        return None
+
+    def tzname(self, dt: datetime | None) -> str | None:
+        return None
+
 
 @pytest.mark.parametrize(
     "moment",
@@ -154,7 +160,7 @@ class Unsure(tzinfo):
         datetime(1970, 1, 1, tzinfo=AHEAD),
         datetime.max.replace(tzinfo=BEHIND),
         datetime.min.replace(tzinfo=AHEAD),
-        datetime.min,
+        datetime.min,  # noqa: DTZ901
         datetime(2026, 1, 1, tzinfo=Unsure()),
     ],
 )

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -16,6 +16,8 @@ from faststream.exceptions import IncorrectState
 from faststream.kafka.message import KafkaAckableMessage
 from faststream.kafka.parser import AioKafkaParser
 from msgspec import Raw, structs
+from pamqp import decode as amqp
+from pamqp import encode
 
 from sagalog.cloudevents import AMQP, HTTP, KAFKA, Unreadable, attributes_of, decode
 from sagalog.errors import TransportUnavailable
@@ -65,13 +67,9 @@ LINKS: list[PlantedLink] = []
 
 
 def sending(
-    monkeypatch: pytest.MonkeyPatch,
-    away: tuple[type[BaseException], ...],
-    problem: BaseException,
-    *,
-    gone: bool = False,
-) -> tuple[PlantedLink, list[str | None]]:
-    """Send a good message, a bad one and a good one; return the link and the outcomes, or raise what sending raises."""
+    monkeypatch: pytest.MonkeyPatch, away: tuple[type[BaseException], ...], problem: BaseException
+) -> list[str | None]:
+    """Send a good message, a bad one and a good one; return the outcomes, or raise what sending raises."""
     module = ModuleType("sagalog.transports.planted")
     module.link = PlantedLink  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
@@ -86,14 +84,12 @@ def sending(
         [link] = LINKS
         link.away, link.problem = away, problem
         await asyncio.sleep(0)
-        if gone:
-            link.gone.set()
         try:
             return await transport.send([CHARGE, BAD, structs.replace(CHARGE, id="good-2")])
         finally:
             await transport.close()
 
-    return LINKS[0] if LINKS else PlantedLink.__new__(PlantedLink), asyncio.run(test())
+    return asyncio.run(test())
 
 
 async def never(incoming: Any) -> Any:
@@ -145,7 +141,7 @@ def test_a_broker_that_is_away_makes_all_wait(
 def test_a_message_that_cannot_be_written_down_is_refused_alone(
     monkeypatch: pytest.MonkeyPatch, problem: BaseException
 ) -> None:
-    _, outcomes = sending(monkeypatch, NATS, problem)
+    outcomes = sending(monkeypatch, NATS, problem)
     assert (outcomes[0], outcomes[2]) == (None, None)
     assert str(problem) in (outcomes[1] or "")
     assert LINKS[0].sent == ["good", "good-2"]
@@ -160,15 +156,14 @@ def test_what_nobody_foresaw_is_left_to_be_sent_alone(monkeypatch: pytest.Monkey
 # ------------------------------------------------------------------------------------------- what the links refuse
 
 
-def published(link: Any, problem: BaseException) -> Coroutine[Any, Any, None]:
+def published(link: Any, problem: BaseException) -> Any:
     """Return a publishing whose driver fails."""
 
     async def fail(*_: Any, **__: Any) -> None:
         raise problem
 
-    link._broker = type(
-        "Driver", (), {"publish": staticmethod(fail), "connection": type("C", (), {"max_payload": 9999})}
-    )
+    connection = type("Connection", (), {"max_payload": 9999})
+    link._broker = type("Driver", (), {"publish": staticmethod(fail), "connection": connection})
     return link.publish("shop.commands.Charge", "command", {"content-type": "application/json"}, b"{}", "c")
 
 
@@ -211,9 +206,7 @@ def test_what_nats_says_of_one_message_is_a_refusal(problem: BaseException) -> N
 
 def test_a_channel_that_rabbitmq_closes_tells_nobody_which_message_it_was() -> None:
     with pytest.raises(MessageInDoubt):
-        run(
-            lambda: RabbitLink(plan("amqp://127.0.0.1:1")), ChannelPreconditionFailed("larger than configured max size")
-        )
+        run(lambda: RabbitLink(plan("amqp://127.0.0.1:1")), ChannelPreconditionFailed("larger than the most"))
 
 
 # ------------------------------------------------------------------------------------------- headers as they came
@@ -231,8 +224,9 @@ def test_headers_of_nats_keep_bytes_that_are_no_text_and_all_values_of_a_name() 
 def test_a_record_of_kafka_whose_headers_are_no_text_is_parsed_all_the_same() -> None:
     """FastStream fails on it before anybody can park it, and its partition would stand still."""
     headers: Sequence[tuple[str, Any]] = [("ce_id", b"\xe9"), ("ce_source", None), ("ce_id", b"1")]
-    record: Any = ConsumerRecord("topic", 0, 7, 1, 0, None, b"\xff", None, 0, 1, headers)
-    parser = AioKafkaParser(KafkaAckableMessage, None)
+    made: Any = ConsumerRecord
+    record = made("topic", 0, 7, 1, 0, None, b"\xff", None, 0, 1, headers)
+    parser: Any = AioKafkaParser(KafkaAckableMessage, None)
 
     async def test() -> Any:
         with pytest.raises((UnicodeDecodeError, AttributeError)):
@@ -246,9 +240,6 @@ def test_a_record_of_kafka_whose_headers_are_no_text_is_parsed_all_the_same() ->
 
 
 def test_what_rabbitmq_hands_over_as_bytes_is_refused_and_replaced_by_nothing() -> None:
-    from pamqp import decode as amqp
-    from pamqp import encode
-
     tables = [encode.field_table({"cloudEvents_id": "XX"}).replace(b"XX", raw) for raw in (b"\xff\xfe", b"\xff\xfd")]
     found = [attributes_of(amqp.field_table(table)[1], AMQP)["id"] for table in tables]
     assert found == ["\udcff\udcfe", "\udcff\udcfd"]

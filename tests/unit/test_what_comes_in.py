@@ -1,4 +1,4 @@
-"""Whatever a broker delivers is taken, parked, or asked for again with a bound; nothing is dropped and nobody raises."""
+"""Whatever a broker delivers is taken, parked, or asked for again with a bound; nothing is dropped, nothing raises."""
 
 import asyncio
 import logging
@@ -63,7 +63,14 @@ class Inbox:
 
 @pytest.mark.parametrize(
     "problem",
-    [ValueError("a bug"), StoreError("refused"), Panic("in Rust"), Speechless(), asyncio.CancelledError(), SystemExit(1)],
+    [
+        ValueError("a bug"),
+        StoreError("refused"),
+        Panic("in Rust"),
+        Speechless(),
+        asyncio.CancelledError(),
+        SystemExit(1),
+    ],
     ids=lambda problem: type(problem).__name__,
 )
 @pytest.mark.parametrize("counts", [True, False], ids=["a broker that counts", "a broker that counts nothing"])
@@ -127,7 +134,9 @@ def test_what_can_be_neither_taken_nor_parked_stays_with_the_broker_and_is_said(
     with caplog.at_level(logging.WARNING, "sagalog.engine"):
         assert inbox.deliver() == Receipt(False, LONGEST_PAUSE)
         assert inbox.deliver_body(b"{") == Receipt(False, LONGEST_PAUSE)
-    assert [record.message for record in caplog.records] == ["a message from wire could be neither taken nor parked"] * 2
+    assert [record.message for record in caplog.records] == [
+        "a message from wire could be neither taken nor parked"
+    ] * 2
     inbox.refusal = StoreUnavailable("away")
     assert inbox.deliver() == Receipt(False, STORE_PAUSE)
 
@@ -147,7 +156,8 @@ def test_a_delivery_that_is_broken_off_by_the_end_of_the_process_is_neither_take
     inbox = Inbox()
 
     async def never(envelope: Envelope) -> bool:
-        return await asyncio.get_running_loop().create_future()
+        await asyncio.get_running_loop().create_future()
+        return True
 
     async def test() -> None:
         receiving = Receiving("wire", never, inbox.park, SystemClock())

@@ -64,7 +64,7 @@ class _Client(Client):
     """The driver's, but for headers: it replaces bytes that are no UTF-8, and keeps the last of several values."""
 
     async def _process_headers(self, headers: bytes) -> dict[str, str] | None:
-        found = await super()._process_headers(headers)
+        found = cast("dict[str, str] | None", await super()._process_headers(cast(Any, headers)))  # type: ignore[redundant-cast]
         return found | header_values(headers) if found and headers.startswith(HEADER_LINE) else found
 
 
