@@ -1,7 +1,9 @@
 """Times, durations and ages as people write them; it knows no saga."""
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
+
+from sagalog.saga.times import EARLIEST_TIME, EPOCH, LATEST_TIME
 
 SECOND = 1_000_000
 UNITS = {"ms": 1_000, "s": SECOND, "m": 60 * SECOND, "h": 3_600 * SECOND, "d": 86_400 * SECOND, "w": 604_800 * SECOND}
@@ -9,9 +11,16 @@ _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*")
 
 
 def moment(microseconds: int, precision: str = "milliseconds") -> str:
-    """Return a time in local ISO form with its UTC offset."""
+    """Return a time in local ISO form with its UTC offset; one that has no such form here in UTC, or as a number."""
     whole, rest = divmod(microseconds, SECOND)
-    return datetime.fromtimestamp(whole).astimezone().replace(microsecond=rest).isoformat(timespec=precision)
+    try:
+        local = datetime.fromtimestamp(whole).astimezone().replace(microsecond=rest)
+    except (ValueError, OverflowError, OSError):
+        # East of Greenwich the year 9999 ends in 10000, and logs of older versions hold times that are no dates.
+        if not EARLIEST_TIME <= microseconds <= LATEST_TIME:
+            return f"{microseconds} microseconds after 1970"
+        local = EPOCH + timedelta(microseconds=microseconds)
+    return local.isoformat(timespec=precision)
 
 
 def duration(microseconds: int) -> str:

@@ -64,7 +64,8 @@ class _Client(Client):
     """The driver's, but for headers: it replaces bytes that are no UTF-8, and keeps the last of several values."""
 
     async def _process_headers(self, headers: bytes) -> dict[str, str] | None:
-        found = cast("dict[str, str] | None", await super()._process_headers(cast(Any, headers)))  # type: ignore[redundant-cast]
+        driver: Any = super()
+        found: dict[str, str] | None = await driver._process_headers(headers)  # noqa: SLF001 - our own parent's
         return found | header_values(headers) if found and headers.startswith(HEADER_LINE) else found
 
 
