@@ -6,8 +6,9 @@ from typing import Literal, Protocol
 from msgspec import Struct
 
 # crash: the process ends here. pause: it stands still for longer than its lease. unavailable: the store or the service
-# does not answer (before: nothing was done; after: it was done and the acknowledgement is lost).
-Fault = Literal["crash", "pause", "unavailable"]
+# does not answer (before: nothing was done; after: it was done and the acknowledgement is lost). jump: the clock of the
+# process is wrong for a while.
+Fault = Literal["crash", "pause", "unavailable", "jump"]
 # append: events are written. effect: a service does something. store: any other call to the store.
 Where = Literal["append", "effect", "store"]
 When = Literal["before", "after"]
@@ -53,6 +54,7 @@ class Odds(Struct, frozen=True, kw_only=True):
     crash: float = 0.03
     pause: float = 0.01
     unavailable: float = 0.04
+    jump: float = 0.0
     most: int = 8
 
 
@@ -77,5 +79,7 @@ class RandomFaults:
             fault = "pause"
         elif drawn < odds.crash + odds.pause + odds.unavailable:
             fault = "unavailable"
+        elif drawn < odds.crash + odds.pause + odds.unavailable + odds.jump:
+            fault = "jump"
         self.made += fault is not None
         return fault

@@ -50,6 +50,7 @@ class World:
         self.epoch = microseconds(NOON)
         # By how many seconds the clocks of processes are wrong.
         self._ahead: dict[Incarnation, float] = {}
+        self.farthest_jump = 3600.0
 
     def now(self) -> int:
         """Return the virtual time in microseconds since the epoch, as the clock of the calling process shows it."""
@@ -60,6 +61,11 @@ class World:
     def set_clock(self, incarnation: Incarnation, ahead: float) -> None:
         """Let the clock of one process jump, so that it is `ahead` seconds ahead of all others; negative is behind."""
         self._ahead[incarnation] = ahead
+
+    def _jump(self, incarnation: Incarnation) -> None:
+        """Set a clock back for some seconds: one that is ahead takes over sagas of workers that are alive."""
+        self.set_clock(incarnation, -self.farthest_jump * self.seeded.random())
+        self.loop.call_later(5.0 * self.seeded.random(), self.set_clock, incarnation, 0.0, context=outside())
 
     def chance(self) -> float:
         """Return the next seeded number in [0, 1)."""
@@ -95,6 +101,9 @@ class World:
         if fault == "unavailable":
             return False
         if incarnation is not None:
+            if fault == "jump":
+                self._jump(incarnation)
+                return True
             if fault == "pause":
                 incarnation.pause(self.longest_pause * self.seeded.random())
                 return True
