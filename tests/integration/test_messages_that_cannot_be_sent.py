@@ -47,6 +47,7 @@ FAILURES: list[BaseException] = [
     Panic("in Rust"),
     asyncio.CancelledError("not by us"),
     Speechless(),
+    ExceptionGroup("sending", [ValueError("what is this?")]),
 ]
 
 
@@ -167,8 +168,17 @@ class Cut(Moody):
         return await super().send(envelopes)
 
 
-@pytest.mark.parametrize("problem", [ConnectionResetError("cut"), TimeoutError(), OSError("no route")], ids=repr)
-def test_a_transport_that_cannot_connect_parks_nothing_however_it_says_so(problem: OSError) -> None:
+CUT: list[BaseException] = [
+    ConnectionResetError("cut"),
+    TimeoutError(),
+    OSError("no route"),
+    ExceptionGroup("sending", [ValueError("no"), ExceptionGroup("inside", [ConnectionResetError("cut")])]),
+    BaseExceptionGroup("sending", [TransportUnavailable("away"), Panic("in Rust")]),
+]
+
+
+@pytest.mark.parametrize("problem", CUT, ids=repr)
+def test_a_transport_that_cannot_connect_parks_nothing_however_it_says_so(problem: BaseException) -> None:
     async def test() -> None:
         broker = MemoryBroker()
         transport = Cut(broker, problem)

@@ -79,6 +79,12 @@ async def _send(transport: Transport, envelopes: Sequence[Envelope]) -> list[str
     except OSError as problem:
         # Connections that fail, and time that is over: never the fault of one message.
         raise TransportUnavailable(f"{transport.name}: {described(problem)}") from problem
+    except BaseExceptionGroup as group:
+        # A transport may send in a task group of its own.
+        away = group.subgroup((TransportUnavailable, OSError))
+        if away is None:
+            raise
+        raise TransportUnavailable(f"{transport.name}: {described(away)}") from group
     if not isinstance(told, list) or len(cast("list[object]", told)) != len(envelopes):
         raise TypeError(f"expected a list with an outcome for each of {len(envelopes)} messages, found {told!r:.80}")
     for why in cast("list[object]", told):
