@@ -83,8 +83,8 @@ def test_what_is_no_time_is_refused_with_an_example(text: str) -> None:
     [
         (0, ("1970-01-01T", "1969-12-31T")),
         (LATEST_TIME, ("9999-12-31T",)),
-        (2**62, ("4611686018427387904 microseconds after 1970",)),
-        (-(2**62), ("-4611686018427387904 microseconds after 1970",)),
+        (2**62, ("+148108-",)),
+        (-(2**62), ("-144169-",)),
     ],
 )
 def test_every_time_can_be_shown_wherever_it_is(

@@ -45,7 +45,6 @@ EXIT_CODES: Final[tuple[tuple[type[BaseException], int], ...]] = (
     (errors.MissingKey, USAGE),
     (errors.InvalidAction, CONFLICT),
     (errors.StoreUnavailable, UNAVAILABLE),
-    (errors.StoreReadOnly, UNAVAILABLE),
     (errors.StoreUnfit, UNAVAILABLE),
     (errors.SchemaTooNew, UNAVAILABLE),
     (errors.SchemaTooOld, UNAVAILABLE),
