@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from sagalog.clock import Clock
-from sagalog.engine.attempt import NotBegun, StillOurs
 from sagalog.engine.blocking import Blocking
+from sagalog.engine.calling import NotBegun, StillOurs
 from sagalog.engine.committer import Committer
 from sagalog.engine.consumers import Consumers
 from sagalog.engine.handling import Handling

@@ -11,7 +11,8 @@ from typing import Any, NoReturn, Protocol
 
 from sagalog.clock import Clock
 from sagalog.codec import encode_json
-from sagalog.engine.attempt import Attempts, NotBegun
+from sagalog.engine.attempt import Attempts
+from sagalog.engine.calling import NotBegun
 from sagalog.engine.committer import LINGER, Committer
 from sagalog.engine.transition_log import log_transitions
 from sagalog.messages import Envelope

@@ -13,6 +13,7 @@ from msgspec import Raw, Struct
 
 from sagalog.errors import DefinitionError
 from sagalog.messages import Envelope, Event, name_of
+from sagalog.saga.failure import Redact, described, let_interrupts_through
 from sagalog.saga.identifiers import check_identifier
 from sagalog.saga.payload import PayloadType
 from sagalog.source import Notification, Source
@@ -53,6 +54,8 @@ class Translation:
         self._source = source
         self._handlers = {kind: _checked(kind, function) for kind, function in handlers.items()}
         self._payloads: dict[type, PayloadType] = {}
+        # Set by whoever was given one.
+        self.redact: Redact | None = None
 
     def entry(self, notification: Notification, now: int) -> Entry:
         """Return the messages of one notification; whatever cannot be decoded or mapped is an entry with its error."""
@@ -65,8 +68,9 @@ class Translation:
                 else (handler.function(event))
             )
             return Entry(notification, self._messages(notification, event, _events(given), now))
-        except Exception as problem:
-            return Entry(notification, error=_described(problem))
+        except BaseException as problem:
+            let_interrupts_through(problem)
+            return Entry(notification, error=_described(problem, self.redact))
 
     def _context(self, notification: Notification) -> FollowContext:
         return FollowContext(
@@ -167,7 +171,5 @@ def _microseconds(moment: datetime) -> int:
     return round(moment.timestamp() * 1_000_000)
 
 
-def _described(problem: Exception) -> str:
-    text = " ".join(f"{type(problem).__name__}: {problem}".split())
-    storable = text.encode("utf-8", "replace").decode().replace("\0", "?")
-    return storable[:LONGEST_ERROR]
+def _described(problem: BaseException, redact: Redact | None) -> str:
+    return " ".join(described(problem, redact).split())[:LONGEST_ERROR]
