@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any
 
 from sagalog.engine.blocking import Blocking
-from sagalog.saga.failure import Carried, carrying, let_interrupts_through
+from sagalog.saga.failure import Carried, let_interrupts_through
 
 logger = logging.getLogger("sagalog.engine")
 
@@ -85,7 +85,15 @@ def _if_ours(ours: StillOurs, handler: Callable[..., Any], /, *first: Any, **arg
     """Call a handler now that its turn has come, unless the process stood still meanwhile, and others went on."""
     if not ours():
         raise NotBegun
-    return carrying(handler, *first, **arguments)
+    try:
+        return handler(*first, **arguments)
+    except StopIteration as problem:
+        raise Carried(problem) from None
+    except Exception:
+        raise
+    except BaseException as problem:
+        let_interrupts_through(problem)
+        raise Carried(problem) from None
 
 
 async def _within(

@@ -146,10 +146,10 @@ def let_interrupts_through(problem: BaseException) -> None:
                 raise one
 
 
-def carrying(call: Callable[..., Any], /, *arguments: Any, **named: Any) -> Any:
+def carrying(call: Callable[..., Any], /, *arguments: Any) -> Any:
     """Call somebody's function; what it raises that is no `Exception`, or a `StopIteration`, comes as `Carried`."""
     try:
-        return call(*arguments, **named)
+        return call(*arguments)
     except StopIteration as problem:
         raise Carried(problem) from None
     except Exception:
