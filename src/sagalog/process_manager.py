@@ -7,7 +7,7 @@ It is the one place where the rings meet; what a saga does is decided in `sagalo
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Self, TypeVar
 
@@ -21,7 +21,7 @@ from sagalog.engine.declared import Declared, by_digest
 from sagalog.engine.failures import Failures
 from sagalog.engine.following import Followers, Following
 from sagalog.engine.handling import Handling
-from sagalog.engine.lifecycle import Lifecycle, close_store, open_store
+from sagalog.engine.lifecycle import Ends, Lifecycle, close_store, open_store
 from sagalog.engine.mail import Mail
 from sagalog.engine.messaging import Messaging
 from sagalog.engine.signals import first_signal
@@ -136,18 +136,17 @@ class ProcessManager(Inspection, Messaging, Following):
         Raises `AlreadyRunning` if it is open. What was begun is ended if something raises.
         """
         self._lifecycle.begin()
-        async with AsyncExitStack() as opened:
-            opened.callback(self._lifecycle.ended)
-            await self._open(opened)
-            self._opened = opened.pop_all()
+        ends = self._ends = Ends()
+        ends.add(self._lifecycle.ended)
+        await ends.begin(self._open(ends))
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Shut down gracefully: running steps end, what is unfinished is given back."""
-        await self._opened.aclose()
+        await self._ends.reach()
 
-    async def _open(self, opened: AsyncExitStack) -> None:
-        """Begin everything, each after what it needs; `opened` ends it in reverse order, whatever raises."""
+    async def _open(self, ends: Ends) -> None:
+        """Begin everything, each after what it needs, and say how it ends."""
         settings, limits = self.settings, self.settings.limits()
         loop = asyncio.get_running_loop()
 
@@ -155,8 +154,8 @@ class ProcessManager(Inspection, Messaging, Following):
             loop.call_soon_threadsafe(self._hinted)
 
         blocking = self._threads = self._given_blocking or Threads(settings.readers, settings.handler_threads)
-        opened.callback(blocking.close)
-        opened.push_async_callback(blocking.write, close_store, self.store)
+        ends.add(blocking.close)
+        ends.add(blocking.write, close_store, self.store)
         await blocking.write(open_store, self.store)
         await self._report_unloaded()
         self._committer = Committer(self.store, blocking, settings.write_timeout, self._posted)
@@ -180,21 +179,21 @@ class ProcessManager(Inspection, Messaging, Following):
             self.store, self._committer, blocking, self._clock, worker if self._is_worker else None
         )
         if self._is_worker:
-            opened.push_async_callback(worker.release)
-        opened.push_async_callback(self._committer.close)
+            ends.add(worker.release)
+        ends.add(self._committer.close)
         self._committer.start()
         if self._is_worker:
-            opened.push_async_callback(self._stop)
+            ends.add(self._stop)
             await worker.start()
             self._bus.start()
             self._followers.start(self.store, blocking, self._clock, worker, limits, self._posted)
-        opened.push_async_callback(self._waiting.close)
-        opened.callback(self.store.watch(hint))
-        opened.callback(self._lifecycle.ending)
+        ends.add(self._waiting.close)
+        ends.add(self.store.watch(hint))
+        ends.add(self._lifecycle.ending)
         self._lifecycle.opened()
         if self._is_worker:
             # Ended first, while what is being received can still be written.
-            opened.push_async_callback(self._transports.stop)
+            ends.add(self._transports.stop)
             await self._transports.start()
 
     async def _stop(self) -> None:

@@ -1,8 +1,11 @@
 """Whether a process manager runs, on which event loop, and who else has its store open. It opens nothing by itself."""
 
 import asyncio
+import inspect
 import threading
-from typing import Literal
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 from sagalog.errors import AlreadyRunning, NotRunning
@@ -65,6 +68,43 @@ class Lifecycle:
             "asyncio.run_coroutine_threadsafe(manager.start(...), loop).result(), where loop is what "
             "asyncio.get_running_loop() gives inside `async with manager:`"
         )
+
+
+class Ends:
+    """How what was begun is ended: what was begun last, first."""
+
+    def __init__(self) -> None:
+        self._calls: list[Callable[[], Any]] = []
+
+    def add(self, call: Callable[..., Any], *arguments: Any) -> None:
+        """Call this, and await what it returns if that can be awaited, before what was added until now."""
+        self._calls.append(partial(call, *arguments))
+
+    async def begin(self, opening: Coroutine[Any, Any, None]) -> None:
+        """Await what begins, and end what it had begun by then if it raises."""
+        try:
+            await opening
+        except GeneratorExit:
+            # The loop was given up with all that is on it, so nothing can be waited for.
+            raise
+        except BaseException:
+            await self.reach()
+            raise
+
+    async def reach(self) -> None:
+        """End all; raises the first error, after everything else has been ended too."""
+        first: BaseException | None = None
+        while self._calls:
+            try:
+                ending: Any = self._calls.pop()()
+                if inspect.isawaitable(ending):
+                    await ending
+            except GeneratorExit:
+                raise
+            except BaseException as problem:
+                first = first or problem
+        if first is not None:
+            raise first
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
