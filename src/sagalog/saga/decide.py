@@ -40,7 +40,7 @@ from sagalog.saga import judge
 from sagalog.saga.children import called_off, child_begun, child_ended_before, child_to_undo, parents_wish
 from sagalog.saga.definition import Definition, StepDefinition
 from sagalog.saga.evolve import evolve
-from sagalog.saga.failure import let_interrupts_through, text_of, type_of
+from sagalog.saga.failure import let_interrupts_through, named
 from sagalog.saga.fan_out import fan_out, names_begun, names_to_undo
 from sagalog.saga.progress import (
     begun,
@@ -318,9 +318,9 @@ def _ask(definition: Definition, state: SagaState, step: StepDefinition, now: in
         except BaseException as problem:
             let_interrupts_through(problem)
             # The condition is the user's code: a mistake in it must not stop anything but its own saga.
-            text = f"in when=: {text_of(problem, definition.redact)}"
-            error = e.error_from("fault", type_of(problem), text, step.name)
-            reason = f"the condition of step {step.name} raised {type_of(problem)}"
+            kind, text = named(problem, definition.redact)
+            error = e.error_from("fault", kind, f"in when=: {text}", step.name)
+            reason = f"the condition of step {step.name} raised {kind}"
             return e.SagaStuck(time=now, reason=reason, error=error)
         if not wanted:
             return e.StepSkipped(time=now, step=step.name)

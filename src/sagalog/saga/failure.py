@@ -65,10 +65,16 @@ def text_of(problem: BaseException, redact: Redact | None = None) -> str:
     return storable(redacted(said, redact))
 
 
+def named(problem: BaseException, redact: Redact | None = None) -> tuple[str, str]:
+    """Return the class and the text of an exception; of a group, those of the first it holds, and what is beside it."""
+    first, *others = leaves_of(problem)
+    return type_of(first), f"{text_of(first, redact)}{mentioned(others, redact)}"
+
+
 def described(problem: BaseException, redact: Redact | None = None) -> str:
-    """Return an exception's class and text in one line of prose."""
-    said = text_of(problem, redact)
-    return f"{type_of(problem)}: {said}" if said else type_of(problem)
+    """Return an exception's class and text in one line of prose; a group is what it holds."""
+    kind, said = named(problem, redact)
+    return f"{kind}: {said}" if said else kind
 
 
 def storable(text: str, longest: int = LONGEST_TEXT) -> str:

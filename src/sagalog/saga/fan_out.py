@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from sagalog.errors import DivergentHistory, PayloadTooLarge
 from sagalog.saga import events as e
 from sagalog.saga.definition import Definition, FanOutDefinition, StepDefinition
-from sagalog.saga.failure import described, let_interrupts_through, text_of, type_of
+from sagalog.saga.failure import let_interrupts_through, named
 from sagalog.saga.parts import part_name, part_of
 from sagalog.saga.payload import MAX_PAYLOAD
 from sagalog.saga.state import UNTOUCHED, FanOut, SagaState, StepState
@@ -58,10 +58,9 @@ def fan_out(
     except BaseException as problem:
         let_interrupts_through(problem)
         # The function is the user's code: a mistake in it must not stop anything but its own saga.
-        text = f"in for_each=: {text_of(problem, definition.redact)}"
-        error = e.error_from("fault", type_of(problem), text, step.name)
-        said = described(problem, definition.redact)
-        reason = f"the elements of step {step.name} could not be found: {said}"
+        kind, text = named(problem, definition.redact)
+        error = e.error_from("fault", kind, f"in for_each=: {text}", step.name)
+        reason = f"the elements of step {step.name} could not be found: {kind}: {text}"
         return e.SagaStuck(time=now, reason=reason, error=error)
     return e.StepFannedOut(time=now, step=step.name, elements=elements, at_once=fan.at_once)
 
