@@ -34,7 +34,7 @@ class Mute(Exception):
 
 class Numeric(Exception):
     def __str__(self) -> str:
-        return 7  # type: ignore[return-value]
+        return 7  # type: ignore[return-value]  # noqa: PLE0307
 
 
 class Masked(Exception):
