@@ -29,7 +29,8 @@ class LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, and a traceback below it if there is one."""
         text = f"{moment(int(record.created * 1e6))} {record.levelname:<7} {record.getMessage()}"
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+        below = record.exc_text or (self.formatException(record.exc_info) if record.exc_info else "")
+        return f"{text}\n{below}" if below else text
 
 
 class JsonFormatter(logging.Formatter):
@@ -44,8 +45,8 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
         }
         found |= {name: value for name in FIELDS if (value := getattr(record, name, None)) is not None}
-        if record.exc_info:
-            found["traceback"] = self.formatException(record.exc_info)
+        if record.exc_text or record.exc_info:
+            found["traceback"] = record.exc_text or self.formatException(record.exc_info or (None, None, None))
         return json.dumps(found, ensure_ascii=False)
 
 
