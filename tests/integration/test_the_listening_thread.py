@@ -62,4 +62,3 @@ def test_a_store_whose_server_does_not_answer_is_closed_all_the_same(monkeypatch
         with connection:
             stop()
             store.close()
-        assert store

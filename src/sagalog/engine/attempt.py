@@ -9,13 +9,13 @@ from msgspec import Raw
 from sagalog.clock import Clock
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.calling import LoopWatch, StillOurs, call_handler
+from sagalog.engine.carrying import carrying
 from sagalog.engine.failures import Failures, let_through
 from sagalog.messages import Message, name_of
 from sagalog.saga.binding import Parameter
 from sagalog.saga.context import StepContext
 from sagalog.saga.definition import ChildRule, Definition, Exchange, StepDefinition
 from sagalog.saga.events import EMPTY, Direction, ErrorInfo
-from sagalog.saga.failure import carrying
 from sagalog.saga.fan_out import element_of, results_of
 from sagalog.saga.identifiers import effect_id
 from sagalog.saga.inputs import ActionFailed, ActionSucceeded, ChildBegun, RequestMade, Start, UndoFailed, UndoSucceeded

@@ -9,8 +9,8 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any, Protocol, TypeVar
 
+from sagalog.engine.carrying import carrying
 from sagalog.errors import NotRunning
-from sagalog.saga.failure import carrying
 
 Result = TypeVar("Result")
 
@@ -62,7 +62,7 @@ class Threads:
     def handler(self, call: Callable[[], Result]) -> "asyncio.Future[Result]":
         """Run a handler in a thread that sees the caller's context variables."""
         context = contextvars.copy_context()
-        carried: Callable[..., Result] = functools.partial(context.run, carrying, call)
+        carried: Callable[..., Result] = functools.partial(carrying, context.run, call)
         return self._run_in(self._handlers, carried)
 
     def _run_in(self, threads: ThreadPoolExecutor, call: Callable[..., Result]) -> "asyncio.Future[Result]":

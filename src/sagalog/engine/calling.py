@@ -12,7 +12,8 @@ from time import monotonic
 from typing import Any
 
 from sagalog.engine.blocking import Blocking
-from sagalog.saga.failure import Carried, let_interrupts_through
+from sagalog.engine.carrying import let_signals_through
+from sagalog.saga.failure import Carried
 
 logger = logging.getLogger("sagalog.engine")
 
@@ -92,7 +93,7 @@ def _if_ours(ours: StillOurs, handler: Callable[..., Any], /, *first: Any, **arg
     except Exception:
         raise
     except BaseException as problem:
-        let_interrupts_through(problem)
+        let_signals_through(problem)
         raise Carried(problem) from None
 
 
@@ -130,7 +131,7 @@ def _stretch(enter: Callable[[Any], Any], given: Any, what: str, watch: LoopWatc
         raise
     except BaseException as problem:
         # Not thrown in by us, so it is the handler's own: a `GeneratorExit` would else end whoever awaits it.
-        let_interrupts_through(problem)
+        let_signals_through(problem)
         raise Carried(problem) from None
     finally:
         if (seconds := monotonic() - since) > watch.longest:

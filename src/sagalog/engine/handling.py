@@ -13,11 +13,11 @@ from sagalog.clock import Clock
 from sagalog.engine.attempt import Services
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.calling import LoopWatch, StillOurs, call_handler
+from sagalog.engine.carrying import carrying
 from sagalog.engine.door import parked_row
 from sagalog.engine.failures import Failures, let_through
 from sagalog.messages import CommandDone, CommandRefused, Envelope, Event, name_of
 from sagalog.saga.events import ErrorInfo, error_from
-from sagalog.saga.failure import carrying
 from sagalog.saga.participants import Handler, MessageContext, ParticipantDefinition, output_id
 from sagalog.saga.payload import PayloadType
 from sagalog.saga.retry import Retry

@@ -3,9 +3,7 @@
 Whatever is asked of an exception here may run the user's code, or that of a native extension; none of it is let out.
 """
 
-import threading
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from sagalog.harmless import harmless
 
@@ -142,24 +140,9 @@ def is_a(problem: object, kinds: type[BaseException] | tuple[type[BaseException]
 
 
 def let_interrupts_through(problem: BaseException) -> None:
-    """Raise a `KeyboardInterrupt` that a person may have caused, also one in a group: the process is to end.
-
-    Signals reach the main thread alone, so in any other it is what the code raised, like anything else.
-    """
-    if threading.current_thread() is threading.main_thread() and not is_a(problem, Exception):
-        for one in leaves_of(problem):
-            if is_a(one, KeyboardInterrupt):
-                raise one
-
-
-def carrying(call: Callable[..., Any], /, *arguments: Any) -> Any:
-    """Call somebody's function; what it raises that is no `Exception`, or a `StopIteration`, comes as `Carried`."""
-    try:
-        return call(*arguments)
-    except StopIteration as problem:
-        raise Carried(problem) from None
-    except Exception:
-        raise
-    except BaseException as problem:
-        let_interrupts_through(problem)
-        raise Carried(problem) from None
+    """Raise a `KeyboardInterrupt` that a person may have caused, also one in a group: the process is to end."""
+    if is_a(problem, Exception):
+        return
+    for one in leaves_of(problem):
+        if is_a(one, KeyboardInterrupt):
+            raise one
