@@ -1,12 +1,7 @@
 """Whatever the user's code raises, an attempt ends, its outcome is recorded, and the process manager can be closed."""
 
 import asyncio
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -148,6 +143,7 @@ def test_what_a_sibling_did_is_recorded_and_undone_whatever_is_raised_beside_it(
     raising = raiser(what, is_async)
     kind = RAISED[what][1]
     done: list[str] = []
+    loops: list[asyncio.AbstractEventLoop] = []
     began, failed = asyncio.Event(), asyncio.Event()
     saga = Saga("beside", input=Order, key=lambda order: order.id)
     with saga.parallel():
@@ -175,15 +171,13 @@ def test_what_a_sibling_did_is_recorded_and_undone_whatever_is_raised_beside_it(
 
             @saga.step(compensation=None, retry=Retry(attempts=1), name="bad")
             def bad_in_a_thread(order: Order) -> None:
-                loop.call_soon_threadsafe(failed.set)
+                loops[0].call_soon_threadsafe(failed.set)
                 raising()
 
     assert "bad" in saga.definition.steps
-    loop: asyncio.AbstractEventLoop
 
     async def story() -> str:
-        nonlocal loop
-        loop = asyncio.get_running_loop()
+        loops.append(asyncio.get_running_loop())
         return (await executed(MemoryStore(), saga)).status
 
     status = run(story())
@@ -420,48 +414,3 @@ def test_whoever_waits_for_a_saga_is_told_after_a_store_that_panicked() -> None:
 
     assert run(story()) == "failed"
     assert store.find(Query())[0].status == "failed"
-
-
-# ---------------------------------------------------------------------------------------------- signals
-
-INTERRUPTED = """
-import asyncio, os, signal, sys, time
-import msgspec
-from sagalog import Saga
-from sagalog.process_manager import ProcessManager
-
-class Order(msgspec.Struct):
-    id: str = "o-1"
-
-saga = Saga("endless", input=Order, key=lambda order: order.id)
-
-@saga.step(compensation=None)
-async def work(order: Order) -> None:
-    print("working", flush=True)
-    while True:
-        pass
-
-async def main() -> None:
-    async with ProcessManager("memory://", sagas=[saga]) as manager:
-        await manager.execute(saga, Order())
-
-loop = asyncio.new_event_loop()
-loop.run_until_complete(main())
-"""
-
-
-def test_an_interrupt_in_the_middle_of_an_async_handler_ends_the_process(tmp_path: Path) -> None:
-    program = tmp_path / "endless.py"
-    program.write_text(INTERRUPTED)
-    with subprocess.Popen(
-        [sys.executable, str(program)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "working\n"
-            os.kill(process.pid, signal.SIGINT)
-            _, told = process.communicate(timeout=20)
-        finally:
-            process.kill()
-    assert process.returncode == -signal.SIGINT
-    assert told.rstrip().endswith("KeyboardInterrupt")
