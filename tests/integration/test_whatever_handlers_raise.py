@@ -10,9 +10,8 @@ from greeting import run
 
 from sagalog import Command, Event, Participant, Refused, Retry, Saga
 from sagalog.process_manager import ProcessManager, SagaResult
-from sagalog.saga.failure import described
 from sagalog.settings import Settings
-from sagalog.store import Query, Store, UnmatchedQuery
+from sagalog.store import Store, UnmatchedQuery
 from sagalog.stores.memory import MemoryStore
 
 QUICK = Settings(poll=0.01, grace=5)
@@ -360,57 +359,3 @@ def test_a_command_is_refused_by_a_group_that_holds_only_refusals() -> None:
     result = run(story())
     assert result.error is not None
     assert (result.status, result.error.kind, result.error.message) == ("failed", "refused", "no stock")
-
-
-# ---------------------------------------------------------------------------------------------- the store
-
-
-@pytest.mark.parametrize("what", FUNCTIONS)
-@pytest.mark.parametrize("where", ["find", "settle_unmatched"])
-def test_a_call_ends_whatever_the_store_raises(what: str, where: str) -> None:
-    raising = raiser(what, is_async=False)
-    store = MemoryStore()
-
-    def panicking(*_: object) -> None:
-        raising()
-
-    async def story() -> None:
-        async with ProcessManager(store, settings=QUICK) as manager:
-            setattr(store, where, panicking)
-            told = None
-            try:
-                await (manager.find() if where == "find" else manager.discard("u", actor="ada", reason="gone"))
-            except Exception as problem:
-                # Said in the words of ours, for its own may raise.
-                told = described(problem)
-            assert told is not None
-            assert told.startswith(RAISED[what][2])
-
-    run(story())
-
-
-def test_whoever_waits_for_a_saga_is_told_after_a_store_that_panicked() -> None:
-    """The look at the rows of sagas that run elsewhere goes on."""
-    store = MemoryStore()
-    saga = failing("a panic", is_async=False)
-    panics: list[int] = []
-    statuses = store.statuses
-
-    def panicking(saga_ids: Any) -> Any:
-        if len(panics) < 3:
-            panics.append(1)
-            raise Panic("lost")
-        return statuses(saga_ids)
-
-    async def story() -> str:
-        async with ProcessManager(store, sagas=[saga], settings=QUICK, worker=False) as client:
-            waited = await client.start(saga, Order())
-            store.statuses = panicking  # type: ignore[method-assign]
-            waiting = asyncio.create_task(waited.result(10))
-            while len(panics) < 3:
-                await asyncio.sleep(0)
-            async with ProcessManager(store, sagas=[saga], settings=QUICK):
-                return (await waiting).status
-
-    assert run(story()) == "failed"
-    assert store.find(Query())[0].status == "failed"
