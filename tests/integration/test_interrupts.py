@@ -1,4 +1,4 @@
-"""A person who presses Ctrl-C while a handler computes ends the process, though whatever else it raises is an outcome."""
+"""A person who presses Ctrl-C while a handler computes ends the process; whatever else it raises is an outcome."""
 
 import os
 import signal
