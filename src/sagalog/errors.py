@@ -69,7 +69,11 @@ class WaitTimeout(SagalogError, TimeoutError):
 
 
 class NotRunning(SagalogError):
-    """The process manager has not been started, or has been stopped."""
+    """The process manager has not been opened, has been closed, or runs on another event loop."""
+
+
+class AlreadyRunning(SagalogError):
+    """The process manager is open already."""
 
 
 class StoreError(SagalogError):

@@ -6,7 +6,6 @@ It is the one place where the rings meet; what a saga does is decided in `sagalo
 
 import asyncio
 import logging
-import signal
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -16,23 +15,28 @@ from sagalog.clock import Clock, SystemClock
 from sagalog.engine.attempt import Attempts
 from sagalog.engine.blocking import Blocking, Threads
 from sagalog.engine.bus import Bus
+from sagalog.engine.calling import LoopWatch
 from sagalog.engine.committer import Committer
-from sagalog.engine.declared import Declared
+from sagalog.engine.declared import Declared, by_digest
+from sagalog.engine.failures import Failures
 from sagalog.engine.following import Followers, Following
 from sagalog.engine.handling import Handling
+from sagalog.engine.lifecycle import Ends, Lifecycle, close_store, open_store
 from sagalog.engine.mail import Mail
 from sagalog.engine.messaging import Messaging
+from sagalog.engine.signals import first_signal
 from sagalog.engine.starting import Started, Starting
 from sagalog.engine.translation import FollowContext
 from sagalog.engine.transports import Transports, check_transports
 from sagalog.engine.waiting import AT_REST, Waiting
 from sagalog.engine.worker import Drive, Worker
-from sagalog.errors import DefinitionError, NotRunning, UnknownSaga, WaitTimeout
+from sagalog.errors import AlreadyRunning, UnknownSaga, WaitTimeout
 from sagalog.readmodel.inspection import Inspection
 from sagalog.readmodel.result import SagaResult, result_of
 from sagalog.saga.choreography import Choreography
 from sagalog.saga.declare import Saga
 from sagalog.saga.definition import Definition
+from sagalog.saga.failure import Redact
 from sagalog.saga.participants import Participant
 from sagalog.saga.state import SagaState
 from sagalog.settings import Settings
@@ -84,8 +88,9 @@ class ProcessManager(Inspection, Messaging, Following):
     `database` is an address (`sqlite:///shop.db`, `postgresql://...`, `memory://`) or a store. `participants` handle
     commands and events in this process, `choreographies` are followed by their events, `transports` carry messages to
     other processes and back. `services` gives the instances that steps and handlers ask for by type. With
-    `worker=False` it starts sagas, publishes and answers questions, and leaves the running to other processes. Raises
-    `DefinitionError` and `ServiceNotProvided` when it is built.
+    `worker=False` it starts sagas, publishes and answers questions, and leaves the running to other processes. What
+    handlers raise is recorded and logged as `redact` returns it, a function of the text. Raises `DefinitionError` and
+    `ServiceNotProvided` when it is built.
     """
 
     def __init__(
@@ -101,10 +106,11 @@ class ProcessManager(Inspection, Messaging, Following):
         worker: bool = True,
         clock: Clock | None = None,
         blocking: Blocking | None = None,
+        redact: Redact | None = None,
     ) -> None:
         self.settings = settings or Settings.from_environment()
         self.store = store_for(database, self.settings.store_options()) if isinstance(database, str) else database
-        self.definitions = _definitions([*sagas, *choreographies])
+        self.definitions = by_digest([*sagas, *choreographies], redact)
         self._services = dict(services or {})
         self._declared = Declared(list(self.definitions.values()), [one.definition for one in participants])
         self._vocabulary = self._declared.vocabulary
@@ -113,93 +119,112 @@ class ProcessManager(Inspection, Messaging, Following):
         self._source = self.settings.source
         if worker:
             self._declared.check_services(self._services)
-        self._sagas = {(saga.name, saga.version): saga.definition for saga in sagas}
+        self._sagas = {(saga.name, saga.version): saga for saga in sagas}
         self._is_worker = worker
         self._clock = clock or SystemClock()
         self._given_blocking = blocking
-        self._running = False
+        self._failures = Failures(redact)
+        self._watch = LoopWatch(self.settings.longest_block)
+        self._lifecycle = Lifecycle()
+        self._runs = False
         self._followers = Followers()
+        self._followers.redact = redact
 
     async def __aenter__(self) -> Self:
-        """Open the store, report what cannot be run, and begin to work."""
-        settings = self.settings
-        self._blocking = self._given_blocking or Threads(settings.readers, settings.handler_threads)
-        try:
-            await self._blocking.write(self.store.open)
-            await self._report_unloaded()
-            self._committer = Committer(self.store, self._blocking, settings.write_timeout, self._posted)
-            self._waiting = Waiting(self.store, self._blocking, settings.limits().poll)
-            attempts = Attempts(self._services, self._clock, self._blocking)
-            self._worker = Worker(
-                self.store,
-                self.definitions,
-                self._committer,
-                attempts,
-                self._blocking,
-                self._clock,
-                settings.limits(),
-                self._finished,
-                Mail(self.store, self._blocking) if self._declared.has_mail else None,
-            )
-            self._bus = self._make_bus()
-            self._transports = self._make_transports()
-            self._starting = Starting(
-                self.store,
-                self._committer,
-                self._blocking,
-                self._clock,
-                self._worker if self._is_worker else None,
-            )
-            self._committer.start()
-            if self._is_worker:
-                await self._worker.start()
-                self._bus.start()
-                self._followers.start(
-                    self.store, self._blocking, self._clock, self._worker, settings.limits(), self._posted
-                )
-        except BaseException:
-            await self._close_store()
-            raise
+        """Open the store, report what cannot be run, and begin to work.
+
+        Raises `AlreadyRunning` if it is open. What was begun is ended if something raises.
+        """
+        self._lifecycle.begin()
+        ends = self._ends = Ends()
+        ends.add(self._lifecycle.ended)
+        await ends.begin(self._open(ends))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Shut down gracefully: running steps end, what is unfinished is given back."""
+        await self._ends.reach()
+
+    async def _open(self, ends: Ends) -> None:
+        """Begin everything, each after what it needs, and say how it ends."""
+        settings, limits = self.settings, self.settings.limits()
         loop = asyncio.get_running_loop()
 
         def hint() -> None:
             loop.call_soon_threadsafe(self._hinted)
 
-        self._unwatch = self.store.watch(hint)
-        self._running = True
+        blocking = self._threads = self._given_blocking or Threads(settings.readers, settings.handler_threads)
+        ends.add(blocking.close)
+        ends.add(blocking.write, close_store, self.store)
+        await blocking.write(open_store, self.store)
+        await self._report_unloaded()
+        self._committer = Committer(self.store, blocking, settings.write_timeout, self._posted)
+        self._waiting = Waiting(self.store, blocking, limits.poll)
+        attempts = Attempts(self._services, self._clock, blocking, self._failures, self._watch, self.definitions)
+        mail = Mail(self.store, blocking) if self._declared.has_mail else None
+        worker = self._worker = Worker(
+            self.store,
+            self.definitions,
+            self._committer,
+            attempts,
+            blocking,
+            self._clock,
+            limits,
+            self._finished,
+            mail,
+        )
+        self._bus = self._make_bus()
+        self._transports = self._make_transports()
+        self._starting = Starting(
+            self.store, self._committer, blocking, self._clock, worker if self._is_worker else None
+        )
         if self._is_worker:
+            ends.add(worker.release)
+        ends.add(self._committer.close)
+        self._committer.start()
+        if self._is_worker:
+            ends.add(self._stop)
+            await worker.start()
+            self._bus.start()
+            self._followers.start(self.store, blocking, self._clock, worker, limits, self._posted)
+        ends.add(self._waiting.close)
+        ends.add(self.store.watch(hint))
+        ends.add(self._lifecycle.ending)
+        self._lifecycle.opened()
+        if self._is_worker:
+            # Ended first, while what is being received can still be written.
+            ends.add(self._transports.stop)
             await self._transports.start()
-        return self
 
-    async def __aexit__(self, *_: object) -> None:
-        """Shut down gracefully: running steps end, what is unfinished is given back."""
-        if self._is_worker:
-            # First, while what is being received can still be written.
-            await self._transports.stop()
-        self._running = False
-        self._unwatch()
-        await self._waiting.close()
-        if self._is_worker:
-            await asyncio.gather(
-                self._followers.stop(self.settings.grace),
-                self._bus.stop(self.settings.grace),
-                self._worker.stop(self.settings.grace),
-            )
-        await self._committer.close()
-        if self._is_worker:
-            await self._worker.release()
-        await self._close_store()
+    async def _stop(self) -> None:
+        """Let what runs end; each is waited for, also if another one raises."""
+        grace = self.settings.grace
+        ended = await asyncio.gather(
+            self._followers.stop(grace), self._bus.stop(grace), self._worker.stop(grace), return_exceptions=True
+        )
+        for problem in ended:
+            if problem is not None:
+                raise problem
+
+    @property
+    def _blocking(self) -> Blocking:
+        """What is asked from outside: refused unless this is open, and its event loop is the one that asks."""
+        self._lifecycle.check_open()
+        return self._threads
 
     def _make_bus(self) -> Bus:
-        handlings = [Handling(one, self._services, self._clock, self._blocking) for one in self._declared.participants]
+        handlings = [
+            Handling(one, self._services, self._clock, self._threads, self._failures, self._watch)
+            for one in self._declared.participants
+        ]
         return Bus(
             self.store,
-            self._blocking,
+            self._threads,
             self._clock,
             self._committer,
             self._worker,
             self._vocabulary,
-            self._declared.routes(self.store, self._blocking, self._clock),
+            self._declared.routes(self.store, self._threads, self._clock),
             handlings,
             self.settings.limits(),
         )
@@ -208,7 +233,7 @@ class ProcessManager(Inspection, Messaging, Following):
         return Transports(
             self._given_transports,
             self.store,
-            self._blocking,
+            self._threads,
             self._clock,
             self._committer,
             self._worker,
@@ -217,10 +242,6 @@ class ProcessManager(Inspection, Messaging, Following):
             self._park,
         )
 
-    async def _close_store(self) -> None:
-        await self._blocking.write(self.store.close)
-        self._blocking.close()
-
     @asynccontextmanager
     async def lifespan(self, _: Any = None) -> AsyncGenerator[None, None]:
         """Run for as long as a web application does: `FastAPI(lifespan=manager.lifespan)`."""
@@ -228,31 +249,23 @@ class ProcessManager(Inspection, Messaging, Following):
             yield
 
     async def run(self) -> None:
-        """Work until SIGTERM or SIGINT, then shut down gracefully; a second signal ends the process at once."""
-        loop = asyncio.get_running_loop()
-        stop = asyncio.Event()
+        """Work until SIGTERM or SIGINT, then shut down gracefully; a second signal ends the process at once.
 
-        def stopped(number: signal.Signals) -> None:
-            stop.set()
-            for one in before:
-                # Whichever comes next. Python's own answer to SIGINT would wait for the handlers that run in threads.
-                loop.remove_signal_handler(one)
-                signal.signal(one, signal.SIG_DFL)
-            logger.info("%s: no new sagas are claimed, running steps may end", number.name)
-
-        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-        for number in before:
-            loop.add_signal_handler(number, stopped, number)
-        try:
-            if self._running:
-                await stop.wait()
-            else:
-                async with self:
+        Raises `NotRunning` in any other than the main thread, and `AlreadyRunning` if it waits for signals already.
+        """
+        self._lifecycle.check_here()
+        if self._runs:
+            raise AlreadyRunning("run() waits for a signal already; call it once")
+        with first_signal() as stop:
+            self._runs = True
+            try:
+                if self._lifecycle.state == "open":
                     await stop.wait()
-        finally:
-            for number, handler in before.items():
-                loop.remove_signal_handler(number)
-                signal.signal(number, handler or signal.SIG_DFL)
+                else:
+                    async with self:
+                        await stop.wait()
+            finally:
+                self._runs = False
 
     async def start(
         self,
@@ -305,8 +318,6 @@ class ProcessManager(Inspection, Messaging, Following):
     async def _at_rest(self, saga_id: str, drive: Drive | None) -> SagaState:
         if drive is not None and (state := await _end_of(drive)) is not None:
             return state
-        if not self._running:
-            raise NotRunning("the process manager was closed meanwhile; the saga goes on elsewhere or later")
         row = await self.status(saga_id)
         if row.status not in AT_REST:
             await self._waiting.wait(row.saga_id)
@@ -328,17 +339,19 @@ class ProcessManager(Inspection, Messaging, Following):
 
     def _definition_of(self, saga: Saga[Any]) -> Definition:
         found = self._sagas.get((saga.name, saga.version))
-        if found is None or found is not saga.definition:
+        if found is None or found.definition is not saga.definition:
             known = ", ".join(f"{name} version {version}" for name, version in self._sagas) or "none"
             raise UnknownSaga(
                 f"expected a saga that this process manager was built with ({known}), found {saga.name} "
                 f"version {saga.version}; add it to sagas=[...]"
             )
-        return found
+        return self.definitions[saga.definition.digest]
 
     def _check_running(self) -> None:
-        if not self._running:
-            raise NotRunning("the process manager is not running; use `async with manager:` or its lifespan")
+        self._lifecycle.check_open()
+
+    def _check_here(self) -> None:
+        self._lifecycle.check_here()
 
     def _finished(self, saga_id: str, state: SagaState) -> None:
         self._waiting.finished(saga_id)
@@ -354,7 +367,7 @@ class ProcessManager(Inspection, Messaging, Following):
         self._transports.hint()
 
     async def _report_unloaded(self) -> None:
-        missing = await self._blocking.read(self.store.unloaded, list(self.definitions))
+        missing = await self._threads.read(self.store.unloaded, list(self.definitions))
         for name, version, digest, number in missing:
             loaded = any(d.name == name and d.version == version for d in self.definitions.values())
             why = (
@@ -381,19 +394,7 @@ async def _end_of(drive: Drive) -> SagaState | None:
         ended = asyncio.Event()
         drive.add_done_callback(lambda _: ended.set())
         await ended.wait()
-    state = None if drive.cancelled() else drive.result()
+    # Whatever ended the task is not the caller's: the row says how the saga is.
+    state = None if drive.cancelled() or drive.exception() is not None else drive.result()
     # What was stuck some time ago may have been resumed since.
     return state if waited or state is None or state.status != "stuck" else None
-
-
-def _definitions(sagas: Sequence[Saga[Any] | Choreography]) -> dict[str, Definition]:
-    """Return the definitions by digest; raises `DefinitionError` if two have one name and version."""
-    found: dict[str, Definition] = {}
-    names: set[tuple[str, int]] = set()
-    for saga in sagas:
-        definition = saga.definition
-        if (saga.name, saga.version) in names:
-            raise DefinitionError(f"two sagas are {saga.name} version {saga.version}; give one a new version")
-        names.add((saga.name, saga.version))
-        found[definition.digest] = definition
-    return found

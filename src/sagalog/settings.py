@@ -43,6 +43,9 @@ class Settings(BaseModel):
         default="start", description="where in the log a consumer that is new begins"
     )
     grace: Seconds = Field(default=10.0, ge=0, description="how long running async steps may take to end at shutdown")
+    longest_block: Seconds = Field(
+        default=0.5, gt=0, description="how long an async handler may hold up the event loop before a warning names it"
+    )
     write_timeout: Seconds = Field(default=10.0, gt=0, description="how long start() waits for its saga to be durable")
     connect_timeout: Seconds = Field(default=5.0, gt=0, description="how long to wait for a connection to the database")
     statement_timeout: Seconds = Field(

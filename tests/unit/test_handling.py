@@ -6,6 +6,8 @@ from msgspec import Raw
 
 from sagalog import Command, Event, Participant
 from sagalog.engine.blocking import Threads
+from sagalog.engine.calling import LoopWatch
+from sagalog.engine.failures import Failures
 from sagalog.engine.handling import Handling
 from sagalog.messages import Envelope
 from sagalog.store import InboxRow, Posting
@@ -39,7 +41,7 @@ def handled(times: int) -> list[Posting]:
 
     async def test() -> list[Posting]:
         threads = Threads(1, 1)
-        handling = Handling(chef.definition, {}, FakeClock(), threads)
+        handling = Handling(chef.definition, {}, FakeClock(), threads, Failures(), LoopWatch(1))
         try:
             return [await handling.handle(row, envelope, lambda: True) for _ in range(times)]
         finally:

@@ -251,7 +251,7 @@ def test_a_coroutine_that_a_handler_returns_is_refused_and_closed() -> None:
 def test_an_event_that_cannot_be_decoded_says_why_in_text_that_can_be_stored() -> None:
     entry = translation(to_placed).entry(notification(ValueError("bad\0\ud800 state\n" * 1000)), NOW)
     assert entry.error is not None
-    assert entry.error.startswith("ValueError: bad\\x00\\ud800 state bad")
+    assert entry.error.startswith(r"ValueError: bad\x00\ud800 state bad")
     assert len(entry.error) <= 2000
 
 

@@ -1,21 +1,21 @@
 """One attempt of a handler: its arguments, its time, and which of the three outcomes it had. It appends nothing."""
 
 import asyncio
-import functools
-import logging
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
 from msgspec import Raw
 
 from sagalog.clock import Clock
 from sagalog.engine.blocking import Blocking
-from sagalog.errors import InvalidInput, PayloadTooLarge, Refused
+from sagalog.engine.calling import LoopWatch, StillOurs, call_handler
+from sagalog.engine.carrying import carrying
+from sagalog.engine.failures import Failures, let_through
 from sagalog.messages import Message, name_of
 from sagalog.saga.binding import Parameter
 from sagalog.saga.context import StepContext
 from sagalog.saga.definition import ChildRule, Definition, Exchange, StepDefinition
-from sagalog.saga.events import EMPTY, Direction, ErrorInfo, error_from
+from sagalog.saga.events import EMPTY, Direction, ErrorInfo
 from sagalog.saga.fan_out import element_of, results_of
 from sagalog.saga.identifiers import effect_id
 from sagalog.saga.inputs import ActionFailed, ActionSucceeded, ChildBegun, RequestMade, Start, UndoFailed, UndoSucceeded
@@ -23,34 +23,32 @@ from sagalog.saga.progress import deadline_counts
 from sagalog.saga.react import CallOff, RunAction, RunCompensation
 from sagalog.saga.state import UNTOUCHED, SagaState
 
-logger = logging.getLogger("sagalog.engine")
-
-# Mistakes in a program. Undoing a thousand orders because of a misspelt name would only multiply the mistake.
-FAULTS = (
-    TypeError,
-    NameError,
-    AttributeError,
-    AssertionError,
-    NotImplementedError,
-    ImportError,
-    PayloadTooLarge,
-    InvalidInput,
-)
-
 Services = dict[type, Any]
-# Tells whether what an attempt is made for is still owned by whoever makes it.
-StillOurs = Callable[[], bool]
 # Starts a saga that is a step of another one, or finds the one that has the key; gives its id once it is durable.
 BeginChild = Callable[[Definition, Start], Awaitable[str]]
 
 
 class Attempts:
-    """Make attempts for one process manager, with its services, clock and threads."""
+    """Make attempts for one process manager, with its services, clock and threads.
 
-    def __init__(self, services: Services, clock: Clock, blocking: Blocking) -> None:
+    `definitions` are those by which it runs sagas, by digest.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        clock: Clock,
+        blocking: Blocking,
+        failures: Failures,
+        watch: LoopWatch,
+        definitions: Mapping[str, Definition],
+    ) -> None:
         self._services = services
         self._clock = clock
         self._blocking = blocking
+        self._failures = failures
+        self._watch = watch
+        self._definitions = definitions
         # Set by whoever can start sagas, which needs a worker, which needs this.
         self.begin_child: BeginChild | None = None
 
@@ -72,15 +70,18 @@ class Attempts:
         if state.deadline is not None and (over is None or state.deadline < over):
             over = state.deadline if deadline_counts(definition, state) else over
         try:
-            arguments = self._arguments(definition, step.parameters, saga_id, state, effect, over)
-            first = () if step.fan is None else (element_of(step.fan, state, effect.step),)
-            value = await call_handler(self._blocking, step.handler, step.is_async, first, arguments, began, over, ours)
+            arguments = carrying(self._arguments, definition, step.parameters, saga_id, state, effect, over)
+            first = () if step.fan is None else (carrying(element_of, step.fan, state, effect.step),)
+            what = f"step {effect.step} of {definition.name}"
+            value = await call_handler(
+                self._blocking, step.handler, step.is_async, first, arguments, began, over, ours, what, self._watch
+            )
             if step.exchange is not None:
-                return _made(step.exchange, saga_id, state, effect, value)
-            result = step.result.write(value, f"the result of step {step.name}")
-        except (Exception, SystemExit, asyncio.CancelledError) as problem:
-            let_through(problem)
-            error = _error(problem, effect.step)
+                made: RequestMade = carrying(_made, step.exchange, saga_id, state, effect, value)
+                return made
+            result: Raw = carrying(step.result.write, value, f"the result of step {step.name}")
+        except (Exception, asyncio.CancelledError) as problem:
+            error = self._error(problem, "step", definition, saga_id, state, effect)
             return ActionFailed(effect.step, effect.attempt, began, error, self._clock.chance())
         return ActionSucceeded(effect.step, effect.attempt, began, result)
 
@@ -96,17 +97,28 @@ class Attempts:
         """Begin the saga that a step is, or find the one that was begun before."""
         began = self._clock.now()
         try:
-            if rule.takes_input:
-                value = step.handler(definition.input.read(state.input))
-            else:
-                value = step.handler(**self._arguments(definition, step.parameters, saga_id, state, effect, None))
-            data = rule.definition.input.write(value, f"the input of saga {rule.definition.name}")
-        except (Exception, SystemExit) as problem:
+            data: Raw = carrying(self._child_input, definition, step, rule, saga_id, state, effect)
+        except Exception as problem:
             # It makes a value of what is recorded, so it would fail again: the program has to be mended.
-            logger.error("step %s is at fault", effect.step, exc_info=problem)
-            error = error_from("fault", type(problem).__name__, f"in making the child's input: {problem}")
+            what, fields = _shown("step", definition, saga_id, state, effect)
+            error = self._failures.fault_of(problem, what, "making the child's input", **fields)
             return ActionFailed(effect.step, effect.attempt, began, error, self._clock.chance())
         return await self._begun(rule, saga_id, state, effect.step, data, called_off=False)
+
+    def _child_input(
+        self,
+        definition: Definition,
+        step: StepDefinition,
+        rule: ChildRule,
+        saga_id: str,
+        state: SagaState,
+        effect: RunAction,
+    ) -> Raw:
+        if rule.takes_input:
+            value = step.handler(definition.input.read(state.input))
+        else:
+            value = step.handler(**self._arguments(definition, step.parameters, saga_id, state, effect, None))
+        return rule.definition.input.write(value, f"the input of saga {rule.definition.name}")
 
     async def call_off(self, definition: Definition, saga_id: str, state: SagaState, effect: CallOff) -> ChildBegun:
         """Find the saga that a step is, or start one that has ended already, so that nobody else can."""
@@ -130,7 +142,8 @@ class Attempts:
             parent_round=number,
             called_off=called_off,
         )
-        return ChildBegun(step, number, await self.begin_child(rule.definition, told))
+        child = self._definitions.get(rule.definition.digest, rule.definition)
+        return ChildBegun(step, number, await self.begin_child(child, told))
 
     async def compensation(
         self, definition: Definition, saga_id: str, state: SagaState, effect: RunCompensation, ours: StillOurs
@@ -147,22 +160,37 @@ class Attempts:
         began = self._clock.now()
         over = None if undo.timeout is None else began + undo.timeout
         try:
-            arguments = self._arguments(definition, undo.parameters, saga_id, state, effect, over)
+            arguments = carrying(self._arguments, definition, undo.parameters, saga_id, state, effect, over)
             recorded = state.steps[effect.step].result
-            result = None if recorded is None else step.result.read(recorded)
+            result = None if recorded is None else carrying(step.result.read, recorded)
+            what = f"the compensation of step {effect.step} of {definition.name}"
             value = await call_handler(
-                self._blocking, undo.handler, undo.is_async, (result,), arguments, began, over, ours
+                self._blocking, undo.handler, undo.is_async, (result,), arguments, began, over, ours, what, self._watch
             )
             if undo.exchange is not None and value is not None:
-                return _made(undo.exchange, saga_id, state, effect, value)
+                made: RequestMade = carrying(_made, undo.exchange, saga_id, state, effect, value)
+                return made
             if value is not None:
                 raise TypeError(f"a compensation returns None, found {type(value).__name__}")
-        except (Exception, SystemExit, asyncio.CancelledError) as problem:
-            let_through(problem)
-            error = _error(problem, effect.step)
+        except (Exception, asyncio.CancelledError) as problem:
+            error = self._error(problem, "the compensation of step", definition, saga_id, state, effect)
             chance = self._clock.chance()
             return UndoFailed(effect.step, effect.epoch, effect.attempt, began, error, chance)
         return UndoSucceeded(effect.step, effect.epoch, effect.attempt, began)
+
+    def _error(
+        self,
+        problem: BaseException,
+        role: str,
+        definition: Definition,
+        saga_id: str,
+        state: SagaState,
+        effect: RunAction | RunCompensation,
+    ) -> ErrorInfo:
+        """Return what is recorded of an attempt that raised; raises what is no outcome."""
+        let_through(problem)
+        what, fields = _shown(role, definition, saga_id, state, effect)
+        return self._failures.error_of(problem, what, "StepTimeout", f"step {effect.step}: ", **fields)
 
     def _arguments(
         self,
@@ -199,118 +227,19 @@ class Attempts:
         return arguments
 
 
-async def call_handler(
-    blocking: Blocking,
-    handler: Callable[..., Any],
-    is_async: bool,
-    first: tuple[Any, ...],
-    arguments: dict[str, Any],
-    began: int,
-    over: int | None,
-    ours: StillOurs,
-) -> Any:
-    """Call a handler until `over` (microseconds since the epoch): on the loop if it is async, else in a thread.
-
-    Raises what it raises, `Overdue` if it did not answer in time, and `NotBegun` if its turn came too late.
-    """
-    call = functools.partial(_if_ours, ours, handler, *first, **arguments)
-    if is_async:
-        return await _within(call(), began, over)
-    seconds = None if over is None else max(0.0, (over - began) / 1e6)
-    running = blocking.handler(call)
-    done, _ = await asyncio.wait((running,), timeout=seconds)
-    if not done:
-        # A thread cannot be stopped, and nothing may be undone or tried again while it runs: wait for its end.
-        name = getattr(handler, "__name__", repr(handler))
-        logger.warning("%s is overdue after %g s; a thread cannot be stopped, so it is waited for", name, seconds)
-    return await running
-
-
-def _if_ours(ours: StillOurs, handler: Callable[..., Any], /, *first: Any, **arguments: Any) -> Any:
-    """Call a handler now that its turn has come, unless the process stood still meanwhile, and others went on."""
-    if not ours():
-        raise NotBegun
-    return handler(*first, **arguments)
-
-
-async def _within(coroutine: Coroutine[Any, Any, Any], began: int, over: int | None) -> Any:
-    """Await a handler until `over`.
-
-    Its first part, up to where it has to wait, cannot be interrupted in any case: it is run without a timer, so that a
-    handler that never waits costs none. Then the rest is awaited in the same task, as if nothing had been between.
-    """
-    try:
-        awaited = coroutine.send(None)
-    except StopIteration as end:
-        return end.value
-    if over is None:
-        return await _Rest(coroutine, awaited)
-    seconds = max(0.0, (over - began) / 1e6)
-    timer = asyncio.timeout(seconds)
-    try:
-        async with timer:
-            return await _Rest(coroutine, awaited)
-    except TimeoutError:
-        if timer.expired():
-            raise Overdue(f"no answer within {seconds:g} s") from None
-        raise
-
-
-class _Rest:
-    """A coroutine that has begun already and waits for `awaited`, as something to await."""
-
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], awaited: Any) -> None:
-        self._coroutine = coroutine
-        self._awaited = awaited
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        coroutine, awaited = self._coroutine, self._awaited
-        try:
-            while True:
-                try:
-                    sent = yield awaited
-                except GeneratorExit:
-                    coroutine.close()
-                    raise
-                except BaseException as thrown:
-                    # The handler has to see what the task is told, a cancellation above all.
-                    awaited = coroutine.throw(thrown)
-                else:
-                    awaited = coroutine.send(sent)
-        except StopIteration as end:
-            return end.value
-
-
-class Overdue(Exception):
-    """An attempt did not end in its time."""
-
-
-class NotBegun(Exception):
-    """The handler was not called: what it was to be called for may be another worker's by now."""
-
-
-def let_through(problem: BaseException) -> None:
-    """Raise what is no outcome: `NotBegun`, and a cancellation that came from the engine.
-
-    A cancellation that a handler raised by itself is an error like others.
-    """
-    if isinstance(problem, NotBegun):
-        raise problem
-    task = asyncio.current_task()
-    if isinstance(problem, asyncio.CancelledError) and task is not None and task.cancelling():
-        raise problem
-
-
-def _error(problem: BaseException, step: str) -> ErrorInfo:
-    if isinstance(problem, Refused):
-        return error_from("refused", "Refused", str(problem))
-    if isinstance(problem, Overdue):
-        return error_from("timeout", "StepTimeout", f"step {step}: {problem}")
-    kind = type(problem).__name__
-    if isinstance(problem, FAULTS):
-        logger.error("step %s is at fault", step, exc_info=problem)
-        return error_from("fault", kind, str(problem))
-    return error_from("error", kind, str(problem))
+def _shown(
+    role: str, definition: Definition, saga_id: str, state: SagaState, effect: RunAction | RunCompensation
+) -> tuple[str, dict[str, Any]]:
+    """Return how an attempt is named in the log, and the fields of its record."""
+    fields = {
+        "saga_id": saga_id,
+        "saga_name": definition.name,
+        "saga_key": state.key,
+        "step": effect.step,
+        "attempt": effect.attempt,
+        "correlation_id": state.correlation_id,
+    }
+    return f"{role} {effect.step} of {definition.name} {state.key}, attempt {effect.attempt},", fields
 
 
 def _sent(saga_id: str, state: SagaState, effect: RunAction | RunCompensation) -> RequestMade | None:

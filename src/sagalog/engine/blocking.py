@@ -9,11 +9,20 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any, Protocol, TypeVar
 
+from sagalog.engine.carrying import carrying
+from sagalog.errors import NotRunning
+
 Result = TypeVar("Result")
+
+CLOSED = "the process manager was closed; open it again with `async with manager:`"
 
 
 class Blocking(Protocol):
-    """Run blocking calls somewhere else than on the event loop."""
+    """Run blocking calls somewhere else than on the event loop.
+
+    Whatever a call raises, whoever awaits it is told: what no future can pass on comes as `Carried`. Once it is closed
+    it raises `NotRunning`.
+    """
 
     async def write(self, call: Callable[..., Result], *arguments: Any) -> Result:
         """Run a write to the store; writes of one process run one after the other."""
@@ -40,6 +49,7 @@ class Threads:
     """Run writes in one thread, reads in a few and handlers in their own: slow handlers never delay a commit."""
 
     def __init__(self, readers: int, handlers: int) -> None:
+        self._closed = False
         self._writer = WriterThread("sagalog-write")
         self._lease = WriterThread("sagalog-lease")
         self._readers = ThreadPoolExecutor(readers, "sagalog-read")
@@ -55,15 +65,23 @@ class Threads:
 
     async def read(self, call: Callable[..., Result], *arguments: Any) -> Result:
         """Run any other call to the store in a reader thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._readers, call, *arguments)
+        carried: Callable[..., Result] = functools.partial(carrying, call, *arguments)
+        return await self._run_in(self._readers, carried)
 
     def handler(self, call: Callable[[], Result]) -> "asyncio.Future[Result]":
         """Run a handler in a thread that sees the caller's context variables."""
         context = contextvars.copy_context()
-        return asyncio.get_running_loop().run_in_executor(self._handlers, functools.partial(context.run, call))
+        carried: Callable[..., Result] = functools.partial(carrying, context.run, call)
+        return self._run_in(self._handlers, carried)
+
+    def _run_in(self, threads: ThreadPoolExecutor, call: Callable[..., Result]) -> "asyncio.Future[Result]":
+        if self._closed:
+            raise NotRunning(CLOSED)
+        return asyncio.get_running_loop().run_in_executor(threads, call)
 
     def close(self) -> None:
         """Let every thread end after what it does now; a handler that never returns is not waited for."""
+        self._closed = True
         self._writer.close()
         self._lease.close()
         self._readers.shutdown(wait=True)
@@ -78,19 +96,23 @@ class WriterThread:
     """
 
     def __init__(self, name: str) -> None:
+        self._closed = False
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def submit(self, call: Callable[[], Result]) -> "asyncio.Future[Result]":
         """Queue a call; the future has what it returns or raises."""
+        if self._closed:
+            # Nobody would ever run it.
+            raise NotRunning(CLOSED)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
 
         def run() -> None:
             try:
-                answer = functools.partial(future.set_result, call())
-            except BaseException as problem:
+                answer = functools.partial(future.set_result, carrying(call))
+            except Exception as problem:
                 answer = functools.partial(future.set_exception, problem)
             try:
                 loop.call_soon_threadsafe(_unless_cancelled, future, answer)
@@ -103,6 +125,7 @@ class WriterThread:
 
     def close(self) -> None:
         """End after the calls that are queued."""
+        self._closed = True
         self._calls.put(None)
         self._thread.join()
 

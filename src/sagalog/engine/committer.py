@@ -213,6 +213,8 @@ class Committer:
         while True:
             try:
                 outcomes = await self._blocking.write(write, [one for one, _, _ in batch])
+                if len(outcomes) != len(batch):
+                    raise ValueError(f"expected an outcome for each of {len(batch)} writes, found {len(outcomes)}")
             except StoreUnavailable as problem:
                 self._is_in_trouble(problem)
                 if self._closing:
@@ -242,11 +244,11 @@ class Committer:
 
     async def _write_alone(self, suspect: Suspect) -> None:
         try:
-            outcomes = await self._blocking.write(suspect.write, [suspect.waiting[0]])
+            [outcome] = await self._blocking.write(suspect.write, [suspect.waiting[0]])
         except Exception as problem:
             self._try_alone(suspect, problem)
         else:
-            self._settle([suspect.waiting], outcomes)
+            self._settle([suspect.waiting], [outcome])
 
     def _try_alone(self, suspect: Suspect, problem: Exception) -> None:
         """Write something alone once more after a pause, unless the database has refused it often enough.
@@ -288,7 +290,7 @@ class Committer:
         self.commits += 1
         for (_, future, then), outcome in zip(batch, outcomes, strict=True):
             if then is not None:
-                then(outcome == "written")
+                _tell(then, outcome == "written")
             if not future.done():
                 future.set_result(outcome)
         writes = [one for one, _, _ in batch]
@@ -301,9 +303,17 @@ class Committer:
     def _fail(batch: list[Waiting], problem: Exception) -> None:
         for _, future, then in batch:
             if then is not None:
-                then(None)
+                _tell(then, None)
             if not future.done():
                 future.set_exception(problem)
+
+
+def _tell(then: Then, written: bool | None) -> None:
+    try:
+        then(written)
+    except Exception:
+        # What follows from one write must not end the writing of all others.
+        logger.exception("what follows from a write could not be done")
 
 
 def _in_turn(queues: Sequence[deque[Waiting]]) -> Iterator[deque[Waiting]]:

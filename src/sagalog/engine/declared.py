@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from sagalog.clock import Clock
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.choreography_routes import ChoreographyRoutes
@@ -12,7 +14,10 @@ from sagalog.engine.saga_routes import SagaRoutes
 from sagalog.errors import DefinitionError, ServiceNotProvided
 from sagalog.messages import Message
 from sagalog.saga.binding import Parameter
+from sagalog.saga.choreography import Choreography
+from sagalog.saga.declare import Saga
 from sagalog.saga.definition import Definition
+from sagalog.saga.failure import Redact
 from sagalog.saga.participants import ParticipantDefinition, check_together
 from sagalog.saga.vocabulary import Vocabulary
 from sagalog.store import Store
@@ -87,6 +92,22 @@ class Declared:
                 for handler in handlers:
                     for parameter in handler.parameters:
                         yield f"{participant.name}.{handler.name}", parameter
+
+
+def by_digest(sagas: Sequence[Saga[Any] | Choreography], redact: Redact | None) -> dict[str, Definition]:
+    """Return the definitions by digest, each with what redacts here.
+
+    Raises `DefinitionError` if two have one name and version.
+    """
+    found: dict[str, Definition] = {}
+    names: set[tuple[str, int]] = set()
+    for saga in sagas:
+        definition = saga.definition
+        if (saga.name, saga.version) in names:
+            raise DefinitionError(f"two sagas are {saga.name} version {saga.version}; give one a new version")
+        names.add((saga.name, saga.version))
+        found[definition.digest] = definition if redact is None else replace(definition, redact=redact)
+    return found
 
 
 def _check_names(definitions: Sequence[Definition]) -> None:

@@ -10,6 +10,7 @@ from sagalog.engine.follower import LARGEST_BATCH, Follow, Follower, Holder, Sin
 from sagalog.engine.limits import Limits
 from sagalog.engine.translation import Translation
 from sagalog.errors import DefinitionError
+from sagalog.saga.failure import Redact
 from sagalog.source import Source
 from sagalog.store import Store
 
@@ -21,6 +22,9 @@ class Following:
     """Follow other applications; this part of `ProcessManager`."""
 
     _followers: "Followers"
+
+    def _check_here(self) -> None:
+        raise NotImplementedError
 
     def follow(
         self,
@@ -40,8 +44,10 @@ class Following:
         when it is followed for the first time, `batch` how many events one transaction takes at most, and `mapper` how
         a recorder's events are decoded. A process manager with `worker=False` follows nothing.
 
-        Raises `DefinitionError` for what cannot be followed.
+        Raises `DefinitionError` for what cannot be followed, and `NotRunning` if the process manager runs on another
+        event loop than the one that calls.
         """
+        self._check_here()
         from sagalog.stores.followed import FollowedApplication
 
         self._followers.add(FollowedApplication(application, handlers, name, mapper), handlers, since, batch)
@@ -53,6 +59,7 @@ class Followers:
     def __init__(self) -> None:
         self._follows: dict[str, Follow] = {}
         self._make: Callable[[Follow], Follower] | None = None
+        self.redact: Redact | None = None
         self._running: dict[asyncio.Task[None], Follower] = {}
 
     def add(self, source: Source, handlers: Mapping[type, Callable[..., object]], since: Since, batch: int) -> None:
@@ -63,7 +70,9 @@ class Followers:
             raise DefinitionError(f"batch= is a number from 1 to {LARGEST_BATCH:,}, found {batch!r:.80}")
         if source.name in self._follows:
             raise DefinitionError(f"two sources are followed as {source.name!r}; give one of them another name=")
-        follow = Follow(source, Translation(source.name, source, handlers), since, batch)
+        translation = Translation(source.name, source, handlers)
+        translation.redact = self.redact
+        follow = Follow(source, translation, since, batch)
         self._follows[source.name] = follow
         self._start(follow)
 

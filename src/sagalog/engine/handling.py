@@ -4,25 +4,24 @@ What a handler answers has ids that are a pure function of the message, so that 
 """
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
 from sagalog.clock import Clock
-from sagalog.engine.attempt import FAULTS, Overdue, Services, StillOurs, call_handler, let_through
+from sagalog.engine.attempt import Services
 from sagalog.engine.blocking import Blocking
+from sagalog.engine.calling import LoopWatch, StillOurs, call_handler
+from sagalog.engine.carrying import carrying
 from sagalog.engine.door import parked_row
-from sagalog.errors import Refused
+from sagalog.engine.failures import Failures, let_through
 from sagalog.messages import CommandDone, CommandRefused, Envelope, Event, name_of
 from sagalog.saga.events import ErrorInfo, error_from
 from sagalog.saga.participants import Handler, MessageContext, ParticipantDefinition, output_id
 from sagalog.saga.payload import PayloadType
 from sagalog.saga.retry import Retry
 from sagalog.store import InboxRow, Posting
-
-logger = logging.getLogger("sagalog.engine")
 
 LAST = Retry(attempts=1)
 
@@ -40,11 +39,21 @@ class Failed(Exception):
 class Handling:
     """Call the handlers of one participant."""
 
-    def __init__(self, definition: ParticipantDefinition, services: Services, clock: Clock, blocking: Blocking) -> None:
+    def __init__(
+        self,
+        definition: ParticipantDefinition,
+        services: Services,
+        clock: Clock,
+        blocking: Blocking,
+        failures: Failures,
+        watch: LoopWatch,
+    ) -> None:
         self.definition = definition
         self._services = services
         self._clock = clock
         self._blocking = blocking
+        self._failures = failures
+        self._watch = watch
         self._payloads: dict[type[Event], PayloadType] = {}
 
     def can_be_cancelled(self, envelope: Envelope) -> bool:
@@ -71,33 +80,43 @@ class Handling:
         """Call one handler and return its answers, or raise `Failed`."""
         began = self._clock.now()
         over = None if handler.timeout is None else began + handler.timeout
+        what = f"handler {handler.name} of {self.definition.name}"
         try:
-            message = handler.read(envelope.data)
+            message = carrying(handler.read, envelope.data)
             arguments = self._arguments(handler, row, envelope)
             returned = await call_handler(
-                self._blocking, handler.function, handler.is_async, (message,), arguments, began, over, ours
+                self._blocking,
+                handler.function,
+                handler.is_async,
+                (message,),
+                arguments,
+                began,
+                over,
+                ours,
+                what,
+                self._watch,
             )
-            answers = handler.answers(returned)
-            if handler.kind == "command" and not answers:
-                answers = [CommandDone()]
-            return self._envelopes(handler, envelope, answers)
-        except Refused as refused:
-            if handler.kind == "command":
-                reason = error_from("refused", "Refused", str(refused)).message
-                return self._envelopes(handler, envelope, [CommandRefused(reason=reason)])
-            # It says that trying again will not help.
-            raise Failed(handler.name, error_from("refused", "Refused", str(refused)), LAST) from None
-        except (Exception, SystemExit, asyncio.CancelledError) as problem:
+            return self._answered(handler, envelope, carrying(handler.answers, returned))
+        except (Exception, asyncio.CancelledError) as problem:
             let_through(problem)
-            kind = type(problem).__name__
-            if isinstance(problem, FAULTS):
-                logger.error("handler %s of %s is at fault", handler.name, self.definition.name, exc_info=problem)
-                raise Failed(handler.name, error_from("fault", kind, str(problem)), LAST) from None
-            if isinstance(problem, Overdue):
-                raise Failed(
-                    handler.name, error_from("timeout", "HandlerTimeout", str(problem)), handler.retry
-                ) from None
-            raise Failed(handler.name, error_from("error", kind, str(problem)), handler.retry) from None
+            error = self._failures.error_of(
+                problem,
+                f"{what}, attempt {row.attempts + 1} at message {envelope.id},",
+                "HandlerTimeout",
+                correlation_id=envelope.correlation_id,
+                attempt=row.attempts + 1,
+            )
+            if error.kind == "refused" and handler.kind == "command":
+                return self._envelopes(handler, envelope, [CommandRefused(reason=error.message)])
+            # Trying again helps neither what is refused nor a mistake in a program.
+            retry = LAST if error.kind in ("refused", "fault") else handler.retry
+            raise Failed(handler.name, error, retry) from None
+
+    def _answered(self, handler: Handler, envelope: Envelope, answers: list[Event]) -> list[Envelope]:
+        if handler.kind == "command" and not answers:
+            answers = [CommandDone()]
+        made: list[Envelope] = carrying(self._envelopes, handler, envelope, answers)
+        return made
 
     def _arguments(self, handler: Handler, row: InboxRow, envelope: Envelope) -> dict[str, Any]:
         arguments: dict[str, Any] = {}
@@ -116,7 +135,7 @@ class Handling:
         return arguments
 
     def _envelopes(self, handler: Handler, envelope: Envelope, answers: Sequence[Event]) -> list[Envelope]:
-        """Return the answers as messages; raises one of `FAULTS` for what cannot be stored."""
+        """Return the answers as messages; raises a fault for what cannot be stored."""
         made: list[Envelope] = []
         for number, answer in enumerate(answers):
             kind = type(answer)

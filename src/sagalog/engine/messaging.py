@@ -22,12 +22,15 @@ class Messaging:
 
     store: Store
     _source: str
-    _blocking: Blocking
     _committer: Committer
     _clock: Clock
     _vocabulary: Vocabulary
     _bus: Bus
     _transports: Transports
+
+    @property
+    def _blocking(self) -> Blocking:
+        raise NotImplementedError
 
     def _check_running(self) -> None:
         raise NotImplementedError

@@ -14,8 +14,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sagalog.clock import Clock
-from sagalog.engine.attempt import NotBegun, StillOurs
 from sagalog.engine.blocking import Blocking
+from sagalog.engine.calling import NotBegun, StillOurs
 from sagalog.engine.committer import Committer
 from sagalog.engine.consumers import Consumers
 from sagalog.engine.door import parked_row

@@ -10,7 +10,8 @@ from functools import partial
 from typing import Any, NoReturn, Protocol
 
 from sagalog.clock import Clock
-from sagalog.engine.attempt import Attempts, NotBegun
+from sagalog.engine.attempt import Attempts
+from sagalog.engine.calling import NotBegun
 from sagalog.engine.committer import LINGER, Committer
 from sagalog.engine.cycle import append_of
 from sagalog.engine.door import parked_row

@@ -13,7 +13,7 @@ from msgspec import Raw, Struct
 
 from sagalog.errors import DefinitionError
 from sagalog.messages import Envelope, Event, name_of
-from sagalog.saga.failure import described
+from sagalog.saga.failure import Redact, described, let_interrupts_through
 from sagalog.saga.identifiers import check_identifier
 from sagalog.saga.payload import PayloadType
 from sagalog.saga.times import time_of
@@ -55,6 +55,8 @@ class Translation:
         self._source = source
         self._handlers = {kind: _checked(kind, function) for kind, function in handlers.items()}
         self._payloads: dict[type, PayloadType] = {}
+        # Set by whoever was given one.
+        self.redact: Redact | None = None
 
     def entry(self, notification: Notification, now: int) -> Entry:
         """Return the messages of one notification; whatever cannot be decoded or mapped is an entry with its error."""
@@ -67,11 +69,9 @@ class Translation:
                 else (handler.function(event))
             )
             return Entry(notification, self._messages(notification, event, _events(given), now))
-        except KeyboardInterrupt:
-            raise
         except BaseException as problem:
-            # What a native extension panics with is no `Exception`, and nothing else may end the following.
-            return Entry(notification, error=_described(problem))
+            let_interrupts_through(problem)
+            return Entry(notification, error=_described(problem, self.redact))
 
     def _context(self, notification: Notification) -> FollowContext:
         return FollowContext(
@@ -168,5 +168,5 @@ def _identifier(event: object, name: str) -> str | None:
     return check_identifier(str(value), name)
 
 
-def _described(problem: BaseException) -> str:
-    return " ".join(described(problem).split())[:LONGEST_ERROR]
+def _described(problem: BaseException, redact: Redact | None) -> str:
+    return " ".join(described(problem, redact).split())[:LONGEST_ERROR]

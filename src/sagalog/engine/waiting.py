@@ -10,6 +10,7 @@ from sagalog.store import Store
 logger = logging.getLogger("sagalog.engine")
 
 AT_REST = ("completed", "failed", "stuck")
+CLOSED = "the process manager was closed; the saga goes on elsewhere or later"
 
 
 class Waiting:
@@ -23,6 +24,7 @@ class Waiting:
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
         self._hint = asyncio.Event()
+        self._closed = False
 
     def finished(self, saga_id: str) -> None:
         """Wake those who wait for this saga."""
@@ -35,7 +37,9 @@ class Waiting:
         self._hint.set()
 
     async def wait(self, saga_id: str) -> None:
-        """Wait until the saga has ended or is stuck."""
+        """Wait until the saga has ended or is stuck; raises `NotRunning` once this is closed."""
+        if self._closed:
+            raise NotRunning(CLOSED)
         future: asyncio.Future[None] = self._loop.create_future()
         self._waiters.setdefault(saga_id, []).append(future)
         if self._task is None:
@@ -65,18 +69,21 @@ class Waiting:
             except StoreError as problem:
                 logger.warning("cannot see whether sagas have ended: %s", problem)
                 continue
+            except Exception:
+                # Whatever it is, those who wait have to be told once it goes better.
+                logger.exception("cannot see whether sagas have ended")
+                continue
             for saga_id, row in rows.items():
                 if row.status in AT_REST:
                     self.finished(saga_id)
 
     async def close(self) -> None:
         """Stop looking; whoever still waits is told so."""
+        self._closed = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         for futures in self._waiters.values():
             for future in futures:
                 if not future.done():
-                    future.set_exception(
-                        NotRunning("the process manager was closed; the saga goes on elsewhere or later")
-                    )
+                    future.set_exception(NotRunning(CLOSED))

@@ -22,7 +22,10 @@ class Inspection:
     """Read statuses, steps, histories and states; the reading half of `ProcessManager`."""
 
     store: Store
-    _blocking: Blocking
+
+    @property
+    def _blocking(self) -> Blocking:
+        raise NotImplementedError
 
     async def status(self, id_or_key: str, saga: str | None = None) -> StatusRow:
         """Return the row of the saga with this id, or else of the newest one with this key.

@@ -18,6 +18,7 @@ from sagalog.messages import Envelope
 from sagalog.saga.contract import Contract
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import EMPTY
+from sagalog.saga.failure import let_interrupts_through, named, storable
 from sagalog.saga.inputs import Start
 from sagalog.saga.routing import Begin, Deliver, KnownSaga, Park
 
@@ -82,10 +83,10 @@ class ChoreographyRouting:
     def _keyed(self, message: Envelope) -> KeyedEvent:
         try:
             return KeyedEvent(message, self._contracts[message.name].key_of(message.name, message.data))
-        except Exception as problem:
-            text = f"the key of choreography {self.name} could not be found in {message.name}: {problem}"
-            safe = text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
-            return KeyedEvent(message, problem=safe[:4000])
+        except BaseException as problem:
+            let_interrupts_through(problem)
+            what = f"the key of choreography {self.name} could not be found in {message.name}"
+            return KeyedEvent(message, problem=storable(f"{what}: {named(problem, self._newest.redact)[1]}"))
 
     def answer(self, event: KeyedEvent, known: KnownProcesses) -> Begin | Deliver | Park:
         """Return what is to become of an event. One that begins a process is also the first that it is told."""

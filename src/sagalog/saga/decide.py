@@ -41,6 +41,7 @@ from sagalog.saga import judge
 from sagalog.saga.children import called_off, child_begun, child_ended_before, child_to_undo, parents_wish
 from sagalog.saga.definition import Definition, StepDefinition
 from sagalog.saga.evolve import evolve
+from sagalog.saga.failure import let_interrupts_through, named
 from sagalog.saga.fan_out import fan_out, names_begun, names_to_undo
 from sagalog.saga.progress import (
     begun,
@@ -329,16 +330,19 @@ def _ask(definition: Definition, state: SagaState, step: StepDefinition, now: in
         return None
     if step.when is not None:
         try:
-            wanted = step.when(definition.read_input(state.input))
-        except Exception as problem:
+            # What it returns may be an object that cannot be asked whether it is true.
+            wanted = bool(step.when(definition.read_input(state.input)))
+        except BaseException as problem:
+            let_interrupts_through(problem)
             # The condition is the user's code: a mistake in it must not stop anything but its own saga.
-            error = e.error_from("fault", type(problem).__name__, f"in when=: {problem}", step.name)
-            reason = f"the condition of step {step.name} raised {type(problem).__name__}"
+            kind, text = named(problem, definition.redact)
+            error = e.error_from("fault", kind, f"in when=: {text}", step.name)
+            reason = f"the condition of step {step.name} raised {kind}"
             return e.SagaStuck(time=now, reason=reason, error=error)
         if not wanted:
             return e.StepSkipped(time=now, step=step.name)
     if step.fan is not None:
-        return fan_out(step, step.fan, definition.read_input(state.input), now)
+        return fan_out(definition, step, step.fan, state.input, now)
     return None
 
 

@@ -13,6 +13,7 @@ from sagalog.messages import Message
 from sagalog.saga.binding import Parameter
 from sagalog.saga.contract import Contract
 from sagalog.saga.events import Answer
+from sagalog.saga.failure import Redact
 from sagalog.saga.parts import part_of
 from sagalog.saga.payload import PayloadType
 from sagalog.saga.retry import Retry
@@ -135,6 +136,7 @@ class Definition(Struct, frozen=True):
     `starts` are the events that start one, by name; `waits` the steps that wait for an event of that name, in order.
     `has_children`: some step is another saga. `plain` says that nothing but outcomes of handlers and the deadline (and
     what its parent asks, if it is a child) ever moves it. A choreography has a `contract` and no steps to run.
+    `redact`, if the process that runs it has one, is asked what may be recorded of what the user's functions raise.
     """
 
     name: str
@@ -154,6 +156,7 @@ class Definition(Struct, frozen=True):
     plain: bool
     contract: Contract | None = None
     has_children: bool = False
+    redact: Redact | None = None
 
     def step(self, name: str) -> StepDefinition:
         """Return a step by name; raises `DivergentHistory` for a name that the definition does not have."""

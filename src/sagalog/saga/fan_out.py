@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from sagalog.errors import DivergentHistory, PayloadTooLarge
 from sagalog.saga import events as e
 from sagalog.saga.definition import Definition, FanOutDefinition, StepDefinition
+from sagalog.saga.failure import let_interrupts_through, named
 from sagalog.saga.parts import part_name, part_of
 from sagalog.saga.payload import MAX_PAYLOAD
 from sagalog.saga.state import UNTOUCHED, FanOut, SagaState, StepState
@@ -48,14 +49,18 @@ def elements_of(step: StepDefinition, fan: FanOutDefinition, given: Any) -> tupl
     return written
 
 
-def fan_out(step: StepDefinition, fan: FanOutDefinition, given: Any, now: int) -> e.StepFannedOut | e.SagaStuck:
+def fan_out(
+    definition: Definition, step: StepDefinition, fan: FanOutDefinition, input: Raw, now: int
+) -> e.StepFannedOut | e.SagaStuck:
     """Return the event that records the elements, or the end of the way if they cannot be found."""
     try:
-        elements = elements_of(step, fan, given)
-    except Exception as problem:
+        elements = elements_of(step, fan, definition.read_input(input))
+    except BaseException as problem:
+        let_interrupts_through(problem)
         # The function is the user's code: a mistake in it must not stop anything but its own saga.
-        error = e.error_from("fault", type(problem).__name__, f"in for_each=: {problem}", step.name)
-        reason = f"the elements of step {step.name} could not be found: {type(problem).__name__}: {problem}"
+        kind, text = named(problem, definition.redact)
+        error = e.error_from("fault", kind, f"in for_each=: {text}", step.name)
+        reason = f"the elements of step {step.name} could not be found: {kind}: {text}"
         return e.SagaStuck(time=now, reason=reason, error=error)
     return e.StepFannedOut(time=now, step=step.name, elements=elements, at_once=fan.at_once)
 

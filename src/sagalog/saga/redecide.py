@@ -182,9 +182,14 @@ def _comparable(decided: e.SagaEvent, recorded: e.SagaEvent) -> e.SagaEvent:
 
     A retry time, if both have one: its jitter was random. How many elements are taken at once, which may be tuned. The
     digest, version and deadline of the start: they are what the definition is, and what is asked is what it decides.
+    What the user's functions said when they raised: it may hold an address of memory, and may have been redacted.
     """
     if isinstance(decided, e.SagaStarted) and isinstance(recorded, e.SagaStarted):
         return replace(decided, digest=recorded.digest, version=recorded.version, deadline=recorded.deadline)
+    if isinstance(decided, e.SagaStuck) and isinstance(recorded, e.SagaStuck):
+        found, before = decided.error, recorded.error
+        if _raised_in(found) is not None and _raised_in(found) == _raised_in(before):
+            return replace(decided, reason=recorded.reason, error=before)
     if isinstance(decided, e.StepFannedOut) and isinstance(recorded, e.StepFannedOut):
         return replace(decided, at_once=recorded.at_once)
     for kind in (e.StepFailed, e.CompensationFailed):
@@ -195,3 +200,11 @@ def _comparable(decided: e.SagaEvent, recorded: e.SagaEvent) -> e.SagaEvent:
         ):
             return replace(decided, retry_at=recorded.retry_at)
     return decided
+
+
+def _raised_in(error: e.ErrorInfo | None) -> tuple[str, str, str | None] | None:
+    """Return which of the user's functions raised what, if that is what an error is."""
+    if error is None:
+        return None
+    where = next((one for one in ("in when=: ", "in for_each=: ") if error.message.startswith(one)), None)
+    return None if where is None or error.kind != "fault" else (where, error.type, error.step)

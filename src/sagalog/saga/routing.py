@@ -22,6 +22,7 @@ from msgspec import Raw, Struct
 
 from sagalog.messages import Envelope
 from sagalog.saga.definition import Definition, Exchange, StartRule, WaitRule
+from sagalog.saga.failure import Redact, described, let_interrupts_through, storable
 from sagalog.saga.identifiers import check_identifier
 from sagalog.saga.inputs import Start
 from sagalog.saga.transitions import ENDED
@@ -147,16 +148,16 @@ class SagaRouting:
             given = rule.input(event)
             key = _key(rule.key, event) if rule.key is not None else _key(self._newest.key, given)
             data = self._newest.input.write(given, f"the input of saga {self.name}")
-        except Exception as problem:
-            return Question(message, "start", problem=_why(what, problem))
+        except BaseException as problem:
+            return Question(message, "start", problem=why(what, problem, self._newest.redact))
         return Question(message, "start", key, data)
 
     def _wait_question(self, message: Envelope, rule: WaitRule) -> Question:
         what = f"the key of saga {self.name} could not be found in {message.name}"
         try:
             return Question(message, "wait", _key(rule.key, rule.event.read(message.data)))
-        except Exception as problem:
-            return Question(message, "wait", problem=_why(what, problem))
+        except BaseException as problem:
+            return Question(message, "wait", problem=why(what, problem, self._newest.redact))
 
     def wanted(self, questions: Iterable[Question]) -> Wanted:
         """Return what has to be looked up to answer all of these."""
@@ -236,6 +237,7 @@ def _key(find: Callable[[Any], str] | None, given: Any) -> str:
     return check_identifier(find(given), "the key")
 
 
-def _why(what: str, problem: Exception) -> str:
-    text = f"{what}: {type(problem).__name__}: {problem}"
-    return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()[:4000]
+def why(what: str, problem: BaseException, redact: Redact | None) -> str:
+    """Return why the user's functions could not make anything of an event; raises what is to end the process."""
+    let_interrupts_through(problem)
+    return storable(f"{what}: {described(problem, redact)}")

@@ -1,6 +1,9 @@
 """Hints from PostgreSQL: a thread that listens and calls back. A hint may be lost; nothing may rest on one."""
 
+import contextlib
 import logging
+import selectors
+import socket
 import threading
 from collections.abc import Callable
 
@@ -11,8 +14,10 @@ from sagalog.stores.postgres_errors import translated
 
 logger = logging.getLogger("sagalog.stores")
 
-# How often the thread looks whether it is to end, and how long it rests after a hint: many hints at once are one.
+# How often the thread looks by itself, whatever woke it, and how long it rests after a hint: many at once are one.
 LOOK_SECONDS = 0.5
+# How long a thread that was woken may take to end. It sends one last packet, which may find no room.
+ENDING_SECONDS = 1.0
 REST_SECONDS = 0.01
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
@@ -26,16 +31,27 @@ class Listener:
         self._hint = hint
         self._own = own
         self._stopped = threading.Event()
+        # While it listens, only something to read wakes it, so to end it something is written here.
+        self._listening = threading.Event()
+        self._woken, self._waker = socket.socketpair()
+        self._waker.setblocking(False)
         self._thread = threading.Thread(target=self._run, name="sagalog-listen", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """End soon; a connection that is being made or that hangs is not waited for."""
+        """End at once; a connection that is being made is not waited for, its thread ends when that does."""
         self._stopped.set()
-        if threading.current_thread() is not self._thread:
-            self._thread.join(2 * LOOK_SECONDS)
+        with contextlib.suppress(OSError):
+            # Closed already, or so full that it has been told.
+            self._waker.send(b"x")
+        if threading.current_thread() is not self._thread and self._listening.is_set():
+            self._thread.join(ENDING_SECONDS)
 
     def _run(self) -> None:
+        with self._woken, self._waker:
+            self._listen_again_and_again()
+
+    def _listen_again_and_again(self) -> None:
         pause = FIRST_PAUSE
         while not self._stopped.is_set():
             try:
@@ -55,11 +71,21 @@ class Listener:
                 self._stopped.wait(pause)
 
     def _listen(self, connection: BoundedConnection) -> None:
-        while not self._stopped.is_set():
-            heard = [note.payload for note in connection.notifies(timeout=LOOK_SECONDS, stop_after=1)]
-            if any(sender != self._own for sender in heard):
-                self._call()
-                self._stopped.wait(REST_SECONDS)
+        with selectors.DefaultSelector() as either:
+            either.register(connection.fileno(), selectors.EVENT_READ)
+            either.register(self._woken, selectors.EVENT_READ)
+            self._listening.set()
+            try:
+                while not self._stopped.is_set():
+                    # What has come is taken, and nothing is waited for.
+                    heard = [note.payload for note in connection.notifies(timeout=0)]
+                    if any(sender != self._own for sender in heard):
+                        self._call()
+                        self._stopped.wait(REST_SECONDS)
+                    else:
+                        either.select(LOOK_SECONDS)
+            finally:
+                self._listening.clear()
 
     def _call(self) -> None:
         if not self._stopped.is_set():

@@ -1,0 +1,117 @@
+"""What is recorded and logged of an exception that somebody's code raised: which of the outcomes it is, and why."""
+
+import asyncio
+import logging
+import traceback
+from typing import Any
+
+from sagalog.engine.calling import NotBegun, Overdue
+from sagalog.errors import InvalidInput, PayloadTooLarge, Refused
+from sagalog.harmless import harmless, harmless_lines
+from sagalog.saga.events import ErrorInfo, ErrorKind, error_from
+from sagalog.saga.failure import Redact, is_a, leaves_of, mentioned, redacted, text_of, type_of, uncarried
+
+logger = logging.getLogger("sagalog.engine")
+
+# Mistakes in a program. Undoing a thousand orders because of a misspelt name would only multiply the mistake.
+FAULTS = (
+    TypeError,
+    NameError,
+    AttributeError,
+    AssertionError,
+    NotImplementedError,
+    ImportError,
+    PayloadTooLarge,
+    InvalidInput,
+)
+# A traceback keeps its two ends, in characters: where it began, and what was raised.
+LONGEST_HEAD = 4_000
+LONGEST_TAIL = 12_000
+MOST_FRAMES = 50
+
+
+def let_through(problem: BaseException) -> None:
+    """Raise what is no outcome: `NotBegun`, and a cancellation that came from the engine.
+
+    A cancellation that a handler raised by itself is an error like others.
+    """
+    if is_a(problem, NotBegun):
+        raise problem
+    task = asyncio.current_task()
+    if is_a(problem, asyncio.CancelledError) and task is not None and task.cancelling():
+        raise problem
+
+
+class Failures:
+    """Judge what the handlers of one process manager raise; `redact` takes out of texts what is not to be kept."""
+
+    def __init__(self, redact: Redact | None = None) -> None:
+        self.redact = redact
+
+    def error_of(self, problem: BaseException, what: str, timeout: str, prefix: str = "", **fields: Any) -> ErrorInfo:
+        """Return what is recorded of an attempt that raised, and log its traceback.
+
+        `what` names the attempt in the log, `timeout` the error of one that is overdue, which says what `prefix` says
+        before. `fields` are added to the log record.
+        """
+        if is_a(problem, Overdue):
+            return error_from("timeout", timeout, f"{prefix}{text_of(problem)}")
+        kind, decisive, others = judged(problem)
+        text = f"{text_of(decisive, self.redact)}{mentioned(others, self.redact)}"
+        if kind == "refused":
+            return error_from(kind, "Refused", text)
+        error = error_from(kind, type_of(decisive), text)
+        self._log(problem, what, error, fields)
+        return error
+
+    def fault_of(self, problem: BaseException, what: str, doing: str, **fields: Any) -> ErrorInfo:
+        """Return what is recorded of something that raised, and would again: the program has to be mended."""
+        _, decisive, others = judged(problem)
+        text = f"in {doing}: {text_of(decisive, self.redact)}{mentioned(others, self.redact)}"
+        error = error_from("fault", type_of(decisive), text)
+        self._log(problem, what, error, fields)
+        return error
+
+    def _log(self, problem: BaseException, what: str, error: ErrorInfo, fields: dict[str, Any]) -> None:
+        """Write one record with the traceback of an exception, at the level of what it is."""
+        level = logging.ERROR if error.kind == "fault" else logging.WARNING
+        if not logger.isEnabledFor(level):
+            return
+        said = "%s is at fault: %s: %s" if error.kind == "fault" else "%s failed: %s: %s"
+        arguments = (what, error.type, harmless(error.message))
+        record = logger.makeRecord(logger.name, level, __file__, 0, said, arguments, None, "_log", fields)
+        # As text, and not as the exception: a formatter would show what was redacted, or raise what its text raises.
+        record.exc_text = traceback_of(uncarried(problem), self.redact)
+        logger.handle(record)
+
+
+def judged(problem: BaseException) -> tuple[ErrorKind, BaseException, list[BaseException]]:
+    """Return which outcome an exception is, the exception that makes it so, and what a group holds beside that.
+
+    One mistake in a program decides. A group is refused only if all that it holds is: what stands beside a refusal may
+    have been done.
+    """
+    leaves = leaves_of(problem)
+    kind: ErrorKind = "error"
+    decisive = next((one for one in leaves if is_a(one, FAULTS)), None)
+    if decisive is not None:
+        kind = "fault"
+    else:
+        decisive = next((one for one in leaves if not is_a(one, Refused)), None)
+        if decisive is None:
+            kind, decisive = "refused", leaves[0]
+    return kind, decisive, [one for one in leaves if one is not decisive]
+
+
+def traceback_of(problem: BaseException, redact: Redact | None = None) -> str:
+    """Return the traceback of an exception with what caused it, redacted, capped, and harmless where it is shown."""
+    try:
+        shown = traceback.TracebackException.from_exception(problem, limit=-MOST_FRAMES)
+        text = "".join(shown.format()).rstrip()
+    except BaseException as second:
+        # Formatting asks exceptions for attributes of many kinds, any of which may be code.
+        text = f"(the traceback of {type_of(problem)} cannot be shown: showing it raised {type_of(second)})"
+    text = redacted(text, redact)
+    if len(text) > LONGEST_HEAD + LONGEST_TAIL:
+        text = f"{text[:LONGEST_HEAD]}\n[...]\n{text[-LONGEST_TAIL:]}"
+    return harmless_lines(text)
