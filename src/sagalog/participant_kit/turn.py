@@ -11,12 +11,13 @@ from msgspec.structs import replace
 from sagalog.errors import InvalidAction
 from sagalog.messages import CommandDone, CommandRefused, Envelope, Event, name_of
 from sagalog.saga.handlers import output_id
+from sagalog.saga.identifiers import effect_id
 from sagalog.saga.payload import PayloadType
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list[Envelope]).decode
 _payload_of = cache(PayloadType)
-_ROUND = re.compile(r"(?::undo)?(?::\d+)?")
+_ROUND = re.compile(r"(?::undo)?:?(?::\d+)?")
 
 Answer = Event | Sequence[Event] | None
 
@@ -44,10 +45,11 @@ def delivered(message: Envelope, undoes: str | None) -> Delivered:
     if undoes is not None:
         action, is_undo = undoes, True
     elif message.saga_id is not None and message.step is not None:
-        step = f"{message.saga_id}:{message.step}"
-        rest = message.id.removeprefix(step)
-        if message.id.startswith(step) and _ROUND.fullmatch(rest):
-            action, is_undo = step, rest.startswith(":undo")
+        undoing = effect_id(message.saga_id, message.step, "compensation", 0)
+        doing = undoing.removesuffix(":undo")
+        rest = message.id.removeprefix(doing)
+        if message.id.startswith(doing) and _ROUND.fullmatch(rest):
+            action, is_undo = doing, rest.startswith(":undo")
     return Delivered(
         id=message.id,
         action=action,

@@ -22,10 +22,10 @@ from sagalog.saga.identifiers import check_identifier
 from sagalog.saga.notes import ChildResult
 from sagalog.saga.parts import part_of
 from sagalog.saga.payload import PayloadType
-from sagalog.saga.retry import ACTION_RETRY, COMPENSATION_RETRY, Retry
+from sagalog.saga.retry import ACTION_RETRY, PATIENT, Retry
 
 # After the pivot a step is retried until it succeeds or a person is needed, as a compensation is.
-RETRIABLE_RETRY = COMPENSATION_RETRY
+RETRIABLE_RETRY = PATIENT
 # What is sent is not lost, so a command is sent once unless somebody wants it otherwise.
 REQUEST_RETRY = Retry(attempts=1)
 

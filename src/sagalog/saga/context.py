@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
+from sagalog.saga.identifiers import effect_id
+
 
 class StepContext(Struct, frozen=True, kw_only=True):
     """Tell a handler which saga, step and attempt it is run for.
@@ -30,4 +32,4 @@ class StepContext(Struct, frozen=True, kw_only=True):
     @property
     def action_key(self) -> str:
         """Return the idempotency key that the step's action had; in a compensation it names what is to be undone."""
-        return f"{self.saga_id}:{self.step}"
+        return effect_id(self.saga_id, self.step, "action", 0)

@@ -191,7 +191,7 @@ def _action_failed(definition: Definition, state: SagaState, told: i.ActionFaile
     given_up = state.rolling_back and told.error.kind == "lost"
     if told.attempt <= before.attempts and not given_up:
         return None
-    retry_at = next_attempt_at(definition, state, told.step, told.attempt, told.error, told.jitter, now)
+    retry_at = next_attempt_at(definition, state, told.step, told.attempt, told.began, told.error, told.jitter, now, told.last)
     refused = told.error.kind == "refused"
     if step.kind == "request" and retry_at is None:
         refused = refused or never_sent(state, before)
@@ -235,7 +235,9 @@ def _undo_failed(definition: Definition, state: SagaState, told: i.UndoFailed, n
         attempt=told.attempt,
         began=told.began,
         error=told.error,
-        retry_at=next_undoing_at(before, compensation, told.attempt, told.error, told.jitter, now),
+        retry_at=next_undoing_at(
+            before, compensation, told.attempt, told.began, told.error, told.jitter, now, told.last
+        ),
     )
 
 
@@ -330,14 +332,18 @@ def _give_up(definition: Definition, state: SagaState, step: str, found: e.Error
     error = e.ErrorInfo(found.type, found.message, found.kind, step)
     reason = None
     if error.kind == "fault":
-        reason = f"step {step} is at fault: {error.type}: {error.message}; mend the program, then resume"
+        reason = f"step {step} is at fault: {_said(error)}; mend the program, then resume"
     elif step == definition.pivot and state.steps[step].action != "refused" and not definition.step(step).compensation:
-        reason = f"nobody knows whether the pivot {step} was done, and it has no compensation"
+        reason = f"nobody knows whether the pivot {step} was done, and it has no compensation: {_said(error)}"
     elif pivot_passed(definition, state):
-        reason = f"step {step} did not succeed after the pivot, where nothing is undone any more"
+        reason = f"step {step} did not succeed after the pivot, where nothing is undone any more: {_said(error)}"
     if reason is not None:
         return e.SagaStuck(time=now, reason=reason, error=error)
     return _roll_back(definition, state, error, now)
+
+
+def _said(error: e.ErrorInfo) -> str:
+    return f"{error.type}: {error.message}"
 
 
 def _roll_back(
@@ -375,8 +381,10 @@ def _follow_backward(definition: Definition, state: SagaState, last: e.SagaEvent
         text = f"the outcome of {step} is unknown and its compensation cannot take None for the result"
         error = e.error_from("fault", "UnknownOutcome", text, step)
         reason = f"{text}; find out what happened, let it accept `| None`, then resume"
+        if (tried := state.steps[step].error) is not None:
+            reason = f"{reason}: {_said(tried)}"
     else:
         error = e.ErrorInfo(error.type, error.message, error.kind, step)
-        reason = f"the compensation of {step} failed for good: {error.type}: {error.message}"
+        reason = f"the compensation of {step} failed for good: {_said(error)}"
     pending = tuple(name for name in state.plan if state.steps[name].undo in ("pending", "retrying", "failed"))
     return e.SagaStuck(time=now, reason=reason, error=error, pending=pending)

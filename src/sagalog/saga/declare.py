@@ -227,7 +227,7 @@ class Saga(Generic[InputT]):
 
         The events of `refused`, and `CommandRefused`, say that it was definitely not done. No answer within `timeout`
         (seconds or a timedelta) leaves that unknown. It is sent once unless `retry` says how often the same command is
-        sent again; after the pivot ten times. The rest is as for `step`.
+        sent again; after the pivot for a day. The rest is as for `step`.
         """
 
         def declare(function: Callable[..., Any]) -> RequestStep[..., Any, Any]:

@@ -1,5 +1,6 @@
 """Ids, keys and names at the door: the same rules for every store."""
 
+import re
 from typing import Literal
 
 from sagalog.errors import InvalidIdentifier
@@ -29,7 +30,22 @@ def check_identifier(value: str, what: str, longest: int = MAX_LENGTH) -> str:
 def effect_id(saga_id: str, step: str, direction: Literal["action", "compensation"], number: int) -> str:
     """Return the identity of an effect: an idempotency key, and the id of the command that asks for it.
 
-    A pure function of the saga, the step, the direction, and how many effects of this kind came before (`number`).
+    A pure function of the saga, the step, the direction, and how many effects of this kind came before (`number`). No
+    two have the same one, whatever the steps are called: what follows a step's name can be told from the name.
     """
+    if _READS_AS_MORE.fullmatch(step) or (number and direction == "action" and step == _NOTE):
+        step += ":"
     undo = ":undo" if direction == "compensation" else ""
     return f"{saga_id}:{step}{undo}:{number + 1}" if number else f"{saga_id}:{step}{undo}"
+
+
+def note_id(saga_id: str, version: int) -> str:
+    """Return the identity of the note that the event of this version sends to another saga."""
+    return f"{saga_id}:{_NOTE}:{version}"
+
+
+# The names of steps that end as if something had been joined to them. A colon is put behind such a name, after which
+# neither ":undo" nor a number is ever read as its own; all other names are joined as they are.
+_READS_AS_MORE = re.compile(r".*:(undo|[0-9]*)", re.DOTALL)
+# A step of this name has its first effect under its own name, and the next ones where no note is.
+_NOTE = "note"

@@ -10,7 +10,7 @@ from sagalog.errors import DefinitionError, InvalidIdentifier
 from sagalog.messages import Command, Event, Message
 from sagalog.saga.handlers import DeclaredHandler, Handler, MessageContext, output_id, read_handler
 from sagalog.saga.identifiers import check_identifier
-from sagalog.saga.retry import Retry
+from sagalog.saga.retry import PATIENT, Retry
 from sagalog.saga.steps import Duration, microseconds
 
 __all__ = ["Handler", "MessageContext", "Participant", "ParticipantDefinition", "check_together", "output_id"]
@@ -26,7 +26,7 @@ AnswerT = TypeVar("AnswerT", bound=Answer | Coroutine[Any, Any, Answer])
 
 DEFAULT_TIMEOUT = timedelta(seconds=60)
 # After the last attempt the message is parked, for a person to decide.
-DEFAULT_RETRY = Retry(attempts=5)
+DEFAULT_RETRY = PATIENT
 
 
 class ParticipantDefinition(Struct, frozen=True):
@@ -72,7 +72,8 @@ class EventDecorator(Protocol):
 class Participant:
     """Declare who handles commands and reacts to events.
 
-    `retry` is how often a handler that fails is tried again before its message is parked; `timeout` (seconds or
+    `retry` is how often a handler that fails is tried again before its message is parked; its `for_` counts from when the
+    message arrived. `timeout` (seconds or
     timedelta; None: all the time it wants) is for one attempt. Both can be said for one handler alone.
     """
 
