@@ -13,6 +13,7 @@ from sagalog.engine.blocking import Blocking
 from sagalog.errors import InvalidInput, PayloadTooLarge, Refused
 from sagalog.messages import Message, name_of
 from sagalog.saga.binding import Parameter
+from sagalog.saga.callables import name_of_callable, plain_answer
 from sagalog.saga.context import StepContext
 from sagalog.saga.definition import ChildRule, Definition, Exchange, StepDefinition
 from sagalog.saga.events import EMPTY, Direction, ErrorInfo, error_from
@@ -100,6 +101,7 @@ class Attempts:
                 value = step.handler(definition.input.read(state.input))
             else:
                 value = step.handler(**self._arguments(definition, step.parameters, saga_id, state, effect, None))
+            value = plain_answer(value, "it")
             data = rule.definition.input.write(value, f"the input of saga {rule.definition.name}")
         except (Exception, SystemExit) as problem:
             # It makes a value of what is recorded, so it would fail again: the program has to be mended.
@@ -120,7 +122,7 @@ class Attempts:
         assert self.begin_child is not None
         number = state.steps.get(step, UNTOUCHED).round
         told = Start(
-            effect_id(saga_id, step, "action", number),
+            effect_id(saga_id, step, "action", number, state.marked),
             data,
             1,
             state.correlation_id,
@@ -215,15 +217,19 @@ async def call_handler(
     """
     call = functools.partial(_if_ours, ours, handler, *first, **arguments)
     if is_async:
-        return await _within(call(), began, over)
+        made = call()
+        if not hasattr(made, "send"):
+            name, found = name_of_callable(handler), type(made).__name__
+            raise TypeError(f"{name} is declared as a coroutine function, and gave {found}")
+        return plain_answer(await _within(made, began, over), handler)
     seconds = None if over is None else max(0.0, (over - began) / 1e6)
     running = blocking.handler(call)
     done, _ = await asyncio.wait((running,), timeout=seconds)
     if not done:
         # A thread cannot be stopped, and nothing may be undone or tried again while it runs: wait for its end.
-        name = getattr(handler, "__name__", repr(handler))
+        name = name_of_callable(handler)
         logger.warning("%s is overdue after %g s; a thread cannot be stopped, so it is waited for", name, seconds)
-    return await running
+    return plain_answer(await running, handler)
 
 
 def _if_ours(ours: StillOurs, handler: Callable[..., Any], /, *first: Any, **arguments: Any) -> Any:
@@ -336,7 +342,7 @@ def _made(
     direction: Direction = "action" if isinstance(effect, RunAction) else "compensation"
     here = state.steps.get(effect.step, UNTOUCHED)
     number = here.round if direction == "action" else here.undo_round
-    command_id = effect_id(saga_id, effect.step, direction, number)
+    command_id = effect_id(saga_id, effect.step, direction, number, state.marked)
     return RequestMade(effect.step, direction, number, effect.attempt, command_id, name_of(kind), data)
 
 
@@ -364,6 +370,6 @@ def effect_key(saga_id: str, state: SagaState, effect: RunAction | RunCompensati
     """Return the identity of what an effect asks for; a new round of a request is another one."""
     here = state.steps.get(effect.step, UNTOUCHED)
     if isinstance(effect, RunAction):
-        return effect_id(saga_id, effect.step, "action", here.round)
+        return effect_id(saga_id, effect.step, "action", here.round, state.marked)
     # Without a command the two counts are the same.
-    return effect_id(saga_id, effect.step, "compensation", max(effect.epoch, here.undo_round))
+    return effect_id(saga_id, effect.step, "compensation", max(effect.epoch, here.undo_round), state.marked)

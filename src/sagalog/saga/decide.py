@@ -37,6 +37,7 @@ from sagalog.errors import InvalidAction
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
 from sagalog.saga import judge
+from sagalog.saga.callables import plain_answer
 from sagalog.saga.children import called_off, child_begun, child_ended_before, child_to_undo, parents_wish
 from sagalog.saga.definition import Definition, StepDefinition
 from sagalog.saga.evolve import evolve
@@ -107,6 +108,8 @@ def _start(definition: Definition, told: i.Start, now: int) -> e.SagaStarted:
         message=told.message,
         deadline=None if definition.timeout is None else now + definition.timeout,
     )
+    if definition.marked:
+        started = replace(started, marked=True)
     if told.parent is not None:
         return replace(
             started,
@@ -191,7 +194,9 @@ def _action_failed(definition: Definition, state: SagaState, told: i.ActionFaile
     given_up = state.rolling_back and told.error.kind == "lost"
     if told.attempt <= before.attempts and not given_up:
         return None
-    retry_at = next_attempt_at(definition, state, told.step, told.attempt, told.began, told.error, told.jitter, now, told.last)
+    retry_at = next_attempt_at(
+        definition, state, told.step, told.attempt, told.began, told.error, told.jitter, now, told.last
+    )
     refused = told.error.kind == "refused"
     if step.kind == "request" and retry_at is None:
         refused = refused or never_sent(state, before)
@@ -314,7 +319,7 @@ def _ask(definition: Definition, state: SagaState, step: StepDefinition, now: in
         return None
     if step.when is not None:
         try:
-            wanted = step.when(definition.read_input(state.input))
+            wanted = plain_answer(step.when(definition.read_input(state.input)), "it")
         except Exception as problem:
             # The condition is the user's code: a mistake in it must not stop anything but its own saga.
             error = e.error_from("fault", type(problem).__name__, f"in when=: {problem}", step.name)

@@ -1,7 +1,6 @@
 """A checked saga definition: stages of steps as data, which the kernel's functions read and nobody changes."""
 
 import hashlib
-import inspect
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -13,6 +12,7 @@ from sagalog.messages import Message
 from sagalog.saga.binding import Parameter
 from sagalog.saga.contract import Contract
 from sagalog.saga.events import Answer
+from sagalog.saga.identifiers import needs_mark
 from sagalog.saga.parts import part_of
 from sagalog.saga.payload import PayloadType
 from sagalog.saga.retry import Retry
@@ -134,7 +134,8 @@ class Definition(Struct, frozen=True):
     `digest` covers name, version and structure: a stored saga is only ever run with the definition it started with.
     `starts` are the events that start one, by name; `waits` the steps that wait for an event of that name, in order.
     `has_children`: some step is another saga. `plain` says that nothing but outcomes of handlers and the deadline (and
-    what its parent asks, if it is a child) ever moves it. A choreography has a `contract` and no steps to run.
+    what its parent asks, if it is a child) ever moves it. A choreography has a `contract` and no steps to run. `marked`
+    says that some step's name is one that `effect_id` marks.
     """
 
     name: str
@@ -154,6 +155,7 @@ class Definition(Struct, frozen=True):
     plain: bool
     contract: Contract | None = None
     has_children: bool = False
+    marked: bool = False
 
     def step(self, name: str) -> StepDefinition:
         """Return a step by name; raises `DivergentHistory` for a name that the definition does not have."""
@@ -175,13 +177,6 @@ class Definition(Struct, frozen=True):
     def read_input(self, data: Raw) -> Any:
         """Return the typed input of a saga."""
         return self.input.read(data)
-
-
-def is_async(handler: Callable[..., Any]) -> bool:
-    """Tell whether calling `handler` gives a coroutine."""
-    return inspect.iscoroutinefunction(inspect.unwrap(handler)) or inspect.iscoroutinefunction(
-        getattr(handler, "__call__", None)  # noqa: B004
-    )
 
 
 def assemble(
@@ -219,6 +214,7 @@ def assemble(
         waits=waits,
         plain=all(step.kind == "call" for step in steps.values()),
         has_children=any(step.child is not None for step in steps.values()),
+        marked=any(map(needs_mark, steps)),
     )
 
 

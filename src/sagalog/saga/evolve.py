@@ -72,9 +72,9 @@ def _started(event: e.SagaStarted) -> SagaState:
         steps={},
         received=() if event.message is None else (event.message,),
     )
-    if event.parent is None and event.kind == "saga":
+    if event.parent is None and event.kind == "saga" and not event.marked:
         return state
-    return replace(state, kind=event.kind, parent=parent_of(event), undo_asked=event.called_off)
+    return replace(state, kind=event.kind, parent=parent_of(event), undo_asked=event.called_off, marked=event.marked)
 
 
 def _step_succeeded(state: SagaState, event: e.StepSucceeded, status: Status) -> SagaState:

@@ -118,9 +118,7 @@ def next_undoing_at(
     return _again_at(compensation.retry, spent, here.undo_since or began, jitter, now, last)
 
 
-def _again_at(
-    retry: Retry, spent: int, since: int | None, jitter: float, now: int, last: bool | None
-) -> int | None:
+def _again_at(retry: Retry, spent: int, since: int | None, jitter: float, now: int, last: bool | None) -> int | None:
     if last is not None:
         return None if last else now + retry.pause(spent, jitter)
     return retry.next_at(spent, now if since is None else since, jitter, now)

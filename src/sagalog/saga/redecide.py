@@ -183,11 +183,18 @@ def _envelope(id: str, name: str | None, causation_id: str | None, data: Raw) ->
 def _comparable(decided: e.SagaEvent, recorded: e.SagaEvent) -> e.SagaEvent:
     """Return `decided` with what may rightly differ as it is recorded.
 
-    A retry time, if both have one: its jitter was random. What a stuck saga's reason says of the cause besides. How many elements are taken at once, which may be tuned. The
-    digest, version and deadline of the start: they are what the definition is, and what is asked is what it decides.
+    A retry time, if both have one: its jitter was random. What the reason of a stuck saga says of the cause besides. How
+    many elements are taken at once, which may be tuned. The digest, version, deadline and mark of the start: they are
+    what the definition is, and what is asked is what it decides.
     """
     if isinstance(decided, e.SagaStarted) and isinstance(recorded, e.SagaStarted):
-        return replace(decided, digest=recorded.digest, version=recorded.version, deadline=recorded.deadline)
+        return replace(
+            decided,
+            digest=recorded.digest,
+            version=recorded.version,
+            deadline=recorded.deadline,
+            marked=recorded.marked,
+        )
     if isinstance(decided, e.StepFannedOut) and isinstance(recorded, e.StepFannedOut):
         return replace(decided, at_once=recorded.at_once)
     if isinstance(decided, e.SagaStuck) and isinstance(recorded, e.SagaStuck):

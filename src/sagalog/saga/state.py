@@ -57,9 +57,9 @@ class Kept(Struct, frozen=True, omit_defaults=True, gc=False):
 class StepState(Struct, frozen=True, omit_defaults=True, gc=False):
     """One step: how its action went and, once the saga is rolled back, how its compensation goes.
 
-    `forgiven` and `undo_forgiven` are the attempts that a resume took out of the retry budgets, `since` and `undo_since`
-    when the first attempts of the budgets began, once one has failed. `epoch` counts the
-    times the step had to be undone: a success that arrives after an empty compensation asks for one more. `command` and
+    `forgiven` and `undo_forgiven` are the attempts that a resume took out of the retry budgets; `since` and
+    `undo_since` are when the first attempts of the budgets began, once one has failed. `epoch` counts the times the
+    step had to be undone: a success that arrives after an empty compensation asks for one more. `command` and
     `undo_command` are the ids of the last commands it sent; `round` and `undo_round` count those that a resume, or a
     late success, made a new one of. `child` is the saga that the step is, if it is one.
     """
@@ -120,7 +120,8 @@ class SagaState(Struct, frozen=True, omit_defaults=True, gc=False):
     """One saga after `version` events. `cause` is why it was rolled back and stays to the end of its history.
 
     `commands` are all it ever sent, by id, so that a reply finds its way after the end too. `received` are the ids of
-    all messages it took, `kept` those that wait for their step, `last_message` the one that moved it last.
+    all messages it took, `kept` those that wait for their step, `last_message` the one that moved it last. With
+    `marked` some names of steps are marked in identities, see `effect_id`.
     """
 
     saga: str
@@ -155,6 +156,7 @@ class SagaState(Struct, frozen=True, omit_defaults=True, gc=False):
     kind: Kind = "saga"
     parent: Parent | None = None
     undo_asked: bool = False
+    marked: bool = False
 
 
 UNTOUCHED = StepState()
