@@ -99,7 +99,7 @@ def answers_later(function: Callable[..., Any]) -> str | None:
 
 def plain_answer(value: Any, given_by: object) -> Any:
     """Return what a function gave; raises `TypeError` for what nobody has awaited, and closes it."""
-    kind: object = type(value)
+    kind: object = cast(object, value).__class__
     if not hasattr(kind, "__await__") and kind is not types.AsyncGeneratorType:
         return value
     if inspect.iscoroutine(value):

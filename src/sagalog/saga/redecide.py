@@ -183,7 +183,7 @@ def _envelope(id: str, name: str | None, causation_id: str | None, data: Raw) ->
 def _comparable(decided: e.SagaEvent, recorded: e.SagaEvent) -> e.SagaEvent:
     """Return `decided` with what may rightly differ as it is recorded.
 
-    A retry time, if both have one: its jitter was random. What the reason of a stuck saga says of the cause besides. How
+    A retry time, if both have one: its jitter was random. What the reason of a stuck saga says besides. How
     many elements are taken at once, which may be tuned. The digest, version, deadline and mark of the start: they are
     what the definition is, and what is asked is what it decides.
     """
