@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from sagalog.saga.callables import annotations_of
+from sagalog.saga.callables import annotations_of, parameters_of
 from sagalog.saga.context import StepContext
 
 Source = Literal["input", "result", "context", "service", "element"]
@@ -67,7 +67,7 @@ def bind(
         hints = annotations_of(function)
     except Exception as problem:
         return [], [f"the annotations cannot be resolved ({problem}); import the types where the step is declared"]
-    signature = list(inspect.signature(function).parameters.values())
+    signature = parameters_of(function)
     for parameter in signature[1:] if skip_first else signature:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
             mistakes.append(f"parameter {parameter.name} {not_by_name(parameter)}")

@@ -10,6 +10,7 @@ import types
 import typing
 from collections import abc
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, cast
 
 # What a plain function is annotated to return when what it returns has to be awaited.
@@ -43,8 +44,16 @@ def annotations_of(function: Callable[..., Any]) -> dict[str, Any]:
     target = _innermost(function)
     if not inspect.isfunction(target):
         return {}
+    # It would look for ever for the end of functions that say that they wrap each other; this raises instead.
+    inspect.unwrap(target)
     local: Mapping[str, Any] = inspect.getclosurevars(target).nonlocals
     return typing.get_type_hints(target, localns=dict(local))
+
+
+def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """Return the parameters that are still to be given: without those that a `functools.partial` gives by name."""
+    given = function.keywords if isinstance(function, functools.partial) else {}
+    return [one for one in inspect.signature(function).parameters.values() if one.name not in given]
 
 
 def handler_mistake(function: object, first: bool) -> str | None:
@@ -94,6 +103,8 @@ def answers_later(function: Callable[..., Any]) -> str | None:
         return "async"
     if any(map(inspect.isasyncgenfunction, layers)):
         return "an async generator"
+    if any(map(_is_context_manager, layers)):
+        return "a context manager"
     return "a generator" if any(map(_is_generator, layers)) else None
 
 
@@ -151,6 +162,10 @@ def _call_of(thing: object) -> object:
 def _is_generator(function: object) -> bool:
     tried = (function, _call_of(function))
     return any(inspect.isgeneratorfunction(one) or inspect.isasyncgenfunction(one) for one in tried)
+
+
+def _is_context_manager(function: object) -> bool:
+    return inspect.isfunction(function) and function.__code__.co_filename == contextmanager.__code__.co_filename
 
 
 def _returns(function: Callable[..., Any]) -> object:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sagalog.errors import DefinitionError, InvalidIdentifier
 from sagalog.saga.binding import Earlier, Parameter, bind, result_type, without_none
-from sagalog.saga.callables import annotations_of, handler_mistake, is_async, question_mistake
+from sagalog.saga.callables import annotations_of, handler_mistake, is_async, parameters_of, question_mistake
 from sagalog.saga.check_child import child_of, undoing_of
 from sagalog.saga.check_messages import exchange_of, is_event, starts_of, wait_of
 from sagalog.saga.declared import DeclaredSaga, DeclaredStep
@@ -234,7 +234,7 @@ def _compensation(
     parameters, wrong = _bound(undo.handler, declared.input, earlier, later, skip_first=True)
     where = f"compensation of step {step.name}"
     mistakes += [f"{where}: {text}" for text in wrong]
-    names = [] if wrong else list(inspect.signature(undo.handler).parameters)
+    names = [] if wrong else [one.name for one in parameters_of(undo.handler)]
     takes_none = False
     if not wrong and not names:
         mistakes.append(f"{where}: its first parameter must be the step's result")

@@ -6,7 +6,7 @@ from types import GenericAlias
 from typing import Any
 
 from sagalog.saga.binding import Earlier
-from sagalog.saga.callables import annotations_of, handler_mistake, question_mistake
+from sagalog.saga.callables import annotations_of, handler_mistake, parameters_of, question_mistake
 from sagalog.saga.declared import DeclaredFanOut, DeclaredStep
 from sagalog.saga.definition import FanOutDefinition
 from sagalog.saga.payload import PayloadType
@@ -21,7 +21,7 @@ def list_of(result: Any) -> Any:
 
 def element_of_handler(handler: Callable[..., Any]) -> Earlier | None:
     """Return the first parameter of a handler as something that its compensation may take; None if there is none."""
-    parameters = list(inspect.signature(handler).parameters.values())
+    parameters = parameters_of(handler)
     if not parameters or parameters[0].kind not in (
         inspect.Parameter.POSITIONAL_ONLY,
         inspect.Parameter.POSITIONAL_OR_KEYWORD,

@@ -13,7 +13,7 @@ from msgspec import Raw, Struct
 
 from sagalog.messages import Command, Event, Message, name_of
 from sagalog.saga.binding import Parameter, not_by_name, without_none
-from sagalog.saga.callables import annotations_of, handler_mistake, is_async
+from sagalog.saga.callables import annotations_of, handler_mistake, is_async, parameters_of
 from sagalog.saga.context import StepContext
 from sagalog.saga.identifiers import check_identifier
 from sagalog.saga.payload import PayloadType
@@ -118,7 +118,7 @@ def read_handler(declared: DeclaredHandler) -> tuple[list[Handler], list[str]]:
         return [], [*mistakes, wrong]
     try:
         hints = annotations_of(declared.function)
-        signature = list(inspect.signature(declared.function).parameters.values())
+        signature = parameters_of(declared.function)
     except Exception as problem:
         return [], [f"the annotations cannot be resolved ({problem}); import the types where the handler is declared"]
     messages = list(_messages(declared, signature, hints, mistakes))
