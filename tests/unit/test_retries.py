@@ -127,7 +127,7 @@ def failing(saga: Saga[Choice], step: str, every: int, most: int = 2_000) -> tup
 
 
 def test_a_step_is_tried_until_its_time_is_over_and_the_last_time_just_then() -> None:
-    told, tried = failing(letters(Retry(for_=3_600, delay=70, factor=1)), "post", every=SECOND)
+    told, tried = failing(letters(Retry(for_=3_600, delay=50, factor=1)), "post", every=SECOND)
     assert [one.retry_at for one in tried[-2:]] == [START + HOUR, None]
     assert type(told.events[-1]) is e.SagaStuck
 
@@ -183,7 +183,7 @@ def test_a_compensation_survives_an_outage_of_an_hour_and_then_needs_a_person() 
 
 
 def test_a_resume_gives_the_whole_time_again() -> None:
-    told, tried = failing(letters(Retry(for_=3_600, delay=600, factor=1)), "post", every=SECOND)
+    told, tried = failing(letters(Retry(for_=3_600, delay=50, factor=1)), "post", every=SECOND)
     later = START + 3 * DAY
     told = told.when(i.Resume("ada", "the shop is open"), later).then(e.SagaResumed)
     error = e.error_from("error", "ConnectionError", "closed")
