@@ -132,7 +132,8 @@ def _owner(given: type, made: Any, value: Callable[[], Any], plain: Any) -> Any:
 
         bound = functools.partialmethod(lambda self, more, order: value(), 1)
 
-    _typed(given, made, Owner.method, Owner.later_method, Owner.of_class.__func__)
+    of_class: Any = Owner.__dict__["of_class"]
+    _typed(given, made, Owner.method, Owner.later_method, of_class.__func__)
     return Owner
 
 

@@ -100,7 +100,7 @@ QUESTIONS: dict[str, Callable[[Any], Any]] = {
 }
 ANY = kinds_of(Order, str, lambda: "done")
 FITS = {**ANY.works, **{kind: ANY.untyped[kind] for kind in ("lambda", "class", "builtin", "made in C")}}
-UNFIT = {
+UNFIT: dict[str, Any] = {
     **ANY.works_async,
     **ANY.never,
     "two": lambda order, more: True,
@@ -115,7 +115,7 @@ def test_a_function_of_one_value_can_be_asked_whatever_its_kind(place: str, kind
     assert QUESTIONS[place](FITS[kind])
 
 
-@pytest.mark.parametrize("kind", {**UNFIT, **ANY.generates})
+@pytest.mark.parametrize("kind", [*UNFIT, *ANY.generates])
 @pytest.mark.parametrize("place", QUESTIONS)
 def test_what_cannot_be_asked_about_one_value_at_once_is_refused_when_it_is_declared(place: str, kind: str) -> None:
     if place == "for_each" and kind in ("generator", "partial of a generator", "wrapper of a generator"):

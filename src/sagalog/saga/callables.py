@@ -52,8 +52,9 @@ def annotations_of(function: Callable[..., Any]) -> dict[str, Any]:
 
 def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter]:
     """Return the parameters that are still to be given: without those that a `functools.partial` gives by name."""
-    given = function.keywords if isinstance(function, functools.partial) else {}
-    return [one for one in inspect.signature(function).parameters.values() if one.name not in given]
+    taken = inspect.signature(function).parameters.values()
+    given: Mapping[str, Any] = getattr(function, "keywords", {}) if isinstance(function, functools.partial) else {}
+    return [one for one in taken if one.name not in given]
 
 
 def handler_mistake(function: object, first: bool) -> str | None:
