@@ -53,7 +53,7 @@ def annotations_of(function: Callable[..., Any]) -> dict[str, Any]:
 def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter]:
     """Return the parameters that are still to be given: without those that a `functools.partial` gives by name."""
     taken = inspect.signature(function).parameters.values()
-    given: Mapping[str, Any] = getattr(function, "keywords", {}) if isinstance(function, functools.partial) else {}
+    given: Mapping[str, Any] = cast(Any, function).keywords if isinstance(function, functools.partial) else {}
     return [one for one in taken if one.name not in given]
 
 
