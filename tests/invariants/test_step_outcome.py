@@ -237,7 +237,7 @@ def test_after_the_pivot_nothing_is_undone_whatever_happens() -> None:
     async def post(parcel: Parcel) -> None:
         calls.append("post")
 
-    @saga.step(timeout=5)
+    @saga.step(timeout=5, retry=Retry(attempts=10))
     async def tell(parcel: Parcel) -> None:
         calls.append("tell")
         raise ConnectionError("nobody answers")
