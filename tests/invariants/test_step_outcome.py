@@ -8,7 +8,7 @@ import pytest
 from lab import Lab, Process, in_lab
 from parcel import Desk, Parcel, Sent, parcel_saga, raising
 
-from sagalog import Refused, Saga, StepContext
+from sagalog import Refused, Retry, Saga, StepContext
 from sagalog.codec import CODEC
 from sagalog.saga import events as e
 from sagalog.store import Store
