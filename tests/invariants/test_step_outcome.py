@@ -8,7 +8,7 @@ import pytest
 from lab import Lab, Process, in_lab
 from parcel import Desk, Parcel, Sent, parcel_saga, raising
 
-from sagalog import Refused, Saga, StepContext
+from sagalog import Refused, Retry, Saga, StepContext
 from sagalog.codec import CODEC
 from sagalog.saga import events as e
 from sagalog.store import Store
@@ -237,7 +237,7 @@ def test_after_the_pivot_nothing_is_undone_whatever_happens() -> None:
     async def post(parcel: Parcel) -> None:
         calls.append("post")
 
-    @saga.step(timeout=5)
+    @saga.step(timeout=5, retry=Retry(attempts=10))
     async def tell(parcel: Parcel) -> None:
         calls.append("tell")
         raise ConnectionError("nobody answers")

@@ -133,7 +133,7 @@ def print_label(number: int, parcels: list[Parcel]) -> int:
 def ship(order: Order) -> None: ...
 
 
-@wrap.compensate(retry=Retry(attempts=2))
+@wrap.compensate(retry=Retry(attempts=None, for_=timedelta(days=1), delay=timedelta(seconds=1), max_delay=300))
 async def unwrap(_: None, order: Order) -> None: ...
 
 
@@ -197,7 +197,7 @@ class ReleaseInventory(Command):
     order_id: str
 
 
-warehouse = Participant("warehouse", retry=Retry(attempts=5, delay=0.2), timeout=timedelta(seconds=30))
+warehouse = Participant("warehouse", retry=Retry(for_=3_600, delay=0.2), timeout=timedelta(seconds=30))
 
 
 @warehouse.handles

@@ -327,6 +327,8 @@ fulfilment.wait_for(InventoryLost, key=lambda event: event.lost_by)  # refused: 
 fulfilment.wait_for(ReserveInventory, key=lambda command: command.order_id)  # refused: commands are not waited for
 fulfilment.wait_for(InventoryLost, key=lambda event: event.order_id, timeout="1h")  # refused: a timeout is seconds
 fulfilment.sleep("1h")  # refused: a pause is seconds or a timedelta
+fulfilment.step(retry=Retry(for_="1h"))  # refused: a time is seconds or a timedelta
+fulfilment.step(retry=Retry(attempts="3"))  # refused: attempts are counted
 fulfilment.sleep(None)  # refused: a pause ends
 fulfilment.started_by(OrderPlaced, key=lambda event: event.order_id)  # refused: what is its input?
 fulfilment.started_by(OrderPlaced, input=lambda event: event.order_id)  # refused: the input is an order

@@ -99,8 +99,16 @@ def _detail(step: StepDefinition) -> str:
 
 
 def _patience(retry: Retry, timeout: int | None) -> str:
-    attempts = "1 attempt" if retry.attempts == 1 else f"{retry.attempts} attempts"
-    return attempts if timeout is None else f"{attempts}, {_long(timeout)} each"
+    patience = _limits(retry)
+    return patience if timeout is None else f"{patience}, {_long(timeout)} each"
+
+
+def _limits(retry: Retry) -> str:
+    counted = "1 attempt" if retry.attempts == 1 else f"{retry.attempts} attempts"
+    for_ = retry.microseconds
+    if for_ is None:
+        return "attempts without end" if retry.attempts is None else counted
+    return f"attempts for {_long(for_)}" if retry.attempts is None else f"{counted} within {_long(for_)}"
 
 
 def _long(microseconds: int) -> str:

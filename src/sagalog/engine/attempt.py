@@ -13,6 +13,7 @@ from sagalog.engine.carrying import carrying
 from sagalog.engine.failures import Failures, let_through
 from sagalog.messages import Message, name_of
 from sagalog.saga.binding import Parameter
+from sagalog.saga.callables import plain_answer
 from sagalog.saga.context import StepContext
 from sagalog.saga.definition import ChildRule, Definition, Exchange, StepDefinition
 from sagalog.saga.events import EMPTY, Direction, ErrorInfo
@@ -118,6 +119,7 @@ class Attempts:
             value = step.handler(definition.input.read(state.input))
         else:
             value = step.handler(**self._arguments(definition, step.parameters, saga_id, state, effect, None))
+        value = plain_answer(value, "it")
         return rule.definition.input.write(value, f"the input of saga {rule.definition.name}")
 
     async def call_off(self, definition: Definition, saga_id: str, state: SagaState, effect: CallOff) -> ChildBegun:
@@ -132,7 +134,7 @@ class Attempts:
         assert self.begin_child is not None
         number = state.steps.get(step, UNTOUCHED).round
         told = Start(
-            effect_id(saga_id, step, "action", number),
+            effect_id(saga_id, step, "action", number, state.marked),
             data,
             1,
             state.correlation_id,
@@ -265,7 +267,7 @@ def _made(
     direction: Direction = "action" if isinstance(effect, RunAction) else "compensation"
     here = state.steps.get(effect.step, UNTOUCHED)
     number = here.round if direction == "action" else here.undo_round
-    command_id = effect_id(saga_id, effect.step, direction, number)
+    command_id = effect_id(saga_id, effect.step, direction, number, state.marked)
     return RequestMade(effect.step, direction, number, effect.attempt, command_id, name_of(kind), data)
 
 
@@ -293,6 +295,6 @@ def effect_key(saga_id: str, state: SagaState, effect: RunAction | RunCompensati
     """Return the identity of what an effect asks for; a new round of a request is another one."""
     here = state.steps.get(effect.step, UNTOUCHED)
     if isinstance(effect, RunAction):
-        return effect_id(saga_id, effect.step, "action", here.round)
+        return effect_id(saga_id, effect.step, "action", here.round, state.marked)
     # Without a command the two counts are the same.
-    return effect_id(saga_id, effect.step, "compensation", max(effect.epoch, here.undo_round))
+    return effect_id(saga_id, effect.step, "compensation", max(effect.epoch, here.undo_round), state.marked)

@@ -13,6 +13,7 @@ from typing import Any
 
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.carrying import let_signals_through
+from sagalog.saga.callables import name_of_callable, plain_answer
 from sagalog.saga.failure import Carried
 
 logger = logging.getLogger("sagalog.engine")
@@ -72,14 +73,18 @@ async def call_handler(
     """
     call = functools.partial(_if_ours, ours, handler, *first, **arguments)
     if is_async:
-        return await _within(call(), began, over, what, watch)
+        made = call()
+        if not hasattr(made, "send"):
+            name, found = name_of_callable(handler), type(made).__name__
+            raise TypeError(f"{name} is declared as a coroutine function, and gave {found}")
+        return plain_answer(await _within(made, began, over, what, watch), handler)
     seconds = None if over is None else max(0.0, (over - began) / 1e6)
     running = blocking.handler(call)
     done, _ = await asyncio.wait((running,), timeout=seconds)
     if not done:
         # A thread cannot be stopped, and nothing may be undone or tried again while it runs: wait for its end.
         logger.warning("%s is overdue after %g s; a thread cannot be stopped, so it is waited for", what, seconds)
-    return await running
+    return plain_answer(await running, handler)
 
 
 def _if_ours(ours: StillOurs, handler: Callable[..., Any], /, *first: Any, **arguments: Any) -> Any:

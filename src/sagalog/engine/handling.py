@@ -161,8 +161,8 @@ class Handling:
         attempts = row.attempts + 1
         error = failed.error
         tried = replace(row, attempts=attempts, error_type=error.type, error_text=error.message)
-        if attempts < failed.retry.attempts:
-            due_at = now + failed.retry.pause(attempts, self._clock.chance())
+        due_at = failed.retry.next_at(attempts, row.arrived_at, self._clock.chance(), now)
+        if due_at is not None:
             return Posting(retry=replace(tried, due_at=due_at), delivered=delivered)
         handler = f"handler {failed.handler} " if failed.handler else ""
         times = "1 attempt" if attempts == 1 else f"{attempts} attempts"

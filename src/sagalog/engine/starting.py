@@ -15,6 +15,7 @@ from sagalog.engine.cycle import append_of
 from sagalog.engine.transition_log import log_transitions
 from sagalog.engine.worker import Drive, Worker
 from sagalog.errors import InvalidAction, InvalidInput, MissingKey, StoreError, StoreUnavailable, WriteRefused
+from sagalog.saga.callables import plain_answer
 from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import SagaEvent
@@ -184,7 +185,7 @@ def _settled(
 
 def _key(definition: Definition, value: Any, key: str | None) -> str:
     if key is None and definition.key is not None:
-        key = definition.key(value)
+        key = plain_answer(definition.key(value), f"key= of saga {definition.name}")
     if key is None:
         raise MissingKey(
             f"saga {definition.name} was started without a key, so a repeated start could not be recognised; "

@@ -13,6 +13,7 @@ from msgspec import Raw, Struct
 
 from sagalog.errors import DefinitionError
 from sagalog.messages import Envelope, Event, name_of
+from sagalog.saga.callables import answers_later
 from sagalog.saga.failure import Redact, described, let_interrupts_through
 from sagalog.saga.identifiers import check_identifier
 from sagalog.saga.payload import PayloadType
@@ -122,9 +123,9 @@ def _checked(kind: type, function: Callable[..., object]) -> Handler:
         raise DefinitionError(f"follow() takes {{EventClass: handler}}, found the key {kind!r:.80}")
     if not callable(function):
         raise DefinitionError(f"the handler of {kind.__qualname__} cannot be called: {function!r:.80}")
-    if inspect.iscoroutinefunction(function):
+    if (later := answers_later(function)) is not None:
         raise DefinitionError(
-            f"the handler of {kind.__qualname__} is async; it must be a plain function that only maps the event: "
+            f"the handler of {kind.__qualname__} is {later}; it must be a plain function that only maps the event: "
             "do the work in a saga that the message starts, or in a participant"
         )
     try:

@@ -1,6 +1,5 @@
 """One message's turn in a participant's transaction: is its effect to be made, and what is answered? Pure."""
 
-import re
 from collections.abc import Sequence
 from functools import cache
 
@@ -11,12 +10,12 @@ from msgspec.structs import replace
 from sagalog.errors import InvalidAction
 from sagalog.messages import CommandDone, CommandRefused, Envelope, Event, name_of
 from sagalog.saga.handlers import output_id
+from sagalog.saga.identifiers import effect_of
 from sagalog.saga.payload import PayloadType
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list[Envelope]).decode
 _payload_of = cache(PayloadType)
-_ROUND = re.compile(r"(?::undo)?(?::\d+)?")
 
 Answer = Event | Sequence[Event] | None
 
@@ -44,10 +43,7 @@ def delivered(message: Envelope, undoes: str | None) -> Delivered:
     if undoes is not None:
         action, is_undo = undoes, True
     elif message.saga_id is not None and message.step is not None:
-        step = f"{message.saga_id}:{message.step}"
-        rest = message.id.removeprefix(step)
-        if message.id.startswith(step) and _ROUND.fullmatch(rest):
-            action, is_undo = step, rest.startswith(":undo")
+        action, is_undo = effect_of(message.saga_id, message.step, message.id) or (action, is_undo)
     return Delivered(
         id=message.id,
         action=action,

@@ -9,6 +9,7 @@ from sagalog.messages import Envelope
 from sagalog.saga import events as e
 from sagalog.saga import notes as n
 from sagalog.saga.fan_out import raw_results
+from sagalog.saga.identifiers import note_id
 from sagalog.saga.payload import MAX_PAYLOAD
 from sagalog.saga.state import Parent, SagaState
 from sagalog.store import Note
@@ -24,7 +25,7 @@ def notes_of(saga_id: str, after: SagaState, events: Sequence[e.SagaEvent]) -> l
     for version, event in enumerate(events, first):
         for recipient, name, body in _told(saga_id, after, event):
             envelope = Envelope(
-                id=f"{saga_id}:note:{version}",
+                id=note_id(saga_id, version),
                 kind="note",
                 name=name,
                 source=f"saga:{after.saga}",

@@ -3,11 +3,12 @@
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Literal
 
 from msgspec import Struct
 
+from sagalog.saga.callables import annotations_of, parameters_of
 from sagalog.saga.context import StepContext
 
 Source = Literal["input", "result", "context", "service", "element"]
@@ -32,16 +33,6 @@ class Earlier(Struct, frozen=True):
     result: Any
     conditional: bool
     is_element: bool = False
-
-
-def annotations_of(function: Callable[..., Any]) -> dict[str, Any]:
-    """Return the resolved annotations; names local to the declaring function are found through its closure.
-
-    Raises `NameError` if an annotation names something that cannot be found.
-    """
-    target = inspect.unwrap(function)
-    local: Mapping[str, Any] = inspect.getclosurevars(target).nonlocals if inspect.isfunction(target) else {}
-    return typing.get_type_hints(target, localns=dict(local))
 
 
 def result_type(function: Callable[..., Any]) -> Any:
@@ -76,10 +67,10 @@ def bind(
         hints = annotations_of(function)
     except Exception as problem:
         return [], [f"the annotations cannot be resolved ({problem}); import the types where the step is declared"]
-    signature = list(inspect.signature(function).parameters.values())
+    signature = parameters_of(function)
     for parameter in signature[1:] if skip_first else signature:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
-            mistakes.append(f"parameter {parameter.name} cannot be given by name")
+            mistakes.append(f"parameter {parameter.name} {not_by_name(parameter)}")
             continue
         if parameter.name not in hints:
             mistakes.append(f"parameter {parameter.name} has no type, so nothing provides it; annotate it")
@@ -90,6 +81,13 @@ def bind(
         elif parameter.default is parameter.empty or not found.startswith("nothing"):
             mistakes.append(f"parameter {parameter.name}: {found}")
     return parameters, mistakes
+
+
+def not_by_name(parameter: inspect.Parameter) -> str:
+    """Return what is wrong with a parameter that cannot be given by name."""
+    if parameter.kind is parameter.POSITIONAL_ONLY:
+        return "cannot be given by name; leave out the / behind it"
+    return "cannot be given by name; name each parameter (a decorator that hides them needs functools.wraps)"
 
 
 def _source(

@@ -1,11 +1,12 @@
 """From what was declared to a `Definition`, or to one `DefinitionError` that names every mistake."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from sagalog.errors import DefinitionError, InvalidIdentifier
-from sagalog.saga.binding import Earlier, Parameter, annotations_of, bind, result_type, without_none
+from sagalog.saga.binding import Earlier, Parameter, bind, result_type, without_none
+from sagalog.saga.callables import annotations_of, handler_mistake, is_async, parameters_of, question_mistake
 from sagalog.saga.check_child import child_of, undoing_of
 from sagalog.saga.check_messages import exchange_of, is_event, starts_of, wait_of
 from sagalog.saga.declared import DeclaredSaga, DeclaredStep
@@ -15,17 +16,16 @@ from sagalog.saga.definition import (
     Exchange,
     StepDefinition,
     assemble,
-    is_async,
 )
 from sagalog.saga.elements import check_fan_out, list_of
 from sagalog.saga.identifiers import check_identifier
 from sagalog.saga.notes import ChildResult
 from sagalog.saga.parts import part_of
 from sagalog.saga.payload import PayloadType
-from sagalog.saga.retry import ACTION_RETRY, COMPENSATION_RETRY, Retry
+from sagalog.saga.retry import ACTION_RETRY, PATIENT, Retry
 
 # After the pivot a step is retried until it succeeds or a person is needed, as a compensation is.
-RETRIABLE_RETRY = COMPENSATION_RETRY
+RETRIABLE_RETRY = PATIENT
 # What is sent is not lost, so a command is sent once unless somebody wants it otherwise.
 REQUEST_RETRY = Retry(attempts=1)
 
@@ -86,7 +86,7 @@ def _step(
     fan, element = check_fan_out(step, own, mistakes)
     parameters: list[Parameter] = []
     if step.child is None or not step.child.takes_input:
-        parameters, wrong = bind(step.handler, declared.input, earlier, later, skip_first=step.fan is not None)
+        parameters, wrong = _bound(step.handler, declared.input, earlier, later, skip_first=step.fan is not None)
         mistakes += [f"step {step.name}: {text}" for text in wrong]
     known = earlier if element is None else [*earlier, element]
     return StepDefinition(
@@ -113,11 +113,21 @@ def _step(
     )
 
 
+def _bound(
+    handler: Callable[..., Any], input_type: Any, earlier: list[Earlier], later: list[Earlier], skip_first: bool
+) -> tuple[list[Parameter], list[str]]:
+    """Return the parameters of a handler and the mistakes found: only that it is none, if it is none."""
+    wrong = handler_mistake(handler, skip_first)
+    return bind(handler, input_type, earlier, later, skip_first) if wrong is None else ([], [wrong])
+
+
 def _saga_mistakes(declared: DeclaredSaga) -> Iterator[str]:
     yield from _name_mistakes(declared.name, "the saga's name")
     version: object = declared.version
     if not isinstance(version, int) or version < 1:
         yield f"version must be a whole number from 1, found {declared.version!r}"
+    if declared.key is not None and (wrong := question_mistake(declared.key, "the input")) is not None:
+        yield f"key= {wrong}"
     if declared.after_end not in ("reject", "rerun"):
         yield f'after_end must be "reject" or "rerun", found {declared.after_end!r}'
     if not declared.stages:
@@ -158,9 +168,9 @@ def _order_mistakes(step: DeclaredStep, after_pivot: bool, side_by_side: int) ->
         )
     if step.pivot and side_by_side > 1:
         yield f"step {step.name} is the pivot and runs beside others; let it stand alone"
-    if step.when is not None and not callable(step.when):
+    if step.when is not None and (wrong := question_mistake(step.when, "the input")) is not None:
         reason = "is never reached" if step.when is False else "cannot be decided"
-        yield f"step {step.name} {reason}: when= takes a function of the input, found {step.when!r}"
+        yield f"step {step.name} {reason}: when= {wrong}"
     if step.when is not None and step.pivot:
         yield f"step {step.name} is the pivot and has when=; the point of no return cannot be skipped"
 
@@ -176,6 +186,8 @@ def _exchange(step: DeclaredStep, mistakes: list[str]) -> Exchange | None:
         return None
     if step.timeout is None:
         mistakes.append(f"request {step.name} has no timeout, so a reply that is lost would be waited for for ever")
+    if handler_mistake(step.handler, step.fan is not None) is not None:
+        return None
     return exchange_of(step.handler, step.replies, f"request {step.name}", False, mistakes)
 
 
@@ -186,6 +198,9 @@ def _result_of(step: DeclaredStep, mistakes: list[str]) -> Any:
         return step.event if is_event(step.event) else None
     if step.child is not None:
         return ChildResult
+    if handler_mistake(step.handler, step.fan is not None) is not None:
+        # Said where its parameters are bound.
+        return None
     try:
         found = result_type(step.handler)
     except Exception as problem:
@@ -216,12 +231,12 @@ def _compensation(
     undo = step.compensation
     if undo is None:
         return None
-    parameters, wrong = bind(undo.handler, declared.input, earlier, later, skip_first=True)
+    parameters, wrong = _bound(undo.handler, declared.input, earlier, later, skip_first=True)
     where = f"compensation of step {step.name}"
     mistakes += [f"{where}: {text}" for text in wrong]
-    names = list(inspect.signature(undo.handler).parameters)
+    names = [] if wrong else [one.name for one in parameters_of(undo.handler)]
     takes_none = False
-    if not names:
+    if not wrong and not names:
         mistakes.append(f"{where}: its first parameter must be the step's result")
     elif not wrong:
         first = annotations_of(undo.handler).get(names[0])

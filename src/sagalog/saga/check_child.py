@@ -4,6 +4,7 @@ from typing import Any
 
 from sagalog.errors import DefinitionError
 from sagalog.saga.binding import result_type
+from sagalog.saga.callables import handler_mistake, question_mistake
 from sagalog.saga.declared import DeclaredStep
 from sagalog.saga.definition import ChildRule, CompensationDefinition, Definition
 from sagalog.saga.retry import COMPENSATION_RETRY
@@ -18,11 +19,15 @@ def child_of(step: DeclaredStep, after_pivot: bool, mistakes: list[str]) -> Chil
     except (AttributeError, DefinitionError) as problem:
         mistakes.append(f"child {step.name}: {problem}")
         return None
-    if step.is_async:
+    if step.child.takes_input:
+        wrong = question_mistake(step.handler, "the input")
+        mistakes += [f"child {step.name}: input= {wrong}"] if wrong is not None else []
+    elif step.is_async:
         mistakes.append(f"child {step.name}: its function only makes the child's input; let it be a plain one")
     if not step.child.takes_input:
         try:
-            found: Any = result_type(step.handler)
+            wrong = handler_mistake(step.handler, first=False)
+            found: Any = result_type(step.handler) if wrong is None else definition.input.kind
         except Exception:
             # That the annotations cannot be resolved is said where the parameters are bound.
             found = definition.input.kind

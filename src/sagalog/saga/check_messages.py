@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from sagalog.messages import Command, CommandRefused, Event, Message, name_of
 from sagalog.saga.binding import result_type
+from sagalog.saga.callables import question_mistake
 from sagalog.saga.declared import DeclaredReplies, DeclaredSaga, DeclaredStep
 from sagalog.saga.definition import Exchange, StartRule, WaitRule
 from sagalog.saga.payload import PayloadType
@@ -71,8 +72,10 @@ def wait_of(step: DeclaredStep, mistakes: Mistakes) -> WaitRule | None:
         return None
     what = f"wait {step.name}"
     key: Any = step.event_key
-    if not callable(key):
+    if key is None:
         mistakes.append(f"{what} has no key, so nobody could tell which saga an event is for; give key=")
+    elif (wrong := question_mistake(key, "the event")) is not None:
+        mistakes.append(f"{what}: key= {wrong}")
     payload = event_payload(step.event, f"{what}: the event", mistakes)
     return None if payload is None else WaitRule(payload, name_of(payload.kind), cast("Callable[[Any], str]", key))
 
@@ -86,8 +89,9 @@ def starts_of(declared: DeclaredSaga, mistakes: Mistakes) -> tuple[StartRule, ..
         if start.key is None and declared.key is None:
             mistakes.append(f"{what} has no key, so a repeated start could not be recognised; give key=")
         for given, name in ((start.input, "input"), (start.key, "key")):
-            if not callable(given) and (given is not None or name == "input"):
-                mistakes.append(f"{what}: {name}= takes a function of the event, found {given!r}")
+            wrong = question_mistake(given, "the event")
+            if wrong is not None and (given is not None or name == "input"):
+                mistakes.append(f"{what}: {name}= {wrong}")
         if start.event in waited:
             mistakes.append(f"{what} is waited for by a step, too: an event starts a saga or is waited for, not both")
         payload = event_payload(start.event, f"{what}: the event", mistakes)

@@ -224,6 +224,10 @@ class Choreography:
 
     def _mistakes_of_events(self, contract: Contract) -> Iterator[str]:
         """Yield events that nobody publishes, or that nobody takes."""
+        for name in filter(contract.is_effect, contract.events):
+            first, _, number = name.rpartition(":")
+            if contract.is_effect(first) and number.isdecimal():
+                yield f"the event {name} has the name that a later {first} is known by; give it another NAME"
         if self._observed:
             return
         reached = reached_from(contract.starts, contract.reactions)

@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
+from sagalog.saga.identifiers import effect_of
+
 
 class StepContext(Struct, frozen=True, kw_only=True):
     """Tell a handler which saga, step and attempt it is run for.
@@ -30,4 +32,5 @@ class StepContext(Struct, frozen=True, kw_only=True):
     @property
     def action_key(self) -> str:
         """Return the idempotency key that the step's action had; in a compensation it names what is to be undone."""
-        return f"{self.saga_id}:{self.step}"
+        found = effect_of(self.saga_id, self.step, self.idempotency_key)
+        return f"{self.saga_id}:{self.step}" if found is None else found[0]

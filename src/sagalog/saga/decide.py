@@ -39,10 +39,9 @@ from sagalog.saga import events as e
 from sagalog.saga import inputs as i
 from sagalog.saga import judge
 from sagalog.saga.children import called_off, child_begun, child_ended_before, child_to_undo, parents_wish
-from sagalog.saga.definition import Definition, StepDefinition
+from sagalog.saga.definition import Definition
 from sagalog.saga.evolve import evolve
-from sagalog.saga.failure import let_interrupts_through, named
-from sagalog.saga.fan_out import fan_out, names_begun, names_to_undo
+from sagalog.saga.fan_out import names_begun, names_to_undo
 from sagalog.saga.progress import (
     begun,
     deadline_counts,
@@ -55,6 +54,7 @@ from sagalog.saga.progress import (
     undo_front,
     unfinished,
 )
+from sagalog.saga.questions import ask
 from sagalog.saga.receive import receive, request_made, timer_fired, waits_begin
 from sagalog.saga.state import UNTOUCHED, SagaState, StepState
 from sagalog.saga.transitions import ENDED, OPEN
@@ -109,6 +109,8 @@ def _start(definition: Definition, told: i.Start, now: int) -> e.SagaStarted:
         message=told.message,
         deadline=None if definition.timeout is None else now + definition.timeout,
     )
+    if definition.marked:
+        started = replace(started, marked=True)
     if told.parent is not None:
         return replace(
             started,
@@ -200,7 +202,9 @@ def _action_failed(definition: Definition, state: SagaState, told: i.ActionFaile
     given_up = state.rolling_back and told.error.kind == "lost"
     if told.attempt <= before.attempts and not given_up:
         return None
-    retry_at = next_attempt_at(definition, state, told.step, told.attempt, told.error, told.jitter, now)
+    retry_at = next_attempt_at(
+        definition, state, told.step, told.attempt, told.began, told.error, told.jitter, now, told.last
+    )
     refused = told.error.kind == "refused"
     if step.kind == "request" and retry_at is None:
         refused = refused or never_sent(state, before)
@@ -244,7 +248,9 @@ def _undo_failed(definition: Definition, state: SagaState, told: i.UndoFailed, n
         attempt=told.attempt,
         began=told.began,
         error=told.error,
-        retry_at=next_undoing_at(before, compensation, told.attempt, told.error, told.jitter, now),
+        retry_at=next_undoing_at(
+            before, compensation, told.attempt, told.began, told.error, told.jitter, now, told.last
+        ),
     )
 
 
@@ -318,32 +324,10 @@ def _follow_forward(definition: Definition, state: SagaState, last: e.SagaEvent,
                     return _give_up(definition, state, name, before.error, now)
     if definition.has_questions and type(last) is not e.StepFailed:
         for step in stage:
-            answer = _ask(definition, state, step, now)
+            answer = ask(definition, state, step, now)
             if answer is not None:
                 return answer
     return None if definition.plain else waits_begin(state, stage, now)
-
-
-def _ask(definition: Definition, state: SagaState, step: StepDefinition, now: int) -> e.SagaEvent | None:
-    """Ask the user's functions what becomes of a step that is reached: skipped, or made for which elements."""
-    if step.name in state.steps or step.name in state.fans:
-        return None
-    if step.when is not None:
-        try:
-            # What it returns may be an object that cannot be asked whether it is true.
-            wanted = bool(step.when(definition.read_input(state.input)))
-        except BaseException as problem:
-            let_interrupts_through(problem)
-            # The condition is the user's code: a mistake in it must not stop anything but its own saga.
-            kind, text = named(problem, definition.redact)
-            error = e.error_from("fault", kind, f"in when=: {text}", step.name)
-            reason = f"the condition of step {step.name} raised {kind}"
-            return e.SagaStuck(time=now, reason=reason, error=error)
-        if not wanted:
-            return e.StepSkipped(time=now, step=step.name)
-    if step.fan is not None:
-        return fan_out(definition, step, step.fan, state.input, now)
-    return None
 
 
 def _give_up(definition: Definition, state: SagaState, step: str, found: e.ErrorInfo, now: int) -> e.SagaEvent:
@@ -351,14 +335,18 @@ def _give_up(definition: Definition, state: SagaState, step: str, found: e.Error
     error = e.ErrorInfo(found.type, found.message, found.kind, step)
     reason = None
     if error.kind == "fault":
-        reason = f"step {step} is at fault: {error.type}: {error.message}; mend the program, then resume"
+        reason = f"step {step} is at fault: {_said(error)}; mend the program, then resume"
     elif step == definition.pivot and state.steps[step].action != "refused" and not definition.step(step).compensation:
-        reason = f"nobody knows whether the pivot {step} was done, and it has no compensation"
+        reason = f"nobody knows whether the pivot {step} was done, and it has no compensation: {_said(error)}"
     elif pivot_passed(definition, state):
-        reason = f"step {step} did not succeed after the pivot, where nothing is undone any more"
+        reason = f"step {step} did not succeed after the pivot, where nothing is undone any more: {_said(error)}"
     if reason is not None:
         return e.SagaStuck(time=now, reason=reason, error=error)
     return _roll_back(definition, state, error, now)
+
+
+def _said(error: e.ErrorInfo) -> str:
+    return f"{error.type}: {error.message}"
 
 
 def _roll_back(
@@ -396,7 +384,9 @@ def _follow_backward(definition: Definition, state: SagaState, last: e.SagaEvent
         text = f"the outcome of {step} is unknown and its compensation cannot take None for the result"
         error = e.error_from("fault", "UnknownOutcome", text, step)
         reason = f"{text}; find out what happened, let it accept `| None`, then resume"
+        if (tried := state.steps[step].error) is not None:
+            reason = f"{reason}: {_said(tried)}"
     else:
         error = e.ErrorInfo(error.type, error.message, error.kind, step)
-        reason = f"the compensation of {step} failed for good: {error.type}: {error.message}"
+        reason = f"the compensation of {step} failed for good: {_said(error)}"
     return e.SagaStuck(time=now, reason=reason, error=error, pending=_to_be_undone(state))

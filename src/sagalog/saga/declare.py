@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any, Generic, Literal, TypeVar, overload
 
 from sagalog.errors import DefinitionError
+from sagalog.saga.callables import name_of_callable
 from sagalog.saga.check import build
 from sagalog.saga.child_steps import ChildDecorator, ChildInputT, ChildStep
 from sagalog.saga.declared import (
@@ -168,10 +169,10 @@ class Saga(Generic[InputT]):
 
         def declare(function: Callable[..., Any]) -> Step[..., Any]:
             declared = DeclaredStep(
-                name=name or function.__name__,
+                name=name or name_of_callable(function),
                 handler=function,
                 retry=retry,
-                timeout=microseconds(timeout, f"step {name or function.__name__}"),
+                timeout=microseconds(timeout, f"step {name or name_of_callable(function)}"),
                 pivot=pivot,
                 when=when,
                 waived=compensation is None,
@@ -227,15 +228,15 @@ class Saga(Generic[InputT]):
 
         The events of `refused`, and `CommandRefused`, say that it was definitely not done. No answer within `timeout`
         (seconds or a timedelta) leaves that unknown. It is sent once unless `retry` says how often the same command is
-        sent again; after the pivot ten times. The rest is as for `step`.
+        sent again; after the pivot for a day. The rest is as for `step`.
         """
 
         def declare(function: Callable[..., Any]) -> RequestStep[..., Any, Any]:
             declared = DeclaredStep(
-                name=name or function.__name__,
+                name=name or name_of_callable(function),
                 handler=function,
                 retry=retry,
-                timeout=microseconds(timeout, f"step {name or function.__name__}"),
+                timeout=microseconds(timeout, f"step {name or name_of_callable(function)}"),
                 pivot=pivot,
                 when=when,
                 waived=compensation is None,
@@ -288,7 +289,7 @@ class Saga(Generic[InputT]):
         """
 
         def declare(function: Callable[..., Any]) -> ChildStep[..., Any]:
-            called = saga.name if input is not None else getattr(function, "__name__", saga.name)
+            called = saga.name if input is not None else name_of_callable(function)
             declared = DeclaredStep(
                 name=name or called,
                 handler=function,

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from sagalog.saga.definition import StepKind, is_async
+from sagalog.saga.callables import is_async
+from sagalog.saga.definition import StepKind
 from sagalog.saga.retry import COMPENSATION_RETRY, Retry
 
 

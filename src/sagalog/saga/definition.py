@@ -1,7 +1,6 @@
 """A checked saga definition: stages of steps as data, which the kernel's functions read and nobody changes."""
 
 import hashlib
-import inspect
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -14,6 +13,7 @@ from sagalog.saga.binding import Parameter
 from sagalog.saga.contract import Contract
 from sagalog.saga.events import Answer
 from sagalog.saga.failure import Redact
+from sagalog.saga.identifiers import needs_mark
 from sagalog.saga.parts import part_of
 from sagalog.saga.payload import PayloadType
 from sagalog.saga.retry import Retry
@@ -137,6 +137,7 @@ class Definition(Struct, frozen=True):
     `has_children`: some step is another saga. `plain` says that nothing but outcomes of handlers and the deadline (and
     what its parent asks, if it is a child) ever moves it. A choreography has a `contract` and no steps to run.
     `redact`, if the process that runs it has one, is asked what may be recorded of what the user's functions raise.
+    `marked` says that some step's name is one that `effect_id` marks.
     """
 
     name: str
@@ -157,6 +158,7 @@ class Definition(Struct, frozen=True):
     contract: Contract | None = None
     has_children: bool = False
     redact: Redact | None = None
+    marked: bool = False
 
     def step(self, name: str) -> StepDefinition:
         """Return a step by name; raises `DivergentHistory` for a name that the definition does not have."""
@@ -178,13 +180,6 @@ class Definition(Struct, frozen=True):
     def read_input(self, data: Raw) -> Any:
         """Return the typed input of a saga."""
         return self.input.read(data)
-
-
-def is_async(handler: Callable[..., Any]) -> bool:
-    """Tell whether calling `handler` gives a coroutine."""
-    return inspect.iscoroutinefunction(inspect.unwrap(handler)) or inspect.iscoroutinefunction(
-        getattr(handler, "__call__", None)  # noqa: B004
-    )
 
 
 def assemble(
@@ -222,6 +217,7 @@ def assemble(
         waits=waits,
         plain=all(step.kind == "call" for step in steps.values()),
         has_children=any(step.child is not None for step in steps.values()),
+        marked=any(map(needs_mark, steps)),
     )
 
 

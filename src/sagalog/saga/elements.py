@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from types import GenericAlias
 from typing import Any
 
-from sagalog.saga.binding import Earlier, annotations_of
+from sagalog.saga.binding import Earlier
+from sagalog.saga.callables import annotations_of, handler_mistake, parameters_of, question_mistake
 from sagalog.saga.declared import DeclaredFanOut, DeclaredStep
 from sagalog.saga.definition import FanOutDefinition
 from sagalog.saga.payload import PayloadType
@@ -20,7 +21,7 @@ def list_of(result: Any) -> Any:
 
 def element_of_handler(handler: Callable[..., Any]) -> Earlier | None:
     """Return the first parameter of a handler as something that its compensation may take; None if there is none."""
-    parameters = list(inspect.signature(handler).parameters.values())
+    parameters = parameters_of(handler)
     if not parameters or parameters[0].kind not in (
         inspect.Parameter.POSITIONAL_ONLY,
         inspect.Parameter.POSITIONAL_OR_KEYWORD,
@@ -42,11 +43,12 @@ def check_fan_out(
     element: Earlier | None = None
     stored = results = PayloadType(type(None))
     try:
-        element = element_of_handler(step.handler)
+        is_one = handler_mistake(step.handler, first=True) is None
+        element = element_of_handler(step.handler) if is_one else None
     except Exception as problem:
         found.append(f"its annotations cannot be resolved ({problem})")
     else:
-        if element is None:
+        if element is None and is_one:
             found.append("its first parameter must be the element of for_each=, with a type; annotate it")
     try:
         if element is not None:
@@ -60,8 +62,8 @@ def check_fan_out(
 def _mistakes(step: DeclaredStep, fan: DeclaredFanOut) -> Iterator[str]:
     if fan.elements is None:
         yield "at_once= says nothing without for_each=; remove it"
-    elif not callable(fan.elements):
-        yield f"for_each= takes a function of the input, found {fan.elements!r}"
+    elif (wrong := question_mistake(fan.elements, "the input", may_generate=True)) is not None:
+        yield f"for_each= {wrong}"
     if not 1 <= fan.width <= MOST_AT_ONCE:
         yield f"at_once= is True, False, or 1 to {MOST_AT_ONCE:,}, found {fan.at_once!r}"
     if step.pivot:

@@ -44,7 +44,8 @@ class SagaStarted(SagaEvent, frozen=True, kw_only=True, gc=False):
 
     `message` is the event that started it, if one did. `kind` says whether it is run or a choreography, which is only
     followed. `parent` is the saga of which it is step `parent_step`, after `parent_round` others. It is `called_off` if
-    it was only started so that nobody else can start it.
+    it was only started so that nobody else can start it, and
+    `marked` if some names of steps are marked in its identities (`effect_id`).
     """
 
     TOPIC = "sagalog.SagaStarted.1"
@@ -64,6 +65,7 @@ class SagaStarted(SagaEvent, frozen=True, kw_only=True, gc=False):
     parent_step: str | None = None
     parent_round: int = 0
     called_off: bool = False
+    marked: bool = False
 
 
 class StepSucceeded(SagaEvent, frozen=True, kw_only=True, gc=False):

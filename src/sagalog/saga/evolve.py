@@ -72,9 +72,9 @@ def _started(event: e.SagaStarted) -> SagaState:
         steps={},
         received=() if event.message is None else (event.message,),
     )
-    if event.parent is None and event.kind == "saga":
+    if event.parent is None and event.kind == "saga" and not event.marked:
         return state
-    return replace(state, kind=event.kind, parent=parent_of(event), undo_asked=event.called_off)
+    return replace(state, kind=event.kind, parent=parent_of(event), undo_asked=event.called_off, marked=event.marked)
 
 
 def _step_succeeded(state: SagaState, event: e.StepSucceeded, status: Status) -> SagaState:
@@ -97,6 +97,7 @@ def _step_succeeded(state: SagaState, event: e.StepSucceeded, status: Status) ->
             late=event.late,
             undo="pending" if asked else before.undo,
             undo_forgiven=before.undo_attempts,
+            undo_since=None,
             waiting=None,
         )
         if asked and event.late:
@@ -126,6 +127,7 @@ def _step_failed(state: SagaState, event: e.StepFailed, status: Status) -> SagaS
         ended=event.time,
         error=event.error,
         retry_at=event.retry_at,
+        since=_since(before.since, event),
         undo="skipped" if action == "refused" and before.undo == "pending" else before.undo,
         waiting=None,
     )
@@ -208,6 +210,7 @@ def _compensation_failed(state: SagaState, event: e.CompensationFailed, status: 
         undo_ended=event.time,
         undo_error=event.error,
         undo_retry_at=event.retry_at,
+        undo_since=_since(before.undo_since, event),
         undo_waiting=None,
     )
     state = with_step(state, event, event.step, after, status)
@@ -215,6 +218,13 @@ def _compensation_failed(state: SagaState, event: e.CompensationFailed, status: 
         return state if before.undo_waiting is None else answered(state, before.undo_command, "unanswered", event.time)
     answer: CommandStatus = "refused" if event.error.kind == "refused" else "unanswered"
     return taken(answered(state, before.undo_command, answer, event.time), event.message)
+
+
+def _since(known: int | None, event: e.StepFailed | e.CompensationFailed) -> int:
+    """Return when the first attempt of a budget began; one that was lost began at some time before it failed."""
+    if known is not None:
+        return known
+    return event.time if event.began is None else event.began
 
 
 def _completed(state: SagaState, event: e.SagaCompleted, status: Status) -> SagaState:
@@ -272,12 +282,12 @@ def _forgive(step: StepState, rolling_back: bool, culprit: bool) -> StepState:
         refused = step.undo_error is not None and step.undo_error.kind == "refused"
         # The answer to a command never changes: what was refused is asked for by another one.
         again = step.undo_round + 1 if refused and step.undo_command is not None else step.undo_round
-        return replace(step, undo="pending", undo_forgiven=step.undo_attempts, undo_round=again)
+        return replace(step, undo="pending", undo_forgiven=step.undo_attempts, undo_since=None, undo_round=again)
     if step.action in ("open", "unknown"):
-        return replace(step, action="open", forgiven=step.attempts, retry_at=None)
+        return replace(step, action="open", forgiven=step.attempts, since=None, retry_at=None)
     if step.action == "refused" and culprit:
         again = step.round if step.command is None and step.child is None else step.round + 1
-        return replace(step, action="open", forgiven=step.attempts, retry_at=None, round=again)
+        return replace(step, action="open", forgiven=step.attempts, since=None, retry_at=None, round=again)
     return step
 
 

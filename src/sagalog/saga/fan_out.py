@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from sagalog.errors import DivergentHistory, PayloadTooLarge
 from sagalog.saga import events as e
+from sagalog.saga.callables import plain_answer
 from sagalog.saga.definition import Definition, FanOutDefinition, StepDefinition
 from sagalog.saga.failure import let_interrupts_through, named
 from sagalog.saga.parts import part_name, part_of
@@ -32,7 +33,7 @@ def elements_of(step: StepDefinition, fan: FanOutDefinition, given: Any) -> tupl
 
     Raises what the function raises, `TypeError` for what makes no list of elements, and `PayloadTooLarge`.
     """
-    found: Any = fan.elements(given)
+    found: Any = plain_answer(fan.elements(given), "it")
     if isinstance(found, _NO_LISTS) or not hasattr(found, "__iter__"):
         raise TypeError(
             f"expected a list of elements in an order of its own, found {type(cast(object, found)).__name__}"

@@ -12,9 +12,9 @@ from typing import Any, Literal, cast
 from msgspec import Raw, Struct
 
 from sagalog.messages import Command, Event, Message, name_of
-from sagalog.saga.binding import Parameter, annotations_of, without_none
+from sagalog.saga.binding import Parameter, not_by_name, without_none
+from sagalog.saga.callables import annotations_of, handler_mistake, is_async, parameters_of
 from sagalog.saga.context import StepContext
-from sagalog.saga.definition import is_async
 from sagalog.saga.identifiers import check_identifier
 from sagalog.saga.payload import PayloadType
 from sagalog.saga.retry import Retry
@@ -113,9 +113,12 @@ def read_handler(declared: DeclaredHandler) -> tuple[list[Handler], list[str]]:
     mistakes: list[str] = []
     if not _is_name(declared.name):
         mistakes.append(f"its name {declared.name!r} cannot be stored; give name=")
+    wrong = handler_mistake(declared.function, first=True)
+    if wrong is not None:
+        return [], [*mistakes, wrong]
     try:
         hints = annotations_of(declared.function)
-        signature = list(inspect.signature(declared.function).parameters.values())
+        signature = parameters_of(declared.function)
     except Exception as problem:
         return [], [f"the annotations cannot be resolved ({problem}); import the types where the handler is declared"]
     messages = list(_messages(declared, signature, hints, mistakes))
@@ -197,7 +200,7 @@ def _parameter(parameter: inspect.Parameter, hints: dict[str, Any], mistakes: li
     """Return where the value of a further parameter comes from; None if nothing has to be given, or it is a mistake."""
     has_default = parameter.default is not parameter.empty
     if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
-        mistakes.append(f"parameter {parameter.name} cannot be given by name")
+        mistakes.append(f"parameter {parameter.name} {not_by_name(parameter)}")
         return None
     if parameter.name not in hints:
         if not has_default:

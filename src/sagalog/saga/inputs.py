@@ -1,6 +1,7 @@
 """What can be told to a saga: the inputs of `decide`, each a frozen Struct that brings all it needs with it.
 
 Randomness (`jitter`, in [0, 1)) and times (microseconds since the epoch) come in here, because the kernel has neither.
+`last` is known of a recorded attempt only: whether it was the last one, which the policy of today need not say.
 """
 
 from msgspec import Raw, Struct
@@ -60,6 +61,7 @@ class ActionFailed(Struct, frozen=True, gc=False):
     began: int | None
     error: ErrorInfo
     jitter: float = 0.5
+    last: bool | None = None
 
 
 class UndoSucceeded(Struct, frozen=True, gc=False):
@@ -80,6 +82,7 @@ class UndoFailed(Struct, frozen=True, gc=False):
     began: int | None
     error: ErrorInfo
     jitter: float = 0.5
+    last: bool | None = None
 
 
 class RequestMade(Struct, frozen=True, gc=False):
@@ -107,6 +110,7 @@ class TimerFired(Struct, frozen=True, gc=False):
     direction: Direction
     attempt: int
     jitter: float = 0.5
+    last: bool | None = None
 
 
 class Receive(Struct, frozen=True, gc=False):

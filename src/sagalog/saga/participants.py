@@ -8,9 +8,10 @@ from msgspec import Struct
 
 from sagalog.errors import DefinitionError, InvalidIdentifier
 from sagalog.messages import Command, Event, Message
+from sagalog.saga.callables import name_of_callable
 from sagalog.saga.handlers import DeclaredHandler, Handler, MessageContext, output_id, read_handler
 from sagalog.saga.identifiers import check_identifier
-from sagalog.saga.retry import Retry
+from sagalog.saga.retry import PATIENT, Retry
 from sagalog.saga.steps import Duration, microseconds
 
 __all__ = ["Handler", "MessageContext", "Participant", "ParticipantDefinition", "check_together", "output_id"]
@@ -26,7 +27,7 @@ AnswerT = TypeVar("AnswerT", bound=Answer | Coroutine[Any, Any, Answer])
 
 DEFAULT_TIMEOUT = timedelta(seconds=60)
 # After the last attempt the message is parked, for a person to decide.
-DEFAULT_RETRY = Retry(attempts=5)
+DEFAULT_RETRY = PATIENT
 
 
 class ParticipantDefinition(Struct, frozen=True):
@@ -72,8 +73,9 @@ class EventDecorator(Protocol):
 class Participant:
     """Declare who handles commands and reacts to events.
 
-    `retry` is how often a handler that fails is tried again before its message is parked; `timeout` (seconds or
-    timedelta; None: all the time it wants) is for one attempt. Both can be said for one handler alone.
+    `retry` is how often a handler that fails is tried again before its message is parked; its `for_` counts from when
+    the message arrived. `timeout` (seconds or timedelta; None: all the time it wants) is for one attempt. Both can be
+    said for one handler alone.
     """
 
     def __init__(self, name: str, *, retry: Retry = DEFAULT_RETRY, timeout: Duration | None = DEFAULT_TIMEOUT) -> None:
@@ -165,7 +167,7 @@ class Participant:
         is_type = isinstance(given, type)
 
         def declare(function: Callable[..., Any]) -> Callable[..., Any]:
-            called = name or str(getattr(function, "__name__", type(function).__name__))
+            called = name or name_of_callable(function)
             if self._definition is not None:
                 raise DefinitionError(
                     f"participant {self.name}: handler {called} would never be called, for it is declared after the "

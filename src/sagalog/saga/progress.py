@@ -6,6 +6,7 @@ from sagalog.errors import InvalidAction
 from sagalog.saga.definition import CompensationDefinition, Definition, StepDefinition
 from sagalog.saga.events import ErrorInfo
 from sagalog.saga.fan_out import is_under_way, names_begun, names_to_undo, names_under_way
+from sagalog.saga.retry import Retry
 from sagalog.saga.state import UNTOUCHED, SagaState, StepState
 from sagalog.saga.transitions import ENDED
 
@@ -82,27 +83,45 @@ def next_attempt_at(
     state: SagaState,
     name: str,
     attempt: int,
+    began: int | None,
     error: ErrorInfo,
     jitter: float,
     now: int,
+    last: bool | None = None,
 ) -> int | None:
-    """Return when an action is tried again after `attempt` failed, or None if it is given up."""
+    """Return when an action is tried again after `attempt`, which `began` then, failed, or None if it is given up.
+
+    `last` says whether it is known to have been the last attempt, whatever the policy says today.
+    """
     if error.kind in FINAL or state.status not in ("started", "pending"):
         return None
-    spent = attempt - state.steps.get(name, UNTOUCHED).forgiven
-    over = state.deadline is not None and now >= state.deadline and not pivot_passed(definition, state)
-    retry = definition.step(name).retry
-    return None if over or spent >= retry.attempts else now + retry.pause(spent, jitter)
+    if state.deadline is not None and now >= state.deadline and not pivot_passed(definition, state):
+        return None
+    here = state.steps.get(name, UNTOUCHED)
+    return _again_at(definition.step(name).retry, attempt - here.forgiven, here.since or began, jitter, now, last)
 
 
 def next_undoing_at(
-    here: StepState, compensation: CompensationDefinition, attempt: int, error: ErrorInfo, jitter: float, now: int
+    here: StepState,
+    compensation: CompensationDefinition,
+    attempt: int,
+    began: int | None,
+    error: ErrorInfo,
+    jitter: float,
+    now: int,
+    last: bool | None = None,
 ) -> int | None:
-    """Return when a compensation is tried again after `attempt` failed, or None if it is given up."""
-    spent = attempt - here.undo_forgiven
-    if error.kind in FINAL or spent >= compensation.retry.attempts:
+    """Return when a compensation is tried again after `attempt` failed, or None if it is given up; see above."""
+    if error.kind in FINAL:
         return None
-    return now + compensation.retry.pause(spent, jitter)
+    spent = attempt - here.undo_forgiven
+    return _again_at(compensation.retry, spent, here.undo_since or began, jitter, now, last)
+
+
+def _again_at(retry: Retry, spent: int, since: int | None, jitter: float, now: int, last: bool | None) -> int | None:
+    if last is not None:
+        return None if last else now + retry.pause(spent, jitter)
+    return retry.next_at(spent, now if since is None else since, jitter, now)
 
 
 class UndoFront(Struct, frozen=True):

@@ -71,7 +71,9 @@ def timer_fired(definition: Definition, state: SagaState, told: i.TimerFired, no
             attempt=waiting.attempt,
             began=waiting.since,
             error=error,
-            retry_at=next_undoing_at(here, step.compensation, waiting.attempt, error, told.jitter, now),
+            retry_at=next_undoing_at(
+                here, step.compensation, waiting.attempt, waiting.since, error, told.jitter, now, told.last
+            ),
         )
     if step.kind == "sleep":
         return e.StepSucceeded(time=now, step=told.step, attempt=waiting.attempt, began=waiting.since, result=e.EMPTY)
@@ -83,7 +85,9 @@ def timer_fired(definition: Definition, state: SagaState, told: i.TimerFired, no
     else:
         error = e.error_from("timeout", "ReplyTimeout", f"step {told.step}: no reply within {seconds:g} s")
         outcome = "unknown"
-        retry_at = next_attempt_at(definition, state, told.step, waiting.attempt, error, told.jitter, now)
+        retry_at = next_attempt_at(
+            definition, state, told.step, waiting.attempt, waiting.since, error, told.jitter, now, told.last
+        )
     return e.StepFailed(
         time=now,
         step=told.step,

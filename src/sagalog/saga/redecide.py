@@ -112,18 +112,23 @@ def _start(event: e.SagaStarted) -> i.Start:
 
 def _of_doing(event: e.StepSucceeded | e.StepFailed, here: StepState) -> i.Input:
     if here.waiting is not None:
-        return i.TimerFired(event.step, "action", event.attempt)
+        return i.TimerFired(event.step, "action", event.attempt, last=_was_last(event))
     if isinstance(event, e.StepSucceeded):
         return i.ActionSucceeded(event.step, event.attempt, event.began, event.result)
-    return i.ActionFailed(event.step, event.attempt, event.began, event.error)
+    return i.ActionFailed(event.step, event.attempt, event.began, event.error, last=_was_last(event))
 
 
 def _of_undoing(event: e.StepCompensated | e.CompensationFailed, here: StepState) -> i.Input:
     if isinstance(event, e.StepCompensated):
         return i.UndoSucceeded(event.step, here.epoch, event.attempt, event.began)
     if here.undo_waiting is not None:
-        return i.TimerFired(event.step, "compensation", event.attempt)
-    return i.UndoFailed(event.step, here.epoch, event.attempt, event.began, event.error)
+        return i.TimerFired(event.step, "compensation", event.attempt, last=_was_last(event))
+    return i.UndoFailed(event.step, here.epoch, event.attempt, event.began, event.error, last=_was_last(event))
+
+
+def _was_last(event: e.SagaEvent) -> bool | None:
+    """Return whether an attempt was recorded as the last one: how often to try may be tuned, for others to come."""
+    return event.retry_at is None if isinstance(event, e.StepFailed | e.CompensationFailed) else None
 
 
 def _message(definition: Definition, event: e.SagaEvent, here: StepState) -> Envelope | None:
@@ -180,18 +185,28 @@ def _envelope(id: str, name: str | None, causation_id: str | None, data: Raw) ->
 def _comparable(decided: e.SagaEvent, recorded: e.SagaEvent) -> e.SagaEvent:
     """Return `decided` with what may rightly differ as it is recorded.
 
-    A retry time, if both have one: its jitter was random. How many elements are taken at once, which may be tuned. The
-    digest, version and deadline of the start: they are what the definition is, and what is asked is what it decides.
-    What the user's functions said when they raised: it may hold an address of memory, and may have been redacted.
+    A retry time, if both have one: its jitter was random. What the reason of a stuck saga says besides. How many
+    elements are taken at once, which may be tuned. The digest, version, deadline and mark of the start: they are what
+    the definition is, and what is asked is what it decides. What the user's functions said when they raised: it may
+    hold an address of memory, and may have been redacted.
     """
     if isinstance(decided, e.SagaStarted) and isinstance(recorded, e.SagaStarted):
-        return replace(decided, digest=recorded.digest, version=recorded.version, deadline=recorded.deadline)
+        return replace(
+            decided,
+            digest=recorded.digest,
+            version=recorded.version,
+            deadline=recorded.deadline,
+            marked=recorded.marked,
+        )
+    if isinstance(decided, e.StepFannedOut) and isinstance(recorded, e.StepFannedOut):
+        return replace(decided, at_once=recorded.at_once)
     if isinstance(decided, e.SagaStuck) and isinstance(recorded, e.SagaStuck):
         found, before = decided.error, recorded.error
         if _raised_in(found) is not None and _raised_in(found) == _raised_in(before):
             return replace(decided, reason=recorded.reason, error=before)
-    if isinstance(decided, e.StepFannedOut) and isinstance(recorded, e.StepFannedOut):
-        return replace(decided, at_once=recorded.at_once)
+        # Older histories have reasons that do not go on to the error which led there.
+        told = decided.reason.startswith(f"{recorded.reason}: ")
+        return replace(decided, reason=recorded.reason) if told else decided
     for kind in (e.StepFailed, e.CompensationFailed):
         if (
             isinstance(decided, kind)

@@ -101,9 +101,9 @@ class SyncRequest(RequestStep[Params, CommandT, ReplyT]):
 class AsyncRequest(RequestStep[Params, CommandT, ReplyT]):
     """A request whose command is made by a coroutine function."""
 
-    def __call__(self, *args: Params.args, **kwargs: Params.kwargs) -> Coroutine[Any, Any, CommandT]:
+    async def __call__(self, *args: Params.args, **kwargs: Params.kwargs) -> CommandT:
         """Make the command as it was written, outside any saga; it is not sent."""
-        return cast("Coroutine[Any, Any, CommandT]", self._declared.handler(*args, **kwargs))
+        return cast(CommandT, await self._declared.handler(*args, **kwargs))
 
 
 class ForEachRequestDecorator(Protocol[ElementT, ReplyT]):

@@ -1,44 +1,118 @@
-"""How often and how patiently an attempt is made again."""
+"""How often, how long and how patiently an attempt is made again."""
 
+from datetime import timedelta
 from math import isfinite
+from typing import Any, cast
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
+from msgspec.structs import force_setattr
 
 SECOND = 1_000_000
+LONGEST = 100 * 365 * 86_400
+MOST_ATTEMPTS = 1_000_000
+LARGEST_FACTOR = 1_000_000
+# What `Retry()` says when neither limit is given.
+USUAL_ATTEMPTS = 3
 
 
 class Retry(Struct, frozen=True, kw_only=True):
-    """Declare a retry policy: how many attempts there are and how long to wait between them.
+    """Declare a retry policy: how many attempts there are, for how long, and how long to wait between them.
 
-    At most `attempts` attempts, waiting `delay` seconds after the first one, then `factor` times longer each time,
-    never over `max_delay` seconds, each wait spread by up to `jitter` of itself.
+    At most `attempts` attempts (None: any number), and none later than `for_` (seconds or a timedelta; None: for ever)
+    after the first one began; whichever limit is reached first ends them. With `for_` alone the number has no limit,
+    and with neither it is 3. They wait `delay` after the first attempt, then `factor` times longer each time, never
+    over `max_delay` (both in seconds or as a timedelta), each wait spread by up to `jitter` of itself.
 
-    Raises `ValueError` for numbers that make no policy.
+    Raises `ValueError` for what makes no policy.
     """
 
-    attempts: int = 3
-    delay: float = 1.0
+    attempts: int | None = cast(Any, UNSET)
+    for_: timedelta | float | None = None
+    delay: timedelta | float = 1.0
     factor: float = 2.0
-    max_delay: float = 60.0
+    max_delay: timedelta | float = 60.0
     jitter: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.attempts < 1:
-            raise ValueError(f"Retry(attempts=...) must be at least 1, found {self.attempts}")
-        finite = all(isfinite(number) for number in (self.delay, self.max_delay, self.factor))
-        if not finite or self.delay < 0 or self.max_delay < 0 or self.factor < 1:
-            raise ValueError("Retry needs finite numbers: delay >= 0 and max_delay >= 0 (seconds), factor >= 1")
-        if not 0 <= self.jitter <= 1:
-            raise ValueError(f"Retry(jitter=...) is a share between 0 and 1, found {self.jitter}")
+        if cast(object, self.attempts) is UNSET:
+            force_setattr(self, "attempts", USUAL_ATTEMPTS if self.for_ is None else None)
+        if self.attempts is not None and not (_is_whole(self.attempts) and 1 <= self.attempts <= MOST_ATTEMPTS):
+            raise ValueError(
+                f"Retry(attempts=...) is a whole number from 1 to {MOST_ATTEMPTS:,}, or None for any number, "
+                f"found {self.attempts!r:.80}"
+            )
+        for name in ("delay", "max_delay"):
+            if not 0 <= _seconds(getattr(self, name)) < LONGEST:
+                raise ValueError(f"Retry({name}=...) {_A_TIME}, from 0 to under 100 years, {_found(self, name)}")
+        if self.for_ is not None and not 0 < _seconds(self.for_) < LONGEST:
+            raise ValueError(
+                f"Retry(for_=...) {_A_TIME}, over 0 and under 100 years, or None for ever, {_found(self, 'for_')}"
+            )
+        if not 1 <= _number(self.factor) <= LARGEST_FACTOR:
+            raise ValueError(f"Retry(factor=...) is a number from 1 to {LARGEST_FACTOR:,}, {_found(self, 'factor')}")
+        if not 0 <= _number(self.jitter) <= 1:
+            raise ValueError(f"Retry(jitter=...) is a share between 0 and 1, {_found(self, 'jitter')}")
 
     def pause(self, attempt: int, jitter: float) -> int:
         """Return the microseconds to wait after `attempt` (from 1); `jitter` is a random number in [0, 1)."""
+        delay, longest = _seconds(self.delay), _seconds(self.max_delay)
         try:
-            seconds = min(self.max_delay, self.delay * self.factor ** (attempt - 1))
+            seconds = min(longest, delay * float(self.factor) ** (attempt - 1))
         except OverflowError:
-            seconds = self.max_delay
+            seconds = longest if delay else 0.0
         return int(seconds * (1 + self.jitter * (2 * jitter - 1)) * SECOND)
 
+    def next_at(self, attempt: int, since: int, jitter: float, now: int) -> int | None:
+        """Return when to try again after `attempt` (from 1) failed at `now`; None if a limit is reached.
+
+        `since` is when the first attempt began. The last attempt is made when the time is over, not a pause before.
+        """
+        if self.is_over(attempt, since, now):
+            return None
+        due, longest = now + self.pause(attempt, jitter), self.microseconds
+        return due if longest is None else min(due, since + longest)
+
+    def is_over(self, attempt: int, since: int, now: int) -> bool:
+        """Tell whether a limit is reached after `attempt` failed at `now`; chance has no part in it."""
+        longest = self.microseconds
+        return (self.attempts is not None and attempt >= self.attempts) or (
+            longest is not None and now >= since + longest
+        )
+
+    @property
+    def microseconds(self) -> int | None:
+        """Return how long after the first attempt the last one may begin; None if time does not end them."""
+        return None if self.for_ is None else int(_seconds(self.for_) * SECOND)
+
+
+_A_TIME = "is a time in seconds or a timedelta"
+
+
+def _found(retry: Retry, name: str) -> str:
+    return f"found {getattr(retry, name)!r:.80}"
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _number(value: object) -> float:
+    """Return a number as one that can be compared; what is none is under every bound."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return -1.0
+    try:
+        return float(value) if isfinite(value) else -1.0
+    except OverflowError:
+        return -1.0
+
+
+def _seconds(value: object) -> float:
+    """Return a time in seconds; what is none is under every bound."""
+    return value.total_seconds() if isinstance(value, timedelta) else _number(value)
+
+
+# An outage of an hour, or of a night, must need no person: a bug that only looks like one is shown by the attempts.
+PATIENT = Retry(for_=86_400, max_delay=300)
 
 ACTION_RETRY = Retry()
-COMPENSATION_RETRY = Retry(attempts=10)
+COMPENSATION_RETRY = PATIENT

@@ -21,6 +21,7 @@ from typing import Any, Literal
 from msgspec import Raw, Struct
 
 from sagalog.messages import Envelope
+from sagalog.saga.callables import plain_answer
 from sagalog.saga.definition import Definition, Exchange, StartRule, WaitRule
 from sagalog.saga.failure import Redact, described, let_interrupts_through, storable
 from sagalog.saga.identifiers import check_identifier
@@ -145,7 +146,7 @@ class SagaRouting:
         what = f"saga {self.name} could not be started by {message.name}"
         try:
             event = rule.event.read(message.data)
-            given = rule.input(event)
+            given = plain_answer(rule.input(event), "input=")
             key = _key(rule.key, event) if rule.key is not None else _key(self._newest.key, given)
             data = self._newest.input.write(given, f"the input of saga {self.name}")
         except BaseException as problem:
@@ -234,7 +235,7 @@ def _names(exchange: Exchange) -> set[str]:
 
 def _key(find: Callable[[Any], str] | None, given: Any) -> str:
     assert find is not None
-    return check_identifier(find(given), "the key")
+    return check_identifier(plain_answer(find(given), "key="), "the key")
 
 
 def why(what: str, problem: BaseException, redact: Redact | None) -> str:

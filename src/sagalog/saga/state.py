@@ -57,8 +57,9 @@ class Kept(Struct, frozen=True, omit_defaults=True, gc=False):
 class StepState(Struct, frozen=True, omit_defaults=True, gc=False):
     """One step: how its action went and, once the saga is rolled back, how its compensation goes.
 
-    `forgiven` and `undo_forgiven` are the attempts that a resume took out of the retry budgets. `epoch` counts the
-    times the step had to be undone: a success that arrives after an empty compensation asks for one more. `command` and
+    `forgiven` and `undo_forgiven` are the attempts that a resume took out of the retry budgets; `since` and
+    `undo_since` are when the first attempts of the budgets began, once one has failed. `epoch` counts the times the
+    step had to be undone: a success that arrives after an empty compensation asks for one more. `command` and
     `undo_command` are the ids of the last commands it sent; `round` and `undo_round` count those that a resume, or a
     late success, made a new one of. `child` is the saga that the step is, if it is one.
     """
@@ -71,6 +72,7 @@ class StepState(Struct, frozen=True, omit_defaults=True, gc=False):
     error: ErrorInfo | None = None
     retry_at: int | None = None
     forgiven: int = 0
+    since: int | None = None
     late: bool = False
     undo: UndoStatus = "none"
     undo_attempts: int = 0
@@ -79,6 +81,7 @@ class StepState(Struct, frozen=True, omit_defaults=True, gc=False):
     undo_error: ErrorInfo | None = None
     undo_retry_at: int | None = None
     undo_forgiven: int = 0
+    undo_since: int | None = None
     epoch: int = 0
     waiting: Waiting | None = None
     command: str | None = None
@@ -117,7 +120,8 @@ class SagaState(Struct, frozen=True, omit_defaults=True, gc=False):
     """One saga after `version` events. `cause` is why it was rolled back and stays to the end of its history.
 
     `commands` are all it ever sent, by id, so that a reply finds its way after the end too. `received` are the ids of
-    all messages it took, `kept` those that wait for their step, `last_message` the one that moved it last.
+    all messages it took, `kept` those that wait for their step, `last_message` the one that moved it last. With
+    `marked` some names of steps are marked in identities, see `effect_id`.
     """
 
     saga: str
@@ -152,6 +156,7 @@ class SagaState(Struct, frozen=True, omit_defaults=True, gc=False):
     kind: Kind = "saga"
     parent: Parent | None = None
     undo_asked: bool = False
+    marked: bool = False
 
 
 UNTOUCHED = StepState()

@@ -108,9 +108,9 @@ class SyncStep(Step[Params, ResultT]):
 class AsyncStep(Step[Params, ResultT]):
     """A step whose action is a coroutine function."""
 
-    def __call__(self, *args: Params.args, **kwargs: Params.kwargs) -> Coroutine[Any, Any, ResultT]:
+    async def __call__(self, *args: Params.args, **kwargs: Params.kwargs) -> ResultT:
         """Call the action as it was written, outside any saga."""
-        return cast("Coroutine[Any, Any, ResultT]", self._declared.handler(*args, **kwargs))
+        return cast(ResultT, await self._declared.handler(*args, **kwargs))
 
 
 class StepDecorator(Protocol):

@@ -41,6 +41,7 @@ def started(saga: Saga[Any], input: Any, *, key: str = "key", at: int = START) -
         input=definition.input.write(input, "the input"),
         correlation_id=key,
         deadline=None if definition.timeout is None else at + definition.timeout,
+        marked=definition.marked,
     )
 
 

@@ -46,7 +46,7 @@ class Participant:
         "mute 2": the first two are done and get no answer. A compensation is told by its idempotency key.
         """
         key = context.idempotency_key
-        action = f"{context.saga_id}:{context.step}"
+        action = context.action_key
         word, _, times = script.partition(" ")
 
         def act() -> None:

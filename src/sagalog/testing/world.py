@@ -88,7 +88,7 @@ class World:
         if context is None:
             self.trace.append(Entry(kind, self.loop.time(), inside))
         else:
-            undoing = context.idempotency_key != f"{context.saga_id}:{context.step}"
+            undoing = context.idempotency_key != context.action_key
             self.trace.append(Entry(kind, self.loop.time(), inside, context.saga_id, context.step, undoing))
 
     def passes(self, where: Where, when: When, incarnation: Incarnation | None) -> bool:

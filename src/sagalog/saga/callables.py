@@ -1,0 +1,220 @@
+"""What kinds of callables are handlers, and what is wrong with the others; it calls none.
+
+What calling one gives is told by the outermost callable. What it is written with, its annotations, is told by the
+function inside: behind `functools.wraps`, `functools.partial`, a bound method, or an object's `__call__`.
+"""
+
+import functools
+import inspect
+import types
+import typing
+from collections import abc
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, cast
+
+# What a plain function is annotated to return when what it returns has to be awaited.
+_AWAITED: tuple[object, ...] = (abc.Awaitable, abc.Coroutine)
+_DEEPEST = 100
+
+
+def is_async(function: object) -> bool:
+    """Tell whether calling `function` gives a coroutine, as far as that can be told without calling it."""
+    called = _outermost(function)
+    # A class gives an instance, whatever that can be called for.
+    return not isinstance(called, type) and any(
+        inspect.iscoroutinefunction(one) for one in (function, called, _call_of(called))
+    )
+
+
+def name_of_callable(function: object) -> str:
+    """Return the name that a function has: its own, that of the one inside, or that of its class."""
+    for one in (function, _outermost(function)):
+        name: object = getattr(one, "__name__", None)
+        if isinstance(name, str) and name:
+            return name
+    return type(_outermost(function)).__name__
+
+
+def annotations_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the resolved annotations; names local to the declaring function are found through its closure.
+
+    Raises `NameError` if an annotation names something that cannot be found.
+    """
+    target = _innermost(function)
+    if not inspect.isfunction(target):
+        return {}
+    # It would look for ever for the end of functions that say that they wrap each other; this raises instead.
+    inspect.unwrap(target)
+    local: Mapping[str, Any] = inspect.getclosurevars(target).nonlocals
+    return typing.get_type_hints(target, localns=dict(local))
+
+
+def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """Return the parameters that are still to be given: without those that a `functools.partial` gives by name."""
+    taken = inspect.signature(function).parameters.values()
+    given: Mapping[str, Any] = cast(Any, function).keywords if isinstance(function, functools.partial) else {}
+    return [one for one in taken if one.name not in given]
+
+
+def handler_mistake(function: object, first: bool) -> str | None:
+    """Return why `function` cannot be a handler, and what to write instead; None if it can.
+
+    It is given all by name, or its `first` argument by position.
+    """
+    if not callable(function):
+        return f"it is no function but {_a(function)}; {_instead(function)}"
+    if isinstance(function, type):
+        return f"it is the class {function.__name__}; write a function that returns what is made of it"
+    if _returns(function) in _AWAITED and not is_async(function):
+        return "it is a plain function that returns something to await; declare it with async def"
+    for one in _layers(function):
+        if _is_generator(one):
+            if one is _outermost(function) or not is_async(function):
+                return "it is a generator, so that calling it does nothing yet; write one that returns its result"
+        elif is_async(one) and not is_async(function):
+            return (
+                "it is a plain function around a coroutine function, which nobody would await; "
+                "let the decorator make an async def that awaits it"
+            )
+    if not inspect.isfunction(_innermost(function)):
+        return "it is not written in Python, so that nobody knows its types; write a function that calls it"
+    return _signature_mistake(function, first)
+
+
+def question_mistake(function: object, what: str, may_generate: bool = False) -> str | None:
+    """Return why `function` cannot be asked about one value at once; None if it can. `what` is the value it takes."""
+    if not callable(function):
+        return f"takes a function of {what}, found {function!r:.80}"
+    later = answers_later(function)
+    if later is not None and not (may_generate and later == "a generator"):
+        return f"takes a function of {what} that returns its answer at once, found one that is {later}"
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        # Some that are written in C say nothing of what they take.
+        return None
+    return None if _binds(signature, 1, ()) else f"takes a function of {what} alone, found one of {signature}"
+
+
+def answers_later(function: Callable[..., Any]) -> str | None:
+    """Return what a function is that gives no answer when it is called; None if it gives one at once."""
+    layers = list(_layers(function))
+    if any(map(is_async, layers)) or _returns(function) in _AWAITED:
+        return "async"
+    if any(map(inspect.isasyncgenfunction, layers)):
+        return "an async generator"
+    if any(map(_is_context_manager, layers)):
+        return "a context manager"
+    return "a generator" if any(map(_is_generator, layers)) else None
+
+
+def plain_answer(value: Any, given_by: object) -> Any:
+    """Return what a function gave; raises `TypeError` for what nobody has awaited, and closes it."""
+    kind: object = cast(object, value).__class__
+    if not hasattr(kind, "__await__") and kind is not types.AsyncGeneratorType:
+        return value
+    if inspect.iscoroutine(value):
+        value.close()
+    who = given_by if isinstance(given_by, str) else name_of_callable(given_by)
+    raise TypeError(
+        f"{who} returned {_a(cast(object, value))}, which nobody awaits; declare it with async def, and await it there"
+    )
+
+
+def _outermost(function: object) -> object:
+    """Return what a call gets to first: behind partials, methods, and static methods."""
+    for _ in range(_DEEPEST):
+        made = getattr(function, "__partialmethod__", None) or getattr(function, "_partialmethod", None)
+        if isinstance(function, functools.partial):
+            function = cast(object, function.func)
+        elif isinstance(made, functools.partialmethod):
+            function = cast(object, made.func)
+        elif isinstance(function, staticmethod | types.MethodType):
+            function = cast(object, function.__func__)
+        else:
+            break
+    return function
+
+
+def _layers(function: object) -> Iterator[object]:
+    """Yield the callables that are wrapped into each other, the outermost first; it ends, whatever they say."""
+    for _ in range(_DEEPEST):
+        function = _outermost(function)
+        yield function
+        inside: object = getattr(function, "__wrapped__", None)
+        if inside is None or not callable(inside):
+            return
+        function = inside
+
+
+def _innermost(function: object) -> object:
+    *_, last = _layers(function)
+    if not inspect.isroutine(last) and not isinstance(last, type):
+        own = _call_of(last)
+        return last if own is None else _innermost(own)
+    return last
+
+
+def _call_of(thing: object) -> object:
+    return getattr(type(thing), "__call__", None)  # noqa: B004
+
+
+def _is_generator(function: object) -> bool:
+    tried = (function, _call_of(function))
+    return any(inspect.isgeneratorfunction(one) or inspect.isasyncgenfunction(one) for one in tried)
+
+
+def _is_context_manager(function: object) -> bool:
+    return inspect.isfunction(function) and function.__code__.co_filename == contextmanager.__code__.co_filename
+
+
+def _returns(function: Callable[..., Any]) -> object:
+    """Return the origin of what a function is annotated to return; None if it says nothing that can be told."""
+    try:
+        found = annotations_of(function).get("return")
+    except Exception:
+        # That the annotations cannot be resolved is said where they are needed.
+        return None
+    return typing.get_origin(found) or found
+
+
+def _signature_mistake(function: Callable[..., Any], first: bool) -> str | None:
+    """Return what is wrong if a function is not called as its signature says, which anybody may set."""
+    try:
+        said = inspect.signature(function)
+    except (TypeError, ValueError) as problem:
+        return f"nobody knows what it takes ({problem}); write a function that calls it"
+    own = _outermost(function)
+    if not inspect.isfunction(own) or own is not function:
+        return None
+    # A copy without what others have set on it tells what it takes.
+    bare = types.FunctionType(own.__code__, own.__globals__, own.__name__, own.__defaults__, own.__closure__)
+    bare.__kwdefaults__ = own.__kwdefaults__
+    truth = inspect.signature(bare)
+    parameters = list(said.parameters.values())[1 if first else 0 :]
+    if any(one.kind is one.POSITIONAL_ONLY for one in parameters):
+        return None
+    named = [one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
+    if not said.parameters or _binds(truth, int(first), named):
+        return None
+    return f"it says that it takes {said}, and takes {truth}; let its decorator pass on *args and **kwargs"
+
+
+def _binds(signature: inspect.Signature, first: int, names: abc.Iterable[str]) -> bool:
+    try:
+        signature.bind(*range(first), **dict.fromkeys(names))
+    except TypeError:
+        return False
+    return True
+
+
+def _a(value: object) -> str:
+    name = type(value).__name__
+    return f"{'an' if name[:1] in 'aeiou' else 'a'} {name}"
+
+
+def _instead(function: object) -> str:
+    if isinstance(function, classmethod | functools.partialmethod):
+        return "declare what the class or the object gives, such as Class.method, after the class was made"
+    return "write a function"
