@@ -60,7 +60,7 @@ def check_data(envelope: Envelope, vocabulary: Vocabulary, what: str) -> None:
     refuse_unstorable(data, f"the data of {what}")
     payload = vocabulary.payload(envelope.name)
     if payload is not None:
-        payload.read(data)
+        payload.accept(data)
 
 
 def unknown(envelope: Envelope) -> str:
