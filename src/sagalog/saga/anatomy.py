@@ -7,7 +7,8 @@ import dataclasses
 import inspect
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from enum import Enum
 from functools import lru_cache
 from typing import Any, cast
@@ -20,6 +21,9 @@ DEEPEST = 100
 # The labels of the parts of a value (names of fields, positions, keys), and the parts.
 Parts = tuple[Sequence[Any], Sequence[Any]]
 Dissect = Callable[[Any], Parts]
+
+# `type` itself, of which type checkers know more of its results.
+class_of: Callable[[object], type[Any]] = type
 
 
 class Way(Struct, frozen=True, gc=False):
@@ -44,22 +48,22 @@ def fields_of(kind: Any) -> dict[str, Any]:
 
 def parts_of(value: Any) -> Parts | None:
     """Return what a value is made of; None if it is one thing."""
-    dissect = dissection(type(value))
+    dissect = dissection(class_of(value))
     return None if dissect is None else dissect(value)
 
 
 @lru_cache(maxsize=4096)
-def dissection(kind: Any) -> Dissect | None:
+def dissection(kind: type[Any]) -> Dissect | None:
     """Return how the values of a class are taken apart; None if each is one thing."""
     if issubclass(kind, str | bytes | bytearray | memoryview | Enum | type):
         return None
     if issubclass(kind, Mapping):
-        return lambda value: (list(value), list(value.values()))
-    if issubclass(kind, tuple) and hasattr(kind, "_fields"):
+        return _of_mapping
+    if issubclass(kind, tuple) and hasattr(cast(Any, kind), "_fields"):
         return lambda value: (value._fields, value)
     if issubclass(kind, list | tuple):
         return lambda value: (range(len(value)), value)
-    if issubclass(kind, Set | deque):
+    if issubclass(kind, AbstractSet | deque):
         return lambda value: (range(len(value)), list(value))
     if issubclass(kind, Struct):
         names = kind.__struct_fields__
@@ -73,6 +77,10 @@ def dissection(kind: Any) -> Dissect | None:
         # It cannot be asked whether it is the same, so what it holds is.
         return lambda value: (list(vars(value)), list(vars(value).values()))
     return None
+
+
+def _of_mapping(value: Mapping[Any, Any]) -> Parts:
+    return list(value), list(value.values())
 
 
 def _present(value: Any, names: list[str]) -> Parts:
@@ -127,7 +135,7 @@ def where(value: Any, is_wrong: Callable[[Any, Any, Any], bool]) -> tuple[str, t
         if found is None:
             break
         way, value = Way(way, value, found[0]), found[1]
-    return path_of(way), type(value)
+    return path_of(way), class_of(value)
 
 
 def not_finite(value: Any) -> str | None:

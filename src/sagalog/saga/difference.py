@@ -1,13 +1,14 @@
 """Where what is read back is not what was given: compared part by part, types included, whatever its `__eq__` says."""
 
 import math
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from datetime import datetime, time
 from decimal import Decimal
 from enum import Enum
 from typing import Any
 
-from sagalog.saga.anatomy import Parts, Way, dissection, path_of
+from sagalog.saga.anatomy import Parts, Way, class_of, dissection, path_of
 
 NOT_FINITE = "NaN and infinity are no JSON numbers; give None instead, and declare it"
 
@@ -28,7 +29,7 @@ def difference(given: Any, read: Any) -> str | None:
         said = _of_one(one, other)
         if said is not None:
             return f"{path_of(way)}: {said}"
-        dissect = dissection(type(one))
+        dissect = dissection(class_of(one))
         if dissect is None:
             continue
         parts, again = dissect(one), dissect(other)
@@ -44,12 +45,16 @@ def _parts(inside: Any, parts: Parts, again: Parts, way: Way | None) -> list[Pai
     labels, values = parts
     others = again[1]
     found: list[Pair] = []
-    if isinstance(inside, Set):
-        others = _paired(values, others)
-    elif isinstance(inside, Mapping):
+    if isinstance(inside, Mapping):
         found += [(a, b, way) for a, b in zip(labels, again[0], strict=True) if type(a) not in _PLAIN]
+    kinds = list(map(class_of, values))
+    if _PLAIN.issuperset(kinds) and kinds == list(map(type, others)) and list(values) == list(others):
+        return found
+    if isinstance(inside, AbstractSet):
+        others = _paired(values, others)
     for label, one, other in zip(labels, values, others, strict=True):
-        if one is other or (type(one) is type(other) and type(one) in _PLAIN and one == other):
+        kind = class_of(one)
+        if one is other or (kind is type(other) and kind in _PLAIN and one == other):
             continue
         found.append((one, other, Way(way, inside, label)))
     return found
@@ -57,7 +62,7 @@ def _parts(inside: Any, parts: Parts, again: Parts, way: Way | None) -> list[Pai
 
 def _of_one(one: Any, other: Any) -> str | None:
     """Return how two values differ, but for what they are made of."""
-    kind = type(one)
+    kind = class_of(one)
     if isinstance(one, float):
         if not math.isfinite(one):
             return NOT_FINITE
@@ -99,7 +104,7 @@ def _moment(one: Any, other: Any) -> str | None:
 
 def _type(value: Any) -> type:
     """Return the type of a value; that of the real time if a test has frozen it."""
-    kind = type(value)
+    kind = class_of(value)
     return kind.__mro__[1] if kind.__module__ == "freezegun.api" else kind
 
 

@@ -97,9 +97,13 @@ class _Tests:
         test = self.of(info.value_type)
         if test is None or leaves(info.key_type) != {str}:
             return None
-        return lambda value: (
-            type(value) is dict and all(type(key) is str for key in value) and all(map(test, value.values()))
-        )
+        known = frozenset({str}).__contains__
+
+        def test_all(value: Any) -> bool:
+            given: dict[Any, Any] = value
+            return type(value) is dict and all(map(known, map(type, given))) and all(map(test, given.values()))
+
+        return test_all
 
     def _fields(self, kind: type, fields: tuple[types.Field, ...]) -> Test | None:
         """Return the test for a class: its plain fields at once, the others one after the other."""

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw
 
 from sagalog.errors import InvalidInput, PayloadTooLarge
-from sagalog.saga.anatomy import fields_of, is_pydantic, not_finite, where
+from sagalog.saga.anatomy import class_of, fields_of, is_pydantic, not_finite, where
 from sagalog.saga.difference import NOT_FINITE, difference
 from sagalog.saga.exact import exact
 from sagalog.saga.pydantic_models import Model, model_of
@@ -26,8 +26,9 @@ Read = Callable[[bytes | Raw], Any]
 
 
 def _to_plain(value: Any) -> Any:
-    if is_pydantic(type(value)):
-        return model_of(type(value)).to_plain(value)
+    kind = class_of(value)
+    if is_pydantic(kind):
+        return model_of(kind).to_plain(value)
     raise TypeError(f"objects of type {type(value).__name__} cannot be stored as JSON")
 
 
@@ -57,7 +58,7 @@ class PayloadType:
     __slots__ = ("_accept", "_class", "_dump", "_exact", "_read", "_take", "_written", "kind", "name")
 
     def __init__(self, kind: Any) -> None:
-        self.kind = kind
+        self.kind: Any = kind
         self.name: str = "None" if self.kind is type(None) else getattr(kind, "__name__", None) or str(kind)
         refuse_unkept(kind)
         # The class that a value must be of before it is encoded; for most types decoding tells what does not fit.
@@ -171,9 +172,10 @@ class PayloadType:
 
 def _cannot_be_written(whole: Any, label: Any, part: Any) -> bool:
     try:
-        if is_pydantic(type(whole)) and label in fields_of(type(whole)):
+        kind = class_of(whole)
+        if is_pydantic(kind) and label in fields_of(kind):
             # How a field is written, its model says.
-            model_of(type(whole)).dump(whole, only=label)
+            model_of(kind).dump(whole, only=label)
         else:
             _encode(part)
     except Exception:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
-from sagalog.saga.annotations import metadata_in
 from sagalog.saga.anatomy import fields_of, is_pydantic
+from sagalog.saga.annotations import metadata_in
 
 # Where schemas stand inside of schemas; anything else, such as a default, only looks like one.
 _INNER = frozenset(
@@ -68,7 +68,7 @@ class Model:
 _models: WeakKeyDictionary[type, Model] = WeakKeyDictionary()
 
 
-def model_of(kind: type) -> Model:
+def model_of(kind: Any) -> Model:
     """Return how the instances of a class are written and read; raises `TypeError` for one that is not complete."""
     found = _models.get(kind)
     if found is None:
@@ -177,12 +177,11 @@ class _Rewriting:
 
     def _schema(self, node: Schema, keep: bool) -> Schema:
         handed = keep if node["type"] in _WRAPPERS else None
-        made = {
+        return {
             name: self.of(one, handed if name == "schema" else None) if name in _INNER else one
             for name, one in node.items()
             if name not in self._without
         }
-        return made
 
 
 class _Recorded(_Rewriting):

@@ -61,8 +61,8 @@ def _has_fields(kind: Any) -> bool:
 
 def _is_written_by_the_user(owner: Any, field: str, annotation: Any) -> bool:
     """Tell whether a serializer of the user's writes a field: then it says what is kept, and what is not."""
-    configured: Any = getattr(owner, "model_config", None)
-    if isinstance(configured, dict) and any(map(_is_secret, configured.get("json_encoders") or ())):
+    configured: dict[str, Any] = getattr(owner, "model_config", {}) if is_pydantic(owner) else {}
+    if any(map(_is_secret, configured.get("json_encoders") or ())):
         return True
     return serializes_itself(owner, field) or any(type(one).__name__ in _SERIALIZERS for one in inside(annotation))
 

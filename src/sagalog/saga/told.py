@@ -1,4 +1,4 @@
-"""Why a value could not be read or written, as text that holds paths and types and never the value, which may be a secret."""
+"""Why a value could not be read, as text of paths and types: never the value, which may be a secret."""
 
 import re
 from typing import Any
