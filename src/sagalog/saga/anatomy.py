@@ -79,7 +79,7 @@ def dissection(kind: type[Any]) -> Dissect | None:
     return None
 
 
-def _of_mapping(value: Mapping[Any, Any]) -> Parts:
+def _of_mapping(value: Any) -> Parts:
     return list(value), list(value.values())
 
 

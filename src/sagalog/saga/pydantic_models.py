@@ -7,7 +7,6 @@ rules that look at the clock, for what has waited in the log; and as it was writ
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
-from weakref import WeakKeyDictionary
 
 from sagalog.saga.anatomy import fields_of, is_pydantic
 from sagalog.saga.annotations import metadata_in
@@ -65,7 +64,7 @@ class Model:
         )
 
 
-_models: WeakKeyDictionary[type, Model] = WeakKeyDictionary()
+_models: dict[type, Model] = {}
 
 
 def model_of(kind: Any) -> Model:
