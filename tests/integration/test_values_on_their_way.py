@@ -1,4 +1,4 @@
-"""Values that go through a saga: what the next step gets is what was given, and what cannot be kept is refused at once."""
+"""Values that go through a saga: the next step gets what was given, and what cannot be kept is refused at once."""
 
 import math
 from datetime import UTC, datetime

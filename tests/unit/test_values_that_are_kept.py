@@ -239,6 +239,10 @@ class Spoken(Event):
 LOUD = Loud(name="a", words=["b"], day="01.02.2020")  # type: ignore[arg-type]
 CAMEL = Camel(orderId="o-1", unitPrice=Decimal("1.10"))  # type: ignore[call-arg]
 UNUSUAL: Any = 1.5
+# Aliases are no names of parameters for mypy, or the only ones.
+EITHER: Any = ByEitherName
+HIDDEN: Any = Hidden
+RECORD: Any = PydanticRecord
 
 
 @pytest.mark.parametrize(
@@ -246,7 +250,7 @@ UNUSUAL: Any = 1.5
     [
         (Camel, CAMEL),
         (list[Camel], [CAMEL]),
-        (ByEitherName, ByEitherName(order_id="o-1")),
+        (ByEitherName, EITHER(order_id="o-1")),
         (Asymmetric, Asymmetric.model_validate({"in": 1, "b2": 2, "deep": {"c": 3}})),
         (Loud, LOUD),
         (Mixed, Mixed(CAMEL, LOUD, {"a": CAMEL, "b": None})),
@@ -261,10 +265,10 @@ UNUSUAL: Any = 1.5
         (Root, Root({"x": Base(a=1)})),
         (Pet, Pet(one=Dog(), other=Dog())),
         (Anything, Anything(d={"a": [1, 1.0, True, None, "x"]}, more=[1])),  # type: ignore[call-arg]
-        (Hidden, Hidden()),
+        (Hidden, HIDDEN()),
         (InItsWay, InItsWay(given=3)),
-        (PydanticRecord, PydanticRecord(a=1, of=[Base(a=2)])),
-        (list[PydanticRecord], [PydanticRecord(a=1, of=[])]),
+        (PydanticRecord, RECORD(a=1, of=[Base(a=2)])),
+        (list[PydanticRecord], [RECORD(a=1, of=[])]),
         (Point, Point(1, "x")),
         (Derived, Derived(2)),
         (Frugal, Frugal(-0.0, [1])),
@@ -308,8 +312,8 @@ def _changed(value: Derived) -> Derived:
         (Base, Sub(a=1), r"\$: Sub was given and Base"),
         (list[Base], [Base(a=1), Sub(a=1)], r"\$\[1\]: Sub was given and Base"),
         (list[Plain], [SubPlain(1)], r"\$\[0\]: SubPlain was given and Plain"),
-        (Hidden, Hidden(a=4), r"\$\.a: another int"),
-        (Hidden, _private(Hidden()), r"\$\._b: another int"),
+        (Hidden, HIDDEN(a=4), r"\$\.a: another int"),
+        (Hidden, _private(HIDDEN()), r"\$\._b: another int"),
         (Derived, _changed(Derived(2)), r"\$\.b: another int"),
         (Growing, Growing(1), r"\$\.a: another int"),
         (Anything, Anything(d={"at": [LONG_AGO]}), r"\$\.d\.at\[0\]: datetime was given and str"),
@@ -454,7 +458,7 @@ def test_whatever_a_validator_raises_what_comes_from_outside_is_refused() -> Non
             return given["missing"]["deeper"]
 
     for kind, data in ((Careless, b"3"), (list[Careless], b'[{"a": 1}]')):
-        with pytest.raises(InvalidInput, match="(KeyError|TypeError)"):
+        with pytest.raises(InvalidInput, match=r"KeyError|TypeError"):
             PayloadType(kind).accept(data)
 
 
@@ -483,12 +487,12 @@ def test_a_rule_about_the_clock_holds_at_the_door_and_nowhere_else() -> None:
 @pytest.mark.parametrize(
     ("kind", "recorded", "value"),
     [
-        (ByEitherName, b'{"order_id":"o-1"}', ByEitherName(order_id="o-1")),
+        (ByEitherName, b'{"order_id":"o-1"}', EITHER(order_id="o-1")),
         (Camel, b'{"order_id":"o-1","unit_price":"1.10"}', CAMEL),
         (list[Camel], b'[{"order_id":"o-1","unit_price":"1.10"}]', [CAMEL]),
         (Mixed, b'{"camel":{"order_id":"o-1","unit_price":"1.10"},"loud":null,"by_name":{}}', Mixed(CAMEL)),
         (Asymmetric, b'{"a":1,"b":2,"c":3}', Asymmetric.model_validate({"in": 1, "b1": 2, "deep": {"c": 3}})),
-        (PydanticRecord, b'{"a":1,"of":[],"name":"y"}', PydanticRecord(a=1, of=[], nAme="y")),  # type: ignore[call-arg]
+        (PydanticRecord, b'{"a":1,"of":[],"name":"y"}', RECORD(a=1, of=[], nAme="y")),
     ],
 )
 def test_what_was_recorded_by_the_names_of_fields_is_still_read(kind: Any, recorded: bytes, value: Any) -> None:

@@ -23,7 +23,7 @@ Parts = tuple[Sequence[Any], Sequence[Any]]
 Dissect = Callable[[Any], Parts]
 
 # `type` itself, of which type checkers know more of its results.
-class_of: Callable[[object], type[Any]] = type
+class_of: Callable[[object], Any] = type
 
 
 class Way(Struct, frozen=True, gc=False):
@@ -53,13 +53,13 @@ def parts_of(value: Any) -> Parts | None:
 
 
 @lru_cache(maxsize=4096)
-def dissection(kind: type[Any]) -> Dissect | None:
+def dissection(kind: Any) -> Dissect | None:
     """Return how the values of a class are taken apart; None if each is one thing."""
     if issubclass(kind, str | bytes | bytearray | memoryview | Enum | type):
         return None
     if issubclass(kind, Mapping):
         return _of_mapping
-    if issubclass(kind, tuple) and hasattr(cast(Any, kind), "_fields"):
+    if hasattr(kind, "_fields") and issubclass(kind, tuple):
         return lambda value: (value._fields, value)
     if issubclass(kind, list | tuple):
         return lambda value: (range(len(value)), value)

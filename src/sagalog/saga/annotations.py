@@ -3,7 +3,7 @@
 import inspect
 import typing
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 from sagalog.saga.anatomy import fields_of, is_pydantic
 
@@ -30,7 +30,7 @@ def inside(annotation: Any) -> Iterator[Any]:
         seen.add(id(one))
         yield one
         if isinstance(one, tuple):
-            left += cast("tuple[Any, ...]", one)
+            left += one
             continue
         left += typing.get_args(one)
         left += getattr(one, "__metadata__", ())

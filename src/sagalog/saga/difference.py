@@ -13,7 +13,6 @@ from sagalog.saga.anatomy import Parts, Way, class_of, dissection, path_of
 NOT_FINITE = "NaN and infinity are no JSON numbers; give None instead, and declare it"
 
 _PLAIN = frozenset({str, int, bool, bytes, type(None)})
-_MOMENTS = (datetime, time)
 
 Pair = tuple[Any, Any, Way | None]
 
@@ -71,9 +70,9 @@ def _of_one(one: Any, other: Any) -> str | None:
     if kind is int and type(other) is float:
         # Where a float is declared an int is one for every type checker, as long as it is the same number.
         return None if one == other else _changed(one, other)
-    if isinstance(one, _MOMENTS):
+    if isinstance(one, datetime | time):
         return _moment(one, other)
-    if _type(one) is not type(other):
+    if _type(one) is not class_of(other):
         return _changed(one, other)
     if isinstance(one, Enum):
         return None if one is other else _changed(one, other)
@@ -91,7 +90,7 @@ def _of_one(one: Any, other: Any) -> str | None:
 
 def _moment(one: Any, other: Any) -> str | None:
     """Compare times: a zone by name has rules, and of these nothing is written down but the offset of one moment."""
-    if _type(one) is not type(other):
+    if _type(one) is not class_of(other):
         return _changed(one, other)
     if one.tzinfo is not None and one.tzinfo.utcoffset(None) is None:
         return (
@@ -102,7 +101,7 @@ def _moment(one: Any, other: Any) -> str | None:
     return None if same and one.utcoffset() == other.utcoffset() else _changed(one, other)
 
 
-def _type(value: Any) -> type:
+def _type(value: Any) -> Any:
     """Return the type of a value; that of the real time if a test has frozen it."""
     kind = class_of(value)
     return kind.__mro__[1] if kind.__module__ == "freezegun.api" else kind

@@ -127,11 +127,11 @@ class PayloadType:
             found = type(value).__name__
             raise TypeError(f"{what}: expected {self.name}, found {found}: {told(problem)}") from None
         try:
-            found = difference(value, read)
+            differs = difference(value, read)
         except RecursionError:
-            found = "$: too many levels"
-        if found is not None:
-            raise InvalidInput(f"{what} would not be read back as it is: {found}")
+            differs = "$: too many levels"
+        if differs is not None:
+            raise InvalidInput(f"{what} would not be read back as it is: {differs}")
 
     def accept(self, data: Raw | bytes) -> Any:
         """Return what comes from outside, validated in full; raises `InvalidInput` if it does not fit the type."""

@@ -163,9 +163,11 @@ class _Rewriting:
     def of(self, node: Any, keep: bool | None = None) -> Any:
         """Return the schema anew; `keep` says for what is wrapped whether its validators belong to a serializer."""
         if isinstance(node, list):
-            return [self.of(one) for one in cast("list[Any]", node)]
+            several: list[Any] = node
+            return [self.of(one) for one in several]
         if isinstance(node, tuple):
-            return tuple(self.of(one) for one in cast("tuple[Any, ...]", node))
+            labelled: tuple[Any, ...] = node
+            return tuple(self.of(one) for one in labelled)
         if not isinstance(node, dict):
             return node
         known = cast(Schema, node)
