@@ -75,7 +75,7 @@ def dissection(kind: Any) -> Dissect | None:
         return _of_model(frozenset(fields_of(kind)))
     if kind.__eq__ is object.__eq__ and kind.__dictoffset__:
         # It cannot be asked whether it is the same, so what it holds is.
-        return lambda value: (list(vars(value)), list(vars(value).values()))
+        return lambda value: _of_mapping(value.__dict__)
     return None
 
 

@@ -5,7 +5,7 @@ rules that look at the clock, for what has waited in the log; and as it was writ
 """
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from sagalog.saga.anatomy import fields_of, is_pydantic
@@ -163,11 +163,9 @@ class _Rewriting:
     def of(self, node: Any, keep: bool | None = None) -> Any:
         """Return the schema anew; `keep` says for what is wrapped whether its validators belong to a serializer."""
         if isinstance(node, list):
-            several: list[Any] = node
-            return [self.of(one) for one in several]
+            return [self.of(one) for one in cast("Iterable[Any]", node)]
         if isinstance(node, tuple):
-            labelled: tuple[Any, ...] = node
-            return tuple(self.of(one) for one in labelled)
+            return tuple(self.of(one) for one in cast("Iterable[Any]", node))
         if not isinstance(node, dict):
             return node
         known = cast(Schema, node)
