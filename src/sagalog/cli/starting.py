@@ -79,7 +79,7 @@ class Starter:
             plain: object = msgspec.json.decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
             raise InvalidInput(f"this is not JSON: {problem}") from None
-        value = self._saga.definition.input.read(line)
+        value = self._saga.definition.input.accept(line)
         if self._key_field is None:
             return value, self._declared_key(value)
         found = cast("dict[str, object]", plain).get(self._key_field) if isinstance(plain, dict) else None

@@ -56,7 +56,7 @@ def check_data(envelope: Envelope, vocabulary: Vocabulary, what: str) -> None:
     data_of(data, f"the data of {what}")
     payload = vocabulary.payload(envelope.name)
     if payload is not None:
-        payload.read(data)
+        payload.accept(data)
 
 
 def unknown(envelope: Envelope) -> str:

@@ -55,8 +55,12 @@ class Messaging:
             raise InvalidInput(f"expected an event, found {kind.__name__}; declare a subclass of Event")
         name = name_of(kind)
         payload = self._vocabulary.payload(name)
-        if payload is None or payload.kind is not kind:
-            payload = PayloadType(kind)
+        try:
+            if payload is None or payload.kind is not kind:
+                payload = PayloadType(kind)
+            data = payload.write(event, f"event {name}")
+        except TypeError as problem:
+            raise InvalidInput(str(problem)) from None
         message_id = new_id(self._clock) if id is None else id
         envelope = Envelope(
             id=message_id,
@@ -66,7 +70,7 @@ class Messaging:
             correlation_id=message_id if correlation_id is None else correlation_id,
             causation_id=causation_id,
             time=self._clock.now(),
-            data=payload.write(event, f"event {name}"),
+            data=data,
         )
         await self._publish(check_envelope(envelope, self._vocabulary))
         return message_id

@@ -84,7 +84,7 @@ class Contract(Struct, frozen=True):
 
     def key_of(self, name: str, data: Raw) -> str:
         """Return the business key that an event holds; raises `InvalidInput` and `InvalidIdentifier`."""
-        found: object = getattr(self.events[name].read(data), self.key)
+        found: object = getattr(self.events[name].take(data), self.key)
         if not isinstance(found, str | int) or isinstance(found, bool):
             raise InvalidInput(f"expected text or a whole number in {self.key}, found {type(found).__name__}")
         return check_identifier(str(found), f"the key {self.key} of event {name}")

@@ -70,7 +70,7 @@ class Handler(Struct, frozen=True):
 
     def read(self, data: Raw | bytes) -> Message:
         """Return the typed message; raises `InvalidInput` for data that does not fit its type."""
-        message: Message = self.payload.read(data)
+        message: Message = self.payload.take(data)
         return message
 
     def answers(self, returned: object) -> list[Event]:

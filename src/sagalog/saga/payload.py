@@ -1,127 +1,193 @@
-"""Inputs and results as JSON and back, by declared type: pydantic models by pydantic, everything else by msgspec.
+"""Inputs and results as JSON and back, by declared type: pydantic's classes by pydantic, everything else by msgspec.
 
-Pydantic is recognised by what its models carry and is not imported here. A payload is at most `MAX_PAYLOAD` bytes.
+What is read back is what was given, or it is refused where it is given. A payload is at most `MAX_PAYLOAD` bytes.
 """
 
-import inspect
-from collections.abc import Callable, Iterator
-from typing import Any, cast
+import contextlib
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
-import msgspec.inspect
 from msgspec import Raw
 
 from sagalog.errors import InvalidInput, PayloadTooLarge
+from sagalog.saga.anatomy import class_of, fields_of, is_pydantic, not_finite, where
+from sagalog.saga.difference import NOT_FINITE, difference
+from sagalog.saga.exact import exact
+from sagalog.saga.pydantic_models import Model, model_of
+from sagalog.saga.refused_types import holds_messages, pydantic_in, refuse_unkept
+from sagalog.saga.told import Unread, told
 
 MAX_PAYLOAD = 256 * 1024
+# As it stands in JSON, unless what stands before it makes it something else.
+_NUL = b"\\u0000"
 
-
-def is_pydantic(kind: object) -> bool:
-    """Tell whether `kind` is a pydantic model class."""
-    return inspect.isclass(kind) and hasattr(cast(object, kind), "__pydantic_validator__")
+Read = Callable[[bytes | Raw], Any]
 
 
 def _to_plain(value: Any) -> Any:
-    if is_pydantic(cast(object, type(value))):
-        return value.model_dump(mode="json")
-    raise TypeError(f"objects of type {type(value).__name__} cannot be stored as JSON")
-
-
-def _from_plain(kind: type, value: Any) -> Any:
+    kind = class_of(value)
     if is_pydantic(kind):
-        return cast(Any, kind).model_validate(value)
-    raise TypeError(f"objects of type {kind.__name__} cannot be read from JSON")
-
-
-def _strange(kind: Any) -> Iterator[type]:
-    """Yield the classes inside a type that neither msgspec nor pydantic understands; msgspec would leave them to us."""
-    found: list[Any] = [msgspec.inspect.type_info(kind)]
-    seen: dict[int, Any] = {}
-    while found:
-        one = found.pop()
-        if id(one) in seen or not isinstance(one, msgspec.inspect.Type | msgspec.inspect.Field):
-            continue
-        seen[id(one)] = one
-        if isinstance(one, msgspec.inspect.CustomType) and not is_pydantic(one.cls):
-            yield one.cls
-        for name in one.__struct_fields__:
-            value = getattr(one, name)
-            found += value if isinstance(value, tuple) else [value]
+        return model_of(kind).to_plain(value)
+    raise TypeError(f"objects of type {type(value).__name__} cannot be stored as JSON")
 
 
 _encode = msgspec.json.Encoder(enc_hook=_to_plain).encode
 
 
+def _reader(kind: Any, way: Callable[[Model], Callable[[bytes], Any]]) -> Read:
+    """Return how a type is read that may have pydantic's classes inside, each of them read in one way."""
+
+    def from_plain(inner: type, value: Any) -> Any:
+        try:
+            # As JSON, because from Python's values a strict model takes no text for a time.
+            return way(model_of(inner))(msgspec.json.encode(value))
+        except Exception as problem:
+            raise Unread(problem) from None
+
+    return msgspec.json.Decoder(kind, dec_hook=from_plain).decode
+
+
 class PayloadType:
     """Read and write payloads of one declared type.
 
-    `kind` is any type that msgspec can decode (dataclass, Struct, TypedDict, builtins, unions of them) or a pydantic
-    model. Raises `TypeError` at once for a type that neither understands.
+    `kind` is any type that msgspec can decode (dataclass, Struct, TypedDict, builtins, unions of them) or a class of
+    pydantic's. Raises `TypeError` at once for a type whose values cannot be kept.
     """
 
-    __slots__ = ("_decode", "_dump", "_particular", "kind", "name")
+    __slots__ = ("_accept", "_class", "_dump", "_exact", "_read", "_take", "_written", "kind", "name")
 
     def __init__(self, kind: Any) -> None:
-        self.kind = kind
+        self.kind: Any = kind
         self.name: str = "None" if self.kind is type(None) else getattr(kind, "__name__", None) or str(kind)
+        refuse_unkept(kind)
         # The class that a value must be of before it is encoded; for most types decoding tells what does not fit.
-        self._particular: type | None = None
+        self._class: type | None = type(None) if kind in (None, type(None)) else None
+        self._exact: Callable[[Any], bool] | None = None
+        self._dump: Callable[[Any], bytes] = _encode
         if is_pydantic(kind):
-            self._particular = kind
+            self._class = kind
+            model = model_of(kind)
+            self._dump = model.dump
             # bytes(): pydantic does not take a msgspec.Raw for the bytes that it is.
-            self._decode: Callable[[bytes], Any] = lambda data: kind.model_validate_json(bytes(data))
-            self._dump: Callable[[Any], bytes] = lambda value: value.model_dump_json().encode()
+            self._accept: Read = lambda data: model.accept(bytes(data))
+            self._take: Read = lambda data: model.take(bytes(data))
+            self._read: Read = lambda data: model.read(bytes(data))
+        elif pydantic_in(kind):
+            self._accept = _reader(kind, lambda model: model.accept)
+            self._take = _reader(kind, lambda model: model.take)
+            self._read = _reader(kind, lambda model: model.read)
         else:
-            for strange in _strange(kind):
-                raise TypeError(f"{strange.__name__} is neither a model, a Struct, a dataclass nor a plain type")
-            self._decode = msgspec.json.Decoder(kind, dec_hook=_from_plain).decode
-            self._dump = _encode
-            if self.kind in (None, type(None)):
-                self._particular = type(None)
+            self._accept = self._take = self._read = msgspec.json.Decoder(kind).decode
+            self._exact = exact(kind)
+        # A message is read by others, too, who read in full what comes from outside, and so is it here.
+        self._written = self._read
+        if self._read is not self._accept and holds_messages(kind):
+            self._written = self._accept
 
     def write(self, value: Any, what: str) -> Raw:
-        """Return `value` as JSON that `read` is known to accept.
+        """Return `value` as JSON that is read back as the same value.
 
-        Raises `TypeError` if it is not of the declared type and `PayloadTooLarge` if it is over the cap; `what` names
-        the payload in the text.
+        Raises `TypeError` if it is not of the declared type, `InvalidInput` with the path of what would be another
+        value, and `PayloadTooLarge` if it is over the cap; `what` names the payload in the text.
         """
-        try:
-            data = self._encoded(value, what)
-        except (ValueError, OverflowError, RecursionError) as problem:
-            # Lone surrogates, loops, thousands of levels: the text does not hold the value, which may be a secret.
-            raise InvalidInput(f"{what} cannot be stored as JSON: {type(problem).__name__}") from None
+        if self._class is not None and not isinstance(value, self._class):
+            raise TypeError(f"{what}: expected {self.name}, found {type(value).__name__}")
+        data = self._encoded(value, what)
         if len(data) > MAX_PAYLOAD:
             raise PayloadTooLarge(
                 f"{what} is {len(data):,} bytes of JSON, the cap is {MAX_PAYLOAD:,}; "
                 "store large data elsewhere and pass a reference to it"
             )
-        refuse_unstorable(data, what)
+        if _NUL in data:
+            refuse_unstorable(data, f"{what}: {where(value, _holds_nul)[0]}")
+        if self._exact is None or not self._exact(value):
+            self._compare(value, data, what)
         return Raw(data)
 
     def _encoded(self, value: Any, what: str) -> bytes:
-        if self._particular and not isinstance(value, self._particular):
-            raise TypeError(f"{what}: expected {self.name}, found {type(value).__name__}")
         try:
-            data = self._dump(value)
-        except (ValueError, RecursionError) as problem:
-            # A lone surrogate above all: text that no encoding can write.
-            raise InvalidInput(f"{what} cannot be stored as JSON: {problem}") from None
+            return self._dump(value)
+        except RecursionError:
+            raise InvalidInput(f"{what} cannot be stored as JSON: it has too many levels, or holds itself") from None
+        except Exception as problem:
+            # A type that nobody can write, text with a lone surrogate. What the problem says may hold the value.
+            path, kind = where(value, _cannot_be_written)
+            text = f"{what} cannot be stored as JSON: {path}: a {kind.__name__} ({type(problem).__name__})"
+            raise (TypeError if isinstance(problem, TypeError) else InvalidInput)(text) from None
+
+    def _compare(self, value: Any, data: bytes, what: str) -> None:
+        """Raise unless `data` is read back as `value`."""
         try:
-            self._decode(data)
-        except (msgspec.MsgspecError, ValueError, RecursionError) as problem:
+            read = self._written(data)
+        except Exception as problem:
+            path = not_finite(value)
+            if path is not None:
+                raise InvalidInput(f"{what}: {path}: {NOT_FINITE}") from None
             found = type(value).__name__
-            raise TypeError(f"{what}: expected {self.name}, found {found}: {problem}") from None
-        return data
+            raise TypeError(f"{what}: expected {self.name}, found {found}: {told(problem)}") from None
+        try:
+            differs = difference(value, read)
+        except RecursionError:
+            differs = "$: too many levels"
+        if differs is not None:
+            raise InvalidInput(f"{what} would not be read back as it is: {differs}")
+
+    def accept(self, data: Raw | bytes) -> Any:
+        """Return what comes from outside, validated in full; raises `InvalidInput` if it does not fit the type."""
+        try:
+            return self._accept(data)
+        except Exception as problem:
+            raise self._unfit(problem) from None
+
+    def take(self, data: Raw | bytes) -> Any:
+        """Return what was accepted and has waited in the log since: as `accept`, but for rules about the clock."""
+        try:
+            return self._take(data)
+        except Exception as problem:
+            raise self._unfit(problem) from None
 
     def read(self, data: Raw | bytes) -> Any:
-        """Return the value that `data` stands for; raises `InvalidInput` if it does not fit the type."""
+        """Return what is recorded: what was accepted once is not refused, nor changed again, by the user's rules.
+
+        Raises `InvalidInput` for what does not fit the type in any way.
+        """
         try:
-            return self._decode(data)
-        except (msgspec.MsgspecError, ValueError, RecursionError) as problem:
-            raise InvalidInput(f"expected {self.name}, found other JSON: {problem}") from None
+            return self._written(data)
+        except Exception as problem:
+            first = problem
+        # A message may have waited for longer than its rules allow; anything else may have been written for an older
+        # type, which the user's validators bring up to date.
+        for way in (self._take, self._read, self._accept):
+            if way is self._written:
+                continue
+            with contextlib.suppress(Exception):
+                return way(data)
+        raise self._unfit(first)
+
+    def _unfit(self, problem: Exception) -> InvalidInput:
+        """Return the error for JSON that does not fit: for what a validator of the user's raises, too."""
+        return InvalidInput(f"expected {self.name}, found other JSON: {told(problem)}")
+
+
+def _cannot_be_written(whole: Any, label: Any, part: Any) -> bool:
+    try:
+        kind = class_of(whole)
+        if is_pydantic(kind) and label in fields_of(kind):
+            # How a field is written, its model says.
+            model_of(kind).dump(whole, only=label)
+        else:
+            _encode(part)
+    except Exception:
+        return True
+    return False
+
+
+def _holds_nul(_whole: Any, _label: Any, part: Any) -> bool:
+    return _NUL in _encode(part).replace(b"\\\\", b"")
 
 
 def refuse_unstorable(data: bytes, what: str) -> None:
     """Raise `InvalidInput` if JSON `data` holds a NUL, which PostgreSQL refuses."""
-    if b"\\u0000" in data and b"\\u0000" in data.replace(b"\\\\", b""):
+    if _NUL in data and _NUL in data.replace(b"\\\\", b""):
         raise InvalidInput(f"{what} holds a NUL character, which cannot be stored; remove it")

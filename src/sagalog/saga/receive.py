@@ -202,7 +202,7 @@ def _reply(
     if is_open(here):
         return _came(step, command.step, here, message.id, message.data, now)
     try:
-        step.result.read(message.data)
+        step.result.take(message.data)
     except InvalidInput:
         return None
     return e.StepSucceeded(
@@ -236,7 +236,7 @@ def _came(step: StepDefinition, name: str, here: StepState, message: str, data: 
     """Return the success of a step whose message came, or its failure if nobody can read that."""
     attempt, began = _attempt(here, now)
     try:
-        step.result.read(data)
+        step.result.take(data)
     except InvalidInput:
         # What it says instead is not told: the text has to follow from what is recorded.
         text = f"message {message} cannot be read as {step.result.name}"

@@ -145,7 +145,7 @@ class SagaRouting:
     def _start_question(self, message: Envelope, rule: StartRule) -> Question:
         what = f"saga {self.name} could not be started by {message.name}"
         try:
-            event = rule.event.read(message.data)
+            event = rule.event.take(message.data)
             given = plain_answer(rule.input(event), "input=")
             key = _key(rule.key, event) if rule.key is not None else _key(self._newest.key, given)
             data = self._newest.input.write(given, f"the input of saga {self.name}")
@@ -156,7 +156,7 @@ class SagaRouting:
     def _wait_question(self, message: Envelope, rule: WaitRule) -> Question:
         what = f"the key of saga {self.name} could not be found in {message.name}"
         try:
-            return Question(message, "wait", _key(rule.key, rule.event.read(message.data)))
+            return Question(message, "wait", _key(rule.key, rule.event.take(message.data)))
         except BaseException as problem:
             return Question(message, "wait", problem=why(what, problem, self._newest.redact))
 

@@ -1,0 +1,138 @@
+"""Where what is read back is not what was given: compared part by part, types included, whatever its `__eq__` says."""
+
+import math
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from datetime import datetime, time
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+
+from sagalog.saga.anatomy import Parts, Way, class_of, dissection, path_of
+
+NOT_FINITE = "NaN and infinity are no JSON numbers; give None instead, and declare it"
+
+_PLAIN = frozenset({str, int, bool, bytes, type(None)})
+
+Pair = tuple[Any, Any, Way | None]
+
+
+def difference(given: Any, read: Any) -> str | None:
+    """Return where and how what is read back differs from what was given; None if it does not.
+
+    The text holds paths and types, and no values.
+    """
+    left: list[Pair] = [(given, read, None)]
+    while left:
+        one, other, way = left.pop()
+        said = _of_one(one, other)
+        if said is not None:
+            return f"{path_of(way)}: {said}"
+        dissect = dissection(class_of(one))
+        if dissect is None:
+            continue
+        parts, again = dissect(one), dissect(other)
+        said = _labels(one, parts, again)
+        if said is not None:
+            return f"{path_of(way)}{said}"
+        left += reversed(list(_parts(one, parts, again, way)))
+    return None
+
+
+def _parts(inside: Any, parts: Parts, again: Parts, way: Way | None) -> list[Pair]:
+    """Return the parts that have to be looked at: of most, their type and `==` say that they are the same."""
+    labels, values = parts
+    others = again[1]
+    found: list[Pair] = []
+    if isinstance(inside, Mapping):
+        found += [(a, b, way) for a, b in zip(labels, again[0], strict=True) if type(a) not in _PLAIN]
+    kinds = list(map(class_of, values))
+    if _PLAIN.issuperset(kinds) and kinds == list(map(type, others)) and list(values) == list(others):
+        return found
+    if isinstance(inside, AbstractSet):
+        others = _paired(values, others)
+    for label, one, other in zip(labels, values, others, strict=True):
+        kind = class_of(one)
+        if one is other or (kind is type(other) and kind in _PLAIN and one == other):
+            continue
+        found.append((one, other, Way(way, inside, label)))
+    return found
+
+
+def _of_one(one: Any, other: Any) -> str | None:
+    """Return how two values differ, but for what they are made of."""
+    kind = class_of(one)
+    if isinstance(one, float):
+        if not math.isfinite(one):
+            return NOT_FINITE
+        same = type(other) is kind and one == other and math.copysign(1, one) == math.copysign(1, other)
+        return None if same else _changed(one, other)
+    if kind is int and type(other) is float:
+        # Where a float is declared an int is one for every type checker, as long as it is the same number.
+        return None if one == other else _changed(one, other)
+    if isinstance(one, datetime | time):
+        return _moment(one, other)
+    if _type(one) is not class_of(other):
+        return _changed(one, other)
+    if isinstance(one, Enum):
+        return None if one is other else _changed(one, other)
+    if isinstance(one, Decimal):
+        # The places that it has belong to it: 1.10 is not 1.1.
+        return None if one.as_tuple() == other.as_tuple() else _changed(one, other)
+    if dissection(kind) is not None:
+        return None
+    try:
+        same = bool(one == other)
+    except Exception:
+        same = False
+    return None if same else _changed(one, other)
+
+
+def _moment(one: Any, other: Any) -> str | None:
+    """Compare times: a zone by name has rules, and of these nothing is written down but the offset of one moment."""
+    if _type(one) is not class_of(other):
+        return _changed(one, other)
+    if one.tzinfo is not None and one.tzinfo.utcoffset(None) is None:
+        return (
+            f"a {type(one).__name__} with a time zone by name, of which only the offset would be kept; "
+            "give it in UTC, and the name of the zone beside it if it matters"
+        )
+    same = one.replace(tzinfo=None, fold=0) == other.replace(tzinfo=None, fold=0)
+    return None if same and one.utcoffset() == other.utcoffset() else _changed(one, other)
+
+
+def _type(value: Any) -> Any:
+    """Return the type of a value; that of the real time if a test has frozen it."""
+    kind = class_of(value)
+    return kind.__mro__[1] if kind.__module__ == "freezegun.api" else kind
+
+
+def _changed(one: Any, other: Any) -> str:
+    given, read = type(one).__name__, type(other).__name__
+    if given == read:
+        return f"another {given} would be read back"
+    return f"{given} was given and {read} would be read back; declare the type that is given, or give what is declared"
+
+
+def _labels(inside: Any, given: Parts, read: Parts) -> str | None:
+    """Return which part is missing, or is there too much."""
+    if isinstance(inside, Mapping):
+        pairs = list(zip(given[0], read[0], strict=False))
+        wrong = next(((a, b) for a, b in pairs if type(a) is not type(b)), None)
+        if wrong is not None:
+            return f": a key is {type(wrong[0]).__name__} and would be read back as {type(wrong[1]).__name__}"
+        if len(given[0]) != len(read[0]) or any(a != b for a, b in pairs if type(a) in _PLAIN):
+            return ": other keys would be read back"
+        return None
+    if given[0] == read[0]:
+        return None
+    lost = next((label for label in given[0] if label not in read[0]), None)
+    if isinstance(lost, str):
+        return f".{lost}: it would not be read back"
+    return f": {len(given[0])} parts were given and {len(read[0])} would be read back"
+
+
+def _paired(given: Any, read: Any) -> list[Any]:
+    """Return what is read back in the order of what was given, for a set has none; what is missing is None."""
+    known = {one: one for one in read}
+    return [known.get(one) for one in given]

@@ -1,0 +1,269 @@
+"""How the instances of a class of pydantic's are written and read; pydantic itself is not imported.
+
+Three ways to read, by what the class says of itself (its core schema): in full, for what comes from outside; but for
+rules that look at the clock, for what has waited in the log; and as it was written, without the user's validators.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, cast
+
+from sagalog.saga.anatomy import fields_of, is_pydantic
+from sagalog.saga.annotations import metadata_in
+
+# Where schemas stand inside of schemas; anything else, such as a default, only looks like one.
+_INNER = frozenset(
+    {
+        "schema", "fields", "items_schema", "keys_schema", "values_schema", "choices", "definitions", "lax_schema",
+        "strict_schema", "json_schema", "python_schema", "steps", "arguments_schema", "extras_schema",
+        "extras_keys_schema",
+    }
+)  # fmt: skip
+_VALIDATORS = ("function-before", "function-after", "function-wrap")
+_WRAPPERS = (*_VALIDATORS, "default", "nullable", "model")
+_CLASSES = ("model", "dataclass", "typed-dict")
+_CLOCK = frozenset({"now_op", "now_utc_offset"})
+# What changes text on its way in, and which of its names a field is read by.
+_CHANGING = frozenset({"strip_whitespace", "to_lower", "to_upper", "coerce_numbers_to_str"})
+_CONFIGURED = frozenset({f"str_{name}" for name in ("strip_whitespace", "to_lower", "to_upper")}) | {
+    "coerce_numbers_to_str",
+    "populate_by_name",
+    "validate_by_name",
+    "validate_by_alias",
+}
+
+Schema = dict[str, Any]
+
+
+class Model:
+    """Write and read the instances of one class; `TypeError` if that cannot be known to keep them."""
+
+    def __init__(self, kind: Any) -> None:
+        schema = _schema_of(kind)
+        self._kind = kind
+        declared = _Validators(schema)
+        self.accept: Callable[[bytes], Any] = kind.__pydantic_validator__.validate_json
+        self.take = self.accept
+        timeless = _Rewriting(_CLOCK).of(schema)
+        if timeless != schema:
+            self.take = _validator(timeless)
+        self.read = _validator(_Recorded(declared).of(schema))
+
+    def dump(self, value: Any, only: str | None = None) -> bytes:
+        """Return an instance as JSON, by alias, without what is only computed; of its fields only one if asked so."""
+        wanted = None if only is None else {only}
+        written: bytes = self._kind.__pydantic_serializer__.to_json(
+            value, by_alias=True, round_trip=True, warnings=False, include=wanted
+        )
+        return written
+
+    def to_plain(self, value: Any) -> Any:
+        """Return an instance as `dump` writes it, as plain values."""
+        return self._kind.__pydantic_serializer__.to_python(
+            value, mode="json", by_alias=True, round_trip=True, warnings=False
+        )
+
+
+_models: dict[type, Model] = {}
+
+
+def model_of(kind: Any) -> Model:
+    """Return how the instances of a class are written and read; raises `TypeError` for one that is not complete."""
+    found = _models.get(kind)
+    if found is None:
+        found = _models[kind] = Model(kind)
+    return found
+
+
+def _schema_of(kind: Any) -> Schema:
+    """Return the core schema of a class; one that was put off until it is needed is made now."""
+    for _ in range(2):
+        schema: object = kind.__pydantic_core_schema__
+        if isinstance(schema, dict):
+            return cast(Schema, schema)
+        try:
+            # A stand-in makes the real one as soon as it is looked into.
+            cast(Any, schema)["type"]
+        except Exception as problem:
+            raise TypeError(
+                f"{kind.__name__} is not complete ({type(problem).__name__}); "
+                "call its model_rebuild() where all types that it names are known"
+            ) from None
+    raise TypeError(f"{kind.__name__} has no schema that is known here; is its pydantic too old or too new?")
+
+
+def _validator(schema: Schema) -> Callable[[bytes], Any]:
+    make: Any = sys.modules["pydantic_core"].SchemaValidator
+    try:
+        # Otherwise the models inside would be read by what they were built with, and not by this schema.
+        made = make(schema, None, False)
+    except TypeError:
+        # Older versions have nothing of that kind to turn off.
+        made = make(schema)
+    validate: Callable[[bytes], Any] = made.validate_json
+    return validate
+
+
+def _nodes(schema: Any) -> Iterator[Schema]:
+    """Yield every schema inside of one, itself included."""
+    left: list[Any] = [schema]
+    while left:
+        node = left.pop()
+        if isinstance(node, list | tuple):
+            left += cast("list[Any]", node)
+        elif isinstance(node, dict):
+            known = cast(Schema, node)
+            if isinstance(known.get("type"), str):
+                yield known
+                left += [value for name, value in known.items() if name in _INNER]
+            else:
+                left += known.values()
+
+
+def classes_in(kind: Any) -> set[type]:
+    """Return the classes with fields that are read along with a class of pydantic's, itself included."""
+    found: set[type] = {node["cls"] for node in _nodes(_schema_of(kind)) if node["type"] in _CLASSES and "cls" in node}
+    return {kind, *found}
+
+
+class _Validators:
+    """The validators that users declared with the classes inside a schema: those of types of their own are not."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._found: dict[int, Any] = {}
+        for node in _nodes(schema):
+            if node["type"] in _CLASSES and "cls" in node:
+                for function in _declared_with(node["cls"]):
+                    one = getattr(function, "__func__", function)
+                    self._found[id(one)] = one
+
+    def __contains__(self, node: Schema) -> bool:
+        if node["type"] not in _VALIDATORS:
+            return False
+        function = node["function"]["function"]
+        return id(getattr(function, "__func__", function)) in self._found
+
+
+def _declared_with(kind: Any) -> Iterator[Any]:
+    decorators = getattr(kind, "__pydantic_decorators__", None)
+    for several in ("field_validators", "model_validators"):
+        for decorator in getattr(decorators, several, {}).values():
+            yield decorator.func
+    for one in metadata_in(kind):
+        if type(one).__module__ == "pydantic.functional_validators" and hasattr(one, "func"):
+            yield one.func
+
+
+class _Rewriting:
+    """Make a schema that leaves out some of what another one says, here the keys that are given."""
+
+    def __init__(self, without: frozenset[str]) -> None:
+        self._without = without
+
+    def of(self, node: Any, keep: bool | None = None) -> Any:
+        """Return the schema anew; `keep` says for what is wrapped whether its validators belong to a serializer."""
+        if isinstance(node, list):
+            return [self.of(one) for one in cast("Iterable[Any]", node)]
+        if isinstance(node, tuple):
+            return tuple(self.of(one) for one in cast("Iterable[Any]", node))
+        if not isinstance(node, dict):
+            return node
+        known = cast(Schema, node)
+        if not isinstance(known.get("type"), str):
+            return {name: self.of(one) for name, one in known.items()}
+        keep = _has_own_serializer(known) if keep is None else keep
+        return self._schema(known, keep)
+
+    def _schema(self, node: Schema, keep: bool) -> Schema:
+        handed = keep if node["type"] in _WRAPPERS else None
+        return {
+            name: self.of(one, handed if name == "schema" else None) if name in _INNER else one
+            for name, one in node.items()
+            if name not in self._without
+        }
+
+
+class _Recorded(_Rewriting):
+    """Leave out all by which reading could change or refuse what was written: validators, the clock, other names."""
+
+    def __init__(self, declared: _Validators) -> None:
+        super().__init__(_CLOCK | _CHANGING)
+        self._declared = declared
+
+    def _schema(self, node: Schema, keep: bool) -> Schema:
+        if not keep and node in self._declared:
+            inner = self.of(node["schema"], keep)
+            if node["type"] != "function-after":
+                inner = _of_this_shape(inner)
+            return {**inner, "ref": node["ref"]} if "ref" in node else inner
+        made = super()._schema(node, keep)
+        if "custom_init" in made:
+            made["custom_init"] = False
+        if "config" in made:
+            made["config"] = {name: one for name, one in made["config"].items() if name not in _CONFIGURED}
+        if made["type"] in ("model-fields", "typed-dict") and isinstance(made.get("fields"), dict):
+            made["fields"] = {name: _by_any_name(name, one) for name, one in made["fields"].items()}
+        elif made["type"] == "dataclass-args":
+            made["fields"] = [_by_any_name(one["name"], one) for one in made["fields"]]
+        return made
+
+
+def _of_this_shape(model: Schema) -> Schema:
+    """Let a model refuse what it has no field for: it may be older, and the validator left out may bring it up to date.
+
+    Then the user's validators read it, all of them. Any schema but a model's is left as it is.
+    """
+    if model["type"] == "model":
+        if model.get("config", {}).get("extra_fields_behavior") == "allow":
+            return model
+        return {**model, "schema": _of_this_shape(model["schema"])}
+    return {**model, "extra_behavior": "forbid"} if model["type"] == "model-fields" else model
+
+
+def _by_any_name(name: str, field: Schema) -> Schema:
+    """Let a field be read by what it is written as, by its own name (as before 0.2), and as from outside, in turn."""
+    written: str = field.get("serialization_alias") or name
+    given: Any = field.get("validation_alias")
+    if written == name and given is None:
+        return field
+    outside: list[Any] = [] if given is None else [[given]] if isinstance(given, str) else list(given)
+    if outside and not isinstance(outside[0], list):
+        outside = [outside]
+    ways: list[list[Any]] = []
+    for way in ([written], [name], *outside):
+        if way not in ways:
+            ways.append(way)
+    return {**field, "validation_alias": ways}
+
+
+def _has_own_serializer(node: Schema) -> bool:
+    """Tell whether the user's own function writes what a schema reads: its validators are then how that is read."""
+    inner: Any = node
+    while isinstance(inner, dict):
+        known = cast(Schema, inner)
+        serialization: Mapping[str, Any] = known.get("serialization") or {}
+        if str(serialization.get("type", "")).startswith("function-"):
+            module = getattr(serialization.get("function"), "__module__", None) or ""
+            if module.partition(".")[0] != "pydantic":
+                return True
+        inner = known.get("schema") if known["type"] in _WRAPPERS else None
+    return False
+
+
+def serializes_itself(kind: Any, field: str | None = None) -> bool:
+    """Tell whether a class says by functions of its own how it, or one of its fields, is written."""
+    decorators = getattr(kind, "__pydantic_decorators__", None)
+    if getattr(decorators, "model_serializers", {}):
+        return True
+    named: list[tuple[str, ...]] = [
+        tuple(one.info.fields) for one in getattr(decorators, "field_serializers", {}).values()
+    ]
+    return any(field in names or "*" in names for names in named)
+
+
+def never_written(kind: Any) -> str | None:
+    """Return a field that must be given and is excluded from what is written, so that no instance can be kept."""
+    if not is_pydantic(kind):
+        return None
+    excluded = (name for name, one in fields_of(kind).items() if getattr(one, "exclude", None) is True)
+    return next((name for name in excluded if fields_of(kind)[name].is_required()), None)

@@ -1,0 +1,103 @@
+"""Types whose values can never be kept, found when they are declared: secrets, fields that are never written."""
+
+import dataclasses
+import inspect
+import typing
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec import Struct
+from msgspec import inspect as types
+
+from sagalog.messages import Message
+from sagalog.saga.anatomy import is_pydantic
+from sagalog.saga.annotations import fields_in, inside
+from sagalog.saga.pydantic_models import never_written, serializes_itself
+
+_SERIALIZERS = ("PlainSerializer", "WrapSerializer")
+
+
+def refuse_unkept(kind: Any) -> None:
+    """Raise `TypeError` for a type, or one inside of it, whose values are not written as they are."""
+    for owner in classes_in(kind):
+        lost = never_written(owner)
+        if lost is not None:
+            raise TypeError(
+                f"{owner.__name__}.{lost} has exclude=True and no default, so it would be missing whenever it is read; "
+                "give it a default, or leave it out"
+            )
+        for field, annotation in fields_in(owner).items():
+            if not _is_written_by_the_user(owner, field, annotation):
+                _refuse_secrets(annotation, f"{owner.__name__}.{field}")
+    _refuse_secrets(kind, "it")
+
+
+def holds_messages(kind: Any) -> bool:
+    """Tell whether a type is a message, or holds one."""
+    return any(issubclass(one, Message) for one in classes_in(kind))
+
+
+def classes_in(kind: Any) -> Iterator[type]:
+    """Yield the classes with fields that a type is made of, each once."""
+    left: list[Any] = [kind]
+    seen: set[type] = set()
+    while left:
+        for one in inside(left.pop()):
+            if inspect.isclass(one) and one not in seen and _has_fields(one):
+                seen.add(one)
+                yield one
+                left += fields_in(one).values()
+
+
+def _has_fields(kind: Any) -> bool:
+    return (
+        is_pydantic(kind)
+        or issubclass(kind, Struct)
+        or dataclasses.is_dataclass(kind)
+        or typing.is_typeddict(kind)
+        or hasattr(kind, "_fields")
+    )
+
+
+def _is_written_by_the_user(owner: Any, field: str, annotation: Any) -> bool:
+    """Tell whether a serializer of the user's writes a field: then it says what is kept, and what is not."""
+    configured: dict[str, Any] = getattr(owner, "model_config", {}) if is_pydantic(owner) else {}
+    if any(map(_is_secret, configured.get("json_encoders") or ())):
+        return True
+    return serializes_itself(owner, field) or any(type(one).__name__ in _SERIALIZERS for one in inside(annotation))
+
+
+def _refuse_secrets(annotation: Any, where: str) -> None:
+    for one in inside(annotation):
+        if _is_secret(one):
+            raise TypeError(
+                f"{where} is a {one.__name__}, of which only asterisks would be kept; pass a reference to the secret, "
+                "such as its name where secrets are kept, or declare a plain str if it may stand in the log"
+            )
+
+
+def _is_secret(kind: Any) -> bool:
+    return inspect.isclass(kind) and hasattr(kind, "get_secret_value")
+
+
+def pydantic_in(kind: Any) -> list[type]:
+    """Return the classes of pydantic's inside a type that msgspec reads, which it leaves to us.
+
+    Raises `TypeError` for a class that nobody understands: it would be left to us as well, when it is met.
+    """
+    classes: list[type] = []
+    found: list[Any] = [types.type_info(kind)]
+    seen: dict[int, Any] = {}
+    while found:
+        one = found.pop()
+        if id(one) in seen or not isinstance(one, types.Type | types.Field):
+            continue
+        seen[id(one)] = one
+        if isinstance(one, types.CustomType):
+            if not is_pydantic(one.cls):
+                raise TypeError(f"{one.cls.__name__} is neither a model, a Struct, a dataclass nor a plain type")
+            classes.append(one.cls)
+        for name in one.__struct_fields__:
+            value = getattr(one, name)
+            found += value if isinstance(value, tuple) else [value]
+    return classes

@@ -1,0 +1,60 @@
+"""Why a value could not be read, as text of paths and types: never the value, which may be a secret."""
+
+import re
+from typing import Any
+
+import msgspec
+
+from sagalog.saga.anatomy import named
+from sagalog.saga.failure import type_of
+
+MOST = 3
+# The value stands in the texts of these two, and the path behind them.
+_SHOWN = re.compile(r"^Invalid (enum )?value .*?(?=( - at `\$[^`]*`)?$)", re.DOTALL)
+
+_AT = re.compile(r" - at `(\$[^`]*)`$")
+
+
+class Unread(ValueError):
+    """What stands inside of other JSON could not be read, and why not; its text says nothing."""
+
+    def __init__(self, why: Exception) -> None:
+        super().__init__("it could not be read")
+        self.why = why
+
+
+def told(problem: BaseException) -> str:
+    """Return why something could not be read."""
+    if isinstance(problem, msgspec.MsgspecError):
+        return _by_msgspec(problem)
+    return _by_pydantic(problem, "$") if hasattr(problem, "errors") else type_of(problem)
+
+
+def _by_msgspec(problem: msgspec.MsgspecError) -> str:
+    text = str(problem)
+    cause = problem.__cause__
+    if cause is not None:
+        path = _AT.search(text)
+        at = path[1] if path else "$"
+        if isinstance(cause, Unread):
+            return _by_pydantic(cause.why, at)
+        # The text is that of the user's own code, such as a `__post_init__`.
+        return f"{at}: {type_of(cause)} was raised when it was made"
+    return _SHOWN.sub("Invalid value", text)
+
+
+def _by_pydantic(problem: Any, before: str) -> str:
+    """Return what pydantic found, by path and kind; its own texts hold values, or the user's words."""
+    try:
+        found: list[dict[str, Any]] = problem.errors(include_url=False, include_context=False, include_input=False)
+    except Exception:
+        return f"{before}: {type_of(problem)}"
+    texts = [f"{before}{''.join(map(named, one['loc']))}: {_kind(one)}" for one in found[:MOST]]
+    if len(found) > MOST:
+        texts.append(f"and {len(found) - MOST} more")
+    return ", ".join(texts)
+
+
+def _kind(error: dict[str, Any]) -> str:
+    kind = str(error["type"])
+    return "a validator refused it" if kind in ("value_error", "assertion_error") else kind.replace("_", " ")
