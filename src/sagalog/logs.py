@@ -15,6 +15,7 @@ from sagalog.harmless import Lines, harmless, harmless_lines
 
 LOGGERS: Final = (
     "sagalog",
+    "sagalog.attempts",
     "sagalog.cli",
     "sagalog.engine",
     "sagalog.messages",

@@ -375,15 +375,9 @@ class ProcessManager(Inspection, Messaging, Following):
                 if loaded
                 else "is not loaded: add it to sagas=[...] until they have ended"
             )
-            logger.log(
-                logging.WARNING if self._is_worker else logging.INFO,
-                "%d sagas wait for %s version %d (%s), which %s",
-                number,
-                name,
-                version,
-                digest,
-                why,
-            )
+            level = logging.WARNING if self._is_worker else logging.INFO
+            text = "%d sagas wait for %s version %d (%s), which %s"
+            logger.log(level, text, number, name, version, digest, why)
 
 
 async def _end_of(drive: Drive) -> SagaState | None:

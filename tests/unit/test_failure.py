@@ -102,7 +102,7 @@ ODD: dict[str, Callable[[], BaseException]] = {
 def test_an_exception_that_does_not_survive_being_asked_is_recorded_all_the_same(odd: str) -> None:
     problem = ODD[odd]()
     for text in (text_of(problem), type_of(problem), described(problem), str(Carried(problem)), traceback_of(problem)):
-        assert type(text) is str
+        assert isinstance(text, str)
         assert "\x00" not in text
         text.encode()
     assert len(text_of(problem)) <= 4000

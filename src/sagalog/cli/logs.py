@@ -70,8 +70,8 @@ def log_to_stderr(level: str, form: str) -> None:
 
 
 def keep_transitions_quiet() -> None:
-    """Write no line for each transition or message: a command that reports what became of them has said it already."""
-    for name in ("sagalog.transitions", "sagalog.messages"):
+    """Write no line for each transition, message or failed attempt: a command that reports what became of them has said it already."""
+    for name in ("sagalog.transitions", "sagalog.messages", "sagalog.attempts"):
         logger = logging.getLogger(name)
         logger.addHandler(logging.NullHandler())
         logger.propagate = False

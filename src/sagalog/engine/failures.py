@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import traceback
+from types import TracebackType
 from typing import Any
 
 from sagalog.engine.calling import NotBegun, Overdue
@@ -11,7 +12,7 @@ from sagalog.harmless import harmless, harmless_lines
 from sagalog.saga.events import ErrorInfo, ErrorKind, error_from
 from sagalog.saga.failure import Redact, is_a, leaves_of, mentioned, redacted, text_of, type_of, uncarried
 
-logger = logging.getLogger("sagalog.engine")
+logger = logging.getLogger("sagalog.attempts")
 
 # Mistakes in a program. Undoing a thousand orders because of a misspelt name would only multiply the mistake.
 FAULTS = (
@@ -106,7 +107,8 @@ def judged(problem: BaseException) -> tuple[ErrorKind, BaseException, list[BaseE
 def traceback_of(problem: BaseException, redact: Redact | None = None) -> str:
     """Return the traceback of an exception with what caused it, redacted, capped, and harmless where it is shown."""
     try:
-        shown = traceback.TracebackException.from_exception(problem, limit=-MOST_FRAMES)
+        trace = _beyond_the_engine(problem.__traceback__)
+        shown = traceback.TracebackException(type(problem), problem, trace, limit=-MOST_FRAMES, compact=True)
         text = "".join(shown.format()).rstrip()
     except BaseException as second:
         # Formatting asks exceptions for attributes of many kinds, any of which may be code.
@@ -115,3 +117,11 @@ def traceback_of(problem: BaseException, redact: Redact | None = None) -> str:
     if len(text) > LONGEST_HEAD + LONGEST_TAIL:
         text = f"{text[:LONGEST_HEAD]}\n[...]\n{text[-LONGEST_TAIL:]}"
     return harmless_lines(text)
+
+
+def _beyond_the_engine(trace: TracebackType | None) -> TracebackType | None:
+    """Return a traceback from where somebody else's code begins: how it was called is the same for every handler."""
+    found = trace
+    while found is not None and str(found.tb_frame.f_globals.get("__name__")).startswith("sagalog.engine"):
+        found = found.tb_next
+    return trace if found is None else found
