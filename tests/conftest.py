@@ -1,5 +1,6 @@
 """Fixtures that every kind of test may ask for; it starts nothing that no test asks for."""
 
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,8 @@ from nats_server import NatsServer, open_nats_server
 from postgres_server import PostgresServer, open_server
 from shop_demo import finished_demo
 from stores import each_database, each_store
+
+from sagalog.logs import LOGGERS
 
 __all__ = [
     "application_url",
@@ -24,6 +27,17 @@ __all__ = [
     "postgres_server",
     "postgres_url",
 ]
+
+
+@pytest.fixture(autouse=True)
+def loggers_are_as_they_were() -> Iterator[None]:
+    """What a test, or a page that it runs, does to the library's loggers does not outlive it."""
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    before = [(list(one.handlers), one.propagate, one.level) for one in loggers]
+    yield
+    for one, (handlers, propagate, level) in zip(loggers, before, strict=True):
+        one.handlers[:], one.propagate = handlers, propagate
+        one.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from lab import Lab, Process, in_lab
 
 from sagalog import Event, Participant
 from sagalog.engine.participants import MOST_TRIES
-from sagalog.errors import StoreError, StoreUnavailable
+from sagalog.errors import StoreError, StoreUnavailable, WriteRefused
 from sagalog.store import Posting, PostOutcome, Store
 from sagalog.stores.memory import MemoryStore
 
@@ -67,7 +67,7 @@ async def asked(process: Process, number: int, correlation_id: str | None = None
     await process.do(process.manager.publish(Asked(number=number), id=f"asked-{number}", correlation_id=correlation_id))
 
 
-@pytest.mark.parametrize("problem", [StoreError("é cannot be written"), MemoryError("no room")], ids=repr)
+@pytest.mark.parametrize("problem", [WriteRefused("é cannot be written"), MemoryError("no room")], ids=repr)
 def test_an_answer_that_the_store_refuses_parks_its_message_and_holds_up_no_other(
     each_database: str | Store, problem: Exception
 ) -> None:
@@ -86,7 +86,8 @@ def test_an_answer_that_the_store_refuses_parks_its_message_and_holds_up_no_othe
             await lab.sleep(0.1)
         [row] = rows
         assert (row.consumer, row.message_id) == ("participant:desk", "asked-1")
-        assert f"what came of it could not be written, {MOST_TRIES} times: {type(problem).__name__}" in row.reason
+        assert f"what came of it could not be written, {MOST_TRIES} times: WriteRefused: " in row.reason
+        assert str(problem) in row.reason
         assert len(desk.times(1)) == MOST_TRIES
         pauses = [later - before for before, later in zip(desk.times(1), desk.times(1)[1:], strict=False)]
         assert all(pause >= least for pause, least in zip(pauses, (0.2, 0.4, 0.8, 1.6), strict=True))
@@ -102,11 +103,14 @@ def test_an_answer_that_the_store_refuses_parks_its_message_and_holds_up_no_othe
     in_lab(each_database, story)
 
 
-def test_while_the_store_is_away_nothing_is_parked_however_often_it_was_tried(each_database: str | Store) -> None:
+@pytest.mark.parametrize("kind", [StoreUnavailable, StoreError])
+def test_while_the_store_is_away_nothing_is_parked_however_often_it_was_tried(
+    each_database: str | Store, kind: type[StoreError]
+) -> None:
     async def story(lab: Lab) -> None:
         desk = Desk(lab)
         away = True
-        wrap = refusing(lambda posting: StoreUnavailable("away") if away and answers(posting, 1) else None)
+        wrap = refusing(lambda posting: kind("away") if away and answers(posting, 1) else None)
         process = await lab.begin(participants=[desk.participant], wrap=wrap)
         await asked(process, 1)
         await lab.sleep(120)
@@ -123,13 +127,13 @@ def test_a_text_that_the_store_refuses_does_not_keep_its_message_from_being_park
 
         def refuses(posting: Posting) -> Exception | None:
             text = posting.parked.reason if posting.parked is not None else ""
-            return StoreError("é") if answers(posting, 1) or "é" in text else None
+            return WriteRefused("é") if answers(posting, 1) or "é" in text else None
 
         process = await lab.begin(participants=[desk.participant], wrap=refusing(refuses))
         await asked(process, 1)
         while not (rows := await process.do(process.manager.unmatched())):
             await lab.sleep(0.1)
-        assert rows[0].reason.endswith("5 times: StoreError: the store refuses what it says")
+        assert rows[0].reason.endswith("5 times: WriteRefused: the store refuses what it says")
 
     in_lab(each_database, story)
 
@@ -142,7 +146,7 @@ def test_what_can_be_neither_handled_nor_parked_is_tried_seldom_and_goes_on_when
         refused: list[bool] = [True]
         wrap = refusing(
             lambda posting: (
-                StoreError("no") if refused and (answers(posting, 1) or posting.parked is not None) else None
+                WriteRefused("no") if refused and (answers(posting, 1) or posting.parked is not None) else None
             )
         )
         process = await lab.begin(participants=[desk.participant], wrap=wrap)

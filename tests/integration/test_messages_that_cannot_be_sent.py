@@ -15,6 +15,7 @@ from sagalog.engine.handover import MOST_TRIES
 from sagalog.errors import StoreError, StoreUnavailable, TransportUnavailable
 from sagalog.messages import Envelope
 from sagalog.process_manager import ProcessManager
+from sagalog.saga.failure import described
 from sagalog.settings import Settings
 from sagalog.store import Advance, Posting, Route, RouteOutcome, Store, UnmatchedQuery
 from sagalog.stores.memory import MemoryStore
@@ -81,7 +82,7 @@ def test_a_message_that_a_transport_fails_at_is_parked_and_its_neighbours_go_out
             assert all(1 <= sent(broker)[name] <= 2 for name in good), sent(broker)
             assert set(parked(manager)) == {"bad-0", "bad-1", "bad-2"}
             for why in parked(manager).values():
-                assert why.startswith(f"memory refuses it: it failed {MOST_TRIES} times: {type(problem).__name__}")
+                assert why.startswith(f"memory refuses it: it failed {MOST_TRIES} times: {described(problem)}")
 
             transport.problem = None
             for row in await manager.unmatched():

@@ -121,7 +121,7 @@ def test_a_huge_traceback_is_cut_and_keeps_its_two_ends(caplog: pytest.LogCaptur
     (record,) = tracebacks(caplog)
     text = record.exc_text or ""
     assert len(text) < 17_000
-    assert text.startswith("Traceback (most recent call last)")
+    assert text.lstrip().startswith("Traceback (most recent call last)")
     assert text.endswith("xxx")
 
 

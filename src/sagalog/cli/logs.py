@@ -70,7 +70,7 @@ def log_to_stderr(level: str, form: str) -> None:
 
 
 def keep_transitions_quiet() -> None:
-    """Write no line for each transition, message or failed attempt: a command that reports what became of them has said it already."""
+    """Write no line for each transition, message or attempt: a command that says what became of them has said it."""
     for name in ("sagalog.transitions", "sagalog.messages", "sagalog.attempts"):
         logger = logging.getLogger(name)
         logger.addHandler(logging.NullHandler())
