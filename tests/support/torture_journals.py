@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+from torture_voyages import CHOREOGRAPHIES, SAGAS
 from torture_witness import fingerprint, lines
 
 import domain
@@ -16,7 +17,9 @@ from sagalog.saga.evolve import fold
 from sagalog.saga.react import RunAction, RunCompensation, react
 from sagalog.store import StoredEvent
 
-DEFINITIONS: dict[str, Definition] = {saga.definition.digest: saga.definition for saga in domain.sagas}
+DEFINITIONS: dict[str, Definition] = {
+    one.definition.digest: one.definition for one in (*domain.sagas, *SAGAS, *CHOREOGRAPHIES)
+}
 
 
 class Tried(msgspec.Struct):
@@ -72,6 +75,11 @@ class Journals:
 
     def __init__(self, folder: Path) -> None:
         self.acknowledged: list[tuple[str, str, bool]] = []
+        self.posted: set[str] = set()
+        self.published: list[tuple[str, str]] = []
+        self.mended: list[tuple[str, str]] = []
+        # How far clocks were set wrong, in microseconds: so much less is known of who was first.
+        self.skew = 0
         self.appends: dict[tuple[str, str, int, str], Tried] = {}
         self.claims: dict[str, list[Claim]] = {}
         self.calls: list[Call] = []
@@ -91,7 +99,8 @@ class Journals:
         for at, what in self._given_back.get(worker_id, []):
             if at <= claim.told_at and (what is None or saga_id in what):
                 return False
-        return any(at < claim.asked_at < until for at, until in self._leases.get(worker_id, []))
+        sure = claim.asked_at + 2 * self.skew
+        return any(at < claim.asked_at and sure < until for at, until in self._leases.get(worker_id, []))
 
     def conflicts(self, process: str | None = None) -> int:
         """Return how many appends of a process, or of all, were refused because the saga was another's."""
@@ -153,6 +162,14 @@ class Journals:
                 self._given_back.setdefault(fields[0], []).append((at, what))
             elif kind == "acknowledged":
                 self.acknowledged.append((fields[0], fields[1], fields[2]))
+            elif kind == "posted":
+                self.posted.update(fields[0])
+            elif kind == "published":
+                self.published.append((fields[0], fields[1]))
+            elif kind == "mended":
+                self.mended.append((fields[0], fields[1]))
+            elif kind == "skewed":
+                self.skew = max(self.skew, abs(fields[0]))
 
     def _tried(self, process: str, at: int, appends: list[Any]) -> None:
         for saga_id, holder, expected, size, found in appends:
