@@ -96,8 +96,10 @@ class Journals:
 
     def held(self, worker_id: str, saga_id: str, claim: Claim) -> bool:
         """Tell whether a worker had the saga beyond doubt when another claimed it: it had renewed its lease before."""
+        own = [one.told_at for one in self.claims.get(saga_id, []) if one.worker_id == worker_id]
+        since = max((at for at in own if at <= claim.told_at), default=0)
         for at, what in self._given_back.get(worker_id, []):
-            if at <= claim.told_at and (what is None or saga_id in what):
+            if since <= at <= claim.told_at and (what is None or saga_id in what):
                 return False
         sure = claim.asked_at + 2 * self.skew
         return any(at < claim.asked_at and sure < until for at, until in self._leases.get(worker_id, []))

@@ -6,7 +6,7 @@ seed repeats the blows, not every outcome. It ends by itself, and ends whatever 
 
 import time
 from collections.abc import Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from random import Random
 
@@ -15,6 +15,7 @@ from chaos_proxy import ChaosProxy
 from postgres_server import PostgresServer
 from torture_blows import EVERYTHING, KILLS, Blow, hook, kill_server
 from torture_checks import never_wrong
+from torture_ledger import Ledger
 from torture_processes import EndedByItself
 from torture_scene import Scene
 from torture_stage import Stage, a_database
@@ -179,6 +180,8 @@ def torture_everything(
         proxy = None if server is None else stack.enter_context(ChaosProxy(database))
         with _made(database):
             hook(database)
+        with closing(Ledger(ledger)) as books:
+            books.create()
         stage = Stage(database, folder, VOYAGE_SETTINGS, ledger=ledger, behind=proxy.url if proxy else None)
         with stage:
             return Torture(stage, seed, server, proxy, blows).run(kills, server_kills)

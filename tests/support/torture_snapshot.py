@@ -103,7 +103,7 @@ def snapshot(database: str) -> Snapshot:
         statuses = [StatusRow(*row) for row in transaction.execute(SQL["statuses"])]
         steps: dict[str, list[StepRow]] = {}
         for row in transaction.execute(SQL["steps"]):
-            steps.setdefault(row[0], []).append(_step(row))
+            steps.setdefault(row[0], []).append(_step(row, decoded=dialect == "postgres"))
         found = [(audit.name, tuple(row)) for audit in audits() for row in transaction.execute(audit.sql)]
         left = {what: transaction.execute(SQL[block]).fetchone()[0] for what, block in LEFT.items()}
     return Snapshot(events, {row.saga_id: row for row in statuses}, steps, found, left)
@@ -114,10 +114,11 @@ def _event(row: Sequence[Any]) -> StoredEvent:
     return StoredEvent(position, saga_id, version, topic, bytes(state))
 
 
-def _step(row: Sequence[Any]) -> StepRow:
+def _step(row: Sequence[Any], decoded: bool) -> StepRow:
     """Return a row whose result is compared as JSON, not as text: a database may write it with other spaces."""
     values = [*row]
-    values[-2] = canonical(msgspec.json.decode(values[-2]) if isinstance(values[-2], str) else values[-2])
+    if values[-2] is not None:
+        values[-2] = canonical(values[-2] if decoded else msgspec.json.decode(values[-2]))
     return StepRow(*values)
 
 

@@ -351,7 +351,6 @@ CHOREOGRAPHIES = [trips]
 
 def voyage_services(ledger: Ledger) -> Mapping[type, object]:
     """Return what steps and participants ask for."""
-    ledger.create()
     return {Yard: Yard(ledger), Desk: Desk(ledger)}
 
 

@@ -71,6 +71,9 @@ class WitnessedStore:
     def append(self, appends: Sequence[Append]) -> list[AppendOutcome]:
         what = _tried(appends)
         self._journal.write("tried", what)
+        for one in appends:
+            if one.holder is not None and one.status.owner is None:  # at rest, it is nobody's
+                self._journal.write("releasing", one.holder, [one.saga_id])
         outcomes = self._store.append(appends)
         self._journal.write("told", what, outcomes)
         self._note_begun(appends, outcomes)
