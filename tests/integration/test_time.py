@@ -27,10 +27,12 @@ async def looks(manager: ProcessManager, times: int) -> None:
     seen = 0
     claim = manager.store.claim
 
-    def counted(worker_id: str, definitions: Sequence[str], now: int, limit: int) -> list[StatusRow]:
+    def counted(
+        worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()
+    ) -> list[StatusRow]:
         nonlocal seen
         seen += 1
-        return claim(worker_id, definitions, now, limit)
+        return claim(worker_id, definitions, now, limit, but)
 
     manager.store.claim = counted  # type: ignore[method-assign]
     while seen <= times:

@@ -294,7 +294,7 @@ def test_a_saga_that_is_claimed_twice_at_once_in_one_process_runs_once() -> None
         for number in range(20):
             saga_id = await client.start(saga, Parcel(str(number)), str(number))
             worker = process.manager._worker
-            claiming = process.incarnation.spawn(worker._claim())
+            claiming = process.incarnation.spawn(worker._claiming.claim())
             taking = process.incarnation.spawn(worker.take(saga.definition, saga_id, []))
             await asyncio.wait({claiming, taking})
             await lab.sleep(30)

@@ -15,6 +15,22 @@ logger = logging.getLogger("sagalog.engine")
 LONGEST_PAUSE = 5.0
 
 
+class Conflict(Exception):
+    """The saga was changed by somebody else; `untold` is what had happened and is not recorded yet."""
+
+    def __init__(self, untold: list[Input]) -> None:
+        super().__init__("the saga is owned or was changed by another worker")
+        self.untold = untold
+
+
+class Undriven(Exception):
+    """The saga cannot be driven here, for the reason that is its cause; `untold` is what is not recorded yet."""
+
+    def __init__(self, untold: list[Input]) -> None:
+        super().__init__("the saga cannot be driven")
+        self.untold = untold
+
+
 class LateOutcomes:
     """Keep what another owner cannot know, until whoever drives the saga here takes it.
 

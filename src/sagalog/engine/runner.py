@@ -14,6 +14,7 @@ from sagalog.engine.attempt import Attempts, NotBegun
 from sagalog.engine.committer import LINGER, Committer
 from sagalog.engine.cycle import append_of
 from sagalog.engine.door import parked_row
+from sagalog.engine.late_outcomes import Conflict, Undriven
 from sagalog.engine.message_log import log_parked
 from sagalog.engine.transition_log import log_transitions
 from sagalog.engine.unwritable import instead_of, outcome_of
@@ -66,22 +67,6 @@ class Owner(Protocol):
     def took(self, saga_id: str, message_id: str) -> None:
         """Take note that a message has left the saga's inbox."""
         ...
-
-
-class Conflict(Exception):
-    """The saga was changed by somebody else; `untold` is what had happened and is not recorded yet."""
-
-    def __init__(self, untold: list[Input]) -> None:
-        super().__init__("the saga is owned or was changed by another worker")
-        self.untold = untold
-
-
-class Undriven(Exception):
-    """The saga cannot be driven here, for the reason that is its cause; `untold` is what is not recorded yet."""
-
-    def __init__(self, untold: list[Input]) -> None:
-        super().__init__("the saga cannot be driven")
-        self.untold = untold
 
 
 class SagaRunner:

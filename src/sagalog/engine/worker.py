@@ -2,24 +2,23 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sagalog.clock import Clock
 from sagalog.codec import CODEC
 from sagalog.engine.attempt import Attempts, BeginChild
-from sagalog.engine.backoff import Backoff
-from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
+from sagalog.engine.claiming import Claiming
 from sagalog.engine.committer import Committer, Then
 from sagalog.engine.given_up import GivenUp
 from sagalog.engine.giving_back import GivingBack
-from sagalog.engine.late_outcomes import LateOutcomes
+from sagalog.engine.late_outcomes import Conflict, LateOutcomes, Undriven
 from sagalog.engine.lease import WorkerLease
 from sagalog.engine.limits import Limits
 from sagalog.engine.mail import Mail
-from sagalog.engine.runner import Conflict, SagaRunner, Undriven
+from sagalog.engine.runner import SagaRunner
 from sagalog.engine.unwritable import fault_of
-from sagalog.errors import BatchTooLarge, SagalogError, StoreError
+from sagalog.errors import SagalogError, StoreError
 from sagalog.messages import Envelope
 from sagalog.saga.definition import Definition
 from sagalog.saga.evolve import fold
@@ -27,7 +26,7 @@ from sagalog.saga.failure import described
 from sagalog.saga.inputs import Faulted, Input
 from sagalog.saga.react import Effect
 from sagalog.saga.state import SagaState
-from sagalog.store import StatusRow, Store
+from sagalog.store import StatusRow, Store, StoredEvent
 
 logger = logging.getLogger("sagalog.engine")
 
@@ -35,14 +34,12 @@ Finished = Callable[[str, SagaState], None]
 # Ends with the state of a saga that came to rest here; with None if the saga left this process before.
 Drive = asyncio.Task[SagaState | None]
 
-
 # How often those that are to end are looked at again, in seconds.
 LAST_ROUND = 1.0
 # How long the answer to a message mostly takes at most, in microseconds.
 SOON = 1_000_000
 # How often a saga is tried that this process cannot go on with, before it is made stuck, with the reason.
 TRIES = 3
-LONGEST_PAUSE = 5.0
 
 
 class Worker:
@@ -69,7 +66,7 @@ class Worker:
         self._limits = limits
         self._finished = finished
         # None: no saga of this process ever gets a message, so nobody looks for any.
-        self._mail = mail
+        self.mail = mail
         # What one saga tells another waits in an inbox, most often for this very worker.
         committer.noted = self.hint
         self._loop = asyncio.get_running_loop()
@@ -77,18 +74,16 @@ class Worker:
         self._tasks: dict[str, Drive] = {}
         self._late = LateOutcomes(self.take, limits.poll)
         self._loops: list[asyncio.Task[None]] = []
-        self._hint = asyncio.Event()
         self._lease = WorkerLease(store, blocking, clock, limits.lease)
         # Held by whoever changes what this process owns in the store, from the write to what follows from it here.
         self._turn = asyncio.Lock()
         self._giving_back = GivingBack(store, blocking, lambda: self.worker_id, self._turn)
         self._given_up = GivenUp(self._loop.time)
-        self._claims = BatchSize(limits.claim_batch)
+        self._claiming = Claiming(
+            store, blocking, clock, limits, list(definitions), self, self._giving_back, self._given_up, self._turn
+        )
         # Sagas whose start is being written for this worker: nobody runs them yet, and they are no strays.
         self._expected: set[str] = set()
-        self._claimed_in_doubt = False
-        # Sagas whose runners have ended since the last claim was asked for: what it says of them may be old.
-        self._just_ended: set[str] = set()
         self.stopping = False
 
     @property
@@ -104,7 +99,25 @@ class Worker:
     @property
     def has_room(self) -> bool:
         """Tell whether one more saga may be owned."""
-        return self._lease.holds and not self.stopping and len(self._tasks) < self._limits.most_running
+        return self._lease.holds and not self.stopping and self.room > 0
+
+    @property
+    def room(self) -> int:
+        """Return how many more sagas may be owned."""
+        return self._limits.most_running - len(self._tasks)
+
+    def drives(self, saga_id: str) -> bool:
+        """Tell whether the saga is driven here."""
+        return saga_id in self._tasks
+
+    def expects(self, saga_id: str) -> bool:
+        """Tell whether the start of the saga is being written for this worker."""
+        return saga_id in self._expected
+
+    def wake(self, saga_id: str) -> None:
+        """Let the saga look again at what is to be done, if it is driven here."""
+        if saga_id in self._runners:
+            self._runners[saga_id].wake()
 
     def patience(self, expects_mail: bool) -> int:
         """Return how long, in microseconds, a saga may stay that only waits.
@@ -121,14 +134,14 @@ class Worker:
         """Begin the lease and the loops that claim and renew."""
         await self._lease.begin()
         self._loops = [
-            self._loop.create_task(self._claim_loop(), name="sagalog-claim"),
+            self._loop.create_task(self._claiming.run(), name="sagalog-claim"),
             self._loop.create_task(self._giving_back.run(), name="sagalog-give-back"),
             self._loop.create_task(self._lease.keep(), name="sagalog-renew"),
         ]
 
     def hint(self) -> None:
         """Look for due sagas now instead of at the next poll."""
-        self._hint.set()
+        self._claiming.hint()
 
     async def ready(self, worker_id: str) -> bool:
         """Wait until the lease holds; False if it is not `worker_id`'s any more, or this worker stops."""
@@ -158,9 +171,9 @@ class Worker:
             untold,
             effects,
         )
-        if state.parent is not None and self._mail is None:
+        if state.parent is not None and self.mail is None:
             # This process knows no saga that takes messages, but this one is a step of one that others know.
-            self._mail = Mail(self._store, self._blocking)
+            self.mail = Mail(self._store, self._blocking)
         self._giving_back.keep(saga_id)
         self._runners[saga_id] = runner
         task = self._tasks[saga_id] = self._loop.create_task(self._drive(runner))
@@ -179,7 +192,7 @@ class Worker:
             self._expected.discard(saga_id)
             if written is None:
                 # It may be there all the same, and ours: then it has to be given back.
-                self._claimed_in_doubt = True
+                self._claiming.doubt()
             # A worker that has another name by now lost its lease, and the saga with it.
             if written and worker_id == self.worker_id and not self.stopping:
                 self.own(definition, saga_id, state, None, effects)
@@ -192,20 +205,21 @@ class Worker:
 
     def took(self, saga_id: str, message_id: str) -> None:
         """Take note that a message has left the inbox of a saga."""
-        if self._mail is not None:
-            self._mail.took(saga_id, message_id)
+        if self.mail is not None:
+            self.mail.took(saga_id, message_id)
 
     def deliver(self, saga_id: str, envelope: Envelope) -> bool:
         """Give a message that is in the inbox now to its saga, if that runs here; False if it has to be fetched."""
         runner = self._runners.get(saga_id)
-        if self._mail is None or runner is None or not self._mail.is_read(saga_id):
-            if self._mail is not None:
-                self._mail.missed(saga_id)
+        if self.mail is None or runner is None or not self.mail.is_read(saga_id):
+            if self.mail is not None:
+                self.mail.missed(saga_id)
             return False
         runner.deliver(envelope)
         return True
 
-    def _deliver(self, saga_id: str, envelope: Envelope) -> bool:
+    def give_mail(self, saga_id: str, envelope: Envelope) -> bool:
+        """Give a message from the inbox to its saga if that is driven here; False if it has it already."""
         runner = self._runners.get(saga_id)
         return runner is not None and runner.deliver(envelope)
 
@@ -218,7 +232,7 @@ class Worker:
         except Conflict as conflict:
             self._late.keep(runner.definition, saga_id, conflict.untold)
             # If it was not lost to another worker after all, it has to be given back.
-            self._claimed_in_doubt = True
+            self._claiming.doubt()
         except Undriven as undriven:
             self._give_up(saga_id, undriven.__cause__ or undriven)
             self._late.keep(runner.definition, saga_id, undriven.untold)
@@ -227,7 +241,7 @@ class Worker:
             if self._runners.get(saga_id) is runner:
                 del self._runners[saga_id]
                 del self._tasks[saga_id]
-                self._just_ended.add(saga_id)
+                self._claiming.has_ended(saga_id)
         if runner.has_mail:
             # It is in the inbox still, and whoever claims the saga gets it.
             self.hint()
@@ -289,89 +303,10 @@ class Worker:
         problem = self._given_up.problem(saga_id)
         return [] if problem is None or self._given_up.number(saga_id) < TRIES else [Faulted(fault_of(problem))]
 
-    async def _claim_loop(self) -> None:
-        backoff = Backoff(self._limits.poll / 1e6, LONGEST_PAUSE)
-        while True:
-            # Before the round: what comes while it looks may be what it has not seen.
-            self._hint.clear()
-            try:
-                found = await self._claim()
-            except Exception as problem:
-                # Whatever it is, the other sagas of this worker have to go on being looked after.
-                if isinstance(problem, BatchTooLarge):
-                    self._claims.too_large(self._claims.now)
-                trace = None if isinstance(problem, StoreError) else problem
-                if not backoff.has_begun or trace is not None:
-                    logger.warning("no sagas can be claimed, trying again: %s", described(problem), exc_info=trace)
-                self._claimed_in_doubt = True
-                await asyncio.sleep(backoff.pause())
-                continue
-            if backoff.has_begun:
-                logger.warning("sagas can be claimed again")
-                backoff.reset()
-            self._claims.passed()
-            if found == 0:
-                await self._pause()
-
-    async def _pause(self) -> None:
+    def own_claimed(self, row: StatusRow, stored: Sequence[StoredEvent]) -> None:
+        """Drive a saga that has just been claimed, with all that is known of it here."""
         try:
-            async with asyncio.timeout(self._limits.poll / 1e6):
-                await self._hint.wait()
-        except TimeoutError:
-            # Nobody called: the poll is the backstop.
-            return
-
-    async def _claim(self) -> int:
-        async with self._turn:
-            return await self._claim_some()
-
-    async def _claim_some(self) -> int:
-        if not self._lease.holds:
-            return 0
-        if self._claimed_in_doubt:
-            await self._give_back_strays()
-        rows: list[StatusRow] = []
-        worker_id = self.worker_id
-        self._just_ended.clear()
-        room = min(self._claims.now, self._limits.most_running - len(self._tasks))
-        if room > 0:
-            loaded, resting = list(self._definitions), self._given_up.resting()
-            rows = await self._blocking.write(self._store.claim, worker_id, loaded, self._clock.now(), room, resting)
-        if self._mail is None and not rows:
-            return 0
-        streams = await self._blocking.read(self._store.read_many, [row.saga_id for row in rows]) if rows else {}
-        if any(len(streams[row.saga_id]) != row.version for row in rows):
-            # We stood still for longer than the lease, and these have been taken over and written to since.
-            owned = set(await self._blocking.read(self._store.owned, worker_id))
-            rows = [row for row in rows if row.saga_id in owned]
-        mail = [] if self._mail is None else await self._mail.read(worker_id)
-        if worker_id != self.worker_id:
-            # The lease was lost meanwhile, and what was claimed under the name of then with it.
-            return 0
-        # A runner from before the lease was lost may still wait for the end of an attempt. One that has just come to
-        # rest may be claimed for its mail before it knows, and go on with what it has got of that.
-        known = self._tasks.keys() | self._just_ended
-        busy = [row.saga_id for row in rows if row.saga_id in known]
-        for row in rows:
-            if row.saga_id not in known:
-                self._own_claimed(row, [(event.topic, event.state) for event in streams[row.saga_id]])
-        # Before any of those just claimed has run: one that is at rest would be given back without its mail.
-        news = 0 if self._mail is None else self._mail.hand_over(mail, self._deliver)
-        for saga_id in busy:
-            if saga_id in self._runners:
-                self._runners[saga_id].wake()
-        self._giving_back.add(busy)
-        return len(rows) - len(busy) + news
-
-    async def _give_back_strays(self) -> None:
-        """Give back what a claim without an answer may have made ours: nobody here runs it."""
-        owned = await self._blocking.read(self._store.owned, self.worker_id)
-        self._claimed_in_doubt = False
-        self._giving_back.add(one for one in owned if one not in self._tasks and one not in self._expected)
-
-    def _own_claimed(self, row: StatusRow, stored: list[tuple[str, bytes]]) -> None:
-        try:
-            state = fold(CODEC.decode_all(stored))
+            state = fold(CODEC.decode_all((event.topic, event.state) for event in stored))
             if state.version != row.version:
                 raise SagalogError(f"its status row is at version {row.version}, its events at {state.version}")
         except Exception as problem:

@@ -1,0 +1,201 @@
+"""Looking for sagas that nobody owns: claimed in batches, read, and handed to the worker. It drives none.
+
+Nothing that goes wrong with one round or one saga ends the looking: whatever it is, the others have to be looked after.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Protocol
+
+from sagalog.clock import Clock
+from sagalog.engine.backoff import Backoff
+from sagalog.engine.batch_size import BatchSize
+from sagalog.engine.blocking import Blocking
+from sagalog.engine.given_up import GivenUp
+from sagalog.engine.giving_back import GivingBack
+from sagalog.engine.limits import Limits
+from sagalog.engine.mail import Mail
+from sagalog.errors import BatchTooLarge, StoreError
+from sagalog.messages import Envelope
+from sagalog.saga.failure import described
+from sagalog.store import InboxRow, StatusRow, Store, StoredEvent
+
+logger = logging.getLogger("sagalog.engine")
+
+LONGEST_PAUSE = 5.0
+
+
+class Owner(Protocol):
+    """What claiming needs of the worker for whom it claims."""
+
+    # None: no saga of this process ever gets a message, so nobody looks for any.
+    mail: Mail | None
+
+    @property
+    def worker_id(self) -> str:
+        """Return the name under which the worker owns sagas now."""
+        ...
+
+    @property
+    def holds(self) -> bool:
+        """Tell whether the worker's lease has not run out."""
+        ...
+
+    @property
+    def room(self) -> int:
+        """Return how many more sagas may be owned."""
+        ...
+
+    def drives(self, saga_id: str) -> bool:
+        """Tell whether the saga is driven here."""
+        ...
+
+    def expects(self, saga_id: str) -> bool:
+        """Tell whether the start of the saga is being written for the worker."""
+        ...
+
+    def own_claimed(self, row: StatusRow, stored: Sequence[StoredEvent]) -> None:
+        """Drive a saga that has just been claimed."""
+        ...
+
+    def give_mail(self, saga_id: str, envelope: Envelope) -> bool:
+        """Give a message to the saga if that is driven here; False if it has it already."""
+        ...
+
+    def wake(self, saga_id: str) -> None:
+        """Let the saga look again at what is to be done."""
+        ...
+
+
+class Claiming:
+    """Claim sagas with one of `definitions` for `owner`, as long as that has room.
+
+    `turn` is held by whoever changes what this process owns in the store, from the write to what follows from it here.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        blocking: Blocking,
+        clock: Clock,
+        limits: Limits,
+        definitions: Sequence[str],
+        owner: Owner,
+        giving_back: GivingBack,
+        given_up: GivenUp,
+        turn: asyncio.Lock,
+    ) -> None:
+        self._store = store
+        self._blocking = blocking
+        self._clock = clock
+        self._poll = limits.poll / 1e6
+        self._definitions = definitions
+        self._owner = owner
+        self._giving_back = giving_back
+        self._given_up = given_up
+        self._turn = turn
+        self._size = BatchSize(limits.claim_batch)
+        self._hint = asyncio.Event()
+        self._in_doubt = False
+        # Sagas whose runners have ended since the last claim was asked for: what it says of them may be old.
+        self._just_ended: set[str] = set()
+
+    def hint(self) -> None:
+        """Look for due sagas now instead of at the next poll."""
+        self._hint.set()
+
+    def doubt(self) -> None:
+        """Ask the store what is owned before anything else is claimed: something may be ours that nobody here knows."""
+        self._in_doubt = True
+
+    def has_ended(self, saga_id: str) -> None:
+        """Say that a saga is not driven here any more."""
+        self._just_ended.add(saga_id)
+
+    async def run(self) -> None:
+        """Claim for ever."""
+        backoff = Backoff(self._poll, LONGEST_PAUSE)
+        while True:
+            # Before the round: what comes while it looks may be what it has not seen.
+            self._hint.clear()
+            try:
+                found = await self.claim()
+            except Exception as problem:
+                if isinstance(problem, BatchTooLarge):
+                    self._size.too_large(self._size.now)
+                trace = None if isinstance(problem, StoreError) else problem
+                if not backoff.has_begun:
+                    logger.warning("no sagas can be claimed, trying again: %s", described(problem), exc_info=trace)
+                self._in_doubt = True
+                await asyncio.sleep(backoff.pause())
+                continue
+            if backoff.has_begun:
+                logger.warning("sagas can be claimed again")
+                backoff.reset()
+            self._size.passed()
+            if found == 0:
+                await self._pause()
+
+    async def _pause(self) -> None:
+        try:
+            async with asyncio.timeout(self._poll):
+                await self._hint.wait()
+        except TimeoutError:
+            # Nobody called: the poll is the backstop.
+            return
+
+    async def claim(self) -> int:
+        """Claim once; returns how many sagas and messages were news."""
+        async with self._turn:
+            return await self._claim() if self._owner.holds else 0
+
+    async def _claim(self) -> int:
+        owner = self._owner
+        worker_id = owner.worker_id
+        if self._in_doubt:
+            await self._give_back_strays(worker_id)
+        self._just_ended.clear()
+        rows: list[StatusRow] = []
+        room = min(self._size.now, owner.room)
+        if room > 0:
+            now, resting = self._clock.now(), self._given_up.resting()
+            rows = await self._blocking.write(self._store.claim, worker_id, self._definitions, now, room, resting)
+        if owner.mail is None and not rows:
+            return 0
+        streams = await self._blocking.read(self._store.read_many, [row.saga_id for row in rows]) if rows else {}
+        if any(len(streams[row.saga_id]) != row.version for row in rows):
+            # We stood still for longer than the lease, and these have been taken over and written to since.
+            owned = set(await self._blocking.read(self._store.owned, worker_id))
+            rows = [row for row in rows if row.saga_id in owned]
+        mail = [] if owner.mail is None else await owner.mail.read(worker_id)
+        if worker_id != owner.worker_id:
+            # The lease was lost meanwhile, and what was claimed under the name of then with it.
+            return 0
+        return self._hand_over(rows, streams, mail)
+
+    def _hand_over(
+        self,
+        rows: Sequence[StatusRow],
+        streams: dict[str, list[StoredEvent]],
+        mail: list[tuple[InboxRow, Envelope]],
+    ) -> int:
+        owner = self._owner
+        # A runner from before the lease was lost may still wait for the end of an attempt. One that has just come to
+        # rest may be claimed for its mail before it knows, and go on with what it has got of that.
+        busy = [row.saga_id for row in rows if owner.drives(row.saga_id) or row.saga_id in self._just_ended]
+        for row in rows:
+            if row.saga_id not in busy:
+                owner.own_claimed(row, streams[row.saga_id])
+        # Before any of those just claimed has run: one that is at rest would be given back without its mail.
+        news = 0 if owner.mail is None else owner.mail.hand_over(mail, owner.give_mail)
+        for saga_id in busy:
+            owner.wake(saga_id)
+        self._giving_back.add(busy)
+        return len(rows) - len(busy) + news
+
+    async def _give_back_strays(self, worker_id: str) -> None:
+        """Give back what a claim without an answer may have made ours: nobody here runs it."""
+        owned = await self._blocking.read(self._store.owned, worker_id)
+        self._in_doubt = False
+        self._giving_back.add(one for one in owned if not self._owner.drives(one) and not self._owner.expects(one))
