@@ -120,9 +120,10 @@ class WitnessedStore:
     def claim(
         self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()
     ) -> list[StatusRow]:
+        asked_at = time.time_ns() // 1000  # not `now`, which is told by a clock that may be wrong
         rows = self._store.claim(worker_id, definitions, now, limit, but)
         if rows:
-            self._journal.write("claimed", worker_id, now, [row.saga_id for row in rows])
+            self._journal.write("claimed", worker_id, asked_at, [row.saga_id for row in rows])
         return rows
 
     def owned(self, worker_id: str) -> list[str]:
@@ -132,9 +133,10 @@ class WitnessedStore:
         return saga_ids
 
     def claim_one(self, worker_id: str, saga_id: str, now: int) -> bool:
+        asked_at = time.time_ns() // 1000
         taken = self._store.claim_one(worker_id, saga_id, now)
         if taken:
-            self._journal.write("claimed", worker_id, now, [saga_id])
+            self._journal.write("claimed", worker_id, asked_at, [saga_id])
         return taken
 
     def register(self, lease: Lease) -> None:
