@@ -51,3 +51,11 @@ SELECT key, operation, undoes, order_id, item, amount, 0 FROM shipping_effects W
 
 -- name: falsify_no_more
 DELETE FROM shipping_effects WHERE happened_at = 0
+
+-- name: falsify_a_row
+UPDATE saga_steps SET attempts = attempts + 1
+WHERE saga_id = (SELECT min(saga_id) FROM saga_status WHERE status = 'completed')
+
+-- name: falsify_a_row_no_more
+UPDATE saga_steps SET attempts = attempts - 1
+WHERE saga_id = (SELECT min(saga_id) FROM saga_status WHERE status = 'completed')

@@ -74,6 +74,7 @@ def make_files_obey(path: str, dials: Dials) -> None:
     def connect_obeying(database: Any, *arguments: Any, **named: Any) -> sqlite3.Connection:
         if str(database) == path:
             named["factory"] = Obeying
-        return connect(database, *arguments, **named)
+        connection: sqlite3.Connection = connect(database, *arguments, **named)
+        return connection
 
     sqlite3.connect = connect_obeying  # type: ignore[assignment]

@@ -17,9 +17,8 @@ from sagalog.saga.evolve import fold
 from sagalog.saga.react import RunAction, RunCompensation, react
 from sagalog.store import StoredEvent
 
-DEFINITIONS: dict[str, Definition] = {
-    one.definition.digest: one.definition for one in (*domain.sagas, *SAGAS, *CHOREOGRAPHIES)
-}
+DEFINITIONS: dict[str, Definition] = {saga.definition.digest: saga.definition for saga in (*domain.sagas, *SAGAS)}
+DEFINITIONS |= {one.definition.digest: one.definition for one in CHOREOGRAPHIES}
 
 
 class Tried(msgspec.Struct):
@@ -154,24 +153,31 @@ class Journals:
             elif kind == "called":
                 saga_id = fields[0].split(":", 1)[0]
                 self.calls.append(Call(path.stem, saga_id, fields[0], known.get(saga_id), at))
-            elif kind == "claimed":
-                for saga_id in fields[2]:
-                    self.claims.setdefault(saga_id, []).append(Claim(fields[0], fields[1], at))
-            elif kind == "leased":
-                self._leases.setdefault(fields[0], []).append((at, fields[1]))
-            elif kind == "releasing":
-                what = None if fields[1] is None else frozenset(fields[1])
-                self._given_back.setdefault(fields[0], []).append((at, what))
-            elif kind == "acknowledged":
-                self.acknowledged.append((fields[0], fields[1], fields[2]))
-            elif kind == "posted":
-                self.posted.update(fields[0])
-            elif kind == "published":
-                self.published.append((fields[0], fields[1]))
-            elif kind == "mended":
-                self.mended.append((fields[0], fields[1]))
-            elif kind == "skewed":
-                self.skew = max(self.skew, abs(fields[0]))
+            else:
+                self._note(kind, at, fields)
+
+    def _note(self, kind: str, at: int, fields: list[Any]) -> None:
+        match kind, fields:
+            case "claimed", [worker_id, asked_at, saga_ids]:
+                for saga_id in saga_ids:
+                    self.claims.setdefault(saga_id, []).append(Claim(worker_id, asked_at, at))
+            case "leased", [worker_id, until]:
+                self._leases.setdefault(worker_id, []).append((at, until))
+            case "releasing", [worker_id, what]:
+                given_back = None if what is None else frozenset(what)
+                self._given_back.setdefault(worker_id, []).append((at, given_back))
+            case "acknowledged", [key, saga_id, created]:
+                self.acknowledged.append((key, saga_id, created))
+            case "posted", [message_ids]:
+                self.posted.update(message_ids)
+            case "published", [message_id, key]:
+                self.published.append((message_id, key))
+            case "mended", [what, why]:
+                self.mended.append((what, why))
+            case "skewed", [offset]:
+                self.skew = max(self.skew, abs(offset))
+            case _:
+                return  # what only its own process reads
 
     def _tried(self, process: str, at: int, appends: list[Any]) -> None:
         for saga_id, holder, expected, size, found in appends:

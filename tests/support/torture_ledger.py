@@ -28,7 +28,7 @@ class Effect(NamedTuple):
 
 
 class Ledger:
-    """One participant with its own database, a SQLite file or an address of PostgreSQL; a connection for each thread."""
+    """One participant with its own database, a SQLite file or one on a server; each thread has its own connection."""
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -60,11 +60,6 @@ class Ledger:
         rows = self._connection().execute(SQL["read"]).fetchall()
         self._connection().commit()
         return [Effect(*row) for row in rows]
-
-    def falsify(self, block: str) -> None:
-        """Change the ledger by a named block, for what tests the checks."""
-        self._connection().execute(SQL[block])
-        self._connection().commit()
 
     def close(self) -> None:
         """Close this thread's connection."""

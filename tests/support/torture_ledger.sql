@@ -27,10 +27,3 @@ INSERT INTO effects (action, direction, command) VALUES (%(action)s, %(direction
 
 -- name: read
 SELECT number, action, direction, command FROM effects ORDER BY number
-
--- name: do_twice
-INSERT INTO effects (action, direction, command)
-SELECT action, direction, command FROM effects WHERE direction = 'action' ORDER BY number LIMIT 1
-
--- name: forget_the_last
-DELETE FROM effects WHERE number = (SELECT max(number) FROM effects)

@@ -24,6 +24,7 @@ from torture_voyages import (
     CHOREOGRAPHIES,
     PARTICIPANTS,
     SAGAS,
+    CargoArrived,
     Desk,
     Voyage,
     VoyageOrdered,
@@ -67,18 +68,18 @@ def work(orders: Orders) -> int:
     settings = Settings(**orders["settings"])
     dials = Dials(Path(orders["dials"]))
     make_files_obey(orders["database"].removeprefix("sqlite:///"), dials)
-    with domain.services() as services:
-        if orders["voyages"]:
-            services = {**services, **voyage_services(Ledger(orders["ledger"]))}
+    with domain.services() as shop:
+        voyages = voyage_services(Ledger(orders["ledger"])) if orders["voyages"] else {}
+        services = witnessed_services({**shop, **voyages}, journal, orders.get("slow", 0.0))
         # What participants do is no step's action: it is the ledger that tells of it.
-        apart = {kind: service for kind, service in services.items() if kind is Desk}
+        services |= {kind: service for kind, service in voyages.items() if kind is Desk}
         manager = ProcessManager(
             _store(orders, journal, settings),
-            services=witnessed_services(services, journal, orders.get("slow", 0.0)) | apart,
+            services=services,
             settings=settings,
-            clock=WrongClock(dials, orders.get("clock", 0), journal) if orders.get("clock") else None,
+            clock=WrongClock(dials, orders["clock"], journal) if "clock" in orders else None,
+            participants=PARTICIPANTS if voyages else (),
             **_declared(orders),
-            participants=PARTICIPANTS if orders["voyages"] else (),
         )
         asyncio.run(_run(manager, orders.get("patient", False)))
     return 0
@@ -238,6 +239,10 @@ async def _mend(manager: ProcessManager, journal: str) -> None:
                 noted.write("mended", f"saga {row.saga_name} {row.saga_key}", row.error_text or "without a reason")
                 with suppress(SagalogError):  # it goes on already
                     await manager.resume(row.saga_id, actor="torture", reason="the database takes it again")
+            for row in await manager.find(statuses=("pending",), limit=10_000):
+                if "CargoArrived" in (row.waiting_for or ""):
+                    # Its client was killed before it could say so, or has: then this is the same message.
+                    await manager.publish(CargoArrived(voyage_id=row.saga_key), id=f"{row.saga_key}-cargo")
             for parked in await manager.unmatched(UnmatchedQuery(limit=10_000)):
                 noted.write("mended", f"message {parked.name} {parked.message_id}", parked.reason)
                 with suppress(SagalogError):

@@ -78,7 +78,7 @@ class Stage:
         """Start the person who sets going again what was refused, and return its pid."""
         return self._fork("mend", "mender")
 
-    def is_consistent(self) -> list[str]:
+    def what_sagalog_finds(self) -> list[str]:
         """Return what `sagalog check` has to complain of."""
         pid = self._fork("check", "check")
         code = self.processes.wait(pid, 60.0)
@@ -144,6 +144,12 @@ class Stage:
 
     def violations(self, found: Snapshot, journals: Journals) -> list[str]:
         """Return a sentence for everything that does not hold once all is at rest."""
+        if not self.voyages:
+            return self.what_is_wrong(found, journals, [])
+        return [*self.what_is_wrong(found, journals, self.ledger()), *self.what_sagalog_finds()]
+
+    def what_is_wrong(self, found: Snapshot, journals: Journals, ledger: list[Effect]) -> list[str]:
+        """Return a sentence for everything that does not hold of what was read."""
         return [
             *never_wrong(found),
             *settled(found),
@@ -154,21 +160,14 @@ class Stage:
             *one_owner_at_a_time(found, journals),
             *nothing_is_done_undecided(found, journals),
             *self.what_was_logged(),
-            *(self._voyage_violations(found, journals) if self.voyages else ()),
-        ]
-
-    def _voyage_violations(self, found: Snapshot, journals: Journals) -> list[str]:
-        ledger = self.ledger()
-        return [
             *done_once(ledger),
-            *as_ended(found, ledger),
+            *(as_ended(found, ledger) if self.voyages else ()),
             *in_order(found, ledger),
             *children_as_their_parents(found),
             *nothing_forward_once_undoing(found),
             *nothing_is_left(found),
             *acknowledged_messages_exist(found, journals),
             *stuck_for_a_reason(journals),
-            *self.is_consistent(),
         ]
 
     def ledger(self) -> list[Effect]:
