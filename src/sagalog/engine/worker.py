@@ -275,14 +275,14 @@ class Worker:
 
     async def _take(self, definition: Definition, saga_id: str, untold: list[Input] | None) -> bool:
         busy = saga_id in self._tasks or saga_id in self._giving_back or saga_id in self._given_up
-        if busy or not self._lease.holds:
+        if busy or self.stopping or not self._lease.holds:
             return False
         worker_id = self.worker_id
         if not await self._blocking.write(self._store.claim_one, worker_id, saga_id, self._clock.now()):
             return False
         try:
             stored = await self._blocking.read(self._store.read, saga_id)
-            if worker_id != self.worker_id:
+            if worker_id != self.worker_id or self.stopping:
                 return False
             state = fold(CODEC.decode_all((event.topic, event.state) for event in stored))
         except Exception:
