@@ -281,7 +281,7 @@ KILLS: Final = (
     Blow("kill client", kill_client, _on(3)),
 )
 EVERYTHING: Final = (
-    Blow("kill", kill, _on(30)),
+    Blow("kill", kill, _on(20)),
     Blow("stop", stop, _on(6)),
     Blow("terminate", terminate, _on(3)),
     Blow("kill client", kill_client, _on(3)),

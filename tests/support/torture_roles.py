@@ -233,23 +233,25 @@ async def _mend(manager: ProcessManager, journal: str) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with _opened(manager):
         while not stop.is_set():
-            for row in await manager.find(statuses=("stuck",), limit=10_000):
-                if is_planned_stuck(row):
-                    continue
-                noted.write("mended", f"saga {row.saga_name} {row.saga_key}", row.error_text or "without a reason")
-                with suppress(SagalogError):  # it goes on already
-                    await manager.resume(row.saga_id, actor="torture", reason="the database takes it again")
-            for row in await manager.find(statuses=("pending",), limit=10_000):
-                if "CargoArrived" in (row.waiting_for or ""):
-                    # Its client was killed before it could say so, or has: then this is the same message.
-                    await manager.publish(CargoArrived(voyage_id=row.saga_key), id=f"{row.saga_key}-cargo")
-            for parked in await manager.unmatched(UnmatchedQuery(limit=10_000)):
-                noted.write("mended", f"message {parked.name} {parked.message_id}", parked.reason)
-                with suppress(SagalogError):
-                    await manager.redeliver(parked.unmatched_id, actor="torture", reason="the database takes it again")
+            with suppress(SagalogError):  # it goes on already, or the database has just been away
+                await _mend_once(manager, noted)
             with suppress(TimeoutError):
                 async with asyncio.timeout(MEND_EVERY_SECONDS):
                     await stop.wait()
+
+
+async def _mend_once(manager: ProcessManager, noted: Journal) -> None:
+    for row in await manager.find(statuses=("pending",), limit=10_000):
+        if "CargoArrived" in (row.waiting_for or ""):
+            # Its client was killed before it could say so, or has: then this is the same message.
+            await manager.publish(CargoArrived(voyage_id=row.saga_key), id=f"{row.saga_key}-cargo")
+    for row in await manager.find(statuses=("stuck",), limit=10_000):
+        if not is_planned_stuck(row):
+            noted.write("mended", f"saga {row.saga_name} {row.saga_key}", row.error_text or "without a reason")
+            await manager.resume(row.saga_id, actor="torture", reason="the database takes it again")
+    for parked in await manager.unmatched(UnmatchedQuery(limit=10_000)):
+        noted.write("mended", f"message {parked.name} {parked.message_id}", parked.reason)
+        await manager.redeliver(parked.unmatched_id, actor="torture", reason="the database takes it again")
 
 
 def check(orders: Orders) -> int:
