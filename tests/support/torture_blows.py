@@ -300,6 +300,9 @@ EVERYTHING: Final = (
     Blow("refuse", server_refuses, _on(6, "postgres")),
 )
 
+# Blows that the engine does not survive yet: tests leave them out, `make torture` does not.
+NOT_SURVIVED: Final[tuple[str, ...]] = ()
+
 
 def hook(database: str) -> None:
     """Prepare a new database for what will be refused there."""
