@@ -54,7 +54,7 @@ def test_postgres_workers_killed_sixty_times_lose_and_repeat_nothing(
 
 
 def test_sqlite_sagas_of_every_kind_survive_whatever_befalls_their_workers_and_their_file(tmp_path: Path) -> None:
-    """Invariants 1 to 7, 10, 15 to 20, 23, 24, 27, 28, 30 to 36 and 48, beside locks, read-only windows, wrong clocks."""
+    """Invariants 1 to 7, 10, 15 to 20, 23, 24, 27, 28, 30 to 36 and 48, beside locks and wrong clocks."""
     report = run(tmp_path, kills=12, everything=True)
     assert report.kills >= 12
     assert report.sagas > 60

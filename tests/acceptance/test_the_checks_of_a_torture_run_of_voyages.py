@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 from torture_journals import Journals
@@ -14,7 +15,7 @@ from torture_snapshot import LEFT, SQL, Snapshot
 from torture_stage import Stage, a_database, wait_until
 
 from sagalog.codec import CODEC
-from sagalog.saga.events import RequestSent, SagaEvent, StepFannedOut
+from sagalog.saga.events import CompensationStarted, RequestSent, SagaEvent, StepFannedOut, StepSucceeded
 from sagalog.store import StatusRow
 
 pytestmark = pytest.mark.crash
@@ -194,6 +195,17 @@ def fanned_out_once_undoing(found: Snapshot, _: Journals, __: list[Effect]) -> N
     said_again(found, StepFannedOut)
 
 
+def begun_once_undoing(found: Snapshot, _: Journals, __: list[Effect]) -> None:
+    for saga_id, stream in found.streams().items():
+        undoing = False
+        for event in stream:
+            undoing = undoing or event.topic == CompensationStarted.TOPIC
+            if undoing and event.topic == StepSucceeded.TOPIC and found.statuses[saga_id].status == "failed":
+                began = msgspec.json.decode(event.state) | {"began": 2**61}
+                found.events[found.events.index(event)] = replace(event, state=msgspec.json.encode(began))
+                return
+
+
 def left(what: str) -> Falsify:
     def falsify(found: Snapshot, _: Journals, __: list[Effect]) -> None:
         found.left[what] = 3
@@ -257,6 +269,7 @@ def stuck_and_silent(found: Snapshot, _: Journals, __: list[Effect]) -> None:
         (child_of_nobody, "has no parent"),
         (child_missing, "without its child clean"),
         (asked_once_undoing, "after it had begun to undo"),
+        (begun_once_undoing, "after it had begun to undo"),
         (fanned_out_once_undoing, "out after it had begun to undo"),
         *((left(what), f"3 {what}") for what in LEFT),
         (posted_message_lost, "was acknowledged and is lost"),

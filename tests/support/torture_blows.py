@@ -23,6 +23,8 @@ LEASE_SECONDS: Final = 0.4
 # A worker that is stopped should be in the middle of something.
 LONG_ENOUGH_SECONDS = 0.05
 LOCK_SECONDS = 0.3
+# What is refused is tried again for a while before it is taken for good: some of it should pass, some should not.
+REFUSE_SECONDS = (0.1, 2.5)
 # Clocks jump by more than a lease, either way, and by less than anybody's patience.
 LONGEST_JUMP_SECONDS = 2.0
 
@@ -131,7 +133,7 @@ def file_refuses(scene: Scene) -> None:
         with sqlite_file(scene) as connection:
             connection.execute(SQL[f"sqlite_accept_{what}"])
 
-    scene.turn_back("refuse", scene.chance.uniform(0.1, 0.8), undo)
+    scene.turn_back("refuse", scene.chance.uniform(*REFUSE_SECONDS), undo)
 
 
 @contextmanager
@@ -208,7 +210,7 @@ def server_refuses(scene: Scene) -> None:
         with postgres(scene) as connection:
             connection.execute(SQL["postgres_hook"])
 
-    scene.turn_back("refuse", scene.chance.uniform(0.1, 0.8), undo)
+    scene.turn_back("refuse", scene.chance.uniform(*REFUSE_SECONDS), undo)
 
 
 def end_backends(scene: Scene) -> None:

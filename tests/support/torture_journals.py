@@ -14,7 +14,7 @@ import domain
 from sagalog.codec import CODEC
 from sagalog.saga.definition import Definition
 from sagalog.saga.evolve import fold
-from sagalog.saga.react import RunAction, RunCompensation, react
+from sagalog.saga.react import RunAction, RunCompensation, Settle, react
 from sagalog.store import StoredEvent
 
 DEFINITIONS: dict[str, Definition] = {saga.definition.digest: saga.definition for saga in (*domain.sagas, *SAGAS)}
@@ -135,11 +135,16 @@ class Journals:
 
     @staticmethod
     def due(stream: list[StoredEvent]) -> dict[str, int]:
-        """Return the keys under which services may be asked in the state after these events, and from when on."""
+        """Return the keys under which services may be asked in the state after these events, and from when on.
+
+        An attempt that goes on when its saga is undone is waited for: its call may come now, if it waited for a thread.
+        """
         state = fold(CODEC.decode_all((event.topic, event.state) for event in stream))
         effects = react(DEFINITIONS[state.digest], state)
+        saga_id = stream[0].saga_id
         runs = [effect for effect in effects if isinstance(effect, RunAction | RunCompensation)]
-        return {key_of(stream[0].saga_id, effect): effect.at for effect in runs}
+        settled = {f"{saga_id}:{effect.step}": 0 for effect in effects if isinstance(effect, Settle)}
+        return settled | {key_of(saga_id, effect): effect.at for effect in runs}
 
     def _read(self, path: Path) -> None:
         known: dict[str, int] = {}

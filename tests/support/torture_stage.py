@@ -164,7 +164,7 @@ class Stage:
             *(as_ended(found, ledger) if self.voyages else ()),
             *in_order(found, ledger),
             *children_as_their_parents(found),
-            *nothing_forward_once_undoing(found),
+            *nothing_forward_once_undoing(found, journals.skew),
             *nothing_is_left(found),
             *acknowledged_messages_exist(found, journals),
             *stuck_for_a_reason(journals),

@@ -15,7 +15,14 @@ from torture_plans import CHILD_STEPS, VOYAGE_STAGES, ends_of, expected_steps, p
 from torture_snapshot import Snapshot
 
 from sagalog.codec import CODEC
-from sagalog.saga.events import CompensationStarted, RequestSent, SagaStarted, StepFannedOut
+from sagalog.saga.events import (
+    CompensationStarted,
+    RequestSent,
+    SagaStarted,
+    StepFailed,
+    StepFannedOut,
+    StepSucceeded,
+)
 from sagalog.saga.parts import part_of
 from sagalog.store import StatusRow
 from sagalog.stores.published import stream_of
@@ -183,19 +190,24 @@ def children_as_their_parents(found: Snapshot) -> Iterator[str]:
                 yield f"{row.saga_key} has completed without its child {step}"
 
 
-def nothing_forward_once_undoing(found: Snapshot) -> Iterator[str]:
-    """Check that no saga asks for anything new once it is being undone."""
+def nothing_forward_once_undoing(found: Snapshot, skew: int = 0) -> Iterator[str]:
+    """Check that no saga asks for anything new, or begins an attempt, once it is being undone."""
     for saga_id, stream in found.streams().items():
-        undoing = False
+        since: int | None = None
         events = CODEC.decode_all((event.topic, event.state) for event in stream)
         if isinstance(events[0], SagaStarted) and events[0].kind == "choreography":
             continue
         for event in events:
-            undoing = undoing or isinstance(event, CompensationStarted)
-            if undoing and isinstance(event, RequestSent) and event.direction == "action":
+            if isinstance(event, CompensationStarted) and since is None:
+                since = event.time
+            if since is None:
+                continue
+            if isinstance(event, RequestSent) and event.direction == "action":
                 yield f"saga {saga_id} sent {event.command_id} after it had begun to undo"
-            if undoing and isinstance(event, StepFannedOut):
+            if isinstance(event, StepFannedOut):
                 yield f"saga {saga_id} fanned {event.step} out after it had begun to undo"
+            if isinstance(event, StepSucceeded | StepFailed) and (event.began or 0) > since + skew:
+                yield f"saga {saga_id} began {event.step} after it had begun to undo"
 
 
 def nothing_is_left(found: Snapshot) -> Iterator[str]:
