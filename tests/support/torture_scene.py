@@ -19,6 +19,7 @@ Undo = Callable[[], None]
 READY_SECONDS = 0.5
 # How long something may take to be turned back: it may need what a worker holds, or a server that has just started.
 TURN_BACK_SECONDS = 15.0
+LOOK_AGAIN_SECONDS = 0.05
 
 
 class Worker(msgspec.Struct):
@@ -37,6 +38,7 @@ class Turned(NamedTuple):
     due: float
     name: str
     undo: Undo
+    give_up: float
 
 
 class Scene:
@@ -99,7 +101,8 @@ class Scene:
 
     def turn_back(self, name: str, seconds: float, undo: Undo) -> None:
         """Have something turned back after so long."""
-        self._turned.append(Turned(time.monotonic() + seconds, name, undo))
+        due = time.monotonic() + seconds
+        self._turned.append(Turned(due, name, undo, due + TURN_BACK_SECONDS))
 
     def is_turned(self, name: str) -> bool:
         """Tell whether something of that name waits to be turned back."""
@@ -116,21 +119,18 @@ class Scene:
         for worker in self.workers:
             self.wake(worker)
         while self._turned:
-            self._turn_back(self._turned[0])
+            for one in list(self._turned):
+                self._turn_back(one)
 
     def _turn_back(self, one: Turned) -> None:
+        """Turn something back, or leave it for a moment: it may need what another blow has taken."""
         self._turned.remove(one)
-        give_up = time.monotonic() + TURN_BACK_SECONDS
-        while True:
-            try:
-                one.undo()
-                return
-            except ConnectionError:
-                if time.monotonic() > give_up:
-                    raise TimeoutError(f"{one.name} could not be turned back in {TURN_BACK_SECONDS:g} s") from None
-                for worker in self.workers:
-                    self.wake(worker)
-                time.sleep(0.02)
+        try:
+            one.undo()
+        except ConnectionError as problem:
+            if time.monotonic() > one.give_up:
+                raise TimeoutError(f"{one.name} could not be turned back: {problem}") from None
+            self._turned.append(one._replace(due=time.monotonic() + LOOK_AGAIN_SECONDS))
 
     def end(self, pids: list[int]) -> None:
         """Ask processes to end, and note those that do not, or that end badly."""
