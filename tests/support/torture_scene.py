@@ -121,6 +121,7 @@ class Scene:
         while self._turned:
             for one in list(self._turned):
                 self._turn_back(one)
+            time.sleep(LOOK_AGAIN_SECONDS if self._turned else 0.0)
 
     def _turn_back(self, one: Turned) -> None:
         """Turn something back, or leave it for a moment: it may need what another blow has taken."""
