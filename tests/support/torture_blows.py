@@ -141,13 +141,14 @@ def postgres(scene: Scene) -> Generator[psycopg.Connection]:
     """Give a connection of our own, which may write whatever is said of the others; ConnectionError if it is away."""
     try:
         with psycopg.connect(scene.stage.database, autocommit=True, connect_timeout=5) as connection:
-            connection.execute(SQL["postgres_writable_session"])
+            connection.execute(_statement("postgres_writable_session"))
             yield connection
     except psycopg.OperationalError as problem:
         raise ConnectionError(str(problem)) from None
 
 
 def _statement(block: str, **parts: str) -> Any:
+    """Return a named block with what chance fills in; `Any`, since psycopg takes only literals for texts of queries."""
     text = SQL[block]
     for name, part in parts.items():
         text = text.replace(f"{{{name}}}", part)
@@ -191,7 +192,7 @@ def _turn_read_only(scene: Scene, block: str, ended: bool) -> None:
     database = urlsplit(scene.stage.database).path.removeprefix("/")
     with postgres(scene) as connection:
         connection.execute(_statement(block, database=database))
-        connection.execute(SQL["postgres_reload"])
+        connection.execute(_statement("postgres_reload"))
         if ended:
             connection.execute(_statement("postgres_end_backends", which="true"))
 
@@ -208,7 +209,7 @@ def server_refuses(scene: Scene) -> None:
 
     def undo() -> None:
         with postgres(scene) as connection:
-            connection.execute(SQL["postgres_hook"])
+            connection.execute(_statement("postgres_hook"))
 
     scene.turn_back("refuse", scene.chance.uniform(*REFUSE_SECONDS), undo)
 

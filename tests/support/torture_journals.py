@@ -17,8 +17,13 @@ from sagalog.saga.evolve import fold
 from sagalog.saga.react import RunAction, RunCompensation, Settle, react
 from sagalog.store import StoredEvent
 
-DEFINITIONS: dict[str, Definition] = {saga.definition.digest: saga.definition for saga in (*domain.sagas, *SAGAS)}
-DEFINITIONS |= {one.definition.digest: one.definition for one in CHOREOGRAPHIES}
+DEFINITIONS: dict[str, Definition] = {
+    definition.digest: definition
+    for definition in (
+        *(saga.definition for saga in (*domain.sagas, *SAGAS)),
+        *(choreography.definition for choreography in CHOREOGRAPHIES),
+    )
+}
 
 
 class Tried(msgspec.Struct):

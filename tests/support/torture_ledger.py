@@ -85,11 +85,13 @@ class Ledger:
     def _connection(self) -> Any:
         connection = getattr(self._mine, "connection", None)
         if connection is None:
-            if self._is_file:
-                connection = sqlite3.connect(self._address, timeout=LOCK_SECONDS)
-            else:
-                connection = psycopg.connect(self._address, connect_timeout=5)
+            connection = self._connected()
             connection.execute(SQL[f"hurry_{self._dialect}"])
             connection.commit()
             self._mine.connection = connection
         return connection
+
+    def _connected(self) -> Any:
+        if self._is_file:
+            return sqlite3.connect(self._address, timeout=LOCK_SECONDS)
+        return psycopg.connect(self._address, connect_timeout=5)

@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from random import Random
@@ -69,7 +69,7 @@ def work(orders: Orders) -> int:
     dials = Dials(Path(orders["dials"]))
     make_files_obey(orders["database"].removeprefix("sqlite:///"), dials)
     with domain.services() as shop:
-        voyages = voyage_services(Ledger(orders["ledger"])) if orders["voyages"] else {}
+        voyages: Mapping[type, object] = voyage_services(Ledger(orders["ledger"])) if orders["voyages"] else {}
         services = witnessed_services({**shop, **voyages}, journal, orders.get("slow", 0.0))
         # What participants do is no step's action: it is the ledger that tells of it.
         services |= {kind: service for kind, service in voyages.items() if kind is Desk}

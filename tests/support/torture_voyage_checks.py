@@ -16,6 +16,7 @@ from torture_snapshot import Snapshot
 
 from sagalog.codec import CODEC
 from sagalog.saga.events import (
+    ChildStarted,
     CompensationStarted,
     RequestSent,
     SagaStarted,
@@ -193,21 +194,24 @@ def children_as_their_parents(found: Snapshot) -> Iterator[str]:
 def nothing_forward_once_undoing(found: Snapshot, skew: int = 0) -> Iterator[str]:
     """Check that no saga asks for anything new, or begins an attempt, once it is being undone."""
     for saga_id, stream in found.streams().items():
-        since: int | None = None
         events = CODEC.decode_all((event.topic, event.state) for event in stream)
         if isinstance(events[0], SagaStarted) and events[0].kind == "choreography":
             continue
-        for event in events:
-            if isinstance(event, CompensationStarted) and since is None:
-                since = event.time
-            if since is None:
-                continue
-            if isinstance(event, RequestSent) and event.direction == "action":
-                yield f"saga {saga_id} sent {event.command_id} after it had begun to undo"
-            if isinstance(event, StepFannedOut):
-                yield f"saga {saga_id} fanned {event.step} out after it had begun to undo"
-            if isinstance(event, StepSucceeded | StepFailed) and (event.began or 0) > since + skew:
-                yield f"saga {saga_id} began {event.step} after it had begun to undo"
+        undoing = next((n for n, event in enumerate(events) if isinstance(event, CompensationStarted)), len(events))
+        since = [event.time + skew for event in events[undoing : undoing + 1]]
+        children: set[str] = set()
+        for event in events[undoing:]:
+            match event:
+                case RequestSent(direction="action"):
+                    yield f"saga {saga_id} sent {event.command_id} after it had begun to undo"
+                case StepFannedOut():
+                    yield f"saga {saga_id} fanned {event.step} out after it had begun to undo"
+                case ChildStarted():
+                    children.add(event.step)  # it had been started before, and is found by who calls it off
+                case StepSucceeded() | StepFailed() if (event.began or 0) > since[0] and event.step not in children:
+                    yield f"saga {saga_id} began {event.step} after it had begun to undo"
+                case _:
+                    continue
 
 
 def nothing_is_left(found: Snapshot) -> Iterator[str]:

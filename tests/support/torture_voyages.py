@@ -5,14 +5,13 @@ What happens in a step is said by the voyage's scripts, by the name of the step;
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import Struct
 from torture_ledger import Ledger
 
 from sagalog import (
-    ChildResult,
     Choreography,
     Command,
     Event,
@@ -173,11 +172,11 @@ cleaning: Saga[Voyage] = Saga("torture-cleaning", input=Voyage)
 _step(cleaning, "sweep", compensation=None)
 
 
-def _wants(what: str) -> Any:
+def _wants(what: str) -> Callable[[Voyage], bool]:
     return lambda voyage: what in voyage.scripts
 
 
-def _crates(step: str) -> Any:
+def _crates(step: str) -> Callable[[Voyage], list[Crate]]:
     def crates(voyage: Voyage) -> list[Crate]:
         return [Crate(one, voyage.scripts.get(f"{step}[{one}]", "ok")) for one in voyage.crates]
 
@@ -352,6 +351,3 @@ CHOREOGRAPHIES = [trips]
 def voyage_services(ledger: Ledger) -> Mapping[type, object]:
     """Return what steps and participants ask for."""
     return {Yard: Yard(ledger), Desk: Desk(ledger)}
-
-
-__all__ = ["CHOREOGRAPHIES", "PARTICIPANTS", "SAGAS", "ChildResult", "Crate", "Voyage", "voyage_services"]
