@@ -22,7 +22,7 @@ pytestmark = pytest.mark.crash
 
 Falsify = Callable[[Snapshot, Journals, list[Effect]], None]
 # The first so many numbers start sagas of nearly every kind.
-STARTED = 120
+STARTED = 70
 
 
 @pytest.fixture(scope="module")
