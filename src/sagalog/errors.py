@@ -92,6 +92,10 @@ class WriteRefused(StoreError):
     """The database does not take this one write, now or later, while it takes others."""
 
 
+class StoreUnfit(StoreError):
+    """The database cannot hold sagas, or the role may not do what is needed; nothing was written."""
+
+
 class SchemaTooNew(StoreError):
     """The database was made by a newer sagalog."""
 

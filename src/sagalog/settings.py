@@ -38,6 +38,9 @@ class Settings(BaseModel):
     write_timeout: float = Field(default=10.0, gt=0, description="how long start() waits for its saga to be durable")
     connect_timeout: float = Field(default=5.0, gt=0, description="how long to wait for a connection to the database")
     statement_timeout: float = Field(default=10.0, gt=0, description="how long to wait for one answer of the database")
+    migrate: bool = Field(
+        default=True, description="whether a database is made, or its schema brought up to date, when it is opened"
+    )
     readers: int = Field(default=2, ge=1, description="connections for reading")
     handler_threads: int = Field(default=32, ge=1, description="threads for steps that are plain functions")
 
@@ -73,4 +76,5 @@ class Settings(BaseModel):
             connect_timeout=self.connect_timeout,
             statement_timeout=self.statement_timeout,
             readers=self.readers,
+            migrate=self.migrate,
         )

@@ -241,11 +241,17 @@ class Lease(Struct, frozen=True, gc=False):
 
 
 class StoreOptions(Struct, frozen=True, kw_only=True):
-    """How long a store waits for its database, in seconds, and how many connections it reads with."""
+    """How long a store waits for its database, in seconds, how many connections it reads with, what it may do there.
+
+    Without `migrate` a database with an older schema is refused when it is opened, and none is made. With
+    `reads_only` it is opened by a role that may do no more.
+    """
 
     connect_timeout: float = 5.0
     statement_timeout: float = 10.0
     readers: int = 2
+    migrate: bool = True
+    reads_only: bool = False
 
 
 class Query(Struct, frozen=True, kw_only=True):

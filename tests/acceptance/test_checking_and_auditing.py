@@ -6,12 +6,16 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from command_line import ROOT, Ran, sagalog, write_app
 from shop_demo import SAGAS_COUNT, FinishedDemo
+from stores import opened
 
 from domain.database import statements
+from sagalog.store import StoreOptions
 from sagalog.stores.migrations import newest
+from sagalog.testing.store_samples import start
 
 PLANTED = statements(Path(__file__).parents[1] / "support" / "planted_in_the_demo.sql")
 
@@ -254,7 +258,31 @@ def test_the_sql_of_the_schema_makes_the_schema(tmp_path: Path) -> None:
     ran = sagalog("db", "sql", "--dialect", "sqlite")
     connection = sqlite3.connect(tmp_path / "by_hand.db")
     connection.executescript(ran.out)
-    assert connection.execute("SELECT count(*) FROM saga_status").fetchone() == (0,)
     connection.close()
+    # It is taken for what it is: up to date, and nothing is made again.
+    with opened(f"sqlite:///{tmp_path / 'by_hand.db'}", StoreOptions(migrate=False)) as store:
+        assert store.counts() == []
+    with opened(f"sqlite:///{tmp_path / 'by_hand.db'}") as store:
+        assert store.append([start("o-1")]) == ["written"]
     assert sagalog("db", "sql", "--db", "sqlite:///any.db").out == ran.out
     assert sagalog("db", "sql").code == 2
+
+
+@pytest.mark.postgres
+def test_the_sql_of_the_schema_makes_the_schema_on_postgres(postgres_url: str) -> None:
+    ran = sagalog("db", "sql", "--db", postgres_url)
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute(ran.out.encode())
+    with opened(postgres_url, StoreOptions(migrate=False)) as store:
+        assert store.append([start("o-1")]) == ["written"]
+    assert sagalog("db", "sql", "--dialect", "postgres").out == ran.out
+
+
+def test_the_setting_says_which_commands_upgrade(tmp_path: Path) -> None:
+    database, never = f"sqlite:///{tmp_path / 'shop.db'}", {"SAGALOG_MIGRATE": "0"}
+    begun = ("--app-dir", str(ROOT), "start", "order-fulfilment", "--input", "-", "--db", database)
+    assert sagalog(*begun, environment=never).code == 5
+    assert list(tmp_path.iterdir()) == []
+    assert sagalog("db", "upgrade", "--db", database, environment=never).code == 0
+    assert sagalog(*begun, environment=never | {"SHOP_DB": str(tmp_path / "services.db")}).code == 0
+    assert sagalog("list", "--db", database, environment={"SAGALOG_MIGRATE": "maybe"}).code == 2

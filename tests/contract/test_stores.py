@@ -3,15 +3,23 @@
 from collections.abc import Generator
 from pathlib import Path
 
+import psycopg
 import pytest
+from postgres_roles import role_on
 from stores import empty_database, opened
 
 from sagalog.store import Store
+from sagalog.stores.postgres_privileges import Place, grants_for
+from sagalog.testing.store_appending import AppendingContract
+from sagalog.testing.store_claiming import ClaimingContract
+from sagalog.testing.store_consumers import ConsumerContract
 from sagalog.testing.store_contract import StoreContract
+from sagalog.testing.store_inbox import InboxContract
+from sagalog.testing.store_messages import MessageContract
 
 
-class OnOneKind(StoreContract):
-    """Give the contract a store of `kind`, and a second one on the same database."""
+class OnOneKind:
+    """Give a contract a store of `kind`, and a second one on the same database."""
 
     kind: str
 
@@ -30,15 +38,33 @@ class OnOneKind(StoreContract):
             yield peer
 
 
-class TestMemory(OnOneKind):
+class TestMemory(OnOneKind, StoreContract):
     kind = "memory"
 
 
-class TestSQLite(OnOneKind):
+class TestSQLite(OnOneKind, StoreContract):
     kind = "sqlite"
     hints = False
 
 
 @pytest.mark.postgres
-class TestPostgres(OnOneKind):
+class TestPostgres(OnOneKind, StoreContract):
     kind = "postgres"
+
+
+@pytest.mark.postgres
+class TestPostgresAsARoleWithoutDdl(
+    OnOneKind, AppendingContract, ClaimingContract, MessageContract, InboxContract, ConsumerContract
+):
+    """What `sagalog db grants` prints is enough for all that is written, but for computing the tables anew."""
+
+    kind = "postgres"
+
+    @pytest.fixture
+    def database(self, postgres_url: str) -> Generator[str]:
+        with opened(postgres_url), role_on(postgres_url) as (role, address):
+            with psycopg.connect(postgres_url) as owner:
+                place = Place("public", "", everybody_connects=True, server_version=owner.info.server_version)
+                for statement in grants_for(role, place, reads_only=False):
+                    owner.execute(statement.encode())
+            yield address

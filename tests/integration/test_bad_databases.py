@@ -12,7 +12,7 @@ import pytest
 from greeting import QUICK, Greeting, greet, run
 
 from sagalog import Refused, Saga
-from sagalog.errors import SchemaTooNew, StoreError, StoreFull, StoreReadOnly, StoreUnavailable
+from sagalog.errors import SchemaTooNew, StoreError, StoreFull, StoreReadOnly, StoreUnavailable, StoreUnfit
 from sagalog.process_manager import ProcessManager
 
 
@@ -46,6 +46,17 @@ def test_a_database_of_a_newer_version_is_refused_and_not_touched(database: str)
     connection.close()
     with pytest.raises(SchemaTooNew, match=r"found schema 99; it was made by a newer sagalog: install that version"):
         run(open_and_close(database))
+
+
+@pytest.mark.parametrize("encoding", ["UTF-16le", "UTF-16be"])
+def test_a_file_in_which_bytes_are_no_text_is_refused_and_not_touched(database: str, encoding: str) -> None:
+    with sqlite3.connect(database.removeprefix("sqlite:///")) as connection:
+        connection.execute(f"PRAGMA encoding = '{encoding}'")
+        connection.execute("CREATE TABLE notes (note TEXT)")
+    with pytest.raises(StoreUnfit, match=f"expected a database with encoding UTF-8, found {encoding}"):
+        run(open_and_close(database))
+    assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("notes",)]
+    connection.close()
 
 
 def test_a_locked_database_is_waited_for_and_nothing_is_lost(database: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 from bookshop import HANDLERS, Bookshop, Order, OrderPaid, bookshop, order_id, paid, placed
+from database_trouble import DatabaseTrouble
 from eventsourcing.persistence import StoredEvent
 from following import Target, manager_of, numbers, parked, position, published, until
 from msgspec import json
@@ -179,3 +180,22 @@ def test_a_thousand_that_fail_are_parked_and_do_not_stop_the_others() -> None:
         asyncio.run(follow(target, shop, lambda: position(target.eye) == 2000, {Order.Placed: odd_ones_fail}))
     assert numbers(target.eye) == [*range(1, 2000, 2)]
     assert len(parked(target.eye)) == 1000
+
+
+def test_an_event_whose_message_the_database_does_not_take_is_parked_and_the_others_are_told(
+    each_target: Target,
+) -> None:
+    """Invariant 36: in a batch with others, whatever the database has against it."""
+    if isinstance(each_target.database, MemoryStore):
+        pytest.skip("a store in memory has no triggers")
+    with bookshop("popo") as shop:
+        for number, cents in ((1, 10), (2, 20), (3, 30)):
+            shop.place(number)
+            shop.pay(number, cents)
+        trouble = DatabaseTrouble(each_target.database)
+        # The follower's id of the fourth notification, the payment of the second order.
+        with trouble.forbidding("saga_messages", "NEW.message_id LIKE 'follow:%:4:0'", "23514"):
+            asyncio.run(follow(each_target, shop, lambda: position(each_target.eye) == 6, HANDLERS))
+    assert told(each_target) == [("order 1", 10), ("order 3", 30)]
+    (row,) = parked(each_target.eye)
+    assert "not today" in row.reason

@@ -72,16 +72,11 @@ def test_any_postgres_connection_will_do(postgres_url: str, autocommit: bool) ->
         assert bank.pay(pay_command("o-1")) == first
 
 
-def test_what_is_no_connection_is_refused_at_once() -> None:
-    kit: Any = ParticipantKit("bank")
-    with pytest.raises(TypeError, match=r"expected a connection of sqlite3 or psycopg, found object"):
-        kit.create(object())
-
-
 def test_the_kit_loads_no_driver() -> None:
     question = (
         "import sys, sagalog.participant_kit as kit; "
-        "print([name for name in ('sqlite3', 'psycopg', 'eventsourcing', 'asyncio') if name in sys.modules])"
+        "unwanted = ('sqlite3', 'psycopg', 'sqlalchemy', 'eventsourcing', 'asyncio'); "
+        "print([name for name in unwanted if name in sys.modules])"
     )
     asked = subprocess.run([sys.executable, "-c", question], capture_output=True, text=True, check=False)
     assert asked.stdout.strip() == "[]", asked.stdout + asked.stderr
@@ -145,7 +140,7 @@ def test_a_connection_that_blocks_is_not_awaited_nor_the_other_way_round() -> No
     with pytest.raises(TypeError, match="use the methods with _async"):
         kit.create(Awaited())
     connection = sqlite3.connect(":memory:")
-    with pytest.raises(TypeError, match=r"expected a psycopg\.AsyncConnection, found Connection"):
+    with pytest.raises(TypeError, match=r"found sqlite3\.Connection: .* use the methods without _async"):
         asyncio.run(kit.create_async(connection))
     connection.close()
 

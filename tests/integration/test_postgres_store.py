@@ -170,7 +170,7 @@ def test_tables_and_columns_are_the_same_as_on_sqlite(postgres_url: str, store: 
     connection.close()
     # The position of an event is a column here and the rowid there.
     assert [
-        one for one in ask(postgres_url, "columns") if one[1] != "notification_id" or one[0] == "tracking"
+        one for one in ask(postgres_url, "columns") if one[1] != "notification_id" or one[0] == "saga_tracking"
     ] == tables
     assert {one[0] for one in indexes} <= {one[0] for one in ask(postgres_url, "index_names")}
 

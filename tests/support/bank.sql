@@ -35,10 +35,13 @@ SELECT order_id, money FROM bank_entries WHERE order_id = %(order_id)s;
 CREATE INDEX IF NOT EXISTS bank_entries_order ON bank_entries (order_id);
 
 -- name: inbox
-SELECT action, status, deliveries, command_id, undo_id FROM participant_inbox ORDER BY action;
+SELECT action, status, deliveries, command_id, undo_id FROM saga_participant_inbox ORDER BY action;
+
+-- name: actions
+SELECT action FROM saga_participant_inbox ORDER BY action;
 
 -- name: columns_sqlite
-SELECT name FROM pragma_table_info('participant_inbox') ORDER BY cid;
+SELECT name FROM pragma_table_info('saga_participant_inbox') ORDER BY cid;
 
 -- name: columns_postgres
-SELECT column_name FROM information_schema.columns WHERE table_name = 'participant_inbox' ORDER BY ordinal_position;
+SELECT column_name FROM information_schema.columns WHERE table_name = 'saga_participant_inbox' ORDER BY ordinal_position;

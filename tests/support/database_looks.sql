@@ -36,4 +36,4 @@ SELECT saga_id, version, time, type, data FROM saga_history ORDER BY position
 
 -- name: end_listeners
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-WHERE datname = current_database() AND query LIKE 'LISTEN%' AND pid <> pg_backend_pid()
+WHERE datname = current_database() AND query LIKE '%LISTEN saga_events%' AND pid <> pg_backend_pid()

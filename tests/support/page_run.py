@@ -24,7 +24,7 @@ _ASSIGNMENT = re.compile(r"[A-Z_]+=")
 _SAGALOG = "from sagalog.cli import main; main(prog_name='sagalog')"
 
 # Commands that a page may show and a test cannot run: they need the network, docker, or another terminal.
-LOOKED_AT = ("cd", "curl", "docker", "git", "kill", "pip", "pytest", "uvicorn")
+LOOKED_AT = ("cd", "curl", "docker", "git", "kill", "pip", "psql", "pytest", "python3", "uvicorn")
 
 
 class PageRun:

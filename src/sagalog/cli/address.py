@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Protocol, cast
 from urllib.parse import urlsplit
 
+from msgspec.structs import replace
+
 from sagalog.cli.options import Invocation
 from sagalog.errors import InvalidSettings, StoreUnavailable
 from sagalog.settings import Settings
@@ -48,8 +50,9 @@ class SqlStore(Store, Migrated, Protocol):
 
 
 def sql_store(address: str) -> SqlStore:
-    """Return the closed store of an address; raises `InvalidSettings` if it is no database."""
-    store = store_for(address, Settings.from_environment().store_options())
+    """Return the closed store of an address, for those who look; raises `InvalidSettings` if it is no database."""
+    options = replace(Settings.from_environment().store_options(), reads_only=True)
+    store = store_for(address, options)
     if not hasattr(store, "schema_version"):
         raise InvalidSettings(
             f"expected a database such as sqlite:///shop.db or postgresql://user@host/shop, found {address}, "

@@ -1,4 +1,5 @@
--- What `sagalog db` asks about those who read the log; the same text on SQLite and on PostgreSQL.
+-- What `sagalog db` asks about those who read the log, the same text on SQLite and on PostgreSQL; and by what a database
+-- knows that it has a migration, where {number} and {name} stand for it.
 
 -- name: consumers
 -- A followed application has a position in its own log, so how many of our messages are behind it says nothing.
@@ -11,3 +12,9 @@ SELECT
     updated_at
 FROM saga_consumers
 ORDER BY consumer;
+
+-- name: recorded_sqlite
+INSERT INTO saga_schema (number, name, applied_at) VALUES ({number}, '{name}', unixepoch() * 1000000);
+
+-- name: recorded_postgres
+INSERT INTO saga_schema (number, name, applied_at) VALUES ({number}, '{name}', extract(epoch FROM now()) * 1000000);

@@ -10,11 +10,13 @@ from sagalog.cli.options import Command, Invocation, RowsCommand
 from sagalog.cli.output import emit, note, write
 from sagalog.cli.quantities import moment
 from sagalog.cli.table import Column, status_text
-from sagalog.errors import SchemaTooOld, StoreUnavailable
+from sagalog.errors import InvalidSettings, SchemaTooOld, StoreUnavailable
 from sagalog.stores.migrations import Dialect, Migration, migrations
+from sagalog.stores.postgres_privileges import Place, grants_for
 from sagalog.stores.sql import statements
 
 SQL = statements("sagalog.cli", "consumers.sql")
+FITNESS = statements("sagalog.readmodel", "sql/postgres/fitness.sql")
 
 
 class Applied(NamedTuple):
@@ -125,11 +127,37 @@ def status(ctx: click.Context) -> None:
 @click.option("--dialect", type=click.Choice(("sqlite", "postgres")), help="[default: that of --db]")
 @click.pass_obj
 def sql(invocation: Invocation, dialect: Dialect | None) -> None:
-    """Print the SQL of every migration, to read it or to apply it by other means."""
+    """Print the SQL that makes the tables, to read it or to apply it to an empty database by other means."""
     if dialect is None:
         dialect = sql_store(invocation.address()).dialect
     for migration in migrations(dialect):
-        click.echo(f"-- {migration.number:04} {migration.name}\n{migration.sql}")
+        click.echo(f"-- {migration.number:04} {migration.name}\n{migration.when_new}\n{recorded(migration, dialect)}\n")
+
+
+@database.command("grants", cls=Command)
+@click.argument("role")
+@click.option("--read-only", is_flag=True, help="What a role needs that only looks.")
+@click.pass_obj
+def grants(invocation: Invocation, role: str, read_only: bool) -> None:
+    """Print the SQL that lets a role of PostgreSQL work with the tables, without being able to make or change any.
+
+    Run it as their owner, and again after an upgrade.
+    """
+    address = invocation.address()
+    if sql_store(address).dialect != "postgres":
+        raise InvalidSettings(
+            f"expected a PostgreSQL database, found {address}; who may use a SQLite file is said by the permissions of "
+            "the file and of its folder"
+        )
+    with opened(address) as store:
+        place = Place(*store.query(FITNESS["for_grants"])[1][0])
+    for statement in grants_for(role, place, reads_only=read_only):
+        click.echo(statement)
+
+
+def recorded(migration: Migration, dialect: Dialect) -> str:
+    """Return the statement by which the database knows that it has a migration."""
+    return f"{SQL[f'recorded_{dialect}']};".format(number=migration.number, name=migration.name)
 
 
 def schema_of(address: str) -> tuple[int, tuple[Migration, ...]]:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from sagalog.cli.address import SQLITE, SqlStore
+from sagalog.cli.address import SQLITE, SqlStore, opened
 from sagalog.cli.app import App
 from sagalog.cli.audit import rows_table
 from sagalog.cli.logs import keep_transitions_quiet
@@ -88,6 +88,9 @@ async def _run(address: str, app: App, starts: Iterable[tuple[Saga[Any], Any] | 
     keep_transitions_quiet()
     wanted = list(starts)
     events = {_message_id(one): one for one in wanted if isinstance(one, Event)}
+    # The database is the demo's own, so it is made whatever workers are told of migrations.
+    with opened(address, migrate=True):
+        pass
     with app.services() as services, progress("Running", len(wanted)) as advance:
         async with app.process_manager(address, services) as process_manager:
             before = await _begun(process_manager, events)

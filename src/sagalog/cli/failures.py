@@ -39,6 +39,7 @@ EXIT_CODES: Final[tuple[tuple[type[BaseException], int], ...]] = (
     (errors.InvalidAction, CONFLICT),
     (errors.StoreUnavailable, UNAVAILABLE),
     (errors.StoreReadOnly, UNAVAILABLE),
+    (errors.StoreUnfit, UNAVAILABLE),
     (errors.SchemaTooNew, UNAVAILABLE),
     (errors.SchemaTooOld, UNAVAILABLE),
 )

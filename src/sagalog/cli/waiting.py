@@ -6,7 +6,7 @@ import json
 import click
 from rich.text import Text
 
-from sagalog.cli.address import require_file
+from sagalog.cli.address import require_file, sql_store
 from sagalog.cli.failures import SAGA_FAILED, SAGA_STUCK
 from sagalog.cli.listing import Age, error_of
 from sagalog.cli.lookup import saga_option
@@ -47,7 +47,7 @@ def wait(ctx: click.Context, id_or_key: str, timeout: int | None, saga: str | No
 
 async def _wait(address: str, id_or_key: str, saga: str | None, timeout: int | None) -> StatusRow:
     require_file(address)
-    async with ProcessManager(address, worker=False) as process_manager:
+    async with ProcessManager(sql_store(address), worker=False) as process_manager:
         row = await process_manager.status(id_or_key, saga)
         await process_manager.result(row.saga_id, None if timeout is None else timeout / 1e6)
         return await process_manager.status(row.saga_id)

@@ -14,11 +14,13 @@ from typing import Literal, Protocol
 from msgspec import Struct
 
 from sagalog.clock import Clock
+from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.limits import Limits
 from sagalog.engine.parked_lanes import ParkedLanes
 from sagalog.engine.translation import Entry, Translation
-from sagalog.errors import SourceUnavailable, StoreError
+from sagalog.errors import BatchTooLarge, SourceUnavailable, StoreError, WriteRefused
+from sagalog.saga.failure import described
 from sagalog.source import Source
 from sagalog.store import Advance, Route, Store
 
@@ -91,6 +93,7 @@ class Follower:
         self._stop = asyncio.Event()
         self._in_trouble = False
         self._try_at = 0.0
+        self._size = BatchSize(follow.batch)
         self.consumer = f"follow:{follow.translation.follow}"
         self._lanes = ParkedLanes(follow.translation.follow, follow.source, store, blocking, clock)
 
@@ -111,6 +114,8 @@ class Follower:
                     await self._own(worker_id, position)
                 continue
             except (StoreError, SourceUnavailable) as problem:
+                if isinstance(problem, BatchTooLarge):
+                    self._size.too_large(self._size.now)
                 if not self._in_trouble:
                     logger.warning("%s does not go on for now, trying again: %s", self.consumer, problem)
             except Exception:
@@ -185,15 +190,30 @@ class Follower:
 
     async def _write_full(self, own: "_Own", pending: "deque[Entry]", chunk: Chunk) -> bool:
         """Write what fills a batch, and at the end of the log all there is; False if the consumer was lost."""
-        size = self._follow.batch
+        size = self._size.now
         while pending and (len(pending) >= size or not chunk.more) and not self._stop.is_set():
             batch = [pending.popleft() for _ in range(min(size, len(pending)))]
-            if not await self._write(own, batch[-1].notification.id if pending else chunk.position, batch):
+            if not await self._write_apart(own, batch[-1].notification.id if pending else chunk.position, batch):
                 return False
+            self._size.passed()
         passed_by = 0 if pending else chunk.position - own.position
         if passed_by >= PASSED_BY or (passed_by and self._loop.time() - own.written_at >= SELDOM):
             return await self._write(own, chunk.position, [])
         return True
+
+    async def _write_apart(self, own: "_Own", position: int, batch: Sequence[Entry]) -> bool:
+        """Write a batch; what the database does not take of it is parked, and takes none of the others with it."""
+        try:
+            return await self._write(own, position, batch)
+        except WriteRefused as problem:
+            if len(batch) == 1:
+                refused = Entry(batch[0].notification, error=described(problem))
+                return await self._write(own, position, [refused])
+        middle = len(batch) // 2
+        first, second = batch[:middle], batch[middle:]
+        return await self._write_apart(own, first[-1].notification.id, first) and (
+            await self._write_apart(own, position, second)
+        )
 
     async def _write(self, own: "_Own", position: int, batch: Sequence[Entry]) -> bool:
         """Write a batch and the position behind it; False if another worker has the consumer."""

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 
+from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
+from sagalog.errors import BatchTooLarge
 from sagalog.messages import Envelope
 from sagalog.store import InboxRow, Store
 
@@ -26,6 +28,7 @@ class Mail:
         self._missed: set[str] = set()
         self._behind: set[str] = set()
         self._overflowed = False
+        self._size = BatchSize(BATCH)
         # How many rows the last read found and left: the next one has to look behind them.
         self._left = 0
 
@@ -34,8 +37,13 @@ class Mail:
         self._taken.clear()
         self._behind |= self._missed
         self._missed.clear()
-        limit = BATCH + self._left
-        found = await self._blocking.read(self._store.mail, worker_id, limit)
+        limit = self._size.now + self._left
+        try:
+            found = await self._blocking.read(self._store.mail, worker_id, limit)
+        except BatchTooLarge:
+            self._size.too_large(limit)
+            raise
+        self._size.passed()
         self._overflowed = len(found) == limit
         return found
 

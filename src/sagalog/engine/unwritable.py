@@ -1,7 +1,7 @@
 """What is told to a saga instead of something that its database does not take: a fault, which says so. Pure."""
 
 from sagalog.saga.events import ErrorInfo, error_from
-from sagalog.saga.failure import described, type_of
+from sagalog.saga.failure import text_of, type_of
 from sagalog.saga.inputs import (
     ActionFailed,
     ActionSucceeded,
@@ -15,7 +15,7 @@ from sagalog.saga.react import CallOff, RunAction, RunCompensation
 
 def fault_of(problem: BaseException) -> ErrorInfo:
     """Return the fault that an error of the database or the engine is, in a text that every database takes."""
-    return error_from("fault", type_of(problem), ascii(described(problem))[1:-1])
+    return error_from("fault", type_of(problem), ascii(text_of(problem))[1:-1])
 
 
 def instead_of(told: Input, epoch: int, problem: BaseException) -> Input | None:

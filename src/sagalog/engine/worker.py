@@ -230,6 +230,7 @@ class Worker:
             unfinished = await runner.run()
             self._given_up.forget(saga_id)
         except Conflict as conflict:
+            self._given_up.forget(saga_id)
             self._late.keep(runner.definition, saga_id, conflict.untold)
             # If it was not lost to another worker after all, it has to be given back.
             self._claiming.doubt()

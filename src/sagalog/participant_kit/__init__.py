@@ -12,7 +12,7 @@ from typing import Any
 from sagalog.clock import Clock, SystemClock
 from sagalog.errors import Refused
 from sagalog.messages import Envelope
-from sagalog.participant_kit.connections import AsyncConnection, AsyncDatabase, Connection, database_of
+from sagalog.participant_kit.connections import AsyncConnection, AsyncDatabase, Connection, database_of, how_to_make
 from sagalog.participant_kit.turn import Answer, Delivered, Row, Turn, delivered
 from sagalog.saga.identifiers import check_identifier
 
@@ -31,16 +31,23 @@ class ParticipantKit:
         self._clock = clock or SystemClock()
 
     def create(self, connection: Connection) -> None:
-        """Make the table `participant_inbox` if it is not there; safe to call at every start."""
+        """Make the table `saga_participant_inbox` if it is not there; safe to call at every start.
+
+        The `participant_inbox` of an older sagalog is renamed. Raises `InvalidAction` if both are there.
+        """
         database = database_of(connection)
         with database.transaction():
-            database.execute("create")
+            database.execute("lock")
+            if (name := how_to_make(database.state())) is not None:
+                database.execute(name)
 
     async def create_async(self, connection: AsyncConnection) -> None:
         """Do what `create` does with a `psycopg.AsyncConnection`."""
         database = AsyncDatabase(connection)
         async with database.transaction():
-            await database.execute("create")
+            await database.execute("lock")
+            if (name := how_to_make(await database.state())) is not None:
+                await database.execute(name)
 
     def handle(
         self,

@@ -5,6 +5,17 @@ from collections.abc import Generator, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
+from sagalog.errors import InvalidAction
+from sagalog.participant_kit.foreign import (
+    Begun,
+    Pooled,
+    driver_connection,
+    expected,
+    is_of_another_driver,
+    refusal,
+    refusal_to_await,
+    sqlalchemy_transactions,
+)
 from sagalog.participant_kit.turn import Row
 from sagalog.stores.sql import statements
 
@@ -12,12 +23,19 @@ SQLITE = statements("sagalog.participant_kit", "sqlite.sql")
 POSTGRES = statements("sagalog.participant_kit", "postgres.sql")
 
 
-class Connection(Protocol):
-    """A connection of `sqlite3` or of `psycopg`, with whatever settings and row factory its owner wants."""
+class Executing(Protocol):
+    """A connection of `sqlite3` or of `psycopg`, or a `Connection` or `Session` of SQLAlchemy on one of them.
+
+    It may have whatever settings and row factory its owner wants.
+    """
 
     def execute(self, statement: Any, parameters: Any = ..., /) -> Any:
         """Run one statement."""
         ...
+
+
+# SQLAlchemy says by its types that a text is no statement, which is nothing that the kit would rest on.
+Connection = Executing | Begun | Pooled
 
 
 class AsyncConnection(Protocol):
@@ -39,20 +57,53 @@ class Database(Protocol):
         """Read the row of an action."""
         ...
 
+    def state(self) -> str:
+        """Tell whose table there is, as the block `state` says it."""
+        ...
+
     def transaction(self) -> AbstractContextManager[Any]:
         """Begin a transaction and commit it at the end, or, inside one, undo only what fails here."""
         ...
 
 
 def database_of(connection: Connection) -> Database:
-    """Return how to work with a connection; raises `TypeError` for one that is neither sqlite3's nor psycopg's."""
-    if inspect.iscoroutinefunction(getattr(connection, "execute", None)):
+    """Return how to work with a connection; raises `TypeError`, which says what to give, for what is none."""
+    transactions = sqlalchemy_transactions(connection)
+    if transactions is not None:
+        return _SQLAlchemy(transactions)
+    return _plain(driver_connection(connection))
+
+
+def _plain(connection: Any) -> "_Psycopg | _SQLite":
+    if is_of_another_driver(connection):
+        raise refusal(connection)
+    if inspect.iscoroutinefunction(getattr(connection, "execute", None)) and hasattr(connection, "pgconn"):
         raise TypeError("expected a connection that blocks, found an asynchronous one; use the methods with _async")
     if hasattr(connection, "pgconn"):
         return _Psycopg(connection)
-    if hasattr(connection, "in_transaction"):
+    if _is_of_sqlite(connection):
         return _SQLite(connection)
-    raise TypeError(f"expected a connection of sqlite3 or psycopg, found {type(connection).__name__}")
+    raise refusal(connection)
+
+
+def _is_of_sqlite(connection: object) -> bool:
+    """Look at its kind: others have `in_transaction` too, but only SQLite counts all changes since it was opened."""
+    kind = type(connection)
+    return hasattr(kind, "in_transaction") and hasattr(kind, "total_changes")
+
+
+def how_to_make(state: str) -> str | None:
+    """Return the statement that makes the table where `state` is what there is; None if it is there.
+
+    Raises `InvalidAction` if there are two: what is in the older one was done, and would be done again.
+    """
+    if state == "both":
+        raise InvalidAction(
+            "expected one inbox, found participant_inbox and saga_participant_inbox: a process of an older sagalog has "
+            "made its own after this database had been brought up to date; end those processes, move the rows of "
+            "participant_inbox into saga_participant_inbox, and drop it"
+        )
+    return {"ours": None, "older": "rename"}.get(state, "create")
 
 
 class _SQLite:
@@ -63,11 +114,22 @@ class _SQLite:
         return int(self._connection.execute(SQLITE[name], parameters or {}).rowcount)
 
     def row(self, parameters: dict[str, Any]) -> Row:
+        return _row(self._first("read", parameters))
+
+    def state(self) -> str:
+        return str(_text(self._first("state", {})[0]))
+
+    def _first(self, name: str, parameters: dict[str, Any]) -> Sequence[Any]:
         cursor = self._connection.cursor()
         # The rows are the owner's to shape, but not these.
         cursor.row_factory = None
-        found = cursor.execute(SQLITE["read"], parameters).fetchone()
-        return _row(found)
+        found: Sequence[Any] = cursor.execute(SQLITE[name], parameters).fetchone()
+        return found
+
+    def begin(self) -> None:
+        """Make the transaction that its owner believes to be in one that the database knows of."""
+        if not self._connection.in_transaction:
+            self.execute("begin")
 
     @contextmanager
     def transaction(self) -> Generator[None]:
@@ -94,9 +156,49 @@ class _Psycopg:
     def row(self, parameters: dict[str, Any]) -> Row:
         return row_of(self._connection.execute(POSTGRES["read"], parameters))
 
+    def state(self) -> str:
+        return value_of(self._connection.execute(POSTGRES["state"]))
+
+    def begin(self) -> None:
+        """Do nothing: psycopg begins with the first statement, unless it is told to commit each."""
+        if self._connection.autocommit:
+            raise expected("a connection of SQLAlchemy with transactions", "one with isolation_level AUTOCOMMIT")
+
     def transaction(self) -> AbstractContextManager[Any]:
         found: AbstractContextManager[Any] = self._connection.transaction()
         return found
+
+
+class _SQLAlchemy:
+    """Statements go to the driver's connection, transactions are begun and ended by whoever keeps account of them."""
+
+    def __init__(self, owner: Begun) -> None:
+        self._owner = owner
+
+    @property
+    def _driver(self) -> _Psycopg | _SQLite:
+        # Asked for only within a transaction: a session begins one by being asked.
+        return _plain(driver_connection(self._owner))
+
+    def execute(self, name: str, parameters: dict[str, Any] | None = None) -> int:
+        return self._driver.execute(name, parameters)
+
+    def row(self, parameters: dict[str, Any]) -> Row:
+        return self._driver.row(parameters)
+
+    def state(self) -> str:
+        return self._driver.state()
+
+    @contextmanager
+    def transaction(self) -> Generator[None]:
+        if not self._owner.in_transaction():
+            with self._owner.begin():
+                self._driver.begin()
+                yield
+            return
+        self._driver.begin()
+        with self._owner.begin_nested():
+            yield
 
 
 class AsyncDatabase:
@@ -104,7 +206,7 @@ class AsyncDatabase:
 
     def __init__(self, connection: AsyncConnection) -> None:
         if not (hasattr(connection, "pgconn") and inspect.iscoroutinefunction(connection.execute)):
-            raise TypeError(f"expected a psycopg.AsyncConnection, found {type(connection).__name__}")
+            raise refusal_to_await(connection)
         self._connection: Any = connection
 
     async def execute(self, name: str, parameters: dict[str, Any] | None = None) -> int:
@@ -114,6 +216,10 @@ class AsyncDatabase:
     async def row(self, parameters: dict[str, Any]) -> Row:
         """Read the row of an action."""
         return row_of(await self._connection.execute(POSTGRES["read"], parameters))
+
+    async def state(self) -> str:
+        """Tell whose table there is, as the block `state` says it."""
+        return value_of(await self._connection.execute(POSTGRES["state"]))
 
     def transaction(self) -> AbstractAsyncContextManager[Any]:
         """Begin a transaction, or a part of one that can fail by itself."""
@@ -127,6 +233,15 @@ def row_of(cursor: Any) -> Row:
     return _row([result.get_value(0, column) for column in range(result.nfields)])
 
 
+def value_of(cursor: Any) -> str:
+    """Return the one text that a psycopg cursor has read, whatever its connection makes of rows."""
+    return str(_text(cursor.pgresult.get_value(0, 0)))
+
+
 def _row(values: Sequence[Any]) -> Row:
-    status, deliveries, *rest = (one.decode() if isinstance(one, bytes) else one for one in values)
+    status, deliveries, *rest = map(_text, values)
     return Row(status, int(deliveries), *rest)
+
+
+def _text(value: Any) -> Any:
+    return value.decode() if isinstance(value, bytes) else value

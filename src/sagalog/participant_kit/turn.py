@@ -58,7 +58,7 @@ def delivered(message: Envelope, undoes: str | None) -> Delivered:
 
 
 class Row(Struct, frozen=True):
-    """A row of `participant_inbox` as a transaction finds it; "new" is one that it has just made itself."""
+    """A row of `saga_participant_inbox` as a transaction finds it; "new" is one that it has just made itself."""
 
     status: str
     deliveries: int = 1

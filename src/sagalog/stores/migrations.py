@@ -1,10 +1,12 @@
 """The schema in numbered steps: what a database has, what is missing, and how it is brought up to date.
 
 A migration is `readmodel/sql/<dialect>/NNNN_what.sql`. A database with a higher number than this library knows is
-refused; one with a lower number is upgraded when it is opened, each step in a transaction of its own.
+refused; one with a lower number is upgraded when it is opened, each step in a transaction of its own. What follows a
+line `-- only in an older database: SELECT ...` is for one that an older release has made, if the answer is true.
 """
 
 import re
+from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from typing import Literal, Protocol
@@ -16,6 +18,7 @@ from sagalog.stores.sql import split
 
 Dialect = Literal["sqlite", "postgres"]
 PACKAGE = "sagalog.readmodel"
+_CONDITION = re.compile(r"^-- only in an older database: (.+)$\n", re.MULTILINE)
 
 
 class Migration(Struct, frozen=True):
@@ -26,9 +29,19 @@ class Migration(Struct, frozen=True):
     sql: str
 
     @property
-    def statements(self) -> list[str]:
-        """Return the single statements."""
-        return split(self.sql)
+    def when_new(self) -> str:
+        """Return the part that an empty database needs."""
+        return _CONDITION.split(self.sql)[0].strip()
+
+    def run(self, ask: Callable[[str], object], execute: Callable[[str], object]) -> None:
+        """Give each statement to `execute`, up to the first condition that `ask` finds untrue."""
+        first, *rest = _CONDITION.split(self.sql)
+        parts = [("", first), *zip(rest[::2], rest[1::2], strict=True)]
+        for condition, sql in parts:
+            if condition and not ask(condition):
+                return
+            for statement in split(sql):
+                execute(statement)
 
 
 class Migrated(Protocol):

@@ -20,6 +20,7 @@ from sagalog.stores.migrations import Dialect, Migration, require_current, upgra
 from sagalog.stores.postgres_connection import SQL, Address, BoundedConnection, Connections
 from sagalog.stores.postgres_errors import translated
 from sagalog.stores.postgres_exchange import prepare
+from sagalog.stores.postgres_fitness import check_database, check_may_migrate, check_privileges
 from sagalog.stores.postgres_messages import PostgresMessages
 from sagalog.stores.postgres_recorder import BoundedDatastore, SagaRecorder, write
 from sagalog.stores.postgres_watch import Listener
@@ -61,14 +62,21 @@ class PostgresStore(PostgresMessages):
             raise StoreUnavailable(f"{self._address.where} is not open; call open() first")
         return self._recorder
 
-    def open(self, migrate: bool = True) -> None:
-        """Connect, and create or upgrade the schema as needed; with `migrate=False` an old one is refused."""
+    def open(self, migrate: bool | None = None) -> None:
+        """Connect, and create or upgrade the schema as needed; with `migrate=False` an old one is refused.
+
+        Without `migrate` it is as the options say. Raises `StoreUnfit` for a database that cannot hold sagas, and for a
+        role that lacks what it will need.
+        """
         if self._connections is not None:
             return
         self._connections = Connections(self._address, self._options.readers, _prepare_writer)
         try:
+            check_database(self._rows, self._address.where)
+            check_privileges(self._rows, self._address.where, reads_only=self._options.reads_only)
             self._report_unsafe_settings()
-            if migrate:
+            if self._options.migrate if migrate is None else migrate:
+                check_may_migrate(self, self._rows, self._address.where)
                 upgrade(self)
             else:
                 require_current(self, self._address.where)
@@ -141,8 +149,10 @@ class PostgresStore(PostgresMessages):
             done = connection.rows("schema_exists")[0][0] and connection.rows("schema_version")[0][0]
             if done and done >= migration.number:
                 return
-            for statement in migration.statements:
-                RawCursor(connection).execute(statement.encode())
+            migration.run(
+                lambda question: RawCursor(connection).execute(question.encode(), binary=True).fetchall()[0][0],
+                lambda statement: RawCursor(connection).execute(statement.encode()),
+            )
             connection.run("record_migration", (migration.number, migration.name, time.time_ns() // 1000))
             connection.run("commit")
 

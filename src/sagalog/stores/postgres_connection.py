@@ -24,9 +24,11 @@ from sagalog.store import StoreOptions
 from sagalog.stores.postgres_errors import TimedOut
 from sagalog.stores.sql import statements
 
-BLOCKS = statements("sagalog.readmodel", "sql/postgres/store.sql") | statements(
-    "sagalog.readmodel", "sql/postgres/messages.sql"
-)
+BLOCKS = {
+    name: text
+    for part in ("store", "messages", "fitness")
+    for name, text in statements("sagalog.readmodel", f"sql/postgres/{part}.sql").items()
+}
 # Lists of columns that several blocks share.
 SHARED = (
     "status_columns",
@@ -115,9 +117,9 @@ class Address:
             "keepalives_interval": 2,
             "keepalives_count": 3,
             "application_name": "sagalog",
-            "client_encoding": "utf-8",
         }
-        self.parameters: dict[str, Any] = limits | given
+        # Bytes go past the driver, so that no other encoding will do, whatever the address says.
+        self.parameters: dict[str, Any] = limits | given | {"client_encoding": "utf-8"}
         self.password = None if given.get("password") is None else str(given["password"])
         host, port = given.get("host", "localhost"), given.get("port", 5432)
         self.where = f"postgresql://{host}:{port}/{given.get('dbname', '')}"

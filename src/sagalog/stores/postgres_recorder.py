@@ -103,7 +103,7 @@ class SagaRecorder(PostgresProcessRecorder):
     """Record saga events, as any `eventsourcing` recorder does, and whole appends."""
 
     def __init__(self, datastore: BoundedDatastore) -> None:
-        super().__init__(datastore, events_table_name="saga_events", tracking_table_name="tracking")
+        super().__init__(datastore, events_table_name="saga_events", tracking_table_name="saga_tracking")
 
     def create_table(self) -> None:
         """Do nothing: migrations make the tables."""
@@ -111,6 +111,10 @@ class SagaRecorder(PostgresProcessRecorder):
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> PostgresSubscription:
         """Return what is in the log after the position `gt`, and then what is written to it, within 0.1 s."""
         return _Subscription(recorder=self, gt=gt, topics=topics)
+
+    def _notify_channel(self, curs: Cursor[DictRow]) -> None:
+        """Tell those who listen to this schema; the parent's channel is one for all schemas of the database."""
+        curs.execute(SQL["notify_everybody"])
 
     def _insert_stored_events(self, curs: Cursor[DictRow], stored_events: Sequence[RecordedEvent], **_: Any) -> None:
         """Insert with four arrays, which takes a third of the time of the composite type that the parent sends."""

@@ -11,7 +11,7 @@ from typing import Any
 from eventsourcing.persistence import PersistenceError
 from msgspec.structs import astuple, replace
 
-from sagalog.errors import StoreError, StoreUnavailable
+from sagalog.errors import StoreError, StoreUnavailable, StoreUnfit
 from sagalog.saga.transitions import OPEN
 from sagalog.store import (
     Append,
@@ -26,7 +26,7 @@ from sagalog.store import (
 )
 from sagalog.stores.error_codes import CANNOT_BE_SENT
 from sagalog.stores.migrations import Dialect, Migration, require_current, upgrade
-from sagalog.stores.sqlite_connection import OLDEST_SQLITE, SafeDatastore, create_file, translated
+from sagalog.stores.sqlite_connection import OLDEST_SQLITE, SafeDatastore, create_file, require_file, translated
 from sagalog.stores.sqlite_messages import SQLiteMessages
 from sagalog.stores.sqlite_recorder import SagaRecorder
 from sagalog.stores.sqlite_writing import SQL, free_the_dead, rewrite_commands
@@ -58,17 +58,25 @@ class SQLiteStore(SQLiteMessages):
             raise StoreUnavailable(f"{self.path} is not open; call open() first")
         return self._recorder
 
-    def open(self, migrate: bool = True) -> None:
-        """Open the file, creating and upgrading it as needed; with `migrate=False` an old one is refused."""
+    def open(self, migrate: bool | None = None) -> None:
+        """Open the file, creating and upgrading it as needed; with `migrate=False` an old one is refused.
+
+        Without `migrate` it is as the options say. Raises `StoreUnfit` for a file that cannot hold every text.
+        """
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             raise StoreError(f"expected SQLite 3.38 or newer, found {sqlite3.sqlite_version}; use a newer Python build")
         if self.path in ("", ":memory:"):
             raise StoreError("expected a file such as sqlite:///shop.db; for a store in memory say memory://")
         if self._recorder is not None:
             return
-        create_file(self.path)
+        migrate = self._options.migrate if migrate is None else migrate
+        if migrate:
+            create_file(self.path)
+        else:
+            require_file(self.path)
         self._recorder = SagaRecorder(SafeDatastore(self.path, self._options.statement_timeout, self._options.readers))
         try:
+            self._check_encoding()
             if migrate:
                 upgrade(self)
             else:
@@ -76,6 +84,14 @@ class SQLiteStore(SQLiteMessages):
         except BaseException:
             self.close()
             raise
+
+    def _check_encoding(self) -> None:
+        encoding = self._rows("encoding")[0][0]
+        if encoding != "UTF-8":
+            raise StoreUnfit(
+                f"{self.path}: expected a database with encoding UTF-8, found {encoding}, in which what is recorded as "
+                "bytes cannot be read as text; give sagas a file of their own"
+            )
 
     def close(self) -> None:
         """Close every connection."""
@@ -116,8 +132,7 @@ class SQLiteStore(SQLiteMessages):
             done = cursor.execute(SQL["schema_version"]).fetchone()[0] if exists else 0
             if (done or 0) >= migration.number:
                 return
-            for statement in migration.statements:
-                cursor.execute(statement)
+            migration.run(lambda question: cursor.execute(question).fetchone()[0], cursor.execute)
             record = (migration.number, migration.name, time.time_ns() // 1000)
             cursor.execute(SQL["record_migration"], record)
 

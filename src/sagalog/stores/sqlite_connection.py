@@ -184,6 +184,14 @@ class SafeDatastore(SQLiteDatastore):
                 self._writer = None
 
 
+def require_file(path: str) -> None:
+    """Raise `StoreUnavailable` if the database file is not there: SQLite would make an empty one."""
+    if not Path(path).exists():
+        raise StoreUnavailable(
+            f"there is no database {path}; check its address, or create it with `sagalog db upgrade`"
+        )
+
+
 def create_file(path: str) -> None:
     """Create the database file, readable by its owner alone, unless it is there; SQLite's other files follow its mode.
 

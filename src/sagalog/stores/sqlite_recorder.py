@@ -38,6 +38,12 @@ class SagaRecorder(SQLiteProcessRecorder):
 
     def __init__(self, datastore: SafeDatastore) -> None:
         super().__init__(datastore, events_table_name="saga_events")
+        # The parent knows one name for the table, which belongs to those with whom the file is shared.
+        self.insert_tracking_statement = SQL["insert_tracking"]
+        self.select_max_tracking_id_statement = SQL["max_tracking_id"]
+
+    def create_table(self) -> None:
+        """Do nothing: migrations make the tables."""
 
     def _insert_events(
         self, c: SQLiteCursor, stored_events: Sequence[RecordedEvent], **kwargs: Any

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 
 from sagalog.store import Append, Store
+from sagalog.testing.message_samples import event, for_saga, published, put
 from sagalog.testing.store_appending import at_once
 from sagalog.testing.store_samples import DEFINITION, NOW, SECOND, ending, following, lease, start
 
@@ -35,6 +36,17 @@ class ClaimingContract:
         assert (row.saga_id, row.owner) == (begun.saga_id, "w1")
         assert store.status(begun.saga_id) == row
         assert store.append([following(begun, holder="w1")]) == ["written"]
+
+    def test_those_that_a_worker_leaves_to_others_are_not_given_to_it(self, store: Store) -> None:
+        working(store, "w1", "w2")
+        left, mailed, other = start(), start(due_at=None), start()
+        store.append([left, mailed, other])
+        [place] = published(store, event())
+        put(store, for_saga(place, mailed.saga_id))
+        but = ids([left, mailed])
+        assert [row.saga_id for row in store.claim("w1", [DEFINITION], NOW, 10, but)] == ids([other])
+        assert store.claim("w1", [DEFINITION], NOW, 10, but) == []
+        assert sorted(claimed(store, "w2")) == sorted(but)
 
     def test_nothing_is_given_while_nothing_is_due(self, store: Store) -> None:
         working(store, "w1")

@@ -20,13 +20,13 @@ CREATE TABLE saga_events (
 
 CREATE UNIQUE INDEX saga_events_notification_id_idx ON saga_events (notification_id);
 
--- How far other event logs have been followed, as the `eventsourcing` recorders know it.
-CREATE TABLE tracking (
+-- How far other event logs have been followed, as the `eventsourcing` recorders know it; 0003 is about its name.
+CREATE TABLE saga_tracking (
     application_name text NOT NULL PRIMARY KEY,
     notification_id bigint
 );
 
-INSERT INTO tracking VALUES ('__migration__', 1);
+INSERT INTO saga_tracking VALUES ('__migration__', 1);
 
 -- Half of each page is left free: while a saga runs, its row is then updated in place (HOT), without touching an index,
 -- even when one transaction updates every row of a page. No indexed column changes between the start and the end of a

@@ -54,8 +54,8 @@ SELECT set_config(name, '0', false) FROM pg_settings
 WHERE name IN ('statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout');
 
 -- name: lock_schema
--- One process at a time changes the schema; the number is "sagalog" as bytes.
-SELECT pg_advisory_xact_lock(32476718965747559);
+-- One process at a time changes the tables of a schema; the number is "sagalog" as bytes, and counted on from there.
+SELECT pg_advisory_xact_lock(32476718965747559 + oid::bigint) FROM pg_namespace WHERE nspname = current_schema();
 
 -- name: record_migration
 INSERT INTO saga_schema (number, name, applied_at) VALUES ($1, $2, $3);
@@ -77,10 +77,14 @@ BEGIN READ ONLY;
 LOCK TABLE saga_events IN EXCLUSIVE MODE;
 
 -- name: notify
-SELECT pg_notify('saga_events', $1);
+-- A channel is one for the whole database, so the table's number is in its name: it tells schemas apart.
+SELECT pg_notify('saga_events_' || 'saga_events'::regclass::oid, $1);
+
+-- name: notify_everybody
+SELECT pg_notify('saga_events_' || 'saga_events'::regclass::oid, '');
 
 -- name: listen
-LISTEN saga_events;
+DO 'BEGIN EXECUTE ''LISTEN saga_events_'' || ''saga_events''::regclass::oid; END';
 
 -- name: insert_events
 -- Run by the recorder's own cursor, so its parameters are `%b`.

@@ -16,14 +16,14 @@ CREATE TABLE saga_events (
     PRIMARY KEY (originator_id, originator_version)
 );
 
--- How far other event logs have been followed, as the `eventsourcing` recorders know it.
-CREATE TABLE tracking (
+-- How far other event logs have been followed, as the `eventsourcing` recorders know it; 0003 is about its name.
+CREATE TABLE saga_tracking (
     application_name TEXT,
     notification_id INTEGER,
     PRIMARY KEY (application_name)
 ) WITHOUT ROWID;
 
-INSERT INTO tracking VALUES ('__migration__', 1);
+INSERT INTO saga_tracking VALUES ('__migration__', 1);
 
 CREATE TABLE saga_status (
     saga_id TEXT NOT NULL PRIMARY KEY,

@@ -1,5 +1,8 @@
 -- What the SQLite store says to its database, block by block. `?` are parameters in the order of the text.
 
+-- name: encoding
+PRAGMA encoding;
+
 -- name: schema_version
 SELECT max(number) FROM saga_schema;
 
@@ -14,6 +17,16 @@ SELECT coalesce(max(rowid), 0) FROM saga_events;
 
 -- name: insert_event
 INSERT INTO saga_events (originator_id, originator_version, topic, state) VALUES (?, ?, ?, ?);
+
+-- name: insert_tracking
+-- This and the next are what the recorder of `eventsourcing` says, about a table with our prefix.
+INSERT INTO saga_tracking VALUES (:application_name, :notification_id)
+ON CONFLICT (application_name) DO UPDATE SET notification_id = :notification_id
+WHERE saga_tracking.notification_id < :notification_id
+RETURNING notification_id;
+
+-- name: max_tracking_id
+SELECT max(notification_id) FROM saga_tracking WHERE application_name = ?;
 
 -- name: insert_status
 INSERT INTO saga_status (

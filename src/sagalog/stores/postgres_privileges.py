@@ -1,0 +1,98 @@
+"""What a role needs of our tables in PostgreSQL, and the statements that grant it. Pure: it asks no database."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sagalog.errors import InvalidIdentifier
+
+# Since this version of the server there is a privilege that lets lock a table without letting change what is in it.
+MAINTAIN_SINCE = 170_000
+# To lock the log. Any of these lets do it; MAINTAIN is the one that lets nobody change what was recorded.
+LOCKS = ("UPDATE", "DELETE", "TRUNCATE")
+
+# What a worker does, and whoever starts sagas, publishes, resumes or redelivers. Computing the tables from the log
+# again needs more, and is for their owner.
+WORKER: dict[str, tuple[str, ...]] = {
+    "saga_schema": ("SELECT",),
+    "saga_events": ("SELECT", "INSERT"),
+    "saga_status": ("SELECT", "INSERT", "UPDATE"),
+    "saga_steps": ("SELECT", "INSERT", "UPDATE"),
+    "saga_workers": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+    "saga_messages": ("SELECT", "INSERT"),
+    "saga_commands": ("SELECT", "INSERT", "UPDATE"),
+    "saga_inbox": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+    "saga_consumers": ("SELECT", "INSERT", "UPDATE"),
+    "saga_unmatched": ("SELECT", "INSERT", "UPDATE"),
+    "saga_history": ("SELECT",),
+}
+SEQUENCES = {"saga_events_notification_id_seq": ("USAGE",)}
+READER: dict[str, tuple[str, ...]] = dict.fromkeys(WORKER, ("SELECT",))
+
+
+class Place(NamedTuple):
+    """Where grants are for: a schema of a database, as its server says them."""
+
+    schema: str
+    database: str
+    everybody_connects: bool
+    server_version: int
+
+
+class Needed(NamedTuple):
+    """A privilege on a table, a view or a sequence; `privilege` may be several, of which one will do."""
+
+    name: str
+    privilege: str
+
+
+def needed_on_tables(*, reads_only: bool, server_version: int) -> list[Needed]:
+    """Return what a role needs, as `has_table_privilege` understands it."""
+    granted = READER if reads_only else WORKER
+    needed: list[Needed] = []
+    for table, privileges in granted.items():
+        needed += [Needed(table, privilege) for privilege in privileges]
+        if table == "saga_events" and not reads_only:
+            locks = (*LOCKS, "MAINTAIN") if server_version >= MAINTAIN_SINCE else LOCKS
+            needed.append(Needed(table, ", ".join(locks)))
+    return needed
+
+
+def grants_for(role: str, place: Place, *, reads_only: bool) -> list[str]:
+    """Return the statements that give a role what a worker needs, or what one needs who only looks.
+
+    Raises `InvalidIdentifier` for a name that is no role's: PostgreSQL would take it for everybody, or refuse it.
+    """
+    if role in ("", "public", "none") or "\0" in role:
+        raise InvalidIdentifier(f"expected the name of a role, found {role!r}; grants are for a role of its own")
+    to, schema = quoted(role), quoted(place.schema)
+    statements = [f"GRANT USAGE ON SCHEMA {schema} TO {to};"]
+    if not place.everybody_connects:
+        statements.insert(0, f"GRANT CONNECT ON DATABASE {quoted(place.database)} TO {to};")
+    for table, privileges in (READER if reads_only else WORKER).items():
+        if table == "saga_events" and not reads_only:
+            lock = "MAINTAIN" if place.server_version >= MAINTAIN_SINCE else LOCKS[0]
+            statements.append(_grant((*privileges, lock), f"TABLE {schema}.{quoted(table)}", to))
+        else:
+            statements.append(_grant(privileges, f"TABLE {schema}.{quoted(table)}", to))
+    if not reads_only:
+        statements += [
+            _grant(privileges, f"SEQUENCE {schema}.{quoted(name)}", to) for name, privileges in SEQUENCES.items()
+        ]
+    return statements
+
+
+def quoted(name: str) -> str:
+    """Return an identifier in quotes, such that it is read as this name whatever is in it, and harmless to look at."""
+    if name.isprintable():
+        return '"' + name.replace('"', '""') + '"'
+    return 'U&"' + "".join(map(_escaped, name)) + '"'
+
+
+def _grant(privileges: Sequence[str], on: str, to: str) -> str:
+    return f"GRANT {', '.join(privileges)} ON {on} TO {to};"
+
+
+def _escaped(character: str) -> str:
+    if character in '"\\':
+        return character * 2
+    return character if character.isprintable() else f"\\+{ord(character):06X}"

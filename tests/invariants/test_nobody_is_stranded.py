@@ -1,0 +1,347 @@
+"""INVARIANTS 15, 33, 36: whatever happens, a saga goes on, is undone, waits for the store, or is stuck and says why."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from database_trouble import DatabaseTrouble
+from lab import Lab, in_lab
+from parcel import Desk, Parcel, parcel_saga
+from stores import EACH_KIND
+
+from sagalog.engine.committer import LARGEST_BYTES, TRIES
+from sagalog.errors import (
+    BatchTooLarge,
+    SchemaTooOld,
+    StoreError,
+    StoreFull,
+    StoreReadOnly,
+    StoreUnavailable,
+    WriteRefused,
+)
+from sagalog.store import Append, AppendOutcome, Query, StatusRow, Store
+from sagalog.stores.memory import MemoryStore
+
+# Every class of error that a store has for a write.
+CLASSES = [StoreUnavailable, StoreReadOnly, StoreFull, BatchTooLarge, WriteRefused, StoreError, SchemaTooOld]
+# What is no error of a store at all: a mistake in the driver, or in the store itself.
+STRANGE = [OverflowError, MemoryError, RecursionError, KeyError]
+ON_SQL = [one for one in EACH_KIND if one.id != "memory"]
+
+
+class Troubled(MemoryStore):
+    """Answer with what a test says before anything is written; `trouble` may raise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trouble: Callable[[Sequence[Append]], None] = lambda _: None
+        self.asked = 0
+        self.batches: list[int] = []
+
+    def append(self, appends: Sequence[Append]) -> list[AppendOutcome]:
+        self.asked += 1
+        self.trouble(appends)
+        self.batches.append(len(appends))
+        return super().append(appends)
+
+
+def for_a_while(problem: Exception, times: int, which: Callable[[Append], bool]) -> Callable[[Sequence[Append]], None]:
+    """Raise so many times when a batch holds one of these."""
+    left = [times]
+
+    def trouble(appends: Sequence[Append]) -> None:
+        if left[0] > 0 and any(which(one) for one in appends):
+            left[0] -= 1
+            raise problem
+
+    return trouble
+
+
+def said(row: StatusRow) -> str:
+    return row.error_text or ""
+
+
+def goes_on(one: Append) -> bool:
+    return one.status.saga_key == "odd" and one.expected > 0
+
+
+@pytest.mark.parametrize("kind", [*CLASSES, *STRANGE])
+def test_a_saga_whose_decision_is_not_taken_once_goes_on_and_does_nothing_twice(kind: type[Exception]) -> None:
+    store, saga, desk = Troubled(), parcel_saga(), Desk()
+    store.trouble = for_a_while(kind("for a moment"), 1, goes_on)
+
+    async def story(lab: Lab) -> list[str]:
+        process = await lab.begin([saga], {Desk: desk})
+        ids = await asyncio.gather(*(process.start(saga, Parcel(key), key) for key in ("odd", "even")))
+        return [(await process.result(one)).status for one in ids]
+
+    assert in_lab(store, story) == ["completed", "completed"]
+    assert sorted(desk.calls()) == sorted(["pick", "pay", "send"] * 2)
+
+
+@pytest.mark.parametrize("kind", [one for one in CLASSES if one is not WriteRefused])
+def test_a_saga_waits_for_as_long_as_the_store_is_in_trouble(kind: type[StoreError]) -> None:
+    store, saga, desk = Troubled(), parcel_saga(timeout=None), Desk()
+
+    async def story(lab: Lab) -> str:
+        process = await lab.begin([saga], {Desk: desk})
+        saga_id = await process.start(saga, Parcel("odd"), "odd")
+
+        def trouble(appends: Sequence[Append]) -> None:
+            raise kind("for an hour")
+
+        store.trouble = trouble
+        await lab.sleep(3600)
+        assert store.asked < 3600
+        store.trouble = lambda _: None
+        return (await process.result(saga_id)).status
+
+    assert in_lab(store, story) == "completed"
+    assert desk.calls() == ["pick", "pay", "send"]
+
+
+@pytest.mark.parametrize("kind", [WriteRefused, *STRANGE])
+def test_an_outcome_that_the_database_never_takes_makes_its_saga_stuck_and_says_why(kind: type[Exception]) -> None:
+    """And a resume, once somebody has mended the database, lets it go on: the step is made again under the same key."""
+    store, saga, desk = Troubled(), parcel_saga(), Desk()
+
+    def trouble(appends: Sequence[Append]) -> None:
+        if any(goes_on(one) and b"a mug" in b"".join(state for _, state in one.events) for one in appends):
+            raise kind("mugs are not allowed here")
+
+    async def story(lab: Lab) -> list[str]:
+        process = await lab.begin([saga], {Desk: desk})
+        store.trouble = trouble
+        saga_id, other = [await process.start(saga, Parcel(key), key) for key in ("odd", "even")]
+        assert (await process.result(other)).status == "completed"
+        result = await process.result(saga_id)
+        assert result.error is not None
+        assert (result.status, result.error.kind, result.error.step) == ("stuck", "fault", "pick")
+        assert "mugs are not allowed here" in said(await process.do(process.manager.status(saga_id)))
+        store.trouble = lambda _: None
+        await process.do(process.manager.resume(saga_id, actor="ada", reason="mugs are allowed"))
+        return [(await process.result(saga_id)).status]
+
+    assert in_lab(store, story) == ["completed"]
+    keys = {key for name, key, _ in desk.diary if name == "pick"}
+    assert len(keys) == 2
+    assert desk.calls().count("pick") == 3
+
+
+def test_a_saga_that_cannot_even_be_made_stuck_is_left_to_others_with_growing_pauses_and_loses_nothing() -> None:
+    """Nothing about it can be written for hours; what its step has come to is recorded after that, not made again."""
+    store, saga, desk = Troubled(), parcel_saga(timeout=None), Desk()
+
+    def trouble(appends: Sequence[Append]) -> None:
+        if any(goes_on(one) for one in appends):
+            raise WriteRefused("nothing about odd parcels")
+
+    async def story(lab: Lab) -> str:
+        process = await lab.begin([saga], {Desk: desk})
+        store.trouble = trouble
+        saga_id = await process.start(saga, Parcel("odd"), "odd")
+        await lab.sleep(3600)
+        asked = store.asked
+        await lab.sleep(10_000)
+        # Each minute at most, and so often each time as a refusal is not believed.
+        assert store.asked - asked <= 2 * TRIES * 10_000 / 60
+        store.trouble = lambda _: None
+        result = await process.result(saga_id)
+        assert result.error is not None
+        assert "nothing about odd parcels" in result.error.message
+        await process.do(process.manager.resume(saga_id, actor="ada", reason="they are allowed"))
+        return (await process.result(saga_id)).status
+
+    assert in_lab(store, story) == "completed"
+    assert desk.calls() == ["pick", "pay", "send"]
+
+
+def test_a_saga_that_the_engine_stumbles_over_is_stuck_after_a_few_tries_and_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And other sagas go on beside it; resumed after an update, so does it."""
+    from sagalog.engine import runner
+
+    store, saga, desk = MemoryStore(), parcel_saga(), Desk()
+    real = runner.react
+
+    def react(definition: Any, state: Any) -> Any:
+        if state.key == "odd" and state.status == "pending":
+            raise ZeroDivisionError("a mistake of ours")
+        return real(definition, state)
+
+    async def story(lab: Lab) -> list[str]:
+        process = await lab.begin([saga], {Desk: desk})
+        monkeypatch.setattr(runner, "react", react)
+        saga_id, other = [await process.start(saga, Parcel(key), key) for key in ("odd", "even")]
+        assert (await process.result(other)).status == "completed"
+        result = await process.result(saga_id)
+        assert result.status == "stuck"
+        row = await process.do(process.manager.status(saga_id))
+        assert "its process could not go on with it: ZeroDivisionError: a mistake of ours" in said(row)
+        assert row.owner is None
+        monkeypatch.setattr(runner, "react", real)
+        await process.do(process.manager.resume(saga_id, actor="ada", reason="it is mended"))
+        return [(await process.result(saga_id)).status]
+
+    assert in_lab(store, story) == ["completed"]
+    # Its outcome was known all the while, so no step of it is made twice.
+    assert sorted(desk.calls()) == sorted(["pick", "pay", "send"] * 2)
+
+
+def test_a_saga_that_only_one_worker_stumbles_over_is_finished_by_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, saga, desk = MemoryStore(), parcel_saga(), Desk()
+
+    async def story(lab: Lab) -> str:
+        first = await lab.begin([saga], {Desk: desk})
+
+        async def fails(*_: Any) -> None:
+            raise ZeroDivisionError("only here")
+
+        desk.does["pay"] = lambda _: monkeypatch.setattr(first.manager._worker, "ready", fails)
+        saga_id = await first.start(saga, Parcel())
+        await lab.until(lambda: "pay" in desk.calls())
+        desk.does.clear()
+        second = await lab.begin([saga], {Desk: desk})
+        return (await second.result(saga_id)).status
+
+    assert in_lab(store, story) == "completed"
+
+
+def test_what_is_too_large_to_be_written_at_once_is_written_in_pieces() -> None:
+    """The database has time for so many bytes in a transaction; that there are more of them ends nothing."""
+    store, saga, desk = Troubled(), parcel_saga(), Desk()
+
+    def trouble(appends: Sequence[Append]) -> None:
+        if sum(len(state) for one in appends for _, state in one.events) > 4_000:
+            raise BatchTooLarge("canceling statement due to statement timeout")
+
+    async def story(lab: Lab) -> list[str]:
+        process = await lab.begin([saga], {Desk: desk})
+        store.trouble = trouble
+        ids = await asyncio.gather(*(process.start(saga, Parcel(str(n)), str(n)) for n in range(200)))
+        return [(await process.result(one)).status for one in ids]
+
+    assert in_lab(store, story) == ["completed"] * 200
+    assert max(store.batches) > 1
+
+
+def test_no_batch_has_more_bytes_than_a_slow_link_carries_in_time() -> None:
+    store, desk = Troubled(), Desk()
+    saga = parcel_saga()
+    large = "x" * 100_000
+    sizes: list[int] = []
+    store.trouble = lambda appends: sizes.append(sum(len(state) for one in appends for _, state in one.events))
+
+    async def story(lab: Lab) -> None:
+        process = await lab.begin([saga], {Desk: desk})
+        await asyncio.gather(*(process.start(saga, Parcel(large + str(n)), f"k{n}") for n in range(200)))
+
+    in_lab(store, story)
+    assert sum(sizes) > 20_000_000
+    assert max(sizes) <= LARGEST_BYTES
+
+
+def test_a_start_does_not_wait_for_all_that_is_large_and_slow() -> None:
+    """It is written with the next batch, however many results of others were there before it."""
+    store, desk = Troubled(), Desk()
+    saga = parcel_saga(timeout=None, patience=10_000)
+    large = "x" * 200_000
+    written: list[list[str]] = []
+    store.trouble = lambda appends: written.append([f"{one.status.saga_key} {one.expected}" for one in appends])
+
+    async def story(lab: Lab) -> int:
+        process = await lab.begin([saga], {Desk: desk})
+        gate = asyncio.Event()
+        desk.does["pick"] = lambda _: gate.wait()
+        keys = [f"k{n}" for n in range(100)]
+        await asyncio.gather(*(process.start(saga, Parcel(large + key), key) for key in keys))
+        await lab.until(lambda: desk.calls().count("pick") == 100)
+        written.clear()
+        gate.set()
+        for one in keys:
+            # Large all of them, and there before the start.
+            append = Append(one, 1, [("sagalog.StepSkipped.1", b"x" * 200_000)], None, [], "nobody")  # type: ignore[arg-type]
+            process.manager._committer.submit(append)
+        await process.start(saga, Parcel("small"), "small")
+        return next(number for number, batch in enumerate(written) if "small 0" in batch)
+
+    class Forgiving(Troubled):
+        def _append(self, one: Append) -> AppendOutcome:
+            return "conflict" if one.status is None else super()._append(one)  # type: ignore[redundant-expr]
+
+        def append(self, appends: Sequence[Append]) -> list[AppendOutcome]:
+            self.trouble([one for one in appends if one.status is not None])  # type: ignore[redundant-expr]
+            return MemoryStore.append(self, appends)
+
+    forgiving = Forgiving()
+    forgiving.trouble = store.trouble
+    assert in_lab(forgiving, story) <= 1
+
+
+@pytest.mark.parametrize("database", ON_SQL, indirect=True)
+@pytest.mark.parametrize("code", ["P0001", "23514", "22021", "54000", "XX000", "ZZ123"])
+def test_a_row_that_a_real_database_refuses_makes_only_its_own_saga_stuck(database: str, code: str) -> None:
+    """Whatever it says: a trigger, a constraint, a text it cannot keep, an index row that is too large."""
+    saga, desk, trouble = parcel_saga(), Desk(), DatabaseTrouble(database)
+
+    async def story(lab: Lab) -> list[str]:
+        process = await lab.begin([saga], {Desk: desk})
+        rows = "NEW.direction = 'action' AND NEW.step = 'pay' AND NEW.status = 'succeeded'"
+        saga_id = await process.start(saga, Parcel("odd"), "odd")
+        with trouble.forbidding("saga_steps", f"{rows} AND NEW.saga_id = '{saga_id}'", code):
+            others = [await process.start(saga, Parcel(str(n)), str(n)) for n in range(5)]
+            found = [(await process.result(one)).status for one in others]
+            assert (await process.result(saga_id)).status == "stuck"
+            assert "not today" in said(await process.do(process.manager.status(saga_id)))
+        await process.do(process.manager.resume(saga_id, actor="ada", reason="the trigger is gone"))
+        return [*found, (await process.result(saga_id)).status]
+
+    assert in_lab(database, story) == ["completed"] * 6
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest, tmp_path: Any) -> str:
+    """The address of an empty database that speaks SQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'sagas.db'}"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+@pytest.mark.postgres
+def test_sagas_in_the_middle_of_a_step_go_on_after_a_switch_over(postgres_url: str) -> None:
+    """For a while the database can only be read, and every connection to it was ended: nobody is left behind."""
+    saga, desk, trouble = parcel_saga(timeout=None, patience=10_000), Desk(), DatabaseTrouble(postgres_url)
+
+    async def story(lab: Lab) -> list[str]:
+        process = await lab.begin([saga], {Desk: desk})
+        gate = asyncio.Event()
+        desk.does["pay"] = lambda _: gate.wait()
+        ids = [await process.start(saga, Parcel(str(n)), str(n)) for n in range(20)]
+        await lab.until(lambda: desk.calls().count("pay") == 20)
+        trouble.set_read_only(True)
+        gate.set()
+        await lab.until(lambda: isinstance(process.manager._committer.trouble, StoreReadOnly))
+        await lab.sleep(1.5)
+        trouble.set_read_only(False)
+        return [(await process.result(one)).status for one in ids]
+
+    assert in_lab(postgres_url, story) == ["completed"] * 20
+    assert desk.calls().count("pay") == 20
+
+
+def test_the_sagas_left_to_others_are_not_claimed_again_meanwhile() -> None:
+    """So that however many there are, they keep no place in a claim from those that can be driven."""
+    store: Store = MemoryStore()
+    saga = parcel_saga()
+
+    async def story(lab: Lab) -> None:
+        client = await lab.begin([saga], worker=False)
+        ids = [await client.start(saga, Parcel(str(n)), str(n)) for n in range(3)]
+        taken = store.claim("w1", [saga.definition.digest], lab.world.now(), 10, ids[:2])
+        assert [row.saga_id for row in taken] == ids[2:]
+        assert {row.saga_id for row in store.find(Query()) if row.owner is None} == set(ids[:2])
+
+    in_lab(store, story)

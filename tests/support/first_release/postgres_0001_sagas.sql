@@ -1,0 +1,121 @@
+-- The first schema on PostgreSQL: the event log, the read model that is written with it, and the workers' leases.
+-- Columns are a contract, documented in docs/reference/sql.md and the same on SQLite. Times are microseconds since the epoch.
+-- Ids and keys sort by bytes (COLLATE "C"): the order of time for ids, the same on every server, and cheap to compare.
+
+CREATE TABLE saga_schema (
+    number bigint NOT NULL PRIMARY KEY,
+    name text NOT NULL,
+    applied_at bigint NOT NULL
+);
+
+-- The log, as the `eventsourcing` recorders know it. notification_id is the position: rows are never deleted.
+CREATE TABLE saga_events (
+    originator_id text COLLATE "C" NOT NULL,
+    originator_version bigint NOT NULL,
+    topic text,
+    state bytea,
+    notification_id bigserial,
+    PRIMARY KEY (originator_id, originator_version)
+);
+
+CREATE UNIQUE INDEX saga_events_notification_id_idx ON saga_events (notification_id);
+
+-- How far other event logs have been followed, as the `eventsourcing` recorders know it.
+CREATE TABLE tracking (
+    application_name text NOT NULL PRIMARY KEY,
+    notification_id bigint
+);
+
+INSERT INTO tracking VALUES ('__migration__', 1);
+
+-- Half of each page is left free: while a saga runs, its row is then updated in place (HOT), without touching an index,
+-- even when one transaction updates every row of a page. No indexed column changes between the start and the end of a
+-- saga that succeeds.
+CREATE TABLE saga_status (
+    saga_id text COLLATE "C" NOT NULL PRIMARY KEY,
+    saga_name text NOT NULL,
+    saga_version bigint NOT NULL,
+    -- the digest of the definition: a worker claims only sagas whose definition it has
+    definition text COLLATE "C" NOT NULL,
+    saga_key text COLLATE "C" NOT NULL,
+    run bigint NOT NULL,
+    status text NOT NULL,
+    current_step text,
+    waiting_for text,
+    waiting_until bigint,
+    attempt bigint NOT NULL,
+    error_type text,
+    error_text text,
+    correlation_id text NOT NULL,
+    causation_id text,
+    started_at bigint NOT NULL,
+    updated_at bigint NOT NULL,
+    ended_at bigint,
+    deadline_at bigint,
+    -- when a worker has to look at the saga; NULL when it has ended or is stuck
+    due_at bigint,
+    -- the number of events in the saga's stream
+    version bigint NOT NULL,
+    -- the position in the log that this row reflects
+    position bigint NOT NULL,
+    -- the worker that owns the saga
+    owner text COLLATE "C"
+) WITH (
+    fillfactor = 50,
+    -- In rows, not in parts of the table: sagas that have ended must not put off the cleaning up after those that run.
+    autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 20000,
+    autovacuum_analyze_scale_factor = 0.02
+);
+
+-- The key comes first, so that one index makes starts unique and finds a key without its saga's name.
+CREATE UNIQUE INDEX saga_status_key ON saga_status (saga_key, saga_name, run);
+
+-- These hold only sagas that are not at rest, so that they stay small however many have ended.
+CREATE INDEX saga_status_due ON saga_status (definition, due_at) WHERE owner IS NULL AND due_at IS NOT NULL;
+
+CREATE INDEX saga_status_owner ON saga_status (owner) WHERE owner IS NOT NULL;
+
+CREATE INDEX saga_status_open ON saga_status (saga_id) WHERE ended_at IS NULL;
+
+-- Few sagas have an error, and they are what is looked for among all that have ended.
+CREATE INDEX saga_status_error ON saga_status (saga_id) WHERE error_type IS NOT NULL;
+
+CREATE TABLE saga_steps (
+    saga_id text COLLATE "C" NOT NULL,
+    step text COLLATE "C" NOT NULL,
+    -- 'action' or 'compensation'
+    direction text COLLATE "C" NOT NULL,
+    ordinal bigint NOT NULL,
+    status text NOT NULL,
+    attempts bigint NOT NULL,
+    started_at bigint,
+    ended_at bigint,
+    error_type text,
+    error_text text,
+    -- the step whose action a compensation undoes
+    undoes text,
+    -- what the action returned
+    result json,
+    position bigint NOT NULL,
+    PRIMARY KEY (saga_id, step, direction)
+);
+
+CREATE TABLE saga_workers (
+    worker_id text COLLATE "C" NOT NULL PRIMARY KEY,
+    host text NOT NULL,
+    pid bigint NOT NULL,
+    started_at bigint NOT NULL,
+    lease_until bigint NOT NULL
+);
+
+-- The log as text: one row an event, its type without prefix and version, its data as JSON.
+CREATE VIEW saga_history AS
+SELECT
+    notification_id AS position,
+    originator_id AS saga_id,
+    originator_version AS version,
+    (convert_from(state, 'UTF8')::json ->> 'time')::bigint AS time,
+    substr(topic, 9, length(topic) - 10) AS type,
+    convert_from(state, 'UTF8')::json AS data
+FROM saga_events;
