@@ -1,4 +1,4 @@
-"""Kill workers and servers for as long as asked, one seed after the other, and say what did not hold.
+"""Strike workers, servers and databases for as long as asked, one seed after the other, and say what did not hold.
 
 `python tests/acceptance/torture.py --seconds 300 [--store sqlite|postgres|both] [--seed S] [--kills N]`; without
 pytest, `tests/support` has to be on the path (`make torture SECONDS=300` sees to it). Exit code 1: a check failed, and
@@ -16,7 +16,7 @@ from random import SystemRandom
 
 from postgres_server import PostgresServer, open_server
 from torture_blows import EVERYTHING
-from torture_run import Report, torture, torture_everything
+from torture_run import Report, repeating, torture, torture_everything
 
 
 def main() -> int:
@@ -67,11 +67,7 @@ def one(store: str, seed: int, asked: argparse.Namespace, server: PostgresServer
             kept = True
             print("\n".join(f"  - {violation}" for violation in report.violations[:20]))
             print(f"what the processes wrote is in {folder}; to repeat it:")
-            more = f"{' --orders' if asked.orders else ''}{f' --without {asked.without}' if asked.without else ''}"
-            print(
-                f"  python tests/acceptance/torture.py --store {store} --seed {seed} --kills {asked.kills}{more}",
-                flush=True,
-            )
+            print(repeating(store, seed, asked.kills, asked.orders, asked.without), flush=True)
         return report
     finally:
         if not kept:

@@ -126,11 +126,7 @@ class Torture:
         # Mostly soon, as that is when most happens; now and then late, so that some get far.
         late = self._chance.random() > 0.96
         pause = self._chance.uniform(0.1, 0.4) if late else self._chance.expovariate(1 / self._pause)
-        until = time.monotonic() + min(max(pause, 0.001), 0.4)
-        while (left := until - time.monotonic()) > 0:
-            scene.turn_back_due()
-            time.sleep(min(left, 0.02))
-        scene.turn_back_due()
+        self._let_time_pass(scene, min(max(pause, 0.001), 0.4))
         [blow] = self._chance.choices(self._blows, self._weights)
         if scene.is_turned(blow.name):
             return
@@ -139,6 +135,16 @@ class Torture:
         except ConnectionError:
             return  # its database is away, by another blow
         scene.counted[blow.name] += 1
+        if self._chance.random() < 0.6:
+            self._let_time_pass(scene, self._chance.uniform(0.0, blow.lull))
+
+    @staticmethod
+    def _let_time_pass(scene: Scene, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            scene.turn_back_due()
+            time.sleep(min(left, 0.02))
+        scene.turn_back_due()
 
     def _settle(self, scene: Scene) -> None:
         """Wait until all is at rest, with somebody who sets going again what was refused, and end the workers."""
@@ -185,6 +191,12 @@ def torture_everything(
         stage = Stage(database, folder, VOYAGE_SETTINGS, ledger=ledger, behind=proxy.url if proxy else None)
         with stage:
             return Torture(stage, seed, server, proxy, blows).run(kills, server_kills)
+
+
+def repeating(store: str, seed: int, kills: int, orders: bool, without: str = "") -> str:
+    """Return the command that repeats a run."""
+    more = f"{' --orders' if orders else ''}{f' --without {without}' if without else ''}"
+    return f'make torture TORTURE="--store {store} --seed {seed} --kills {kills}{more}"'
 
 
 @contextmanager
