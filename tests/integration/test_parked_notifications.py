@@ -186,7 +186,7 @@ def test_an_event_whose_message_the_database_does_not_take_is_parked_and_the_oth
     each_target: Target,
 ) -> None:
     """Invariant 36: in a batch with others, whatever the database has against it."""
-    if isinstance(each_target.database, MemoryStore):
+    if not isinstance(each_target.database, str):
         pytest.skip("a store in memory has no triggers")
     with bookshop("popo") as shop:
         for number, cents in ((1, 10), (2, 20), (3, 30)):

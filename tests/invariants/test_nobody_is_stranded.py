@@ -10,6 +10,7 @@ from lab import Lab, in_lab
 from parcel import Desk, Parcel, parcel_saga
 from stores import EACH_KIND
 
+from sagalog.engine import runner
 from sagalog.engine.committer import LARGEST_BYTES, TRIES
 from sagalog.errors import (
     BatchTooLarge,
@@ -20,6 +21,7 @@ from sagalog.errors import (
     StoreUnavailable,
     WriteRefused,
 )
+from sagalog.saga import react as kernel
 from sagalog.store import Append, AppendOutcome, Query, StatusRow, Store
 from sagalog.stores.memory import MemoryStore
 
@@ -161,10 +163,8 @@ def test_a_saga_that_the_engine_stumbles_over_is_stuck_after_a_few_tries_and_say
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """And other sagas go on beside it; resumed after an update, so does it."""
-    from sagalog.engine import runner
-
     store, saga, desk = MemoryStore(), parcel_saga(), Desk()
-    real = runner.react
+    real = kernel.react
 
     def react(definition: Any, state: Any) -> Any:
         if state.key == "odd" and state.status == "pending":

@@ -25,9 +25,9 @@ class DatabaseTrouble:
             finally:
                 connection.close()
         else:
-            with psycopg.connect(self._address, autocommit=True) as connection:
+            with psycopg.connect(self._address, autocommit=True) as session:
                 for statement in statements:
-                    connection.execute(statement.encode())
+                    session.execute(statement.encode())
 
     @contextmanager
     def forbidding(self, table: str, condition: str, code: str = "P0001") -> Generator[None]:

@@ -5,7 +5,7 @@ It decides nothing by itself: a fault begins a trouble, which ends by itself in 
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from sagalog.errors import BatchTooLarge, StoreReadOnly, WriteRefused
 from sagalog.store import Append, Posting, Route
@@ -39,7 +39,9 @@ class StoreTroubles:
         """Raise what the database answers to a write: `StoreReadOnly`, `WriteRefused` or `BatchTooLarge`."""
         if self._now() < self._read_only_until:
             raise StoreReadOnly("cannot execute INSERT in a read-only transaction")
-        writes: Sequence[Any] = arguments[0] if arguments and isinstance(arguments[0], list) else arguments[:1]
+        first: Any = arguments[0] if arguments else ()
+        # Appends and postings come as a list, a route alone.
+        writes = cast("Sequence[Any]", first if isinstance(first, list) else (first,))
         if self._too_large_next:
             self._too_large_next = False
             raise BatchTooLarge("canceling statement due to statement timeout")
