@@ -222,13 +222,13 @@ def mend(orders: Orders) -> int:
     """Be the person who sets going again what a refusal of the database has stopped, until SIGTERM."""
     logging.basicConfig(level=logging.WARNING, format=LOG_FORMAT)
     settings = Settings(**orders["settings"])
-    store = store_for(orders["database"], settings.store_options())
-    asyncio.run(_mend(ProcessManager(store, settings=settings, worker=False, **_declared(orders)), orders["journal"]))
+    journal = Journal(Path(orders["journal"]))
+    store = _store(orders, journal, settings)
+    asyncio.run(_mend(ProcessManager(store, settings=settings, worker=False, **_declared(orders)), journal))
     return 0
 
 
-async def _mend(manager: ProcessManager, journal: str) -> None:
-    noted = Journal(Path(journal))
+async def _mend(manager: ProcessManager, noted: Journal) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with _opened(manager):
