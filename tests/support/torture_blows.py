@@ -24,7 +24,7 @@ LEASE_SECONDS: Final = 0.4
 LONG_ENOUGH_SECONDS = 0.05
 LOCK_SECONDS = 0.3
 # What is refused is tried again for a while before it is taken for good: some of it should pass, some should not.
-REFUSE_SECONDS = (0.1, 2.5)
+REFUSE_SECONDS = (0.1, 3.0)
 # Clocks jump by more than a lease, either way, and by less than anybody's patience.
 LONGEST_JUMP_SECONDS = 2.0
 
@@ -85,7 +85,7 @@ def jump(scene: Scene) -> None:
 
 
 # What is written is refused at random, or for some sagas and not for others.
-SQLITE_WHICH = ("abs(random()) % 4 = 0", "{saga} GLOB '*[0-3]'")
+SQLITE_WHICH = ("abs(random()) % 4 = 0", "{saga} GLOB '*[0-3]'", "{saga} GLOB '*[4-7]'")
 SQLITE_HOW = ("RAISE(ABORT, 'planted refusal')", "RAISE(FAIL, 'planted refusal')", "zeroblob(2000000000)")
 SQLITE_SAGAS = {"event": "NEW.originator_id", "status": "NEW.saga_id"}
 
@@ -161,7 +161,7 @@ def _statement(block: str, **parts: str) -> Any:
 
 # Violations, values and sizes, a trigger's own, and what passes: cancelled, serialization, deadlock, no room.
 POSTGRES_HOW = ("23514", "22021", "54000", "P0001", "57014", "40001", "40P01", "53100")
-POSTGRES_WHICH = ("random() < 0.25", "saga ~ '[0-3]$'")
+POSTGRES_WHICH = ("random() < 0.25", "saga ~ '[0-3]$'", "saga ~ '[4-7]$'")
 POSTGRES_LOCKS = (
     ("saga_events", "EXCLUSIVE"),
     ("saga_events", "ACCESS EXCLUSIVE"),
@@ -304,7 +304,7 @@ EVERYTHING: Final = (
     Blow("read-only", file_is_read_only, _on(6, "sqlite"), 0.8),
     Blow("read-only", server_is_read_only, _on(6, "postgres"), 0.8),
     Blow("refuse", file_refuses, _on(6, "sqlite"), 1.5),
-    Blow("refuse", server_refuses, _on(6, "postgres"), 1.5),
+    Blow("refuse", server_refuses, _on(6, "postgres"), 2.5),
 )
 
 # Blows that the engine does not survive yet: tests leave them out, `make torture` does not.

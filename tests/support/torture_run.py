@@ -29,6 +29,8 @@ SETTLE_SECONDS = 30.0
 # A voyage has twenty steps, and what was refused is looked at again after up to a minute.
 VOYAGES_SETTLE_SECONDS = 90.0
 KILLS_A_ROUND = 100
+# Between blows to workers that have longer ways to go: to another server, through a proxy.
+PAUSES_SECONDS = {"sqlite": 0.06, "postgres": 0.12}
 
 
 class Report(msgspec.Struct):
@@ -84,7 +86,7 @@ class Torture:
         self.report = Report("sqlite" if server is None else "postgres", seed)
         self._blows = [blow for blow in blows if self.report.store in blow.weights]
         self._weights = [blow.weights[self.report.store] for blow in self._blows]
-        self._pause = 0.06 if stage.voyages else 0.02
+        self._pause = PAUSES_SECONDS[self.report.store] if stage.voyages else 0.02
 
     def run(self, kills: int, server_kills: int = 0) -> Report:
         """Kill workers so often, in rounds, and check after each; a round in which a check fails is the last."""
@@ -135,8 +137,8 @@ class Torture:
         except ConnectionError:
             return  # its database is away, by another blow
         scene.counted[blow.name] += 1
-        if self._chance.random() < 0.6:
-            self._let_time_pass(scene, self._chance.uniform(0.0, blow.lull))
+        if self._chance.random() < 0.75:
+            self._let_time_pass(scene, self._chance.uniform(0.2, 1.0) * blow.lull)
 
     @staticmethod
     def _let_time_pass(scene: Scene, seconds: float) -> None:
