@@ -4,9 +4,9 @@ Nothing that comes from outside raises here: what cannot be read comes back as `
 """
 
 import re
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Literal, cast
 from urllib.parse import quote, unquote
 
 import msgspec
@@ -16,6 +16,7 @@ from sagalog.errors import InvalidIdentifier, InvalidInput
 from sagalog.messages import Envelope
 from sagalog.saga.identifiers import check_identifier
 from sagalog.saga.payload import MAX_PAYLOAD, refuse_unstorable
+from sagalog.saga.times import check_time, date_of, time_of
 
 SPECVERSION = "1.0"
 # Messages of a service that runs on sagalog come from here: `sagalog:<service>/<what in it>`. Their ids are unique
@@ -23,7 +24,6 @@ SPECVERSION = "1.0"
 OUR_SCHEME = "sagalog:"
 DEEPEST = 100
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)",
     re.ASCII,
@@ -47,6 +47,14 @@ AMQP = Binding("cloudEvents_", False)
 KAFKA = Binding("ce_", False)
 _PREFIXES = ("ce-", "ce_", "cloudevents:", "cloudevents_")
 
+# What cannot be read as text stays among the attributes, so that two never become one: bytes that are no UTF-8 as lone
+# surrogates (PEP 383), a value that is no text behind one mark, and values of a header that came twice around another.
+# No text that was sent can hold any of these, and `decode` refuses them.
+NO_TEXT = "\ud800"
+TWICE = "\ud801"
+_BYTE = re.compile("[\udc80-\udcff]")
+_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
+
 
 class Unreadable(Struct, frozen=True):
     """Why a message from outside cannot be taken."""
@@ -69,38 +77,75 @@ def headers_of(attributes: Mapping[str, str], binding: Binding) -> dict[str, str
 _SAFE = "".join(chr(code) for code in range(33, 127) if chr(code) not in '"%')
 
 
-def attributes_of(headers: Mapping[str, object], binding: Binding) -> dict[str, str]:
-    """Return the attributes among the headers of a broker, whichever of the known prefixes the sender used."""
+def attributes_of(headers: Mapping[str, object] | Iterable[tuple[str, object]], binding: Binding) -> dict[str, str]:
+    """Return the attributes among the headers of a broker, whichever of the known prefixes the sender used.
+
+    Nothing is lost that would make two messages one: see `NO_TEXT` and `TWICE`.
+    """
+    pairs = cast("Mapping[str, object]", headers).items() if isinstance(headers, Mapping) else headers
     found: dict[str, str] = {}
-    for name, value in headers.items():
+    types: dict[str, str] = {}
+    for name, value in pairs:
+        text = _text_of(value)
+        if text is None:
+            continue
         lowered = name.lower()
-        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
         if lowered == "content-type":
-            found["datacontenttype"] = text
+            _add(types, "datacontenttype", text)
             continue
         for prefix in _PREFIXES:
             if lowered.startswith(prefix):
-                found[lowered.removeprefix(prefix)] = unquote(text) if binding.percent else text
+                _add(found, lowered.removeprefix(prefix), _unquoted(text) if binding.percent else text)
                 break
-    return found
+    # The broker's own place for it is the one that counts.
+    return found | types
+
+
+def _text_of(value: object) -> str | None:
+    """Return the value of a header as text; None if there is none."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bytes | bytearray):
+        return value.decode("utf-8", "surrogateescape")
+    if isinstance(value, bool | int | float | datetime):
+        return str(value)
+    return f"{NO_TEXT}{type(value).__name__}"
+
+
+def _unquoted(text: str) -> str:
+    """Return text whose percent-encoding is undone, once. What is none would stand for itself and for another text."""
+    return NO_TEXT + text if _PERCENT.search(text) else unquote(text, errors="surrogateescape")
+
+
+def _add(found: dict[str, str], name: str, text: str) -> None:
+    before = found.get(name)
+    found[name] = text if before in (None, text) else f"{before}{TWICE}{text}"
 
 
 def encode(envelope: Envelope, service: str) -> tuple[dict[str, str], bytes]:
-    """Return the attributes and the body of a message that `service` sends."""
+    """Return the attributes and the body of a message that `service` sends.
+
+    Whatever the door takes can be sent. Raises `InvalidIdentifier` and `InvalidInput` for what `decode` would refuse:
+    it is better parked here than there.
+    """
     source, message_id = _address(envelope, service)
     attributes = {
         "specversion": SPECVERSION,
-        "id": message_id,
-        "source": source,
-        "type": envelope.name,
-        "time": (_EPOCH + timedelta(microseconds=envelope.time)).isoformat().replace("+00:00", "Z"),
+        "id": check_identifier(message_id, "id"),
+        "source": check_identifier(source, "source"),
+        "type": check_identifier(envelope.name, "type"),
+        "time": date_of(check_time(envelope.time, "time")),
         "datacontenttype": "application/json",
         "messagekind": envelope.kind,
-        "correlationid": envelope.correlation_id,
+        "correlationid": check_identifier(envelope.correlation_id, "correlationid"),
     }
     optional = {"causationid": envelope.causation_id, "sagaid": envelope.saga_id, "step": envelope.step}
-    attributes.update((name, value) for name, value in optional.items() if value is not None)
-    return attributes, bytes(envelope.data)
+    for name, value in optional.items():
+        if value is not None:
+            attributes[name] = check_identifier(value, name)
+    body = bytes(envelope.data)
+    refuse_deep(body, "the body")
+    return attributes, body
 
 
 def _address(envelope: Envelope, service: str) -> tuple[str, str]:
@@ -108,9 +153,11 @@ def _address(envelope: Envelope, service: str) -> tuple[str, str]:
     source = envelope.source
     if source.startswith(OUR_SCHEME):
         return source, envelope.id
-    if envelope.via is None:
+    scope = _scope(source)
+    if envelope.via is None or not envelope.id.startswith(scope) or envelope.id == scope:
+        # Without its source before it, an id is unique in our log only, so it goes out in our name.
         return f"{OUR_SCHEME}{service}/{source}", envelope.id
-    return source, envelope.id.removeprefix(_scope(source))
+    return source, envelope.id.removeprefix(scope)
 
 
 def _scope(source: str) -> str:
@@ -123,6 +170,9 @@ def decode(attributes: Mapping[str, str], body: bytes, now: int, via: str) -> En
 
     A message without a time happened `now` (microseconds); one without a correlation id begins its own.
     """
+    for name in _READ:
+        if (value := attributes.get(name)) is not None and (problem := _unread(name, value)) is not None:
+            return Unreadable(problem)
     if (version := attributes.get("specversion")) != SPECVERSION:
         return Unreadable(
             f"expected a CloudEvent in binary mode, specversion {SPECVERSION}, found {_shown(version, 'none')}"
@@ -147,7 +197,8 @@ def decode(attributes: Mapping[str, str], body: bytes, now: int, via: str) -> En
             correlation_id=given.get("correlationid", message_id),
             causation_id=given.get("causationid"),
             time=_time_of(attributes.get("time"), now),
-            data=_data_of(body),
+            # An empty one has no fields.
+            data=data_of(body or b"{}", "the body"),
             saga_id=given.get("sagaid"),
             step=given.get("step"),
             via=via,
@@ -157,6 +208,18 @@ def decode(attributes: Mapping[str, str], body: bytes, now: int, via: str) -> En
 
 
 _OPTIONAL = ("correlationid", "causationid", "sagaid", "step")
+_READ = ("specversion", "id", "source", "type", "time", "messagekind", "datacontenttype", *_OPTIONAL)
+
+
+def _unread(name: str, value: str) -> str | None:
+    """Return why an attribute that a transport handed over cannot be read as text, or None."""
+    if TWICE in value:
+        return f"{name}: expected one header, found several with different values: {_shown(value)}"
+    if value.startswith(NO_TEXT):
+        return f"{name}: expected text, percent-encoded where headers are ASCII, found {_shown(value)}"
+    if (found := _BYTE.search(value)) is not None:
+        return f"{name}: expected UTF-8, found the byte 0x{ord(found[0]) - 0xDC00:02X} in {_shown(value)}"
+    return None
 
 
 def _shown(value: str | None, nothing: str = "") -> str:
@@ -178,32 +241,35 @@ def _time_of(text: str | None, now: int) -> int:
             raise ValueError
         day, clock, fraction, zone = found.groups()
         moment = datetime.fromisoformat(f"{day}T{clock}{'+00:00' if zone in 'Zz' else zone}")
-        whole = (moment - _EPOCH) // timedelta(microseconds=1)
     except (ValueError, OverflowError):
         raise InvalidInput(f"time: expected one as 2026-01-31T12:00:00Z, found {_shown(text)}") from None
-    return whole + int((fraction or "0")[:6].ljust(6, "0"))
+    return time_of(moment.replace(microsecond=int((fraction or "0")[:6].ljust(6, "0"))), "time")
 
 
-def _data_of(body: bytes) -> Raw:
-    """Return the body if it is JSON that every store can keep and every reader can read; an empty one has no fields."""
-    if not body:
-        return Raw(b"{}")
+def data_of(body: bytes, what: str) -> Raw:
+    """Return a body if it is JSON that every store can keep and every reader can read; raises `InvalidInput`."""
     if len(body) > MAX_PAYLOAD:
-        raise InvalidInput(
-            f"the body is {len(body):,} bytes, the cap is {MAX_PAYLOAD:,}; pass a reference to large data"
-        )
-    too_deep = f"the body is nested more than {DEEPEST} deep"
+        raise InvalidInput(f"{what} is {len(body):,} bytes, the cap is {MAX_PAYLOAD:,}; pass a reference to large data")
     try:
         # Decoded and not only skimmed: text that is no UTF-8 and lone surrogates are found by nothing less.
         msgspec.json.encode(msgspec.json.decode(body))
     except RecursionError:
-        raise InvalidInput(too_deep) from None
+        raise InvalidInput(_too_deep(what)) from None
     except (msgspec.MsgspecError, ValueError) as problem:
-        raise InvalidInput(f"the body is not JSON: {ascii(str(problem))[1:-1]}") from None
-    if _is_deep(body):
-        raise InvalidInput(too_deep)
-    refuse_unstorable(body, "the body")
+        raise InvalidInput(f"{what} is not JSON: {ascii(str(problem))[1:-1]}") from None
+    refuse_deep(body, what)
+    refuse_unstorable(body, what)
     return Raw(body)
+
+
+def refuse_deep(body: bytes, what: str) -> None:
+    """Raise `InvalidInput` if valid JSON is nested deeper than every reader must bear."""
+    if _is_deep(body):
+        raise InvalidInput(_too_deep(what))
+
+
+def _too_deep(what: str) -> str:
+    return f"{what} is nested more than {DEEPEST} deep"
 
 
 def _is_deep(body: bytes) -> bool:

@@ -52,6 +52,10 @@ class InvalidAction(SagalogError):
     """The action is not allowed in the state in which the saga is."""
 
 
+class InvalidQuery(SagalogError):
+    """What is looked for cannot be there: a status that there is none of, a limit below one, a time that is none."""
+
+
 class DivergentHistory(SagalogError):
     """A stored history is malformed or says what the definition cannot have said; nothing is appended to it."""
 

@@ -280,9 +280,9 @@ class ProcessManager(Inspection, Messaging, Following):
         run = await self.start(saga, input, key=key)
         return await run.result(timeout)
 
-    async def result(self, saga_id: str, timeout: float | None = None) -> SagaResult:
+    async def result(self, id_or_key: str, timeout: float | None = None) -> SagaResult:
         """Wait until a saga has completed, failed or is stuck, and return its result; see `SagaRun.result`."""
-        return await self._result(saga_id, None, timeout)
+        return await self._result(id_or_key, None, timeout)
 
     async def _result(self, saga_id: str, drive: Drive | None, timeout: float | None) -> SagaResult:
         """Wait for a result; `drive` is the task that drives the saga here: with it, nothing has to be read."""
@@ -312,12 +312,14 @@ class ProcessManager(Inspection, Messaging, Following):
             await self._waiting.wait(row.saga_id)
         return await self.state(row.saga_id)
 
-    async def resume(self, saga_id: str, *, actor: str, reason: str) -> None:
+    async def resume(self, id_or_key: str, saga: str | None = None, *, actor: str, reason: str) -> None:
         """Let a stuck saga go on where it stopped; what was done or undone is not repeated. Recorded with the actor.
 
-        Raises `InvalidAction` if the saga is not stuck.
+        The saga is the one with this id, or else the newest one with this key (of the saga `saga`, if several have it).
+        Raises `InvalidAction` if it is not stuck, `SagaNotFound` and `UnknownSaga`.
         """
         self._check_running()
+        saga_id = (await self.status(id_or_key, saga)).saga_id
         state = await self.state(saga_id)
         definition = self.definitions.get(state.digest)
         if definition is None:

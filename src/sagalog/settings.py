@@ -2,15 +2,21 @@
 
 import os
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from sagalog.engine.limits import Limits
-from sagalog.errors import InvalidSettings
+from sagalog.errors import InvalidIdentifier, InvalidSettings
+from sagalog.saga.identifiers import LONGEST_NAME, check_identifier
 from sagalog.store import StoreOptions
 
 PREFIX = "SAGALOG_"
+# PostgreSQL counts its bounds in milliseconds, in 32 bits: some 24 days. Whoever wants more of anything has slipped.
+LONGEST: Final = 2_000_000
+MOST: Final = 1_000_000
+Seconds = Annotated[float, Field(le=LONGEST, allow_inf_nan=False)]
+Count = Annotated[int, Field(le=MOST)]
 
 
 class Settings(BaseModel):
@@ -21,28 +27,40 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    lease: float = Field(default=10.0, gt=0, description="how long a dead worker's sagas wait for another worker")
-    poll: float = Field(default=0.1, gt=0, description="how often due sagas are looked for when nothing hints at them")
-    follow_poll: float = Field(default=0.05, gt=0, description="how often a followed application is looked at for news")
-    longest_wait: float = Field(default=30.0, ge=0, description="a saga that waits longer than this is given back")
-    most_running: int = Field(default=10_000, ge=1, description="how many sagas one process owns at most")
-    claim_batch: int = Field(default=200, ge=1, description="how many sagas are claimed at once")
-    source: str = Field(
-        default="sagalog", min_length=1, max_length=200, description="who publishes: the source of published events"
+    lease: Seconds = Field(default=10.0, gt=0, description="how long a dead worker's sagas wait for another worker")
+    poll: Seconds = Field(
+        default=0.1, gt=0, description="how often due sagas are looked for when nothing hints at them"
     )
-    most_handling: int = Field(default=100, ge=1, description="how many messages one participant handles at once")
+    follow_poll: Seconds = Field(
+        default=0.05, gt=0, description="how often a followed application is looked at for news"
+    )
+    longest_wait: Seconds = Field(default=30.0, ge=0, description="a saga that waits longer than this is given back")
+    most_running: Count = Field(default=10_000, ge=1, description="how many sagas one process owns at most")
+    claim_batch: Count = Field(default=200, ge=1, description="how many sagas are claimed at once")
+    source: str = Field(default="sagalog", description="who publishes: the source of published events")
+    most_handling: Count = Field(default=100, ge=1, description="how many messages one participant handles at once")
     new_consumers: Literal["start", "now"] = Field(
         default="start", description="where in the log a consumer that is new begins"
     )
-    grace: float = Field(default=10.0, ge=0, description="how long running async steps may take to end at shutdown")
-    write_timeout: float = Field(default=10.0, gt=0, description="how long start() waits for its saga to be durable")
-    connect_timeout: float = Field(default=5.0, gt=0, description="how long to wait for a connection to the database")
-    statement_timeout: float = Field(default=10.0, gt=0, description="how long to wait for one answer of the database")
+    grace: Seconds = Field(default=10.0, ge=0, description="how long running async steps may take to end at shutdown")
+    write_timeout: Seconds = Field(default=10.0, gt=0, description="how long start() waits for its saga to be durable")
+    connect_timeout: Seconds = Field(default=5.0, gt=0, description="how long to wait for a connection to the database")
+    statement_timeout: Seconds = Field(
+        default=10.0, gt=0, description="how long to wait for one answer of the database"
+    )
     migrate: bool = Field(
         default=True, description="whether a database is made, or its schema brought up to date, when it is opened"
     )
-    readers: int = Field(default=2, ge=1, description="connections for reading")
-    handler_threads: int = Field(default=32, ge=1, description="threads for steps that are plain functions")
+    readers: Count = Field(default=2, ge=1, description="connections for reading")
+    handler_threads: Count = Field(default=32, ge=1, description="threads for steps that are plain functions")
+
+    @field_validator("source")
+    @classmethod
+    def _can_be_a_source(cls, value: str) -> str:
+        try:
+            return check_identifier(value, "the source", LONGEST_NAME)
+        except InvalidIdentifier as problem:
+            raise ValueError(str(problem)) from None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, **given: object) -> "Settings":

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from sagalog.messages import Envelope
 from sagalog.store_rows import (
+    UNMATCHED_STATUSES,
     Advance,
     Append,
     AppendOutcome,
@@ -27,9 +28,11 @@ from sagalog.store_rows import (
     StoreOptions,
     UnmatchedQuery,
     UnmatchedRow,
+    UnmatchedStatus,
 )
 
 __all__ = [
+    "UNMATCHED_STATUSES",
     "Advance",
     "Append",
     "AppendOutcome",
@@ -50,6 +53,7 @@ __all__ = [
     "StoredEvent",
     "UnmatchedQuery",
     "UnmatchedRow",
+    "UnmatchedStatus",
 ]
 
 

@@ -4,11 +4,14 @@ Times are integer microseconds since the epoch.
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Final, Literal, cast
 
 from msgspec import Struct
 
+from sagalog.errors import InvalidQuery
+from sagalog.harmless import harmless
 from sagalog.messages import Envelope
+from sagalog.saga.transitions import STATUSES, Status
 
 
 class StatusRow(Struct, frozen=True, gc=False):
@@ -208,16 +211,30 @@ class Route(Struct, frozen=True, gc=False):
 RouteOutcome = Literal["written", "conflict", "exists"]
 
 
-class UnmatchedQuery(Struct, frozen=True, kw_only=True):
-    """What to look for in `saga_unmatched`; rows come newest first, after `before` (an unmatched id)."""
+UnmatchedStatus = Literal["parked", "redelivering", "redelivered", "discarded"]
+UNMATCHED_STATUSES: Final[tuple[UnmatchedStatus, ...]] = ("parked", "redelivering", "redelivered", "discarded")
 
-    statuses: Sequence[str] = ("parked",)
+
+class UnmatchedQuery(Struct, frozen=True, kw_only=True):
+    """What to look for in `saga_unmatched`; rows come newest first, after `before` (an unmatched id).
+
+    No `statuses` are any. Raises `InvalidQuery` for what cannot be there.
+    """
+
+    statuses: Sequence[UnmatchedStatus] = ("parked",)
     name: str | None = None
     consumer: str | None = None
     correlation_id: str | None = None
     unmatched_id: str | None = None
     before: str | None = None
     limit: int = 50
+
+    def __post_init__(self) -> None:
+        """Refuse what would silently find nothing."""
+        _check_statuses(self.statuses, UNMATCHED_STATUSES)
+        for field in ("name", "consumer", "correlation_id", "unmatched_id", "before"):
+            _check_text(field, getattr(self, field))
+        _check_number("limit", self.limit, 1)
 
 
 class StoredEvent(Struct, frozen=True, gc=False):
@@ -255,13 +272,50 @@ class StoreOptions(Struct, frozen=True, kw_only=True):
 
 
 class Query(Struct, frozen=True, kw_only=True):
-    """What to look for in `saga_status`; None is "any". Rows come newest first, after `before` (a saga id)."""
+    """What to look for in `saga_status`; None is "any". Rows come newest first, after `before` (a saga id).
+
+    Raises `InvalidQuery` for what cannot be there.
+    """
 
     saga_name: str | None = None
-    statuses: Sequence[str] = ()
+    statuses: Sequence[Status] = ()
     key: str | None = None
     error: str | None = None
     started_before: int | None = None
     started_after: int | None = None
     before: str | None = None
     limit: int = 50
+
+    def __post_init__(self) -> None:
+        """Refuse what would silently find nothing."""
+        _check_statuses(self.statuses, STATUSES)
+        for field in ("saga_name", "key", "error", "before"):
+            _check_text(field, getattr(self, field))
+        for field in ("started_before", "started_after"):
+            if getattr(self, field) is not None:
+                _check_number(field, getattr(self, field))
+        _check_number("limit", self.limit, 1)
+
+
+def _check_statuses(given: object, known: Sequence[str]) -> None:
+    expected = f"statuses: expected a list of some of {', '.join(known)}"
+    if isinstance(given, str) or not isinstance(given, Sequence | set | frozenset):
+        raise InvalidQuery(f"{expected}, found {_shown(given)}; write [{_shown(given)}] for one of them")
+    for one in cast("Sequence[object]", given):
+        if one not in known:
+            raise InvalidQuery(f"{expected}, found {_shown(one)} among them")
+
+
+def _check_text(field: str, given: object) -> None:
+    if given is not None and not isinstance(given, str):
+        raise InvalidQuery(f"{field}: expected text, found {_shown(given)}")
+
+
+def _check_number(field: str, given: object, least: int | None = None) -> None:
+    expected = "microseconds since the epoch" if least is None else f"a whole number from {least} on"
+    if type(given) is not int or (least is not None and given < least) or abs(given) >= 2**63:
+        raise InvalidQuery(f"{field}: expected {expected}, found {_shown(given)}")
+
+
+def _shown(value: object) -> str:
+    return harmless(repr(value), 80)

@@ -52,8 +52,9 @@ class Transport(Protocol):
     async def send(self, envelopes: Sequence[Envelope]) -> list[str | None]:
         """Send messages and wait until the broker has acknowledged them all.
 
-        Returns for each None, or why the broker refuses it for good. Raises `TransportUnavailable` when nobody knows
-        of all of them: sending the same again is safe.
+        Returns for each None, or why the broker refuses it for good, or why it cannot be written down. Raises
+        `TransportUnavailable` when nobody knows of all of them: sending the same again is safe. Any `OSError` means the
+        same; whatever else is raised counts as the fault of one message, which is then found by sending them alone.
         """
         ...
 

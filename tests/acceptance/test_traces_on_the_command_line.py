@@ -187,6 +187,8 @@ def test_machines_get_a_row_for_each_with_its_parent(traced: Traced) -> None:
         "time": "",
         "ended": None,
         "sent": None,
+        "took": None,
+        "correlation_elsewhere": None,
         "cause_elsewhere": None,
         "not_taken": [],
     }
@@ -272,3 +274,34 @@ def test_a_child_saga_is_seen_under_the_step_that_it_is(tmp_path: Path) -> None:
     assert lines[2].startswith("    saga packing ")
     assert sagalog("history", "far", "--db", address).code == 0
     assert sagalog("replay", "far", "--db", address).code == 0
+
+
+class ParcelArrived(Event):
+    trip: str
+
+
+waiting = Saga("waiting", input=Trip, key=lambda trip: trip.trip)
+waiting.wait_for(ParcelArrived, key=lambda arrived: arrived.trip, name="parcel")
+
+
+def test_the_event_that_a_saga_waited_for_is_seen_where_it_was_taken(tmp_path: Path) -> None:
+    address = f"sqlite:///{tmp_path / 'waiting.db'}"
+
+    async def wait_for_it() -> None:
+        async with asyncio.timeout(30), ProcessManager(address, sagas=[waiting]) as manager:
+            run = await manager.start(waiting, Trip("far"))
+            await manager.publish(ParcelArrived(trip="far"), id="p-1", correlation_id="the van", causation_id="stop-7")
+            assert (await run.result()).status == "completed"
+
+    asyncio.run(wait_for_it())
+    ran = sagalog("show", "far", "--trace", "--db", address)
+    assert ran.code == 0, ran.err
+    assert shape(ran.out) == ["saga waiting far", "  step parcel", "    event ParcelArrived"]
+    assert "took event ParcelArrived p-1" in ran.out
+    assert "of correlation the van" in ran.out
+    rows = json.loads(sagalog("show", "far", "--trace", "-o", "json", "--db", address).out)
+    assert [(row["kind"], row["took"], row["correlation_elsewhere"]) for row in rows] == [
+        ("saga", None, None),
+        ("step", "p-1", None),
+        ("event", None, "the van"),
+    ]

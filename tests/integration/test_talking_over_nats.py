@@ -194,6 +194,19 @@ async def publish_raw(server: NatsServer, headers: dict[str, str], body: bytes, 
         await client.close()
 
 
+async def publish_bytes(server: NatsServer, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    """Publish headers byte by byte, as a program that knows no encoding does."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    block = b"NATS/1.0\r\n" + b"".join(name + b": " + value + b"\r\n" for name, value in headers) + b"\r\n"
+    writer.write(b'CONNECT {"verbose":false,"pedantic":false,"headers":true}\r\n')
+    writer.write(b"HPUB shop.events.Charged %d %d\r\n" % (len(block), len(block) + len(body)))
+    writer.write(block + body + b"\r\nPING\r\n")
+    while await reader.readline() != b"PONG\r\n":
+        pass
+    writer.close()
+    await writer.wait_closed()
+
+
 FOREIGN = {"ce-specversion": "1.0", "ce-source": "urn:bank", "ce-type": "Charged", "Content-Type": "application/json"}
 
 
@@ -226,6 +239,42 @@ def test_bad_input_on_the_wire_is_parked_and_what_follows_is_handled(
         for _, _, reason in bad:
             assert any(reason in one for one in reasons), reason
         assert orders.booked == {"7": 1}
+
+    run(test)
+
+
+def test_two_ids_that_are_no_text_are_parked_as_two_and_none_is_dropped_as_known(
+    each_database: str | Store, nats_server: NatsServer
+) -> None:
+    """INVARIANTS 4 and 7: decoded with replacement, the second of them would be the first once more."""
+    least = [(name.encode(), value.encode()) for name, value in FOREIGN.items()]
+    bad: list[tuple[list[tuple[bytes, bytes]], bytes, str]] = [
+        ([(b"ce-id", b"\xe9")], b'{"order":"a"}', "id: expected UTF-8, found the byte 0xE9"),
+        ([(b"ce-id", b"\xe8")], b'{"order":"b"}', "id: expected UTF-8, found the byte 0xE8"),
+        ([(b"ce-id", b"%E9")], b'{"order":"c"}', "id: expected UTF-8, found the byte 0xE9"),
+        ([(b"ce-id", b"100%")], b'{"order":"d"}', "id: expected text, percent-encoded"),
+        ([(b"ce-id", b"1"), (b"ce-id", b"2")], b'{"order":"e"}', "id: expected one header, found several"),
+        ([(b"ce-id", b"1"), (b"CE-Id", b"2")], b'{"order":"f"}', "id: expected one header, found several"),
+        ([(b"ce-id", b"3"), (b"ce-correlationid", b"\xff")], b'{"order":"g"}', "correlationid: expected UTF-8"),
+        ([(b"ce-id", b"4")], b'{"order":"\xff"}', "not JSON"),
+        ([(b"ce-id", b"4")], b'{"order":"\xfe"}', "not JSON"),
+    ]
+
+    async def test() -> None:
+        orders = Orders(each_database, nats_server)
+        async with orders.manager:
+            await publish_raw(nats_server, FOREIGN | {"ce-id": "1"}, b'{"order":"1"}')
+            for headers, body, _ in bad:
+                await publish_bytes(nats_server, least + headers, body)
+            await publish_bytes(nats_server, [*least, (b"ce-id", "é".encode())], b'{"order":"2"}')
+            await until(lambda: orders.booked["2"] == 1)
+            await until(lambda: len(orders.manager.store.unmatched(UnmatchedQuery())) == len(bad))
+            rows = await orders.manager.unmatched()
+        for _, _, reason in bad:
+            assert any(reason in row.reason for row in rows), reason
+        assert all((row.message + row.reason).replace("\n", "").isprintable() for row in rows)
+        assert any('{"order":"\\xff"}' in row.message for row in rows)
+        assert orders.booked == {"1": 1, "2": 1}
 
     run(test)
 
@@ -295,6 +344,8 @@ def test_a_durable_consumer_listens_to_what_its_service_listens_to_by_now(nats_s
         ({"sends": ["*"]}, "expected a name of letters"),
         ({"listens": [int]}, "expected a class of events or commands"),
         ({"name": "a b"}, "as the transport"),
+        ({"sends": ["x" * 230]}, "expected at most 240 characters of prefix and name, found 247"),
+        ({"prefix": "x" * 250, "listens": ["Charged"]}, "expected at most 240 characters of prefix and name"),
     ],
 )
 def test_names_that_no_broker_can_have_are_refused(given: dict[str, Any], text: str) -> None:

@@ -12,7 +12,7 @@ from stores import opened
 from sagalog.messages import Envelope
 from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings
-from sagalog.store import Store, UnmatchedQuery, UnmatchedRow
+from sagalog.store import Store, UnmatchedQuery, UnmatchedRow, UnmatchedStatus
 from sagalog.stores import store_for
 
 SETTINGS = Settings(lease=2.0, poll=0.02, follow_poll=0.01, grace=5.0)
@@ -43,7 +43,7 @@ def position(store: Store, name: str = "Bookshop") -> int | None:
     return rows[0].position if rows else None
 
 
-def parked(store: Store, *statuses: str) -> list[UnmatchedRow]:
+def parked(store: Store, *statuses: UnmatchedStatus) -> list[UnmatchedRow]:
     """Return what is parked, oldest first."""
     return store.unmatched(UnmatchedQuery(statuses=statuses or ("parked",), limit=EVERYTHING))[::-1]
 

@@ -224,9 +224,9 @@ def a_family(seeded: random.Random, order_id: str) -> FamilyOrder:
     return FamilyOrder(order_id=order_id, wants_gift=seeded.random() < 0.5, scripts=scripts)
 
 
-def at_random(seed: int) -> Scenario:
-    """Return the simulation that belongs to a seed: everything in it is drawn from the seed."""
-    seeded, faults, options = drawn(seed)
+def at_random(seed: int, odds: Odds | None = None) -> Scenario:
+    """Return the simulation that belongs to a seed: everything in it is drawn from the seed, or all but the odds."""
+    seeded, faults, options = drawn(seed, odds)
     if seeded.random() < 0.6:
         outcomes = seeded.choices(list(OUTCOMES), k=seeded.choice((1, 1, 2)))
         return orders(seed, outcomes, faults, **options)
@@ -237,10 +237,10 @@ def at_random(seed: int) -> Scenario:
     return families(seed, [a_family(seeded, "order-1")], faults, **options)
 
 
-def drawn(seed: int) -> tuple[random.Random, Callable[[World], Faults], dict[str, Any]]:
+def drawn(seed: int, odds: Odds | None = None) -> tuple[random.Random, Callable[[World], Faults], dict[str, Any]]:
     """Draw what every simulation has: how often what goes wrong, on how many workers."""
     seeded = random.Random(seed)
-    odds = Odds(
+    odds = odds or Odds(
         crash=seeded.choice((0.0, 0.02, 0.05, 0.1)),
         pause=seeded.choice((0.0, 0.0, 0.02, 0.05)),
         unavailable=seeded.choice((0.0, 0.03, 0.1)),

@@ -170,7 +170,9 @@ async def a_process_manager_is_typed_end_to_end(inventory: Inventory) -> None:
         assert_type(result.status, Literal["completed", "failed", "stuck"])
         assert_type(await manager.find(saga_name="order-fulfilment", statuses=["stuck"]), list[StatusRow])
         assert_type(await manager.steps(run.id), list[StepRow])
+        assert_type(await manager.find(statuses=("started", "pending"), error="bank", limit=5), list[StatusRow])
         await manager.resume(run.id, actor="ada", reason="the account is open again")
+        await manager.resume("order-2", fulfilment.name, actor="ada", reason="the account is open again")
 
 
 def a_context_says_when_the_attempt_has_to_be_over(ctx: StepContext) -> datetime | None:

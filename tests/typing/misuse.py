@@ -4,6 +4,7 @@ import msgspec
 
 from sagalog import Choreography, Command, Event, MessageContext, Participant, Retry, Saga, StepContext
 from sagalog.process_manager import ProcessManager, SagaResult, SagaRun
+from sagalog.store import UnmatchedQuery
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -236,6 +237,11 @@ async def run(manager: ProcessManager, ctx: StepContext) -> None:
     result.status = "completed"  # refused: a result is never changed
     print(result.reservation)  # refused: results of steps are in data
     await manager.resume(started.id)  # refused: who resumes, and why?
+    await manager.find(statuses="stuck")  # refused: several statuses, in a list
+    await manager.find(statuses=["stuk"])  # refused: there is no such status
+    await manager.find(status="stuck")  # refused: it is called statuses
+    await manager.find(started_before="yesterday")  # refused: microseconds since the epoch
+    UnmatchedQuery(statuses=["stuck"])  # refused: that is a status of sagas
     ctx.attempt = 2  # refused: a context is never changed
     print(ctx.order_id)  # refused: a context knows the saga, not its input
     print(ctx.idempotency_key + 1)  # refused: it is text

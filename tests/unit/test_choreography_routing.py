@@ -71,7 +71,7 @@ def test_what_cannot_be_read_is_parked_with_the_reason() -> None:
     created = message("OrderCreated")
     for data, why in (
         (b'{"order_id": 7}', "Expected `str`, got `int`"),
-        (b'{"order_id": ""}', "the key order_id of event OrderCreated: expected 1 to 500 characters"),
+        (b'{"order_id": ""}', "the key order_id of event OrderCreated: expected 1 to 500 bytes"),
         (b'{"order_id"', "truncated"),
         (b"[]", "Expected `object`, got `array`"),
     ):

@@ -1,17 +1,22 @@
 """Messages on the wire: what goes out comes back the same, and whatever else comes in is refused with a reason."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from msgspec import Raw, structs
 
 from sagalog.cloudevents import AMQP, HTTP, KAFKA, Binding, Unreadable, attributes_of, decode, encode, headers_of
+from sagalog.engine.door import check_envelope
+from sagalog.errors import InvalidIdentifier, InvalidInput
 from sagalog.messages import Envelope
 from sagalog.saga.payload import MAX_PAYLOAD
+from sagalog.saga.times import EARLIEST_TIME, LATEST_TIME
+from sagalog.saga.vocabulary import Vocabulary
 
 NOW = 1_700_000_000_000_000
 BINDINGS = [HTTP, AMQP, KAFKA]
@@ -34,7 +39,7 @@ def envelopes(draw: st.DrawFn) -> Envelope:
         source=draw(plain_text.filter(lambda text: not text.startswith("sagalog:"))),
         correlation_id=draw(plain_text),
         causation_id=draw(st.none() | plain_text),
-        time=draw(st.integers(0, 4_000_000_000_000_000)),
+        time=draw(st.integers(EARLIEST_TIME, LATEST_TIME)),
         data=Raw(json.dumps(draw(json_values)).encode()),
         saga_id=draw(st.none() | plain_text),
         step=draw(st.none() | plain_text),
@@ -44,7 +49,10 @@ def envelopes(draw: st.DrawFn) -> Envelope:
 def over_the_wire(envelope: Envelope, binding: Binding, service: str = "orders") -> Envelope:
     """Send and receive a message as a transport does."""
     attributes, body = encode(envelope, service)
-    arrived = decode(attributes_of(headers_of(attributes, binding), binding), body, NOW, "wire")
+    headers: dict[str, Any] = dict(headers_of(attributes, binding))
+    if binding is KAFKA:
+        headers = {name: value.encode() for name, value in headers.items()}
+    arrived = decode(attributes_of(headers, binding), body, NOW, "wire")
     assert isinstance(arrived, Envelope), arrived
     return arrived
 
@@ -54,6 +62,69 @@ def over_the_wire(envelope: Envelope, binding: Binding, service: str = "orders")
 def test_what_goes_out_comes_in_the_same(binding: Binding, sent: Envelope) -> None:
     arrived = over_the_wire(sent, binding)
     assert arrived == structs.replace(sent, source=f"sagalog:orders/{sent.source}", via="wire")
+
+
+any_text = st.text(max_size=30) | st.text("#%a/é\n", max_size=30)
+far_times = st.sampled_from([0, -1, LATEST_TIME, LATEST_TIME + 1, 2**62, 2**63, 10**5000]) | st.integers()
+
+
+BAD_DATA = [b"", b"[" * 101 + b"]" * 101, b'"\\ud800"', b'"\xff"', b"1e400", b" 1 ", b'"\\u0000"']
+
+
+@st.composite
+def anything_like_an_envelope(draw: st.DrawFn) -> Envelope:
+    """Draw a message in which one thing may be as it should not be."""
+    sent = draw(envelopes())
+    field = draw(st.sampled_from(["", "time", "data", "via", "id", "name", "source", "correlation_id", "step"]))
+    changed: Any = None
+    if field == "via":
+        # As what came over a transport has it.
+        sent = structs.replace(sent, id=f"{sent.source}#{sent.id}")
+        changed = "other"
+    elif field:
+        changed = draw({"time": far_times, "data": st.sampled_from(BAD_DATA).map(Raw)}.get(field, any_text))
+    return structs.replace(sent, **{field: changed}) if field else sent
+
+
+def the_door_takes(envelope: Envelope) -> bool:
+    try:
+        check_envelope(envelope, Vocabulary([]))
+    except (InvalidIdentifier, InvalidInput):
+        return False
+    return True
+
+
+@pytest.mark.parametrize("binding", BINDINGS, ids=lambda binding: str(binding.prefix))
+@given(sent=anything_like_an_envelope())
+def test_whatever_the_door_takes_in_can_go_out_over_every_broker_and_is_the_same_there(
+    binding: Binding, sent: Envelope
+) -> None:
+    assume(the_door_takes(sent))
+    arrived = over_the_wire(sent, binding)
+    for field in ("id", "kind", "name", "correlation_id", "causation_id", "time", "data", "saga_id", "step"):
+        assert getattr(arrived, field) == getattr(sent, field), field
+
+
+parts = st.text("#%a2", min_size=1, max_size=4)
+
+
+@st.composite
+def addressed(draw: st.DrawFn) -> Envelope:
+    """Draw a message as any door may have let it in: with its source before its id or not, from a transport or not."""
+    source = draw(parts | parts.map(lambda name: f"sagalog:{name}"))
+    message_id = draw(parts | parts.map(lambda rest: source.replace("%", "%25").replace("#", "%23") + "#" + rest))
+    return structs.replace(SMALL, source=source, id=message_id, via=draw(st.sampled_from([None, "wire"])))
+
+
+SMALL = Envelope(id="1", kind="event", name="Paid", source="x", correlation_id="1", time=1, data=Raw(b"{}"))
+
+
+@given(first=addressed(), second=addressed())
+def test_no_two_messages_of_one_log_become_one_on_the_wire(first: Envelope, second: Envelope) -> None:
+    assert the_door_takes(first)
+    assert the_door_takes(second)
+    wire = [(attributes["source"], attributes["id"]) for attributes, _ in (encode(one, "s") for one in (first, second))]
+    assert first.id == second.id or wire[0] != wire[1]
 
 
 @given(sent=envelopes())
@@ -138,8 +209,8 @@ BAD: list[tuple[str, dict[str, str | None], bytes, str]] = [
         "specversion 1.0, found none",
     ),
     ("another version", {"specversion": "0.3"}, b"{}", "found '0.3'"),
-    ("no id", {"id": None}, b"{}", "id: expected 1 to 500 characters, found 0"),
-    ("an empty id", {"id": ""}, b"{}", "id: expected 1 to 500 characters, found 0"),
+    ("no id", {"id": None}, b"{}", "id: expected 1 to 500 bytes of UTF-8, found 0"),
+    ("an empty id", {"id": ""}, b"{}", "id: expected 1 to 500 bytes of UTF-8, found 0"),
     ("an id with NUL", {"id": "a\0b"}, b"{}", "U+0000"),
     ("an id with a lone surrogate", {"id": "a\ud800b"}, b"{}", "U+D800"),
     ("an id of 501 characters", {"id": "x" * 501}, b"{}", "found 501"),
@@ -150,6 +221,15 @@ BAD: list[tuple[str, dict[str, str | None], bytes, str]] = [
     ("a causation id with a line end", {"causationid": "a\r\nb"}, b"{}", "U+000D"),
     ("a time that is none", {"time": "yesterday"}, b"{}", "time: expected"),
     ("a day that is none", {"time": "2026-02-30T12:00:00Z"}, b"{}", "time: expected"),
+    (
+        "the last second of 9999 behind UTC",
+        {"time": "9999-12-31T23:59:59-14:00"},
+        b"{}",
+        "time: expected a time between",
+    ),
+    ("the first second of 1970 ahead of UTC", {"time": "1970-01-01T00:00:00+14:00"}, b"{}", "time: expected a time"),
+    ("a time of the year 1", {"time": "0001-01-01T00:00:00+14:00"}, b"{}", "time: expected a time between"),
+    ("a zone of a hundred hours", {"time": "2026-02-03T12:00:00+99:00"}, b"{}", "time: expected"),
     ("a time without a zone", {"time": "2026-02-03T12:00:00"}, b"{}", "time: expected"),
     ("another encoding", {"datacontenttype": "application/xml"}, b"<a/>", "expected data in JSON"),
     ("structured mode", {"datacontenttype": "application/cloudevents+json"}, b"{}", "expected data in JSON"),
@@ -186,6 +266,9 @@ def test_brackets_in_text_are_no_nesting() -> None:
         ("2023-11-14T22:13:20.5Z", 1_700_000_000_500_000),
         ("2023-11-14T22:13:20.123456789Z", 1_700_000_000_123_456),
         ("2023-11-15t00:13:20+02:00", 1_700_000_000_000_000),
+        ("1970-01-01T14:00:00+14:00", EARLIEST_TIME),
+        ("9999-12-31T23:59:59.999999999Z", LATEST_TIME),
+        ("9999-12-31T09:59:59.999999-14:00", LATEST_TIME),
     ],
 )
 def test_times_are_read_as_the_standard_writes_them(text: str, microseconds: int) -> None:
@@ -200,3 +283,93 @@ def test_attributes_are_found_under_every_prefix_that_the_bindings_know(prefix: 
     headers |= {"Content-Type": b"application/json", "traceparent": 7}
     found = attributes_of(headers, AMQP)
     assert found == foreign(datacontenttype="application/json")
+
+
+def test_the_range_of_times_is_that_of_the_years_1970_to_9999() -> None:
+    assert datetime.fromtimestamp(EARLIEST_TIME, UTC).isoformat() == "1970-01-01T00:00:00+00:00"
+    for time in (EARLIEST_TIME, LATEST_TIME):
+        sent = Envelope(id="1", kind="event", name="Paid", source="x", correlation_id="1", time=time, data=Raw(b"{}"))
+        assert check_envelope(sent, Vocabulary([])).time == time
+        attributes, _ = encode(sent, "orders")
+        assert attributes["time"] in ("1970-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z")
+        for beyond in (EARLIEST_TIME - 1, LATEST_TIME + 1, 2**62, 10**5000, 1.5, True):
+            with pytest.raises(InvalidInput, match="1970-01-01T00:00:00Z and 9999-12-31T23:59:59"):
+                check_envelope(structs.replace(sent, time=cast(int, beyond)), Vocabulary([]))
+
+
+# -------------------------------------------------------------------------------------- what cannot be read as text
+
+
+Headers = dict[str, Any] | list[tuple[str, Any]]
+
+
+def read(headers: Headers, binding: Binding) -> Envelope | Unreadable:
+    """Return what a message with these headers beside the least that it needs is read as."""
+    given = list(headers.items()) if isinstance(headers, dict) else headers
+    names = {name.lower() for name, _ in given}
+    least = [(f"{binding.prefix}{name}", value) for name, value in foreign().items()]
+    beside = [(name, value) for name, value in least if name.lower() not in names]
+    return decode(attributes_of([*beside, *given], binding), b"{}", NOW, "wire")
+
+
+UNREAD: list[tuple[str, Binding, Headers, str]] = [
+    ("bytes of another encoding", KAFKA, {"ce_id": b"\xe9"}, "id: expected UTF-8, found the byte 0xE9 in '\\udce9'"),
+    ("bytes cut in the middle", KAFKA, {"ce_id": "é".encode()[:1]}, "id: expected UTF-8, found the byte 0xC3"),
+    ("surrogates as bytes", KAFKA, {"ce_id": b"\xed\xa0\x80"}, "id: expected UTF-8, found the byte 0xED"),
+    ("percent-encoded bytes that are none", HTTP, {"ce-id": "%FF"}, "id: expected UTF-8, found the byte 0xFF"),
+    ("percent-encoding cut off", HTTP, {"ce-id": "50%"}, "id: expected text, percent-encoded"),
+    ("percent-encoding with no digits", HTTP, {"ce-source": "urn:%zz"}, "source: expected text, percent-encoded"),
+    ("a table", AMQP, {"cloudEvents_id": {"a": 1}}, "id: expected text"),
+    ("a list", AMQP, {"cloudEvents_correlationid": [1]}, "correlationid: expected text"),
+    ("no value", AMQP, {"cloudEvents_id": None}, "id: expected 1 to 500"),
+    ("the type twice", KAFKA, [("ce_type", b"Paid"), ("ce_type", b"Lost")], "type: expected one header, found several"),
+    ("two cases", HTTP, [("ce-id", "1"), ("CE-ID", "2")], "id: expected one header, found several"),
+    ("two prefixes", KAFKA, [("ce_id", b"1"), ("cloudEvents:id", b"2")], "id: expected one header, found several"),
+    (
+        "two media types",
+        HTTP,
+        [("content-type", "a/json"), ("Content-Type", "b/json")],
+        "datacontenttype: expected one",
+    ),
+]
+
+
+@pytest.mark.parametrize(("binding", "headers", "reason"), [one[1:] for one in UNREAD], ids=[one[0] for one in UNREAD])
+def test_an_attribute_that_is_no_text_is_refused_and_replaced_by_nothing(
+    binding: Binding, headers: Headers, reason: str
+) -> None:
+    found = read(headers, binding)
+    assert isinstance(found, Unreadable), found
+    assert reason in found.reason
+    assert found.reason.isprintable()
+
+
+def test_what_nobody_reads_may_hold_anything() -> None:
+    headers: Headers = [("ce_note", b"\xff"), ("ce_note", b"2"), ("trace", b"\xff"), ("ce_id", b"1"), ("CE_ID", b"1")]
+    assert isinstance(read(headers, KAFKA), Envelope)
+
+
+header_values = st.binary(max_size=12) | st.text(max_size=12).map(lambda text: text.encode("utf-8", "surrogatepass"))
+
+
+@given(first=header_values, second=header_values)
+def test_no_two_ids_on_a_broker_of_bytes_are_read_as_one(first: bytes, second: bytes) -> None:
+    """INVARIANTS 7: whichever of two came second would be dropped as known."""
+    found = [attributes_of({"ce_id": one}, KAFKA) for one in (first, second)]
+    assert (found[0] == found[1]) == (first == second)
+
+
+@given(first=st.text("%2bB+ aA/é", max_size=12), second=st.text("%2bB+ aA/é", max_size=12))
+def test_no_two_ids_on_a_broker_of_ascii_are_read_as_one_unless_they_stand_for_the_same(
+    first: str, second: str
+) -> None:
+    sent = [headers_of({"id": one, "datacontenttype": "x"}, HTTP) for one in (first, second)]
+    read_back = [attributes_of(headers, HTTP)["id"] for headers in sent]
+    assert read_back == [first, second]
+    raw = [attributes_of({"ce-id": one}, HTTP)["id"] for one in (first, second)]
+    # What somebody wrote without encoding it may mean the same as what was encoded, if every percent sign means one.
+    assert first == second or raw[0] != raw[1] or "%" in first + second
+
+
+def test_what_is_encoded_is_decoded_once() -> None:
+    assert attributes_of({"ce-id": "a%252Fb+c"}, HTTP) == {"id": "a%2Fb+c"}

@@ -26,6 +26,7 @@ def an_error(kind: type[BaseException]) -> BaseException:
         (RuntimeError, 1),
         (errors.InvalidSettings, 2),
         (errors.InvalidIdentifier, 2),
+        (errors.InvalidQuery, 2),
         (errors.MissingKey, 2),
         (errors.SagaNotFound, 3),
         (errors.UnknownSaga, 3),

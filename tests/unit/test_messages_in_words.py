@@ -24,6 +24,7 @@ def test_a_line_of_a_history_says_what_was_sent_and_what_came() -> None:
     assert summary(e.StepWaiting(time=0, step="nap", until=2 * MINUTE)) == "nap, waits for 2 m 00 s"
     kept = e.EventReceived(time=0, message="m-2", name="Arrived", data=data, kept=True)
     assert summary(kept) == "Arrived, message m-2; kept until it is needed"
+    assert summary(kept, "choreography") == "Arrived, message m-2; it is no step, and counts"
     late = e.EventReceived(time=0, message="m-3", name="Arrived", data=data)
     assert summary(late) == "Arrived, message m-3; it changes nothing"
     assert summary(e.StartRefused(time=0, correlation_id="c", message="m-4")) == "by message m-4"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from sagalog.cli.quantities import SECOND, duration, moment, parse_duration, parse_moment
+from sagalog.saga.times import LATEST_TIME
 
 
 @pytest.fixture
@@ -74,3 +75,26 @@ def test_a_time_without_an_offset_is_local() -> None:
 def test_what_is_no_time_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="such as 20"):
         parse_moment(text)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago"])
+@pytest.mark.parametrize(
+    ("late", "shown"),
+    [
+        (0, ("1970-01-01T", "1969-12-31T")),
+        (LATEST_TIME, ("9999-12-31T",)),
+        (2**62, ("4611686018427387904 microseconds after 1970",)),
+        (-(2**62), ("-4611686018427387904 microseconds after 1970",)),
+    ],
+)
+def test_every_time_can_be_shown_wherever_it_is(
+    monkeypatch: pytest.MonkeyPatch, zone: str, late: int, shown: tuple[str, ...]
+) -> None:
+    """A message of the year 10000 ended `show --trace` with an error."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert moment(late, "microseconds").startswith(shown)
+    finally:
+        monkeypatch.undo()
+        time.tzset()

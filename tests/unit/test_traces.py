@@ -5,10 +5,12 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Raw
 from msgspec.structs import replace
 
 from sagalog.messages import Envelope
-from sagalog.readmodel.trace import Node, Rows, trace, walk
+from sagalog.readmodel.trace import Node, Rows, Taken, taken_by, trace, walk
+from sagalog.saga import events as e
 from sagalog.store import CommandRow, StatusRow
 from sagalog.testing.message_samples import command_of, event, unmatched
 from sagalog.testing.store_samples import NOW, start
@@ -208,3 +210,70 @@ def test_whatever_the_rows_say_each_is_in_the_tree_once(rows: Rows) -> None:
     expected = {row.saga_id for row in rows.sagas} | {envelope.id for _, envelope in rows.messages}
     assert expected <= set(found)
     assert {node.id for node in nodes if node.kind != "step"} == expected
+
+
+# ------------------------------------------------------------------------------------------ what steps waited for
+
+
+def history(*taken: tuple[str, str | None], kind: Any = "saga") -> list[e.SagaEvent]:
+    """Return the events of a saga that took messages, each for a step or for none."""
+    begun = e.SagaStarted(
+        time=0,
+        saga="s",
+        version=1,
+        digest="d",
+        input=Raw(b"{}"),
+        key="k",
+        correlation_id="c-1",
+        message="m-0",
+        kind=kind,
+    )
+    return [
+        begun,
+        *(
+            e.EventReceived(time=1, message=message, name="Paid", data=Raw(b"{}"))
+            if step is None
+            else e.StepSucceeded(time=1, step=step, began=1, attempt=1, result=Raw(b"{}"), message=message)
+            for message, step in taken
+        ),
+    ]
+
+
+def test_what_a_saga_took_is_read_from_its_history() -> None:
+    assert taken_by("s-1", history(("m-1", None), ("m-2", "pay"), ("m-1", "wait"))) == [
+        Taken("s-1", "m-1", "wait"),
+        Taken("s-1", "m-2", "pay"),
+    ]
+    # Nothing of a choreography waits: its effects are told.
+    assert taken_by("c-1", history(("m-1", "Paid"), kind="choreography")) == [Taken("c-1", "m-1")]
+
+
+def test_an_event_of_another_correlation_hangs_under_the_step_that_waited_for_it() -> None:
+    paid = replace(told("paid", "the till"), correlation_id="c-2")
+    (root,) = trace(Rows([saga("s-1")], [], taken=[Taken("s-1", "paid", "wait", (7, paid))]))
+    assert drawn([root]) == ["saga s-1", "  step wait", "    event paid"]
+    step = root.children[0]
+    assert step.took is step.children[0]
+    assert (step.children[0].elsewhere, step.children[0].position) == ("c-2", 7)
+
+
+def test_an_event_of_this_correlation_stays_where_it_was_caused_and_the_step_names_it() -> None:
+    messages = numbered(told("placed"), told("paid", "placed", 1))
+    (root,) = trace(Rows([saga("s-1", "placed")], messages, taken=[Taken("s-1", "paid", "wait")]))
+    assert drawn([root]) == ["event placed", "  saga s-1", "    step wait", "  event paid"]
+    step = next(node for _, _, node in walk([root]) if node.kind == "step")
+    assert step.took is not None
+    assert step.took.id == "paid"
+
+
+def test_a_reply_is_not_told_twice() -> None:
+    messages = numbered(issued("s-1", "pay"), told("paid", "s-1:pay", 1))
+    (root,) = trace(Rows([saga("s-1")], messages, taken=[Taken("s-1", "paid", "pay")]))
+    assert drawn([root]) == ["saga s-1", "  step pay", "    command s-1:pay", "      event paid"]
+    assert root.children[0].took is None
+
+
+def test_what_came_for_no_step_hangs_under_the_saga_and_what_is_unknown_nowhere() -> None:
+    early = replace(told("early"), correlation_id="c-2")
+    taken = [Taken("s-1", "early", None, (3, early)), Taken("s-1", "gone", "wait"), Taken("s-9", "x", "y", (4, early))]
+    assert drawn(trace(Rows([saga("s-1")], [], taken=taken))) == ["saga s-1", "  event early"]

@@ -1,7 +1,7 @@
 """A domain event of a followed application becomes messages: the same every time, or a reason why there are none."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any, cast
 
 import pytest
@@ -10,6 +10,7 @@ from msgspec import Struct, json
 from sagalog import Event
 from sagalog.engine.translation import FollowContext, Translation
 from sagalog.errors import DefinitionError, InvalidIdentifier
+from sagalog.saga.times import EARLIEST_TIME, LATEST_TIME
 from sagalog.source import Notification, Page
 
 NOW = 1_700_000_000_000_000
@@ -120,6 +121,56 @@ def test_an_event_that_carries_its_time_and_its_ids_keeps_them() -> None:
     assert message.time == 1_795_435_200_123_456
 
 
+BEHIND, AHEAD = timezone(timedelta(hours=-14)), timezone(timedelta(hours=14))
+
+
+@pytest.mark.parametrize(
+    ("moment", "time"),
+    [
+        (datetime(1970, 1, 1, tzinfo=UTC), EARLIEST_TIME),
+        (datetime(1970, 1, 1, 14, tzinfo=AHEAD), EARLIEST_TIME),
+        (datetime.max.replace(tzinfo=UTC), LATEST_TIME),
+        # Without a zone it would be another moment on another machine, and the same event another message.
+        (datetime(2026, 11, 23, 12, 0, 0, 123456), 1_795_435_200_123_456),  # noqa: DTZ001 - it is what is tested
+        (datetime.max, LATEST_TIME),  # noqa: DTZ901
+    ],
+)
+def test_the_time_of_an_event_is_kept_to_the_microsecond_wherever_it_is_read(moment: datetime, time: int) -> None:
+    (message,) = translation(to_placed).entry(notification(Placed(5, timestamp=moment)), NOW).messages
+    assert message.time == time
+
+
+class Unsure(tzinfo):
+    """A zone that cannot say how far it is from UTC."""
+
+    def utcoffset(self, dt: datetime | None) -> timedelta | None:
+        raise OverflowError("which UTC?")
+
+    def dst(self, dt: datetime | None) -> timedelta | None:
+        return None
+
+    def tzname(self, dt: datetime | None) -> str | None:
+        return None
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
+        datetime(1970, 1, 1, tzinfo=AHEAD),
+        datetime.max.replace(tzinfo=BEHIND),
+        datetime.min.replace(tzinfo=AHEAD),
+        datetime.min,  # noqa: DTZ901
+        datetime(2026, 1, 1, tzinfo=Unsure()),
+    ],
+)
+def test_an_event_whose_time_could_not_go_out_is_parked_with_the_reason(moment: datetime) -> None:
+    entry = translation(to_placed).entry(notification(Placed(5, timestamp=moment)), NOW)
+    assert list(entry.messages) == []
+    assert entry.error is not None
+    assert "expected a time between 1970" in entry.error or "which UTC?" in entry.error
+
+
 @pytest.mark.parametrize("nothing", [None, [], ()])
 def test_a_handler_may_have_nothing_to_say(nothing: object) -> None:
     entry = translation(giving(nothing)).entry(notification(Placed(5)), NOW)
@@ -200,7 +251,7 @@ def test_a_coroutine_that_a_handler_returns_is_refused_and_closed() -> None:
 def test_an_event_that_cannot_be_decoded_says_why_in_text_that_can_be_stored() -> None:
     entry = translation(to_placed).entry(notification(ValueError("bad\0\ud800 state\n" * 1000)), NOW)
     assert entry.error is not None
-    assert entry.error.startswith("ValueError: bad?? state bad")
+    assert entry.error.startswith("ValueError: bad\\x00\\ud800 state bad")
     assert len(entry.error) <= 2000
 
 
@@ -231,3 +282,22 @@ def test_what_cannot_be_a_handler_is_refused_before_anything_is_followed(kind: A
 def test_a_name_that_cannot_be_one_is_refused(name: str) -> None:
     with pytest.raises(InvalidIdentifier):
         translation(to_placed, name)
+
+
+class Speechless(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+class Panic(BaseException):
+    """What a native extension raises."""
+
+
+@pytest.mark.parametrize(("problem", "said"), [(Speechless(), "Speechless"), (Panic("in Rust"), "Panic: in Rust")])
+def test_whatever_a_mapping_raises_parks_its_event_and_ends_nothing(problem: BaseException, said: str) -> None:
+    def fail(happened: Placed) -> None:
+        raise problem
+
+    entry = translation(fail).entry(notification(Placed(5)), NOW)
+    assert entry.error is not None
+    assert entry.error.startswith(said)

@@ -80,11 +80,9 @@ class SagalogGroup(click.Group):
                 **extra,
             )
         except Exception as problem:
-            if invocation.debug and not isinstance(problem, click.ClickException | click.Abort):
-                raise
             from sagalog.cli.failures import report
 
-            code = report(problem)
+            code = report(problem, sys.argv[1:] if args is None else args, debug=invocation.debug)
         sys.exit(code if isinstance(code, int) else 0)
 
 

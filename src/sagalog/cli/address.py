@@ -1,43 +1,60 @@
 """Which database the command line means, opened to be read; and how a command on it is written down again."""
 
 import os
+import re
 import shlex
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, cast
-from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
+from sagalog.address import LONGEST, LONGEST_ADDRESS, is_open, shown, without_driver
 from sagalog.cli.options import Invocation
 from sagalog.errors import InvalidSettings, StoreUnavailable
+from sagalog.harmless import harmless
 from sagalog.settings import Settings
 from sagalog.store import Store
-from sagalog.stores import store_for
+from sagalog.stores import EXPECTED, SQLITE, sqlite_path, store_for
 from sagalog.stores.migrations import Migrated
 
-SQLITE = "sqlite:///"
+SCHEMES = ("sqlite:", "postgresql:", "postgres:", "memory:")
 SUFFIXES = (".db", ".sqlite", ".sqlite3")
 
 
 def complete(database: str) -> str:
     """Return an address; what is a SQLite file for everyone to see may be given as a plain path."""
-    if "://" in database:
-        return database
-    if Path(database).suffix in SUFFIXES or Path(database).is_file():
-        return SQLITE + database
-    raise InvalidSettings(
-        f"expected a database such as sqlite:///shop.db or postgresql://user@host/shop, found {database!r}"
-    )
+    if "://" in database or database.startswith(SCHEMES):
+        return without_driver(database)
+    if len(database) <= LONGEST_ADDRESS:
+        settings = re.match(r"\s*\w+\s*=", database) is not None
+        if _is_file(database) or (Path(database).suffix in SUFFIXES and not settings):
+            return SQLITE + database
+    raise InvalidSettings(f"{EXPECTED}, found {shown(database)}")
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return Path(path).is_file()
+    except OSError:
+        # Longer than any name of a file, for one.
+        return False
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except OSError:
+        return False
 
 
 def require_file(address: str) -> None:
     """Raise `StoreUnavailable` if the address names a SQLite file that is not there: a question must not create one."""
-    path = Path(address.removeprefix(SQLITE))
-    if address.startswith(SQLITE) and not path.exists():
+    if address.startswith(SQLITE) and not _exists(path := sqlite_path(address)):
         raise StoreUnavailable(
-            f"there is no database {path}; check --db and the folder you are in, or create it with `sagalog db upgrade`"
+            f"there is no database {harmless(path, LONGEST)}; check --db and the folder you are in, or create it with "
+            "`sagalog db upgrade`"
         )
 
 
@@ -54,10 +71,7 @@ def sql_store(address: str) -> SqlStore:
     options = replace(Settings.from_environment().store_options(), reads_only=True)
     store = store_for(address, options)
     if not hasattr(store, "schema_version"):
-        raise InvalidSettings(
-            f"expected a database such as sqlite:///shop.db or postgresql://user@host/shop, found {address}, "
-            "which ends with the process"
-        )
+        raise InvalidSettings(f"{EXPECTED}, found {shown(address)}, which ends with the process")
     return cast(SqlStore, store)
 
 
@@ -78,8 +92,7 @@ def command_line(invocation: Invocation, command: Sequence[str]) -> str:
     """Return `sagalog ...` with the options that differ from the environment, quoted for a shell, without secrets."""
     words = ["sagalog"]
     if invocation.named_database is not None and invocation.database is not None:
-        secret = "://" in invocation.database and urlsplit(invocation.database).password is not None
-        words += ["--db", '"$SAGALOG_DB"' if secret else shlex.quote(invocation.database)]
+        words += ["--db", shlex.quote(invocation.database) if is_open(invocation.database) else '"$SAGALOG_DB"']
     if invocation.app_dir != Path():
         words += ["--app-dir", shlex.quote(str(invocation.app_dir))]
     if invocation.app is not None and invocation.app != os.environ.get("SAGALOG_APP"):

@@ -13,7 +13,8 @@ from typing import Any
 import click
 from rich.text import Text
 
-from sagalog.cli.address import SQLITE, SqlStore, opened
+from sagalog.address import shown
+from sagalog.cli.address import SqlStore, complete, opened
 from sagalog.cli.app import App
 from sagalog.cli.audit import rows_table
 from sagalog.cli.logs import keep_transitions_quiet
@@ -34,6 +35,7 @@ from sagalog.messages import Event, name_of
 from sagalog.process_manager import ProcessManager
 from sagalog.saga.declare import Saga
 from sagalog.store import StatusRow
+from sagalog.stores import SQLITE, sqlite_path
 from sagalog.stores.sql import statements
 
 SQL = statements("sagalog.cli", "demo.sql")
@@ -77,10 +79,10 @@ def _path(named: str | None) -> Path:
     """Return the file of the demo; raises `InvalidSettings` for a database that is no SQLite file."""
     if named is None:
         return Path(time.strftime("sagalog-demo-%Y%m%d-%H%M%S.db"))
-    text = named.removeprefix(SQLITE)
-    if "://" in text or not text:
-        raise InvalidSettings(f"the demo works on a SQLite file of its own, such as --db demo.db; found {named}")
-    return Path(text)
+    address = complete(named)
+    if not address.startswith(SQLITE):
+        raise InvalidSettings(f"the demo works on a SQLite file of its own, such as --db demo.db; found {shown(named)}")
+    return Path(sqlite_path(address))
 
 
 async def _run(address: str, app: App, starts: Iterable[tuple[Saga[Any], Any] | Event]) -> tuple[Counter[str], int]:

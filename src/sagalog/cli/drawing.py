@@ -7,6 +7,7 @@ from html import escape
 from typing import Final, NamedTuple
 
 from sagalog.cli.chart import Chart, StepBox
+from sagalog.harmless import harmless
 
 NAME_CHARACTER: Final = 8.2
 DETAIL_CHARACTER: Final = 6.3
@@ -87,7 +88,7 @@ def svg(chart: Chart) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{layout.width:g}" height="{layout.height:g}" '
         f'viewBox="0 0 {layout.width:g} {layout.height:g}" role="img">\n'
-        f"  <title>{escape(chart.title)}</title>\n  <style>{STYLE}  </style>\n  {body}\n</svg>\n"
+        f"  <title>{label(chart.title)}</title>\n  <style>{STYLE}  </style>\n  {body}\n</svg>\n"
     )
 
 
@@ -235,4 +236,9 @@ def _arrow_right(start: float, end: float, y: float) -> list[str]:
 
 
 def _text(x: float, y: float, kind: str, text: str, anchor: str = "middle") -> str:
-    return f'<text class="{kind}" x="{x:g}" y="{y:g}" text-anchor="{anchor}">{escape(text)}</text>'
+    return f'<text class="{kind}" x="{x:g}" y="{y:g}" text-anchor="{anchor}">{label(text)}</text>'
+
+
+def label(text: str) -> str:
+    """Return a name as text of the picture, which is XML and knows no controls."""
+    return escape(harmless(text))

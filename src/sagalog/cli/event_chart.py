@@ -1,9 +1,10 @@
 """A choreography's contract as a picture: which event leads to which, what undoes what, and the ends; pure text."""
 
-from html import escape
 from typing import Final, NamedTuple
 
-from sagalog.cli.drawing import DETAIL_CHARACTER, MARGIN, NAME_CHARACTER, STYLE
+from sagalog.cli.drawing import DETAIL_CHARACTER, MARGIN, NAME_CHARACTER, STYLE, label
+from sagalog.cli.mermaid import quoted
+from sagalog.harmless import harmless
 from sagalog.saga.contract import Contract
 from sagalog.saga.definition import Definition
 
@@ -107,14 +108,14 @@ def _layers(contract: Contract, leads: list[tuple[str, str]]) -> dict[str, int]:
 def event_mermaid(chart: EventChart) -> str:
     """Return a Mermaid flowchart: events downwards, what undoes an effect by dashed edges back to it."""
     ids = {box.name: f"e{number}" for number, box in enumerate(chart.boxes, 1)}
-    lines = [f"%% {chart.title}", "flowchart TD"]
+    lines = [f"%% {harmless(chart.title)}", "flowchart TD"]
     for box in chart.boxes:
-        label = box.name + (f"<br/>{box.detail}" if box.detail else "")
+        words = quoted(box.name, box.detail) if box.detail else quoted(box.name)
         opening, closing = (
             ("([", "])") if box.kind in ("start", "completed") or "fails it" in box.detail else ("[", "]")
         )
-        lines.append(f"    {ids[box.name]}{opening}{_quoted(label)}{closing}:::{box.kind}")
-    lines += [f"    {ids[one]} -- {_quoted(who)} --> {ids[other]}" for one, other, who in chart.leads]
+        lines.append(f"    {ids[box.name]}{opening}{words}{closing}:::{box.kind}")
+    lines += [f"    {ids[one]} -- {quoted(who)} --> {ids[other]}" for one, other, who in chart.leads]
     lines += [f"    {ids[undo]} -. undoes .-> {ids[effect]}" for undo, effect in chart.undoes]
     lines += ["    classDef undo stroke-dasharray: 4 3", "    classDef failed stroke-dasharray: 4 3"]
     return "\n".join(lines) + "\n"
@@ -149,10 +150,10 @@ def event_svg(chart: EventChart) -> str:
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" role="img">',
-            f"<title>{escape(chart.title)}</title>",
+            f"<title>{label(chart.title)}</title>",
             f"<style>{STYLE}</style>",
             f'<rect class="page" x="0.5" y="0.5" width="{width - 1:g}" height="{height - 1:g}" rx="8"/>',
-            f'<text class="title" x="{MARGIN}" y="{MARGIN + 8}">{escape(chart.title)}</text>',
+            f'<text class="title" x="{MARGIN}" y="{MARGIN + 8}">{label(chart.title)}</text>',
             *parts,
             "</svg>\n",
         ]
@@ -165,10 +166,10 @@ def _box(box: EventBox, x: float, y: float, width: float) -> str:
     name_y, detail = (y + 21, box.detail) if box.detail else (y + 30, "")
     parts = [
         f'<rect class="{box.kind}" x="{x:g}" y="{y:g}" width="{width:g}" height="{BOX_HEIGHT}" rx="{radius:g}"/>',
-        f'<text class="name" x="{middle:g}" y="{name_y:g}" text-anchor="middle">{escape(box.name)}</text>',
+        f'<text class="name" x="{middle:g}" y="{name_y:g}" text-anchor="middle">{label(box.name)}</text>',
     ]
     if detail:
-        parts.append(f'<text class="detail" x="{middle:g}" y="{y + 38:g}" text-anchor="middle">{escape(detail)}</text>')
+        parts.append(f'<text class="detail" x="{middle:g}" y="{y + 38:g}" text-anchor="middle">{label(detail)}</text>')
     return "\n".join(parts)
 
 
@@ -190,7 +191,3 @@ def _long(source: Point, target: Point, width: float, lane: float, number: int) 
 def _arrow(path: str, x: float, y: float) -> str:
     head = f"M{x:g} {y - 1:g}L{x - 4.5:g} {y - 8:g}L{x + 4.5:g} {y - 8:g}Z"
     return f'<path class="then" d="{path}"/>\n<path class="head" d="{head}"/>'
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace('"', "#quot;") + '"'

@@ -1,12 +1,18 @@
 """The one place where an error becomes a line on stderr and an exit code; it repairs nothing."""
 
+import os
 import sys
+import traceback
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import click
 
 from sagalog import errors
+from sagalog.address import cut, masked, secrets_in, secrets_of
 from sagalog.cli.options import colours_wanted
+from sagalog.harmless import abridged, harmless, harmless_lines
+from sagalog.saga.failure import described
 
 OK: Final = 0
 FAILURE: Final = 1
@@ -35,6 +41,7 @@ EXIT_CODES: Final[tuple[tuple[type[BaseException], int], ...]] = (
     (FileNotFoundError, NOT_FOUND),
     (errors.InvalidSettings, USAGE),
     (errors.InvalidIdentifier, USAGE),
+    (errors.InvalidQuery, USAGE),
     (errors.MissingKey, USAGE),
     (errors.InvalidAction, CONFLICT),
     (errors.StoreUnavailable, UNAVAILABLE),
@@ -54,34 +61,44 @@ def exit_code_of(problem: BaseException) -> int:
 
 
 def one_line(text: str) -> str:
-    """Return the text without line breaks and control characters; a listed mistake stays, others are counted."""
+    """Return the text on one line that is no longer than a screen; a listed mistake stays, others are counted."""
     first, *listed = text.split("\n  - ")
     if listed:
         more = f" (and {len(listed) - 1} more; `sagalog check` lists them)" if len(listed) > 1 else ""
         text = f"{first} {listed[0]}{more}"
-    flat = " ".join(text.split())
-    return "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in flat)
+    return abridged(harmless(" ".join(text.split())))
 
 
-def explain(problem: BaseException) -> str:
-    """Return an error as one line, which says what to do."""
+def explain(problem: BaseException, secrets: Iterable[str] = ()) -> str:
+    """Return an error as one line, which says what to do and holds no secret.
+
+    The texts of others repeat what they were given, so whatever looks like a secret is left out of them.
+    """
     if isinstance(problem, click.UsageError):
         where = f"; see `{problem.ctx.command_path} --help`" if problem.ctx is not None else ""
-        return one_line(problem.format_message()).rstrip(".") + where
+        return one_line(masked(cut(problem.format_message(), secrets))).rstrip(".") + where
     if isinstance(problem, click.ClickException):
-        return one_line(problem.format_message())
+        return one_line(masked(cut(problem.format_message(), secrets)))
     if isinstance(problem, OSError) and problem.strerror:
-        return one_line(f"{problem.filename or 'the system'}: {problem.strerror}")
+        return one_line(masked(cut(f"{problem.filename or 'the system'}: {problem.strerror}", secrets)))
     if isinstance(problem, errors.SagalogError | errors.Refused):
-        return one_line(str(problem))
-    return one_line(f"{type(problem).__name__}: {problem}; --debug shows where")
+        return one_line(cut(str(problem), secrets))
+    return one_line(masked(cut(f"{described(problem)}; --debug shows where", secrets)))
 
 
-def report(problem: Exception) -> int:
-    """Write the error to stderr and return the exit code."""
+def report(problem: Exception, words: Sequence[str] = (), *, debug: bool = False) -> int:
+    """Write the error to stderr, with `debug` where it came from, and return the exit code.
+
+    `words` are those of the command line: no secret among them is written, whoever repeats it.
+    """
     if isinstance(problem, click.Abort):
         click.echo("interrupted", err=True)
         return INTERRUPTED
+    secrets = [*secrets_in(words), *secrets_of(os.environ.get("SAGALOG_DB", ""))]
+    if debug and not isinstance(problem, click.ClickException):
+        text = "".join(traceback.format_exception(problem))
+        click.echo(harmless_lines(abridged(masked(cut(text, secrets)), 100_000)), err=True, nl=False)
+        return FAILURE
     label = click.style("error:", fg="red", bold=True) if colours_wanted(sys.stderr) else "error:"
-    click.echo(f"{label} {explain(problem)}", err=True, color=True if "\x1b" in label else None)
+    click.echo(f"{label} {explain(problem, secrets)}", err=True, color=True if "\x1b" in label else None)
     return problem.exit_code if isinstance(problem, click.ClickException) else exit_code_of(problem)

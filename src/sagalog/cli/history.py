@@ -35,8 +35,8 @@ def event_text(event: e.SagaEvent) -> Text:
     return Text(type(event).__name__, style=STYLES.get(type(event), ""))
 
 
-def summary(event: e.SagaEvent) -> str:
-    """Return what a person wants to know of an event, on one line."""
+def summary(event: e.SagaEvent, kind: e.Kind = "saga") -> str:
+    """Return what a person wants to know of an event, of a saga or of a choreography, on one line."""
     words: list[str] = [plain(getattr(event, "step", ""))]
     attempt = getattr(event, "attempt", 1)
     if attempt > 1:
@@ -48,13 +48,13 @@ def summary(event: e.SagaEvent) -> str:
             words.append("late: it had been given up, so it is undone")
         case e.StepFailed() | e.CompensationFailed():
             again = "" if event.retry_at is None else f"; again in {duration(event.retry_at - event.time)}"
-            kind = f"{event.outcome}: " if isinstance(event, e.StepFailed) else ""
-            words.append(f"{kind}{event.error.type}: {event.error.message}{again}")
+            outcome = f"{event.outcome}: " if isinstance(event, e.StepFailed) else ""
+            words.append(f"{outcome}{event.error.type}: {event.error.message}{again}")
         case e.CompensationStarted():
             waived = f"; nothing to undo for {', '.join(event.waived)}" if event.waived else ""
             words.append(f"undo {', '.join(event.plan) or 'nothing'}{waived}")
         case e.RequestSent() | e.EventReceived() | e.StepWaiting() | e.StartRefused():
-            words += _of_messages(event)
+            words += _of_messages(event, kind)
         case e.SagaFailed():
             words.append(f"{event.error.type}: {event.error.message}")
         case e.SagaStuck():
@@ -82,7 +82,7 @@ def _of_parts(event: e.SagaEvent) -> list[str]:
             return []
 
 
-def _of_messages(event: e.RequestSent | e.EventReceived | e.StepWaiting | e.StartRefused) -> list[str]:
+def _of_messages(event: e.RequestSent | e.EventReceived | e.StepWaiting | e.StartRefused, kind: e.Kind) -> list[str]:
     match event:
         case e.RequestSent():
             undo = "to undo it, " if event.direction == "compensation" else ""
@@ -91,7 +91,9 @@ def _of_messages(event: e.RequestSent | e.EventReceived | e.StepWaiting | e.Star
         case e.StepWaiting():
             return ["waits" if event.until is None else f"waits for {duration(event.until - event.time)}"]
         case e.EventReceived():
-            use = "kept until it is needed" if event.kept else "it changes nothing"
+            use = "it changes nothing"
+            if event.kept:
+                use = "kept until it is needed" if kind == "saga" else "it is no step, and counts"
             return [f"{event.name}, message {event.message}; {use}"]
         case e.StartRefused():
             return [] if event.message is None else [f"by message {event.message}"]
@@ -111,11 +113,12 @@ def event_record(stored: StoredEvent) -> dict[str, Any]:
 
 
 class EventLine(NamedTuple):
-    """An event as it is stored and as it is meant, and when its saga started."""
+    """An event as it is stored and as it is meant, when its saga started, and of what kind that is."""
 
     stored: StoredEvent
     event: e.SagaEvent
     start: int
+    kind: e.Kind
 
 
 COLUMNS: tuple[Column[EventLine], ...] = (
@@ -123,7 +126,7 @@ COLUMNS: tuple[Column[EventLine], ...] = (
     Column("TIME", lambda line: moment(line.event.time)),
     Column("SINCE START", lambda line: f"+{duration(line.event.time - line.start)}", right=True),
     Column("EVENT", lambda line: event_text(line.event)),
-    Column("WHAT", lambda line: summary(line.event), narrows="wrap"),
+    Column("WHAT", lambda line: summary(line.event, line.kind), narrows="wrap"),
 )
 
 
@@ -136,5 +139,8 @@ def history(invocation: Invocation, id_or_key: str, saga: str | None) -> None:
     with invocation.store() as store:
         row = find(store, id_or_key, saga)
         stored = store.read(row.saga_id)
-    lines = [EventLine(one, CODEC.decode(one.topic, one.state), row.started_at) for one in stored]
+    events = [CODEC.decode(one.topic, one.state) for one in stored]
+    kinds: list[e.Kind] = [event.kind for event in events if isinstance(event, e.SagaStarted)]
+    kind: e.Kind = kinds[0] if kinds else "saga"
+    lines = [EventLine(one, event, row.started_at, kind) for one, event in zip(stored, events, strict=True)]
     emit(invocation.output, lines, COLUMNS, lambda line: event_record(line.stored))

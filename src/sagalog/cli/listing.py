@@ -12,7 +12,7 @@ from sagalog.cli.options import Invocation, RowsCommand
 from sagalog.cli.output import emit, note, record
 from sagalog.cli.quantities import duration, moment, parse_duration
 from sagalog.cli.table import Column, status_text
-from sagalog.saga.transitions import STATUSES
+from sagalog.saga.transitions import STATUSES, Status
 from sagalog.store import Query, StatusRow
 
 
@@ -73,7 +73,7 @@ COLUMNS: tuple[Column[StatusRow], ...] = (
 @click.pass_obj
 def list_sagas(
     invocation: Invocation,
-    statuses: tuple[str, ...],
+    statuses: tuple[Status, ...],
     saga: str | None,
     key: str | None,
     error: str | None,

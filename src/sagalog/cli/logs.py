@@ -3,9 +3,12 @@
 import json
 import logging
 import sys
+import textwrap
 from typing import Any
 
 from sagalog.cli.quantities import moment
+from sagalog.harmless import harmless, harmless_json, harmless_lines
+from sagalog.logs import INDENT
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("text", "json")
@@ -24,12 +27,13 @@ FIELDS = (
 
 
 class LineFormatter(logging.Formatter):
-    """One line a record: time, level, text."""
+    """One line a record: time, level, text. Other libraries' records are made as harmless as ours."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, and a traceback below it if there is one."""
-        text = f"{moment(int(record.created * 1e6))} {record.levelname:<7} {record.getMessage()}"
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+        text = f"{moment(int(record.created * 1e6))} {record.levelname:<7} {harmless(record.getMessage())}"
+        below = _traceback(self, record)
+        return text if below is None else f"{text}\n{textwrap.indent(harmless_lines(below), INDENT, lambda _: True)}"
 
 
 class JsonFormatter(logging.Formatter):
@@ -44,9 +48,17 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
         }
         found |= {name: value for name in FIELDS if (value := getattr(record, name, None)) is not None}
-        if record.exc_info:
-            found["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(found, ensure_ascii=False)
+        below = _traceback(self, record)
+        if below is not None:
+            found["traceback"] = below
+        return harmless_json(json.dumps(found, ensure_ascii=False))
+
+
+def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str | None:
+    """Return the lines of a record's traceback; None if it has none."""
+    if record.exc_text:
+        return textwrap.dedent(record.exc_text)
+    return formatter.formatException(record.exc_info) if record.exc_info else None
 
 
 def log_to_stderr(level: str, form: str) -> None:

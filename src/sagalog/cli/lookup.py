@@ -6,9 +6,9 @@ import click
 
 from sagalog.cli.output import note
 from sagalog.codec import CODEC
-from sagalog.errors import SagaNotFound
+from sagalog.readmodel.inspection import not_found
 from sagalog.saga.events import SagaEvent
-from sagalog.saga.identifiers import check_identifier
+from sagalog.saga.identifiers import check_lookup
 from sagalog.store import Query, StatusRow, Store
 
 PAGE = 500
@@ -19,13 +19,13 @@ saga_option = click.option("--saga", metavar="NAME", help="The saga that the key
 
 def find(store: Store, id_or_key: str, saga: str | None = None) -> StatusRow:
     """Return the row of the saga with this id, or else of the newest one with this key; raises `SagaNotFound`."""
-    check_identifier(id_or_key, "the id or key")
+    check_lookup(id_or_key, "the id or key")
     row = store.status(id_or_key)
     if row is not None:
         return row
     found = store.find(Query(key=id_or_key, saga_name=saga, limit=20))
     if not found:
-        raise SagaNotFound(f"no saga has the id or key {id_or_key!r}; `sagalog list` shows those there are")
+        raise not_found("id or key", id_or_key)
     others = sorted({row.saga_name for row in found} - {found[0].saga_name})
     if others:
         note(f"{id_or_key} is also a key of {', '.join(others)}; this is the newest, --saga NAME shows another")

@@ -1,11 +1,12 @@
 """A saga as a Mermaid flowchart; pure text."""
 
 from sagalog.cli.chart import Chart, StepBox
+from sagalog.harmless import harmless
 
 
 def mermaid(chart: Chart) -> str:
     """Return the flowchart: steps downwards, what is undone by dashed edges back up."""
-    lines = [f"%% {chart.title}", "flowchart TD", f"    start([{_quoted('start: ' + chart.input)}])"]
+    lines = [f"%% {harmless(chart.title)}", "flowchart TD", f"    start([{quoted('start: ' + chart.input)}])"]
     before = ["start"]
     undone: list[list[str]] = []
     number = 0
@@ -20,7 +21,7 @@ def mermaid(chart: Chart) -> str:
         edges += [f"    {one} --> {other}" for one in before for other in ids]
         before = ids
         here = [(node, box) for node, box in zip(ids, stage, strict=True) if box.undo is not None]
-        lines += [f"    u{node}[/{_quoted(str(box.undo))}/]:::undo" for node, box in here]
+        lines += [f"    u{node}[/{quoted(str(box.undo))}/]:::undo" for node, box in here]
         edges += [f"    {node} -. undo .-> u{node}" for node, _ in here]
         if here:
             undone.append([f"u{node}" for node, _ in here])
@@ -35,12 +36,20 @@ def mermaid(chart: Chart) -> str:
 
 
 def _action(node: str, box: StepBox) -> str:
-    label = box.name + ("<br/>if its condition holds" if box.conditional else "")
-    label += "".join(f"<br/>{text}" for text in (box.child, box.repeated) if text)
-    if box.pivot:
-        return f"{node}[[{_quoted(label + '<br/>pivot')}]]"
-    return f"{node}[{_quoted(label)}]"
+    lines = [
+        box.name,
+        "if its condition holds" if box.conditional else "",
+        box.child,
+        box.repeated,
+        "pivot" if box.pivot else "",
+    ]
+    label = quoted(*(line for line in lines if line))
+    return f"{node}[[{label}]]" if box.pivot else f"{node}[{label}]"
 
 
-def _quoted(text: str) -> str:
-    return '"' + text.replace('"', "#quot;") + '"'
+def quoted(*lines: str) -> str:
+    """Return lines as the label of a node: Mermaid reads them as HTML, and a name is none."""
+    return '"' + "<br/>".join(harmless(line).translate(_ENTITIES) for line in lines) + '"'
+
+
+_ENTITIES = str.maketrans({"#": "#35;", '"': "#quot;", "<": "#lt;", ">": "#gt;", "&": "#amp;"})

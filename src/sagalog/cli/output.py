@@ -4,19 +4,21 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any
 
 import click
 from msgspec import Struct
 from msgspec.structs import asdict
-from rich.console import RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.padding import Padding
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from sagalog.cli.quantities import moment
 from sagalog.cli.table import GUTTER, Column, Shown, console, plain, table_of
+from sagalog.harmless import harmless_cell, harmless_json, harmless_lines
 
 
 def write(renderable: RenderableType = "", *, indent: int = 0, stream: IO[str] | None = None) -> None:
@@ -28,15 +30,31 @@ def write(renderable: RenderableType = "", *, indent: int = 0, stream: IO[str] |
         # A terminal too narrow for the columns breaks the lines; nothing of an id or a name is left out.
         buffer.width = max(buffer.width, indent + sum((column.width or 0) + GUTTER for column in what.columns))
     with buffer.capture() as captured:
-        buffer.print(padded)
+        buffer.print(_Harmless(padded))
     # Cells are padded to their column's width; the blanks at the end of a line only hurt whoever copies it.
     text = "\n".join(line.rstrip() for line in captured.get().split("\n"))
     click.echo(text, nl=False, file=stream, color=True)
 
 
+class _Harmless:
+    """Whatever is drawn, with no control in it but those of its own colours: the last door to a terminal."""
+
+    def __init__(self, drawn: RenderableType) -> None:
+        self._drawn = drawn
+
+    def __rich_console__(self, target: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        for segment in target.render(self._drawn, options):
+            yield segment if segment.control else Segment(harmless_lines(segment.text), segment.style)
+
+
 def note(text: str) -> None:
     """Write a line for the person at the terminal to stderr, which no pipe gets."""
-    write(Text(text, style="dim"), stream=sys.stderr)
+    write(Text(plain(text), style="dim"), stream=sys.stderr)
+
+
+def write_json(value: object, indent: int | None = 2) -> None:
+    """Write a value as JSON whose strings hold no control, however they are shown; read again they are the same."""
+    click.echo(harmless_json(json.dumps(value, indent=indent, ensure_ascii=False)))
 
 
 def write_fields(fields: Sequence[tuple[str, object]], indent: int = 2) -> None:
@@ -70,10 +88,10 @@ def emit(
 def emit_records(output: str, records: Sequence[Mapping[str, Any]]) -> None:
     """Write records for machines: json, jsonl or csv."""
     if output == "json":
-        click.echo(json.dumps(records, indent=2, ensure_ascii=False))
+        write_json(records)
     elif output == "jsonl":
         for one in records:
-            click.echo(json.dumps(one, ensure_ascii=False))
+            write_json(one, indent=None)
     else:
         _emit_csv(records)
 
@@ -82,13 +100,14 @@ def _emit_csv(records: Sequence[Mapping[str, Any]]) -> None:
     titles = list(dict.fromkeys(name for one in records for name in one))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(titles)
+    writer.writerow(map(_csv_cell, titles))
     for one in records:
         writer.writerow([_csv_cell(one.get(name)) for name in titles])
     click.echo(text.getvalue() if titles else "", nl=False)
 
 
 def _csv_cell(value: object) -> object:
+    """Return what a cell holds: one line, and nothing that a spreadsheet would run."""
     if isinstance(value, dict | list | tuple):
-        return json.dumps(value, ensure_ascii=False)
-    return value
+        return harmless_json(json.dumps(value, ensure_ascii=False))
+    return harmless_cell(value) if isinstance(value, str) else value

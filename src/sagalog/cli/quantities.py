@@ -1,17 +1,41 @@
 """Times, durations and ages as people write them; it knows no saga."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+
+from sagalog.harmless import harmless
 
 SECOND = 1_000_000
 UNITS = {"ms": 1_000, "s": SECOND, "m": 60 * SECOND, "h": 3_600 * SECOND, "d": 86_400 * SECOND, "w": 604_800 * SECOND}
-_AGE = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*")
+# No age and no wait is longer, so whatever is as long as that is a slip of the hand.
+LONGEST_DURATION = 36_525 * UNITS["d"]
+_AGE = re.compile(r"(?:\d{1,18}(?:\.\d{1,18})?\s{0,9}(?:ms|s|m|h|d|w)\s{0,9}){1,9}", re.ASCII)
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)", re.ASCII)
+LONGEST_SHOWN = 80
+# After so many seconds the calendar is the same again, weekdays and all.
+_CYCLE_YEARS, _CYCLE_SECONDS = 400, 146_097 * 86_400
 
 
 def moment(microseconds: int, precision: str = "milliseconds") -> str:
-    """Return a time in local ISO form with its UTC offset."""
+    """Return a time in local ISO form with its UTC offset.
+
+    A year before 1 or after 9999, which a database can hold and a `datetime` cannot, is written with its sign, as
+    ISO 8601 has it, and its time is in UTC.
+    """
     whole, rest = divmod(microseconds, SECOND)
-    return datetime.fromtimestamp(whole).astimezone().replace(microsecond=rest).isoformat(timespec=precision)
+    try:
+        local = datetime.fromtimestamp(whole, UTC).astimezone()
+    except (OverflowError, ValueError, OSError):
+        return _far_off(whole, rest, precision)
+    return local.replace(microsecond=rest).isoformat(timespec=precision)
+
+
+def _far_off(seconds: int, rest: int, precision: str) -> str:
+    cycles, within = divmod(seconds, _CYCLE_SECONDS)
+    alike = datetime(1970, 1, 1, microsecond=rest, tzinfo=UTC) + timedelta(seconds=within)
+    year = alike.year + cycles * _CYCLE_YEARS
+    written = f"{year:04}" if 1 <= year <= 9999 else f"{year:+05}"
+    return written + alike.isoformat(timespec=precision)[4:]
 
 
 def duration(microseconds: int) -> str:
@@ -37,10 +61,13 @@ def duration(microseconds: int) -> str:
 def parse_duration(text: str) -> int:
     """Return the microseconds that `10m`, `2h`, `1d12h` or `500ms` stand for; raises `ValueError`."""
     wanted = text.strip()
-    found = list(_AGE.finditer(wanted))
-    if not found or "".join(match.group(0) for match in found) != wanted:
-        raise ValueError(f"expected a length of time such as 500ms, 30s, 10m, 2h or 1d12h, found {text!r}")
-    return sum(int(float(number) * UNITS[unit]) for number, unit in (match.groups() for match in found))
+    found = f"found {harmless(repr(text), LONGEST_SHOWN)}"
+    if _AGE.fullmatch(wanted) is None:
+        raise ValueError(f"expected a length of time such as 500ms, 30s, 10m, 2h or 1d12h, {found}")
+    whole = sum(int(float(number) * UNITS[unit]) for number, unit in _PART.findall(wanted))
+    if whole > LONGEST_DURATION:
+        raise ValueError(f"expected a length of time such as 500ms, 30s, 10m, 2h or 1d12h, at most 100 years, {found}")
+    return whole
 
 
 def parse_moment(text: str) -> int:
@@ -49,5 +76,6 @@ def parse_moment(text: str) -> int:
         found = datetime.fromisoformat(text).astimezone()
         whole = found.replace(microsecond=0).timestamp()
     except (ValueError, OverflowError, OSError):
-        raise ValueError(f"expected a time such as 2025-11-23T14:05:09+01:00, found {text!r}") from None
+        shown = harmless(repr(text), LONGEST_SHOWN)
+        raise ValueError(f"expected a time such as 2025-11-23T14:05:09+01:00, found {shown}") from None
     return int(whole) * SECOND + found.microsecond

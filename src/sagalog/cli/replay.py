@@ -1,6 +1,6 @@
 """`sagalog replay`: a saga's state after each event; it only reads, and needs neither the app nor a definition."""
 
-import json
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from sagalog.cli.history import event_text, summary
 from sagalog.cli.lookup import find, saga_option
 from sagalog.cli.lookup import history as history_of
 from sagalog.cli.options import Invocation, RowsCommand
-from sagalog.cli.output import emit_records, note, write, write_fields
+from sagalog.cli.output import emit_records, note, write, write_fields, write_json
 from sagalog.cli.quantities import duration, moment, parse_moment
 from sagalog.cli.table import plain, status_text
 from sagalog.saga.events import SagaEvent
@@ -26,6 +26,7 @@ from sagalog.saga.state import SagaState
 
 Moment = tuple[str, int]
 BRIEFLY = ("status", ".action", ".undo")
+_VERSION = re.compile(r"\d{1,18}", re.ASCII)
 
 
 class At(click.ParamType["Moment"]):
@@ -37,7 +38,7 @@ class At(click.ParamType["Moment"]):
         """Return ("version", number) or ("time", microseconds)."""
         text = str(value)
         try:
-            return ("version", int(text)) if text.isdigit() else ("time", parse_moment(text))
+            return ("version", int(text)) if _VERSION.fullmatch(text) else ("time", parse_moment(text))
         except ValueError as problem:
             self.fail(f"{problem}; or a version such as 3", param, ctx)
 
@@ -168,7 +169,7 @@ def _write_frame(frame: Frame, follows_a_title: bool = False) -> None:
     for style, width in (("bold", 4), ("dim", 0), ("dim", 9), ("", 0)):
         headline.add_column(style=style, justify="right", no_wrap=True, min_width=width)
     headline.add_column(overflow="fold")
-    headline.add_row(f"{state.version}", moment(event.time), since, event_text(event), Text(summary(event)))
+    headline.add_row(f"{state.version}", moment(event.time), since, event_text(event), Text(summary(event, state.kind)))
     write(headline)
     for path, before, after in frame.changed:
         arrow = Text.assemble((f"{plain(path)}: ", "dim"))
@@ -189,7 +190,7 @@ def write_state(state: SagaState) -> None:
 def _emit(output: str, saga_id: str, replayed: Sequence[Frame]) -> None:
     records = [_record(saga_id, frame) for frame in replayed]
     if output == "json" and len(records) == 1:
-        click.echo(json.dumps(records[0], indent=2, ensure_ascii=False))
+        write_json(records[0])
         return
     emit_records(output, records)
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from sagalog.cli.lookup import find, history, saga_option
 from sagalog.cli.options import Invocation, RowsCommand
-from sagalog.cli.output import emit, record, write, write_fields
+from sagalog.cli.output import emit, record, write, write_fields, write_json
 from sagalog.cli.quantities import duration, moment
 from sagalog.cli.table import Column, plain, status_text
 from sagalog.saga.evolve import fold
@@ -103,7 +103,7 @@ def present(output: str, store: Store, row: StatusRow) -> None:
             "steps": [_step_record(step) for step in steps],
             "commands": [record(command) for command in commands],
         }
-        click.echo(json.dumps(described, indent=2, ensure_ascii=False))
+        write_json(described)
         return
     if output == "table":
         _header(row, state)
@@ -177,11 +177,19 @@ def _header(row: StatusRow, state: SagaState) -> None:
         lines.append(("you may", ", ".join(state.actions) or "look at it; nothing lets it go on"))
     if state.received:
         lines.append(("messages taken", len(state.received)))
-    until = ", until its step waits for it" if state.kind == "saga" else ""
-    lines.extend(("kept", f"{kept.name} {kept.message}{until}") for kept in state.kept)
+    lines += _events_kept(state)
     if state.refused_starts:
         lines.append(("refused", f"{state.refused_starts} later starts with this key"))
     write_fields(lines)
+
+
+def _events_kept(state: SagaState) -> list[tuple[str, object]]:
+    """Return the events that came and are no step: those that wait for theirs; of a choreography all that are none."""
+    if state.kind == "choreography":
+        names = ", ".join(kept.name for kept in state.kept)
+        return [("also came", names)] if names else []
+    what = "which no step came to wait for" if state.ended is not None else "until its step waits for it"
+    return [("came early", f"{kept.name} {kept.message}, {what}") for kept in state.kept]
 
 
 def _waits_for(row: StatusRow, now: int) -> str:

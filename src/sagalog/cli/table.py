@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sagalog.cli.options import colours_wanted
+from sagalog.harmless import harmless
 
 Shown = TypeVar("Shown")
 
@@ -77,10 +78,7 @@ def console(stream: IO[str] | None = None) -> Console:
 def plain(value: object) -> str:
     """Return text that cannot move the cursor or colour a terminal, on one line."""
     text = "" if value is None else str(value)
-    if text.isprintable():
-        return text
-    flat = " ".join(text.splitlines())
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in flat)
+    return text if text.isprintable() else harmless(" ".join(text.splitlines()))
 
 
 def status_text(status: str) -> Text:
@@ -103,7 +101,7 @@ def table_of(rows: Sequence[Shown], columns: Sequence[Column[Shown]], indent: in
     for index in shown:
         column, width = columns[index], widths[index]
         table.add_column(
-            Text(column.title),
+            Text(plain(column.title)),
             justify="right" if column.right else "left",
             style=column.style,
             no_wrap=column.narrows != "wrap",

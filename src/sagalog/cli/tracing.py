@@ -3,13 +3,15 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from msgspec.structs import replace
 from rich.text import Text
 from rich.tree import Tree
 
 from sagalog.cli.output import emit_records, note, write
 from sagalog.cli.quantities import duration, moment
 from sagalog.cli.table import plain, status_text
-from sagalog.readmodel.trace import Node, Rows, trace, walk
+from sagalog.codec import CODEC
+from sagalog.readmodel.trace import Node, Rows, Taken, taken_by, trace, walk
 from sagalog.store import StatusRow, Store, UnmatchedQuery, UnmatchedRow
 
 # Deeper than this a terminal has no room to its right: what is deeper is shown at this depth, and says how deep it is.
@@ -49,7 +51,17 @@ def rows_of(store: Store, correlation_id: str) -> Rows:
         steps=[step for saga in sagas for step in store.steps(saga.saga_id)],
         commands=[command for saga in sagas for command in store.commands_of(saga.saga_id)],
         unmatched=list(_unmatched(store, correlation_id)),
+        taken=list(_taken(store, correlation_id, [saga.saga_id for saga in sagas])),
     )
+
+
+def _taken(store: Store, correlation_id: str, saga_ids: Sequence[str]) -> Iterator[Taken]:
+    """Yield what the sagas took, with the messages that another correlation id keeps out of sight."""
+    for saga_id, stored in store.read_many(saga_ids).items():
+        for one in taken_by(saga_id, CODEC.decode_all((event.topic, event.state) for event in stored)):
+            found = store.find_message(one.message_id)
+            is_foreign = found is not None and found[1].correlation_id != correlation_id
+            yield replace(one, message=found) if is_foreign else one
 
 
 def _unmatched(store: Store, correlation_id: str) -> Iterator[UnmatchedRow]:
@@ -92,6 +104,10 @@ def _label(node: Node, start: int, asked: str | None) -> Text:
         text.append_text(status_text(node.status))
     if node.kind == "event":
         text.append(f"  from {plain(node.source)}", style="dim")
+    if node.took is not None:
+        text.append(f"  took event {plain(node.took.name)} {plain(node.took.id)}", style="dim")
+    if node.elsewhere is not None:
+        text.append(f"  of correlation {plain(node.elsewhere)}", style="dim")
     if node.sent > 1:
         text.append(f"  sent {node.sent} times", style="yellow")
     text.append(f"  +{duration(node.time - start)}", style="dim")
@@ -120,6 +136,8 @@ def _records(roots: Sequence[Node]) -> Iterator[dict[str, Any]]:
             "time": moment(node.time, "microseconds"),
             "ended": None if node.ended is None else moment(node.ended, "microseconds"),
             "sent": node.sent if node.kind == "command" else None,
+            "took": None if node.took is None else node.took.id,
+            "correlation_elsewhere": node.elsewhere,
             "cause_elsewhere": node.cause,
             "not_taken": node.parked,
         }

@@ -4,7 +4,7 @@ import asyncio
 import getpass
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final, Literal
 
 import click
 
@@ -12,16 +12,15 @@ from sagalog.cli.address import require_file
 from sagalog.cli.failures import NotThere
 from sagalog.cli.listing import next_page
 from sagalog.cli.options import Command, Invocation, RowsCommand
-from sagalog.cli.output import emit, note, record, write, write_fields
+from sagalog.cli.output import emit, note, record, write, write_fields, write_json
 from sagalog.cli.quantities import moment
 from sagalog.cli.table import Column, plain, status_text
 from sagalog.errors import InvalidAction
 from sagalog.process_manager import ProcessManager
-from sagalog.saga.identifiers import check_identifier
-from sagalog.store import Store, UnmatchedQuery, UnmatchedRow
+from sagalog.saga.identifiers import check_lookup
+from sagalog.store import UNMATCHED_STATUSES, Store, UnmatchedQuery, UnmatchedRow, UnmatchedStatus
 
-STATUSES = ("parked", "redelivering", "redelivered", "discarded")
-ANY = "any"
+ANY: Final = "any"
 PAGE = 500
 
 COLUMNS: tuple[Column[UnmatchedRow], ...] = (
@@ -44,7 +43,7 @@ def unmatched() -> None:
     "--status",
     "statuses",
     multiple=True,
-    type=click.Choice((*STATUSES, ANY)),
+    type=click.Choice((*UNMATCHED_STATUSES, ANY)),
     help="Only messages with this status; may be given several times.  [default: parked]",
 )
 @click.option("--name", metavar="NAME", help="Only messages of this name.")
@@ -54,7 +53,7 @@ def unmatched() -> None:
 @click.pass_obj
 def list_unmatched(
     invocation: Invocation,
-    statuses: tuple[str, ...],
+    statuses: tuple[UnmatchedStatus | Literal["any"], ...],
     name: str | None,
     consumer: str | None,
     limit: int,
@@ -62,7 +61,7 @@ def list_unmatched(
 ) -> None:
     """List messages that nobody could take, newest first."""
     query = UnmatchedQuery(
-        statuses=() if ANY in statuses else statuses or ("parked",),
+        statuses=() if ANY in statuses else [one for one in statuses if one != ANY] or ("parked",),
         name=name,
         consumer=consumer,
         before=after,
@@ -88,7 +87,7 @@ def show_unmatched(invocation: Invocation, unmatched_id: str) -> None:
     with invocation.store() as store:
         row = _find(store, unmatched_id)
     if invocation.output == "json":
-        click.echo(json.dumps(_record(row), indent=2, ensure_ascii=False))
+        write_json(_record(row))
     elif invocation.output == "table":
         _show(row)
     else:
@@ -146,7 +145,9 @@ def _settle(
     if not dry_run and rows:
         asyncio.run(_tell(address, what, rows, actor or _login(), reason))
     for row in rows:
-        click.echo(f"{'would ' if dry_run else ''}{what} {plain(row.name)} {plain(row.message_id)} for {row.consumer}")
+        click.echo(
+            f"{'would ' if dry_run else ''}{what} {plain(row.name)} {plain(row.message_id)} for {plain(row.consumer)}"
+        )
     if not rows:
         note("no message is parked that matches")
 
@@ -178,7 +179,7 @@ def _every(store: Store, name: str | None, consumer: str | None) -> Iterator[Unm
 
 def _find(store: Store, unmatched_id: str) -> UnmatchedRow:
     """Return one row; raises `NotThere`."""
-    check_identifier(unmatched_id, "the id")
+    check_lookup(unmatched_id, "the id")
     for row in store.unmatched(UnmatchedQuery(statuses=(), unmatched_id=unmatched_id)):
         return row
     raise NotThere(f"no unmatched message has the id {unmatched_id!r}; `sagalog unmatched list` shows those there are")

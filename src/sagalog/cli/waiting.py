@@ -1,7 +1,6 @@
 """`sagalog wait`: wait for one saga, and say by the exit code how it ended; it runs nothing."""
 
 import asyncio
-import json
 
 import click
 from rich.text import Text
@@ -11,11 +10,11 @@ from sagalog.cli.failures import SAGA_FAILED, SAGA_STUCK
 from sagalog.cli.listing import Age, error_of
 from sagalog.cli.lookup import saga_option
 from sagalog.cli.options import Invocation, RowsCommand
-from sagalog.cli.output import emit_records, record, write
+from sagalog.cli.output import emit_records, record, write, write_json
 from sagalog.cli.quantities import duration
 from sagalog.cli.table import plain, status_text
 from sagalog.process_manager import ProcessManager
-from sagalog.saga.identifiers import check_identifier
+from sagalog.saga.identifiers import check_lookup
 from sagalog.store import StatusRow
 
 EXIT_CODES = {"completed": 0, "failed": SAGA_FAILED, "stuck": SAGA_STUCK}
@@ -32,14 +31,14 @@ def wait(ctx: click.Context, id_or_key: str, timeout: int | None, saga: str | No
     The exit code says how: 0 completed, 10 failed (undone), 11 stuck (a person must act), 1 still going on.
     """
     invocation = ctx.ensure_object(Invocation)
-    check_identifier(id_or_key, "the id or key")
+    check_lookup(id_or_key, "the id or key")
     row = asyncio.run(_wait(invocation.address(), id_or_key, saga, timeout))
     if invocation.output == "table":
         took = f"  after {duration((row.ended_at or row.updated_at) - row.started_at)}"
         what = f"{plain(row.saga_name)} {plain(row.saga_key)}  "
         write(Text.assemble(what, status_text(row.status), (took, "dim"), plain(f"  {error_of(row)}")))
     elif invocation.output == "json":
-        click.echo(json.dumps(record(row), indent=2, ensure_ascii=False))
+        write_json(record(row))
     else:
         emit_records(invocation.output, [record(row)])
     ctx.exit(EXIT_CODES[row.status])

@@ -1,5 +1,6 @@
 """The consumers that this process reads for: taken under the worker's lease, lost with it. It reads no message."""
 
+import asyncio
 from collections.abc import Sequence
 
 from sagalog.clock import Clock
@@ -32,7 +33,8 @@ class Consumers:
         self._limits = limits
         self._rows: dict[str, ConsumerRow] = {}
         self._taken_by = ""
-        self._take_at = 0
+        # A time of the event loop, which no clock that is set can keep from coming.
+        self._take_at = 0.0
 
     @property
     def worker_id(self) -> str:
@@ -52,17 +54,18 @@ class Consumers:
         """Take what can be had, if it is time to look; returns whether any is ours."""
         if not self._worker.holds:
             return False
-        now = self._clock.now()
+        looked_at = asyncio.get_running_loop().time()
         worker_id = self._worker.worker_id
-        if worker_id != self._taken_by or now >= self._take_at:
+        if worker_id != self._taken_by or looked_at >= self._take_at:
             rows = await self._blocking.write(
-                self._store.take_consumers, worker_id, self.names, now, self._limits.from_now
+                self._store.take_consumers, worker_id, self.names, self._clock.now(), self._limits.from_now
             )
             self._rows = {row.consumer: row for row in rows}
             self._taken_by = worker_id
             # Only another worker's death can give us one more, and nobody takes ours while the lease holds.
             has_all = len(rows) == len(self.names)
-            self._take_at = now + (60 * self._limits.lease if has_all else POLLS_BETWEEN_LOOKS * self._limits.poll)
+            pause = 60 * self._limits.lease if has_all else POLLS_BETWEEN_LOOKS * self._limits.poll
+            self._take_at = looked_at + pause / 1e6
         return bool(self._rows)
 
     def moved(self, consumer: str, position: int) -> None:
@@ -72,4 +75,4 @@ class Consumers:
 
     def doubt(self) -> None:
         """Ask the store where they are before anything else is done: a write failed, or nobody knows."""
-        self._take_at = 0
+        self._take_at = 0.0

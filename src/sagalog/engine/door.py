@@ -5,20 +5,20 @@ import hashlib
 import msgspec
 
 from sagalog.clock import Clock, new_id
+from sagalog.cloudevents import data_of
 from sagalog.codec import encode_json
 from sagalog.errors import InvalidInput, PayloadTooLarge
 from sagalog.messages import Envelope
 from sagalog.saga.events import error_from
-from sagalog.saga.identifiers import check_identifier
-from sagalog.saga.payload import MAX_PAYLOAD, refuse_unstorable
+from sagalog.saga.identifiers import LONGEST_NAME, check_identifier
+from sagalog.saga.payload import MAX_PAYLOAD
+from sagalog.saga.times import check_time
 from sagalog.saga.vocabulary import Vocabulary
 from sagalog.store import UnmatchedRow
 
 # The consumer under which messages are parked that never got into the log.
 DOOR = "door"
 LONGEST_RAW = 64 * 1024
-# Clocks of others may be wrong, but a time has to fit into the columns of both databases.
-LATEST_TIME = 2**62
 
 
 def check_envelope(envelope: Envelope, vocabulary: Vocabulary) -> Envelope:
@@ -27,9 +27,9 @@ def check_envelope(envelope: Envelope, vocabulary: Vocabulary) -> Envelope:
     Raises `InvalidIdentifier` for an id, name or source that is none (no identity, no entry), `PayloadTooLarge` and
     `InvalidInput` for its data.
     """
-    what = f"message {check_identifier(envelope.name, 'the name of the message', 200)}"
+    what = f"message {check_identifier(envelope.name, 'the name of the message', LONGEST_NAME)}"
     check_identifier(envelope.id, f"the id of {what}")
-    check_identifier(envelope.source, f"the source of {what}", 200)
+    check_identifier(envelope.source, f"the source of {what}", LONGEST_NAME)
     check_identifier(envelope.correlation_id, f"the correlation id of {what}")
     for given, field in (
         (envelope.causation_id, "the causation id"),
@@ -40,8 +40,8 @@ def check_envelope(envelope: Envelope, vocabulary: Vocabulary) -> Envelope:
             check_identifier(given, f"{field} of {what}")
     if envelope.kind not in ("event", "command"):
         raise InvalidInput(f"{what}: expected the kind event or command, found {envelope.kind!r}")
-    if type(envelope.time) is not int or not 0 <= envelope.time <= LATEST_TIME:
-        raise InvalidInput(f"{what}: expected its time in microseconds since the epoch, found {envelope.time!r}")
+    # Clocks of others may be wrong, but what comes in must be able to go out.
+    check_time(envelope.time, f"the time of {what}")
     check_data(envelope, vocabulary, what)
     return envelope
 
@@ -53,11 +53,7 @@ def check_data(envelope: Envelope, vocabulary: Vocabulary, what: str) -> None:
     data = bytes(envelope.data)
     if len(data) > MAX_PAYLOAD:
         raise PayloadTooLarge(f"the data of {what} is {len(data):,} bytes of JSON, the cap is {MAX_PAYLOAD:,}")
-    try:
-        msgspec.json.decode(data)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as problem:
-        raise InvalidInput(f"the data of {what} is no JSON that can be read: {problem}") from None
-    refuse_unstorable(data, f"the data of {what}")
+    data_of(data, f"the data of {what}")
     payload = vocabulary.payload(envelope.name)
     if payload is not None:
         payload.read(data)
@@ -87,23 +83,25 @@ def parked_row(clock: Clock, consumer: str, envelope: Envelope, position: int | 
 
 
 def raw_row(clock: Clock, source: str, raw: bytes | str, reason: str) -> UnmatchedRow:
-    """Return the row for something that came from `source` and could not be read as a message.
+    r"""Return the row for something that came from `source` and could not be read as a message.
 
-    The same again is the same row: its id is that of its text, of which 64 KiB are kept.
+    The same again is the same row: its id is that of its bytes, of which 64 KiB are kept. What is no text among them is
+    kept as its escape (`\xff`).
     """
     data = raw if isinstance(raw, bytes) else raw.encode("utf-8", "surrogatepass")
-    text = data[:LONGEST_RAW].decode("utf-8", "replace").replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    text = data[:LONGEST_RAW].decode("utf-8", "backslashreplace").replace("\x00", "\\x00")
     return UnmatchedRow(
         unmatched_id=new_id(clock),
         consumer=DOOR,
         message_id="raw-" + hashlib.sha256(data).hexdigest()[:32],
         kind="unreadable",
         name="",
-        source=check_identifier(source, "the source", 200),
+        source=check_identifier(source, "the source", LONGEST_NAME),
         reason=error_from("error", "", reason).message,
         correlation_id=None,
         causation_id=None,
         position=None,
-        message=text,
+        # Escapes take more room than what they stand for.
+        message=text.encode()[:LONGEST_RAW].decode("utf-8", "ignore"),
         parked_at=clock.now(),
     )

@@ -1,4 +1,9 @@
-"""The lease of this process's worker: begun, renewed, lost and begun anew under another name. It owns no saga."""
+"""The lease of this process's worker: begun, renewed, lost and begun anew under another name. It owns no saga.
+
+Others judge the lease by the time that is written in the store and by their clocks. We judge it by the safer of two: by
+our clock, which runs on while the machine sleeps, and by the time of the event loop since it was renewed, which nobody
+can set. A clock that is set back makes us hold nothing for longer than we asked for.
+"""
 
 import asyncio
 import logging
@@ -8,9 +13,12 @@ import socket
 from sagalog.clock import Clock, new_id
 from sagalog.engine.blocking import Blocking
 from sagalog.errors import StoreError
+from sagalog.harmless import harmless
 from sagalog.store import Lease, Store
 
 logger = logging.getLogger("sagalog.engine")
+
+LONGEST_HOST = 255
 
 
 class WorkerLease:
@@ -22,14 +30,17 @@ class WorkerLease:
         self._clock = clock
         self._length = length
         self._until = 0
+        self._loop = asyncio.get_running_loop()
+        # When it ends by the time of the event loop.
+        self._ends = 0.0
         self._news = asyncio.Event()
         self._ended = False
         self.worker_id = ""
 
     @property
     def holds(self) -> bool:
-        """Tell whether the lease has not run out, by this machine's clock."""
-        return self._clock.now() < self._until
+        """Tell whether the lease has not run out, by this machine's clock and by the time that has passed."""
+        return self._clock.now() < self._until and self._loop.time() < self._ends
 
     def held_by(self, worker_id: str) -> bool:
         """Tell whether the lease is `worker_id`'s and holds; any thread may ask."""
@@ -37,12 +48,14 @@ class WorkerLease:
 
     async def begin(self) -> None:
         """Lease under a new name."""
-        now = self._clock.now()
-        lease = Lease(new_id(self._clock), socket.gethostname(), os.getpid(), now, now + self._length)
+        now, ends = self._clock.now(), self._loop.time() + self._length / 1e6
+        # A name of a machine is whatever bytes somebody gave it.
+        host = harmless(socket.gethostname(), LONGEST_HOST)
+        lease = Lease(new_id(self._clock), host, os.getpid(), now, now + self._length)
         await self._blocking.renew(self._store.register, lease)
         # Only now: nothing may be owned by a worker that has no lease, for nobody would ever take it over.
         self.worker_id = lease.worker_id
-        self._until = lease.lease_until
+        self._until, self._ends = lease.lease_until, ends
         self._news.set()
 
     async def keep(self) -> None:
@@ -58,9 +71,10 @@ class WorkerLease:
                 logger.exception("the lease could not be renewed")
 
     async def _renew(self) -> None:
-        until = self._clock.now() + self._length
+        # Before it is asked for: the answer may take its time.
+        until, ends = self._clock.now() + self._length, self._loop.time() + self._length / 1e6
         if await self._blocking.renew(self._store.renew, self.worker_id, until):
-            self._until = until
+            self._until, self._ends = until, ends
             self._news.set()
             return
         logger.error("the lease of worker %s was taken away; its sagas go on elsewhere", self.worker_id)

@@ -11,7 +11,7 @@ from sagalog.engine.message_log import log_parked, log_published
 from sagalog.engine.transports import Transports
 from sagalog.errors import InvalidAction, InvalidInput
 from sagalog.messages import Envelope, Event, name_of
-from sagalog.saga.identifiers import check_identifier
+from sagalog.saga.identifiers import check_identifier, check_reason
 from sagalog.saga.payload import PayloadType
 from sagalog.saga.vocabulary import Vocabulary
 from sagalog.store import Posting, Store, UnmatchedQuery, UnmatchedRow
@@ -133,7 +133,7 @@ class Messaging:
     async def _settle(self, unmatched_id: str, status: str, actor: str, reason: str) -> None:
         self._check_running()
         check_identifier(actor, "the actor")
-        check_identifier(reason, "the reason", 4000)
+        check_reason(reason, "the reason")
         now = self._clock.now()
         if not await self._blocking.write(self.store.settle_unmatched, unmatched_id, status, actor, reason, now):
             raise InvalidAction(

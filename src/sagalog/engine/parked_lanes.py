@@ -15,9 +15,9 @@ from sagalog.engine.blocking import Blocking
 from sagalog.engine.translation import Entry
 from sagalog.messages import Envelope
 from sagalog.source import Notification, Source
-from sagalog.store import Store, UnmatchedQuery, UnmatchedRow
+from sagalog.store import Store, UnmatchedQuery, UnmatchedRow, UnmatchedStatus
 
-UNSETTLED = ("parked", "redelivering")
+UNSETTLED: tuple[UnmatchedStatus, ...] = ("parked", "redelivering")
 WAITS = "waits for"
 AT_ONCE = 500
 OURSELVES = "sagalog"

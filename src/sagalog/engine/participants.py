@@ -1,7 +1,8 @@
 """The participants whose consumers this process has: what is due in their inboxes is handled, lane by lane.
 
 A lane is what belongs together by its correlation id. Its messages are handled one after the other, also when the first
-of them has to be tried again or is parked; other lanes go on meanwhile.
+of them has to be tried again or is parked; other lanes go on meanwhile. What comes of a message and cannot be written
+is tried again with pauses that grow, a bounded number of times, and then the message is parked.
 """
 
 import asyncio
@@ -9,19 +10,38 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from sagalog.clock import Clock
 from sagalog.engine.attempt import NotBegun, StillOurs
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.committer import Committer
 from sagalog.engine.consumers import Consumers
+from sagalog.engine.door import parked_row
 from sagalog.engine.handling import Handling
 from sagalog.engine.limits import Limits
 from sagalog.engine.message_log import log_handled
-from sagalog.errors import StoreError
+from sagalog.engine.surviving import raise_if_ending
+from sagalog.errors import StoreError, StoreUnavailable
 from sagalog.messages import Envelope
-from sagalog.store import InboxRow, Store
+from sagalog.saga.failure import described, text_of, type_of
+from sagalog.store import InboxRow, Posting, Store
 
 logger = logging.getLogger("sagalog.engine")
+
+# What comes of a message and cannot be written, or what is handled with an error that nobody foresaw, is tried again
+# after so many seconds, each time twice as many, and the message parked at the last of so many times.
+FIRST_PAUSE = 0.2
+LONGEST_PAUSE = 30.0
+MOST_TRIES = 5
+
+
+class Setback(Struct, frozen=True):
+    """How often a message could not be settled, and when, by the event loop's time, it is tried again."""
+
+    times: int
+    until: float
 
 
 class Participants:
@@ -52,6 +72,8 @@ class Participants:
         self._held: set[asyncio.Task[None]] = set()
         # What was done since the last read began: that read may have seen it undone all the same.
         self._done: set[tuple[str, str]] = set()
+        self._setbacks: dict[str, dict[str, Setback]] = {name: {} for name in self._handlings}
+        self._pause = 0.0
 
     def has(self, recipient: str) -> bool:
         """Tell whether the recipient is a participant of this process."""
@@ -64,23 +86,18 @@ class Participants:
 
     async def run(self) -> None:
         """Handle what is due, for ever."""
-        look_at_all_at = 0
+        loop = asyncio.get_running_loop()
+        look_at_all_at = 0.0
         while True:
             self._hint.clear()
-            if (now := self._clock.now()) >= look_at_all_at:
+            # By the event loop's time: a clock that was ahead for a moment must not keep the next look from coming.
+            if (now := loop.time()) >= look_at_all_at:
                 # What was to be tried again later may be due, also while hints for others never cease.
                 self._asked.update(self._handlings)
-                look_at_all_at = now + self._poll
-            asked = list(self._asked)
-            self._asked.clear()
-            try:
-                for recipient in asked:
-                    await self._look(recipient)
-            except StoreError as problem:
-                logger.warning("no inbox could be read: %s", problem)
-            except Exception:
-                # Whatever it is, the other messages have to go on being handled.
-                logger.exception("no inbox could be read")
+                look_at_all_at = now + self._poll / 1e6
+            if not await self._look_at_those_asked():
+                await asyncio.sleep(self._pause)
+                continue
             try:
                 async with asyncio.timeout(self._poll / 1e6):
                     await self._hint.wait()
@@ -88,16 +105,44 @@ class Participants:
                 # Nobody called: the poll is the backstop.
                 continue
 
+    async def _look_at_those_asked(self) -> bool:
+        """Look into inboxes; False if one could not be read, with a longer pause each time, said once."""
+        asked = list(self._asked)
+        self._asked.clear()
+        try:
+            for recipient in asked:
+                await self._look(recipient)
+        except (Exception, asyncio.CancelledError) as problem:
+            # Whatever it is, the other messages have to go on being handled.
+            raise_if_ending(problem)
+            if not self._pause:
+                told = None if isinstance(problem, StoreError) else problem
+                logger.warning("no inbox could be read, trying again: %s", described(problem), exc_info=told)
+            self._asked.update(asked)
+            self._pause = min(max(self._pause * 2, 0.05), 2.0)
+            return False
+        if self._pause:
+            self._pause = 0.0
+            logger.warning("inboxes are read again")
+        return True
+
     async def _look(self, recipient: str) -> None:
         handling, tasks = self._handlings[recipient], self._tasks[recipient]
-        if recipient not in self._consumers.owned or len(tasks) >= self._most_handling:
+        setbacks = self._setbacks[recipient]
+        if recipient not in self._consumers.owned:
+            setbacks.clear()
+            return
+        if len(tasks) >= self._most_handling:
             return
         self._done.clear()
-        now = self._clock.now()
-        # What is being handled is still in its inbox, at the head of its lane.
-        found = await self._blocking.read(self._store.inbox, recipient, now, self._most_handling + len(tasks))
+        # What is being handled is still in its inbox, at the head of its lane, and so is what waits to be tried again.
+        most = self._most_handling + len(tasks) + len(setbacks)
+        found = await self._blocking.read(self._store.inbox, recipient, self._clock.now(), most)
+        now = asyncio.get_running_loop().time()
         for row, envelope in found:
             if row.message_id in tasks or (recipient, row.message_id) in self._done:
+                continue
+            if (setback := setbacks.get(row.message_id)) is not None and now < setback.until:
                 continue
             # Asked again, for the reading took its time.
             if len(tasks) >= self._most_handling or recipient not in self._consumers.owned:
@@ -110,24 +155,69 @@ class Participants:
                 task.add_done_callback(self._held.discard)
 
     async def _handle(self, handling: Handling, row: InboxRow, envelope: Envelope, ours: StillOurs) -> None:
+        setbacks = self._setbacks[row.recipient]
         try:
             posting = await handling.handle(row, envelope, ours)
-            outcome = await self._committer.post(posting)
-            if outcome == "written":
-                log_handled(row, envelope, posting)
-            else:
-                # The consumer was lost to another worker, which has handled the message too.
-                logger.info("message %s was handled by another worker of %s too", envelope.id, row.recipient)
+            await self._post(row, envelope, posting)
+            setbacks.pop(row.message_id, None)
         except NotBegun:
+            setbacks.pop(row.message_id, None)
             logger.info("message %s is left to whoever has %s now", envelope.id, row.recipient)
-        except StoreError as problem:
-            logger.warning("message %s will be handled again: %s", envelope.id, problem)
-        except Exception:
-            logger.exception("message %s will be handled again", envelope.id)
+        except BaseException as problem:
+            raise_if_ending(problem)
+            await self._set_back(row, envelope, problem)
         finally:
             del self._tasks[row.recipient][row.message_id]
             self._done.add((row.recipient, row.message_id))
             self.hint(row.recipient)
+
+    async def _post(self, row: InboxRow, envelope: Envelope, posting: Posting) -> None:
+        if await self._committer.post(posting) == "written":
+            log_handled(row, envelope, posting)
+        else:
+            # The consumer was lost to another worker, which has handled the message too.
+            logger.info("message %s was handled by another worker of %s too", envelope.id, row.recipient)
+
+    async def _set_back(self, row: InboxRow, envelope: Envelope, problem: BaseException) -> None:
+        """Let a message be tried again after a pause, or park it: whatever it was, it was not the handler's failure."""
+        setbacks = self._setbacks[row.recipient]
+        before = setbacks.get(row.message_id)
+        times = 1 if before is None else before.times + 1
+        if isinstance(problem, StoreUnavailable):
+            # An outage is no fault of the message, however often it comes.
+            times = min(times, MOST_TRIES - 1)
+        pause = min(FIRST_PAUSE * 2 ** (times - 1), LONGEST_PAUSE)
+        setbacks[row.message_id] = Setback(times, asyncio.get_running_loop().time() + pause)
+        if times < MOST_TRIES:
+            told = None if isinstance(problem, StoreError) else problem
+            said = described(problem)
+            logger.warning("message %s will be handled again in %g s: %s", envelope.id, pause, said, exc_info=told)
+            return
+        try:
+            await self._park(row, envelope, problem, times)
+            setbacks.pop(row.message_id, None)
+        except BaseException as second:
+            raise_if_ending(second)
+            logger.error("message %s can be neither handled nor parked: %s", envelope.id, described(second))
+
+    async def _park(self, row: InboxRow, envelope: Envelope, problem: BaseException, times: int) -> None:
+        """Park a message of which nothing else could be written, so that its lane waits for a person."""
+        try:
+            await self._post_parked(row, envelope, times, type_of(problem), text_of(problem))
+        except StoreUnavailable:
+            raise
+        except StoreError:
+            # It may be the text of the error that the store refuses.
+            await self._post_parked(row, envelope, times, type_of(problem), "the store refuses what it says")
+
+    async def _post_parked(self, row: InboxRow, envelope: Envelope, times: int, kind: str, said: str) -> None:
+        reason = f"what came of it could not be written, {times} times: {kind}: {said}"
+        posting = Posting(
+            retry=replace(row, attempts=row.attempts + 1, status="parked", error_type=kind, error_text=said),
+            parked=parked_row(self._clock, row.recipient, envelope, row.position, reason),
+            delivered=(envelope.id,) if envelope.kind == "command" else (),
+        )
+        await self._post(row, envelope, posting)
 
     async def stop(self, grace: float) -> None:
         """Let handlers end within `grace` seconds, plain functions in their own time; call it when `run` has ended."""

@@ -10,8 +10,10 @@ from collections.abc import Awaitable, Callable
 from sagalog.clock import Clock
 from sagalog.cloudevents import Unreadable, decode
 from sagalog.engine.door import DOOR, parked_row, raw_row
-from sagalog.errors import NotRunning, SagalogError, StoreError
+from sagalog.engine.surviving import raise_if_ending
+from sagalog.errors import NotRunning, SagalogError, StoreError, StoreUnavailable
 from sagalog.messages import Envelope
+from sagalog.saga.failure import described, text_of
 from sagalog.store import UnmatchedRow
 from sagalog.transport import Incoming, Receipt
 
@@ -25,6 +27,8 @@ FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 30.0
 # How long the broker keeps a message while the store cannot be written, in seconds.
 STORE_PAUSE = 1.0
+# Of how many messages the failures are remembered.
+MOST_REMEMBERED = 10_000
 TAKEN = Receipt(True)
 
 
@@ -38,18 +42,21 @@ class Receiving:
         self._clock = clock
         self._most = most
         self._trouble = False
+        # How often each message has failed here. The broker's count says something else: it goes up while the store is
+        # away, and some brokers have none.
+        self._failures: dict[str, int] = {}
 
     async def __call__(self, incoming: Incoming) -> Receipt:
         """Take one message, and say whether it is taken."""
-        found = decode(incoming.attributes, incoming.body, self._clock.now(), self._name)
         try:
-            receipt = await self._take(found, incoming)
-        except (StoreError, NotRunning) as problem:
+            receipt = await self._take(incoming)
+        except (StoreUnavailable, NotRunning) as problem:
             if not self._trouble:
                 self._trouble = True
                 logger.warning("what comes over %s waits there: %s", self._name, problem)
             return Receipt(False, STORE_PAUSE)
-        except Exception:
+        except BaseException as problem:
+            raise_if_ending(problem)
             logger.exception("a message from %s could be neither taken nor parked", self._name)
             return Receipt(False, LONGEST_PAUSE)
         if self._trouble and receipt.taken:
@@ -57,27 +64,66 @@ class Receiving:
             logger.warning("what comes over %s is taken again", self._name)
         return receipt
 
-    async def _take(self, found: Envelope | Unreadable, incoming: Incoming) -> Receipt:
+    async def _take(self, incoming: Incoming) -> Receipt:
+        found = decode(incoming.attributes, incoming.body, self._clock.now(), self._name)
         if isinstance(found, Unreadable):
-            await self._park(raw_row(self._clock, f"transport:{self._name}", _text_of(incoming), found.reason))
+            await self._park_raw(incoming, found.reason)
             return TAKEN
         try:
             await self._handle(found)
-        except (StoreError, NotRunning):
+        except (StoreUnavailable, NotRunning):
             raise
-        except SagalogError as problem:
-            # It says what is wrong with the message: no later attempt can end otherwise.
-            await self._park(parked_row(self._clock, DOOR, found, None, str(problem)))
-        except Exception as problem:
-            if incoming.deliveries < self._most:
-                logger.warning("message %s from %s failed and is asked for again", found.id, self._name, exc_info=True)
-                return Receipt(False, min(FIRST_PAUSE * 2 ** (incoming.deliveries - 1), LONGEST_PAUSE))
-            reason = f"failed when it was delivered {incoming.deliveries} times: {type(problem).__name__}: {problem}"
-            await self._park(parked_row(self._clock, DOOR, found, None, reason))
+        except BaseException as problem:
+            raise_if_ending(problem)
+            receipt = await self._failed(found, incoming, problem)
+            if not receipt.taken:
+                return receipt
+        self._failures.pop(found.id, None)
         return TAKEN
+
+    async def _failed(self, found: Envelope, incoming: Incoming, problem: BaseException) -> Receipt:
+        """Ask for a message again, or park it for good."""
+        if isinstance(problem, SagalogError) and not isinstance(problem, StoreError):
+            # It says what is wrong with the message: no later attempt can end otherwise.
+            await self._park_message(found, incoming, text_of(problem))
+            return TAKEN
+        failures = self._failures.get(found.id, 0) + 1
+        if failures < self._most:
+            self._remember(found.id, failures)
+            logger.warning("message %s from %s failed and is asked for again", found.id, self._name, exc_info=problem)
+            return Receipt(False, min(FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE))
+        # Parked before it is forgotten: if that fails, the next delivery ends here again.
+        await self._park_message(
+            found, incoming, f"failed when it was delivered {failures} times: {described(problem)}"
+        )
+        return TAKEN
+
+    def _remember(self, message_id: str, failures: int) -> None:
+        self._failures[message_id] = failures
+        if len(self._failures) > MOST_REMEMBERED:
+            del self._failures[next(iter(self._failures))]
+
+    async def _park_message(self, found: Envelope, incoming: Incoming, reason: str) -> None:
+        try:
+            await self._park(parked_row(self._clock, DOOR, found, None, reason))
+        except StoreUnavailable:
+            raise
+        except StoreError as problem:
+            # What the store cannot keep of a message, it can keep of its bytes: letters of ASCII, under a short id.
+            await self._park_raw(incoming, f"{reason}; the store refuses it as a message: {problem}")
+
+    async def _park_raw(self, incoming: Incoming, reason: str) -> None:
+        source = f"transport:{self._name}"
+        try:
+            await self._park(raw_row(self._clock, source, _text_of(incoming), reason))
+        except StoreUnavailable:
+            raise
+        except StoreError:
+            plain = _text_of(incoming).decode("ascii", "backslashreplace")
+            await self._park(raw_row(self._clock, source, plain, ascii(reason)[1:-1]))
 
 
 def _text_of(incoming: Incoming) -> bytes:
     """Return a message that could not be read as text: its attributes, an empty line, its body."""
-    lines = [f"{name}: {ascii(value)[1:-1]}\n" for name, value in sorted(incoming.attributes.items())]
+    lines = [f"{ascii(name)[1:-1]}: {ascii(value)[1:-1]}\n" for name, value in sorted(incoming.attributes.items())]
     return "".join(lines).encode("utf-8", "replace") + b"\n" + incoming.body

@@ -85,7 +85,8 @@ class Router:
         self._routed = routed
         self._poll = poll
         self._hint = asyncio.Event()
-        self._redeliver_at = 0
+        # A time of the event loop, which no clock that is set can keep from coming.
+        self._redeliver_at = 0.0
         self._size = BatchSize(BATCH)
         # How often what stands behind a consumer's position could not be routed alone.
         self._failures: dict[tuple[str, int], int] = {}
@@ -96,7 +97,7 @@ class Router:
 
     def redeliver(self) -> None:
         """Look now for messages that are to be routed again."""
-        self._redeliver_at = 0
+        self._redeliver_at = 0.0
         self._hint.set()
 
     async def run(self) -> None:
@@ -142,9 +143,9 @@ class Router:
         moved = False
         for position, names in sorted(groups.items()):
             moved |= await self._advance(position, names)
-        now = self._clock.now()
+        now = asyncio.get_running_loop().time()
         if now >= self._redeliver_at:
-            self._redeliver_at = now + POLLS_BETWEEN_REDELIVERIES * self._poll
+            self._redeliver_at = now + POLLS_BETWEEN_REDELIVERIES * self._poll / 1e6
             moved |= await self._redeliver()
         return moved
 

@@ -1,7 +1,8 @@
 """The outbox: what a transport carries is read from the log by position and sent, in order. It knows no broker.
 
 The position moves only after the broker has acknowledged everything up to it. A crash between the two sends a batch
-again, so whoever receives must know a message that it had; nothing is ever left out.
+again, so whoever receives must know a message that it had; nothing is ever left out. As long as the process lives, what
+was acknowledged is not sent again, however long its position cannot be written.
 """
 
 import asyncio
@@ -9,14 +10,18 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from sagalog.clock import Clock
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.consumers import Consumers
 from sagalog.engine.door import parked_row
+from sagalog.engine.handover import Outcomes, hand_over
 from sagalog.engine.message_log import log_parked
-from sagalog.errors import SagalogError, StoreError, TransportUnavailable
+from sagalog.engine.surviving import raise_if_ending
+from sagalog.errors import SagalogError, StoreError, StoreUnavailable, TransportUnavailable
 from sagalog.messages import Envelope
+from sagalog.saga.failure import described
 from sagalog.store import Advance, ConsumerRow, Route, Store, UnmatchedRow
 from sagalog.transport import Transport
 
@@ -27,6 +32,8 @@ FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
 # A message that is to be sent once more waits for a person's hand, so it may wait some polls more.
 POLLS_BETWEEN_REDELIVERIES = 10
+
+Found = Sequence[tuple[int, Envelope]]
 
 # Told the ids of commands that were handed to a broker.
 Delivered = Callable[[Sequence[str]], Awaitable[None]]
@@ -56,7 +63,10 @@ class Sending:
         self._hint = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._trouble = False
-        self._redeliver_at = 0
+        # A time of the event loop, which no clock that is set can keep from coming.
+        self._redeliver_at = 0.0
+        # What became of messages behind the position that is written, by position.
+        self._outcomes: Outcomes = {}
 
     def start(self) -> None:
         """Begin to send."""
@@ -68,7 +78,7 @@ class Sending:
 
     def redeliver(self) -> None:
         """Look now for messages that are to be sent once more."""
-        self._redeliver_at = 0
+        self._redeliver_at = 0.0
         self._hint.set()
 
     async def close(self) -> None:
@@ -85,7 +95,8 @@ class Sending:
                 more = await self._round()
             except (TransportUnavailable, StoreError) as problem:
                 self._failed(problem)
-            except Exception:
+            except (Exception, asyncio.CancelledError) as problem:
+                raise_if_ending(problem)
                 self._consumers.doubt()
                 logger.exception("sending over %s failed and is tried again", self._transport.name)
             else:
@@ -113,72 +124,119 @@ class Sending:
             logger.warning("what goes over %s waits in the log: %s", self._transport.name, problem)
 
     async def _round(self) -> bool:
-        """Send one batch; False if there is nothing to do for now."""
+        """Send one batch, and what is to be sent once more; False if there is nothing to do for now."""
         await self._consumers.take()
         row = self._consumers.owned.get(self._consumer)
         if row is None:
             return False
+        moved = await self._advance(row)
+        now = asyncio.get_running_loop().time()
+        if now >= self._redeliver_at:
+            self._redeliver_at = now + POLLS_BETWEEN_REDELIVERIES * self._poll / 1e6
+            moved |= await self._again()
+        return moved
+
+    async def _advance(self, row: ConsumerRow) -> bool:
+        """Send the messages behind a consumer's position, and move it; False if there are none."""
         read = await self._blocking.read(self._store.read_messages, row.position, BATCH)
+        self._outcomes = {position: why for position, why in self._outcomes.items() if position > row.position}
         if not read:
-            return await self._again(row)
-        batch = [(position, envelope) for position, envelope in read if self._goes_out(envelope)]
-        refusals = await self._send([envelope for _, envelope in batch])
-        parked = [
-            parked_row(self._clock, self._consumer, envelope, position, f"{self._transport.name} refuses it: {why}")
-            for (position, envelope), why in zip(batch, refusals, strict=True)
-            if why is not None
-        ]
-        await self._route(row, read[-1][0], parked)
-        await self._count([envelope for _, envelope in batch])
+            return False
+        batch = [(position, envelope) for position, envelope in read if self._goes_out(position, envelope)]
+        await self._send(batch, self._outcomes)
+        refused = {position: envelope for position, envelope in batch if self._outcomes[position] is not None}
+        try:
+            await self._route(row, read[-1][0], [self._parked(*one, self._outcomes[one[0]]) for one in refused.items()])
+        except StoreUnavailable:
+            raise
+        except StoreError as problem:
+            # A message whose row the store refuses must not hold up those before it, nor make them be sent again.
+            logger.warning("what was sent over %s is noted one by one: %s", self._transport.name, problem)
+            await self._route_one_by_one(read, refused)
+        await self._count([envelope for position, envelope in batch if position not in refused])
         return True
 
-    def _goes_out(self, envelope: Envelope) -> bool:
+    def _goes_out(self, position: int, envelope: Envelope) -> bool:
         # What came over this transport has been seen by whoever listens to it: sending it back would go round for ever.
-        return envelope.via != self._transport.name and self._transport.carries(envelope)
+        if envelope.via == self._transport.name:
+            return False
+        try:
+            return self._transport.carries(envelope)
+        except Exception as problem:
+            self._outcomes[position] = f"whether it carries it failed: {described(problem)}"
+            return True
 
-    async def _send(self, envelopes: Sequence[Envelope]) -> list[str | None]:
-        if not envelopes:
-            return []
-        refusals = await self._transport.send(envelopes)
-        if self._trouble:
+    async def _send(self, batch: Found, outcomes: Outcomes) -> None:
+        await hand_over(self._transport, batch, outcomes)
+        if batch and self._trouble:
             self._trouble = False
             logger.warning("what goes over %s is sent again", self._transport.name)
-        return refusals
+
+    def _parked(self, position: int | None, envelope: Envelope, why: str | None) -> UnmatchedRow:
+        return parked_row(self._clock, self._consumer, envelope, position, f"{self._transport.name} refuses it: {why}")
 
     async def _route(
         self, row: ConsumerRow, position: int, parked: Sequence[UnmatchedRow] = (), redelivered: Sequence[str] = ()
-    ) -> None:
-        """Move the position, unless somebody else has moved it."""
+    ) -> bool:
+        """Move the position, unless somebody else has moved it: then False."""
         advance = Advance(row.consumer, self._consumers.worker_id, row.position, position)
         route = Route([advance], parked=parked, redelivered=redelivered)
         if await self._blocking.write(self._store.route, route) != "written":
             self._consumers.doubt()
-            return
+            return False
         self._consumers.moved(row.consumer, position)
         for one in parked:
             log_parked(one)
+        return True
+
+    async def _route_one_by_one(self, read: Found, refused: dict[int, Envelope]) -> None:
+        for position, _ in read:
+            row = self._consumers.owned.get(self._consumer)
+            envelope = refused.get(position)
+            parked = () if envelope is None else (self._parked(position, envelope, self._outcomes[position]),)
+            if row is None or not await self._route(row, position, parked):
+                return
 
     async def _count(self, sent: Sequence[Envelope]) -> None:
         if commands := [envelope.id for envelope in sent if envelope.kind == "command"]:
             await self._delivered(commands)
 
-    async def _again(self, row: ConsumerRow) -> bool:
+    async def _again(self) -> bool:
         """Send what the broker refused and a person lets go once more; False if there is nothing."""
-        now = self._clock.now()
-        if now < self._redeliver_at:
-            return False
-        self._redeliver_at = now + POLLS_BETWEEN_REDELIVERIES * self._poll
         rows = await self._blocking.read(self._store.redelivering, [self._consumer], BATCH)
-        for once_more in rows:
-            envelope = msgspec.json.decode(once_more.message, type=Envelope)
-            [why] = await self._send([envelope])
-            if why is None:
-                await self._route(row, row.position, redelivered=[once_more.unmatched_id])
-            else:
-                reason = f"{self._transport.name} refuses it: {why}"
-                parked = parked_row(self._clock, self._consumer, envelope, once_more.position, reason)
-                await self._route(row, row.position, [parked])
+        found: list[tuple[int, Envelope]] = []
+        for number, once_more in enumerate(rows):
+            try:
+                found.append((number, msgspec.json.decode(once_more.message, type=Envelope)))
+            except (msgspec.MsgspecError, RecursionError) as problem:
+                why = f"it cannot be sent, since it is no message: {problem}; discard it"
+                await self._settle(replace(once_more, status="parked", reason=why))
+        outcomes: Outcomes = {}
+        try:
+            await self._send(found, outcomes)
+        finally:
+            for number, envelope in found:
+                if number in outcomes:
+                    await self._sent_once_more(rows[number], envelope, outcomes[number])
         return bool(rows)
+
+    async def _sent_once_more(self, once_more: UnmatchedRow, envelope: Envelope, why: str | None) -> None:
+        if why is None:
+            await self._settle(redelivered=once_more.unmatched_id)
+        else:
+            await self._settle(self._parked(once_more.position, envelope, why))
+
+    async def _settle(self, parked: UnmatchedRow | None = None, redelivered: str | None = None) -> None:
+        """Write what became of one message that was sent once more; one that the store refuses holds up no other."""
+        row = self._consumers.owned.get(self._consumer)
+        if row is None:
+            return
+        try:
+            await self._route(row, row.position, [parked] if parked else (), [redelivered] if redelivered else ())
+        except StoreUnavailable:
+            raise
+        except StoreError as problem:
+            logger.error("what became of a message sent over %s once more: %s", self._transport.name, problem)
 
 
 def consumer_of(transport: Transport) -> str:

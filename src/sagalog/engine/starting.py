@@ -19,7 +19,7 @@ from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import SagaEvent
 from sagalog.saga.evolve import fold
-from sagalog.saga.identifiers import check_identifier
+from sagalog.saga.identifiers import check_identifier, check_reason
 from sagalog.saga.inputs import Input, Resume, Start, StartAgain
 from sagalog.saga.react import react
 from sagalog.saga.state import SagaState
@@ -154,7 +154,7 @@ class Starting:
     async def resume(self, definition: Definition, saga_id: str, state: SagaState, actor: str, reason: str) -> None:
         """Tell a stuck saga to go on; any worker takes it up."""
         check_identifier(actor, "the actor")
-        check_identifier(reason, "the reason", 4000)
+        check_reason(reason, "the reason")
         if not await self._tell(definition, saga_id, state, Resume(actor, reason)):
             raise InvalidAction(f"saga {saga_id} was changed by somebody else meanwhile; look at it again")
         if self._worker is not None:

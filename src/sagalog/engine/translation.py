@@ -13,8 +13,10 @@ from msgspec import Raw, Struct
 
 from sagalog.errors import DefinitionError
 from sagalog.messages import Envelope, Event, name_of
+from sagalog.saga.failure import described
 from sagalog.saga.identifiers import check_identifier
 from sagalog.saga.payload import PayloadType
+from sagalog.saga.times import time_of
 from sagalog.source import Notification, Source
 
 LONGEST_NAME = 200
@@ -65,7 +67,10 @@ class Translation:
                 else (handler.function(event))
             )
             return Entry(notification, self._messages(notification, event, _events(given), now))
-        except Exception as problem:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as problem:
+            # What a native extension panics with is no `Exception`, and nothing else may end the following.
             return Entry(notification, error=_described(problem))
 
     def _context(self, notification: Notification) -> FollowContext:
@@ -83,7 +88,7 @@ class Translation:
         correlation = _identifier(cause, "correlation_id") or first
         causation = _identifier(cause, "causation_id")
         happened = getattr(cause, "timestamp", None)
-        time = _microseconds(happened) if isinstance(happened, datetime) else now
+        time = time_of(happened, "its timestamp") if isinstance(happened, datetime) else now
         return [
             Envelope(
                 id=self.message_id(notification.id, n),
@@ -163,11 +168,5 @@ def _identifier(event: object, name: str) -> str | None:
     return check_identifier(str(value), name)
 
 
-def _microseconds(moment: datetime) -> int:
-    return round(moment.timestamp() * 1_000_000)
-
-
-def _described(problem: Exception) -> str:
-    text = " ".join(f"{type(problem).__name__}: {problem}".split())
-    storable = text.encode("utf-8", "replace").decode().replace("\0", "?")
-    return storable[:LONGEST_ERROR]
+def _described(problem: BaseException) -> str:
+    return " ".join(described(problem).split())[:LONGEST_ERROR]

@@ -11,8 +11,9 @@ from sagalog.engine.limits import Limits
 from sagalog.engine.receiving import Handle, Park, Receiving
 from sagalog.engine.sending import Sending, consumer_of
 from sagalog.engine.worker import Worker
-from sagalog.errors import DefinitionError
+from sagalog.errors import DefinitionError, InvalidIdentifier
 from sagalog.messages import Envelope
+from sagalog.saga.identifiers import LONGEST_NAME, check_identifier
 from sagalog.store import Posting, Store
 from sagalog.transport import Transport
 
@@ -78,7 +79,12 @@ class Transports:
 
 
 def check_transports(transports: Sequence[Transport]) -> None:
-    """Raise `DefinitionError` if two transports have one name: they would share a position in the log."""
+    """Raise `DefinitionError` for a name that no store can keep, and one that two have: they would share a position."""
     names = [one.name for one in transports]
+    for name in names:
+        try:
+            check_identifier(name, "the name of a transport", LONGEST_NAME)
+        except InvalidIdentifier as problem:
+            raise DefinitionError(f"{problem}; give it another") from None
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise DefinitionError(f"two transports are called {', '.join(twice)}; give each a name of its own")

@@ -1,14 +1,21 @@
 """What can be asked of a process manager about its sagas; it only reads."""
 
-from typing import Any
+from collections.abc import Sequence
 
 from sagalog.codec import CODEC
 from sagalog.engine.blocking import Blocking
-from sagalog.errors import SagaNotFound
+from sagalog.errors import InvalidIdentifier, SagaNotFound
+from sagalog.harmless import harmless
 from sagalog.saga.events import SagaEvent
 from sagalog.saga.evolve import fold
 from sagalog.saga.state import SagaState
+from sagalog.saga.transitions import Status
 from sagalog.store import Query, StatusRow, StepRow, Store
+
+
+def not_found(what: str, given: str) -> SagaNotFound:
+    """Return the error that says which saga there is not; whoever asked may have given anything."""
+    return SagaNotFound(f"no saga has the {what} {harmless(repr(given), 200)}; `sagalog list` shows those there are")
 
 
 class Inspection:
@@ -22,27 +29,60 @@ class Inspection:
 
         Raises `SagaNotFound`.
         """
+        if not isinstance(id_or_key, str):
+            raise InvalidIdentifier(f"expected the id or key of a saga, found {harmless(repr(id_or_key), 80)}")
         row = await self._blocking.read(self.store.status, id_or_key)
         if row is None:
             found = await self._blocking.read(self.store.find, Query(key=id_or_key, saga_name=saga, limit=1))
             row = found[0] if found else None
         if row is None:
-            raise SagaNotFound(f"no saga has the id or key {id_or_key!r}; `sagalog list` shows those there are")
+            raise not_found("id or key", id_or_key)
         return row
 
-    async def find(self, **wanted: Any) -> list[StatusRow]:
-        """Return rows that match the fields of `sagalog.store.Query`, newest first."""
-        return await self._blocking.read(self.store.find, Query(**wanted))
+    async def find(
+        self,
+        *,
+        saga_name: str | None = None,
+        statuses: Sequence[Status] = (),
+        key: str | None = None,
+        error: str | None = None,
+        started_before: int | None = None,
+        started_after: int | None = None,
+        before: str | None = None,
+        limit: int = 50,
+    ) -> list[StatusRow]:
+        """Return rows that match, newest first; None and no statuses are "any".
+
+        `error` is a part of the error's type or text, the times are in microseconds since the epoch, `before` is the
+        last saga id of the page before. Raises `InvalidQuery` for a status that there is none of, and the like.
+        """
+        query = Query(
+            saga_name=saga_name,
+            statuses=statuses,
+            key=key,
+            error=error,
+            started_before=started_before,
+            started_after=started_after,
+            before=before,
+            limit=limit,
+        )
+        return await self._blocking.read(self.store.find, query)
 
     async def steps(self, saga_id: str) -> list[StepRow]:
-        """Return the rows of a saga's steps: the actions in their order, then the compensations."""
-        return await self._blocking.read(self.store.steps, saga_id)
+        """Return the rows of a saga's steps: the actions in their order, then the compensations.
+
+        Raises `SagaNotFound`.
+        """
+        rows = await self._blocking.read(self.store.steps, saga_id)
+        if not rows and await self._blocking.read(self.store.status, saga_id) is None:
+            raise not_found("id", saga_id)
+        return rows
 
     async def history(self, saga_id: str) -> list[SagaEvent]:
         """Return everything that happened to a saga; raises `SagaNotFound`."""
         stored = await self._blocking.read(self.store.read, saga_id)
         if not stored:
-            raise SagaNotFound(f"no saga has the id {saga_id!r}; `sagalog list` shows those there are")
+            raise not_found("id", saga_id)
         return CODEC.decode_all((event.topic, event.state) for event in stored)
 
     async def state(self, saga_id: str, version: int | None = None) -> SagaState:

@@ -1,26 +1,30 @@
 """From rows to a tree: what caused what, over all sagas and messages of one correlation. Pure; it reads no store.
 
 A message hangs under what caused it, a command under the step that issued it, that step under its saga, and a saga
-under the message that started it, or under its parent saga. What names a cause that is not there is a root and says so.
+under the message that started it, or under its parent saga. A step that took an event says so; an event that came from
+outside of the correlation hangs under whatever took it. What names a cause that is not there is a root and says so.
 Whatever the rows say, each of them is in the tree exactly once: a circle is cut where its oldest member is.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 from msgspec import Struct
 
 from sagalog.messages import Envelope
+from sagalog.saga import events as e
 from sagalog.store import CommandRow, StatusRow, StepRow, UnmatchedRow
 
 Kind = Literal["saga", "step", "command", "event"]
+Steps = dict[tuple[str, str, str], StepRow]
 
 
 class Node(Struct):
     """One cause or effect. Times are in microseconds since the epoch.
 
     `status` is that of a saga, a step or a command; `source` who published an event. `cause` names a cause that is not
-    in the tree. `sent` counts how often a command was sent. `parked` says who could not take it, and why.
+    in the tree. `sent` counts how often a command was sent. `parked` says who could not take it, and why. `took` is the
+    event that a step waited for, and `elsewhere` the correlation of a message that has another than the tree.
     """
 
     kind: Kind
@@ -36,7 +40,18 @@ class Node(Struct):
     sent: int = 1
     cause: str | None = None
     parked: list[str] = []
+    took: "Node | None" = None
+    elsewhere: str | None = None
     children: "list[Node]" = []
+
+
+class Taken(Struct, frozen=True):
+    """A message that a saga took, and the step that it was for; with `message` if it is of another correlation."""
+
+    saga_id: str
+    message_id: str
+    step: str | None = None
+    message: tuple[int, Envelope] | None = None
 
 
 class Rows(Struct, frozen=True):
@@ -47,12 +62,30 @@ class Rows(Struct, frozen=True):
     steps: Sequence[StepRow] = ()
     commands: Sequence[CommandRow] = ()
     unmatched: Sequence[UnmatchedRow] = ()
+    taken: Sequence[Taken] = ()
+
+
+def taken_by(saga_id: str, events: Iterable[e.SagaEvent]) -> list[Taken]:
+    """Return the messages that a saga took, by its history; what a step took is that step's."""
+    steps: dict[str, str | None] = {}
+    by_steps = True
+    for event in events:
+        if isinstance(event, e.SagaStarted):
+            # The effects of a choreography are told by events, and none of them waited.
+            by_steps = event.kind == "saga"
+            continue
+        message: str | None = getattr(event, "message", None)
+        if message is not None:
+            steps[message] = steps.get(message)
+            if by_steps and isinstance(event, e.StepSucceeded | e.StepFailed):
+                steps[message] = event.step
+    return [Taken(saga_id, message, step) for message, step in steps.items()]
 
 
 def trace(rows: Rows) -> list[Node]:
     """Return the first causes, oldest first, each with all that it led to."""
     nodes, causes = _nodes(rows)
-    _add_steps(rows, nodes, causes)
+    _add_taken(rows, nodes, causes, _add_steps(rows, nodes, causes))
     _park(rows.unmatched, nodes)
     return _hung_up(nodes, causes)
 
@@ -90,14 +123,7 @@ def _nodes(rows: Rows) -> tuple[dict[str, Node], dict[str, str]]:
             # The same command, sent once more.
             known.sent += 1
             continue
-        node = nodes[envelope.id] = Node(
-            kind="command" if envelope.kind == "command" else "event",
-            id=envelope.id,
-            name=envelope.name,
-            time=envelope.time,
-            position=position,
-            source=envelope.source,
-        )
+        node = nodes[envelope.id] = _message(position, envelope)
         command = issued.get(envelope.id)
         if command is not None:
             node.status, node.ended = command.status, command.answered_at
@@ -107,7 +133,18 @@ def _nodes(rows: Rows) -> tuple[dict[str, Node], dict[str, str]]:
     return nodes, causes
 
 
-def _add_steps(rows: Rows, nodes: dict[str, Node], causes: dict[str, str]) -> None:
+def _message(position: int, envelope: Envelope) -> Node:
+    return Node(
+        kind="command" if envelope.kind == "command" else "event",
+        id=envelope.id,
+        name=envelope.name,
+        time=envelope.time,
+        position=position,
+        source=envelope.source,
+    )
+
+
+def _add_steps(rows: Rows, nodes: dict[str, Node], causes: dict[str, str]) -> Steps:
     """Put a node for each step that issued a command, or that is a child saga, between it and its saga."""
     known = {(step.saga_id, step.undoes or step.step, step.direction): step for step in rows.steps}
     for _, envelope in rows.messages:
@@ -121,19 +158,43 @@ def _add_steps(rows: Rows, nodes: dict[str, Node], causes: dict[str, str]) -> No
             causes[saga.saga_id] = _step(
                 nodes, causes, known, parent, step.partition(":")[0], "action", saga.started_at
             )
+    return known
+
+
+def _add_taken(rows: Rows, nodes: dict[str, Node], causes: dict[str, str], known: Steps) -> None:
+    """Let each step that waited say what it took, and hang up what came from outside of the correlation."""
+    for one in rows.taken:
+        if one.saga_id not in nodes:
+            continue
+        node = nodes.get(one.message_id)
+        if node is None and one.message is not None:
+            position, envelope = one.message
+            node = nodes[envelope.id] = _message(position, envelope)
+            node.elsewhere = envelope.correlation_id
+            if envelope.causation_id in nodes:
+                causes[envelope.id] = envelope.causation_id
+        if node is None:
+            continue
+        place = one.saga_id
+        if one.step is not None and causes.get(causes.get(node.id, "")) != _place(one.saga_id, one.step, "action"):
+            # Not a reply, which hangs under its command and so under the step already.
+            place = _step(nodes, causes, known, one.saga_id, one.step, "action", node.time)
+            nodes[place].took = node
+        if node.elsewhere is not None:
+            causes.setdefault(node.id, place)
 
 
 def _step(
     nodes: dict[str, Node],
     causes: dict[str, str],
-    known: dict[tuple[str, str, str], StepRow],
+    known: Steps,
     saga_id: str,
     step: str,
     direction: str,
     time: int,
 ) -> str:
     """Return the id of a step's node, made if it is not there yet."""
-    place = f"{saga_id}:{step}:{direction}:step"
+    place = _place(saga_id, step, direction)
     if place not in nodes:
         row = known.get((saga_id, step, direction))
         began = time if row is None or row.started_at is None else min(time, row.started_at)
@@ -148,6 +209,10 @@ def _step(
         )
         causes[place] = saga_id
     return place
+
+
+def _place(saga_id: str, step: str, direction: str) -> str:
+    return f"{saga_id}:{step}:{direction}:step"
 
 
 def _park(unmatched: Sequence[UnmatchedRow], nodes: dict[str, Node]) -> None:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
-from sagalog.errors import DefinitionError
+from sagalog.errors import DefinitionError, InvalidIdentifier
 from sagalog.messages import CommandDone, CommandRefused, Message, name_of
+from sagalog.saga.identifiers import LONGEST_NAME, check_identifier
 from sagalog.saga.payload import PayloadType
 
 BUILT_IN: tuple[tuple[str, type[Message]], ...] = (("sagalog", CommandDone), ("sagalog", CommandRefused))
@@ -12,7 +13,8 @@ BUILT_IN: tuple[tuple[str, type[Message]], ...] = (("sagalog", CommandDone), ("s
 class Vocabulary:
     """Know the classes of messages by name; of `names` only that they are messages.
 
-    Raises `DefinitionError` if one name stands for two classes: a message would be read as the wrong one.
+    Raises `DefinitionError` if one name stands for two classes, for a message would be read as the wrong one, and for a
+    name that no store can keep.
     """
 
     def __init__(self, declared: Iterable[tuple[str, type[Message]]], names: Iterable[str] = ()) -> None:
@@ -22,7 +24,7 @@ class Vocabulary:
         declared_by: dict[str, str] = {}
         mistakes: dict[str, None] = {}
         for where, kind in (*BUILT_IN, *declared):
-            name = name_of(kind)
+            name = _checked(kind)
             known = self._kinds.setdefault(name, kind)
             first = declared_by.setdefault(name, where)
             if known is not kind:
@@ -52,3 +54,10 @@ class Vocabulary:
                 return None
             self._payloads[name] = PayloadType(kind)
         return self._payloads[name]
+
+
+def _checked(kind: type[Message]) -> str:
+    try:
+        return check_identifier(name_of(kind), f"the name of messages of the class {kind.__qualname__}", LONGEST_NAME)
+    except InvalidIdentifier as problem:
+        raise DefinitionError(f"{problem}; give it another NAME") from None

@@ -1,29 +1,76 @@
 """The stores: one port (`sagalog.store`), kept in memory, in SQLite, or in PostgreSQL."""
 
+import re
+from typing import Final
+
+from sagalog.address import LONGEST_ADDRESS, shown, without_driver
 from sagalog.errors import InvalidSettings
+from sagalog.logs import make_records_harmless
 from sagalog.store import Store, StoreOptions
+
+make_records_harmless()
+
+SQLITE: Final = "sqlite:///"
+EXPECTED: Final = "expected a database such as sqlite:///shop.db or postgresql://user@host/shop"
+
+_SETTINGS = re.compile(r"\s*\w+\s*=")
+_IN_MEMORY: Final = "for a store in memory, which ends with the process, say memory://"
 
 
 def store_for(address: str, options: StoreOptions | None = None) -> Store:
     """Return the closed store that a database address names.
 
-    `sqlite:///relative.db`, `sqlite:////absolute.db`, `postgresql://user@host/database`, `memory://`. Drivers are
-    imported only for the store that is asked for. Raises `InvalidSettings` for any other address.
+    `sqlite:///relative.db`, `sqlite:////absolute.db`, `postgresql://user@host/database`, `memory://`; also with the
+    name of a driver as SQLAlchemy writes it, `postgresql+psycopg://`. Drivers are imported only for the store that is
+    asked for. Raises `InvalidSettings` for any other address.
     """
+    if not isinstance(address, str):
+        raise InvalidSettings(f"{EXPECTED}, found {type(address).__name__}")
+    if len(address) > LONGEST_ADDRESS or "\0" in address:
+        raise InvalidSettings(f"{EXPECTED}, found {shown(address)}")
     options = options or StoreOptions()
-    scheme = address.split(":", 1)[0]
-    if scheme == "sqlite" and address.startswith("sqlite:///"):
+    plain = without_driver(address)
+    if plain.startswith("sqlite:"):
         from sagalog.stores.sqlite import SQLiteStore
 
-        return SQLiteStore(address.removeprefix("sqlite:///"), options)
-    if scheme in ("postgresql", "postgres"):
+        return SQLiteStore(sqlite_path(plain), options)
+    if plain.startswith(("postgresql://", "postgres://")):
         from sagalog.stores.postgres import PostgresStore
 
-        return PostgresStore(address, options)
-    if address == "memory://":
+        return PostgresStore(plain, options)
+    if plain == "memory://":
         from sagalog.stores.memory import MemoryStore
 
         return MemoryStore()
-    raise InvalidSettings(
-        f"expected a database such as sqlite:///shop.db or postgresql://user@host/shop, found {scheme or 'nothing'}:..."
-    )
+    scheme, plus, driver = plain.partition(":")[0].partition("+")
+    if plus and scheme in ("postgresql", "sqlite") and re.fullmatch(r"\w{1,30}", driver):
+        raise InvalidSettings(
+            f"expected {scheme}://..., found the driver {driver}; leave it out, sagalog brings its own"
+        )
+    if _SETTINGS.match(plain):
+        raise InvalidSettings(f"{EXPECTED}, found settings of libpq ({shown(plain)}); write them as such an address")
+    raise InvalidSettings(f"{EXPECTED}, found {shown(plain)}")
+
+
+def sqlite_path(address: str) -> str:
+    """Return the path of a SQLite address; raises `InvalidSettings` for one that SQLite would take in another way."""
+    expected = "expected a SQLite file such as sqlite:///shop.db, or sqlite:////var/lib/shop.db for an absolute path"
+    path = address.removeprefix(SQLITE)
+    if not address.startswith(SQLITE):
+        # With two slashes what follows is a host, which SQLite has none of.
+        hint = _IN_MEMORY if address in ("sqlite:", "sqlite://") else "a file is written with three slashes before it"
+        raise InvalidSettings(f"{EXPECTED}, found {shown(address)}; {hint}")
+    if path in ("", ":memory:"):
+        raise InvalidSettings(f"{expected}, found {path or 'no path'}; {_IN_MEMORY}")
+    if path.startswith("file:"):
+        raise InvalidSettings(
+            f"{expected}, found {shown(address)}; a SQLite URI is not taken: write the path without file:, "
+            "or ./ before it if the file's name begins so"
+        )
+    if "?" in path:
+        raise InvalidSettings(
+            f"{expected}, found {shown(address)} with options behind a ?; none is taken, so leave them out"
+        )
+    if path.endswith("/"):
+        raise InvalidSettings(f"{expected}, found {shown(address)}, which is a folder; name a file in it")
+    return path

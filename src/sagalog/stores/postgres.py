@@ -114,7 +114,7 @@ class PostgresStore(PostgresMessages):
             yield self._connections
         except (psycopg.Error, PersistenceError, *CANNOT_BE_SENT) as problem:
             # Not chained: a driver's text may repeat the address.
-            raise translated(problem, self._address.where, self._address.password) from None
+            raise translated(problem, self._address.where, self._address.secrets) from None
 
     @contextmanager
     def _transaction(self, seconds: float | None = None) -> Generator[BoundedConnection]:

@@ -6,11 +6,14 @@ the connection is then closed, as nobody knows what became of what was asked on 
 """
 
 import math
+import os
+import re
 import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Self
+from urllib.parse import quote
 
 import psycopg
 from psycopg import RawCursor
@@ -19,7 +22,9 @@ from psycopg.rows import TupleRow
 from psycopg.types.json import set_json_loads
 from psycopg.waiting import Ready, Wait
 
+from sagalog.address import LONGEST, impossible_host, secrets_of
 from sagalog.errors import InvalidSettings
+from sagalog.harmless import harmless
 from sagalog.store import StoreOptions
 from sagalog.stores.postgres_errors import TimedOut
 from sagalog.stores.sql import statements
@@ -97,18 +102,42 @@ class BoundedConnection(psycopg.Connection[TupleRow]):
         return found
 
 
+def _read(address: str) -> dict[str, Any]:
+    """Return the settings that an address stands for; raises `InvalidSettings` without repeating a letter of it.
+
+    What is not written as it should be is refused before it gets anywhere: libpq takes a piece of a password with an @,
+    a / or a ? in it for the host, the port, the database or the user, and every error would name those.
+    """
+    expected = "expected an address such as postgresql://user:password@host:5432/database, found"
+    escape = "a special character in the password is written as %XX, an @ as %40"
+    try:
+        given: dict[str, Any] = dict(conninfo_to_dict(address))
+    except (psycopg.Error, ValueError):
+        raise InvalidSettings(
+            f"{expected} something that cannot be read; {escape}, and options are those of libpq"
+        ) from None
+    if re.fullmatch(r"[\d, ]*", str(given.get("port", "")), re.ASCII) is None:
+        raise InvalidSettings(f"{expected} one whose port is no number; {escape}")
+    # What is written as %XX is meant so; the letter itself is where libpq has cut in the wrong place.
+    for setting, letter in (("host", "@"), ("dbname", "@"), ("user", "@"), ("user", "?")):
+        is_meant = "://" not in address or quote(letter).lower() in address.lower()
+        if letter in str(given.get(setting, "")) and not is_meant:
+            raise InvalidSettings(f"{expected} one whose {setting} has {letter!r} in it; {escape}")
+    impossible = impossible_host(
+        host for host in str(given.get("host", "")).split(",") if not host.startswith(("/", "@"))
+    )
+    if impossible is not None:
+        raise InvalidSettings(
+            f"{expected} the host {impossible}, which no machine can have: between two dots are 1 to 63 letters"
+        )
+    return given
+
+
 class Address:
     """A `postgresql://` address with the limits that every connection needs; it is shown without its secrets."""
 
     def __init__(self, address: str, options: StoreOptions) -> None:
-        try:
-            given = conninfo_to_dict(address)
-        except psycopg.ProgrammingError:
-            # The parser's text repeats the address, and with it the password.
-            raise InvalidSettings(
-                "expected an address such as postgresql://user:password@host:5432/database, found something that "
-                "cannot be read; a special character in the password is written as %XX"
-            ) from None
+        given = _read(address)
         limits = {
             "connect_timeout": max(1, math.ceil(options.connect_timeout)),
             "tcp_user_timeout": int(options.statement_timeout * 1000),
@@ -120,14 +149,19 @@ class Address:
         }
         # Bytes go past the driver, so that no other encoding will do, whatever the address says.
         self.parameters: dict[str, Any] = limits | given | {"client_encoding": "utf-8"}
-        self.password = None if given.get("password") is None else str(given["password"])
-        host, port = given.get("host", "localhost"), given.get("port", 5432)
-        self.where = f"postgresql://{host}:{port}/{given.get('dbname', '')}"
+        self.secrets = [*secrets_of(address), *filter(None, [os.environ.get("PGPASSWORD")])]
+        self.where = _where(given)
         self.statement_timeout = options.statement_timeout
 
     def connect(self) -> BoundedConnection:
         """Return a new connection with our limits set on both sides."""
-        connection = BoundedConnection.connect(autocommit=True, **self.parameters)
+        try:
+            connection = BoundedConnection.connect(autocommit=True, **self.parameters)
+        except UnicodeError:
+            # A host from the environment or from a service file, which psycopg looks up itself.
+            raise psycopg.OperationalError(
+                "could not translate host name: it is none that a machine can have"
+            ) from None
         try:
             connection.deadline = time.monotonic() + self.bound
             # The same text on every store: JSON is not parsed for those who only look at it.
@@ -143,6 +177,15 @@ class Address:
     def bound(self) -> float:
         """Our own limit for one use of a connection, in seconds: a little later than the server's."""
         return self.statement_timeout * 1.1 + 0.5
+
+
+def _where(given: dict[str, Any]) -> str:
+    """Return where a database is, in words that need no secret."""
+    database = given.get("dbname", "")
+    if "service" in given and "host" not in given:
+        return harmless(f"postgresql:///{database}?service={given['service']}", LONGEST)
+    host = given.get("host", given.get("hostaddr", "localhost"))
+    return harmless(f"postgresql://{host}:{given.get('port', 5432)}/{database}", LONGEST)
 
 
 class KeptConnection:

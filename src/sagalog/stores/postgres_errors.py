@@ -1,10 +1,16 @@
 """PostgreSQL's errors in our words, with what to do about them; no text of it ever holds a password."""
 
+from collections.abc import Sequence
+
 import psycopg
 from eventsourcing.persistence import PersistenceError
 
+from sagalog.address import cut
 from sagalog.errors import StoreError, StoreUnavailable
+from sagalog.harmless import harmless
 from sagalog.stores.error_codes import NO_ANSWER, POSTGRES, TOO_SLOW, UNKNOWN, meaning_of
+
+LONGEST_TEXT = 2_000
 
 
 class TimedOut(psycopg.OperationalError):
@@ -25,18 +31,15 @@ _BY_TEXT = (
 )
 
 
-def translated(problem: BaseException, where: str, password: str | None = None) -> StoreError:
+def translated(problem: BaseException, where: str, secrets: Sequence[str] = ()) -> StoreError:
     """Return one of our errors for one of psycopg's, of the recorders', or of what a value could not be sent for.
 
-    `where` names the database without secrets; `password` is cut out of the text should a server repeat it.
+    `where` names the database without secrets; `secrets` are cut out of the text should a server repeat one.
     """
     cause = problem
     while isinstance(cause, PersistenceError) and isinstance(cause.__cause__, Exception):
         cause = cause.__cause__
-    text = " ".join(str(cause).split()) or type(cause).__name__
-    # A short one would cut up innocent words, and no server repeats passwords.
-    if password and len(password) >= 6:
-        text = text.replace(password, "***")
+    text = harmless(cut(" ".join(str(cause).split()), secrets), LONGEST_TEXT) or type(cause).__name__
     code = cause.sqlstate if isinstance(cause, psycopg.Error) else None
     if code is not None:
         meaning = meaning_of(code, POSTGRES)

@@ -46,7 +46,7 @@ class Listener:
                     self._call()
                     self._listen(connection)
             except psycopg.Error as problem:
-                error = translated(problem, self._address.where, self._address.password)
+                error = translated(problem, self._address.where, self._address.secrets)
                 logger.info("no hints for now, only the poll finds what is due: %s", error)
                 self._stopped.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)

@@ -65,7 +65,7 @@ class SQLiteStore(SQLiteMessages):
         """
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             raise StoreError(f"expected SQLite 3.38 or newer, found {sqlite3.sqlite_version}; use a newer Python build")
-        if self.path in ("", ":memory:"):
+        if self.path in ("", ":memory:") or self.path.startswith("file:"):
             raise StoreError("expected a file such as sqlite:///shop.db; for a store in memory say memory://")
         if self._recorder is not None:
             return
@@ -112,12 +112,15 @@ class SQLiteStore(SQLiteMessages):
             yield cursor.sqlite_cursor
 
     def _rows(self, statement: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
+        return self._found(SQL[statement], parameters)
+
+    def _found(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[Any]:
         values: Iterable[Any] = parameters.values() if isinstance(parameters, Mapping) else parameters
         if any(isinstance(value, str) and not is_storable(value) for value in values):
             # No database has such a text, so nothing can match it.
             return []
         with self._transaction(commit=False) as cursor:
-            return cursor.execute(SQL[statement], parameters).fetchall()
+            return cursor.execute(sql, parameters).fetchall()
 
     def schema_version(self) -> int:
         """Return the number of the last migration applied."""
@@ -183,8 +186,7 @@ class SQLiteStore(SQLiteMessages):
             "limit": query.limit,
         }
         statement = SQL["find"].replace("{among}", SQL[_among(query)])
-        with self._transaction(commit=False) as cursor:
-            return [StatusRow(*row) for row in cursor.execute(statement, parameters)]
+        return [StatusRow(*row) for row in self._found(statement, parameters)]
 
     def steps(self, saga_id: str) -> list[StepRow]:
         """Return a saga's step rows."""

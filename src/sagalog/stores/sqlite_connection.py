@@ -7,6 +7,7 @@ BEGIN IMMEDIATE (so that a read is never overtaken between itself and its write)
 import os
 import random
 import sqlite3
+import stat
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -21,7 +22,9 @@ from eventsourcing.sqlite import (
     SQLiteDatastore,
 )
 
+from sagalog.address import LONGEST
 from sagalog.errors import StoreError, StoreReadOnly, StoreUnavailable
+from sagalog.harmless import harmless
 from sagalog.stores.error_codes import CANNOT_BE_SENT, SQLITE, SQLITE_NO_ANSWER, SQLITE_UNKNOWN, meaning_of
 
 OLDEST_SQLITE = (3, 38, 0)
@@ -195,22 +198,30 @@ def require_file(path: str) -> None:
 def create_file(path: str) -> None:
     """Create the database file, readable by its owner alone, unless it is there; SQLite's other files follow its mode.
 
-    Raises `StoreUnavailable` if the folder is not there or cannot be written.
+    Raises `StoreUnavailable` if the folder is not there or cannot be written, or what is there is no file.
     """
+    shown = harmless(path, LONGEST)
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except PermissionError:
         if not os.access(path, os.R_OK):
-            raise StoreUnavailable(f"{path}: no permission to read it; give this user access to the file") from None
-        raise StoreReadOnly(f"{path} cannot be written; give this user access to the file and its folder") from None
+            raise StoreUnavailable(f"{shown}: no permission to read it; give this user access to the file") from None
+        raise StoreReadOnly(f"{shown} cannot be written; give this user access to the file and its folder") from None
     except OSError as problem:
+        folder = harmless(str(Path(path).absolute().parent), LONGEST)
         raise StoreUnavailable(
-            f"{path}: {problem.strerror}; expected a file in a folder that exists ({Path(path).resolve().parent})"
+            f"{shown}: {problem.strerror}; expected a file in a folder that exists ({folder})"
         ) from None
+    try:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise StoreUnavailable(f"{shown} is no regular file; name a file that may be created, such as shop.db")
+    finally:
+        os.close(file)
 
 
 def translated(problem: BaseException, path: str) -> StoreError:
     """Return one of our errors for one of SQLite's, of the recorders', or of what a value could not be written for."""
+    path = harmless(path, LONGEST)
     cause = problem
     while isinstance(cause, PersistenceError) and (cause.__cause__ or cause.args):
         inner = cause.__cause__ or cause.args[0]

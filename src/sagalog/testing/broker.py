@@ -11,7 +11,7 @@ from contextlib import suppress
 from msgspec import Struct, structs
 
 from sagalog.cloudevents import encode
-from sagalog.errors import TransportUnavailable
+from sagalog.errors import SagalogError, TransportUnavailable
 from sagalog.messages import Command, Envelope, Message, name_of
 from sagalog.transport import Incoming, Receive
 
@@ -107,7 +107,11 @@ class MemoryTransport:
             raise TransportUnavailable("the broker is down")
         outcomes: list[str | None] = []
         for envelope in envelopes:
-            attributes, body = encode(envelope, self._service)
+            try:
+                attributes, body = encode(envelope, self._service)
+            except SagalogError as problem:
+                outcomes.append(f"it cannot be written down: {problem}")
+                continue
             if len(body) > self._broker.largest:
                 outcomes.append(f"it is {len(body):,} bytes, the broker takes {self._broker.largest:,}")
                 continue

@@ -8,8 +8,8 @@ from msgspec import Struct
 # crash: the process ends here. pause: it stands still for longer than its lease. unavailable: the store or the service
 # does not answer (before: nothing was done; after: it was done and the acknowledgement is lost). What is about writes
 # only: the database cannot be written for a while ("read-only"), refuses one write for a while, or has too little time
-# for what it is given ("too large").
-Fault = Literal["crash", "pause", "unavailable", "read-only", "refused", "too large"]
+# for what it is given ("too large"). jump: the clock of the process is wrong for a while.
+Fault = Literal["crash", "pause", "unavailable", "read-only", "refused", "too large", "jump"]
 # append: events are written. effect: a service does something. store: any other call to the store.
 Where = Literal["append", "effect", "store"]
 When = Literal["before", "after"]
@@ -58,6 +58,7 @@ class Odds(Struct, frozen=True, kw_only=True):
     read_only: float = 0.0
     refused: float = 0.0
     too_large: float = 0.0
+    jump: float = 0.0
     most: int = 8
 
 
@@ -74,6 +75,7 @@ class RandomFaults:
             ("read-only", odds.read_only),
             ("refused", odds.refused),
             ("too large", odds.too_large),
+            ("jump", odds.jump),
         )
         self.made = 0
 
@@ -86,7 +88,7 @@ class RandomFaults:
         for kind, share in self._shares:
             if drawn < share:
                 # Only what is written can be refused.
-                fault = kind if where == "append" or kind in ("crash", "pause", "unavailable") else None
+                fault = kind if where == "append" or kind in ("crash", "pause", "unavailable", "jump") else None
                 break
             drawn -= share
         self.made += fault is not None

@@ -28,6 +28,12 @@ class FindingContract:
         assert found(store) == ids(*sagas)
         assert found(store, limit=2) == ids(*sagas)[:2]
 
+    def test_a_text_that_no_store_can_keep_is_found_nowhere(self, store: Store) -> None:
+        store.append([start("key")])
+        for text in ("a\0b", "a\ud800b"):
+            for field in ("saga_name", "key", "error"):
+                assert found(store, **{field: text}) == []
+
     def test_sagas_are_found_page_by_page(self, store: Store) -> None:
         sagas = [start(saga=("a", "b")[number % 2]) for number in range(9)]
         store.append(sagas)

@@ -11,153 +11,46 @@ Hold your own transport to it with a subclass and a fixture (pytest is needed, a
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import Any, Protocol
 
 from msgspec import Raw, structs
 
 from sagalog.cloudevents import decode
 from sagalog.errors import TransportUnavailable
-from sagalog.messages import Command, Envelope, Event, Message
-from sagalog.transport import Incoming, Receipt, Receive, Transport
+from sagalog.messages import Envelope
+from sagalog.saga.times import EARLIEST_TIME, LATEST_TIME
+from sagalog.testing.transport_samples import (
+    BOUND_SECONDS,
+    TAKEN,
+    BrokerOnTrial,
+    Charge,
+    Charged,
+    Mailbox,
+    charge,
+    has,
+    insist,
+    introduce,
+    opened,
+    padded,
+    run,
+    until,
+)
+from sagalog.transport import Incoming, Receipt
 
-# A bound and not a pause: everything waits for what it needs, and this ends a test that would wait for ever.
-BOUND_SECONDS = 60.0
-TAKEN = Receipt(True)
-PROBE = "probe:"
-
-
-class Charge(Command):
-    """Ask for something."""
-
-    amount: int
-
-
-class Charged(Event):
-    """Answer it."""
-
-    amount: int
-
-
-class BrokerOnTrial(Protocol):
-    """A broker that a test may kill; messages that are larger than `largest` bytes it refuses."""
-
-    largest: int
-
-    def transport(
-        self, service: str, *, sends: Sequence[type[Message]] = (), listens: Sequence[type[Message]] = ()
-    ) -> Transport:
-        """Return a transport for one process of a service; undelivered messages come again within seconds."""
-        ...
-
-    def kill(self) -> None:
-        """End the broker as a power cut would end its process."""
-        ...
-
-    def start(self) -> None:
-        """Start it again with what it has kept."""
-        ...
-
-
-def charge(number: int, amount: int = 1) -> Envelope:
-    """Return a command as a saga issues it."""
-    return Envelope(
-        id=f"saga-{number}:charge",
-        kind="command",
-        name="Charge",
-        source="saga:orders",
-        correlation_id=f"order-{number}",
-        causation_id=f"saga-{number}",
-        time=1_700_000_000_000_000 + number,
-        data=Raw(b'{"amount":%d}' % amount),
-        saga_id=f"saga-{number}",
-        step="charge",
-    )
-
-
-def padded(number: int, length: int) -> Envelope:
-    """Return a command that is larger than `length` bytes."""
-    return structs.replace(charge(number), data=Raw(b'{"amount":1,"note":"' + b"x" * length + b'"}'))
-
-
-class Mailbox:
-    """Keep what comes in; `answer` decides what becomes of it."""
-
-    def __init__(self, answer: Callable[[Incoming], Receipt] = lambda _: TAKEN) -> None:
-        self._answer = answer
-        self.deliveries: list[Incoming] = []
-        self.probed = False
-
-    async def __call__(self, incoming: Incoming) -> Receipt:
-        """Receive."""
-        if incoming.attributes["id"].startswith(PROBE):
-            self.probed = True
-            return TAKEN
-        self.deliveries.append(incoming)
-        return self._answer(incoming)
-
-    @property
-    def ids(self) -> Counter[str]:
-        """How often each message was delivered."""
-        return Counter(incoming.attributes["id"] for incoming in self.deliveries)
-
-
-def has(mailbox: Mailbox, number: int) -> bool:
-    """Tell whether at least so many messages have arrived, each counted once."""
-    return len(mailbox.ids) >= number
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until something is true, up to the bound of the test."""
-    while not condition():
-        await asyncio.sleep(0.005)
-
-
-async def insist(transport: Transport, envelopes: Sequence[Envelope]) -> list[str | None]:
-    """Send until the broker has acknowledged, as the outbox does."""
-    while True:
-        try:
-            return await transport.send(envelopes)
-        except TransportUnavailable:
-            await asyncio.sleep(0.01)
-
-
-async def introduce(broker: BrokerOnTrial, service: str) -> None:
-    """Let the broker know a service: some keep nothing for one that they have never seen."""
-    mailbox = Mailbox()
-    probe = structs.replace(charge(0), id=f"{PROBE}{service}")
-    async with (
-        opened(broker.transport(service, listens=[Charge]), mailbox),
-        opened(broker.transport("prober", sends=[Charge])) as prober,
-    ):
-        while not mailbox.probed:
-            await insist(prober, [probe])
-            with suppress(TimeoutError):
-                async with asyncio.timeout(0.2):
-                    await until(lambda: mailbox.probed)
-
-
-@asynccontextmanager
-async def opened(transport: Transport, receive: Receive | None = None) -> AsyncGenerator[Transport]:
-    """Give an open transport, closed afterwards."""
-    await transport.open(receive or Mailbox())
-    try:
-        yield transport
-    finally:
-        await transport.close()
-
-
-def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run one test on an event loop of its own."""
-
-    async def bounded() -> None:
-        async with asyncio.timeout(BOUND_SECONDS):
-            await test()
-
-    asyncio.run(bounded())
+__all__ = [
+    "BOUND_SECONDS",
+    "TAKEN",
+    "BrokerOnTrial",
+    "Charge",
+    "Charged",
+    "Mailbox",
+    "TransportContract",
+    "charge",
+    "insist",
+    "opened",
+    "run",
+    "until",
+]
 
 
 class TransportContract:
@@ -290,6 +183,78 @@ class TransportContract:
 
         run(test)
         assert inbox.ids == {charge(1).id: 1, charge(3).id: 1}
+
+    def test_what_cannot_be_written_down_is_refused_and_its_neighbours_are_sent_once(
+        self, broker: BrokerOnTrial
+    ) -> None:
+        """Sent together, an hour late or early, too deep, too long: none of them is a broker that is away."""
+        inbox = Mailbox()
+        bad = [
+            structs.replace(charge(10), time=LATEST_TIME + 1),
+            structs.replace(charge(11), time=-1),
+            structs.replace(charge(12), data=Raw(b"[" * 101 + b"]" * 101)),
+            structs.replace(charge(13), correlation_id="a\r\nb: c"),
+            structs.replace(charge(14), id="x" * 501),
+            structs.replace(charge(15), causation_id="\ud800"),
+            structs.replace(charge(16), step="a\0b"),
+        ]
+        good = [charge(number) for number in range(1 + len(bad))]
+        together = [charge(0), *(one for pair in zip(bad, good[1:], strict=True) for one in pair)]
+
+        async def test() -> None:
+            async with (
+                opened(broker.transport("orders", sends=[Charge])) as orders,
+                opened(broker.transport("payments", listens=[Charge]), inbox),
+            ):
+                outcomes = await insist(orders, together)
+                assert [outcomes[together.index(one)] for one in good] == [None] * len(good)
+                assert all(outcomes[together.index(one)] for one in bad)
+                await insist(orders, [charge(20)])
+                await until(lambda: len(inbox.ids) == len(good) + 1)
+
+        run(test)
+        assert inbox.ids == {one.id: 1 for one in [*good, charge(20)]}
+
+    def test_ids_and_times_at_the_edge_of_what_is_taken_arrive_as_they_were_sent(self, broker: BrokerOnTrial) -> None:
+        """INVARIANTS 7: two ids that became one on the way would be one message."""
+        inbox = Mailbox()
+        ids = [
+            "a%2Fb",
+            "a/b",
+            "A%2fb",
+            "a+b",
+            "a b",
+            "a%20b",
+            "é",
+            "%C3%A9",
+            "\N{PARTY POPPER}",
+            '"a"',
+            "a\\b",
+            "#",
+            "%",
+        ]
+        sent = [structs.replace(charge(number), id=one, correlation_id=one) for number, one in enumerate(ids)]
+        sent += [structs.replace(charge(20), time=EARLIEST_TIME), structs.replace(charge(21), time=LATEST_TIME)]
+        sent += [structs.replace(charge(22), id="x" * 500, data=Raw(b"[" * 100 + b"]" * 100))]
+
+        async def test() -> None:
+            async with (
+                opened(broker.transport("orders", sends=[Charge])) as orders,
+                opened(broker.transport("payments", listens=[Charge]), inbox),
+            ):
+                assert await insist(orders, sent) == [None] * len(sent)
+                await until(lambda: len(inbox.deliveries) == len(sent))
+
+        run(test)
+        arrived = {
+            one.id: one
+            for one in (decode(each.attributes, each.body, 0, "wire") for each in inbox.deliveries)
+            if isinstance(one, Envelope)
+        }
+        assert set(arrived) == {one.id for one in sent}
+        for one in sent:
+            found = arrived[one.id]
+            assert (found.time, found.correlation_id, found.data) == (one.time, one.correlation_id, one.data)
 
     def test_it_opens_and_closes_while_the_broker_is_away(self, broker: BrokerOnTrial) -> None:
         async def test() -> None:

@@ -50,10 +50,24 @@ class World:
         self.store = TracedStore(self)
         self.troubles = StoreTroubles(self.seeded, self.loop.time)
         self.epoch = microseconds(NOON)
+        # By how many seconds the clocks of processes are wrong.
+        self._ahead: dict[Incarnation, float] = {}
+        self.farthest_jump = 3600.0
 
     def now(self) -> int:
-        """Return the virtual time in microseconds since the epoch."""
-        return self.epoch + round(self.loop.time() * 1_000_000)
+        """Return the virtual time in microseconds since the epoch, as the clock of the calling process shows it."""
+        inside = current_incarnation()
+        ahead = 0.0 if inside is None else self._ahead.get(inside, 0.0)
+        return self.epoch + round((self.loop.time() + ahead) * 1_000_000)
+
+    def set_clock(self, incarnation: Incarnation, ahead: float) -> None:
+        """Let the clock of one process jump, so that it is `ahead` seconds ahead of all others; negative is behind."""
+        self._ahead[incarnation] = ahead
+
+    def _jump(self, incarnation: Incarnation) -> None:
+        """Set a clock back for some seconds: one that is ahead takes over sagas of workers that are alive."""
+        self.set_clock(incarnation, -self.farthest_jump * self.seeded.random())
+        self.loop.call_later(5.0 * self.seeded.random(), self.set_clock, incarnation, 0.0, context=outside())
 
     def chance(self) -> float:
         """Return the next seeded number in [0, 1)."""
@@ -89,7 +103,10 @@ class World:
         if fault == "unavailable":
             return False
         self.troubles.begin(fault)
-        if incarnation is not None and fault in ("crash", "pause"):
+        if incarnation is not None and fault in ("crash", "pause", "jump"):
+            if fault == "jump":
+                self._jump(incarnation)
+                return True
             if fault == "pause":
                 incarnation.pause(self.longest_pause * self.seeded.random())
                 return True

@@ -11,11 +11,15 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from importlib import import_module
 from typing import Any, Protocol, cast
-from urllib.parse import urlsplit
 
+from faststream.exceptions import FastStreamException
+
+from sagalog.address import LONGEST_ADDRESS, cut, hosts_of, impossible_host, secrets_of, shown
 from sagalog.cloudevents import encode, headers_of
 from sagalog.errors import DefinitionError, TransportUnavailable
+from sagalog.harmless import harmless
 from sagalog.messages import Command, Envelope, Event, Message, name_of
+from sagalog.saga.failure import described
 from sagalog.transport import Receive
 from sagalog.transports.link import Link, MessageRefused, Plan
 
@@ -23,8 +27,15 @@ logger = logging.getLogger("sagalog.transports")
 
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
+LONGEST_TEXT = 2_000
 # How many messages wait for an acknowledgement at once.
 IN_FLIGHT = 100
+# What every broker can have as a subject, a routing key (255 bytes) or a topic (249 characters).
+LONGEST_SUBJECT = 240
+# Whatever the driver: connections that fail, time that is over, sending that is broken off, a broker that is not open.
+AWAY = (OSError, asyncio.CancelledError, FastStreamException)
+# What a driver raises when it cannot write a message down.
+UNWRITABLE = (ValueError, TypeError, OverflowError)
 
 # Scheme of the address: the name of the broker, the module with its link, and what `pip install` must be told.
 BROKERS = {
@@ -83,6 +94,12 @@ class FastStreamTransport:
         if not _A_WORD.fullmatch(prefix):
             raise DefinitionError(f"expected words of letters, digits, - and _ as the prefix, found {prefix!r}")
         self._prefix = prefix
+        for subject in sorted(self._subject(*pair) for one in (*sends, *listens) for pair in _pairs(one)):
+            if len(subject) > LONGEST_SUBJECT:
+                raise DefinitionError(
+                    f"expected at most {LONGEST_SUBJECT} characters of prefix and name, found {len(subject):,}: "
+                    f"{subject:.60}...; give a shorter NAME"
+                )
         self._plan = Plan(
             address=address,
             service=service,
@@ -163,10 +180,7 @@ class FastStreamTransport:
             closing.cancel()
 
     def _without_secrets(self, text: str) -> str:
-        parts = urlsplit(self._plan.address)
-        for secret in (self._plan.address, parts.password):
-            text = text.replace(secret, "***") if secret else text
-        return text
+        return harmless(cut(text, secrets_of(self._plan.address)), LONGEST_TEXT)
 
     async def send(self, envelopes: Sequence[Envelope]) -> list[str | None]:
         """Send and wait for every acknowledgement; see `Transport.send`."""
@@ -191,20 +205,32 @@ class FastStreamTransport:
             for sending in sendings:
                 sending.cancel()
             outcomes = await all_sent
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                text = self._without_secrets(f"{type(outcome).__name__}: {outcome}")
+        problems = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        away: tuple[type[BaseException], ...] = (*AWAY, *link.away)
+        for problem in problems:
+            # On a connection that is gone a driver may stumble over anything.
+            if isinstance(problem, away) or self._link is not link:
+                text = self._without_secrets(described(problem))
                 raise TransportUnavailable(f"{self.name} did not acknowledge a message: {text}") from None
+        if problems:
+            raise problems[0]
         return outcomes
 
     async def _send_one(self, link: Link, envelope: Envelope) -> str | None:
-        attributes, body = encode(envelope, self._plan.service)
-        subject = self._subject(envelope.kind, envelope.name)
-        headers = headers_of(attributes, link.binding)
+        try:
+            attributes, body = encode(envelope, self._plan.service)
+            subject = self._subject(envelope.kind, envelope.name)
+            headers = headers_of(attributes, link.binding)
+        except Exception as problem:
+            return f"it cannot be written down: {described(problem)}"
         try:
             await link.publish(subject, envelope.kind, headers, body, envelope.correlation_id)
         except MessageRefused as refusal:
             return str(refusal)
+        except UNWRITABLE as problem:
+            if self._link is not link:
+                raise
+            return f"it cannot be written down: {described(problem)}"
         return None
 
 
@@ -223,10 +249,16 @@ def _hear(looking: "asyncio.Future[str]") -> None:
 
 
 def _broker_of(address: str) -> tuple[str, _LinkModule]:
-    scheme = urlsplit(address).scheme
-    if scheme not in BROKERS:
+    scheme, found, _ = address.partition("://")
+    if not found or scheme not in BROKERS or len(address) > LONGEST_ADDRESS:
         known = ", ".join(f"{one}://" for one in BROKERS)
-        raise DefinitionError(f"expected the address of a broker ({known}), found one that begins with {scheme!r}")
+        raise DefinitionError(f"expected the address of a broker ({known}), found {shown(address)}")
+    impossible = impossible_host(hosts_of(address))
+    if impossible is not None:
+        raise DefinitionError(
+            f"expected the address of a broker, found the host {impossible}, which no machine can have: between two "
+            "dots are 1 to 63 letters; a special character in a password is written as %XX"
+        )
     name, module, package = BROKERS[scheme]
     try:
         return name, cast(_LinkModule, import_module(f"sagalog.transports.{module}"))

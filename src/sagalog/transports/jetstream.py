@@ -13,8 +13,8 @@ from faststream import AckPolicy
 from faststream.nats import JStream, NatsBroker
 from faststream.nats.message import NatsMessage
 from nats.aio.client import Client
+from nats.errors import BadHeaderError, BadSubjectError, MaxPayloadError
 from nats.errors import Error as NatsError
-from nats.errors import MaxPayloadError
 from nats.js.api import (
     AckPolicy as Acknowledging,
 )
@@ -28,7 +28,7 @@ from nats.js.api import (
 )
 from nats.js.errors import APIError, NotFoundError
 
-from sagalog.cloudevents import HTTP, attributes_of
+from sagalog.cloudevents import HTTP, TWICE, attributes_of
 from sagalog.transport import Incoming, Receive
 from sagalog.transports.link import MessageRefused, Plan
 
@@ -45,7 +45,9 @@ LOOK = 0.2
 ASK = 3.0
 # What FastStream and the client put into the headers beside ours, at most, in bytes.
 HEADERS_OF_OTHERS = 300
-MESSAGE_TOO_LARGE = 10054
+# Answers of the server that are of one message: it, or its headers, are larger than the stream takes.
+OF_ONE_MESSAGE = (10054, 10049)
+HEADER_LINE = b"NATS/1.0\r\n"
 
 
 def link(plan: Plan) -> "JetStreamLink":
@@ -58,11 +60,36 @@ async def _undecoded(message: NatsMessage) -> NatsMessage:
     return message
 
 
+class _Client(Client):
+    """The driver's, but for headers: it replaces bytes that are no UTF-8, and keeps the last of several values."""
+
+    async def _process_headers(self, headers: bytes) -> dict[str, str] | None:
+        driver: Any = super()
+        found: dict[str, str] | None = await driver._process_headers(headers)  # noqa: SLF001 - our own parent's
+        return found | header_values(headers) if found and headers.startswith(HEADER_LINE) else found
+
+
+def header_values(block: bytes) -> dict[str, str]:
+    """Return the headers of a message as they came, those that came several times with all their values.
+
+    Bytes that are no UTF-8 become lone surrogates, which `cloudevents.decode` refuses.
+    """
+    found: dict[str, str] = {}
+    for line in block.removeprefix(HEADER_LINE).split(b"\r\n"):
+        name, colon, value = line.partition(b":")
+        key = name.strip().decode("ascii", "ignore")
+        if not colon or key.encode() != name.strip():
+            continue
+        text = value.strip().decode("utf-8", "surrogateescape")
+        found[key] = text if found.get(key, text) == text else f"{found[key]}{TWICE}{text}"
+    return found
+
+
 class _Broker(NatsBroker):
     """FastStream's, but for a connection that fails half way: of that one the client leaves the socket open."""
 
     async def _connect(self) -> Client:
-        client = Client()
+        client = _Client()
         try:
             await client.connect(**self._connection_kwargs)
         except BaseException:
@@ -76,6 +103,7 @@ class JetStreamLink:
     """One connection to a NATS server or cluster."""
 
     binding = HTTP
+    away = (NatsError,)
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -204,10 +232,10 @@ class JetStreamLink:
             await self._broker.publish(
                 body, subject, headers=headers, stream=self._stream, timeout=self._plan.send_timeout
             )
-        except MaxPayloadError as problem:
+        except (MaxPayloadError, BadSubjectError, BadHeaderError) as problem:
             raise MessageRefused(str(problem)) from None
         except APIError as problem:
-            if problem.err_code == MESSAGE_TOO_LARGE:
+            if problem.err_code in OF_ONE_MESSAGE:
                 raise MessageRefused(f"stream {self._stream}: {problem.description}") from None
             raise
 

@@ -6,9 +6,18 @@ and one that fails holds up those behind it until it is taken or parked.
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from copy import copy
 from typing import Any
 
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError  # pyright: ignore[reportMissingTypeStubs]
+from aiokafka.errors import (  # pyright: ignore[reportMissingTypeStubs]
+    InvalidTimestampError,
+    InvalidTopicError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    RecordTooLargeError,
+)
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaMessage
@@ -20,6 +29,13 @@ from sagalog.transports.link import MessageRefused, Plan
 logger = logging.getLogger("sagalog.transports")
 
 LOOK = 2.0
+OF_ONE_MESSAGE = (
+    InvalidTimestampError,
+    InvalidTopicError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    RecordTooLargeError,
+)
 
 
 def link(plan: Plan) -> "KafkaLink":
@@ -32,10 +48,20 @@ async def _undecoded(message: KafkaMessage) -> KafkaMessage:
     return message
 
 
+async def as_it_is(record: Any, parse: Callable[[Any], Awaitable[Any]]) -> Any:
+    """Parse a record without its headers: FastStream fails on those that are no UTF-8 before anybody can park them."""
+    bare = copy(record)
+    bare.headers = ()
+    message = await parse(bare)
+    message.raw_message = record
+    return message
+
+
 class KafkaLink:
     """One set of connections to a Kafka cluster."""
 
     binding = KAFKA
+    away = (KafkaError,)
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -66,6 +92,7 @@ class KafkaLink:
             auto_offset_reset="earliest",
             ack_policy=AckPolicy.MANUAL,
             no_reply=True,
+            parser=as_it_is,
             decoder=_undecoded,
         )
 
@@ -76,9 +103,10 @@ class KafkaLink:
                 return
             place = (record.topic, record.partition, record.offset)
             self._failed = self._failed if place == self._failing else 0
-            headers: dict[str, object] = dict(record.headers or ())
             incoming = Incoming(
-                attributes=attributes_of(headers, KAFKA), body=record.value or b"", deliveries=self._failed + 1
+                attributes=attributes_of(record.headers or (), KAFKA),
+                body=record.value or b"",
+                deliveries=self._failed + 1,
             )
             receipt = await receive(incoming)
             try:
@@ -98,7 +126,7 @@ class KafkaLink:
         """Publish and wait until all replicas that are in step have the message."""
         try:
             await self._broker.publish(body, subject, key=key.encode(), headers=headers)
-        except MessageSizeTooLargeError as problem:
+        except OF_ONE_MESSAGE as problem:
             raise MessageRefused(str(problem)) from None
 
     async def lost(self) -> str:

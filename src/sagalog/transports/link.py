@@ -31,17 +31,26 @@ class MessageRefused(Exception):
     """The broker will never take this message."""
 
 
+class MessageInDoubt(Exception):
+    """The broker refused this message or one that was sent beside it, and only sending them alone will tell which."""
+
+
 class Link(Protocol):
     """One connection: opened once, lost once, never repaired. The adapter makes another."""
 
     binding: Binding
+    # What the driver raises when the broker is away, does not answer, or takes nothing for now.
+    away: tuple[type[BaseException], ...]
 
     async def open(self, receive: Receive) -> None:
         """Connect, declare what is missing, and hand over what comes in; raises whatever the driver raises."""
         ...
 
     async def publish(self, subject: str, kind: str, headers: dict[str, str], body: bytes, key: str) -> None:
-        """Return when the broker has the message for good; raises `MessageRefused`, or what the driver raises."""
+        """Return when the broker has the message for good; raises `MessageRefused`, or what the driver raises.
+
+        What is not of `away` and is raised on a connection that stands is of this message.
+        """
         ...
 
     async def lost(self) -> str:

@@ -4,14 +4,14 @@ import asyncio
 import logging
 from typing import Any
 
-from aio_pika.exceptions import AMQPError, DeliveryError
+from aio_pika.exceptions import AMQPError, ChannelInvalidStateError, ChannelPreconditionFailed, DeliveryError
 from faststream import AckPolicy
 from faststream.rabbit import Channel, ExchangeType, QueueType, RabbitBroker, RabbitExchange, RabbitQueue
 from faststream.rabbit.message import RabbitMessage
 
 from sagalog.cloudevents import AMQP, attributes_of
 from sagalog.transport import Incoming, Receive
-from sagalog.transports.link import MessageRefused, Plan
+from sagalog.transports.link import MessageInDoubt, Plan
 
 logger = logging.getLogger("sagalog.transports")
 
@@ -35,6 +35,7 @@ class RabbitLink:
     """One connection to RabbitMQ."""
 
     binding = AMQP
+    away = (AMQPError, ChannelInvalidStateError)
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -110,8 +111,9 @@ class RabbitLink:
             )
         except DeliveryError as problem:
             raise ConnectionError(f"no queue takes {subject}: start the service that listens to it") from problem
-        except ValueError as problem:
-            raise MessageRefused(str(problem)) from None
+        except ChannelPreconditionFailed as problem:
+            # A message that is larger than the server takes closes the channel, under those beside it as well.
+            raise MessageInDoubt(str(problem)) from problem
 
     async def lost(self) -> str:
         """Return when the connection is closed."""

@@ -1,0 +1,93 @@
+"""Messages handed to a transport such that one that fails holds up no other; it reads and writes no store.
+
+What fails together is sent one by one, so that its neighbours go out once more and not again and again; what fails
+alone is tried some times more, and is then an outcome like others: it will never be sent.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import cast
+
+from sagalog.engine.surviving import raise_if_ending
+from sagalog.errors import TransportUnavailable
+from sagalog.messages import Envelope
+from sagalog.saga.failure import described
+from sagalog.transport import Transport
+
+logger = logging.getLogger("sagalog.engine")
+
+# None: the broker has it. A text: why it never will.
+Outcomes = dict[int, str | None]
+
+# How often a message that fails alone is tried, for a reason that nobody foresaw, and how many seconds lie between the
+# first two times; each pause is twice the one before.
+MOST_TRIES = 5
+FIRST_PAUSE = 0.1
+# How many seconds a transport may take for one call before it counts as away.
+LONGEST_SEND = 300.0
+
+
+async def hand_over(transport: Transport, found: Sequence[tuple[int, Envelope]], outcomes: Outcomes) -> None:
+    """Send messages, known by their numbers, that have no outcome yet; each outcome is noted as soon as it is known.
+
+    Raises `TransportUnavailable` if the broker is away: what has no outcome then is to be handed over again.
+    """
+    left = [one for one in found if one[0] not in outcomes]
+    if not left:
+        return
+    try:
+        told = await _send(transport, [envelope for _, envelope in left])
+    except TransportUnavailable:
+        raise
+    except BaseException as problem:
+        raise_if_ending(problem)
+        logger.warning("%d messages are sent over %s one by one: %s", len(left), transport.name, described(problem))
+    else:
+        outcomes.update((number, why) for (number, _), why in zip(left, told, strict=True))
+        return
+    pause = FIRST_PAUSE
+    for tries in range(1, MOST_TRIES + 1):
+        await _send_one_by_one(transport, left, outcomes, tries)
+        left = [one for one in left if one[0] not in outcomes]
+        if not left:
+            return
+        await asyncio.sleep(pause)
+        pause *= 2
+
+
+async def _send_one_by_one(
+    transport: Transport, left: Sequence[tuple[int, Envelope]], outcomes: Outcomes, tries: int
+) -> None:
+    for number, envelope in left:
+        try:
+            outcomes[number] = (await _send(transport, [envelope]))[0]
+        except TransportUnavailable:
+            raise
+        except BaseException as problem:
+            raise_if_ending(problem)
+            if tries == MOST_TRIES:
+                logger.error("message %s cannot be sent over %s", envelope.id, transport.name, exc_info=problem)
+                outcomes[number] = f"it failed {tries} times: {described(problem)}"
+
+
+async def _send(transport: Transport, envelopes: Sequence[Envelope]) -> list[str | None]:
+    """Call a transport, which may be anybody's; raises `TransportUnavailable` if the broker is away."""
+    try:
+        async with asyncio.timeout(LONGEST_SEND):
+            told = cast(object, await transport.send(envelopes))
+    except OSError as problem:
+        # Connections that fail, and time that is over: never the fault of one message.
+        raise TransportUnavailable(f"{transport.name}: {described(problem)}") from problem
+    except BaseExceptionGroup as group:
+        # A transport may send in a task group of its own.
+        away = group.subgroup((TransportUnavailable, OSError))
+        if away is None:
+            raise
+        raise TransportUnavailable(f"{transport.name}: {described(away)}") from group
+    if not isinstance(told, list) or len(cast("list[object]", told)) != len(envelopes):
+        raise TypeError(f"expected a list with an outcome for each of {len(envelopes)} messages, found {told!r:.80}")
+    for why in cast("list[object]", told):
+        if not isinstance(why, str | None):
+            raise TypeError(f"expected None or a text as the outcome of a message, found {why!r:.80}")
+    return cast("list[str | None]", told)

@@ -1,0 +1,75 @@
+"""The library's loggers: whatever they are told, each record is one line that forges no other.
+
+Ids, names and the texts of errors come from outside. They are made harmless in the record itself, before any handler
+sees it, so that it does not matter which formatter somebody has chosen. The packages that log call
+`make_records_harmless` when they are imported: what only declares sagas loads no logging. It imports nothing of sagalog
+but harmless.
+"""
+
+import logging
+import textwrap
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sagalog.harmless import Lines, harmless, harmless_lines
+
+LOGGERS: Final = (
+    "sagalog",
+    "sagalog.cli",
+    "sagalog.engine",
+    "sagalog.messages",
+    "sagalog.stores",
+    "sagalog.transitions",
+    "sagalog.transports",
+)
+LONGEST: Final = 10_000
+# No line of a traceback begins where a record begins.
+INDENT: Final = "    "
+
+_STANDARD = frozenset((*vars(logging.makeLogRecord({})), "message", "asctime"))
+_tracebacks = logging.Formatter()
+
+
+class HarmlessRecords(logging.Filter):
+    """Make what a record shows harmless; every record passes."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Change the record's text, arguments, traceback and added fields in place."""
+        if isinstance(record.msg, str):
+            record.msg = harmless(record.msg, LONGEST)
+        if isinstance(record.args, Mapping):
+            record.args = {name: _harmless(value) for name, value in record.args.items()}
+        elif record.args:
+            record.args = tuple(_harmless(value) for value in record.args)
+        if record.exc_info and not record.exc_text:
+            record.exc_text = _tracebacks.formatException(record.exc_info)
+        if record.exc_text:
+            record.exc_text = textwrap.indent(harmless_lines(record.exc_text), INDENT, lambda _: True)
+        for name, value in vars(record).items():
+            if name not in _STANDARD and isinstance(value, str) and not value.isprintable():
+                setattr(record, name, _harmless(value))
+        return True
+
+
+def _harmless(value: object) -> Any:
+    """Return an argument of a record as it may be shown; numbers stay what they are, for `%d`."""
+    if value is None or isinstance(value, int | float | Lines):
+        return value
+    return harmless(value if isinstance(value, str) else _said(value), LONGEST)
+
+
+def _said(value: object) -> str:
+    try:
+        return str(value)
+    except BaseException as problem:
+        # Somebody's exception; it is logged because something went wrong, and that must not go wrong too.
+        return f"({type(value).__name__} cannot say what it is: {type(problem).__name__})"
+
+
+def make_records_harmless() -> None:
+    """Let no record of the library pass that is not harmless; doing it again changes nothing."""
+    for name in LOGGERS:
+        logging.getLogger(name).addFilter(_HARMLESS)
+
+
+_HARMLESS = HarmlessRecords()
