@@ -7,8 +7,9 @@ RUN := $(VENV)/bin
 # the rest: a path that a user's shell does not have would hide that a command finds its service only by it.
 WITH_SUPPORT := PYTHONPATH=$(CURDIR):$(CURDIR)/tests/support
 
-# make torture SECONDS=3600
+# make torture SECONDS=3600; a seed that fails prints what to give as TORTURE="..." to repeat it
 SECONDS ?= 300
+TORTURE ?=
 # make test TESTS=tests/unit, make test PYTEST="-k refused"; JOBS=0 runs them one after the other, in one process
 TESTS ?=
 PYTEST ?=
@@ -45,8 +46,8 @@ format: $(VENV)/all.stamp ## Format the code, and repair what can be repaired by
 bench: $(VENV)/all.stamp ## Measure against the floor: the same rows by the plain drivers
 	$(WITH_SUPPORT) $(RUN)/python tests/benchmarks/bench.py $(BENCH)
 
-torture: $(VENV)/all.stamp ## Kill workers and servers for SECONDS (300) and check what is left
-	$(WITH_SUPPORT) $(RUN)/python tests/acceptance/torture.py --seconds $(SECONDS)
+torture: $(VENV)/all.stamp ## Strike workers, servers and databases for SECONDS (300) and check what is left
+	$(WITH_SUPPORT) $(RUN)/python tests/acceptance/torture.py --seconds $(SECONDS) $(TORTURE)
 
 test-all-pythons: ## Run the unit and contract tests on every supported Python of this machine
 	@.ci/all-pythons $(VERSIONS)

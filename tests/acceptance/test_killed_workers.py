@@ -1,27 +1,29 @@
-"""Workers are killed at any moment while two of them race on one database: what must hold holds after it."""
+"""Workers are killed, and worse, at any moment while two of them race on one database: what must hold holds after."""
 
 from pathlib import Path
 from random import SystemRandom
 
 import pytest
 from postgres_server import PostgresServer
-from torture_run import Report, torture
+from torture_blows import EVERYTHING, NOT_SURVIVED
+from torture_run import Report, repeating, torture, torture_everything
 
 pytestmark = [pytest.mark.crash, pytest.mark.slow]
 
 
-def run(folder: Path, kills: int, server: PostgresServer | None = None, server_kills: int = 0) -> Report:
+def run(
+    folder: Path, kills: int, server: PostgresServer | None = None, server_kills: int = 0, everything: bool = False
+) -> Report:
     """Run a seed of its own and say what repeats it if anything was wrong."""
     seed = SystemRandom().randrange(10**6)
-    report = torture(folder, seed, kills, server, server_kills)
+    if everything:
+        blows = [blow for blow in EVERYTHING if blow.name not in NOT_SURVIVED]
+        report = torture_everything(folder, seed, kills, server, server_kills, blows)
+    else:
+        report = torture(folder, seed, kills, server, server_kills)
     print(report)
-    assert not report.violations, "\n".join(
-        [
-            str(report),
-            *report.violations[:20],
-            f"repeat it: python tests/acceptance/torture.py --store {report.store} --seed {seed} --kills {kills}",
-        ]
-    )
+    repeat = repeating(report.store, seed, kills, not everything, ",".join(NOT_SURVIVED) if everything else "")
+    assert not report.violations, "\n".join([str(report), *report.violations[:20], f"repeat it: {repeat}"])
     return report
 
 
@@ -42,3 +44,23 @@ def test_postgres_workers_killed_sixty_times_lose_and_repeat_nothing(
     assert report.kills >= 60
     assert report.server_kills == 2
     assert report.takeovers > 30
+
+
+def test_sqlite_sagas_of_every_kind_survive_whatever_befalls_their_workers_and_their_file(tmp_path: Path) -> None:
+    """Invariants 1 to 7, 10, 15 to 20, 23, 24, 27, 28, 30 to 36 and 48, beside locks and wrong clocks."""
+    report = run(tmp_path, kills=12, everything=True)
+    assert report.kills >= 12
+    assert report.sagas > 60
+    assert len(report.blows) > 4
+
+
+@pytest.mark.postgres
+def test_postgres_sagas_of_every_kind_survive_whatever_befalls_their_workers_and_their_server(
+    tmp_path: Path, mortal_server: PostgresServer
+) -> None:
+    """The same, and with backends ended, servers restarted, and a network that cuts, swallows, slows and loses."""
+    report = run(tmp_path, kills=12, server=mortal_server, server_kills=1, everything=True)
+    assert report.kills >= 12
+    assert report.server_kills == 1
+    assert report.sagas > 20
+    assert len(report.blows) > 6

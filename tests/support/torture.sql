@@ -18,6 +18,24 @@ SELECT count(*) FROM saga_status WHERE status NOT IN ('completed', 'failed', 'st
 -- name: owned_sagas
 SELECT count(*) FROM saga_status WHERE owner IS NOT NULL
 
+-- name: restless
+-- All that has to come to rest. What a plan has made stuck, which its key says, is at rest.
+SELECT (SELECT count(*) FROM saga_status WHERE status NOT IN ('completed', 'failed', 'stuck') OR owner IS NOT NULL)
+    + (SELECT count(*) FROM saga_status WHERE status = 'stuck'
+        AND saga_key NOT LIKE '%-stuck-%' AND saga_key NOT LIKE '%-closed-account')
+    + (SELECT count(*) FROM saga_inbox)
+    + (SELECT count(*) FROM saga_unmatched WHERE status IN ('parked', 'redelivering'))
+    + (SELECT count(*) FROM saga_consumers WHERE position < (SELECT coalesce(max(position), 0) FROM saga_messages))
+
+-- name: mail
+SELECT count(*) FROM saga_inbox
+
+-- name: parked
+SELECT count(*) FROM saga_unmatched WHERE status IN ('parked', 'redelivering')
+
+-- name: behind
+SELECT count(*) FROM saga_consumers WHERE position < (SELECT coalesce(max(position), 0) FROM saga_messages)
+
 -- name: owners
 SELECT w.pid, count(*) FROM saga_status AS s JOIN saga_workers AS w ON w.worker_id = s.owner GROUP BY w.pid
 
@@ -33,3 +51,11 @@ SELECT key, operation, undoes, order_id, item, amount, 0 FROM shipping_effects W
 
 -- name: falsify_no_more
 DELETE FROM shipping_effects WHERE happened_at = 0
+
+-- name: falsify_a_row
+UPDATE saga_steps SET attempts = attempts + 1
+WHERE saga_id = (SELECT min(saga_id) FROM saga_status WHERE status = 'completed')
+
+-- name: falsify_a_row_no_more
+UPDATE saga_steps SET attempts = attempts - 1
+WHERE saga_id = (SELECT min(saga_id) FROM saga_status WHERE status = 'completed')

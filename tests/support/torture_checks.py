@@ -12,7 +12,6 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 from torture_journals import DEFINITIONS, Journals
-from torture_orders import end_of
 from torture_snapshot import AT_REST, Snapshot, canonical
 
 from domain.database import Database
@@ -38,6 +37,9 @@ def never_wrong(found: Snapshot) -> Iterator[str]:
     for one, other in pairwise(found.events):
         if other.position <= one.position:
             yield f"positions do not increase: {one.position}, then {other.position}"
+    for message_id, stream in found.messages().items():
+        if [event.version for event in stream] != [1]:
+            yield f"{message_id} stands {len(stream)} times in the log"
     streams = found.streams()
     for saga_id in found.statuses.keys() ^ streams.keys():
         yield f"saga {saga_id} has {'no events' if saga_id in found.statuses else 'no status row'}"
@@ -79,14 +81,12 @@ def _place(row: StepRow) -> tuple[str, int]:
 
 
 def settled(found: Snapshot) -> Iterator[str]:
-    """Check what must hold when all is done: every saga is at rest, as its order has to end, and audits are empty."""
+    """Check what must hold when all is done: every saga is at rest, and audits are empty."""
     for row in found.statuses.values():
         if row.status not in AT_REST:
             yield f"saga {row.saga_key} is {row.status}, waiting for {row.waiting_for}, owned by {row.owner}"
         elif row.owner is not None:
             yield f"saga {row.saga_key} is {row.status}, and still owned by {row.owner}"
-        elif row.status != end_of(row.saga_key):
-            yield f"saga {row.saga_key} ended {row.status} ({row.error_text}), expected {end_of(row.saga_key)}"
         if row.status == "stuck" and not row.error_text:
             yield f"saga {row.saga_key} is stuck without a reason"
     yield from (f"audit {name}: {row}" for name, row in found.audits)
@@ -94,7 +94,7 @@ def settled(found: Snapshot) -> Iterator[str]:
 
 def effects_once(found: Snapshot, shop: Path) -> Iterator[str]:
     """Check the ledgers of the services: by idempotency key each effect once, undone once, and as the saga ended."""
-    ends = {row.saga_key: row.status for row in found.statuses.values()}
+    ends = {row.saga_key: row.status for row in found.statuses.values() if row.saga_key.startswith("order-")}
     with Database(shop) as database:
         for violation in reconcile(
             ends, inventory=Inventory(database), payments=Payments(database), carrier=Carrier(database)
@@ -166,5 +166,5 @@ def nothing_is_done_undecided(found: Snapshot, journals: Journals) -> Iterator[s
                 continue  # a history that cannot be read has been named already
         if call.key not in states[place]:
             yield f"saga {call.saga_id}: {call.key} was called at version {call.version}, due was {states[place]}"
-        elif call.at < states[place][call.key]:
+        elif call.at + journals.skew < states[place][call.key]:
             yield f"saga {call.saga_id}: {call.key} was called at {call.at}, due from {states[place][call.key]} on"

@@ -7,16 +7,23 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+from torture_voyages import CHOREOGRAPHIES, SAGAS
 from torture_witness import fingerprint, lines
 
 import domain
 from sagalog.codec import CODEC
 from sagalog.saga.definition import Definition
 from sagalog.saga.evolve import fold
-from sagalog.saga.react import RunAction, RunCompensation, react
+from sagalog.saga.react import RunAction, RunCompensation, Settle, react
 from sagalog.store import StoredEvent
 
-DEFINITIONS: dict[str, Definition] = {saga.definition.digest: saga.definition for saga in domain.sagas}
+DEFINITIONS: dict[str, Definition] = {
+    definition.digest: definition
+    for definition in (
+        *(saga.definition for saga in (*domain.sagas, *SAGAS)),
+        *(choreography.definition for choreography in CHOREOGRAPHIES),
+    )
+}
 
 
 class Tried(msgspec.Struct):
@@ -72,6 +79,11 @@ class Journals:
 
     def __init__(self, folder: Path) -> None:
         self.acknowledged: list[tuple[str, str, bool]] = []
+        self.posted: set[str] = set()
+        self.published: list[tuple[str, str]] = []
+        self.mended: list[tuple[str, str]] = []
+        # How far clocks were set wrong, in microseconds: so much less is known of who was first.
+        self.skew = 0
         self.appends: dict[tuple[str, str, int, str], Tried] = {}
         self.claims: dict[str, list[Claim]] = {}
         self.calls: list[Call] = []
@@ -88,10 +100,13 @@ class Journals:
 
     def held(self, worker_id: str, saga_id: str, claim: Claim) -> bool:
         """Tell whether a worker had the saga beyond doubt when another claimed it: it had renewed its lease before."""
+        own = [one.told_at for one in self.claims.get(saga_id, []) if one.worker_id == worker_id]
+        since = max((at for at in own if at <= claim.told_at), default=0)
         for at, what in self._given_back.get(worker_id, []):
-            if at <= claim.told_at and (what is None or saga_id in what):
+            if since <= at <= claim.told_at and (what is None or saga_id in what):
                 return False
-        return any(at < claim.asked_at < until for at, until in self._leases.get(worker_id, []))
+        sure = claim.asked_at + 2 * self.skew
+        return any(at < claim.asked_at and sure < until for at, until in self._leases.get(worker_id, []))
 
     def conflicts(self, process: str | None = None) -> int:
         """Return how many appends of a process, or of all, were refused because the saga was another's."""
@@ -125,11 +140,16 @@ class Journals:
 
     @staticmethod
     def due(stream: list[StoredEvent]) -> dict[str, int]:
-        """Return the keys under which services may be asked in the state after these events, and from when on."""
+        """Return the keys under which services may be asked in the state after these events, and from when on.
+
+        An attempt that goes on when its saga is undone is waited for: its call may come now, if it waited for a thread.
+        """
         state = fold(CODEC.decode_all((event.topic, event.state) for event in stream))
         effects = react(DEFINITIONS[state.digest], state)
+        saga_id = stream[0].saga_id
         runs = [effect for effect in effects if isinstance(effect, RunAction | RunCompensation)]
-        return {key_of(stream[0].saga_id, effect): effect.at for effect in runs}
+        settled = {f"{saga_id}:{effect.step}": 0 for effect in effects if isinstance(effect, Settle)}
+        return settled | {key_of(saga_id, effect): effect.at for effect in runs}
 
     def _read(self, path: Path) -> None:
         known: dict[str, int] = {}
@@ -143,16 +163,31 @@ class Journals:
             elif kind == "called":
                 saga_id = fields[0].split(":", 1)[0]
                 self.calls.append(Call(path.stem, saga_id, fields[0], known.get(saga_id), at))
-            elif kind == "claimed":
-                for saga_id in fields[2]:
-                    self.claims.setdefault(saga_id, []).append(Claim(fields[0], fields[1], at))
-            elif kind == "leased":
-                self._leases.setdefault(fields[0], []).append((at, fields[1]))
-            elif kind == "releasing":
-                what = None if fields[1] is None else frozenset(fields[1])
-                self._given_back.setdefault(fields[0], []).append((at, what))
-            elif kind == "acknowledged":
-                self.acknowledged.append((fields[0], fields[1], fields[2]))
+            else:
+                self._note(kind, at, fields)
+
+    def _note(self, kind: str, at: int, fields: list[Any]) -> None:
+        match kind, fields:
+            case "claimed", [worker_id, asked_at, saga_ids]:
+                for saga_id in saga_ids:
+                    self.claims.setdefault(saga_id, []).append(Claim(worker_id, asked_at, at))
+            case "leased", [worker_id, until]:
+                self._leases.setdefault(worker_id, []).append((at, until))
+            case "releasing", [worker_id, what]:
+                given_back = None if what is None else frozenset(what)
+                self._given_back.setdefault(worker_id, []).append((at, given_back))
+            case "acknowledged", [key, saga_id, created]:
+                self.acknowledged.append((key, saga_id, created))
+            case "posted", [message_ids]:
+                self.posted.update(message_ids)
+            case "published", [message_id, key]:
+                self.published.append((message_id, key))
+            case "mended", [what, why]:
+                self.mended.append((what, why))
+            case "skewed", [offset]:
+                self.skew = max(self.skew, abs(offset))
+            case _:
+                return  # what only its own process reads
 
     def _tried(self, process: str, at: int, appends: list[Any]) -> None:
         for saga_id, holder, expected, size, found in appends:

@@ -1,27 +1,36 @@
-"""A torture run: two workers race on one database and are killed again and again while two clients start orders.
+"""A torture run: two workers race on one database and are struck again and again while two clients start sagas.
 
 Everything that chance decides comes from one seed. What the system does with it (who is scheduled when) does not, so a
 seed repeats the blows, not every outcome. It ends by itself, and ends whatever it started.
 """
 
 import time
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from random import Random
-from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 
 import msgspec
+from chaos_proxy import ChaosProxy
 from postgres_server import PostgresServer
+from torture_blows import EVERYTHING, KILLS, Blow, hook, kill_server
 from torture_checks import never_wrong
+from torture_ledger import Ledger
 from torture_processes import EndedByItself
-from torture_stage import Stage, a_database, wait_until
+from torture_scene import Scene
+from torture_stage import Stage, a_database
+
+from sagalog.stores import store_for
 
 SETTINGS: dict[str, float] = {"lease": 0.4, "poll": 0.02, "statement_timeout": 5.0, "write_timeout": 2.0}
+# Fewer threads for handlers: on PostgreSQL each of them has a connection to the ledger.
+VOYAGE_SETTINGS = SETTINGS | {"handler_threads": 8, "connect_timeout": 2.0}
 SETTLE_SECONDS = 30.0
+# A voyage has twenty steps, and what was refused is looked at again after up to a minute.
+VOYAGES_SETTLE_SECONDS = 90.0
 KILLS_A_ROUND = 100
-# A worker that is stopped should be in the middle of something.
-LONG_ENOUGH_SECONDS = 0.05
-# Whoever is stopped may hold the lock that a new worker waits for, so this is less than any of its patience.
-READY_SECONDS = 0.5
+# Between blows to workers that have longer ways to go: to another server, through a proxy.
+PAUSES_SECONDS = {"sqlite": 0.06, "postgres": 0.12}
 
 
 class Report(msgspec.Struct):
@@ -29,48 +38,55 @@ class Report(msgspec.Struct):
 
     store: str
     seed: int
-    kills: int = 0
-    stops: int = 0
-    terminations: int = 0
-    client_kills: int = 0
-    server_kills: int = 0
+    blows: dict[str, int] = {}
     sagas: int = 0
     events: int = 0
     calls: int = 0
     takeovers: int = 0
     conflicts: int = 0
+    mended: int = 0
+    settled_after: float = 0.0
     seconds: float = 0.0
     violations: list[str] = []
 
+    @property
+    def kills(self) -> int:
+        """How many workers were killed."""
+        return self.blows.get("kill", 0)
+
+    @property
+    def server_kills(self) -> int:
+        """How many servers were killed."""
+        return self.blows.get("kill server", 0)
+
     def __str__(self) -> str:
-        counted = (
-            f"{self.kills} workers killed, {self.stops} stopped for a while, {self.terminations} terminated, "
-            f"{self.client_kills} clients and {self.server_kills} servers killed; {self.sagas} sagas, "
-            f"{self.events} events, {self.calls} calls of services, {self.takeovers} takeovers, "
-            f"{self.conflicts} appends refused"
+        counted = ", ".join(f"{name} {number}" for name, number in sorted(self.blows.items()))
+        return (
+            f"{self.store} seed {self.seed}: {counted}; {self.sagas} sagas, {self.events} events, {self.calls} calls "
+            f"of services, {self.takeovers} takeovers, {self.conflicts} appends refused, {self.mended} times mended, "
+            f"at rest after {self.settled_after:.1f} s; {self.seconds:.1f} s, {len(self.violations)} violations"
         )
-        return f"{self.store} seed {self.seed}: {counted}; {self.seconds:.1f} s, {len(self.violations)} violations"
-
-
-class Worker(msgspec.Struct):
-    """One of the two places in which a worker runs, is killed and is replaced."""
-
-    pid: int
-    journal: Path
-    stopped: bool = False
-    spared_until: float = 0.0
 
 
 class Torture:
     """One seed on one new database."""
 
-    def __init__(self, stage: Stage, seed: int, server: PostgresServer | None = None) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        seed: int,
+        server: PostgresServer | None = None,
+        proxy: ChaosProxy | None = None,
+        blows: Sequence[Blow] = KILLS,
+    ) -> None:
         self._stage = stage
-        self._processes = stage.processes
         self._server = server
+        self._proxy = proxy
         self._chance = Random(seed)
-        self._workers = 0
         self.report = Report("sqlite" if server is None else "postgres", seed)
+        self._blows = [blow for blow in blows if self.report.store in blow.weights]
+        self._weights = [blow.weights[self.report.store] for blow in self._blows]
+        self._pause = PAUSES_SECONDS[self.report.store] if stage.voyages else 0.02
 
     def run(self, kills: int, server_kills: int = 0) -> Report:
         """Kill workers so often, in rounds, and check after each; a round in which a check fails is the last."""
@@ -88,103 +104,56 @@ class Torture:
         return self.report
 
     def _round(self, kills: int, server_kills: int) -> None:
-        workers = [self._worker() for _ in range(2)]
-        clients = [self._client(0), self._client(1)]
+        scene = Scene(self._stage, self._chance, self._server, self._proxy)
         servers = set(self._chance.sample(range(kills), server_kills))
-        done = 0
+        done = scene.counted["kill"]
         while done < kills:
             if done in servers:
                 servers.discard(done)
-                self._kill_server()
-            done += self._blow(workers)
-            if self._chance.random() < 0.03:
-                number = self._chance.randrange(2)
-                self._processes.kill(clients[number])
-                clients[number] = self._client(number)
-                self.report.client_kills += 1
-        for worker in workers:
-            if worker.stopped:
-                self._processes.signal(worker.pid, SIGCONT)
+                kill_server(scene)
+                scene.counted["kill server"] += 1
+            self._strike(scene)
+            done = scene.counted["kill"]
+        scene.calm()
         self.report.violations += never_wrong(self._stage.snapshot())
-        self._end(clients)
-        self._stage.at_rest(SETTLE_SECONDS)
-        self._end([worker.pid for worker in workers])
+        scene.end(scene.clients)
+        self._settle(scene)
+        for name, number in scene.counted.items():
+            self.report.blows[name] = self.report.blows.get(name, 0) + number
+        self.report.violations += scene.problems
         self._check()
 
-    def _blow(self, workers: list[Worker]) -> int:
-        """Do something to one of the workers after a random moment; returns how many were killed by it."""
-        for worker in workers:
-            if worker.stopped and time.monotonic() > worker.spared_until:
-                self._wake(worker)
-        chance = self._chance.random()
-        worker = self._chance.choice(workers)
-        if not worker.stopped and self._chance.random() < 0.75:
-            # The others are killed while they open the database, or wherever they are.
-            wait_until(lambda: worker.journal.exists() and worker.journal.stat().st_size > 0, READY_SECONDS)
+    def _strike(self, scene: Scene) -> None:
+        """Strike once, after a random moment."""
         # Mostly soon, as that is when most happens; now and then late, so that some get far.
-        pause = self._chance.uniform(0.1, 0.4) if chance > 0.96 else self._chance.expovariate(1 / 0.02)
-        time.sleep(min(max(pause, 0.001), 0.4))
-        if time.monotonic() < worker.spared_until:
-            return 0
-        if worker.stopped:
-            self._wake(worker)
-        elif chance < 0.05:
-            time.sleep(LONG_ENOUGH_SECONDS)
-            self._processes.signal(worker.pid, SIGSTOP)
-            worker.stopped = True
-            worker.spared_until = time.monotonic() + self._chance.uniform(0.5, 1.5) * SETTINGS["lease"]
-            self.report.stops += 1
-        elif chance < 0.08:
-            for other in workers:
-                if other.stopped:  # perhaps with a lock that this one needs to end
-                    self._wake(other)
-            self._processes.signal(worker.pid, SIGTERM)
-            self._ended_well(worker.pid)
-            workers[workers.index(worker)] = self._worker()
-            self.report.terminations += 1
-        else:
-            self._processes.kill(worker.pid)
-            workers[workers.index(worker)] = self._worker()
-            self.report.kills += 1
-            return 1
-        return 0
+        late = self._chance.random() > 0.96
+        pause = self._chance.uniform(0.1, 0.4) if late else self._chance.expovariate(1 / self._pause)
+        self._let_time_pass(scene, min(max(pause, 0.001), 0.4))
+        [blow] = self._chance.choices(self._blows, self._weights)
+        if scene.is_turned(blow.name):
+            return
+        try:
+            blow.strike(scene)
+        except ConnectionError:
+            return  # its database is away, by another blow
+        scene.counted[blow.name] += 1
+        if self._chance.random() < 0.75:
+            self._let_time_pass(scene, self._chance.uniform(0.2, 1.0) * blow.lull)
 
-    def _wake(self, worker: Worker) -> None:
-        self._processes.signal(worker.pid, SIGCONT)
-        worker.stopped = False
-        worker.spared_until = time.monotonic() + self._chance.uniform(0.02, 0.2)
+    @staticmethod
+    def _let_time_pass(scene: Scene, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            scene.turn_back_due()
+            time.sleep(min(left, 0.02))
+        scene.turn_back_due()
 
-    def _kill_server(self) -> None:
-        assert self._server is not None
-        self._server.kill()
-        time.sleep(self._chance.uniform(0.0, 0.3))
-        self._server.start()
-        self.report.server_kills += 1
-
-    def _worker(self) -> Worker:
-        self._workers += 1
-        # Behind a slow service a worker is found in the middle of a step; behind a quick one, between two.
-        slow = self._chance.choice([0.0, 0.0, 0.02, 0.1])
-        name = f"worker-{self._workers:05}"
-        return Worker(self._stage.worker(name, slow=slow, patient=True), self._stage.folder / f"{name}.journal")
-
-    def _client(self, number: int) -> int:
-        # The second client starts every second order of the first, at about the same time.
-        return self._stage.client(f"client-{number}", stride=number + 1, seed=self._chance.random())
-
-    def _end(self, pids: list[int]) -> None:
-        for pid in pids:
-            self._processes.signal(pid, SIGTERM)
-        for pid in pids:
-            self._ended_well(pid)
-
-    def _ended_well(self, pid: int) -> None:
-        code = self._processes.wait(pid, 15.0)
-        if code is None:
-            self._processes.signal(pid, SIGKILL)
-            self.report.violations.append(f"process {pid} still ran 15 s after SIGTERM")
-        elif code not in (0, -SIGTERM):  # it may not have got to the point where it listens
-            self.report.violations.append(f"process {pid} ended with exit code {code} after SIGTERM")
+    def _settle(self, scene: Scene) -> None:
+        """Wait until all is at rest, with somebody who sets going again what was refused, and end the workers."""
+        mender = [self._stage.mender()] if self._stage.voyages else []
+        seconds = VOYAGES_SETTLE_SECONDS if self._stage.voyages else SETTLE_SECONDS
+        self.report.settled_after = max(self.report.settled_after, self._stage.at_rest(seconds))
+        scene.end([*mender, *(worker.pid for worker in scene.workers)])
 
     def _check(self) -> None:
         found = self._stage.snapshot()
@@ -194,10 +163,50 @@ class Torture:
         self.report.calls = len(journals.calls)
         self.report.takeovers = journals.takeovers(found.streams())
         self.report.conflicts = journals.conflicts()
+        self.report.mended = len(journals.mended)
         self.report.violations += self._stage.violations(found, journals)
 
 
 def torture(folder: Path, seed: int, kills: int, server: PostgresServer | None = None, server_kills: int = 0) -> Report:
-    """Run one seed on a new database and return what was found."""
+    """Kill workers that run orders on a new database, of one seed, and return what was found."""
     with a_database(folder, server) as database, Stage(database, folder, SETTINGS) as stage:
         return Torture(stage, seed, server).run(kills, server_kills)
+
+
+def torture_everything(
+    folder: Path,
+    seed: int,
+    kills: int,
+    server: PostgresServer | None = None,
+    server_kills: int = 0,
+    blows: Sequence[Blow] = EVERYTHING,
+) -> Report:
+    """Strike workers that run sagas of every kind, in every way, on a new database, and return what was found."""
+    with ExitStack() as stack:
+        database = stack.enter_context(a_database(folder, server))
+        ledger = str(folder / "ledger.db") if server is None else stack.enter_context(server.database())
+        proxy = None if server is None else stack.enter_context(ChaosProxy(database))
+        with _made(database):
+            hook(database)
+        with closing(Ledger(ledger)) as books:
+            books.create()
+        stage = Stage(database, folder, VOYAGE_SETTINGS, ledger=ledger, behind=proxy.url if proxy else None)
+        with stage:
+            return Torture(stage, seed, server, proxy, blows).run(kills, server_kills)
+
+
+def repeating(store: str, seed: int, kills: int, orders: bool, without: str = "") -> str:
+    """Return the command that repeats a run."""
+    more = f"{' --orders' if orders else ''}{f' --without {without}' if without else ''}"
+    return f'make torture TORTURE="--store {store} --seed {seed} --kills {kills}{more}"'
+
+
+@contextmanager
+def _made(database: str) -> Generator[None]:
+    """Make the tables of a database, for what has to be done with them before anybody works."""
+    store = store_for(database)
+    store.open()
+    try:
+        yield
+    finally:
+        store.close()

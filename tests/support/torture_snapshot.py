@@ -12,9 +12,16 @@ import psycopg
 from domain.database import statements
 from projections import audits
 from sagalog.store import StatusRow, StepRow, StoredEvent
+from sagalog.stores.published import is_message_stream
 
 AT_REST = ("completed", "failed", "stuck")
 SQL = statements(Path(__file__).with_name("torture.sql"))
+# What there may be none of once all is done, and the block that counts it.
+LEFT = {
+    "messages wait in inboxes": "mail",
+    "messages are parked": "parked",
+    "consumers have not read the whole log": "behind",
+}
 
 
 class Reading(Protocol):
@@ -32,6 +39,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     statuses: dict[str, StatusRow]
     steps: dict[str, list[StepRow]]
     audits: list[tuple[str, tuple[Any, ...]]]
+    # What is not done yet, by what it is called: how many of it there are.
+    left: dict[str, int] = {}
 
     @property
     def at_rest(self) -> bool:
@@ -40,9 +49,17 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     def streams(self) -> dict[str, list[StoredEvent]]:
         """Return the events by saga, in the order of the log."""
+        return self._by_stream(of_messages=False)
+
+    def messages(self) -> dict[str, list[StoredEvent]]:
+        """Return the events that are messages and belong to no saga, by stream."""
+        return self._by_stream(of_messages=True)
+
+    def _by_stream(self, of_messages: bool) -> dict[str, list[StoredEvent]]:
         found: dict[str, list[StoredEvent]] = {}
         for event in self.events:
-            found.setdefault(event.saga_id, []).append(event)
+            if is_message_stream(event.saga_id) == of_messages:
+                found.setdefault(event.saga_id, []).append(event)
         return found
 
 
@@ -86,9 +103,10 @@ def snapshot(database: str) -> Snapshot:
         statuses = [StatusRow(*row) for row in transaction.execute(SQL["statuses"])]
         steps: dict[str, list[StepRow]] = {}
         for row in transaction.execute(SQL["steps"]):
-            steps.setdefault(row[0], []).append(_step(row))
+            steps.setdefault(row[0], []).append(_step(row, decoded=dialect == "postgres"))
         found = [(audit.name, tuple(row)) for audit in audits() for row in transaction.execute(audit.sql)]
-    return Snapshot(events, {row.saga_id: row for row in statuses}, steps, found)
+        left = {what: transaction.execute(SQL[block]).fetchone()[0] for what, block in LEFT.items()}
+    return Snapshot(events, {row.saga_id: row for row in statuses}, steps, found, left)
 
 
 def _event(row: Sequence[Any]) -> StoredEvent:
@@ -96,10 +114,11 @@ def _event(row: Sequence[Any]) -> StoredEvent:
     return StoredEvent(position, saga_id, version, topic, bytes(state))
 
 
-def _step(row: Sequence[Any]) -> StepRow:
+def _step(row: Sequence[Any], decoded: bool) -> StepRow:
     """Return a row whose result is compared as JSON, not as text: a database may write it with other spaces."""
     values = [*row]
-    values[-2] = canonical(msgspec.json.decode(values[-2]) if isinstance(values[-2], str) else values[-2])
+    if values[-2] is not None:
+        values[-2] = canonical(values[-2] if decoded else msgspec.json.decode(values[-2]))
     return StepRow(*values)
 
 

@@ -12,7 +12,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from sagalog.store import Append, AppendOutcome, Lease, StatusRow, Store, StoredEvent
+from sagalog.store import (
+    Append,
+    AppendOutcome,
+    Lease,
+    Posting,
+    PostOutcome,
+    Route,
+    RouteOutcome,
+    StatusRow,
+    Store,
+    StoredEvent,
+)
 
 
 class Journal:
@@ -43,6 +54,10 @@ def fingerprint(events: Sequence[tuple[str, bytes]]) -> str:
     return found.hexdigest()
 
 
+def _tried(appends: Sequence[Append]) -> list[list[object]]:
+    return [[one.saga_id, one.holder, one.expected, len(one.events), fingerprint(one.events)] for one in appends]
+
+
 class WitnessedStore:
     """A store whose every write and read is noted; see `witnessed`."""
 
@@ -54,11 +69,43 @@ class WitnessedStore:
         return getattr(self._store, name)
 
     def append(self, appends: Sequence[Append]) -> list[AppendOutcome]:
-        what = [[one.saga_id, one.holder, one.expected, len(one.events), fingerprint(one.events)] for one in appends]
+        what = _tried(appends)
         self._journal.write("tried", what)
+        for one in appends:
+            if one.holder is not None and one.status.owner is None:  # at rest, it is nobody's
+                self._journal.write("releasing", one.holder, [one.saga_id])
         outcomes = self._store.append(appends)
         self._journal.write("told", what, outcomes)
+        self._note_begun(appends, outcomes)
         return outcomes
+
+    def post(self, postings: Sequence[Posting]) -> list[PostOutcome]:
+        outcomes = self._store.post(postings)
+        written = [one for one, outcome in zip(postings, outcomes, strict=True) if outcome == "written"]
+        # A command that a saga issued is an event of that saga: what is posted here is a stream of its own.
+        if ids := [message.id for one in written for message in one.messages]:
+            self._journal.write("posted", ids)
+        return outcomes
+
+    def route(self, route: Route) -> RouteOutcome:
+        what = _tried(route.starts)
+        if what:
+            self._journal.write("tried", what)
+        outcome = self._store.route(route)
+        if what:
+            self._journal.write("told", what, [outcome] * len(what))
+        if outcome == "written" and route.starts:
+            self._note_begun(route.starts, [outcome] * len(what))
+        return outcome
+
+    def _note_begun(self, appends: Sequence[Append], outcomes: Sequence[str]) -> None:
+        """Note sagas that a worker begins for itself: it has them from their first event on, and never claims them."""
+        begun: dict[str, list[str]] = {}
+        for one, outcome in zip(appends, outcomes, strict=True):
+            if outcome == "written" and one.holder is None and one.status.owner is not None:
+                begun.setdefault(one.status.owner, []).append(one.saga_id)
+        for owner, saga_ids in begun.items():
+            self._journal.write("claimed", owner, time.time_ns() // 1000, saga_ids)
 
     def read(self, saga_id: str, after: int = 0) -> list[StoredEvent]:
         found = self._store.read(saga_id, after)
@@ -70,16 +117,26 @@ class WitnessedStore:
         self._journal.write("seen", [[saga_id, len(stream)] for saga_id, stream in found.items()])
         return found
 
-    def claim(self, worker_id: str, definitions: Sequence[str], now: int, limit: int) -> list[StatusRow]:
-        rows = self._store.claim(worker_id, definitions, now, limit)
+    def claim(
+        self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()
+    ) -> list[StatusRow]:
+        asked_at = time.time_ns() // 1000  # not `now`, which is told by a clock that may be wrong
+        rows = self._store.claim(worker_id, definitions, now, limit, but)
         if rows:
-            self._journal.write("claimed", worker_id, now, [row.saga_id for row in rows])
+            self._journal.write("claimed", worker_id, asked_at, [row.saga_id for row in rows])
         return rows
 
+    def owned(self, worker_id: str) -> list[str]:
+        saga_ids = self._store.owned(worker_id)
+        if saga_ids:
+            self._journal.write("claimed", worker_id, time.time_ns() // 1000, saga_ids)
+        return saga_ids
+
     def claim_one(self, worker_id: str, saga_id: str, now: int) -> bool:
+        asked_at = time.time_ns() // 1000
         taken = self._store.claim_one(worker_id, saga_id, now)
         if taken:
-            self._journal.write("claimed", worker_id, now, [saga_id])
+            self._journal.write("claimed", worker_id, asked_at, [saga_id])
         return taken
 
     def register(self, lease: Lease) -> None:
