@@ -62,7 +62,8 @@ def work(orders: Orders) -> int:
     """Be a worker until SIGTERM."""
     logging.basicConfig(level=orders.get("level", "WARNING"), format=LOG_FORMAT)
     # A thousand refused cards are no news.
-    logging.getLogger("sagalog.transitions").setLevel(logging.CRITICAL)
+    for name in ("sagalog.transitions", "sagalog.attempts"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     os.environ["SHOP_DB"] = orders["shop"]
     journal = Journal(Path(orders["journal"]))
     settings = Settings(**orders["settings"])

@@ -29,6 +29,8 @@ FAULTS = (
 LONGEST_HEAD = 4_000
 LONGEST_TAIL = 12_000
 MOST_FRAMES = 50
+# Whose frames stand before those of a handler, in every traceback alike.
+ENGINE = ("sagalog.engine", "concurrent.futures")
 
 
 def let_through(problem: BaseException) -> None:
@@ -122,6 +124,6 @@ def traceback_of(problem: BaseException, redact: Redact | None = None) -> str:
 def _beyond_the_engine(trace: TracebackType | None) -> TracebackType | None:
     """Return a traceback from where somebody else's code begins: how it was called is the same for every handler."""
     found = trace
-    while found is not None and str(found.tb_frame.f_globals.get("__name__")).startswith("sagalog.engine"):
+    while found is not None and str(found.tb_frame.f_globals.get("__name__")).startswith(ENGINE):
         found = found.tb_next
     return trace if found is None else found

@@ -320,7 +320,9 @@ class Worker:
     async def stop(self, grace: float) -> None:
         """Claim no more; let async actions end within `grace` seconds, compensations and threads in their own time."""
         self.stopping = True
-        self._loops[0].cancel()
+        for loop in self._loops[:1]:
+            # None of them has begun if the lease could not be had.
+            loop.cancel()
         self._lease.end()
         for saga_id, runner in list(self._runners.items()):
             if runner.sleeping:
@@ -332,7 +334,7 @@ class Worker:
                     self._tasks[saga_id].cancel()
             await self._wait_for_runners(LAST_ROUND)
         await self._late.stop()
-        await asyncio.gather(self._loops[0], return_exceptions=True)
+        await asyncio.gather(*self._loops[:1], return_exceptions=True)
 
     async def release(self) -> None:
         """Give back every saga and the lease; call it when nothing is left to be written.
