@@ -1,17 +1,19 @@
 """INVARIANT 36: no message that the database does not take, and no database that takes nothing, ends the routing."""
 
 import random
+from collections.abc import Sequence
 
 import msgspec
 import pytest
 from database_trouble import DatabaseTrouble
 from lab import Lab, Process, in_lab
-from pinging import echo, pinged, pongs
+from pinging import Ping, echo, pinged, pongs
 
+from sagalog import Saga
 from sagalog.engine.router import TRIES
 from sagalog.errors import BatchTooLarge, StoreError, StoreReadOnly, StoreUnavailable, WriteRefused
 from sagalog.messages import Envelope
-from sagalog.store import Posting, Route, RouteOutcome
+from sagalog.store import Append, AppendOutcome, Posting, Route, RouteOutcome, Store
 from sagalog.stores.memory import MemoryStore
 
 
@@ -157,3 +159,35 @@ def test_a_row_that_a_real_database_refuses_for_a_message_holds_up_no_other(post
             await lab.until(lambda: 2 in pongs(lab.stores[0]))
 
     in_lab(postgres_url, story)
+
+
+def test_a_message_that_a_saga_could_not_take_is_parked_and_taken_once_it_can_be(each_database: str | Store) -> None:
+    """The database does not take the event with which the saga records it; somebody mends that, and redelivers it."""
+
+    async def story(lab: Lab) -> str:
+        saga = Saga("waiting", input=str, key=lambda number: number)
+        saga.wait_for(Ping, key=lambda ping: str(ping.number))
+        refuses = [True]
+
+        def wrap(store: Store) -> Store:
+            append = store.append
+
+            def refused(appends: Sequence[Append]) -> list[AppendOutcome]:
+                if refuses and any(one.taken for one in appends):
+                    raise WriteRefused("string or blob too big")
+                return append(appends)
+
+            store.append = refused  # type: ignore[method-assign]
+            return store
+
+        process = await lab.begin([saga], wrap=wrap)
+        saga_id = await process.start(saga, "1", "1")
+        await pinged(process, 1)
+        while not (rows := await process.do(process.manager.unmatched())):
+            await lab.sleep(1)
+        assert "could not take it: string or blob too big" in rows[0].reason
+        refuses.clear()
+        await process.do(process.manager.redeliver(rows[0].unmatched_id, actor="ada", reason="it is mended"))
+        return (await process.result(saga_id)).status
+
+    assert in_lab(each_database, story) == "completed"

@@ -260,7 +260,16 @@ class Router:
                 return batch.route(()), ()
             batch.messages.append(envelope)
             return batch.route((), (row.unmatched_id,)), ()
-        found = [(row.position or 0, envelope)]
+        position = row.position
+        if position is None:
+            # A saga that could not take it knows only the message.
+            known = await self._blocking.read(self._store.find_message, envelope.id)
+            if known is None:
+                why = "it cannot be delivered, since the log does not have it; discard it"
+                batch.parked.append(replace(row, status="parked", reason=why))
+                return batch.route(()), ()
+            position = known[0]
+        found = [(position, envelope)]
         await self._routes[row.consumer].route(found, batch)
         here = owned[row.consumer].position
         advance = Advance(row.consumer, self._consumers.worker_id, here, here)
