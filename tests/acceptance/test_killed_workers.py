@@ -5,7 +5,7 @@ from random import SystemRandom
 
 import pytest
 from postgres_server import PostgresServer
-from torture_blows import EVERYTHING, NOT_SURVIVED
+from torture_blows import EVERYTHING
 from torture_run import Report, repeating, torture, torture_everything
 
 pytestmark = [pytest.mark.crash, pytest.mark.slow]
@@ -17,12 +17,11 @@ def run(
     """Run a seed of its own and say what repeats it if anything was wrong."""
     seed = SystemRandom().randrange(10**6)
     if everything:
-        blows = [blow for blow in EVERYTHING if blow.name not in NOT_SURVIVED]
-        report = torture_everything(folder, seed, kills, server, server_kills, blows)
+        report = torture_everything(folder, seed, kills, server, server_kills, EVERYTHING)
     else:
         report = torture(folder, seed, kills, server, server_kills)
     print(report)
-    repeat = repeating(report.store, seed, kills, not everything, ",".join(NOT_SURVIVED) if everything else "")
+    repeat = repeating(report.store, seed, kills, not everything, "")
     assert not report.violations, "\n".join([str(report), *report.violations[:20], f"repeat it: {repeat}"])
     return report
 

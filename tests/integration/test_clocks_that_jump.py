@@ -1,5 +1,6 @@
 """A wall clock that jumps, ahead or back, for a moment or for good: what is to be looked at again is, in its time."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 from lab import Lab, Process, in_lab
 from pinging import echo, pinged
 
-from sagalog import Event, MessageContext, Participant, Retry
+from sagalog import Event, MessageContext, Participant, Retry, Saga, StepContext
 from sagalog.engine.consumers import Consumers
 from sagalog.engine.lease import WorkerLease
 from sagalog.engine.limits import Limits
@@ -237,3 +238,42 @@ def test_messages_go_on_being_handled_while_a_clock_is_wrong_for_good(each_datab
         await soon(lab, lambda: sorted(seen) == [0, 1, 2])
 
     in_lab(each_database, story)
+
+
+@pytest.mark.parametrize("behind", [3600.0, -3600.0])
+def test_a_retry_beside_a_running_sibling_comes_in_time_although_the_clock_was_wrong_for_a_moment(
+    behind: float,
+) -> None:
+    """When to look again had been counted by the clock of that moment, and was an hour later."""
+    attempts: list[float] = []
+    saga = Saga("three", input=str, key=lambda key: key)
+    with saga.parallel():
+
+        @saga.step(compensation=None, retry=Retry(attempts=3, delay=5, jitter=0))
+        async def fails_once(key: str, ctx: StepContext, lab: Lab) -> None:
+            attempts.append(lab.world.loop.time())
+            if ctx.attempt == 1:
+                raise ConnectionError("not now")
+
+        @saga.step(compensation=None)
+        async def takes_long(key: str) -> None:
+            await asyncio.sleep(50)
+
+        @saga.step(compensation=None)
+        async def ends_meanwhile(key: str) -> None:
+            await asyncio.sleep(2)
+
+    assert {fails_once.name, takes_long.name, ends_meanwhile.name} == set(saga.definition.steps)
+
+    async def story(lab: Lab) -> None:
+        process = await lab.begin([saga], {Lab: lab})
+        await process.start(saga, "1", "1")
+        await lab.sleep(1.5)
+        lab.world.set_clock(process.incarnation, -behind)
+        await lab.sleep(1.5)
+        lab.world.set_clock(process.incarnation, 0.0)
+        await lab.sleep(20)
+
+    in_lab(MemoryStore(), story)
+    assert len(attempts) == 2
+    assert attempts[1] - attempts[0] < 10

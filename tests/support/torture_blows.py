@@ -307,9 +307,6 @@ EVERYTHING: Final = (
     Blow("refuse", server_refuses, _on(6, "postgres"), 2.5),
 )
 
-# Blows that the engine does not survive yet: tests leave them out, `make torture` does not.
-NOT_SURVIVED: Final[tuple[str, ...]] = ("refuse",)
-
 
 def hook(database: str) -> None:
     """Prepare a new database for what will be refused there."""

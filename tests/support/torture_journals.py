@@ -159,7 +159,9 @@ class Journals:
             elif kind == "told":
                 self._told(path.stem, known, *fields)
             elif kind == "seen":
-                known.update(fields[0])
+                for saga_id, version in fields[0]:
+                    # A reading that began before an append ends after it is known: streams only grow.
+                    known[saga_id] = max(version, known.get(saga_id, 0))
             elif kind == "called":
                 saga_id = fields[0].split(":", 1)[0]
                 self.calls.append(Call(path.stem, saga_id, fields[0], known.get(saga_id), at))

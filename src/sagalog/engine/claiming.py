@@ -12,6 +12,7 @@ from sagalog.clock import Clock
 from sagalog.engine.backoff import Backoff
 from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
+from sagalog.engine.clock_watch import ClockWatch
 from sagalog.engine.given_up import GivenUp
 from sagalog.engine.giving_back import GivingBack
 from sagalog.engine.limits import Limits
@@ -67,6 +68,10 @@ class Owner(Protocol):
         """Let the saga look again at what is to be done."""
         ...
 
+    def wake_all(self) -> None:
+        """Let every saga look again at what is to be done, and when."""
+        ...
+
 
 class Claiming:
     """Claim sagas with one of `definitions` for `owner`, as long as that has room.
@@ -116,7 +121,11 @@ class Claiming:
     async def run(self) -> None:
         """Claim for ever."""
         backoff = Backoff(self._poll, LONGEST_PAUSE)
+        watch = ClockWatch(self._clock, asyncio.get_running_loop().time)
         while True:
+            if watch.has_jumped():
+                # Each sleeps until what was the right moment by the clock of then.
+                self._owner.wake_all()
             # Before the round: what comes while it looks may be what it has not seen.
             self._hint.clear()
             try:

@@ -119,6 +119,11 @@ class Worker:
         if saga_id in self._runners:
             self._runners[saga_id].wake()
 
+    def wake_all(self) -> None:
+        """Let every saga that is driven here look again at what is to be done, and when."""
+        for runner in self._runners.values():
+            runner.wake()
+
     def patience(self, expects_mail: bool) -> int:
         """Return how long, in microseconds, a saga may stay that only waits.
 
