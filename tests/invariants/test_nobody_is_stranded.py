@@ -10,6 +10,7 @@ from lab import Lab, in_lab
 from parcel import Desk, Parcel, parcel_saga
 from stores import EACH_KIND
 
+from sagalog import Retry, Saga
 from sagalog.engine import runner
 from sagalog.engine.committer import LARGEST_BYTES, TRIES
 from sagalog.errors import (
@@ -345,3 +346,25 @@ def test_the_sagas_left_to_others_are_not_claimed_again_meanwhile() -> None:
         assert {row.saga_id for row in store.find(Query()) if row.owner is None} == set(ids[:2])
 
     in_lab(store, story)
+
+
+def test_a_saga_that_is_stuck_after_its_pivot_is_found_by_what_it_waits_for(each_database: str | Store) -> None:
+    """Invariant 25: the last error stands in its row, so that an outage of one service shows as one."""
+    saga = Saga("letters", input=str, key=lambda name: name)
+
+    @saga.step(pivot=True, compensation=None)
+    async def promise(name: str) -> None: ...
+
+    @saga.step(retry=Retry(attempts=2, delay=0.1))
+    async def write(name: str) -> None:
+        raise ConnectionError("the letter shop is closed")
+
+    assert (promise.name, write.name) == ("promise", "write")
+
+    async def story(lab: Lab) -> list[str]:
+        process = await lab.begin([saga])
+        assert (await process.execute(saga, "ada", "ada")).status == "stuck"
+        rows = await process.do(process.manager.find(statuses=("stuck",), error="letter shop"))
+        return [row.saga_key for row in rows]
+
+    assert in_lab(each_database, story) == ["ada"]
