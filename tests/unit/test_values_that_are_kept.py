@@ -64,6 +64,9 @@ from sagalog.saga.difference import difference
 from sagalog.saga.payload import PayloadType
 
 
+SECOND_HALF_PAST_TWO = datetime.fromisoformat("2026-10-25T02:30").replace(fold=1)
+
+
 @pytest.mark.parametrize(
     ("kind", "value"),
     [
@@ -157,6 +160,8 @@ def _changed(value: Derived) -> Derived:
         (Base, Base.model_construct(a=UNUSUAL - 0.5), r"\$\.a: float was given and int"),
         (Base, Base.model_construct(a=True), r"\$\.a: bool"),
         (float, 2**53 + 1, r"\$: int was given and float"),
+        (datetime, SECOND_HALF_PAST_TWO, r"\$: a datetime with fold=1"),
+        (list[datetime], [SECOND_HALF_PAST_TWO], r"\$\[0\]: a datetime with fold=1"),
         (datetime, datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Berlin")), r"\$: a datetime with a time zone"),
         (dict[str, list[str]], {"a": ["x", "\ud800"]}, r"\$\.a\[1\]: a str"),
         (dict[str, list[str]], {"a": ["x", "\0"]}, r"\$\.a\[1\] holds a NUL"),

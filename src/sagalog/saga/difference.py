@@ -97,6 +97,9 @@ def _moment(one: Any, other: Any) -> str | None:
             f"a {type(one).__name__} with a time zone by name, of which only the offset would be kept; "
             "give it in UTC, and the name of the zone beside it if it matters"
         )
+    if one.tzinfo is None and one.fold != other.fold:
+        # Which of two hours of one name it is says a time without a zone only so.
+        return f"a {type(one).__name__} with fold=1 and no time zone, which would be lost; give it in UTC"
     same = one.replace(tzinfo=None, fold=0) == other.replace(tzinfo=None, fold=0)
     return None if same and one.utcoffset() == other.utcoffset() else _changed(one, other)
 

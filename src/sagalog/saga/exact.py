@@ -65,7 +65,7 @@ class _Tests:
             # By its name, because the module can make random ones, which the kernel must not.
             return lambda value: (type(value).__module__, type(value).__name__) == ("uuid", "UUID")
         if isinstance(info, types.DateTimeType) and _is_bare(info):
-            return lambda value: type(value) is datetime and (value.tzinfo is None or value.tzinfo is UTC)
+            return lambda value: type(value) is datetime and (value.tzinfo is UTC or not (value.tzinfo or value.fold))
         if isinstance(info, types.LiteralType):
             meant = frozenset((type(one), one) for one in info.values)
             kinds = frozenset(type(one) for one in info.values)
