@@ -45,7 +45,6 @@ class Made(NamedTuple):
 
 
 TEXTS = st.text(st.characters(exclude_characters="\0"), max_size=5)
-UTC_SHOWN = "datetime.timezone.utc"
 TIMES = st.datetimes(timezones=st.sampled_from([None, UTC]))
 LEAVES: list[Made] = [
     Made(str, TEXTS),

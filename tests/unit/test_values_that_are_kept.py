@@ -63,7 +63,6 @@ from sagalog.errors import InvalidInput
 from sagalog.saga.difference import difference
 from sagalog.saga.payload import PayloadType
 
-
 SECOND_HALF_PAST_TWO = datetime.fromisoformat("2026-10-25T02:30").replace(fold=1)
 
 
