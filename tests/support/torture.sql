@@ -27,6 +27,11 @@ SELECT (SELECT count(*) FROM saga_status WHERE status NOT IN ('completed', 'fail
     + (SELECT count(*) FROM saga_unmatched WHERE status IN ('parked', 'redelivering'))
     + (SELECT count(*) FROM saga_consumers WHERE position < (SELECT coalesce(max(position), 0) FROM saga_messages))
 
+-- name: refused
+-- What the database has refused for so long that a person has to look: sagas, and messages that they could not take.
+SELECT (SELECT count(*) FROM saga_status WHERE error_text LIKE '%planted refusal%' AND status = 'stuck')
+    + (SELECT count(*) FROM saga_unmatched WHERE reason LIKE '%planted refusal%' AND status = 'parked')
+
 -- name: mail
 SELECT count(*) FROM saga_inbox
 

@@ -25,6 +25,8 @@ LONG_ENOUGH_SECONDS = 0.05
 LOCK_SECONDS = 0.3
 # What is refused is tried again for a while before it is taken for good: some of it should pass, some should not.
 REFUSE_SECONDS = (0.1, 3.0)
+# On a server the tries take longer, beside all that waits for the same connection.
+SERVER_REFUSES_SECONDS = (0.5, 6.0)
 # Clocks jump by more than a lease, either way, and by less than anybody's patience.
 LONGEST_JUMP_SECONDS = 2.0
 
@@ -215,7 +217,7 @@ def server_refuses(scene: Scene) -> None:
         with postgres(scene) as connection:
             connection.execute(_statement("postgres_hook"))
 
-    scene.turn_back("refuse", scene.chance.uniform(*REFUSE_SECONDS), undo)
+    scene.turn_back("refuse", scene.chance.uniform(*SERVER_REFUSES_SECONDS), undo)
 
 
 def end_backends(scene: Scene) -> None:
@@ -304,7 +306,7 @@ EVERYTHING: Final = (
     Blow("read-only", file_is_read_only, _on(6, "sqlite"), 0.8),
     Blow("read-only", server_is_read_only, _on(6, "postgres"), 0.8),
     Blow("refuse", file_refuses, _on(6, "sqlite"), 1.5),
-    Blow("refuse", server_refuses, _on(6, "postgres"), 2.5),
+    Blow("refuse", server_refuses, _on(4, "postgres"), 5.0),
 )
 
 

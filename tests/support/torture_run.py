@@ -182,6 +182,13 @@ def torture_everything(
     blows: Sequence[Blow] = EVERYTHING,
 ) -> Report:
     """Strike workers that run sagas of every kind, in every way, on a new database, and return what was found."""
+    with everything_staged(folder, server) as (stage, proxy):
+        return Torture(stage, seed, server, proxy, blows).run(kills, server_kills)
+
+
+@contextmanager
+def everything_staged(folder: Path, server: PostgresServer | None) -> Generator[tuple[Stage, ChaosProxy | None]]:
+    """Give a stage for sagas of every kind on a new database that can be made to refuse, and what stands before it."""
     with ExitStack() as stack:
         database = stack.enter_context(a_database(folder, server))
         ledger = str(folder / "ledger.db") if server is None else stack.enter_context(server.database())
@@ -192,7 +199,7 @@ def torture_everything(
             books.create()
         stage = Stage(database, folder, VOYAGE_SETTINGS, ledger=ledger, behind=proxy.url if proxy else None)
         with stage:
-            return Torture(stage, seed, server, proxy, blows).run(kills, server_kills)
+            yield stage, proxy
 
 
 def repeating(store: str, seed: int, kills: int, orders: bool, without: str = "") -> str:

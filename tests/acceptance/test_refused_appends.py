@@ -1,0 +1,41 @@
+"""A database refuses what some sagas write for as long as it takes: they are stuck with its words, and can go on."""
+
+from pathlib import Path
+from random import Random
+
+import pytest
+import torture_blows
+from postgres_server import PostgresServer
+from torture_run import VOYAGES_SETTLE_SECONDS, everything_staged
+from torture_scene import Scene
+from torture_stage import wait_until
+
+pytestmark = [pytest.mark.crash, pytest.mark.slow]
+
+SECONDS = 40.0
+
+
+def test_what_a_database_refuses_for_long_is_stuck_with_its_reason_and_goes_on_once_resumed(
+    tmp_path: Path, server: PostgresServer | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is killed here: a worker that is hardly lives for as long as the database is tried in vain."""
+    monkeypatch.setattr(torture_blows, "SQLITE_WHICH", ("{saga} GLOB '*[0-7]'",))
+    monkeypatch.setattr(torture_blows, "SQLITE_HOW", ("RAISE(ABORT, 'planted refusal')",))
+    monkeypatch.setattr(torture_blows, "POSTGRES_WHICH", ("saga ~ '[0-7]$'",))
+    monkeypatch.setattr(torture_blows, "POSTGRES_HOW", ("23514", "54000", "P0001"))
+    with everything_staged(tmp_path, server) as (stage, proxy):
+        scene = Scene(stage, Random(1), server, proxy)
+        wait_until(lambda: stage.number("events") > 100, SECONDS)
+        (torture_blows.file_refuses if server is None else torture_blows.server_refuses)(scene)
+        wait_until(lambda: stage.number("refused") >= 3, SECONDS)
+        refused = stage.number("refused")
+        scene.calm()
+        scene.end(scene.clients)
+        mender = stage.mender()
+        stage.at_rest(VOYAGES_SETTLE_SECONDS)
+        scene.end([mender, *(worker.pid for worker in scene.workers)])
+        journals = stage.journals()
+        assert refused >= 3
+        assert len(journals.mended) >= 3
+        assert not scene.problems
+        assert not stage.violations(stage.snapshot(), journals)
