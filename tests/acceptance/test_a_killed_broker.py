@@ -56,7 +56,8 @@ def test_the_processes_of_the_compose_file_take_orders_together(
             _, log = worker.communicate(timeout=30)
         finally:
             worker.kill()
-        assert "Traceback" not in log
+        # The carrier of some of these orders fails, as it should: nothing else may.
+        assert log.count("Traceback") == log.count("domain.shipping.service.Carrier")
     assert statuses == {order.order_id: end_of(order.order_id) for order in orders}
     with Shop(tmp_path / "shop.db") as shop, Database(payments.database) as database:
         found = reconcile(statuses, inventory=shop.inventory, payments=Payments(database), carrier=shop.carrier)

@@ -283,10 +283,9 @@ def _is_passing(problem: Exception) -> bool:
 
 def cut_down(row: UnmatchedRow) -> UnmatchedRow:
     """Return the row of a message that no database takes as it is: its digest for its id, and all texts in ASCII."""
-    digest = hashlib.sha256(row.message_id.encode("utf-8", "surrogatepass")).hexdigest()[:32]
     return replace(
         row,
-        message_id=f"raw-{digest}",
+        message_id=digest_id(row.message_id),
         kind="unreadable",
         name=ascii(row.name)[1:-1][:200],
         source=ascii(row.source)[1:-1][:200],
@@ -295,3 +294,8 @@ def cut_down(row: UnmatchedRow) -> UnmatchedRow:
         causation_id=None,
         message=ascii(row.message)[1:-1],
     )
+
+
+def digest_id(message_id: str) -> str:
+    """Return the id under which a message is parked whose own id no database takes."""
+    return "raw-" + hashlib.sha256(message_id.encode("utf-8", "surrogatepass")).hexdigest()[:32]
