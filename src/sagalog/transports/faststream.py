@@ -12,8 +12,6 @@ from datetime import timedelta
 from importlib import import_module
 from typing import Any, Protocol, cast
 
-from faststream.exceptions import FastStreamException
-
 from sagalog.address import LONGEST_ADDRESS, cut, hosts_of, impossible_host, secrets_of, shown
 from sagalog.cloudevents import encode, headers_of
 from sagalog.errors import DefinitionError, TransportUnavailable
@@ -32,8 +30,8 @@ LONGEST_TEXT = 2_000
 IN_FLIGHT = 100
 # What every broker can have as a subject, a routing key (255 bytes) or a topic (249 characters).
 LONGEST_SUBJECT = 240
-# Whatever the driver: connections that fail, time that is over, sending that is broken off, a broker that is not open.
-AWAY = (OSError, asyncio.CancelledError, FastStreamException)
+# Whatever the driver: connections that fail, time that is over, sending that is broken off.
+AWAY = (OSError, asyncio.CancelledError)
 # What a driver raises when it cannot write a message down.
 UNWRITABLE = (ValueError, TypeError, OverflowError)
 
@@ -206,7 +204,10 @@ class FastStreamTransport:
                 sending.cancel()
             outcomes = await all_sent
         problems = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
-        away: tuple[type[BaseException], ...] = (*AWAY, *link.away)
+        # Here, for a service that declares a transport need not have its driver: a demo that opens none does not.
+        from faststream.exceptions import FastStreamException
+
+        away: tuple[type[BaseException], ...] = (*AWAY, FastStreamException, *link.away)
         for problem in problems:
             # On a connection that is gone a driver may stumble over anything.
             if isinstance(problem, away) or self._link is not link:
