@@ -1,8 +1,10 @@
 """What a driver fails with: a broker that is away makes all wait, a message that is wrong is refused alone."""
 
 import asyncio
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -243,3 +245,12 @@ def test_what_rabbitmq_hands_over_as_bytes_is_refused_and_replaced_by_nothing() 
     tables = [encode.field_table({"cloudEvents_id": "XX"}).replace(b"XX", raw) for raw in (b"\xff\xfe", b"\xff\xfd")]
     found = [attributes_of(amqp.field_table(table)[1], AMQP)["id"] for table in tables]
     assert found == ["\udcff\udcfe", "\udcff\udcfd"]
+
+
+def test_a_service_that_declares_a_transport_is_imported_without_its_driver() -> None:
+    """The demo opens none, and its environment has none."""
+    code = "import sys; sys.modules['faststream'] = None; import domain; assert domain.transports"
+    asked = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
+    )
+    assert asked.returncode == 0, asked.stderr
