@@ -18,7 +18,7 @@ from sagalog.engine.bus import Bus
 from sagalog.engine.calling import LoopWatch
 from sagalog.engine.committer import Committer
 from sagalog.engine.declared import Declared, by_digest
-from sagalog.engine.failures import Failures
+from sagalog.engine.failures import Failures, check_redact
 from sagalog.engine.following import Followers, Following
 from sagalog.engine.handling import Handling
 from sagalog.engine.lifecycle import Ends, Lifecycle, close_store, open_store
@@ -123,6 +123,7 @@ class ProcessManager(Inspection, Messaging, Following):
         self._is_worker = worker
         self._clock = clock or SystemClock()
         self._given_blocking = blocking
+        check_redact(redact)
         self._failures = Failures(redact)
         self._watch = LoopWatch(self.settings.longest_block)
         self._lifecycle = Lifecycle()

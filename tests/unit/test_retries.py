@@ -2,14 +2,16 @@
 
 import itertools
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given as generated
 from hypothesis import strategies as st
 from stories import Choice
 
-from sagalog import Retry, Saga
+from sagalog import Event, Participant, Retry, Saga
+from sagalog.errors import DefinitionError
+from sagalog.process_manager import ProcessManager
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
 from sagalog.saga.redecide import first_divergence
@@ -232,3 +234,37 @@ def test_a_history_whose_reason_says_less_is_still_what_it_was() -> None:
     assert first_divergence(saga.definition, [*before, shorter]) is None
     another = e.SagaStuck(time=stuck.time, reason="why not", error=stuck.error, actions=stuck.actions)
     assert first_divergence(saga.definition, [*before, another]) is not None
+
+
+@pytest.mark.parametrize("policy", [3, "x", Retry])
+def test_what_is_no_policy_is_refused_when_it_is_declared(policy: Any) -> None:
+    """It made the saga stuck when the step first failed, and said nothing of why."""
+    saga = Saga("letters", input=str)
+
+    @saga.step(retry=policy)
+    async def write(text: str) -> None: ...
+
+    @write.compensate(retry=policy)
+    async def tear(_: None) -> None: ...
+
+    with pytest.raises(DefinitionError) as found:
+        _ = saga.definition
+    assert "step write: retry= takes a Retry, such as Retry(attempts=3)" in str(found.value)
+    assert "compensation of step write: retry= takes a Retry" in str(found.value)
+    desk = Participant("desk", retry=policy)
+
+    @desk.on
+    async def answer(event: Asked) -> None: ...
+
+    with pytest.raises(DefinitionError, match="handler answer: retry= takes a Retry"):
+        _ = desk.definition
+    assert (tear.__name__, answer.__name__) == ("tear", "answer")
+
+
+class Asked(Event):
+    number: int
+
+
+def test_what_cannot_be_asked_to_redact_is_refused_when_it_is_given() -> None:
+    with pytest.raises(DefinitionError, match="redact= takes a function of a text"):
+        ProcessManager("memory://", redact=cast(Any, "card"))

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from sagalog.engine.calling import NotBegun, Overdue
-from sagalog.errors import InvalidInput, PayloadTooLarge, Refused
+from sagalog.errors import DefinitionError, InvalidInput, PayloadTooLarge, Refused
 from sagalog.harmless import harmless, harmless_lines
 from sagalog.saga.events import ErrorInfo, ErrorKind, error_from
 from sagalog.saga.failure import Redact, is_a, leaves_of, mentioned, redacted, text_of, type_of, uncarried
@@ -31,6 +31,12 @@ LONGEST_TAIL = 12_000
 MOST_FRAMES = 50
 # Whose frames stand before those of a handler, in every traceback alike.
 ENGINE = ("sagalog.engine", "concurrent.futures")
+
+
+def check_redact(redact: object) -> None:
+    """Raise `DefinitionError` for what cannot take anything out of a text."""
+    if redact is not None and not callable(redact):
+        raise DefinitionError(f"redact= takes a function of a text that returns a text, found {redact!r:.80}")
 
 
 def let_through(problem: BaseException) -> None:

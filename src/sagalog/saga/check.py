@@ -166,6 +166,10 @@ def _order_mistakes(step: DeclaredStep, after_pivot: bool, side_by_side: int) ->
             f"step {step.name} has neither a compensation nor compensation=None; "
             f"declare @{step.name}.compensate, or say that there is nothing to undo"
         )
+    if (wrong := Retry.mistake(step.retry)) is not None:
+        yield f"step {step.name}: {wrong}"
+    if step.compensation is not None and (wrong := Retry.mistake(step.compensation.retry)) is not None:
+        yield f"compensation of step {step.name}: {wrong}"
     if step.pivot and side_by_side > 1:
         yield f"step {step.name} is the pivot and runs beside others; let it stand alone"
     if step.when is not None and (wrong := question_mistake(step.when, "the input")) is not None:

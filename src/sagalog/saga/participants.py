@@ -201,6 +201,8 @@ def _build(name: str, declared: Sequence[DeclaredHandler]) -> ParticipantDefinit
     handlers: dict[str, tuple[Handler, ...]] = {}
     for one in declared:
         found, wrong = read_handler(one)
+        if (policy := Retry.mistake(one.retry)) is not None:
+            wrong.append(policy)
         mistakes += [f"handler {one.name}: {text}" for text in dict.fromkeys(wrong)]
         for handler in found:
             others = handlers.get(handler.message_name, ())

@@ -53,6 +53,13 @@ class Retry(Struct, frozen=True, kw_only=True):
         if not 0 <= _number(self.jitter) <= 1:
             raise ValueError(f"Retry(jitter=...) is a share between 0 and 1, {_found(self, 'jitter')}")
 
+    @staticmethod
+    def mistake(given: object) -> str | None:
+        """Return what is wrong with something given as a policy; None if it is one, or nothing was given."""
+        if given is None or isinstance(given, Retry):
+            return None
+        return f"retry= takes a Retry, such as Retry(attempts=3), found {given!r:.80}"
+
     def pause(self, attempt: int, jitter: float) -> int:
         """Return the microseconds to wait after `attempt` (from 1); `jitter` is a random number in [0, 1)."""
         delay, longest = _seconds(self.delay), _seconds(self.max_delay)
