@@ -144,6 +144,7 @@ class ProcessManager(Inspection, Messaging, Following):
 
     async def __aexit__(self, *_: object) -> None:
         """Shut down gracefully: running steps end, what is unfinished is given back."""
+        self._lifecycle.check_here()
         await self._ends.reach()
 
     async def _open(self, ends: Ends) -> None:

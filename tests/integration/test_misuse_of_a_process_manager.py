@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from greeting import QUICK, Greeting, greet, run
 
-from sagalog import Event
+from sagalog import Event, Saga
 from sagalog.errors import AlreadyRunning, NotRunning, StoreUnavailable
 from sagalog.process_manager import ProcessManager, SagaRun
 from sagalog.store import Store
@@ -277,3 +277,45 @@ def test_whoever_asks_while_it_is_being_closed_is_told_so_or_gets_the_answer() -
             assert all(not isinstance(one, BaseException) or isinstance(one, Exception) for one in found)
 
     run(story())
+
+
+def test_closed_twice_at_once_it_is_closed_once_and_no_outcome_is_lost(each_database: str | Store) -> None:
+    """The second went past what the first still waited for, and the step was made again when it was opened next."""
+    done: list[str] = []
+    saga = Saga("slow", input=str, key=lambda key: key)
+    gate, begun = asyncio.Event(), asyncio.Event()
+
+    @saga.step(compensation=None)
+    async def act(key: str) -> None:
+        begun.set()
+        await gate.wait()
+        done.append(key)
+
+    async def test() -> str:
+        manager = ProcessManager(each_database, sagas=[saga], settings=QUICK)
+        await manager.__aenter__()
+        await manager.start(saga, "one")
+        await begun.wait()
+        closing = [asyncio.ensure_future(manager.__aexit__()) for _ in range(2)]
+        # Far beyond the first thing that either of them waits for.
+        for _ in range(100):
+            await asyncio.sleep(0)
+        gate.set()
+        await asyncio.gather(*closing)
+        async with ProcessManager(each_database, sagas=[saga], settings=QUICK) as again:
+            return (await again.execute(saga, "one", timeout=15)).status
+
+    assert (run(test()), act.name) == ("completed", "act")
+    assert done == ["one"]
+
+
+def test_it_is_not_closed_from_another_thread_and_goes_on() -> None:
+    saga = greet()
+
+    async def test() -> str:
+        async with ProcessManager(MemoryStore(), sagas=[saga], settings=QUICK) as manager:
+            with pytest.raises(NotRunning, match="another event loop runs"):
+                await asyncio.to_thread(asyncio.run, manager.__aexit__())
+            return (await manager.execute(saga, Greeting("ada"))).status
+
+    assert run(test()) == "completed"

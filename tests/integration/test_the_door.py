@@ -117,3 +117,18 @@ def test_two_classes_of_one_name_and_two_handlers_of_one_command_are_refused() -
     assert hear.__name__ == "hear"
     with pytest.raises(DefinitionError, match=r"the name Ping stands for .*Ping in participant echo and for .*Other"):
         ProcessManager(MemoryStore(), participants=[echo([]), third])
+
+
+@pytest.mark.parametrize("via", [5, "", "\x1b", "x" * 201])
+def test_the_name_of_a_transport_that_is_none_is_refused_at_the_door(via: Any) -> None:
+    """It entered the log, where nobody could read it, and stopped all routing."""
+
+    async def story(lab: Lab) -> None:
+        process = await lab.begin()
+        odd = Envelope(
+            id="u-1", kind="event", name="Ping", source="x", correlation_id="c", time=0, data=Raw(b"{}"), via=via
+        )
+        with pytest.raises(InvalidIdentifier, match="the transport of message Ping"):
+            await process.do(process.manager.handle(odd))
+
+    in_lab(MemoryStore(), story)

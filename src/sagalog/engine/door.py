@@ -38,6 +38,9 @@ def check_envelope(envelope: Envelope, vocabulary: Vocabulary) -> Envelope:
     ):
         if given is not None:
             check_identifier(given, f"{field} of {what}")
+    if envelope.via is not None:
+        # The log has it as text, and nobody could read it as anything else.
+        check_identifier(envelope.via, f"the transport of {what}", LONGEST_NAME)
     if envelope.kind not in ("event", "command"):
         raise InvalidInput(f"{what}: expected the kind event or command, found {envelope.kind!r}")
     # Clocks of others may be wrong, but what comes in must be able to go out.

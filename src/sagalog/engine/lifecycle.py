@@ -75,6 +75,7 @@ class Ends:
 
     def __init__(self) -> None:
         self._calls: list[Callable[[], Any]] = []
+        self._turn = asyncio.Lock()
 
     def add(self, call: Callable[..., Any], *arguments: Any) -> None:
         """Call this, and await what it returns if that can be awaited, before what was added until now."""
@@ -92,7 +93,14 @@ class Ends:
             raise
 
     async def reach(self) -> None:
-        """End all; raises the first error, after everything else has been ended too."""
+        """End all; raises the first error, after everything else has been ended too.
+
+        Whoever comes second waits for the first: what is ended later stands on what is ended before it.
+        """
+        async with self._turn:
+            await self._reach()
+
+    async def _reach(self) -> None:
         first: BaseException | None = None
         while self._calls:
             try:
