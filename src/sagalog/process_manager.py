@@ -384,13 +384,12 @@ class ProcessManager(Inspection, Messaging, Following):
 
 async def _end_of(drive: Drive) -> SagaState | None:
     """Wait for a saga that runs in this process; None if its row has to be asked."""
-    waited = not drive.done()
-    if waited:
+    if not drive.done():
         # Whoever gives up waiting must not stop the saga, so the task itself is not awaited.
         ended = asyncio.Event()
         drive.add_done_callback(lambda _: ended.set())
         await ended.wait()
     # Whatever ended the task is not the caller's: the row says how the saga is.
     state = None if drive.cancelled() or drive.exception() is not None else drive.result()
-    # What was stuck some time ago may have been resumed since.
-    return state if waited or state is None or state.status != "stuck" else None
+    # What was stuck a moment ago may have been resumed since.
+    return state if state is None or state.status != "stuck" else None

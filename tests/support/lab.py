@@ -100,6 +100,10 @@ class Lab:
         await process.do(manager.__aenter__())
         return process
 
+    def now(self) -> float:
+        """Return how many seconds of virtual time have passed."""
+        return self.world.loop.time()
+
     async def sleep(self, seconds: float) -> None:
         """Let virtual time pass."""
         await asyncio.sleep(seconds)

@@ -2,8 +2,9 @@
 
 It never gives up what it was given and whose fate is unknown: it writes the same again until the store answers, because
 the store recognises what had landed. Only closing ends that, and a write that the database refuses while it takes
-others: that is found out by writing it alone, several times. Postings (messages, and what became of those that a
-participant took) go the same way as the appends of sagas, in a transaction of their own.
+others: that is found out by writing it alone, several times (`failed_writes`). What fails and what is new take turns.
+Postings (messages, and what became of those that a participant took) go the same way as the appends of sagas, in a
+transaction of their own.
 
 What nobody waits for goes along with what somebody waits for: a thousand sagas that are tried in vain again and again
 would else take a transaction each from those that get on.
@@ -20,6 +21,7 @@ from msgspec import Struct
 from sagalog.engine.backoff import Backoff
 from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
+from sagalog.engine.failed_writes import FIRST_REST, LONGEST_REST, SHARE, is_its_own, is_refused, next_move
 from sagalog.errors import BatchTooLarge, StoreError, StoreUnavailable, WriteRefused
 from sagalog.saga.failure import described
 from sagalog.store import Append, AppendOutcome, Posting, PostOutcome, Store
@@ -35,9 +37,6 @@ LARGEST_BYTES = 4 * 1024 * 1024
 BYTES_OF_A_WRITE = 600
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
-# How often what the database refuses is written alone before it is believed, and the longest pause between.
-TRIES = 4
-LONGEST_PAUSE_ALONE = 10.0
 # How long what is not urgent waits for something that is, in seconds.
 LINGER = 0.05
 
@@ -48,13 +47,17 @@ Waiting = tuple[Any, "asyncio.Future[Any]", Then | None]
 Write = Callable[[Sequence[Any]], Sequence[str]]
 
 
-class Suspect(Struct):
-    """A write that failed and is tried again alone, so that it holds up no other."""
+class Piece(Struct, eq=False):
+    """What is written in one transaction, until it is known what became of it."""
 
-    waiting: Waiting
+    waiting: list[Waiting]
     write: Write
-    backoff: Backoff
+    # How often it has failed, whole or as a part of what it was cut from, and with what at last.
     tries: int = 0
+    problem: Exception | None = None
+    # How often it alone was refused, and how often it has rested.
+    refusals: int = 0
+    rests: int = 0
 
 
 class Committer:
@@ -78,8 +81,12 @@ class Committer:
         self._urgent: deque[Waiting] = deque()
         self._postings: deque[Waiting] = deque()
         self._unhurried: deque[Waiting] = deque()
-        self._alone: deque[Suspect] = deque()
-        self._suspects: list[Suspect] = []
+        # What has failed: what is tried again in its turn, and what rests until then.
+        self._failed: deque[Piece] = deque()
+        self._resting: list[Piece] = []
+        self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        # The time of the loop before which nothing is tried that has failed alone.
+        self._spared_until = 0.0
         self._lingering: asyncio.TimerHandle | None = None
         self._posted = posted
         self.noted: Callable[[], None] = lambda: None
@@ -91,7 +98,7 @@ class Committer:
         self._task: asyncio.Task[None] | None = None
         self._closing = False
         self._size = BatchSize(LARGEST_BYTES)
-        self.trouble: StoreError | None = None
+        self.trouble: Exception | None = None
         self.commits = 0
 
     def start(self) -> None:
@@ -105,15 +112,23 @@ class Committer:
         while self._impatient and (self._impatient[0][1].done() or self._impatient[0][0] <= now):
             _, future = self._impatient.popleft()
             if not future.done():
-                kind = StoreUnavailable if self.trouble is None else type(self.trouble)
+                problem = self._problem_of(future)
+                kind = type(problem) if isinstance(problem, StoreError) else StoreUnavailable
                 future.set_exception(
                     kind(
                         f"nobody knows yet whether this was written, after {self._write_timeout:g} s "
-                        f"({self.trouble or 'the store is slow'}); trying again with the same key is safe"
+                        f"({problem or 'the store is slow'}); trying again with the same key is safe"
                     )
                 )
         pause = min(1.0, self._write_timeout / 4)
         self._watch = self._loop.call_later(pause, self._look_at_the_impatient)
+
+    def _problem_of(self, future: "asyncio.Future[Any]") -> Exception | None:
+        """Return what keeps this one from being written, or all of them."""
+        for piece in self._resting:
+            if any(one is future for _, one, _ in piece.waiting):
+                return piece.problem
+        return self.trouble
 
     def submit(self, append: Append, patient: bool = True, then: Then | None = None) -> "asyncio.Future[AppendOutcome]":
         """Queue an append; the future has its outcome once the transaction is durable.
@@ -180,10 +195,10 @@ class Committer:
     async def _run(self) -> None:
         while True:
             if self._closing:
-                # Nobody waits for the end of a pause any more: each has one more chance, now.
-                self._alone.extend(self._suspects)
-                self._suspects.clear()
-            if not (self._queue or self._urgent or self._postings or self._alone):
+                # Nobody waits for the end of a rest any more: each has one more chance, now.
+                self._failed.extend(self._resting)
+                self._resting.clear()
+            if not (self._queue or self._urgent or self._postings or self._failed):
                 if self._closing:
                     return
                 self._wake.clear()
@@ -191,11 +206,11 @@ class Committer:
                 continue
             if self._queue or self._urgent:
                 self._hurry()
-                await self._write(self._batch(self._urgent, self._queue), self._store.append)
+                await self._write(Piece(self._batch(self._urgent, self._queue), self._store.append))
             if self._postings:
-                await self._write(self._batch(self._postings), self._store.post)
-            for _ in range(len(self._alone)):
-                await self._write_alone(self._alone.popleft())
+                await self._write(Piece(self._batch(self._postings), self._store.post))
+            if self._failed:
+                await self._write_again(self._failed.popleft())
 
     def _batch(self, *queues: deque[Waiting]) -> list[Waiting]:
         """Take what is written together, from all queues in turn: not too many, and not too much."""
@@ -208,85 +223,82 @@ class Committer:
             batch.append(queue.popleft())
         return batch
 
-    async def _write(self, batch: list[Waiting], write: Write) -> None:
-        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
-        while True:
-            try:
-                outcomes = await self._blocking.write(write, [one for one, _, _ in batch])
-                if len(outcomes) != len(batch):
-                    raise ValueError(f"expected an outcome for each of {len(batch)} writes, found {len(outcomes)}")
-            except StoreUnavailable as problem:
-                self._is_in_trouble(problem)
-                if self._closing:
-                    self._fail(batch, problem)
-                    return
-                if isinstance(problem, BatchTooLarge):
-                    self._size.too_large(sum(_size_of(one) for one, _, _ in batch))
-                    await self._write_apart(batch, write, problem)
-                    return
-                await asyncio.sleep(backoff.pause())
-            except Exception as problem:
-                await self._write_apart(batch, write, problem)
-                return
-            else:
-                self._size.passed()
-                self._settle(batch, outcomes)
-                return
-
-    async def _write_apart(self, batch: list[Waiting], write: Write, problem: Exception) -> None:
-        """Write a batch in halves, down to what cannot be written at all: it must not take the others with it."""
-        if len(batch) == 1:
-            self._try_alone(Suspect(batch[0], write, Backoff(FIRST_PAUSE, LONGEST_PAUSE_ALONE)), problem)
-            return
-        middle = len(batch) // 2
-        await self._write(batch[:middle], write)
-        await self._write(batch[middle:], write)
-
-    async def _write_alone(self, suspect: Suspect) -> None:
+    async def _write(self, piece: Piece) -> None:
+        began = self._loop.time()
+        writes = [one for one, _, _ in piece.waiting]
         try:
-            [outcome] = await self._blocking.write(suspect.write, [suspect.waiting[0]])
+            outcomes = await self._blocking.write(piece.write, writes)
+            if len(outcomes) != len(writes):
+                raise ValueError(f"expected an outcome for each of {len(writes)} writes, found {len(outcomes)}")
         except Exception as problem:
-            self._try_alone(suspect, problem)
+            if isinstance(problem, BatchTooLarge) and len(writes) > 1:
+                self._size.too_large(sum(map(_size_of, writes)))
+            await self._has_failed(piece, problem, self._loop.time() - began)
         else:
-            self._settle([suspect.waiting], [outcome])
+            self._size.passed()
+            self._settle(piece.waiting, outcomes)
 
-    def _try_alone(self, suspect: Suspect, problem: Exception) -> None:
-        """Write something alone once more after a pause, unless the database has refused it often enough.
+    async def _write_again(self, piece: Piece) -> None:
+        spared = self._spared_until - self._loop.time()
+        if piece.rests and spared > 0 and not self._closing:
+            self._rest(piece, spared)
+        else:
+            await self._write(piece)
 
-        What stands in its way may be gone by then: a trigger, a constraint, a table that was being changed. An error of
-        the whole database is waited out for as long as it takes.
-        """
-        refused = not isinstance(problem, StoreError) or isinstance(problem, WriteRefused)
-        suspect.tries += refused
-        if self._closing or suspect.tries >= TRIES:
-            what = _name_of(suspect.waiting[0])
-            if not isinstance(problem, StoreError):
-                logger.error("%s could not be written", what, exc_info=problem)
-                problem = WriteRefused(f"{what} could not be written: {described(problem)}")
-            self._fail([suspect.waiting], problem)
-            return
-        if suspect.tries <= 1 and not suspect.backoff.has_begun:
-            logger.warning(
-                "%s is not written yet, trying again alone: %s", _name_of(suspect.waiting[0]), described(problem)
-            )
-        self._suspects.append(suspect)
-        self._loop.call_later(suspect.backoff.pause(), self._end_pause, suspect)
+    async def _has_failed(self, piece: Piece, problem: Exception, seconds: float) -> None:
+        """Do what is to be done about a piece that failed after so many seconds."""
+        number = len(piece.waiting)
+        # A store in trouble is one in which something new has failed, and nothing was written since.
+        others_pass = piece.tries > 0 and self.trouble is None
+        piece.tries += 1
+        piece.refusals += number == 1 and is_refused(problem)
+        piece.problem = problem
+        move = next_move(problem, number, piece.tries, piece.refusals, others_pass)
+        if self._closing and move != "halves":
+            move = "give up"
+        if move == "halves":
+            for half in (piece.waiting[: number // 2], piece.waiting[number // 2 :]):
+                self._failed.append(Piece(half, piece.write, piece.tries, problem))
+        elif move == "rest":
+            _say_of(piece, problem)
+            self._spared_until = self._loop.time() + SHARE * seconds
+            self._rest(piece, min(LONGEST_REST, FIRST_REST * 2**piece.rests))
+            piece.rests += 1
+        elif move == "again":
+            self._failed.append(piece)
+        else:
+            self._give_up(piece, problem)
+        if not is_its_own(problem, number, others_pass) and not self._closing:
+            self._is_in_trouble(problem)
+            await asyncio.sleep(self._backoff.pause())
 
-    def _end_pause(self, suspect: Suspect) -> None:
-        if suspect in self._suspects:
-            self._suspects.remove(suspect)
-            self._alone.append(suspect)
+    def _give_up(self, piece: Piece, problem: Exception) -> None:
+        if not isinstance(problem, StoreError):
+            what = _name_of(piece.waiting[0][0])
+            logger.error("%s could not be written", what, exc_info=problem)
+            problem = WriteRefused(f"{what} could not be written: {described(problem)}")
+        self._fail(piece.waiting, problem)
+
+    def _rest(self, piece: Piece, seconds: float) -> None:
+        self._resting.append(piece)
+        self._loop.call_later(seconds, self._end_rest, piece)
+
+    def _end_rest(self, piece: Piece) -> None:
+        if piece in self._resting:
+            self._resting.remove(piece)
+            self._failed.append(piece)
             self._wake.set()
 
-    def _is_in_trouble(self, problem: StoreError) -> None:
+    def _is_in_trouble(self, problem: Exception) -> None:
         if self.trouble is None:
-            logger.warning("the store cannot be written for now, trying again: %s", problem)
+            logger.warning("the store cannot be written for now, trying again: %s", described(problem))
         self.trouble = problem
 
     def _settle(self, batch: list[Waiting], outcomes: Sequence[str]) -> None:
         if self.trouble is not None:
             logger.warning("the store can be written again")
             self.trouble = None
+        self._backoff.reset()
         self.commits += 1
         for (_, future, then), outcome in zip(batch, outcomes, strict=True):
             if then is not None:
@@ -330,6 +342,13 @@ def _size_of(write: Append | Posting) -> int:
     if isinstance(write, Append):
         return BYTES_OF_A_WRITE + 2 * sum(len(state) for _, state in write.events)
     return BYTES_OF_A_WRITE + sum(len(one.data) for one in write.messages)
+
+
+def _say_of(piece: Piece, problem: Exception) -> None:
+    """Log that a write rests: less and less often, the longer it takes."""
+    if piece.rests & (piece.rests - 1) == 0:
+        text = "%s is not written yet, trying again alone: %s"
+        logger.warning(text, _name_of(piece.waiting[0][0]), described(problem))
 
 
 def _name_of(write: Append | Posting) -> str:

@@ -1,0 +1,46 @@
+"""What is done about a write that failed: the same again, in halves, again after a rest, or no more. Pure.
+
+An error says only half of what there is to know: a code of outages may be of one row that somebody has locked, or whose
+trigger raises it. The other half is whether anything else has been written since. If so, it is this that cannot be
+written, and it must not hold up the rest, however long it takes; if not, the whole store is waited for.
+"""
+
+from typing import Literal
+
+from sagalog.errors import BatchTooLarge, StoreError, WriteRefused
+
+Move = Literal["again", "halves", "rest", "give up"]
+
+# How often writes are tried together before it is found out whether all of them fail.
+TRIES_TOGETHER = 4
+# How often what the database refuses is written alone before it is believed: with the rests between, for some seconds.
+# What stands in its way may be gone by then: a trigger that is replaced, a table that is being changed.
+TRIES = 5
+FIRST_REST = 0.2
+LONGEST_REST = 10.0
+# A try may hold the only writer for seconds, in vain: such tries together take at most about a tenth of its time.
+SHARE = 10
+
+
+def is_refused(problem: Exception) -> bool:
+    """Tell whether an error is of what was to be written: trying it for ever would be in vain."""
+    return not isinstance(problem, StoreError) or isinstance(problem, WriteRefused)
+
+
+def is_its_own(problem: Exception, writes: int, others_pass: bool) -> bool:
+    """Tell whether so many writes failed together by themselves, and not because the whole store is in trouble."""
+    return others_pass or is_refused(problem) or (writes > 1 and isinstance(problem, BatchTooLarge))
+
+
+def next_move(problem: Exception, writes: int, tries: int, refusals: int, others_pass: bool) -> Move:
+    """Return what to do about so many writes that failed together, after so many tries.
+
+    `refusals` were no errors of the whole store; `others_pass` says that something has been written since the try
+    before. *again*: in its turn, *rest*: alone and later, so that it holds up nobody.
+    """
+    its_own = is_its_own(problem, writes, others_pass)
+    if writes > 1:
+        return "halves" if its_own or tries >= TRIES_TOGETHER else "again"
+    if is_refused(problem) and refusals >= TRIES:
+        return "give up"
+    return "rest" if its_own else "again"
