@@ -246,6 +246,7 @@ def drawn(seed: int, odds: Odds | None = None) -> tuple[random.Random, Callable[
         unavailable=seeded.choice((0.0, 0.03, 0.1)),
         read_only=seeded.choice((0.0, 0.0, 0.02)),
         refused=seeded.choice((0.0, 0.0, 0.05)),
+        locked=seeded.choice((0.0, 0.0, 0.05)),
         too_large=seeded.choice((0.0, 0.0, 0.03)),
         most=seeded.randrange(1, 8),
     )

@@ -32,7 +32,7 @@ FREE_AT_ONCE = 1000
 ENDED = {"completed", "failed"}
 FOREVER = float("inf")
 PREPARED = (
-    *("begin", "lock_log", "append", "notify", "commit", "rollback"),
+    *("begin", "lock_log", "rows_soon", "append", "notify", "commit", "rollback"),
     *("attach", "post", "put", "advance", "redelivered"),
 )
 
@@ -254,6 +254,7 @@ class PostgresStore(PostgresMessages):
         with self._named_errors() as connections, connections.writer() as connection:
             with connection.pipeline():
                 connection.run("begin")
+                connection.run("rows_soon")
                 connection.run("forget_the_dead", (now,))
                 claimed = connection.run("claim_one", (worker_id, saga_id))
                 connection.run("commit")
@@ -266,6 +267,7 @@ class PostgresStore(PostgresMessages):
     def release(self, worker_id: str, saga_ids: Sequence[str] | None = None) -> None:
         """Give sagas back: those named, or all of the worker's and its lease with them."""
         with self._transaction() as connection, connection.pipeline():
+            connection.run("rows_soon")
             if saga_ids is None:
                 connection.run("give_back_consumers", (worker_id,))
                 connection.run("give_back_all", (worker_id,))

@@ -28,7 +28,7 @@ _STEP = "tttbtbbbttttb"
 LISTEN_SECONDS = 0.1
 
 BEGIN: Call = ("begin", ())
-LOCK_LOG: Call = ("lock_log", ())
+LOCK_LOG: Sequence[Call] = (("lock_log", ()), ("rows_soon", ()))
 COMMIT: Call = ("commit", ())
 ROLLBACK: Call = ("rollback", ())
 
@@ -133,13 +133,13 @@ class SagaRecorder(PostgresProcessRecorder):
 
         `sender` is told to everybody who listens if something may be claimed or routed, or has come to rest.
         """
-        calls: list[Call] = [BEGIN, LOCK_LOG, ("append", _columns(appends))]
+        calls: list[Call] = [BEGIN, *LOCK_LOG, ("append", _columns(appends))]
         attached = attach(appends)
         if attached is not None:
             calls.append(attached)
         if attached is not None or any(append.status.owner is None for append in appends):
             calls.append(("notify", (sender,)))
-        result = exchange(connection, [*calls, COMMIT])[2]
+        result = exchange(connection, [*calls, COMMIT])[3]
         passed = {result.get_value(row, 0) for row in range(result.ntuples)}
         if len(passed) == len(appends):
             return ["written"] * len(appends)
@@ -250,7 +250,7 @@ def _write_apart(
 def write_postings(connection: BoundedConnection, postings: Sequence[Posting], sender: bytes) -> list[PostOutcome]:
     """Write postings in one transaction and one round trip; `sender` is told to everybody who listens."""
     calls = [post(numbered) for numbered in postings_in_rounds(postings)]
-    results = exchange(connection, [BEGIN, LOCK_LOG, *calls, ("notify", (sender,)), COMMIT])[2 : 2 + len(calls)]
+    results = exchange(connection, [BEGIN, *LOCK_LOG, *calls, ("notify", (sender,)), COMMIT])[3 : 3 + len(calls)]
     missed = {number for result in results for number in _numbers(result)}
     return ["conflict" if number in missed else "written" for number in range(len(postings))]
 
@@ -262,7 +262,7 @@ def _numbers(result: PGresult) -> list[int]:
 def write_route(connection: BoundedConnection, route: Route, sender: bytes) -> RouteOutcome:
     """Write a route in one transaction, or nothing of it; `sender` is told to everybody who listens."""
     again = list(dict.fromkeys(route.redelivered))
-    calls: list[Call] = [BEGIN, LOCK_LOG, advance(route.advances), ("redelivered", [text_array(again)])]
+    calls: list[Call] = [BEGIN, *LOCK_LOG, advance(route.advances), ("redelivered", [text_array(again)])]
     if route.starts:
         calls.append(("append", _columns(route.starts)))
         attached = attach(route.starts)
@@ -273,9 +273,9 @@ def write_route(connection: BoundedConnection, route: Route, sender: bytes) -> R
         exchange(connection, [ROLLBACK])
         return "exists"
     outcome: RouteOutcome = "written"
-    if (results[2].ntuples, results[3].ntuples) != (len(route.advances), len(again)):
+    if (results[3].ntuples, results[4].ntuples) != (len(route.advances), len(again)):
         outcome = "conflict"
-    elif route.starts and results[4].ntuples != len(route.starts):
+    elif route.starts and results[5].ntuples != len(route.starts):
         outcome = "exists"
     exchange(connection, [*results_of(route), ("notify", (sender,)), COMMIT] if outcome == "written" else [ROLLBACK])
     return outcome

@@ -7,9 +7,10 @@ from msgspec import Struct
 
 # crash: the process ends here. pause: it stands still for longer than its lease. unavailable: the store or the service
 # does not answer (before: nothing was done; after: it was done and the acknowledgement is lost). What is about writes
-# only: the database cannot be written for a while ("read-only"), refuses one write for a while, or has too little time
-# for what it is given ("too large"). jump: the clock of the process is wrong for a while.
-Fault = Literal["crash", "pause", "unavailable", "read-only", "refused", "too large", "jump"]
+# only: the database cannot be written for a while ("read-only"), refuses one write for a while, answers to one as if it
+# were in trouble for all ("locked"), or has too little time for what it is given ("too large"). jump: the clock of the
+# process is wrong for a while.
+Fault = Literal["crash", "pause", "unavailable", "read-only", "refused", "locked", "too large", "jump"]
 # append: events are written. effect: a service does something. store: any other call to the store.
 Where = Literal["append", "effect", "store"]
 When = Literal["before", "after"]
@@ -57,6 +58,7 @@ class Odds(Struct, frozen=True, kw_only=True):
     unavailable: float = 0.04
     read_only: float = 0.0
     refused: float = 0.0
+    locked: float = 0.0
     too_large: float = 0.0
     jump: float = 0.0
     most: int = 8
@@ -76,6 +78,7 @@ class RandomFaults:
             ("refused", odds.refused),
             ("too large", odds.too_large),
             ("jump", odds.jump),
+            ("locked", odds.locked),
         )
         self.made = 0
 

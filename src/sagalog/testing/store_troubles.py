@@ -1,4 +1,4 @@
-"""A database in trouble, for simulations: read-only for a while, refusing one write for a while, or short of time.
+"""A database in trouble, for simulations: read-only for a while, short of time, or against one write for a while.
 
 It decides nothing by itself: a fault begins a trouble, which ends by itself in virtual time.
 """
@@ -7,12 +7,16 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
-from sagalog.errors import BatchTooLarge, StoreReadOnly, WriteRefused
+from sagalog.errors import BatchTooLarge, StoreError, StoreFull, StoreReadOnly, StoreUnavailable, WriteRefused
 from sagalog.store import Append, Posting, Route
 from sagalog.testing.faults import Fault
 
 # In seconds: over before anybody tries again; after a few tries; longer than a lease.
 LENGTHS = (0.03, 1.0, 6.0)
+# What is said of one write: that it is refused, by the database or by something that nobody foresaw; or what is said of
+# a whole database in trouble.
+REFUSALS = (WriteRefused, OverflowError)
+LOCKS = (StoreUnavailable, StoreReadOnly, StoreFull, BatchTooLarge, StoreError)
 
 
 class StoreTroubles:
@@ -22,8 +26,8 @@ class StoreTroubles:
         self._seeded = seeded
         self._now = now
         self._read_only_until = 0.0
-        self._refused: dict[str, float] = {}
-        self._refuse_next = False
+        self._refused: dict[str, tuple[float, type[Exception]]] = {}
+        self._refuse_next: type[Exception] | None = None
         self._too_large_next = False
 
     def begin(self, fault: Fault) -> None:
@@ -31,12 +35,14 @@ class StoreTroubles:
         if fault == "read-only":
             self._read_only_until = self._now() + self._seeded.choice(LENGTHS)
         elif fault == "refused":
-            self._refuse_next = True
+            self._refuse_next = self._seeded.choice(REFUSALS)
+        elif fault == "locked":
+            self._refuse_next = self._seeded.choice(LOCKS)
         elif fault == "too large":
             self._too_large_next = True
 
     def check(self, arguments: tuple[Any, ...]) -> None:
-        """Raise what the database answers to a write: `StoreReadOnly`, `WriteRefused` or `BatchTooLarge`."""
+        """Raise what the database answers to a write that it does not take."""
         if self._now() < self._read_only_until:
             raise StoreReadOnly("cannot execute INSERT in a read-only transaction")
         first: Any = arguments[0] if arguments else ()
@@ -46,11 +52,14 @@ class StoreTroubles:
             self._too_large_next = False
             raise BatchTooLarge("canceling statement due to statement timeout")
         about = sorted({one for write in writes for one in _identities(write)})
-        if self._refuse_next and about:
-            self._refuse_next = False
-            self._refused[self._seeded.choice(about)] = self._now() + self._seeded.choice(LENGTHS)
-        if any(self._refused.get(one, 0.0) > self._now() for one in about):
-            raise WriteRefused("a trigger of the database forbids this row")
+        if self._refuse_next is not None and about:
+            until = self._now() + self._seeded.choice(LENGTHS)
+            self._refused[self._seeded.choice(about)] = until, self._refuse_next
+            self._refuse_next = None
+        for one in about:
+            until, kind = self._refused.get(one, (0.0, WriteRefused))
+            if until > self._now():
+                raise kind("not this row, for now")
 
 
 def _identities(write: object) -> Iterator[str]:

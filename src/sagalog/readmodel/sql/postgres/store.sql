@@ -76,6 +76,11 @@ BEGIN READ ONLY;
 -- One transaction at a time writes the log, so that positions are in the order of commits and no reader skips one.
 LOCK TABLE saga_events IN EXCLUSIVE MODE;
 
+-- name: rows_soon
+-- For the rest of the transaction: it holds the lock of the log, or others of its process wait for it, so a row that
+-- somebody has locked for long must not be waited for. The log itself is waited for as long as any statement.
+SET LOCAL lock_timeout = '1s';
+
 -- name: notify
 -- A channel is one for the whole database, so the table's number is in its name: it tells schemas apart.
 SELECT pg_notify('saga_events_' || 'saga_events'::regclass::oid, $1);
