@@ -101,7 +101,6 @@ def findings(seed: int, most: int | None = None) -> tuple[list[str], Simulation]
         pause=seeded.choice((0.0, 0.02, 0.05)),
         unavailable=seeded.choice((0.0, 0.03, 0.1)),
         read_only=seeded.choice((0.0, 0.0, 0.02)),
-        refused=seeded.choice((0.0, 0.0, 0.05)),
         locked=seeded.choice((0.0, 0.0, 0.05)),
         too_large=seeded.choice((0.0, 0.0, 0.03)),
         most=seeded.randrange(1, 8) if most is None else most,
