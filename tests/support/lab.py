@@ -76,6 +76,7 @@ class Lab:
         worker: bool = True,
         settings: Settings = SETTINGS,
         wrap: Callable[[Store], Store] = lambda store: store,
+        blocking: type[SimulatedBlocking] = SimulatedBlocking,
     ) -> Process:
         """Begin a process on the database; `wrap` may put something between it and the store."""
         store = store_for(self._database) if isinstance(self._database, str) else self._database
@@ -93,7 +94,7 @@ class Lab:
             settings=settings,
             worker=worker,
             clock=self.world,
-            blocking=SimulatedBlocking(self.world, incarnation),
+            blocking=blocking(self.world, incarnation),
         )
         process = Process(incarnation, manager)
         self.processes.append(process)

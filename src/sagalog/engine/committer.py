@@ -253,7 +253,7 @@ class Committer:
         piece.tries += 1
         piece.refusals += number == 1 and is_refused(problem)
         piece.problem = problem
-        move = next_move(problem, number, piece.tries, piece.refusals, others_pass)
+        move = next_move(problem, number, piece.refusals, others_pass)
         if self._closing and move != "halves":
             move = "give up"
         if move == "halves":

@@ -11,8 +11,6 @@ from sagalog.errors import BatchTooLarge, StoreError, WriteRefused
 
 Move = Literal["again", "halves", "rest", "give up"]
 
-# How often writes are tried together before it is found out whether all of them fail.
-TRIES_TOGETHER = 4
 # How often what the database refuses is written alone before it is believed: with the rests between, for some seconds.
 # What stands in its way may be gone by then: a trigger that is replaced, a table that is being changed.
 TRIES = 5
@@ -32,15 +30,15 @@ def is_its_own(problem: Exception, writes: int, others_pass: bool) -> bool:
     return others_pass or is_refused(problem) or (writes > 1 and isinstance(problem, BatchTooLarge))
 
 
-def next_move(problem: Exception, writes: int, tries: int, refusals: int, others_pass: bool) -> Move:
-    """Return what to do about so many writes that failed together, after so many tries.
+def next_move(problem: Exception, writes: int, refusals: int, others_pass: bool) -> Move:
+    """Return what to do about so many writes that failed together, and `refusals` times with an error of their own.
 
-    `refusals` were no errors of the whole store; `others_pass` says that something has been written since the try
-    before. *again*: in its turn, *rest*: alone and later, so that it holds up nobody.
+    `others_pass` says that something has been written since they failed before. Several are halved whatever it was:
+    after an outage that costs some transactions more, and one row never costs the others more than some tries.
+    *again* is in its turn, *rest* is later, so that it holds up nobody.
     """
-    its_own = is_its_own(problem, writes, others_pass)
     if writes > 1:
-        return "halves" if its_own or tries >= TRIES_TOGETHER else "again"
+        return "halves"
     if is_refused(problem) and refusals >= TRIES:
         return "give up"
-    return "rest" if its_own else "again"
+    return "rest" if is_its_own(problem, writes, others_pass) else "again"

@@ -1,4 +1,7 @@
-"""Sagas that this process gives back: all of one moment in one write, however many they are. It claims none."""
+"""Sagas that this process gives back: all of one moment in one write, however many they are. It claims none.
+
+What cannot be given back goes to the end, and less is tried at once: somebody may have locked one of them for long.
+"""
 
 import asyncio
 import logging
@@ -6,8 +9,9 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 
 from sagalog.engine.backoff import Backoff
+from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
-from sagalog.errors import BatchTooLarge, StoreError
+from sagalog.errors import StoreError
 from sagalog.saga.failure import described
 from sagalog.store import Store
 
@@ -33,7 +37,7 @@ class GivingBack:
         self._turn = turn
         self._waiting: dict[str, None] = {}
         self._wanted = asyncio.Event()
-        self._most = MOST_AT_ONCE
+        self._size = BatchSize(MOST_AT_ONCE)
 
     def __contains__(self, saga_id: str) -> bool:
         return saga_id in self._waiting
@@ -59,8 +63,6 @@ class GivingBack:
                         await self._give_back_some()
                     backoff.reset()
                 except Exception as problem:
-                    if isinstance(problem, BatchTooLarge):
-                        self._most = max(1, self._most // 2)
                     if not backoff.has_begun:
                         level = logging.WARNING if isinstance(problem, StoreError) else logging.ERROR
                         number = len(self._waiting)
@@ -68,8 +70,15 @@ class GivingBack:
                     await asyncio.sleep(backoff.pause())
 
     async def _give_back_some(self) -> None:
-        some = list(islice(self._waiting, self._most))
-        if some:
+        some = list(islice(self._waiting, self._size.now))
+        if not some:
+            return
+        try:
             await self._blocking.write(self._store.release, self._worker_id(), some)
+        except Exception:
+            self._size.too_large(len(some))
+            self._waiting |= {saga_id: self._waiting.pop(saga_id) for saga_id in some if saga_id in self._waiting}
+            raise
+        self._size.passed()
         for saga_id in some:
             self._waiting.pop(saga_id, None)

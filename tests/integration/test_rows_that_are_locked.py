@@ -1,0 +1,137 @@
+"""Somebody has locked rows of ours for long, in a transaction of their own: only the sagas of these rows wait."""
+
+import asyncio
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import psycopg
+import pytest
+from lab import Lab, in_lab
+from parcel import Desk, Parcel, parcel_saga
+from stores import opened
+
+from sagalog.errors import StoreUnavailable
+from sagalog.store import Append, AppendOutcome, Posting, Store
+from sagalog.stores.memory import MemoryStore
+from sagalog.testing.message_samples import event
+from sagalog.testing.store_samples import NOW, ending, lease, start
+from sagalog.testing.world import SimulatedBlocking
+
+Result = TypeVar("Result")
+# Far less than a statement may take, far more than a good write takes on a busy machine.
+SOON = 5.0
+
+
+@contextmanager
+def locked(url: str, *saga_ids: str) -> Generator[None]:
+    """Hold the status rows of sagas, as a person does who looks at them FOR UPDATE and goes for lunch."""
+    with psycopg.connect(url) as session:
+        session.execute("SELECT 1 FROM saga_status WHERE saga_id = ANY (%s) FOR UPDATE", [list(saga_ids)])
+        yield
+
+
+@pytest.fixture
+def store(postgres_url: str) -> Iterator[Store]:
+    with opened(postgres_url) as store:
+        yield store
+
+
+@pytest.mark.postgres
+def test_no_write_waits_long_for_a_row_that_somebody_has_locked(store: Store, postgres_url: str) -> None:
+    """It holds the lock of the log meanwhile, or the only writer of its process."""
+    first, second = start(owner="w1"), start(owner="w1")
+    store.register(lease("w1"))
+    store.append([first, second])
+    calls: list[Callable[[], object]] = [
+        lambda: store.append([ending(first, holder="w1")]),
+        lambda: store.release("w1", [first.saga_id]),
+        lambda: store.release("w1"),
+        lambda: store.claim_one("w1", first.saga_id, NOW),
+    ]
+    with locked(postgres_url, first.saga_id):
+        for call in calls:
+            began = time.monotonic()
+            with pytest.raises(StoreUnavailable, match="lock"):
+                call()
+            assert time.monotonic() - began < SOON
+        assert store.append([ending(second, holder="w1")]) == ["written"]
+        assert store.post([Posting([event()])]) == ["written"]
+    assert store.append([ending(first, holder="w1")]) == ["written"]
+
+
+class Watched(MemoryStore):
+    """Count what is written of one saga; some rows are locked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.locked: Callable[[str], bool] = lambda _: False
+
+    def append(self, appends: Sequence[Append]) -> list[AppendOutcome]:
+        if any(self.locked(one.status.saga_key) and one.expected > 0 for one in appends):
+            raise StoreUnavailable("canceling statement due to lock timeout")
+        return super().append(appends)
+
+    def release(self, worker_id: str, saga_ids: Sequence[str] | None = None) -> None:
+        if any(self.locked(self._status[one].saga_key) for one in saga_ids or ()):
+            raise StoreUnavailable("canceling statement due to lock timeout")
+        super().release(worker_id, saga_ids)
+
+
+class SlowWhenLocked(SimulatedBlocking):
+    """Let a write that does not pass take a second, as a database does that waits for a lock."""
+
+    spent = 0.0
+
+    async def write(self, call: Callable[..., Result], *arguments: Any) -> Result:
+        try:
+            return await super().write(call, *arguments)
+        except StoreUnavailable:
+            await asyncio.sleep(1)
+            type(self).spent += 1
+            raise
+
+
+@pytest.mark.parametrize("number", [1, 30])
+def test_what_is_tried_in_vain_takes_a_tenth_of_the_writers_time(number: int) -> None:
+    store, saga, desk = Watched(), parcel_saga(timeout=None, patience=10_000), Desk()
+    odd = {f"odd {one}" for one in range(number)}
+
+    async def story(lab: Lab) -> list[str]:
+        process = await lab.begin([saga], {Desk: desk}, blocking=SlowWhenLocked)
+        store.locked = lambda key: key in odd
+        ids = [await process.start(saga, Parcel(key), key) for key in sorted(odd)]
+        for n in range(200):
+            assert (await process.execute(saga, Parcel(str(n)), str(n))).status == "completed"
+        SlowWhenLocked.spent, began = 0.0, lab.now()
+        n = 200
+        while lab.now() < began + 600:
+            assert (await process.execute(saga, Parcel(str(n)), str(n))).status == "completed"
+            n += 1
+        assert 0 < SlowWhenLocked.spent < 0.12 * (lab.now() - began)
+        store.locked = lambda _: False
+        return [(await process.result(one)).status for one in ids]
+
+    assert in_lab(store, story) == ["completed"] * number
+
+
+@pytest.mark.postgres
+def test_a_locked_row_holds_up_its_own_saga_only(postgres_url: str) -> None:
+    saga, desk = parcel_saga(timeout=None, patience=10_000), Desk()
+
+    async def story(lab: Lab) -> list[str]:
+        process = await lab.begin([saga], {Desk: desk})
+        gate = asyncio.Event()
+        desk.does["pick"] = lambda _: gate.wait()
+        saga_id = await process.start(saga, Parcel("odd"), "odd")
+        others = [await process.start(saga, Parcel(str(n)), str(n)) for n in range(10)]
+        await lab.until(lambda: desk.calls().count("pick") == 11)
+        with locked(postgres_url, saga_id):
+            gate.set()
+            found = [(await process.result(one)).status for one in others]
+            assert (await process.do(process.manager.status(saga_id))).status == "started"
+        return [*found, (await process.result(saga_id)).status]
+
+    assert in_lab(postgres_url, story) == ["completed"] * 11
+    assert desk.calls().count("pay") == 11
