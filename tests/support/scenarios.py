@@ -224,9 +224,10 @@ def a_family(seeded: random.Random, order_id: str) -> FamilyOrder:
     return FamilyOrder(order_id=order_id, wants_gift=seeded.random() < 0.5, scripts=scripts)
 
 
-def at_random(seed: int, odds: Odds | None = None) -> Scenario:
+def at_random(seed: int, odds: Odds | None = None, **more: Any) -> Scenario:
     """Return the simulation that belongs to a seed: everything in it is drawn from the seed, or all but the odds."""
     seeded, faults, options = drawn(seed, odds)
+    options |= more
     if seeded.random() < 0.6:
         outcomes = seeded.choices(list(OUTCOMES), k=seeded.choice((1, 1, 2)))
         return orders(seed, outcomes, faults, **options)

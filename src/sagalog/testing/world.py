@@ -65,8 +65,8 @@ class World:
         self._ahead[incarnation] = ahead
 
     def _jump(self, incarnation: Incarnation) -> None:
-        """Set a clock back for some seconds: one that is ahead takes over sagas of workers that are alive."""
-        self.set_clock(incarnation, -self.farthest_jump * self.seeded.random())
+        """Set a clock for some seconds, back or ahead: one that is ahead takes over sagas of workers that are alive."""
+        self.set_clock(incarnation, self.farthest_jump * self.seeded.uniform(-1.0, 1.0))
         self.loop.call_later(5.0 * self.seeded.random(), self.set_clock, incarnation, 0.0, context=outside())
 
     def chance(self) -> float:
