@@ -100,8 +100,9 @@ class Journals:
 
     def held(self, worker_id: str, saga_id: str, claim: Claim) -> bool:
         """Tell whether a worker had the saga beyond doubt when another claimed it: it had renewed its lease before."""
-        own = [one.told_at for one in self.claims.get(saga_id, []) if one.worker_id == worker_id]
-        since = max((at for at in own if at <= claim.told_at), default=0)
+        # It may have been given back while what was asked about it was on its way.
+        own = [one for one in self.claims.get(saga_id, []) if one.worker_id == worker_id]
+        since = max((one.asked_at for one in own if one.told_at <= claim.told_at), default=0)
         for at, what in self._given_back.get(worker_id, []):
             if since <= at <= claim.told_at and (what is None or saga_id in what):
                 return False

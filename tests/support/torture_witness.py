@@ -127,9 +127,10 @@ class WitnessedStore:
         return rows
 
     def owned(self, worker_id: str) -> list[str]:
+        asked_at = time.time_ns() // 1000
         saga_ids = self._store.owned(worker_id)
         if saga_ids:
-            self._journal.write("claimed", worker_id, time.time_ns() // 1000, saga_ids)
+            self._journal.write("claimed", worker_id, asked_at, saga_ids)
         return saga_ids
 
     def claim_one(self, worker_id: str, saga_id: str, now: int) -> bool:

@@ -37,6 +37,8 @@ LARGEST_BYTES = 4 * 1024 * 1024
 BYTES_OF_A_WRITE = 600
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
+# How many of those that rest are named in the log.
+MOST_NAMED = 10
 # How long what is not urgent waits for something that is, in seconds.
 LINGER = 0.05
 
@@ -260,7 +262,7 @@ class Committer:
             for half in (piece.waiting[: number // 2], piece.waiting[number // 2 :]):
                 self._failed.append(Piece(half, piece.write, piece.tries, problem))
         elif move == "rest":
-            _say_of(piece, problem)
+            self._say_of(piece, problem)
             self._spared_until = self._loop.time() + SHARE * seconds
             self._rest(piece, min(LONGEST_REST, FIRST_REST * 2**piece.rests))
             piece.rests += 1
@@ -278,6 +280,12 @@ class Committer:
             logger.error("%s could not be written", what, exc_info=problem)
             problem = WriteRefused(f"{what} could not be written: {described(problem)}")
         self._fail(piece.waiting, problem)
+
+    def _say_of(self, piece: Piece, problem: Exception) -> None:
+        """Log that a write rests: less and less often the longer it takes, and not of each if there are many."""
+        if piece.rests & (piece.rests - 1) == 0 and len(self._resting) < MOST_NAMED:
+            name = _name_of(piece.waiting[0][0])
+            logger.warning("%s is not written yet, trying again alone: %s", name, described(problem))
 
     def _rest(self, piece: Piece, seconds: float) -> None:
         self._resting.append(piece)
@@ -342,13 +350,6 @@ def _size_of(write: Append | Posting) -> int:
     if isinstance(write, Append):
         return BYTES_OF_A_WRITE + 2 * sum(len(state) for _, state in write.events)
     return BYTES_OF_A_WRITE + sum(len(one.data) for one in write.messages)
-
-
-def _say_of(piece: Piece, problem: Exception) -> None:
-    """Log that a write rests: less and less often, the longer it takes."""
-    if piece.rests & (piece.rests - 1) == 0:
-        text = "%s is not written yet, trying again alone: %s"
-        logger.warning(text, _name_of(piece.waiting[0][0]), described(problem))
 
 
 def _name_of(write: Append | Posting) -> str:
