@@ -1,5 +1,6 @@
 """The journals of all processes of a run, read together: who appended, claimed, called and was told what, and when."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
@@ -57,6 +58,14 @@ class Claim(NamedTuple):
     told_at: int
 
 
+class GivenBack(msgspec.Struct):
+    """That a worker gave sagas back, or all of its own, at some time between the two; it may have died meanwhile."""
+
+    since: int
+    what: frozenset[str] | None
+    until: float = math.inf
+
+
 class Call(msgspec.Struct, frozen=True):
     """A service that was asked for something under a key; `version` is what its caller knew to be durable."""
 
@@ -90,7 +99,7 @@ class Journals:
         self._conflicts: Counter[str] = Counter()
         self._by_saga: dict[str, list[Tried]] = {}
         self._leases: dict[str, list[tuple[int, int]]] = {}
-        self._given_back: dict[str, list[tuple[int, frozenset[str] | None]]] = {}
+        self._given_back: dict[str, list[GivenBack]] = {}
         for path in sorted(folder.glob("*.journal")):
             self._read(path)
 
@@ -100,11 +109,11 @@ class Journals:
 
     def held(self, worker_id: str, saga_id: str, claim: Claim) -> bool:
         """Tell whether a worker had the saga beyond doubt when another claimed it: it had renewed its lease before."""
-        # It may have been given back while what was asked about it was on its way.
         own = [one for one in self.claims.get(saga_id, []) if one.worker_id == worker_id]
         since = max((one.asked_at for one in own if one.told_at <= claim.told_at), default=0)
-        for at, what in self._given_back.get(worker_id, []):
-            if since <= at <= claim.told_at and (what is None or saga_id in what):
+        for one in self._given_back.get(worker_id, []):
+            # It may have been given back while it was asked whose it is.
+            if one.since <= claim.told_at and since <= one.until and (one.what is None or saga_id in one.what):
                 return False
         sure = claim.asked_at + 2 * self.skew
         return any(at < claim.asked_at and sure < until for at, until in self._leases.get(worker_id, []))
@@ -154,8 +163,16 @@ class Journals:
 
     def _read(self, path: Path) -> None:
         known: dict[str, int] = {}
+        giving_back: dict[int, GivenBack] = {}
         for kind, at, *fields in lines(path):
-            if kind == "tried":
+            if kind == "releasing":
+                number, worker_id, what = fields
+                one = GivenBack(at, None if what is None else frozenset(what))
+                giving_back[number] = one
+                self._given_back.setdefault(worker_id, []).append(one)
+            elif kind == "released":
+                giving_back[fields[0]].until = at
+            elif kind == "tried":
                 self._tried(path.stem, at, fields[0])
             elif kind == "told":
                 self._told(path.stem, known, *fields)
@@ -176,9 +193,6 @@ class Journals:
                     self.claims.setdefault(saga_id, []).append(Claim(worker_id, asked_at, at))
             case "leased", [worker_id, until]:
                 self._leases.setdefault(worker_id, []).append((at, until))
-            case "releasing", [worker_id, what]:
-                given_back = None if what is None else frozenset(what)
-                self._given_back.setdefault(worker_id, []).append((at, given_back))
             case "acknowledged", [key, saga_id, created]:
                 self.acknowledged.append((key, saga_id, created))
             case "posted", [message_ids]:

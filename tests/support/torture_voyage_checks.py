@@ -208,6 +208,8 @@ def nothing_forward_once_undoing(found: Snapshot, skew: int = 0) -> Iterator[str
                     yield f"saga {saga_id} fanned {event.step} out after it had begun to undo"
                 case ChildStarted():
                     children.add(event.step)  # it had been started before, and is found by who calls it off
+                case StepSucceeded(late=True):
+                    pass  # when the attempt began that a late reply ends may not be known any more
                 case StepSucceeded() | StepFailed() if (event.began or 0) > since[0] and event.step not in children:
                     yield f"saga {saga_id} began {event.step} after it had begun to undo"
                 case _:

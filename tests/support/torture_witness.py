@@ -5,10 +5,12 @@ the engine can act on it. What a journal says is thus a lower bound of what the 
 """
 
 import hashlib
+import itertools
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -64,6 +66,7 @@ class WitnessedStore:
     def __init__(self, store: Store, journal: Journal) -> None:
         self._store = store
         self._journal = journal
+        self._numbers = itertools.count()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
@@ -71,10 +74,14 @@ class WitnessedStore:
     def append(self, appends: Sequence[Append]) -> list[AppendOutcome]:
         what = _tried(appends)
         self._journal.write("tried", what)
+        at_rest: dict[str, list[str]] = {}
         for one in appends:
-            if one.holder is not None and one.status.owner is None:  # at rest, it is nobody's
-                self._journal.write("releasing", one.holder, [one.saga_id])
-        outcomes = self._store.append(appends)
+            if one.holder is not None and one.status.owner is None:  # it is nobody's any more
+                at_rest.setdefault(one.holder, []).append(one.saga_id)
+        with ExitStack() as given_back:
+            for holder, saga_ids in at_rest.items():
+                given_back.enter_context(self._giving_back(holder, saga_ids))
+            outcomes = self._store.append(appends)
         self._journal.write("told", what, outcomes)
         self._note_begun(appends, outcomes)
         return outcomes
@@ -151,8 +158,19 @@ class WitnessedStore:
         return renewed
 
     def release(self, worker_id: str, saga_ids: Sequence[str] | None = None) -> None:
-        self._journal.write("releasing", worker_id, None if saga_ids is None else list(saga_ids))
-        self._store.release(worker_id, saga_ids)
+        with self._giving_back(worker_id, saga_ids):
+            self._store.release(worker_id, saga_ids)
+
+    @contextmanager
+    def _giving_back(self, worker_id: str, saga_ids: Sequence[str] | None) -> Generator[None]:
+        """Note when sagas may be given back at the earliest and, unless the process ends, at the latest."""
+        number = next(self._numbers)
+        what = None if saga_ids is None else list(saga_ids)
+        self._journal.write("releasing", number, worker_id, what)
+        try:
+            yield
+        finally:
+            self._journal.write("released", number)
 
 
 def witnessed(store: Store, journal: Journal) -> Store:
