@@ -26,9 +26,15 @@ from sagalog.cli.table import Column, table_of
 from sagalog.harmless import CONTROLS, harmless, harmless_cell, harmless_json, harmless_lines
 from sagalog.logs import LOGGERS
 
-FORGED = "refused\n2026-01-01T00:00:00 INFO saga paid\r\x1b[2J\x07\x9b2J\u202e\u2028\u2066end\x85\ud800"
+FORGED = (
+    "refused\n2026-01-01T00:00:00 INFO saga paid\r\x1b[2J\x07\x9b2J\u202e\u2028\u2066end\x85\ud800"
+    "\u200b\u2060\ufeff\xad\u3164\U000e0041a\u200d"
+)
 # What may stand in a text of a command line: the line feeds that it writes itself.
-FORGING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+FORGING = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\u3164\ufeff\ud800-\udfff"
+    "\U000e0000-\U000e007f]|(?<=[\0-\x7f])[\u200c\u200d]"
+)
 
 anything = st.text(st.characters(), max_size=60)
 
@@ -36,6 +42,7 @@ anything = st.text(st.characters(), max_size=60)
 @given(anything)
 def test_harmless_text_is_one_line_without_a_control(text: str) -> None:
     assert CONTROLS.search(harmless(text)) is None
+    assert harmless(harmless(text)) == harmless(text)
     assert len(harmless(text).splitlines()) <= 1
 
 
@@ -45,9 +52,37 @@ def test_harmless_lines_are_the_same_lines(text: str) -> None:
     assert harmless_lines(text).count("\n") == text.count("\n")
 
 
-@pytest.mark.parametrize("text", ["plain", "日本　東京", "نظام", "👩‍🚒", "Ünïcødé “quoted”\u00a0text"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "plain",
+        "日本　東京",
+        "نظام",
+        "👩‍🚒",
+        "می\u200cخواهم",
+        "❤\ufe0f\u200d🔥",
+        "渡邉\U000e0102",
+        "Ünïcødé “quoted”\u00a0text",
+    ],
+)
 def test_what_people_write_stays_as_it_is(text: str) -> None:
     assert harmless(text) == harmless_lines(text) == harmless_json(text) == harmless_cell(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("order\u200b-1", r"order\u200b-1"),
+        ("order-1\u200d", r"order-1\u200d"),
+        ("a\U000e0041", r"a\U000e0041"),
+        ("\u3164", r"\u3164"),
+        ("soft\xadly", r"soft\xadly"),
+    ],
+)
+def test_what_shows_nothing_is_shown(text: str, shown: str) -> None:
+    assert harmless(text) == shown
+    assert json.loads(f'"{harmless_json(text)}"') == text
+    assert harmless_json(text).isascii()
 
 
 def test_what_is_too_long_is_cut() -> None:
