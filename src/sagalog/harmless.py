@@ -8,9 +8,9 @@ import re
 # What moves a cursor, ends a line, or turns the direction of what is read, and so can forge what stands beside it:
 # C0 and C1 controls, DEL, the marks of bidirectional text, line and paragraph separators, lone surrogates.
 _MOVING = "\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ud800-\udfff"
-# What shows nothing at all, and so lets two texts look the same: Unicode's format characters but those of Arabic, Syriac
-# and Kaithi numbers, which are seen, and what else it says is not to be drawn. Written out, because the tables of a
-# Python know the characters of their year.
+# What shows nothing at all, and so lets two texts look the same: Unicode's format characters (but those of Arabic,
+# Syriac and Kaithi numbers, which are seen), and what else it says is not to be drawn. Written out, because the tables
+# of a Python know the characters of their year.
 _UNSEEN = (
     "\xad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u2060-\u2065\u3164\ufeff\uffa0\ufff0-\ufffb"
     "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d159\U0001d173-\U0001d17a"

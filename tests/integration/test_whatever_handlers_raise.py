@@ -219,6 +219,7 @@ def test_a_compensation_is_tried_again_and_then_stuck_whatever_it_raises(what: s
 
 # ---------------------------------------------------------------------------------------------- the user's functions
 
+NO_KEYS: dict[str, str] = {}
 FUNCTIONS = ["StopIteration", "GeneratorExit", "SystemExit", "a panic", "a group of panics", "no text"]
 
 
@@ -282,7 +283,7 @@ def test_whoever_starts_a_saga_is_told_which_function_raised_what_would_end_thei
 
 
 def test_whoever_starts_a_saga_gets_the_exception_that_its_function_raised() -> None:
-    saga = Saga("asking", input=Order, key=lambda order: {}[order.id])
+    saga = Saga("asking", input=Order, key=lambda order: NO_KEYS[order.id])
     saga.sleep(1)
 
     async def story() -> None:

@@ -71,6 +71,14 @@ def narrowing(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
+def choosing(function: Callable[..., Any], *others: Callable[..., Any]) -> Any:
+    """Make a function that chooses by the type of what it is given first; the others are for `int` and `str`."""
+    made = functools.singledispatch(function)
+    for kind, other in zip((int, str), others, strict=False):
+        made.register(kind, other)
+    return made
+
+
 # ---------------------------------------------------------------------------------------------- kinds, made for a place
 
 
@@ -85,6 +93,8 @@ class Kinds(Struct, frozen=True):
     never: Named
     generates: Named
     untyped: Named
+    chooses: Named
+    """What works where it is given something first by position."""
 
     @property
     def refused(self) -> Named:
@@ -218,6 +228,9 @@ def kinds_of(given: type, made: Any, value: Callable[[], Any]) -> Kinds:
         },
         never={
             "plain wrapper of async def": plainly(later),
+            "chooses from async def": choosing(later),
+            "chooses from def and async def": choosing(plain, plain, later),
+            "chooses from def and a generator": choosing(plain, generator),
             "plain wrapper of an async wrapper": plainly(asynchronously(plain)),
             "object around async def": Counted(later),
             "cached async def": functools.cache(later),
@@ -237,4 +250,11 @@ def kinds_of(given: type, made: Any, value: Callable[[], Any]) -> Kinds:
             "wrapper of a generator": plainly(generator),
         },
         untyped=_untyped(plain, value),
+        chooses={
+            "chooses from def": choosing(plain),
+            "chooses from several": choosing(plain, plain, plain),
+            "wrapper of what chooses": plainly(choosing(plain)),
+            "partial of what chooses": functools.partial(choosing(plain)),
+            "cached, and chooses": functools.cache(choosing(plain)),
+        },
     )

@@ -59,7 +59,7 @@ def test_harmless_lines_are_the_same_lines(text: str) -> None:
         "日本　東京",
         "نظام",
         "👩‍🚒",
-        "می\u200cخواهم",
+        "می\u200cخواهم",  # noqa: RUF001
         "❤\ufe0f\u200d🔥",
         "渡邉\U000e0102",
         "Ünïcødé “quoted”\u00a0text",

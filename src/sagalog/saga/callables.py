@@ -13,9 +13,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
+from sagalog.saga.annotations import unhashable_in
+
 # What a plain function is annotated to return when what it returns has to be awaited.
 _AWAITED: tuple[object, ...] = (abc.Awaitable, abc.Coroutine)
 _DEEPEST = 100
+_CACHED: type = type(functools.lru_cache(lambda: None))
 
 
 def is_async(function: object) -> bool:
@@ -79,16 +82,22 @@ def handler_mistake(function: object, first: bool) -> str | None:
             )
     if not inspect.isfunction(_innermost(function)):
         return "it is not written in Python, so that nobody knows its types; write a function that calls it"
-    return _signature_mistake(function, first)
+    return _signature_mistake(function, first) or _choice_mistake(function, first) or _cache_mistake(function)
 
 
-def question_mistake(function: object, what: str, may_generate: bool = False) -> str | None:
-    """Return why `function` cannot be asked about one value at once; None if it can. `what` is the value it takes."""
+def question_mistake(function: object, what: str, given: object, may_generate: bool = False) -> str | None:
+    """Return why `function` cannot be asked about one value at once; None if it can.
+
+    `what` is the value it takes, and `given` its type.
+    """
     if not callable(function):
         return f"takes a function of {what}, found {function!r:.80}"
     later = answers_later(function)
     if later is not None and not (may_generate and later == "a generator"):
         return f"takes a function of {what} that returns its answer at once, found one that is {later}"
+    wrong = _choice_mistake(function, first=True) or _cache_mistake(function, given)
+    if wrong is not None:
+        return f"takes a function of {what}, but {wrong}"
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
@@ -120,6 +129,67 @@ def plain_answer(value: Any, given_by: object) -> Any:
     raise TypeError(
         f"{who} returned {_a(cast(object, value))}, which nobody awaits; declare it with async def, and await it there"
     )
+
+
+def _choice_mistake(function: Callable[..., Any], first: bool) -> str | None:
+    """Return what is wrong with a `functools.singledispatch` function; None if it is none, or chooses well."""
+    chosen = next((made for one in _handing_on(function) if (made := _chosen_from(one)) is not None), None)
+    if chosen is None:
+        return None
+    if not first:
+        return (
+            "it is made by functools.singledispatch, which chooses by what is given first by position, and all is "
+            "given to it by name; write a function that calls it"
+        )
+    for one in chosen:
+        if (later := answers_later(one)) is not None:
+            return (
+                "it is made by functools.singledispatch and chooses from functions of which "
+                f"{name_of_callable(one)} is {later}; let all of them be plain ones"
+            )
+    return None
+
+
+def _cache_mistake(function: Callable[..., Any], given: object = None) -> str | None:
+    """Return what is wrong with a `functools.lru_cache` function that takes `given`, or what its annotations say."""
+    if not any(isinstance(one, _CACHED) for one in _handing_on(function)):
+        return None
+    taken = [given]
+    if given is None:
+        try:
+            taken = [kind for name, kind in annotations_of(function).items() if name != "return"]
+        except Exception:
+            # That the annotations cannot be resolved is said where they are needed.
+            return None
+    found = next((kind for one in taken if (kind := unhashable_in(one)) is not None), None)
+    if found is None:
+        return None
+    return (
+        f"it is cached by functools, which looks up what can be hashed, and a {found} cannot; declare it without the "
+        "cache, and let it call a cached function of what can be hashed"
+    )
+
+
+def _handing_on(function: object) -> Iterator[object]:
+    """Yield the callables that are given what `function` is given, the outermost first."""
+    for one in _layers(function):
+        yield one
+        code = getattr(one if inspect.isfunction(one) else _call_of(one), "__code__", None)
+        own = 0 if code is None else code.co_argcount + code.co_kwonlyargcount
+        if own > (0 if inspect.isfunction(one) else 1):
+            # It names what it takes, and may give something else to what it is wrapped around.
+            return
+
+
+def _chosen_from(function: object) -> list[Callable[..., Any]] | None:
+    """Return the functions that a `functools.singledispatch` function chooses from; None if it is none."""
+    if (
+        not inspect.isfunction(function)
+        or function.__code__.co_filename != functools.singledispatch.__code__.co_filename
+    ):
+        return None
+    registry: object = getattr(function, "registry", None)
+    return list(cast("Mapping[type, Callable[..., Any]]", registry).values()) if hasattr(registry, "values") else None
 
 
 def _outermost(function: object) -> object:

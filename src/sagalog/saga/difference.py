@@ -8,8 +8,9 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 
-from sagalog.saga.anatomy import Parts, Way, class_of, dissection, path_of
+from sagalog.saga.anatomy import Parts, Way, beyond, class_of, dissection, path_of
 
+NO_FIELD = "it was set on the instance and is no field; declare it as one, or let a functools.cached_property find it"
 NOT_FINITE = "NaN and infinity are no JSON numbers; give None instead, and declare it"
 
 _PLAIN = frozenset({str, int, bool, bytes, type(None)})
@@ -36,7 +37,19 @@ def difference(given: Any, read: Any) -> str | None:
         if said is not None:
             return f"{path_of(way)}{said}"
         left += reversed(list(_parts(one, parts, again, way)))
+        look = beyond(class_of(one))
+        if look is not None and (held := look(one)):
+            kept = look(other)
+            lost = next((name for name in held if name not in kept), None)
+            if lost is not None:
+                return f"{path_of(Way(way, one, lost))}: {NO_FIELD}"
+            left += [(held[name], kept[name], Way(way, one, name)) for name in held if _can_be_compared(held[name])]
     return None
+
+
+def _can_be_compared(value: object) -> bool:
+    """Tell whether a value can be asked whether it is another one; a lock, or a function, is only ever itself."""
+    return class_of(value).__eq__ is not object.__eq__ and not callable(value)
 
 
 def _parts(inside: Any, parts: Parts, again: Parts, way: Way | None) -> list[Pair]:
