@@ -19,7 +19,7 @@ import sagalog
 from sagalog import Saga
 from sagalog.cli.chart import Chart, StepBox
 from sagalog.cli.drawing import svg
-from sagalog.cli.logs import JsonFormatter, LineFormatter
+from sagalog.cli.logs import JsonFormatter, LineFormatter, TextFormatter, keep_transitions_quiet
 from sagalog.cli.mermaid import mermaid
 from sagalog.cli.output import emit_records, note, write, write_fields, write_json
 from sagalog.cli.table import Column, table_of
@@ -246,7 +246,7 @@ def test_every_logger_of_the_library_is_one_of_those() -> None:
     assert set(elsewhere) <= {"logs.py", "process_manager.py", "cli/logs.py", "cli/worker.py"}
 
 
-@pytest.mark.parametrize("formatter", [LineFormatter(), JsonFormatter()], ids=["text", "json"])
+@pytest.mark.parametrize("formatter", [LineFormatter(), TextFormatter(), JsonFormatter()], ids=type)
 def test_a_worker_logs_other_libraries_as_harmlessly_as_its_own(formatter: logging.Formatter) -> None:
     try:
         raise ValueError(FORGED)
@@ -263,6 +263,18 @@ def test_a_worker_logs_other_libraries_as_harmlessly_as_its_own(formatter: loggi
     else:
         assert below
         assert all(line.startswith("    ") for line in below)
+
+
+def test_a_command_without_a_log_writes_the_warnings_of_others_harmlessly() -> None:
+    last = logging.lastResort
+    assert last is not None
+    before = last.formatter
+    try:
+        keep_transitions_quiet()
+        text = last.format(logging.LogRecord("asyncio", logging.WARNING, "x.py", 1, "%s", (FORGED,), None))
+    finally:
+        last.setFormatter(before)
+    assert text == harmless(FORGED)
 
 
 def test_several_lines_are_kept_where_they_are_meant(kept: Kept) -> None:
