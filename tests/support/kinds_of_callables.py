@@ -5,8 +5,8 @@
 
 import functools
 import operator
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextlib import AsyncContextDecorator, ContextDecorator, asynccontextmanager, contextmanager
 from typing import Any
 
 from msgspec import Struct
@@ -53,6 +53,10 @@ class Counted:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         self.times += 1
         return self.function(*args, **kwargs)
+
+
+def _nothing() -> Generator[None]:
+    yield
 
 
 def hiding(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -140,6 +144,7 @@ def _owner(given: type, made: Any, value: Callable[[], Any], plain: Any) -> Any:
         def of_class(cls, order):
             return value()
 
+        chooses = functools.singledispatchmethod(lambda self, order: value())
         bound = functools.partialmethod(lambda self, more, order: value(), 1)
 
     of_class: Any = Owner.__dict__["of_class"]
@@ -160,6 +165,37 @@ def _objects(given: type, made: Any, value: Callable[[], Any]) -> tuple[Any, Any
 
     _typed(given, made, Plain.__call__, Later.__call__)
     return Plain(), Later()
+
+
+def _odd_objects(plain: Any, later: Any) -> tuple[Any, Any, Any]:
+    """Return objects that are called by a static method and by a method of their class, and an async one."""
+
+    class Static:
+        __call__ = staticmethod(plain)
+
+    class OfClass:
+        @classmethod
+        def __call__(cls, order):
+            return plain(order)
+
+    class LaterStatic:
+        __call__ = staticmethod(later)
+
+    # Python knows a method of a class by what stands there.
+    OfClass.__dict__["__call__"].__func__.__annotations__ = plain.__annotations__
+    return Static(), OfClass(), LaterStatic()
+
+
+class Entered(ContextDecorator, AsyncContextDecorator):
+    """A context manager that is a decorator, too: what it decorates is called inside of it."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    async def __aenter__(self) -> None: ...
+
+    async def __aexit__(self, *_: object) -> None: ...
 
 
 def _later(given: type, made: Any, value: Callable[[], Any], later: Any) -> tuple[Any, Any, Any, Any]:
@@ -200,6 +236,7 @@ def kinds_of(given: type, made: Any, value: Callable[[], Any]) -> Kinds:
     plain, later, two = _functions(given, made, value)
     owner = _owner(given, made, value, plain)
     called, called_later = _objects(given, made, value)
+    static, of_class, later_static = _odd_objects(plain, later)
     generator, async_generator, coroutine, awaitable = _later(given, made, value, later)
     return Kinds(
         works={
@@ -214,6 +251,10 @@ def kinds_of(given: type, made: Any, value: Callable[[], Any]) -> Kinds:
             "raw static method": staticmethod(plain),
             "class method": owner.of_class,
             "callable object": called,
+            "object with a static call": static,
+            "object with a call of its class": of_class,
+            "decorated by a context manager": ContextDecorator.__call__(Entered(), plain),
+            "decorated by a generator": contextmanager(_nothing)()(plain),
             "cached": functools.cache(plain),
         },
         works_async={
@@ -223,6 +264,8 @@ def kinds_of(given: type, made: Any, value: Callable[[], Any]) -> Kinds:
             "partial of async def": functools.partial(later),
             "bound async method": owner().later_method,
             "async callable object": called_later,
+            "async object with a static call": later_static,
+            "decorated by an async context manager": AsyncContextDecorator.__call__(Entered(), later),
             "partial of async callable": functools.partial(called_later),
             "raw static async method": staticmethod(later),
         },
@@ -239,6 +282,7 @@ def kinds_of(given: type, made: Any, value: Callable[[], Any]) -> Kinds:
             "async generator": async_generator,
             "partial of an async generator": functools.partial(async_generator),
             "async context manager": asynccontextmanager(async_generator),
+            "method that chooses": owner().chooses,
             "raw class method": owner.__dict__["of_class"],
             "partial method": owner.__dict__["bound"],
             "no function": 5,

@@ -6,6 +6,7 @@
 import functools
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from kinds_of_callables import kinds_of
@@ -114,6 +115,11 @@ UNFIT: dict[str, Any] = {
 @pytest.mark.parametrize("place", QUESTIONS)
 def test_a_function_of_one_value_can_be_asked_whatever_its_kind(place: str, kind: str) -> None:
     assert QUESTIONS[place](FITS[kind])
+
+
+@pytest.mark.parametrize("place", QUESTIONS)
+def test_a_mock_of_a_function_can_be_asked(place: str) -> None:
+    assert QUESTIONS[place](Mock(spec=lambda given: given))
 
 
 @pytest.mark.parametrize("kind", [*UNFIT, *ANY.generates])

@@ -8,6 +8,7 @@ import dataclasses
 import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from unittest.mock import AsyncMock, MagicMock, Mock
 
 import pytest
 from kinds_of_callables import Kinds, choosing, kinds_of, plainly
@@ -220,6 +221,7 @@ def test_a_cached_function_of_what_can_be_hashed_is_a_handler_like_any_other(kin
         ("context manager", "it is a generator"),
         ("raw class method", "it is no function but a classmethod; declare what the class"),
         ("partial method", "it is no function but a partialmethod; declare what the class"),
+        ("method that chooses", "is a functools.singledispatchmethod, .* write a function that calls it"),
         ("no function", "it is no function but an int; write a function"),
         ("class", "it is the class Made; write a function"),
         ("builtin", "not written in Python"),
@@ -246,6 +248,15 @@ def test_a_function_that_says_it_wraps_itself_or_what_is_none_is_told_from_outsi
     lying.__wrapped__ = 5  # type: ignore[attr-defined]
     with pytest.raises(DefinitionError):
         as_step(lying)
+
+
+@pytest.mark.parametrize("place", HANDLERS)
+def test_what_only_says_that_it_is_a_function_is_refused_in_a_sentence(place: str) -> None:
+    def pay(given: Order) -> str: ...
+
+    for mock in (Mock(spec=pay), MagicMock(spec=pay), Mock(), AsyncMock()):
+        with pytest.raises(DefinitionError):
+            HANDLERS[place][0](mock)
 
 
 def test_a_name_that_only_type_checkers_know_is_told() -> None:

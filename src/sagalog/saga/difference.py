@@ -1,6 +1,7 @@
 """Where what is read back is not what was given: compared part by part, types included, whatever its `__eq__` says."""
 
 import math
+from collections import defaultdict, deque
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from datetime import datetime, time
@@ -93,12 +94,20 @@ def _of_one(one: Any, other: Any) -> str | None:
         # The places that it has belong to it: 1.10 is not 1.1.
         return None if one.as_tuple() == other.as_tuple() else _changed(one, other)
     if dissection(kind) is not None:
-        return None
+        return _beside_its_parts(one, other)
     try:
         same = bool(one == other)
     except Exception:
         same = False
     return None if same else _changed(one, other)
+
+
+def _beside_its_parts(one: Any, other: Any) -> str | None:
+    """Return what a container that is read back has otherwise, though its parts are the same."""
+    for kind, name, instead in ((deque, "maxlen", "list"), (defaultdict, "default_factory", "dict")):
+        if isinstance(one, kind) and getattr(one, name) != getattr(other, name):
+            return f"a {kind.__name__} whose {name} would not be read back; declare a {instead}"
+    return None
 
 
 def _moment(one: Any, other: Any) -> str | None:
