@@ -67,7 +67,7 @@ from sagalog.saga.payload import PayloadType
 
 class Queues(BaseModel):
     last: deque[int] = deque()
-    of: defaultdict[str, list[int]] = Field(default_factory=lambda: defaultdict(list))
+    of: defaultdict[str, list[int]] = Field(default_factory=lambda: defaultdict[str, list[int]](list))
 
 
 SECOND_HALF_PAST_TWO = datetime.fromisoformat("2026-10-25T02:30").replace(fold=1)
