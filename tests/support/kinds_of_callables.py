@@ -231,6 +231,43 @@ def _untyped(plain: Any, value: Callable[[], Any]) -> Named:
     }
 
 
+def _awaited(plain: Any, later: Any, owner: Any, called_later: Any, later_static: Any) -> Named:
+    """Return callables whose call has to be awaited."""
+    return {
+        "async def": later,
+        "async wrapper of def": asynchronously(plain),
+        "async wrapper of async def": awaiting(later),
+        "partial of async def": functools.partial(later),
+        "bound async method": owner.later_method,
+        "async callable object": called_later,
+        "async object with a static call": later_static,
+        "decorated by an async context manager": AsyncContextDecorator.__call__(Entered(), later),
+        "partial of async callable": functools.partial(called_later),
+        "raw static async method": staticmethod(later),
+    }
+
+
+def _generating(generator: Any) -> Named:
+    """Return callables that give nothing before they are iterated over or entered."""
+    return {
+        "generator": generator,
+        "partial of a generator": functools.partial(generator),
+        "context manager": contextmanager(generator),
+        "wrapper of a generator": plainly(generator),
+    }
+
+
+def _choosing(plain: Any) -> Named:
+    """Return callables that choose by the type of what they are given first."""
+    return {
+        "chooses from def": choosing(plain),
+        "chooses from several": choosing(plain, plain, plain),
+        "wrapper of what chooses": plainly(choosing(plain)),
+        "partial of what chooses": functools.partial(choosing(plain)),
+        "cached, and chooses": functools.cache(choosing(plain)),
+    }
+
+
 def kinds_of(given: type, made: Any, value: Callable[[], Any]) -> Kinds:
     """Make all kinds of callables that take one `given` and return one `made`, which are types."""
     plain, later, two = _functions(given, made, value)
@@ -257,18 +294,7 @@ def kinds_of(given: type, made: Any, value: Callable[[], Any]) -> Kinds:
             "decorated by a generator": contextmanager(_nothing)()(plain),
             "cached": functools.cache(plain),
         },
-        works_async={
-            "async def": later,
-            "async wrapper of def": asynchronously(plain),
-            "async wrapper of async def": awaiting(later),
-            "partial of async def": functools.partial(later),
-            "bound async method": owner().later_method,
-            "async callable object": called_later,
-            "async object with a static call": later_static,
-            "decorated by an async context manager": AsyncContextDecorator.__call__(Entered(), later),
-            "partial of async callable": functools.partial(called_later),
-            "raw static async method": staticmethod(later),
-        },
+        works_async=_awaited(plain, later, owner(), called_later, later_static),
         never={
             "plain wrapper of async def": plainly(later),
             "chooses from async def": choosing(later),
@@ -287,18 +313,7 @@ def kinds_of(given: type, made: Any, value: Callable[[], Any]) -> Kinds:
             "partial method": owner.__dict__["bound"],
             "no function": 5,
         },
-        generates={
-            "generator": generator,
-            "partial of a generator": functools.partial(generator),
-            "context manager": contextmanager(generator),
-            "wrapper of a generator": plainly(generator),
-        },
+        generates=_generating(generator),
         untyped=_untyped(plain, value),
-        chooses={
-            "chooses from def": choosing(plain),
-            "chooses from several": choosing(plain, plain, plain),
-            "wrapper of what chooses": plainly(choosing(plain)),
-            "partial of what chooses": functools.partial(choosing(plain)),
-            "cached, and chooses": functools.cache(choosing(plain)),
-        },
+        chooses=_choosing(plain),
     )

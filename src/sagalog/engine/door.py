@@ -1,6 +1,7 @@
 """What comes from outside is checked here before it enters the log, or parked with the reason. It routes nothing."""
 
 import hashlib
+from typing import Any, cast
 
 import msgspec
 from msgspec.structs import replace
@@ -44,9 +45,9 @@ def check_envelope(envelope: Envelope, vocabulary: Vocabulary) -> Envelope:
     what = f"message {check_identifier(envelope.name, 'the name of the message', LONGEST_NAME)}"
     exact: dict[str, str] = {}
     for field, called, longest in _IDENTIFIERS:
-        given = getattr(envelope, field)
-        if given is not None or field not in _OPTIONAL:
-            text = check_identifier(given, f"{called} of {what}", longest)
+        given: Any = getattr(envelope, field)
+        if not (given is None and field in _OPTIONAL):
+            text = check_identifier(cast(str, given), f"{called} of {what}", longest)
             if text is not given:
                 exact[field] = text
     if exact:

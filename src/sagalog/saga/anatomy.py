@@ -110,7 +110,8 @@ def _fields_of(kind: Any) -> frozenset[str] | None:
         return frozenset(field.name for field in dataclasses.fields(kind))
     if is_pydantic(kind):
         return frozenset(fields_of(kind))
-    return frozenset[str]() if issubclass(kind, tuple) and hasattr(kind, "_fields") else None
+    # Those of a named tuple stand nowhere beside it.
+    return frozenset[str]() if hasattr(kind, "_fields") and issubclass(kind, tuple) else None
 
 
 def _finds_again(kind: Any, name: str) -> bool:

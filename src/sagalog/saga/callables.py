@@ -18,12 +18,17 @@ from sagalog.saga.annotations import unhashable_in
 # What a plain function is annotated to return when what it returns has to be awaited.
 _AWAITED: tuple[object, ...] = (abc.Awaitable, abc.Coroutine)
 _DEEPEST = 100
+
+
+def _sample(given: Any) -> Any:
+    return given
+
+
 # What the standard library wraps around a function; all of a kind share their code.
-_any: Any = lambda given: given  # noqa: E731
-_CACHED: type = type(functools.lru_cache(_any))
-_CHOOSING: object = cast(Any, functools.singledispatch(_any)).__code__
-_CHOOSING_METHOD: object = getattr(functools.singledispatchmethod(_any).__get__(object()), "__code__", None)
-_CONTEXT_MANAGERS: tuple[object, ...] = (contextmanager(_any).__code__, asynccontextmanager(_any).__code__)
+_CACHED: type = type(functools.lru_cache(_sample))
+_CHOOSING: object = cast(Any, functools.singledispatch(_sample)).__code__
+_CHOOSING_METHOD: object = getattr(functools.singledispatchmethod(_sample).__get__(object()), "__code__", None)
+_CONTEXT_MANAGERS: tuple[object, ...] = (contextmanager(_sample).__code__, asynccontextmanager(_sample).__code__)
 
 
 def is_async(function: object) -> bool:

@@ -105,7 +105,7 @@ def _of_one(one: Any, other: Any) -> str | None:
 def _beside_its_parts(one: Any, other: Any) -> str | None:
     """Return what a container that is read back has otherwise, though its parts are the same."""
     for kind, name, instead in ((deque, "maxlen", "list"), (defaultdict, "default_factory", "dict")):
-        if isinstance(one, kind) and getattr(one, name) != getattr(other, name):
+        if issubclass(class_of(one), kind) and getattr(one, name) != getattr(other, name):
             return f"a {kind.__name__} whose {name} would not be read back; declare a {instead}"
     return None
 
