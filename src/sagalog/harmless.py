@@ -26,6 +26,7 @@ _ALONE = (
     f"|(?<!{_CHANGED})[{_SELECTORS}](?!\u20e3)"
 )
 CONTROLS = re.compile(f"[\n{_MOVING}{_UNSEEN}]|{_ALONE}")
+_SUSPECT = re.compile(f"[\n{_MOVING}{_UNSEEN}{_JOINERS}{_SELECTORS}]")
 _LINES = re.compile(f"[{_MOVING}{_UNSEEN}]|{_ALONE}")
 
 
@@ -36,8 +37,8 @@ class Lines(str):
 
 
 def is_plain(text: str) -> bool:
-    """Tell whether a text is known to be harmless without a closer look."""
-    return text.isascii() and text.isprintable()
+    """Tell whether a text is known to be harmless without a closer look at what stands beside what."""
+    return text.isprintable() if text.isascii() else _SUSPECT.search(text) is None
 
 
 def harmless(text: str, longest: int | None = None) -> str:

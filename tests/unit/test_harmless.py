@@ -203,6 +203,9 @@ def kept() -> Any:
     handler = Kept()
     root = logging.getLogger()
     root.addHandler(handler)
+    for name in LOGGERS:
+        # A command that another test ran may have kept it quiet.
+        logging.getLogger(name).propagate = True
     yield handler
     root.removeHandler(handler)
 

@@ -81,9 +81,9 @@ def _text(value: object, what: str) -> str:
 def _plain(value: object, what: str) -> str:
     """Return a text that forges nothing and that can be seen; raises `InvalidIdentifier` for any other."""
     text = _text(value, what)
-    if is_plain(text) and not text.isspace():
+    if text.isascii() and text.isprintable() and not text.isspace():
         return text
-    if (found := CONTROLS.search(text)) is not None:
+    if not is_plain(text) and (found := CONTROLS.search(text)) is not None:
         raise InvalidIdentifier(f"{what}: expected plain text, found the character U+{ord(found[0]):04X}; remove it")
     if text.replace(_BLANK, " ").isspace():
         raise InvalidIdentifier(f"{what}: expected text that can be seen, found only blanks")
