@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sagalog.harmless import Lines, harmless, harmless_lines
+from sagalog.harmless import Lines, harmless, harmless_lines, is_plain
 
 LOGGERS: Final = (
     "sagalog",
@@ -47,7 +47,7 @@ class HarmlessRecords(logging.Filter):
         if record.exc_text:
             record.exc_text = textwrap.indent(harmless_lines(record.exc_text), INDENT, lambda _: True)
         for name, value in vars(record).items():
-            if name not in _STANDARD and isinstance(value, str) and not value.isprintable():
+            if name not in _STANDARD and isinstance(value, str) and not is_plain(value):
                 setattr(record, name, _harmless(value))
         return True
 

@@ -12,10 +12,11 @@ from command_line import Ran, sagalog
 from msgspec import Struct
 
 from sagalog import Command, Event, Participant, Saga
+from sagalog.errors import InvalidIdentifier
 from sagalog.process_manager import ProcessManager
 
-FORGED = "order\x9b2J\u202e\u2028=1 " + "😀" * 450
-FORGING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e]")
+FORGED = "order\x9b2J\u202e\u2028=1 \u200b\u2060\ufeff\xad\U000e0041" + "😀" * 450
+FORGING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u200b\u2028-\u202e\u2060\ufeff\U000e0000-\U000e007f]")
 EARLIEST, LATEST = -(2**62), 2**62
 
 
@@ -135,9 +136,10 @@ def test_every_command_shows_it_in_every_format(odd: Path, output: str) -> None:
 
 
 def test_it_is_exported_and_replayed_from_the_export(odd: Path) -> None:
-    exported = sagalog("--db", str(odd), "export", FORGED)
-    assert exported.code == 0
-    assert shown(sagalog("replay", "--from", "-", given=exported.out.encode()))
+    # Into a pipe, for at its end there may be a terminal.
+    exported = shown(sagalog("--db", str(odd), "export", FORGED))
+    assert json.loads(exported.splitlines()[0])["data"]["input"] == {"key": FORGED}
+    assert shown(sagalog("replay", "--from", "-", given=exported.encode()))
 
 
 def test_it_is_still_found_by_its_key(odd: Path) -> None:
@@ -147,3 +149,13 @@ def test_it_is_still_found_by_its_key(odd: Path) -> None:
             return (await manager.result(FORGED)).status
 
     assert asyncio.run(ask()) == "completed"
+
+
+def test_who_starts_it_again_gets_the_saga_that_is_there(odd: Path) -> None:
+    async def start(key: str) -> bool:
+        async with ProcessManager(f"sqlite:///{odd}", sagas=[saga], worker=False) as manager:
+            return (await manager.start(saga, Order(key))).created
+
+    assert asyncio.run(start(FORGED)) is False
+    with pytest.raises(InvalidIdentifier, match=r"the key of saga odd: .* U\+200B"):
+        asyncio.run(start("order\u200b-2"))

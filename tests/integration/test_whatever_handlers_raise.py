@@ -9,6 +9,7 @@ import pytest
 from greeting import run
 
 from sagalog import Command, Event, Participant, Refused, Retry, Saga
+from sagalog.errors import InvalidInput
 from sagalog.process_manager import ProcessManager, SagaResult
 from sagalog.settings import Settings
 from sagalog.store import Store, UnmatchedQuery
@@ -218,6 +219,7 @@ def test_a_compensation_is_tried_again_and_then_stuck_whatever_it_raises(what: s
 
 # ---------------------------------------------------------------------------------------------- the user's functions
 
+NO_KEYS: dict[str, str] = {}
 FUNCTIONS = ["StopIteration", "GeneratorExit", "SystemExit", "a panic", "a group of panics", "no text"]
 
 
@@ -258,6 +260,38 @@ def test_a_saga_is_stuck_with_its_reason_whatever_a_function_of_its_declaration_
     assert result.status == "stuck"
     assert result.error is not None
     assert (result.error.kind, result.error.type) == ("fault", RAISED[what][2])
+
+
+@pytest.mark.parametrize("what", [*FUNCTIONS, "StopAsyncIteration", "CancelledError"])
+def test_whoever_starts_a_saga_is_told_which_function_raised_what_would_end_their_own_code(what: str) -> None:
+    raising = raiser(what, is_async=False)
+    saga = Saga("asking", input=Order, key=lambda order: raising() or "never")
+    saga.sleep(1)
+
+    async def story() -> None:
+        async with ProcessManager(MemoryStore(), sagas=[saga], settings=QUICK, redact=lambda text: "***") as manager:
+            for ask in (manager.start, manager.execute):
+                with pytest.raises(InvalidInput if what != "no text" else Mute) as caught:
+                    await ask(saga, Order())
+                if what != "no text":
+                    text = str(caught.value)
+                    assert text.startswith(f"key= of saga asking raised {RAISED[what][2]}")
+                    assert "lost" not in text
+            assert await manager.counts() == {}
+
+    run(story())
+
+
+def test_whoever_starts_a_saga_gets_the_exception_that_its_function_raised() -> None:
+    saga = Saga("asking", input=Order, key=lambda order: NO_KEYS[order.id])
+    saga.sleep(1)
+
+    async def story() -> None:
+        async with ProcessManager(MemoryStore(), sagas=[saga], settings=QUICK) as manager:
+            with pytest.raises(KeyError, match="o-1"):
+                await manager.start(saga, Order())
+
+    run(story())
 
 
 @pytest.mark.parametrize("what", FUNCTIONS)

@@ -5,8 +5,8 @@
 
 import functools
 import operator
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextlib import AsyncContextDecorator, ContextDecorator, asynccontextmanager, contextmanager
 from typing import Any
 
 from msgspec import Struct
@@ -55,6 +55,10 @@ class Counted:
         return self.function(*args, **kwargs)
 
 
+def _nothing() -> Generator[None]:
+    yield
+
+
 def hiding(function: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs)
@@ -71,6 +75,14 @@ def narrowing(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
+def choosing(function: Callable[..., Any], *others: Callable[..., Any]) -> Any:
+    """Make a function that chooses by the type of what it is given first; the others are for `int` and `str`."""
+    made = functools.singledispatch(function)
+    for kind, other in zip((int, str), others, strict=False):
+        made.register(kind, other)
+    return made
+
+
 # ---------------------------------------------------------------------------------------------- kinds, made for a place
 
 
@@ -85,6 +97,8 @@ class Kinds(Struct, frozen=True):
     never: Named
     generates: Named
     untyped: Named
+    chooses: Named
+    """What works where it is given something first by position."""
 
     @property
     def refused(self) -> Named:
@@ -130,6 +144,7 @@ def _owner(given: type, made: Any, value: Callable[[], Any], plain: Any) -> Any:
         def of_class(cls, order):
             return value()
 
+        chooses = functools.singledispatchmethod(lambda self, order: value())
         bound = functools.partialmethod(lambda self, more, order: value(), 1)
 
     of_class: Any = Owner.__dict__["of_class"]
@@ -150,6 +165,37 @@ def _objects(given: type, made: Any, value: Callable[[], Any]) -> tuple[Any, Any
 
     _typed(given, made, Plain.__call__, Later.__call__)
     return Plain(), Later()
+
+
+def _odd_objects(plain: Any, later: Any) -> tuple[Any, Any, Any]:
+    """Return objects that are called by a static method and by a method of their class, and an async one."""
+
+    class Static:
+        __call__ = staticmethod(plain)
+
+    class OfClass:
+        @classmethod
+        def __call__(cls, order):
+            return plain(order)
+
+    class LaterStatic:
+        __call__ = staticmethod(later)
+
+    # Python knows a method of a class by what stands there.
+    OfClass.__dict__["__call__"].__func__.__annotations__ = plain.__annotations__
+    return Static(), OfClass(), LaterStatic()
+
+
+class Entered(ContextDecorator, AsyncContextDecorator):
+    """A context manager that is a decorator, too: what it decorates is called inside of it."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    async def __aenter__(self) -> None: ...
+
+    async def __aexit__(self, *_: object) -> None: ...
 
 
 def _later(given: type, made: Any, value: Callable[[], Any], later: Any) -> tuple[Any, Any, Any, Any]:
@@ -185,11 +231,49 @@ def _untyped(plain: Any, value: Callable[[], Any]) -> Named:
     }
 
 
+def _awaited(plain: Any, later: Any, owner: Any, called_later: Any, later_static: Any) -> Named:
+    """Return callables whose call has to be awaited."""
+    return {
+        "async def": later,
+        "async wrapper of def": asynchronously(plain),
+        "async wrapper of async def": awaiting(later),
+        "partial of async def": functools.partial(later),
+        "bound async method": owner.later_method,
+        "async callable object": called_later,
+        "async object with a static call": later_static,
+        "decorated by an async context manager": AsyncContextDecorator.__call__(Entered(), later),
+        "partial of async callable": functools.partial(called_later),
+        "raw static async method": staticmethod(later),
+    }
+
+
+def _generating(generator: Any) -> Named:
+    """Return callables that give nothing before they are iterated over or entered."""
+    return {
+        "generator": generator,
+        "partial of a generator": functools.partial(generator),
+        "context manager": contextmanager(generator),
+        "wrapper of a generator": plainly(generator),
+    }
+
+
+def _choosing(plain: Any) -> Named:
+    """Return callables that choose by the type of what they are given first."""
+    return {
+        "chooses from def": choosing(plain),
+        "chooses from several": choosing(plain, plain, plain),
+        "wrapper of what chooses": plainly(choosing(plain)),
+        "partial of what chooses": functools.partial(choosing(plain)),
+        "cached, and chooses": functools.cache(choosing(plain)),
+    }
+
+
 def kinds_of(given: type, made: Any, value: Callable[[], Any]) -> Kinds:
     """Make all kinds of callables that take one `given` and return one `made`, which are types."""
     plain, later, two = _functions(given, made, value)
     owner = _owner(given, made, value, plain)
     called, called_later = _objects(given, made, value)
+    static, of_class, later_static = _odd_objects(plain, later)
     generator, async_generator, coroutine, awaitable = _later(given, made, value, later)
     return Kinds(
         works={
@@ -204,20 +288,18 @@ def kinds_of(given: type, made: Any, value: Callable[[], Any]) -> Kinds:
             "raw static method": staticmethod(plain),
             "class method": owner.of_class,
             "callable object": called,
+            "object with a static call": static,
+            "object with a call of its class": of_class,
+            "decorated by a context manager": ContextDecorator.__call__(Entered(), plain),
+            "decorated by a generator": contextmanager(_nothing)()(plain),
             "cached": functools.cache(plain),
         },
-        works_async={
-            "async def": later,
-            "async wrapper of def": asynchronously(plain),
-            "async wrapper of async def": awaiting(later),
-            "partial of async def": functools.partial(later),
-            "bound async method": owner().later_method,
-            "async callable object": called_later,
-            "partial of async callable": functools.partial(called_later),
-            "raw static async method": staticmethod(later),
-        },
+        works_async=_awaited(plain, later, owner(), called_later, later_static),
         never={
             "plain wrapper of async def": plainly(later),
+            "chooses from async def": choosing(later),
+            "chooses from def and async def": choosing(plain, plain, later),
+            "chooses from def and a generator": choosing(plain, generator),
             "plain wrapper of an async wrapper": plainly(asynchronously(plain)),
             "object around async def": Counted(later),
             "cached async def": functools.cache(later),
@@ -226,15 +308,12 @@ def kinds_of(given: type, made: Any, value: Callable[[], Any]) -> Kinds:
             "async generator": async_generator,
             "partial of an async generator": functools.partial(async_generator),
             "async context manager": asynccontextmanager(async_generator),
+            "method that chooses": owner().chooses,
             "raw class method": owner.__dict__["of_class"],
             "partial method": owner.__dict__["bound"],
             "no function": 5,
         },
-        generates={
-            "generator": generator,
-            "partial of a generator": functools.partial(generator),
-            "context manager": contextmanager(generator),
-            "wrapper of a generator": plainly(generator),
-        },
+        generates=_generating(generator),
         untyped=_untyped(plain, value),
+        chooses=_choosing(plain),
     )

@@ -82,6 +82,16 @@ def test_what_cannot_be_read_is_parked_with_the_reason() -> None:
         assert why in parked.reason
 
 
+def test_a_key_that_an_older_version_took_is_that_of_its_process_and_of_no_new_one() -> None:
+    old = "o\u200b-1"
+    assert answer("PaymentRefunded", "c-2", known(("c-1", old, "first", 1, "pending")), old) == Deliver("first")
+    assert isinstance(answer("OrderCreated", "c-2", known(("c-1", old, "first", 1, "pending")), old), Begin)
+    parked = answer("OrderCreated", "c-1", known(), old)
+    assert isinstance(parked, Park)
+    assert "could not be found in OrderCreated: the key order_id of event OrderCreated: " in parked.reason
+    assert "U+200B" in parked.reason
+
+
 def test_the_newest_version_begins_and_older_ones_are_followed() -> None:
     """Invariant 41."""
     newer = fulfilment(version=2, stuck_with=(), from_outside={}, participants=(), observed=True)

@@ -13,6 +13,7 @@ from msgspec import Raw, structs
 from sagalog.cloudevents import AMQP, HTTP, KAFKA, Binding, Unreadable, attributes_of, decode, encode, headers_of
 from sagalog.engine.door import check_envelope
 from sagalog.errors import InvalidIdentifier, InvalidInput
+from sagalog.harmless import CONTROLS
 from sagalog.messages import Envelope
 from sagalog.saga.payload import MAX_PAYLOAD
 from sagalog.saga.times import EARLIEST_TIME, LATEST_TIME
@@ -21,7 +22,10 @@ from sagalog.saga.vocabulary import Vocabulary
 NOW = 1_700_000_000_000_000
 BINDINGS = [HTTP, AMQP, KAFKA]
 
-plain_text = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=60)
+# Of what is no letter, mark, number, punctuation or symbol, only blanks between others are in an id.
+plain_text = st.text(st.characters(exclude_categories=["C", "M", "Zl", "Zp"]), min_size=1, max_size=60).filter(
+    lambda text: not text.isspace() and CONTROLS.search(text) is None
+)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(st.characters(exclude_categories=["Cc", "Cs"])),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(plain_text, inner, max_size=3),

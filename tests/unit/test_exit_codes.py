@@ -1,12 +1,15 @@
 """Every error of the library has an exit code, and is one line that says what to do."""
 
 import inspect
+import sys
 
 import click
 import pytest
 
 from sagalog import errors
+from sagalog.cli import main
 from sagalog.cli.failures import EXIT_CODES, AppError, NotThere, exit_code_of, explain, one_line, report
+from sagalog.harmless import CONTROLS
 
 
 def an_error(kind: type[BaseException]) -> BaseException:
@@ -68,3 +71,15 @@ def test_an_error_cannot_write_to_the_terminal_what_a_service_smuggled_in() -> N
 def test_an_interruption_is_no_failure_of_the_library(capsys: pytest.CaptureFixture[str]) -> None:
     assert report(click.Abort()) == 130
     assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.mark.parametrize("words", [["--help"], ["nope"], ["list", "--nope"]])
+def test_whatever_its_file_is_called_a_command_line_calls_itself_sagalog(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["/tmp/\x1b[2J\x9b\u202e", *words])
+    with pytest.raises(SystemExit):
+        main.main(words)
+    written = "".join(capsys.readouterr())
+    assert CONTROLS.search(written.replace("\n", "")) is None
+    assert "sagalog" in written

@@ -3,8 +3,10 @@
 # mypy: disable-error-code="empty-body, no-untyped-def, misc, untyped-decorator"
 # pyright: basic
 
+import functools
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from kinds_of_callables import kinds_of
@@ -99,7 +101,7 @@ QUESTIONS: dict[str, Callable[[Any], Any]] = {
     "child input": asked_for_child,
 }
 ANY = kinds_of(Order, str, lambda: "done")
-FITS = {**ANY.works, **{kind: ANY.untyped[kind] for kind in ("lambda", "class", "builtin", "made in C")}}
+FITS = {**ANY.works, **ANY.chooses, **{kind: ANY.untyped[kind] for kind in ("lambda", "class", "builtin", "made in C")}}
 UNFIT: dict[str, Any] = {
     **ANY.works_async,
     **ANY.never,
@@ -115,6 +117,11 @@ def test_a_function_of_one_value_can_be_asked_whatever_its_kind(place: str, kind
     assert QUESTIONS[place](FITS[kind])
 
 
+@pytest.mark.parametrize("place", QUESTIONS)
+def test_a_mock_of_a_function_can_be_asked(place: str) -> None:
+    assert QUESTIONS[place](Mock(spec=lambda given: given))
+
+
 @pytest.mark.parametrize("kind", [*UNFIT, *ANY.generates])
 @pytest.mark.parametrize("place", QUESTIONS)
 def test_what_cannot_be_asked_about_one_value_at_once_is_refused_when_it_is_declared(place: str, kind: str) -> None:
@@ -123,3 +130,26 @@ def test_what_cannot_be_asked_about_one_value_at_once_is_refused_when_it_is_decl
         return
     with pytest.raises(DefinitionError, match="takes a function of the"):
         QUESTIONS[place]({**UNFIT, **ANY.generates}[kind])
+
+
+class Changeable(Struct):
+    """One that can be changed, and so cannot be hashed."""
+
+    order_id: str
+
+
+class Several(Event):
+    of: list[str]
+
+
+@pytest.mark.parametrize("place", QUESTIONS)
+def test_a_cached_function_of_what_cannot_be_hashed_is_refused_when_it_is_declared(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "Order", Changeable)
+    monkeypatch.setitem(globals(), "Asked", Several)
+    for kind in (functools.cache(lambda given: "a"), functools.partial(functools.lru_cache(1)(lambda given: "a"))):
+        with pytest.raises(
+            DefinitionError, match=r"takes a function of the .*, but it is cached by functools, .* cannot"
+        ):
+            QUESTIONS[place](kind)

@@ -19,16 +19,22 @@ import sagalog
 from sagalog import Saga
 from sagalog.cli.chart import Chart, StepBox
 from sagalog.cli.drawing import svg
-from sagalog.cli.logs import JsonFormatter, LineFormatter
+from sagalog.cli.logs import JsonFormatter, LineFormatter, TextFormatter, keep_transitions_quiet
 from sagalog.cli.mermaid import mermaid
 from sagalog.cli.output import emit_records, note, write, write_fields, write_json
 from sagalog.cli.table import Column, table_of
 from sagalog.harmless import CONTROLS, harmless, harmless_cell, harmless_json, harmless_lines
 from sagalog.logs import LOGGERS
 
-FORGED = "refused\n2026-01-01T00:00:00 INFO saga paid\r\x1b[2J\x07\x9b2J\u202e\u2028\u2066end\x85\ud800"
+FORGED = (
+    "refused\n2026-01-01T00:00:00 INFO saga paid\r\x1b[2J\x07\x9b2J\u202e\u2028\u2066end\x85\ud800"
+    "\u200b\u2060\ufeff\xad\u3164\U000e0041a\u200d"
+)
 # What may stand in a text of a command line: the line feeds that it writes itself.
-FORGING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+FORGING = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\u3164\ufeff\ud800-\udfff"
+    "\U000e0000-\U000e007f]|(?<=[\0-\x7f])[\u200c\u200d]"
+)
 
 anything = st.text(st.characters(), max_size=60)
 
@@ -36,6 +42,7 @@ anything = st.text(st.characters(), max_size=60)
 @given(anything)
 def test_harmless_text_is_one_line_without_a_control(text: str) -> None:
     assert CONTROLS.search(harmless(text)) is None
+    assert harmless(harmless(text)) == harmless(text)
     assert len(harmless(text).splitlines()) <= 1
 
 
@@ -45,9 +52,37 @@ def test_harmless_lines_are_the_same_lines(text: str) -> None:
     assert harmless_lines(text).count("\n") == text.count("\n")
 
 
-@pytest.mark.parametrize("text", ["plain", "日本　東京", "نظام", "👩‍🚒", "Ünïcødé “quoted”\u00a0text"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "plain",
+        "日本　東京",
+        "نظام",
+        "👩‍🚒",
+        "می\u200cخواهم",  # noqa: RUF001
+        "❤\ufe0f\u200d🔥",
+        "渡邉\U000e0102",
+        "Ünïcødé “quoted”\u00a0text",
+    ],
+)
 def test_what_people_write_stays_as_it_is(text: str) -> None:
     assert harmless(text) == harmless_lines(text) == harmless_json(text) == harmless_cell(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("order\u200b-1", r"order\u200b-1"),
+        ("order-1\u200d", r"order-1\u200d"),
+        ("a\U000e0041", r"a\U000e0041"),
+        ("\u3164", r"\u3164"),
+        ("soft\xadly", r"soft\xadly"),
+    ],
+)
+def test_what_shows_nothing_is_shown(text: str, shown: str) -> None:
+    assert harmless(text) == shown
+    assert json.loads(f'"{harmless_json(text)}"') == text
+    assert harmless_json(text).isascii()
 
 
 def test_what_is_too_long_is_cut() -> None:
@@ -168,6 +203,9 @@ def kept() -> Any:
     handler = Kept()
     root = logging.getLogger()
     root.addHandler(handler)
+    for name in LOGGERS:
+        # A command that another test ran may have kept it quiet.
+        logging.getLogger(name).propagate = True
     yield handler
     root.removeHandler(handler)
 
@@ -211,7 +249,7 @@ def test_every_logger_of_the_library_is_one_of_those() -> None:
     assert set(elsewhere) <= {"logs.py", "process_manager.py", "cli/logs.py", "cli/worker.py"}
 
 
-@pytest.mark.parametrize("formatter", [LineFormatter(), JsonFormatter()], ids=["text", "json"])
+@pytest.mark.parametrize("formatter", [LineFormatter(), TextFormatter(), JsonFormatter()], ids=type)
 def test_a_worker_logs_other_libraries_as_harmlessly_as_its_own(formatter: logging.Formatter) -> None:
     try:
         raise ValueError(FORGED)
@@ -228,6 +266,18 @@ def test_a_worker_logs_other_libraries_as_harmlessly_as_its_own(formatter: loggi
     else:
         assert below
         assert all(line.startswith("    ") for line in below)
+
+
+def test_a_command_without_a_log_writes_the_warnings_of_others_harmlessly() -> None:
+    last = logging.lastResort
+    assert last is not None
+    before = last.formatter
+    try:
+        keep_transitions_quiet()
+        text = last.format(logging.LogRecord("asyncio", logging.WARNING, "x.py", 1, "%s", (FORGED,), None))
+    finally:
+        last.setFormatter(before)
+    assert text == harmless(FORGED)
 
 
 def test_several_lines_are_kept_where_they_are_meant(kept: Kept) -> None:

@@ -229,6 +229,19 @@ def test_a_key_that_cannot_be_found_parks_the_event(bad: Any) -> None:
         assert isinstance(routed(event(kind), saga), Park)
 
 
+OLD = "o\u200b-1"
+
+
+def test_a_key_that_an_older_version_took_is_that_of_its_saga_and_of_no_new_one() -> None:
+    data = f'{{"order_id":"{OLD}"}}'.encode()
+    for kind in (Placed, Arrived):
+        assert routed(event(kind, data=data), keys={OLD: RUNNING}) == Deliver("s-1")
+        assert isinstance(routed(event(kind, data=data)), Park)
+    parked = routed(event(Placed, data=data))
+    assert parked.reason.startswith("saga orders could not be started by Placed: InvalidIdentifier: the key: ")
+    assert "U+200B" in parked.reason
+
+
 def test_a_mistake_in_a_function_does_not_hide_that_a_saga_asked_for_it() -> None:
     saga = orders()
     answer = routed(event(Arrived, "s-1:reserve", b"{}"), saga, commands={"s-1:reserve": RUNNING})

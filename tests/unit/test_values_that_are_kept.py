@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections import defaultdict, deque
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any, Literal
@@ -63,6 +64,12 @@ from sagalog.errors import InvalidInput
 from sagalog.saga.difference import difference
 from sagalog.saga.payload import PayloadType
 
+
+class Queues(BaseModel):
+    last: deque[int] = deque()
+    of: defaultdict[str, list[int]] = Field(default_factory=lambda: defaultdict[str, list[int]](list))
+
+
 SECOND_HALF_PAST_TWO = datetime.fromisoformat("2026-10-25T02:30").replace(fold=1)
 
 
@@ -108,6 +115,7 @@ SECOND_HALF_PAST_TWO = datetime.fromisoformat("2026-10-25T02:30").replace(fold=1
         (datetime, datetime(2026, 1, 2, tzinfo=ZoneInfo("UTC"))),
         (timedelta, timedelta(days=-1, microseconds=3)),
         (Literal["a", 1], 1),
+        (Queues, Queues(last=deque([1, 2]), of=defaultdict(list, a=[1]))),
     ],
 )
 def test_what_is_read_back_is_what_was_given(kind: Any, value: Any) -> None:
@@ -165,6 +173,8 @@ def _changed(value: Derived) -> Derived:
         (dict[str, list[str]], {"a": ["x", "\ud800"]}, r"\$\.a\[1\]: a str"),
         (dict[str, list[str]], {"a": ["x", "\0"]}, r"\$\.a\[1\] holds a NUL"),
         (Spoken, Spoken(loud=LOUD), r"\$\.loud"),
+        (Queues, Queues(last=deque([1], 3)), r"\$\.last: a deque whose maxlen would not be read back; declare a list"),
+        (Queues, Queues.model_construct(of=defaultdict(int)), r"\$\.of: a defaultdict whose default_factory"),
     ],
 )
 def test_what_cannot_be_kept_is_refused_with_its_path(kind: Any, value: Any, path: str) -> None:

@@ -72,7 +72,8 @@ class SagalogGroup(click.Group):
         try:
             code = super().main(
                 args,
-                prog_name,
+                # Not what the file is called: whoever runs it may have called it anything.
+                prog_name or "sagalog",
                 complete_var,
                 standalone_mode=False,
                 windows_expand_args=windows_expand_args,

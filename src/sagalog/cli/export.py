@@ -9,7 +9,6 @@ import click
 from sagalog.cli.exporting import export_line
 from sagalog.cli.lookup import every_saga, find, saga_option
 from sagalog.cli.options import Command, Invocation
-from sagalog.harmless import harmless_json
 from sagalog.store import Store
 
 BATCH = 200
@@ -29,20 +28,14 @@ def export(invocation: Invocation, ids_or_keys: tuple[str, ...], everything: boo
     if everything == bool(ids_or_keys):
         raise click.UsageError("name the sagas to export, or give --all", click.get_current_context())
     out: IO[bytes] = sys.stdout.buffer
-    written = _to_a_terminal if sys.stdout.isatty() else bytes
     with invocation.store() as store:
         # All names are looked up first: half an export looks like a whole one.
         wanted = _all_ids(store) if everything else iter([find(store, one, saga).saga_id for one in ids_or_keys])
         for ids in _batches(wanted):
             histories = store.read_many(ids)
             for saga_id in ids:
-                out.write(b"".join(written(export_line(stored)) for stored in histories.get(saga_id, ())))
+                out.write(b"".join(export_line(stored) for stored in histories.get(saga_id, ())))
     out.flush()
-
-
-def _to_a_terminal(line: bytes) -> bytes:
-    """Return the same values without their controls; a file gets every byte as it was stored."""
-    return harmless_json(line.decode()).encode()
 
 
 def _all_ids(store: Store) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Exported histories: one event a line as JSON, written and read again without changing a byte of an event."""
+"""Exported histories: one event a line as JSON, written and read again without changing a value of an event."""
 
 from collections.abc import Iterator
 from typing import IO
@@ -8,12 +8,13 @@ from msgspec import Raw, Struct
 
 from sagalog.cli.failures import AppError
 from sagalog.codec import CODEC, encode_json
+from sagalog.harmless import harmless_json
 from sagalog.saga.events import SagaEvent
 from sagalog.store import StoredEvent
 
 
 class ExportedEvent(Struct, frozen=True):
-    """One line: where the event stood in the log, and its JSON as it was stored."""
+    """One line: where the event stood in the log, and its JSON."""
 
     position: int
     saga_id: str
@@ -26,11 +27,9 @@ _decode = msgspec.json.Decoder(ExportedEvent).decode
 
 
 def export_line(stored: StoredEvent) -> bytes:
-    """Return one event as a line."""
-    return (
-        encode_json(ExportedEvent(stored.position, stored.saga_id, stored.version, stored.topic, Raw(stored.state)))
-        + b"\n"
-    )
+    """Return one event as a line that is harmless wherever it is looked at: a pipe may end at a terminal, too."""
+    exported = ExportedEvent(stored.position, stored.saga_id, stored.version, stored.topic, Raw(stored.state))
+    return harmless_json(encode_json(exported).decode()).encode() + b"\n"
 
 
 def read_export(source: IO[bytes], name: str) -> Iterator[tuple[str, SagaEvent]]:

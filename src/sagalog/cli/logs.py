@@ -26,14 +26,26 @@ FIELDS = (
 )
 
 
-class LineFormatter(logging.Formatter):
-    """One line a record: time, level, text. Other libraries' records are made as harmless as ours."""
+class TextFormatter(logging.Formatter):
+    """The text of a record on one line. Other libraries' records are made as harmless as ours."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, and a traceback below it if there is one."""
-        text = f"{moment(int(record.created * 1e6))} {record.levelname:<7} {harmless(record.getMessage())}"
+        text = f"{self.beginning(record)}{harmless(record.getMessage())}"
         below = _traceback(self, record)
         return text if below is None else f"{text}\n{textwrap.indent(harmless_lines(below), INDENT, lambda _: True)}"
+
+    def beginning(self, record: logging.LogRecord) -> str:
+        """Return what stands before the text."""
+        return ""
+
+
+class LineFormatter(TextFormatter):
+    """One line a record: time, level, text."""
+
+    def beginning(self, record: logging.LogRecord) -> str:
+        """Return the time and the level."""
+        return f"{moment(int(record.created * 1e6))} {record.levelname:<7} "
 
 
 class JsonFormatter(logging.Formatter):
@@ -70,7 +82,12 @@ def log_to_stderr(level: str, form: str) -> None:
 
 
 def keep_transitions_quiet() -> None:
-    """Write no line for each transition, message or attempt: a command that says what became of them has said it."""
+    """Write no line for each transition, message or attempt: a command that says what became of them has said it.
+
+    Warnings are still written to stderr, those of other libraries too, by the handler that Python has for them.
+    """
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(TextFormatter())
     for name in ("sagalog.transitions", "sagalog.messages", "sagalog.attempts"):
         logger = logging.getLogger(name)
         logger.addHandler(logging.NullHandler())

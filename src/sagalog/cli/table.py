@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sagalog.cli.options import colours_wanted
-from sagalog.harmless import harmless
+from sagalog.harmless import harmless, is_plain
 
 Shown = TypeVar("Shown")
 
@@ -78,7 +78,7 @@ def console(stream: IO[str] | None = None) -> Console:
 def plain(value: object) -> str:
     """Return text that cannot move the cursor or colour a terminal, on one line."""
     text = "" if value is None else str(value)
-    return text if text.isprintable() else harmless(" ".join(text.splitlines()))
+    return text if is_plain(text) else harmless(" ".join(text.splitlines()))
 
 
 def status_text(status: str) -> Text:

@@ -1,8 +1,10 @@
 """What comes from outside is checked here before it enters the log, or parked with the reason. It routes nothing."""
 
 import hashlib
+from typing import Any, cast
 
 import msgspec
+from msgspec.structs import replace
 
 from sagalog.clock import Clock, new_id
 from sagalog.cloudevents import data_of
@@ -10,7 +12,7 @@ from sagalog.codec import encode_json
 from sagalog.errors import InvalidInput, PayloadTooLarge
 from sagalog.messages import Envelope
 from sagalog.saga.events import error_from
-from sagalog.saga.identifiers import LONGEST_NAME, check_identifier
+from sagalog.saga.identifiers import LONGEST_ID, LONGEST_NAME, check_identifier
 from sagalog.saga.payload import MAX_PAYLOAD
 from sagalog.saga.times import check_time
 from sagalog.saga.vocabulary import Vocabulary
@@ -20,6 +22,19 @@ from sagalog.store import UnmatchedRow
 DOOR = "door"
 LONGEST_RAW = 64 * 1024
 
+_IDENTIFIERS = (
+    ("name", "the name", LONGEST_NAME),
+    ("id", "the id", LONGEST_ID),
+    ("source", "the source", LONGEST_NAME),
+    ("correlation_id", "the correlation id", LONGEST_ID),
+    ("causation_id", "the causation id", LONGEST_ID),
+    ("saga_id", "the saga id", LONGEST_ID),
+    ("step", "the step", LONGEST_ID),
+    # The log has it as text, and nobody could read it as anything else.
+    ("via", "the transport", LONGEST_NAME),
+)
+_OPTIONAL = frozenset({"causation_id", "saga_id", "step", "via"})
+
 
 def check_envelope(envelope: Envelope, vocabulary: Vocabulary) -> Envelope:
     """Return an envelope that every store can keep and whose data is what its name says.
@@ -28,19 +43,15 @@ def check_envelope(envelope: Envelope, vocabulary: Vocabulary) -> Envelope:
     `InvalidInput` for its data.
     """
     what = f"message {check_identifier(envelope.name, 'the name of the message', LONGEST_NAME)}"
-    check_identifier(envelope.id, f"the id of {what}")
-    check_identifier(envelope.source, f"the source of {what}", LONGEST_NAME)
-    check_identifier(envelope.correlation_id, f"the correlation id of {what}")
-    for given, field in (
-        (envelope.causation_id, "the causation id"),
-        (envelope.saga_id, "the saga id"),
-        (envelope.step, "the step"),
-    ):
-        if given is not None:
-            check_identifier(given, f"{field} of {what}")
-    if envelope.via is not None:
-        # The log has it as text, and nobody could read it as anything else.
-        check_identifier(envelope.via, f"the transport of {what}", LONGEST_NAME)
+    exact: dict[str, str] = {}
+    for field, called, longest in _IDENTIFIERS:
+        given: Any = getattr(envelope, field)
+        if not (given is None and field in _OPTIONAL):
+            text = check_identifier(cast(str, given), f"{called} of {what}", longest)
+            if text is not given:
+                exact[field] = text
+    if exact:
+        envelope = replace(envelope, **exact)
     if envelope.kind not in ("event", "command"):
         raise InvalidInput(f"{what}: expected the kind event or command, found {envelope.kind!r}")
     # Clocks of others may be wrong, but what comes in must be able to go out.

@@ -72,8 +72,9 @@ class Messaging:
             time=self._clock.now(),
             data=data,
         )
-        await self._publish(check_envelope(envelope, self._vocabulary))
-        return message_id
+        envelope = check_envelope(envelope, self._vocabulary)
+        await self._publish(envelope)
+        return envelope.id
 
     async def handle(self, envelope: Envelope) -> bool:
         """Take in a message from elsewhere; returns once it is durable, False if it was there already.
@@ -83,7 +84,7 @@ class Messaging:
         nobody here knows is parked in `saga_unmatched`.
         """
         self._check_running()
-        check_envelope(envelope, self._vocabulary)
+        envelope = check_envelope(envelope, self._vocabulary)
         if len(self._vocabulary) and envelope.name not in self._vocabulary and not self._transports.carry(envelope):
             await self._park(parked_row(self._clock, DOOR, envelope, None, unknown(envelope)))
             return True
@@ -139,8 +140,7 @@ class Messaging:
 
     async def _settle(self, unmatched_id: str, status: str, actor: str, reason: str) -> None:
         self._check_running()
-        check_identifier(actor, "the actor")
-        check_reason(reason, "the reason")
+        actor, reason = check_identifier(actor, "the actor"), check_reason(reason, "the reason")
         now = self._clock.now()
         if not await self._blocking.write(self.store.settle_unmatched, unmatched_id, status, actor, reason, now):
             raise InvalidAction(

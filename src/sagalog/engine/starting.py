@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -10,17 +11,27 @@ from msgspec import Struct
 from sagalog.clock import Clock, new_id
 from sagalog.codec import CODEC
 from sagalog.engine.blocking import Blocking
+from sagalog.engine.carrying import carrying
 from sagalog.engine.committer import Committer, Then
 from sagalog.engine.cycle import append_of
 from sagalog.engine.transition_log import log_transitions
 from sagalog.engine.worker import Drive, Worker
-from sagalog.errors import InvalidAction, InvalidInput, MissingKey, StoreError, StoreUnavailable, WriteRefused
+from sagalog.errors import (
+    InvalidAction,
+    InvalidIdentifier,
+    InvalidInput,
+    MissingKey,
+    StoreError,
+    StoreUnavailable,
+    WriteRefused,
+)
 from sagalog.saga.callables import plain_answer
 from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import SagaEvent
 from sagalog.saga.evolve import fold
-from sagalog.saga.identifiers import check_identifier, check_reason
+from sagalog.saga.failure import Carried, Redact, described, uncarried
+from sagalog.saga.identifiers import check_identifier, check_reason, check_recorded
 from sagalog.saga.inputs import Input, Resume, Start, StartAgain
 from sagalog.saga.react import react
 from sagalog.saga.state import SagaState
@@ -71,14 +82,15 @@ class Starting:
         causation_id: str | None,
     ) -> Started:
         """Start a saga, or find the one that has the key."""
-        for given, what in ((correlation_id, "the correlation id"), (causation_id, "the causation id")):
-            if given is not None:
-                check_identifier(given, what)
+        if correlation_id is not None:
+            correlation_id = check_identifier(correlation_id, "the correlation id")
+        if causation_id is not None:
+            causation_id = check_identifier(causation_id, "the causation id")
         try:
             data = definition.input.write(value, f"the input of saga {definition.name}")
         except TypeError as problem:
             raise InvalidInput(str(problem)) from None
-        key = _key(definition, value, key)
+        key = await self._known_or_new(definition, _key(definition, value, key))
         run = 1
         for _ in range(TRIES):
             saga_id = new_id(self._clock)
@@ -107,6 +119,17 @@ class Starting:
         raise StoreUnavailable(
             f"saga {definition.name} {key} is started and ended by others all the time; start it again later"
         )
+
+    async def _known_or_new(self, definition: Definition, key: str) -> str:
+        """Return a key that is taken today, or that an older version took: the same key is the same saga."""
+        what = f"the key of saga {definition.name}"
+        try:
+            return check_identifier(key, what)
+        except InvalidIdentifier:
+            key = check_recorded(key, what)
+            if await self._blocking.read(self._store.latest_run, definition.name, key) is None:
+                raise
+            return key
 
     async def start_child(self, definition: Definition, told: Start) -> str:
         """Start a saga that is a step of another one, or find the one that was, and return its id.
@@ -154,9 +177,8 @@ class Starting:
 
     async def resume(self, definition: Definition, saga_id: str, state: SagaState, actor: str, reason: str) -> None:
         """Tell a stuck saga to go on; any worker takes it up."""
-        check_identifier(actor, "the actor")
-        check_reason(reason, "the reason")
-        if not await self._tell(definition, saga_id, state, Resume(actor, reason)):
+        told = Resume(check_identifier(actor, "the actor"), check_reason(reason, "the reason"))
+        if not await self._tell(definition, saga_id, state, told):
             raise InvalidAction(f"saga {saga_id} was changed by somebody else meanwhile; look at it again")
         if self._worker is not None:
             self._worker.hint()
@@ -185,10 +207,22 @@ def _settled(
 
 def _key(definition: Definition, value: Any, key: str | None) -> str:
     if key is None and definition.key is not None:
-        key = plain_answer(definition.key(value), f"key= of saga {definition.name}")
+        key = _asked(definition.key, value, f"key= of saga {definition.name}", definition.redact)
     if key is None:
         raise MissingKey(
             f"saga {definition.name} was started without a key, so a repeated start could not be recognised; "
             "pass key=..., or declare Saga(key=lambda input: ...)"
         )
-    return check_identifier(key, f"the key of saga {definition.name}")
+    return key
+
+
+def _asked(function: Callable[[Any], Any], value: Any, what: str, redact: Redact | None) -> Any:
+    """Return what a function of the user's says of a value; what it raises reaches whoever asked as it is.
+
+    Raises `InvalidInput`, which names the function, in the place of what would end the caller's own coroutine, loop or
+    task: `StopIteration`, a cancellation, whatever is no `Exception`.
+    """
+    try:
+        return plain_answer(carrying(function, value), what)
+    except (Carried, StopAsyncIteration) as problem:
+        raise InvalidInput(f"{what} raised {described(uncarried(problem), redact)}") from uncarried(problem)

@@ -13,7 +13,7 @@ from msgspec import Raw, Struct
 
 from sagalog.errors import DefinitionError
 from sagalog.messages import Envelope, Event, name_of
-from sagalog.saga.callables import answers_later
+from sagalog.saga.callables import answers_later, asked_mistake, signature_of
 from sagalog.saga.failure import Redact, described, let_interrupts_through
 from sagalog.saga.identifiers import check_identifier
 from sagalog.saga.payload import PayloadType
@@ -128,8 +128,10 @@ def _checked(kind: type, function: Callable[..., object]) -> Handler:
             f"the handler of {kind.__qualname__} is {later}; it must be a plain function that only maps the event: "
             "do the work in a saga that the message starts, or in a participant"
         )
+    if (wrong := asked_mistake(function, kind)) is not None:
+        raise DefinitionError(f"the handler of {kind.__qualname__} takes the event, but {wrong}")
     try:
-        parameters = list(inspect.signature(function).parameters.values())
+        parameters = list(signature_of(function).parameters.values())
     except (TypeError, ValueError):
         return Handler(function, takes_context=False)
     positional = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
@@ -138,7 +140,7 @@ def _checked(kind: type, function: Callable[..., object]) -> Handler:
     if not positional or any(one not in positional[:2] for one in needed):
         raise DefinitionError(
             f"the handler of {kind.__qualname__} takes the event and, if it wants, a FollowContext; "
-            f"found {inspect.signature(function)}"
+            f"found {signature_of(function)}"
         )
     second = positional[1] if len(positional) > 1 else None
     return Handler(function, second is not None and (second in needed or _is_context(second.annotation)))

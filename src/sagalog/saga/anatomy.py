@@ -21,6 +21,7 @@ DEEPEST = 100
 # The labels of the parts of a value (names of fields, positions, keys), and the parts.
 Parts = tuple[Sequence[Any], Sequence[Any]]
 Dissect = Callable[[Any], Parts]
+Beyond = Callable[[Any], dict[str, Any]]
 
 # `type` itself, of which type checkers know more of its results.
 class_of: Callable[[object], Any] = type
@@ -77,6 +78,46 @@ def dissection(kind: Any) -> Dissect | None:
         # It cannot be asked whether it is the same, so what it holds is.
         return lambda value: _of_mapping(value.__dict__)
     return None
+
+
+@lru_cache(maxsize=4096)
+def beyond(kind: Any) -> Beyond | None:
+    """Return how to find what else the instances of a class with fields hold, by name; None if they cannot.
+
+    It is what somebody has set that is no field. What Python, or a `cached_property`, keeps there is found again.
+    """
+    fields = _fields_of(kind)
+    if fields is None or not kind.__dictoffset__:
+        return None
+
+    def look(value: Any) -> dict[str, Any]:
+        held: dict[str, Any] = value.__dict__
+        # Of most it is nothing, and that is quickly told.
+        return {} if held.keys() <= fields else {name: one for name, one in held.items() if is_set_by_hand(name)}
+
+    def is_set_by_hand(name: str) -> bool:
+        is_pythons = name.startswith("__") and name.endswith("__")
+        return name not in fields and not is_pythons and not _finds_again(kind, name)
+
+    return look
+
+
+def _fields_of(kind: Any) -> frozenset[str] | None:
+    """Return the names of a class's fields; None if it is none that is made of fields."""
+    if issubclass(kind, Struct):
+        return frozenset(kind.__struct_fields__)
+    if dataclasses.is_dataclass(kind):
+        return frozenset(field.name for field in dataclasses.fields(kind))
+    if is_pydantic(kind):
+        return frozenset(fields_of(kind))
+    # Those of a named tuple stand nowhere beside it.
+    return frozenset[str]() if hasattr(kind, "_fields") and issubclass(kind, tuple) else None
+
+
+def _finds_again(kind: Any, name: str) -> bool:
+    """Tell whether the class says how an attribute is found, as by a `cached_property`; a method does not."""
+    found: object = inspect.getattr_static(kind, name, None)
+    return hasattr(type(found), "__get__") and not callable(found) and not isinstance(found, classmethod)
 
 
 def _of_mapping(value: Any) -> Parts:

@@ -5,6 +5,8 @@ import typing
 from collections.abc import Iterator
 from typing import Any
 
+from msgspec import Struct
+
 from sagalog.saga.anatomy import fields_of, is_pydantic
 
 
@@ -44,3 +46,38 @@ def metadata_in(kind: Any) -> Iterator[Any]:
     """Yield everything that the annotations of the fields of a class hold."""
     for annotation in fields_in(kind).values():
         yield from inside(annotation)
+
+
+def unhashable_in(annotation: Any) -> str | None:
+    """Return the name of a type whose values cannot be hashed, if one is inside; None if nothing says so.
+
+    What is declared frozen is hashed by its fields, unless its author says how.
+    """
+    left: list[Any] = [annotation]
+    seen: set[Any] = set()
+    while left:
+        for one in inside(left.pop()):
+            kind = typing.get_origin(one) or one
+            if not inspect.isclass(kind) or id(kind) in seen:
+                continue
+            seen.add(id(kind))
+            if _is_unhashable(kind):
+                return kind.__name__
+            if not _has_own_hash(kind) and kind.__hash__ is not object.__hash__:
+                left += fields_in(kind).values()
+    return None
+
+
+def _is_unhashable(kind: Any) -> bool:
+    if issubclass(kind, Struct) and not _has_own_hash(kind):
+        # All of them have a method, which raises for these.
+        return kind.__struct_config__.eq and not kind.__struct_config__.frozen
+    return kind.__hash__ is None
+
+
+def _has_own_hash(kind: Any) -> bool:
+    found: object = inspect.getattr_static(kind, "__hash__", None)
+    if not inspect.isfunction(found):
+        return False
+    # What was generated comes from no file, or from pydantic's.
+    return found.__code__.co_filename != "<string>" and not (found.__module__ or "").startswith("pydantic")

@@ -10,12 +10,25 @@ import types
 import typing
 from collections import abc
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, cast
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeGuard, cast
+
+from sagalog.saga.annotations import unhashable_in
 
 # What a plain function is annotated to return when what it returns has to be awaited.
 _AWAITED: tuple[object, ...] = (abc.Awaitable, abc.Coroutine)
 _DEEPEST = 100
+
+
+def _sample(given: Any) -> Any:
+    return given
+
+
+# What the standard library wraps around a function; all of a kind share their code.
+_CACHED: type = type(functools.lru_cache(_sample))
+_CHOOSING: object = cast(Any, functools.singledispatch(_sample)).__code__
+_CHOOSING_METHOD: object = getattr(functools.singledispatchmethod(_sample).__get__(object()), "__code__", None)
+_CONTEXT_MANAGERS: tuple[object, ...] = (contextmanager(_sample).__code__, asynccontextmanager(_sample).__code__)
 
 
 def is_async(function: object) -> bool:
@@ -23,7 +36,7 @@ def is_async(function: object) -> bool:
     called = _outermost(function)
     # A class gives an instance, whatever that can be called for.
     return not isinstance(called, type) and any(
-        inspect.iscoroutinefunction(one) for one in (function, called, _call_of(called))
+        _is_one(inspect.iscoroutinefunction, one) for one in (function, called, _call_of(called))
     )
 
 
@@ -42,7 +55,7 @@ def annotations_of(function: Callable[..., Any]) -> dict[str, Any]:
     Raises `NameError` if an annotation names something that cannot be found.
     """
     target = _innermost(function)
-    if not inspect.isfunction(target):
+    if not _is_function(target):
         return {}
     # It would look for ever for the end of functions that say that they wrap each other; this raises instead.
     inspect.unwrap(target)
@@ -52,9 +65,17 @@ def annotations_of(function: Callable[..., Any]) -> dict[str, Any]:
 
 def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter]:
     """Return the parameters that are still to be given: without those that a `functools.partial` gives by name."""
-    taken = inspect.signature(function).parameters.values()
+    taken = signature_of(function).parameters.values()
     given: Mapping[str, Any] = cast(Any, function).keywords if isinstance(function, functools.partial) else {}
     return [one for one in taken if one.name not in given]
+
+
+def signature_of(function: Callable[..., Any]) -> inspect.Signature:
+    """Return what a call takes; raises `TypeError` and `ValueError` if nobody knows."""
+    # Of an object whose class has this for its `__call__`, Python leaves out the first parameter.
+    own = inspect.getattr_static(type(function), "__call__", None)
+    called: Any = cast(Any, function).__call__ if isinstance(own, staticmethod | classmethod) else function
+    return inspect.signature(called)
 
 
 def handler_mistake(function: object, first: bool) -> str | None:
@@ -77,24 +98,35 @@ def handler_mistake(function: object, first: bool) -> str | None:
                 "it is a plain function around a coroutine function, which nobody would await; "
                 "let the decorator make an async def that awaits it"
             )
-    if not inspect.isfunction(_innermost(function)):
+    if not _is_function(_innermost(function)):
         return "it is not written in Python, so that nobody knows its types; write a function that calls it"
-    return _signature_mistake(function, first)
+    return _signature_mistake(function, first) or _choice_mistake(function, first) or _cache_mistake(function)
 
 
-def question_mistake(function: object, what: str, may_generate: bool = False) -> str | None:
-    """Return why `function` cannot be asked about one value at once; None if it can. `what` is the value it takes."""
+def question_mistake(function: object, what: str, given: object, may_generate: bool = False) -> str | None:
+    """Return why `function` cannot be asked about one value at once; None if it can.
+
+    `what` is the value it takes, and `given` its type.
+    """
     if not callable(function):
         return f"takes a function of {what}, found {function!r:.80}"
     later = answers_later(function)
     if later is not None and not (may_generate and later == "a generator"):
         return f"takes a function of {what} that returns its answer at once, found one that is {later}"
+    wrong = asked_mistake(function, given)
+    if wrong is not None:
+        return f"takes a function of {what}, but {wrong}"
     try:
-        signature = inspect.signature(function)
+        signature = signature_of(function)
     except (TypeError, ValueError):
         # Some that are written in C say nothing of what they take.
         return None
     return None if _binds(signature, 1, ()) else f"takes a function of {what} alone, found one of {signature}"
+
+
+def asked_mistake(function: Callable[..., Any], given: object) -> str | None:
+    """Return why a function that is wrapped by functools cannot be asked about a value of the type `given`."""
+    return _choice_mistake(function, first=True) or _cache_mistake(function, given)
 
 
 def answers_later(function: Callable[..., Any]) -> str | None:
@@ -102,7 +134,7 @@ def answers_later(function: Callable[..., Any]) -> str | None:
     layers = list(_layers(function))
     if any(map(is_async, layers)) or _returns(function) in _AWAITED:
         return "async"
-    if any(map(inspect.isasyncgenfunction, layers)):
+    if any(_is_one(inspect.isasyncgenfunction, one) for one in layers):
         return "an async generator"
     if any(map(_is_context_manager, layers)):
         return "a context manager"
@@ -120,6 +152,66 @@ def plain_answer(value: Any, given_by: object) -> Any:
     raise TypeError(
         f"{who} returned {_a(cast(object, value))}, which nobody awaits; declare it with async def, and await it there"
     )
+
+
+def _choice_mistake(function: Callable[..., Any], first: bool) -> str | None:
+    """Return what is wrong with a `functools.singledispatch` function; None if it is none, or chooses well."""
+    if any(_is_function(one) and one.__code__ is _CHOOSING_METHOD for one in _handing_on(function)):
+        return "it is a functools.singledispatchmethod, and nobody knows what it takes; write a function that calls it"
+    chosen = next((made for one in _handing_on(function) if (made := _chosen_from(one)) is not None), None)
+    if chosen is None:
+        return None
+    if not first:
+        return (
+            "it is made by functools.singledispatch, which chooses by what is given first by position, and all is "
+            "given to it by name; write a function that calls it"
+        )
+    for one in chosen:
+        if (later := answers_later(one)) is not None:
+            return (
+                "it is made by functools.singledispatch and chooses from functions of which "
+                f"{name_of_callable(one)} is {later}; let all of them be plain ones"
+            )
+    return None
+
+
+def _cache_mistake(function: Callable[..., Any], given: object = None) -> str | None:
+    """Return what is wrong with a `functools.lru_cache` function that takes `given`, or what its annotations say."""
+    if not any(isinstance(one, _CACHED) for one in _handing_on(function)):
+        return None
+    taken = [given]
+    if given is None:
+        try:
+            taken = [kind for name, kind in annotations_of(function).items() if name != "return"]
+        except Exception:
+            # That the annotations cannot be resolved is said where they are needed.
+            return None
+    found = next((kind for one in taken if (kind := unhashable_in(one)) is not None), None)
+    if found is None:
+        return None
+    return (
+        f"it is cached by functools, which looks up what can be hashed, and a {found} cannot; declare it without the "
+        "cache, and let it call a cached function of what can be hashed"
+    )
+
+
+def _handing_on(function: object) -> Iterator[object]:
+    """Yield the callables that are given what `function` is given, the outermost first."""
+    for one in _layers(function):
+        yield one
+        called = one if _is_function(one) else _call_of(one)
+        own = called.__code__.co_argcount + called.__code__.co_kwonlyargcount if _is_function(called) else 0
+        if own > (0 if called is one else 1):
+            # It names what it takes, and may give something else to what it is wrapped around.
+            return
+
+
+def _chosen_from(function: object) -> list[Callable[..., Any]] | None:
+    """Return the functions that a `functools.singledispatch` function chooses from; None if it is none."""
+    if not _is_function(function) or function.__code__ is not _CHOOSING:
+        return None
+    registry: object = getattr(function, "registry", None)
+    return list(cast("Mapping[type, Callable[..., Any]]", registry).values()) if hasattr(registry, "values") else None
 
 
 def _outermost(function: object) -> object:
@@ -162,11 +254,25 @@ def _call_of(thing: object) -> object:
 
 def _is_generator(function: object) -> bool:
     tried = (function, _call_of(function))
-    return any(inspect.isgeneratorfunction(one) or inspect.isasyncgenfunction(one) for one in tried)
+    kinds = (inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    return any(_is_one(kind, one) for kind in kinds for one in tried)
+
+
+def _is_one(kind: Callable[[Any], bool], function: object) -> bool:
+    """Tell what kind a callable is; what only says that it is a function, such as a mock, is none."""
+    try:
+        return kind(function)
+    except Exception:
+        return False
+
+
+def _is_function(function: object) -> TypeGuard[types.FunctionType]:
+    """Tell whether something is a function written in Python, whatever it says of its class."""
+    return type(function) is types.FunctionType
 
 
 def _is_context_manager(function: object) -> bool:
-    return inspect.isfunction(function) and function.__code__.co_filename == contextmanager.__code__.co_filename
+    return _is_function(function) and function.__code__ in _CONTEXT_MANAGERS
 
 
 def _returns(function: Callable[..., Any]) -> object:
@@ -182,11 +288,11 @@ def _returns(function: Callable[..., Any]) -> object:
 def _signature_mistake(function: Callable[..., Any], first: bool) -> str | None:
     """Return what is wrong if a function is not called as its signature says, which anybody may set."""
     try:
-        said = inspect.signature(function)
+        said = signature_of(function)
     except (TypeError, ValueError) as problem:
         return f"nobody knows what it takes ({problem}); write a function that calls it"
     own = _outermost(function)
-    if not inspect.isfunction(own) or own is not function:
+    if not _is_function(own) or own is not function:
         return None
     # A copy without what others have set on it tells what it takes.
     bare = types.FunctionType(own.__code__, own.__globals__, own.__name__, own.__defaults__, own.__closure__)

@@ -47,7 +47,7 @@ def build(declared: DeclaredSaga) -> Definition:
         earlier, later = results[:position], results[position:]
         built: list[StepDefinition] = []
         for offset, step in enumerate(stage):
-            mistakes += _order_mistakes(step, pivot_seen, len(stage))
+            mistakes += _order_mistakes(step, declared.input, pivot_seen, len(stage))
             others = [other for other in later if other.name != step.name]
             own = own_results[position + offset]
             built.append(_step(declared, step, own, earlier, others, pivot_seen, mistakes))
@@ -83,7 +83,7 @@ def _step(
     # What is wrong with a message is said where the request or the wait is checked.
     about = mistakes if step.kind == "call" else []
     result = _payload(own, f"result of step {step.name}", about)
-    fan, element = check_fan_out(step, own, mistakes)
+    fan, element = check_fan_out(step, declared.input, own, mistakes)
     parameters: list[Parameter] = []
     if step.child is None or not step.child.takes_input:
         parameters, wrong = _bound(step.handler, declared.input, earlier, later, skip_first=step.fan is not None)
@@ -109,7 +109,7 @@ def _step(
         exchange=_exchange(step, mistakes),
         wait=wait_of(step, mistakes),
         fan=fan,
-        child=child_of(step, pivot_seen, mistakes),
+        child=child_of(step, declared.input, pivot_seen, mistakes),
     )
 
 
@@ -126,7 +126,7 @@ def _saga_mistakes(declared: DeclaredSaga) -> Iterator[str]:
     version: object = declared.version
     if not isinstance(version, int) or version < 1:
         yield f"version must be a whole number from 1, found {declared.version!r}"
-    if declared.key is not None and (wrong := question_mistake(declared.key, "the input")) is not None:
+    if declared.key is not None and (wrong := question_mistake(declared.key, "the input", declared.input)) is not None:
         yield f"key= {wrong}"
     if declared.after_end not in ("reject", "rerun"):
         yield f'after_end must be "reject" or "rerun", found {declared.after_end!r}'
@@ -157,7 +157,7 @@ def _name_mistakes(name: str, what: str) -> Iterator[str]:
         yield str(problem)
 
 
-def _order_mistakes(step: DeclaredStep, after_pivot: bool, side_by_side: int) -> Iterator[str]:
+def _order_mistakes(step: DeclaredStep, input_type: Any, after_pivot: bool, side_by_side: int) -> Iterator[str]:
     if after_pivot and step.compensation is not None:
         yield f"step {step.name} comes after the pivot, where nothing is undone, and has a compensation; remove it"
     has_none = step.compensation is None and step.child is None
@@ -172,7 +172,7 @@ def _order_mistakes(step: DeclaredStep, after_pivot: bool, side_by_side: int) ->
         yield f"compensation of step {step.name}: {wrong}"
     if step.pivot and side_by_side > 1:
         yield f"step {step.name} is the pivot and runs beside others; let it stand alone"
-    if step.when is not None and (wrong := question_mistake(step.when, "the input")) is not None:
+    if step.when is not None and (wrong := question_mistake(step.when, "the input", input_type)) is not None:
         reason = "is never reached" if step.when is False else "cannot be decided"
         yield f"step {step.name} {reason}: when= {wrong}"
     if step.when is not None and step.pivot:

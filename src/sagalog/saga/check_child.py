@@ -10,7 +10,7 @@ from sagalog.saga.definition import ChildRule, CompensationDefinition, Definitio
 from sagalog.saga.retry import COMPENSATION_RETRY
 
 
-def child_of(step: DeclaredStep, after_pivot: bool, mistakes: list[str]) -> ChildRule | None:
+def child_of(step: DeclaredStep, input_type: Any, after_pivot: bool, mistakes: list[str]) -> ChildRule | None:
     """Return the saga that a step is; adds to `mistakes`."""
     if step.child is None:
         return None
@@ -20,7 +20,7 @@ def child_of(step: DeclaredStep, after_pivot: bool, mistakes: list[str]) -> Chil
         mistakes.append(f"child {step.name}: {problem}")
         return None
     if step.child.takes_input:
-        wrong = question_mistake(step.handler, "the input")
+        wrong = question_mistake(step.handler, "the input", input_type)
         mistakes += [f"child {step.name}: input= {wrong}"] if wrong is not None else []
     elif step.is_async:
         mistakes.append(f"child {step.name}: its function only makes the child's input; let it be a plain one")

@@ -74,7 +74,7 @@ def wait_of(step: DeclaredStep, mistakes: Mistakes) -> WaitRule | None:
     key: Any = step.event_key
     if key is None:
         mistakes.append(f"{what} has no key, so nobody could tell which saga an event is for; give key=")
-    elif (wrong := question_mistake(key, "the event")) is not None:
+    elif (wrong := question_mistake(key, "the event", step.event)) is not None:
         mistakes.append(f"{what}: key= {wrong}")
     payload = event_payload(step.event, f"{what}: the event", mistakes)
     return None if payload is None else WaitRule(payload, name_of(payload.kind), cast("Callable[[Any], str]", key))
@@ -89,7 +89,7 @@ def starts_of(declared: DeclaredSaga, mistakes: Mistakes) -> tuple[StartRule, ..
         if start.key is None and declared.key is None:
             mistakes.append(f"{what} has no key, so a repeated start could not be recognised; give key=")
         for given, name in ((start.input, "input"), (start.key, "key")):
-            wrong = question_mistake(given, "the event")
+            wrong = question_mistake(given, "the event", start.event)
             if wrong is not None and (given is not None or name == "input"):
                 mistakes.append(f"{what}: {name}= {wrong}")
         if start.event in waited:

@@ -14,11 +14,13 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
+from sagalog.errors import InvalidIdentifier
 from sagalog.messages import Envelope
 from sagalog.saga.contract import Contract
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import EMPTY
 from sagalog.saga.failure import let_interrupts_through, named, storable
+from sagalog.saga.identifiers import check_identifier
 from sagalog.saga.inputs import Start
 from sagalog.saga.routing import Begin, Deliver, KnownSaga, Park
 
@@ -85,8 +87,11 @@ class ChoreographyRouting:
             return KeyedEvent(message, self._contracts[message.name].key_of(message.name, message.data))
         except BaseException as problem:
             let_interrupts_through(problem)
-            what = f"the key of choreography {self.name} could not be found in {message.name}"
-            return KeyedEvent(message, problem=storable(f"{what}: {named(problem, self._newest.redact)[1]}"))
+            return KeyedEvent(message, problem=self._no_key(message, problem))
+
+    def _no_key(self, message: Envelope, problem: BaseException) -> str:
+        what = f"the key of choreography {self.name} could not be found in {message.name}"
+        return storable(f"{what}: {named(problem, self._newest.redact)[1]}")
 
     def answer(self, event: KeyedEvent, known: KnownProcesses) -> Begin | Deliver | Park:
         """Return what is to become of an event. One that begins a process is also the first that it is told."""
@@ -99,5 +104,11 @@ class ChoreographyRouting:
             found = newest
         if found is not None:
             return Deliver(found.saga_id)
+        if newest is None:
+            # Only a new key has to be one that is taken today.
+            try:
+                check_identifier(event.key, self._contracts[message.name].what_key_of(message.name))
+            except InvalidIdentifier as problem:
+                return Park(self._no_key(message, problem))
         run = 1 if newest is None else newest.run + 1
         return Begin(self._newest, Start(event.key, EMPTY, run, message.correlation_id, message.id))

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from msgspec import Raw, Struct
 
 from sagalog.errors import InvalidInput
-from sagalog.saga.identifiers import check_identifier
+from sagalog.saga.identifiers import check_recorded
 from sagalog.saga.payload import PayloadType
 
 Why = Literal["", "contradiction", "completed", "failed", "person", "time", "failing"]
@@ -87,7 +87,11 @@ class Contract(Struct, frozen=True):
         found: object = getattr(self.events[name].take(data), self.key)
         if not isinstance(found, str | int) or isinstance(found, bool):
             raise InvalidInput(f"expected text or a whole number in {self.key}, found {type(found).__name__}")
-        return check_identifier(str(found), f"the key {self.key} of event {name}")
+        return check_recorded(str(found), self.what_key_of(name))
+
+    def what_key_of(self, name: str) -> str:
+        """Return what the key of an event is called."""
+        return f"the key {self.key} of event {name}"
 
     def sorted(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return names from the start of the process to its ends."""

@@ -1,6 +1,7 @@
 """Where what is read back is not what was given: compared part by part, types included, whatever its `__eq__` says."""
 
 import math
+from collections import defaultdict, deque
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from datetime import datetime, time
@@ -8,8 +9,9 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 
-from sagalog.saga.anatomy import Parts, Way, class_of, dissection, path_of
+from sagalog.saga.anatomy import Parts, Way, beyond, class_of, dissection, path_of
 
+NO_FIELD = "it was set on the instance and is no field; declare it as one, or let a functools.cached_property find it"
 NOT_FINITE = "NaN and infinity are no JSON numbers; give None instead, and declare it"
 
 _PLAIN = frozenset({str, int, bool, bytes, type(None)})
@@ -36,7 +38,19 @@ def difference(given: Any, read: Any) -> str | None:
         if said is not None:
             return f"{path_of(way)}{said}"
         left += reversed(list(_parts(one, parts, again, way)))
+        look = beyond(class_of(one))
+        if look is not None and (held := look(one)):
+            kept = look(other)
+            lost = next((name for name in held if name not in kept), None)
+            if lost is not None:
+                return f"{path_of(Way(way, one, lost))}: {NO_FIELD}"
+            left += [(held[name], kept[name], Way(way, one, name)) for name in held if _can_be_compared(held[name])]
     return None
+
+
+def _can_be_compared(value: object) -> bool:
+    """Tell whether a value can be asked whether it is another one; a lock, or a function, is only ever itself."""
+    return class_of(value).__eq__ is not object.__eq__ and not callable(value)
 
 
 def _parts(inside: Any, parts: Parts, again: Parts, way: Way | None) -> list[Pair]:
@@ -80,12 +94,20 @@ def _of_one(one: Any, other: Any) -> str | None:
         # The places that it has belong to it: 1.10 is not 1.1.
         return None if one.as_tuple() == other.as_tuple() else _changed(one, other)
     if dissection(kind) is not None:
-        return None
+        return _beside_its_parts(one, other)
     try:
         same = bool(one == other)
     except Exception:
         same = False
     return None if same else _changed(one, other)
+
+
+def _beside_its_parts(one: Any, other: Any) -> str | None:
+    """Return what a container that is read back has otherwise, though its parts are the same."""
+    for kind, name, instead in ((deque, "maxlen", "list"), (defaultdict, "default_factory", "dict")):
+        if issubclass(class_of(one), kind) and getattr(one, name) != getattr(other, name):
+            return f"a {kind.__name__} whose {name} would not be read back; declare a {instead}"
+    return None
 
 
 def _moment(one: Any, other: Any) -> str | None:

@@ -33,13 +33,13 @@ def element_of_handler(handler: Callable[..., Any]) -> Earlier | None:
 
 
 def check_fan_out(
-    step: DeclaredStep, result: Any, mistakes: list[str]
+    step: DeclaredStep, input_type: Any, result: Any, mistakes: list[str]
 ) -> tuple[FanOutDefinition | None, Earlier | None]:
     """Return the definition, and the element for the compensation to take; adds to `mistakes`."""
     fan = step.fan
     if fan is None:
         return None, None
-    found = list(_mistakes(step, fan))
+    found = list(_mistakes(step, fan, input_type))
     element: Earlier | None = None
     stored = results = PayloadType(type(None))
     try:
@@ -59,10 +59,10 @@ def check_fan_out(
     return FanOutDefinition(fan.elements, stored, results, fan.width), element
 
 
-def _mistakes(step: DeclaredStep, fan: DeclaredFanOut) -> Iterator[str]:
+def _mistakes(step: DeclaredStep, fan: DeclaredFanOut, input_type: Any) -> Iterator[str]:
     if fan.elements is None:
         yield "at_once= says nothing without for_each=; remove it"
-    elif (wrong := question_mistake(fan.elements, "the input", may_generate=True)) is not None:
+    elif (wrong := question_mistake(fan.elements, "the input", input_type, may_generate=True)) is not None:
         yield f"for_each= {wrong}"
     if not 1 <= fan.width <= MOST_AT_ONCE:
         yield f"at_once= is True, False, or 1 to {MOST_AT_ONCE:,}, found {fan.at_once!r}"

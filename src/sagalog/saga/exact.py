@@ -4,6 +4,7 @@ Where the test holds, nothing has to be read back to know. Where it does not, or
 """
 
 import dataclasses
+import inspect
 import math
 import operator
 import typing
@@ -120,17 +121,27 @@ class _Tests:
         # With a second name it returns several values, whatever the number of fields.
         values = operator.attrgetter(*plain, "__class__")
         allowed = (*plain.values(), frozenset({type(kind)}))
+        is_itself = _instance(kind, [one.name for one in fields])
 
         def test_all(value: Any) -> bool:
             return (
-                type(value) is kind
+                is_itself(value)
                 and all(map(operator.contains, allowed, map(type, values(value))))
                 and all(holds(part(value)) for part, holds in others)
             )
 
         if not plain:
-            return lambda value: type(value) is kind and all(holds(part(value)) for part, holds in others)
+            return lambda value: is_itself(value) and all(holds(part(value)) for part, holds in others)
         return test_all
+
+
+def _instance(kind: Any, fields: list[str]) -> Test:
+    """Return the test for an instance of a class that holds its fields and nothing beyond them."""
+    if not kind.__dictoffset__:
+        return lambda value: type(value) is kind
+    # In their order, in which they are set when it is made; in another one it is looked at more closely.
+    held = [name for name in fields if not inspect.ismemberdescriptor(inspect.getattr_static(kind, name, None))]
+    return lambda value: type(value) is kind and [*value.__dict__] == held
 
 
 def leaves(info: types.Type) -> frozenset[type] | None:

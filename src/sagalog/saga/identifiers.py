@@ -1,38 +1,41 @@
 """Ids, keys and names at the door: the same rules for every store."""
 
 import re
+import unicodedata
 from typing import Literal
 
 from sagalog.errors import InvalidIdentifier
-from sagalog.harmless import CONTROLS
+from sagalog.harmless import CONTROLS, is_plain
 
 # In bytes of UTF-8, as an index counts: PostgreSQL's rows of one hold 2,704 bytes, and the widest of ours joins two ids
 # and the name of a consumer. `docs/decisions/0031-what-an-index-holds.md` has the sums.
 LONGEST_ID = 500
 LONGEST_NAME = 200
 LONGEST_REASON = 4000
+# The cell of Braille without a dot, which Python takes for a letter.
+_BLANK = "\u2800"
 
 
 def check_identifier(value: str, what: str, longest: int = LONGEST_ID) -> str:
     """Return `value` if every store can keep it and its indexes can hold it.
 
-    Raises `InvalidIdentifier` for anything but 1 to `longest` bytes of UTF-8, and for what could forge the text beside
-    it wherever it is shown: controls, line separators, marks that turn the direction of text, lone surrogates. `what`
-    names the value in the text.
+    Raises `InvalidIdentifier` for anything but 1 to `longest` bytes of UTF-8, for what could forge the text beside it
+    wherever it is shown (controls, line separators, marks that turn the direction of text, lone surrogates), and for
+    what cannot be seen, so that two would look the same. `what` names the value in the text.
     """
-    _check_plain(value, what)
-    size = len(value) if value.isascii() else len(value.encode())
+    text = _plain(value, what)
+    size = len(text) if text.isascii() else len(text.encode())
     if not 1 <= size <= longest:
         raise InvalidIdentifier(f"{what}: expected 1 to {longest} bytes of UTF-8, found {size:,}")
-    return value
+    return text
 
 
 def check_reason(value: str, what: str) -> str:
     """Return a person's reason, which no index holds: 1 to 4,000 characters, as harmless as an id."""
-    _check_plain(value, what)
-    if not 1 <= len(value) <= LONGEST_REASON:
-        raise InvalidIdentifier(f"{what}: expected 1 to {LONGEST_REASON} characters, found {len(value):,}")
-    return value
+    text = _plain(value, what)
+    if not 1 <= len(text) <= LONGEST_REASON:
+        raise InvalidIdentifier(f"{what}: expected 1 to {LONGEST_REASON} characters, found {len(text):,}")
+    return text
 
 
 def check_lookup(value: str, what: str) -> str:
@@ -40,22 +43,56 @@ def check_lookup(value: str, what: str) -> str:
 
     Raises `InvalidIdentifier` for what none of them can have stored.
     """
-    if not isinstance(value, str):
-        raise InvalidIdentifier(f"{what}: expected text, found {type(value).__name__}")
-    if not 1 <= len(value) <= LONGEST_ID:
-        raise InvalidIdentifier(f"{what}: expected 1 to {LONGEST_ID} characters, found {len(value):,}")
-    for character in value:
+    text = _text(value, what)
+    if not 1 <= len(text) <= LONGEST_ID:
+        raise InvalidIdentifier(f"{what}: expected 1 to {LONGEST_ID} characters, found {len(text):,}")
+    for character in text:
         code = ord(character)
         if code < 32 or code == 127 or 0xD800 <= code <= 0xDFFF:
             raise InvalidIdentifier(f"{what}: expected plain text, found the character U+{code:04X}; remove it")
-    return value
+    return text
 
 
-def _check_plain(value: str, what: str) -> None:
+def check_recorded(value: str, what: str) -> str:
+    """Return a key that a saga may have, whichever version took it; for a new saga it is checked once more.
+
+    Raises `InvalidIdentifier` for what no version took, and says what is asked of a new one.
+    """
+    try:
+        return check_lookup(value, what)
+    except InvalidIdentifier:
+        return check_identifier(value, what)
+
+
+def exact_text(value: str) -> str:
+    """Return a text as nothing but text: of an enum of words, or any other kind of text, what stands in it.
+
+    Such a kind may say anything of itself, and what is joined, written and compared has to be the same everywhere.
+    """
+    return value if type(value) is str else str.__str__(value)
+
+
+def _text(value: object, what: str) -> str:
     if not isinstance(value, str):
         raise InvalidIdentifier(f"{what}: expected text, found {type(value).__name__}")
-    if not value.isprintable() and (found := CONTROLS.search(value)) is not None:
+    return exact_text(value)
+
+
+def _plain(value: object, what: str) -> str:
+    """Return a text that forges nothing and that can be seen; raises `InvalidIdentifier` for any other."""
+    text = _text(value, what)
+    if text.isascii() and text.isprintable() and not text.isspace():
+        return text
+    if not is_plain(text) and (found := CONTROLS.search(text)) is not None:
         raise InvalidIdentifier(f"{what}: expected plain text, found the character U+{ord(found[0]):04X}; remove it")
+    if text.replace(_BLANK, " ").isspace():
+        raise InvalidIdentifier(f"{what}: expected text that can be seen, found only blanks")
+    if text and unicodedata.category(text[0])[0] == "M":
+        raise InvalidIdentifier(
+            f"{what}: expected plain text, found U+{ord(text[0]):04X} at its beginning, which is drawn onto whatever "
+            "stands before it; remove it"
+        )
+    return text
 
 
 # The names of steps that end as if something had been joined to them already.

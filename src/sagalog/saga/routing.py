@@ -20,11 +20,12 @@ from typing import Any, Literal
 
 from msgspec import Raw, Struct
 
+from sagalog.errors import InvalidIdentifier
 from sagalog.messages import Envelope
 from sagalog.saga.callables import plain_answer
 from sagalog.saga.definition import Definition, Exchange, StartRule, WaitRule
 from sagalog.saga.failure import Redact, described, let_interrupts_through, storable
-from sagalog.saga.identifiers import check_identifier
+from sagalog.saga.identifiers import check_identifier, check_recorded
 from sagalog.saga.inputs import Start
 from sagalog.saga.transitions import ENDED
 
@@ -143,7 +144,7 @@ class SagaRouting:
         return Question(message, "caused") if self._asks and message.causation_id is not None else None
 
     def _start_question(self, message: Envelope, rule: StartRule) -> Question:
-        what = f"saga {self.name} could not be started by {message.name}"
+        what = self._not_started_by(message)
         try:
             event = rule.event.take(message.data)
             given = plain_answer(rule.input(event), "input=")
@@ -198,13 +199,22 @@ class SagaRouting:
             return None
         return self._reply(message, facts)
 
+    def _not_started_by(self, message: Envelope) -> str:
+        return f"saga {self.name} could not be started by {message.name}"
+
     def _start(self, question: Question, facts: Facts) -> Answer:
         message = question.message
         assert question.key is not None
         assert question.input is not None
         before = facts.keys.get(question.key)
         run = 1
-        if before is not None:
+        if before is None:
+            # Only a new key has to be one that is taken today.
+            try:
+                check_identifier(question.key, "the key")
+            except InvalidIdentifier as problem:
+                return Park(why(self._not_started_by(message), problem, self._newest.redact))
+        else:
             # The event that started this very run does not start another one, however often it comes.
             if before.status not in ENDED or not self._newest.reruns or before.cause == message.id:
                 return Deliver(before.saga_id)
@@ -235,7 +245,7 @@ def _names(exchange: Exchange) -> set[str]:
 
 def _key(find: Callable[[Any], str] | None, given: Any) -> str:
     assert find is not None
-    return check_identifier(plain_answer(find(given), "key="), "the key")
+    return check_recorded(plain_answer(find(given), "key="), "the key")
 
 
 def why(what: str, problem: BaseException, redact: Redact | None) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from sagalog.errors import InvalidIdentifier
+from sagalog.harmless import harmless
 
 # Since this version of the server there is a privilege that lets lock a table without letting change what is in it.
 MAINTAIN_SINCE = 170_000
@@ -83,7 +84,7 @@ def grants_for(role: str, place: Place, *, reads_only: bool) -> list[str]:
 
 def quoted(name: str) -> str:
     """Return an identifier in quotes, such that it is read as this name whatever is in it, and harmless to look at."""
-    if name.isprintable():
+    if all(map(_is_seen, name)):
         return '"' + name.replace('"', '""') + '"'
     return 'U&"' + "".join(map(_escaped, name)) + '"'
 
@@ -95,4 +96,8 @@ def _grant(privileges: Sequence[str], on: str, to: str) -> str:
 def _escaped(character: str) -> str:
     if character in '"\\':
         return character * 2
-    return character if character.isprintable() else f"\\+{ord(character):06X}"
+    return character if _is_seen(character) else f"\\+{ord(character):06X}"
+
+
+def _is_seen(character: str) -> bool:
+    return character.isprintable() and harmless(character) == character
