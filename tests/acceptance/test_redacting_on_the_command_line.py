@@ -1,4 +1,4 @@
-"""An app's `redact` is asked by every command that runs its code: nothing that it takes out is stored, logged or shown."""
+"""An app's `redact` is asked by every command that runs its code: what it takes out is not stored, logged or shown."""
 
 import json
 import os

@@ -188,7 +188,7 @@ def written(default: object) -> str:
         usual = sagalog.Retry()
         given = [f"{name}={getattr(default, name)!r}" for name in default.__struct_fields__]
         return f"Retry({', '.join(text for text in given if text not in repr(usual))})"
-    return "<not given>" if type(default).__name__ in ("_Unset", "UnsetType") else repr(default)
+    return "<not given>" if type(default).__name__ in ("Unset", "UnsetType") else repr(default)
 
 
 def documented_names() -> set[str]:

@@ -8,16 +8,10 @@ from typing import Any, Concatenate, Generic, Protocol, TypeVar, cast, overload
 
 from sagalog.messages import Command, Event
 from sagalog.saga.declared import DeclaredCompensation, DeclaredReplies, DeclaredStep
+from sagalog.saga.durations import Duration
+from sagalog.saga.options import microseconds
 from sagalog.saga.retry import Retry
-from sagalog.saga.steps import (
-    DEFAULT_STEP_TIMEOUT,
-    Duration,
-    ElementT,
-    Params,
-    UndoParams,
-    declare_compensation,
-    microseconds,
-)
+from sagalog.saga.steps import DEFAULT_STEP_TIMEOUT, ElementT, Params, UndoParams, declare_compensation
 
 ReplyT = TypeVar("ReplyT", bound=Event)
 CommandT = TypeVar("CommandT", bound=Command)
