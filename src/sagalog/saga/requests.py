@@ -3,7 +3,7 @@
 A request's function returns the command. What later steps and the compensation get is the event that answers it.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Concatenate, Generic, Protocol, TypeVar, cast, overload
 
 from sagalog.messages import Command, Event
@@ -18,7 +18,7 @@ CommandT = TypeVar("CommandT", bound=Command)
 # What the compensation of a request may return: a command, or nothing if it is done by then.
 UndoT = TypeVar("UndoT", bound="Command | Coroutine[Any, Any, Command | None] | None")
 
-Refusals = type[Event] | tuple[type[Event], ...]
+Refusals = type[Event] | Sequence[type[Event]]
 
 
 class RequestCompensationDecorator(Protocol[ReplyT]):

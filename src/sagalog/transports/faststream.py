@@ -8,7 +8,6 @@ import asyncio
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from importlib import import_module
 from typing import Any, Protocol, cast
 
@@ -17,7 +16,7 @@ from sagalog.cloudevents import encode, headers_of
 from sagalog.errors import DefinitionError, TransportUnavailable
 from sagalog.harmless import harmless
 from sagalog.messages import Command, Envelope, Event, Message, name_of
-from sagalog.saga.durations import LONGEST, seconds_of
+from sagalog.saga.durations import LONGEST, Duration, seconds_of
 from sagalog.saga.failure import described
 from sagalog.saga.options import listed
 from sagalog.saga.options import shown as as_given
@@ -66,7 +65,7 @@ class FastStreamTransport:
     A message goes to the subject `{prefix}.commands.{name}` or `{prefix}.events.{name}`; all services that talk to each
     other have the same prefix.
 
-    `acknowledge_within` is how many seconds the broker waits before it delivers again, `keep` how long it keeps
+    `acknowledge_within` is how long (seconds or a timedelta) the broker waits before it delivers again, `keep` how long it keeps
     messages (None: for ever; NATS only), `options` what FastStream's broker class takes beyond this (`security=...`).
     Raises `DefinitionError` for names that no broker can have.
     """
@@ -80,10 +79,10 @@ class FastStreamTransport:
         listens: Sequence[Named] = (),
         prefix: str = "sagalog",
         name: str | None = None,
-        acknowledge_within: float = 10.0,
-        keep: timedelta | None = None,
-        connect_timeout: float = 5.0,
-        send_timeout: float = 5.0,
+        acknowledge_within: Duration = 10.0,
+        keep: Duration | None = None,
+        connect_timeout: Duration = 5.0,
+        send_timeout: Duration = 5.0,
         options: Mapping[str, Any] | None = None,
     ) -> None:
         broker, self._module = _broker_of(address)
