@@ -74,10 +74,10 @@ class Settings(BaseModel):
         try:
             return make(given)
         except ValidationError as problem:
-            values = cast("dict[str, Any]", given) if isinstance(given, dict) else {}
+            values: Mapping[str, object] = cast(Any, given) if isinstance(given, Mapping) else {}
             wrong = {str(one["loc"][0]): one.get("ctx", {}).get("error") for one in problem.errors() if one["loc"]}
             texts = [_mistake(name, values.get(name), why) for name, why in wrong.items()]
-            texts = texts or [f"expected them by name, found {shown(given)}"]
+            texts = texts or [f"expected them by name, found {shown(cast(object, given))}"]
             raise InvalidSettings(f"settings are wrong: {'; '.join(texts)}") from None
 
     @field_validator("source")
@@ -146,8 +146,8 @@ def _expected(field: FieldInfo) -> str:
         return "True or False"
     if field.annotation is str:
         return f"1 to {LONGEST_NAME} bytes of plain text"
-    if field.annotation not in (int, float):
-        return " or ".join(get_args(field.annotation))
+    if words := get_args(field.annotation):
+        return " or ".join(words)
     limits: dict[str, Any] = {}
     for one in field.metadata:
         limits |= {limit: getattr(one, limit) for limit in ("gt", "ge", "le") if hasattr(one, limit)}

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from greeting import QUICK, Greeting, greet, run
@@ -113,7 +113,7 @@ def test_whatever_an_envelope_holds_is_taken_or_refused_in_a_sentence(field: str
         async with ProcessManager(MemoryStore(), sagas=[SAGA], settings=QUICK) as manager:
             for what, wrong in WRONG.items():
                 try:
-                    await manager.handle(Envelope(**{**usual, field: wrong}))
+                    await manager.handle(Envelope(**cast(Any, {**usual, field: wrong})))
                 except SagalogError:
                     pass
                 except Exception as problem:

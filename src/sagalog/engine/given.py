@@ -52,7 +52,7 @@ def instances(services: object) -> dict[type, Any]:
     expected = "expected {Type: instance} for services=, found"
     if not isinstance(services, Mapping):
         raise DefinitionError(f"{expected} {shown(services)}; say of which type each of them is")
-    given: dict[Any, Any] = dict(services)
+    given: dict[Any, Any] = dict(cast("Mapping[object, object]", services))
     for kind in given:
         if not isinstance(kind, type):
             raise DefinitionError(f"{expected} {shown(kind)} in the place of a type")

@@ -268,7 +268,7 @@ def _mapped(given: object, option: str, what: str) -> dict[Any, Any]:
     """Return events by events, as a dict; raises `DefinitionError` for what maps nothing."""
     if given is not None and not isinstance(given, Mapping):
         raise DefinitionError(f"{what}: expected {{Event: Event}} for {option}=, found {shown(given)}")
-    return dict(given or {})
+    return dict(cast("Mapping[object, object]", given or {}))
 
 
 def _digest(name: str, version: int, contract: Contract) -> str:

@@ -4,7 +4,7 @@ What the value means together with others is checked where the declaration is bu
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from sagalog.errors import DefinitionError
 from sagalog.harmless import harmless
@@ -88,7 +88,7 @@ def listed(given: object) -> list[Any] | None:
     """Return the members of what can be gone through; None for a text or a mapping, and for what cannot."""
     if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
         return None
-    return list(given)
+    return list(cast("Iterable[object]", given))
 
 
 def version_mistake(version: object) -> str | None:

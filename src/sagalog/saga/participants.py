@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from datetime import timedelta
-from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
 from msgspec import Struct
 
@@ -165,7 +165,7 @@ class Participant:
         timeout: Duration | None,
     ) -> Any:
         is_type = isinstance(given, type)
-        if given is not None and not callable(given):
+        if given is not None and not callable(cast(object, given)):
             raise DefinitionError(
                 f"participant {self.name}: expected a class of {kind}s, or the handler itself, found {shown(given)}"
             )

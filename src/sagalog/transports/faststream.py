@@ -65,8 +65,9 @@ class FastStreamTransport:
     A message goes to the subject `{prefix}.commands.{name}` or `{prefix}.events.{name}`; all services that talk to each
     other have the same prefix.
 
-    `acknowledge_within` is how long (seconds or a timedelta) the broker waits before it delivers again, `keep` how long it keeps
-    messages (None: for ever; NATS only), `options` what FastStream's broker class takes beyond this (`security=...`).
+    `acknowledge_within` is how long (seconds or a timedelta, as all durations here) the broker waits before it delivers
+    again, `keep` how long it keeps messages (None: for ever; NATS only), `options` what FastStream's broker class takes
+    beyond this (`security=...`).
     Raises `DefinitionError` for names that no broker can have.
     """
 
