@@ -293,7 +293,7 @@ class ProcessManager(Inspection, Messaging, Following):
         written (starting again with the same key is safe).
         """
         self._check_running()
-        given.check_is_saga(saga)
+        given.check_start(saga, input)
         started = await self._starting.start(self._definition_of(saga), input, key, correlation_id, causation_id)
         return SagaRun(self, saga.name, started, partial(self._result, started.saga_id, started.drive))
 

@@ -4,6 +4,7 @@ Times are integer microseconds since the epoch.
 """
 
 from collections.abc import Sequence
+from datetime import date
 from difflib import get_close_matches
 from typing import Final, Literal, cast
 
@@ -300,16 +301,16 @@ class Query(Struct, frozen=True, kw_only=True):
 def _check_statuses(given: object, known: Sequence[str]) -> None:
     expected = f"statuses: expected a list of some of {', '.join(known)}"
     if isinstance(given, str | bytes) or not isinstance(given, Sequence | set | frozenset):
-        raise InvalidQuery(f"{expected}, found {_shown(given)}; write {[_meant(given, known)]}")
+        raise InvalidQuery(f"{expected}, found {_shown(given)}; write {_advised(given, known)}")
     for one in cast("Sequence[object]", given):
         if one not in known:
-            raise InvalidQuery(f"{expected}, found {_shown(one)} among them; write {_meant(one, known)!r}")
+            raise InvalidQuery(f"{expected}, found {_shown(one)} among them; write {_advised(one, known)}")
 
 
-def _meant(given: object, known: Sequence[str]) -> str:
-    """Return the one of what is known that was most likely meant: what is advised here is taken when it is written."""
-    close = get_close_matches(given.lower(), known, 1, 0.0) if isinstance(given, str) else []
-    return close[0] if close else known[-1]
+def _advised(given: object, known: Sequence[str]) -> str:
+    """Return the list that was most likely meant, or an example: either is taken when it is written."""
+    close = get_close_matches(given.lower(), known, 1) if isinstance(given, str) else []
+    return repr(close) if close else f"for example {[known[-1]]}"
 
 
 def _check_text(field: str, given: object) -> None:
@@ -323,7 +324,8 @@ def check_number(field: str, given: object, least: int | None = None, *, may_be_
         return
     expected = "microseconds since the epoch" if least is None else f"a whole number from {least} on"
     if type(given) is not int or (least is not None and given < least) or abs(given) >= 2**63:
-        raise InvalidQuery(f"{field}: expected {expected}, found {_shown(given)}")
+        advice = "; of a datetime they are int(moment.timestamp() * 1_000_000)" if isinstance(given, date) else ""
+        raise InvalidQuery(f"{field}: expected {expected}, found {_shown(given)}{advice}")
 
 
 def _shown(value: object) -> str:

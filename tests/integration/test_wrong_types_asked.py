@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,7 +11,7 @@ from greeting import QUICK, Greeting, greet, run
 from msgspec import Raw
 
 from sagalog import Event, Saga
-from sagalog.errors import InvalidQuery, SagalogError, UnknownSaga, WaitTimeout
+from sagalog.errors import InvalidInput, InvalidQuery, SagalogError, UnknownSaga, WaitTimeout
 from sagalog.messages import Envelope
 from sagalog.process_manager import ProcessManager
 from sagalog.store import Store, UnmatchedQuery
@@ -147,7 +147,12 @@ def test_a_name_in_the_place_of_a_saga_is_refused_and_says_what_to_give() -> Non
 
 @pytest.mark.parametrize(
     ("given", "advice"),
-    [("stuk", "write ['stuck']"), ("stuck", "write ['stuck']"), (["complete"], "write 'completed'")],
+    [
+        ("stuk", "write ['stuck']"),
+        ("stuck", "write ['stuck']"),
+        (["complete"], "write ['completed']"),
+        (["done"], "write for example ['stuck']"),
+    ],
 )
 def test_the_hint_about_statuses_is_right_when_it_is_followed(given: Any, advice: str) -> None:
     async def story() -> None:
@@ -155,7 +160,7 @@ def test_the_hint_about_statuses_is_right_when_it_is_followed(given: Any, advice
             with pytest.raises(InvalidQuery) as caught:
                 await manager.find(statuses=given)
             assert str(caught.value).endswith(advice)
-            await manager.find(statuses=[advice.split("'")[1]])  # type: ignore[list-item]
+            assert await manager.find(statuses=cast(Any, [advice.split("'")[1]])) == []
 
     run(story())
 
@@ -195,6 +200,26 @@ def test_a_time_to_wait_may_be_a_timedelta() -> None:
                 await manager.execute(saga, "x", timeout=timedelta(milliseconds=10))
 
     run(story())
+
+
+def test_the_class_of_an_input_is_refused() -> None:
+    text = told(lambda manager: manager.start(SAGA, cast(Any, Greeting)), InvalidInput)
+    assert text == "the input of saga greet: expected an instance, found the class Greeting itself"
+
+
+def test_a_version_that_a_saga_has_not_is_refused() -> None:
+    async def ask(manager: ProcessManager) -> None:
+        row = await manager.status("ada")
+        await manager.state(row.saga_id, row.version)
+        await manager.state(row.saga_id, row.version + 1)
+
+    assert told(ask, InvalidQuery) == "version: expected one of the saga's, 1 to 4, found 5"
+
+
+def test_a_time_given_as_a_datetime_says_how_to_write_it() -> None:
+    moment: Any = datetime(2026, 3, 1, tzinfo=UTC)
+    text = told(lambda manager: manager.find(started_after=moment), InvalidQuery)
+    assert text.endswith("; of a datetime they are int(moment.timestamp() * 1_000_000)")
 
 
 def test_what_is_no_query_says_what_one_is() -> None:

@@ -145,6 +145,8 @@ def load(folder: Path, name: str | None) -> App:
         name = DEFAULT_APP
     if not all(part.isidentifier() for part in name.split(".")):
         raise AppError(f"--app takes the dotted name of a package, found {name!r}")
+    if name.endswith(".py"):
+        raise AppError(f"--app takes the name of a module and not its file, found {name!r}; write {name[:-3]}")
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
     try:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from sagalog.errors import DefinitionError, InvalidQuery, ServiceNotProvided, UnknownSaga
+from sagalog.errors import DefinitionError, InvalidInput, InvalidQuery, ServiceNotProvided, UnknownSaga
 from sagalog.saga.binding import Parameter
 from sagalog.saga.choreography import Choreography
 from sagalog.saga.declare import Saga
@@ -93,11 +93,15 @@ def _found(given: object) -> str:
     return f"the class {given.__name__} itself" if isinstance(given, type) else shown(given)
 
 
-def check_is_saga(saga: object) -> None:
-    """Raise `UnknownSaga` for what is no saga, a name for example: the saga itself says what its input is."""
+def check_start(saga: object, value: object) -> None:
+    """Raise `UnknownSaga` for what is no saga, its name for example, and `InvalidInput` for the class of an input."""
     if not isinstance(saga, Saga):
         known = "; a name is not enough, give the saga itself" if isinstance(saga, str) else ""
         raise UnknownSaga(f"expected a Saga to start, found {shown(saga)}{known}")
+    if isinstance(value, type):
+        raise InvalidInput(
+            f"the input of saga {saga.name}: expected an instance, found the class {value.__name__} itself"
+        )
 
 
 def name_of_saga(saga: SagaNamed | None) -> str | None:

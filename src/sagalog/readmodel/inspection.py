@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sagalog.codec import CODEC
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.given import SagaNamed, name_of_saga
-from sagalog.errors import InvalidIdentifier, SagaNotFound
+from sagalog.errors import InvalidIdentifier, InvalidQuery, SagaNotFound
 from sagalog.harmless import harmless
 from sagalog.saga.events import SagaEvent
 from sagalog.saga.evolve import fold
@@ -99,9 +99,15 @@ class Inspection:
         return CODEC.decode_all((event.topic, event.state) for event in stored)
 
     async def state(self, saga_id: str, version: int | None = None) -> SagaState:
-        """Return the saga's state, now or after its first `version` events; raises `SagaNotFound`."""
+        """Return the saga's state, now or after its first `version` events.
+
+        Raises `SagaNotFound`, and `InvalidQuery` for a version that it has not.
+        """
         check_number("version", version, 1)
-        return fold((await self.history(saga_id))[:version])
+        events = await self.history(saga_id)
+        if version is not None and version > len(events):
+            raise InvalidQuery(f"version: expected one of the saga's, 1 to {len(events)}, found {version}")
+        return fold(events[:version])
 
     async def counts(self) -> dict[str, dict[str, int]]:
         """Return how many sagas there are: by name, by status."""

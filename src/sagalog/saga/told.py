@@ -14,6 +14,7 @@ MOST = 3
 _SHOWN = re.compile(r"^Invalid (enum )?value .*", re.DOTALL)
 _AT = re.compile(r" - at `(\$[^`]*)`$")
 _GOT = re.compile(r"^Expected (.*), got (.*)$", re.DOTALL)
+_FIELD = re.compile(r"^Object (missing required|contains unknown) field `(.*)`$", re.DOTALL)
 
 
 class Unread(ValueError):
@@ -45,6 +46,10 @@ def _by_msgspec(problem: msgspec.MsgspecError) -> str:
     if not isinstance(problem, msgspec.ValidationError):
         return text
     said = _SHOWN.sub("invalid value", _AT.sub("", text))
+    if (field := _FIELD.match(said)) is not None:
+        return (
+            f"{at}{named(field[2])}: {'it is missing' if field[1].startswith('missing') else 'there is no such field'}"
+        )
     said = _GOT.sub(r"expected \1, found \2", said).replace("`", "")
     return f"{at}: {said[:1].lower()}{said[1:]}"
 
