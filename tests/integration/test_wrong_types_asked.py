@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from greeting import QUICK, Greeting, greet, run
+from greeting import Greeting, greet, run
 from msgspec import Raw
 
 from sagalog import Event, Saga
 from sagalog.errors import InvalidInput, InvalidQuery, SagalogError, UnknownSaga, WaitTimeout
 from sagalog.messages import Envelope
 from sagalog.process_manager import ProcessManager
+from sagalog.settings import Settings
 from sagalog.store import Store, UnmatchedQuery
 from sagalog.stores.memory import MemoryStore
 
 SAGA = greet()
+# On a machine that has much else to do a write may take longer than those settings allow that make tests quick.
+PATIENT = Settings(poll=0.01)
 
 
 class Told(Event):
@@ -85,7 +88,7 @@ def test_whatever_is_asked_is_answered_or_refused_in_a_sentence(
     failed: list[str] = []
 
     async def story() -> None:
-        async with ProcessManager(each_database, sagas=[SAGA], settings=QUICK) as manager:
+        async with ProcessManager(each_database, sagas=[SAGA], settings=PATIENT) as manager:
             await manager.execute(SAGA, Greeting("ada"))
             for what, wrong in WRONG.items():
                 try:
@@ -110,7 +113,7 @@ def test_whatever_an_envelope_holds_is_taken_or_refused_in_a_sentence(field: str
     }  # fmt: skip
 
     async def story() -> None:
-        async with ProcessManager(MemoryStore(), sagas=[SAGA], settings=QUICK) as manager:
+        async with ProcessManager(MemoryStore(), sagas=[SAGA], settings=PATIENT) as manager:
             for what, wrong in WRONG.items():
                 try:
                     await manager.handle(Envelope(**cast(Any, {**usual, field: wrong})))
@@ -130,7 +133,7 @@ def told(ask: Callable[[ProcessManager], Awaitable[object]], kind: type[SagalogE
     """Return what a process manager says to something that it refuses."""
 
     async def story() -> str:
-        async with ProcessManager(MemoryStore(), sagas=[SAGA], settings=QUICK) as manager:
+        async with ProcessManager(MemoryStore(), sagas=[SAGA], settings=PATIENT) as manager:
             await manager.execute(SAGA, Greeting("ada"))
             with pytest.raises(kind) as caught:
                 await ask(manager)
@@ -156,7 +159,7 @@ def test_a_name_in_the_place_of_a_saga_is_refused_and_says_what_to_give() -> Non
 )
 def test_the_hint_about_statuses_is_right_when_it_is_followed(given: Any, advice: str) -> None:
     async def story() -> None:
-        async with ProcessManager(MemoryStore(), sagas=[SAGA], settings=QUICK) as manager:
+        async with ProcessManager(MemoryStore(), sagas=[SAGA], settings=PATIENT) as manager:
             with pytest.raises(InvalidQuery) as caught:
                 await manager.find(statuses=given)
             assert str(caught.value).endswith(advice)
@@ -167,7 +170,7 @@ def test_the_hint_about_statuses_is_right_when_it_is_followed(given: Any, advice
 
 def test_a_saga_is_named_or_given_itself_wherever_one_is_looked_for() -> None:
     async def story() -> None:
-        async with ProcessManager(MemoryStore(), sagas=[SAGA], settings=QUICK) as manager:
+        async with ProcessManager(MemoryStore(), sagas=[SAGA], settings=PATIENT) as manager:
             started = await manager.start(SAGA, Greeting("ada"))
             await started.result(timedelta(seconds=10))
             assert (await manager.status("ada", SAGA)) == (await manager.status("ada", "greet"))
@@ -182,7 +185,7 @@ def test_a_time_to_wait_that_is_none_is_refused_before_anything_is_started() -> 
     soon: Any = "5"
 
     async def story() -> None:
-        async with ProcessManager(MemoryStore(), sagas=[SAGA], settings=QUICK) as manager:
+        async with ProcessManager(MemoryStore(), sagas=[SAGA], settings=PATIENT) as manager:
             with pytest.raises(InvalidQuery, match="timeout: expected seconds or a timedelta"):
                 await manager.execute(SAGA, Greeting("ada"), timeout=soon)
             assert await manager.counts() == {}
@@ -195,7 +198,7 @@ def test_a_time_to_wait_may_be_a_timedelta() -> None:
     saga.sleep(timedelta(hours=1))
 
     async def story() -> None:
-        async with ProcessManager(MemoryStore(), sagas=[saga], settings=QUICK) as manager:
+        async with ProcessManager(MemoryStore(), sagas=[saga], settings=PATIENT) as manager:
             with pytest.raises(WaitTimeout, match=r"after 0\.01 s"):
                 await manager.execute(saga, "x", timeout=timedelta(milliseconds=10))
 
