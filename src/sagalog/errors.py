@@ -20,6 +20,10 @@ class DefinitionError(SagalogError):
     """A saga is declared wrongly; the text names every mistake found."""
 
 
+class InvalidRetry(DefinitionError, ValueError):
+    """A retry policy makes no sense."""
+
+
 class MissingKey(SagalogError):
     """A start came without a key, so a repeated start could not be recognised."""
 

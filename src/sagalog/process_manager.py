@@ -5,13 +5,13 @@ It is the one place where the rings meet; what a saga does is decided in `sagalo
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 from sagalog.clock import Clock, SystemClock
+from sagalog.engine import given
 from sagalog.engine.attempt import Attempts
 from sagalog.engine.blocking import Blocking, Threads
 from sagalog.engine.bus import Bus
@@ -28,24 +28,26 @@ from sagalog.engine.signals import first_signal
 from sagalog.engine.starting import Started, Starting
 from sagalog.engine.translation import FollowContext
 from sagalog.engine.transports import Transports, check_transports
+from sagalog.engine.unloaded import report_unloaded
 from sagalog.engine.waiting import AT_REST, Waiting
 from sagalog.engine.worker import Drive, Worker
 from sagalog.errors import AlreadyRunning, UnknownSaga, WaitTimeout
-from sagalog.readmodel.inspection import Inspection
+from sagalog.readmodel.inspection import Inspection, check_named
 from sagalog.readmodel.result import SagaResult, result_of
 from sagalog.saga.choreography import Choreography
 from sagalog.saga.declare import Saga
 from sagalog.saga.definition import Definition
+from sagalog.saga.durations import Duration
 from sagalog.saga.failure import Redact
+from sagalog.saga.options import flag, several
 from sagalog.saga.participants import Participant
 from sagalog.saga.state import SagaState
-from sagalog.settings import Settings
+from sagalog.settings import Settings, settings_of
 from sagalog.store import StatusRow, Store
 from sagalog.stores import store_for
 from sagalog.transport import Transport
 
 InputT = TypeVar("InputT")
-logger = logging.getLogger("sagalog")
 
 __all__ = ["FollowContext", "ProcessManager", "SagaResult", "SagaRun"]
 
@@ -70,12 +72,12 @@ class SagaRun:
     def __repr__(self) -> str:
         return f"<SagaRun {self.saga} {self.key} {self.id}>"
 
-    async def result(self, timeout: float | None = None) -> SagaResult:
-        """Wait until the saga has completed, failed or is stuck, at most `timeout` seconds, and return its result.
+    async def result(self, timeout: Duration | None = None) -> SagaResult:
+        """Wait until the saga has completed, failed or is stuck, at most `timeout`, and return its result.
 
-        Raises `WaitTimeout` when the time is over; the saga goes on.
+        Raises `WaitTimeout` when the time (seconds or a timedelta) is over; the saga goes on.
         """
-        return await self._result(timeout)
+        return await self._result(given.patience(timeout))
 
     async def status(self) -> StatusRow:
         """Return the saga's row of `saga_status` as it is now."""
@@ -108,21 +110,26 @@ class ProcessManager(Inspection, Messaging, Following):
         blocking: Blocking | None = None,
         redact: Redact | None = None,
     ) -> None:
-        self.settings = settings or Settings.from_environment()
-        self.store = store_for(database, self.settings.store_options()) if isinstance(database, str) else database
+        self.settings = settings_of(settings)
+        is_store = not given.lacking(database, given.STORE)
+        self.store: Store = cast(Any, database)
+        if not is_store:
+            self.store = store_for(cast(str, database), self.settings.store_options())
+        sagas, choreographies = several(sagas, Saga, "sagas"), several(choreographies, Choreography, "choreographies")
         self.definitions = by_digest([*sagas, *choreographies], redact)
-        self._services = dict(services or {})
-        self._declared = Declared(list(self.definitions.values()), [one.definition for one in participants])
+        self._services = given.instances(services)
+        desks = several(participants, Participant, "participants")
+        self._declared = Declared(list(self.definitions.values()), [one.definition for one in desks])
         self._vocabulary = self._declared.vocabulary
-        check_transports(transports)
-        self._given_transports = transports
+        self._given_transports: list[Transport] = given.ports(transports, given.TRANSPORT, "transports")
+        check_transports(self._given_transports)
         self._source = self.settings.source
+        self._is_worker = flag(worker, "worker", "the process manager")
         if worker:
             self._declared.check_services(self._services)
         self._sagas = {(saga.name, saga.version): saga for saga in sagas}
-        self._is_worker = worker
-        self._clock = clock or SystemClock()
-        self._given_blocking = blocking
+        self._clock = given.port(clock, given.CLOCK, "clock") or SystemClock()
+        self._given_blocking: Blocking | None = given.port(blocking, given.BLOCKING, "blocking")
         check_redact(redact)
         self._failures = Failures(redact)
         self._watch = LoopWatch(self.settings.longest_block)
@@ -159,7 +166,8 @@ class ProcessManager(Inspection, Messaging, Following):
         ends.add(blocking.close)
         ends.add(blocking.write, close_store, self.store)
         await blocking.write(open_store, self.store)
-        await self._report_unloaded()
+        missing = await blocking.read(self.store.unloaded, list(self.definitions))
+        report_unloaded(missing, self.definitions.values(), self._is_worker)
         self._committer = Committer(self.store, blocking, settings.write_timeout, self._posted)
         self._waiting = Waiting(self.store, blocking, limits.poll)
         attempts = Attempts(self._services, self._clock, blocking, self._failures, self._watch, self.definitions)
@@ -285,19 +293,21 @@ class ProcessManager(Inspection, Messaging, Following):
         written (starting again with the same key is safe).
         """
         self._check_running()
+        given.check_start(saga, input)
         started = await self._starting.start(self._definition_of(saga), input, key, correlation_id, causation_id)
         return SagaRun(self, saga.name, started, partial(self._result, started.saga_id, started.drive))
 
     async def execute(
-        self, saga: Saga[InputT], input: InputT, *, key: str | None = None, timeout: float | None = None
+        self, saga: Saga[InputT], input: InputT, *, key: str | None = None, timeout: Duration | None = None
     ) -> SagaResult:
-        """Start a saga and wait for its result, at most `timeout` seconds (then `WaitTimeout`; the saga goes on)."""
+        """Start a saga and wait for its result, at most `timeout` (then `WaitTimeout`; the saga goes on)."""
+        seconds = given.patience(timeout)
         run = await self.start(saga, input, key=key)
-        return await run.result(timeout)
+        return await run.result(seconds)
 
-    async def result(self, id_or_key: str, timeout: float | None = None) -> SagaResult:
+    async def result(self, id_or_key: str, timeout: Duration | None = None) -> SagaResult:
         """Wait until a saga has completed, failed or is stuck, and return its result; see `SagaRun.result`."""
-        return await self._result(id_or_key, None, timeout)
+        return await self._result(check_named(id_or_key), None, given.patience(timeout))
 
     async def _result(self, saga_id: str, drive: Drive | None, timeout: float | None) -> SagaResult:
         """Wait for a result; `drive` is the task that drives the saga here: with it, nothing has to be read."""
@@ -325,10 +335,10 @@ class ProcessManager(Inspection, Messaging, Following):
             await self._waiting.wait(row.saga_id)
         return await self.state(row.saga_id)
 
-    async def resume(self, id_or_key: str, saga: str | None = None, *, actor: str, reason: str) -> None:
+    async def resume(self, id_or_key: str, saga: given.SagaNamed | None = None, *, actor: str, reason: str) -> None:
         """Let a stuck saga go on where it stopped; what was done or undone is not repeated. Recorded with the actor.
 
-        The saga is the one with this id, or else the newest one with this key (of the saga `saga`, if several have it).
+        The saga is the one with this id, or else the newest one with this key (of `saga`, a name or the saga itself).
         Raises `InvalidAction` if it is not stuck, `SagaNotFound` and `UnknownSaga`.
         """
         self._check_running()
@@ -367,19 +377,6 @@ class ProcessManager(Inspection, Messaging, Following):
     def _posted(self) -> None:
         self._bus.posted()
         self._transports.hint()
-
-    async def _report_unloaded(self) -> None:
-        missing = await self._threads.read(self.store.unloaded, list(self.definitions))
-        for name, version, digest, number in missing:
-            loaded = any(d.name == name and d.version == version for d in self.definitions.values())
-            why = (
-                "was declared differently when they began: restore it, or give the changed one a new version"
-                if loaded
-                else "is not loaded: add it to sagas=[...] until they have ended"
-            )
-            level = logging.WARNING if self._is_worker else logging.INFO
-            text = "%d sagas wait for %s version %d (%s), which %s"
-            logger.log(level, text, number, name, version, digest, why)
 
 
 async def _end_of(drive: Drive) -> SagaState | None:

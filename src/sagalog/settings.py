@@ -2,13 +2,24 @@
 
 import os
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal
+from difflib import get_close_matches
+from typing import Annotated, Any, Final, Literal, Self, cast, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
 
 from sagalog.engine.limits import Limits
 from sagalog.errors import InvalidIdentifier, InvalidSettings
 from sagalog.saga.identifiers import LONGEST_NAME, check_identifier
+from sagalog.saga.options import shown
 from sagalog.store import StoreOptions
 
 PREFIX = "SAGALOG_"
@@ -22,7 +33,7 @@ Count = Annotated[int, Field(le=MOST)]
 class Settings(BaseModel):
     """Configure a process manager; all durations are in seconds.
 
-    Every field can be given by an environment variable: `SAGALOG_` and its name in capitals.
+    Every field can be given by an environment variable: `SAGALOG_` and its name in capitals. Raises `InvalidSettings`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,11 +68,23 @@ class Settings(BaseModel):
     readers: Count = Field(default=2, ge=1, description="connections for reading")
     handler_threads: Count = Field(default=32, ge=1, description="threads for steps that are plain functions")
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _in_words(cls, given: Any, make: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return make(given)
+        except ValidationError as problem:
+            values: Mapping[str, object] = cast(Any, given) if isinstance(given, Mapping) else {}
+            wrong = {str(one["loc"][0]): one.get("ctx", {}).get("error") for one in problem.errors() if one["loc"]}
+            texts = [_mistake(name, values.get(name), why) for name, why in wrong.items()]
+            texts = texts or [f"expected them by name, found {shown(cast(object, given))}"]
+            raise InvalidSettings(f"settings are wrong: {'; '.join(texts)}") from None
+
     @field_validator("source")
     @classmethod
     def _can_be_a_source(cls, value: str) -> str:
         try:
-            return check_identifier(value, "the source", LONGEST_NAME)
+            return check_identifier(value, f"source ({PREFIX}SOURCE)", LONGEST_NAME)
         except InvalidIdentifier as problem:
             raise ValueError(str(problem)) from None
 
@@ -69,14 +92,12 @@ class Settings(BaseModel):
     def from_environment(cls, environment: Mapping[str, str] | None = None, **given: object) -> "Settings":
         """Read the settings from `SAGALOG_*`; `given` wins. Raises `InvalidSettings` naming what is wrong."""
         source = os.environ if environment is None else environment
+        if not isinstance(cast(object, source), Mapping):
+            raise InvalidSettings(f"expected {{variable: text}} for the environment, found {shown(environment)}")
         found: dict[str, object] = {
             name: source[PREFIX + name.upper()] for name in cls.model_fields if PREFIX + name.upper() in source
         }
-        try:
-            return cls.model_validate(found | given)
-        except ValidationError as problem:
-            wrong = "; ".join(f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg']}" for e in problem.errors())
-            raise InvalidSettings(f"settings are wrong: {wrong}") from None
+        return cls(**{**found, **given})  # type: ignore[arg-type]
 
     def limits(self) -> Limits:
         """Return the engine's numbers."""
@@ -99,3 +120,37 @@ class Settings(BaseModel):
             readers=self.readers,
             migrate=self.migrate,
         )
+
+
+def settings_of(given: object) -> Settings:
+    """Return the settings that were given, or else those of the environment; raises `InvalidSettings`."""
+    if given is not None and not isinstance(given, Settings):
+        raise InvalidSettings(f"expected Settings, such as Settings(lease=30), for settings=, found {shown(given)}")
+    return Settings.from_environment() if given is None else given
+
+
+def _mistake(name: str, found: object, why: object) -> str:
+    """Return what is wrong with one setting, by its name and that of its variable; `why` is what its own rule said."""
+    if why is not None:
+        return str(why)
+    field = Settings.model_fields.get(name)
+    if field is None:
+        close = get_close_matches(name, Settings.model_fields, 1)
+        return f"there is no setting {name!r}" + (f", write {close[0]}" if close else "")
+    return f"{name} ({PREFIX}{name.upper()}): expected {_expected(field)}, found {shown(found)}"
+
+
+def _expected(field: FieldInfo) -> str:
+    """Return in words what a setting may be."""
+    if field.annotation is bool:
+        return "True or False"
+    if field.annotation is str:
+        return f"1 to {LONGEST_NAME} bytes of plain text"
+    if words := get_args(field.annotation):
+        return " or ".join(words)
+    limits: dict[str, Any] = {}
+    for one in field.metadata:
+        limits |= {limit: getattr(one, limit) for limit in ("gt", "ge", "le") if hasattr(one, limit)}
+    kind = "a whole number" if field.annotation is int else "seconds"
+    least = f"over {limits['gt']} and at most" if "gt" in limits else f"from {limits['ge']} to"
+    return f"{kind} {least} {limits['le']:,}"

@@ -4,6 +4,8 @@ Times are integer microseconds since the epoch.
 """
 
 from collections.abc import Sequence
+from datetime import date
+from difflib import get_close_matches
 from typing import Final, Literal, cast
 
 from msgspec import Struct
@@ -234,7 +236,7 @@ class UnmatchedQuery(Struct, frozen=True, kw_only=True):
         _check_statuses(self.statuses, UNMATCHED_STATUSES)
         for field in ("name", "consumer", "correlation_id", "unmatched_id", "before"):
             _check_text(field, getattr(self, field))
-        _check_number("limit", self.limit, 1)
+        check_number("limit", self.limit, 1, may_be_none=False)
 
 
 class StoredEvent(Struct, frozen=True, gc=False):
@@ -292,18 +294,23 @@ class Query(Struct, frozen=True, kw_only=True):
         for field in ("saga_name", "key", "error", "before"):
             _check_text(field, getattr(self, field))
         for field in ("started_before", "started_after"):
-            if getattr(self, field) is not None:
-                _check_number(field, getattr(self, field))
-        _check_number("limit", self.limit, 1)
+            check_number(field, getattr(self, field))
+        check_number("limit", self.limit, 1, may_be_none=False)
 
 
 def _check_statuses(given: object, known: Sequence[str]) -> None:
     expected = f"statuses: expected a list of some of {', '.join(known)}"
-    if isinstance(given, str) or not isinstance(given, Sequence | set | frozenset):
-        raise InvalidQuery(f"{expected}, found {_shown(given)}; write [{_shown(given)}] for one of them")
+    if isinstance(given, str | bytes) or not isinstance(given, Sequence | set | frozenset):
+        raise InvalidQuery(f"{expected}, found {_shown(given)}; write {_advised(given, known)}")
     for one in cast("Sequence[object]", given):
         if one not in known:
-            raise InvalidQuery(f"{expected}, found {_shown(one)} among them")
+            raise InvalidQuery(f"{expected}, found {_shown(one)} among them; write {_advised(one, known)}")
+
+
+def _advised(given: object, known: Sequence[str]) -> str:
+    """Return the list that was most likely meant, or an example: either is taken when it is written."""
+    close = get_close_matches(given.lower(), known, 1) if isinstance(given, str) else []
+    return repr(close) if close else f"for example {[known[-1]]}"
 
 
 def _check_text(field: str, given: object) -> None:
@@ -311,10 +318,14 @@ def _check_text(field: str, given: object) -> None:
         raise InvalidQuery(f"{field}: expected text, found {_shown(given)}")
 
 
-def _check_number(field: str, given: object, least: int | None = None) -> None:
+def check_number(field: str, given: object, least: int | None = None, *, may_be_none: bool = True) -> None:
+    """Raise `InvalidQuery` for what is no whole number that a store can hold."""
+    if given is None and may_be_none:
+        return
     expected = "microseconds since the epoch" if least is None else f"a whole number from {least} on"
     if type(given) is not int or (least is not None and given < least) or abs(given) >= 2**63:
-        raise InvalidQuery(f"{field}: expected {expected}, found {_shown(given)}")
+        advice = "; of a datetime they are int(moment.timestamp() * 1_000_000)" if isinstance(given, date) else ""
+        raise InvalidQuery(f"{field}: expected {expected}, found {_shown(given)}{advice}")
 
 
 def _shown(value: object) -> str:

@@ -138,6 +138,11 @@ def test_an_app_is_named_as_a_package_and_not_as_a_path(tmp_path: Path) -> None:
     assert text == "--app takes the dotted name of a package, found '../domain'"
 
 
+def test_a_file_in_the_place_of_an_app_is_told_what_to_write(tmp_path: Path) -> None:
+    text = refused(sagalog("--app-dir", str(tmp_path), "--app", "shop.py", "graph", "x"), 1)
+    assert text == "--app takes the name of a module and not its file, found 'shop.py'; write shop"
+
+
 def test_debug_shows_where_an_error_came_from(tmp_path: Path) -> None:
     words = program("--debug", "--db", str(tmp_path / "absent.db"), "list")
     ran = subprocess.run(words, capture_output=True, text=True, check=False)

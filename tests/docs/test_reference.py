@@ -18,7 +18,7 @@ import sagalog
 import sagalog.participant_kit
 import sagalog.process_manager
 from sagalog import errors
-from sagalog.cli import failures, main
+from sagalog.cli import app, failures, main
 from sagalog.cli.options import Command
 from sagalog.participant_kit import ParticipantKit
 from sagalog.process_manager import FollowContext, ProcessManager, SagaResult, SagaRun
@@ -77,6 +77,12 @@ def test_every_option_of_a_command_is_documented_and_no_other(name: str) -> None
 def test_every_option_that_all_commands_have_is_documented_and_no_other() -> None:
     documented = {shown(option) for option in first_cells(CLI.section("Options of every command"))}
     assert documented == names_of(main.params) | {"-h", "--help"}
+
+
+def test_every_name_that_an_app_is_asked_for_is_documented_and_no_other() -> None:
+    asked = re.findall(r'''(?:module, |_callable\()"(\w+)"''', inspect.getsource(app))
+    documented = [name.partition("(")[0] for name in first_cells(CLI.section("The app"))]
+    assert sorted(documented) == sorted(set(asked))
 
 
 def test_every_exit_code_is_documented_and_no_other() -> None:
@@ -182,7 +188,7 @@ def written(default: object) -> str:
         usual = sagalog.Retry()
         given = [f"{name}={getattr(default, name)!r}" for name in default.__struct_fields__]
         return f"Retry({', '.join(text for text in given if text not in repr(usual))})"
-    return "<not given>" if type(default).__name__ in ("_Unset", "UnsetType") else repr(default)
+    return "<not given>" if type(default).__name__ in ("Unset", "UnsetType") else repr(default)
 
 
 def documented_names() -> set[str]:

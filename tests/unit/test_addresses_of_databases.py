@@ -136,6 +136,16 @@ class Named:
     def __init__(self, name: str) -> None:
         self.name = name
 
+    async def open(self, receive: object) -> None: ...
+
+    async def close(self) -> None: ...
+
+    def carries(self, envelope: object) -> bool:
+        return False
+
+    async def send(self, envelopes: object) -> list[str | None]:
+        return []
+
 
 @pytest.mark.parametrize("name", ["", "a\nb", "é" * 101, "a\u202eb"])
 def test_a_transport_with_a_name_that_no_store_can_keep_is_refused(name: str) -> None:

@@ -340,7 +340,7 @@ def test_what_is_left_out() -> None:
 
 
 def test_names_and_versions_and_times_that_cannot_be() -> None:
-    only(fulfilment(version=0), "version must be at least 1")
+    only(fulfilment(version=0), "version must be a whole number from 1")
     with pytest.raises(DefinitionError, match="choreography order-fulfilment: expected a timeout over 0 seconds"):
         fulfilment(timeout=0)
     nameless = Choreography(

@@ -70,10 +70,10 @@ def test_what_cannot_be_read_is_parked_with_the_reason() -> None:
     """Invariants 4, 8."""
     created = message("OrderCreated")
     for data, why in (
-        (b'{"order_id": 7}', "Expected `str`, got `int`"),
+        (b'{"order_id": 7}', "$.order_id: expected str, found int"),
         (b'{"order_id": ""}', "the key order_id of event OrderCreated: expected 1 to 500 bytes"),
         (b'{"order_id"', "truncated"),
-        (b"[]", "Expected `object`, got `array`"),
+        (b"[]", "$: expected object, found array"),
     ):
         (asked,) = ROUTING.ask([replace(created, data=Raw(data))])
         parked = ROUTING.answer(asked, known())

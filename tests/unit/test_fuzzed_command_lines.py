@@ -218,7 +218,7 @@ def test_a_setting_is_read_or_refused_in_a_sentence(name: str, word: str) -> Non
     try:
         found = Settings.from_environment({f"SAGALOG_{name.upper()}": word})
     except InvalidSettings as problem:
-        a_sentence(problem, f"settings are wrong: SAGALOG_{name.upper()}: ")
+        a_sentence(problem, f"settings are wrong: {name} (SAGALOG_{name.upper()}): expected ")
     else:
         assert found.limits().lease > 0
         assert found.store_options().readers > 0

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sagalog.errors import DefinitionError, InvalidIdentifier
+from sagalog.errors import DefinitionError, InvalidIdentifier, InvalidSettings
 from sagalog.messages import Event
 from sagalog.saga.identifiers import LONGEST_ID, check_identifier, check_lookup, check_reason, check_recorded
 from sagalog.saga.vocabulary import Vocabulary
@@ -162,5 +162,5 @@ def test_a_name_of_messages_is_checked_where_they_are_declared() -> None:
 
 @pytest.mark.parametrize("source", ["", "x" * 201, "é" * 101, "shop\n", "shop\u202e"])
 def test_a_source_that_no_message_could_have_is_refused_as_a_setting(source: str) -> None:
-    with pytest.raises(ValueError, match="the source"):
+    with pytest.raises(InvalidSettings, match=r"source \(SAGALOG_SOURCE\): expected "):
         Settings(source=source)

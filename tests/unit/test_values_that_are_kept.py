@@ -266,7 +266,7 @@ class Checked(msgspec.Struct):
 @pytest.mark.parametrize(
     ("kind", "data", "path"),
     [
-        (Strict, b'{"pin": "%s", "code": "x"}', r"\$\.pin: int parsing"),
+        (Strict, b'{"pin": "%s", "code": "x"}', r"\$\.pin: expected a whole number, found what cannot be read as one"),
         (Strict, b'{"pin": 1, "code": "%s"}', r"\$\.code: a validator refused it"),
         (list[Strict], b'[{"pin": 1, "code": "%s"}]', r"\$\[0\]\.code: a validator refused it"),
         (list[Checked], b'[{"code": "%s"}]', r"\$\[0\]: ValueError"),
@@ -310,7 +310,7 @@ def test_a_rule_about_the_clock_holds_at_the_door_and_nowhere_else() -> None:
 
     data = b'{"appointment": {"at": "2020-01-02T03:04:05Z"}}'
     payload = PayloadType(Booked)
-    with pytest.raises(InvalidInput, match=r"\$\.appointment\.at: datetime future"):
+    with pytest.raises(InvalidInput, match=r"\$\.appointment\.at: it is not in the future"):
         payload.accept(data)
     for waited in (payload.take(data), payload.read(data)):
         assert waited.appointment.at.year == 2020

@@ -12,8 +12,10 @@ from sagalog.cli.failures import AppError, NotThere
 from sagalog.errors import UnknownSaga
 from sagalog.messages import Event
 from sagalog.process_manager import ProcessManager
+from sagalog.saga.callables import question_mistake
 from sagalog.saga.choreography import Choreography
 from sagalog.saga.declare import Saga
+from sagalog.saga.failure import Redact
 from sagalog.saga.participants import Participant
 from sagalog.transport import Transport
 
@@ -49,6 +51,9 @@ class App:
         self.choreographies: list[Choreography] = []
         if hasattr(module, "choreographies"):
             self.choreographies = _declared(name, module, "choreographies", Choreography)
+        self.redact: Redact | None = getattr(module, "redact", None)
+        if self.redact is not None and (wrong := question_mistake(self.redact, "a text")) is not None:
+            raise AppError(f"{name}.redact {wrong}; let it return what may be kept of the text")
 
     def process_manager(
         self, address: str, services: Mapping[type, Any] | None = None, *, worker: bool = True
@@ -62,6 +67,7 @@ class App:
             transports=self.transports() if worker else (),
             services=services,
             worker=worker,
+            redact=self.redact,
         )
         if worker and hasattr(self._module, "follow"):
             self._callable("follow", "what it follows: follow(manager) calls manager.follow(...)")(process_manager)
@@ -139,6 +145,8 @@ def load(folder: Path, name: str | None) -> App:
         name = DEFAULT_APP
     if not all(part.isidentifier() for part in name.split(".")):
         raise AppError(f"--app takes the dotted name of a package, found {name!r}")
+    if name.endswith(".py"):
+        raise AppError(f"--app takes the name of a module and not its file, found {name!r}; write {name[:-3]}")
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
     try:

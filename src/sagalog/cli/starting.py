@@ -23,6 +23,7 @@ from sagalog.cli.table import Column, status_text, table_of
 from sagalog.errors import InvalidIdentifier, InvalidInput, MissingKey, PayloadTooLarge, StoreError, StoreUnavailable
 from sagalog.process_manager import ProcessManager, SagaRun
 from sagalog.saga.declare import Saga
+from sagalog.saga.failure import Redact, described
 from sagalog.saga.transitions import STATUSES
 
 AT_ONCE = 256
@@ -34,10 +35,13 @@ BAD_LINE = (InvalidInput, InvalidIdentifier, MissingKey, PayloadTooLarge)
 class Starter:
     """Start sagas from lines, so many at once, and count what became of them."""
 
-    def __init__(self, process_manager: ProcessManager, saga: Saga[Any], key_field: str | None) -> None:
+    def __init__(
+        self, process_manager: ProcessManager, saga: Saga[Any], key_field: str | None, redact: Redact | None
+    ) -> None:
         self._process_manager = process_manager
         self._saga = saga
         self._key_field = key_field
+        self._redact = redact
         self._room = asyncio.Semaphore(AT_ONCE)
         self.runs: list[SagaRun] = []
         self.keep_runs = False
@@ -92,7 +96,7 @@ class Starter:
         try:
             return None if declared is None else declared(value)
         except Exception as problem:
-            raise InvalidInput(f"the saga's key function raised {type(problem).__name__}: {problem}") from None
+            raise InvalidInput(f"the saga's key function raised {described(problem, self._redact)}") from None
 
     async def _start(self, value: Any, key: str | None) -> SagaRun:
         for attempt in range(1, TRIES + 1):
@@ -142,7 +146,7 @@ async def _start(address: str, app: App, saga: Saga[Any], source: IO[bytes], key
         services: Mapping[type, Any] = stack.enter_context(app.services()) if waits else {}
         process_manager = app.process_manager(address, services, worker=waits)
         async with process_manager:
-            starter = Starter(process_manager, saga, key_field)
+            starter = Starter(process_manager, saga, key_field, app.redact)
             starter.keep_runs = waits
             with progress("Starting", _size(source)) as advance:
                 try:

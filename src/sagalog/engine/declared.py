@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from sagalog.clock import Clock
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.choreography_routes import ChoreographyRoutes
+from sagalog.engine.given import check_kinds
 from sagalog.engine.router import Routes
 from sagalog.engine.routes import ParticipantRoutes
 from sagalog.engine.saga_routes import SagaRoutes
@@ -67,7 +68,7 @@ class Declared:
         ]
 
     def check_services(self, services: Mapping[type, Any]) -> None:
-        """Raise `ServiceNotProvided` naming every parameter that nothing provides."""
+        """Raise `ServiceNotProvided` naming every parameter that nothing provides, or something of another type."""
         missing = [
             f"  - {where}: {parameter.name}: {parameter.key.__name__}"
             for where, parameter in self._parameters()
@@ -80,6 +81,7 @@ class Declared:
                 f"these parameters have a type that nothing provides (services given: {given}):\n{listed}\n"
                 "give an instance in services={Type: instance}, or mend the annotation"
             )
+        check_kinds(services, self._parameters())
 
     def _parameters(self) -> Iterator[tuple[str, Parameter]]:
         for definition in self.sagas:

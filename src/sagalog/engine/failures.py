@@ -9,6 +9,7 @@ from typing import Any
 from sagalog.engine.calling import NotBegun, Overdue
 from sagalog.errors import DefinitionError, InvalidInput, PayloadTooLarge, Refused
 from sagalog.harmless import harmless, harmless_lines
+from sagalog.saga.callables import question_mistake
 from sagalog.saga.events import ErrorInfo, ErrorKind, error_from
 from sagalog.saga.failure import Redact, is_a, leaves_of, mentioned, redacted, text_of, type_of, uncarried
 
@@ -35,8 +36,8 @@ ENGINE = ("sagalog.engine", "concurrent.futures")
 
 def check_redact(redact: object) -> None:
     """Raise `DefinitionError` for what cannot take anything out of a text."""
-    if redact is not None and not callable(redact):
-        raise DefinitionError(f"redact= takes a function of a text that returns a text, found {redact!r:.80}")
+    if redact is not None and (wrong := question_mistake(redact, "a text")) is not None:
+        raise DefinitionError(f"redact= {wrong}; let it return what may be kept of the text")
 
 
 def let_through(problem: BaseException) -> None:

@@ -1,5 +1,7 @@
 """What a process manager does with messages: publish, handle, and look after what nobody could take. It routes none."""
 
+from typing import cast
+
 import msgspec
 
 from sagalog.clock import Clock, new_id
@@ -9,9 +11,10 @@ from sagalog.engine.committer import Committer
 from sagalog.engine.door import DOOR, check_envelope, parked_row, raw_row, unknown
 from sagalog.engine.message_log import log_parked, log_published
 from sagalog.engine.transports import Transports
-from sagalog.errors import InvalidAction, InvalidInput
+from sagalog.errors import InvalidAction, InvalidInput, InvalidQuery
 from sagalog.messages import Envelope, Event, name_of
-from sagalog.saga.identifiers import check_identifier, check_reason
+from sagalog.saga.identifiers import check_identifier, check_lookup, check_reason
+from sagalog.saga.options import shown
 from sagalog.saga.payload import PayloadType
 from sagalog.saga.vocabulary import Vocabulary
 from sagalog.store import Posting, Store, UnmatchedQuery, UnmatchedRow
@@ -52,7 +55,8 @@ class Messaging:
         self._check_running()
         kind = type(event)
         if kind is Event or Event not in kind.__mro__:
-            raise InvalidInput(f"expected an event, found {kind.__name__}; declare a subclass of Event")
+            found = f"the class {event.__name__}" if isinstance(event, type) else kind.__name__
+            raise InvalidInput(f"expected an event, found {found}; give an instance of a subclass of Event")
         name = name_of(kind)
         payload = self._vocabulary.payload(name)
         try:
@@ -83,6 +87,10 @@ class Messaging:
         Raises `InvalidInput` and `PayloadTooLarge` for data that is not what the name says. A message whose name
         nobody here knows is parked in `saga_unmatched`.
         """
+        if not isinstance(cast(object, envelope), Envelope):
+            raise InvalidInput(
+                f"expected an Envelope of sagalog.messages, found {shown(envelope)}; publish() takes events"
+            )
         self._check_running()
         envelope = check_envelope(envelope, self._vocabulary)
         if len(self._vocabulary) and envelope.name not in self._vocabulary and not self._transports.carry(envelope):
@@ -105,6 +113,10 @@ class Messaging:
 
         Of the text 64 KiB are kept. The same text again is the same row.
         """
+        if not isinstance(cast(object, raw), bytes | str):
+            raise InvalidInput(f"expected the text or the bytes that came, found {shown(raw)}")
+        if not isinstance(cast(object, reason), str):
+            raise InvalidInput(f"expected a text for reason=, why it could not be read, found {shown(reason)}")
         self._check_running()
         row = raw_row(self._clock, source, raw, reason)
         await self._park(row)
@@ -118,7 +130,9 @@ class Messaging:
         await self._committer.post(Posting(parked=row), patient=False, then=settled)
 
     async def unmatched(self, query: UnmatchedQuery | None = None) -> list[UnmatchedRow]:
-        """Return messages that nobody could take, newest first."""
+        """Return messages that nobody could take, newest first; raises `InvalidQuery` for what is no query."""
+        if query is not None and not isinstance(cast(object, query), UnmatchedQuery):
+            raise InvalidQuery(f"expected an UnmatchedQuery, such as UnmatchedQuery(name='...'), found {shown(query)}")
         return await self._blocking.read(self.store.unmatched, query or UnmatchedQuery())
 
     async def redeliver(self, unmatched_id: str, *, actor: str, reason: str) -> None:
@@ -139,6 +153,7 @@ class Messaging:
         self._bus.redeliver()
 
     async def _settle(self, unmatched_id: str, status: str, actor: str, reason: str) -> None:
+        check_lookup(unmatched_id, "the unmatched id")
         self._check_running()
         actor, reason = check_identifier(actor, "the actor"), check_reason(reason, "the reason")
         now = self._clock.now()

@@ -4,18 +4,28 @@ from collections.abc import Sequence
 
 from sagalog.codec import CODEC
 from sagalog.engine.blocking import Blocking
-from sagalog.errors import InvalidIdentifier, SagaNotFound
+from sagalog.engine.given import SagaNamed, name_of_saga
+from sagalog.errors import InvalidIdentifier, InvalidQuery, SagaNotFound
 from sagalog.harmless import harmless
 from sagalog.saga.events import SagaEvent
 from sagalog.saga.evolve import fold
+from sagalog.saga.options import shown
 from sagalog.saga.state import SagaState
 from sagalog.saga.transitions import Status
 from sagalog.store import Query, StatusRow, StepRow, Store
+from sagalog.store_rows import check_number
 
 
 def not_found(what: str, given: str) -> SagaNotFound:
     """Return the error that says which saga there is not; whoever asked may have given anything."""
     return SagaNotFound(f"no saga has the {what} {harmless(repr(given), 200)}; `sagalog list` shows those there are")
+
+
+def check_named(given: object) -> str:
+    """Return what may be the id or key of a saga; raises `InvalidIdentifier` for what is no text."""
+    if not isinstance(given, str):
+        raise InvalidIdentifier(f"expected the id or key of a saga, found {shown(given)}; a run has it as run.id")
+    return given
 
 
 class Inspection:
@@ -27,16 +37,15 @@ class Inspection:
     def _blocking(self) -> Blocking:
         raise NotImplementedError
 
-    async def status(self, id_or_key: str, saga: str | None = None) -> StatusRow:
+    async def status(self, id_or_key: str, saga: SagaNamed | None = None) -> StatusRow:
         """Return the row of the saga with this id, or else of the newest one with this key.
 
-        Raises `SagaNotFound`.
+        Of several sagas that have the key `saga`, a name or the saga itself, says which. Raises `SagaNotFound`.
         """
-        if not isinstance(id_or_key, str):
-            raise InvalidIdentifier(f"expected the id or key of a saga, found {harmless(repr(id_or_key), 80)}")
+        query = Query(key=check_named(id_or_key), saga_name=name_of_saga(saga), limit=1)
         row = await self._blocking.read(self.store.status, id_or_key)
         if row is None:
-            found = await self._blocking.read(self.store.find, Query(key=id_or_key, saga_name=saga, limit=1))
+            found = await self._blocking.read(self.store.find, query)
             row = found[0] if found else None
         if row is None:
             raise not_found("id or key", id_or_key)
@@ -45,7 +54,7 @@ class Inspection:
     async def find(
         self,
         *,
-        saga_name: str | None = None,
+        saga_name: SagaNamed | None = None,
         statuses: Sequence[Status] = (),
         key: str | None = None,
         error: str | None = None,
@@ -56,11 +65,12 @@ class Inspection:
     ) -> list[StatusRow]:
         """Return rows that match, newest first; None and no statuses are "any".
 
-        `error` is a part of the error's type or text, the times are in microseconds since the epoch, `before` is the
-        last saga id of the page before. Raises `InvalidQuery` for a status that there is none of, and the like.
+        `saga_name` may be the saga itself, `error` is a part of the error's type or text, the times are in microseconds
+        since the epoch, `before` is the last saga id of the page before. Raises `InvalidQuery` for a status that there
+        is none of, and the like.
         """
         query = Query(
-            saga_name=saga_name,
+            saga_name=name_of_saga(saga_name),
             statuses=statuses,
             key=key,
             error=error,
@@ -76,21 +86,28 @@ class Inspection:
 
         Raises `SagaNotFound`.
         """
-        rows = await self._blocking.read(self.store.steps, saga_id)
+        rows = await self._blocking.read(self.store.steps, check_named(saga_id))
         if not rows and await self._blocking.read(self.store.status, saga_id) is None:
             raise not_found("id", saga_id)
         return rows
 
     async def history(self, saga_id: str) -> list[SagaEvent]:
         """Return everything that happened to a saga; raises `SagaNotFound`."""
-        stored = await self._blocking.read(self.store.read, saga_id)
+        stored = await self._blocking.read(self.store.read, check_named(saga_id))
         if not stored:
             raise not_found("id", saga_id)
         return CODEC.decode_all((event.topic, event.state) for event in stored)
 
     async def state(self, saga_id: str, version: int | None = None) -> SagaState:
-        """Return the saga's state, now or after its first `version` events."""
-        return fold((await self.history(saga_id))[:version])
+        """Return the saga's state, now or after its first `version` events.
+
+        Raises `SagaNotFound`, and `InvalidQuery` for a version that it has not.
+        """
+        check_number("version", version, 1)
+        events = await self.history(saga_id)
+        if version is not None and version > len(events):
+            raise InvalidQuery(f"version: expected one of the saga's, 1 to {len(events)}, found {version}")
+        return fold(events[:version])
 
     async def counts(self) -> dict[str, dict[str, int]]:
         """Return how many sagas there are: by name, by status."""

@@ -20,6 +20,7 @@ from sagalog.saga.definition import (
 from sagalog.saga.elements import check_fan_out, list_of
 from sagalog.saga.identifiers import check_identifier
 from sagalog.saga.notes import ChildResult
+from sagalog.saga.options import shown, version_mistake
 from sagalog.saga.parts import part_of
 from sagalog.saga.payload import PayloadType
 from sagalog.saga.retry import ACTION_RETRY, PATIENT, Retry
@@ -123,13 +124,12 @@ def _bound(
 
 def _saga_mistakes(declared: DeclaredSaga) -> Iterator[str]:
     yield from _name_mistakes(declared.name, "the saga's name")
-    version: object = declared.version
-    if not isinstance(version, int) or version < 1:
-        yield f"version must be a whole number from 1, found {declared.version!r}"
+    if (wrong := version_mistake(declared.version)) is not None:
+        yield wrong
     if declared.key is not None and (wrong := question_mistake(declared.key, "the input", declared.input)) is not None:
         yield f"key= {wrong}"
     if declared.after_end not in ("reject", "rerun"):
-        yield f'after_end must be "reject" or "rerun", found {declared.after_end!r}'
+        yield f'after_end must be "reject" or "rerun", found {shown(declared.after_end)}'
     if not declared.stages:
         yield "it has no step"
     if any(not stage for stage in declared.stages):

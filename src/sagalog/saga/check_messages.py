@@ -83,7 +83,7 @@ def wait_of(step: DeclaredStep, mistakes: Mistakes) -> WaitRule | None:
 def starts_of(declared: DeclaredSaga, mistakes: Mistakes) -> tuple[StartRule, ...]:
     """Return the events that start a saga."""
     rules: list[StartRule] = []
-    waited = {step.event for stage in declared.stages for step in stage if step.kind == "wait"}
+    waited = [step.event for stage in declared.stages for step in stage if step.kind == "wait"]
     for start in declared.starts:
         what = f"started_by {_shown(start.event)}"
         if start.key is None and declared.key is None:

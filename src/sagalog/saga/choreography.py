@@ -14,11 +14,12 @@ from sagalog.messages import Event, name_of
 from sagalog.saga.contract import Contract, Reaction
 from sagalog.saga.contract_check import Ways, failing_events, reached_from
 from sagalog.saga.definition import Definition, assemble
+from sagalog.saga.durations import Duration
 from sagalog.saga.handlers import GENERAL
 from sagalog.saga.identifiers import check_identifier
+from sagalog.saga.options import flag, listed, microseconds, several, shown, version_mistake
 from sagalog.saga.participants import Participant
 from sagalog.saga.payload import PayloadType
-from sagalog.saga.steps import Duration, microseconds
 
 EventTypes = type[Event] | Sequence[type[Event]]
 
@@ -55,20 +56,22 @@ class Choreography:
     ) -> None:
         self.name = name
         self.version = version
-        self.participants = tuple(participants)
+        what = f"choreography {name}"
+        self.participants = tuple(several(participants, Participant, "participants"))
         self._key = key
-        self._observed = observed
-        self._timeout = microseconds(timeout, f"choreography {name}")
-        self._compensates: dict[Any, Any] = dict(compensates or {})
+        self._observed = flag(observed, "observed", what)
+        self._timeout = microseconds(timeout, what)
+        self._compensates: dict[Any, Any] = _mapped(compensates, "compensates", what)
+        outside: dict[Any, Any] = _mapped(from_outside, "from_outside", what)
         self._roles = {
             "starts_with": _listed(starts_with),
             "completes_with": _listed(completes_with),
             "fails_with": _listed(fails_with),
             "stuck_with": _listed(stuck_with),
-            "from_outside": _listed(tuple(from_outside or ())),
+            "from_outside": _listed(tuple(outside)),
             "ignores": _listed(ignores),
         }
-        self._follows = {kind: _listed(after) for kind, after in (from_outside or {}).items()}
+        self._follows = {kind: _listed(after) for kind, after in outside.items()}
         self._definition: Definition | None = None
 
     def __repr__(self) -> str:
@@ -82,7 +85,8 @@ class Choreography:
         return self._definition
 
     def _build(self) -> Definition:
-        mistakes = [*self._mistakes_of_names(), *self._mistakes_of_roles()]
+        mistakes = list(self._mistakes_of_events_named())
+        mistakes = [*self._mistakes_of_names(), *mistakes, *(() if mistakes else self._mistakes_of_roles())]
         if mistakes:
             raise self._wrong(mistakes)
         contract, mistakes = self._contract()
@@ -127,12 +131,10 @@ class Choreography:
             check_identifier(self.name, "its name", 200)
         except InvalidIdentifier as problem:
             yield str(problem)
-        if self.version < 1:
-            yield f"version must be at least 1, found {self.version}"
-        for role, kind in self._kinds():
-            shown = getattr(kind, "__name__", None) or repr(kind)
-            if not (isinstance(kind, type) and issubclass(kind, Event)) or kind in GENERAL:
-                yield f"{role} takes events, and {shown} is none; subclass Event"
+        if (wrong := version_mistake(self.version)) is not None:
+            yield wrong
+        if not isinstance(cast(object, self._key), str):
+            yield f"key= takes the name of the field that every one of its events has, found {shown(self._key)}"
         for role in ("starts_with", "completes_with"):
             if not self._roles[role]:
                 yield f"{role} names no event; without it nobody knows when the process {role.removesuffix('_with')}"
@@ -140,6 +142,13 @@ class Choreography:
             yield "observed=True says that its participants are not known here; leave them out, or leave it out"
         if not self._observed and not self.participants:
             yield "it has no participants; name those that react, or say observed=True to follow a bus from outside"
+
+    def _mistakes_of_events_named(self) -> Iterator[str]:
+        """Yield what was named as an event and is none."""
+        for role, kind in self._kinds():
+            if not (isinstance(kind, type) and issubclass(kind, Event)) or kind in GENERAL:
+                named = kind.__name__ if isinstance(kind, type) else shown(kind)
+                yield f"{role} takes events, and {named} is none; subclass Event"
 
     def _mistakes_of_roles(self) -> Iterator[str]:
         """Yield events that say two things at once."""
@@ -250,9 +259,16 @@ class Choreography:
 
 
 def _listed(kinds: EventTypes) -> tuple[Any, ...]:
-    if isinstance(kinds, type):
-        return (kinds,)
-    return tuple(dict.fromkeys(cast("Sequence[Any]", kinds)))
+    given = None if isinstance(kinds, type) else listed(kinds)
+    given = [kinds] if given is None else given
+    return tuple(one for number, one in enumerate(given) if one not in given[:number])
+
+
+def _mapped(given: object, option: str, what: str) -> dict[Any, Any]:
+    """Return events by events, as a dict; raises `DefinitionError` for what maps nothing."""
+    if given is not None and not isinstance(given, Mapping):
+        raise DefinitionError(f"{what}: expected {{Event: Event}} for {option}=, found {shown(given)}")
+    return dict(cast("Mapping[object, object]", given or {}))
 
 
 def _digest(name: str, version: int, contract: Contract) -> str:

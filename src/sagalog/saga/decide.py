@@ -149,7 +149,9 @@ def _from_outside(state: SagaState, told: i.Resume | i.StartAgain | i.Faulted, n
     """Return what a person, a client or the saga's process has to say of it."""
     if isinstance(told, i.Resume):
         if state.status != "stuck":
-            raise InvalidAction(f"expected a stuck saga to resume, found one that is {state.status}")
+            raise InvalidAction(
+                f"expected a stuck saga to resume, found saga {state.saga} {state.key}, which is {state.status}"
+            )
         return e.SagaResumed(time=now, actor=told.actor, reason=told.reason)
     if isinstance(told, i.Faulted):
         return _faulted(state, told.error, now) if state.status in OPEN else None

@@ -3,21 +3,23 @@
 from collections.abc import Callable, Coroutine, Generator, Iterable
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, Generic, Literal, TypeVar, overload
+from typing import Any, Generic, Literal, TypeVar, cast, overload
 
 from sagalog.errors import DefinitionError
-from sagalog.saga.callables import name_of_callable
 from sagalog.saga.check import build
 from sagalog.saga.child_steps import ChildDecorator, ChildInputT, ChildStep
 from sagalog.saga.declared import (
     DeclaredChild,
-    DeclaredFanOut,
     DeclaredReplies,
     DeclaredSaga,
     DeclaredStart,
     DeclaredStep,
+    fan_out,
+    still,
 )
-from sagalog.saga.definition import Definition, StepKind
+from sagalog.saga.definition import Definition
+from sagalog.saga.durations import Duration
+from sagalog.saga.options import UNSET, Unset, flag, microseconds, shown, step_name, waives
 from sagalog.saga.requests import (
     AsyncRequest,
     ForEachRequestDecorator,
@@ -31,7 +33,6 @@ from sagalog.saga.retry import Retry
 from sagalog.saga.steps import (
     DEFAULT_STEP_TIMEOUT,
     AsyncStep,
-    Duration,
     ElementT,
     ForEachDecorator,
     Params,
@@ -39,44 +40,14 @@ from sagalog.saga.steps import (
     Step,
     StepDecorator,
     SyncStep,
-    microseconds,
 )
-from sagalog.saga.waits import EventT, SleepStep, WaitStep, nothing, snake_case
+from sagalog.saga.waits import EventT, SleepStep, WaitStep, snake_case
 
 __all__ = ["AsyncStep", "Saga", "Step", "StepDecorator", "SyncStep"]
 
 InputT = TypeVar("InputT")
 
 DEFAULT_SAGA_TIMEOUT = timedelta(days=1)
-
-
-class _Unset:
-    """Mark an argument that was not given, where None means something else."""
-
-
-_UNSET = _Unset()
-
-
-def _fan_out(elements: Any, at_once: bool | int) -> DeclaredFanOut | None:
-    return None if elements is None and at_once is False else DeclaredFanOut(elements, at_once)
-
-
-def _still(
-    name: str, kind: StepKind, timeout: int | None, when: Any, event: Any = None, key: Any = None
-) -> DeclaredStep:
-    """Return a step without a handler: there is nothing to retry and nothing to undo."""
-    return DeclaredStep(
-        name=name,
-        handler=nothing,
-        retry=None,
-        timeout=timeout,
-        pivot=False,
-        when=when,
-        waived=True,
-        kind=kind,
-        event=event,
-        event_key=key,
-    )
 
 
 class Saga(Generic[InputT]):
@@ -156,7 +127,7 @@ class Saga(Generic[InputT]):
         when: Callable[[InputT], bool] | None = None,
         for_each: Callable[[InputT], Iterable[Any]] | None = None,
         at_once: bool | int = False,
-        compensation: _Unset | None = _UNSET,
+        compensation: Unset | None = UNSET,
     ) -> Any:
         """Declare the next step; steps run in the order of their declarations.
 
@@ -168,15 +139,16 @@ class Saga(Generic[InputT]):
         """
 
         def declare(function: Callable[..., Any]) -> Step[..., Any]:
+            what = f"step {step_name(name, function)}"
             declared = DeclaredStep(
-                name=name or name_of_callable(function),
+                name=step_name(name, function),
                 handler=function,
                 retry=retry,
-                timeout=microseconds(timeout, f"step {name or name_of_callable(function)}"),
-                pivot=pivot,
+                timeout=microseconds(timeout, what),
+                pivot=flag(pivot, "pivot", what),
                 when=when,
-                waived=compensation is None,
-                fan=_fan_out(for_each, at_once),
+                waived=waives(compensation, what),
+                fan=fan_out(for_each, at_once),
             )
             self._add(declared)
             return (AsyncStep if declared.is_async else SyncStep)(declared)
@@ -222,7 +194,7 @@ class Saga(Generic[InputT]):
         when: Callable[[InputT], bool] | None = None,
         for_each: Callable[[InputT], Iterable[Any]] | None = None,
         at_once: bool | int = False,
-        compensation: _Unset | None = _UNSET,
+        compensation: Unset | None = UNSET,
     ) -> Any:
         """Declare the next step as a request: its function returns a command, and the `reply` is the step's result.
 
@@ -232,17 +204,18 @@ class Saga(Generic[InputT]):
         """
 
         def declare(function: Callable[..., Any]) -> RequestStep[..., Any, Any]:
+            what = f"step {step_name(name, function)}"
             declared = DeclaredStep(
-                name=name or name_of_callable(function),
+                name=step_name(name, function),
                 handler=function,
                 retry=retry,
-                timeout=microseconds(timeout, f"step {name or name_of_callable(function)}"),
-                pivot=pivot,
+                timeout=microseconds(timeout, what),
+                pivot=flag(pivot, "pivot", what),
                 when=when,
-                waived=compensation is None,
+                waived=waives(compensation, what),
                 kind="request",
                 replies=DeclaredReplies(reply, refused),
-                fan=_fan_out(for_each, at_once),
+                fan=fan_out(for_each, at_once),
             )
             self._add(declared)
             return (AsyncRequest if declared.is_async else SyncRequest)(declared)
@@ -278,7 +251,7 @@ class Saga(Generic[InputT]):
         name: str | None = None,
         pivot: bool = False,
         when: Callable[[InputT], bool] | None = None,
-        compensation: _Unset | None = _UNSET,
+        compensation: Unset | None = UNSET,
     ) -> Any:
         """Declare the next step as another saga, which is started, awaited, and undone as a whole.
 
@@ -287,17 +260,20 @@ class Saga(Generic[InputT]):
         `ChildResult`. If the child fails, the step was refused; if this saga is rolled back, the child is, too, unless
         `compensation=None` says that there is nothing to undo.
         """
+        if not isinstance(cast(object, saga), Saga):
+            raise DefinitionError(f"expected another Saga for a child of saga {self.name}, found {shown(saga)}")
 
         def declare(function: Callable[..., Any]) -> ChildStep[..., Any]:
-            called = saga.name if input is not None else name_of_callable(function)
+            named = step_name(name, function) if input is None else step_name(name or saga.name, function)
+            what = f"child {named}"
             declared = DeclaredStep(
-                name=name or called,
+                name=named,
                 handler=function,
                 retry=None,
                 timeout=None,
-                pivot=pivot,
+                pivot=flag(pivot, "pivot", what),
                 when=when,
-                waived=compensation is None,
+                waived=waives(compensation, what),
                 kind="child",
                 child=DeclaredChild(saga, input is not None),
             )
@@ -321,17 +297,18 @@ class Saga(Generic[InputT]):
         event within `timeout` (seconds or a timedelta; None: as long as the saga has time) rolls the saga back. The
         step has the event's name in snake case unless given.
         """
-        named = name or snake_case(getattr(event, "__name__", repr(event)))
+        named = step_name(name or snake_case(getattr(event, "__name__", "event")), event)
         over = microseconds(timeout, f"wait {named}")
-        self._add(_still(named, "wait", over, when, event, key))
+        self._add(still(named, "wait", over, when, event, key))
         return WaitStep(named, event)
 
     def sleep(
         self, duration: Duration, *, name: str = "sleep", when: Callable[[InputT], bool] | None = None
     ) -> SleepStep:
         """Declare the next step as a pause of `duration` (seconds or a timedelta), which a restart does not prolong."""
-        self._add(_still(name, "sleep", microseconds(duration, f"sleep {name}"), when))
-        return SleepStep(name)
+        named = step_name(name, self.sleep)
+        self._add(still(named, "sleep", microseconds(duration, f"sleep {named}"), when))
+        return SleepStep(named)
 
     def started_by(
         self, event: type[EventT], *, input: Callable[[EventT], InputT], key: Callable[[EventT], str] | None = None

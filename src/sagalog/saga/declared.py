@@ -1,11 +1,12 @@
 """A saga as it was written down, before anything is checked; it knows no rule."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, cast
 
 from sagalog.saga.callables import is_async
 from sagalog.saga.definition import StepKind
 from sagalog.saga.retry import COMPENSATION_RETRY, Retry
+from sagalog.saga.waits import nothing
 
 
 class DeclaredReplies:
@@ -13,7 +14,11 @@ class DeclaredReplies:
 
     def __init__(self, reply: Any, refused: Any) -> None:
         self.reply = reply
-        self.refused: tuple[Any, ...] = refused if isinstance(refused, tuple) else (refused,)
+        self.refused: tuple[Any, ...] = tuple(cast("Iterable[Any]", refused)) if _is_listed(refused) else (refused,)
+
+
+def _is_listed(given: object) -> bool:
+    return isinstance(given, list | tuple | set | frozenset)
 
 
 class DeclaredCompensation:
@@ -27,7 +32,7 @@ class DeclaredCompensation:
         replies: DeclaredReplies | None = None,
     ) -> None:
         self.handler = handler
-        self.retry = retry or COMPENSATION_RETRY
+        self.retry = COMPENSATION_RETRY if retry is None else retry
         self.timeout = timeout
         self.replies = replies
 
@@ -94,6 +99,29 @@ class DeclaredStep:
         self.child = child
         self.compensation: DeclaredCompensation | None = None
         self.is_async = is_async(handler)
+
+
+def fan_out(elements: Any, at_once: bool | int) -> DeclaredFanOut | None:
+    """Return what was said of elements, if anything was."""
+    return None if elements is None and at_once is False else DeclaredFanOut(elements, at_once)
+
+
+def still(
+    name: str, kind: StepKind, timeout: int | None, when: Any, event: Any = None, key: Any = None
+) -> DeclaredStep:
+    """Return a step without a handler: there is nothing to retry and nothing to undo."""
+    return DeclaredStep(
+        name=name,
+        handler=nothing,
+        retry=None,
+        timeout=timeout,
+        pivot=False,
+        when=when,
+        waived=True,
+        kind=kind,
+        event=event,
+        event_key=key,
+    )
 
 
 class DeclaredStart:

@@ -9,6 +9,7 @@ from sagalog.saga.binding import Earlier
 from sagalog.saga.callables import annotations_of, handler_mistake, parameters_of, question_mistake
 from sagalog.saga.declared import DeclaredFanOut, DeclaredStep
 from sagalog.saga.definition import FanOutDefinition
+from sagalog.saga.options import shown
 from sagalog.saga.payload import PayloadType
 
 MOST_AT_ONCE = 1_000
@@ -64,8 +65,9 @@ def _mistakes(step: DeclaredStep, fan: DeclaredFanOut, input_type: Any) -> Itera
         yield "at_once= says nothing without for_each=; remove it"
     elif (wrong := question_mistake(fan.elements, "the input", input_type, may_generate=True)) is not None:
         yield f"for_each= {wrong}"
-    if not 1 <= fan.width <= MOST_AT_ONCE:
-        yield f"at_once= is True, False, or 1 to {MOST_AT_ONCE:,}, found {fan.at_once!r}"
+    width: object = fan.width
+    if not isinstance(width, int) or not 1 <= width <= MOST_AT_ONCE:
+        yield f"at_once= is True, False, or 1 to {MOST_AT_ONCE:,}, found {shown(fan.at_once)}"
     if step.pivot:
         yield (
             "it is the pivot and has for_each=, but the point of no return is one step; "

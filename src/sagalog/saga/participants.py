@@ -2,17 +2,17 @@
 
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from datetime import timedelta
-from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
 from msgspec import Struct
 
 from sagalog.errors import DefinitionError, InvalidIdentifier
 from sagalog.messages import Command, Event, Message
-from sagalog.saga.callables import name_of_callable
+from sagalog.saga.durations import Duration
 from sagalog.saga.handlers import DeclaredHandler, Handler, MessageContext, output_id, read_handler
 from sagalog.saga.identifiers import check_identifier
+from sagalog.saga.options import microseconds, shown, step_name
 from sagalog.saga.retry import PATIENT, Retry
-from sagalog.saga.steps import Duration, microseconds
 
 __all__ = ["Handler", "MessageContext", "Participant", "ParticipantDefinition", "check_together", "output_id"]
 
@@ -165,18 +165,21 @@ class Participant:
         timeout: Duration | None,
     ) -> Any:
         is_type = isinstance(given, type)
+        if given is not None and not callable(cast(object, given)):
+            raise DefinitionError(
+                f"participant {self.name}: expected a class of {kind}s, or the handler itself, found {shown(given)}"
+            )
 
         def declare(function: Callable[..., Any]) -> Callable[..., Any]:
-            called = name or name_of_callable(function)
+            called = step_name(name, function)
             if self._definition is not None:
                 raise DefinitionError(
                     f"participant {self.name}: handler {called} would never be called, for it is declared after the "
                     "participant was given to a process manager; declare all handlers first"
                 )
             within = self._timeout if timeout is None else microseconds(timeout, f"handler {called}")
-            self._declared.append(
-                DeclaredHandler(kind, given if is_type else None, function, called, retry or self._retry, within)
-            )
+            policy = self._retry if retry is None else retry
+            self._declared.append(DeclaredHandler(kind, given if is_type else None, function, called, policy, within))
             return function
 
         return declare if is_type or given is None else declare(given)

@@ -3,28 +3,22 @@
 A request's function returns the command. What later steps and the compensation get is the event that answers it.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Concatenate, Generic, Protocol, TypeVar, cast, overload
 
 from sagalog.messages import Command, Event
 from sagalog.saga.declared import DeclaredCompensation, DeclaredReplies, DeclaredStep
+from sagalog.saga.durations import Duration
+from sagalog.saga.options import microseconds
 from sagalog.saga.retry import Retry
-from sagalog.saga.steps import (
-    DEFAULT_STEP_TIMEOUT,
-    Duration,
-    ElementT,
-    Params,
-    UndoParams,
-    declare_compensation,
-    microseconds,
-)
+from sagalog.saga.steps import DEFAULT_STEP_TIMEOUT, ElementT, Params, UndoParams, declare_compensation
 
 ReplyT = TypeVar("ReplyT", bound=Event)
 CommandT = TypeVar("CommandT", bound=Command)
 # What the compensation of a request may return: a command, or nothing if it is done by then.
 UndoT = TypeVar("UndoT", bound="Command | Coroutine[Any, Any, Command | None] | None")
 
-Refusals = type[Event] | tuple[type[Event], ...]
+Refusals = type[Event] | Sequence[type[Event]]
 
 
 class RequestCompensationDecorator(Protocol[ReplyT]):

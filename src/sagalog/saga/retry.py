@@ -1,14 +1,16 @@
 """How often, how long and how patiently an attempt is made again."""
 
 from datetime import timedelta
-from math import isfinite
 from typing import Any, cast
 
 from msgspec import UNSET, Struct
 from msgspec.structs import force_setattr
 
+from sagalog.errors import InvalidRetry
+from sagalog.saga.durations import LONGEST, number_of, seconds_of
+from sagalog.saga.options import shown
+
 SECOND = 1_000_000
-LONGEST = 100 * 365 * 86_400
 MOST_ATTEMPTS = 1_000_000
 LARGEST_FACTOR = 1_000_000
 # What `Retry()` says when neither limit is given.
@@ -23,7 +25,7 @@ class Retry(Struct, frozen=True, kw_only=True):
     and with neither it is 3. They wait `delay` after the first attempt, then `factor` times longer each time, never
     over `max_delay` (both in seconds or as a timedelta), each wait spread by up to `jitter` of itself.
 
-    Raises `ValueError` for what makes no policy.
+    Raises `InvalidRetry`, which is also a `ValueError`, for what makes no policy.
     """
 
     attempts: int | None = cast(Any, UNSET)
@@ -37,32 +39,32 @@ class Retry(Struct, frozen=True, kw_only=True):
         if cast(object, self.attempts) is UNSET:
             force_setattr(self, "attempts", USUAL_ATTEMPTS if self.for_ is None else None)
         if self.attempts is not None and not (_is_whole(self.attempts) and 1 <= self.attempts <= MOST_ATTEMPTS):
-            raise ValueError(
+            raise InvalidRetry(
                 f"Retry(attempts=...) is a whole number from 1 to {MOST_ATTEMPTS:,}, or None for any number, "
-                f"found {self.attempts!r:.80}"
+                f"found {shown(self.attempts)}"
             )
         for name in ("delay", "max_delay"):
-            if not 0 <= _seconds(getattr(self, name)) < LONGEST:
-                raise ValueError(f"Retry({name}=...) {_A_TIME}, from 0 to under 100 years, {_found(self, name)}")
-        if self.for_ is not None and not 0 < _seconds(self.for_) < LONGEST:
-            raise ValueError(
+            if not 0 <= seconds_of(getattr(self, name)) < LONGEST:
+                raise InvalidRetry(f"Retry({name}=...) {_A_TIME}, from 0 to under 100 years, {_found(self, name)}")
+        if self.for_ is not None and not 0 < seconds_of(self.for_) < LONGEST:
+            raise InvalidRetry(
                 f"Retry(for_=...) {_A_TIME}, over 0 and under 100 years, or None for ever, {_found(self, 'for_')}"
             )
-        if not 1 <= _number(self.factor) <= LARGEST_FACTOR:
-            raise ValueError(f"Retry(factor=...) is a number from 1 to {LARGEST_FACTOR:,}, {_found(self, 'factor')}")
-        if not 0 <= _number(self.jitter) <= 1:
-            raise ValueError(f"Retry(jitter=...) is a share between 0 and 1, {_found(self, 'jitter')}")
+        if not 1 <= number_of(self.factor) <= LARGEST_FACTOR:
+            raise InvalidRetry(f"Retry(factor=...) is a number from 1 to {LARGEST_FACTOR:,}, {_found(self, 'factor')}")
+        if not 0 <= number_of(self.jitter) <= 1:
+            raise InvalidRetry(f"Retry(jitter=...) is a share between 0 and 1, {_found(self, 'jitter')}")
 
     @staticmethod
     def mistake(given: object) -> str | None:
         """Return what is wrong with something given as a policy; None if it is one, or nothing was given."""
         if given is None or isinstance(given, Retry):
             return None
-        return f"retry= takes a Retry, such as Retry(attempts=3), found {given!r:.80}"
+        return f"retry= takes a Retry, such as Retry(attempts=3), found {shown(given)}"
 
     def pause(self, attempt: int, jitter: float) -> int:
         """Return the microseconds to wait after `attempt` (from 1); `jitter` is a random number in [0, 1)."""
-        delay, longest = _seconds(self.delay), _seconds(self.max_delay)
+        delay, longest = seconds_of(self.delay), seconds_of(self.max_delay)
         try:
             seconds = min(longest, delay * float(self.factor) ** (attempt - 1))
         except OverflowError:
@@ -89,33 +91,18 @@ class Retry(Struct, frozen=True, kw_only=True):
     @property
     def microseconds(self) -> int | None:
         """Return how long after the first attempt the last one may begin; None if time does not end them."""
-        return None if self.for_ is None else int(_seconds(self.for_) * SECOND)
+        return None if self.for_ is None else int(seconds_of(self.for_) * SECOND)
 
 
 _A_TIME = "is a time in seconds or a timedelta"
 
 
 def _found(retry: Retry, name: str) -> str:
-    return f"found {getattr(retry, name)!r:.80}"
+    return f"found {shown(getattr(retry, name))}"
 
 
 def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _number(value: object) -> float:
-    """Return a number as one that can be compared; what is none is under every bound."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return -1.0
-    try:
-        return float(value) if isfinite(value) else -1.0
-    except OverflowError:
-        return -1.0
-
-
-def _seconds(value: object) -> float:
-    """Return a time in seconds; what is none is under every bound."""
-    return value.total_seconds() if isinstance(value, timedelta) else _number(value)
 
 
 # An outage of an hour, or of a night, must need no person: a bug that only looks like one is shown by the attempts.

@@ -6,6 +6,8 @@ from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast
 
 from sagalog.errors import DefinitionError
 from sagalog.saga.declared import DeclaredCompensation, DeclaredStep
+from sagalog.saga.durations import Duration
+from sagalog.saga.options import microseconds
 from sagalog.saga.retry import Retry
 
 ResultT = TypeVar("ResultT")
@@ -14,19 +16,8 @@ UndoParams = ParamSpec("UndoParams")
 # What a compensation may return: nothing, at once or when awaited.
 UndoneT = TypeVar("UndoneT", None, Coroutine[Any, Any, None])
 ElementT = TypeVar("ElementT")
-Duration = timedelta | float | int
 
 DEFAULT_STEP_TIMEOUT = timedelta(seconds=60)
-
-
-def microseconds(given: Duration | None, what: str) -> int | None:
-    """Return a duration as the kernel counts it; raises `DefinitionError` for one that nobody can have meant."""
-    if given is None:
-        return None
-    seconds = given.total_seconds() if isinstance(given, timedelta) else float(given)
-    if not 0 < seconds < 100 * 365 * 86_400:
-        raise DefinitionError(f"{what}: expected a timeout over 0 seconds and under 100 years, found {given!r}")
-    return int(seconds * 1_000_000)
 
 
 def declare_compensation(step: DeclaredStep, compensation: DeclaredCompensation) -> None:

@@ -7,12 +7,14 @@ import msgspec
 
 from sagalog.saga.anatomy import named
 from sagalog.saga.failure import type_of
+from sagalog.saga.pydantic_words import in_words
 
 MOST = 3
-# The value stands in the texts of these two, and the path behind them.
-_SHOWN = re.compile(r"^Invalid (enum )?value .*?(?=( - at `\$[^`]*`)?$)", re.DOTALL)
-
+# The value stands in the texts of these two.
+_SHOWN = re.compile(r"^Invalid (enum )?value .*", re.DOTALL)
 _AT = re.compile(r" - at `(\$[^`]*)`$")
+_GOT = re.compile(r"^Expected (.*), got (.*)$", re.DOTALL)
+_FIELD = re.compile(r"^Object (missing required|contains unknown) field `(.*)`$", re.DOTALL)
 
 
 class Unread(ValueError):
@@ -31,30 +33,34 @@ def told(problem: BaseException) -> str:
 
 
 def _by_msgspec(problem: msgspec.MsgspecError) -> str:
+    """Return what msgspec found: the path, and what is expected there."""
     text = str(problem)
+    path = _AT.search(text)
+    at = path[1] if path else "$"
     cause = problem.__cause__
+    if isinstance(cause, Unread):
+        return _by_pydantic(cause.why, at)
     if cause is not None:
-        path = _AT.search(text)
-        at = path[1] if path else "$"
-        if isinstance(cause, Unread):
-            return _by_pydantic(cause.why, at)
         # The text is that of the user's own code, such as a `__post_init__`.
         return f"{at}: {type_of(cause)} was raised when it was made"
-    return _SHOWN.sub("Invalid value", text)
+    if not isinstance(problem, msgspec.ValidationError):
+        return text
+    said = _SHOWN.sub("invalid value", _AT.sub("", text))
+    if (field := _FIELD.match(said)) is not None:
+        return (
+            f"{at}{named(field[2])}: {'it is missing' if field[1].startswith('missing') else 'there is no such field'}"
+        )
+    said = _GOT.sub(r"expected \1, found \2", said).replace("`", "")
+    return f"{at}: {said[:1].lower()}{said[1:]}"
 
 
 def _by_pydantic(problem: Any, before: str) -> str:
     """Return what pydantic found, by path and kind; its own texts hold values, or the user's words."""
     try:
-        found: list[dict[str, Any]] = problem.errors(include_url=False, include_context=False, include_input=False)
+        found: list[dict[str, Any]] = problem.errors(include_url=False, include_context=False)
     except Exception:
         return f"{before}: {type_of(problem)}"
-    texts = [f"{before}{''.join(map(named, one['loc']))}: {_kind(one)}" for one in found[:MOST]]
+    texts = [f"{before}{''.join(map(named, one['loc']))}: {in_words(one)}" for one in found[:MOST]]
     if len(found) > MOST:
         texts.append(f"and {len(found) - MOST} more")
     return ", ".join(texts)
-
-
-def _kind(error: dict[str, Any]) -> str:
-    kind = str(error["type"])
-    return "a validator refused it" if kind in ("value_error", "assertion_error") else kind.replace("_", " ")

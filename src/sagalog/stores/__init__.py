@@ -1,6 +1,7 @@
 """The stores: one port (`sagalog.store`), kept in memory, in SQLite, or in PostgreSQL."""
 
 import re
+from pathlib import PurePath
 from typing import Final
 
 from sagalog.address import LONGEST_ADDRESS, shown, without_driver
@@ -24,8 +25,11 @@ def store_for(address: str, options: StoreOptions | None = None) -> Store:
     name of a driver as SQLAlchemy writes it, `postgresql+psycopg://`. Drivers are imported only for the store that is
     asked for. Raises `InvalidSettings` for any other address.
     """
-    if not isinstance(address, str):
-        raise InvalidSettings(f"{EXPECTED}, found {type(address).__name__}")
+    given: object = address
+    if isinstance(given, PurePath):
+        raise InvalidSettings(f"{EXPECTED}, found the path {shown(str(given))}; write {SQLITE} before it")
+    if not isinstance(given, str):
+        raise InvalidSettings(f"{EXPECTED}, found {type(given).__name__}")
     if len(address) > LONGEST_ADDRESS or "\0" in address:
         raise InvalidSettings(f"{EXPECTED}, found {shown(address)}")
     options = options or StoreOptions()

@@ -8,7 +8,6 @@ import asyncio
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from importlib import import_module
 from typing import Any, Protocol, cast
 
@@ -17,7 +16,10 @@ from sagalog.cloudevents import encode, headers_of
 from sagalog.errors import DefinitionError, TransportUnavailable
 from sagalog.harmless import harmless
 from sagalog.messages import Command, Envelope, Event, Message, name_of
+from sagalog.saga.durations import LONGEST, Duration, seconds_of
 from sagalog.saga.failure import described
+from sagalog.saga.options import listed
+from sagalog.saga.options import shown as as_given
 from sagalog.transport import Receive
 from sagalog.transports.link import Link, MessageRefused, Plan
 
@@ -63,8 +65,9 @@ class FastStreamTransport:
     A message goes to the subject `{prefix}.commands.{name}` or `{prefix}.events.{name}`; all services that talk to each
     other have the same prefix.
 
-    `acknowledge_within` is how many seconds the broker waits before it delivers again, `keep` how long it keeps
-    messages (None: for ever; NATS only), `options` what FastStream's broker class takes beyond this (`security=...`).
+    `acknowledge_within` is how long (seconds or a timedelta, as all durations here) the broker waits before it delivers
+    again, `keep` how long it keeps messages (None: for ever; NATS only), `options` what FastStream's broker class takes
+    beyond this (`security=...`).
     Raises `DefinitionError` for names that no broker can have.
     """
 
@@ -77,22 +80,28 @@ class FastStreamTransport:
         listens: Sequence[Named] = (),
         prefix: str = "sagalog",
         name: str | None = None,
-        acknowledge_within: float = 10.0,
-        keep: timedelta | None = None,
-        connect_timeout: float = 5.0,
-        send_timeout: float = 5.0,
+        acknowledge_within: Duration = 10.0,
+        keep: Duration | None = None,
+        connect_timeout: Duration = 5.0,
+        send_timeout: Duration = 5.0,
         options: Mapping[str, Any] | None = None,
     ) -> None:
         broker, self._module = _broker_of(address)
-        self.name = name or broker
-        self._sends = {pair for one in sends for pair in _pairs(one)}
+        self.name = broker if name is None else name
+        outgoing = {pair for one in _named(sends, "sends") for pair in _pairs(one)}
+        incoming = {pair for one in _named(listens, "listens") for pair in _pairs(one)}
+        self._sends = outgoing
         for kind, text in (("service", service), ("transport", self.name)):
-            if not _A_SERVICE.fullmatch(text):
-                raise DefinitionError(f"expected 1 to 64 letters, digits, - and _ as the {kind}, found {text!r}")
-        if not _A_WORD.fullmatch(prefix):
-            raise DefinitionError(f"expected words of letters, digits, - and _ as the prefix, found {prefix!r}")
+            if not _is_like(_A_SERVICE, text):
+                raise DefinitionError(
+                    f"expected 1 to 64 letters, digits, - and _ as the {kind}, found {as_given(text)}"
+                )
+        if not _is_like(_A_WORD, prefix):
+            raise DefinitionError(f"expected words of letters, digits, - and _ as the prefix, found {as_given(prefix)}")
+        if options is not None and not isinstance(cast(object, options), Mapping):
+            raise DefinitionError(f"expected {{name: value}} for options=, found {as_given(options)}")
         self._prefix = prefix
-        for subject in sorted(self._subject(*pair) for one in (*sends, *listens) for pair in _pairs(one)):
+        for subject in sorted(self._subject(*pair) for pair in outgoing | incoming):
             if len(subject) > LONGEST_SUBJECT:
                 raise DefinitionError(
                     f"expected at most {LONGEST_SUBJECT} characters of prefix and name, found {len(subject):,}: "
@@ -102,12 +111,12 @@ class FastStreamTransport:
             address=address,
             service=service,
             prefix=prefix,
-            subjects=sorted({self._subject(*pair) for one in listens for pair in _pairs(one)}),
+            subjects=sorted(self._subject(*pair) for pair in incoming),
             options=dict(options or {}),
-            acknowledge_within=acknowledge_within,
-            keep=None if keep is None else keep.total_seconds(),
-            connect_timeout=connect_timeout,
-            send_timeout=send_timeout,
+            acknowledge_within=_seconds(acknowledge_within, "acknowledge_within"),
+            keep=None if keep is None else _seconds(keep, "keep"),
+            connect_timeout=_seconds(connect_timeout, "connect_timeout"),
+            send_timeout=_seconds(send_timeout, "send_timeout"),
         )
         self._link: Link | None = None
         self._gone = asyncio.Event()
@@ -250,6 +259,8 @@ def _hear(looking: "asyncio.Future[str]") -> None:
 
 
 def _broker_of(address: str) -> tuple[str, _LinkModule]:
+    if not isinstance(cast(object, address), str):
+        raise DefinitionError(f"expected the address of a broker, such as nats://host:4222, found {as_given(address)}")
     scheme, found, _ = address.partition("://")
     if not found or scheme not in BROKERS or len(address) > LONGEST_ADDRESS:
         known = ", ".join(f"{one}://" for one in BROKERS)
@@ -267,14 +278,36 @@ def _broker_of(address: str) -> tuple[str, _LinkModule]:
         raise DefinitionError(f"{name} needs a driver ({problem}): pip install {package}") from None
 
 
+def _named(given: object, option: str) -> list[Named]:
+    """Return what was listed of messages; raises `DefinitionError` for what is no list."""
+    found = listed(given)
+    if found is None:
+        raise DefinitionError(
+            f"expected a list of classes of messages, or of names, for {option}=, found {as_given(given)}; "
+            f"write {option}=[...]"
+        )
+    return found
+
+
+def _seconds(given: object, option: str) -> float:
+    seconds = seconds_of(given)
+    if not 0 < seconds < LONGEST:
+        raise DefinitionError(f"expected seconds or a timedelta, over 0, for {option}=, found {as_given(given)}")
+    return seconds
+
+
+def _is_like(pattern: re.Pattern[str], text: object) -> bool:
+    return isinstance(text, str) and pattern.fullmatch(text) is not None
+
+
 def _pairs(one: Named) -> list[tuple[str, str]]:
     """Return the kinds and names that are meant by a class of messages or a name."""
     if isinstance(one, str):
         name, kinds = one, ["command", "event"]
-    elif issubclass(one, Event | Command):
+    elif isinstance(cast(object, one), type) and issubclass(one, Event | Command):
         name, kinds = name_of(one), ["command" if issubclass(one, Command) else "event"]
     else:
-        raise DefinitionError(f"expected a class of events or commands, or a name, found {one!r}")
+        raise DefinitionError(f"expected a class of events or commands, or a name, found {as_given(one)}")
     if not _A_WORD.fullmatch(name):
         raise DefinitionError(f"expected a name of letters, digits, - and _ for a broker, found {name!r}: give NAME")
     return [(kind, name) for kind in kinds]

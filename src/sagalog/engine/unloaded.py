@@ -1,0 +1,23 @@
+"""What is said at the start of sagas that wait for a definition which this process has not; it looks for none."""
+
+import logging
+from collections.abc import Iterable
+
+from sagalog.saga.definition import Definition
+
+logger = logging.getLogger("sagalog")
+
+
+def report_unloaded(
+    missing: Iterable[tuple[str, int, str, int]], definitions: Iterable[Definition], is_worker: bool
+) -> None:
+    """Log each (name, version, digest, number) that is missing, and what to do; to whoever runs nothing softly."""
+    known = {(one.name, one.version) for one in definitions}
+    for name, version, digest, number in missing:
+        why = (
+            "was declared differently when they began: restore it, or give the changed one a new version"
+            if (name, version) in known
+            else "is not loaded: add it to sagas=[...] until they have ended"
+        )
+        text = "%d sagas wait for %s version %d (%s), which %s"
+        logger.log(logging.WARNING if is_worker else logging.INFO, text, number, name, version, digest, why)

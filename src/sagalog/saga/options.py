@@ -1,0 +1,98 @@
+"""What is given to a declaration by name, checked as it is written down: the value, or a `DefinitionError`.
+
+What the value means together with others is checked where the declaration is built.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar, cast
+
+from sagalog.errors import DefinitionError
+from sagalog.harmless import harmless
+from sagalog.saga.callables import name_of_callable
+from sagalog.saga.durations import LONGEST, Duration, seconds_of
+
+KindT = TypeVar("KindT")
+
+# As much as the column of every store holds, and far more than anybody counts to.
+LARGEST_VERSION = 1_000_000_000
+_SHOWN = 80
+
+
+def shown(given: object) -> str:
+    """Return what was given as it is shown in an error: on one line, cut, whatever its `repr` does."""
+    try:
+        return harmless(repr(given), _SHOWN)
+    except Exception:
+        return f"a {type(given).__name__} that cannot be shown"
+
+
+def microseconds(given: Duration | None, what: str) -> int | None:
+    """Return a duration as the kernel counts it; raises `DefinitionError` for one that nobody can have meant."""
+    if given is None:
+        return None
+    seconds = seconds_of(given)
+    if not 0 < seconds < LONGEST:
+        raise DefinitionError(
+            f"{what}: expected a timeout over 0 seconds and under 100 years, found {shown(given)}; "
+            "write seconds, such as 60, or timedelta(minutes=1)"
+        )
+    return int(seconds * 1_000_000)
+
+
+def flag(given: object, option: str, what: str) -> bool:
+    """Return what is True or False; anything else may have been meant the other way."""
+    if not isinstance(given, bool):
+        raise DefinitionError(f"{what}: expected True or False for {option}=, found {shown(given)}")
+    return given
+
+
+def step_name(name: object, function: object) -> str:
+    """Return what a step or a handler is called: the name given, or that of its function."""
+    if name is not None and not isinstance(name, str):
+        raise DefinitionError(f"{name_of_callable(function)}: expected a text for name=, found {shown(name)}")
+    return name or name_of_callable(function)
+
+
+class Unset:
+    """Mark an argument that was not given, where None means something else."""
+
+
+UNSET = Unset()
+
+
+def waives(compensation: object, what: str) -> bool:
+    """Tell whether it was said that there is nothing to undo, which is all that `compensation=` can say."""
+    if compensation is not None and compensation is not UNSET:
+        raise DefinitionError(
+            f"{what}: expected nothing but None for compensation=, which says that there is nothing to undo, "
+            f"found {shown(compensation)}; declare how it is undone with @{what.partition(' ')[2]}.compensate"
+        )
+    return compensation is None
+
+
+def several(given: object, kind: type[KindT], option: str) -> list[KindT]:
+    """Return the members of a list; raises `DefinitionError` for one that stands alone, and for what is none."""
+    expected = f"expected a list of {kind.__name__} for {option}=, found"
+    if isinstance(given, kind):
+        raise DefinitionError(f"{expected} one that stands alone, {shown(given)}; write {option}=[...] around it")
+    members = listed(given)
+    if members is None:
+        raise DefinitionError(f"{expected} {shown(given)}; write {option}=[...]")
+    for one in members:
+        if not isinstance(one, kind):
+            raise DefinitionError(f"{expected} {shown(one)} in it")
+    return members
+
+
+def listed(given: object) -> list[Any] | None:
+    """Return the members of what can be gone through; None for a text or a mapping, and for what cannot."""
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+        return None
+    return list(cast("Iterable[object]", given))
+
+
+def version_mistake(version: object) -> str | None:
+    """Return what is wrong with the version of a declaration; None if it is one."""
+    if isinstance(version, int) and not isinstance(version, bool) and 1 <= version <= LARGEST_VERSION:
+        return None
+    return f"version must be a whole number from 1 to {LARGEST_VERSION:,}, found {shown(version)}"

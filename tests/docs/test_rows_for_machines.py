@@ -1,0 +1,63 @@
+"""What `-o json` gives is documented, command by command, column by column: scripts are written from that page."""
+
+import json
+import re
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+import sagalog_commands
+from command_line import sagalog
+from pages import page
+from shop_demo import FinishedDemo
+
+from sagalog.cli.options import RowsCommand
+
+CLI = page("reference/cli.md")
+SQL = page("reference/sql.md")
+CODE = re.compile(r"`([^`]+)`")
+ROWS = {row[0].strip("`"): row[1] for row in CLI.rows("command and `-o`")}
+
+
+def columns_of_table(table: str) -> list[str]:
+    rows = SQL.section(table).partition("| column |")[2].partition("\n\n")[0].splitlines()
+    return [CODE.findall(row.split("|")[1])[0] for row in rows if row.startswith("| `")]
+
+
+def documented(command: str) -> list[str]:
+    """Return the columns that the page names; a link to a table stands for all of its columns."""
+    found: list[str] = []
+    for table, name in re.findall(r"\[`(\w+)`\]\(sql\.md|`([^`]+)`", ROWS[command]):
+        found += columns_of_table(table) if table else [name]
+    return found
+
+
+@pytest.fixture(scope="module")
+def shop(finished_demo: FinishedDemo, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the demo's databases, with a message that nobody could take."""
+    folder = tmp_path_factory.mktemp("rows")
+    shutil.copytree(finished_demo.folder, folder, dirs_exist_ok=True)
+    given = {"unmatched_id": "u-1", "consumer": "door", "message_id": "raw-1", "kind": "unreadable", "name": "",
+             "source": "here", "reason": "a test", "message": "{}", "parked_at": 1, "status": "parked"}  # fmt: skip
+    with sqlite3.connect(folder / "demo.db") as connection:
+        names, marks = ", ".join(given), ", ".join("?" * len(given))
+        connection.execute(f"INSERT OR IGNORE INTO saga_unmatched ({names}) VALUES ({marks})", list(given.values()))
+    return folder
+
+
+@pytest.mark.parametrize("command", ROWS)
+def test_every_column_of_a_row_for_machines_is_documented_and_no_other(command: str, shop: Path) -> None:
+    name, _, output = command.partition(" -o ")
+    given = {"unmatched show": ["u-1"], "list": [], "unmatched list": [], "audit": [], "check": []}
+    if name not in given and not name.startswith("db "):
+        failed = sagalog("list", "--status", "failed", "--limit", "1", "-o", "json", shop=shop)
+        given[name] = [json.loads(failed.out)[0]["saga_id"]]
+    ran = sagalog(*name.split(), *given.get(name, []), "-o", output or "jsonl", shop=shop)
+    first = json.loads(ran.out if output == "json" else ran.out.splitlines()[0])
+    assert list(first) == documented(command)
+
+
+def test_every_command_that_gives_rows_is_among_them() -> None:
+    giving = {name for name, one in sagalog_commands.every_command() if isinstance(one, RowsCommand)}
+    assert giving == {re.split(r" (-o|--trace)", command)[0] for command in ROWS}
