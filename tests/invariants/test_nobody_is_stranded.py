@@ -1,7 +1,7 @@
 """INVARIANTS 15, 33, 36: whatever happens, a saga goes on, is undone, waits for the store, or is stuck and says why."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -9,6 +9,7 @@ from database_trouble import DatabaseTrouble
 from lab import Lab, in_lab
 from parcel import Desk, Parcel, parcel_saga
 from stores import EACH_KIND
+from troubled_store import CLASSES, STRANGE, TRANSIENT, Troubled, for_a_while, goes_on
 
 from sagalog import Retry, Saga
 from sagalog.engine import runner
@@ -16,59 +17,19 @@ from sagalog.engine.committer import LARGEST_BYTES
 from sagalog.engine.failed_writes import TRIES
 from sagalog.errors import (
     BatchTooLarge,
-    SchemaTooOld,
     StoreError,
-    StoreFull,
     StoreReadOnly,
-    StoreUnavailable,
     WriteRefused,
 )
 from sagalog.saga import react as kernel
 from sagalog.store import Append, AppendOutcome, Query, StatusRow, Store
 from sagalog.stores.memory import MemoryStore
 
-# Every class of error that a store has for a write.
-CLASSES = [StoreUnavailable, StoreReadOnly, StoreFull, BatchTooLarge, WriteRefused, StoreError, SchemaTooOld]
-TRANSIENT = [one for one in CLASSES if one is not WriteRefused]
-# What is no error of a store at all: a mistake in the driver, or in the store itself.
-STRANGE = [OverflowError, MemoryError, RecursionError, KeyError]
 ON_SQL = [one for one in EACH_KIND if one.id != "memory"]
-
-
-class Troubled(MemoryStore):
-    """Answer with what a test says before anything is written; `trouble` may raise."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.trouble: Callable[[Sequence[Append]], None] = lambda _: None
-        self.asked = 0
-        self.batches: list[int] = []
-
-    def append(self, appends: Sequence[Append]) -> list[AppendOutcome]:
-        self.asked += 1
-        self.trouble(appends)
-        self.batches.append(len(appends))
-        return super().append(appends)
-
-
-def for_a_while(problem: Exception, times: int, which: Callable[[Append], bool]) -> Callable[[Sequence[Append]], None]:
-    """Raise so many times when a batch holds one of these."""
-    left = [times]
-
-    def trouble(appends: Sequence[Append]) -> None:
-        if left[0] > 0 and any(which(one) for one in appends):
-            left[0] -= 1
-            raise problem
-
-    return trouble
 
 
 def said(row: StatusRow) -> str:
     return row.error_text or ""
-
-
-def goes_on(one: Append) -> bool:
-    return one.status.saga_key == "odd" and one.expected > 0
 
 
 @pytest.mark.parametrize("kind", [*CLASSES, *STRANGE])
@@ -99,61 +60,6 @@ def test_a_saga_waits_for_as_long_as_the_store_is_in_trouble(kind: type[StoreErr
         store.trouble = trouble
         await lab.sleep(3600)
         assert store.asked < 3600
-        store.trouble = lambda _: None
-        return (await process.result(saga_id)).status
-
-    assert in_lab(store, story) == "completed"
-    assert desk.calls() == ["pick", "pay", "send"]
-
-
-@pytest.mark.parametrize("kind", TRANSIENT)
-@pytest.mark.parametrize("number", [1, 40])
-def test_what_looks_like_an_outage_and_is_of_some_rows_holds_up_nobody_else(
-    kind: type[StoreError], number: int
-) -> None:
-    """Somebody has locked them, say, for an hour: the others run as if nothing were, and these go on after that."""
-    store, saga, desk = Troubled(), parcel_saga(timeout=None, patience=10_000), Desk()
-    odd = {f"odd {one}" for one in range(number)}
-
-    def trouble(appends: Sequence[Append]) -> None:
-        if any(one.status.saga_key in odd and one.expected > 0 for one in appends):
-            raise kind("somebody has locked this row")
-
-    async def story(lab: Lab) -> list[str]:
-        process = await lab.begin([saga], {Desk: desk})
-        store.trouble = trouble
-        ids = await asyncio.gather(*(process.start(saga, Parcel(key), key) for key in sorted(odd)))
-        began = lab.now()
-        for round_ in range(5):
-            keys = [f"{round_} {one}" for one in range(40)]
-            some = await asyncio.gather(*(process.start(saga, Parcel(key), key) for key in keys))
-            assert {(await process.result(one)).status for one in some} == {"completed"}
-        assert lab.now() - began < 10
-        asked = store.asked
-        await lab.sleep(3600)
-        # Each of them every ten seconds at most.
-        assert store.asked - asked <= number * 3600 / 10 * 1.1
-        store.trouble = lambda _: None
-        return [(await process.result(one)).status for one in ids]
-
-    assert in_lab(store, story) == ["completed"] * number
-    assert sorted(desk.calls()) == sorted(["pick", "pay", "send"] * (number + 200))
-
-
-@pytest.mark.parametrize("kind", [WriteRefused, *STRANGE])
-def test_what_is_refused_for_some_seconds_only_is_not_believed(kind: type[Exception]) -> None:
-    """Somebody replaces a trigger, or changes a table."""
-    store, saga, desk = Troubled(), parcel_saga(timeout=None), Desk()
-
-    def trouble(appends: Sequence[Append]) -> None:
-        if any(goes_on(one) for one in appends):
-            raise kind("for two seconds")
-
-    async def story(lab: Lab) -> str:
-        process = await lab.begin([saga], {Desk: desk})
-        store.trouble = trouble
-        saga_id = await process.start(saga, Parcel("odd"), "odd")
-        await lab.sleep(2)
         store.trouble = lambda _: None
         return (await process.result(saga_id)).status
 
@@ -357,29 +263,6 @@ def test_a_row_that_a_real_database_refuses_makes_only_its_own_saga_stuck(databa
         return [*found, (await process.result(saga_id)).status]
 
     assert in_lab(database, story) == ["completed"] * 6
-
-
-@pytest.mark.postgres
-@pytest.mark.parametrize("code", ["55P03", "40001", "40P01", "25006", "57014", "57P04", "08006", "53100", "42P01"])
-def test_a_row_that_fails_with_a_code_of_outages_holds_up_no_other(postgres_url: str, code: str) -> None:
-    """Its own saga waits, and goes on once the trigger is gone: such an error says that it may pass."""
-    saga, desk, trouble = parcel_saga(timeout=None, patience=10_000), Desk(), DatabaseTrouble(postgres_url)
-
-    async def story(lab: Lab) -> list[str]:
-        process = await lab.begin([saga], {Desk: desk})
-        rows = "NEW.direction = 'action' AND NEW.step = 'pay' AND NEW.status = 'succeeded'"
-        saga_id = await process.start(saga, Parcel("odd"), "odd")
-        with trouble.forbidding("saga_steps", f"{rows} AND NEW.saga_id = '{saga_id}'", code):
-            found: list[str] = []
-            for number in range(10):
-                others = [await process.start(saga, Parcel(f"{number} {n}"), f"{number} {n}") for n in range(5)]
-                found += [(await process.result(one)).status for one in others]
-            assert lab.now() < 10
-            assert (await process.do(process.manager.status(saga_id))).status == "pending"
-        return [*found, (await process.result(saga_id)).status]
-
-    assert in_lab(postgres_url, story) == ["completed"] * 51
-    assert desk.calls().count("pay") == 51
 
 
 @pytest.fixture

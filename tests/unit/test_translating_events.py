@@ -229,7 +229,7 @@ def by_name(happened: Placed, *, context: FollowContext) -> None:
         (giving(Labelled(label="1\0")), "NUL"),
         (giving(Labelled(label="x" * 300_000)), "the cap is"),
         (giving(Labelled(label=set)), "$.label: a type"),
-        (giving(Labelled(label="", size=cast(int, "big"))), "expected Labelled"),
+        (giving(Labelled(label="", size=cast(int, "big"))), "Labelled: $.size: expected int, found str"),
     ],
 )
 def test_a_handler_that_fails_says_why(handler: Callable[..., object], said: str) -> None:

@@ -125,7 +125,8 @@ class PayloadType:
             if path is not None:
                 raise InvalidInput(f"{what}: {path}: {NOT_FINITE}") from None
             found = type(value).__name__
-            raise TypeError(f"{what}: expected {self.name}, found {found}: {told(problem)}") from None
+            wrong = "" if found == self.name else f"expected {self.name}, found {found}: "
+            raise TypeError(f"{what}: {wrong}{told(problem)}") from None
         try:
             differs = difference(value, read)
         except RecursionError:
