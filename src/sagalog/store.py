@@ -229,8 +229,8 @@ class Store(Protocol):
         """
         ...
 
-    def redelivering(self, consumers: Sequence[str], limit: int) -> list[UnmatchedRow]:
-        """Return the messages of these consumers that are to be routed again, oldest first."""
+    def redelivering(self, consumers: Sequence[str], limit: int, after: str = "") -> list[UnmatchedRow]:
+        """Return the messages of these consumers that are to be routed again, oldest first, after an unmatched id."""
         ...
 
     def rewrite(self, rows: Sequence[StatusRow], steps: Sequence[StepRow], commands: Sequence[CommandRow] = ()) -> None:

@@ -241,10 +241,11 @@ class MemoryMessages:
         rows = sorted(self._unmatched.values(), key=lambda row: row.unmatched_id, reverse=True)
         return [row for row in rows if message_matches(row, query)][: query.limit]
 
-    def redelivering(self, consumers: Sequence[str], limit: int) -> list[UnmatchedRow]:
+    def redelivering(self, consumers: Sequence[str], limit: int, after: str) -> list[UnmatchedRow]:
         """Return what is to be routed again, oldest first."""
-        rows = [row for row in self._unmatched.values() if row.status == "redelivering" and row.consumer in consumers]
-        return sorted(rows, key=lambda row: row.unmatched_id)[:limit]
+        wanted = [row for row in self._unmatched.values() if row.status == "redelivering" and row.consumer in consumers]
+        rows = sorted(wanted, key=lambda row: row.unmatched_id)
+        return [row for row in rows if row.unmatched_id > after][:limit]
 
 
 def _place(row: InboxRow) -> tuple[int, str]:

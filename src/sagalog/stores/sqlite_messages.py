@@ -138,6 +138,7 @@ class SQLiteMessages:
         with self._transaction(commit=True) as cursor:
             reindex(cursor, after, upto, messages)
 
-    def redelivering(self, consumers: Sequence[str], limit: int) -> list[UnmatchedRow]:
+    def redelivering(self, consumers: Sequence[str], limit: int, after: str = "") -> list[UnmatchedRow]:
         """Return the messages of these consumers that are to be routed again."""
-        return [UnmatchedRow(*row) for row in self._rows("redelivering", (json.dumps(storable(consumers)), limit))]
+        wanted = (json.dumps(storable(consumers)), after, limit)
+        return [UnmatchedRow(*row) for row in self._rows("redelivering", wanted)]

@@ -339,6 +339,6 @@ DELETE FROM saga_inbox WHERE recipient = $1 AND message_id = $2 AND status = 'pa
 
 -- name: redelivering
 SELECT {unmatched_columns} FROM saga_unmatched
-WHERE status = 'redelivering' AND consumer = ANY ($1::text[])
+WHERE status = 'redelivering' AND consumer = ANY ($1::text[]) AND unmatched_id > $3
 ORDER BY unmatched_id
 LIMIT $2;

@@ -194,6 +194,6 @@ DELETE FROM saga_inbox WHERE recipient = ? AND message_id = ? AND status = 'park
 
 -- name: redelivering
 SELECT * FROM saga_unmatched
-WHERE status = 'redelivering' AND consumer IN (SELECT value FROM json_each(?))
+WHERE status = 'redelivering' AND consumer IN (SELECT value FROM json_each(?)) AND unmatched_id > ?
 ORDER BY unmatched_id
 LIMIT ?;
