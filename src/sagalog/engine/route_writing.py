@@ -41,18 +41,23 @@ class RouteWriting:
         return outcome
 
     async def is_to_blame(self, consumer: str, problem: Exception) -> bool:
-        """Tell whether `problem` is of what was to be written for a consumer, and not of the store or the consumer.
-
-        Then the consumer's position can be written, where it stands, without anything else.
-        """
-        if not is_passing(problem):
-            return True
+        """Tell whether `problem` is of what was to be written for a consumer."""
         row = self._consumers.owned.get(consumer)
-        stays = () if row is None else (Advance(consumer, self._consumers.worker_id, row.position, row.position),)
-        try:
-            return await self._blocking.write(self._store.route, Route(stays)) == "written"
-        except Exception:
-            return False
+        stays = None if row is None else Advance(consumer, self._consumers.worker_id, row.position, row.position)
+        return await is_of_the_write(problem, self._store, self._blocking, stays)
+
+
+async def is_of_the_write(problem: Exception, store: Store, blocking: Blocking, stays: Advance | None) -> bool:
+    """Tell whether `problem` is of what was to be written, and not of the store, nor of the consumer.
+
+    Then the consumer's position can be written, where it `stays`, without anything else.
+    """
+    if not is_passing(problem):
+        return True
+    try:
+        return await blocking.write(store.route, Route(() if stays is None else (stays,))) == "written"
+    except Exception:
+        return False
 
 
 def is_passing(problem: Exception) -> bool:
