@@ -10,7 +10,8 @@ from stores import EACH_KIND
 
 from sagalog import Saga
 from sagalog.errors import StoreError, StoreReadOnly, StoreUnavailable, WriteRefused
-from sagalog.store import UNMATCHED_STATUSES, Query, Route, RouteOutcome, UnmatchedQuery, UnmatchedRow
+from sagalog.messages import Envelope
+from sagalog.store import UNMATCHED_STATUSES, InboxRow, Query, Route, RouteOutcome, UnmatchedQuery, UnmatchedRow
 from sagalog.stores.memory import MemoryStore
 
 ON_SQL = [one for one in EACH_KIND if one.id != "memory"]
@@ -316,5 +317,28 @@ def test_the_start_of_a_saga_that_waits_keeps_what_is_for_it_from_being_parked()
             await lab.sleep(1)
         (row,) = store.find(Query())
         assert (await process.result(row.saga_id)).status == "completed"
+
+    in_lab(store, story)
+
+
+def test_an_inbox_that_cannot_be_read_holds_up_no_other() -> None:
+    store, seen, others = Troubled(), list[int](), list[int]()
+    inbox, in_trouble = store.inbox, ["participant:echo"]
+
+    def troubled(recipient: str, now: int, limit: int) -> list[tuple[InboxRow, Envelope]]:
+        if recipient in in_trouble:
+            raise StoreError("a page of its index is damaged")
+        return inbox(recipient, now, limit)
+
+    store.inbox = troubled  # type: ignore[method-assign]
+
+    async def story(lab: Lab) -> None:
+        process = await lab.begin(participants=[echo(seen), echo(others, "other")])
+        for number in range(20):
+            await pinged(process, number)
+            await lab.until(lambda number=number: number in others)  # type: ignore[misc]
+        assert seen == []
+        in_trouble.clear()
+        await lab.until(lambda: len(seen) == 20)
 
     in_lab(store, story)

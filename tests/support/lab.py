@@ -13,6 +13,7 @@ from sagalog.stores import store_for
 from sagalog.testing.faults import Faults
 from sagalog.testing.virtual_loop import Incarnation, outside
 from sagalog.testing.world import SimulatedBlocking, World
+from sagalog.transport import Transport
 
 Result = TypeVar("Result")
 SETTINGS = Settings(lease=3.0, poll=0.5, longest_wait=2.0, grace=2.0, write_timeout=4.0)
@@ -79,6 +80,7 @@ class Lab:
         *,
         participants: Sequence[Participant] = (),
         choreographies: Sequence[Choreography] = (),
+        transports: Sequence[Transport] = (),
         worker: bool = True,
         settings: Settings = SETTINGS,
         wrap: Callable[[Store], Store] = lambda store: store,
@@ -97,6 +99,7 @@ class Lab:
             sagas=sagas,
             participants=participants,
             choreographies=choreographies,
+            transports=transports,
             services=services,
             settings=settings,
             worker=worker,

@@ -265,6 +265,7 @@ class Follower:
             return True
         lanes = [lane for lane in await self._lanes.load() if not self._setbacks.waits(lane[0].row.unmatched_id)]
         own.tried_at = self._loop.time()
+        outcome: Outcome = "nothing"
         try:
             outcome = await self._write_again(own, lanes, LARGEST_BATCH)
         except StoreError as problem:

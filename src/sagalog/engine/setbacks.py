@@ -37,6 +37,10 @@ class Setbacks:
         found = self._setbacks.get(key)
         return found is not None and self._now() < found.until
 
+    def forget(self, key: str) -> bool:
+        """Say that it went well; returns whether it had not before."""
+        return self._setbacks.pop(key, None) is not None
+
     def keep(self, keys: Container[str]) -> None:
         """Forget all but these: they are done, or somebody else's."""
         self._setbacks = {key: one for key, one in self._setbacks.items() if key in keys}
