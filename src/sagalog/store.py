@@ -224,6 +224,7 @@ class Store(Protocol):
     def settle_unmatched(self, unmatched_id: str, status: str, actor: str, reason: str, now: int) -> bool:
         """Write what a person decided, "redelivering" or "discarded"; False if the message is not parked (any more).
 
+        What is to be routed again and cannot be may be discarded, too.
         Where the consumer's inbox holds the message, redelivering makes that row pending and due with no attempts
         counted, and the message is "redelivered" at once; discarding removes it, so that its lane goes on.
         """

@@ -321,6 +321,25 @@ def test_the_start_of_a_saga_that_waits_keeps_what_is_for_it_from_being_parked()
     in_lab(store, story)
 
 
+def test_a_person_may_give_up_what_never_passes_and_what_waited_for_it_goes_on() -> None:
+    store, seen = Troubled(), list[int]()
+    store.trouble = with_row(StoreError("for ever"), "ping-1")
+
+    async def story(lab: Lab) -> None:
+        process = await lab.begin(participants=[echo(seen)])
+        for number in (1, 2):
+            await in_lane(process, number, "a")
+        while len(rows := await all_unmatched(process)) < 2:
+            await lab.sleep(1)
+        await lab.sleep(600)
+        assert [row.status for row in await all_unmatched(process)] == ["redelivering"] * 2
+        await process.do(process.manager.discard(rows[0].unmatched_id, actor="ada", reason="nobody needs it"))
+        await lab.until(lambda: seen == [2])
+        assert [row.status for row in await all_unmatched(process)] == ["discarded", "redelivered"]
+
+    in_lab(store, story)
+
+
 def test_an_inbox_that_cannot_be_read_holds_up_no_other() -> None:
     store, seen, others = Troubled(), list[int](), list[int]()
     inbox, in_trouble = store.inbox, ["participant:echo"]

@@ -85,6 +85,11 @@ class Redelivery:
         if self._known != (self._consumers.worker_id, *names):
             await self._read(names)
 
+    @property
+    def has_any_aside(self) -> bool:
+        """Tell whether anything has to wait at all."""
+        return bool(self._first)
+
     def first(self, consumer: str, envelope: Envelope) -> str | None:
         """Return the message behind which this one has to wait, if there is one."""
         return self._first.get((consumer, envelope.correlation_id))

@@ -221,10 +221,10 @@ class Router:
     async def _route(self, name: str, found: Found, batch: Batch) -> None:
         """Add what one consumer makes of messages; those that have to wait for one that was set aside are so too."""
         routes = self._routes[name]
-        free = [one for one in found if self._redelivery.first(name, one[1]) is None]
-        await routes.route(free, batch)
-        if len(free) == len(found):
+        if not self._redelivery.has_any_aside:
+            await routes.route(found, batch)
             return
+        await routes.route([one for one in found if self._redelivery.first(name, one[1]) is None], batch)
         for one in found:
             first = self._redelivery.first(name, one[1])
             alone = Batch()

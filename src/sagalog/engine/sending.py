@@ -271,8 +271,7 @@ class Sending:
         if row is None:
             return
         try:
-            redelivered = () if parked else (once_more.unmatched_id,)
-            await self._route(row, row.position, [parked] if parked else (), redelivered)
+            await self._route(row, row.position, [parked] if parked else (), (once_more.unmatched_id,))
             # A person may let it go another time, and then it is sent another time.
             self._sent_again.pop(once_more.unmatched_id, None)
         except StoreError as problem:

@@ -224,7 +224,7 @@ class MemoryMessages:
     def decide(self, unmatched_id: str, status: str, actor: str, reason: str, now: int) -> bool:
         """Write what a person decided about a message that is parked."""
         row = self._unmatched.get(unmatched_id)
-        if row is None or row.status != "parked":
+        if row is None or not (row.status == "parked" or (row.status, status) == ("redelivering", "discarded")):
             return False
         held = self._inbox.get(row.consumer, {}).get(row.message_id)
         if held is not None and held.status == "parked":

@@ -123,7 +123,7 @@ class PostgresMessages:
             return False
         with self._transaction() as connection:
             connection.run("lock_log")
-            place = connection.rows("parked", (unmatched_id,))
+            place = connection.rows("unsettled", (unmatched_id, status))
             if not place:
                 return False
             if status == "discarded":

@@ -123,7 +123,7 @@ class SQLiteMessages:
         if not is_storable(unmatched_id):
             return False
         with self._transaction(commit=True) as cursor:
-            place = cursor.execute(SQL["parked"], (unmatched_id,)).fetchone()
+            place = cursor.execute(SQL["unsettled"], (unmatched_id, status)).fetchone()
             if place is None:
                 return False
             if status == "discarded":
