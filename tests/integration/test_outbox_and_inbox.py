@@ -7,24 +7,16 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import pytest
-from lab import Lab, in_lab
 from msgspec import structs
 
 from sagalog import Event, MessageContext, Participant
 from sagalog.clock import SystemClock
 from sagalog.engine.receiving import MOST_DELIVERIES, Receiving
-from sagalog.errors import (
-    DefinitionError,
-    InvalidInput,
-    StoreError,
-    StoreUnavailable,
-    TransportUnavailable,
-    WriteRefused,
-)
+from sagalog.errors import DefinitionError, InvalidInput, StoreUnavailable, TransportUnavailable
 from sagalog.messages import Envelope
 from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings
-from sagalog.store import Route, RouteOutcome, Store, UnmatchedQuery, UnmatchedRow
+from sagalog.store import Store, UnmatchedQuery, UnmatchedRow
 from sagalog.stores.memory import MemoryStore
 from sagalog.testing.broker import MemoryBroker, MemoryTransport
 from sagalog.testing.transport_contract import BOUND_SECONDS
@@ -399,63 +391,3 @@ def test_the_envelope_says_over_which_transport_it_came(each_database: str | Sto
             assert found[1].source == "sagalog:shop/sagalog"
 
     run(test)
-
-
-@pytest.mark.parametrize("kind", [StoreError, StoreUnavailable, WriteRefused])
-def test_a_message_that_can_be_neither_sent_nor_parked_holds_up_no_other(kind: type[StoreError]) -> None:
-    """INVARIANT 36: an error of one row is not the store's; in the end the message is parked by its digest."""
-    store = MemoryStore()
-    whole = store.route
-
-    def troubled(route: Route) -> RouteOutcome:
-        if any(row.message_id == "large" for row in route.parked):
-            raise kind("nothing of this one")
-        return whole(route)
-
-    store.route = troubled  # type: ignore[method-assign]
-
-    async def story(lab: Lab) -> None:
-        broker = MemoryBroker(largest=1000)
-        transport = broker.transport("shop", sends=[Ordered])
-        process = await lab.begin(transports=[transport])
-        for order, message_id in (("x" * 2000, "large"), ("2", "small")):
-            await process.do(process.manager.publish(Ordered(order=order), id=message_id))
-        (row,) = await process.parked()
-        assert row.message_id.startswith("raw-")
-        await process.do(process.manager.publish(Ordered(order="3"), id="later"))
-        await lab.until(lambda: sent(broker) == ["small", "later"])
-
-    in_lab(store, story)
-
-
-def test_a_message_sent_once_more_is_sent_once_more_only_once_while_that_cannot_be_written() -> None:
-    """INVARIANT 36: and it holds up no other that is to be sent once more."""
-    store = MemoryStore()
-    whole = store.route
-    in_trouble = set[str]()
-
-    def troubled(route: Route) -> RouteOutcome:
-        if in_trouble.intersection(route.redelivered):
-            raise StoreUnavailable("a lock on its row")
-        return whole(route)
-
-    store.route = troubled  # type: ignore[method-assign]
-
-    async def story(lab: Lab) -> None:
-        broker = MemoryBroker(largest=1000)
-        process = await lab.begin(transports=[broker.transport("shop", sends=[Ordered])])
-        for message_id in ("first", "second"):
-            await process.do(process.manager.publish(Ordered(order="x" * 2000), id=message_id))
-        rows = {row.message_id: row.unmatched_id for row in await process.parked(2)}
-        broker.largest = 10_000
-        in_trouble.add(rows["first"])
-        for message_id in ("first", "second"):
-            await process.do(process.manager.redeliver(rows[message_id], actor="ada", reason="it is larger now"))
-        settled = UnmatchedQuery(statuses=["redelivered"])
-        await lab.until(lambda: len(store.unmatched(settled)) == 1)
-        await lab.sleep(60)
-        in_trouble.clear()
-        await lab.until(lambda: len(store.unmatched(settled)) == 2)
-        assert sent(broker) == ["first", "second"]
-
-    in_lab(store, story)
