@@ -224,13 +224,14 @@ class Store(Protocol):
     def settle_unmatched(self, unmatched_id: str, status: str, actor: str, reason: str, now: int) -> bool:
         """Write what a person decided, "redelivering" or "discarded"; False if the message is not parked (any more).
 
+        What is to be routed again and cannot be may be discarded, too.
         Where the consumer's inbox holds the message, redelivering makes that row pending and due with no attempts
         counted, and the message is "redelivered" at once; discarding removes it, so that its lane goes on.
         """
         ...
 
-    def redelivering(self, consumers: Sequence[str], limit: int) -> list[UnmatchedRow]:
-        """Return the messages of these consumers that are to be routed again, oldest first."""
+    def redelivering(self, consumers: Sequence[str], limit: int, after: str = "") -> list[UnmatchedRow]:
+        """Return the messages of these consumers that are to be routed again, oldest first, after an unmatched id."""
         ...
 
     def rewrite(self, rows: Sequence[StatusRow], steps: Sequence[StepRow], commands: Sequence[CommandRow] = ()) -> None:

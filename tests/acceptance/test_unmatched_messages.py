@@ -162,6 +162,10 @@ def test_a_message_is_discarded(database: Database) -> None:
         "discard OrderPlaced m-0 for saga:order-fulfilment"
     ]
     assert [database.row(f"u-00{n}").status for n in range(2)] == ["discarded", "parked"]
+    assert database.sagalog("unmatched", "redeliver", "u-001", *WHO).code == 0
+    assert database.sagalog("unmatched", "redeliver", "u-001", *WHO).code != 0
+    assert database.sagalog("unmatched", "discard", "u-001", *WHO).code == 0
+    assert database.row("u-001").status == "discarded"
 
 
 def test_all_that_match_are_meant_by_all(database: Database) -> None:

@@ -197,7 +197,7 @@ def test_what_is_to_be_sent_once_more_is_sent_although_the_clock_was_ahead() -> 
         asked: list[float] = []
 
         class Counting(MemoryStore):
-            def redelivering(self, consumers: Any, limit: int) -> list[Any]:
+            def redelivering(self, consumers: Any, limit: int, after: str = "") -> list[Any]:
                 asked.append(lab.world.loop.time())
                 return []
 

@@ -10,7 +10,7 @@ from message_shop import OrderPlaced, Shop, end_of, placed
 from pinging import Ping, Pong, echo, pinged, pongs
 
 from sagalog import Participant, Saga
-from sagalog.engine.router import Batch, Found
+from sagalog.engine.route_batch import Batch, Found
 from sagalog.engine.routes import ParticipantRoutes
 from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings
@@ -167,7 +167,7 @@ def test_a_message_that_cannot_be_routed_is_parked_alone_and_holds_up_nobody(
             await pinged(door, number)
         process = await lab.begin(participants=[echo(brittle, "brittle"), echo(seen)])
         await lab.until(lambda: len(seen) == 3 and len(brittle) == 2)
-        (row,) = await process.do(process.manager.unmatched())
+        (row,) = await process.parked()
         assert (row.consumer, row.message_id) == ("participant:brittle", "ping-2")
         assert row.reason == "it could not be routed: ZeroDivisionError: a mistake in the router"
         assert (sorted(seen), sorted(brittle)) == ([1, 2, 3], [1, 3])

@@ -64,7 +64,7 @@ LOOKS: list[tuple[str, bool, tuple[Any, ...]]] = [
     ("sagas_by_correlation", False, (None, ["c-1"])),
     ("mail", False, ("w1", 10)),
     ("inbox", False, ("participant:payments", 1, 10)),
-    ("redelivering", False, (["saga:a"], 10)),
+    ("redelivering", False, (["saga:a"], 10, "")),
     ("takeable_consumers", False, (["saga:a"], "w1", 1)),
 ]
 

@@ -30,18 +30,21 @@ class DatabaseTrouble:
                     session.execute(statement.encode())
 
     @contextmanager
-    def forbidding(self, table: str, condition: str, code: str = "P0001") -> Generator[None]:
-        """Refuse new rows of a table for which a condition on NEW holds, with a code of PostgreSQL's."""
+    def forbidding(self, table: str, condition: str, code: str = "P0001", event: str = "INSERT") -> Generator[None]:
+        """Refuse new rows (or changes) of a table for which a condition on NEW holds, with a code of PostgreSQL's.
+
+        SQLite knows no such codes; one of class 42 is what it says of a mistake in a statement there.
+        """
         if self._is_sqlite:
+            problem = "json('not today')" if code.startswith("42") else "RAISE(ABORT, 'not today')"
             self.execute(
-                f"CREATE TRIGGER forbidden BEFORE INSERT ON {table} WHEN {condition} "
-                "BEGIN SELECT RAISE(ABORT, 'not today'); END"
+                f"CREATE TRIGGER forbidden BEFORE {event} ON {table} WHEN {condition} BEGIN SELECT {problem}; END"
             )
         else:
             self.execute(
                 "CREATE FUNCTION forbid() RETURNS trigger LANGUAGE plpgsql AS "
                 f"$$ BEGIN RAISE EXCEPTION 'not today' USING ERRCODE = '{code}'; END $$",
-                f"CREATE TRIGGER forbidden BEFORE INSERT ON {table} FOR EACH ROW WHEN ({condition}) "
+                f"CREATE TRIGGER forbidden BEFORE {event} ON {table} FOR EACH ROW WHEN ({condition}) "
                 "EXECUTE FUNCTION forbid()",
             )
         try:
@@ -55,6 +58,14 @@ class DatabaseTrouble:
             self.execute("DROP TRIGGER IF EXISTS forbidden")
         else:
             self.execute(f"DROP TRIGGER IF EXISTS forbidden ON {table}", "DROP FUNCTION IF EXISTS forbid")
+
+    @contextmanager
+    def holding(self, insert: str) -> Generator[None]:
+        """Keep a row of PostgreSQL's locked: it is inserted, and nobody knows yet whether it will be there."""
+        with psycopg.connect(self._address) as session:
+            session.execute(insert.encode())
+            yield
+            session.rollback()
 
     def set_read_only(self, is_read_only: bool) -> None:
         """Let a PostgreSQL database be read only, as while another server takes its place, or end that."""

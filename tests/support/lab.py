@@ -8,11 +8,12 @@ from typing import Any, TypeVar
 from sagalog import Choreography, Participant, Saga
 from sagalog.process_manager import ProcessManager, SagaResult
 from sagalog.settings import Settings
-from sagalog.store import Store
+from sagalog.store import Store, UnmatchedRow
 from sagalog.stores import store_for
 from sagalog.testing.faults import Faults
 from sagalog.testing.virtual_loop import Incarnation, outside
 from sagalog.testing.world import SimulatedBlocking, World
+from sagalog.transport import Transport
 
 Result = TypeVar("Result")
 SETTINGS = Settings(lease=3.0, poll=0.5, longest_wait=2.0, grace=2.0, write_timeout=4.0)
@@ -40,6 +41,12 @@ class Process:
     async def result(self, saga_id: str) -> SagaResult:
         """Wait for a saga that may run anywhere."""
         return await self.do(self.manager.result(saga_id, 100_000))
+
+    async def parked(self, number: int = 1) -> list[UnmatchedRow]:
+        """Wait until so many messages are parked, and return them, the newest first."""
+        while len(rows := await self.do(self.manager.unmatched())) < number:
+            await asyncio.sleep(0.5)
+        return rows
 
     def kill(self) -> None:
         """End it at this instant, as SIGKILL would."""
@@ -73,13 +80,16 @@ class Lab:
         *,
         participants: Sequence[Participant] = (),
         choreographies: Sequence[Choreography] = (),
+        transports: Sequence[Transport] = (),
         worker: bool = True,
         settings: Settings = SETTINGS,
         wrap: Callable[[Store], Store] = lambda store: store,
         blocking: type[SimulatedBlocking] = SimulatedBlocking,
     ) -> Process:
         """Begin a process on the database; `wrap` may put something between it and the store."""
-        store = store_for(self._database) if isinstance(self._database, str) else self._database
+        store = (
+            store_for(self._database, settings.store_options()) if isinstance(self._database, str) else self._database
+        )
         self.stores.append(store)
         if isinstance(self._database, str):
             # Hints come from threads, which know no virtual time; nothing may rest on them, so here there are none.
@@ -90,6 +100,7 @@ class Lab:
             sagas=sagas,
             participants=participants,
             choreographies=choreographies,
+            transports=transports,
             services=services,
             settings=settings,
             worker=worker,

@@ -120,7 +120,7 @@ def redeliver(invocation: Invocation, **given: Any) -> None:
 @unmatched.command("discard", cls=Command)
 @_settling
 def discard(invocation: Invocation, **given: Any) -> None:
-    """Give parked messages up; what waits behind them goes on."""
+    """Give messages up that are parked, or tried again in vain; what waits behind them goes on."""
     _settle(invocation, "discard", **given)
 
 
@@ -141,7 +141,9 @@ def _settle(
         raise click.UsageError("--name and --consumer narrow --all; they say nothing about ids")
     address = invocation.address()
     with invocation.store() as store:
-        rows = list(_every(store, name, consumer)) if every else [_parked(store, one) for one in unmatched_ids]
+        statuses = ("parked",) if what == "redeliver" else ("parked", "redelivering")
+        ids = [_unsettled(store, one, statuses) for one in unmatched_ids]
+        rows = list(_every(store, name, consumer)) if every else ids
     if not dry_run and rows:
         asyncio.run(_tell(address, what, rows, actor or _login(), reason))
     for row in rows:
@@ -185,10 +187,10 @@ def _find(store: Store, unmatched_id: str) -> UnmatchedRow:
     raise NotThere(f"no unmatched message has the id {unmatched_id!r}; `sagalog unmatched list` shows those there are")
 
 
-def _parked(store: Store, unmatched_id: str) -> UnmatchedRow:
-    """Return one row that is parked; raises `NotThere`, and `InvalidAction` if something was done about it already."""
+def _unsettled(store: Store, unmatched_id: str, statuses: Sequence[str]) -> UnmatchedRow:
+    """Return one row to be settled; raises `NotThere`, and `InvalidAction` if something was done about it already."""
     row = _find(store, unmatched_id)
-    if row.status != "parked":
+    if row.status not in statuses:
         by = f" by {row.actor}" if row.actor else ""
         raise InvalidAction(f"message {unmatched_id} is {row.status}{by}, not parked; nothing was done")
     return row

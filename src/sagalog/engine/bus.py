@@ -13,7 +13,8 @@ from sagalog.engine.consumers import Consumers
 from sagalog.engine.handling import Handling
 from sagalog.engine.limits import Limits
 from sagalog.engine.participants import Participants
-from sagalog.engine.router import Router, Routes
+from sagalog.engine.route_batch import Routes
+from sagalog.engine.router import Router
 from sagalog.engine.worker import Worker
 from sagalog.messages import Envelope
 from sagalog.saga.vocabulary import Vocabulary
@@ -38,9 +39,7 @@ class Bus:
         self._worker = worker
         names = [one.consumer for one in routes]
         consumers = Consumers(store, blocking, clock, worker, names, limits)
-        self._router = Router(
-            store, blocking, clock, consumers, routes, vocabulary.__contains__, self._routed, limits.poll
-        )
+        self._router = Router(store, blocking, clock, consumers, routes, vocabulary, self._routed, limits.poll)
         self._participants = Participants(store, blocking, clock, committer, consumers, handlings, limits)
         self._loops: list[asyncio.Task[None]] = []
         self._has_consumers = bool(names)

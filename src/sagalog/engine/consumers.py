@@ -1,13 +1,17 @@
 """The consumers that this process reads for: taken under the worker's lease, lost with it. It reads no message."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 
 from sagalog.clock import Clock
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.limits import Limits
 from sagalog.engine.worker import Worker
+from sagalog.errors import StoreError
 from sagalog.store import ConsumerRow, Store
+
+logger = logging.getLogger("sagalog.engine")
 
 # How soon what another worker had is taken over, once that has ended or its lease has run out.
 POLLS_BETWEEN_LOOKS = 10
@@ -57,9 +61,7 @@ class Consumers:
         looked_at = asyncio.get_running_loop().time()
         worker_id = self._worker.worker_id
         if worker_id != self._taken_by or looked_at >= self._take_at:
-            rows = await self._blocking.write(
-                self._store.take_consumers, worker_id, self.names, self._clock.now(), self._limits.from_now
-            )
+            rows = await self._take_those_free(worker_id)
             self._rows = {row.consumer: row for row in rows}
             self._taken_by = worker_id
             # Only another worker's death can give us one more, and nobody takes ours while the lease holds.
@@ -67,6 +69,30 @@ class Consumers:
             pause = 60 * self._limits.lease if has_all else POLLS_BETWEEN_LOOKS * self._limits.poll
             self._take_at = looked_at + pause / 1e6
         return bool(self._rows)
+
+    async def _take_those_free(self, worker_id: str) -> list[ConsumerRow]:
+        try:
+            return await self._take(worker_id, self.names)
+        except StoreError as problem:
+            if len(self.names) == 1:
+                raise
+            logger.info("consumers are taken one by one: %s", problem)
+        # One whose row cannot be written must not keep the others from being taken.
+        rows: list[ConsumerRow] = []
+        failure: StoreError | None = None
+        for name in self.names:
+            try:
+                rows += await self._take(worker_id, (name,))
+            except StoreError as problem:
+                failure = problem
+        if failure is not None and not rows:
+            raise failure
+        return rows
+
+    async def _take(self, worker_id: str, names: Sequence[str]) -> list[ConsumerRow]:
+        return await self._blocking.write(
+            self._store.take_consumers, worker_id, names, self._clock.now(), self._limits.from_now
+        )
 
     def moved(self, consumer: str, position: int) -> None:
         """Say that a consumer has a new position, and that this is durable."""

@@ -9,7 +9,7 @@ from sagalog.clock import Clock
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.choreography_routes import ChoreographyRoutes
 from sagalog.engine.given import check_kinds
-from sagalog.engine.router import Routes
+from sagalog.engine.route_batch import Routes
 from sagalog.engine.routes import ParticipantRoutes
 from sagalog.engine.saga_routes import SagaRoutes
 from sagalog.errors import DefinitionError, ServiceNotProvided

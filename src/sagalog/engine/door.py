@@ -96,6 +96,26 @@ def parked_row(clock: Clock, consumer: str, envelope: Envelope, position: int | 
     )
 
 
+def cut_down(row: UnmatchedRow) -> UnmatchedRow:
+    """Return the row of a message that no database takes as it is: its digest for its id, and all texts in ASCII."""
+    return replace(
+        row,
+        message_id=digest_id(row.message_id),
+        kind="unreadable",
+        name=ascii(row.name)[1:-1][:200],
+        source=ascii(row.source)[1:-1][:200],
+        reason=ascii(row.reason)[1:-1],
+        correlation_id=None,
+        causation_id=None,
+        message=ascii(row.message)[1:-1],
+    )
+
+
+def digest_id(message_id: str) -> str:
+    """Return the id under which a message is parked whose own id no database takes."""
+    return "raw-" + hashlib.sha256(message_id.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
 def raw_row(clock: Clock, source: str, raw: bytes | str, reason: str) -> UnmatchedRow:
     r"""Return the row for something that came from `source` and could not be read as a message.
 

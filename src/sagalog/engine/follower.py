@@ -12,21 +12,29 @@ from functools import partial
 from typing import Literal, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sagalog.clock import Clock
 from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.limits import Limits
-from sagalog.engine.parked_lanes import ParkedLanes
+from sagalog.engine.parked_lanes import Again, Parked, ParkedLanes
+from sagalog.engine.redelivery import FIRST_PAUSE as FIRST_PAUSE_OF_ONE
+from sagalog.engine.redelivery import LONGEST_PAUSE as LONGEST_PAUSE_OF_ONE
+from sagalog.engine.redelivery import MOST_REFUSALS
+from sagalog.engine.route_writing import is_of_the_write
+from sagalog.engine.setbacks import Setbacks
 from sagalog.engine.translation import Entry, Translation
 from sagalog.errors import BatchTooLarge, SourceUnavailable, StoreError, WriteRefused
 from sagalog.saga.failure import described
 from sagalog.source import Source
-from sagalog.store import Advance, Route, Store
+from sagalog.store import Advance, Route, Store, UnmatchedRow
 
 logger = logging.getLogger("sagalog.engine")
 
 Since = Literal["start", "now"]
+# What came of trying again what was parked; "lost": another worker has the consumer.
+Outcome = Literal["written", "nothing", "lost"]
 
 PAGE = 500
 LARGEST_BATCH = 10_000
@@ -37,6 +45,7 @@ PASSED_BY = 1_000
 SELDOM = 1.0
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
+NOT_YET = "it could not be written yet: "
 
 
 class Holder(Protocol):
@@ -94,6 +103,7 @@ class Follower:
         self._in_trouble = False
         self._try_at = 0.0
         self._size = BatchSize(follow.batch)
+        self._setbacks = Setbacks(self._loop.time, FIRST_PAUSE_OF_ONE, LONGEST_PAUSE_OF_ONE)
         self.consumer = f"follow:{follow.translation.follow}"
         self._lanes = ParkedLanes(follow.translation.follow, follow.source, store, blocking, clock)
 
@@ -202,18 +212,35 @@ class Follower:
         return True
 
     async def _write_apart(self, own: "_Own", position: int, batch: Sequence[Entry]) -> bool:
-        """Write a batch; what the database does not take of it is parked, and takes none of the others with it."""
+        """Write a batch; what the database does not take of it is set aside, and takes none of the others with it."""
         try:
             return await self._write(own, position, batch)
-        except WriteRefused as problem:
-            if len(batch) == 1:
-                refused = Entry(batch[0].notification, error=described(problem))
-                return await self._write(own, position, [refused])
+        except StoreError as problem:
+            too_large = isinstance(problem, BatchTooLarge) and len(batch) > 1
+            if too_large or not await self._is_of_the_write(own, problem):
+                raise
+        if len(batch) == 1:
+            return await self._write_or_set_aside(own, position, batch[0])
         middle = len(batch) // 2
         first, second = batch[:middle], batch[middle:]
         return await self._write_apart(own, first[-1].notification.id, first) and (
             await self._write_apart(own, position, second)
         )
+
+    async def _write_or_set_aside(self, own: "_Own", position: int, entry: Entry) -> bool:
+        """Write a notification once more, and let it be tried again later if it still cannot be written."""
+        try:
+            return await self._write(own, position, [entry])
+        except StoreError as problem:
+            if not await self._is_of_the_write(own, problem):
+                raise
+            aside = Entry(entry.notification, error=f"{NOT_YET}{described(problem)}", is_aside=True)
+            return await self._write(own, position, [aside])
+
+    async def _is_of_the_write(self, own: "_Own", problem: Exception) -> bool:
+        """Tell whether a problem is of what was to be written, since the position alone can be written."""
+        stays = Advance(self.consumer, own.worker_id, own.position, own.position)
+        return await is_of_the_write(problem, self._store, self._blocking, stays)
 
     async def _write(self, own: "_Own", position: int, batch: Sequence[Entry]) -> bool:
         """Write a batch and the position behind it; False if another worker has the consumer."""
@@ -236,14 +263,56 @@ class Follower:
         seldom = SELDOM * (1 + self._lanes.number / PAGE)
         if not self._lanes.number or self._loop.time() - own.tried_at < seldom:
             return True
-        lanes = await self._lanes.load()
-        translate = self._follow.translation.entry
-        again = await self._blocking.handler(partial(self._lanes.again, lanes, LARGEST_BATCH, translate))
+        lanes = [lane for lane in await self._lanes.load() if not self._setbacks.waits(lane[0].row.unmatched_id)]
         own.tried_at = self._loop.time()
+        outcome: Outcome = "nothing"
+        try:
+            outcome = await self._write_again(own, lanes, LARGEST_BATCH)
+        except StoreError as problem:
+            if not await self._is_of_the_write(own, problem):
+                raise
+            # One that cannot be written must not hold up those of other aggregates.
+            for lane in lanes:
+                outcome = await self._try_one_by_one(own, lane)
+                if outcome == "lost":
+                    break
+        if outcome == "written":
+            await self._lanes.load()
+        return outcome != "lost"
+
+    async def _try_one_by_one(self, own: "_Own", lane: Sequence[Parked]) -> Outcome:
+        """Try again what is parked of one aggregate, up to what cannot be written; that is parked if it is refused."""
+        outcome: Outcome = "nothing"
+        for parked in lane:
+            try:
+                outcome = await self._write_again(own, [[parked]], 1)
+            except StoreError as problem:
+                if not await self._is_of_the_write(own, problem):
+                    raise
+                return await self._set_back(own, parked.row, problem)
+            if outcome != "written":
+                break
+        return outcome
+
+    async def _set_back(self, own: "_Own", row: UnmatchedRow, problem: StoreError) -> Outcome:
+        """Let a notification be tried again after a pause, or park it."""
+        setback = self._setbacks.add(row.unmatched_id, counts=isinstance(problem, WriteRefused))
+        if setback.counted < MOST_REFUSALS:
+            return "written"
+        reason = described(problem)
+        parked = replace(row, status="parked", reason=reason, actor=None, settled_reason=None, settled_at=None)
+        logger.warning("%s: %s is parked: %s", self.consumer, row.message_id, reason)
+        return await self._route_again(own, Again([], [], [parked]))
+
+    async def _write_again(self, own: "_Own", lanes: Sequence[Sequence[Parked]], limit: int) -> Outcome:
+        """Translate what is parked again, and write what comes of it."""
+        translate = self._follow.translation.entry
+        again = await self._blocking.handler(partial(self._lanes.again, lanes, limit, translate))
         if not again.done and not again.parked:
-            return True
-        if not await self._lanes.settle(again.done):
-            return True
+            return "nothing"
+        return await self._route_again(own, again) if await self._lanes.settle(again.done) else "nothing"
+
+    async def _route_again(self, own: "_Own", again: Again) -> Outcome:
         route = Route(
             advances=(Advance(self.consumer, own.worker_id, own.position, own.position),),
             messages=again.messages,
@@ -251,10 +320,9 @@ class Follower:
             redelivered=[row.unmatched_id for row in again.done],
         )
         if await self._blocking.write(self._store.route, route) != "written":
-            return False
-        await self._lanes.load()
+            return "lost"
         self._published()
-        return True
+        return "written"
 
     def _goes_on(self) -> None:
         if self._in_trouble:

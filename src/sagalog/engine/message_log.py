@@ -49,9 +49,11 @@ def log_handled(row: InboxRow, envelope: Envelope, posting: Posting) -> None:
 
 
 def log_parked(row: UnmatchedRow) -> None:
-    """Say that nobody could take a message, and why."""
-    logger.error(
-        "%s %s is parked for %s: %s",
+    """Say that nobody could take a message, or that it is tried again later, and why."""
+    is_parked = row.status == "parked"
+    logger.log(
+        logging.ERROR if is_parked else logging.WARNING,
+        "%s %s is parked for %s: %s" if is_parked else "%s %s is set aside for %s: %s",
         row.name,
         row.message_id,
         row.consumer,

@@ -145,9 +145,9 @@ class Messaging:
         self._transports.redeliver()
 
     async def discard(self, unmatched_id: str, *, actor: str, reason: str) -> None:
-        """Give up a message that was parked; what waits behind it goes on. Recorded with the actor.
+        """Give up a message that was parked, or is tried again; what waits behind it goes on. Recorded with the actor.
 
-        Raises `InvalidAction` if it is not parked (any more).
+        Raises `InvalidAction` if it is neither (any more).
         """
         await self._settle(unmatched_id, "discarded", actor, reason)
         self._bus.redeliver()

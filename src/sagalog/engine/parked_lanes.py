@@ -59,6 +59,8 @@ class ParkedLanes:
         self._blocking = blocking
         self._clock = clock
         self._first: dict[str, int] = {}
+        # Those of them that nobody has to settle.
+        self._aside: set[int] = set()
         self.number = 0
 
     async def load(self) -> list[list[Parked]]:
@@ -78,6 +80,7 @@ class ParkedLanes:
         for lane in lanes.values():
             lane.sort(key=lambda parked: parked.notification_id)
         self._first = {originator_id: lane[0].notification_id for originator_id, lane in lanes.items()}
+        self._aside = {lane[0].notification_id for lane in lanes.values() if lane[0].row.status == "redelivering"}
         return list(lanes.values())
 
     def divide(self, entries: Sequence[Entry]) -> tuple[list[Envelope], list[Entry]]:
@@ -89,7 +92,8 @@ class ParkedLanes:
             notification = entry.notification
             first = self._first.get(notification.originator_id) or first_here.get(notification.originator_id)
             if first is not None:
-                failed.append(Entry(notification, error=_waits(first)))
+                is_aside = first in self._aside
+                failed.append(Entry(notification, error=_waits(first, is_aside), is_aside=is_aside))
             elif entry.error is not None:
                 first_here[notification.originator_id] = notification.id
                 failed.append(entry)
@@ -113,12 +117,15 @@ class ParkedLanes:
             position=None,
             message=self._source.text(notification),
             parked_at=self._clock.now(),
+            status="redelivering" if entry.is_aside else "parked",
         )
 
     def parked(self, entries: Sequence[Entry]) -> None:
         """Say that these entries have been parked, and that this is durable."""
         for entry in entries:
-            self._first.setdefault(entry.notification.originator_id, entry.notification.id)
+            first = self._first.setdefault(entry.notification.originator_id, entry.notification.id)
+            if entry.is_aside:
+                self._aside.add(first)
             self.number += 1
 
     def again(
@@ -167,5 +174,6 @@ class ParkedLanes:
         return True
 
 
-def _waits(first: int) -> str:
-    return f"{WAITS} notification {first} of the same aggregate, which is parked; settle that one"
+def _waits(first: int, is_aside: bool) -> str:
+    why = "could not be written yet" if is_aside else "is parked; settle that one"
+    return f"{WAITS} notification {first} of the same aggregate, which {why}"

@@ -22,6 +22,7 @@ from sagalog.engine.door import parked_row
 from sagalog.engine.handling import Handling
 from sagalog.engine.limits import Limits
 from sagalog.engine.message_log import log_handled
+from sagalog.engine.setbacks import Setbacks
 from sagalog.engine.surviving import raise_if_ending
 from sagalog.errors import StoreError, StoreUnavailable
 from sagalog.messages import Envelope
@@ -35,6 +36,9 @@ logger = logging.getLogger("sagalog.engine")
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 30.0
 MOST_TRIES = 5
+# The same for an inbox that cannot be read.
+FIRST_PAUSE_UNREAD = 0.05
+LONGEST_PAUSE_UNREAD = 2.0
 
 
 class Setback(Struct, frozen=True):
@@ -73,7 +77,7 @@ class Participants:
         # What was done since the last read began: that read may have seen it undone all the same.
         self._done: set[tuple[str, str]] = set()
         self._setbacks: dict[str, dict[str, Setback]] = {name: {} for name in self._handlings}
-        self._pause = 0.0
+        self._unread = Setbacks(lambda: asyncio.get_running_loop().time(), FIRST_PAUSE_UNREAD, LONGEST_PAUSE_UNREAD)
 
     def has(self, recipient: str) -> bool:
         """Tell whether the recipient is a participant of this process."""
@@ -95,9 +99,7 @@ class Participants:
                 # What was to be tried again later may be due, also while hints for others never cease.
                 self._asked.update(self._handlings)
                 look_at_all_at = now + self._poll / 1e6
-            if not await self._look_at_those_asked():
-                await asyncio.sleep(self._pause)
-                continue
+            await self._look_at_those_asked()
             try:
                 async with asyncio.timeout(self._poll / 1e6):
                     await self._hint.wait()
@@ -105,26 +107,26 @@ class Participants:
                 # Nobody called: the poll is the backstop.
                 continue
 
-    async def _look_at_those_asked(self) -> bool:
-        """Look into inboxes; False if one could not be read, with a longer pause each time, said once."""
+    async def _look_at_those_asked(self) -> None:
+        """Look into inboxes; one that cannot be read is left alone for a pause that grows, and holds up no other."""
         asked = list(self._asked)
         self._asked.clear()
-        try:
-            for recipient in asked:
+        for recipient in asked:
+            # The poll will ask for it again.
+            if self._unread.waits(recipient):
+                continue
+            try:
                 await self._look(recipient)
-        except (Exception, asyncio.CancelledError) as problem:
-            # Whatever it is, the other messages have to go on being handled.
-            raise_if_ending(problem)
-            if not self._pause:
-                told = None if isinstance(problem, StoreError) else problem
-                logger.warning("no inbox could be read, trying again: %s", described(problem), exc_info=told)
-            self._asked.update(asked)
-            self._pause = min(max(self._pause * 2, 0.05), 2.0)
-            return False
-        if self._pause:
-            self._pause = 0.0
-            logger.warning("inboxes are read again")
-        return True
+            except (Exception, asyncio.CancelledError) as problem:
+                # Whatever it is, the other messages have to go on being handled.
+                raise_if_ending(problem)
+                if self._unread.add(recipient, counts=True).counted == 1:
+                    told = None if isinstance(problem, StoreError) else problem
+                    text = "the inbox of %s could not be read, trying again: %s"
+                    logger.warning(text, recipient, described(problem), exc_info=told)
+            else:
+                if self._unread.forget(recipient):
+                    logger.warning("the inbox of %s is read again", recipient)
 
     async def _look(self, recipient: str) -> None:
         handling, tasks = self._handlings[recipient], self._tasks[recipient]

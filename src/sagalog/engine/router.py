@@ -2,64 +2,36 @@
 
 It never moves a consumer past a message without having written what became of it, in the same transaction. Whatever
 goes wrong, the batch is read and routed again from where the store says the consumer is.
+
+Consumers that stand at the same position go together. One that cannot go on goes by itself, with pauses of its own, and
+holds up no other: its messages are routed one by one, and one that cannot be routed while the store takes something
+else is set aside, to be routed again later, so that those behind it go on.
 """
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
-
-import msgspec
-from msgspec.structs import replace
 
 from sagalog.clock import Clock
 from sagalog.engine.backoff import Backoff
-from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.consumers import Consumers
-from sagalog.engine.door import DOOR, parked_row, unknown
-from sagalog.engine.message_log import log_routed
+from sagalog.engine.course import FIRST_PAUSE, LONGEST_PAUSE, TRIES_IN_ALL, Course
+from sagalog.engine.door import cut_down, parked_row
+from sagalog.engine.redelivery import Redelivery
+from sagalog.engine.route_batch import Batch, Found, Routes
+from sagalog.engine.route_writing import RouteWriting
 from sagalog.errors import BatchTooLarge, StoreError, WriteRefused
 from sagalog.messages import Envelope
 from sagalog.saga.failure import described
-from sagalog.store import Advance, Append, ConsumerRow, InboxRow, Route, Store, UnmatchedRow
+from sagalog.saga.vocabulary import Vocabulary
+from sagalog.store import Advance, Route, Store, UnmatchedRow
 
 logger = logging.getLogger("sagalog.engine")
 
 BATCH = 500
-FIRST_PAUSE = 0.05
-LONGEST_PAUSE = 2.0
-# How often a message that cannot be routed is tried alone before it is parked: what stood in its way may be gone.
-TRIES = 4
-# A message that is to be routed again waits for a person's hand, so it may wait some polls more.
-POLLS_BETWEEN_REDELIVERIES = 10
-
-Found = Sequence[tuple[int, Envelope]]
-
-
-class Batch:
-    """What consumers make of some messages, until it is written."""
-
-    def __init__(self) -> None:
-        self.starts: list[Append] = []
-        self.inbox: list[InboxRow] = []
-        self.messages: list[Envelope] = []
-        self.parked: list[UnmatchedRow] = []
-
-    def route(self, advances: Sequence[Advance], redelivered: Sequence[str] = ()) -> Route:
-        """Return it as one write."""
-        return Route(advances, self.starts, self.inbox, self.messages, self.parked, redelivered)
-
-
-class Routes(Protocol):
-    """What one consumer makes of messages."""
-
-    consumer: str
-
-    async def route(self, found: Found, batch: Batch) -> None:
-        """Add to `batch` what is to become of messages that stand at these positions; it may look into the store."""
-        ...
+# How often a batch is made anew because a saga was started meanwhile by somebody else.
+MOST_RACES = 10
 
 
 class Router:
@@ -72,7 +44,7 @@ class Router:
         clock: Clock,
         consumers: Consumers,
         routes: Sequence[Routes],
-        knows: Callable[[str], bool],
+        vocabulary: Vocabulary,
         routed: Callable[[Route, Mapping[str, Envelope]], None],
         poll: int,
     ) -> None:
@@ -81,15 +53,12 @@ class Router:
         self._clock = clock
         self._consumers = consumers
         self._routes = {one.consumer: one for one in routes}
-        self._knows = knows
-        self._routed = routed
         self._poll = poll
         self._hint = asyncio.Event()
-        # A time of the event loop, which no clock that is set can keep from coming.
-        self._redeliver_at = 0.0
-        self._size = BatchSize(BATCH)
-        # How often what stands behind a consumer's position could not be routed alone.
-        self._failures: dict[tuple[str, int], int] = {}
+        self._writing = RouteWriting(store, blocking, consumers, routed)
+        self._redelivery = Redelivery(store, blocking, clock, consumers, self._routes, vocabulary, self._writing, poll)
+        # Of those consumers that do not go along with the others.
+        self._courses: dict[str, Course] = {}
 
     def hint(self) -> None:
         """Look for messages now instead of at the next poll."""
@@ -97,7 +66,7 @@ class Router:
 
     def redeliver(self) -> None:
         """Look now for messages that are to be routed again."""
-        self._redeliver_at = 0.0
+        self._redelivery.ask()
         self._hint.set()
 
     async def run(self) -> None:
@@ -109,13 +78,11 @@ class Router:
                 moved = await self._round()
             except Exception as problem:
                 # Whatever it is: nothing has been passed over, and it may go better the next time.
-                trace = None if isinstance(problem, StoreError) else problem
                 if not backoff.has_begun:
+                    trace = None if isinstance(problem, StoreError) else problem
                     text = "messages could not be routed, trying again: %s"
                     logger.warning(text, described(problem), exc_info=trace)
-                if isinstance(problem, BatchTooLarge):
-                    self._size.too_large(self._size.now)
-                self._consumers.doubt()
+                self._doubt()
                 await asyncio.sleep(backoff.pause())
                 continue
             if backoff.has_begun:
@@ -125,177 +92,171 @@ class Router:
                 await self._wait()
 
     async def _wait(self) -> None:
+        now = asyncio.get_running_loop().time()
+        pauses = [course.resumes_at - now for course in self._courses.values() if course.resumes_at > now]
         try:
-            async with asyncio.timeout(self._poll / 1e6):
+            async with asyncio.timeout(min([self._poll / 1e6, *pauses])):
                 await self._hint.wait()
         except TimeoutError:
             # Nobody called: the poll is the backstop.
             return
 
+    def _doubt(self) -> None:
+        """Ask the store before anything else is done: a write failed, or nobody knows."""
+        self._consumers.doubt()
+        self._redelivery.doubt()
+
     async def _round(self) -> bool:
-        """Route one batch for each group of consumers that stand at the same position; False if there was none."""
+        """Route one batch for each consumer whose turn it is; False if there was none."""
         if not await self._consumers.take():
             return False
-        groups: dict[int, list[str]] = {}
-        for name, row in self._consumers.owned.items():
-            if name in self._routes:
-                groups.setdefault(row.position, []).append(name)
-        moved = False
-        for position, names in sorted(groups.items()):
-            moved |= await self._advance(position, names)
+        await self._redelivery.know()
         now = asyncio.get_running_loop().time()
-        if now >= self._redeliver_at:
-            self._redeliver_at = now + POLLS_BETWEEN_REDELIVERIES * self._poll / 1e6
-            moved |= await self._redeliver()
+        owned = self._consumers.owned
+        self._courses = {name: course for name, course in self._courses.items() if name in owned}
+        together: dict[int, list[str]] = {}
+        apart: list[str] = []
+        for name, row in owned.items():
+            course = self._courses.get(name)
+            if course is None:
+                together.setdefault(row.position, []).append(name)
+            elif now >= course.resumes_at:
+                apart.append(name)
+        moved = False
+        for position, names in sorted(together.items()):
+            moved |= await self._go_together(position, names)
+        for name in apart:
+            moved |= await self._go_apart(name, self._courses[name])
+        return moved | await self._redelivery.look()
+
+    async def _go_together(self, position: int, names: list[str]) -> bool:
+        """Route the messages above `position` for these consumers; returns whether there were any."""
+        try:
+            found = await self._blocking.read(self._store.read_messages, position, BATCH)
+            if found:
+                await self._move(position, names, found)
+            return bool(found)
+        except Exception as problem:
+            self._doubt()
+            trace = None if isinstance(problem, StoreError) else problem
+            who = ", ".join(names)
+            text = "what is above position %d could not be routed for %s, trying again: %s"
+            logger.warning(text, position, who, described(problem), exc_info=trace)
+            # One message that cannot be routed must not hold up the others, and one consumer no other.
+            self._courses |= {name: Course(BATCH) for name in names}
+            return True
+
+    async def _go_apart(self, name: str, course: Course) -> bool:
+        """Route messages for a consumer that has been in trouble; returns whether it goes on at once."""
+        try:
+            moved = await self._advance(name, course)
+        except Exception as problem:
+            self._doubt()
+            pause = course.failed(asyncio.get_running_loop().time())
+            logger.info("%s does not go on for %g s: %s", name, pause, described(problem))
+            return False
+        if course.is_smooth:
+            del self._courses[name]
+            logger.warning("messages are routed for %s again", name)
         return moved
 
-    async def _advance(self, position: int, names: list[str]) -> bool:
-        """Route the messages above `position` for these consumers; returns whether there were any."""
-        found = await self._blocking.read(self._store.read_messages, position, self._size.now)
-        if not found:
+    async def _advance(self, name: str, course: Course) -> bool:
+        row = self._consumers.owned.get(name)
+        if row is None:
             return False
+        found = await self._blocking.read(self._store.read_messages, row.position, course.size.now)
+        alone = [one for one in found if one[0] <= course.alone_upto]
+        if alone:
+            return await self._move_one_by_one(name, row.position, alone, course)
+        if found:
+            await self._move_apart(name, row.position, found, course)
+        course.passed()
+        return bool(found)
+
+    async def _move_apart(self, name: str, position: int, found: Found, course: Course) -> None:
+        """Route a batch; if it fails and the store takes something else, its messages are to be routed one by one."""
         try:
-            await self._move(position, names, found)
+            await self._move(position, [name], found)
         except Exception as problem:
-            if _is_passing(problem):
-                raise
-            # One message that cannot be routed must not hold up the others, and one consumer no other.
-            logger.warning("messages above position %d are routed one by one: %s", position, described(problem))
-            for name in names:
-                await self._move_one_by_one(position, name, found)
-        self._size.passed()
-        return True
+            if isinstance(problem, BatchTooLarge) and len(found) > 1:
+                course.size.too_large(len(found))
+            elif await self._writing.is_to_blame(name, problem):
+                course.alone_upto = found[-1][0]
+            raise
 
-    async def _move(self, position: int, names: list[str], found: Found, why: str | None = None) -> bool:
-        """Route messages and move consumers behind them; `why` says that the messages are to be parked instead."""
-        batch = Batch()
-        for name in names:
-            if why is None:
-                await self._routes[name].route(found, batch)
-            else:
-                batch.parked += [parked_row(self._clock, name, envelope, at, why) for at, envelope in found]
-        end = found[-1][0]
-        advances = [Advance(name, self._consumers.worker_id, position, end) for name in names]
-        written = await self._write(batch.route(advances), found)
-        if written:
-            for name in names:
-                self._consumers.moved(name, end)
-        return written
-
-    async def _move_one_by_one(self, position: int, name: str, found: Found) -> None:
+    async def _move_one_by_one(self, name: str, position: int, found: Found, course: Course) -> bool:
+        """Route messages one by one; one that fails is set aside after some tries. False if the consumer is lost."""
         for one in found:
             try:
                 written = await self._move(position, [name], [one])
             except Exception as problem:
-                if _is_passing(problem) or not self._is_given_up(name, position):
+                self._doubt()
+                if not await self._writing.is_to_blame(name, problem):
                     raise
-                written = await self._pass(position, name, one, problem)
+                tries = course.failed_alone(position)
+                if not course.has_had_its_tries():
+                    raise
+                written = await self._set_aside(name, position, one, problem, tries)
+                course.set_aside()
             if not written:
-                return
-            self._failures.pop((name, position), None)
+                return False
             position = one[0]
+        if position >= course.alone_upto:
+            course.passed()
+        return True
 
-    def _is_given_up(self, name: str, position: int) -> bool:
-        """Count one more failure of what stands behind a position; tells whether it has had all its tries."""
-        tries = self._failures[name, position] = self._failures.get((name, position), 0) + 1
-        return tries >= TRIES
-
-    async def _pass(self, position: int, name: str, one: tuple[int, Envelope], problem: Exception) -> bool:
-        """Park a message that cannot be routed, so that the consumer goes on; by its digest if need be."""
-        why = f"it could not be routed: {described(problem)}"
-        try:
-            return await self._move(position, [name], [one], why)
-        except Exception as second:
-            if _is_passing(second):
-                raise
+    async def _move(self, position: int, names: list[str], found: Found) -> bool:
+        """Route messages and move consumers behind them; False if one of the consumers is lost, or elsewhere."""
+        for _ in range(MOST_RACES):
             batch = Batch()
-            batch.parked.append(cut_down(parked_row(self._clock, name, one[1], one[0], why)))
-            advance = Advance(name, self._consumers.worker_id, position, one[0])
-            written = await self._write(batch.route([advance]), [one])
-            if written:
-                self._consumers.moved(name, one[0])
-            return written
+            for name in names:
+                await self._route(name, found, batch)
+            outcome = await self._writing.write(batch.route(self._advances(names, position, found)), found)
+            if outcome == "written":
+                self._moved(names, found, batch.parked)
+            if outcome != "exists":
+                return outcome == "written"
+        raise WriteRefused("the key of a saga that is to be started is taken")
 
-    async def _write(self, route: Route, found: Found) -> bool:
-        """Write what was made of a batch; False if it has to be made again, since something was otherwise."""
-        outcome = await self._blocking.write(self._store.route, route)
-        if outcome == "written":
-            log_routed(route)
-            self._routed(route, {envelope.id: envelope for _, envelope in found})
-            return True
-        if outcome == "conflict":
-            self._consumers.doubt()
-        return False
+    async def _route(self, name: str, found: Found, batch: Batch) -> None:
+        """Add what one consumer makes of messages; those that have to wait for one that was set aside are so too."""
+        routes = self._routes[name]
+        if not self._redelivery.has_any_aside:
+            await routes.route(found, batch)
+            return
+        await routes.route([one for one in found if self._redelivery.first(name, one[1]) is None], batch)
+        for one in found:
+            first = self._redelivery.first(name, one[1])
+            alone = Batch()
+            if first is not None:
+                await routes.route([one], alone)
+            if alone:
+                reason = f"waits for {first} of the same correlation id, which could not be routed yet"
+                batch.parked.append(self._redelivery.aside_row(name, one, reason))
 
-    async def _redeliver(self) -> bool:
-        """Route what a person wants to be routed again, message by message; False if there was nothing."""
-        owned = self._consumers.owned
-        names = [name for name in self._routes if name in owned]
-        rows = await self._blocking.read(self._store.redelivering, [*names, DOOR], BATCH)
-        moved = False
-        for row in rows:
-            try:
-                moved |= await self._write(*await self._again(row, owned))
-            except Exception as problem:
-                if _is_passing(problem):
-                    raise
-                batch = Batch()
-                why = f"it could not be routed: {described(problem)}"
-                batch.parked.append(replace(row, status="parked", reason=why))
-                moved |= await self._write(batch.route(()), ())
-        return moved
+    def _advances(self, names: Sequence[str], position: int, found: Found) -> list[Advance]:
+        return [Advance(name, self._consumers.worker_id, position, found[-1][0]) for name in names]
 
-    async def _again(self, row: UnmatchedRow, owned: Mapping[str, ConsumerRow]) -> tuple[Route, Found]:
-        """Return what becomes of a message that is routed again, and that: it may well be parked once more."""
-        batch = Batch()
+    def _moved(self, names: Sequence[str], found: Found, parked: Sequence[UnmatchedRow]) -> None:
+        for name in names:
+            self._consumers.moved(name, found[-1][0])
+        self._redelivery.is_aside(parked)
+
+    async def _set_aside(
+        self, name: str, position: int, one: tuple[int, Envelope], problem: Exception, tries: int
+    ) -> bool:
+        """Set a message aside, so that the consumer goes on; park it by its digest if it cannot even be set aside."""
+        why = f"it could not be routed yet: {described(problem)}"
+        advances = self._advances([name], position, [one])
+        aside = [self._redelivery.aside_row(name, one, why)]
         try:
-            envelope = msgspec.json.decode(row.message, type=Envelope)
-        except (msgspec.MsgspecError, RecursionError) as problem:
-            why = f"it cannot be delivered, since it is no message: {problem}; discard it"
-            batch.parked.append(replace(row, status="parked", reason=why))
-            return batch.route(()), ()
-        if row.consumer == DOOR:
-            if not self._knows(envelope.name):
-                batch.parked.append(replace(row, status="parked", reason=unknown(envelope)))
-                return batch.route(()), ()
-            batch.messages.append(envelope)
-            return batch.route((), (row.unmatched_id,)), ()
-        position = row.position
-        if position is None:
-            # A saga that could not take it knows only the message.
-            known = await self._blocking.read(self._store.find_message, envelope.id)
-            if known is None:
-                why = "it cannot be delivered, since the log does not have it; discard it"
-                batch.parked.append(replace(row, status="parked", reason=why))
-                return batch.route(()), ()
-            position = known[0]
-        found = [(position, envelope)]
-        await self._routes[row.consumer].route(found, batch)
-        here = owned[row.consumer].position
-        advance = Advance(row.consumer, self._consumers.worker_id, here, here)
-        return batch.route([advance], () if batch.parked else (row.unmatched_id,)), found
-
-
-def _is_passing(problem: Exception) -> bool:
-    """Tell whether an error is of the store and not of what was to be written: the same may be written later."""
-    return isinstance(problem, StoreError) and not isinstance(problem, WriteRefused)
-
-
-def cut_down(row: UnmatchedRow) -> UnmatchedRow:
-    """Return the row of a message that no database takes as it is: its digest for its id, and all texts in ASCII."""
-    return replace(
-        row,
-        message_id=digest_id(row.message_id),
-        kind="unreadable",
-        name=ascii(row.name)[1:-1][:200],
-        source=ascii(row.source)[1:-1][:200],
-        reason=ascii(row.reason)[1:-1],
-        correlation_id=None,
-        causation_id=None,
-        message=ascii(row.message)[1:-1],
-    )
-
-
-def digest_id(message_id: str) -> str:
-    """Return the id under which a message is parked whose own id no database takes."""
-    return "raw-" + hashlib.sha256(message_id.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+            written = await self._writing.write(Route(advances, parked=aside), [one]) == "written"
+        except Exception:
+            if tries < TRIES_IN_ALL:
+                raise
+            why = f"it could not be routed: {described(problem)}"
+            aside = [cut_down(parked_row(self._clock, name, one[1], one[0], why))]
+            written = await self._writing.write(Route(advances, parked=aside), [one]) == "written"
+        if written:
+            self._moved([name], [one], aside)
+        return written

@@ -15,11 +15,14 @@ from msgspec.structs import replace
 from sagalog.clock import Clock
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.consumers import Consumers
-from sagalog.engine.door import parked_row
+from sagalog.engine.course import TRIES_IN_ALL
+from sagalog.engine.door import cut_down, parked_row
 from sagalog.engine.handover import Outcomes, hand_over
 from sagalog.engine.message_log import log_parked
+from sagalog.engine.route_writing import is_of_the_write
+from sagalog.engine.setbacks import Setbacks
 from sagalog.engine.surviving import raise_if_ending
-from sagalog.errors import SagalogError, StoreError, StoreUnavailable, TransportUnavailable
+from sagalog.errors import SagalogError, StoreError, TransportUnavailable
 from sagalog.messages import Envelope
 from sagalog.saga.failure import described
 from sagalog.store import Advance, ConsumerRow, Route, Store, UnmatchedRow
@@ -30,6 +33,7 @@ logger = logging.getLogger("sagalog.engine")
 BATCH = 200
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
+LONGEST_PAUSE_OF_ONE = 60.0
 # A message that is to be sent once more waits for a person's hand, so it may wait some polls more.
 POLLS_BETWEEN_REDELIVERIES = 10
 
@@ -67,6 +71,12 @@ class Sending:
         self._redeliver_at = 0.0
         # What became of messages behind the position that is written, by position.
         self._outcomes: Outcomes = {}
+        # The same of those that were sent once more and not settled yet, by the ids of their rows.
+        self._sent_again: dict[str, str | None] = {}
+        now = asyncio.get_running_loop().time
+        self._setbacks = Setbacks(now, FIRST_PAUSE, LONGEST_PAUSE_OF_ONE)
+        # A message that cannot be parked: where it stands, and how often that was tried.
+        self._tries = (0, 0)
 
     def start(self) -> None:
         """Begin to send."""
@@ -147,10 +157,10 @@ class Sending:
         refused = {position: envelope for position, envelope in batch if self._outcomes[position] is not None}
         try:
             await self._route(row, read[-1][0], [self._parked(*one, self._outcomes[one[0]]) for one in refused.items()])
-        except StoreUnavailable:
-            raise
         except StoreError as problem:
-            # A message whose row the store refuses must not hold up those before it, nor make them be sent again.
+            if not refused or not await self._is_of_the_write(problem):
+                raise
+            # A message whose row the store does not take must not hold up the others, nor make them be sent again.
             logger.warning("what was sent over %s is noted one by one: %s", self._transport.name, problem)
             await self._route_one_by_one(read, refused)
         await self._count([envelope for position, envelope in batch if position not in refused])
@@ -193,9 +203,33 @@ class Sending:
         for position, _ in read:
             row = self._consumers.owned.get(self._consumer)
             envelope = refused.get(position)
-            parked = () if envelope is None else (self._parked(position, envelope, self._outcomes[position]),)
-            if row is None or not await self._route(row, position, parked):
+            if row is None:
                 return
+            if envelope is None:
+                written = await self._route(row, position)
+            else:
+                written = await self._park(row, position, self._parked(position, envelope, self._outcomes[position]))
+            if not written:
+                return
+
+    async def _park(self, row: ConsumerRow, position: int, parked: UnmatchedRow) -> bool:
+        """Park a message that the broker refused; by its digest, if the store never takes it as it is."""
+        try:
+            return await self._route(row, position, [parked])
+        except StoreError as problem:
+            if not await self._is_of_the_write(problem):
+                raise
+            before = self._tries[1] if self._tries[0] == position else 0
+            self._tries = (position, before + 1)
+            if before + 1 < TRIES_IN_ALL:
+                raise
+            return await self._route(row, position, [cut_down(parked)])
+
+    async def _is_of_the_write(self, problem: StoreError) -> bool:
+        """Tell whether a problem is of what was to be written, since the position alone can be written."""
+        row = self._consumers.owned.get(self._consumer)
+        stays = None if row is None else Advance(row.consumer, self._consumers.worker_id, row.position, row.position)
+        return await is_of_the_write(problem, self._store, self._blocking, stays)
 
     async def _count(self, sent: Sequence[Envelope]) -> None:
         if commands := [envelope.id for envelope in sent if envelope.kind == "command"]:
@@ -203,39 +237,47 @@ class Sending:
 
     async def _again(self) -> bool:
         """Send what the broker refused and a person lets go once more; False if there is nothing."""
-        rows = await self._blocking.read(self._store.redelivering, [self._consumer], BATCH)
+        waiting = await self._blocking.read(self._store.redelivering, [self._consumer], BATCH)
+        ids = {row.unmatched_id for row in waiting}
+        self._setbacks.keep(ids)
+        self._sent_again = {one: why for one, why in self._sent_again.items() if one in ids}
+        rows = [row for row in waiting if not self._setbacks.waits(row.unmatched_id)]
         found: list[tuple[int, Envelope]] = []
         for number, once_more in enumerate(rows):
             try:
                 found.append((number, msgspec.json.decode(once_more.message, type=Envelope)))
             except (msgspec.MsgspecError, RecursionError) as problem:
                 why = f"it cannot be sent, since it is no message: {problem}; discard it"
-                await self._settle(replace(once_more, status="parked", reason=why))
-        outcomes: Outcomes = {}
+                await self._settle(once_more, replace(once_more, status="parked", reason=why))
+        known = {number: rows[number].unmatched_id for number, _ in found}
+        outcomes = {number: self._sent_again[one] for number, one in known.items() if one in self._sent_again}
         try:
             await self._send(found, outcomes)
         finally:
+            self._sent_again |= {known[number]: why for number, why in outcomes.items()}
             for number, envelope in found:
                 if number in outcomes:
-                    await self._sent_once_more(rows[number], envelope, outcomes[number])
+                    refused = outcomes[number]
+                    parked = None if refused is None else self._parked(rows[number].position, envelope, refused)
+                    await self._settle(rows[number], parked)
         return bool(rows)
 
-    async def _sent_once_more(self, once_more: UnmatchedRow, envelope: Envelope, why: str | None) -> None:
-        if why is None:
-            await self._settle(redelivered=once_more.unmatched_id)
-        else:
-            await self._settle(self._parked(once_more.position, envelope, why))
+    async def _settle(self, once_more: UnmatchedRow, parked: UnmatchedRow | None) -> None:
+        """Write what became of a message that was sent once more; one that the store does not take holds up no other.
 
-    async def _settle(self, parked: UnmatchedRow | None = None, redelivered: str | None = None) -> None:
-        """Write what became of one message that was sent once more; one that the store refuses holds up no other."""
+        Then that is tried again after a pause, and the message is not sent again.
+        """
         row = self._consumers.owned.get(self._consumer)
         if row is None:
             return
         try:
-            await self._route(row, row.position, [parked] if parked else (), [redelivered] if redelivered else ())
-        except StoreUnavailable:
-            raise
+            await self._route(row, row.position, [parked] if parked else (), (once_more.unmatched_id,))
+            # A person may let it go another time, and then it is sent another time.
+            self._sent_again.pop(once_more.unmatched_id, None)
         except StoreError as problem:
+            if not await self._is_of_the_write(problem):
+                raise
+            self._setbacks.add(once_more.unmatched_id, counts=True)
             logger.error("what became of a message sent over %s once more: %s", self._transport.name, problem)
 
 

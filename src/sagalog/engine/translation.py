@@ -34,11 +34,15 @@ class FollowContext(Struct, frozen=True, kw_only=True):
 
 
 class Entry(Struct, frozen=True, gc=False):
-    """What became of one notification: its messages, or why there are none."""
+    """What became of one notification: its messages, or why there are none.
+
+    `is_aside`: nobody has to do anything about it, it is tried again by itself.
+    """
 
     notification: Notification
     messages: Sequence[Envelope] = ()
     error: str | None = None
+    is_aside: bool = False
 
 
 class Handler(Struct, frozen=True):

@@ -67,10 +67,10 @@ class MemoryLooks:
         self._hint()
         return settled
 
-    def redelivering(self, consumers: Sequence[str], limit: int) -> list[UnmatchedRow]:
+    def redelivering(self, consumers: Sequence[str], limit: int, after: str = "") -> list[UnmatchedRow]:
         """Return the messages of these consumers that are to be routed again."""
         with self._lock:
-            return self._messages.redelivering(consumers, limit)
+            return self._messages.redelivering(consumers, limit, after)
 
     def reindex(self, after: int, upto: int, messages: Sequence[tuple[int, Envelope]]) -> None:
         """Replace which messages there are at these positions."""

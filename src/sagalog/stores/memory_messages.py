@@ -224,7 +224,7 @@ class MemoryMessages:
     def decide(self, unmatched_id: str, status: str, actor: str, reason: str, now: int) -> bool:
         """Write what a person decided about a message that is parked."""
         row = self._unmatched.get(unmatched_id)
-        if row is None or row.status != "parked":
+        if row is None or not (row.status == "parked" or (row.status, status) == ("redelivering", "discarded")):
             return False
         held = self._inbox.get(row.consumer, {}).get(row.message_id)
         if held is not None and held.status == "parked":
@@ -241,10 +241,11 @@ class MemoryMessages:
         rows = sorted(self._unmatched.values(), key=lambda row: row.unmatched_id, reverse=True)
         return [row for row in rows if message_matches(row, query)][: query.limit]
 
-    def redelivering(self, consumers: Sequence[str], limit: int) -> list[UnmatchedRow]:
+    def redelivering(self, consumers: Sequence[str], limit: int, after: str) -> list[UnmatchedRow]:
         """Return what is to be routed again, oldest first."""
-        rows = [row for row in self._unmatched.values() if row.status == "redelivering" and row.consumer in consumers]
-        return sorted(rows, key=lambda row: row.unmatched_id)[:limit]
+        wanted = [row for row in self._unmatched.values() if row.status == "redelivering" and row.consumer in consumers]
+        rows = sorted(wanted, key=lambda row: row.unmatched_id)
+        return [row for row in rows if row.unmatched_id > after][:limit]
 
 
 def _place(row: InboxRow) -> tuple[int, str]:

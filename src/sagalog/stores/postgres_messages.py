@@ -123,7 +123,7 @@ class PostgresMessages:
             return False
         with self._transaction() as connection:
             connection.run("lock_log")
-            place = connection.rows("parked", (unmatched_id,))
+            place = connection.rows("unsettled", (unmatched_id, status))
             if not place:
                 return False
             if status == "discarded":
@@ -142,9 +142,9 @@ class PostgresMessages:
             rows = [(position, *columns_of(envelope)) for position, envelope in messages]
             RawCursor(connection).executemany(SQL["insert_message"], rows)
 
-    def redelivering(self, consumers: Sequence[str], limit: int) -> list[UnmatchedRow]:
+    def redelivering(self, consumers: Sequence[str], limit: int, after: str = "") -> list[UnmatchedRow]:
         """Return the messages of these consumers that are to be routed again."""
-        return [UnmatchedRow(*row) for row in self._rows("redelivering", (storable(consumers), limit))]
+        return [UnmatchedRow(*row) for row in self._rows("redelivering", (storable(consumers), limit, after))]
 
 
 def _envelope(row: Sequence[Any]) -> Envelope:

@@ -123,7 +123,7 @@ class SQLiteMessages:
         if not is_storable(unmatched_id):
             return False
         with self._transaction(commit=True) as cursor:
-            place = cursor.execute(SQL["parked"], (unmatched_id,)).fetchone()
+            place = cursor.execute(SQL["unsettled"], (unmatched_id, status)).fetchone()
             if place is None:
                 return False
             if status == "discarded":
@@ -138,6 +138,7 @@ class SQLiteMessages:
         with self._transaction(commit=True) as cursor:
             reindex(cursor, after, upto, messages)
 
-    def redelivering(self, consumers: Sequence[str], limit: int) -> list[UnmatchedRow]:
+    def redelivering(self, consumers: Sequence[str], limit: int, after: str = "") -> list[UnmatchedRow]:
         """Return the messages of these consumers that are to be routed again."""
-        return [UnmatchedRow(*row) for row in self._rows("redelivering", (json.dumps(storable(consumers)), limit))]
+        wanted = (json.dumps(storable(consumers)), after, limit)
+        return [UnmatchedRow(*row) for row in self._rows("redelivering", wanted)]

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from sagalog.codec import CODEC
-from sagalog.engine.router import digest_id
+from sagalog.engine.door import digest_id
 from sagalog.saga import events as e
 from sagalog.saga.routing import SagaRouting
 from sagalog.store import UnmatchedQuery

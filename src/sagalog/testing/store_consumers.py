@@ -293,6 +293,7 @@ class ConsumerContract:
         waits = store.redelivering([SAGAS, "saga:none"], 9)
         assert [row.unmatched_id for row in waits] == ["u-0", "u-1"]
         assert store.redelivering([SAGAS], 1) == waits[:1]
+        assert store.redelivering([SAGAS], 1, waits[0].unmatched_id) == waits[1:]
         [owned] = store.take_consumers("w1", [SAGAS], NOW, True)
         stay = [Advance(SAGAS, "w1", owned.position, owned.position)]
         again = Route(stay, inbox=[for_saga(places[0], begun.saga_id)], redelivered=["u-0"])

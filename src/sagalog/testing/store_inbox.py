@@ -316,6 +316,15 @@ class InboxContract:
         assert store.find_message(first[1].id) is not None
         assert store.settle_unmatched(row.unmatched_id, "redelivering", "ann", "after all", END) is False
 
+    def test_what_is_routed_again_in_vain_can_be_discarded_once(self, store: Store) -> None:
+        [first] = published(store, event())
+        row = replace(unmatched(first, PAYMENTS), status="redelivering")
+        store.post([Posting(parked=row)])
+        assert store.settle_unmatched(row.unmatched_id, "redelivering", "ann", "it is already", END) is False
+        assert store.settle_unmatched(row.unmatched_id, "discarded", "ann", "not ours", END) is True
+        assert store.settle_unmatched(row.unmatched_id, "discarded", "ann", "not ours", END) is False
+        assert store.redelivering([PAYMENTS], 10) == []
+
     def test_discarding_does_not_remove_what_is_being_tried(self, store: Store) -> None:
         [first] = published(store, event())
         put(store, waiting(first))

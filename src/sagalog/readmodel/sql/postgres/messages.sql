@@ -324,8 +324,11 @@ WHERE ($1::text[] IS NULL OR status = ANY ($1))
 ORDER BY unmatched_id DESC
 LIMIT $7;
 
--- name: parked
-SELECT consumer, message_id FROM saga_unmatched WHERE unmatched_id = $1 AND status = 'parked' FOR UPDATE;
+-- name: unsettled
+-- What is to be routed again may still be given up.
+SELECT consumer, message_id FROM saga_unmatched
+WHERE unmatched_id = $1 AND (status = 'parked' OR (status = 'redelivering' AND $2::text = 'discarded'))
+FOR UPDATE;
 
 -- name: settle
 UPDATE saga_unmatched SET status = $1, actor = $2, settled_reason = $3, settled_at = $4 WHERE unmatched_id = $5;
@@ -339,6 +342,6 @@ DELETE FROM saga_inbox WHERE recipient = $1 AND message_id = $2 AND status = 'pa
 
 -- name: redelivering
 SELECT {unmatched_columns} FROM saga_unmatched
-WHERE status = 'redelivering' AND consumer = ANY ($1::text[])
+WHERE status = 'redelivering' AND consumer = ANY ($1::text[]) AND unmatched_id > $3
 ORDER BY unmatched_id
 LIMIT $2;

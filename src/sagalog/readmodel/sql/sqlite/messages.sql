@@ -179,8 +179,10 @@ WHERE (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
 ORDER BY unmatched_id DESC
 LIMIT :limit;
 
--- name: parked
-SELECT consumer, message_id FROM saga_unmatched WHERE unmatched_id = ? AND status = 'parked';
+-- name: unsettled
+-- What is to be routed again may still be given up.
+SELECT consumer, message_id FROM saga_unmatched
+WHERE unmatched_id = ? AND (status = 'parked' OR (status = 'redelivering' AND ? = 'discarded'));
 
 -- name: settle
 UPDATE saga_unmatched SET status = ?, actor = ?, settled_reason = ?, settled_at = ? WHERE unmatched_id = ?;
@@ -194,6 +196,6 @@ DELETE FROM saga_inbox WHERE recipient = ? AND message_id = ? AND status = 'park
 
 -- name: redelivering
 SELECT * FROM saga_unmatched
-WHERE status = 'redelivering' AND consumer IN (SELECT value FROM json_each(?))
+WHERE status = 'redelivering' AND consumer IN (SELECT value FROM json_each(?)) AND unmatched_id > ?
 ORDER BY unmatched_id
 LIMIT ?;

@@ -1,0 +1,63 @@
+"""How one consumer gets on that does not go along with the others: how much it reads, and when it is its turn. Pure.
+
+What a batch cannot be written for is found by routing its messages alone. So a consumer in trouble holds up no other,
+and goes along with them again when it is over.
+"""
+
+from sagalog.engine.backoff import Backoff
+from sagalog.engine.batch_size import BatchSize
+
+FIRST_PAUSE = 0.05
+LONGEST_PAUSE = 2.0
+# How often a message that cannot be routed is tried alone before it is set aside, so that those behind it go on; and
+# how often, if it cannot be set aside either, before it is parked by its digest.
+TRIES_BEFORE_ASIDE = 3
+TRIES_IN_ALL = 9
+
+
+class Course:
+    """The course of one consumer; times are those of the event loop."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.size = BatchSize(most)
+        self.backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        self.resumes_at = 0.0
+        # Up to this position messages are routed one by one.
+        self.alone_upto = 0
+        self._stands_before = 0
+        self._tries = 0
+        # How often in a row the next message has to fail: where one is in trouble, many may be.
+        self._patience = TRIES_BEFORE_ASIDE
+
+    @property
+    def is_smooth(self) -> bool:
+        """Tell whether the consumer may go along with others again."""
+        return not self.backoff.has_begun and self.size.now == self._most
+
+    def failed(self, now: float) -> float:
+        """Take note of a failure; returns for how long the consumer pauses."""
+        pause = self.backoff.pause()
+        self.resumes_at = now + pause
+        return pause
+
+    def failed_alone(self, position: int) -> int:
+        """Take note that what stands behind `position` fails alone; returns how often it did."""
+        if position != self._stands_before:
+            self._stands_before, self._tries = position, 0
+        self._tries += 1
+        return self._tries
+
+    def has_had_its_tries(self) -> bool:
+        """Tell whether the message that failed last is to be set aside."""
+        return self._tries >= self._patience
+
+    def set_aside(self) -> None:
+        """Say that a message was set aside: the next that fails is so too, and at once."""
+        self._patience = 1
+
+    def passed(self) -> None:
+        """Say that a batch was routed."""
+        self.size.passed()
+        self.backoff.reset()
+        self.resumes_at = 0.0

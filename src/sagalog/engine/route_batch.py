@@ -1,0 +1,37 @@
+"""What consumers make of some messages, until it is one write; and who makes it. It reads and writes nothing."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from sagalog.messages import Envelope
+from sagalog.store import Advance, Append, InboxRow, Route, UnmatchedRow
+
+Found = Sequence[tuple[int, Envelope]]
+
+
+class Batch:
+    """What consumers make of some messages, until it is written."""
+
+    def __init__(self) -> None:
+        self.starts: list[Append] = []
+        self.inbox: list[InboxRow] = []
+        self.messages: list[Envelope] = []
+        self.parked: list[UnmatchedRow] = []
+
+    def __bool__(self) -> bool:
+        """Tell whether anything is made of them at all."""
+        return bool(self.starts or self.inbox or self.messages or self.parked)
+
+    def route(self, advances: Sequence[Advance], redelivered: Sequence[str] = ()) -> Route:
+        """Return it as one write."""
+        return Route(advances, self.starts, self.inbox, self.messages, self.parked, redelivered)
+
+
+class Routes(Protocol):
+    """What one consumer makes of messages."""
+
+    consumer: str
+
+    async def route(self, found: Found, batch: Batch) -> None:
+        """Add to `batch` what is to become of messages that stand at these positions; it may look into the store."""
+        ...

@@ -1,0 +1,65 @@
+"""Writing what consumers make of messages; and finding out, when that fails, whether anything at all can be written.
+
+An error of the database tells its kind, not its cause: a lock, a conflict or a table that is missing may stop the whole
+store, or the row of one message. It is of the message if the store takes something else at the same time.
+"""
+
+from collections.abc import Callable, Mapping
+
+from sagalog.engine.blocking import Blocking
+from sagalog.engine.consumers import Consumers
+from sagalog.engine.message_log import log_routed
+from sagalog.engine.route_batch import Found
+from sagalog.errors import StoreError, WriteRefused
+from sagalog.messages import Envelope
+from sagalog.store import Advance, Route, RouteOutcome, Store
+
+
+class RouteWriting:
+    """Write routes; `routed` is told what was written, with the messages by id."""
+
+    def __init__(
+        self,
+        store: Store,
+        blocking: Blocking,
+        consumers: Consumers,
+        routed: Callable[[Route, Mapping[str, Envelope]], None],
+    ) -> None:
+        self._store = store
+        self._blocking = blocking
+        self._consumers = consumers
+        self._routed = routed
+
+    async def write(self, route: Route, found: Found) -> RouteOutcome:
+        """Write what was made of messages; what is not "written" has to be made again: something was otherwise."""
+        outcome = await self._blocking.write(self._store.route, route)
+        if outcome == "written":
+            log_routed(route)
+            self._routed(route, {envelope.id: envelope for _, envelope in found})
+        elif outcome == "conflict":
+            self._consumers.doubt()
+        return outcome
+
+    async def is_to_blame(self, consumer: str, problem: Exception) -> bool:
+        """Tell whether `problem` is of what was to be written for a consumer."""
+        row = self._consumers.owned.get(consumer)
+        stays = None if row is None else Advance(consumer, self._consumers.worker_id, row.position, row.position)
+        return await is_of_the_write(problem, self._store, self._blocking, stays)
+
+
+async def is_of_the_write(problem: Exception, store: Store, blocking: Blocking, stays: Advance | None) -> bool:
+    """Tell whether `problem` is of what was to be written, and not of the store, nor of the consumer.
+
+    Then the consumer's position can be written, where it `stays`, without anything else.
+    """
+    if not is_passing(problem):
+        return True
+    try:
+        return await blocking.write(store.route, Route(() if stays is None else (stays,))) == "written"
+    except Exception:
+        return False
+
+
+def is_passing(problem: Exception) -> bool:
+    """Tell whether the same may be written later, however long that takes."""
+    return isinstance(problem, StoreError) and not isinstance(problem, WriteRefused)

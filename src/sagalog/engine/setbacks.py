@@ -1,0 +1,46 @@
+"""What could not be done: how often, and when it is tried again, by a clock that nobody can set. It tries nothing."""
+
+from collections.abc import Callable, Container
+
+from msgspec import Struct
+
+from sagalog.engine.backoff import Backoff
+
+
+class Setback(Struct):
+    """How often something was tried in vain, and until when it is left alone."""
+
+    backoff: Backoff
+    until: float = 0.0
+    # Only those failures that are of the thing itself, as its owner sees it.
+    counted: int = 0
+
+
+class Setbacks:
+    """Setbacks by key, with pauses in seconds from `first` to `longest`; `now` is the time of the event loop."""
+
+    def __init__(self, now: Callable[[], float], first: float, longest: float) -> None:
+        self._now = now
+        self._first = first
+        self._longest = longest
+        self._setbacks: dict[str, Setback] = {}
+
+    def add(self, key: str, counts: bool) -> Setback:
+        """Take note of one more failure, and say when it is tried again."""
+        found = self._setbacks.setdefault(key, Setback(Backoff(self._first, self._longest)))
+        found.counted += counts
+        found.until = self._now() + found.backoff.pause()
+        return found
+
+    def waits(self, key: str) -> bool:
+        """Tell whether something is left alone for now."""
+        found = self._setbacks.get(key)
+        return found is not None and self._now() < found.until
+
+    def forget(self, key: str) -> bool:
+        """Say that it went well; returns whether it had not before."""
+        return self._setbacks.pop(key, None) is not None
+
+    def keep(self, keys: Container[str]) -> None:
+        """Forget all but these: they are done, or somebody else's."""
+        self._setbacks = {key: one for key, one in self._setbacks.items() if key in keys}
