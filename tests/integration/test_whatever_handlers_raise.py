@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from greeting import run
 
-from sagalog import Command, Event, Participant, Refused, Retry, Saga
+from sagalog import Choreography, Command, Event, Participant, Refused, Retry, Saga
 from sagalog.errors import InvalidInput
 from sagalog.process_manager import ProcessManager, SagaResult
 from sagalog.settings import Settings
@@ -318,6 +318,54 @@ def test_an_event_is_parked_with_its_reason_whatever_a_function_of_a_start_raise
             return found[0].reason
 
     assert f"saga started could not be started by Asked: {RAISED[what][2]}" in run(story())
+
+
+@pytest.mark.parametrize("what", FUNCTIONS)
+def test_an_event_is_parked_with_its_reason_whatever_the_key_of_a_wait_raises(what: str) -> None:
+    raising = raiser(what, is_async=False)
+    saga = Saga("waiting", input=Order)
+    saga.wait_for(Asked, key=lambda event: raising() or event.id)
+
+    async def story() -> str:
+        async with ProcessManager(MemoryStore(), sagas=[saga], settings=QUICK) as manager:
+            await manager.publish(Asked(id="1"))
+            while not (found := await manager.unmatched(UnmatchedQuery())):
+                await asyncio.sleep(0)
+            return found[0].reason
+
+    assert f"the key of saga waiting could not be found in Asked: {RAISED[what][2]}" in run(story())
+
+
+class Moody(Event):
+    """An event whose class is in a good mood while it is published, and not when it is read."""
+
+    id: str
+
+    def __post_init__(self) -> None:
+        if mood:
+            mood[0]()
+
+
+mood: list[Callable[[], object]] = []
+
+
+@pytest.mark.parametrize("what", FUNCTIONS)
+def test_an_event_is_parked_with_its_reason_whatever_its_class_raises_when_a_choreography_reads_it(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contract = Choreography("moods", key="id", starts_with=Moody, completes_with=Done, observed=True)
+    store = MemoryStore()
+
+    async def story() -> str:
+        async with ProcessManager(store, choreographies=[contract], settings=QUICK, worker=False) as client:
+            await client.publish(Moody(id="1"))
+            monkeypatch.setitem(globals(), "mood", [raiser(what, is_async=False)])
+            async with ProcessManager(store, choreographies=[contract], settings=QUICK):
+                while not (found := await client.unmatched(UnmatchedQuery())):
+                    await asyncio.sleep(0)
+                return found[0].reason
+
+    assert "the key of choreography moods could not be found in Moody: " in run(story())
 
 
 # ---------------------------------------------------------------------------------------------- participants
