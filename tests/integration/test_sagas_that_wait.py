@@ -11,7 +11,7 @@ from lab import SETTINGS, Lab, in_lab
 from sagalog import Event, Saga
 from sagalog.engine.blocking import Threads
 from sagalog.engine.giving_back import MOST_AT_ONCE
-from sagalog.errors import StoreUnavailable
+from sagalog.errors import BatchTooLarge, StoreUnavailable
 from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings
 from sagalog.store import Lease
@@ -37,9 +37,12 @@ class Counted(MemoryStore):
         super().__init__()
         self.given_back: list[int] = []
         self.failures = 0
+        self.most = MOST_AT_ONCE
 
     def release(self, worker_id: str, saga_ids: Sequence[str] | None = None) -> None:
         if saga_ids is not None:
+            if len(saga_ids) > self.most:
+                raise BatchTooLarge("canceling statement due to statement timeout")
             self.given_back.append(len(saga_ids))
             if self.failures:
                 self.failures -= 1
@@ -63,6 +66,19 @@ def test_sagas_that_wait_are_given_back_together_and_each_once(failures: int) ->
     assert max(written) <= MOST_AT_ONCE
     # One by one they would be three thousand writes, with all that are not given back yet in each.
     assert len(written) <= 300
+
+
+def test_more_than_a_database_has_time_for_is_given_back_in_pieces() -> None:
+    store, saga = Counted(), waiting_saga()
+    store.most = 20
+
+    async def story(lab: Lab) -> None:
+        process = await lab.begin([saga])
+        await process.do(_all(process.manager, saga, 500))
+        await lab.until(lambda: all(row.owner is None for row in store._status.values()))
+
+    in_lab(store, story)
+    assert sum(store.given_back) == 500
 
 
 async def _all(manager: ProcessManager, saga: Saga[str], number: int) -> None:

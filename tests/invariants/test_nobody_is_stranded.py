@@ -1,11 +1,13 @@
 """INVARIANTS 15, 33, 36: whatever happens, a saga goes on, is undone, waits for the store, or is stuck and says why."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from database_trouble import DatabaseTrouble
+from greeting import QUICK, Greeting, greet, run
 from lab import Lab, in_lab
 from parcel import Desk, Parcel, parcel_saga
 from stores import EACH_KIND
@@ -23,6 +25,7 @@ from sagalog.errors import (
     StoreUnavailable,
     WriteRefused,
 )
+from sagalog.process_manager import ProcessManager
 from sagalog.saga import react as kernel
 from sagalog.store import Append, AppendOutcome, Query, StatusRow, Store
 from sagalog.stores.memory import MemoryStore
@@ -248,6 +251,33 @@ def test_a_saga_that_the_engine_stumbles_over_is_stuck_after_a_few_tries_and_say
     assert sorted(desk.calls()) == sorted(["pick", "pay", "send"] * 2)
 
 
+def test_a_saga_that_is_left_to_others_is_named_in_the_log_and_why(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real = kernel.react
+
+    def react(definition: Any, state: Any) -> Any:
+        if state.status == "pending":
+            raise ZeroDivisionError("a mistake of ours")
+        return real(definition, state)
+
+    async def story() -> str:
+        saga = greet()
+        async with ProcessManager(MemoryStore(), sagas=[saga], settings=QUICK) as manager:
+            monkeypatch.setattr(runner, "react", react)
+            started = await manager.start(saga, Greeting("ada"))
+            while not any("cannot be driven here" in one.getMessage() for one in caplog.records):
+                await asyncio.sleep(0.001)
+            return started.id
+
+    with caplog.at_level(logging.ERROR, "sagalog.engine"):
+        saga_id = run(story())
+    told = [one.getMessage() for one in caplog.records if "cannot be driven here" in one.getMessage()]
+    assert told[0] == (
+        f"saga {saga_id} cannot be driven here and is left to others for 1 s: ZeroDivisionError: a mistake of ours"
+    )
+
+
 def test_a_saga_that_only_one_worker_stumbles_over_is_finished_by_another(monkeypatch: pytest.MonkeyPatch) -> None:
     store, saga, desk = MemoryStore(), parcel_saga(), Desk()
 
@@ -283,6 +313,30 @@ def test_what_is_too_large_to_be_written_at_once_is_written_in_pieces() -> None:
 
     assert in_lab(store, story) == ["completed"] * 200
     assert max(store.batches) > 1
+
+
+def test_more_than_a_database_has_time_for_is_claimed_in_pieces() -> None:
+    saga, desk = parcel_saga(), Desk()
+    claimed: list[int] = []
+
+    class Slow(MemoryStore):
+        def claim(
+            self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()
+        ) -> list[StatusRow]:
+            if limit > 3:
+                raise BatchTooLarge("canceling statement due to statement timeout")
+            found = super().claim(worker_id, definitions, now, limit, but)
+            claimed.append(len(found))
+            return found
+
+    async def story(lab: Lab) -> list[str]:
+        client = await lab.begin([saga], worker=False)
+        ids = [await client.start(saga, Parcel(str(n)), str(n)) for n in range(20)]
+        process = await lab.begin([saga], {Desk: desk})
+        return [(await process.result(one)).status for one in ids]
+
+    assert in_lab(Slow(), story) == ["completed"] * 20
+    assert max(claimed) in (2, 3)
 
 
 def test_no_batch_has_more_bytes_than_a_slow_link_carries_in_time() -> None:
