@@ -108,7 +108,7 @@ def test_the_app_may_be_named_by_the_environment(tmp_path: Path) -> None:
         ("def broken(:", "cannot be imported: SyntaxError"),
         (
             "class Mute(Exception):\n    def __str__(self): raise ValueError\nraise Mute",
-            "cannot be imported: Mute: (Mute cannot say what happened: its text raised ValueError); --debug shows where",
+            "cannot be imported: Mute: (Mute cannot say what happened: its text raised ValueError); --debug shows",
         ),
         ("sagas = []", "has no sagas to run"),
         ("sagas = []\nparticipants = 3", "participants must be a list of Participant, found 3"),

@@ -103,10 +103,17 @@ def test_a_renewal_waits_for_no_write() -> None:
     """However long that takes: the thread that writes is busy, and the lease is renewed beside it."""
 
     async def ask() -> str:
-        threads, gate = Threads(1, 1), threading.Event()
-        writing = asyncio.ensure_future(threads.write(gate.wait))
+        threads, begun, gate = Threads(1, 1), threading.Event(), threading.Event()
+
+        def write() -> None:
+            begun.set()
+            gate.wait()
+
+        writing = asyncio.ensure_future(threads.write(write))
         try:
             async with asyncio.timeout(10):
+                # A renewal that is asked for before the write has begun proves nothing.
+                await asyncio.to_thread(begun.wait)
                 return await threads.renew(lambda: "renewed")
         finally:
             gate.set()
