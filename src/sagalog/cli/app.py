@@ -52,7 +52,7 @@ class App:
         if hasattr(module, "choreographies"):
             self.choreographies = _declared(name, module, "choreographies", Choreography)
         self.redact: Redact | None = getattr(module, "redact", None)
-        if self.redact is not None and (wrong := question_mistake(self.redact, "a text")) is not None:
+        if self.redact is not None and (wrong := question_mistake(self.redact, "a text", str)) is not None:
             raise AppError(f"{name}.redact {wrong}; let it return what may be kept of the text")
 
     def process_manager(

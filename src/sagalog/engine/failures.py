@@ -36,7 +36,7 @@ ENGINE = ("sagalog.engine", "concurrent.futures")
 
 def check_redact(redact: object) -> None:
     """Raise `DefinitionError` for what cannot take anything out of a text."""
-    if redact is not None and (wrong := question_mistake(redact, "a text")) is not None:
+    if redact is not None and (wrong := question_mistake(redact, "a text", str)) is not None:
         raise DefinitionError(f"redact= {wrong}; let it return what may be kept of the text")
 
 
