@@ -7,6 +7,7 @@ import pytest
 from applications import application_url, each_bookshop
 from bank import each_bank, each_bank_address
 from following import each_target
+from hypothesis import HealthCheck, settings
 from nats_server import NatsServer, open_nats_server
 from postgres_server import PostgresServer, open_server
 from shop_demo import finished_demo
@@ -27,6 +28,11 @@ __all__ = [
     "postgres_server",
     "postgres_url",
 ]
+
+
+# How long a busy machine takes for an example says nothing about the code.
+settings.register_profile("sagalog", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("sagalog")
 
 
 @pytest.fixture(autouse=True)

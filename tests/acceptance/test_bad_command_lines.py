@@ -106,6 +106,10 @@ def test_the_app_may_be_named_by_the_environment(tmp_path: Path) -> None:
         ("import a_package_nobody_has", "cannot be imported: No module named 'a_package_nobody_has'"),
         ("1 / 0", "cannot be imported: ZeroDivisionError"),
         ("def broken(:", "cannot be imported: SyntaxError"),
+        (
+            "class Mute(Exception):\n    def __str__(self): raise ValueError\nraise Mute",
+            "cannot be imported: Mute: (Mute cannot say what happened: its text raised ValueError); --debug shows",
+        ),
         ("sagas = []", "has no sagas to run"),
         ("sagas = []\nparticipants = 3", "participants must be a list of Participant, found 3"),
         ("from greeting import greet\nsagas = [greet()]", "must define services(), a context manager"),
@@ -122,7 +126,7 @@ def test_the_app_may_be_named_by_the_environment(tmp_path: Path) -> None:
             "services() must give a mapping of {Type: instance}, found [1]",
         ),
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_an_app_that_lacks_something_is_told_what(
     tmp_path: Path, request: pytest.FixtureRequest, source: str, text: str

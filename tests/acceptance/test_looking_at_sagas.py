@@ -149,6 +149,21 @@ def test_a_failed_saga_shows_its_steps_durations_and_cause(finished_demo: Finish
     assert undone == ["create_shipment", "process_payment", "reserve_inventory"]
 
 
+def test_an_order_with_nobody_in_charge_shows_in_one_line_what_also_came(finished_demo: FinishedDemo) -> None:
+    choreographed = json.loads(
+        finished_demo.sagalog("list", "--saga", "order-fulfilment-choreographed", "-o", "json").out
+    )
+    assert choreographed
+    for row in choreographed:
+        shown = finished_demo.sagalog("show", row["saga_id"]).out
+        also = [line for line in shown.splitlines() if line.lstrip().startswith("also came ")]
+        kept = json.loads(finished_demo.sagalog("show", row["saga_id"], "-o", "json").out)["kept"]
+        assert [" ".join(line.split()) for line in also] == (
+            [f"also came {', '.join(one['name'] for one in kept)}"] if kept else []
+        )
+        assert not any(line.lstrip().startswith(("kept ", "came early ")) for line in shown.splitlines())
+
+
 def test_a_saga_in_json_has_its_input_and_its_steps(finished_demo: FinishedDemo, stuck: str) -> None:
     shown = json.loads(finished_demo.sagalog("show", stuck, "-o", "json").out)
     assert shown["input"]["order_id"] == stuck

@@ -17,8 +17,9 @@ import pytest
 from command_line import ROOT, Ran, program, sagalog
 
 from sagalog.address import is_open, secrets_of, shown
-from sagalog.errors import DefinitionError, InvalidSettings, SagalogError
+from sagalog.errors import DefinitionError, InvalidSettings, SagalogError, StoreUnavailable
 from sagalog.process_manager import ProcessManager
+from sagalog.store import StoreOptions
 from sagalog.stores import store_for
 from sagalog.transport import Incoming, Receipt
 from sagalog.transports.faststream import FastStreamTransport
@@ -119,6 +120,33 @@ def test_no_traceback_shows_a_secret(form: str) -> None:
         ran = sagalog(*words, environment=BOUNDS)
         refused(ran)
         assert "Traceback" in ran.err
+
+
+@pytest.mark.parametrize("words", ["check --no-log", "graph x", "--debug graph x"])
+@pytest.mark.parametrize("form", FORMS)
+def test_an_app_that_repeats_the_address_shows_no_secret(
+    form: str, words: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """What it raises is somebody else's text, shown as a finding, as an error, and with its traceback."""
+    folder = tmp_path_factory.mktemp("app")
+    (folder / "careless.py").write_text(
+        "import os\nraise RuntimeError('cannot use ' + os.environ['SAGALOG_DB'])\n", encoding="utf-8"
+    )
+    ran = sagalog(
+        "--app-dir", str(folder), "--app", "careless", *words.split(), environment={**BOUNDS, "SAGALOG_DB": FORMS[form]}
+    )
+    refused(ran)
+    assert "cannot use" in ran.out + ran.err
+    assert ("Traceback" in ran.err) == ("--debug" in words)
+
+
+def test_an_app_that_repeats_an_address_of_its_own_shows_no_secret(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("app")
+    (folder / "careful.py").write_text(f"raise RuntimeError('cannot use {FORMS['in a URL']}')\n", encoding="utf-8")
+    for words in ("check", "graph x", "--debug graph x"):
+        ran = sagalog("--app-dir", str(folder), "--app", "careful", *words.split())
+        refused(ran)
+        assert f"cannot use postgresql://***@{WHERE}/shop" in ran.out + ran.err
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -237,6 +265,17 @@ def test_a_server_that_repeats_the_password_is_not_believed_with_it(babbler: Bab
     assert "\x1b" not in ran.err
     debugged = sagalog("--debug", "--db", address, "db", "upgrade", environment=BOUNDS)
     refused(debugged)
+
+
+@pytest.mark.parametrize(
+    "form", ["in a URL", "as a parameter", "percent-encoded", "percent-encoded parameter", "a : in it"]
+)
+def test_nor_is_it_believed_by_a_service_that_opens_a_store(babbler: Babbler, form: str) -> None:
+    """The command line cuts once more what the store has cut; a service shows what the store says."""
+    store = store_for(forms(babbler.where)[form], StoreOptions(connect_timeout=2))
+    with pytest.raises(StoreUnavailable, match=r'no, "\*\*\*" is not') as caught:
+        store.open()
+    expect_no_secret("".join(traceback.format_exception(caught.value)))
 
 
 @pytest.mark.postgres

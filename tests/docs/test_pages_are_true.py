@@ -39,6 +39,19 @@ def test_what_a_page_shows_is_what_happens(page: Page, page_folder: Path, monkey
     PageRun(page, page_folder, monkeypatch.setenv).run()
 
 
+@pytest.mark.parametrize("name", ["README.md", "docs/quickstart.md"])
+def test_a_page_to_begin_with_says_how_to_install_before_it_runs_anything(name: str) -> None:
+    blocks = [block for block in Page(ROOT / name).blocks if block.language == "console"]
+    commands = [command for block in blocks for command, _ in commands_of(block.text)]
+    installs = next(number for number, command in enumerate(commands) if "pip install" in command)
+    runs = next(
+        number
+        for number, command in enumerate(commands)
+        if command.startswith(("python ", "sagalog ")) and "pip install" not in command
+    )
+    assert installs < runs
+
+
 def test_dots_stand_for_the_rest_of_a_line() -> None:
     assert_shown("saga ... completed", "saga 01a2 completed\n")
     with pytest.raises(AssertionError):

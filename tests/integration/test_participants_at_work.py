@@ -10,6 +10,7 @@ from sagalog import Command, Event, MessageContext, Participant, Refused, Retry
 from sagalog.messages import Envelope
 from sagalog.settings import Settings
 from sagalog.store import Store, UnmatchedRow
+from sagalog.stores.memory import MemoryStore
 from sagalog.testing.faults import CrashAt
 
 QUICK = Retry(attempts=3, delay=0.1)
@@ -147,6 +148,30 @@ def test_a_handler_that_fails_is_tried_again_and_then_parked_with_its_error(each
         assert kitchen.attempts == [1, 2, 3]
 
     in_lab(each_database, story)
+
+
+def test_a_handler_without_a_policy_outlives_an_outage_of_an_hour() -> None:
+    away, heard = [True], list[int]()
+    desk = Participant("desk")
+
+    @desk.on
+    async def hear(event: Ordered) -> None:
+        if away:
+            raise ConnectionError("the desk is closed")
+        heard.append(event.number)
+
+    assert hear.__name__ == "hear"
+
+    async def story(lab: Lab) -> None:
+        process = await lab.begin(participants=[desk])
+        await published(process, "soup", 1)
+        await lab.sleep(3600)
+        assert heard == []
+        assert await process.do(process.manager.unmatched()) == []
+        away.clear()
+        await lab.until(lambda: heard == [1])
+
+    in_lab(MemoryStore(), story)
 
 
 def test_a_mistake_in_a_handler_is_not_tried_again(each_database: str | Store) -> None:

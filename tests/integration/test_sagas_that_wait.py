@@ -11,7 +11,7 @@ from lab import SETTINGS, Lab, in_lab
 from sagalog import Event, Saga
 from sagalog.engine.blocking import Threads
 from sagalog.engine.giving_back import MOST_AT_ONCE
-from sagalog.errors import StoreUnavailable
+from sagalog.errors import BatchTooLarge, StoreUnavailable
 from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings
 from sagalog.store import Lease
@@ -37,9 +37,12 @@ class Counted(MemoryStore):
         super().__init__()
         self.given_back: list[int] = []
         self.failures = 0
+        self.most = MOST_AT_ONCE
 
     def release(self, worker_id: str, saga_ids: Sequence[str] | None = None) -> None:
         if saga_ids is not None:
+            if len(saga_ids) > self.most:
+                raise BatchTooLarge("canceling statement due to statement timeout")
             self.given_back.append(len(saga_ids))
             if self.failures:
                 self.failures -= 1
@@ -65,6 +68,19 @@ def test_sagas_that_wait_are_given_back_together_and_each_once(failures: int) ->
     assert len(written) <= 300
 
 
+def test_more_than_a_database_has_time_for_is_given_back_in_pieces() -> None:
+    store, saga = Counted(), waiting_saga()
+    store.most = 20
+
+    async def story(lab: Lab) -> None:
+        process = await lab.begin([saga])
+        await process.do(_all(process.manager, saga, 500))
+        await lab.until(lambda: all(row.owner is None for row in store._status.values()))
+
+    in_lab(store, story)
+    assert sum(store.given_back) == 500
+
+
 async def _all(manager: ProcessManager, saga: Saga[str], number: int) -> None:
     await asyncio.gather(*(manager.start(saga, f"o{n}", key=f"o{n}") for n in range(number)))
 
@@ -87,10 +103,17 @@ def test_a_renewal_waits_for_no_write() -> None:
     """However long that takes: the thread that writes is busy, and the lease is renewed beside it."""
 
     async def ask() -> str:
-        threads, gate = Threads(1, 1), threading.Event()
-        writing = asyncio.ensure_future(threads.write(gate.wait))
+        threads, begun, gate = Threads(1, 1), threading.Event(), threading.Event()
+
+        def write() -> None:
+            begun.set()
+            gate.wait()
+
+        writing = asyncio.ensure_future(threads.write(write))
         try:
             async with asyncio.timeout(10):
+                # A renewal that is asked for before the write has begun proves nothing.
+                await asyncio.to_thread(begun.wait)
                 return await threads.renew(lambda: "renewed")
         finally:
             gate.set()

@@ -1,6 +1,7 @@
 """The thread that listens for hints of PostgreSQL: prompt, and ended at once when its store is closed."""
 
 import queue
+import selectors
 import socket
 import threading
 from collections.abc import Iterator
@@ -26,13 +27,22 @@ def test_a_store_that_is_watched_is_closed_without_waiting_for_the_next_look(
 ) -> None:
     """The thread that listens is woken; it looks by itself so rarely here that the test would not end before."""
     monkeypatch.setattr(postgres_watch, "LOOK_SECONDS", 3600.0)
-    monkeypatch.setattr(postgres_watch, "ENDING_SECONDS", 3600.0)
-    listening = threading.Event()
-    stop = store.watch(listening.set)
-    assert listening.wait(10)
+    asleep = threading.Semaphore(0)
+
+    class Sleeping(selectors.DefaultSelector):
+        def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+            asleep.release()
+            return super().select(timeout)
+
+    monkeypatch.setattr(selectors, "DefaultSelector", Sleeping)
+    stop = store.watch(lambda: None)
+    # One that is not asleep yet would see by itself that it is to end.
+    assert asleep.acquire(timeout=10)
     threads = [one for one in threading.enumerate() if one.name == "sagalog-listen"]
     stop()
-    store.watch(listening.set)
+    store.watch(lambda: None)
+    assert asleep.acquire(timeout=10)
+    threads += [one for one in threading.enumerate() if one.name == "sagalog-listen"]
     store.close()
     for thread in threads:
         thread.join(10)

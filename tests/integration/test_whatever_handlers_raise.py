@@ -1,85 +1,15 @@
-"""Whatever the user's code raises, an attempt ends, its outcome is recorded, and the process manager can be closed."""
+"""Whatever a handler raises, an attempt ends, its outcome is recorded, and the process manager can be closed."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
 
-import msgspec
 import pytest
 from greeting import run
+from raising import QUICK, RAISED, TWICE, Asked, Do, Done, Order, raiser
 
-from sagalog import Command, Event, Participant, Refused, Retry, Saga
-from sagalog.errors import InvalidInput
+from sagalog import Participant, Refused, Retry, Saga
 from sagalog.process_manager import ProcessManager, SagaResult
-from sagalog.settings import Settings
 from sagalog.store import Store, UnmatchedQuery
 from sagalog.stores.memory import MemoryStore
-
-QUICK = Settings(poll=0.01, grace=5)
-TWICE = Retry(attempts=2, delay=0.001)
-
-
-class Panic(BaseException):
-    """What a native extension raises when it has lost its way."""
-
-
-class Mute(Exception):
-    def __str__(self) -> str:
-        raise RuntimeError("no text")
-
-    __repr__ = __str__
-
-
-class Order(msgspec.Struct, frozen=True):
-    id: str = "o-1"
-
-
-class Asked(Event):
-    id: str
-
-
-class Done(Event):
-    id: str
-
-
-class Do(Command):
-    id: str
-
-
-# What is raised, and the error that is recorded of it.
-RAISED: dict[str, tuple[Callable[[], BaseException], str, str]] = {
-    "StopIteration": (StopIteration, "error", "StopIteration"),
-    "StopAsyncIteration": (StopAsyncIteration, "error", "StopAsyncIteration"),
-    "GeneratorExit": (GeneratorExit, "error", "GeneratorExit"),
-    "SystemExit": (lambda: SystemExit(3), "error", "SystemExit"),
-    "CancelledError": (asyncio.CancelledError, "error", "CancelledError"),
-    "a panic": (lambda: Panic("lost"), "error", "Panic"),
-    "a group of panics": (lambda: BaseExceptionGroup("all", [Panic("lost")]), "error", "Panic"),
-    "no text": (Mute, "error", "Mute"),
-    "NUL and surrogates": (lambda: ValueError("a\x00\udc80"), "error", "ValueError"),
-    "a fault in a group": (lambda: ExceptionGroup("g", [ExceptionGroup("h", [NameError("x")])]), "fault", "NameError"),
-    "refusals in a group": (lambda: ExceptionGroup("g", [Refused("no"), Refused("nor that")]), "refused", "Refused"),
-    "a refusal beside an error": (
-        lambda: ExceptionGroup("g", [Refused("no"), ConnectionError("cut")]),
-        "error",
-        "ConnectionError",
-    ),
-}
-
-
-def raiser(what: str, is_async: bool, waits: bool = False) -> Callable[[], Any]:
-    """Return a function, or a coroutine function, that raises one of `RAISED`."""
-    make = RAISED[what][0]
-
-    def plain() -> None:
-        raise make()
-
-    async def coroutine() -> None:
-        if waits:
-            await asyncio.sleep(0)
-        raise make()
-
-    return coroutine if is_async else plain
 
 
 def failing(what: str, is_async: bool, waits: bool = False) -> Saga[Order]:
@@ -215,109 +145,6 @@ def test_a_compensation_is_tried_again_and_then_stuck_whatever_it_raises(what: s
     assert result.status == "stuck"
     assert result.error is not None
     assert (result.error.type, result.error.kind, result.error.step) == (RAISED[what][2], RAISED[what][1], "good")
-
-
-# ---------------------------------------------------------------------------------------------- the user's functions
-
-NO_KEYS: dict[str, str] = {}
-FUNCTIONS = ["StopIteration", "GeneratorExit", "SystemExit", "a panic", "a group of panics", "no text"]
-
-
-@pytest.mark.parametrize("what", FUNCTIONS)
-@pytest.mark.parametrize("where", ["when", "for_each", "child", "truth"])
-def test_a_saga_is_stuck_with_its_reason_whatever_a_function_of_its_declaration_raises(what: str, where: str) -> None:
-    raising = raiser(what, is_async=False)
-
-    class Truthless:
-        def __bool__(self) -> bool:
-            raising()
-            return True
-
-    saga: Saga[Order] = Saga("asking", input=Order, key=lambda order: order.id)
-    child: Saga[Order] = Saga("child", input=Order)
-    child.sleep(1)
-    if where == "for_each":
-
-        @saga.step(compensation=None, for_each=lambda order: raising() or [1])
-        async def each(number: int) -> None: ...
-
-        assert each.name == "each"
-    elif where == "child":
-        saga.child(child, input=lambda order: raising() or order)
-    else:
-        condition: Any = Truthless() if where == "truth" else None
-
-        @saga.step(compensation=None, when=lambda order: condition or raising())
-        async def maybe(order: Order) -> None: ...
-
-        assert maybe.name == "maybe"
-
-    async def story() -> SagaResult:
-        async with ProcessManager(MemoryStore(), sagas=[saga, child], settings=QUICK) as manager:
-            return await manager.execute(saga, Order(), timeout=10)
-
-    result = run(story())
-    assert result.status == "stuck"
-    assert result.error is not None
-    assert (result.error.kind, result.error.type) == ("fault", RAISED[what][2])
-
-
-@pytest.mark.parametrize("what", [*FUNCTIONS, "StopAsyncIteration", "CancelledError"])
-def test_whoever_starts_a_saga_is_told_which_function_raised_what_would_end_their_own_code(what: str) -> None:
-    raising = raiser(what, is_async=False)
-    saga = Saga("asking", input=Order, key=lambda order: raising() or "never")
-    saga.sleep(1)
-
-    async def story() -> None:
-        async with ProcessManager(MemoryStore(), sagas=[saga], settings=QUICK, redact=lambda text: "***") as manager:
-            for ask in (manager.start, manager.execute):
-                with pytest.raises(InvalidInput if what != "no text" else Mute) as caught:
-                    await ask(saga, Order())
-                if what != "no text":
-                    text = str(caught.value)
-                    assert text.startswith(f"key= of saga asking raised {RAISED[what][2]}")
-                    assert "lost" not in text
-            assert await manager.counts() == {}
-
-    run(story())
-
-
-def test_whoever_starts_a_saga_gets_the_exception_that_its_function_raised() -> None:
-    saga = Saga("asking", input=Order, key=lambda order: NO_KEYS[order.id])
-    saga.sleep(1)
-
-    async def story() -> None:
-        async with ProcessManager(MemoryStore(), sagas=[saga], settings=QUICK) as manager:
-            with pytest.raises(KeyError, match="o-1"):
-                await manager.start(saga, Order())
-
-    run(story())
-
-
-@pytest.mark.parametrize("what", FUNCTIONS)
-@pytest.mark.parametrize("where", ["key", "input"])
-def test_an_event_is_parked_with_its_reason_whatever_a_function_of_a_start_raises(what: str, where: str) -> None:
-    raising = raiser(what, is_async=False)
-    saga = Saga("started", input=Order)
-
-    @saga.step(compensation=None)
-    async def work(order: Order) -> None: ...
-
-    assert work.name == "work"
-    saga.started_by(
-        Asked,
-        input=lambda event: (raising() if where == "input" else None) or Order(event.id),
-        key=lambda event: (raising() if where == "key" else None) or event.id,
-    )
-
-    async def story() -> str:
-        async with ProcessManager(MemoryStore(), sagas=[saga], settings=QUICK) as manager:
-            await manager.publish(Asked(id="1"))
-            while not (found := await manager.unmatched(UnmatchedQuery())):
-                await asyncio.sleep(0)
-            return found[0].reason
-
-    assert f"saga started could not be started by Asked: {RAISED[what][2]}" in run(story())
 
 
 # ---------------------------------------------------------------------------------------------- participants

@@ -1,28 +1,29 @@
 """INVARIANTS 15, 33, 36: whatever happens, a saga goes on, is undone, waits for the store, or is stuck and says why."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from database_trouble import DatabaseTrouble
+from greeting import QUICK, Greeting, greet, run
 from lab import Lab, in_lab
 from parcel import Desk, Parcel, parcel_saga
 from stores import EACH_KIND
-from troubled_store import CLASSES, STRANGE, TRANSIENT, Troubled, for_a_while, goes_on
+from troubled import CLASSES, STRANGE, TRANSIENT, Troubled, for_a_while, goes_on
 
 from sagalog import Retry, Saga
 from sagalog.engine import runner
-from sagalog.engine.committer import LARGEST_BYTES
 from sagalog.engine.failed_writes import TRIES
 from sagalog.errors import (
-    BatchTooLarge,
     StoreError,
     StoreReadOnly,
     WriteRefused,
 )
+from sagalog.process_manager import ProcessManager
 from sagalog.saga import react as kernel
-from sagalog.store import Append, AppendOutcome, Query, StatusRow, Store
+from sagalog.store import Append, Query, StatusRow, Store
 from sagalog.stores.memory import MemoryStore
 
 ON_SQL = [one for one in EACH_KIND if one.id != "memory"]
@@ -154,6 +155,33 @@ def test_a_saga_that_the_engine_stumbles_over_is_stuck_after_a_few_tries_and_say
     assert sorted(desk.calls()) == sorted(["pick", "pay", "send"] * 2)
 
 
+def test_a_saga_that_is_left_to_others_is_named_in_the_log_and_why(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real = kernel.react
+
+    def react(definition: Any, state: Any) -> Any:
+        if state.status == "pending":
+            raise ZeroDivisionError("a mistake of ours")
+        return real(definition, state)
+
+    async def story() -> str:
+        saga = greet()
+        async with ProcessManager(MemoryStore(), sagas=[saga], settings=QUICK) as manager:
+            monkeypatch.setattr(runner, "react", react)
+            started = await manager.start(saga, Greeting("ada"))
+            while not any("cannot be driven here" in one.getMessage() for one in caplog.records):
+                await asyncio.sleep(0.001)
+            return started.id
+
+    with caplog.at_level(logging.ERROR, "sagalog.engine"):
+        saga_id = run(story())
+    told = [one.getMessage() for one in caplog.records if "cannot be driven here" in one.getMessage()]
+    assert told[0] == (
+        f"saga {saga_id} cannot be driven here and is left to others for 1 s: ZeroDivisionError: a mistake of ours"
+    )
+
+
 def test_a_saga_that_only_one_worker_stumbles_over_is_finished_by_another(monkeypatch: pytest.MonkeyPatch) -> None:
     store, saga, desk = MemoryStore(), parcel_saga(), Desk()
 
@@ -171,77 +199,6 @@ def test_a_saga_that_only_one_worker_stumbles_over_is_finished_by_another(monkey
         return (await second.result(saga_id)).status
 
     assert in_lab(store, story) == "completed"
-
-
-def test_what_is_too_large_to_be_written_at_once_is_written_in_pieces() -> None:
-    """The database has time for so many bytes in a transaction; that there are more of them ends nothing."""
-    store, saga, desk = Troubled(), parcel_saga(), Desk()
-
-    def trouble(appends: Sequence[Append]) -> None:
-        if sum(len(state) for one in appends for _, state in one.events) > 4_000:
-            raise BatchTooLarge("canceling statement due to statement timeout")
-
-    async def story(lab: Lab) -> list[str]:
-        process = await lab.begin([saga], {Desk: desk})
-        store.trouble = trouble
-        ids = await asyncio.gather(*(process.start(saga, Parcel(str(n)), str(n)) for n in range(200)))
-        return [(await process.result(one)).status for one in ids]
-
-    assert in_lab(store, story) == ["completed"] * 200
-    assert max(store.batches) > 1
-
-
-def test_no_batch_has_more_bytes_than_a_slow_link_carries_in_time() -> None:
-    store, desk = Troubled(), Desk()
-    saga = parcel_saga()
-    large = "x" * 100_000
-    sizes: list[int] = []
-    store.trouble = lambda appends: sizes.append(sum(len(state) for one in appends for _, state in one.events))
-
-    async def story(lab: Lab) -> None:
-        process = await lab.begin([saga], {Desk: desk})
-        await asyncio.gather(*(process.start(saga, Parcel(large + str(n)), f"k{n}") for n in range(200)))
-
-    in_lab(store, story)
-    assert sum(sizes) > 20_000_000
-    assert max(sizes) <= LARGEST_BYTES
-
-
-def test_a_start_does_not_wait_for_all_that_is_large_and_slow() -> None:
-    """It is written with the next batch, however many results of others were there before it."""
-    store, desk = Troubled(), Desk()
-    saga = parcel_saga(timeout=None, patience=10_000)
-    large = "x" * 200_000
-    written: list[list[str]] = []
-    store.trouble = lambda appends: written.append([f"{one.status.saga_key} {one.expected}" for one in appends])
-
-    async def story(lab: Lab) -> int:
-        process = await lab.begin([saga], {Desk: desk})
-        gate = asyncio.Event()
-        desk.does["pick"] = lambda _: gate.wait()
-        keys = [f"k{n}" for n in range(100)]
-        await asyncio.gather(*(process.start(saga, Parcel(large + key), key) for key in keys))
-        await lab.until(lambda: desk.calls().count("pick") == 100)
-        written.clear()
-        gate.set()
-        for one in keys:
-            # Large all of them, and there before the start.
-            append = Append(one, 1, [("sagalog.StepSkipped.1", b"x" * 200_000)], None, [], "nobody")  # type: ignore[arg-type]
-            process.manager._committer.submit(append)
-        await process.start(saga, Parcel("small"), "small")
-        return next(number for number, batch in enumerate(written) if "small 0" in batch)
-
-    class Forgiving(Troubled):
-        def _append(self, one: Append) -> AppendOutcome:
-            return "conflict" if one.status is None else super()._append(one)  # type: ignore[redundant-expr]
-
-        def append(self, appends: Sequence[Append]) -> list[AppendOutcome]:
-            self.trouble([one for one in appends if one.status is not None])  # type: ignore[redundant-expr]
-            return MemoryStore.append(self, appends)
-
-    forgiving = Forgiving()
-    forgiving.trouble = store.trouble
-    assert in_lab(forgiving, story) <= 1
 
 
 @pytest.mark.parametrize("database", ON_SQL, indirect=True)

@@ -7,7 +7,7 @@ import pytest
 from database_trouble import DatabaseTrouble
 from lab import Lab, in_lab
 from parcel import Desk, Parcel, parcel_saga
-from troubled_store import STRANGE, TRANSIENT, Troubled, goes_on
+from troubled import STRANGE, TRANSIENT, Troubled, goes_on
 
 from sagalog.errors import StoreError, WriteRefused
 from sagalog.store import Append

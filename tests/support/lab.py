@@ -16,6 +16,8 @@ from sagalog.testing.world import SimulatedBlocking, World
 from sagalog.transport import Transport
 
 Result = TypeVar("Result")
+# In seconds of virtual time; far more than any pause that ends by itself.
+LONGEST_WAIT = 600.0
 SETTINGS = Settings(lease=3.0, poll=0.5, longest_wait=2.0, grace=2.0, write_timeout=4.0)
 
 
@@ -124,9 +126,11 @@ class Lab:
         """Wait for the first of these, at most so many seconds."""
         await asyncio.wait(futures, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
 
-    async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until something is so, looking often."""
+    async def until(self, condition: Callable[[], bool], seconds: float = LONGEST_WAIT) -> None:
+        """Wait until something is so, looking often; it fails after so much virtual time, and never looks for ever."""
+        until = self.world.loop.time() + seconds
         while not condition():
+            assert self.world.loop.time() < until, f"still waiting for it after {seconds:g} s"
             await asyncio.sleep(0.01)
 
 

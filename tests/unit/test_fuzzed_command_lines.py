@@ -130,7 +130,10 @@ def greeted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(word=words)
 def test_whatever_stands_behind_an_option_is_answered_or_refused_in_a_line(
     greeted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, word: str

@@ -185,6 +185,23 @@ def test_a_compensation_survives_an_outage_of_an_hour_and_then_needs_a_person() 
     assert attempts < 400
 
 
+def test_a_handler_of_a_participant_survives_an_outage_of_an_hour_and_then_needs_a_person() -> None:
+    """Invariant 26."""
+    desk = Participant("desk")
+
+    @desk.on
+    async def answer(event: Asked) -> None: ...
+
+    assert answer.__name__ == "answer"
+    (handler,) = desk.definition.handlers["Asked"]
+    tried = [START]
+    while (due := handler.retry.next_at(len(tried), START, 0.5, tried[-1] + SECOND)) is not None:
+        tried.append(due)
+    assert tried[-1] >= START + DAY
+    assert len(tried) < 400
+    assert max(later - before for before, later in itertools.pairwise(tried)) < HOUR / 10
+
+
 def test_a_resume_gives_the_whole_time_again() -> None:
     told, tried = failing(letters(Retry(for_=3_600, delay=50, factor=1)), "post", every=SECOND)
     later = START + 3 * DAY

@@ -125,6 +125,13 @@ def test_what_is_read_back_is_what_was_given(kind: Any, value: Any) -> None:
     assert difference(value, read) is None
 
 
+def test_what_is_written_has_the_names_that_others_know() -> None:
+    """By alias, also inside of others, and not by the names of fields: other services and queries read it, too."""
+    camel = {"orderId": "o-1", "unitPrice": "1.10"}
+    assert msgspec.json.decode(PayloadType(Camel).write(CAMEL, "it")) == camel
+    assert msgspec.json.decode(PayloadType(list[Camel]).write([CAMEL], "it")) == [camel]
+
+
 def _private(value: Hidden) -> Hidden:
     value._b = 7
     return value

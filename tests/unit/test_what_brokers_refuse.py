@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -69,7 +70,10 @@ LINKS: list[PlantedLink] = []
 
 
 def sending(
-    monkeypatch: pytest.MonkeyPatch, away: tuple[type[BaseException], ...], problem: BaseException
+    monkeypatch: pytest.MonkeyPatch,
+    away: tuple[type[BaseException], ...],
+    problem: BaseException,
+    address: str = "planted://here",
 ) -> list[str | None]:
     """Send a good message, a bad one and a good one; return the outcomes, or raise what sending raises."""
     module = ModuleType("sagalog.transports.planted")
@@ -79,7 +83,7 @@ def sending(
     LINKS.clear()
 
     async def test() -> list[str | None]:
-        transport = FastStreamTransport("planted://here", service="orders", sends=["Charge"])
+        transport = FastStreamTransport(address, service="orders", sends=["Charge"])
         await transport.open(never)
         while not LINKS:
             await asyncio.sleep(0)
@@ -96,6 +100,15 @@ def sending(
 
 async def never(incoming: Any) -> Any:
     raise AssertionError("nothing comes in")
+
+
+def test_a_driver_that_repeats_the_address_is_not_believed_with_its_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    address = "planted://ada:Kq7wZ4x@here"
+    with pytest.raises(TransportUnavailable, match="no answer from") as caught:
+        sending(monkeypatch, (), ConnectionResetError(f"no answer from {address}\x1b[2J"), address)
+    text = "".join(traceback.format_exception(caught.value))
+    assert "Kq7wZ4x" not in text
+    assert "\x1b" not in text
 
 
 JETSTREAM_FULL = nats.js.errors.APIError(code=503, err_code=10077, description="maximum bytes exceeded")

@@ -15,7 +15,7 @@ from sagalog.process_manager import ProcessManager
 from sagalog.saga.callables import question_mistake
 from sagalog.saga.choreography import Choreography
 from sagalog.saga.declare import Saga
-from sagalog.saga.failure import Redact
+from sagalog.saga.failure import Redact, described
 from sagalog.saga.participants import Participant
 from sagalog.transport import Transport
 
@@ -156,9 +156,7 @@ def load(folder: Path, name: str | None) -> App:
             raise NotThere(f"there is no package {name} in {root}; see --app-dir and --app") from problem
         raise AppError(f"the app {name} cannot be imported: {problem}; install it, or mend the import") from problem
     except Exception as problem:
-        raise AppError(
-            f"the app {name} cannot be imported: {type(problem).__name__}: {problem}; --debug shows where"
-        ) from problem
+        raise AppError(f"the app {name} cannot be imported: {described(problem)}; --debug shows where") from problem
     return App(name, root, module)
 
 

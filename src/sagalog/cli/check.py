@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from sagalog.address import cut, masked, secrets_of
 from sagalog.cli.address import SqlStore
 from sagalog.cli.app import App
 from sagalog.cli.failures import FAILURE, OK, one_line
@@ -58,6 +59,9 @@ def check(ctx: click.Context, quick: bool) -> None:
     definitions = _check_app(rows, app) if app is not None else {}
     if invocation.database is not None:
         _check_database(rows, invocation, definitions, quick)
+    # What an app raises may repeat the address that it was to use.
+    secrets = secrets_of(invocation.database or "")
+    rows = [row._replace(detail=masked(cut(row.detail, secrets))) for row in rows]
     emit(invocation.output, rows, COLUMNS, Finding._asdict)
     ctx.exit(FAILURE if any(row.result != "ok" for row in rows) else OK)
 

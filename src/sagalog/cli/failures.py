@@ -80,6 +80,9 @@ def explain(problem: BaseException, secrets: Iterable[str] = ()) -> str:
         return one_line(masked(cut(problem.format_message(), secrets)))
     if isinstance(problem, OSError) and problem.strerror:
         return one_line(masked(cut(f"{problem.filename or 'the system'}: {problem.strerror}", secrets)))
+    if isinstance(problem, AppError):
+        # It repeats what the app has said.
+        return one_line(masked(cut(str(problem), secrets)))
     if isinstance(problem, errors.SagalogError | errors.Refused):
         return one_line(cut(str(problem), secrets))
     return one_line(masked(cut(f"{described(problem)}; --debug shows where", secrets)))
