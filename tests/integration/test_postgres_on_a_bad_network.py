@@ -13,6 +13,7 @@ from greeting import QUICK, Greeting, greet, run
 from postgres_server import PostgresServer
 from stores import opened
 
+from sagalog import Saga
 from sagalog.errors import StoreUnavailable
 from sagalog.process_manager import ProcessManager
 from sagalog.store import Append, AppendOutcome, Store, StoreOptions
@@ -158,6 +159,30 @@ def test_a_slow_network_makes_no_append_fail(proxy: ChaosProxy, store: Store) ->
     begun = start()
     assert store.append([begun]) == ["written"]
     assert store.append([following(begun)]) == ["written"]
+
+
+def test_results_that_a_slow_link_cannot_carry_at_once_are_written_in_pieces(proxy: ChaosProxy) -> None:
+    """12 MB of results in one moment over a link of 1.5 MB/s, where a statement may take two seconds."""
+    saga = Saga("large", input=str, key=lambda name: name)
+    gate = asyncio.Event()
+
+    @saga.step(compensation=None, timeout=60)
+    async def fetch(name: str) -> str:
+        await gate.wait()
+        return name * 100_000
+
+    settings = QUICK.model_copy(update={"statement_timeout": 2.0, "write_timeout": 10.0, "lease": 10.0})
+
+    async def ask() -> list[str]:
+        async with ProcessManager(proxy.url, sagas=[saga], settings=settings) as manager:
+            runs = [await manager.start(saga, chr(ord("A") + n)) for n in range(60)]
+            proxy.delay_seconds = 0.04
+            gate.set()
+            # Whoever starts another one meanwhile is not told that nobody knows.
+            runs.append(await manager.start(saga, "z"))
+            return [(await one.result(timeout=90)).status for one in runs]
+
+    assert run(ask()) == ["completed"] * 61
 
 
 def test_whoever_watches_is_called_again_after_a_cut(proxy: ChaosProxy, store: Store, postgres_url: str) -> None:
