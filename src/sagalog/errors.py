@@ -3,6 +3,8 @@
 This module must import nothing of sagalog: everything else may import it.
 """
 
+from collections.abc import Iterable
+
 
 class SagalogError(Exception):
     """Be the base of every error of this library."""
@@ -98,6 +100,14 @@ class StoreFull(StoreUnavailable):
 
 class BatchTooLarge(StoreUnavailable):
     """The database could not do so much at once in its time or memory; less may pass, and so may the same later."""
+
+
+class RowsLocked(StoreUnavailable):
+    """Somebody else has locked rows that were to be written; `sagas` are the ids of those whose rows they are."""
+
+    def __init__(self, text: str, sagas: Iterable[str] = ()) -> None:
+        super().__init__(text)
+        self.sagas = frozenset(sagas)
 
 
 class WriteRefused(StoreError):

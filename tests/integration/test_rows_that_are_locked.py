@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 import psycopg
 import pytest
-from lab import Lab, in_lab
+from lab import SETTINGS, Lab, in_lab
 from parcel import Desk, Parcel, parcel_saga
 from stores import opened
 
-from sagalog.errors import StoreUnavailable
+from sagalog.errors import RowsLocked, StoreUnavailable
 from sagalog.store import Append, AppendOutcome, Posting, Store
 from sagalog.stores.memory import MemoryStore
 from sagalog.testing.message_samples import event
@@ -51,6 +51,9 @@ def test_no_write_waits_long_for_a_row_that_somebody_has_locked(store: Store, po
         lambda: store.claim_one("w1", first.saga_id, NOW),
     ]
     with locked(postgres_url, first.saga_id):
+        with pytest.raises(RowsLocked) as caught:
+            store.append([ending(second, holder="w1"), ending(first, holder="w1"), start()])
+        assert caught.value.sagas == {first.saga_id}
         for call in calls:
             began = time.monotonic()
             with pytest.raises(StoreUnavailable, match="lock"):
@@ -69,8 +72,9 @@ class Watched(MemoryStore):
         self.locked: Callable[[str], bool] = lambda _: False
 
     def append(self, appends: Sequence[Append]) -> list[AppendOutcome]:
-        if any(self.locked(one.status.saga_key) and one.expected > 0 for one in appends):
-            raise StoreUnavailable("canceling statement due to lock timeout")
+        locked = [one.saga_id for one in appends if self.locked(one.status.saga_key) and one.expected > 0]
+        if locked:
+            raise RowsLocked("canceling statement due to lock timeout", locked)
         return super().append(appends)
 
     def release(self, worker_id: str, saga_ids: Sequence[str] | None = None) -> None:
@@ -114,6 +118,51 @@ def test_what_is_tried_in_vain_takes_a_tenth_of_the_writers_time(number: int) ->
         return [(await process.result(one)).status for one in ids]
 
     assert in_lab(store, story) == ["completed"] * number
+
+
+def test_half_of_what_is_written_together_is_locked_and_the_other_half_goes_on() -> None:
+    """Halving six hundred would take as many seconds: whoever is asked can say which rows are locked."""
+    store, saga, desk = Watched(), parcel_saga(timeout=None, patience=10_000), Desk()
+
+    async def story(lab: Lab) -> list[str]:
+        process = await lab.begin([saga], {Desk: desk}, blocking=SlowWhenLocked)
+        gate = asyncio.Event()
+        desk.does["pick"] = lambda _: gate.wait()
+        keys = [f"{'odd' if n % 2 else 'even'} {n}" for n in range(600)]
+        ids = {key: await process.start(saga, Parcel(key), key) for key in keys}
+        await lab.until(lambda: desk.calls().count("pick") == 600)
+        store.locked = lambda key: key.startswith("odd")
+        gate.set()
+        began = lab.now()
+        found = [(await process.result(ids[key])).status for key in keys if key.startswith("even")]
+        assert lab.now() - began < 30
+        store.locked = lambda _: False
+        return [*found, *[(await process.result(ids[key])).status for key in keys if key.startswith("odd")]]
+
+    assert in_lab(store, story) == ["completed"] * 600
+
+
+@pytest.mark.parametrize("which", ["each by itself", "all together"])
+def test_closing_while_nothing_can_be_written_ends_in_time(which: str) -> None:
+    """However many outcomes wait to be recorded, and however long each try takes."""
+    store, saga, desk = Watched(), parcel_saga(timeout=None, patience=10_000), Desk()
+
+    async def story(lab: Lab) -> float:
+        process = await lab.begin([saga], {Desk: desk}, blocking=SlowWhenLocked)
+        gate = asyncio.Event()
+        desk.does["pick"] = lambda _: gate.wait()
+        for n in range(100):
+            await process.start(saga, Parcel(str(n)), str(n))
+        await lab.until(lambda: desk.calls().count("pick") == 100)
+        store.locked = lambda key: which == "all together" or key != "99"
+        gate.set()
+        await lab.sleep(30)
+        began = lab.now()
+        await process.stop()
+        return lab.now() - began
+
+    # Its grace, what a caller waits for at most, the pause and the try under way, and what is given back.
+    assert in_lab(store, story) < SETTINGS.grace + SETTINGS.write_timeout + 5
 
 
 @pytest.mark.postgres

@@ -10,7 +10,15 @@ import pytest
 from eventsourcing.persistence import OperationalError as RecorderError
 from psycopg import errors as pg
 
-from sagalog.errors import BatchTooLarge, StoreError, StoreFull, StoreReadOnly, StoreUnavailable, WriteRefused
+from sagalog.errors import (
+    BatchTooLarge,
+    RowsLocked,
+    StoreError,
+    StoreFull,
+    StoreReadOnly,
+    StoreUnavailable,
+    WriteRefused,
+)
 from sagalog.stores.error_codes import POSTGRES, SQLITE, SQLITE_UNKNOWN, meaning_of
 from sagalog.stores.postgres_errors import TimedOut, translated
 from sagalog.stores.postgres_exchange import bigint_array
@@ -23,7 +31,7 @@ PRIMARY = (
     *("SQLITE_MISMATCH", "SQLITE_MISUSE", "SQLITE_NOLFS", "SQLITE_NOMEM", "SQLITE_NOTADB", "SQLITE_PERM"),
     *("SQLITE_PROTOCOL", "SQLITE_RANGE", "SQLITE_READONLY", "SQLITE_SCHEMA", "SQLITE_TOOBIG"),
 )
-KINDS = (StoreUnavailable, StoreReadOnly, StoreFull, BatchTooLarge, WriteRefused, StoreError)
+KINDS = (StoreUnavailable, RowsLocked, StoreReadOnly, StoreFull, BatchTooLarge, WriteRefused, StoreError)
 
 
 def every_code_of_postgres() -> Iterator[tuple[str, type[psycopg.Error]]]:
@@ -41,7 +49,7 @@ def every_code_of_postgres() -> Iterator[tuple[str, type[psycopg.Error]]]:
         ("57P03", StoreUnavailable),
         ("40001", StoreUnavailable),
         ("40P01", StoreUnavailable),
-        ("55P03", StoreUnavailable),
+        ("55P03", RowsLocked),
         ("53300", StoreUnavailable),
         ("53100", StoreFull),
         ("57014", BatchTooLarge),

@@ -3,7 +3,15 @@
 import pytest
 
 from sagalog.engine.failed_writes import FIRST_REST, LONGEST_REST, TRIES, is_its_own, next_move
-from sagalog.errors import BatchTooLarge, StoreError, StoreFull, StoreReadOnly, StoreUnavailable, WriteRefused
+from sagalog.errors import (
+    BatchTooLarge,
+    RowsLocked,
+    StoreError,
+    StoreFull,
+    StoreReadOnly,
+    StoreUnavailable,
+    WriteRefused,
+)
 
 OUTAGES = [StoreUnavailable, StoreReadOnly, StoreFull, StoreError]
 REFUSALS = [WriteRefused, OverflowError, KeyError]
@@ -39,3 +47,9 @@ def test_several_are_not_taken_for_an_outage_if_it_is_of_them(kind: type[Excepti
 def test_a_refusal_is_believed_after_some_seconds_and_not_before() -> None:
     rests = [min(LONGEST_REST, FIRST_REST * 2**number) for number in range(TRIES - 1)]
     assert 2.5 < sum(rests) < 10
+
+
+def test_rows_that_are_known_to_be_locked_are_no_outage() -> None:
+    assert is_its_own(RowsLocked("x", ["saga"]), 1, others_pass=False)
+    assert next_move(RowsLocked("x", ["saga"]), 1, 0, others_pass=False) == "rest"
+    assert not is_its_own(RowsLocked("x"), 1, others_pass=False)

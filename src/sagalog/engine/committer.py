@@ -12,6 +12,7 @@ would else take a transaction each from those that get on.
 
 import asyncio
 import logging
+import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -22,7 +23,7 @@ from sagalog.engine.backoff import Backoff
 from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.failed_writes import FIRST_REST, LONGEST_REST, SHARE, is_its_own, is_refused, next_move
-from sagalog.errors import BatchTooLarge, StoreError, StoreUnavailable, WriteRefused
+from sagalog.errors import BatchTooLarge, RowsLocked, StoreError, StoreUnavailable, WriteRefused
 from sagalog.saga.failure import described
 from sagalog.store import Append, AppendOutcome, Posting, PostOutcome, Store
 
@@ -41,6 +42,8 @@ LONGEST_PAUSE = 2.0
 MOST_NAMED = 10
 # How long what is not urgent waits for something that is, in seconds.
 LINGER = 0.05
+
+CLOSED = "the process manager was closed before this was written"
 
 # Told once whether something was written; None if nobody knows.
 Then = Callable[[bool | None], None]
@@ -99,6 +102,8 @@ class Committer:
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
         self._closing = False
+        # The time of the loop up to which something is written at all.
+        self._close_by = math.inf
         self._size = BatchSize(LARGEST_BYTES)
         self.trouble: Exception | None = None
         self.commits = 0
@@ -181,15 +186,19 @@ class Committer:
             self._wake.set()
 
     async def close(self) -> None:
-        """Write what is queued, if the store answers, and end; what is left gets `StoreUnavailable`."""
+        """Write what is queued, if the store answers, and end; what is left gets `StoreUnavailable`.
+
+        That takes as long as callers wait at most, and the statement that is under way then.
+        """
         self._closing = True
+        self._close_by = self._loop.time() + self._write_timeout
         self._hurry()
         self._wake.set()
         if self._task is not None:
             await self._task
         if self._watch is not None:
             self._watch.cancel()
-        closed = StoreUnavailable("the process manager was closed before this was written")
+        closed = StoreUnavailable(CLOSED)
         for queue in (self._queue, self._urgent, self._unhurried, self._postings):
             self._fail(list(queue), closed)
             queue.clear()
@@ -228,6 +237,9 @@ class Committer:
     async def _write(self, piece: Piece) -> None:
         began = self._loop.time()
         writes = [one for one, _, _ in piece.waiting]
+        if began > self._close_by:
+            self._fail(piece.waiting, piece.problem or StoreUnavailable(CLOSED))
+            return
         try:
             outcomes = await self._blocking.write(piece.write, writes)
             if len(outcomes) != len(writes):
@@ -259,13 +271,9 @@ class Committer:
         if self._closing and move != "halves":
             move = "give up"
         if move == "halves":
-            for half in (piece.waiting[: number // 2], piece.waiting[number // 2 :]):
-                self._failed.append(Piece(half, piece.write, piece.tries, problem))
+            self._cut(piece, problem, seconds)
         elif move == "rest":
-            self._say_of(piece, problem)
-            self._spared_until = self._loop.time() + SHARE * seconds
-            self._rest(piece, min(LONGEST_REST, FIRST_REST * 2**piece.rests))
-            piece.rests += 1
+            self._set_aside(piece, problem, seconds)
         elif move == "again":
             self._failed.append(piece)
         else:
@@ -273,6 +281,23 @@ class Committer:
         if not is_its_own(problem, number, others_pass) and not self._closing:
             self._is_in_trouble(problem)
             await asyncio.sleep(self._backoff.pause())
+
+    def _cut(self, piece: Piece, problem: Exception, seconds: float) -> None:
+        """Try a piece in two parts; or without those whose rows are locked, if it is known which they are."""
+        parts = [piece.waiting[: len(piece.waiting) // 2], piece.waiting[len(piece.waiting) // 2 :]]
+        if isinstance(problem, RowsLocked) and problem.sagas:
+            parts = [[one for one in piece.waiting if one[0].saga_id not in problem.sagas]]
+            for one in piece.waiting:
+                if one[0].saga_id in problem.sagas:
+                    self._set_aside(Piece([one], piece.write, piece.tries, problem), problem, seconds)
+        self._failed.extend(Piece(part, piece.write, piece.tries, problem) for part in parts if part)
+
+    def _set_aside(self, piece: Piece, problem: Exception, seconds: float) -> None:
+        """Let a piece rest that failed alone after so many seconds."""
+        self._say_of(piece, problem)
+        self._spared_until = self._loop.time() + SHARE * seconds
+        self._rest(piece, min(LONGEST_REST, FIRST_REST * 2**piece.rests))
+        piece.rests += 1
 
     def _give_up(self, piece: Piece, problem: Exception) -> None:
         if not isinstance(problem, StoreError):

@@ -7,7 +7,7 @@ written, and it must not hold up the rest, however long it takes; if not, the wh
 
 from typing import Literal
 
-from sagalog.errors import BatchTooLarge, StoreError, WriteRefused
+from sagalog.errors import BatchTooLarge, RowsLocked, StoreError, WriteRefused
 
 Move = Literal["again", "halves", "rest", "give up"]
 
@@ -27,6 +27,8 @@ def is_refused(problem: Exception) -> bool:
 
 def is_its_own(problem: Exception, writes: int, others_pass: bool) -> bool:
     """Tell whether so many writes failed together by themselves, and not because the whole store is in trouble."""
+    if isinstance(problem, RowsLocked) and problem.sagas:
+        return True
     return others_pass or is_refused(problem) or (writes > 1 and isinstance(problem, BatchTooLarge))
 
 

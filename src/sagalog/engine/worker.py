@@ -104,7 +104,7 @@ class Worker:
     @property
     def room(self) -> int:
         """Return how many more sagas may be owned."""
-        return self._limits.most_running - len(self._tasks)
+        return self._limits.most_running - len(self._tasks) - len(self._expected)
 
     def drives(self, saga_id: str) -> bool:
         """Tell whether the saga is driven here."""

@@ -10,7 +10,15 @@ out by writing it alone, and then nothing else is held up by it.
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from sagalog.errors import BatchTooLarge, StoreError, StoreFull, StoreReadOnly, StoreUnavailable, WriteRefused
+from sagalog.errors import (
+    BatchTooLarge,
+    RowsLocked,
+    StoreError,
+    StoreFull,
+    StoreReadOnly,
+    StoreUnavailable,
+    WriteRefused,
+)
 
 
 class Meaning(NamedTuple):
@@ -52,6 +60,7 @@ POSTGRES: Mapping[str, Meaning] = {
     "53300": Meaning(StoreUnavailable, "raise max_connections or use fewer connections"),
     "54": Meaning(WriteRefused, "something in it is larger than the database can keep"),
     "55": Meaning(StoreUnavailable, "something else has locked it: look for long transactions and locks"),
+    "55P03": Meaning(RowsLocked, "something else has locked it: look for long transactions and locks"),
     "57": NO_ANSWER,
     "57014": Meaning(BatchTooLarge, "it took longer than statement_timeout: look for long transactions and locks"),
     "58": Meaning(StoreUnavailable, "the server cannot use its files: look at its log"),

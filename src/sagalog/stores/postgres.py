@@ -13,7 +13,7 @@ from eventsourcing.persistence import PersistenceError
 from msgspec.structs import astuple
 from psycopg import RawCursor
 
-from sagalog.errors import StoreUnavailable
+from sagalog.errors import RowsLocked, StoreUnavailable
 from sagalog.store import Append, AppendOutcome, CommandRow, Lease, Query, StatusRow, StepRow, StoredEvent, StoreOptions
 from sagalog.stores.error_codes import CANNOT_BE_SENT
 from sagalog.stores.migrations import Dialect, Migration, require_current, upgrade
@@ -157,12 +157,23 @@ class PostgresStore(PostgresMessages):
             connection.run("commit")
 
     def append(self, appends: Sequence[Append]) -> list[AppendOutcome]:
-        """Write each append that fits, all in one transaction and one round trip."""
+        """Write each append that fits, all in one transaction and one round trip.
+
+        Raises `RowsLocked`, with nothing written, if somebody else has locked the status rows of some.
+        """
         recorder = self.recorder
         if not appends:
             return []
-        with self._named_errors() as connections, connections.writer() as connection:
-            return write(recorder, connection, appends, self._token.encode())
+        try:
+            with self._named_errors() as connections, connections.writer() as connection:
+                return write(recorder, connection, appends, self._token.encode())
+        except RowsLocked as problem:
+            raise RowsLocked(str(problem), self._locked([one.saga_id for one in appends if one.expected])) from None
+
+    def _locked(self, saga_ids: Sequence[str]) -> set[str]:
+        """Return those sagas whose status rows somebody has locked now."""
+        free = {row[0] for row in self._rows("not_locked", (list(saga_ids),))}
+        return set(self.statuses(saga_ids)) - free
 
     def read(self, saga_id: str, after: int = 0) -> list[StoredEvent]:
         """Return the saga's events above version `after`."""

@@ -79,7 +79,7 @@ LOCK TABLE saga_events IN EXCLUSIVE MODE;
 -- name: rows_soon
 -- For the rest of the transaction: it holds the lock of the log, or others of its process wait for it, so a row that
 -- somebody has locked for long must not be waited for. The log itself is waited for as long as any statement.
-SET LOCAL lock_timeout = '1s';
+SET LOCAL lock_timeout = '200ms';
 
 -- name: notify
 -- A channel is one for the whole database, so the table's number is in its name: it tells schemas apart.
@@ -171,6 +171,10 @@ WITH given AS MATERIALIZED (
         position = excluded.position
 )
 SELECT saga_id FROM passed;
+
+-- name: not_locked
+-- Those of these sagas whose status rows nobody else has locked.
+SELECT saga_id FROM saga_status WHERE saga_id = ANY ($1::text[]) FOR UPDATE SKIP LOCKED;
 
 -- name: landed
 -- The events in the places where appends that did not pass would have put theirs.
