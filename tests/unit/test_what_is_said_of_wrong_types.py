@@ -127,6 +127,18 @@ def test_what_is_refused_says_what_was_expected_and_found_and_what_to_do(name: s
 class Printer:
     """A service."""
 
+    def show(self) -> None: ...
+
+
+class Proxy:
+    """What passes everything on to something else, as a witness or a stand-in does."""
+
+    def __init__(self, behind: object) -> None:
+        self._behind = behind
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._behind, name)
+
 
 class Prints(Protocol):
     """A service of which it cannot be asked whether something is one."""
@@ -176,6 +188,7 @@ def needing(kind: Any) -> Callable[[dict[Any, Any]], ProcessManager]:
         (Printer | None, None),
         (Prints, Printer()),
         (Posts, Post()),
+        (Printer, Proxy(Printer())),
     ],
     ids=[
         "itself",
@@ -184,6 +197,7 @@ def needing(kind: Any) -> Callable[[dict[Any, Any]], ProcessManager]:
         "none where it may be",
         "a protocol that cannot be asked",
         "a protocol",
+        "a proxy",
     ],
 )
 def test_a_service_is_an_instance_of_its_type_as_far_as_that_can_be_asked(kind: Any, given: object) -> None:
@@ -216,4 +230,4 @@ def test_a_service_that_is_something_else_is_refused_and_says_who_asks_for_it(
         f"  - desk.answered: service: expected an instance of {name}",
     ]
     assert all(line.partition(", found ")[2].startswith(found) for line in who)
-    assert advice.startswith("give an instance of the type or of a subclass")
+    assert advice.startswith("give an instance of the type, or something that has all its public names")

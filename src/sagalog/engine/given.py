@@ -60,32 +60,42 @@ def instances(services: object) -> dict[type, Any]:
 
 
 def check_kinds(services: Mapping[type, Any], asked: Iterable[tuple[str, Parameter]]) -> None:
-    """Raise `ServiceNotProvided` naming every service that is not of the type that it is asked for by.
+    """Raise `ServiceNotProvided` naming every service that cannot be what it is asked for as.
 
-    A type that cannot be asked, such as a protocol that is not `runtime_checkable`, is not checked.
+    It is an instance of the type, or has all the public names that the type has, as a proxy or a stand-in has.
     """
     wrong = [
         f"  - {where}: {parameter.name}: expected an instance of {parameter.key.__name__}, found {_found(given)}"
         for where, parameter in asked
         if parameter.source == "service" and parameter.key in services
-        if not _is_of(given := services[parameter.key], parameter)
+        if not _can_be(given := services[parameter.key], parameter)
     ]
     if wrong:
         listed = "\n".join(dict.fromkeys(wrong))
         raise ServiceNotProvided(
             f"these services are not of the type under which they are given:\n{listed}\n"
-            "give an instance of the type or of a subclass; what only looks like one needs a Protocol for its type, "
-            "or is a Mock(spec=Type)"
+            "give an instance of the type, or something that has all its public names"
         )
 
 
-def _is_of(given: Any, parameter: Parameter) -> bool:
-    if given is None and parameter.optional:
-        return True
+def _can_be(given: Any, parameter: Parameter) -> bool:
+    if given is None:
+        return parameter.optional
     try:
-        return isinstance(given, parameter.key)
+        if isinstance(given, parameter.key):
+            return True
     except Exception:
         # A protocol that cannot be asked, or a metaclass with an opinion of its own.
+        return True
+    names = [name for name in dir(parameter.key) if not name.startswith("_")]
+    return bool(names) and not isinstance(given, type) and all(_has(given, name) for name in names)
+
+
+def _has(given: Any, name: str) -> bool:
+    try:
+        return hasattr(given, name)
+    except Exception:
+        # It is there, and says something else at this moment.
         return True
 
 
