@@ -3,8 +3,6 @@
 This module must import nothing of sagalog: everything else may import it.
 """
 
-from collections.abc import Iterable
-
 
 class SagalogError(Exception):
     """Be the base of every error of this library."""
@@ -105,9 +103,9 @@ class BatchTooLarge(StoreUnavailable):
 class RowsLocked(StoreUnavailable):
     """Somebody else has locked rows that were to be written; `sagas` are the ids of those whose rows they are."""
 
-    def __init__(self, text: str, sagas: Iterable[str] = ()) -> None:
+    def __init__(self, text: str, sagas: frozenset[str] = frozenset()) -> None:
         super().__init__(text)
-        self.sagas = frozenset(sagas)
+        self.sagas = sagas
 
 
 class WriteRefused(StoreError):

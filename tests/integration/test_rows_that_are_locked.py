@@ -74,7 +74,7 @@ class Watched(MemoryStore):
     def append(self, appends: Sequence[Append]) -> list[AppendOutcome]:
         locked = [one.saga_id for one in appends if self.locked(one.status.saga_key) and one.expected > 0]
         if locked:
-            raise RowsLocked("canceling statement due to lock timeout", locked)
+            raise RowsLocked("canceling statement due to lock timeout", frozenset(locked))
         return super().append(appends)
 
     def release(self, worker_id: str, saga_ids: Sequence[str] | None = None) -> None:

@@ -27,7 +27,7 @@ KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
 FIRST_RELEASE = Path(__file__).parents[1] / "support" / "first_release"
 NEWEST = {dialect: migrations.newest(dialect) for dialect in ("sqlite", "postgres")}
 # What the first release prepared on a connection that writes.
-OF_THE_FIRST = ("begin", "lock_log", "append", "notify", "commit", "rollback")
+OF_THE_FIRST = ("begin", "lock_log", "rows_soon", "append", "notify", "commit", "rollback")
 
 
 @pytest.fixture(params=KINDS)

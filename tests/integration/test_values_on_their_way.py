@@ -117,7 +117,7 @@ def test_an_event_with_what_cannot_be_kept_is_not_published(database: str) -> No
         async with ProcessManager(database, sagas=[book(Booked(room="a"))], settings=QUICK) as manager:
             with pytest.raises(InvalidInput, match=r"event Seen .*\$\.what\.at: datetime was given and str"):
                 await manager.publish(Seen(what={"at": VISIT.begins_at}))
-            with pytest.raises(InvalidInput, match=r"event Seen: expected Seen"):
+            with pytest.raises(InvalidInput, match=r"event Seen: \$.what: expected object, found int"):
                 await manager.publish(Seen(what=3))  # type: ignore[arg-type]
             with pytest.raises(InvalidInput, match="only asterisks would be kept"):
                 await manager.publish(Whispered(password=SecretStr("x")))

@@ -58,7 +58,8 @@ def test_the_seeds_reach_every_end_and_every_kind_of_trouble() -> None:
         kinds |= {entry.kind for entry in world.trace}
         faults += world.faults.made if isinstance(world.faults, RandomFaults) else 0
         crashes += sum(entry.kind == "leased" for entry in world.trace)
-    assert ends == {"completed", "failed", "stuck"}
+    # Whoever waits for a child that is stuck is pending.
+    assert ends - {"pending"} == {"completed", "failed", "stuck"}
     # "fenced", an append after the lease was lost, is what must never be.
     assert kinds == {"began", "ended", "written", "leased", "lost"}
     assert faults > 300

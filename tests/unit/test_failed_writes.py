@@ -50,6 +50,6 @@ def test_a_refusal_is_believed_after_some_seconds_and_not_before() -> None:
 
 
 def test_rows_that_are_known_to_be_locked_are_no_outage() -> None:
-    assert is_its_own(RowsLocked("x", ["saga"]), 1, others_pass=False)
-    assert next_move(RowsLocked("x", ["saga"]), 1, 0, others_pass=False) == "rest"
+    assert is_its_own(RowsLocked("x", frozenset({"saga"})), 1, others_pass=False)
+    assert next_move(RowsLocked("x", frozenset({"saga"})), 1, 0, others_pass=False) == "rest"
     assert not is_its_own(RowsLocked("x"), 1, others_pass=False)

@@ -170,10 +170,10 @@ class PostgresStore(PostgresMessages):
         except RowsLocked as problem:
             raise RowsLocked(str(problem), self._locked([one.saga_id for one in appends if one.expected])) from None
 
-    def _locked(self, saga_ids: Sequence[str]) -> set[str]:
+    def _locked(self, saga_ids: Sequence[str]) -> frozenset[str]:
         """Return those sagas whose status rows somebody has locked now."""
         free = {row[0] for row in self._rows("not_locked", (list(saga_ids),))}
-        return set(self.statuses(saga_ids)) - free
+        return frozenset(self.statuses(saga_ids)) - free
 
     def read(self, saga_id: str, after: int = 0) -> list[StoredEvent]:
         """Return the saga's events above version `after`."""
