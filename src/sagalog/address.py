@@ -38,6 +38,10 @@ _VALUE = re.compile(r"[\w./:,\[\]-]{1,255}")
 _PAIR = re.compile(r"\s*([^=\s]+)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|(?!')((?:[^\s\\]|\\.)*))", re.DOTALL)
 _BACKSLASH = re.compile(r"\\(.)", re.DOTALL)
 _WORD = re.compile(r"\S+")
+# What the path of a file may have, and the address of a server has before a secret.
+_NO_PATH = re.compile(r"[@?;]|&\w*=")
+# A user and a password, or an option; the drive of a path of Windows is none.
+_NO_FILE = re.compile(r"(?<!^[A-Za-z]):.*@|[;&]\w*=", re.DOTALL)
 _OPTION = re.compile(r"--[\w-]+=(.*)", re.DOTALL)
 _SECRET_SETTING = re.compile(
     r"((?:password|passwd|pwd|passfile|secret|token)\w{0,20}\s{0,5}=\s{0,5})"
@@ -68,7 +72,7 @@ def is_open(address: str) -> bool:
     if url is None:
         return not any(letter in address for letter in "@=;?")
     if url[1].lower().startswith("sqlite"):
-        return not any(letter in url[2] for letter in "@?;")
+        return _NO_PATH.search(url[2]) is None
     # A user's name is no secret; of some brokers what stands there is a token.
     place = re.sub(r"^[\w.-]{1,63}@", "", url[2]) if url[1].startswith("postgres") else url[2]
     return len(address) <= LONGEST_ADDRESS and _PLACE.fullmatch(place) is not None
@@ -112,6 +116,26 @@ def impossible_host(hosts: Iterable[str]) -> str | None:
     return None
 
 
+def taken_from_another(path: str) -> bool:
+    """Tell whether a path has what only the address of a server has: a user with a password, or an option."""
+    return _NO_FILE.search(path) is not None
+
+
+def misplaced(address: str) -> tuple[str, str] | None:
+    """Return the first part of a URL with a letter in it that begins something else, and the letter.
+
+    Whoever forgets the question mark before the options gets them taken for the name of the database, or of the user.
+    """
+    server = address.partition("://")[2].partition("?")[0]
+    user, _, place = server.rpartition("@")
+    host, _, database = place.partition("/")
+    for part, text in (("user", user.partition(":")[0]), ("host", host), ("database", database)):
+        for letter in "&;#=":
+            if letter in text:
+                return part, letter
+    return None
+
+
 def cut(text: str, secrets: Iterable[str]) -> str:
     """Return a text without these secrets; a short one is only cut out where it stands alone, not out of words."""
     for secret in sorted(set(secrets), key=len, reverse=True):
@@ -145,7 +169,7 @@ def _url_shown(scheme: str, rest: str) -> str:
     if scheme.startswith("sqlite"):
         # A path has no secret, but for what somebody has taken from another address.
         path = rest.partition("?")[0]
-        return f"{scheme}://..." if "@" in path or ";" in path else harmless(f"{scheme}://{path}", LONGEST)
+        return f"{scheme}://..." if _NO_PATH.search(path) is not None else harmless(f"{scheme}://{path}", LONGEST)
     before, _, options = rest.partition("?")
     place = before.rpartition("@")[2]
     # An @ behind the question mark: the question mark may be one of the password's.

@@ -29,7 +29,7 @@ from sagalog.engine.starting import Started, Starting
 from sagalog.engine.translation import FollowContext
 from sagalog.engine.transports import Transports, check_transports
 from sagalog.engine.unloaded import report_unloaded
-from sagalog.engine.waiting import AT_REST, Waiting
+from sagalog.engine.waiting import AT_REST, Waiting, still_going
 from sagalog.engine.worker import Drive, Worker
 from sagalog.errors import AlreadyRunning, UnknownSaga, WaitTimeout
 from sagalog.readmodel.inspection import Inspection, check_named
@@ -321,10 +321,10 @@ class ProcessManager(Inspection, Messaging, Following):
                     state = await self._at_rest(saga_id, drive)
             except TimeoutError:
                 row = await self.status(saga_id)
-                raise WaitTimeout(
-                    f"saga {row.saga_name} {row.saga_key} is still {row.status} after {timeout:g} s, "
-                    f"waiting for {row.waiting_for}; it goes on, ask again later"
-                ) from None
+                if row.status not in AT_REST:
+                    raise WaitTimeout(still_going(row, timeout)) from None
+                # It had ended, or has meanwhile: the time was too short to see it.
+                state = await self.state(row.saga_id)
         return result_of(self.definitions.get(state.digest), state)
 
     async def _at_rest(self, saga_id: str, drive: Drive | None) -> SagaState:

@@ -150,6 +150,6 @@ def test_a_file_in_the_place_of_an_app_is_told_what_to_write(tmp_path: Path) -> 
 def test_debug_shows_where_an_error_came_from(tmp_path: Path) -> None:
     words = program("--debug", "--db", str(tmp_path / "absent.db"), "list")
     ran = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert ran.returncode == 1
+    assert ran.returncode == 5
     assert "Traceback" in ran.stderr
     assert "StoreUnavailable" in ran.stderr

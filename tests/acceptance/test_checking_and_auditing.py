@@ -122,7 +122,11 @@ def test_every_mistake_of_a_definition_is_listed(tmp_path: Path) -> None:
     mistakes = [row["detail"] for row in rows if row["check"] == "saga wrong version 1"]
     assert len(mistakes) >= 3
     assert any("first" in mistake and "what it returns" in mistake for mistake in mistakes)
-    assert {"check": "services", "result": "wrong", "detail": "RuntimeError: the key is missing"} in rows
+    assert {
+        "check": "services",
+        "result": "wrong",
+        "detail": f"{name}.services() raised RuntimeError: the key is missing",
+    } in rows
 
 
 WRONG_PARTICIPANTS = """

@@ -187,6 +187,7 @@ def test_the_history_has_every_event(finished_demo: FinishedDemo) -> None:
 def test_waiting_says_by_the_exit_code_how_a_saga_ended(finished_demo: FinishedDemo, failed: str, stuck: str) -> None:
     for key, code, status in (("order-0001", 0, "completed"), (failed, 10, "failed"), (stuck, 11, "stuck")):
         ran = finished_demo.sagalog("wait", key)
+        assert finished_demo.sagalog("wait", key, "--timeout", "1ms").code == ran.code
         assert (ran.code, ran.err) == (code, "")
         assert f"order-fulfilment {key}  {status}" in ran.out
         assert json.loads(finished_demo.sagalog("wait", key, "-o", "json").out)["status"] == status

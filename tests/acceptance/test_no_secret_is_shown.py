@@ -63,6 +63,19 @@ def forms(where: str) -> dict[str, str]:
         "sealed SQLite": f"sqlite+pysqlcipher://:{one}@/shop.db?cipher={two}",
         "SQLite with a key": f"sqlite:///shop.db?key={one}",
         "no server": f"postgresql://ada:{one}{two}",
+        "a parameter behind an &": f"postgresql://{where}/shop&password={one}",
+        "a parameter behind a ;": f"postgresql://{where}/shop;password={one}",
+        "a parameter of no name": f"postgresql://{where}/shop;{one}",
+        "behind a #": f"postgresql://{where}/shop#{one}",
+        "behind a # of two": f"postgresql://{where}/shop#{one}#{two}",
+        "a parameter in the user": f"postgresql://ada;password={one}@{where}/shop",
+        "a parameter in the host": f"postgresql://{where.partition(':')[0]}&password={one}/shop",
+        "a blank before it": f" postgresql://ada:{one}@{where}/shop",
+        "a line end behind it": f"postgresql://ada:{one}@{where}/shop\n",
+        "SQLite with a user": f"sqlite:///ada:{one}@nowhere/shop.db",
+        "SQLite with a user and a host": f"sqlite:////nowhere/ada:{one}@{where}/shop.db",
+        "SQLite with a parameter": f"sqlite:///nowhere/shop.db;password={one}",
+        "SQLite behind an &": f"sqlite:///nowhere/shop.db&key={one}",
     }
     for name, letter in (("an @", "@"), ("a /", "/"), ("a :", ":"), ("a ?", "?"), ("a #", "#"), ("a space", " ")):
         found[f"{name} in it"] = f"postgresql://ada:{one}{letter}{two}@{where}/shop"
@@ -166,6 +179,23 @@ def test_what_is_built_on_an_address_does_not_show_its_secret(form: str) -> None
     except SagalogError as problem:
         expect_no_secret(f"{problem!r} {problem} {problem.__cause__!r}")
         expect_no_secret("".join(traceback.format_exception(problem)))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_cannot_be_opened_does_not_show_its_secret_to_a_service(form: str) -> None:
+    """The command line cuts once more what the store has cut; a service shows what the store says."""
+
+    def opened(address: str) -> None:
+        store = store_for(address, StoreOptions(connect_timeout=1, statement_timeout=1))
+        expect_no_secret(repr(store))
+        try:
+            store.open()
+        finally:
+            store.close()
+
+    with pytest.raises(SagalogError) as caught:
+        opened(FORMS[form])
+    expect_no_secret("".join(traceback.format_exception(caught.value)))
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -123,3 +123,103 @@ def test_what_cannot_redact_is_refused_before_anything_is_started(
     assert (ran.code, ran.out) == (1, "")
     assert text in ran.err
     assert list(tmp_path.glob("shop.db*")) == []
+
+
+RAISED = f'raise RuntimeError("card {CARD}")'
+# What an app may raise outside of any handler: where, and the source that is put behind the rest of the app.
+RAISED_OUTSIDE = {
+    "services": f"""
+def services():
+    {RAISED}
+""",
+    "services, entered": f"""
+@contextmanager
+def services():
+    {RAISED}
+    yield {{}}
+""",
+    "services, left": f"""
+@contextmanager
+def services():
+    yield {{}}
+    {RAISED}
+""",
+    "services, of a class": f"""
+class services:
+    def __enter__(self): return {{}}
+    def __exit__(self, *_): {RAISED}
+""",
+    "services, an exit": f"""
+@contextmanager
+def services():
+    raise SystemExit("card {CARD}")
+    yield {{}}
+""",
+    "services, an error of ours": f"""
+from sagalog.errors import SagalogError
+def services():
+    raise SagalogError("card {CARD}")
+""",
+    "services, of the system": f"""
+def services():
+    raise PermissionError(13, "no", "card {CARD}")
+""",
+    "services, another type": f"""
+@contextmanager
+def services():
+    yield ["card {CARD}"]
+""",
+    "follow": f"""
+def follow(manager):
+    {RAISED}
+""",
+    "transports": f"""
+def transports():
+    {RAISED}
+""",
+    "transports, another type": f"""
+def transports():
+    return ["card {CARD}"]
+""",
+    "sagas, another type": f"""
+sagas = ["card {CARD}"]
+""",
+    "its import": RAISED,
+    "an exit at its import": f'raise SystemExit("card {CARD}")',
+    "a module that is missing": f'import sys; raise ModuleNotFoundError("card {CARD}")',
+}
+
+
+@pytest.mark.parametrize("debug", [(), ("--debug",)], ids=["", "debug"])
+@pytest.mark.parametrize("where", RAISED_OUTSIDE)
+@pytest.mark.parametrize("command", [(*STARTS, "--wait"), ("run",), ("check",)], ids=["start", "run", "check"])
+def test_whatever_an_app_raises_is_told_redacted(
+    tmp_path: Path, where: str, command: tuple[str, ...], debug: tuple[str, ...]
+) -> None:
+    if command == ("run",) and where in ("services, left", "services, of a class"):
+        pytest.skip("a worker comes to the end of its services at a signal; `start` shows the same")
+    name = f"raising_app_{abs(hash((where, command, debug)))}"
+    write_app(tmp_path, name, f"{APP}\n{RAISED_OUTSIDE[where]}\n")
+    ran = sagalog(*debug, *words(tmp_path, *command), "--app", name)
+    assert (ran.code, CARD in ran.out + ran.err) == (1, False), ran
+    assert "(card)" in ran.out + ran.err
+    if not debug:
+        assert len(ran.err.splitlines()) <= 2, ran
+
+
+@pytest.mark.parametrize("debug", [(), ("--debug",)], ids=["", "debug"])
+def test_what_a_demo_raises_is_told_redacted(tmp_path: Path, debug: tuple[str, ...]) -> None:
+    for number, source in enumerate(
+        (f"def demo(database): {RAISED}", f'def demo(database): return "card {CARD}"',
+         f"def demo(database): return {{}}, (1 / 0 if one else one for one in [{{}}['card {CARD}']])")
+    ):  # fmt: skip
+        name = write_app(tmp_path, f"demonstrating_app_{len(debug)}_{number}", f"{APP}\n{source}\n")
+        ran = sagalog(*debug, "--db", str(tmp_path / "shop.db"), "--app-dir", str(tmp_path), "--app", name, "demo")
+        assert (ran.code, CARD in ran.out + ran.err) == (1, False), ran
+
+
+def test_what_is_our_own_is_told_whatever_redacts(tmp_path: Path) -> None:
+    """Which saga there is not is no secret of the app's, and whoever mistyped it has to see it."""
+    name = write_app(tmp_path, "silencing_app", f"{APP}\ndef redact(text): return ''\n")
+    ran = sagalog("--app-dir", str(tmp_path), "--app", name, "graph", "nope")
+    assert (ran.code, "no saga or choreography is called 'nope'" in ran.err) == (3, True)

@@ -80,7 +80,7 @@ def test_every_option_that_all_commands_have_is_documented_and_no_other() -> Non
 
 
 def test_every_name_that_an_app_is_asked_for_is_documented_and_no_other() -> None:
-    asked = re.findall(r'''(?:module, |_callable\()"(\w+)"''', inspect.getsource(app))
+    asked = re.findall(r'''(?:module, |_declared\(|_call\()"(\w+)"''', inspect.getsource(app))
     documented = [name.partition("(")[0] for name in first_cells(CLI.section("The app"))]
     assert sorted(documented) == sorted(set(asked))
 

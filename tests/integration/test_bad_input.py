@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +196,29 @@ def test_waiting_too_short_says_what_the_saga_waits_for_and_leaves_it_alone(data
                 await slow.result(0.01)
             release.set()
             assert (await slow.result(5)).status == "completed"
+
+    run(ask())
+
+
+@pytest.mark.parametrize("patience", [0, 0.0, 1e-9, 0.0001, timedelta(0)])
+def test_a_saga_that_has_ended_has_its_result_whatever_the_time_to_wait_for_it(
+    database: str, patience: float | timedelta
+) -> None:
+    saga = greet()
+
+    async def ask() -> None:
+        async with ProcessManager(database, sagas=[saga], settings=QUICK) as manager:
+            first = await manager.execute(saga, Greeting("ada"), timeout=5)
+            again = await manager.start(saga, Greeting("ada"))
+            for found in (
+                await manager.result("ada", patience),
+                await manager.result(again.id, patience),
+                await again.result(patience),
+                await manager.execute(saga, Greeting("ada"), timeout=patience),
+            ):
+                assert found == first
+            with pytest.raises(SagaNotFound):
+                await manager.result("nobody", patience)
 
     run(ask())
 

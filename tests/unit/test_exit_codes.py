@@ -46,6 +46,17 @@ def test_an_error_has_the_exit_code_of_its_kind(kind: type[BaseException], code:
     assert exit_code_of(an_error(kind)) == code
 
 
+@pytest.mark.parametrize(("kind", "code"), [(errors.StoreUnavailable, 5), (NotThere, 3), (errors.InvalidSettings, 2)])
+def test_an_error_with_its_traceback_has_the_same_exit_code(
+    kind: type[Exception], code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    problem = an_error(kind)
+    assert isinstance(problem, Exception)
+    for debug in (False, True):
+        assert report(problem, debug=debug) == code
+    assert "it went wrong; do this" in capsys.readouterr().err
+
+
 def test_no_exit_code_is_hidden_by_a_more_general_one_before_it() -> None:
     seen: list[type[BaseException]] = []
     for kind, _ in EXIT_CODES:

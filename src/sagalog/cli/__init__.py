@@ -83,7 +83,9 @@ class SagalogGroup(click.Group):
         except Exception as problem:
             from sagalog.cli.failures import report
 
-            code = report(problem, sys.argv[1:] if args is None else args, debug=invocation.debug)
+            code = report(
+                problem, sys.argv[1:] if args is None else args, debug=invocation.debug, redact=invocation.redact
+            )
         sys.exit(code if isinstance(code, int) else 0)
 
 

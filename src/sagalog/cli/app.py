@@ -3,19 +3,20 @@
 import importlib
 import sys
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, TypeVar, cast
 
-from sagalog.cli.failures import AppError, NotThere
+from sagalog.cli.failures import AppError, AppRaised, NotThere
 from sagalog.errors import UnknownSaga
 from sagalog.messages import Event
 from sagalog.process_manager import ProcessManager
 from sagalog.saga.callables import question_mistake
 from sagalog.saga.choreography import Choreography
 from sagalog.saga.declare import Saga
-from sagalog.saga.failure import Redact, described
+from sagalog.saga.failure import Redact, described, redacted
+from sagalog.saga.options import shown
 from sagalog.saga.participants import Participant
 from sagalog.transport import Transport
 
@@ -44,16 +45,16 @@ class App:
         self.name = name
         self.folder = folder
         self._module = module
-        self.sagas: list[Saga[Any]] = _declared(name, module, "sagas", Saga)
-        self.participants: list[Participant] = []
-        if hasattr(module, "participants"):
-            self.participants = _declared(name, module, "participants", Participant)
-        self.choreographies: list[Choreography] = []
-        if hasattr(module, "choreographies"):
-            self.choreographies = _declared(name, module, "choreographies", Choreography)
         self.redact: Redact | None = getattr(module, "redact", None)
         if self.redact is not None and (wrong := question_mistake(self.redact, "a text", str)) is not None:
             raise AppError(f"{name}.redact {wrong}; let it return what may be kept of the text")
+        self.sagas: list[Saga[Any]] = self._declared("sagas", Saga)
+        self.participants: list[Participant] = []
+        if hasattr(module, "participants"):
+            self.participants = self._declared("participants", Participant)
+        self.choreographies: list[Choreography] = []
+        if hasattr(module, "choreographies"):
+            self.choreographies = self._declared("choreographies", Choreography)
 
     def process_manager(
         self, address: str, services: Mapping[type, Any] | None = None, *, worker: bool = True
@@ -70,18 +71,18 @@ class App:
             redact=self.redact,
         )
         if worker and hasattr(self._module, "follow"):
-            self._callable("follow", "what it follows: follow(manager) calls manager.follow(...)")(process_manager)
+            self._call("follow", "what it follows: follow(manager) calls manager.follow(...)", process_manager)
         return process_manager
 
     def transports(self) -> Sequence[Transport]:
         """Return what carries messages to other processes; none if the app says nothing of it."""
         if not hasattr(self._module, "transports"):
             return ()
-        found = self._callable("transports", "a list of transports")()
+        found = self._call("transports", "a list of transports")
         if not isinstance(found, list | tuple) or not all(
             hasattr(one, "carries") and hasattr(one, "send") for one in cast("list[object]", found)
         ):
-            raise AppError(f"{self.name}.transports() must give a list of transports, found {found!r:.80}")
+            raise AppError(f"{self.name}.transports() must give a list of transports, found {self._shown(found)}")
         return cast("Sequence[Transport]", found)
 
     def saga(self, name: str) -> Saga[Any]:
@@ -103,21 +104,37 @@ class App:
     @contextmanager
     def services(self) -> Generator[Mapping[type, Any]]:
         """Open the services, and close them; raises `AppError` if the app offers none, or offers something else."""
-        make = self._callable("services", "a context manager that gives {Type: instance}")
-        context = make()
+        context = self._call("services", "a context manager that gives {Type: instance}")
         if not hasattr(context, "__enter__") or not hasattr(context, "__exit__"):
             raise AppError(
                 f"{self.name}.services() returned {type(context).__name__}, expected a context manager; "
                 "decorate it with contextlib.contextmanager"
             )
-        with context as services:
+        with self._kept(cast("AbstractContextManager[object]", context)) as services:
             if not isinstance(services, Mapping) or not all(
                 isinstance(kind, type) for kind in cast("Mapping[object, Any]", services)
             ):
                 raise AppError(
-                    f"{self.name}.services() must give a mapping of {{Type: instance}}, found {services!r:.80}"
+                    f"{self.name}.services() must give a mapping of {{Type: instance}}, found {self._shown(services)}"
                 )
-            yield services
+            yield cast("Mapping[type, Any]", services)
+
+    @contextmanager
+    def _kept(self, context: AbstractContextManager[object]) -> Generator[object]:
+        """Enter what the app has made, and leave it; what it raises of its own then is told as the app's."""
+        within: BaseException | None = None
+        try:
+            with context as entered:
+                try:
+                    yield entered
+                except BaseException as problem:
+                    within = problem
+                    raise
+        except BaseException as problem:
+            # What was raised within is whoever's it was; the context has only let it through.
+            if problem is within:
+                raise
+            self._tell("services()", problem)
 
     def demo(self, database: Path) -> Demo:
         """Return what is run in a demo on this database file."""
@@ -126,14 +143,41 @@ class App:
                 f"the app {self.name} has nothing to demonstrate: it defines no demo(); "
                 "try the reference service, `sagalog --app-dir <its folder> --app domain demo`"
             )
-        return Demo(*self._callable("demo", "(environment, [(saga, input), ...])")(database))
+        what = "(environment, [(saga, input), ...])"
+        found = self._call("demo", what, database)
+        if not isinstance(found, tuple) or len(cast("tuple[object, ...]", found)) not in (2, 3):
+            raise AppError(f"{self.name}.demo() must give {what}, found {self._shown(found)}")
+        return Demo(*cast("tuple[Any, Any]", found))
 
-    def _callable(self, name: str, what: str) -> Callable[..., Any]:
-        found = getattr(self._module, name, None)
-        if not callable(found):
-            raise AppError(f"the app {self.name} must define {name}(), {what}; found {type(found).__name__}")
-        wanted: Callable[..., Any] = found
-        return wanted
+    def _call(self, name: str, what: str, *arguments: object) -> Any:
+        """Return what a function of the app returns; raises `AppError` if there is none, `AppRaised` if it raises."""
+        function: object = getattr(self._module, name, None)
+        if not callable(function):
+            raise AppError(f"the app {self.name} must define {name}(), {what}; found {type(function).__name__}")
+        call = cast("Callable[..., Any]", function)
+        try:
+            return call(*arguments)
+        except BaseException as problem:
+            self._tell(f"{name}()", problem)
+            raise
+
+    def _tell(self, what: str, problem: BaseException) -> None:
+        """Raise what the app raised as an error that says so and has been redacted; an interrupt stays one."""
+        if isinstance(problem, KeyboardInterrupt | GeneratorExit | AppError):
+            raise problem
+        raise AppRaised(f"{self.name}.{what}", problem, self.redact) from problem
+
+    def _shown(self, found: object) -> str:
+        return redacted(shown(found), self.redact)
+
+    def _declared(self, attribute: str, kind: type[DeclaredT]) -> list[DeclaredT]:
+        found: Any = getattr(self._module, attribute, None)
+        expected = kind.__name__
+        if found is None:
+            raise AppError(f"the app {self.name} must define {attribute}, a list of {expected}; it has no such name")
+        if not isinstance(found, list | tuple) or not all(isinstance(one, kind) for one in cast("list[object]", found)):
+            raise AppError(f"{self.name}.{attribute} must be a list of {expected}, found {self._shown(found)}")
+        return list(cast("list[DeclaredT]", found))
 
 
 def load(folder: Path, name: str | None) -> App:
@@ -154,17 +198,23 @@ def load(folder: Path, name: str | None) -> App:
     except ModuleNotFoundError as problem:
         if problem.name is not None and (name == problem.name or name.startswith(f"{problem.name}.")):
             raise NotThere(f"there is no package {name} in {root}; see --app-dir and --app") from problem
-        raise AppError(f"the app {name} cannot be imported: {problem}; install it, or mend the import") from problem
-    except Exception as problem:
-        raise AppError(f"the app {name} cannot be imported: {described(problem)}; --debug shows where") from problem
+        redact = _redact_of(name, problem)
+        text = f"the app {name} cannot be imported: {redacted(str(problem), redact)}; install it, or mend the import"
+        raise AppError(text, redact) from problem
+    except (Exception, SystemExit) as problem:
+        redact = _redact_of(name, problem)
+        text = f"the app {name} cannot be imported: {described(problem, redact)}; --debug shows where"
+        raise AppError(text, redact) from problem
     return App(name, root, module)
 
 
-def _declared(name: str, module: ModuleType, attribute: str, kind: type[DeclaredT]) -> list[DeclaredT]:
-    found: Any = getattr(module, attribute, None)
-    shown = kind.__name__
-    if found is None:
-        raise AppError(f"the app {name} must define {attribute}, a list of {shown}; it has no such name")
-    if not isinstance(found, list | tuple) or not all(isinstance(one, kind) for one in cast("list[object]", found)):
-        raise AppError(f"{name}.{attribute} must be a list of {shown}, found {found!r:.80}")
-    return list(cast("list[DeclaredT]", found))
+def _redact_of(name: str, problem: BaseException) -> Redact | None:
+    """Return the `redact` of a module that could not be imported, if it had come so far as to define it."""
+    trace = problem.__traceback__
+    while trace is not None:
+        names = trace.tb_frame.f_globals
+        if trace.tb_frame.f_code.co_name == "<module>" and names.get("__name__") == name:
+            found: Redact | None = names.get("redact")
+            return found
+        trace = trace.tb_next
+    return None

@@ -20,6 +20,7 @@ from sagalog.errors import DefinitionError, DivergentHistory, SagalogError
 from sagalog.readmodel.indexing import indexed_pages
 from sagalog.readmodel.verification import differences, index_differences
 from sagalog.saga.definition import Definition
+from sagalog.saga.failure import described
 from sagalog.store import StoredEvent
 from sagalog.stores.published import is_message_stream
 
@@ -102,7 +103,7 @@ def _check_app(rows: list[Finding], app: App) -> dict[str, Definition]:
                 app.process_manager("memory://", services)
             rows.append(_finding("services", False, ", ".join(sorted(kind.__name__ for kind in services)) or "none"))
     except Exception as problem:
-        text = str(problem) if isinstance(problem, SagalogError) else f"{type(problem).__name__}: {problem}"
+        text = str(problem) if isinstance(problem, SagalogError) else described(problem, app.redact)
         rows.append(_finding("services", True, text))
     return definitions
 

@@ -12,7 +12,7 @@ from sagalog import errors
 from sagalog.address import cut, masked, secrets_in, secrets_of
 from sagalog.cli.options import colours_wanted
 from sagalog.harmless import abridged, harmless, harmless_lines
-from sagalog.saga.failure import described
+from sagalog.saga.failure import Redact, described, redacted
 
 OK: Final = 0
 FAILURE: Final = 1
@@ -26,7 +26,21 @@ INTERRUPTED: Final = 130
 
 
 class AppError(errors.SagalogError):
-    """The app on the command line cannot be used."""
+    """The app on the command line cannot be used; the text is redacted, and `redact` is for what caused it."""
+
+    def __init__(self, text: str, redact: Redact | None = None) -> None:
+        super().__init__(text)
+        self.redact = redact
+
+
+class AppRaised(AppError):
+    """A function of the app raised; an error of ours that comes through it says itself what it is."""
+
+    def __init__(self, what: str, problem: BaseException, redact: Redact | None) -> None:
+        ours = isinstance(problem, errors.SagalogError)
+        text = redacted(str(problem), redact) if ours else f"{what} raised {described(problem, redact)}"
+        super().__init__(text, redact)
+        self.problem = problem
 
 
 class NotThere(errors.SagalogError):
@@ -53,6 +67,8 @@ EXIT_CODES: Final[tuple[tuple[type[BaseException], int], ...]] = (
 
 def exit_code_of(problem: BaseException) -> int:
     """Return the exit code that stands for an error."""
+    if isinstance(problem, AppRaised):
+        problem = problem.problem
     for kind, code in EXIT_CODES:
         if isinstance(problem, kind):
             return code
@@ -68,10 +84,11 @@ def one_line(text: str) -> str:
     return abridged(harmless(" ".join(text.split())))
 
 
-def explain(problem: BaseException, secrets: Iterable[str] = ()) -> str:
+def explain(problem: BaseException, secrets: Iterable[str] = (), redact: Redact | None = None) -> str:
     """Return an error as one line, which says what to do and holds no secret.
 
-    The texts of others repeat what they were given, so whatever looks like a secret is left out of them.
+    The texts of others repeat what they were given, so whatever looks like a secret is left out of them, and what
+    `redact` takes out, which is the app's.
     """
     if isinstance(problem, click.UsageError):
         where = f"; see `{problem.ctx.command_path} --help`" if problem.ctx is not None else ""
@@ -79,28 +96,36 @@ def explain(problem: BaseException, secrets: Iterable[str] = ()) -> str:
     if isinstance(problem, click.ClickException):
         return one_line(masked(cut(problem.format_message(), secrets)))
     if isinstance(problem, OSError) and problem.strerror:
-        return one_line(masked(cut(f"{problem.filename or 'the system'}: {problem.strerror}", secrets)))
+        text = redacted(f"{problem.filename or 'the system'}: {problem.strerror}", redact)
+        return one_line(masked(cut(text, secrets)))
     if isinstance(problem, AppError):
         # It repeats what the app has said.
-        return one_line(masked(cut(str(problem), secrets)))
+        theirs = isinstance(problem, AppRaised) and not isinstance(problem.problem, errors.SagalogError)
+        return one_line(masked(cut(str(problem) + ("; --debug shows where" if theirs else ""), secrets)))
     if isinstance(problem, errors.SagalogError | errors.Refused):
         return one_line(cut(str(problem), secrets))
-    return one_line(masked(cut(f"{described(problem)}; --debug shows where", secrets)))
+    return one_line(masked(cut(f"{described(problem, redact)}; --debug shows where", secrets)))
 
 
-def report(problem: Exception, words: Sequence[str] = (), *, debug: bool = False) -> int:
+def report(problem: Exception, words: Sequence[str] = (), *, debug: bool = False, redact: Redact | None = None) -> int:
     """Write the error to stderr, with `debug` where it came from, and return the exit code.
 
-    `words` are those of the command line: no secret among them is written, whoever repeats it.
+    `words` are those of the command line: no secret among them is written, whoever repeats it. `redact` is that of the
+    app, if one was loaded.
     """
     if isinstance(problem, click.Abort):
         click.echo("interrupted", err=True)
         return INTERRUPTED
+    if isinstance(problem, AppError) and problem.redact is not None:
+        redact = problem.redact
     secrets = [*secrets_in(words), *secrets_of(os.environ.get("SAGALOG_DB", ""))]
     if debug and not isinstance(problem, click.ClickException):
         text = "".join(traceback.format_exception(problem))
-        click.echo(harmless_lines(abridged(masked(cut(text, secrets)), 100_000)), err=True, nl=False)
-        return FAILURE
+        click.echo(harmless_lines(abridged(masked(cut(redacted(text, redact), secrets)), 100_000)), err=True, nl=False)
+        if redact is None:
+            return exit_code_of(problem)
+        # What is left of the traceback may be nothing.
+        click.echo(err=True)
     label = click.style("error:", fg="red", bold=True) if colours_wanted(sys.stderr) else "error:"
-    click.echo(f"{label} {explain(problem, secrets)}", err=True, color=True if "\x1b" in label else None)
+    click.echo(f"{label} {explain(problem, secrets, redact)}", err=True, color=True if "\x1b" in label else None)
     return problem.exit_code if isinstance(problem, click.ClickException) else exit_code_of(problem)

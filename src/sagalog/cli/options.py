@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from sagalog.cli.address import SqlStore
     from sagalog.cli.app import App
+    from sagalog.saga.failure import Redact
 
 FORMATS = ("table", "json", "jsonl", "csv")
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -29,6 +30,8 @@ class Invocation:
         self.app: str | None = None
         self.output = "table"
         self.debug = False
+        self.redact: Redact | None = None
+        """What takes out of texts what is not to be shown; that of the app, once it is loaded."""
 
     def address(self) -> str:
         """Return the database's address; raises `click.UsageError` if none was given."""
@@ -48,7 +51,9 @@ class Invocation:
         """Import the app that the command line names."""
         from sagalog.cli.app import load
 
-        return load(self.app_dir, self.app)
+        app = load(self.app_dir, self.app)
+        self.redact = app.redact
+        return app
 
     def words(self, *command: str) -> str:
         """Return a command line for this database and app that can be pasted into a shell."""

@@ -5,12 +5,19 @@ import logging
 
 from sagalog.engine.blocking import Blocking
 from sagalog.errors import NotRunning, StoreError
-from sagalog.store import Store
+from sagalog.store import StatusRow, Store
 
 logger = logging.getLogger("sagalog.engine")
 
 AT_REST = ("completed", "failed", "stuck")
 CLOSED = "the process manager was closed; the saga goes on elsewhere or later"
+
+
+def still_going(row: StatusRow, seconds: float) -> str:
+    """Return that a saga has not ended within the time given, and what it waits for, if that is known."""
+    what = f", waiting for {row.waiting_for}" if row.waiting_for is not None else ""
+    which = f"saga {row.saga_name} {row.saga_key}"
+    return f"{which} is still {row.status} after {seconds:g} s{what}; it goes on, ask again later"
 
 
 class Waiting:

@@ -4,7 +4,7 @@ import re
 from pathlib import PurePath
 from typing import Final
 
-from sagalog.address import LONGEST_ADDRESS, shown, without_driver
+from sagalog.address import LONGEST_ADDRESS, shown, taken_from_another, without_driver
 from sagalog.errors import InvalidSettings
 from sagalog.logs import make_records_harmless
 from sagalog.store import Store, StoreOptions
@@ -74,6 +74,11 @@ def sqlite_path(address: str) -> str:
     if "?" in path:
         raise InvalidSettings(
             f"{expected}, found {shown(address)} with options behind a ?; none is taken, so leave them out"
+        )
+    if taken_from_another(path):
+        raise InvalidSettings(
+            f"{expected}, found one with a user and a password, or an option, in its path, which SQLite has none of; "
+            "name the file without : before an @, and without = behind a ; or &"
         )
     if path.endswith("/"):
         raise InvalidSettings(f"{expected}, found {shown(address)}, which is a folder; name a file in it")

@@ -22,7 +22,7 @@ from psycopg.rows import TupleRow
 from psycopg.types.json import set_json_loads
 from psycopg.waiting import Ready, Wait
 
-from sagalog.address import LONGEST, impossible_host, secrets_of
+from sagalog.address import LONGEST, impossible_host, misplaced, secrets_of
 from sagalog.errors import InvalidSettings
 from sagalog.harmless import harmless
 from sagalog.store import StoreOptions
@@ -110,6 +110,12 @@ def _read(address: str) -> dict[str, Any]:
     """
     expected = "expected an address such as postgresql://user:password@host:5432/database, found"
     escape = "a special character in the password is written as %XX, an @ as %40"
+    if (found := misplaced(address)) is not None:
+        part, letter = found
+        raise InvalidSettings(
+            f"{expected} one whose {part} has {letter!r} in it; options stand behind a ?, as in ?sslmode=require, "
+            f"and the letter itself is written {quote(letter)}"
+        )
     try:
         given: dict[str, Any] = dict(conninfo_to_dict(address))
     except (psycopg.Error, ValueError):
