@@ -19,6 +19,7 @@ from sagalog.engine.calling import NotBegun, StillOurs
 from sagalog.engine.committer import Committer
 from sagalog.engine.consumers import Consumers
 from sagalog.engine.door import parked_row
+from sagalog.engine.ending import end
 from sagalog.engine.handling import Handling
 from sagalog.engine.limits import Limits
 from sagalog.engine.message_log import log_handled
@@ -230,5 +231,5 @@ class Participants:
         for task in tasks:
             # A thread cannot be stopped: whoever handled the message again meanwhile would do it beside this one.
             if task not in self._held:
-                task.cancel()
+                end(task)
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -10,6 +10,7 @@ from sagalog.engine.attempt import Attempts, BeginChild
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.claiming import Claiming
 from sagalog.engine.committer import Committer, Then
+from sagalog.engine.ending import end
 from sagalog.engine.given_up import GivenUp
 from sagalog.engine.giving_back import GivingBack
 from sagalog.engine.late_outcomes import Conflict, LateOutcomes, Undriven
@@ -331,12 +332,12 @@ class Worker:
         self._lease.end()
         for saga_id, runner in list(self._runners.items()):
             if runner.sleeping:
-                self._tasks[saga_id].cancel()
+                end(self._tasks[saga_id])
         await self._wait_for_runners(grace)
         while self._tasks:
             for saga_id, runner in list(self._runners.items()):
                 if not runner.held:
-                    self._tasks[saga_id].cancel()
+                    end(self._tasks[saga_id])
             await self._wait_for_runners(LAST_ROUND)
         await self._late.stop()
         await asyncio.gather(*self._loops[:1], return_exceptions=True)
