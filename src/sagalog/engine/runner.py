@@ -146,9 +146,6 @@ class SagaRunner:
     async def _drive(self) -> bool:
         await self._tell_all(self._untold)
         while not self._parted:
-            if is_cancelled_by_others():
-                # Whoever ends the loop's tasks, and be it the loop itself, is not to be kept waiting.
-                raise asyncio.CancelledError
             if self._mail:
                 await self._open_mail()
                 if self.state.status not in OPEN:
@@ -349,6 +346,9 @@ class SagaRunner:
 
     async def _tell(self, told: Input, last: bool = True) -> bool:
         """Decide on an input and make the decision durable; False on a conflict. `last`: no other one is known yet."""
+        if is_cancelled_by_others():
+            # Whoever ends all tasks, and be it the end of the event loop, is not to be kept waiting.
+            raise asyncio.CancelledError
         before = self.state
         events, after = advance(self.definition, before, told, self._clock.now())
         if not events:
