@@ -12,6 +12,7 @@ from sagalog.engine.committer import Committer
 from sagalog.engine.consumers import Consumers
 from sagalog.engine.handling import Handling
 from sagalog.engine.limits import Limits
+from sagalog.engine.loops import Loop
 from sagalog.engine.participants import Participants
 from sagalog.engine.route_batch import Routes
 from sagalog.engine.router import Router
@@ -38,20 +39,19 @@ class Bus:
     ) -> None:
         self._worker = worker
         names = [one.consumer for one in routes]
-        consumers = Consumers(store, blocking, clock, worker, names, limits)
+        consumers = self._consumers = Consumers(store, blocking, clock, worker, names, limits)
         self._router = Router(store, blocking, clock, consumers, routes, vocabulary, self._routed, limits.poll)
         self._participants = Participants(store, blocking, clock, committer, consumers, handlings, limits)
-        self._loops: list[asyncio.Task[None]] = []
+        self._loops: list[Loop] = []
         self._has_consumers = bool(names)
         self._has_participants = bool(handlings)
 
     def start(self) -> None:
         """Begin to route and to handle."""
-        create = asyncio.get_running_loop().create_task
         if self._has_consumers:
-            self._loops.append(create(self._router.run(), name="sagalog-router"))
+            self._loops.append(Loop(self._router.run, "sagalog-router", self._consumers.doubt))
         if self._has_participants:
-            self._loops.append(create(self._participants.run(), name="sagalog-participants"))
+            self._loops.append(Loop(self._participants.run, "sagalog-participants"))
 
     def posted(self) -> None:
         """Look for messages: some have just become durable."""
@@ -80,7 +80,5 @@ class Bus:
 
     async def stop(self, grace: float) -> None:
         """Route no more; let handlers end within `grace` seconds, those in threads in their own time."""
-        for loop in self._loops:
-            loop.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
+        await asyncio.gather(*(loop.stop() for loop in self._loops))
         await self._participants.stop(grace)

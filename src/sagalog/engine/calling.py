@@ -7,12 +7,14 @@ cancellation, or the end of the program.
 import asyncio
 import functools
 import logging
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.carrying import let_signals_through
+from sagalog.engine.ending import is_told_to_end
+from sagalog.engine.own_task import HeldUp, OwnTask
 from sagalog.saga.callables import name_of_callable, plain_answer
 from sagalog.saga.failure import Carried
 
@@ -40,8 +42,10 @@ class LoopWatch:
         self.longest = longest
         self._named: dict[str, float] = {}
 
-    def warn(self, what: str, seconds: float) -> None:
-        """Name a handler that held the loop up for so long, unless it has just been named."""
+    def held_up(self, what: str, seconds: float) -> None:
+        """Name a handler that held the loop up for too long, unless it has just been named."""
+        if seconds <= self.longest:
+            return
         now = monotonic()
         if now < self._named.get(what, 0.0):
             return
@@ -73,18 +77,37 @@ async def call_handler(
     """
     call = functools.partial(_if_ours, ours, handler, *first, **arguments)
     if is_async:
-        made = call()
-        if not hasattr(made, "send"):
-            name, found = name_of_callable(handler), type(made).__name__
-            raise TypeError(f"{name} is declared as a coroutine function, and gave {found}")
-        return plain_answer(await _within(made, began, over, what, watch), handler)
+        held_up = functools.partial(watch.held_up, what)
+        return plain_answer(
+            await _within(functools.partial(_coroutine, call, handler), began, over, what, held_up), handler
+        )
     seconds = None if over is None else max(0.0, (over - began) / 1e6)
     running = blocking.handler(call)
-    done, _ = await asyncio.wait((running,), timeout=seconds)
-    if not done:
+    if not await _has_ended(running, seconds):
         # A thread cannot be stopped, and nothing may be undone or tried again while it runs: wait for its end.
         logger.warning("%s is overdue after %g s; a thread cannot be stopped, so it is waited for", what, seconds)
-    return plain_answer(await running, handler)
+        await _has_ended(running, None)
+    return plain_answer(running.result(), handler)
+
+
+async def _has_ended(running: "asyncio.Future[Any]", seconds: float | None) -> bool:
+    """Wait for a thread, at most so long. The engine never cancels whoever waits for one, so nobody else is heeded."""
+    until = None if seconds is None else monotonic() + seconds
+    while True:
+        left = None if until is None else max(0.0, until - monotonic())
+        try:
+            return bool((await asyncio.wait((running,), timeout=left))[0])
+        except asyncio.CancelledError:
+            if is_told_to_end():
+                raise
+
+
+def _coroutine(call: Callable[[], Any], handler: Callable[..., Any]) -> Coroutine[Any, Any, Any]:
+    made = call()
+    if not hasattr(made, "send"):
+        name, found = name_of_callable(handler), type(made).__name__
+        raise TypeError(f"{name} is declared as a coroutine function, and gave {found}")
+    return cast("Coroutine[Any, Any, Any]", made)
 
 
 def _if_ours(ours: StillOurs, handler: Callable[..., Any], /, *first: Any, **arguments: Any) -> Any:
@@ -103,68 +126,21 @@ def _if_ours(ours: StillOurs, handler: Callable[..., Any], /, *first: Any, **arg
 
 
 async def _within(
-    coroutine: Coroutine[Any, Any, Any], began: int, over: int | None, what: str, watch: LoopWatch
+    call: Callable[[], Coroutine[Any, Any, Any]], began: int, over: int | None, what: str, held_up: HeldUp
 ) -> Any:
-    """Await a handler until `over`.
+    """Run a handler in a task of its own, until `over`.
 
     Its first part, up to where it has to wait, cannot be interrupted in any case: it is run without a timer, so that a
-    handler that never waits costs none. Then the rest is awaited in the same task, as if nothing had been between.
+    handler that never waits costs none.
     """
+    own = OwnTask(what, held_up)
+    own.begin(call)
+    if own.has_ended:
+        return own.value
+    seconds = None if over is None else max(0.0, (over - began) / 1e6)
     try:
-        awaited = _stretch(coroutine.send, None, what, watch)
-    except StopIteration as end:
-        return end.value
-    if over is None:
-        return await _Rest(coroutine, awaited, what, watch)
-    seconds = max(0.0, (over - began) / 1e6)
-    timer = asyncio.timeout(seconds)
-    try:
-        async with timer:
-            return await _Rest(coroutine, awaited, what, watch)
-    except TimeoutError:
-        if timer.expired():
+        return await own.end_within(seconds)
+    except (TimeoutError, asyncio.CancelledError):
+        if own.is_overdue:
             raise Overdue(f"no answer within {seconds:g} s") from None
         raise
-
-
-def _stretch(enter: Callable[[Any], Any], given: Any, what: str, watch: LoopWatch) -> Any:
-    """Let a coroutine run until it waits again, or ends, which it says with `StopIteration`."""
-    since = monotonic()
-    try:
-        return enter(given)
-    except (Exception, asyncio.CancelledError):
-        raise
-    except BaseException as problem:
-        # Not thrown in by us, so it is the handler's own: a `GeneratorExit` would else end whoever awaits it.
-        let_signals_through(problem)
-        raise Carried(problem) from None
-    finally:
-        if (seconds := monotonic() - since) > watch.longest:
-            watch.warn(what, seconds)
-
-
-class _Rest:
-    """A coroutine that has begun already and waits for `awaited`, as something to await."""
-
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], awaited: Any, what: str, watch: LoopWatch) -> None:
-        self._coroutine = coroutine
-        self._awaited = awaited
-        self._what = what
-        self._watch = watch
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        coroutine, awaited = self._coroutine, self._awaited
-        try:
-            while True:
-                try:
-                    sent = yield awaited
-                except GeneratorExit:
-                    coroutine.close()
-                    raise
-                except BaseException as thrown:
-                    # The handler has to see what the task is told, a cancellation above all.
-                    awaited = _stretch(coroutine.throw, thrown, self._what, self._watch)
-                else:
-                    awaited = _stretch(coroutine.send, sent, self._what, self._watch)
-        except StopIteration as end:
-            return end.value

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from sagalog.engine.calling import NotBegun, Overdue
+from sagalog.engine.ending import is_told_to_end
 from sagalog.errors import DefinitionError, InvalidInput, PayloadTooLarge, Refused
 from sagalog.harmless import harmless, harmless_lines
 from sagalog.saga.callables import question_mistake
@@ -43,12 +44,10 @@ def check_redact(redact: object) -> None:
 def let_through(problem: BaseException) -> None:
     """Raise what is no outcome: `NotBegun`, and a cancellation that came from the engine.
 
-    A cancellation that a handler raised by itself is an error like others.
+    Any other cancellation is an error like others, whoever it came from: the handler itself, or somebody who has its
+    task.
     """
-    if is_a(problem, NotBegun):
-        raise problem
-    task = asyncio.current_task()
-    if is_a(problem, asyncio.CancelledError) and task is not None and task.cancelling():
+    if is_a(problem, NotBegun) or (is_a(problem, asyncio.CancelledError) and is_told_to_end()):
         raise problem
 
 

@@ -8,6 +8,7 @@ from sagalog.clock import Clock
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.follower import LARGEST_BATCH, Follow, Follower, Holder, Since
 from sagalog.engine.limits import Limits
+from sagalog.engine.loops import Loop
 from sagalog.engine.translation import Translation
 from sagalog.errors import DefinitionError
 from sagalog.saga.failure import Redact
@@ -60,7 +61,7 @@ class Followers:
         self._follows: dict[str, Follow] = {}
         self._make: Callable[[Follow], Follower] | None = None
         self.redact: Redact | None = None
-        self._running: dict[asyncio.Task[None], Follower] = {}
+        self._running: dict[Loop, Follower] = {}
 
     def add(self, source: Source, handlers: Mapping[type, Callable[..., object]], since: Since, batch: int) -> None:
         """Follow a source from now on, or from when this is started; raises `DefinitionError`."""
@@ -93,7 +94,7 @@ class Followers:
     def _start(self, follow: Follow) -> None:
         if self._make is not None:
             follower = self._make(follow)
-            self._running[asyncio.get_running_loop().create_task(follower.run(), name=follower.consumer)] = follower
+            self._running[Loop(follower.run, follower.consumer)] = follower
 
     async def stop(self, grace: float) -> None:
         """End each after what it writes; one whose source does not answer within `grace` seconds is left alone."""
@@ -101,8 +102,6 @@ class Followers:
         for follower in self._running.values():
             follower.stop()
         if self._running:
-            _, left = await asyncio.wait(self._running, timeout=grace)
-            for task in left:
-                task.cancel()
-            await asyncio.gather(*left, return_exceptions=True)
+            await asyncio.wait([loop.task for loop in self._running], timeout=grace)
+            await asyncio.gather(*(loop.stop() for loop in self._running))
         self._running.clear()

@@ -19,6 +19,7 @@ from sagalog.engine.calling import NotBegun, StillOurs
 from sagalog.engine.committer import Committer
 from sagalog.engine.consumers import Consumers
 from sagalog.engine.door import parked_row
+from sagalog.engine.ending import end, is_cancelled_by_others
 from sagalog.engine.handling import Handling
 from sagalog.engine.limits import Limits
 from sagalog.engine.message_log import log_handled
@@ -174,7 +175,11 @@ class Participants:
             self.hint(row.recipient)
 
     async def _post(self, row: InboxRow, envelope: Envelope, posting: Posting) -> None:
-        if await self._committer.post(posting) == "written":
+        written = self._committer.post(posting)
+        if is_cancelled_by_others():
+            # Whoever ends all tasks is not to be kept waiting. It is being written all the same.
+            raise asyncio.CancelledError
+        if await written == "written":
             log_handled(row, envelope, posting)
         else:
             # The consumer was lost to another worker, which has handled the message too.
@@ -230,5 +235,5 @@ class Participants:
         for task in tasks:
             # A thread cannot be stopped: whoever handled the message again meanwhile would do it beside this one.
             if task not in self._held:
-                task.cancel()
+                end(task)
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -15,6 +15,7 @@ from sagalog.engine.calling import NotBegun
 from sagalog.engine.committer import LINGER, Committer
 from sagalog.engine.cycle import append_of
 from sagalog.engine.door import parked_row
+from sagalog.engine.ending import end, is_cancelled_by_others, is_told_to_end
 from sagalog.engine.late_outcomes import Conflict, Undriven
 from sagalog.engine.message_log import log_parked
 from sagalog.engine.transition_log import log_transitions
@@ -134,6 +135,11 @@ class SagaRunner:
             return await self._drive()
         except Conflict:
             raise
+        except asyncio.CancelledError:
+            if is_told_to_end():
+                raise
+            logger.error("saga %s was cancelled by code that is not sagalog's; it goes on anew", self.saga_id)
+            await self._lose(self._untold)
         except Exception as problem:
             raise Undriven(self._untold + await self._ends_of_attempts()) from problem
 
@@ -307,18 +313,20 @@ class SagaRunner:
         try:
             done, _ = await asyncio.wait(waited, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
-            for task in self._running.values():
-                task.cancel()
+            if is_told_to_end():
+                for task in self._running.values():
+                    end(task)
             raise
         finally:
             self._alarm = None
         outcomes: list[Input] = []
         problems: list[BaseException] = []
         for task in [self._running.pop(key) for key, task in list(self._running.items()) if task in done]:
-            problem = asyncio.CancelledError() if task.cancelled() else task.exception()
+            # Cancelled by whoever, and not in its handler: what it began is begun again.
+            problem = None if task.cancelled() else task.exception()
             if problem is not None:
                 problems.append(problem)
-            elif (outcome := task.result()) is not None:
+            elif not task.cancelled() and (outcome := task.result()) is not None:
                 outcomes.append(outcome)
         return outcomes, problems
 
@@ -338,6 +346,9 @@ class SagaRunner:
 
     async def _tell(self, told: Input, last: bool = True) -> bool:
         """Decide on an input and make the decision durable; False on a conflict. `last`: no other one is known yet."""
+        if is_cancelled_by_others():
+            # Whoever ends all tasks, and be it the end of the event loop, is not to be kept waiting.
+            raise asyncio.CancelledError
         before = self.state
         events, after = advance(self.definition, before, told, self._clock.now())
         if not events:

@@ -18,6 +18,7 @@ from sagalog.engine.consumers import Consumers
 from sagalog.engine.course import TRIES_IN_ALL
 from sagalog.engine.door import cut_down, parked_row
 from sagalog.engine.handover import Outcomes, hand_over
+from sagalog.engine.loops import Loop
 from sagalog.engine.message_log import log_parked
 from sagalog.engine.route_writing import is_of_the_write
 from sagalog.engine.setbacks import Setbacks
@@ -65,7 +66,7 @@ class Sending:
         self._delivered = delivered
         self._poll = poll
         self._hint = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._loop: Loop | None = None
         self._trouble = False
         # A time of the event loop, which no clock that is set can keep from coming.
         self._redeliver_at = 0.0
@@ -80,7 +81,7 @@ class Sending:
 
     def start(self) -> None:
         """Begin to send."""
-        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"sagalog-{self._consumer}")
+        self._loop = Loop(self._run, f"sagalog-{self._consumer}", self._consumers.doubt)
 
     def hint(self) -> None:
         """Look for messages now instead of at the next poll."""
@@ -93,9 +94,8 @@ class Sending:
 
     async def close(self) -> None:
         """Stop; what was not acknowledged is sent again by whoever goes on."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        if self._loop is not None:
+            await self._loop.stop()
 
     async def _run(self) -> None:
         pause = FIRST_PAUSE

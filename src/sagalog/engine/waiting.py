@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 from sagalog.engine.blocking import Blocking
+from sagalog.engine.loops import Loop
 from sagalog.errors import NotRunning, StoreError
 from sagalog.store import StatusRow, Store
 
@@ -29,7 +30,7 @@ class Waiting:
         self._poll = poll
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
         self._loop = asyncio.get_running_loop()
-        self._task: asyncio.Task[None] | None = None
+        self._task: Loop | None = None
         self._hint = asyncio.Event()
         self._closed = False
 
@@ -50,7 +51,7 @@ class Waiting:
         future: asyncio.Future[None] = self._loop.create_future()
         self._waiters.setdefault(saga_id, []).append(future)
         if self._task is None:
-            self._task = self._loop.create_task(self._look(), name="sagalog-waiting")
+            self._task = Loop(self._look, "sagalog-waiting")
         try:
             await future
         finally:
@@ -88,8 +89,7 @@ class Waiting:
         """Stop looking; whoever still waits is told so."""
         self._closed = True
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await self._task.stop()
         for futures in self._waiters.values():
             for future in futures:
                 if not future.done():

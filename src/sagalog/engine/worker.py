@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from sagalog.clock import Clock
 from sagalog.codec import CODEC
@@ -10,11 +11,13 @@ from sagalog.engine.attempt import Attempts, BeginChild
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.claiming import Claiming
 from sagalog.engine.committer import Committer, Then
+from sagalog.engine.ending import end
 from sagalog.engine.given_up import GivenUp
 from sagalog.engine.giving_back import GivingBack
 from sagalog.engine.late_outcomes import Conflict, LateOutcomes, Undriven
 from sagalog.engine.lease import WorkerLease
 from sagalog.engine.limits import Limits
+from sagalog.engine.loops import Loop
 from sagalog.engine.mail import Mail
 from sagalog.engine.runner import SagaRunner
 from sagalog.engine.unwritable import fault_of
@@ -73,7 +76,7 @@ class Worker:
         self._runners: dict[str, SagaRunner] = {}
         self._tasks: dict[str, Drive] = {}
         self._late = LateOutcomes(self.take, limits.poll)
-        self._loops: list[asyncio.Task[None]] = []
+        self._loops: list[Loop] = []
         self._lease = WorkerLease(store, blocking, clock, limits.lease)
         # Held by whoever changes what this process owns in the store, from the write to what follows from it here.
         self._turn = asyncio.Lock()
@@ -139,9 +142,9 @@ class Worker:
         """Begin the lease and the loops that claim and renew."""
         await self._lease.begin()
         self._loops = [
-            self._loop.create_task(self._claiming.run(), name="sagalog-claim"),
-            self._loop.create_task(self._giving_back.run(), name="sagalog-give-back"),
-            self._loop.create_task(self._lease.keep(), name="sagalog-renew"),
+            Loop(self._claiming.run, "sagalog-claim", self._claiming.doubt),
+            Loop(self._giving_back.run, "sagalog-give-back", partial(self._giving_back.add, ())),
+            Loop(self._lease.keep, "sagalog-renew"),
         ]
 
     def hint(self) -> None:
@@ -327,28 +330,26 @@ class Worker:
         self.stopping = True
         for loop in self._loops[:1]:
             # None of them has begun if the lease could not be had.
-            loop.cancel()
+            loop.end()
         self._lease.end()
         for saga_id, runner in list(self._runners.items()):
             if runner.sleeping:
-                self._tasks[saga_id].cancel()
+                end(self._tasks[saga_id])
         await self._wait_for_runners(grace)
         while self._tasks:
             for saga_id, runner in list(self._runners.items()):
                 if not runner.held:
-                    self._tasks[saga_id].cancel()
+                    end(self._tasks[saga_id])
             await self._wait_for_runners(LAST_ROUND)
         await self._late.stop()
-        await asyncio.gather(*self._loops[:1], return_exceptions=True)
+        await asyncio.gather(*(loop.stop() for loop in self._loops[:1]))
 
     async def release(self) -> None:
         """Give back every saga and the lease; call it when nothing is left to be written.
 
         Until then the lease is renewed: a handler of a message may take its time, and nobody else is to begin it anew.
         """
-        for loop in self._loops:
-            loop.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
+        await asyncio.gather(*(loop.stop() for loop in self._loops))
         try:
             await self._blocking.write(self._store.release, self.worker_id)
         except StoreError as problem:

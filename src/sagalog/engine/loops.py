@@ -1,0 +1,59 @@
+"""Tasks of the engine that go on until it ends them: one that was ended by somebody else is begun anew."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from sagalog.engine.ending import end
+
+logger = logging.getLogger("sagalog.engine")
+
+# After so many seconds: whoever cancels all tasks again and again must not keep the loop busy, and a loop that is about
+# to be closed is left alone.
+PAUSE = 0.05
+
+
+class Loop:
+    """Run something for ever, in a task called `name`.
+
+    `before_again` is called before it is begun anew: what it was doing may have been done, and nobody knows.
+    """
+
+    def __init__(
+        self, run: Callable[[], Coroutine[Any, Any, None]], name: str, before_again: Callable[[], None] = lambda: None
+    ) -> None:
+        self._run = run
+        self._name = name
+        self._before_again = before_again
+        self._ended = False
+        self._again: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        self.task = self._begin()
+
+    def _begin(self) -> asyncio.Task[None]:
+        task = self._loop.create_task(self._run(), name=self._name)
+        task.add_done_callback(self._has_ended)
+        return task
+
+    def _has_ended(self, task: asyncio.Task[None]) -> None:
+        if self._ended or not task.cancelled():
+            return
+        logger.error("%s was cancelled by code that is not sagalog's, and is begun anew", self._name)
+        self._again = self._loop.call_later(PAUSE, self._begin_again)
+
+    def _begin_again(self) -> None:
+        self._before_again()
+        self.task = self._begin()
+
+    def end(self) -> None:
+        """Let it end, and begin it no more."""
+        self._ended = True
+        if self._again is not None:
+            self._again.cancel()
+        end(self.task)
+
+    async def stop(self) -> None:
+        """End it, and wait for that."""
+        self.end()
+        await asyncio.gather(self.task, return_exceptions=True)

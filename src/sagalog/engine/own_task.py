@@ -1,0 +1,126 @@
+"""An async handler in a task of its own, so that whatever it does to its task does nothing to the engine's.
+
+A handler may cancel itself, or leave a watchdog behind that does: that ends its attempt, and nothing else. Its first
+part, up to where it has to wait, is run at once, so that a handler that never waits costs no turn of the loop; it sees
+its own task there too.
+"""
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Callable, Coroutine
+from time import monotonic
+from typing import Any
+
+from sagalog.engine.carrying import let_signals_through
+from sagalog.saga.failure import Carried
+
+logger = logging.getLogger("sagalog.engine")
+
+# A handler that goes on although its time is over is told again after so many seconds.
+TELL_AGAIN = 10.0
+# How long a handler held up the event loop in one go, in seconds.
+HeldUp = Callable[[float], None]
+
+
+class OwnTask(Coroutine[Any, Any, Any]):
+    """The coroutine of a handler's task: the handler's own, of which the first part is run before the task begins."""
+
+    def __init__(self, what: str, held_up: HeldUp) -> None:
+        self.has_ended = False
+        self.is_overdue = False
+        self.value: Any = None
+        self._what = what
+        self._held_up = held_up
+        self._handler: Coroutine[Any, Any, Any] | None = None
+        # What the first part waits for, until the task has begun to.
+        self._awaited: Any = None
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        context = contextvars.copy_context()
+        self.task: asyncio.Task[Any] = asyncio.Task(self, loop=self._loop, context=context)
+        self._context = context
+
+    def begin(self, call: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+        """Make the coroutine and run its first part; it `has_ended` if it does not wait. Raises what that raises."""
+        outer = asyncio.current_task()
+        assert outer is not None
+        # The documented way for whoever runs tasks of a kind of their own.
+        asyncio.tasks._leave_task(self._loop, outer)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        asyncio.tasks._enter_task(self._loop, self.task)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        self.has_ended = True
+        try:
+            self._handler = self._context.run(call)
+            self._awaited = self._context.run(self._stretch, self._handler.send, None)
+            self.has_ended = False
+        except StopIteration as end:
+            self.value = end.value
+        finally:
+            asyncio.tasks._leave_task(self._loop, self.task)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+            asyncio.tasks._enter_task(self._loop, outer)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
+    async def end_within(self, seconds: float | None) -> Any:
+        """Wait for the end; a handler that takes longer is cancelled, `is_overdue`, and waited for."""
+        if seconds is not None:
+            self._timer = self._loop.call_later(seconds, self._tell)
+        try:
+            return await self.task
+        except asyncio.CancelledError:
+            if self.task.done() and not self.task.cancelled():
+                # It had ended when the engine was told to: what it did is done.
+                return self.task.result()
+            raise
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+
+    def _tell(self) -> None:
+        """Cancel the handler, and again as long as it goes on all the same: nothing may be undone while it runs."""
+        if self.is_overdue:
+            logger.warning("%s was cancelled, for its time is over, and goes on: it is waited for", self._what)
+        self.is_overdue = True
+        self.task.cancel()
+        self._timer = self._loop.call_later(TELL_AGAIN, self._tell)
+
+    def send(self, value: Any) -> Any:
+        """Go on after what was waited for."""
+        if self.has_ended:
+            raise StopIteration
+        if self._awaited is not None:
+            awaited, self._awaited = self._awaited, None
+            return awaited
+        assert self._handler is not None
+        return self._stretch(self._handler.send, value)
+
+    def throw(self, *problem: Any) -> Any:
+        """Let the handler see what its task is told, a cancellation above all."""
+        if self.has_ended:
+            raise StopIteration
+        awaited, self._awaited = self._awaited, None
+        # Cancelled before the task began: what is awaited is cancelled, as it is later.
+        if awaited is not None and awaited.cancel():
+            return awaited
+        assert self._handler is not None
+        return self._stretch(self._handler.throw, problem[-1] if len(problem) == 1 else problem[1] or problem[0])
+
+    def close(self) -> None:
+        """Let the handler's coroutine end where it stands."""
+        if self._handler is not None:
+            self._handler.close()
+
+    def __await__(self) -> Any:
+        raise TypeError("it is run by its task alone")
+
+    def _stretch(self, enter: Callable[[Any], Any], given: Any) -> Any:
+        """Let the coroutine run until it waits again, or ends, which it says with `StopIteration`."""
+        since = monotonic()
+        try:
+            return enter(given)
+        except (Exception, asyncio.CancelledError):
+            raise
+        except BaseException as problem:
+            # Not thrown in by us, so it is the handler's own: it would else end the event loop, or whoever awaits it.
+            let_signals_through(problem)
+            raise Carried(problem) from None
+        finally:
+            self._held_up(monotonic() - since)
