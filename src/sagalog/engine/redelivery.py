@@ -17,6 +17,7 @@ from sagalog.engine.backoff import Backoff
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.consumers import Consumers
 from sagalog.engine.door import DOOR, parked_row, unknown
+from sagalog.engine.mended import mended_message
 from sagalog.engine.route_batch import Batch, Found, Routes
 from sagalog.engine.route_writing import RouteWriting, is_passing
 from sagalog.engine.setbacks import Setbacks
@@ -212,7 +213,10 @@ class Redelivery:
         try:
             envelope = msgspec.json.decode(row.message, type=Envelope)
         except (msgspec.MsgspecError, RecursionError) as problem:
-            return self._parked(row, f"it cannot be delivered, since it is no message: {problem}; discard it")
+            mended = await mended_message(self._store, self._blocking, row)
+            if mended is None:
+                return self._parked(row, f"it cannot be delivered, since it is no message: {problem}; discard it")
+            envelope = mended
         if row.consumer == DOOR:
             if envelope.name not in self._vocabulary:
                 return self._parked(row, unknown(envelope))

@@ -22,7 +22,7 @@ from sagalog.engine.redelivery import Redelivery
 from sagalog.engine.route_batch import Batch, Found, Routes
 from sagalog.engine.route_writing import RouteWriting
 from sagalog.errors import BatchTooLarge, StoreError, WriteRefused
-from sagalog.messages import Envelope
+from sagalog.messages import Envelope, Unreadable
 from sagalog.saga.failure import described
 from sagalog.saga.vocabulary import Vocabulary
 from sagalog.store import Advance, Route, Store, UnmatchedRow
@@ -219,20 +219,31 @@ class Router:
         raise WriteRefused("the key of a saga that is to be started is taken")
 
     async def _route(self, name: str, found: Found, batch: Batch) -> None:
-        """Add what one consumer makes of messages; those that have to wait for one that was set aside are so too."""
-        routes = self._routes[name]
-        if not self._redelivery.has_any_aside:
-            await routes.route(found, batch)
+        """Add what one consumer makes of messages.
+
+        What it would take and cannot be read is parked; what has to wait for one that was set aside is so too.
+        """
+        plain = [one for one in found if not isinstance(one[1], Unreadable)]
+        if self._redelivery.has_any_aside:
+            plain = [one for one in plain if self._redelivery.first(name, one[1]) is None]
+        await self._routes[name].route(plain, batch)
+        if len(plain) == len(found):
             return
-        await routes.route([one for one in found if self._redelivery.first(name, one[1]) is None], batch)
         for one in found:
+            if isinstance(one[1], Unreadable):
+                if await self._takes(name, one):
+                    batch.parked.append(parked_row(self._clock, name, one[1], one[0], one[1].problem))
+                continue
             first = self._redelivery.first(name, one[1])
-            alone = Batch()
-            if first is not None:
-                await routes.route([one], alone)
-            if alone:
+            if first is not None and await self._takes(name, one):
                 reason = f"waits for {first} of the same correlation id, which could not be routed yet"
                 batch.parked.append(self._redelivery.aside_row(name, one, reason))
+
+    async def _takes(self, name: str, one: tuple[int, Envelope]) -> bool:
+        """Tell whether a consumer makes anything of a message."""
+        alone = Batch()
+        await self._routes[name].route([one], alone)
+        return bool(alone)
 
     def _advances(self, names: Sequence[str], position: int, found: Found) -> list[Advance]:
         return [Advance(name, self._consumers.worker_id, position, found[-1][0]) for name in names]
