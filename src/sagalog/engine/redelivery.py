@@ -191,9 +191,12 @@ class Redelivery:
             stays = self._stays(row.consumer)
             if stays is None:
                 return False
-            return await self._writing.write(Route(stays, parked=[parked], redelivered=[row.unmatched_id]), ()) == (
-                "written"
-            )
+            route = Route(stays, parked=[parked], redelivered=[row.unmatched_id])
+            if await self._writing.write(route, ()) != "written":
+                return False
+            # A person may let it go before anybody looks, and then its tries are counted anew.
+            self._setbacks.forget(row.unmatched_id)
+            return True
         except StoreError as second:
             logger.error("message %s can be neither routed nor parked: %s", row.message_id, described(second))
             return False

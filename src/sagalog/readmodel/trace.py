@@ -23,8 +23,9 @@ class Node(Struct):
     """One cause or effect. Times are in microseconds since the epoch.
 
     `status` is that of a saga, a step or a command, or "unreadable"; `source` who published an event. `cause` names a
-    cause that is not in the tree. `sent` counts how often a command was sent. `parked` says who could not take it, and why. `took` is the
-    event that a step waited for, and `elsewhere` the correlation of a message that has another than the tree.
+    cause that is not in the tree. `sent` counts how often a command was sent. `parked` says who could not take it, and
+    why. `took` is the event that a step waited for, and `elsewhere` the correlation of a message that has another than
+    the tree.
     """
 
     kind: Kind
