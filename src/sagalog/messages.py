@@ -68,3 +68,15 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     saga_id: str | None = None
     step: str | None = None
     via: str | None = None
+
+
+class Unreadable(Envelope, frozen=True, kw_only=True, omit_defaults=True):
+    """Stand for a message of which only the columns can be read: somebody, or a disk, has damaged its row.
+
+    `problem` says which row and why; `raw` is what is there in its place, `position` where. Its `data` is no data of
+    anybody's, so nobody may be given it: whoever would take the message parks it instead.
+    """
+
+    problem: str
+    raw: bytes = b""
+    position: int | None = None

@@ -22,7 +22,7 @@ from shipping_orders import (
 from sagalog import Retry
 from sagalog.codec import CODEC
 from sagalog.engine.cycle import append_of
-from sagalog.errors import DivergentHistory, StoreError
+from sagalog.errors import DivergentHistory
 from sagalog.readmodel.indexing import indexed_pages
 from sagalog.readmodel.rebuild import Rebuilt, rebuild
 from sagalog.readmodel.verification import differences, index_differences
@@ -157,8 +157,9 @@ def test_an_index_that_names_what_is_no_message_is_told_in_words(each_store: Sto
     tell(each_store, STORIES["completed"])
     each_store.reindex(0, 1, [(1, event("odd"))])
     if each_store.name != "memory":
-        with pytest.raises(StoreError, match="expected the data of the message odd at position 1 of the log"):
-            each_store.read_messages(0, 1)
+        found = each_store.read_messages(0, 1)
+        (told,) = index_differences([], found)
+        assert told.startswith("saga_messages of position 1: expected the data of the message odd at position 1")
 
 
 def test_a_message_of_the_log_that_is_none_stops_the_rebuild(each_store: Store) -> None:

@@ -31,6 +31,7 @@ STATUS_STYLES = {
     "stuck": "bold red",
     "wrong": "bold red",
     "parked": "bold red",
+    "unreadable": "bold red",
     "redelivering": "yellow",
     "redelivered": "green",
     "discarded": "dim",

@@ -2,20 +2,26 @@
 
 # In how many steps it grows back: a limit that is met each time would cost a failure each time.
 STEPS = 32
+# While it is small, by a quarter of itself at most: else the next failure would come at once.
+QUARTERS = 4
 
 
 class BatchSize:
     """A size between 1 and `largest`, in whatever is counted: bytes, rows."""
 
     def __init__(self, largest: int) -> None:
-        self.now = largest
         self._largest = largest
+        self._exact = float(largest)
+
+    @property
+    def now(self) -> int:
+        """Return how much is taken at once."""
+        return int(self._exact)
 
     def too_large(self, tried: int) -> None:
         """Take half of what was tried in vain from now on."""
-        self.now = max(1, min(self.now, tried) // 2)
+        self._exact = float(max(1, min(self.now, tried) // 2))
 
     def passed(self) -> None:
         """Take a little more from now on, up to the largest."""
-        if self.now < self._largest:
-            self.now = min(self._largest, self.now + max(1, self._largest // STEPS))
+        self._exact = min(self._largest, self._exact + min(self._largest / STEPS, self._exact / QUARTERS))

@@ -10,7 +10,7 @@ from sagalog.clock import Clock, new_id
 from sagalog.cloudevents import data_of
 from sagalog.codec import encode_json
 from sagalog.errors import InvalidInput, PayloadTooLarge
-from sagalog.messages import Envelope
+from sagalog.messages import Envelope, Unreadable
 from sagalog.saga.events import error_from
 from sagalog.saga.identifiers import LONGEST_ID, LONGEST_NAME, check_identifier
 from sagalog.saga.payload import MAX_PAYLOAD
@@ -79,8 +79,11 @@ def unknown(envelope: Envelope) -> str:
 
 
 def parked_row(clock: Clock, consumer: str, envelope: Envelope, position: int | None, reason: str) -> UnmatchedRow:
-    """Return the row of `saga_unmatched` that says why a consumer could not take a message."""
-    return UnmatchedRow(
+    """Return the row of `saga_unmatched` that says why a consumer could not take a message.
+
+    One that cannot be read is kept as what is there in its place, and known by its digest.
+    """
+    row = UnmatchedRow(
         unmatched_id=new_id(clock),
         consumer=consumer,
         message_id=envelope.id,
@@ -91,9 +94,16 @@ def parked_row(clock: Clock, consumer: str, envelope: Envelope, position: int | 
         correlation_id=envelope.correlation_id,
         causation_id=envelope.causation_id,
         position=position,
-        message=encode_json(envelope).decode(),
+        message=_text_of(envelope),
         parked_at=clock.now(),
     )
+    return cut_down(row) if isinstance(envelope, Unreadable) else row
+
+
+def _text_of(envelope: Envelope) -> str:
+    if isinstance(envelope, Unreadable):
+        return envelope.raw[:LONGEST_RAW].decode("utf-8", "backslashreplace")
+    return encode_json(envelope).decode()
 
 
 def cut_down(row: UnmatchedRow) -> UnmatchedRow:

@@ -26,7 +26,7 @@ from sagalog.engine.message_log import log_handled
 from sagalog.engine.setbacks import Setbacks
 from sagalog.engine.surviving import raise_if_ending
 from sagalog.errors import StoreError, StoreUnavailable
-from sagalog.messages import Envelope
+from sagalog.messages import Envelope, Unreadable
 from sagalog.saga.failure import described, text_of, type_of
 from sagalog.store import InboxRow, Posting, Store
 
@@ -160,6 +160,9 @@ class Participants:
     async def _handle(self, handling: Handling, row: InboxRow, envelope: Envelope, ours: StillOurs) -> None:
         setbacks = self._setbacks[row.recipient]
         try:
+            if isinstance(envelope, Unreadable):
+                await self._post_parked(row, envelope, envelope.problem, "Unreadable", envelope.problem)
+                return
             posting = await handling.handle(row, envelope, ours)
             await self._post(row, envelope, posting)
             setbacks.pop(row.message_id, None)
@@ -210,18 +213,23 @@ class Participants:
     async def _park(self, row: InboxRow, envelope: Envelope, problem: BaseException, times: int) -> None:
         """Park a message of which nothing else could be written, so that its lane waits for a person."""
         try:
-            await self._post_parked(row, envelope, times, type_of(problem), text_of(problem))
+            await self._post_given_up(row, envelope, times, type_of(problem), text_of(problem))
         except StoreUnavailable:
             raise
         except StoreError:
             # It may be the text of the error that the store refuses.
-            await self._post_parked(row, envelope, times, type_of(problem), "the store refuses what it says")
+            await self._post_given_up(row, envelope, times, type_of(problem), "the store refuses what it says")
 
-    async def _post_parked(self, row: InboxRow, envelope: Envelope, times: int, kind: str, said: str) -> None:
+    async def _post_given_up(self, row: InboxRow, envelope: Envelope, times: int, kind: str, said: str) -> None:
         reason = f"what came of it could not be written, {times} times: {kind}: {said}"
+        await self._post_parked(row, envelope, reason, kind, said)
+
+    async def _post_parked(self, row: InboxRow, envelope: Envelope, reason: str, kind: str, said: str) -> None:
+        parked = parked_row(self._clock, row.recipient, envelope, row.position, reason)
         posting = Posting(
             retry=replace(row, attempts=row.attempts + 1, status="parked", error_type=kind, error_text=said),
-            parked=parked_row(self._clock, row.recipient, envelope, row.position, reason),
+            # By its own id, also if it cannot be read: whoever settles it settles the row of the inbox.
+            parked=replace(parked, message_id=row.message_id),
             delivered=(envelope.id,) if envelope.kind == "command" else (),
         )
         await self._post(row, envelope, posting)

@@ -17,6 +17,7 @@ from sagalog.engine.backoff import Backoff
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.consumers import Consumers
 from sagalog.engine.door import DOOR, parked_row, unknown
+from sagalog.engine.mended import mended_message
 from sagalog.engine.route_batch import Batch, Found, Routes
 from sagalog.engine.route_writing import RouteWriting, is_passing
 from sagalog.engine.setbacks import Setbacks
@@ -190,9 +191,12 @@ class Redelivery:
             stays = self._stays(row.consumer)
             if stays is None:
                 return False
-            return await self._writing.write(Route(stays, parked=[parked], redelivered=[row.unmatched_id]), ()) == (
-                "written"
-            )
+            route = Route(stays, parked=[parked], redelivered=[row.unmatched_id])
+            if await self._writing.write(route, ()) != "written":
+                return False
+            # A person may let it go before anybody looks, and then its tries are counted anew.
+            self._setbacks.forget(row.unmatched_id)
+            return True
         except StoreError as second:
             logger.error("message %s can be neither routed nor parked: %s", row.message_id, described(second))
             return False
@@ -212,7 +216,10 @@ class Redelivery:
         try:
             envelope = msgspec.json.decode(row.message, type=Envelope)
         except (msgspec.MsgspecError, RecursionError) as problem:
-            return self._parked(row, f"it cannot be delivered, since it is no message: {problem}; discard it")
+            mended = await mended_message(self._store, self._blocking, row)
+            if mended is None:
+                return self._parked(row, f"it cannot be delivered, since it is no message: {problem}; discard it")
+            envelope = mended
         if row.consumer == DOOR:
             if envelope.name not in self._vocabulary:
                 return self._parked(row, unknown(envelope))

@@ -18,11 +18,12 @@ from sagalog.engine.blocking import Blocking
 from sagalog.engine.consumers import Consumers
 from sagalog.engine.course import FIRST_PAUSE, LONGEST_PAUSE, TRIES_IN_ALL, Course
 from sagalog.engine.door import cut_down, parked_row
+from sagalog.engine.reads_beside import ReadsBeside
 from sagalog.engine.redelivery import Redelivery
 from sagalog.engine.route_batch import Batch, Found, Routes
 from sagalog.engine.route_writing import RouteWriting
 from sagalog.errors import BatchTooLarge, StoreError, WriteRefused
-from sagalog.messages import Envelope
+from sagalog.messages import Envelope, Unreadable
 from sagalog.saga.failure import described
 from sagalog.saga.vocabulary import Vocabulary
 from sagalog.store import Advance, Route, Store, UnmatchedRow
@@ -59,6 +60,7 @@ class Router:
         self._redelivery = Redelivery(store, blocking, clock, consumers, self._routes, vocabulary, self._writing, poll)
         # Of those consumers that do not go along with the others.
         self._courses: dict[str, Course] = {}
+        self._reads = ReadsBeside(store, blocking, self._hint.set)
 
     def hint(self) -> None:
         """Look for messages now instead of at the next poll."""
@@ -71,6 +73,12 @@ class Router:
 
     async def run(self) -> None:
         """Route for ever."""
+        try:
+            await self._run()
+        finally:
+            self._reads.keep(())
+
+    async def _run(self) -> None:
         backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             self._hint.clear()
@@ -114,6 +122,7 @@ class Router:
         now = asyncio.get_running_loop().time()
         owned = self._consumers.owned
         self._courses = {name: course for name, course in self._courses.items() if name in owned}
+        self._reads.keep(self._courses)
         together: dict[int, list[str]] = {}
         apart: list[str] = []
         for name, row in owned.items():
@@ -143,7 +152,10 @@ class Router:
             text = "what is above position %d could not be routed for %s, trying again: %s"
             logger.warning(text, position, who, described(problem), exc_info=trace)
             # One message that cannot be routed must not hold up the others, and one consumer no other.
-            self._courses |= {name: Course(BATCH) for name in names}
+            for name in names:
+                self._courses[name] = Course(BATCH)
+                if isinstance(problem, BatchTooLarge):
+                    self._courses[name].size.too_large(BATCH)
             return True
 
     async def _go_apart(self, name: str, course: Course) -> bool:
@@ -155,16 +167,29 @@ class Router:
             pause = course.failed(asyncio.get_running_loop().time())
             logger.info("%s does not go on for %g s: %s", name, pause, described(problem))
             return False
+        if moved is None:
+            return False
         if course.is_smooth:
             del self._courses[name]
             logger.warning("messages are routed for %s again", name)
         return moved
 
-    async def _advance(self, name: str, course: Course) -> bool:
+    async def _advance(self, name: str, course: Course) -> bool | None:
+        """Route what has been read for a consumer; None while that is being read."""
         row = self._consumers.owned.get(name)
         if row is None:
             return False
-        found = await self._blocking.read(self._store.read_messages, row.position, course.size.now)
+        limit = course.size.now
+        try:
+            found = self._reads.take(name, row.position, limit)
+        except BatchTooLarge as problem:
+            if limit == 1:
+                raise
+            course.size.too_large(limit)
+            logger.info("%s reads at most %d messages at once: %s", name, course.size.now, described(problem))
+            return True
+        if found is None:
+            return None
         alone = [one for one in found if one[0] <= course.alone_upto]
         if alone:
             return await self._move_one_by_one(name, row.position, alone, course)
@@ -219,20 +244,31 @@ class Router:
         raise WriteRefused("the key of a saga that is to be started is taken")
 
     async def _route(self, name: str, found: Found, batch: Batch) -> None:
-        """Add what one consumer makes of messages; those that have to wait for one that was set aside are so too."""
-        routes = self._routes[name]
-        if not self._redelivery.has_any_aside:
-            await routes.route(found, batch)
+        """Add what one consumer makes of messages.
+
+        What it would take and cannot be read is parked; what has to wait for one that was set aside is so too.
+        """
+        plain = [one for one in found if not isinstance(one[1], Unreadable)]
+        if self._redelivery.has_any_aside:
+            plain = [one for one in plain if self._redelivery.first(name, one[1]) is None]
+        await self._routes[name].route(plain, batch)
+        if len(plain) == len(found):
             return
-        await routes.route([one for one in found if self._redelivery.first(name, one[1]) is None], batch)
         for one in found:
+            if isinstance(one[1], Unreadable):
+                if await self._takes(name, one):
+                    batch.parked.append(parked_row(self._clock, name, one[1], one[0], one[1].problem))
+                continue
             first = self._redelivery.first(name, one[1])
-            alone = Batch()
-            if first is not None:
-                await routes.route([one], alone)
-            if alone:
+            if first is not None and await self._takes(name, one):
                 reason = f"waits for {first} of the same correlation id, which could not be routed yet"
                 batch.parked.append(self._redelivery.aside_row(name, one, reason))
+
+    async def _takes(self, name: str, one: tuple[int, Envelope]) -> bool:
+        """Tell whether a consumer makes anything of a message."""
+        alone = Batch()
+        await self._routes[name].route([one], alone)
+        return bool(alone)
 
     def _advances(self, names: Sequence[str], position: int, found: Found) -> list[Advance]:
         return [Advance(name, self._consumers.worker_id, position, found[-1][0]) for name in names]

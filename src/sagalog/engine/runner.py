@@ -21,7 +21,7 @@ from sagalog.engine.message_log import log_parked
 from sagalog.engine.transition_log import log_transitions
 from sagalog.engine.unwritable import instead_of, outcome_of
 from sagalog.errors import StoreError, WriteRefused
-from sagalog.messages import Envelope
+from sagalog.messages import Envelope, Unreadable
 from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import error_from
@@ -195,7 +195,10 @@ class SagaRunner:
     async def _open_mail(self) -> None:
         """Tell the saga what has come for it, one message after the other, as long as it is ours."""
         while self._mail:
-            if not await self._tell(Receive(self._mail[0])):
+            message = self._mail[0]
+            if isinstance(message, Unreadable):
+                await self._park(message, message.problem)
+            elif not await self._tell(Receive(message)):
                 # Nothing is lost: what is not recorded is still in the inbox.
                 await self._lose([])
             self._owner.took(self.saga_id, self._mail.popleft().id)
@@ -390,10 +393,11 @@ class SagaRunner:
             raise problem
         return await self._tell(instead)
 
-    async def _park(self, message: Envelope, problem: WriteRefused) -> None:
-        """Park a message that the database does not let the saga take, so that it holds up no other."""
+    async def _park(self, message: Envelope, problem: WriteRefused | str) -> None:
+        """Park a message that cannot be read, or that the database does not let the saga take; the others go on."""
         kind = "saga" if self.definition.contract is None else "choreography"
         reason = f"saga {self.saga_id} could not take it: {problem}"
-        row = parked_row(self._clock, f"{kind}:{self.definition.name}", message, None, reason)
+        position = message.position if isinstance(message, Unreadable) else None
+        row = parked_row(self._clock, f"{kind}:{self.definition.name}", message, position, reason)
         if await self._committer.post(Posting(taken=(self.saga_id, message.id), parked=row)) == "written":
             log_parked(row)

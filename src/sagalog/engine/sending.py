@@ -19,12 +19,13 @@ from sagalog.engine.course import TRIES_IN_ALL
 from sagalog.engine.door import cut_down, parked_row
 from sagalog.engine.handover import Outcomes, hand_over
 from sagalog.engine.loops import Loop
+from sagalog.engine.mended import mended_message
 from sagalog.engine.message_log import log_parked
 from sagalog.engine.route_writing import is_of_the_write
 from sagalog.engine.setbacks import Setbacks
 from sagalog.engine.surviving import raise_if_ending
 from sagalog.errors import SagalogError, StoreError, TransportUnavailable
-from sagalog.messages import Envelope
+from sagalog.messages import Envelope, Unreadable
 from sagalog.saga.failure import described
 from sagalog.store import Advance, ConsumerRow, Route, Store, UnmatchedRow
 from sagalog.transport import Transport
@@ -171,10 +172,13 @@ class Sending:
         if envelope.via == self._transport.name:
             return False
         try:
-            return self._transport.carries(envelope)
+            carried = self._transport.carries(envelope)
         except Exception as problem:
             self._outcomes[position] = f"whether it carries it failed: {described(problem)}"
             return True
+        if carried and isinstance(envelope, Unreadable):
+            self._outcomes[position] = envelope.problem
+        return carried
 
     async def _send(self, batch: Found, outcomes: Outcomes) -> None:
         await hand_over(self._transport, batch, outcomes)
@@ -247,6 +251,10 @@ class Sending:
             try:
                 found.append((number, msgspec.json.decode(once_more.message, type=Envelope)))
             except (msgspec.MsgspecError, RecursionError) as problem:
+                mended = await mended_message(self._store, self._blocking, once_more)
+                if mended is not None:
+                    found.append((number, mended))
+                    continue
                 why = f"it cannot be sent, since it is no message: {problem}; discard it"
                 await self._settle(once_more, replace(once_more, status="parked", reason=why))
         known = {number: rows[number].unmatched_id for number, _ in found}

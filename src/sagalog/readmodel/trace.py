@@ -11,7 +11,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from sagalog.messages import Envelope
+from sagalog.messages import Envelope, Unreadable
 from sagalog.saga import events as e
 from sagalog.store import CommandRow, StatusRow, StepRow, UnmatchedRow
 
@@ -22,9 +22,10 @@ Steps = dict[tuple[str, str, str], StepRow]
 class Node(Struct):
     """One cause or effect. Times are in microseconds since the epoch.
 
-    `status` is that of a saga, a step or a command; `source` who published an event. `cause` names a cause that is not
-    in the tree. `sent` counts how often a command was sent. `parked` says who could not take it, and why. `took` is the
-    event that a step waited for, and `elsewhere` the correlation of a message that has another than the tree.
+    `status` is that of a saga, a step or a command, or "unreadable"; `source` who published an event. `cause` names a
+    cause that is not in the tree. `sent` counts how often a command was sent. `parked` says who could not take it, and
+    why. `took` is the event that a step waited for, and `elsewhere` the correlation of a message that has another than
+    the tree.
     """
 
     kind: Kind
@@ -128,6 +129,8 @@ def _nodes(rows: Rows) -> tuple[dict[str, Node], dict[str, str]]:
         if command is not None:
             node.status, node.ended = command.status, command.answered_at
             node.direction = command.direction
+        if isinstance(envelope, Unreadable):
+            node.status = "unreadable"
         if envelope.causation_id is not None:
             causes[envelope.id] = envelope.causation_id
     return nodes, causes

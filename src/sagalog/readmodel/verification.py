@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from msgspec.structs import asdict
 
-from sagalog.messages import Envelope
+from sagalog.messages import Envelope, Unreadable
 from sagalog.readmodel.rows import command_rows, status_row, step_rows
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import SagaEvent
@@ -14,6 +14,7 @@ from sagalog.saga.transitions import OPEN
 from sagalog.store import CommandRow, StatusRow, StepRow
 
 # The store fills these: where in the log the row was written, who works on the saga, who was given a command.
+_NO_ROW = "expected no row, found one"
 STORED = frozenset(("position", "owner", "deliveries"))
 
 
@@ -53,9 +54,14 @@ def index_differences(expected: Sequence[tuple[int, Envelope]], found: Sequence[
         what = f"saga_messages of position {position}"
         if row is None:
             told.append(f"{what}: expected {envelope.name} {envelope.id}, found none")
+        elif isinstance(row, Unreadable):
+            told.append(f"{what}: {row.problem}")
         else:
             told += _compare(what, envelope, row)
-    return told + [f"saga_messages of position {position}: expected no row, found one" for position in there]
+    return told + [
+        f"saga_messages of position {position}: {row.problem if isinstance(row, Unreadable) else _NO_ROW}"
+        for position, row in there.items()
+    ]
 
 
 def _compare(what: str, expected: Any, found: Any) -> Iterator[str]:

@@ -240,14 +240,14 @@ parked_at, status, actor, settled_reason, settled_at
 
 -- name: read_messages
 SELECT {message}
-FROM saga_messages AS m JOIN saga_events AS e ON e.notification_id = m.position
+FROM saga_messages AS m LEFT JOIN saga_events AS e ON e.notification_id = m.position
 WHERE m.position > $1
 ORDER BY m.position
 LIMIT $2;
 
 -- name: messages_of
 SELECT {message}
-FROM saga_messages AS m JOIN saga_events AS e ON e.notification_id = m.position
+FROM saga_messages AS m LEFT JOIN saga_events AS e ON e.notification_id = m.position
 WHERE m.correlation_id = ANY ($1::text[])
 ORDER BY m.position;
 

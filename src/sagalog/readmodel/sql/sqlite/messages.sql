@@ -105,14 +105,14 @@ i.position, i.body
 
 -- name: read_messages
 SELECT {message}
-FROM saga_messages AS m CROSS JOIN saga_events AS e ON e.rowid = m.position
+FROM saga_messages AS m LEFT JOIN saga_events AS e ON e.rowid = m.position
 WHERE m.position > ?
 ORDER BY m.position
 LIMIT ?;
 
 -- name: messages_of
 SELECT {message}
-FROM saga_messages AS m JOIN saga_events AS e ON e.rowid = m.position
+FROM saga_messages AS m LEFT JOIN saga_events AS e ON e.rowid = m.position
 WHERE m.correlation_id IN (SELECT value FROM json_each(?))
 ORDER BY m.position;
 
