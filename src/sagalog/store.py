@@ -131,7 +131,7 @@ class Store(Protocol):
     def claim(
         self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()
     ) -> list[StatusRow]:
-        """Give up to `limit` sagas that no live worker owns to a worker: those that are due, and those that have mail.
+        """Give up to `limit` sagas that nobody owns to a worker: those that are due, and those that have mail.
 
         A saga with a row in its inbox is given whatever its status is and whenever it is due. Those of `but` are left
         to others.
@@ -140,6 +140,30 @@ class Store(Protocol):
 
     def claim_one(self, worker_id: str, saga_id: str, now: int) -> bool:
         """Give one saga to a worker whether it is due or not; False if a live worker owns it or it does not exist."""
+        ...
+
+    def due(self, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()) -> list[str]:
+        """Return the ids of up to `limit` sagas that `claim` would give because they are due, the oldest first."""
+        ...
+
+    def with_mail(self, definitions: Sequence[str], limit: int, but: Sequence[str] = ()) -> list[str]:
+        """Return the ids of up to `limit` sagas that `claim` would give because they have mail, the oldest first."""
+        ...
+
+    def free(self, now: int, but: Sequence[str] = ()) -> None:
+        """Take their leases and some sagas from workers that are dead by `now`; those of `but` are left as they are.
+
+        With its lease a worker loses whatever it owns, and is told when it renews. Who has no lease, having lost it
+        without being told yet, counts as dead. Consumers of the dead stay theirs until somebody takes them.
+        """
+        ...
+
+    def lost(self, now: int, limit: int, but: Sequence[str] = ()) -> list[str]:
+        """Return the ids of sagas that `free` would free: up to `limit`, or up to `limit` of each owner."""
+        ...
+
+    def free_these(self, now: int, saga_ids: Sequence[str]) -> None:
+        """Free those of these sagas whose owners are dead by `now`, with the leases of these owners only."""
         ...
 
     def owned(self, worker_id: str) -> list[str]:

@@ -53,7 +53,13 @@ def test_no_look_scans_a_table_of_sqlite(tmp_path: Path) -> None:
 # The names of blocks, whether the connection that writes runs them, and parameters of their kinds.
 LOOKS: list[tuple[str, bool, tuple[Any, ...]]] = [
     ("claim", True, (["digest"], 1, 10, "w1", ["s"])),
-    ("free_some", True, (10,)),
+    ("free_some", True, (10, ["s"])),
+    ("lost", False, (1, 10, ["s"])),
+    ("free_these", True, (["s"],)),
+    ("forget_their_owners", True, (1, ["s"])),
+    ("forget_their_readers", True, (1, ["saga:a"])),
+    ("due", False, (["digest"], 1, 10, ["s"])),
+    ("with_mail", False, (["digest"], 10, ["s"])),
     ("forget_the_dead", True, (1,)),
     ("read_messages", False, (0, 10)),
     ("messages_of", False, (["c-1"],)),

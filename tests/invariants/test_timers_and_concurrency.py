@@ -155,12 +155,12 @@ def test_a_start_whose_caller_has_gone_is_run_all_the_same() -> None:
 class ForgetsToAnswer(MemoryStore):
     """Give sagas to a worker and lose the answer, once."""
 
-    lost = False
+    unanswered = False
 
     def claim(self, worker_id: str, definitions: Any, now: int, limit: int, but: Any = ()) -> Any:
         found = super().claim(worker_id, definitions, now, limit, but)
-        if found and not self.lost:
-            self.lost = True
+        if found and not self.unanswered:
+            self.unanswered = True
             raise StoreError("no answer")
         return found
 
@@ -177,7 +177,7 @@ def test_sagas_that_were_claimed_without_an_answer_are_not_lost() -> None:
         return (await client.result(saga_id)).status
 
     assert in_lab(store, story) == "completed"
-    assert store.lost
+    assert store.unanswered
 
 
 class KeepsWhatIsReturned(MemoryStore):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from sagalog.clock import Clock
+from sagalog.engine.apart import Apart
 from sagalog.engine.backoff import Backoff
 from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
@@ -17,6 +18,7 @@ from sagalog.engine.given_up import GivenUp
 from sagalog.engine.giving_back import GivingBack
 from sagalog.engine.limits import Limits
 from sagalog.engine.mail import Mail
+from sagalog.engine.taking_over import TakingOver
 from sagalog.errors import BatchTooLarge, StoreError
 from sagalog.messages import Envelope
 from sagalog.saga.failure import described
@@ -101,6 +103,10 @@ class Claiming:
         self._given_up = given_up
         self._turn = turn
         self._size = BatchSize(limits.claim_batch)
+        now = asyncio.get_running_loop().time
+        self._apart = Apart("cannot be claimed", self._writes, now)
+        freed = Apart("cannot be taken over from a dead worker", self._writes, now)
+        self._taking_over = TakingOver(store, blocking, clock, self._poll, freed)
         self._hint = asyncio.Event()
         self._in_doubt = False
         # Sagas whose runners have ended since the last claim was asked for: what it says of them may be old.
@@ -165,11 +171,8 @@ class Claiming:
         if self._in_doubt:
             await self._give_back_strays(worker_id)
         self._just_ended.clear()
-        rows: list[StatusRow] = []
         room = min(self._size.now, owner.room)
-        if room > 0:
-            now, resting = self._clock.now(), self._given_up.resting()
-            rows = await self._blocking.write(self._store.claim, worker_id, self._definitions, now, room, resting)
+        rows = await self._claim_some(worker_id, room) if room > 0 else []
         if owner.mail is None and not rows:
             return 0
         streams = await self._blocking.read(self._store.read_many, [row.saga_id for row in rows]) if rows else {}
@@ -182,6 +185,40 @@ class Claiming:
             # The lease was lost meanwhile, and what was claimed under the name of then with it.
             return 0
         return self._hand_over(rows, streams, mail)
+
+    async def _claim_some(self, worker_id: str, room: int) -> list[StatusRow]:
+        """Claim the oldest that are due; if something fails, one by one, so that what is wrong with one is its own."""
+        await self._taking_over.look()
+        now, but = self._clock.now(), [*self._given_up.resting(), *self._apart.resting()]
+        try:
+            rows = await self._blocking.write(self._store.claim, worker_id, self._definitions, now, room, but)
+        except Exception as problem:
+            # It may have been written all the same.
+            self._in_doubt = True
+            if isinstance(problem, BatchTooLarge):
+                self._size.too_large(room)
+            logger.info("sagas are claimed one by one: %s", described(problem))
+            rows = await self._claim_apart(worker_id, room, but)
+            if not rows and not self._apart.resting():
+                raise
+        self._apart.forget(row.saga_id for row in rows)
+        return rows
+
+    async def _claim_apart(self, worker_id: str, room: int, but: Sequence[str]) -> list[StatusRow]:
+        due = await self._blocking.read(self._store.due, self._definitions, self._clock.now(), room, but)
+        given = await self._apart.each(due, self._claim_one)
+        if len(due) < room:
+            mailed = await self._blocking.read(self._store.with_mail, self._definitions, room - len(due), but)
+            given |= await self._apart.each([one for one in mailed if one not in due], self._claim_one)
+        rows = await self._blocking.read(self._store.statuses, [saga_id for saga_id, got in given.items() if got])
+        return [row for row in rows.values() if row.owner == worker_id]
+
+    async def _claim_one(self, saga_id: str) -> bool:
+        return await self._blocking.write(self._store.claim_one, self._owner.worker_id, saga_id, self._clock.now())
+
+    async def _writes(self) -> None:
+        """Raise if no write passes."""
+        await self._blocking.write(self._store.release, self._owner.worker_id, [])
 
     def _hand_over(
         self,

@@ -1,6 +1,6 @@
 """Sagas in memory: for tests, simulations and trying things out. Nothing survives the process."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -185,27 +185,53 @@ class MemoryStore(MemoryLooks):
     def claim(
         self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()
     ) -> list[StatusRow]:
-        """Give due sagas that no live worker owns to a worker."""
+        """Give due sagas that nobody owns to a worker."""
         with self._lock:
-            self._free_the_dead(now)
-            free = [row for row in self._status.values() if row.owner is None and row.definition in definitions]
-            free = [row for row in free if row.saga_id not in but]
-            due = [row for row in free if row.due_at is not None and row.due_at <= now]
-            due.sort(key=lambda row: (row.due_at, row.saga_id))
-            chosen = {row.saga_id: row for row in due}
-            waiting = {row.saga_id: row for row in free}
-            chosen |= {one: waiting[one] for one in self._messages.recipients(waiting)}
-            taken = [replace(row, owner=worker_id) for row in list(chosen.values())[:limit]]
+            chosen = [*self.due(definitions, now, limit, but), *self.with_mail(definitions, limit, but)]
+            taken = [replace(self._status[one], owner=worker_id) for one in list(dict.fromkeys(chosen))[:limit]]
             for row in taken:
                 self._status[row.saga_id] = row
             return taken
 
-    def _free_the_dead(self, now: int) -> None:
+    def due(self, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()) -> list[str]:
+        """Return the ids of due sagas that nobody owns."""
+        with self._lock:
+            free = self._unowned(definitions, but)
+        due = [(row.due_at, row.saga_id) for row in free if row.due_at is not None and row.due_at <= now]
+        return [saga_id for _, saga_id in sorted(due)[:limit]]
+
+    def with_mail(self, definitions: Sequence[str], limit: int, but: Sequence[str] = ()) -> list[str]:
+        """Return the ids of sagas with mail that nobody owns."""
+        with self._lock:
+            return self._messages.recipients({row.saga_id for row in self._unowned(definitions, but)})[:limit]
+
+    def _unowned(self, definitions: Sequence[str], but: Sequence[str]) -> list[StatusRow]:
+        free = [row for row in self._status.values() if row.owner is None and row.definition in definitions]
+        return [row for row in free if row.saga_id not in but]
+
+    def free(self, now: int, but: Sequence[str] = ()) -> None:
+        """Take their leases and their sagas, but these, from the dead."""
+        with self._lock:
+            self._free_the_dead(now, but)
+
+    def lost(self, now: int, limit: int, but: Sequence[str] = ()) -> list[str]:
+        """Return the ids of sagas whose owners are dead."""
+        with self._lock:
+            alive = {worker for worker, lease in self._leases.items() if lease.lease_until > now}
+            owned = [row for row in self._status.values() if row.owner is not None and row.owner not in alive]
+            return [row.saga_id for row in owned if row.saga_id not in but][:limit]
+
+    def free_these(self, now: int, saga_ids: Sequence[str]) -> None:
+        """Take these sagas from those of their owners that are dead."""
+        with self._lock:
+            self._free_the_dead(now, self._status.keys() - set(saga_ids))
+
+    def _free_the_dead(self, now: int, but: Container[str] = ()) -> None:
         for worker in [worker for worker, lease in self._leases.items() if lease.lease_until <= now]:
             del self._leases[worker]
         # A worker that has not been told yet may have begun a saga after its lease was taken: nobody else would look.
         for row in list(self._status.values()):
-            if row.owner is not None and row.owner not in self._leases:
+            if row.owner is not None and row.owner not in self._leases and row.saga_id not in but:
                 self._status[row.saga_id] = replace(row, owner=None)
         self._messages.free([owner for owner in self._messages.owners() if owner not in self._leases])
 

@@ -249,12 +249,11 @@ class PostgresStore(PostgresMessages):
     def claim(
         self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()
     ) -> list[StatusRow]:
-        """Give due sagas that no live worker owns to a worker; writes nothing when there is nothing to give."""
+        """Give due sagas that nobody owns to a worker; writes nothing when there is nothing to give."""
         with self._named_errors() as connections, connections.writer() as connection:
             with connection.pipeline():
                 connection.run("begin")
-                connection.run("forget_the_dead", (now,))
-                connection.run("free_some", (FREE_AT_ONCE,))
+                connection.run("rows_soon")
                 claimed = connection.run("claim", (list(definitions), now, limit, worker_id, list(but)))
                 connection.run("commit")
             rows = [StatusRow(*row) for row in claimed.fetchall()]
@@ -266,10 +265,36 @@ class PostgresStore(PostgresMessages):
             with connection.pipeline():
                 connection.run("begin")
                 connection.run("rows_soon")
-                connection.run("forget_the_dead", (now,))
+                connection.run("forget_their_owners", (now, [saga_id]))
                 claimed = connection.run("claim_one", (worker_id, saga_id))
                 connection.run("commit")
             return claimed.rowcount == 1
+
+    def due(self, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()) -> list[str]:
+        """Return the ids of due sagas that nobody owns."""
+        return [row[0] for row in self._rows("due", (list(definitions), now, limit, list(but)))]
+
+    def with_mail(self, definitions: Sequence[str], limit: int, but: Sequence[str] = ()) -> list[str]:
+        """Return the ids of sagas with mail that nobody owns."""
+        return [row[0] for row in self._rows("with_mail", (list(definitions), limit, list(but)))]
+
+    def free(self, now: int, but: Sequence[str] = ()) -> None:
+        """Take their leases and some of their sagas from the dead; writes nothing if nobody is."""
+        with self._transaction() as connection, connection.pipeline():
+            connection.run("rows_soon")
+            connection.run("forget_the_dead", (now,))
+            connection.run("free_some", (FREE_AT_ONCE, list(but)))
+
+    def lost(self, now: int, limit: int, but: Sequence[str] = ()) -> list[str]:
+        """Return the ids of sagas whose owners are dead."""
+        return [row[0] for row in self._rows("lost", (now, limit, list(but)))]
+
+    def free_these(self, now: int, saga_ids: Sequence[str]) -> None:
+        """Take these sagas from those of their owners that are dead."""
+        with self._transaction() as connection, connection.pipeline():
+            connection.run("rows_soon")
+            connection.run("forget_their_owners", (now, list(saga_ids)))
+            connection.run("free_these", (list(saga_ids),))
 
     def owned(self, worker_id: str) -> list[str]:
         """Return the ids of the sagas that a worker owns."""

@@ -64,7 +64,8 @@ class PostgresMessages:
         wanted = list(names)
         if self._rows("takeable_consumers", (wanted, worker_id, now))[0][0]:
             with self._transaction() as connection, connection.pipeline():
-                connection.run("forget_the_dead", (now,))
+                connection.run("rows_soon")
+                connection.run("forget_their_readers", (now, wanted))
                 connection.run("insert_consumers", (wanted, from_now, now))
                 connection.run("take_consumers", (wanted, worker_id, now))
         return [row for row in self.consumers() if row.owner == worker_id and row.consumer in wanted]

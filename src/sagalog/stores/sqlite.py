@@ -213,13 +213,12 @@ class SQLiteStore(SQLiteMessages):
     def claim(
         self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()
     ) -> list[StatusRow]:
-        """Give due sagas that no live worker owns to a worker."""
+        """Give due sagas that nobody owns to a worker."""
         wanted = {"now": now, "loaded": json.dumps(list(definitions)), "but": json.dumps(list(but))}
         # A look costs no write transaction, so that idle workers do not disturb busy ones.
         if not self._rows("anything_due", wanted)[0][0]:
             return []
         with self._transaction(commit=True) as cursor:
-            free_the_dead(cursor, now)
             rows = cursor.execute(SQL["due"], wanted | {"limit": limit}).fetchall()
             cursor.execute(SQL["take"], (worker_id, json.dumps([row["saga_id"] for row in rows])))
             more = cursor.execute(SQL["with_mail"], wanted | {"limit": limit - len(rows)}).fetchall()
@@ -231,8 +230,35 @@ class SQLiteStore(SQLiteMessages):
     def claim_one(self, worker_id: str, saga_id: str, now: int) -> bool:
         """Give one saga to a worker whether it is due or not."""
         with self._transaction(commit=True) as cursor:
-            free_the_dead(cursor, now)
+            cursor.execute(SQL["forget_their_owners"], {"now": now, "saga_ids": json.dumps([saga_id])})
             return cursor.execute(SQL["take_one"], {"worker_id": worker_id, "saga_id": saga_id}).rowcount == 1
+
+    def due(self, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()) -> list[str]:
+        """Return the ids of due sagas that nobody owns."""
+        wanted = {"now": now, "loaded": json.dumps(list(definitions)), "but": json.dumps(list(but)), "limit": limit}
+        return [row["saga_id"] for row in self._rows("due", wanted)]
+
+    def with_mail(self, definitions: Sequence[str], limit: int, but: Sequence[str] = ()) -> list[str]:
+        """Return the ids of sagas with mail that nobody owns."""
+        wanted = {"loaded": json.dumps(list(definitions)), "but": json.dumps(list(but)), "limit": limit}
+        return [row["saga_id"] for row in self._rows("with_mail", wanted)]
+
+    def free(self, now: int, but: Sequence[str] = ()) -> None:
+        """Take their leases and some of their sagas from the dead; a look that finds none writes nothing."""
+        if self._rows("anything_lost", {"now": now, "but": json.dumps(list(but))})[0][0]:
+            with self._transaction(commit=True) as cursor:
+                free_the_dead(cursor, now, but)
+
+    def lost(self, now: int, limit: int, but: Sequence[str] = ()) -> list[str]:
+        """Return the ids of sagas whose owners are dead."""
+        return [row[0] for row in self._rows("lost", {"now": now, "limit": limit, "but": json.dumps(list(but))})]
+
+    def free_these(self, now: int, saga_ids: Sequence[str]) -> None:
+        """Take these sagas from those of their owners that are dead."""
+        chosen = {"now": now, "saga_ids": json.dumps(list(saga_ids))}
+        with self._transaction(commit=True) as cursor:
+            cursor.execute(SQL["forget_their_owners"], chosen)
+            cursor.execute(SQL["free_these"], chosen)
 
     def owned(self, worker_id: str) -> list[str]:
         """Return the ids of the sagas that a worker owns."""

@@ -24,7 +24,7 @@ from sagalog.store import (
 )
 from sagalog.stores.published import envelope_of, mail_of
 from sagalog.stores.sqlite_recorder import SagaRecorder
-from sagalog.stores.sqlite_writing import SQL, free_the_dead, last_position, reindex
+from sagalog.stores.sqlite_writing import SQL, last_position, reindex
 from sagalog.stores.texts import check_postings, check_route, is_storable, storable
 
 
@@ -62,7 +62,7 @@ class SQLiteMessages:
         wanted = json.dumps(list(names))
         if self._rows("takeable_consumers", (wanted, worker_id, now))[0][0]:
             with self._transaction(commit=True) as cursor:
-                free_the_dead(cursor, now)
+                cursor.execute(SQL["forget_their_readers"], {"now": now, "names": wanted})
                 begin = last_position(cursor) if from_now else 0
                 cursor.execute(SQL["insert_consumers"], (begin, now, wanted))
                 cursor.execute(SQL["take_consumers"], {"worker_id": worker_id, "now": now, "names": wanted})

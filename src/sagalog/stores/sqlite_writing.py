@@ -54,15 +54,14 @@ def write_rows(cursor: sqlite3.Cursor, block: str, rows: list[Row]) -> int:
     return written
 
 
-def free_the_dead(cursor: sqlite3.Cursor, now: int) -> None:
-    """Take their consumers, their leases and up to `FREE_AT_ONCE` sagas each from workers that are dead by now.
+def free_the_dead(cursor: sqlite3.Cursor, now: int, but: Sequence[str]) -> None:
+    """Take their leases and up to `FREE_AT_ONCE` sagas each, but these, from workers that are dead by now.
 
     The lease goes with the first saga, so that the worker is told should it live; the rest are owned without one.
     """
     for (dead,) in cursor.execute(SQL["dead_workers"], (now,)).fetchall():
         cursor.execute(SQL["forget_worker"], (dead,))
-        cursor.execute(SQL["free_consumers"], (dead,))
-        cursor.execute(SQL["give_back_some"], (dead, FREE_AT_ONCE))
+        cursor.execute(SQL["give_back_some"], (dead, json.dumps(list(but)), FREE_AT_ONCE))
 
 
 def last_position(cursor: sqlite3.Cursor) -> int:

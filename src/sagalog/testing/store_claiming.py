@@ -10,7 +10,8 @@ from sagalog.testing.store_samples import DEFINITION, NOW, SECOND, ending, follo
 
 
 def claimed(store: Store, worker_id: str, now: int = NOW, limit: int = 100) -> list[str]:
-    """Return the ids of the sagas that a worker is given."""
+    """Return the ids of the sagas that a worker is given once the dead have lost theirs."""
+    store.free(now)
     return [row.saga_id for row in store.claim(worker_id, [DEFINITION], now, limit)]
 
 

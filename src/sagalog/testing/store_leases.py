@@ -5,9 +5,10 @@ from itertools import chain
 from threading import Event
 
 from sagalog.store import Store
+from sagalog.testing.message_samples import event, for_saga, published, put
 from sagalog.testing.store_appending import at_once
 from sagalog.testing.store_claiming import claimed, ids, working
-from sagalog.testing.store_samples import NOW, SECOND, ending, following, lease, start
+from sagalog.testing.store_samples import DEFINITION, NOW, SECOND, ending, following, lease, start
 
 END = NOW + 10 * SECOND
 
@@ -171,6 +172,49 @@ class LeaseContract:
         finally:
             stop()
             stop()
+
+    def test_what_is_free_to_be_claimed_and_what_the_dead_own_can_be_looked_at(self, store: Store) -> None:
+        working(store, "w1")
+        store.register(lease("w2", END + 60 * SECOND))
+        later, dead, alive = start(due_at=END + SECOND), start(owner="w1"), start(owner="w2")
+        due = [start(due_at=NOW - offset) for offset in (1, 3, 2)]
+        mailed = start(due_at=None)
+        store.append([later, dead, alive, *due, mailed, start(definition="other"), start(owner="nobody", due_at=None)])
+        [place] = published(store, event())
+        put(store, for_saga(place, mailed.saga_id), for_saga(place, alive.saga_id))
+        by_age = [due[1].saga_id, due[2].saga_id, due[0].saga_id]
+        assert store.due([DEFINITION], NOW, 10) == by_age
+        assert store.due([DEFINITION], NOW, 2, [by_age[0]]) == by_age[1:]
+        assert store.with_mail([DEFINITION], 10) == [mailed.saga_id]
+        assert store.with_mail([DEFINITION], 10, [mailed.saga_id]) == store.with_mail([], 10) == []
+        assert dead.saga_id not in store.lost(END - 1, 10)
+        assert dead.saga_id in store.lost(END, 10)
+        assert dead.saga_id not in store.lost(END, 10, [dead.saga_id])
+        assert alive.saga_id not in store.lost(END, 10)
+        assert all(len(store.lost(END, limit)) <= 2 * limit for limit in (0, 1))
+
+    def test_some_sagas_of_the_dead_can_be_left_as_they_are(self, store: Store) -> None:
+        working(store, "w1")
+        one, other = start(owner="w1"), start(owner="w1")
+        store.append([one, other])
+        store.free(END, [one.saga_id])
+        assert store.lost(END, 10) == [one.saga_id]
+        assert store.due([DEFINITION], NOW, 10) == [other.saga_id]
+        # Who loses one has lost the lease, and with it all.
+        assert store.renew("w1", END + SECOND) is False
+
+    def test_these_sagas_can_be_freed_and_those_of_the_living_stay_theirs(self, store: Store) -> None:
+        working(store, "w1", "w3")
+        store.register(lease("w2", END + 60 * SECOND))
+        one, other, alive = start(owner="w1"), start(owner="w1"), start(owner="w2")
+        store.append([one, other, alive])
+        store.free_these(END - 1, [one.saga_id, alive.saga_id])
+        assert store.due([DEFINITION], NOW, 10) == []
+        store.free_these(END, [one.saga_id, alive.saga_id])
+        assert one.saga_id in store.due([DEFINITION], NOW, 10)
+        assert store.owned("w2") == [alive.saga_id]
+        assert store.renew("w1", END + SECOND) is False
+        assert store.renew("w2", END + 90 * SECOND) is True
 
 
 def calls_hint(called: Event, write: object) -> bool:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any, Literal, NoReturn, TypeVar
 
 from msgspec import Struct
@@ -197,9 +197,9 @@ class TracedStore(MemoryStore):
         self._holders[lease.worker_id] = current_incarnation()
         self._world.note("leased")
 
-    def _free_the_dead(self, now: int) -> None:
+    def _free_the_dead(self, now: int, but: Container[str] = ()) -> None:
         before = set(self._leases)
-        super()._free_the_dead(now)
+        super()._free_the_dead(now, but)
         for worker_id in before - set(self._leases):
             entry = Entry("lost", self._world.loop.time(), self._holders[worker_id])
             self._world.trace.append(entry)

@@ -200,8 +200,16 @@ FROM unnest($1::text[]) AS wanted (name)
 ORDER BY name
 ON CONFLICT DO NOTHING;
 
+-- name: forget_their_readers
+-- As forget_their_owners, of consumers.
+DELETE FROM saga_workers WHERE worker_id IN (
+    SELECT worker_id FROM saga_workers
+    WHERE lease_until <= $1 AND worker_id = ANY (ARRAY(SELECT owner FROM saga_consumers WHERE consumer = ANY ($2::text[])))
+    FOR UPDATE SKIP LOCKED
+);
+
 -- name: take_consumers
--- Follows forget_the_dead. Who is dead is looked up before any row is locked, as in free_some.
+-- Follows forget_their_readers. Who is dead is looked up before any row is locked, as in free_some.
 WITH dead AS MATERIALIZED (
     SELECT owner FROM saga_consumers
     WHERE owner <> $2 AND NOT EXISTS (SELECT 1 FROM saga_workers WHERE worker_id = saga_consumers.owner)

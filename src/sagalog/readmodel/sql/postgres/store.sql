@@ -266,14 +266,19 @@ UPDATE saga_workers SET lease_until = $1 WHERE worker_id = $2;
 
 -- name: forget_the_dead
 -- First of every transaction that takes what a dead worker owns: with the first thing it loses the lease, so that it is
--- told. A worker that renews at this moment waits, and is then told as well.
-WITH dead AS (
-    DELETE FROM saga_workers WHERE worker_id IN (
-        SELECT worker_id FROM saga_workers WHERE lease_until <= $1 FOR UPDATE SKIP LOCKED
-    )
-    RETURNING worker_id
-)
-UPDATE saga_consumers SET owner = NULL FROM dead WHERE owner = worker_id;
+-- told. A worker that renews at this moment waits, and is then told as well. Its consumers are left to those who want
+-- them.
+DELETE FROM saga_workers WHERE worker_id IN (
+    SELECT worker_id FROM saga_workers WHERE lease_until <= $1 FOR UPDATE SKIP LOCKED
+);
+
+-- name: forget_their_owners
+-- As forget_the_dead, but only those who own one of these sagas: what is wrong with another's row is of no interest.
+DELETE FROM saga_workers WHERE worker_id IN (
+    SELECT worker_id FROM saga_workers
+    WHERE lease_until <= $1 AND worker_id = ANY (ARRAY(SELECT owner FROM saga_status WHERE saga_id = ANY ($2::text[])))
+    FOR UPDATE SKIP LOCKED
+);
 
 -- name: free_some
 -- Sagas of owners without a lease: of the dead, and of a worker that was not told yet and began one since. `owners`
@@ -290,11 +295,67 @@ WITH RECURSIVE owners (owner) AS (
 ), lost AS MATERIALIZED (
     SELECT found.saga_id
     FROM dead CROSS JOIN LATERAL (
-        SELECT saga.saga_id FROM saga_status AS saga WHERE saga.owner = dead.owner
+        SELECT saga.saga_id FROM saga_status AS saga
+        WHERE saga.owner = dead.owner AND saga.saga_id <> ALL ($2::text[])
         LIMIT $1 FOR UPDATE SKIP LOCKED
     ) AS found
 )
 UPDATE saga_status AS saga SET owner = NULL FROM lost WHERE saga.saga_id = lost.saga_id;
+
+-- name: lost
+-- Some sagas of each owner whose lease is over, or who has none.
+WITH RECURSIVE owners (owner) AS (
+    SELECT min(owner) FROM saga_status WHERE owner IS NOT NULL
+    UNION ALL
+    SELECT (SELECT min(saga.owner) FROM saga_status AS saga WHERE saga.owner IS NOT NULL AND saga.owner > owners.owner)
+    FROM owners WHERE owners.owner IS NOT NULL
+)
+SELECT found.saga_id
+FROM owners CROSS JOIN LATERAL (
+    SELECT saga.saga_id FROM saga_status AS saga
+    WHERE saga.owner = owners.owner AND saga.saga_id <> ALL ($3::text[])
+    LIMIT $2
+) AS found
+WHERE NOT EXISTS (SELECT 1 FROM saga_workers WHERE worker_id = owners.owner AND lease_until > $1);
+
+-- name: free_these
+-- Follows forget_their_owners. Whoever takes one between the look and the lock has a lease that was not looked for.
+WITH lost AS MATERIALIZED (
+    SELECT saga_id, owner FROM saga_status
+    WHERE saga_id = ANY ($1::text[]) AND owner IS NOT NULL
+        AND NOT EXISTS (SELECT 1 FROM saga_workers WHERE worker_id = saga_status.owner)
+)
+UPDATE saga_status AS saga SET owner = NULL FROM lost WHERE saga.saga_id = lost.saga_id AND saga.owner = lost.owner;
+
+-- name: due
+-- What claim would find that is due.
+SELECT found.saga_id
+FROM unnest($1::text[]) AS loaded (definition) CROSS JOIN LATERAL (
+    SELECT saga.saga_id, saga.due_at FROM saga_status AS saga
+    WHERE saga.definition = loaded.definition AND saga.owner IS NULL AND saga.due_at IS NOT NULL AND saga.due_at <= $2
+        AND saga.saga_id <> ALL ($4::text[])
+    ORDER BY saga.due_at
+    LIMIT $3
+) AS found
+ORDER BY found.due_at, found.saga_id
+LIMIT $3;
+
+-- name: with_mail
+-- What claim would find that has mail.
+SELECT found.saga_id
+FROM (
+    SELECT recipient, min(position) AS place FROM saga_inbox
+    WHERE substr(recipient, 1, 12) <> 'participant:'
+    GROUP BY recipient
+    ORDER BY place
+) AS mail CROSS JOIN LATERAL (
+    SELECT saga.saga_id FROM saga_status AS saga
+    WHERE saga.saga_id = mail.recipient AND saga.owner IS NULL AND saga.definition = ANY ($1::text[])
+        AND saga.saga_id <> ALL ($3::text[])
+    LIMIT 1
+) AS found
+ORDER BY mail.place
+LIMIT $2;
 
 -- name: claim
 -- One look into the index for each definition: sagas that wait for a definition which nobody has cost nothing. Then those
@@ -338,7 +399,7 @@ UPDATE saga_status SET owner = $4 FROM oldest WHERE saga_id = oldest_id
 RETURNING {status_columns};
 
 -- name: claim_one
--- Follows forget_the_dead. Whoever takes the saga between the look and the lock has a lease that was not looked for.
+-- Follows forget_their_owners. Whoever takes the saga between the look and the lock has a lease that was not looked for.
 WITH free AS MATERIALIZED (
     SELECT saga_id, owner FROM saga_status
     WHERE saga_id = $2 AND (

@@ -87,11 +87,17 @@ INSERT INTO saga_consumers (consumer, position, owner, updated_at)
 SELECT value, ?, NULL, ? FROM json_each(?) WHERE TRUE
 ON CONFLICT DO NOTHING;
 
+-- name: forget_their_readers
+-- As forget_their_owners, of consumers.
+DELETE FROM saga_workers
+WHERE lease_until <= :now
+    AND worker_id IN (SELECT owner FROM saga_consumers WHERE consumer IN (SELECT value FROM json_each(:names)));
+
 -- name: take_consumers
--- Those of the dead have been freed.
+-- Follows forget_their_readers.
 UPDATE saga_consumers SET owner = :worker_id, updated_at = :now
 WHERE consumer IN (SELECT value FROM json_each(:names))
-    AND owner IS NULL;
+    AND (owner IS NULL OR owner NOT IN (SELECT worker_id FROM saga_workers));
 
 -- name: consumers
 SELECT consumer, position, owner, updated_at FROM saga_consumers ORDER BY consumer;

@@ -137,20 +137,9 @@ INSERT OR REPLACE INTO saga_workers (worker_id, host, pid, started_at, lease_unt
 UPDATE saga_workers SET lease_until = ? WHERE worker_id = ?;
 
 -- name: anything_due
--- The third part steps from owner to owner through the index instead of reading every owned saga.
 SELECT EXISTS (
     SELECT 1 FROM saga_status WHERE owner IS NULL AND due_at IS NOT NULL AND due_at <= :now
     AND definition IN (SELECT value FROM json_each(:loaded)) AND saga_id NOT IN (SELECT value FROM json_each(:but))
-) OR EXISTS (SELECT 1 FROM saga_workers WHERE lease_until <= :now) OR EXISTS (
-    WITH RECURSIVE owners (owner) AS (
-        SELECT min(owner) FROM saga_status WHERE owner IS NOT NULL
-        UNION ALL
-        SELECT (SELECT min(owner) FROM saga_status WHERE owner IS NOT NULL AND owner > owners.owner)
-        FROM owners WHERE owner IS NOT NULL
-    )
-    SELECT 1 FROM owners WHERE owner IS NOT NULL AND owner NOT IN (SELECT worker_id FROM saga_workers)
-) OR EXISTS (
-    SELECT 1 FROM saga_consumers WHERE owner IS NOT NULL AND owner NOT IN (SELECT worker_id FROM saga_workers)
 ) OR EXISTS (
     SELECT 1 FROM saga_inbox AS mail CROSS JOIN saga_status ON saga_id = recipient
     WHERE substr(recipient, 1, 12) <> 'participant:' AND owner IS NULL
@@ -167,9 +156,48 @@ WITH RECURSIVE owners (owner) AS (
 )
 SELECT owner FROM owners WHERE owner IS NOT NULL AND owner NOT IN (SELECT worker_id FROM saga_workers)
 UNION
-SELECT owner FROM saga_consumers WHERE owner IS NOT NULL AND owner NOT IN (SELECT worker_id FROM saga_workers)
-UNION
 SELECT worker_id FROM saga_workers WHERE lease_until <= ?;
+
+-- name: anything_lost
+-- The second part steps from owner to owner through the index instead of reading every owned saga.
+SELECT EXISTS (SELECT 1 FROM saga_workers WHERE lease_until <= :now) OR EXISTS (
+    WITH RECURSIVE owners (owner) AS (
+        SELECT min(owner) FROM saga_status WHERE owner IS NOT NULL
+        UNION ALL
+        SELECT (SELECT min(owner) FROM saga_status WHERE owner IS NOT NULL AND owner > owners.owner)
+        FROM owners WHERE owner IS NOT NULL
+    )
+    SELECT 1 FROM owners WHERE owner IS NOT NULL AND owner NOT IN (SELECT worker_id FROM saga_workers)
+        AND EXISTS (
+            SELECT 1 FROM saga_status AS saga
+            WHERE saga.owner = owners.owner AND saga_id NOT IN (SELECT value FROM json_each(:but))
+        )
+);
+
+-- name: lost
+-- Sagas of owners whose lease is over, or who have none.
+WITH RECURSIVE owners (owner) AS (
+    SELECT min(owner) FROM saga_status WHERE owner IS NOT NULL
+    UNION ALL
+    SELECT (SELECT min(owner) FROM saga_status WHERE owner IS NOT NULL AND owner > owners.owner)
+    FROM owners WHERE owner IS NOT NULL
+)
+SELECT saga_id FROM owners CROSS JOIN saga_status ON saga_status.owner = owners.owner
+WHERE owners.owner NOT IN (SELECT worker_id FROM saga_workers WHERE lease_until > :now)
+    AND saga_id NOT IN (SELECT value FROM json_each(:but))
+LIMIT :limit;
+
+-- name: forget_their_owners
+-- First of every transaction that takes sagas from a dead worker: with the first it loses the lease, so that it is told.
+DELETE FROM saga_workers
+WHERE lease_until <= :now
+    AND worker_id IN (SELECT owner FROM saga_status WHERE saga_id IN (SELECT value FROM json_each(:saga_ids)));
+
+-- name: free_these
+-- Follows forget_their_owners.
+UPDATE saga_status SET owner = NULL
+WHERE saga_id IN (SELECT value FROM json_each(:saga_ids)) AND owner IS NOT NULL
+    AND owner NOT IN (SELECT worker_id FROM saga_workers);
 
 -- name: owned
 SELECT saga_id FROM saga_status WHERE owner = ?;
@@ -179,7 +207,9 @@ UPDATE saga_consumers SET owner = NULL WHERE owner = ?;
 
 -- name: give_back_some
 UPDATE saga_status SET owner = NULL
-WHERE saga_id IN (SELECT saga_id FROM saga_status WHERE owner = ? LIMIT ?);
+WHERE saga_id IN (
+    SELECT saga_id FROM saga_status WHERE owner = ? AND saga_id NOT IN (SELECT value FROM json_each(?)) LIMIT ?
+);
 
 -- name: forget_worker
 DELETE FROM saga_workers WHERE worker_id = ?;

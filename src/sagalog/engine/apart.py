@@ -1,0 +1,60 @@
+"""Sagas one by one, after something failed for all of them at once: those that fail alone rest. It knows no store."""
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+from sagalog.engine.given_up import GivenUp
+from sagalog.saga.failure import described
+
+Result = TypeVar("Result")
+
+logger = logging.getLogger("sagalog.engine")
+
+# For how long, in seconds, what fails is tried in one round: a row that is locked may be waited for, and others wait
+# behind it. What was not tried is tried in the next round, in which those that failed rest.
+LONGEST_IN_VAIN = 2.0
+
+
+class Apart:
+    """Do one thing for sagas one by one; `cannot` says in the log what could not be done to a saga.
+
+    `passes` raises if nothing at all can be done now: then it is nobody's fault. `now` is the time of the event loop.
+    """
+
+    def __init__(self, cannot: str, passes: Callable[[], Awaitable[object]], now: Callable[[], float]) -> None:
+        self._cannot = cannot
+        self._passes = passes
+        self._now = now
+        self._resting = GivenUp(now)
+
+    def resting(self) -> list[str]:
+        """Return those that failed alone and are left out for a while."""
+        return self._resting.resting()
+
+    def forget(self, saga_ids: Iterable[str]) -> None:
+        """Say that it could be done to these."""
+        for saga_id in saga_ids:
+            self._resting.forget(saga_id)
+
+    async def each(self, saga_ids: Iterable[str], call: Callable[[str], Awaitable[Result]]) -> dict[str, Result]:
+        """Return what the call returned for those for which it did; those for which it raised rest, 1 to 60 s."""
+        done: dict[str, Result] = {}
+        in_vain = 0.0
+        passes = False
+        for saga_id in saga_ids:
+            began = self._now()
+            try:
+                done[saga_id] = await call(saga_id)
+            except Exception as problem:
+                in_vain += self._now() - began
+                if not done and not passes:
+                    await self._passes()
+                    passes = True
+                pause = self._resting.add(saga_id, problem)
+                logger.warning("saga %s %s, trying again in %g s: %s", saga_id, self._cannot, pause, described(problem))
+                if in_vain > LONGEST_IN_VAIN:
+                    break
+            else:
+                self._resting.forget(saga_id)
+        return done

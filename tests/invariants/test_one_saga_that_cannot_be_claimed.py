@@ -1,0 +1,95 @@
+"""INVARIANTS 33, 36: what keeps one saga from being claimed, freed or read keeps no other from it."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from database_trouble import DatabaseTrouble
+from lab import Lab, Process, in_lab
+from parcel import Desk, Parcel, parcel_saga
+from stores import EACH_KIND, empty_database
+
+# Of a trigger, of a lock, of a trigger that takes its time. The first saga is the one that has been due the longest.
+CODES = ["P0001", "55P03", "57014"]
+
+
+@pytest.fixture(params=EACH_KIND[1:])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database."""
+    found = empty_database(request.param, tmp_path, request)
+    assert isinstance(found, str)
+    return found
+
+
+async def completed(process: Process, saga_ids: Sequence[str]) -> list[str]:
+    """Return the statuses of these sagas, which end within ten seconds."""
+    async with asyncio.timeout(10):
+        return [(await process.result(one)).status for one in saga_ids]
+
+
+async def status(process: Process, saga_id: str) -> str:
+    return (await process.do(process.manager.status(saga_id))).status
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_row_that_cannot_be_claimed_keeps_nobody_else_from_being_claimed(address: str, code: str) -> None:
+    saga, desk, trouble = parcel_saga(timeout=None), Desk(), DatabaseTrouble(address)
+
+    async def story(lab: Lab) -> list[str]:
+        client = await lab.begin([saga], worker=False)
+        odd = await client.start(saga, Parcel("odd"), "odd")
+        others = [await client.start(saga, Parcel(str(n)), str(n)) for n in range(20)]
+        with trouble.forbidding("saga_status", "NEW.saga_key = 'odd' AND NEW.owner IS NOT NULL", code, "UPDATE"):
+            process = await lab.begin([saga], {Desk: desk})
+            found = await completed(process, others)
+            later = [await client.start(saga, Parcel(f"later {n}"), f"later {n}") for n in range(20)]
+            found += await completed(process, later)
+            await lab.sleep(600)
+            assert await status(client, odd) != "completed"
+        return [*found, (await process.result(odd)).status]
+
+    # However often it could not be claimed: nothing is wrong with the saga itself.
+    assert in_lab(address, story) == ["completed"] * 41
+    assert desk.calls().count("pay") == 41
+
+
+@pytest.mark.parametrize(
+    ("table", "condition", "event"),
+    [
+        ("saga_status", "NEW.saga_key = 'odd'", "UPDATE"),
+        ("saga_consumers", "NEW.consumer = 'participant:gone'", "UPDATE"),
+        ("saga_workers", "OLD.worker_id = 'other'", "DELETE"),
+    ],
+)
+@pytest.mark.parametrize("due", [True, False])
+def test_one_row_of_the_dead_that_cannot_be_freed_keeps_no_other_from_it(
+    address: str, table: str, condition: str, event: str, due: bool
+) -> None:
+    saga, desk, trouble = parcel_saga(timeout=None), Desk(), DatabaseTrouble(address)
+
+    async def story(lab: Lab) -> list[str]:
+        client = await lab.begin([saga], worker=False)
+        odd = await client.start(saga, Parcel("odd"), "odd")
+        others = [await client.start(saga, Parcel(str(n)), str(n)) for n in range(20)]
+        trouble.execute(
+            "INSERT INTO saga_workers (worker_id, host, pid, started_at, lease_until) VALUES ('dead', 'h', 1, 1, 1)",
+            "INSERT INTO saga_workers (worker_id, host, pid, started_at, lease_until) VALUES ('other', 'h', 1, 1, 1)",
+            "INSERT INTO saga_consumers (consumer, position, owner, updated_at) "
+            "VALUES ('participant:gone', 0, 'dead', 1)",
+            "UPDATE saga_status SET owner = 'dead'",
+            "UPDATE saga_status SET owner = 'other' WHERE saga_key = 'odd'",
+        )
+        if not due:
+            trouble.execute("UPDATE saga_status SET due_at = 9000000000000000 WHERE saga_key = 'odd'")
+        with trouble.forbidding(table, condition, "P0001", event):
+            process = await lab.begin([saga], {Desk: desk})
+            found = await completed(process, others)
+            fresh = [await client.start(saga, Parcel(f"fresh {n}"), f"fresh {n}") for n in range(20)]
+            found += await completed(process, fresh)
+            await lab.sleep(600)
+        trouble.execute("UPDATE saga_status SET due_at = 1 WHERE saga_key = 'odd' AND due_at IS NOT NULL")
+        return [*found, (await process.result(odd)).status]
+
+    assert in_lab(address, story) == ["completed"] * 41
+    assert desk.calls().count("pay") == 41
