@@ -218,7 +218,7 @@ def test_nobody_is_stuck_because_a_trigger_forbids_every_row(database: str, tabl
         await lab.until(lambda: desk.calls().count("pay") == 20)
         with trouble.forbidding(table, "NEW.saga_id IS NOT NULL"):
             gate.set()
-            await lab.sleep(20)
+            await lab.sleep(30)
         return {(await process.result(one)).status for one in ids}
 
     assert in_lab(database, story) == {"completed"}

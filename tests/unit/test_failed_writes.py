@@ -2,7 +2,15 @@
 
 import pytest
 
-from sagalog.engine.failed_writes import FIRST_REST, LONGEST_REST, TRIES, is_its_own, next_move
+from sagalog.engine.failed_writes import (
+    FIRST_REST,
+    LONGEST_DOUBT,
+    LONGEST_REST,
+    TRIES,
+    is_believed,
+    is_its_own,
+    next_move,
+)
 from sagalog.errors import BatchTooLarge, StoreError, StoreFull, StoreReadOnly, StoreUnavailable, WriteRefused
 
 OUTAGES = [StoreUnavailable, StoreReadOnly, StoreFull, StoreError]
@@ -39,3 +47,9 @@ def test_several_are_not_taken_for_an_outage_if_it_is_of_them(kind: type[Excepti
 def test_a_refusal_is_believed_after_some_seconds_and_not_before() -> None:
     rests = [min(LONGEST_REST, FIRST_REST * 2**number) for number in range(TRIES - 1)]
     assert 2.5 < sum(rests) < 10
+
+
+def test_a_refusal_is_of_the_write_if_others_pass_or_when_nobody_can_tell_for_a_minute() -> None:
+    assert is_believed(others_pass=True, seconds=0)
+    assert not is_believed(others_pass=False, seconds=LONGEST_DOUBT - 1)
+    assert is_believed(others_pass=False, seconds=LONGEST_DOUBT)

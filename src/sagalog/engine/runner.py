@@ -360,10 +360,7 @@ class SagaRunner:
         return min(effect.at if isinstance(effect, idle) else 0 for effect in effects)
 
     async def _tell(self, told: Input, last: bool = True) -> bool:
-        """Tell an input and make what follows durable; False on a conflict. `last`: no other one is known yet.
-
-        Raises `WriteRefused` if that is refused and believed, and so is what is told instead, if anything is.
-        """
+        """Tell an input and make what follows durable; False on a conflict. `last`: no other one is known yet."""
         commits = self._committer.commits
         try:
             return await self.record(told, last)
