@@ -2,7 +2,15 @@
 
 import pytest
 
-from sagalog.engine.failed_writes import FIRST_REST, LONGEST_REST, TRIES, is_its_own, next_move
+from sagalog.engine.failed_writes import (
+    FIRST_REST,
+    LONGEST_DOUBT,
+    LONGEST_REST,
+    TRIES,
+    is_believed,
+    is_its_own,
+    next_move,
+)
 from sagalog.errors import (
     BatchTooLarge,
     RowsLocked,
@@ -53,3 +61,9 @@ def test_rows_that_are_known_to_be_locked_are_no_outage() -> None:
     assert is_its_own(RowsLocked("x", frozenset({"saga"})), 1, others_pass=False)
     assert next_move(RowsLocked("x", frozenset({"saga"})), 1, 0, others_pass=False) == "rest"
     assert not is_its_own(RowsLocked("x"), 1, others_pass=False)
+
+
+def test_a_refusal_is_of_the_write_if_others_pass_or_when_nobody_can_tell_for_a_minute() -> None:
+    assert is_believed(others_pass=True, seconds=0)
+    assert not is_believed(others_pass=False, seconds=LONGEST_DOUBT - 1)
+    assert is_believed(others_pass=False, seconds=LONGEST_DOUBT)

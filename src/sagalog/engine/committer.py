@@ -120,7 +120,8 @@ class Committer:
             _, future = self._impatient.popleft()
             if not future.done():
                 problem = self._problem_of(future)
-                kind = type(problem) if isinstance(problem, StoreError) else StoreUnavailable
+                # Even of what was refused nothing is known yet: it may be taken the next time.
+                kind = type(problem) if isinstance(problem, StoreUnavailable) else StoreUnavailable
                 future.set_exception(
                     kind(
                         f"nobody knows yet whether this was written, after {self._write_timeout:g} s "
@@ -132,7 +133,7 @@ class Committer:
 
     def _problem_of(self, future: "asyncio.Future[Any]") -> Exception | None:
         """Return what keeps this one from being written, or all of them."""
-        for piece in self._resting:
+        for piece in (*self._resting, *self._failed):
             if any(one is future for _, one, _ in piece.waiting):
                 return piece.problem
         return self.trouble

@@ -16,6 +16,10 @@ Move = Literal["again", "halves", "rest", "give up"]
 TRIES = 5
 FIRST_REST = 0.2
 LONGEST_REST = 10.0
+# How long, in seconds, a saga doubts a refusal while nothing else is written either: then it may well be the database
+# that takes nothing, of which a code says nothing. A process with a single saga has nothing else to write, so there is
+# an end to it, and it comes before a person would wonder why nothing happens.
+LONGEST_DOUBT = 60.0
 # A try may hold the only writer for seconds, in vain: such tries together take at most about a tenth of its time.
 SHARE = 10
 
@@ -30,6 +34,14 @@ def is_its_own(problem: Exception, writes: int, others_pass: bool) -> bool:
     if isinstance(problem, RowsLocked) and problem.sagas:
         return True
     return others_pass or is_refused(problem) or (writes > 1 and isinstance(problem, BatchTooLarge))
+
+
+def is_believed(others_pass: bool, seconds: float) -> bool:
+    """Tell whether a refusal is of the write itself, after so many seconds in which it was refused again and again.
+
+    `others_pass` says that something else was written while it was tried.
+    """
+    return others_pass or seconds >= LONGEST_DOUBT
 
 
 def next_move(problem: Exception, writes: int, refusals: int, others_pass: bool) -> Move:

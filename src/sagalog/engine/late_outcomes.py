@@ -1,11 +1,11 @@
-"""Outcomes that could not be recorded yet: kept until their sagas can be had again. It claims and appends nothing."""
+"""Outcomes that could not be recorded yet: kept until they can be. It claims and appends nothing itself."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
 from sagalog.engine.backoff import Backoff
-from sagalog.errors import StoreError
+from sagalog.errors import StoreError, WriteRefused
 from sagalog.saga.definition import Definition
 from sagalog.saga.failure import described
 from sagalog.saga.inputs import Input
@@ -13,6 +13,12 @@ from sagalog.saga.inputs import Input
 logger = logging.getLogger("sagalog.engine")
 
 LONGEST_PAUSE = 5.0
+# What was refused is refused again, most likely, until somebody has mended the database. Then a person lets the saga go
+# on, and by then it should be recorded, wherever it goes on.
+FIRST_PAUSE_OF_REFUSED = 1.0
+LONGEST_PAUSE_OF_REFUSED = 60.0
+# How many sagas are asked for in a second, at most, however many are kept.
+MOST_ASKED = 20
 
 
 class Conflict(Exception):
@@ -32,15 +38,24 @@ class Undriven(Exception):
 
 
 class LateOutcomes:
-    """Keep what another owner cannot know, until whoever drives the saga here takes it.
+    """Keep what nobody else can know, until it is recorded or whoever drives the saga here takes it.
 
-    `take` is asked again and again to own a saga, which takes its outcomes with it; `poll` is in microseconds.
+    `take` is asked again and again to own a saga, which takes its outcomes with it. What was refused is told by
+    `record` to the saga at rest, which nobody owns; False means that it is not at rest. `poll` is in microseconds.
     """
 
-    def __init__(self, take: Callable[[Definition, str], Awaitable[bool]], poll: int) -> None:
+    def __init__(
+        self,
+        take: Callable[[Definition, str], Awaitable[bool]],
+        record: Callable[[Definition, str, Input], Awaitable[bool]],
+        poll: int,
+    ) -> None:
         self._take = take
+        self._record = record
         self._poll = poll / 1e6
         self._kept: dict[str, list[Input]] = {}
+        # The pauses of those of which something was refused. They go on growing while it is, also after a resume.
+        self._refused: dict[str, Backoff] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def keep(self, definition: Definition, saga_id: str, untold: list[Input]) -> None:
@@ -55,6 +70,14 @@ class LateOutcomes:
             self._tasks[saga_id] = task
             task.add_done_callback(lambda _: self._tasks.pop(saga_id, None))
 
+    def keep_refused(self, definition: Definition, saga_id: str, refused: list[Input]) -> None:
+        """Keep what is known of a saga and was refused, if anything was: a fault is recorded in its place."""
+        if refused:
+            self._refused.setdefault(saga_id, Backoff(FIRST_PAUSE_OF_REFUSED, LONGEST_PAUSE_OF_REFUSED))
+            self.keep(definition, saga_id, refused)
+        elif saga_id not in self._kept:
+            self._refused.pop(saga_id, None)
+
     def pop(self, saga_id: str) -> list[Input]:
         """Return what is to be told to a saga that is driven here from now on."""
         return self._kept.pop(saga_id, [])
@@ -62,13 +85,36 @@ class LateOutcomes:
     async def _ask(self, definition: Definition, saga_id: str) -> None:
         backoff = Backoff(self._poll, LONGEST_PAUSE)
         while saga_id in self._kept:
+            if saga_id in self._refused:
+                await asyncio.sleep(max(self._refused[saga_id].pause(), len(self._kept) / MOST_ASKED))
             try:
-                await self._take(definition, saga_id)
+                if saga_id not in self._refused or not await self._record_all(definition, saga_id):
+                    await self._take(definition, saga_id)
             except Exception as problem:
                 level = logging.WARNING if isinstance(problem, StoreError) else logging.ERROR
                 logger.log(level, "an outcome of saga %s is not recorded yet: %s", saga_id, described(problem))
-            if saga_id in self._kept:
+            if saga_id in self._kept and saga_id not in self._refused:
                 await asyncio.sleep(backoff.pause())
+
+    async def _record_all(self, definition: Definition, saga_id: str) -> bool:
+        """Record what is known of a saga at rest; False if it is not at rest."""
+        problem: Exception | None = None
+        for told in list(self._kept.get(saga_id, ())):
+            try:
+                if not await self._record(definition, saga_id, told):
+                    return False
+            except WriteRefused as refused:
+                problem = refused
+            else:
+                # It may be driven here by now, and be told the same once more: that will be no news.
+                left = [one for one in self._kept.pop(saga_id, []) if one is not told]
+                if left:
+                    self._kept[saga_id] = left
+        if problem is not None:
+            raise problem
+        if saga_id not in self._kept:
+            self._refused.pop(saga_id, None)
+        return True
 
     async def stop(self) -> None:
         """Ask no more: whoever takes the sagas over makes the attempts again."""

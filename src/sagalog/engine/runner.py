@@ -14,20 +14,20 @@ from sagalog.engine.attempt import Attempts
 from sagalog.engine.calling import NotBegun
 from sagalog.engine.committer import LINGER, Committer
 from sagalog.engine.cycle import append_of
-from sagalog.engine.door import parked_row
 from sagalog.engine.ending import end, is_cancelled_by_others, is_told_to_end
 from sagalog.engine.late_outcomes import Conflict, Undriven
-from sagalog.engine.message_log import log_parked
+from sagalog.engine.refusals import Refusals
 from sagalog.engine.transition_log import log_transitions
-from sagalog.engine.unwritable import instead_of, outcome_of
+from sagalog.engine.unwritable import is_news, outcome_of
 from sagalog.errors import StoreError, WriteRefused
 from sagalog.messages import Envelope, Unreadable
 from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import error_from
+from sagalog.saga.failure import described
 from sagalog.saga.inputs import ActionFailed, DeadlineReached, Input, Receive, TimerFired
 from sagalog.saga.react import CallOff, Effect, RunAction, RunCompensation, Settle, Wait, WatchDeadline, react
-from sagalog.saga.state import UNTOUCHED, SagaState
+from sagalog.saga.state import SagaState
 from sagalog.saga.transitions import OPEN
 from sagalog.store import Posting
 
@@ -85,6 +85,7 @@ class SagaRunner:
         clock: Clock,
         untold: list[Input] | None = None,
         effects: list[Effect] | None = None,
+        last_resort: Input | None = None,
     ) -> None:
         self.definition = definition
         self.saga_id = saga_id
@@ -102,6 +103,9 @@ class SagaRunner:
         self._clock = clock
         # What is told next, or is being told: it happened, and is not recorded.
         self._untold = untold or []
+        # Told if that cannot be told, or if there is nothing to be told: that the saga is stuck.
+        self._last_resort = last_resort
+        self._refusals = Refusals(definition, saga_id, owner, committer, clock)
         self._effects = react(definition, state) if effects is None else effects
         self._running: dict[tuple[type, str], asyncio.Task[Input | None]] = {}
         self._mail: deque[Envelope] = deque()
@@ -114,6 +118,11 @@ class SagaRunner:
         self._mail.append(envelope)
         self.wake()
         return True
+
+    @property
+    def refused(self) -> list[Input]:
+        """Return what is known to be done, could not be written, and is still news."""
+        return [told for told in self._refusals.successes if is_news(self.state, told)]
 
     @property
     def has_mail(self) -> bool:
@@ -144,7 +153,7 @@ class SagaRunner:
             raise Undriven(self._untold + await self._ends_of_attempts()) from problem
 
     async def _drive(self) -> bool:
-        await self._tell_all(self._untold)
+        await self._tell_what_is_known()
         while not self._parted:
             if self._mail:
                 await self._open_mail()
@@ -197,7 +206,7 @@ class SagaRunner:
         while self._mail:
             message = self._mail[0]
             if isinstance(message, Unreadable):
-                await self._park(message, message.problem)
+                await self._refusals.park(message, message.problem)
             elif not await self._tell(Receive(message)):
                 # Nothing is lost: what is not recorded is still in the inbox.
                 await self._lose([])
@@ -333,6 +342,20 @@ class SagaRunner:
                 outcomes.append(outcome)
         return outcomes, problems
 
+    async def _tell_what_is_known(self) -> None:
+        """Tell what happened before; that the saga is stuck only if that cannot be told, or if it was nothing."""
+        known = len(self._untold)
+        try:
+            await self._tell_all(self._untold)
+        except Exception as problem:
+            if isinstance(problem, Conflict) or self._last_resort is None:
+                raise
+            logger.warning("saga %s is made stuck: %s", self.saga_id, described(problem))
+        if self._last_resort is not None and (self._untold or not known):
+            if not await self._tell(self._last_resort):
+                await self._lose(self._untold)
+            await self._tell_all(self._untold)
+
     async def _tell_all(self, told: list[Input]) -> None:
         self._untold = told
         while self._untold:
@@ -348,7 +371,15 @@ class SagaRunner:
         return min(effect.at if isinstance(effect, idle) else 0 for effect in effects)
 
     async def _tell(self, told: Input, last: bool = True) -> bool:
-        """Decide on an input and make the decision durable; False on a conflict. `last`: no other one is known yet."""
+        """Tell an input and make what follows durable; False on a conflict. `last`: no other one is known yet."""
+        commits = self._committer.commits
+        try:
+            return await self.record(told, last)
+        except WriteRefused as problem:
+            return await self._refusals.tell(self, told, last, problem, commits)
+
+    async def record(self, told: Input, last: bool = True) -> bool:
+        """Decide on an input and make the decision durable, if the database takes it; False on a conflict."""
         if is_cancelled_by_others():
             # Whoever ends all tasks, and be it the end of the event loop, is not to be kept waiting.
             raise asyncio.CancelledError
@@ -370,34 +401,11 @@ class SagaRunner:
         append = append_of(self.definition, self.saga_id, before, after, events, effects, self._worker_id, owner, taken)
         unhurried = idle_until > now + LONG_ENOUGH and not append.messages and not append.notes
         submit = self._committer.submit_unhurried if unhurried else self._committer.submit
-        try:
-            if await submit(append) != "written":
-                return False
-        except WriteRefused as problem:
-            return await self._tell_instead(told, problem)
+        if await submit(append) != "written":
+            return False
         self._parted = parts
         self.state = after
         self._effects = effects
         self.wrote = True
         log_transitions(self.saga_id, after, events)
         return True
-
-    async def _tell_instead(self, told: Input, problem: WriteRefused) -> bool:
-        """Tell that something cannot be written, in its place; raises `problem` if that cannot be written either."""
-        if isinstance(told, Receive) and told.message.kind != "note":
-            await self._park(told.message, problem)
-            return True
-        step = self.state.steps.get(getattr(told, "step", ""), UNTOUCHED)
-        instead = instead_of(told, step.epoch, problem)
-        if instead is None or instead == told:
-            raise problem
-        return await self._tell(instead)
-
-    async def _park(self, message: Envelope, problem: WriteRefused | str) -> None:
-        """Park a message that cannot be read, or that the database does not let the saga take; the others go on."""
-        kind = "saga" if self.definition.contract is None else "choreography"
-        reason = f"saga {self.saga_id} could not take it: {problem}"
-        position = message.position if isinstance(message, Unreadable) else None
-        row = parked_row(self._clock, f"{kind}:{self.definition.name}", message, position, reason)
-        if await self._committer.post(Posting(taken=(self.saga_id, message.id), parked=row)) == "written":
-            log_parked(row)

@@ -1,4 +1,7 @@
-"""What is told to a saga instead of something that its database does not take: a fault, which says so. Pure."""
+"""What is told to a saga instead of something that its database does not take: a fault, which says so. Pure.
+
+A success is known all the same, so it is not forgotten: it is told again later, beside the fault.
+"""
 
 from sagalog.saga.events import ErrorInfo, error_from
 from sagalog.saga.failure import text_of, type_of
@@ -11,6 +14,7 @@ from sagalog.saga.inputs import (
     UndoSucceeded,
 )
 from sagalog.saga.react import CallOff, RunAction, RunCompensation
+from sagalog.saga.state import UNTOUCHED, SagaState, StepState
 
 
 def fault_of(problem: BaseException) -> ErrorInfo:
@@ -18,24 +22,41 @@ def fault_of(problem: BaseException) -> ErrorInfo:
     return error_from("fault", type_of(problem), ascii(text_of(problem))[1:-1])
 
 
-def instead_of(told: Input, epoch: int, problem: BaseException) -> Input | None:
+def instead_of(told: Input, here: StepState, problem: BaseException) -> Input | None:
     """Return what is told instead of an outcome that could not be written; None if there is nothing to be said.
 
-    The step may have had its effect, and nobody can know its result: that is what a fault says of it, too. `epoch` says
-    which undoing of the step it is.
+    The step may have had its effect, and others cannot know its result: that is what a fault says of it, too. It is the
+    fault of one attempt more if the step, which is `here`, was at fault already: told once more it would be no news.
     """
     error = fault_of(problem)
     match told:
         case ActionSucceeded() | ActionFailed():
-            return ActionFailed(told.step, told.attempt, told.began, error)
+            return ActionFailed(told.step, max(told.attempt, here.attempts + 1), told.began, error)
         case UndoSucceeded() | UndoFailed():
-            return UndoFailed(told.step, told.epoch, told.attempt, told.began, error)
+            attempt = max(told.attempt, here.undo_attempts + 1)
+            return UndoFailed(told.step, told.epoch, attempt, told.began, error)
         case RequestMade(direction="action"):
             return ActionFailed(told.step, told.attempt, None, error)
         case RequestMade():
-            return UndoFailed(told.step, epoch, told.attempt, None, error)
+            return UndoFailed(told.step, here.epoch, told.attempt, None, error)
         case _:
             return None
+
+
+def is_success(told: Input) -> bool:
+    """Tell whether something is known to be done, and must not be done again."""
+    return isinstance(told, ActionSucceeded | UndoSucceeded)
+
+
+def is_news(state: SagaState, told: Input) -> bool:
+    """Tell whether a success that could not be written is still of use to its saga."""
+    here = state.steps.get(getattr(told, "step", ""), UNTOUCHED)
+    if isinstance(told, ActionSucceeded):
+        # What has been undone since was done before that, and must not be undone once more.
+        return here.action not in ("succeeded", "skipped") and here.undo != "compensated"
+    if isinstance(told, UndoSucceeded):
+        return here.undo in ("pending", "retrying", "failed") and here.epoch == told.epoch
+    return False
 
 
 def outcome_of(effect: RunAction | RunCompensation | CallOff, problem: BaseException) -> Input | None:

@@ -19,6 +19,7 @@ from sagalog.engine.lease import WorkerLease
 from sagalog.engine.limits import Limits
 from sagalog.engine.loops import Loop
 from sagalog.engine.mail import Mail
+from sagalog.engine.recording import Recording
 from sagalog.engine.runner import SagaRunner
 from sagalog.engine.unwritable import fault_of
 from sagalog.errors import SagalogError, StoreError
@@ -75,7 +76,7 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._runners: dict[str, SagaRunner] = {}
         self._tasks: dict[str, Drive] = {}
-        self._late = LateOutcomes(self.take, limits.poll)
+        self._late = LateOutcomes(self.take, Recording(store, blocking, committer, clock).record, limits.poll)
         self._loops: list[Loop] = []
         self._lease = WorkerLease(store, blocking, clock, limits.lease)
         # Held by whoever changes what this process owns in the store, from the write to what follows from it here.
@@ -166,6 +167,7 @@ class Worker:
         state: SagaState,
         untold: list[Input] | None = None,
         effects: list[Effect] | None = None,
+        last_resort: Input | None = None,
     ) -> Drive:
         """Drive a saga that the store says is ours; the task ends when it is at rest or has left this process."""
         runner = SagaRunner(
@@ -178,6 +180,7 @@ class Worker:
             self._clock,
             untold,
             effects,
+            last_resort,
         )
         if state.parent is not None and self.mail is None:
             # This process knows no saga that takes messages, but this one is a step of one that others know.
@@ -251,6 +254,7 @@ class Worker:
                 del self._runners[saga_id]
                 del self._tasks[saga_id]
                 self._claiming.has_ended(saga_id)
+        self._late.keep_refused(runner.definition, saga_id, runner.refused)
         if runner.has_mail:
             # It is in the inbox still, and whoever claims the saga gets it.
             self.hint()
@@ -303,14 +307,14 @@ class Worker:
     def _own_with_all(
         self, definition: Definition, saga_id: str, state: SagaState, untold: list[Input] | None = None
     ) -> None:
-        """Drive a saga, and tell it what is known here of it: that it could not be driven, and what came too late."""
-        told = [*self._end_of_patience(saga_id), *self._late.pop(saga_id), *(untold or ())]
-        self.own(definition, saga_id, state, told)
+        """Drive a saga, and tell it what is known of it here; if that cannot be told, that it is stuck."""
+        told = [*self._late.pop(saga_id), *(untold or ())]
+        self.own(definition, saga_id, state, told, last_resort=self._end_of_patience(saga_id))
 
-    def _end_of_patience(self, saga_id: str) -> list[Input]:
-        """Return what is told to a saga before all else that could not be driven often enough: that it is stuck."""
+    def _end_of_patience(self, saga_id: str) -> Input | None:
+        """Return what is told to a saga that could not be driven often enough: that it is stuck."""
         problem = self._given_up.problem(saga_id)
-        return [] if problem is None or self._given_up.number(saga_id) < TRIES else [Faulted(fault_of(problem))]
+        return None if problem is None or self._given_up.number(saga_id) < TRIES else Faulted(fault_of(problem))
 
     def own_claimed(self, row: StatusRow, stored: Sequence[StoredEvent]) -> None:
         """Drive a saga that has just been claimed, with all that is known of it here."""

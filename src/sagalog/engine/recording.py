@@ -1,0 +1,47 @@
+"""Recording what is known of a saga that nobody runs, since it is stuck or has ended.
+
+It owns none, so that it is in nobody's way: a person may let the saga go on at any moment. It makes no attempt.
+"""
+
+from sagalog.clock import Clock
+from sagalog.codec import CODEC
+from sagalog.engine.blocking import Blocking
+from sagalog.engine.committer import Committer
+from sagalog.engine.cycle import append_of
+from sagalog.engine.transition_log import log_transitions
+from sagalog.saga.decide import advance
+from sagalog.saga.definition import Definition
+from sagalog.saga.evolve import fold
+from sagalog.saga.inputs import Input
+from sagalog.saga.react import react
+from sagalog.saga.transitions import OPEN
+from sagalog.store import Store
+
+
+class Recording:
+    """Record outcomes that come after their saga has come to rest."""
+
+    def __init__(self, store: Store, blocking: Blocking, committer: Committer, clock: Clock) -> None:
+        self._store = store
+        self._blocking = blocking
+        self._committer = committer
+        self._clock = clock
+
+    async def record(self, definition: Definition, saga_id: str, told: Input) -> bool:
+        """Tell a saga at rest; False if it is not at rest, or was changed meanwhile.
+
+        Raises `WriteRefused` if the database does not take it, and what the store raises while it is read.
+        """
+        stored = await self._blocking.read(self._store.read, saga_id)
+        before = fold(CODEC.decode_all((event.topic, event.state) for event in stored))
+        if before.status in OPEN:
+            return False
+        events, after = advance(definition, before, told, self._clock.now())
+        if not events:
+            return True
+        assert after is not None
+        append = append_of(definition, saga_id, before, after, events, react(definition, after), None, None)
+        written = await self._committer.submit(append) == "written"
+        if written:
+            log_transitions(saga_id, after, events)
+        return written

@@ -1,0 +1,106 @@
+"""What a saga's runner does when the database refuses a decision: tries it again, or tells a fault in its place.
+
+One that is refused while others are written is believed. If nothing else is written it may well be the database that
+takes nothing, whatever it says, and then nothing may be concluded of this one. What is known to be done is kept.
+"""
+
+import asyncio
+from typing import Protocol
+
+from sagalog.clock import Clock
+from sagalog.engine.backoff import Backoff
+from sagalog.engine.committer import Committer
+from sagalog.engine.door import parked_row
+from sagalog.engine.failed_writes import is_believed
+from sagalog.engine.message_log import log_parked
+from sagalog.engine.unwritable import instead_of, is_success
+from sagalog.errors import WriteRefused
+from sagalog.messages import Envelope, Unreadable
+from sagalog.saga.definition import Definition
+from sagalog.saga.inputs import Input, Receive
+from sagalog.saga.state import UNTOUCHED, SagaState
+from sagalog.saga.transitions import OPEN
+from sagalog.store import Posting
+
+# Pauses between one time that something is refused and the next, in seconds.
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 60.0
+
+
+class Owner(Protocol):
+    """What this needs of the worker that owns the saga."""
+
+    stopping: bool
+
+
+class Recorder(Protocol):
+    """The saga, and how something is recorded of it."""
+
+    state: SagaState
+
+    async def record(self, told: Input, last: bool = True) -> bool:
+        """Decide on an input and make the decision durable; False on a conflict."""
+        ...
+
+
+class Refusals:
+    """Deal with what is refused of one saga; `successes` are those that a fault was recorded in place of."""
+
+    def __init__(self, definition: Definition, saga_id: str, owner: Owner, committer: Committer, clock: Clock) -> None:
+        self._definition = definition
+        self._saga_id = saga_id
+        self._owner = owner
+        self._committer = committer
+        self._clock = clock
+        self.successes: list[Input] = []
+
+    async def tell(self, saga: Recorder, told: Input, last: bool, problem: WriteRefused, commits: int) -> bool:
+        """Tell again what was refused, until that is believed, and then something instead; False on a conflict.
+
+        `commits` is how many the committer had made before. Raises `WriteRefused` if nothing can be told.
+        """
+        loop = asyncio.get_running_loop()
+        began, pauses = loop.time(), Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        while True:
+            if is_believed(self._committer.commits != commits, loop.time() - began):
+                try:
+                    return await self._tell_instead(saga, told, problem)
+                except WriteRefused as another:
+                    # As long as nothing at all is written, the saga waits for its database.
+                    if another is problem or self._committer.commits != commits:
+                        raise
+            if self._owner.stopping:
+                raise problem
+            await asyncio.sleep(pauses.pause())
+            commits = self._committer.commits
+            try:
+                return await saga.record(told, last)
+            except WriteRefused as again:
+                problem = again
+
+    async def _tell_instead(self, saga: Recorder, told: Input, problem: WriteRefused) -> bool:
+        """Tell that something cannot be written, in its place; raises `problem` if there is nothing to be said."""
+        if isinstance(told, Receive) and told.message.kind != "note":
+            await self.park(told.message, problem)
+            return True
+        if is_success(told) and saga.state.status not in OPEN:
+            # That it is at fault is recorded already.
+            self.successes.append(told)
+            return True
+        instead = instead_of(told, saga.state.steps.get(getattr(told, "step", ""), UNTOUCHED), problem)
+        if instead is None:
+            raise problem
+        if not await saga.record(instead):
+            return False
+        if is_success(told):
+            self.successes.append(told)
+        return True
+
+    async def park(self, message: Envelope, problem: WriteRefused | str) -> None:
+        """Park a message that cannot be read, or that the database does not let the saga take; the others go on."""
+        kind = "saga" if self._definition.contract is None else "choreography"
+        reason = f"saga {self._saga_id} could not take it: {problem}"
+        position = message.position if isinstance(message, Unreadable) else None
+        row = parked_row(self._clock, f"{kind}:{self._definition.name}", message, position, reason)
+        if await self._committer.post(Posting(taken=(self._saga_id, message.id), parked=row)) == "written":
+            log_parked(row)
