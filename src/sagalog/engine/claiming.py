@@ -207,9 +207,10 @@ class Claiming:
     async def _claim_apart(self, worker_id: str, room: int, but: Sequence[str]) -> list[StatusRow]:
         due = await self._blocking.read(self._store.due, self._definitions, self._clock.now(), room, but)
         given = await self._apart.each(due, self._claim_one)
-        if len(due) < room:
-            mailed = await self._blocking.read(self._store.with_mail, self._definitions, room - len(due), but)
-            given |= await self._apart.each([one for one in mailed if one not in due], self._claim_one)
+        if not given:
+            # Those with mail have their turn when nothing else is due: their table may be what is in trouble.
+            mailed = await self._blocking.read(self._store.with_mail, self._definitions, room, but)
+            given = await self._apart.each([one for one in mailed if one not in due], self._claim_one)
         rows = await self._blocking.read(self._store.statuses, [saga_id for saga_id, got in given.items() if got])
         return [row for row in rows.values() if row.owner == worker_id]
 
