@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import psycopg
 import pytest
-from lab import Lab, in_lab
+from lab import SETTINGS, Lab, in_lab
 from parcel import Desk, Parcel, parcel_saga
 from stores import opened
 
@@ -105,7 +105,7 @@ def test_a_table_of_messages_that_is_locked_keeps_no_saga_without_messages_waiti
             session.execute("LOCK TABLE saga_inbox, saga_unmatched IN ACCESS EXCLUSIVE MODE")
             began = time.monotonic()
             ids = [await client.start(saga, Parcel(str(n)), str(n)) for n in range(3)]
-            found = [(await process.result(one)).status for one in ids]
+            found: list[str] = [(await process.result(one)).status for one in ids]
             assert time.monotonic() - began < 4 * SOON
         return found
 
@@ -186,3 +186,24 @@ def test_a_locked_row_holds_up_its_own_saga_only(postgres_url: str) -> None:
 
     assert in_lab(postgres_url, story) == ["completed"] * 11
     assert desk.calls().count("pay") == 11
+
+
+@pytest.mark.postgres
+def test_one_locked_row_keeps_no_other_saga_of_a_worker_that_ends(postgres_url: str) -> None:
+    saga, desk = parcel_saga(timeout=None, patience=10_000), Desk()
+
+    async def story(lab: Lab) -> list[str]:
+        settings = SETTINGS.model_copy(update={"lease": 300.0})
+        process = await lab.begin([saga], {Desk: desk}, settings=settings)
+        desk.does["pick"] = lambda _: asyncio.sleep(1000)
+        ids = [await process.start(saga, Parcel(str(n)), str(n)) for n in range(10)]
+        await lab.until(lambda: desk.calls().count("pick") == 10)
+        with locked(postgres_url, ids[0]):
+            await process.stop()
+            desk.does.clear()
+            other = await lab.begin([saga], {Desk: desk}, settings=settings)
+            async with asyncio.timeout(30):
+                found = [(await other.result(one)).status for one in ids[1:]]
+        return [*found, (await other.result(ids[0])).status]
+
+    assert in_lab(postgres_url, story) == ["completed"] * 10

@@ -83,15 +83,15 @@ def exchange(connection: BoundedConnection, calls: Sequence[Call]) -> list[PGres
         prepares.append(None)
         pgconn.send_query_prepared(name.encode(), parameters, [BINARY] * len(parameters), BINARY)
     results: list[PGresult] = connection.wait(_finish(pgconn))
-    for result, name in zip(results, prepares, strict=False):
-        if name is not None and result.status == pq.ExecStatus.COMMAND_OK:
-            connection.prepared.add(name)
+    for result, block in zip(results, prepares, strict=False):
+        if block is not None and result.status == pq.ExecStatus.COMMAND_OK:
+            connection.prepared.add(block)
     for result in results:
         if result.status == pq.ExecStatus.FATAL_ERROR:
             raise _error_from(result)
     if pgconn.status == pq.ConnStatus.BAD:
         raise errors.OperationalError(pgconn.get_error_message())
-    return [result for result, name in zip(results, prepares, strict=True) if name is None]
+    return [result for result, block in zip(results, prepares, strict=True) if block is None]
 
 
 def _finish(pgconn: PGconn) -> Steps:
