@@ -15,7 +15,8 @@ from stores import opened
 from sagalog.errors import RowsLocked, StoreUnavailable
 from sagalog.store import Append, AppendOutcome, Posting, Store
 from sagalog.stores.memory import MemoryStore
-from sagalog.testing.message_samples import event
+from sagalog.testing.message_samples import event, published, put, unmatched, waiting
+from sagalog.testing.store_leases import END
 from sagalog.testing.store_samples import NOW, ending, lease, start
 from sagalog.testing.world import SimulatedBlocking
 
@@ -62,6 +63,56 @@ def test_no_write_waits_long_for_a_row_that_somebody_has_locked(store: Store, po
         assert store.append([ending(second, holder="w1")]) == ["written"]
         assert store.post([Posting([event()])]) == ["written"]
     assert store.append([ending(first, holder="w1")]) == ["written"]
+
+
+@pytest.mark.postgres
+def test_no_look_for_what_is_free_waits_for_a_row_of_a_consumer(store: Store, postgres_url: str) -> None:
+    store.register(lease("w1"))
+    store.take_consumers("w1", ["a", "b"], NOW, False)
+    begun = start(owner="w1")
+    store.append([begun])
+    with psycopg.connect(postgres_url) as session:
+        session.execute("SELECT 1 FROM saga_consumers WHERE consumer = 'a' FOR UPDATE")
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable, match="lock"):
+            store.take_consumers("w2", ["a"], END, False)
+        assert len(store.take_consumers("w2", ["b"], END, False)) == 1
+        store.free(END)
+        assert [row.saga_id for row in store.claim("w2", [begun.status.definition], END, 10)] == [begun.saga_id]
+        assert time.monotonic() - began < SOON
+
+
+@pytest.mark.postgres
+def test_what_a_person_decides_does_not_keep_the_log_locked_for_a_row(store: Store, postgres_url: str) -> None:
+    [place] = published(store, event())
+    parked = unmatched(place, "participant:echo")
+    put(store, waiting(place, "participant:echo"))
+    store.post([Posting([], parked=parked)])
+    with psycopg.connect(postgres_url) as session:
+        session.execute("SELECT 1 FROM saga_unmatched FOR UPDATE")
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable, match="lock"):
+            store.settle_unmatched(parked.unmatched_id, "redelivering", "me", "why", NOW)
+        assert time.monotonic() - began < SOON
+
+
+@pytest.mark.postgres
+def test_a_table_of_messages_that_is_locked_keeps_no_saga_without_messages_waiting(postgres_url: str) -> None:
+    """Somebody rebuilds it, say; every write that fails in vain has a new connection made."""
+    saga, desk = parcel_saga(timeout=None), Desk()
+
+    async def story(lab: Lab) -> list[str]:
+        process = await lab.begin([saga], {Desk: desk})
+        client = await lab.begin([saga], worker=False)
+        with psycopg.connect(postgres_url) as session:
+            session.execute("LOCK TABLE saga_inbox, saga_unmatched IN ACCESS EXCLUSIVE MODE")
+            began = time.monotonic()
+            ids = [await client.start(saga, Parcel(str(n)), str(n)) for n in range(3)]
+            found: list[str] = [(await process.result(one)).status for one in ids]
+            assert time.monotonic() - began < 4 * SOON
+        return found
+
+    assert in_lab(postgres_url, story) == ["completed"] * 3
 
 
 class Watched(MemoryStore):
@@ -184,3 +235,24 @@ def test_a_locked_row_holds_up_its_own_saga_only(postgres_url: str) -> None:
 
     assert in_lab(postgres_url, story) == ["completed"] * 11
     assert desk.calls().count("pay") == 11
+
+
+@pytest.mark.postgres
+def test_one_locked_row_keeps_no_other_saga_of_a_worker_that_ends(postgres_url: str) -> None:
+    saga, desk = parcel_saga(timeout=None, patience=10_000), Desk()
+
+    async def story(lab: Lab) -> list[str]:
+        settings = SETTINGS.model_copy(update={"lease": 300.0})
+        process = await lab.begin([saga], {Desk: desk}, settings=settings)
+        desk.does["pick"] = lambda _: asyncio.sleep(1000)
+        ids = [await process.start(saga, Parcel(str(n)), str(n)) for n in range(10)]
+        await lab.until(lambda: desk.calls().count("pick") == 10)
+        with locked(postgres_url, ids[0]):
+            await process.stop()
+            desk.does.clear()
+            other = await lab.begin([saga], {Desk: desk}, settings=settings)
+            async with asyncio.timeout(30):
+                found = [(await other.result(one)).status for one in ids[1:]]
+        return [*found, (await other.result(ids[0])).status]
+
+    assert in_lab(postgres_url, story) == ["completed"] * 10

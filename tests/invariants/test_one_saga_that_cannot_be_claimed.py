@@ -10,6 +10,10 @@ from lab import Lab, Process, in_lab
 from parcel import Desk, Parcel, parcel_saga
 from stores import EACH_KIND, empty_database
 
+from sagalog.errors import StoreUnavailable
+from sagalog.store import StoredEvent
+from sagalog.stores.memory import MemoryStore
+
 # Of a trigger, of a lock, of a trigger that takes its time. The first saga is the one that has been due the longest.
 CODES = ["P0001", "55P03", "57014"]
 
@@ -93,3 +97,32 @@ def test_one_row_of_the_dead_that_cannot_be_freed_keeps_no_other_from_it(
 
     assert in_lab(address, story) == ["completed"] * 41
     assert desk.calls().count("pay") == 41
+
+
+class LongHistory(MemoryStore):
+    """Have no time to read the history of one saga, however it is asked for."""
+
+    odd = ""
+
+    def read(self, saga_id: str, after: int = 0) -> list[StoredEvent]:
+        if saga_id == self.odd:
+            raise StoreUnavailable("canceling statement due to statement timeout")
+        return super().read(saga_id, after)
+
+
+def test_a_history_that_takes_too_long_to_read_keeps_no_other_saga_waiting() -> None:
+    saga, desk, store = parcel_saga(timeout=None), Desk(), LongHistory()
+
+    async def story(lab: Lab) -> list[str]:
+        client = await lab.begin([saga], worker=False)
+        odd = await client.start(saga, Parcel("odd"), "odd")
+        others = [await client.start(saga, Parcel(str(n)), str(n)) for n in range(20)]
+        store.odd = odd
+        process = await lab.begin([saga], {Desk: desk})
+        found = await completed(process, others)
+        await lab.sleep(600)
+        store.odd = ""
+        return [*found, (await process.result(odd)).status]
+
+    assert in_lab(store, story) == ["completed"] * 21
+    assert desk.calls().count("pay") == 21

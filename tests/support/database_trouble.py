@@ -31,7 +31,7 @@ class DatabaseTrouble:
 
     @contextmanager
     def forbidding(self, table: str, condition: str, code: str = "P0001", event: str = "INSERT") -> Generator[None]:
-        """Refuse new rows (or changes) of a table for which a condition on NEW (OLD) holds, with a PostgreSQL code.
+        """Refuse new rows (or changes) of a table for which a condition on NEW or OLD holds, with a PostgreSQL code.
 
         SQLite knows no such codes; one of class 42 is what it says of a mistake in a statement there.
         """

@@ -105,6 +105,7 @@ class Claiming:
         self._size = BatchSize(limits.claim_batch)
         now = asyncio.get_running_loop().time
         self._apart = Apart("cannot be claimed", self._writes, now)
+        self._unread = Apart("has a history that cannot be read", self._reads, now)
         freed = Apart("cannot be taken over from a dead worker", self._writes, now)
         self._taking_over = TakingOver(store, blocking, clock, self._poll, freed)
         self._hint = asyncio.Event()
@@ -175,7 +176,10 @@ class Claiming:
         rows = await self._claim_some(worker_id, room) if room > 0 else []
         if owner.mail is None and not rows:
             return 0
-        streams = await self._blocking.read(self._store.read_many, [row.saga_id for row in rows]) if rows else {}
+        streams = await self._read([row.saga_id for row in rows]) if rows else {}
+        # Those that could not be read are somebody else's from now on.
+        self._giving_back.add(row.saga_id for row in rows if row.saga_id not in streams)
+        rows = [row for row in rows if row.saga_id in streams]
         if any(len(streams[row.saga_id]) != row.version for row in rows):
             # We stood still for longer than the lease, and these have been taken over and written to since.
             owned = set(await self._blocking.read(self._store.owned, worker_id))
@@ -189,7 +193,7 @@ class Claiming:
     async def _claim_some(self, worker_id: str, room: int) -> list[StatusRow]:
         """Claim the oldest that are due; if something fails, one by one, so that what is wrong with one is its own."""
         await self._taking_over.look()
-        now, but = self._clock.now(), [*self._given_up.resting(), *self._apart.resting()]
+        now, but = self._clock.now(), [*self._given_up.resting(), *self._apart.resting(), *self._unread.resting()]
         try:
             rows = await self._blocking.write(self._store.claim, worker_id, self._definitions, now, room, but)
         except Exception as problem:
@@ -207,14 +211,32 @@ class Claiming:
     async def _claim_apart(self, worker_id: str, room: int, but: Sequence[str]) -> list[StatusRow]:
         due = await self._blocking.read(self._store.due, self._definitions, self._clock.now(), room, but)
         given = await self._apart.each(due, self._claim_one)
-        if len(due) < room:
-            mailed = await self._blocking.read(self._store.with_mail, self._definitions, room - len(due), but)
-            given |= await self._apart.each([one for one in mailed if one not in due], self._claim_one)
+        if not given:
+            # Those with mail have their turn when nothing else is due: their table may be what is in trouble.
+            mailed = await self._blocking.read(self._store.with_mail, self._definitions, room, but)
+            given = await self._apart.each([one for one in mailed if one not in due], self._claim_one)
         rows = await self._blocking.read(self._store.statuses, [saga_id for saga_id, got in given.items() if got])
         return [row for row in rows.values() if row.owner == worker_id]
 
+    async def _read(self, saga_ids: Sequence[str]) -> dict[str, list[StoredEvent]]:
+        """Return the histories of sagas that have just been claimed; one by one if that fails for all of them."""
+        try:
+            return await self._blocking.read(self._store.read_many, saga_ids)
+        except Exception as problem:
+            self._in_doubt = True
+            logger.info("the histories of sagas are read one by one: %s", described(problem))
+
+        async def read(saga_id: str) -> list[StoredEvent]:
+            return await self._blocking.read(self._store.read, saga_id)
+
+        return await self._unread.each(saga_ids, read)
+
     async def _claim_one(self, saga_id: str) -> bool:
         return await self._blocking.write(self._store.claim_one, self._owner.worker_id, saga_id, self._clock.now())
+
+    async def _reads(self) -> None:
+        """Raise if nothing can be read."""
+        await self._blocking.read(self._store.owned, self._owner.worker_id)
 
     async def _writes(self) -> None:
         """Raise if no write passes."""

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from sagalog.clock import Clock
 from sagalog.engine.blocking import Blocking
+from sagalog.engine.given_up import GivenUp
 from sagalog.engine.limits import Limits
 from sagalog.engine.worker import Worker
 from sagalog.errors import StoreError
+from sagalog.saga.failure import described
 from sagalog.store import ConsumerRow, Store
 
 logger = logging.getLogger("sagalog.engine")
@@ -36,6 +38,7 @@ class Consumers:
         self._worker = worker
         self._limits = limits
         self._rows: dict[str, ConsumerRow] = {}
+        self._resting = GivenUp(asyncio.get_running_loop().time)
         self._taken_by = ""
         # A time of the event loop, which no clock that is set can keep from coming.
         self._take_at = 0.0
@@ -66,25 +69,38 @@ class Consumers:
             self._taken_by = worker_id
             # Only another worker's death can give us one more, and nobody takes ours while the lease holds.
             has_all = len(rows) == len(self.names)
-            pause = 60 * self._limits.lease if has_all else POLLS_BETWEEN_LOOKS * self._limits.poll
+            polls = 1 if self._resting.resting() else POLLS_BETWEEN_LOOKS
+            pause = 60 * self._limits.lease if has_all else polls * self._limits.poll
             self._take_at = looked_at + pause / 1e6
         return bool(self._rows)
 
     async def _take_those_free(self, worker_id: str) -> list[ConsumerRow]:
+        if self._resting.resting():
+            return await self._take_one_by_one(worker_id)
         try:
             return await self._take(worker_id, self.names)
         except StoreError as problem:
             if len(self.names) == 1:
                 raise
             logger.info("consumers are taken one by one: %s", problem)
+        return await self._take_one_by_one(worker_id)
+
+    async def _take_one_by_one(self, worker_id: str) -> list[ConsumerRow]:
         # One whose row cannot be written must not keep the others from being taken.
         rows: list[ConsumerRow] = []
         failure: StoreError | None = None
         for name in self.names:
+            if name in self._resting and rows:
+                continue
             try:
                 rows += await self._take(worker_id, (name,))
+                self._resting.forget(name)
             except StoreError as problem:
                 failure = problem
+                if self._resting.number(name) == 0:
+                    logger.warning("consumer %s cannot be taken, trying again: %s", name, described(problem))
+                # It may have waited a second for a row that somebody has locked.
+                self._resting.add(name, problem)
         if failure is not None and not rows:
             raise failure
         return rows

@@ -357,6 +357,14 @@ class Worker:
         try:
             await self._blocking.write(self._store.release, self.worker_id)
         except StoreError as problem:
+            logger.info("the sagas of this worker are left to others, with its lease: %s", problem)
+            await self._end_lease()
+
+    async def _end_lease(self) -> None:
+        """Let the lease be over now: who cannot give back everything leaves it to others, who take over one by one."""
+        try:
+            await self._blocking.renew(self._store.renew, self.worker_id, self._clock.now())
+        except StoreError as problem:
             logger.warning("the sagas of this worker wait for the end of its lease: %s", problem)
 
     async def _wait_for_runners(self, seconds: float | None) -> None:

@@ -19,7 +19,6 @@ from sagalog.stores.error_codes import CANNOT_BE_SENT
 from sagalog.stores.migrations import Dialect, Migration, require_current, upgrade
 from sagalog.stores.postgres_connection import SQL, Address, BoundedConnection, Connections
 from sagalog.stores.postgres_errors import translated
-from sagalog.stores.postgres_exchange import prepare
 from sagalog.stores.postgres_fitness import check_database, check_may_migrate, check_privileges
 from sagalog.stores.postgres_messages import PostgresMessages
 from sagalog.stores.postgres_recorder import BoundedDatastore, SagaRecorder, write
@@ -31,10 +30,6 @@ logger = logging.getLogger("sagalog.stores")
 FREE_AT_ONCE = 1000
 ENDED = {"completed", "failed"}
 FOREVER = float("inf")
-PREPARED = (
-    *("begin", "lock_log", "rows_soon", "append", "notify", "commit", "rollback"),
-    *("attach", "post", "put", "advance", "redelivered"),
-)
 
 
 class PostgresStore(PostgresMessages):
@@ -276,7 +271,13 @@ class PostgresStore(PostgresMessages):
 
     def with_mail(self, definitions: Sequence[str], limit: int, but: Sequence[str] = ()) -> list[str]:
         """Return the ids of sagas with mail that nobody owns."""
-        return [row[0] for row in self._rows("with_mail", (list(definitions), limit, list(but)))]
+        with self._named_errors() as connections, connections.reader() as connection:
+            connection.run("begin")
+            # Whoever asks has sagas that need no mail.
+            connection.run("rows_soon")
+            found = connection.rows("with_mail", (list(definitions), limit, list(but)))
+            connection.run("commit")
+        return [row[0] for row in found]
 
     def free(self, now: int, but: Sequence[str] = ()) -> None:
         """Take their leases and some of their sagas from the dead; writes nothing if nobody is."""
@@ -316,6 +317,7 @@ class PostgresStore(PostgresMessages):
         """Replace the read model's rows of these sagas."""
         with self._transaction() as connection:
             connection.run("lock_log")
+            connection.run("rows_soon")
             cursor = RawCursor(connection)
             cursor.executemany(SQL["rewrite_status"], [astuple(row)[:-1] for row in rows])
             saga_ids = [row.saga_id for row in rows]
@@ -354,4 +356,3 @@ class PostgresStore(PostgresMessages):
 
 def _prepare_writer(connection: BoundedConnection) -> None:
     connection.run("writer_session")
-    prepare(connection, PREPARED)

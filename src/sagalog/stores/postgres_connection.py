@@ -64,6 +64,11 @@ class BoundedConnection(psycopg.Connection[TupleRow]):
     uses: int = 0
     listens: bool = False
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        # The blocks that `exchange` has prepared on it.
+        self.prepared: set[str] = set()
+
     def wait(self, gen: Steps, *arguments: Any, **options: Any) -> Any:
         """Drive what psycopg does on this connection, looking at the deadline a few times a second."""
         return super().wait(self._bounded(gen), *arguments, **options)

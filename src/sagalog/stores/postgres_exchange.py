@@ -5,7 +5,7 @@ of its time. It knows the wire format of three kinds of array and nothing of sag
 """
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from psycopg import errors, pq
 from psycopg.pq.abc import PGconn, PGresult
@@ -63,27 +63,35 @@ def _heading(kind: int, length: int) -> bytes:
     return _head(1, 1, kind, length, 1) if length else _empty(0, 0, kind)
 
 
-def prepare(connection: BoundedConnection, names: Iterable[str]) -> None:
-    """Prepare named blocks on a connection, all in one round trip."""
-    pgconn = connection.pgconn
-    pgconn.enter_pipeline_mode()
-    for name in names:
-        pgconn.send_prepare(name.encode(), SQL[name])
-    connection.wait(_finish(pgconn))
-
-
 def exchange(connection: BoundedConnection, calls: Sequence[Call]) -> list[PGresult]:
-    """Execute prepared blocks one after the other in one round trip and return their results.
+    """Execute blocks one after the other in one round trip and return their results.
+
+    A block is prepared where it is first needed: preparing waits for whoever has locked a table of it, so nothing is to
+    be prepared for somebody else, nor before the transaction has said how long it waits.
 
     Raises psycopg's error for the first that failed; the server has then skipped the rest, and a transaction begun
     among them is still open.
     """
     pgconn = connection.pgconn
     pgconn.enter_pipeline_mode()
+    # For each answer that is to come, the block that it says is prepared.
+    prepares: list[str | None] = []
     for name, parameters in calls:
+        if name not in connection.prepared and name not in prepares:
+            pgconn.send_prepare(name.encode(), SQL[name])
+            prepares.append(name)
+        prepares.append(None)
         pgconn.send_query_prepared(name.encode(), parameters, [BINARY] * len(parameters), BINARY)
     results: list[PGresult] = connection.wait(_finish(pgconn))
-    return results
+    for result, block in zip(results, prepares, strict=False):
+        if block is not None and result.status == pq.ExecStatus.COMMAND_OK:
+            connection.prepared.add(block)
+    for result in results:
+        if result.status == pq.ExecStatus.FATAL_ERROR:
+            raise _error_from(result)
+    if pgconn.status == pq.ConnStatus.BAD:
+        raise errors.OperationalError(pgconn.get_error_message())
+    return [result for result, block in zip(results, prepares, strict=True) if block is None]
 
 
 def _finish(pgconn: PGconn) -> Steps:
@@ -106,14 +114,8 @@ def _finish(pgconn: PGconn) -> Steps:
             results.append(result)
         elif pgconn.status == pq.ConnStatus.BAD:
             break
-    lost = pgconn.status == pq.ConnStatus.BAD
-    if not lost:
+    if pgconn.status != pq.ConnStatus.BAD:
         pgconn.exit_pipeline_mode()
-    for result in results:
-        if result.status == pq.ExecStatus.FATAL_ERROR:
-            raise _error_from(result)
-    if lost:
-        raise errors.OperationalError(pgconn.get_error_message())
     return results
 
 

@@ -124,6 +124,7 @@ class PostgresMessages:
             return False
         with self._transaction() as connection:
             connection.run("lock_log")
+            connection.run("rows_soon")
             place = connection.rows("unsettled", (unmatched_id, status))
             if not place:
                 return False
@@ -139,6 +140,7 @@ class PostgresMessages:
         """Replace which messages there are at these positions."""
         with self._transaction() as connection:
             connection.run("lock_log")
+            connection.run("rows_soon")
             connection.run("forget_messages", (after, upto))
             rows = [(position, *columns_of(envelope)) for position, envelope in messages]
             RawCursor(connection).executemany(SQL["insert_message"], rows)
