@@ -246,7 +246,8 @@ class Committer:
             if len(outcomes) != len(writes):
                 raise ValueError(f"expected an outcome for each of {len(writes)} writes, found {len(outcomes)}")
         except Exception as problem:
-            if isinstance(problem, BatchTooLarge) and len(writes) > 1:
+            if isinstance(problem, BatchTooLarge) and len(writes) > 1 and not piece.tries:
+                # That its parts fail as well may be because of a single row.
                 self._size.too_large(sum(map(_size_of, writes)))
             await self._has_failed(piece, problem, self._loop.time() - began)
         else:
