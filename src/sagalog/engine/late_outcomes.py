@@ -13,6 +13,8 @@ from sagalog.saga.inputs import Input
 logger = logging.getLogger("sagalog.engine")
 
 LONGEST_PAUSE = 5.0
+# After how many tries it is said that a saga cannot be had; then after twice as many, and so on.
+MANY = 8
 
 
 class Conflict(Exception):
@@ -61,9 +63,17 @@ class LateOutcomes:
 
     async def _ask(self, definition: Definition, saga_id: str) -> None:
         backoff = Backoff(self._poll, LONGEST_PAUSE)
+        asked, to_be_said = 0, MANY
         while saga_id in self._kept:
             try:
-                await self._take(definition, saga_id)
+                asked += 1
+                if not await self._take(definition, saga_id) and asked == to_be_said:
+                    to_be_said *= 2
+                    text = (
+                        "an outcome of saga %s is not recorded yet: after %d tries it is not ours to be had; another "
+                    )
+                    text += "worker has it, or its row is not changed though the store says nothing (a trigger?)"
+                    logger.warning(text, saga_id, asked)
             except Exception as problem:
                 level = logging.WARNING if isinstance(problem, StoreError) else logging.ERROR
                 logger.log(level, "an outcome of saga %s is not recorded yet: %s", saga_id, described(problem))
