@@ -1,6 +1,7 @@
 """INVARIANTS 33, 36: what keeps one saga from being claimed, freed or read keeps no other from it."""
 
 import asyncio
+import random
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,9 +11,13 @@ from lab import Lab, Process, in_lab
 from parcel import Desk, Parcel, parcel_saga
 from stores import EACH_KIND, empty_database
 
+from sagalog.engine.late_outcomes import LateOutcomes
 from sagalog.errors import StoreUnavailable
-from sagalog.store import StoredEvent
+from sagalog.saga.definition import Definition
+from sagalog.saga.inputs import Faulted
+from sagalog.store import Lease, StoredEvent
 from sagalog.stores.memory import MemoryStore
+from sagalog.testing.virtual_loop import VirtualLoop
 
 # Of a trigger, of a lock, of a trigger that takes its time. The first saga is the one that has been due the longest.
 CODES = ["P0001", "55P03", "57014"]
@@ -126,3 +131,50 @@ def test_a_history_that_takes_too_long_to_read_keeps_no_other_saga_waiting() -> 
 
     assert in_lab(store, story) == ["completed"] * 21
     assert desk.calls().count("pay") == 21
+
+
+class LockedLease(MemoryStore):
+    """Somebody has locked the row of one worker's lease, which can neither be renewed nor removed."""
+
+    locked = ""
+
+    def renew(self, worker_id: str, until: int) -> bool:
+        if worker_id == self.locked:
+            raise StoreUnavailable("canceling statement due to lock timeout")
+        return super().renew(worker_id, until)
+
+    def register(self, lease: Lease) -> None:
+        self.locked = self.locked or lease.worker_id
+        super().register(lease)
+
+
+def test_a_worker_whose_lease_cannot_be_renewed_goes_on_under_another_name() -> None:
+    saga, desk, store = parcel_saga(timeout=None, patience=10_000), Desk(), LockedLease()
+
+    async def story(lab: Lab) -> list[str]:
+        process = await lab.begin([saga], {Desk: desk})
+        await lab.sleep(60)
+        later = [await process.start(saga, Parcel(str(n)), str(n)) for n in range(5)]
+        return await completed(process, later)
+
+    assert in_lab(store, story) == ["completed"] * 5
+
+
+def test_an_outcome_that_nobody_takes_is_spoken_of(caplog: pytest.LogCaptureFixture) -> None:
+    """A trigger that skips a change, say: the store says nothing, and the saga is never ours again."""
+    asked: list[str] = []
+
+    async def take(_: Definition, saga_id: str) -> bool:
+        asked.append(saga_id)
+        return False
+
+    async def story() -> None:
+        late = LateOutcomes(take, 500_000)
+        late.keep(parcel_saga().definition, "odd", [Faulted("for a test")])
+        await asyncio.sleep(100)
+        await late.stop()
+
+    VirtualLoop(random.Random(1)).run_until_complete(story())
+    assert 16 < len(asked) < 32
+    said = [record.getMessage() for record in caplog.records if "outcome of saga odd" in record.getMessage()]
+    assert ["after 8 tries" in said[0], "after 16 tries" in said[1], len(said)] == [True, True, 2]

@@ -19,6 +19,8 @@ FIRST_PAUSE_OF_REFUSED = 1.0
 LONGEST_PAUSE_OF_REFUSED = 60.0
 # How many sagas are asked for in a second, at most, however many are kept.
 MOST_ASKED = 20
+# After how many tries it is said that a saga cannot be had; then after twice as many, and so on.
+MANY = 8
 
 
 class Conflict(Exception):
@@ -84,12 +86,19 @@ class LateOutcomes:
 
     async def _ask(self, definition: Definition, saga_id: str) -> None:
         backoff = Backoff(self._poll, LONGEST_PAUSE)
+        asked, to_be_said = 0, MANY
         while saga_id in self._kept:
             if saga_id in self._refused:
                 await asyncio.sleep(max(self._refused[saga_id].pause(), len(self._kept) / MOST_ASKED))
             try:
-                if saga_id not in self._refused or not await self._record_all(definition, saga_id):
-                    await self._take(definition, saga_id)
+                if saga_id in self._refused and await self._record_all(definition, saga_id):
+                    continue
+                asked += 1
+                if not await self._take(definition, saga_id) and asked == to_be_said:
+                    to_be_said *= 2
+                    text = "an outcome of saga %s is not recorded yet: after %d tries it is not ours to be had; "
+                    text += "another worker has it, or its row is not changed though the store says nothing (a trigger?)"
+                    logger.warning(text, saga_id, asked)
             except Exception as problem:
                 level = logging.WARNING if isinstance(problem, StoreError) else logging.ERROR
                 logger.log(level, "an outcome of saga %s is not recorded yet: %s", saga_id, described(problem))

@@ -66,6 +66,7 @@ class WorkerLease:
                 await self._renew()
             except StoreError as problem:
                 logger.warning("the lease could not be renewed: %s", problem)
+                await self._begin_anew()
             except Exception:
                 # Whatever it is, a later attempt may succeed while the lease still holds.
                 logger.exception("the lease could not be renewed")
@@ -79,6 +80,21 @@ class WorkerLease:
             return
         logger.error("the lease of worker %s was taken away; its sagas go on elsewhere", self.worker_id)
         await self.begin()
+
+    async def _begin_anew(self) -> None:
+        """Lease under another name once the lease has run out: it may be its row alone that cannot be written.
+
+        What is owned under the old name goes on wherever it is taken over, as when the lease was taken away.
+        """
+        if self.holds:
+            return
+        lost = self.worker_id
+        try:
+            await self.begin()
+        except StoreError:
+            # The store takes nothing, then; so the lease may still be there when it is back.
+            return
+        logger.error("the lease of worker %s ran out and cannot be renewed; its sagas go on elsewhere", lost)
 
     async def wait(self, worker_id: str) -> bool:
         """Wait until the lease holds; False if it is not `worker_id`'s any more, or has been ended."""
