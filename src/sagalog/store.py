@@ -255,7 +255,10 @@ class Store(Protocol):
         ...
 
     def redelivering(self, consumers: Sequence[str], limit: int, after: str = "") -> list[UnmatchedRow]:
-        """Return the messages of these consumers that are to be routed again, oldest first, after an unmatched id."""
+        """Return the messages of these consumers that are to be routed again, oldest first, after an unmatched id.
+
+        The rows are there to be known and ordered by: their `message` is empty, and `unmatched` has it.
+        """
         ...
 
     def rewrite(self, rows: Sequence[StatusRow], steps: Sequence[StepRow], commands: Sequence[CommandRow] = ()) -> None:

@@ -1,70 +1,10 @@
 """INVARIANT 36: what is too large to be read in time is read in pieces, and holds up nobody else meanwhile."""
 
-import asyncio
-from collections.abc import Callable
-from typing import Any, TypeVar
-
 import pytest
-from lab import Lab, Process, in_lab
+from lab import Lab, in_lab
+from slow_link import SECONDS, Big, Small, link, published, takes
 
-from sagalog import Event, Participant
-from sagalog.errors import BatchTooLarge
-from sagalog.messages import Envelope
 from sagalog.stores.memory import MemoryStore
-from sagalog.testing.world import SimulatedBlocking
-
-Result = TypeVar("Result")
-SECONDS = 2.0
-
-
-class Big(Event):
-    number: int
-    text: str = "x" * 1000
-
-
-class Small(Event):
-    number: int
-
-
-def size_of(found: Any) -> int:
-    """About how many bytes of messages a read brings."""
-    if isinstance(found, Envelope):
-        return len(bytes(found.data))
-    if isinstance(found, list | tuple):
-        return sum(map(size_of, found))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-    return len(getattr(found, "message", ""))
-
-
-def link(most: int, names: set[str], asked: list[int]) -> type[SimulatedBlocking]:
-    """A link that carries so many bytes in the time that a statement has."""
-
-    class SlowLink(SimulatedBlocking):
-        async def read(self, call: Callable[..., Result], *arguments: Any) -> Result:
-            found = await super().read(call, *arguments)
-            if call.__name__ in names and found:
-                asked.append(size_of(found))
-                if size_of(found) > most:
-                    await asyncio.sleep(SECONDS)
-                    raise BatchTooLarge("canceling statement due to statement timeout")
-            return found
-
-    return SlowLink
-
-
-def takes(kind: type[Event], seen: list[int], name: str) -> Participant:
-    participant = Participant(name)
-
-    async def take(event: Any) -> None:
-        seen.append(event.number)
-
-    take.__annotations__["event"] = kind
-    participant.on(take)
-    return participant
-
-
-async def published(process: Process, *events: Event, lane: str | None = None) -> None:
-    for event in events:
-        await process.do(process.manager.publish(event, correlation_id=lane))
 
 
 @pytest.mark.parametrize("at_once", [1, 5])
@@ -81,6 +21,18 @@ def test_a_page_that_is_too_large_is_read_in_pieces(at_once: int) -> None:
 
     in_lab(MemoryStore(), story)
     assert sum(size > 1_100 * at_once for size in asked) < len(asked) / 2
+
+
+def test_an_inbox_of_which_a_page_is_too_large_is_read_in_pieces() -> None:
+    seen = list[int]()
+
+    async def story(lab: Lab) -> None:
+        client = await lab.begin(worker=False)
+        await published(client, *(Big(number=number) for number in range(40)))
+        await lab.begin(participants=[takes(Big, seen, "big")], blocking=link(3_300, {"inbox"}, []))
+        await lab.until(lambda: len(seen) == 40, 100)
+
+    in_lab(MemoryStore(), story)
 
 
 def test_while_one_consumer_reads_what_is_too_large_the_others_go_on() -> None:

@@ -6,13 +6,22 @@ and goes along with them again when it is over.
 
 from sagalog.engine.backoff import Backoff
 from sagalog.engine.batch_size import BatchSize
+from sagalog.engine.failed_writes import SHARE
 
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
+# A try in vain may hold the only writer, and the log, for a second: such tries take at most about a tenth of the time.
+# An outage holds up everybody anyhow, and when it is over nobody is to wait long.
+LONGEST_REST = 30.0
 # How often a message that cannot be routed is tried alone before it is set aside, so that those behind it go on; and
 # how often, if it cannot be set aside either, before it is parked by its digest.
 TRIES_BEFORE_ASIDE = 3
 TRIES_IN_ALL = 9
+
+
+def rest_after(took: float, is_outage: bool = False) -> float:
+    """Return how many seconds nothing is tried after a try in vain that took so many."""
+    return 0.0 if is_outage else min(SHARE * took, LONGEST_REST)
 
 
 class Course:
@@ -23,6 +32,8 @@ class Course:
         self.size = BatchSize(most)
         self.backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         self.resumes_at = 0.0
+        # Whether what failed last is of the consumer, and not of messages, which are set aside after some tries.
+        self.is_stuck = False
         # Up to this position messages are routed one by one.
         self.alone_upto = 0
         self._stands_before = 0
@@ -35,9 +46,9 @@ class Course:
         """Tell whether the consumer may go along with others again."""
         return not self.backoff.has_begun and self.size.now == self._most
 
-    def failed(self, now: float) -> float:
-        """Take note of a failure; returns for how long the consumer pauses."""
-        pause = self.backoff.pause()
+    def failed(self, now: float, rest: float = 0.0) -> float:
+        """Take note of a failure; returns for how long the consumer pauses: `rest` at least."""
+        pause = max(self.backoff.pause(), rest)
         self.resumes_at = now + pause
         return pause
 

@@ -42,6 +42,8 @@ class Mail:
             found = await self._blocking.read(self._store.mail, worker_id, limit)
         except BatchTooLarge:
             self._size.too_large(limit)
+            # Else what was left there the last time would make every read too large.
+            self._left //= 2
             raise
         self._size.passed()
         self._overflowed = len(found) == limit

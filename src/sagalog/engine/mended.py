@@ -1,8 +1,16 @@
-"""What could not be read and was parked, read again where it stands: somebody may have mended it. It mends nothing."""
+"""What is to be routed or sent again, read when it is its turn: from its row, or where it stands in the log."""
 
 from sagalog.engine.blocking import Blocking
 from sagalog.messages import Envelope, Unreadable
-from sagalog.store import Store, UnmatchedRow
+from sagalog.store import Store, UnmatchedQuery, UnmatchedRow
+
+
+async def with_message(store: Store, blocking: Blocking, row: UnmatchedRow) -> UnmatchedRow | None:
+    """Return a row with its message; None if it is not to be routed again any more."""
+    query = UnmatchedQuery(statuses=("redelivering",), unmatched_id=row.unmatched_id, limit=1)
+    for found in await blocking.read(store.unmatched, query):
+        return found
+    return None
 
 
 async def mended_message(store: Store, blocking: Blocking, row: UnmatchedRow) -> Envelope | None:

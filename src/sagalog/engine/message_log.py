@@ -7,6 +7,9 @@ from sagalog.store import InboxRow, Posting, Route, UnmatchedRow
 
 logger = logging.getLogger("sagalog.messages")
 
+# How the reason begins of what was set aside only because of another that was.
+WAITS_FOR = "waits for"
+
 
 def log_published(envelope: Envelope) -> None:
     """Say that a message is in the log."""
@@ -51,8 +54,10 @@ def log_handled(row: InboxRow, envelope: Envelope, posting: Posting) -> None:
 def log_parked(row: UnmatchedRow) -> None:
     """Say that nobody could take a message, or that it is tried again later, and why."""
     is_parked = row.status == "parked"
+    # What merely waits behind another is told of by that one: a lane may be long.
+    told = logging.INFO if row.reason.startswith(WAITS_FOR) else logging.WARNING
     logger.log(
-        logging.ERROR if is_parked else logging.WARNING,
+        logging.ERROR if is_parked else told,
         "%s %s is parked for %s: %s" if is_parked else "%s %s is set aside for %s: %s",
         row.name,
         row.message_id,

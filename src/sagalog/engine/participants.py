@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sagalog.clock import Clock
+from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.calling import NotBegun, StillOurs
 from sagalog.engine.committer import Committer
@@ -25,7 +26,7 @@ from sagalog.engine.limits import Limits
 from sagalog.engine.message_log import log_handled
 from sagalog.engine.setbacks import Setbacks
 from sagalog.engine.surviving import raise_if_ending
-from sagalog.errors import StoreError, StoreUnavailable
+from sagalog.errors import BatchTooLarge, StoreError, StoreUnavailable
 from sagalog.messages import Envelope, Unreadable
 from sagalog.saga.failure import described, text_of, type_of
 from sagalog.store import InboxRow, Posting, Store
@@ -40,6 +41,8 @@ MOST_TRIES = 5
 # The same for an inbox that cannot be read.
 FIRST_PAUSE_UNREAD = 0.05
 LONGEST_PAUSE_UNREAD = 2.0
+# How many rows are looked at at once, however many handlers run and however many messages are set back.
+LARGEST_LOOK = 10_000
 
 
 class Setback(Struct, frozen=True):
@@ -74,6 +77,7 @@ class Participants:
         # Whose inboxes are to be looked into now.
         self._asked: set[str] = set()
         self._tasks: dict[str, dict[str, asyncio.Task[None]]] = {name: {} for name in self._handlings}
+        self._sizes: dict[str, BatchSize] = {}
         self._held: set[asyncio.Task[None]] = set()
         # What was done since the last read began: that read may have seen it undone all the same.
         self._done: set[tuple[str, str]] = set()
@@ -140,7 +144,14 @@ class Participants:
         self._done.clear()
         # What is being handled is still in its inbox, at the head of its lane, and so is what waits to be tried again.
         most = self._most_handling + len(tasks) + len(setbacks)
-        found = await self._blocking.read(self._store.inbox, recipient, self._clock.now(), most)
+        size = self._sizes.setdefault(recipient, BatchSize(LARGEST_LOOK))
+        limit = min(most, size.now)
+        try:
+            found = await self._blocking.read(self._store.inbox, recipient, self._clock.now(), limit)
+        except BatchTooLarge:
+            size.too_large(limit)
+            raise
+        size.passed()
         now = asyncio.get_running_loop().time()
         for row, envelope in found:
             if row.message_id in tasks or (recipient, row.message_id) in self._done:

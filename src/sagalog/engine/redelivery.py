@@ -7,6 +7,7 @@ after it for the same consumer, with the same correlation id, waits behind it, s
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -14,14 +15,16 @@ from msgspec.structs import replace
 
 from sagalog.clock import Clock
 from sagalog.engine.backoff import Backoff
+from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.consumers import Consumers
+from sagalog.engine.course import rest_after
 from sagalog.engine.door import DOOR, parked_row, unknown
-from sagalog.engine.mended import mended_message
+from sagalog.engine.mended import mended_message, with_message
 from sagalog.engine.route_batch import Batch, Found, Routes
 from sagalog.engine.route_writing import RouteWriting, is_passing
 from sagalog.engine.setbacks import Setbacks
-from sagalog.errors import StoreError, WriteRefused
+from sagalog.errors import BatchTooLarge, StoreError, WriteRefused
 from sagalog.messages import Envelope
 from sagalog.saga.failure import described
 from sagalog.saga.vocabulary import Vocabulary
@@ -38,6 +41,11 @@ FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 60.0
 MOST_REFUSALS = 6
 LONGEST_PAUSE_OF_THE_STORE = 2.0
+# In seconds: a lane may be long, and routing for the first time has its turn between two looks. What is routed again
+# together is at most so many messages, and about so many characters.
+LONGEST_LOOK = 0.05
+AT_ONCE = 20
+LARGEST_AT_ONCE = 256 * 1024
 
 Lane = tuple[str, str | None]
 
@@ -67,10 +75,17 @@ class Redelivery:
         # Times of the event loop, which no clock that is set can keep from coming.
         self._look_at = 0.0
         self._setbacks = Setbacks(lambda: asyncio.get_running_loop().time(), FIRST_PAUSE, LONGEST_PAUSE)
+        # By consumer: those for which nothing can be written for now.
+        self._troubled = Setbacks(lambda: asyncio.get_running_loop().time(), self._poll, LONGEST_PAUSE_OF_THE_STORE)
         self._backoff = Backoff(self._poll, LONGEST_PAUSE_OF_THE_STORE)
         # The message that was set aside first, by consumer and correlation id; and whose these are.
         self._first: dict[Lane, str] = {}
         self._known: tuple[str, ...] = ()
+        # What is still to be looked at, and to which lanes more has come since it was read.
+        self._lanes: deque[Sequence[UnmatchedRow]] = deque()
+        self._is_looking = False
+        self._grown: set[Lane] = set()
+        self._size = BatchSize(PAGE)
 
     def ask(self) -> None:
         """Look now."""
@@ -85,6 +100,9 @@ class Redelivery:
         names = self._names()
         if self._known != (self._consumers.worker_id, *names):
             await self._read(names)
+            # What is looked through goes on with what is there now, and nothing is begun before its time.
+            if not self._is_looking:
+                self._lanes.clear()
 
     @property
     def has_any_aside(self) -> bool:
@@ -103,24 +121,20 @@ class Redelivery:
         """Say that rows are written, some of which may set messages aside."""
         for row in rows:
             if row.status == "redelivering":
-                self._first.setdefault((row.consumer, row.correlation_id), row.message_id)
+                self._first.setdefault(_lane(row), row.message_id)
+                self._grown.add(_lane(row))
                 self._look_at = min(self._look_at, asyncio.get_running_loop().time() + FIRST_PAUSE)
 
     def _names(self) -> list[str]:
         owned = self._consumers.owned
         return [name for name in self._routes if name in owned]
 
-    async def _read(self, names: Sequence[str]) -> list[list[UnmatchedRow]]:
+    async def _read(self, names: Sequence[str]) -> None:
         """Read what is to be routed again, in lanes: what was set aside in order, the rest each by itself."""
         worker_id = self._consumers.worker_id
         rows: list[UnmatchedRow] = []
-        after = ""
-        while True:
-            page = await self._blocking.read(self._store.redelivering, [*names, DOOR], PAGE, after)
+        while page := await self._page([*names, DOOR], rows[-1].unmatched_id if rows else ""):
             rows += page
-            if len(page) < PAGE:
-                break
-            after = page[-1].unmatched_id
         lanes: dict[Lane, list[UnmatchedRow]] = {}
         for row in rows:
             lanes.setdefault(_lane(row), []).append(row)
@@ -128,17 +142,40 @@ class Redelivery:
             lane.sort(key=lambda row: row.position or 0)
         self._first = {key: lane[0].message_id for key, lane in lanes.items() if lane[0].actor is None}
         self._known = (worker_id, *names)
+        self._grown.clear()
         self._setbacks.keep({row.unmatched_id for row in rows})
-        return list(lanes.values())
+        self._lanes = deque(lanes.values())
+
+    async def _page(self, names: Sequence[str], after: str) -> list[UnmatchedRow]:
+        while True:
+            limit = self._size.now
+            try:
+                page = await self._blocking.read(self._store.redelivering, names, limit, after)
+            except BatchTooLarge:
+                if limit == 1:
+                    raise
+                self._size.too_large(limit)
+            else:
+                self._size.passed()
+                return page
 
     async def look(self) -> bool:
-        """Route again what is due, if it is time to look; returns whether anything became of it."""
-        now = asyncio.get_running_loop().time()
-        if now < self._look_at:
+        """Route again some of what is due, if it is time to look; returns whether there is more to be done at once."""
+        time = asyncio.get_running_loop().time
+        if not self._is_looking and (time() < self._look_at or not await self._begin()):
             return False
+        until = time() + LONGEST_LOOK
+        moved = False
+        while self._lanes and time() < until:
+            moved |= await self._route_lane(self._lanes.popleft(), until)
+        self._is_looking = bool(self._lanes)
+        return moved or self._is_looking
+
+    async def _begin(self) -> bool:
+        """Begin to look; returns whether what is to be routed again could be read."""
+        now = asyncio.get_running_loop().time()
         try:
-            lanes = await self._read(self._names())
-            moved = [await self._route_lane(lane) for lane in lanes]
+            await self._read(self._names())
         except Exception as problem:
             # It must not keep messages from being routed for the first time.
             if not self._backoff.has_begun:
@@ -151,37 +188,94 @@ class Redelivery:
             return False
         self._backoff.reset()
         # What is set aside is looked at often, unless that is much.
-        often = any(lane[0].actor is None for lane in lanes)
-        scale = 1 + sum(map(len, lanes)) / PAGE
+        often = any(lane[0].actor is None for lane in self._lanes)
+        scale = 1 + sum(map(len, self._lanes)) / PAGE
         self._look_at = now + self._poll * scale * (1 if often else POLLS_BETWEEN_LOOKS)
-        return any(moved)
-
-    async def _route_lane(self, lane: Sequence[UnmatchedRow]) -> bool:
-        """Route messages again, one after the other up to one that cannot be; raises if it is the store that fails."""
-        for number, row in enumerate(lane):
-            if self._setbacks.waits(row.unmatched_id) or not await self._route(row):
-                return number > 0
-        self._first.pop(_lane(lane[0]), None)
         return True
+
+    async def _route_lane(self, lane: Sequence[UnmatchedRow], until: float) -> bool:
+        """Route messages again, one after the other up to one that cannot be, or until the time is over."""
+        done = 0
+        while done < len(lane):
+            if done and asyncio.get_running_loop().time() >= until:
+                # Others have their turn first.
+                self._lanes.append(lane[done:])
+                return True
+            if self._troubled.waits(lane[done].consumer) or self._setbacks.waits(lane[done].unmatched_id):
+                return done > 0
+            # Where one has passed others may, and together they cost less.
+            passed = await self._route_together(lane[done : done + AT_ONCE], until) if done else 0
+            if not passed and not await self._route(lane[done]):
+                return done > 0
+            done += passed or 1
+        key = _lane(lane[0])
+        if key not in self._grown:
+            self._first.pop(key, None)
+        return True
+
+    async def _route_together(self, lane: Sequence[UnmatchedRow], until: float) -> int:
+        """Route messages of a lane again in one transaction; returns how many: none if anything is wrong with one."""
+        batch = Batch()
+        found: list[tuple[int, Envelope]] = []
+        size = 0
+        try:
+            for row in lane:
+                whole = await with_message(self._store, self._blocking, row)
+                if whole is None or whole.position is None or self._setbacks.waits(row.unmatched_id):
+                    break
+                found.append((whole.position, msgspec.json.decode(whole.message, type=Envelope)))
+                size += len(whole.message)
+                if size >= LARGEST_AT_ONCE or asyncio.get_running_loop().time() >= until:
+                    break
+            stays = self._stays(lane[0].consumer)
+            if len(found) <= 1 or not stays:
+                return 0
+            await self._routes[lane[0].consumer].route(found, batch)
+            route = batch.route(stays, [row.unmatched_id for row in lane[: len(found)]])
+            return len(found) if await self._writing.write(route, found) == "written" else 0
+        except Exception as problem:
+            logger.info("messages for %s are routed again one by one: %s", lane[0].consumer, described(problem))
+            self._consumers.doubt()
+            return 0
 
     async def _route(self, row: UnmatchedRow) -> bool:
         """Route one message again; returns whether it is settled, if only by being parked."""
+        time = asyncio.get_running_loop().time
+        began = time()
         try:
+            whole = await with_message(self._store, self._blocking, row)
+            if whole is None:
+                # A person has settled it.
+                return True
+            row = whole
             again = await self._again(row)
             outcome = "conflict" if again is None else await self._writing.write(*again)
             if outcome == "exists":
                 raise WriteRefused("the key of the saga that it starts is taken")
+            if outcome == "written":
+                self._troubled.forget(row.consumer)
             return outcome == "written"
         except Exception as problem:
             self._consumers.doubt()
-            if not await self._writing.is_to_blame(row.consumer, problem):
-                raise
-            return await self._failed(row, problem)
+            is_to_blame = await self._writing.is_to_blame(row.consumer, problem)
+            took = time() - began
+            if is_to_blame:
+                return await self._failed(row, problem, rest_after(took))
+            # The others must not be kept waiting for this consumer.
+            rest = rest_after(took, is_outage=not await self._writing.passes())
+            setback = self._troubled.add(row.consumer, counts=True, at_least=rest)
+            if setback.counted == 1:
+                trace = None if isinstance(problem, StoreError) else problem
+                text = "nothing can be routed again for %s for now, trying again: %s"
+                logger.warning(text, row.consumer, described(problem), exc_info=trace)
+            self.doubt()
+            self._look_at = min(self._look_at, setback.until)
+            return False
 
-    async def _failed(self, row: UnmatchedRow, problem: Exception) -> bool:
+    async def _failed(self, row: UnmatchedRow, problem: Exception, rest: float) -> bool:
         """Let a message be tried again after a pause, or park it; returns whether it is parked."""
         refused = not is_passing(problem)
-        setback = self._setbacks.add(row.unmatched_id, counts=refused)
+        setback = self._setbacks.add(row.unmatched_id, counts=refused, at_least=0.0 if refused else rest)
         if setback.counted < MOST_REFUSALS:
             if setback.counted <= 1:
                 logger.warning("message %s is not routed yet, trying again: %s", row.message_id, described(problem))

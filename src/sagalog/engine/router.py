@@ -16,8 +16,9 @@ from sagalog.clock import Clock
 from sagalog.engine.backoff import Backoff
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.consumers import Consumers
-from sagalog.engine.course import FIRST_PAUSE, LONGEST_PAUSE, TRIES_IN_ALL, Course
+from sagalog.engine.course import FIRST_PAUSE, LONGEST_PAUSE, TRIES_IN_ALL, Course, rest_after
 from sagalog.engine.door import cut_down, parked_row
+from sagalog.engine.message_log import WAITS_FOR
 from sagalog.engine.reads_beside import ReadsBeside
 from sagalog.engine.redelivery import Redelivery
 from sagalog.engine.route_batch import Batch, Found, Routes
@@ -160,11 +161,16 @@ class Router:
 
     async def _go_apart(self, name: str, course: Course) -> bool:
         """Route messages for a consumer that has been in trouble; returns whether it goes on at once."""
+        time = asyncio.get_running_loop().time
+        began = time()
+        course.is_stuck = False
         try:
             moved = await self._advance(name, course)
         except Exception as problem:
             self._doubt()
-            pause = course.failed(asyncio.get_running_loop().time())
+            took = time() - began
+            rests = course.is_stuck and await self._writing.passes()
+            pause = course.failed(time(), rest_after(took, is_outage=not rests))
             logger.info("%s does not go on for %g s: %s", name, pause, described(problem))
             return False
         if moved is None:
@@ -207,6 +213,8 @@ class Router:
                 course.size.too_large(len(found))
             elif await self._writing.is_to_blame(name, problem):
                 course.alone_upto = found[-1][0]
+            else:
+                course.is_stuck = True
             raise
 
     async def _move_one_by_one(self, name: str, position: int, found: Found, course: Course) -> bool:
@@ -217,6 +225,7 @@ class Router:
             except Exception as problem:
                 self._doubt()
                 if not await self._writing.is_to_blame(name, problem):
+                    course.is_stuck = True
                     raise
                 tries = course.failed_alone(position)
                 if not course.has_had_its_tries():
@@ -261,7 +270,7 @@ class Router:
                 continue
             first = self._redelivery.first(name, one[1])
             if first is not None and await self._takes(name, one):
-                reason = f"waits for {first} of the same correlation id, which could not be routed yet"
+                reason = f"{WAITS_FOR} {first} of the same correlation id, which could not be routed yet"
                 batch.parked.append(self._redelivery.aside_row(name, one, reason))
 
     async def _takes(self, name: str, one: tuple[int, Envelope]) -> bool:

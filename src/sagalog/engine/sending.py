@@ -13,18 +13,19 @@ import msgspec
 from msgspec.structs import replace
 
 from sagalog.clock import Clock
+from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.consumers import Consumers
 from sagalog.engine.course import TRIES_IN_ALL
 from sagalog.engine.door import cut_down, parked_row
 from sagalog.engine.handover import Outcomes, hand_over
 from sagalog.engine.loops import Loop
-from sagalog.engine.mended import mended_message
+from sagalog.engine.mended import mended_message, with_message
 from sagalog.engine.message_log import log_parked
 from sagalog.engine.route_writing import is_of_the_write
 from sagalog.engine.setbacks import Setbacks
 from sagalog.engine.surviving import raise_if_ending
-from sagalog.errors import SagalogError, StoreError, TransportUnavailable
+from sagalog.errors import BatchTooLarge, SagalogError, StoreError, TransportUnavailable
 from sagalog.messages import Envelope, Unreadable
 from sagalog.saga.failure import described
 from sagalog.store import Advance, ConsumerRow, Route, Store, UnmatchedRow
@@ -33,6 +34,8 @@ from sagalog.transport import Transport
 logger = logging.getLogger("sagalog.engine")
 
 BATCH = 200
+# Their messages are read one by one.
+AGAIN_AT_ONCE = 20
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
 LONGEST_PAUSE_OF_ONE = 60.0
@@ -69,6 +72,7 @@ class Sending:
         self._hint = asyncio.Event()
         self._loop: Loop | None = None
         self._trouble = False
+        self._size = BatchSize(BATCH)
         # A time of the event loop, which no clock that is set can keep from coming.
         self._redeliver_at = 0.0
         # What became of messages behind the position that is written, by position.
@@ -149,7 +153,13 @@ class Sending:
 
     async def _advance(self, row: ConsumerRow) -> bool:
         """Send the messages behind a consumer's position, and move it; False if there are none."""
-        read = await self._blocking.read(self._store.read_messages, row.position, BATCH)
+        limit = self._size.now
+        try:
+            read = await self._blocking.read(self._store.read_messages, row.position, limit)
+        except BatchTooLarge:
+            self._size.too_large(limit)
+            raise
+        self._size.passed()
         self._outcomes = {position: why for position, why in self._outcomes.items() if position > row.position}
         if not read:
             return False
@@ -245,7 +255,9 @@ class Sending:
         ids = {row.unmatched_id for row in waiting}
         self._setbacks.keep(ids)
         self._sent_again = {one: why for one, why in self._sent_again.items() if one in ids}
-        rows = [row for row in waiting if not self._setbacks.waits(row.unmatched_id)]
+        due = [row for row in waiting if not self._setbacks.waits(row.unmatched_id)][:AGAIN_AT_ONCE]
+        whole = [await with_message(self._store, self._blocking, row) for row in due]
+        rows = [row for row in whole if row is not None]
         found: list[tuple[int, Envelope]] = []
         for number, once_more in enumerate(rows):
             try:

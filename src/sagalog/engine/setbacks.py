@@ -25,11 +25,11 @@ class Setbacks:
         self._longest = longest
         self._setbacks: dict[str, Setback] = {}
 
-    def add(self, key: str, counts: bool) -> Setback:
-        """Take note of one more failure, and say when it is tried again."""
+    def add(self, key: str, counts: bool, at_least: float = 0.0) -> Setback:
+        """Take note of one more failure, and say when it is tried again: after `at_least` seconds."""
         found = self._setbacks.setdefault(key, Setback(Backoff(self._first, self._longest)))
         found.counted += counts
-        found.until = self._now() + found.backoff.pause()
+        found.until = self._now() + max(found.backoff.pause(), at_least)
         return found
 
     def waits(self, key: str) -> bool:

@@ -245,7 +245,7 @@ class MemoryMessages:
         """Return what is to be routed again, oldest first."""
         wanted = [row for row in self._unmatched.values() if row.status == "redelivering" and row.consumer in consumers]
         rows = sorted(wanted, key=lambda row: row.unmatched_id)
-        return [row for row in rows if row.unmatched_id > after][:limit]
+        return [replace(row, message="") for row in rows if row.unmatched_id > after][:limit]
 
 
 def _place(row: InboxRow) -> tuple[int, str]:

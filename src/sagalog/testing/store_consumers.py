@@ -292,6 +292,7 @@ class ConsumerContract:
             assert store.settle_unmatched(row.unmatched_id, "redelivering", "ann", "now", NOW) is True
         waits = store.redelivering([SAGAS, "saga:none"], 9)
         assert [row.unmatched_id for row in waits] == ["u-0", "u-1"]
+        assert [row.message for row in waits] == ["", ""]
         assert store.redelivering([SAGAS], 1) == waits[:1]
         assert store.redelivering([SAGAS], 1, waits[0].unmatched_id) == waits[1:]
         [owned] = store.take_consumers("w1", [SAGAS], NOW, True)

@@ -349,7 +349,10 @@ WHERE recipient = $1 AND message_id = $2 AND status = 'parked';
 DELETE FROM saga_inbox WHERE recipient = $1 AND message_id = $2 AND status = 'parked';
 
 -- name: redelivering
-SELECT {unmatched_columns} FROM saga_unmatched
+-- Without the messages: there may be many, and large ones.
+SELECT unmatched_id, consumer, message_id, kind, name, source, reason, correlation_id, causation_id, position, '' AS message,
+    parked_at, status, actor, settled_reason, settled_at
+FROM saga_unmatched
 WHERE status = 'redelivering' AND consumer = ANY ($1::text[]) AND unmatched_id > $3
 ORDER BY unmatched_id
 LIMIT $2;

@@ -201,7 +201,10 @@ WHERE recipient = ? AND message_id = ? AND status = 'parked';
 DELETE FROM saga_inbox WHERE recipient = ? AND message_id = ? AND status = 'parked';
 
 -- name: redelivering
-SELECT * FROM saga_unmatched
+-- Without the messages: there may be many, and large ones.
+SELECT unmatched_id, consumer, message_id, kind, name, source, reason, correlation_id, causation_id, position, '' AS message,
+    parked_at, status, actor, settled_reason, settled_at
+FROM saga_unmatched
 WHERE status = 'redelivering' AND consumer IN (SELECT value FROM json_each(?)) AND unmatched_id > ?
 ORDER BY unmatched_id
 LIMIT ?;
