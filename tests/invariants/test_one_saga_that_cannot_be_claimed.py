@@ -14,6 +14,7 @@ from stores import EACH_KIND, empty_database
 from sagalog.engine.late_outcomes import LateOutcomes
 from sagalog.errors import StoreUnavailable
 from sagalog.saga.definition import Definition
+from sagalog.saga.events import error_from
 from sagalog.saga.inputs import Faulted
 from sagalog.store import Lease, StoredEvent
 from sagalog.stores.memory import MemoryStore
@@ -168,9 +169,12 @@ def test_an_outcome_that_nobody_takes_is_spoken_of(caplog: pytest.LogCaptureFixt
         asked.append(saga_id)
         return False
 
+    async def record(*_: object) -> bool:
+        return False
+
     async def story() -> None:
-        late = LateOutcomes(take, 500_000)
-        late.keep(parcel_saga().definition, "odd", [Faulted("for a test")])
+        late = LateOutcomes(take, record, 500_000)
+        late.keep(parcel_saga().definition, "odd", [Faulted(error_from("fault", "Test", "for a test"))])
         await asyncio.sleep(100)
         await late.stop()
 
