@@ -14,7 +14,7 @@ from stores import EACH_KIND, empty_database
 from sagalog.engine.late_outcomes import LateOutcomes
 from sagalog.errors import StoreUnavailable
 from sagalog.saga.definition import Definition
-from sagalog.saga.inputs import Faulted
+from sagalog.saga.inputs import DeadlineReached
 from sagalog.store import Lease, StoredEvent
 from sagalog.stores.memory import MemoryStore
 from sagalog.testing.virtual_loop import VirtualLoop
@@ -170,7 +170,7 @@ def test_an_outcome_that_nobody_takes_is_spoken_of(caplog: pytest.LogCaptureFixt
 
     async def story() -> None:
         late = LateOutcomes(take, 500_000)
-        late.keep(parcel_saga().definition, "odd", [Faulted("for a test")])
+        late.keep(parcel_saga().definition, "odd", [DeadlineReached()])
         await asyncio.sleep(100)
         await late.stop()
 

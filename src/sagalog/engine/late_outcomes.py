@@ -69,10 +69,10 @@ class LateOutcomes:
                 asked += 1
                 if not await self._take(definition, saga_id) and asked == to_be_said:
                     to_be_said *= 2
-                    text = (
-                        "an outcome of saga %s is not recorded yet: after %d tries it is not ours to be had; another "
+                    text = "an outcome of saga %s is not recorded yet: after %d tries it is not ours to be had; "
+                    text += (
+                        "another worker has it, or its row is not changed though the store says nothing (a trigger?)"
                     )
-                    text += "worker has it, or its row is not changed though the store says nothing (a trigger?)"
                     logger.warning(text, saga_id, asked)
             except Exception as problem:
                 level = logging.WARNING if isinstance(problem, StoreError) else logging.ERROR
