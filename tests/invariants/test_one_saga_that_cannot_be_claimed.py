@@ -174,7 +174,9 @@ def test_an_outcome_that_nobody_takes_is_spoken_of(caplog: pytest.LogCaptureFixt
         await asyncio.sleep(100)
         await late.stop()
 
-    VirtualLoop(random.Random(1)).run_until_complete(story())
+    loop = VirtualLoop(random.Random(1))
+    loop.run_until_complete(story())
+    loop.abandon()
     assert 16 < len(asked) < 32
     said = [record.getMessage() for record in caplog.records if "outcome of saga odd" in record.getMessage()]
     assert ["after 8 tries" in said[0], "after 16 tries" in said[1], len(said)] == [True, True, 2]
