@@ -14,8 +14,7 @@ from stores import EACH_KIND, empty_database
 from sagalog.engine.late_outcomes import LateOutcomes
 from sagalog.errors import StoreUnavailable
 from sagalog.saga.definition import Definition
-from sagalog.saga.events import error_from
-from sagalog.saga.inputs import Faulted
+from sagalog.saga.inputs import DeadlineReached
 from sagalog.store import Lease, StoredEvent
 from sagalog.stores.memory import MemoryStore
 from sagalog.testing.virtual_loop import VirtualLoop
@@ -174,11 +173,13 @@ def test_an_outcome_that_nobody_takes_is_spoken_of(caplog: pytest.LogCaptureFixt
 
     async def story() -> None:
         late = LateOutcomes(take, record, 500_000)
-        late.keep(parcel_saga().definition, "odd", [Faulted(error_from("fault", "Test", "for a test"))])
+        late.keep(parcel_saga().definition, "odd", [DeadlineReached()])
         await asyncio.sleep(100)
         await late.stop()
 
-    VirtualLoop(random.Random(1)).run_until_complete(story())
+    loop = VirtualLoop(random.Random(1))
+    loop.run_until_complete(story())
+    loop.abandon()
     assert 16 < len(asked) < 32
     said = [record.getMessage() for record in caplog.records if "outcome of saga odd" in record.getMessage()]
     assert ["after 8 tries" in said[0], "after 16 tries" in said[1], len(said)] == [True, True, 2]
