@@ -151,7 +151,7 @@ class ProcessManager(Inspection, Messaging, Following):
 
     async def __aexit__(self, *_: object) -> None:
         """Shut down gracefully: running steps end, what is unfinished is given back."""
-        self._lifecycle.check_here()
+        self._lifecycle.check_begun()
         await self._ends.reach()
 
     async def _open(self, ends: Ends) -> None:

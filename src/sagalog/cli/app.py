@@ -78,11 +78,11 @@ class App:
         """Return what carries messages to other processes; none if the app says nothing of it."""
         if not hasattr(self._module, "transports"):
             return ()
-        found = self._call("transports", "a list of transports")
+        found = given = self._call("transports", "a list of transports")
         if not isinstance(found, list | tuple) or not all(
             hasattr(one, "carries") and hasattr(one, "send") for one in cast("list[object]", found)
         ):
-            raise AppError(f"{self.name}.transports() must give a list of transports, found {self._shown(found)}")
+            raise AppError(f"{self.name}.transports() must give a list of transports, found {self._shown(given)}")
         return cast("Sequence[Transport]", found)
 
     def saga(self, name: str) -> Saga[Any]:
@@ -111,11 +111,12 @@ class App:
                 "decorate it with contextlib.contextmanager"
             )
         with self._kept(cast("AbstractContextManager[object]", context)) as services:
+            given: object = services
             if not isinstance(services, Mapping) or not all(
                 isinstance(kind, type) for kind in cast("Mapping[object, Any]", services)
             ):
                 raise AppError(
-                    f"{self.name}.services() must give a mapping of {{Type: instance}}, found {self._shown(services)}"
+                    f"{self.name}.services() must give a mapping of {{Type: instance}}, found {self._shown(given)}"
                 )
             yield cast("Mapping[type, Any]", services)
 
@@ -144,9 +145,9 @@ class App:
                 "try the reference service, `sagalog --app-dir <its folder> --app domain demo`"
             )
         what = "(environment, [(saga, input), ...])"
-        found = self._call("demo", what, database)
+        found = given = self._call("demo", what, database)
         if not isinstance(found, tuple) or len(cast("tuple[object, ...]", found)) not in (2, 3):
-            raise AppError(f"{self.name}.demo() must give {what}, found {self._shown(found)}")
+            raise AppError(f"{self.name}.demo() must give {what}, found {self._shown(given)}")
         return Demo(*cast("tuple[Any, Any]", found))
 
     def _call(self, name: str, what: str, *arguments: object) -> Any:
@@ -172,11 +173,12 @@ class App:
 
     def _declared(self, attribute: str, kind: type[DeclaredT]) -> list[DeclaredT]:
         found: Any = getattr(self._module, attribute, None)
+        given: object = found
         expected = kind.__name__
         if found is None:
             raise AppError(f"the app {self.name} must define {attribute}, a list of {expected}; it has no such name")
         if not isinstance(found, list | tuple) or not all(isinstance(one, kind) for one in cast("list[object]", found)):
-            raise AppError(f"{self.name}.{attribute} must be a list of {expected}, found {self._shown(found)}")
+            raise AppError(f"{self.name}.{attribute} must be a list of {expected}, found {self._shown(given)}")
         return list(cast("list[DeclaredT]", found))
 
 

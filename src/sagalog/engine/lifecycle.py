@@ -25,6 +25,7 @@ class Lifecycle:
     def begin(self) -> None:
         """Begin to open on the loop that runs here; raises `AlreadyRunning` unless it is closed."""
         if self.state not in ("new", "closed"):
+            self._check_loop()
             raise AlreadyRunning(
                 f"expected a process manager that is not open, found one that is {self.state} on the event loop of "
                 f"thread {self._thread}; open it once and share it, or build another one"
@@ -56,11 +57,26 @@ class Lifecycle:
                 }.get(self.state, "the process manager was closed; use `async with manager:` to open it again")
             )
 
+    def check_begun(self) -> None:
+        """Raise `NotRunning` if it was never open, or this is not its event loop: nothing can be closed then."""
+        if self.state == "new":
+            self.check_open()
+        self.check_here()
+
+    def _check_loop(self) -> None:
+        """Raise `NotRunning` if the event loop it runs on is gone, so that nobody can close it any more."""
+        if self._loop is not None and self._loop.is_closed():
+            raise NotRunning(
+                "the process manager cannot be used any more, for its event loop was closed while it was open; build "
+                "another one, and use `async with manager:`, which closes it before its loop ends"
+            )
+
     def check_here(self) -> None:
         """Raise `NotRunning` if it runs, and this is not its event loop."""
         here = running_loop()
         if here is self._loop or self.state in ("new", "closed"):
             return
+        self._check_loop()
         found = "no event loop runs" if here is None else "another event loop runs"
         raise NotRunning(
             f"the process manager runs on the event loop of thread {self._thread}, and {found} where it was called "

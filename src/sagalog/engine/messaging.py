@@ -117,6 +117,7 @@ class Messaging:
             raise InvalidInput(f"expected the text or the bytes that came, found {shown(raw)}")
         if not isinstance(cast(object, reason), str):
             raise InvalidInput(f"expected a text for reason=, why it could not be read, found {shown(reason)}")
+        reason = check_reason(reason, "the reason")
         self._check_running()
         row = raw_row(self._clock, source, raw, reason)
         await self._park(row)

@@ -10,11 +10,12 @@ from datetime import timedelta
 from typing import Any
 
 from sagalog.clock import Clock, SystemClock
-from sagalog.errors import Refused
+from sagalog.errors import DefinitionError, Refused
 from sagalog.messages import Envelope
 from sagalog.participant_kit.connections import AsyncConnection, AsyncDatabase, Connection, database_of, how_to_make
 from sagalog.participant_kit.turn import Answer, Delivered, Row, Turn, delivered
-from sagalog.saga.identifiers import check_identifier
+from sagalog.saga.identifiers import as_text, check_identifier
+from sagalog.saga.options import shown
 
 __all__ = ["ParticipantKit", "Turn"]
 
@@ -28,7 +29,11 @@ class ParticipantKit:
 
     def __init__(self, name: str, *, clock: Clock | None = None) -> None:
         self.name = check_identifier(name, "the name of a participant", 200)
-        self._clock = clock or SystemClock()
+        if clock is not None and not callable(getattr(clock, "now", None)):
+            raise DefinitionError(
+                f"expected now of clock=, found {shown(clock)} without it; leave it out for the system's"
+            )
+        self._clock = SystemClock() if clock is None else clock
 
     def create(self, connection: Connection) -> None:
         """Make the table `saga_participant_inbox` if it is not there; safe to call at every start.
@@ -106,8 +111,8 @@ class ParticipantKit:
         `undoes` is the id of the command that this one undoes. Make the effect only if `turn.is_new`.
         """
         asked = Delivered(
-            id=command_id, action=command_id if undoes is None else undoes, undoes=undoes is not None,
-            correlation_id=command_id if correlation_id is None else correlation_id,
+            id=as_text(command_id), action=as_text(command_id if undoes is None else undoes), undoes=undoes is not None,
+            correlation_id=as_text(command_id if correlation_id is None else correlation_id),
         )  # fmt: skip
         with self._turn(connection, asked) as turn:
             yield turn

@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from functools import cache
+from typing import cast
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sagalog.errors import InvalidAction
+from sagalog.errors import InvalidAction, InvalidInput
 from sagalog.messages import CommandDone, CommandRefused, Envelope, Event, name_of
 from sagalog.saga.handlers import output_id
-from sagalog.saga.identifiers import effect_of
+from sagalog.saga.identifiers import as_text, effect_of
+from sagalog.saga.options import shown
 from sagalog.saga.payload import PayloadType
 
 _encode = msgspec.json.Encoder().encode
@@ -39,16 +41,21 @@ def delivered(message: Envelope, undoes: str | None) -> Delivered:
     A saga's own commands say it by their ids: all commands of one step are about one action, whichever round they are
     of, and those that undo it carry `:undo`.
     """
+    if not isinstance(cast(object, message), Envelope):
+        raise InvalidInput(
+            f"expected an Envelope, the message as it was delivered, found {shown(message)}; for a command without one "
+            "there is once(connection, command_id)"
+        )
     action, is_undo = message.id, False
     if undoes is not None:
         action, is_undo = undoes, True
     elif message.saga_id is not None and message.step is not None:
         action, is_undo = effect_of(message.saga_id, message.step, message.id) or (action, is_undo)
     return Delivered(
-        id=message.id,
-        action=action,
+        id=as_text(message.id),
+        action=as_text(action),
         undoes=is_undo,
-        correlation_id=message.correlation_id,
+        correlation_id=as_text(message.correlation_id),
         answered=message.kind == "command",
     )
 

@@ -48,6 +48,19 @@ def metadata_in(kind: Any) -> Iterator[Any]:
         yield from inside(annotation)
 
 
+def plain(annotation: Any) -> Any:
+    """Return an annotation as `typing.get_type_hints` gives it: without what `Annotated` says beside the types."""
+
+    def holder() -> None: ...
+
+    holder.__annotations__ = {"held": annotation}
+    try:
+        return typing.get_type_hints(holder)["held"]
+    except Exception:
+        # What is no annotation is said where its values are to be kept.
+        return annotation
+
+
 def unhashable_in(annotation: Any) -> str | None:
     """Return the name of a type whose values cannot be hashed, if one is inside; None if nothing says so.
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from sagalog.saga.annotations import plain
 from sagalog.saga.callables import annotations_of, parameters_of
 from sagalog.saga.context import StepContext
 
@@ -75,7 +76,7 @@ def bind(
         if parameter.name not in hints:
             mistakes.append(f"parameter {parameter.name} has no type, so nothing provides it; annotate it")
             continue
-        found = _source(parameter.name, hints[parameter.name], input_type, earlier, later)
+        found = _source(parameter.name, hints[parameter.name], plain(input_type), earlier, later)
         if isinstance(found, Parameter):
             parameters.append(found)
         elif parameter.default is parameter.empty or not found.startswith("nothing"):
@@ -95,19 +96,21 @@ def _source(
 ) -> Parameter | str:
     """Return where the value of a parameter comes from, or what is wrong with it."""
     kind, optional = without_none(annotation)
-    shown = getattr(kind, "__name__", None) or str(kind)
+    # Of a union the name is "Union" and nothing more.
+    shown = str(kind) if typing.get_origin(kind) is typing.Union else getattr(kind, "__name__", None) or str(kind)
+    is_input = input_type in (kind, annotation)
     if kind is StepContext:
         return Parameter(name, "context")
     matches = [step for step in earlier if without_none(step.result)[0] == kind]
-    candidates = len(matches) + (1 if kind == input_type else 0)
+    candidates = len(matches) + (1 if is_input else 0)
     if candidates > 1:
         named = [step for step in matches if step.name == name]
         if not named:
             steps = ", ".join(step.name for step in matches)
-            also = " and the input" if kind == input_type else ""
+            also = " and the input" if is_input else ""
             return f"{shown} is ambiguous: {steps}{also} give it; name the parameter after the step that is meant"
         matches = named
-    elif kind == input_type:
+    elif is_input:
         return Parameter(name, "input")
     if matches:
         step = matches[0]
@@ -117,6 +120,8 @@ def _source(
         if may_be_none and not optional:
             return f"the result of {step.name} may be missing; declare {name}: {shown} | None"
         return Parameter(name, "result", step.name, optional)
+    if without_none(input_type) == (kind, True):
+        return f"the input may be None; declare {name}: {shown} | None"
     if any(without_none(step.result)[0] == kind for step in later):
         return f"nothing provides {shown} yet: the step that returns it does not come before this one"
     if kind in _PLAIN or not isinstance(kind, type) or typing.get_origin(kind) is not None:

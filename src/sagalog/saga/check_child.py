@@ -3,6 +3,7 @@
 from typing import Any
 
 from sagalog.errors import DefinitionError
+from sagalog.saga.annotations import plain
 from sagalog.saga.binding import result_type
 from sagalog.saga.callables import handler_mistake, question_mistake
 from sagalog.saga.declared import DeclaredStep
@@ -31,7 +32,7 @@ def child_of(step: DeclaredStep, input_type: Any, after_pivot: bool, mistakes: l
         except Exception:
             # That the annotations cannot be resolved is said where the parameters are bound.
             found = definition.input.kind
-        if found != definition.input.kind:
+        if plain(found) != plain(definition.input.kind):
             shown = getattr(found, "__name__", found)
             mistakes.append(
                 f"child {step.name}: its function must say that it returns the input of saga {definition.name}, "

@@ -16,7 +16,7 @@ from sagalog.saga.contract_check import Ways, failing_events, reached_from
 from sagalog.saga.definition import Definition, assemble
 from sagalog.saga.durations import Duration
 from sagalog.saga.handlers import GENERAL
-from sagalog.saga.identifiers import check_identifier
+from sagalog.saga.identifiers import as_text, check_identifier
 from sagalog.saga.options import flag, listed, microseconds, several, shown, version_mistake
 from sagalog.saga.participants import Participant
 from sagalog.saga.payload import PayloadType
@@ -54,11 +54,11 @@ class Choreography:
         version: int = 1,
         observed: bool = False,
     ) -> None:
-        self.name = name
+        self.name: str = as_text(name)
         self.version = version
         what = f"choreography {name}"
         self.participants = tuple(several(participants, Participant, "participants"))
-        self._key = key
+        self._key: str = as_text(key)
         self._observed = flag(observed, "observed", what)
         self._timeout = microseconds(timeout, what)
         self._compensates: dict[Any, Any] = _mapped(compensates, "compensates", what)

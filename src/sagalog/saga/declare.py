@@ -19,6 +19,7 @@ from sagalog.saga.declared import (
 )
 from sagalog.saga.definition import Definition
 from sagalog.saga.durations import Duration
+from sagalog.saga.identifiers import as_text
 from sagalog.saga.options import UNSET, Unset, flag, microseconds, shown, step_name, waives
 from sagalog.saga.requests import (
     AsyncRequest,
@@ -69,11 +70,11 @@ class Saga(Generic[InputT]):
         key: Callable[[InputT], str] | None = None,
         after_end: Literal["reject", "rerun"] = "reject",
     ) -> None:
-        self.name = name
+        self.name: str = as_text(name)
         self.version = version
         self.input = input
         self._declared = DeclaredSaga(
-            name=name,
+            name=self.name,
             version=version,
             input=input,
             timeout=microseconds(timeout, f"saga {name}"),
@@ -264,7 +265,9 @@ class Saga(Generic[InputT]):
             raise DefinitionError(f"expected another Saga for a child of saga {self.name}, found {shown(saga)}")
 
         def declare(function: Callable[..., Any]) -> ChildStep[..., Any]:
-            named = step_name(name, function) if input is None else step_name(name or saga.name, function)
+            named = (
+                step_name(name, function) if input is None else step_name(saga.name if name is None else name, function)
+            )
             what = f"child {named}"
             declared = DeclaredStep(
                 name=named,
@@ -297,7 +300,7 @@ class Saga(Generic[InputT]):
         event within `timeout` (seconds or a timedelta; None: as long as the saga has time) rolls the saga back. The
         step has the event's name in snake case unless given.
         """
-        named = step_name(name or snake_case(getattr(event, "__name__", "event")), event)
+        named = step_name(snake_case(getattr(event, "__name__", "event")) if name is None else name, event)
         over = microseconds(timeout, f"wait {named}")
         self._add(still(named, "wait", over, when, event, key))
         return WaitStep(named, event)

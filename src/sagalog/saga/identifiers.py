@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from typing import Literal
+from typing import Any, Literal
 
 from sagalog.errors import InvalidIdentifier
 from sagalog.harmless import CONTROLS, is_plain
@@ -70,6 +70,11 @@ def exact_text(value: str) -> str:
     Such a kind may say anything of itself, and what is joined, written and compared has to be the same everywhere.
     """
     return value if type(value) is str else str.__str__(value)
+
+
+def as_text(value: Any) -> Any:
+    """Return a name as nothing but text; whatever is no text as it is, for those who refuse it in words."""
+    return exact_text(value) if isinstance(value, str) else value
 
 
 def _text(value: object, what: str) -> str:

@@ -10,6 +10,7 @@ from sagalog.errors import DefinitionError
 from sagalog.harmless import harmless
 from sagalog.saga.callables import name_of_callable
 from sagalog.saga.durations import LONGEST, Duration, seconds_of
+from sagalog.saga.identifiers import exact_text
 
 KindT = TypeVar("KindT")
 
@@ -47,10 +48,15 @@ def flag(given: object, option: str, what: str) -> bool:
 
 
 def step_name(name: object, function: object) -> str:
-    """Return what a step or a handler is called: the name given, or that of its function."""
-    if name is not None and not isinstance(name, str):
-        raise DefinitionError(f"{name_of_callable(function)}: expected a text for name=, found {shown(name)}")
-    return name or name_of_callable(function)
+    """Return what a step or a handler is called: the name given, as plain text, or that of its function."""
+    if name is None:
+        return name_of_callable(function)
+    if not isinstance(name, str) or not name:
+        raise DefinitionError(
+            f"{name_of_callable(function)}: expected a text for name=, found {shown(name)}; leave it out to have the "
+            "name of the function"
+        )
+    return exact_text(name)
 
 
 class Unset:

@@ -10,7 +10,7 @@ from sagalog.errors import DefinitionError, InvalidIdentifier
 from sagalog.messages import Command, Event, Message
 from sagalog.saga.durations import Duration
 from sagalog.saga.handlers import DeclaredHandler, Handler, MessageContext, output_id, read_handler
-from sagalog.saga.identifiers import check_identifier
+from sagalog.saga.identifiers import as_text, check_identifier
 from sagalog.saga.options import microseconds, shown, step_name
 from sagalog.saga.retry import PATIENT, Retry
 
@@ -79,7 +79,7 @@ class Participant:
     """
 
     def __init__(self, name: str, *, retry: Retry = DEFAULT_RETRY, timeout: Duration | None = DEFAULT_TIMEOUT) -> None:
-        self.name = name
+        self.name: str = as_text(name)
         self._retry = retry
         self._timeout = microseconds(timeout, f"participant {name}")
         self._declared: list[DeclaredHandler] = []

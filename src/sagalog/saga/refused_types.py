@@ -4,7 +4,7 @@ import dataclasses
 import inspect
 import typing
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from msgspec import Struct
 from msgspec import inspect as types
@@ -30,6 +30,7 @@ def refuse_unkept(kind: Any) -> None:
             if not _is_written_by_the_user(owner, field, annotation):
                 _refuse_secrets(annotation, f"{owner.__name__}.{field}")
     _refuse_secrets(kind, "it")
+    _refuse_unchecked(kind)
 
 
 def holds_messages(kind: Any) -> bool:
@@ -73,6 +74,16 @@ def _refuse_secrets(annotation: Any, where: str) -> None:
             raise TypeError(
                 f"{where} is a {one.__name__}, of which only asterisks would be kept; pass a reference to the secret, "
                 "such as its name where secrets are kept, or declare a plain str if it may stand in the log"
+            )
+
+
+def _refuse_unchecked(annotation: Any) -> None:
+    for one in inside(annotation):
+        said: type[object] = type(cast(object, one))
+        if not inspect.isclass(one) and said.__module__.partition(".")[0] in ("pydantic", "annotated_types"):
+            raise TypeError(
+                f"its {said.__name__} is pydantic's, which checks the fields of its own classes; here nobody would: "
+                "write msgspec.Meta in its place, or a class of pydantic's around it"
             )
 
 
