@@ -17,7 +17,7 @@ from stores import empty_database, opened
 from sagalog.errors import InvalidAction, SchemaTooOld
 from sagalog.participant_kit import ParticipantKit, connections
 from sagalog.store import Store
-from sagalog.stores import migrations, postgres, store_for
+from sagalog.stores import migrations, store_for
 from sagalog.stores.sql import statements
 from sagalog.testing.message_samples import PAYMENTS, event, for_saga, ids_of, published, put, requesting, waiting
 from sagalog.testing.store_appending import numbered, stream_of
@@ -27,7 +27,6 @@ KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
 FIRST_RELEASE = Path(__file__).parents[1] / "support" / "first_release"
 NEWEST = {dialect: migrations.newest(dialect) for dialect in ("sqlite", "postgres")}
 # What the first release prepared on a connection that writes.
-OF_THE_FIRST = ("begin", "lock_log", "rows_soon", "append", "notify", "commit", "rollback")
 
 
 @pytest.fixture(params=KINDS)
@@ -46,7 +45,6 @@ def as_of(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
         )
 
     monkeypatch.setattr(migrations, "migrations", known)
-    monkeypatch.setattr(postgres, "PREPARED", OF_THE_FIRST)
 
 
 def schema_of(store: Store) -> int:
