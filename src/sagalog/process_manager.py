@@ -31,7 +31,7 @@ from sagalog.engine.transports import Transports, check_transports
 from sagalog.engine.unloaded import report_unloaded
 from sagalog.engine.waiting import AT_REST, Waiting, still_going
 from sagalog.engine.worker import Drive, Worker
-from sagalog.errors import AlreadyRunning, UnknownSaga, WaitTimeout
+from sagalog.errors import AlreadyRunning, InvalidAction, UnknownSaga, WaitTimeout
 from sagalog.readmodel.inspection import Inspection, check_named
 from sagalog.readmodel.result import SagaResult, result_of
 from sagalog.saga.choreography import Choreography
@@ -50,6 +50,10 @@ from sagalog.transport import Transport
 InputT = TypeVar("InputT")
 
 __all__ = ["FollowContext", "ProcessManager", "SagaResult", "SagaRun"]
+
+
+# A stuck saga may still be told what has become of a step, at the moment at which a person lets it go on.
+TRIES_TO_RESUME = 5
 
 
 class SagaRun:
@@ -343,11 +347,14 @@ class ProcessManager(Inspection, Messaging, Following):
         """
         self._check_running()
         saga_id = (await self.status(id_or_key, saga)).saga_id
-        state = await self.state(saga_id)
-        definition = self.definitions.get(state.digest)
-        if definition is None:
-            raise UnknownSaga(f"saga {state.saga} version {state.definition_version} is not loaded in this process")
-        await self._starting.resume(definition, saga_id, state, actor, reason)
+        for _ in range(TRIES_TO_RESUME):
+            state = await self.state(saga_id)
+            definition = self.definitions.get(state.digest)
+            if definition is None:
+                raise UnknownSaga(f"saga {state.saga} version {state.definition_version} is not loaded in this process")
+            if await self._starting.resume(definition, saga_id, state, actor, reason):
+                return
+        raise InvalidAction(f"saga {saga_id} is changed by others again and again; look at it, and resume it then")
 
     def _definition_of(self, saga: Saga[Any]) -> Definition:
         found = self._sagas.get((saga.name, saga.version))

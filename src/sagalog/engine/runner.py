@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections import deque
 from functools import partial
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 from sagalog.clock import Clock
 from sagalog.engine.attempt import Attempts
@@ -16,6 +16,7 @@ from sagalog.engine.committer import LINGER, Committer
 from sagalog.engine.cycle import append_of
 from sagalog.engine.ending import end, is_cancelled_by_others, is_told_to_end
 from sagalog.engine.late_outcomes import Conflict, Undriven
+from sagalog.engine.owner import Owner
 from sagalog.engine.refusals import Refusals
 from sagalog.engine.transition_log import log_transitions
 from sagalog.engine.unwritable import is_news, outcome_of
@@ -39,36 +40,6 @@ EXPECTING: tuple[type, ...] = (Wait,)
 LONG_ENOUGH = 10 * int(LINGER * 1e6)
 # Effects that take their time, and end with something to tell.
 Attempted = RunAction | RunCompensation | CallOff
-
-
-class Owner(Protocol):
-    """What a runner needs of the worker that owns its saga."""
-
-    stopping: bool
-
-    @property
-    def worker_id(self) -> str:
-        """Return the name under which the worker owns sagas now."""
-        ...
-
-    def patience(self, expects_mail: bool) -> int:
-        """Return how long, in microseconds, a saga may stay that waits for a message, or for nothing but time."""
-        ...
-
-    async def ready(self, worker_id: str) -> bool:
-        """Wait until the lease holds, so that no attempt is begun on a saga that others may take.
-
-        False if no attempt may be begun: the worker stops, or is not `worker_id` any more, since its lease was lost.
-        """
-        ...
-
-    def holds_as(self, worker_id: str) -> bool:
-        """Tell whether `worker_id` is still the worker and its lease holds; any thread may ask."""
-        ...
-
-    def took(self, saga_id: str, message_id: str) -> None:
-        """Take note that a message has left the saga's inbox."""
-        ...
 
 
 class SagaRunner:

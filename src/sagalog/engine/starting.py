@@ -17,7 +17,6 @@ from sagalog.engine.cycle import append_of
 from sagalog.engine.transition_log import log_transitions
 from sagalog.engine.worker import Drive, Worker
 from sagalog.errors import (
-    InvalidAction,
     InvalidIdentifier,
     InvalidInput,
     MissingKey,
@@ -175,13 +174,14 @@ class Starting:
                 return
         raise StoreUnavailable(f"saga {saga_id} is changed by others all the time; start it again later")
 
-    async def resume(self, definition: Definition, saga_id: str, state: SagaState, actor: str, reason: str) -> None:
-        """Tell a stuck saga to go on; any worker takes it up."""
+    async def resume(self, definition: Definition, saga_id: str, state: SagaState, actor: str, reason: str) -> bool:
+        """Tell a stuck saga to go on, and any worker takes it up; False if it is in another state meanwhile."""
         told = Resume(check_identifier(actor, "the actor"), check_reason(reason, "the reason"))
         if not await self._tell(definition, saga_id, state, told):
-            raise InvalidAction(f"saga {saga_id} was changed by somebody else meanwhile; look at it again")
+            return False
         if self._worker is not None:
             self._worker.hint()
+        return True
 
     async def _tell(self, definition: Definition, saga_id: str, state: SagaState, told: Input) -> bool:
         """Decide for a saga that nobody owns; False if somebody else was quicker."""

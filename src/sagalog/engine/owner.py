@@ -1,0 +1,33 @@
+"""What a saga's runner needs of the worker that owns the saga: its name, its patience, and whether its lease holds."""
+
+from typing import Protocol
+
+
+class Owner(Protocol):
+    """What a runner needs of the worker that owns its saga."""
+
+    stopping: bool
+
+    @property
+    def worker_id(self) -> str:
+        """Return the name under which the worker owns sagas now."""
+        ...
+
+    def patience(self, expects_mail: bool) -> int:
+        """Return how long, in microseconds, a saga may stay that waits for a message, or for nothing but time."""
+        ...
+
+    async def ready(self, worker_id: str) -> bool:
+        """Wait until the lease holds, so that no attempt is begun on a saga that others may take.
+
+        False if no attempt may be begun: the worker stops, or is not `worker_id` any more, since its lease was lost.
+        """
+        ...
+
+    def holds_as(self, worker_id: str) -> bool:
+        """Tell whether `worker_id` is still the worker and its lease holds; any thread may ask."""
+        ...
+
+    def took(self, saga_id: str, message_id: str) -> None:
+        """Take note that a message has left the saga's inbox."""
+        ...
