@@ -4,6 +4,7 @@ import asyncio
 import enum
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any, cast
 
 import pytest
@@ -116,7 +117,8 @@ def test_what_is_no_name_is_not_taken_as_not_given(wrong: Any) -> None:
 def test_what_is_no_message_is_refused_by_a_participant_kit(message: Any) -> None:
     kit = ParticipantKit("desk")
     with pytest.raises(InvalidInput, match="expected an Envelope"):
-        kit.handle(sqlite3.connect(":memory:"), message, lambda: None)
+        with closing(sqlite3.connect(":memory:")) as connection:
+            kit.handle(connection, message, lambda: None)
 
 
 def test_what_is_no_clock_is_refused_by_a_participant_kit() -> None:
