@@ -116,9 +116,11 @@ def test_what_is_no_name_is_not_taken_as_not_given(wrong: Any) -> None:
 @pytest.mark.parametrize("message", [None, "c-1", {}])
 def test_what_is_no_message_is_refused_by_a_participant_kit(message: Any) -> None:
     kit = ParticipantKit("desk")
-    with pytest.raises(InvalidInput, match="expected an Envelope"):
-        with closing(sqlite3.connect(":memory:")) as connection:
-            kit.handle(connection, message, lambda: None)
+    with (
+        closing(sqlite3.connect(":memory:")) as connection,
+        pytest.raises(InvalidInput, match="expected an Envelope"),
+    ):
+        kit.handle(connection, message, lambda: None)
 
 
 def test_what_is_no_clock_is_refused_by_a_participant_kit() -> None:
