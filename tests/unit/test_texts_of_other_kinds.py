@@ -90,6 +90,7 @@ def test_a_participant_kit_takes_ids_that_are_another_kind_of_text() -> None:
                 turn.answer(Ended(key="x"))
     with kit.once(connection, "c-2", undoes=Text("c-1")) as turn:
         turn.answer(None)
+    connection.close()
 
 
 @pytest.mark.parametrize("wrong", [0, [], "", False, b"x"])
