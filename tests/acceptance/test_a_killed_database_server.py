@@ -19,7 +19,7 @@ def test_workers_go_on_by_themselves_after_each_death_of_the_server(
     """Invariants 5, 15, 33 and 35: no process is started again, whatever it was in the middle of."""
     with a_database(tmp_path, mortal_server) as database, Stage(database, tmp_path, SETTINGS) as stage:
         stage.start_orders(0)
-        workers = [stage.worker("first", slow=0.01), stage.worker("second", slow=0.01)]
+        workers = [stage.worker(name, slow=0.01, patient=True) for name in ("first", "second")]
         clients = [stage.client("client-0"), stage.client("client-1", stride=2)]
         for _ in range(SERVER_KILLS):
             before = _events(stage)
