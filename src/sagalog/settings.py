@@ -95,7 +95,10 @@ class Settings(BaseModel):
         if not isinstance(cast(object, source), Mapping):
             raise InvalidSettings(f"expected {{variable: text}} for the environment, found {shown(environment)}")
         found: dict[str, object] = {
-            name: source[PREFIX + name.upper()] for name in cls.model_fields if PREFIX + name.upper() in source
+            # A variable that was read from a file ends with a line end.
+            name: value.strip() if isinstance(value := source[PREFIX + name.upper()], str) else value
+            for name in cls.model_fields
+            if PREFIX + name.upper() in source
         }
         return cls(**{**found, **given})  # type: ignore[arg-type]
 

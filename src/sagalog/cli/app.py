@@ -189,6 +189,8 @@ def load(folder: Path, name: str | None) -> App:
         if not (root / DEFAULT_APP / "__init__.py").is_file() and not (root / f"{DEFAULT_APP}.py").is_file():
             raise NotThere(f"no app was named and {root} has no package {DEFAULT_APP}; give --app-dir and --app")
         name = DEFAULT_APP
+    # A variable that was read from a file ends with a line end.
+    name = name.strip()
     if not all(part.isidentifier() for part in name.split(".")):
         raise AppError(f"--app takes the dotted name of a package, found {name!r}")
     if name.endswith(".py"):
