@@ -1,4 +1,4 @@
-"""What can never be used of an address is refused when it is given, without its secrets; what surrounds it is nothing."""
+"""What can never be used of an address is refused when it is given, without its secrets; what surrounds it is not."""
 
 import asyncio
 from pathlib import Path

@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from sagalog.cli.app import App
+from sagalog.cli.encoding import NO_UTF8
 from sagalog.cli.failures import FAILURE, OK, SAGA_FAILED, SAGA_STUCK, one_line
 from sagalog.cli.lines import LONGEST, prefetched
 from sagalog.cli.logs import keep_transitions_quiet
@@ -81,7 +82,9 @@ class Starter:
             raise InvalidInput(f"the line is longer than {LONGEST:,} bytes; store large data elsewhere")
         try:
             plain: object = msgspec.json.decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
+        except UnicodeDecodeError:
+            raise InvalidInput(NO_UTF8) from None
+        except (msgspec.MsgspecError, RecursionError) as problem:
             raise InvalidInput(f"this is not JSON: {problem}") from None
         value = self._saga.definition.input.accept(line)
         if self._key_field is None:
@@ -128,11 +131,11 @@ def start(ctx: click.Context, saga: str, source: IO[bytes], key_field: str | Non
     app = invocation.load_app()
     try:
         ctx.exit(asyncio.run(_start(address, app, app.saga(saga), source, key_field, waits)))
-    except* StoreError as group:
+    except* (StoreError, InvalidInput) as group:
         raise _first(group) from None
 
 
-def _first(group: BaseExceptionGroup[StoreError]) -> BaseException:
+def _first(group: BaseExceptionGroup[StoreError | InvalidInput]) -> BaseException:
     """Return one of the errors that came at once: a database that is gone tells every line the same."""
     first: BaseException = group
     while isinstance(first, BaseExceptionGroup):
