@@ -1,4 +1,4 @@
-"""Files that the command line reads may begin with the mark of UTF-8; those in another encoding are refused by its name."""
+"""Files that the command line reads may have the mark of UTF-8; one in another encoding is refused by its name."""
 
 import json
 from pathlib import Path

@@ -21,10 +21,12 @@ from sagalog.cli.options import Command, Invocation
 from sagalog.cli.output import write
 from sagalog.cli.progress import Advance, progress
 from sagalog.cli.table import Column, status_text, table_of
+from sagalog.engine.carrying import carrying
 from sagalog.errors import InvalidIdentifier, InvalidInput, MissingKey, PayloadTooLarge, StoreError, StoreUnavailable
 from sagalog.process_manager import ProcessManager, SagaRun
+from sagalog.saga.callables import plain_answer
 from sagalog.saga.declare import Saga
-from sagalog.saga.failure import Redact, described
+from sagalog.saga.failure import Redact, described, uncarried
 from sagalog.saga.transitions import STATUSES
 
 AT_ONCE = 256
@@ -97,9 +99,11 @@ class Starter:
     def _declared_key(self, value: Any) -> str | None:
         declared = self._saga.definition.key
         try:
-            return None if declared is None else declared(value)
+            return None if declared is None else plain_answer(carrying(declared, value), "the saga's key function")
         except Exception as problem:
-            raise InvalidInput(f"the saga's key function raised {described(problem, self._redact)}") from None
+            raise InvalidInput(
+                f"the saga's key function raised {described(uncarried(problem), self._redact)}"
+            ) from None
 
     async def _start(self, value: Any, key: str | None) -> SagaRun:
         for attempt in range(1, TRIES + 1):
