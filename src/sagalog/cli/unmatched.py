@@ -239,5 +239,5 @@ def _show(row: UnmatchedRow) -> None:
     write()
     message = _readable(row.message)
     pretty = row.message if isinstance(message, str) else json.dumps(message, indent=2, ensure_ascii=False)
-    for line in pretty.splitlines():
+    for line in pretty.split("\n"):
         write(plain(line), indent=2)
