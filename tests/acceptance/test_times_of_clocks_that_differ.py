@@ -1,4 +1,4 @@
-"""What took less than no time, for its beginning and its end were written by different clocks, is shown with a minus."""
+"""What took less than no time, as its beginning and end were written by different clocks, is shown with a minus."""
 
 import asyncio
 import json
@@ -51,7 +51,7 @@ def database(tmp_path: Path) -> str:
         (("replay", "k"), r"  -1 m 30 s +SagaCompleted"),
         (("wait", "k"), r"after -1 m 30 s"),
     ],
-    ids=lambda given: " ".join(given) if isinstance(given, tuple) else "",
+    ids=range(7),
 )
 def test_a_length_of_time_that_is_less_than_none_has_its_sign(
     database: str, words: tuple[str, ...], shown: str
