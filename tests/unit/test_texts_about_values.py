@@ -129,8 +129,10 @@ def subclass(name: str, of: str) -> str:
         (Plain, Plain("a", ENDLESS), f"$.cents: {TOO_LONG}"),
         (Line, Line.model_construct(count=ENDLESS), f"$.count: {TOO_LONG}"),
         (dict[int, str], {ENDLESS: "a"}, f"$: a key is {TOO_LONG}"),
-        (float, HUGE, "$: a number that is too large for a float; declare an int, or a Decimal"),
-        (list[float], [1.0, HUGE], "$[1]: a number that is too large for a float"),
+        (float, HUGE, "$: a number larger than what is declared there can hold; declare an int, or a Decimal"),
+        (list[float], [1.0, HUGE], "$[1]: a number larger than what is declared there can hold"),
+        (dict[str, str], {"a": 2**70}, "$[...]: expected str, found int"),
+        (str, HUGE, "$: expected str, found int"),
         (str, Name("secret"), f"$: {subclass('Name', 'str')}"),
         (Any, [Name("secret")], f"$[0]: {subclass('Name', 'str')}"),
         (int, Count(7), f"$: {subclass('Count', 'int')}"),
@@ -179,7 +181,11 @@ def test_a_value_that_would_be_another_one_is_told_with_its_path(kind: Any, valu
 @pytest.mark.parametrize(
     ("kind", "data", "said"),
     [
-        (float, "1" + "0" * 400, "$: a number that is too large for a float; declare an int, or a Decimal"),
+        (
+            float,
+            "1" + "0" * 400,
+            "$: a number larger than what is declared there can hold; declare an int, or a Decimal",
+        ),
         (Literal["a", "b"], '"secret"', "$: it is none of the values that are allowed"),
         (Colour, '"secret"', "$: it is none of the values that are allowed"),
     ],

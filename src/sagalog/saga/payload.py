@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from sagalog.errors import InvalidInput, PayloadTooLarge
-from sagalog.saga.anatomy import class_of, fields_of, is_pydantic, not_finite, smallest
+from sagalog.saga.anatomy import class_of, fields_of, first_part, is_pydantic, not_finite, smallest
 from sagalog.saga.difference import NOT_FINITE, difference
 from sagalog.saga.exact import exact
 from sagalog.saga.pydantic_models import Model, model_of
@@ -149,6 +149,9 @@ class PayloadType:
             found = "None" if value is None else type(value).__name__
             return f"$: expected {self.name}, found {'another class of that name' if found == self.name else found}"
         path, colon, why = told(problem).partition(": ")
+        if why.endswith("found float") and first_part(value, lambda one: isinstance(one, float)) is None:
+            # So a whole number of more than 64 bits is read where none is expected.
+            why = why.removesuffix("float") + "int"
         return path + colon + (_NULL.sub("None", why) if why.startswith("expected ") else why)
 
     def _is_of_another(self, kind: type) -> bool:

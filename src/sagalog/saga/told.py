@@ -49,7 +49,7 @@ def _by_msgspec(problem: msgspec.MsgspecError) -> str:
     if _SHOWN.match(said) is not None:
         return f"{at}: {ANOTHER}"
     if said == "Number out of range":
-        return f"{at}: a number that is too large for a float; declare an int, or a Decimal"
+        return f"{at}: a number larger than what is declared there can hold; declare an int, or a Decimal"
     if (field := _FIELD.match(said)) is not None:
         return (
             f"{at}{named(field[2])}: {'it is missing' if field[1].startswith('missing') else 'there is no such field'}"
