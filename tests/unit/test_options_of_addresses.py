@@ -143,6 +143,16 @@ def test_what_only_the_server_can_say_of_an_address_ends_its_opening(
 
 
 @pytest.mark.postgres
+@pytest.mark.parametrize(("variable", "value"), [("PGTZ", "Nowhere/None"), ("PGOPTIONS", "-cwork_mem=lots")])
+def test_what_only_the_server_can_say_of_a_variable_ends_the_opening_too(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(InvalidSettings, match=f"in the address or in .*{variable}"):
+        PostgresStore(postgres_url).open()
+
+
+@pytest.mark.postgres
 def test_a_server_that_stops_taking_what_it_took_is_waited_for(postgres_url: str) -> None:
     """What was right once is no slip of the hand: another server may have taken its place for a while."""
     store = PostgresStore(with_options(postgres_url, "options=-cwork_mem%3D4MB"))

@@ -44,6 +44,9 @@ _OF_ITS_OPTIONS = re.compile(
     r"|cannot be (?:changed|set)|permission denied to set parameter"
 )
 
+# What libpq hands to the server as it finds it.
+_VARIABLES: Final = ("PGOPTIONS", "PGTZ", "PGDATESTYLE", "PGGEQO")
+
 
 def read_address(address: str) -> dict[str, Any]:
     """Return the settings that an address stands for; raises `InvalidSettings` without repeating a letter of it.
@@ -97,10 +100,10 @@ def refused_for_good(problem: psycopg.OperationalError, given: dict[str, Any], w
     if said is not None:
         name = _option_in(text[said.start() :]) or "one of its options (keepalives_idle, ...)"
         return InvalidSettings(f"{where} cannot be connected to: {name} has a value that libpq does not take")
-    if _OF_ITS_OPTIONS.search(text) is not None and (given.get("options") or os.environ.get("PGOPTIONS")):
+    if _OF_ITS_OPTIONS.search(text) is not None and (given.get("options") or any(map(os.environ.get, _VARIABLES))):
         return InvalidSettings(
             f"{where} does not take its options: expected settings that the server has, such as "
-            "?options=-csearch_path%3Dshop, in the address or in PGOPTIONS"
+            f"?options=-csearch_path%3Dshop, in the address or in {', '.join(_VARIABLES)}"
         )
     return None
 
