@@ -28,6 +28,7 @@ help: ## List what can be made
 
 demo: $(VENV)/run.stamp ## Run a few hundred orders through the reference service and look at them
 	$(RUN)/sagalog demo $(DEMO)
+	@printf '\nsagalog is in %s: . %s/activate lets you call it by its name\n' "$(RUN)" "$(RUN)"
 
 test: $(VENV)/all.stamp ## Run every test, on a real PostgreSQL (SAGALOG_TEST_POSTGRES=postgresql://... uses yours)
 	$(RUN)/python -m pytest --numprocesses $(JOBS) --maxprocesses 4 --dist worksteal $(PYTEST) $(TESTS)

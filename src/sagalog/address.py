@@ -54,6 +54,7 @@ def shown(address: str) -> str:
     """Return an address as it may be shown: without user, password and options, and never longer than a line or two."""
     if len(address) > LONGEST_ADDRESS:
         return f"{len(address):,} characters"
+    address = _bare(address)
     url = _URL.match(address)
     if url is not None:
         return _url_shown(url[1].lower(), url[2])
@@ -68,6 +69,7 @@ def shown(address: str) -> str:
 
 def is_open(address: str) -> bool:
     """Tell whether an address may be repeated letter by letter: it has no part that could hold a secret."""
+    address = _bare(address)
     url = _URL.match(address)
     if url is None:
         return not any(letter in address for letter in "@=;?")
@@ -82,11 +84,12 @@ def secrets_of(address: str) -> list[str]:
     """Return everything in an address that could be a secret, as it is written and as it is meant."""
     if is_open(address):
         return []
+    given, address = address, _bare(address)
     url = _URL.match(address) if len(address) <= LONGEST_ADDRESS else None
     if url is not None:
-        return _each_way([address, *_secrets_of_url(url[1].lower(), url[2])])
+        return _each_way([given, address, *_secrets_of_url(url[1].lower(), url[2])])
     pairs = _pairs(address) if len(address) <= LONGEST_ADDRESS else None
-    return _each_way([address, *(value for name, value in pairs or () if name not in HARMLESS)])
+    return _each_way([given, address, *(value for name, value in pairs or () if name not in HARMLESS)])
 
 
 def secrets_in(words: Iterable[str]) -> Iterator[str]:
@@ -151,12 +154,22 @@ def masked(text: str) -> str:
     return _SECRET_SETTING.sub(rf"\1{HIDDEN}", _WORD.sub(_without_user, text))
 
 
-def without_driver(address: str) -> str:
-    """Return an address of SQLAlchemy's as the database's own: `postgresql+psycopg://` is `postgresql://`."""
-    scheme, colon, rest = address.partition(":")
-    database, plus, driver = scheme.partition("+")
-    known = {"postgresql": DRIVERS, "sqlite": SQLITE_DRIVERS}.get(database, ())
-    return f"{database}{colon}{rest}" if plus and driver in known else address
+def as_meant(address: str) -> str:
+    """Return an address without what says nothing: white space around it, capitals in its scheme.
+
+    An environment variable or a file often ends with a line end. SQLAlchemy's name of a driver is left out as well:
+    `postgresql+psycopg://` is `postgresql://`.
+    """
+    scheme, colon, rest = _bare(address).partition(":")
+    database, plus, driver = scheme.lower().partition("+")
+    known = {"postgresql": DRIVERS, "postgres": DRIVERS, "sqlite": SQLITE_DRIVERS}.get(database, ())
+    if plus and driver in known:
+        return f"{database}{colon}{rest}"
+    return f"{scheme.lower() if rest.startswith('//') else scheme}{colon}{rest}"
+
+
+def _bare(address: str) -> str:
+    return address.strip().removeprefix("\ufeff").strip()
 
 
 def _without_user(word: re.Match[str]) -> str:

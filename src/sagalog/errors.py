@@ -137,4 +137,4 @@ class TransportUnavailable(SagalogError):
 
 
 class InvalidSettings(SagalogError):
-    """A setting or a database address cannot be understood."""
+    """A setting or a database address cannot be understood, or can never be used."""

@@ -95,7 +95,10 @@ class Settings(BaseModel):
         if not isinstance(cast(object, source), Mapping):
             raise InvalidSettings(f"expected {{variable: text}} for the environment, found {shown(environment)}")
         found: dict[str, object] = {
-            name: source[PREFIX + name.upper()] for name in cls.model_fields if PREFIX + name.upper() in source
+            # A variable that was read from a file ends with a line end.
+            name: _stripped(source[PREFIX + name.upper()])
+            for name in cls.model_fields
+            if PREFIX + name.upper() in source
         }
         return cls(**{**found, **given})  # type: ignore[arg-type]
 
@@ -127,6 +130,10 @@ def settings_of(given: object) -> Settings:
     if given is not None and not isinstance(given, Settings):
         raise InvalidSettings(f"expected Settings, such as Settings(lease=30), for settings=, found {shown(given)}")
     return Settings.from_environment() if given is None else given
+
+
+def _stripped(value: object) -> object:
+    return value.strip() if isinstance(value, str) else value
 
 
 def _mistake(name: str, found: object, why: object) -> str:

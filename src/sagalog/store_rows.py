@@ -329,4 +329,8 @@ def check_number(field: str, given: object, least: int | None = None, *, may_be_
 
 
 def _shown(value: object) -> str:
-    return harmless(repr(value), 80)
+    try:
+        return harmless(repr(value), 80)
+    except Exception:
+        # Whole numbers have a `repr` only up to a number of digits.
+        return f"something of type {type(value).__name__} that cannot be shown"

@@ -138,12 +138,12 @@ def test_an_app_that_lacks_something_is_told_what(
 
 
 def test_an_app_is_named_as_a_package_and_not_as_a_path(tmp_path: Path) -> None:
-    text = refused(sagalog("--app-dir", str(tmp_path), "--app", "../domain", "graph", "x"), 1)
+    text = refused(sagalog("--app-dir", str(tmp_path), "--app", "../domain", "graph", "x"), 2)
     assert text == "--app takes the dotted name of a package, found '../domain'"
 
 
 def test_a_file_in_the_place_of_an_app_is_told_what_to_write(tmp_path: Path) -> None:
-    text = refused(sagalog("--app-dir", str(tmp_path), "--app", "shop.py", "graph", "x"), 1)
+    text = refused(sagalog("--app-dir", str(tmp_path), "--app", "shop.py", "graph", "x"), 2)
     assert text == "--app takes the name of a module and not its file, found 'shop.py'; write shop"
 
 

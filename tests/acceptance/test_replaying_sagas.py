@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import sagalog
+from command_line import sagalog, write_app
 from shop_demo import FinishedDemo
 
 
@@ -94,6 +94,43 @@ def test_of_several_exported_sagas_one_has_to_be_named(exported: Path, failed: s
     assert (ran.code, ran.out) == (2, "")
     assert f"has 2 sagas: name one of {failed}, order-0001" in ran.err
     assert sagalog("replay", "nobody", "--from", str(exported)).code == 3
+
+
+TWO_LINES = """
+from contextlib import contextmanager
+from sagalog import Refused, Saga
+
+saga = Saga("said", input=dict[str, str], key=lambda given: given["key"])
+
+@saga.step(compensation=None)
+def say(given: dict[str, str]) -> str:
+    return "one\\ntwo\\r\\n\u2028three"
+
+@saga.step(compensation=None)
+def refuse(given: dict[str, str]) -> None:
+    raise Refused("four\\nfive")
+
+sagas = [saga]
+
+@contextmanager
+def services():
+    yield {}
+"""
+
+
+def test_line_ends_of_texts_are_shown_as_what_they_are(tmp_path: Path) -> None:
+    """Two texts that differ must not look alike where what an event changed is shown."""
+    name = write_app(tmp_path, "app_of_two_lines", TWO_LINES)
+    database = ("--db", str(tmp_path / "a.db"))
+    app = (*database, "--app-dir", str(tmp_path), "--app", name)
+    assert sagalog(*app, "start", "said", "--input", "-", "--wait", given='{"key": "k"}').code == 10
+    for words in (("replay", "k"), ("replay", "k", "--at", "2"), ("replay", "k", "--at", "3")):
+        ran = sagalog(*database, *words)
+        assert "one\\ntwo\\r\\n\\u2028three" in ran.out
+    for command in ("replay", "show", "history", "list", "wait"):
+        ran = sagalog(*database, command, *(() if command == "list" else ("k",)))
+        assert "four\\nfive" in ran.out
+        assert "four five" not in ran.out
 
 
 def broken(lines: list[str], how: str) -> str:

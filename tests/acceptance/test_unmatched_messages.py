@@ -181,6 +181,24 @@ def test_all_that_match_are_meant_by_all(database: Database) -> None:
     assert (nothing.code, nothing.out, nothing.err) == (0, "", "no message is parked that matches\n")
 
 
+@pytest.mark.parametrize("what", ["redeliver", "discard"])
+@pytest.mark.parametrize("which", [("--all",), ("--all", "--name", "OrderPlaced"), ("u-000", "u-001")])
+def test_a_dry_run_needs_no_reason_and_settles_nothing(
+    database: Database, what: str, which: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody() -> str:
+        raise OSError("nobody is logged in")
+
+    # Nor does it need to know who asks.
+    monkeypatch.setattr("getpass.getuser", nobody)
+    database.park(2)
+    ran = database.sagalog("unmatched", what, *which, "--dry-run")
+    assert (ran.code, ran.err) == (0, "")
+    assert sorted(ran.lines) == [f"would {what} OrderPlaced m-{n} for saga:order-fulfilment" for n in range(2)]
+    assert [database.row(f"u-00{n}").status for n in range(2)] == ["parked", "parked"]
+    assert "Missing option '--reason'" in database.sagalog("unmatched", what, *which).err
+
+
 def test_whoever_is_logged_in_is_the_actor(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     database.park()
     monkeypatch.setattr("getpass.getuser", lambda: "bob")

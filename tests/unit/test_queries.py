@@ -157,3 +157,9 @@ def test_a_refusal_is_found_by_its_text() -> None:
         assert await manager.find(error=Refused.__name__) == []
 
     with_manager(story)
+
+
+@pytest.mark.parametrize("field", ["limit", "key", "error", "started_before"])
+def test_a_number_that_nobody_can_write_out_is_refused_in_words(field: str) -> None:
+    with pytest.raises(InvalidQuery, match=f"{field}: expected .*, found something of type int that cannot be shown"):
+        AnyQuery(**{field: 10**5000})

@@ -55,5 +55,5 @@ def test_a_long_error_goes_on_below_where_it_matters(monkeypatch: pytest.MonkeyP
 
 
 def test_text_of_services_cannot_move_the_cursor() -> None:
-    assert plain("a\x1b[2Jb\r\nc\td") == "a\\x1b[2Jb c\\td"
+    assert plain("a\x1b[2Jb\r\nc\td") == "a\\x1b[2Jb\\r\\nc\\td"
     assert plain(None) == ""

@@ -228,7 +228,7 @@ def by_name(happened: Placed, *, context: FollowContext) -> None:
         (giving([OrderPlaced(number=1), 5]), "found int"),
         (giving(Labelled(label="1\0")), "NUL"),
         (giving(Labelled(label="x" * 300_000)), "the cap is"),
-        (giving(Labelled(label=set)), "$.label: a type"),
+        (giving(Labelled(label=set)), "$.label: type, which cannot be stored as JSON"),
         (giving(Labelled(label="", size=cast(int, "big"))), "Labelled: $.size: expected int, found str"),
     ],
 )

@@ -177,7 +177,7 @@ def _changed(value: Derived) -> Derived:
         (datetime, SECOND_HALF_PAST_TWO, r"\$: a datetime with fold=1"),
         (list[datetime], [SECOND_HALF_PAST_TWO], r"\$\[0\]: a datetime with fold=1"),
         (datetime, datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Berlin")), r"\$: a datetime with a time zone"),
-        (dict[str, list[str]], {"a": ["x", "\ud800"]}, r"\$\.a\[1\]: a str"),
+        (dict[str, list[str]], {"a": ["x", "\ud800"]}, r"\$\.a\[1\]: text with half of a surrogate"),
         (dict[str, list[str]], {"a": ["x", "\0"]}, r"\$\.a\[1\] holds a NUL"),
         (Spoken, Spoken(loud=LOUD), r"\$\.loud"),
         (Queues, Queues(last=deque([1], 3)), r"\$\.last: a deque whose maxlen would not be read back; declare a list"),

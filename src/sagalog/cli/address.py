@@ -10,13 +10,13 @@ from typing import Protocol, cast
 
 from msgspec.structs import replace
 
-from sagalog.address import LONGEST, LONGEST_ADDRESS, is_open, shown, without_driver
+from sagalog.address import LONGEST, LONGEST_ADDRESS, as_meant, is_open, shown
 from sagalog.cli.options import Invocation
 from sagalog.errors import InvalidSettings, StoreUnavailable
 from sagalog.harmless import harmless
 from sagalog.settings import Settings
 from sagalog.store import Store
-from sagalog.stores import EXPECTED, SQLITE, sqlite_path, store_for
+from sagalog.stores import EXPECTED, SQLITE, not_an_address, sqlite_path, store_for
 from sagalog.stores.migrations import Migrated
 
 SCHEMES = ("sqlite:", "postgresql:", "postgres:", "memory:")
@@ -25,13 +25,14 @@ SUFFIXES = (".db", ".sqlite", ".sqlite3")
 
 def complete(database: str) -> str:
     """Return an address; what is a SQLite file for everyone to see may be given as a plain path."""
+    database = as_meant(database)
     if "://" in database or database.startswith(SCHEMES):
-        return without_driver(database)
+        return database
     if len(database) <= LONGEST_ADDRESS:
         settings = re.match(r"\s*\w+\s*=", database) is not None
         if _is_file(database) or (Path(database).suffix in SUFFIXES and not settings):
             return SQLITE + database
-    raise InvalidSettings(f"{EXPECTED}, found {shown(database)}")
+    raise not_an_address(database)
 
 
 def _is_file(path: str) -> bool:
@@ -92,7 +93,10 @@ def command_line(invocation: Invocation, command: Sequence[str]) -> str:
     """Return `sagalog ...` with the options that differ from the environment, quoted for a shell, without secrets."""
     words = ["sagalog"]
     if invocation.named_database is not None and invocation.database is not None:
-        words += ["--db", shlex.quote(invocation.database) if is_open(invocation.database) else '"$SAGALOG_DB"']
+        words += [
+            "--db",
+            shlex.quote(as_meant(invocation.database)) if is_open(invocation.database) else '"$SAGALOG_DB"',
+        ]
     if invocation.app_dir != Path():
         words += ["--app-dir", shlex.quote(str(invocation.app_dir))]
     if invocation.app is not None and invocation.app != os.environ.get("SAGALOG_APP"):

@@ -8,14 +8,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, TypeVar, cast
 
-from sagalog.cli.failures import AppError, AppRaised, NotThere
+from sagalog.cli.failures import AppError, AppRaised, MisnamedApp, NotThere
 from sagalog.errors import UnknownSaga
 from sagalog.messages import Event
 from sagalog.process_manager import ProcessManager
 from sagalog.saga.callables import question_mistake
 from sagalog.saga.choreography import Choreography
 from sagalog.saga.declare import Saga
-from sagalog.saga.failure import Redact, described, redacted
+from sagalog.saga.failure import Redact, described, let_interrupts_through, redacted
 from sagalog.saga.options import shown
 from sagalog.saga.participants import Participant
 from sagalog.transport import Transport
@@ -164,8 +164,9 @@ class App:
 
     def _tell(self, what: str, problem: BaseException) -> None:
         """Raise what the app raised as an error that says so and has been redacted; an interrupt stays one."""
-        if isinstance(problem, KeyboardInterrupt | GeneratorExit | AppError):
+        if isinstance(problem, AppError):
             raise problem
+        let_interrupts_through(problem)
         raise AppRaised(f"{self.name}.{what}", problem, self.redact) from problem
 
     def _shown(self, found: object) -> str:
@@ -189,10 +190,15 @@ def load(folder: Path, name: str | None) -> App:
         if not (root / DEFAULT_APP / "__init__.py").is_file() and not (root / f"{DEFAULT_APP}.py").is_file():
             raise NotThere(f"no app was named and {root} has no package {DEFAULT_APP}; give --app-dir and --app")
         name = DEFAULT_APP
-    if not all(part.isidentifier() for part in name.split(".")):
-        raise AppError(f"--app takes the dotted name of a package, found {name!r}")
+    # A variable that was read from a file ends with a line end.
+    name = name.strip()
+    if not _is_dotted(name):
+        # As a path has it, and as servers of web applications do.
+        meant = name.partition(":")[0].removesuffix(".py").strip("/").replace("/", ".")
+        instead = f"; write {meant}" if _is_dotted(meant) else ""
+        raise MisnamedApp(f"--app takes the dotted name of a package, found {name!r}{instead}")
     if name.endswith(".py"):
-        raise AppError(f"--app takes the name of a module and not its file, found {name!r}; write {name[:-3]}")
+        raise MisnamedApp(f"--app takes the name of a module and not its file, found {name!r}; write {name[:-3]}")
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
     try:
@@ -203,11 +209,16 @@ def load(folder: Path, name: str | None) -> App:
         redact = _redact_of(name, problem)
         text = f"the app {name} cannot be imported: {redacted(str(problem), redact)}; install it, or mend the import"
         raise AppError(text, redact) from problem
-    except (Exception, SystemExit) as problem:
+    except BaseException as problem:
+        let_interrupts_through(problem)
         redact = _redact_of(name, problem)
         text = f"the app {name} cannot be imported: {described(problem, redact)}; --debug shows where"
         raise AppError(text, redact) from problem
     return App(name, root, module)
+
+
+def _is_dotted(name: str) -> bool:
+    return all(part.isidentifier() for part in name.split("."))
 
 
 def _redact_of(name: str, problem: BaseException) -> Redact | None:

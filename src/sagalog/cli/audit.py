@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sagalog.cli.address import SqlStore
+from sagalog.cli.encoding import text_of
 from sagalog.cli.failures import FAILURE, OK, NotThere, one_line
 from sagalog.cli.options import Invocation, RowsCommand
 from sagalog.cli.output import emit, write
@@ -44,7 +45,7 @@ COLUMNS: tuple[Column[Audit], ...] = (
 
 def run_audit(store: SqlStore, path: Path) -> Audit:
     """Run one query; raises `StoreUnavailable` only if the database answers nothing at all."""
-    sql = path.read_text("utf-8")
+    sql = text_of(path.read_bytes(), str(path))
     try:
         columns, rows = store.query(sql)
     except StoreError as problem:

@@ -9,7 +9,7 @@ import click
 from sagalog.address import cut, masked, secrets_of
 from sagalog.cli.address import SqlStore
 from sagalog.cli.app import App
-from sagalog.cli.failures import FAILURE, OK, one_line
+from sagalog.cli.failures import FAILURE, OK, MisnamedApp, NotThere, one_line
 from sagalog.cli.lookup import PAGE
 from sagalog.cli.options import Invocation, RowsCommand
 from sagalog.cli.output import emit
@@ -38,6 +38,8 @@ COLUMNS: tuple[Column[Finding], ...] = (
     Column("RESULT", lambda finding: status_text(finding.result)),
     Column("DETAIL", lambda finding: finding.detail, narrows="wrap"),
 )
+# What is wrong with the command line, and so with nothing that is checked.
+NOT_NAMED = (MisnamedApp, NotThere)
 MOST_SHOWN = 10
 TRIES = 5
 
@@ -52,11 +54,11 @@ def _finding(what: str, wrong: bool, detail: str) -> Finding:
 def check(ctx: click.Context, quick: bool) -> None:
     """Check the app, the database, and that the tables equal the log. The exit code is 1 if something is wrong.
 
-    Without a database only the app is checked.
+    Without a database only the app is checked. An app that is named and not there is an error as for any command.
     """
     invocation = ctx.ensure_object(Invocation)
     rows: list[Finding] = []
-    app = _attempt(rows, "app", invocation.load_app)
+    app = _attempt(rows, "app", invocation.load_app, () if invocation.app is None else NOT_NAMED)
     definitions = _check_app(rows, app) if app is not None else {}
     if invocation.database is not None:
         _check_database(rows, invocation, definitions, quick)
@@ -67,10 +69,12 @@ def check(ctx: click.Context, quick: bool) -> None:
     ctx.exit(FAILURE if any(row.result != "ok" for row in rows) else OK)
 
 
-def _attempt(rows: list[Finding], what: str, call: Callable[[], Any]) -> Any:
-    """Return what `call` returns; what it raises becomes a row."""
+def _attempt(rows: list[Finding], what: str, call: Callable[[], Any], told: tuple[type[Exception], ...] = ()) -> Any:
+    """Return what `call` returns; what it raises becomes a row, but for what is `told` as any command tells it."""
     try:
         return call()
+    except told:
+        raise
     except (SagalogError, OSError) as problem:
         rows.append(_finding(what, True, str(problem)))
         return None

@@ -6,6 +6,7 @@ from typing import IO
 import msgspec
 from msgspec import Raw, Struct
 
+from sagalog.cli.encoding import MARK, checked
 from sagalog.cli.failures import AppError
 from sagalog.codec import CODEC, encode_json
 from sagalog.harmless import harmless_json
@@ -33,9 +34,13 @@ def export_line(stored: StoredEvent) -> bytes:
 
 
 def read_export(source: IO[bytes], name: str) -> Iterator[tuple[str, SagaEvent]]:
-    """Yield (saga id, event) of an exported file; raises `AppError` with the number of a line that is not one."""
+    """Yield (saga id, event) of an exported file; raises `AppError` with the number of a line that is not one.
+
+    Raises `InvalidInput` for a file that is not in UTF-8.
+    """
     versions: dict[str, int] = {}
-    for number, line in enumerate(source, 1):
+    for number, written in enumerate(source, 1):
+        line = checked(written, name) if number == 1 else written.removeprefix(MARK)
         if not line.strip():
             continue
         try:

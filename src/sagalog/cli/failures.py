@@ -43,6 +43,10 @@ class AppRaised(AppError):
         self.problem = problem
 
 
+class MisnamedApp(AppError):
+    """What was given as the name of the app can be the name of none."""
+
+
 class NotThere(errors.SagalogError):
     """What was named on the command line does not exist."""
 
@@ -53,6 +57,7 @@ EXIT_CODES: Final[tuple[tuple[type[BaseException], int], ...]] = (
     (errors.UnknownSaga, NOT_FOUND),
     (NotThere, NOT_FOUND),
     (FileNotFoundError, NOT_FOUND),
+    (MisnamedApp, USAGE),
     (errors.InvalidSettings, USAGE),
     (errors.InvalidIdentifier, USAGE),
     (errors.InvalidQuery, USAGE),

@@ -9,7 +9,7 @@ from rich.text import Text
 from sagalog.cli.lookup import find, saga_option
 from sagalog.cli.options import Invocation, RowsCommand
 from sagalog.cli.output import emit
-from sagalog.cli.quantities import duration, moment
+from sagalog.cli.quantities import duration, moment, since
 from sagalog.cli.table import Column, plain
 from sagalog.codec import CODEC
 from sagalog.saga import events as e
@@ -124,7 +124,7 @@ class EventLine(NamedTuple):
 COLUMNS: tuple[Column[EventLine], ...] = (
     Column("VERSION", lambda line: line.stored.version, right=True),
     Column("TIME", lambda line: moment(line.event.time)),
-    Column("SINCE START", lambda line: f"+{duration(line.event.time - line.start)}", right=True),
+    Column("SINCE START", lambda line: since(line.event.time - line.start), right=True),
     Column("EVENT", lambda line: event_text(line.event)),
     Column("WHAT", lambda line: summary(line.event, line.kind), narrows="wrap"),
 )

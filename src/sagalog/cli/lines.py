@@ -6,6 +6,9 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import IO
 
+from sagalog.cli.encoding import MARK, checked
+from sagalog.errors import InvalidInput
+
 LONGEST = 1024 * 1024
 PREFETCHED = 1_000
 
@@ -13,11 +16,19 @@ Line = tuple[int, bytes | None]
 """A line's number (from 1) and its bytes; None instead of a line that is too long."""
 
 
+def name_of(source: IO[bytes]) -> str:
+    """Return what the source is called where something is said of it."""
+    name: object = getattr(source, "name", None)
+    return name if isinstance(name, str) and name not in ("<stdin>", "-") else "the standard input"
+
+
 def numbered(source: IO[bytes]) -> Iterator[Line]:
-    """Yield the lines that are not blank."""
+    """Yield the lines that are not blank; raises `InvalidInput` if they are not in UTF-8 as a whole."""
     number = 0
     while line := source.readline(LONGEST + 1):
         number += 1
+        # Files that were put one behind the other have a mark in the middle.
+        line = checked(line, name_of(source)) if number == 1 else line.removeprefix(MARK)
         if len(line) > LONGEST:
             while line and not line.endswith(b"\n"):
                 line = source.readline(LONGEST)
@@ -46,7 +57,7 @@ async def prefetched(source: IO[bytes]) -> AsyncIterator[Line]:
                 room.acquire()
                 put(line)
             put(None)
-        except (OSError, ValueError) as problem:
+        except (OSError, ValueError, InvalidInput) as problem:
             put(problem)
 
     threading.Thread(target=read, name="sagalog-lines", daemon=True).start()

@@ -39,7 +39,10 @@ def _far_off(seconds: int, rest: int, precision: str) -> str:
 
 
 def duration(microseconds: int) -> str:
-    """Return a length of time: 0.4 ms, 12 ms, 3.4 s, 2 m 05 s, 3 h 12 m, 4 d 07 h."""
+    """Return a length of time: 0.4 ms, 12 ms, 3.4 s, 2 m 05 s, 3 h 12 m, 4 d 07 h.
+
+    It has a minus if it ends before it begins: then two machines whose clocks differ have written its ends.
+    """
     if microseconds < 0:
         return f"-{duration(-microseconds)}"
     if microseconds == 0:
@@ -56,6 +59,11 @@ def duration(microseconds: int) -> str:
     if seconds < 86_400:
         return f"{seconds // 3_600} h {seconds % 3_600 // 60:02} m"
     return f"{seconds // 86_400} d {seconds % 86_400 // 3_600:02} h"
+
+
+def since(microseconds: int) -> str:
+    """Return how long after a beginning something was, with its sign: +12 ms, -3.4 s."""
+    return duration(microseconds) if microseconds < 0 else f"+{duration(microseconds)}"
 
 
 def parse_duration(text: str) -> int:

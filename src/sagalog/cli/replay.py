@@ -18,7 +18,7 @@ from sagalog.cli.lookup import find, saga_option
 from sagalog.cli.lookup import history as history_of
 from sagalog.cli.options import Invocation, RowsCommand
 from sagalog.cli.output import emit_records, note, write, write_fields, write_json
-from sagalog.cli.quantities import duration, moment, parse_moment
+from sagalog.cli.quantities import moment, parse_moment, since
 from sagalog.cli.table import plain, status_text
 from sagalog.saga.events import SagaEvent
 from sagalog.saga.evolve import evolve
@@ -164,12 +164,17 @@ def _write_frame(frame: Frame, follows_a_title: bool = False) -> None:
     event, state = frame.event, frame.state
     if not follows_a_title:
         write()
-    since = f"+{duration(event.time - state.started)}"
     headline = Table.grid(padding=(0, 2, 0, 0))
     for style, width in (("bold", 4), ("dim", 0), ("dim", 9), ("", 0)):
         headline.add_column(style=style, justify="right", no_wrap=True, min_width=width)
     headline.add_column(overflow="fold")
-    headline.add_row(f"{state.version}", moment(event.time), since, event_text(event), Text(summary(event, state.kind)))
+    headline.add_row(
+        f"{state.version}",
+        moment(event.time),
+        since(event.time - state.started),
+        event_text(event),
+        Text(summary(event, state.kind)),
+    )
     write(headline)
     for path, before, after in frame.changed:
         arrow = Text.assemble((f"{plain(path)}: ", "dim"))

@@ -11,7 +11,7 @@ from rich.text import Text
 from sagalog.cli.lookup import find, history, saga_option
 from sagalog.cli.options import Invocation, RowsCommand
 from sagalog.cli.output import emit, record, write, write_fields, write_json
-from sagalog.cli.quantities import duration, moment
+from sagalog.cli.quantities import duration, moment, since
 from sagalog.cli.table import Column, plain, status_text
 from sagalog.saga.evolve import fold
 from sagalog.saga.state import SagaState
@@ -43,7 +43,7 @@ def _error(line: StepLine) -> str:
 
 
 def _began(line: StepLine) -> str:
-    return "" if line.step.started_at is None else f"+{duration(line.step.started_at - line.start)}"
+    return "" if line.step.started_at is None else since(line.step.started_at - line.start)
 
 
 COLUMNS: tuple[Column[StepLine], ...] = (

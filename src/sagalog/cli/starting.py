@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from sagalog.cli.app import App
+from sagalog.cli.encoding import NO_UTF8
 from sagalog.cli.failures import FAILURE, OK, SAGA_FAILED, SAGA_STUCK, one_line
 from sagalog.cli.lines import LONGEST, prefetched
 from sagalog.cli.logs import keep_transitions_quiet
@@ -20,10 +21,12 @@ from sagalog.cli.options import Command, Invocation
 from sagalog.cli.output import write
 from sagalog.cli.progress import Advance, progress
 from sagalog.cli.table import Column, status_text, table_of
+from sagalog.engine.carrying import carrying
 from sagalog.errors import InvalidIdentifier, InvalidInput, MissingKey, PayloadTooLarge, StoreError, StoreUnavailable
 from sagalog.process_manager import ProcessManager, SagaRun
+from sagalog.saga.callables import plain_answer
 from sagalog.saga.declare import Saga
-from sagalog.saga.failure import Redact, described
+from sagalog.saga.failure import Redact, described, uncarried
 from sagalog.saga.transitions import STATUSES
 
 AT_ONCE = 256
@@ -81,7 +84,9 @@ class Starter:
             raise InvalidInput(f"the line is longer than {LONGEST:,} bytes; store large data elsewhere")
         try:
             plain: object = msgspec.json.decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
+        except UnicodeDecodeError:
+            raise InvalidInput(NO_UTF8) from None
+        except (msgspec.MsgspecError, RecursionError) as problem:
             raise InvalidInput(f"this is not JSON: {problem}") from None
         value = self._saga.definition.input.accept(line)
         if self._key_field is None:
@@ -94,9 +99,11 @@ class Starter:
     def _declared_key(self, value: Any) -> str | None:
         declared = self._saga.definition.key
         try:
-            return None if declared is None else declared(value)
+            return None if declared is None else plain_answer(carrying(declared, value), "the saga's key function")
         except Exception as problem:
-            raise InvalidInput(f"the saga's key function raised {described(problem, self._redact)}") from None
+            raise InvalidInput(
+                f"the saga's key function raised {described(uncarried(problem), self._redact)}"
+            ) from None
 
     async def _start(self, value: Any, key: str | None) -> SagaRun:
         for attempt in range(1, TRIES + 1):
@@ -128,11 +135,11 @@ def start(ctx: click.Context, saga: str, source: IO[bytes], key_field: str | Non
     app = invocation.load_app()
     try:
         ctx.exit(asyncio.run(_start(address, app, app.saga(saga), source, key_field, waits)))
-    except* StoreError as group:
+    except* (StoreError, InvalidInput) as group:
         raise _first(group) from None
 
 
-def _first(group: BaseExceptionGroup[StoreError]) -> BaseException:
+def _first(group: BaseExceptionGroup[StoreError | InvalidInput]) -> BaseException:
     """Return one of the errors that came at once: a database that is gone tells every line the same."""
     first: BaseException = group
     while isinstance(first, BaseExceptionGroup):

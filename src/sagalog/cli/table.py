@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sagalog.cli.options import colours_wanted
-from sagalog.harmless import harmless, is_plain
+from sagalog.harmless import harmless
 
 Shown = TypeVar("Shown")
 
@@ -77,9 +77,8 @@ def console(stream: IO[str] | None = None) -> Console:
 
 
 def plain(value: object) -> str:
-    """Return text that cannot move the cursor or colour a terminal, on one line."""
-    text = "" if value is None else str(value)
-    return text if is_plain(text) else harmless(" ".join(text.splitlines()))
+    """Return text that cannot move the cursor or colour a terminal, on one line: a line end is shown as its escape."""
+    return "" if value is None else harmless(str(value))
 
 
 def status_text(status: str) -> Text:

@@ -8,7 +8,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from sagalog.cli.output import emit_records, note, write
-from sagalog.cli.quantities import duration, moment
+from sagalog.cli.quantities import duration, moment, since
 from sagalog.cli.table import plain, status_text
 from sagalog.codec import CODEC
 from sagalog.readmodel.trace import Node, Rows, Taken, taken_by, trace, walk
@@ -110,7 +110,7 @@ def _label(node: Node, start: int, asked: str | None) -> Text:
         text.append(f"  of correlation {plain(node.elsewhere)}", style="dim")
     if node.sent > 1:
         text.append(f"  sent {node.sent} times", style="yellow")
-    text.append(f"  +{duration(node.time - start)}", style="dim")
+    text.append(f"  {since(node.time - start)}", style="dim")
     if node.ended is not None:
         text.append(f", took {duration(node.ended - node.time)}", style="dim")
     if node.cause is not None:

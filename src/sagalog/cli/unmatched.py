@@ -98,7 +98,9 @@ def _settling(function: Any) -> Any:
     """Add what `redeliver` and `discard` both take."""
     for decorate in (
         click.option("--dry-run", is_flag=True, help="Only list the messages that are meant."),
-        click.option("--reason", required=True, metavar="TEXT", help="Why; it is recorded with the message."),
+        click.option(
+            "--reason", metavar="TEXT", help="Why; it is recorded with the message. Needed but for a dry run."
+        ),
         click.option("--actor", metavar="NAME", help="Who; it is recorded too.  [default: your login name]"),
         click.option("--consumer", metavar="CONSUMER", help="With --all: only those that this consumer was to take."),
         click.option("--name", metavar="NAME", help="With --all: only messages of this name."),
@@ -132,19 +134,23 @@ def _settle(
     name: str | None,
     consumer: str | None,
     actor: str | None,
-    reason: str,
+    reason: str | None,
     dry_run: bool,
 ) -> None:
     if every == bool(unmatched_ids):
         raise click.UsageError("name the messages by their ids, or give --all; `sagalog unmatched list` shows them")
     if not every and (name is not None or consumer is not None):
         raise click.UsageError("--name and --consumer narrow --all; they say nothing about ids")
+    if reason is None and not dry_run:
+        raise click.UsageError(
+            "Missing option '--reason': say why, which is recorded with the message; only --dry-run needs none"
+        )
     address = invocation.address()
     with invocation.store() as store:
         statuses = ("parked",) if what == "redeliver" else ("parked", "redelivering")
         ids = [_unsettled(store, one, statuses) for one in unmatched_ids]
         rows = list(_every(store, name, consumer)) if every else ids
-    if not dry_run and rows:
+    if reason is not None and not dry_run and rows:
         asyncio.run(_tell(address, what, rows, actor or _login(), reason))
     for row in rows:
         click.echo(
@@ -233,5 +239,5 @@ def _show(row: UnmatchedRow) -> None:
     write()
     message = _readable(row.message)
     pretty = row.message if isinstance(message, str) else json.dumps(message, indent=2, ensure_ascii=False)
-    for line in pretty.splitlines():
+    for line in pretty.split("\n"):
         write(plain(line), indent=2)

@@ -68,7 +68,8 @@ class Lifecycle:
         if self._loop is not None and self._loop.is_closed():
             raise NotRunning(
                 "the process manager cannot be used any more, for its event loop was closed while it was open; build "
-                "another one, and use `async with manager:`, which closes it before its loop ends"
+                "another one, which takes up what this one had once its lease is over, and use `async with manager:`, "
+                "which closes it before its loop ends"
             )
 
     def check_here(self) -> None:

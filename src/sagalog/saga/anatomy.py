@@ -165,8 +165,8 @@ def named(label: object) -> str:
     return "[...]"
 
 
-def where(value: Any, is_wrong: Callable[[Any, Any, Any], bool]) -> tuple[str, type]:
-    """Return the path and the type of the smallest part that is wrong, of a value that is.
+def smallest(value: Any, is_wrong: Callable[[Any, Any, Any], bool]) -> tuple[str, Any]:
+    """Return the path of the smallest part that is wrong, of a value that is, and the part.
 
     `is_wrong` takes a value, the label of a part of it, and the part.
     """
@@ -176,15 +176,20 @@ def where(value: Any, is_wrong: Callable[[Any, Any, Any], bool]) -> tuple[str, t
         if found is None:
             break
         way, value = Way(way, value, found[0]), found[1]
-    return path_of(way), class_of(value)
+    return path_of(way), value
 
 
 def not_finite(value: Any) -> str | None:
     """Return the path of the first number that is NaN or infinite; None if there is none."""
+    return first_part(value, lambda one: isinstance(one, float) and not math.isfinite(one))
+
+
+def first_part(value: Any, is_wanted: Callable[[Any], bool]) -> str | None:
+    """Return the path of the first part of a value, itself included, that is wanted; None if there is none."""
     left: list[tuple[Any, Way | None]] = [(value, None)]
     while left:
         one, way = left.pop()
-        if isinstance(one, float) and not math.isfinite(one):
+        if is_wanted(one):
             return path_of(way)
         left += [(part, Way(way, one, label)) for label, part in reversed(list(_pairs(one)))]
     return None

@@ -14,6 +14,8 @@ from sagalog.saga.anatomy import Parts, Way, beyond, class_of, dissection, path_
 NO_FIELD = "it was set on the instance and is no field; declare it as one, or let a functools.cached_property find it"
 NOT_FINITE = "NaN and infinity are no JSON numbers; give None instead, and declare it"
 
+LARGE_INT = "int was given and float would be read back, which cannot be equal to it; declare an int"
+
 _PLAIN = frozenset({str, int, bool, bytes, type(None)})
 
 Pair = tuple[Any, Any, Way | None]
@@ -83,7 +85,7 @@ def _of_one(one: Any, other: Any) -> str | None:
         return None if same else _changed(one, other)
     if kind is int and type(other) is float:
         # Where a float is declared an int is one for every type checker, as long as it is the same number.
-        return None if one == other else _changed(one, other)
+        return None if one == other else LARGE_INT
     if isinstance(one, datetime | time):
         return _moment(one, other)
     if _type(one) is not class_of(other):

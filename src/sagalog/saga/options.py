@@ -24,7 +24,7 @@ def shown(given: object) -> str:
     try:
         return harmless(repr(given), _SHOWN)
     except Exception:
-        return f"a {type(given).__name__} that cannot be shown"
+        return f"something of type {type(given).__name__} that cannot be shown"
 
 
 def microseconds(given: Duration | None, what: str) -> int | None:

@@ -4,23 +4,29 @@ What is read back is what was given, or it is refused where it is given. A paylo
 """
 
 import contextlib
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, is_typeddict
 
 import msgspec
 from msgspec import Raw
 
 from sagalog.errors import InvalidInput, PayloadTooLarge
-from sagalog.saga.anatomy import class_of, fields_of, is_pydantic, not_finite, where
+from sagalog.saga.anatomy import class_of, fields_of, first_part, is_pydantic, not_finite, smallest
 from sagalog.saga.difference import NOT_FINITE, difference
 from sagalog.saga.exact import exact
 from sagalog.saga.pydantic_models import Model, model_of
 from sagalog.saga.refused_types import holds_messages, pydantic_in, refuse_unkept
 from sagalog.saga.told import Unread, told
+from sagalog.saga.unkept import too_long, why_unkept
 
 MAX_PAYLOAD = 256 * 1024
 # As it stands in JSON, unless what stands before it makes it something else.
 _NUL = b"\\u0000"
+
+_NULL = re.compile(r"\bnull\b")
+# What says nothing without what stands in its brackets.
+_SPECIAL = frozenset({"Annotated", "Literal", "Optional", "Union"})
 
 Read = Callable[[bytes | Raw], Any]
 
@@ -59,7 +65,7 @@ class PayloadType:
 
     def __init__(self, kind: Any) -> None:
         self.kind: Any = kind
-        self.name: str = "None" if self.kind is type(None) else getattr(kind, "__name__", None) or str(kind)
+        self.name: str = _name_of(kind)
         refuse_unkept(kind)
         # The class that a value must be of before it is encoded; for most types decoding tells what does not fit.
         self._class: type | None = type(None) if kind in (None, type(None)) else None
@@ -92,7 +98,7 @@ class PayloadType:
         value, and `PayloadTooLarge` if it is over the cap; `what` names the payload in the text.
         """
         if self._class is not None and not isinstance(value, self._class):
-            raise TypeError(f"{what}: expected {self.name}, found {type(value).__name__}")
+            raise TypeError(f"{what}: $: expected {self.name}, found {type(value).__name__}")
         data = self._encoded(value, what)
         if len(data) > MAX_PAYLOAD:
             raise PayloadTooLarge(
@@ -100,7 +106,7 @@ class PayloadType:
                 "store large data elsewhere and pass a reference to it"
             )
         if _NUL in data:
-            refuse_unstorable(data, f"{what}: {where(value, _holds_nul)[0]}")
+            refuse_unstorable(data, f"{what}: {smallest(value, _holds_nul)[0]}")
         if self._exact is None or not self._exact(value):
             self._compare(value, data, what)
         return Raw(data)
@@ -112,8 +118,7 @@ class PayloadType:
             raise InvalidInput(f"{what} cannot be stored as JSON: it has too many levels, or holds itself") from None
         except Exception as problem:
             # A type that nobody can write, text with a lone surrogate. What the problem says may hold the value.
-            path, kind = where(value, _cannot_be_written)
-            text = f"{what} cannot be stored as JSON: {path}: a {kind.__name__} ({type(problem).__name__})"
+            text = f"{what}: {why_unkept(value, _cannot_be_written)}"
             raise (TypeError if isinstance(problem, TypeError) else InvalidInput)(text) from None
 
     def _compare(self, value: Any, data: bytes, what: str) -> None:
@@ -124,15 +129,36 @@ class PayloadType:
             path = not_finite(value)
             if path is not None:
                 raise InvalidInput(f"{what}: {path}: {NOT_FINITE}") from None
-            found = type(value).__name__
-            wrong = "" if found == self.name else f"expected {self.name}, found {found}: "
-            raise TypeError(f"{what}: {wrong}{told(problem)}") from None
+            digits = too_long(value)
+            if digits is not None:
+                raise InvalidInput(f"{what}: {digits}") from None
+            raise TypeError(f"{what}: {self._misfit(value, problem)}") from None
         try:
             differs = difference(value, read)
         except RecursionError:
             differs = "$: too many levels"
         if differs is not None:
             raise InvalidInput(f"{what} would not be read back as it is: {differs}")
+
+    def _misfit(self, value: Any, problem: Exception) -> str:
+        """Return why what was written of a value cannot be read as the declared type: the path, and once what is wrong.
+
+        The value is one of Python's, so that what JSON calls null is None here.
+        """
+        if self._is_of_another(class_of(value)):
+            found = "None" if value is None else type(value).__name__
+            return f"$: expected {self.name}, found {'another class of that name' if found == self.name else found}"
+        path, colon, why = told(problem).partition(": ")
+        if why.endswith("found float") and first_part(value, lambda one: isinstance(one, float)) is None:
+            # So a whole number of more than 64 bits is read where none is expected.
+            why = why.removesuffix("float") + "int"
+        return path + colon + (_NULL.sub("None", why) if why.startswith("expected ") else why)
+
+    def _is_of_another(self, kind: type) -> bool:
+        """Tell whether values of a class are none of the declared one; of what is no class the parts have to tell."""
+        if not isinstance(self.kind, type) or is_typeddict(self.kind):
+            return False
+        return not issubclass(kind, self.kind) and not (self.kind is float and issubclass(kind, int))
 
     def accept(self, data: Raw | bytes) -> Any:
         """Return what comes from outside, validated in full; raises `InvalidInput` if it does not fit the type."""
@@ -169,6 +195,13 @@ class PayloadType:
     def _unfit(self, problem: Exception) -> InvalidInput:
         """Return the error for JSON that does not fit: for what a validator of the user's raises, too."""
         return InvalidInput(f"expected {self.name}, found other JSON: {told(problem)}")
+
+
+def _name_of(kind: Any) -> str:
+    if kind is type(None):
+        return "None"
+    named = getattr(kind, "__name__", None)
+    return str(kind).replace("typing.", "") if named is None or named in _SPECIAL else named
 
 
 def _cannot_be_written(whole: Any, label: Any, part: Any) -> bool:

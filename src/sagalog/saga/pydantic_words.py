@@ -16,13 +16,13 @@ _EXPECTED: Final = {
 }  # fmt: skip
 _MISSING: Final = "it is missing"
 _UNKNOWN: Final = "there is no such field"
-_ANOTHER: Final = "it is none of the values that are allowed"
+ANOTHER: Final = "it is none of the values that are allowed"
 _WRONG: Final = {
     "missing": _MISSING, "missing_argument": _MISSING, "missing_keyword_only_argument": _MISSING,
     "extra_forbidden": _UNKNOWN, "unexpected_keyword_argument": _UNKNOWN,
     "value_error": "a validator refused it", "assertion_error": "a validator refused it",
     "none_required": "expected null, found a value",
-    "literal_error": _ANOTHER, "enum": _ANOTHER,
+    "literal_error": ANOTHER, "enum": ANOTHER,
     "union_tag_invalid": "its tag names no type that is allowed", "union_tag_not_found": "it has no tag",
     "greater_than": "it is too small", "greater_than_equal": "it is too small",
     "less_than": "it is too large", "less_than_equal": "it is too large", "multiple_of": "it is no multiple",

@@ -7,7 +7,7 @@ import msgspec
 
 from sagalog.saga.anatomy import named
 from sagalog.saga.failure import type_of
-from sagalog.saga.pydantic_words import in_words
+from sagalog.saga.pydantic_words import ANOTHER, in_words
 
 MOST = 3
 # The value stands in the texts of these two.
@@ -45,7 +45,11 @@ def _by_msgspec(problem: msgspec.MsgspecError) -> str:
         return f"{at}: {type_of(cause)} was raised when it was made"
     if not isinstance(problem, msgspec.ValidationError):
         return text
-    said = _SHOWN.sub("invalid value", _AT.sub("", text))
+    said = _AT.sub("", text)
+    if _SHOWN.match(said) is not None:
+        return f"{at}: {ANOTHER}"
+    if said == "Number out of range":
+        return f"{at}: a number larger than what is declared there can hold; declare an int, or a Decimal"
     if (field := _FIELD.match(said)) is not None:
         return (
             f"{at}{named(field[2])}: {'it is missing' if field[1].startswith('missing') else 'there is no such field'}"

@@ -4,7 +4,7 @@ import re
 from pathlib import PurePath
 from typing import Final
 
-from sagalog.address import LONGEST_ADDRESS, shown, taken_from_another, without_driver
+from sagalog.address import LONGEST_ADDRESS, as_meant, shown, taken_from_another
 from sagalog.errors import InvalidSettings
 from sagalog.logs import make_records_harmless
 from sagalog.store import Store, StoreOptions
@@ -15,6 +15,10 @@ SQLITE: Final = "sqlite:///"
 EXPECTED: Final = "expected a database such as sqlite:///shop.db or postgresql://user@host/shop"
 
 _SETTINGS = re.compile(r"\s*\w+\s*=")
+# As it stands in a file of variables, and as it comes out of one whose quotation marks nobody has taken off.
+_WRAPPED = re.compile(r"(?:export\s+)?\w+=[\"']?(?:sqlite|postgres|postgresql|memory)(?:\+\w+)?:", re.IGNORECASE)
+_QUOTES: Final = ("'", '"', "`")
+_ONE_SLASH = re.compile(r"postgres(?:ql)?:/?(?!/)", re.IGNORECASE)
 _IN_MEMORY: Final = "for a store in memory, which ends with the process, say memory://"
 
 
@@ -22,8 +26,8 @@ def store_for(address: str, options: StoreOptions | None = None) -> Store:
     """Return the closed store that a database address names.
 
     `sqlite:///relative.db`, `sqlite:////absolute.db`, `postgresql://user@host/database`, `memory://`; also with the
-    name of a driver as SQLAlchemy writes it, `postgresql+psycopg://`. Drivers are imported only for the store that is
-    asked for. Raises `InvalidSettings` for any other address.
+    name of a driver as SQLAlchemy writes it, `postgresql+psycopg://`, and with white space around it. Drivers are
+    imported only for the store that is asked for. Raises `InvalidSettings` for any other address.
     """
     given: object = address
     if isinstance(given, PurePath):
@@ -33,7 +37,7 @@ def store_for(address: str, options: StoreOptions | None = None) -> Store:
     if len(address) > LONGEST_ADDRESS or "\0" in address:
         raise InvalidSettings(f"{EXPECTED}, found {shown(address)}")
     options = options or StoreOptions()
-    plain = without_driver(address)
+    plain = as_meant(address)
     if plain.startswith("sqlite:"):
         from sagalog.stores.sqlite import SQLiteStore
 
@@ -51,9 +55,21 @@ def store_for(address: str, options: StoreOptions | None = None) -> Store:
         raise InvalidSettings(
             f"expected {scheme}://..., found the driver {driver}; leave it out, sagalog brings its own"
         )
-    if _SETTINGS.match(plain):
-        raise InvalidSettings(f"{EXPECTED}, found settings of libpq ({shown(plain)}); write them as such an address")
-    raise InvalidSettings(f"{EXPECTED}, found {shown(plain)}")
+    raise not_an_address(plain)
+
+
+def not_an_address(text: str) -> InvalidSettings:
+    """Return the error for what names no database, with what to do about it."""
+    wrapped = _WRAPPED.match(text)
+    if text[:1] in _QUOTES and text[-1:] == text[:1]:
+        return InvalidSettings(f"{EXPECTED}, found one in quotation marks; leave them out")
+    if wrapped is not None:
+        return InvalidSettings(f"{EXPECTED}, found a name and an = before it; write only what stands behind the =")
+    if _SETTINGS.match(text):
+        return InvalidSettings(f"{EXPECTED}, found settings of libpq ({shown(text)}); write them as such an address")
+    if _ONE_SLASH.match(text):
+        return InvalidSettings(f"{EXPECTED}, found one without two slashes behind the colon")
+    return InvalidSettings(f"{EXPECTED}, found {shown(text)}")
 
 
 def sqlite_path(address: str) -> str:

@@ -7,25 +7,21 @@ the connection is then closed, as nobody knows what became of what was asked on 
 
 import math
 import os
-import re
 import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Self
-from urllib.parse import quote
 
 import psycopg
 from psycopg import RawCursor
-from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
 from psycopg.types.json import set_json_loads
 from psycopg.waiting import Ready, Wait
 
-from sagalog.address import LONGEST, impossible_host, misplaced, secrets_of
-from sagalog.errors import InvalidSettings
-from sagalog.harmless import harmless
+from sagalog.address import secrets_of
 from sagalog.store import StoreOptions
+from sagalog.stores.postgres_address import read_address, refused_for_good, where_of
 from sagalog.stores.postgres_errors import TimedOut
 from sagalog.stores.sql import statements
 
@@ -107,48 +103,11 @@ class BoundedConnection(psycopg.Connection[TupleRow]):
         return found
 
 
-def _read(address: str) -> dict[str, Any]:
-    """Return the settings that an address stands for; raises `InvalidSettings` without repeating a letter of it.
-
-    What is not written as it should be is refused before it gets anywhere: libpq takes a piece of a password with an @,
-    a / or a ? in it for the host, the port, the database or the user, and every error would name those.
-    """
-    expected = "expected an address such as postgresql://user:password@host:5432/database, found"
-    escape = "a special character in the password is written as %XX, an @ as %40"
-    if (found := misplaced(address)) is not None:
-        part, letter = found
-        raise InvalidSettings(
-            f"{expected} one whose {part} has {letter!r} in it; options stand behind a ?, as in ?sslmode=require, "
-            f"and the letter itself is written {quote(letter)}"
-        )
-    try:
-        given: dict[str, Any] = dict(conninfo_to_dict(address))
-    except (psycopg.Error, ValueError):
-        raise InvalidSettings(
-            f"{expected} something that cannot be read; {escape}, and options are those of libpq"
-        ) from None
-    if re.fullmatch(r"[\d, ]*", str(given.get("port", "")), re.ASCII) is None:
-        raise InvalidSettings(f"{expected} one whose port is no number; {escape}")
-    # What is written as %XX is meant so; the letter itself is where libpq has cut in the wrong place.
-    for setting, letter in (("host", "@"), ("dbname", "@"), ("user", "@"), ("user", "?")):
-        is_meant = "://" not in address or quote(letter).lower() in address.lower()
-        if letter in str(given.get(setting, "")) and not is_meant:
-            raise InvalidSettings(f"{expected} one whose {setting} has {letter!r} in it; {escape}")
-    impossible = impossible_host(
-        host for host in str(given.get("host", "")).split(",") if not host.startswith(("/", "@"))
-    )
-    if impossible is not None:
-        raise InvalidSettings(
-            f"{expected} the host {impossible}, which no machine can have: between two dots are 1 to 63 letters"
-        )
-    return given
-
-
 class Address:
     """A `postgresql://` address with the limits that every connection needs; it is shown without its secrets."""
 
     def __init__(self, address: str, options: StoreOptions) -> None:
-        given = _read(address)
+        given = self._given = read_address(address)
         limits = {
             "connect_timeout": max(1, math.ceil(options.connect_timeout)),
             "tcp_user_timeout": int(options.statement_timeout * 1000),
@@ -161,7 +120,8 @@ class Address:
         # Bytes go past the driver, so that no other encoding will do, whatever the address says.
         self.parameters: dict[str, Any] = limits | given | {"client_encoding": "utf-8"}
         self.secrets = [*secrets_of(address), *filter(None, [os.environ.get("PGPASSWORD")])]
-        self.where = _where(given)
+        self.where = where_of(given)
+        self._was_there = False
         self.statement_timeout = options.statement_timeout
 
     def connect(self) -> BoundedConnection:
@@ -173,6 +133,13 @@ class Address:
             raise psycopg.OperationalError(
                 "could not translate host name: it is none that a machine can have"
             ) from None
+        except psycopg.OperationalError as problem:
+            # Whoever was let in once has an address that can be used: what is said now may pass.
+            refused = None if self._was_there else refused_for_good(problem, self._given, self.where)
+            if refused is None:
+                raise
+            raise refused from None
+        self._was_there = True
         try:
             connection.deadline = time.monotonic() + self.bound
             # The same text on every store: JSON is not parsed for those who only look at it.
@@ -188,15 +155,6 @@ class Address:
     def bound(self) -> float:
         """Our own limit for one use of a connection, in seconds: a little later than the server's."""
         return self.statement_timeout * 1.1 + 0.5
-
-
-def _where(given: dict[str, Any]) -> str:
-    """Return where a database is, in words that need no secret."""
-    database = given.get("dbname", "")
-    if "service" in given and "host" not in given:
-        return harmless(f"postgresql:///{database}?service={given['service']}", LONGEST)
-    host = given.get("host", given.get("hostaddr", "localhost"))
-    return harmless(f"postgresql://{host}:{given.get('port', 5432)}/{database}", LONGEST)
 
 
 class KeptConnection:

@@ -27,6 +27,8 @@ _BY_TEXT = (
     ("Connection refused", "is the server running, and is this its host and port?"),
     ("could not translate host name", "check the host in the address"),
     ("failed to resolve host", "check the host in the address"),
+    ("server does not support SSL", "turn on ssl at the server, or write sslmode=prefer in the address"),
+    ("channel binding required", "let the server speak SSL, or write channel_binding=prefer in the address"),
     ("connection timeout expired", "is the server running, and can this machine reach it?"),
 )
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, Protocol, cast
 
-from sagalog.address import LONGEST_ADDRESS, cut, hosts_of, impossible_host, secrets_of, shown
+from sagalog.address import LONGEST_ADDRESS, as_meant, cut, hosts_of, impossible_host, secrets_of, shown
 from sagalog.cloudevents import encode, headers_of
 from sagalog.errors import DefinitionError, TransportUnavailable
 from sagalog.harmless import harmless
@@ -86,7 +86,7 @@ class FastStreamTransport:
         send_timeout: Duration = 5.0,
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        broker, self._module = _broker_of(address)
+        broker, self._module, address = _broker_of(address)
         self.name = broker if name is None else name
         outgoing = {pair for one in _named(sends, "sends") for pair in _pairs(one)}
         incoming = {pair for one in _named(listens, "listens") for pair in _pairs(one)}
@@ -258,9 +258,11 @@ def _hear(looking: "asyncio.Future[str]") -> None:
         logger.debug("a link was looked after until %r", looking.exception() or looking.result())
 
 
-def _broker_of(address: str) -> tuple[str, _LinkModule]:
+def _broker_of(address: str) -> tuple[str, _LinkModule, str]:
+    """Return the name of a broker, the module with its link, and its address as it is meant."""
     if not isinstance(cast(object, address), str):
         raise DefinitionError(f"expected the address of a broker, such as nats://host:4222, found {as_given(address)}")
+    address = as_meant(address)
     scheme, found, _ = address.partition("://")
     if not found or scheme not in BROKERS or len(address) > LONGEST_ADDRESS:
         known = ", ".join(f"{one}://" for one in BROKERS)
@@ -273,7 +275,7 @@ def _broker_of(address: str) -> tuple[str, _LinkModule]:
         )
     name, module, package = BROKERS[scheme]
     try:
-        return name, cast(_LinkModule, import_module(f"sagalog.transports.{module}"))
+        return name, cast(_LinkModule, import_module(f"sagalog.transports.{module}")), address
     except ImportError as problem:
         raise DefinitionError(f"{name} needs a driver ({problem}): pip install {package}") from None
 
