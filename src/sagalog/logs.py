@@ -1,14 +1,16 @@
-"""The library's loggers: whatever they are told, each record is one line that forges no other.
+"""The library's loggers: whatever they are told, each record is one line that forges no other, and ends nothing.
 
 Ids, names and the texts of errors come from outside. They are made harmless in the record itself, before any handler
-sees it, so that it does not matter which formatter somebody has chosen. The packages that log call
-`make_records_harmless` when they are imported: what only declares sagas loads no logging. It imports nothing of sagalog
-but harmless.
+sees it, so that it does not matter which formatter somebody has chosen. A handler or a filter that raises is told on
+stderr, as `logging` does of those that it calls itself, and never ends what was to be logged. The packages that log
+call `make_records_harmless` when they are imported: what only declares sagas loads no logging. It imports nothing of
+sagalog but harmless.
 """
 
+import contextlib
 import logging
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from sagalog.harmless import Lines, harmless, harmless_lines, is_plain
@@ -67,10 +69,32 @@ def _said(value: object) -> str:
         return f"({type(value).__name__} cannot say what it is: {type(problem).__name__})"
 
 
+class Handling:
+    """Hand records to a logger's filters and handlers, and survive what they raise.
+
+    A handler may write to the very database whose outage is to be logged.
+    """
+
+    def __init__(self, handle: Callable[[logging.LogRecord], None]) -> None:
+        self._handle = handle
+
+    def __call__(self, record: logging.LogRecord) -> None:
+        """Hand over one record; stderr has what went wrong."""
+        try:
+            self._handle(record)
+        except Exception:
+            with contextlib.suppress(Exception):
+                _STDERR.handleError(record)
+
+
 def make_records_harmless() -> None:
-    """Let no record of the library pass that is not harmless; doing it again changes nothing."""
+    """Let no record of the library pass that is not harmless, or that ends what it is about; again changes nothing."""
     for name in LOGGERS:
-        logging.getLogger(name).addFilter(_HARMLESS)
+        logger = logging.getLogger(name)
+        logger.addFilter(_HARMLESS)
+        if not isinstance(logger.handle, Handling):
+            vars(logger)["handle"] = Handling(logger.handle)
 
 
 _HARMLESS = HarmlessRecords()
+_STDERR = logging.NullHandler()

@@ -1,7 +1,7 @@
 """What is checked at the door, and when a process manager is built: what cannot be taken in, and what does not fit."""
 
 import asyncio
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from lab import Lab, in_lab
@@ -57,6 +57,33 @@ def test_an_unreadable_text_is_parked_once_and_cut_to_64_kib(each_database: str 
             await lab.sleep(0.5)
         await process.do(manager.discard(row.unmatched_id, actor="ada", reason="rubbish"))
         assert await process.do(manager.unmatched()) == []
+
+    in_lab(each_database, story)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("command", "Ping"), ("event", "Stop")])
+def test_a_message_of_another_kind_than_its_name_has_is_refused_with_the_reason(
+    each_database: str | Store, kind: Literal["command", "event"], name: str
+) -> None:
+    """It would lie in the log, where nobody ever takes it and nothing says so."""
+
+    async def story(lab: Lab) -> None:
+        halts = Participant("halts")
+
+        @halts.handles(Stop)
+        async def stop(command: Stop) -> None:
+            raise AssertionError(f"nobody issued {command}")
+
+        assert stop.__name__ == "stop"
+        process = await lab.begin(participants=[echo([]), halts])
+        odd = Envelope(
+            id="o-1", kind=kind, name=name, source="x", correlation_id="c", time=0, data=Raw(b'{"number":4}')
+        )
+        with pytest.raises(
+            InvalidInput, match=rf"message {name}: expected the kind \w+, as it is declared here, found {kind}"
+        ):
+            await process.do(process.manager.handle(odd))
+        assert lab.stores[0].read_messages(0, 10) == []
 
     in_lab(each_database, story)
 

@@ -232,6 +232,39 @@ def test_no_record_of_the_library_forges_another(kept: Kept, name: str) -> None:
     assert "Mute cannot say what it is: RuntimeError" in kept.texts[-1]
 
 
+class Raising(logging.Handler):
+    """Raise when it is told something, as one does that writes to a database that is away."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        raise ConnectionError("the database of the log is away")
+
+
+@pytest.mark.parametrize("name", LOGGERS)
+def test_a_handler_or_a_filter_that_raises_ends_nothing_that_is_logged(
+    kept: Kept, name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    logger, raising = logging.getLogger(name), Raising()
+
+    def refuse(record: logging.LogRecord) -> bool:
+        raise TypeError(f"cannot filter {record.msg}")
+
+    logger.addHandler(raising)
+    try:
+        logger.error("first %d", 1)
+    finally:
+        logger.removeHandler(raising)
+    logger.addFilter(refuse)
+    try:
+        logger.error("second")
+    finally:
+        logger.removeFilter(refuse)
+    logger.error("third")
+    assert kept.texts[-1] == "ERROR third"
+    said = capfd.readouterr().err
+    assert "ConnectionError: the database of the log is away" in said
+    assert "TypeError: cannot filter second" in said
+
+
 def test_every_logger_of_the_library_is_one_of_those() -> None:
     folder = Path(sagalog.__file__).parent
     named = {

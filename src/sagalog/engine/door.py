@@ -10,7 +10,7 @@ from sagalog.clock import Clock, new_id
 from sagalog.cloudevents import data_of
 from sagalog.codec import encode_json
 from sagalog.errors import InvalidInput, PayloadTooLarge
-from sagalog.messages import Envelope, Unreadable
+from sagalog.messages import Command, Envelope, Unreadable
 from sagalog.saga.events import error_from
 from sagalog.saga.identifiers import LONGEST_ID, LONGEST_NAME, check_identifier
 from sagalog.saga.payload import MAX_PAYLOAD
@@ -40,7 +40,7 @@ def check_envelope(envelope: Envelope, vocabulary: Vocabulary) -> Envelope:
     """Return an envelope that every store can keep and whose data is what its name says.
 
     Raises `InvalidIdentifier` for an id, name or source that is none (no identity, no entry), `PayloadTooLarge` and
-    `InvalidInput` for its data.
+    `InvalidInput` for its data, `InvalidInput` for a kind that its name does not have.
     """
     what = f"message {check_identifier(envelope.name, 'the name of the message', LONGEST_NAME)}"
     exact: dict[str, str] = {}
@@ -54,10 +54,19 @@ def check_envelope(envelope: Envelope, vocabulary: Vocabulary) -> Envelope:
         envelope = replace(envelope, **exact)
     if envelope.kind not in ("event", "command"):
         raise InvalidInput(f"{what}: expected the kind event or command, found {envelope.kind!r}")
+    _check_kind(envelope, vocabulary, what)
     # Clocks of others may be wrong, but what comes in must be able to go out.
     check_time(envelope.time, f"the time of {what}")
     check_data(envelope, vocabulary, what)
     return envelope
+
+
+def _check_kind(envelope: Envelope, vocabulary: Vocabulary, what: str) -> None:
+    """Raise `InvalidInput` for a command with the name of an event, or the other way round: nobody would take it."""
+    declared = vocabulary.kind(envelope.name)
+    expected = envelope.kind if declared is None else ("command" if issubclass(declared, Command) else "event")
+    if envelope.kind != expected:
+        raise InvalidInput(f"{what}: expected the kind {expected}, as it is declared here, found {envelope.kind}")
 
 
 def check_data(envelope: Envelope, vocabulary: Vocabulary, what: str) -> None:
