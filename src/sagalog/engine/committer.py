@@ -8,6 +8,8 @@ transaction of their own.
 
 What nobody waits for goes along with what somebody waits for: a thousand sagas that are tried in vain again and again
 would else take a transaction each from those that get on.
+
+Whoever cancels its loop does not end it: it is begun anew, with what it had in hand.
 """
 
 import asyncio
@@ -23,6 +25,7 @@ from sagalog.engine.backoff import Backoff
 from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.failed_writes import FIRST_REST, LONGEST_REST, SHARE, is_its_own, is_refused, next_move
+from sagalog.engine.loops import Loop
 from sagalog.errors import BatchTooLarge, RowsLocked, StoreError, StoreUnavailable, WriteRefused
 from sagalog.saga.failure import described
 from sagalog.store import Append, AppendOutcome, Posting, PostOutcome, Store
@@ -100,7 +103,7 @@ class Committer:
         self._watch: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._task: asyncio.Task[None] | None = None
+        self._writing: Loop | None = None
         self._closing = False
         # The time of the loop up to which something is written at all.
         self._close_by = math.inf
@@ -110,7 +113,7 @@ class Committer:
 
     def start(self) -> None:
         """Begin to write."""
-        self._task = self._loop.create_task(self._run(), name="sagalog-committer")
+        self._writing = Loop(self._run, "sagalog-committer", self._wake.set)
         self._look_at_the_impatient()
 
     def _look_at_the_impatient(self) -> None:
@@ -195,16 +198,21 @@ class Committer:
         self._close_by = self._loop.time() + self._write_timeout
         self._hurry()
         self._wake.set()
-        if self._task is not None:
-            await self._task
-        if self._watch is not None:
-            self._watch.cancel()
-        closed = StoreUnavailable(CLOSED)
-        for queue in (self._queue, self._urgent, self._unhurried, self._postings):
-            self._fail(list(queue), closed)
-            queue.clear()
+        try:
+            if self._writing is not None:
+                await self._writing.ended()
+        finally:
+            if self._watch is not None:
+                self._watch.cancel()
+            closed = StoreUnavailable(CLOSED)
+            for queue in (self._queue, self._urgent, self._unhurried, self._postings):
+                self._fail(list(queue), closed)
+                queue.clear()
 
     async def _run(self) -> None:
+        if self._failed:
+            # It was begun anew: what was in hand goes before all that has come since.
+            await self._write_again(self._failed.popleft())
         while True:
             if self._closing:
                 # Nobody waits for the end of a rest any more: each has one more chance, now.
@@ -245,6 +253,10 @@ class Committer:
             outcomes = await self._blocking.write(piece.write, writes)
             if len(outcomes) != len(writes):
                 raise ValueError(f"expected an outcome for each of {len(writes)} writes, found {len(outcomes)}")
+        except asyncio.CancelledError:
+            # It may be written all the same, for its thread goes on; the store will know it then.
+            self._failed.appendleft(piece)
+            raise
         except Exception as problem:
             if isinstance(problem, BatchTooLarge) and len(writes) > 1 and not piece.tries:
                 # That its parts fail as well may be because of a single row.

@@ -1,6 +1,7 @@
-"""Recording what is known of a saga that nobody runs, since it is stuck or has ended.
+"""Recording what is known of a saga that nobody drives. It makes no attempt.
 
-It owns none, so that it is in nobody's way: a person may let the saga go on at any moment. It makes no attempt.
+It owns no saga that is stuck or has ended, so that it is in nobody's way: a person may let the saga go on at any
+moment. One that has to go on is told under the name of the worker that owns it, and stays its own.
 """
 
 from sagalog.clock import Clock
@@ -27,20 +28,20 @@ class Recording:
         self._committer = committer
         self._clock = clock
 
-    async def record(self, definition: Definition, saga_id: str, told: Input) -> bool:
-        """Tell a saga at rest; False if it is not at rest, or was changed meanwhile.
+    async def record(self, definition: Definition, saga_id: str, told: Input, holder: str | None = None) -> bool:
+        """Tell a saga at rest, or one that `holder` owns; False if it is neither, or was changed meanwhile.
 
         Raises `WriteRefused` if the database does not take it, and what the store raises while it is read.
         """
         stored = await self._blocking.read(self._store.read, saga_id)
         before = fold(CODEC.decode_all((event.topic, event.state) for event in stored))
-        if before.status in OPEN:
+        if before.status in OPEN and holder is None:
             return False
         events, after = advance(definition, before, told, self._clock.now())
         if not events:
             return True
         assert after is not None
-        append = append_of(definition, saga_id, before, after, events, react(definition, after), None, None)
+        append = append_of(definition, saga_id, before, after, events, react(definition, after), holder, holder)
         written = await self._committer.submit(append) == "written"
         if written:
             log_transitions(saga_id, after, events)

@@ -76,7 +76,8 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._runners: dict[str, SagaRunner] = {}
         self._tasks: dict[str, Drive] = {}
-        self._late = LateOutcomes(self.take, Recording(store, blocking, committer, clock).record, limits.poll)
+        self._recording = Recording(store, blocking, committer, clock)
+        self._late = LateOutcomes(self.take, self._recording.record, self._record_here, limits.poll)
         self._loops: list[Loop] = []
         self._lease = WorkerLease(store, blocking, clock, limits.lease)
         # Held by whoever changes what this process owns in the store, from the write to what follows from it here.
@@ -188,6 +189,7 @@ class Worker:
         self._giving_back.keep(saga_id)
         self._runners[saga_id] = runner
         task = self._tasks[saga_id] = self._loop.create_task(self._drive(runner))
+        task.add_done_callback(partial(self._was_driven, runner))
         return task
 
     def begin_children_by(self, begin: BeginChild) -> None:
@@ -250,10 +252,7 @@ class Worker:
             self._late.keep(runner.definition, saga_id, undriven.untold)
             unfinished = True
         finally:
-            if self._runners.get(saga_id) is runner:
-                del self._runners[saga_id]
-                del self._tasks[saga_id]
-                self._claiming.has_ended(saga_id)
+            self._let_go(runner)
         self._late.keep_refused(runner.definition, saga_id, runner.refused)
         if runner.has_mail:
             # It is in the inbox still, and whoever claims the saga gets it.
@@ -265,6 +264,22 @@ class Worker:
         if unfinished:
             self._giving_back.add([saga_id])
         return runner.state if at_rest else None
+
+    def _let_go(self, runner: SagaRunner) -> None:
+        if self._runners.get(runner.saga_id) is runner:
+            del self._runners[runner.saga_id]
+            del self._tasks[runner.saga_id]
+            self._claiming.has_ended(runner.saga_id)
+
+    def _was_driven(self, runner: SagaRunner, task: Drive) -> None:
+        """Keep what is known of a saga whose task was cancelled, by whomever and perhaps before it had begun."""
+        if not task.cancelled():
+            return
+        self._let_go(runner)
+        self._late.keep(runner.definition, runner.saga_id, runner.untold)
+        self._late.keep_refused(runner.definition, runner.saga_id, runner.refused)
+        # It is ours as far as the store knows.
+        self._claiming.doubt()
 
     def _give_up(self, saga_id: str, problem: BaseException) -> None:
         """Leave a saga that cannot be driven here to others for a while, and say so."""
@@ -291,18 +306,30 @@ class Worker:
         if busy or self.stopping or not self._lease.holds:
             return False
         worker_id = self.worker_id
-        if not await self._blocking.write(self._store.claim_one, worker_id, saga_id, self._clock.now()):
-            return False
         try:
+            if not await self._blocking.write(self._store.claim_one, worker_id, saga_id, self._clock.now()):
+                return False
             stored = await self._blocking.read(self._store.read, saga_id)
             if worker_id != self.worker_id or self.stopping:
                 return False
             state = fold(CODEC.decode_all((event.topic, event.state) for event in stored))
-        except Exception:
-            self._giving_back.add([saga_id])
+        except BaseException:
+            # It may be ours by now, also if nobody has told us so.
+            self._claiming.doubt()
             raise
         self._own_with_all(definition, saga_id, state, untold)
         return True
+
+    async def _record_here(self, definition: Definition, saga_id: str, told: Input) -> bool:
+        """Tell a saga, now that this worker drives none any more; False if it cannot be had."""
+        if await self._recording.record(definition, saga_id, told):
+            return True
+        worker_id = self.worker_id
+        async with self._turn:
+            self._giving_back.keep(saga_id)
+            if not await self._blocking.write(self._store.claim_one, worker_id, saga_id, self._clock.now()):
+                return False
+        return await self._recording.record(definition, saga_id, told, worker_id)
 
     def _own_with_all(
         self, definition: Definition, saga_id: str, state: SagaState, untold: list[Input] | None = None
@@ -339,13 +366,14 @@ class Worker:
         for saga_id, runner in list(self._runners.items()):
             if runner.sleeping:
                 end(self._tasks[saga_id])
+        until = self._loop.time() + grace
         await self._wait_for_runners(grace)
         while self._tasks:
             for saga_id, runner in list(self._runners.items()):
                 if not runner.held:
                     end(self._tasks[saga_id])
             await self._wait_for_runners(LAST_ROUND)
-        await self._late.stop()
+        await self._late.stop(max(LAST_ROUND, until - self._loop.time()))
         await asyncio.gather(*(loop.stop() for loop in self._loops[:1]))
 
     async def release(self) -> None:
