@@ -48,20 +48,20 @@ class LateOutcomes:
     """Keep what nobody else can know, until it is recorded or whoever drives the saga here takes it.
 
     `take` is asked again and again to own a saga, which takes its outcomes with it. What was refused is told by
-    `record` to the saga at rest, which nobody owns; False means that it is not at rest. At last `record_here` tells a
-    saga that nobody drives, at rest or not, if it can be had. `poll` is in microseconds.
+    `record` to the saga at rest, which nobody owns; False means that it is not at rest. `record_at_last` tells a saga
+    that nobody drives, at rest or not, if it can be had. `poll` is in microseconds.
     """
 
     def __init__(
         self,
         take: Callable[[Definition, str], Awaitable[bool]],
         record: Callable[[Definition, str, Input], Awaitable[bool]],
-        record_here: Callable[[Definition, str, Input], Awaitable[bool]],
+        record_at_last: Callable[[Definition, str, Input], Awaitable[bool]],
         poll: int,
     ) -> None:
         self._take = take
         self._record = record
-        self._record_here = record_here
+        self._record_at_last = record_at_last
         self._poll = poll / 1e6
         self._kept: dict[str, list[Input]] = {}
         self._definitions: dict[str, Definition] = {}
@@ -162,7 +162,7 @@ class LateOutcomes:
     async def _try_at_last(self, saga_id: str, definition: Definition) -> None:
         for told in list(self._kept.get(saga_id, ())):
             try:
-                if not await self._record_here(definition, saga_id, told):
+                if not await self._record_at_last(definition, saga_id, told):
                     return
             except Exception as problem:
                 logger.info("an outcome of saga %s is not recorded at last: %s", saga_id, described(problem))

@@ -76,13 +76,13 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._runners: dict[str, SagaRunner] = {}
         self._tasks: dict[str, Drive] = {}
-        self._recording = Recording(store, blocking, committer, clock)
-        self._late = LateOutcomes(self.take, self._recording.record, self._record_here, limits.poll)
         self._loops: list[Loop] = []
         self._lease = WorkerLease(store, blocking, clock, limits.lease)
         # Held by whoever changes what this process owns in the store, from the write to what follows from it here.
         self._turn = asyncio.Lock()
         self._giving_back = GivingBack(store, blocking, lambda: self.worker_id, self._turn)
+        recording = Recording(store, blocking, committer, clock, self._giving_back, lambda: self.worker_id, self._turn)
+        self._late = LateOutcomes(self.take, recording.record, recording.record_at_last, limits.poll)
         self._given_up = GivenUp(self._loop.time)
         self._claiming = Claiming(
             store, blocking, clock, limits, list(definitions), self, self._giving_back, self._given_up, self._turn
@@ -146,7 +146,7 @@ class Worker:
         self._loops = [
             Loop(self._claiming.run, "sagalog-claim", self._claiming.doubt),
             Loop(self._giving_back.run, "sagalog-give-back", partial(self._giving_back.add, ())),
-            Loop(self._lease.keep, "sagalog-renew"),
+            Loop(self._lease.keep, "sagalog-renew", self._lease.renew_soon),
         ]
 
     def hint(self) -> None:
@@ -221,12 +221,16 @@ class Worker:
         if self.mail is not None:
             self.mail.took(saga_id, message_id)
 
+    def missed(self, saga_id: str) -> None:
+        """Take note that a message may have come to the inbox of a saga, which nobody has given to the saga."""
+        if self.mail is not None:
+            self.mail.missed(saga_id)
+
     def deliver(self, saga_id: str, envelope: Envelope) -> bool:
         """Give a message that is in the inbox now to its saga, if that runs here; False if it has to be fetched."""
         runner = self._runners.get(saga_id)
         if self.mail is None or runner is None or not self.mail.is_read(saga_id):
-            if self.mail is not None:
-                self.mail.missed(saga_id)
+            self.missed(saga_id)
             return False
         runner.deliver(envelope)
         return True
@@ -319,17 +323,6 @@ class Worker:
             raise
         self._own_with_all(definition, saga_id, state, untold)
         return True
-
-    async def _record_here(self, definition: Definition, saga_id: str, told: Input) -> bool:
-        """Tell a saga, now that this worker drives none any more; False if it cannot be had."""
-        if await self._recording.record(definition, saga_id, told):
-            return True
-        worker_id = self.worker_id
-        async with self._turn:
-            self._giving_back.keep(saga_id)
-            if not await self._blocking.write(self._store.claim_one, worker_id, saga_id, self._clock.now()):
-                return False
-        return await self._recording.record(definition, saga_id, told, worker_id)
 
     def _own_with_all(
         self, definition: Definition, saga_id: str, state: SagaState, untold: list[Input] | None = None
