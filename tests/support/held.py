@@ -8,7 +8,7 @@ from sagalog.store import Store
 
 # What is written, and whether it has been.
 Hook = Callable[[str, Sequence[Any], bool], None]
-WRITES = ("append", "post", "route")
+WRITES = ("append", "post", "route", "claim_one")
 LONGEST_HOLD = 20.0
 
 
@@ -19,15 +19,19 @@ class Held:
         self._store = store
         self.hook: Hook = lambda *_: None
 
+    def without_hints(self) -> None:
+        """Tell nobody that something was written: a hint may be lost."""
+        self.watch = lambda _: lambda: None
+
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._store, name)
         if name not in WRITES:
             return found
 
-        def write(what: Any) -> Any:
+        def write(what: Any, *more: Any) -> Any:
             whole = what if isinstance(what, Sequence) else [what]
             self.hook(name, whole, False)
-            outcome = found(what)
+            outcome = found(what, *more)
             self.hook(name, whole, True)
             return outcome
 
