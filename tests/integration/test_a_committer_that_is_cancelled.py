@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from greeting import run
-from held import Hold, held
+from held import Hold, held, pass_by
 from raising import Asked, Order
 
 from sagalog import Saga
@@ -139,7 +139,7 @@ def test_one_that_is_cancelled_while_it_backs_off_goes_on_when_the_store_is_back
             # Those who do not wait for ever are told all the while.
             with pytest.raises(StoreUnavailable, match="nobody knows yet"):
                 await starting
-            one.hook = lambda *_: None
+            one.hook = pass_by
             await until(lambda: "o-1" in calls)
             return (await manager.execute(saga, Order())).status
 

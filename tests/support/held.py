@@ -12,16 +12,25 @@ WRITES = ("append", "post", "route", "claim_one")
 LONGEST_HOLD = 20.0
 
 
+def pass_by(kind: str, writes: Sequence[Any], written: bool) -> None:
+    """Let it be written."""
+
+
+def never(_: Callable[[], None]) -> Callable[[], None]:
+    """Hint nobody, and end nothing then."""
+    return lambda: None
+
+
 class Held:
     """Be the store that is given, but for its writes: `hook` is called with each, in the thread that writes."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.hook: Hook = lambda *_: None
+        self.hook: Hook = pass_by
 
     def without_hints(self) -> None:
         """Tell nobody that something was written: a hint may be lost."""
-        self.watch = lambda _: lambda: None
+        self.watch = never
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._store, name)
@@ -29,7 +38,7 @@ class Held:
             return found
 
         def write(what: Any, *more: Any) -> Any:
-            whole = what if isinstance(what, Sequence) else [what]
+            whole: Sequence[Any] = cast("Sequence[Any]", what) if isinstance(what, Sequence) else [what]
             self.hook(name, whole, False)
             outcome = found(what, *more)
             self.hook(name, whole, True)

@@ -8,7 +8,7 @@ import contextlib
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from bookshop import Bookshop, Order
@@ -59,6 +59,10 @@ class Storm(Struct, frozen=True):
 
     strikes: int
     pause: float
+
+
+def placed(happened: Order.Placed) -> Placed:
+    return Placed(number=happened.number)
 
 
 class Ledger:
@@ -174,7 +178,7 @@ def storms(seed: int) -> Saga[Storm]:
 
 
 @contextmanager
-def served(manager: ProcessManager) -> Iterator[asyncio.AbstractEventLoop]:
+def served(manager: ProcessManager) -> Generator[asyncio.AbstractEventLoop]:
     """Run a process manager on a loop of its own, in a thread, whose first task goes on whoever cancels it."""
     stop, begun = threading.Event(), threading.Event()
     loops: list[asyncio.AbstractEventLoop] = []
@@ -212,5 +216,5 @@ def process(store: Store, application: Bookshop, ledger: Ledger, seed: int) -> t
     manager = ProcessManager(
         store, sagas=[*voyages(), storm], participants=[quay()], services={Ledger: ledger}, settings=SETTINGS
     )
-    manager.follow(application, {Order.Placed: lambda event: Placed(number=event.number)})
+    manager.follow(application, {Order.Placed: placed})
     return manager, storm
