@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from sagalog.store import Store
+from sagalog.store import Route, Store
 
 # What is written, and whether it has been.
 Hook = Callable[[str, Sequence[Any], bool], None]
@@ -37,8 +37,8 @@ class Held:
         if name not in WRITES:
             return found
 
-        def write(what: Any, *more: Any) -> Any:
-            whole: Sequence[Any] = cast("Sequence[Any]", what) if isinstance(what, Sequence) else [what]
+        def write(what: Route | Sequence[Any], *more: Any) -> Any:
+            whole = [what] if isinstance(what, Route) else what
             self.hook(name, whole, False)
             outcome = found(what, *more)
             self.hook(name, whole, True)
