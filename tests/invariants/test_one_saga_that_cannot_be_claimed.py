@@ -172,10 +172,10 @@ def test_an_outcome_that_nobody_takes_is_spoken_of(caplog: pytest.LogCaptureFixt
         return False
 
     async def story() -> None:
-        late = LateOutcomes(take, record, 500_000)
+        late = LateOutcomes(take, record, record, 500_000)
         late.keep(parcel_saga().definition, "odd", [DeadlineReached()])
         await asyncio.sleep(100)
-        await late.stop()
+        await late.stop(1)
 
     loop = VirtualLoop(random.Random(1))
     loop.run_until_complete(story())

@@ -40,7 +40,9 @@ class Bus:
         self._worker = worker
         names = [one.consumer for one in routes]
         consumers = self._consumers = Consumers(store, blocking, clock, worker, names, limits)
-        self._router = Router(store, blocking, clock, consumers, routes, vocabulary, self._routed, limits.poll)
+        self._router = Router(
+            store, blocking, clock, consumers, routes, vocabulary, self._routed, self._unsure, limits.poll
+        )
         self._participants = Participants(store, blocking, clock, committer, consumers, handlings, limits)
         self._loops: list[Loop] = []
         self._has_consumers = bool(names)
@@ -49,7 +51,7 @@ class Bus:
     def start(self) -> None:
         """Begin to route and to handle."""
         if self._has_consumers:
-            self._loops.append(Loop(self._router.run, "sagalog-router", self._consumers.doubt))
+            self._loops.append(Loop(self._router.run, "sagalog-router", self._router.doubt))
         if self._has_participants:
             self._loops.append(Loop(self._participants.run, "sagalog-participants"))
 
@@ -77,6 +79,14 @@ class Bus:
                 fetch = True
         if fetch:
             self._worker.hint()
+
+    def _unsure(self, route: Route) -> None:
+        """Let all that may have been routed be fetched: it is in the inboxes, or will be routed again."""
+        for row in route.inbox:
+            if not self._participants.has(row.recipient):
+                self._worker.missed(row.recipient)
+        self._participants.hint()
+        self._worker.hint()
 
     async def stop(self, grace: float) -> None:
         """Route no more; let handlers end within `grace` seconds, those in threads in their own time."""

@@ -8,6 +8,8 @@ transaction of their own.
 
 What nobody waits for goes along with what somebody waits for: a thousand sagas that are tried in vain again and again
 would else take a transaction each from those that get on.
+
+Whoever cancels its loop does not end it: it is begun anew, with what it had in hand.
 """
 
 import asyncio
@@ -23,6 +25,8 @@ from sagalog.engine.backoff import Backoff
 from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.failed_writes import FIRST_REST, LONGEST_REST, SHARE, is_its_own, is_refused, next_move
+from sagalog.engine.impatience import Impatience
+from sagalog.engine.loops import Loop
 from sagalog.errors import BatchTooLarge, RowsLocked, StoreError, StoreUnavailable, WriteRefused
 from sagalog.saga.failure import described
 from sagalog.store import Append, AppendOutcome, Posting, PostOutcome, Store
@@ -96,12 +100,12 @@ class Committer:
         self._posted = posted
         self.noted: Callable[[], None] = lambda: None
         self._write_timeout = write_timeout
-        self._impatient: deque[tuple[float, asyncio.Future[Any]]] = deque()
-        self._watch: asyncio.TimerHandle | None = None
+        self._impatience = Impatience(write_timeout, self._problem_of)
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._task: asyncio.Task[None] | None = None
+        self._writing: Loop | None = None
         self._closing = False
+        self._closed = False
         # The time of the loop up to which something is written at all.
         self._close_by = math.inf
         self._size = BatchSize(LARGEST_BYTES)
@@ -110,26 +114,8 @@ class Committer:
 
     def start(self) -> None:
         """Begin to write."""
-        self._task = self._loop.create_task(self._run(), name="sagalog-committer")
-        self._look_at_the_impatient()
-
-    def _look_at_the_impatient(self) -> None:
-        """Tell those who have waited too long that nobody knows; one timer for all of them, not one for each."""
-        now = self._loop.time()
-        while self._impatient and (self._impatient[0][1].done() or self._impatient[0][0] <= now):
-            _, future = self._impatient.popleft()
-            if not future.done():
-                problem = self._problem_of(future)
-                # Even of what was refused nothing is known yet: it may be taken the next time.
-                kind = type(problem) if isinstance(problem, StoreUnavailable) else StoreUnavailable
-                future.set_exception(
-                    kind(
-                        f"nobody knows yet whether this was written, after {self._write_timeout:g} s "
-                        f"({problem or 'the store is slow'}); trying again with the same key is safe"
-                    )
-                )
-        pause = min(1.0, self._write_timeout / 4)
-        self._watch = self._loop.call_later(pause, self._look_at_the_impatient)
+        self._writing = Loop(self._run, "sagalog-committer", self._wake.set)
+        self._impatience.look()
 
     def _problem_of(self, future: "asyncio.Future[Any]") -> Exception | None:
         """Return what keeps this one from being written, or all of them."""
@@ -149,9 +135,22 @@ class Committer:
         self._enqueue(self._queue if patient else self._urgent, append, future, patient, then)
         return future
 
+    def submit_urgent(self, append: Append, then: Then | None = None) -> "asyncio.Future[AppendOutcome]":
+        """Queue an append that somebody waits for `beside` it; the future has its outcome however long it takes."""
+        future: asyncio.Future[AppendOutcome] = self._loop.create_future()
+        self._enqueue(self._urgent, append, future, True, then)
+        return future
+
+    def beside(self, written: "asyncio.Future[AppendOutcome]") -> "asyncio.Future[AppendOutcome]":
+        """Return a future with the same outcome, or with the store's error after `write_timeout`."""
+        return self._impatience.beside(written)
+
     def submit_unhurried(self, append: Append) -> "asyncio.Future[AppendOutcome]":
         """Queue an append that nobody waits for: it goes with the next that is submitted, or after `LINGER`."""
         future: asyncio.Future[AppendOutcome] = self._loop.create_future()
+        if self._closed:
+            self._fail([(append, future, None)], StoreUnavailable(CLOSED))
+            return future
         self._unhurried.append((append, future, None))
         if self._lingering is None:
             self._lingering = self._loop.call_later(LINGER, self._hurry)
@@ -180,9 +179,12 @@ class Committer:
         patient: bool,
         then: Then | None,
     ) -> None:
+        if self._closed:
+            self._fail([(write, future, then)], StoreUnavailable(CLOSED))
+            return
         queue.append((write, future, then))
         if not patient:
-            self._impatient.append((self._loop.time() + self._write_timeout, future))
+            self._impatience.add(future)
         if not self._wake.is_set():
             self._wake.set()
 
@@ -195,16 +197,21 @@ class Committer:
         self._close_by = self._loop.time() + self._write_timeout
         self._hurry()
         self._wake.set()
-        if self._task is not None:
-            await self._task
-        if self._watch is not None:
-            self._watch.cancel()
-        closed = StoreUnavailable(CLOSED)
-        for queue in (self._queue, self._urgent, self._unhurried, self._postings):
-            self._fail(list(queue), closed)
-            queue.clear()
+        try:
+            if self._writing is not None:
+                await self._writing.ended()
+        finally:
+            self._impatience.end()
+            self._closed = True
+            closed = StoreUnavailable(CLOSED)
+            for queue in (self._queue, self._urgent, self._unhurried, self._postings):
+                self._fail(list(queue), closed)
+                queue.clear()
 
     async def _run(self) -> None:
+        if self._failed:
+            # It was begun anew: what was in hand goes before all that has come since.
+            await self._write_again(self._failed.popleft())
         while True:
             if self._closing:
                 # Nobody waits for the end of a rest any more: each has one more chance, now.
@@ -245,6 +252,10 @@ class Committer:
             outcomes = await self._blocking.write(piece.write, writes)
             if len(outcomes) != len(writes):
                 raise ValueError(f"expected an outcome for each of {len(writes)} writes, found {len(outcomes)}")
+        except asyncio.CancelledError:
+            # It may be written all the same, for its thread goes on; the store will know it then.
+            self._failed.appendleft(piece)
+            raise
         except Exception as problem:
             if isinstance(problem, BatchTooLarge) and len(writes) > 1 and not piece.tries:
                 # That its parts fail as well may be because of a single row.

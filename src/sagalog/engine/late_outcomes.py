@@ -1,10 +1,15 @@
-"""Outcomes that could not be recorded yet: kept until they can be. It claims and appends nothing itself."""
+"""Outcomes that could not be recorded yet: kept until they can be. It claims and appends nothing itself.
+
+Whoever cancels the task that asks for a saga does not end the asking. When the process ends, each is tried once more.
+"""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from sagalog.engine.backoff import Backoff
+from sagalog.engine.loops import Loop
 from sagalog.errors import StoreError, WriteRefused
 from sagalog.saga.definition import Definition
 from sagalog.saga.failure import described
@@ -43,34 +48,36 @@ class LateOutcomes:
     """Keep what nobody else can know, until it is recorded or whoever drives the saga here takes it.
 
     `take` is asked again and again to own a saga, which takes its outcomes with it. What was refused is told by
-    `record` to the saga at rest, which nobody owns; False means that it is not at rest. `poll` is in microseconds.
+    `record` to the saga at rest, which nobody owns; False means that it is not at rest. `record_at_last` tells a saga
+    that nobody drives, at rest or not, if it can be had. `poll` is in microseconds.
     """
 
     def __init__(
         self,
         take: Callable[[Definition, str], Awaitable[bool]],
         record: Callable[[Definition, str, Input], Awaitable[bool]],
+        record_at_last: Callable[[Definition, str, Input], Awaitable[bool]],
         poll: int,
     ) -> None:
         self._take = take
         self._record = record
+        self._record_at_last = record_at_last
         self._poll = poll / 1e6
         self._kept: dict[str, list[Input]] = {}
+        self._definitions: dict[str, Definition] = {}
         # The pauses of those of which something was refused. They go on growing while it is, also after a resume.
         self._refused: dict[str, Backoff] = {}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._loops: dict[str, Loop] = {}
+        self._stopped = False
 
     def keep(self, definition: Definition, saga_id: str, untold: list[Input]) -> None:
         """Keep what has happened to a saga and is not recorded."""
         if not untold:
             return
         self._kept.setdefault(saga_id, []).extend(untold)
-        if saga_id not in self._tasks:
-            task = asyncio.get_running_loop().create_task(
-                self._ask(definition, saga_id), name=f"sagalog-late-{saga_id}"
-            )
-            self._tasks[saga_id] = task
-            task.add_done_callback(lambda _: self._tasks.pop(saga_id, None))
+        self._definitions[saga_id] = definition
+        if saga_id not in self._loops and not self._stopped:
+            self._loops[saga_id] = Loop(partial(self._ask, definition, saga_id), f"sagalog-late-{saga_id}")
 
     def keep_refused(self, definition: Definition, saga_id: str, refused: list[Input]) -> None:
         """Keep what is known of a saga and was refused, if anything was: a fault is recorded in its place."""
@@ -82,9 +89,11 @@ class LateOutcomes:
 
     def pop(self, saga_id: str) -> list[Input]:
         """Return what is to be told to a saga that is driven here from now on."""
+        self._definitions.pop(saga_id, None)
         return self._kept.pop(saga_id, [])
 
     async def _ask(self, definition: Definition, saga_id: str) -> None:
+        """Ask until nothing is kept of the saga."""
         backoff = Backoff(self._poll, LONGEST_PAUSE)
         asked, to_be_said = 0, MANY
         while saga_id in self._kept:
@@ -104,6 +113,8 @@ class LateOutcomes:
                 logger.log(level, "an outcome of saga %s is not recorded yet: %s", saga_id, described(problem))
             if saga_id in self._kept and saga_id not in self._refused:
                 await asyncio.sleep(backoff.pause())
+        # At the same moment: what is kept from now on is asked for by another one.
+        self._loops.pop(saga_id, None)
 
     async def _record_all(self, definition: Definition, saga_id: str) -> bool:
         """Record what is known of a saga at rest; False if it is not at rest."""
@@ -116,18 +127,44 @@ class LateOutcomes:
                 problem = refused
             else:
                 # It may be driven here by now, and be told the same once more: that will be no news.
-                left = [one for one in self._kept.pop(saga_id, []) if one is not told]
-                if left:
-                    self._kept[saga_id] = left
+                self._is_recorded(saga_id, told)
         if problem is not None:
             raise problem
         if saga_id not in self._kept:
             self._refused.pop(saga_id, None)
         return True
 
-    async def stop(self) -> None:
-        """Ask no more: whoever takes the sagas over makes the attempts again."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    def _is_recorded(self, saga_id: str, told: Input) -> None:
+        left = [one for one in self._kept.get(saga_id, ()) if one is not told]
+        if left:
+            self._kept[saga_id] = left
+        else:
+            self.pop(saga_id)
+
+    async def stop(self, seconds: float) -> None:
+        """Ask no more, after one last try for each saga, all of them within so many seconds.
+
+        What is still not recorded then is nobody's any more: whoever takes the sagas over makes the attempts again.
+        """
+        self._stopped = True
+        await asyncio.gather(*(loop.stop() for loop in self._loops.values()))
+        self._loops.clear()
+        tries = [asyncio.ensure_future(self._try_at_last(*one)) for one in self._definitions.items()]
+        if tries:
+            await asyncio.wait(tries, timeout=seconds)
+        for one in tries:
+            one.cancel()
+        await asyncio.gather(*tries, return_exceptions=True)
+        for saga_id in self._kept:
+            text = "what is known of saga %s could not be recorded before its process ended; a step may be run again"
+            logger.warning(text, saga_id)
+
+    async def _try_at_last(self, saga_id: str, definition: Definition) -> None:
+        for told in list(self._kept.get(saga_id, ())):
+            try:
+                if not await self._record_at_last(definition, saga_id, told):
+                    return
+            except Exception as problem:
+                logger.info("an outcome of saga %s is not recorded at last: %s", saga_id, described(problem))
+            else:
+                self._is_recorded(saga_id, told)

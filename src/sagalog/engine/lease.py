@@ -33,6 +33,8 @@ class WorkerLease:
         self._loop = asyncio.get_running_loop()
         # When it ends by the time of the event loop.
         self._ends = 0.0
+        # When it is renewed next, by the time of the event loop.
+        self._renew_at = 0.0
         self._news = asyncio.Event()
         self._ended = False
         self.worker_id = ""
@@ -55,13 +57,13 @@ class WorkerLease:
         await self._blocking.renew(self._store.register, lease)
         # Only now: nothing may be owned by a worker that has no lease, for nobody would ever take it over.
         self.worker_id = lease.worker_id
-        self._until, self._ends = lease.lease_until, ends
-        self._news.set()
+        self._holds_until(lease.lease_until, ends)
 
     async def keep(self) -> None:
         """Renew for ever, three times in each length."""
         while True:
-            await asyncio.sleep(self._length / 3e6)
+            await asyncio.sleep(max(0.0, self._renew_at - self._loop.time()))
+            self._renew_at = self._loop.time() + self._length / 3e6
             try:
                 await self._renew()
             except StoreError as problem:
@@ -71,15 +73,23 @@ class WorkerLease:
                 # Whatever it is, a later attempt may succeed while the lease still holds.
                 logger.exception("the lease could not be renewed")
 
+    def renew_soon(self) -> None:
+        """Renew now: whoever cancels what keeps the lease must not keep it from being renewed in time."""
+        self._renew_at = 0.0
+
     async def _renew(self) -> None:
         # Before it is asked for: the answer may take its time.
         until, ends = self._clock.now() + self._length, self._loop.time() + self._length / 1e6
         if await self._blocking.renew(self._store.renew, self.worker_id, until):
-            self._until, self._ends = until, ends
-            self._news.set()
+            self._holds_until(until, ends)
             return
         logger.error("the lease of worker %s was taken away; its sagas go on elsewhere", self.worker_id)
         await self.begin()
+
+    def _holds_until(self, until: int, ends: float) -> None:
+        self._until, self._ends = until, ends
+        self._renew_at = self._loop.time() + self._length / 3e6
+        self._news.set()
 
     async def _begin_anew(self) -> None:
         """Lease under another name once the lease has run out: it may be its row alone that cannot be written.

@@ -1,4 +1,4 @@
-"""Tasks of the engine that go on until it ends them: one that was ended by somebody else is begun anew."""
+"""Tasks of the engine that go on until they are done: one that was ended by somebody else, or failed, is begun anew."""
 
 import asyncio
 import logging
@@ -12,10 +12,12 @@ logger = logging.getLogger("sagalog.engine")
 # After so many seconds: whoever cancels all tasks again and again must not keep the loop busy, and a loop that is about
 # to be closed is left alone.
 PAUSE = 0.05
+# The same after a failure that nobody foresaw: it may come again at once.
+PAUSE_AFTER_FAILURE = 1.0
 
 
 class Loop:
-    """Run something for ever, in a task called `name`.
+    """Run something until it returns, or for ever, in a task called `name`.
 
     `before_again` is called before it is begun anew: what it was doing may have been done, and nobody knows.
     """
@@ -29,6 +31,8 @@ class Loop:
         self._ended = False
         self._again: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
+        # Whether it is begun no more: its task alone cannot tell.
+        self._over: asyncio.Future[None] = self._loop.create_future()
         self.task = self._begin()
 
     def _begin(self) -> asyncio.Task[None]:
@@ -37,10 +41,19 @@ class Loop:
         return task
 
     def _has_ended(self, task: asyncio.Task[None]) -> None:
-        if self._ended or not task.cancelled():
-            return
-        logger.error("%s was cancelled by code that is not sagalog's, and is begun anew", self._name)
-        self._again = self._loop.call_later(PAUSE, self._begin_again)
+        problem = None if task.cancelled() else task.exception()
+        if self._ended or not (task.cancelled() or problem):
+            self._is_over()
+        elif problem is None:
+            self._again = self._loop.call_later(PAUSE, self._begin_again)
+            logger.error("%s was cancelled by code that is not sagalog's, and is begun anew", self._name)
+        else:
+            self._again = self._loop.call_later(PAUSE_AFTER_FAILURE, self._begin_again)
+            logger.error("%s failed, and is begun anew", self._name, exc_info=problem)
+
+    def _is_over(self) -> None:
+        if not self._over.done():
+            self._over.set_result(None)
 
     def _begin_again(self) -> None:
         self._before_again()
@@ -51,9 +64,22 @@ class Loop:
         self._ended = True
         if self._again is not None:
             self._again.cancel()
+        if self.task.done():
+            self._is_over()
         end(self.task)
 
     async def stop(self) -> None:
         """End it, and wait for that."""
         self.end()
         await asyncio.gather(self.task, return_exceptions=True)
+
+    async def ended(self) -> None:
+        """Wait until it has returned, however often it is begun anew; only then is whoever waits cancelled."""
+        cancelled: asyncio.CancelledError | None = None
+        while not self._over.done():
+            try:
+                await asyncio.wait((self._over,))
+            except asyncio.CancelledError as problem:
+                cancelled = problem
+        if cancelled is not None:
+            raise cancelled

@@ -81,6 +81,8 @@ class Participants:
         self._held: set[asyncio.Task[None]] = set()
         # What was done since the last read began: that read may have seen it undone all the same.
         self._done: set[tuple[str, str]] = set()
+        # What came of these is being written, whether or not anybody waits for it.
+        self._written_now: set[tuple[str, str]] = set()
         self._setbacks: dict[str, dict[str, Setback]] = {name: {} for name in self._handlings}
         self._unread = Setbacks(lambda: asyncio.get_running_loop().time(), FIRST_PAUSE_UNREAD, LONGEST_PAUSE_UNREAD)
 
@@ -164,6 +166,7 @@ class Participants:
             ours = partial(self._consumers.still_ours, recipient, self._consumers.worker_id)
             task = asyncio.get_running_loop().create_task(self._handle(handling, row, envelope, ours))
             tasks[row.message_id] = task
+            task.add_done_callback(partial(self._is_handled, row))
             if not handling.can_be_cancelled(envelope):
                 self._held.add(task)
                 task.add_done_callback(self._held.discard)
@@ -174,28 +177,43 @@ class Participants:
             if isinstance(envelope, Unreadable):
                 await self._post_parked(row, envelope, envelope.problem, "Unreadable", envelope.problem)
                 return
-            posting = await handling.handle(row, envelope, ours)
-            await self._post(row, envelope, posting)
-            setbacks.pop(row.message_id, None)
+            await self._post(row, envelope, await handling.handle(row, envelope, ours))
         except NotBegun:
             setbacks.pop(row.message_id, None)
             logger.info("message %s is left to whoever has %s now", envelope.id, row.recipient)
         except BaseException as problem:
             raise_if_ending(problem)
             await self._set_back(row, envelope, problem)
-        finally:
-            del self._tasks[row.recipient][row.message_id]
-            self._done.add((row.recipient, row.message_id))
-            self.hint(row.recipient)
+
+    def _is_handled(self, row: InboxRow, _: "asyncio.Future[None]") -> None:
+        """Let the message be handled again, unless what came of it is still being written; also if it never began."""
+        if (row.recipient, row.message_id) not in self._written_now:
+            self._is_over(row)
+
+    def _is_over(self, row: InboxRow) -> None:
+        self._tasks[row.recipient].pop(row.message_id, None)
+        self._done.add((row.recipient, row.message_id))
+        self.hint(row.recipient)
 
     async def _post(self, row: InboxRow, envelope: Envelope, posting: Posting) -> None:
-        written = self._committer.post(posting)
+        key, task = (row.recipient, row.message_id), asyncio.current_task()
+
+        def settled(is_written: bool | None) -> None:
+            # Whoever waited for it may have been cancelled, and the message is in its inbox until now.
+            self._written_now.discard(key)
+            if is_written is not None:
+                self._setbacks[row.recipient].pop(row.message_id, None)
+            if is_written:
+                log_handled(row, envelope, posting)
+            if task is not None and task.done():
+                self._is_over(row)
+
+        self._written_now.add(key)
+        written = self._committer.post(posting, then=settled)
         if is_cancelled_by_others():
             # Whoever ends all tasks is not to be kept waiting. It is being written all the same.
             raise asyncio.CancelledError
-        if await written == "written":
-            log_handled(row, envelope, posting)
-        else:
+        if await written != "written":
             # The consumer was lost to another worker, which has handled the message too.
             logger.info("message %s was handled by another worker of %s too", envelope.id, row.recipient)
 

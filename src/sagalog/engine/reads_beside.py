@@ -24,10 +24,11 @@ class ReadsBeside:
         known = self._tasks.get(name)
         if known is not None and known[1].done():
             del self._tasks[name]
-            if known[0] == after:
+            if known[0] == after and not known[1].cancelled():
                 return known[1].result()
-            # It was read for where the consumer is no more.
-            known[1].exception()
+            # It was read for where the consumer is no more, or cancelled by code that is not ours.
+            if not known[1].cancelled():
+                known[1].exception()
             known = None
         if known is None:
             task = asyncio.get_running_loop().create_task(self._read(after, limit))

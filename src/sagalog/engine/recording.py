@@ -1,13 +1,18 @@
-"""Recording what is known of a saga that nobody runs, since it is stuck or has ended.
+"""Recording what is known of a saga that nobody drives. It makes no attempt.
 
-It owns none, so that it is in nobody's way: a person may let the saga go on at any moment. It makes no attempt.
+It owns no saga that is stuck or has ended, so that it is in nobody's way: a person may let the saga go on at any
+moment. One that has to go on is told under the name of the worker that owns it, and stays its own.
 """
+
+import asyncio
+from collections.abc import Callable
 
 from sagalog.clock import Clock
 from sagalog.codec import CODEC
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.committer import Committer
 from sagalog.engine.cycle import append_of
+from sagalog.engine.giving_back import GivingBack
 from sagalog.engine.transition_log import log_transitions
 from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition
@@ -19,29 +24,55 @@ from sagalog.store import Store
 
 
 class Recording:
-    """Record outcomes that come after their saga has come to rest."""
+    """Record outcomes that come after their saga has come to rest, or has been given up.
 
-    def __init__(self, store: Store, blocking: Blocking, committer: Committer, clock: Clock) -> None:
+    `turn` is held while a saga is taken from `giving_back`; `worker_id` says under which name it is owned then.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        blocking: Blocking,
+        committer: Committer,
+        clock: Clock,
+        giving_back: GivingBack,
+        worker_id: Callable[[], str],
+        turn: asyncio.Lock,
+    ) -> None:
         self._store = store
         self._blocking = blocking
         self._committer = committer
         self._clock = clock
+        self._giving_back = giving_back
+        self._worker_id = worker_id
+        self._turn = turn
 
-    async def record(self, definition: Definition, saga_id: str, told: Input) -> bool:
-        """Tell a saga at rest; False if it is not at rest, or was changed meanwhile.
+    async def record(self, definition: Definition, saga_id: str, told: Input, holder: str | None = None) -> bool:
+        """Tell a saga at rest, or one that `holder` owns; False if it is neither, or was changed meanwhile.
 
         Raises `WriteRefused` if the database does not take it, and what the store raises while it is read.
         """
         stored = await self._blocking.read(self._store.read, saga_id)
         before = fold(CODEC.decode_all((event.topic, event.state) for event in stored))
-        if before.status in OPEN:
+        if before.status in OPEN and holder is None:
             return False
         events, after = advance(definition, before, told, self._clock.now())
         if not events:
             return True
         assert after is not None
-        append = append_of(definition, saga_id, before, after, events, react(definition, after), None, None)
+        append = append_of(definition, saga_id, before, after, events, react(definition, after), holder, holder)
         written = await self._committer.submit(append) == "written"
         if written:
             log_transitions(saga_id, after, events)
         return written
+
+    async def record_at_last(self, definition: Definition, saga_id: str, told: Input) -> bool:
+        """Tell a saga, at rest or not, now that its worker drives none any more; False if it cannot be had."""
+        if await self.record(definition, saga_id, told):
+            return True
+        worker_id = self._worker_id()
+        async with self._turn:
+            self._giving_back.keep(saga_id)
+            if not await self._blocking.write(self._store.claim_one, worker_id, saga_id, self._clock.now()):
+                return False
+        return await self.record(definition, saga_id, told, worker_id)

@@ -100,6 +100,8 @@ class Redelivery:
         names = self._names()
         if self._known != (self._consumers.worker_id, *names):
             await self._read(names)
+            if self._first:
+                self._look_at = min(self._look_at, asyncio.get_running_loop().time() + FIRST_PAUSE)
             # What is looked through goes on with what is there now, and nothing is begun before its time.
             if not self._is_looking:
                 self._lanes.clear()

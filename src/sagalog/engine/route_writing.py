@@ -16,7 +16,7 @@ from sagalog.store import Advance, Route, RouteOutcome, Store
 
 
 class RouteWriting:
-    """Write routes; `routed` is told what was written, with the messages by id."""
+    """Write routes; `routed` is told what was written, with the messages by id, `unsure` of what may have been."""
 
     def __init__(
         self,
@@ -24,15 +24,22 @@ class RouteWriting:
         blocking: Blocking,
         consumers: Consumers,
         routed: Callable[[Route, Mapping[str, Envelope]], None],
+        unsure: Callable[[Route], None],
     ) -> None:
         self._store = store
         self._blocking = blocking
         self._consumers = consumers
         self._routed = routed
+        self._unsure = unsure
 
     async def write(self, route: Route, found: Found) -> RouteOutcome:
         """Write what was made of messages; what is not "written" has to be made again: something was otherwise."""
-        outcome = await self._blocking.write(self._store.route, route)
+        try:
+            outcome = await self._blocking.write(self._store.route, route)
+        except BaseException:
+            # Also if whoever waits for it was cancelled: its thread goes on.
+            self._unsure(route)
+            raise
         if outcome == "written":
             log_routed(route)
             self._routed(route, {envelope.id: envelope for _, envelope in found})

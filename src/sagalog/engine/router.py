@@ -48,6 +48,7 @@ class Router:
         routes: Sequence[Routes],
         vocabulary: Vocabulary,
         routed: Callable[[Route, Mapping[str, Envelope]], None],
+        unsure: Callable[[Route], None],
         poll: int,
     ) -> None:
         self._store = store
@@ -57,7 +58,7 @@ class Router:
         self._routes = {one.consumer: one for one in routes}
         self._poll = poll
         self._hint = asyncio.Event()
-        self._writing = RouteWriting(store, blocking, consumers, routed)
+        self._writing = RouteWriting(store, blocking, consumers, routed, unsure)
         self._redelivery = Redelivery(store, blocking, clock, consumers, self._routes, vocabulary, self._writing, poll)
         # Of those consumers that do not go along with the others.
         self._courses: dict[str, Course] = {}
@@ -71,6 +72,11 @@ class Router:
         """Look now for messages that are to be routed again."""
         self._redelivery.ask()
         self._hint.set()
+
+    def doubt(self) -> None:
+        """Ask the store before anything else is done: a write failed, or nobody knows."""
+        self._consumers.doubt()
+        self._redelivery.doubt()
 
     async def run(self) -> None:
         """Route for ever."""
@@ -91,7 +97,7 @@ class Router:
                     trace = None if isinstance(problem, StoreError) else problem
                     text = "messages could not be routed, trying again: %s"
                     logger.warning(text, described(problem), exc_info=trace)
-                self._doubt()
+                self.doubt()
                 await asyncio.sleep(backoff.pause())
                 continue
             if backoff.has_begun:
@@ -109,11 +115,6 @@ class Router:
         except TimeoutError:
             # Nobody called: the poll is the backstop.
             return
-
-    def _doubt(self) -> None:
-        """Ask the store before anything else is done: a write failed, or nobody knows."""
-        self._consumers.doubt()
-        self._redelivery.doubt()
 
     async def _round(self) -> bool:
         """Route one batch for each consumer whose turn it is; False if there was none."""
@@ -147,7 +148,7 @@ class Router:
                 await self._move(position, names, found)
             return bool(found)
         except Exception as problem:
-            self._doubt()
+            self.doubt()
             trace = None if isinstance(problem, StoreError) else problem
             who = ", ".join(names)
             text = "what is above position %d could not be routed for %s, trying again: %s"
@@ -167,7 +168,7 @@ class Router:
         try:
             moved = await self._advance(name, course)
         except Exception as problem:
-            self._doubt()
+            self.doubt()
             took = time() - began
             rests = course.is_stuck and await self._writing.passes()
             pause = course.failed(time(), rest_after(took, is_outage=not rests))
@@ -223,7 +224,7 @@ class Router:
             try:
                 written = await self._move(position, [name], [one])
             except Exception as problem:
-                self._doubt()
+                self.doubt()
                 if not await self._writing.is_to_blame(name, problem):
                     course.is_stuck = True
                     raise

@@ -91,6 +91,13 @@ class SagaRunner:
         return True
 
     @property
+    def untold(self) -> list[Input]:
+        """Return what has happened and is not recorded, also what attempts have come to that nobody has asked yet."""
+        ended = [task for task in self._running.values() if task.done() and not task.cancelled()]
+        outcomes = [None if task.exception() is not None else task.result() for task in ended]
+        return self._untold + [outcome for outcome in outcomes if outcome is not None]
+
+    @property
     def refused(self) -> list[Input]:
         """Return what is known to be done, could not be written, and is still news."""
         return [told for told in self._refusals.successes if is_news(self.state, told)]
@@ -252,7 +259,14 @@ class SagaRunner:
     async def _ends_of_attempts(self) -> list[Input]:
         found: list[Input] = []
         while self._running:
-            outcomes, _ = await self._ended(None)
+            try:
+                outcomes, _ = await self._ended(None)
+            except asyncio.CancelledError:
+                if is_told_to_end():
+                    self._untold = [*self._untold, *found]
+                    raise
+                # By code that is not ours, once more: what the attempts come to is waited for all the same.
+                continue
             found += outcomes
         return found
 

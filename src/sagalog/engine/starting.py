@@ -14,6 +14,7 @@ from sagalog.engine.blocking import Blocking
 from sagalog.engine.carrying import carrying
 from sagalog.engine.committer import Committer, Then
 from sagalog.engine.cycle import append_of
+from sagalog.engine.one_at_a_time import OneAtATime
 from sagalog.engine.transition_log import log_transitions
 from sagalog.engine.worker import Drive, Worker
 from sagalog.errors import (
@@ -65,10 +66,12 @@ class Starting:
         worker: Worker | None,
     ) -> None:
         self._store = store
-        self._committer = committer
         self._blocking = blocking
         self._clock = clock
         self._worker = worker
+        # Starts by saga name and key, and what sagas are told by their ids.
+        self._begun = OneAtATime(committer)
+        self._told = OneAtATime(committer)
         if worker is not None:
             worker.begin_children_by(self.start_child)
 
@@ -94,17 +97,8 @@ class Starting:
         for _ in range(TRIES):
             saga_id = new_id(self._clock)
             told = Start(key, data, run, correlation_id or saga_id, causation_id)
-            events, state = advance(definition, None, told, self._clock.now())
-            assert state is not None
-            worker = self._worker if self._worker is not None and self._worker.has_room else None
-            owner = None if worker is None else worker.worker_id
-            effects = react(definition, state)
-            append = append_of(definition, saga_id, None, state, events, effects, None, owner)
-            # It is logged and taken up even if the caller has been told that nobody knows, or has gone.
-            take_up = None if worker is None else worker.expect(definition, saga_id, state, effects)
-            settled = partial(_settled, saga_id, state, events, take_up)
-            if await self._committer.submit(append, patient=False, then=settled) == "written":
-                drive = None if worker is None else worker.drive_of(saga_id)
+            if await self._begin(definition, saga_id, told):
+                drive = None if self._worker is None else self._worker.drive_of(saga_id)
                 return Started(saga_id, key, True, drive)
             row = await self._blocking.read(self._store.latest_run, definition.name, key)
             if row is None:
@@ -152,19 +146,31 @@ class Starting:
 
     async def _start_child(self, definition: Definition, told: Start) -> str | None:
         saga_id = new_id(self._clock)
-        events, state = advance(definition, None, told, self._clock.now())
-        assert state is not None
-        is_open = state.status in OPEN
-        worker = self._worker if self._worker is not None and self._worker.has_room and is_open else None
-        effects = react(definition, state)
-        owner = None if worker is None else worker.worker_id
-        append = append_of(definition, saga_id, None, state, events, effects, None, owner)
-        take_up = None if worker is None else worker.expect(definition, saga_id, state, effects)
-        settled = partial(_settled, saga_id, state, events, take_up)
-        if await self._committer.submit(append, patient=False, then=settled) == "written":
+        if await self._begin(definition, saga_id, told):
             return saga_id
         row = await self._blocking.read(self._store.latest_run, definition.name, told.key)
         return None if row is None else row.saga_id
+
+    async def _begin(self, definition: Definition, saga_id: str, told: Start) -> bool:
+        """Write a start; False if there may be a saga with its key, since another start was written, here or elsewhere.
+
+        Raises the store's error if nobody knows for too long, also of a start with the same key that is queued already.
+        """
+        purpose = definition.name, told.key
+        if await self._begun.other(purpose):
+            return False
+        events, state = advance(definition, None, told, self._clock.now())
+        assert state is not None
+        # A child that is called off before it was begun has ended already.
+        has_room = self._worker is not None and self._worker.has_room and state.status in OPEN
+        worker = self._worker if has_room else None
+        owner = None if worker is None else worker.worker_id
+        effects = react(definition, state)
+        append = append_of(definition, saga_id, None, state, events, effects, None, owner)
+        # It is logged and taken up even if the caller has been told that nobody knows, or has gone.
+        take_up = None if worker is None else worker.expect(definition, saga_id, state, effects)
+        settled = partial(_settled, saga_id, state, events, take_up)
+        return await self._begun.submit(purpose, append, settled) == "written"
 
     async def _refuse(self, definition: Definition, saga_id: str, told: StartAgain) -> None:
         for _ in range(TRIES):
@@ -184,7 +190,9 @@ class Starting:
         return True
 
     async def _tell(self, definition: Definition, saga_id: str, state: SagaState, told: Input) -> bool:
-        """Decide for a saga that nobody owns; False if somebody else was quicker."""
+        """Decide for a saga that nobody owns; False if somebody else was quicker, or was about to be."""
+        if await self._told.other(saga_id):
+            return False
         events, after = advance(definition, state, told, self._clock.now())
         if not events:
             return True
@@ -192,7 +200,7 @@ class Starting:
         effects = react(definition, after)
         append = append_of(definition, saga_id, state, after, events, effects, None, None)
         settled = partial(_settled, saga_id, after, events, None)
-        return await self._committer.submit(append, patient=False, then=settled) == "written"
+        return await self._told.submit(saga_id, append, settled) == "written"
 
 
 def _settled(

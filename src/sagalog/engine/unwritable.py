@@ -1,6 +1,10 @@
 """What is told to a saga instead of something that its database does not take: a fault, which says so. Pure.
 
 A success is known all the same, so it is not forgotten: it is told again later, beside the fault.
+
+A failure is not kept. The fault stands for the same attempt, of which a second failure is no news (rule 1 of `decide`);
+and a person who lets the saga go on gives the step that it was stuck for a fresh attempt whatever it failed of, also if
+it was refused (rule 11). Told after that, it would take from the fresh budget what that is for, and end the step again.
 """
 
 from sagalog.saga.events import ErrorInfo, error_from

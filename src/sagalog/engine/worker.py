@@ -76,12 +76,13 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._runners: dict[str, SagaRunner] = {}
         self._tasks: dict[str, Drive] = {}
-        self._late = LateOutcomes(self.take, Recording(store, blocking, committer, clock).record, limits.poll)
         self._loops: list[Loop] = []
         self._lease = WorkerLease(store, blocking, clock, limits.lease)
         # Held by whoever changes what this process owns in the store, from the write to what follows from it here.
         self._turn = asyncio.Lock()
         self._giving_back = GivingBack(store, blocking, lambda: self.worker_id, self._turn)
+        recording = Recording(store, blocking, committer, clock, self._giving_back, lambda: self.worker_id, self._turn)
+        self._late = LateOutcomes(self.take, recording.record, recording.record_at_last, limits.poll)
         self._given_up = GivenUp(self._loop.time)
         self._claiming = Claiming(
             store, blocking, clock, limits, list(definitions), self, self._giving_back, self._given_up, self._turn
@@ -145,7 +146,7 @@ class Worker:
         self._loops = [
             Loop(self._claiming.run, "sagalog-claim", self._claiming.doubt),
             Loop(self._giving_back.run, "sagalog-give-back", partial(self._giving_back.add, ())),
-            Loop(self._lease.keep, "sagalog-renew"),
+            Loop(self._lease.keep, "sagalog-renew", self._lease.renew_soon),
         ]
 
     def hint(self) -> None:
@@ -188,6 +189,7 @@ class Worker:
         self._giving_back.keep(saga_id)
         self._runners[saga_id] = runner
         task = self._tasks[saga_id] = self._loop.create_task(self._drive(runner))
+        task.add_done_callback(partial(self._was_driven, runner))
         return task
 
     def begin_children_by(self, begin: BeginChild) -> None:
@@ -219,12 +221,16 @@ class Worker:
         if self.mail is not None:
             self.mail.took(saga_id, message_id)
 
+    def missed(self, saga_id: str) -> None:
+        """Take note that a message may have come to the inbox of a saga, which nobody has given to the saga."""
+        if self.mail is not None:
+            self.mail.missed(saga_id)
+
     def deliver(self, saga_id: str, envelope: Envelope) -> bool:
         """Give a message that is in the inbox now to its saga, if that runs here; False if it has to be fetched."""
         runner = self._runners.get(saga_id)
         if self.mail is None or runner is None or not self.mail.is_read(saga_id):
-            if self.mail is not None:
-                self.mail.missed(saga_id)
+            self.missed(saga_id)
             return False
         runner.deliver(envelope)
         return True
@@ -250,10 +256,7 @@ class Worker:
             self._late.keep(runner.definition, saga_id, undriven.untold)
             unfinished = True
         finally:
-            if self._runners.get(saga_id) is runner:
-                del self._runners[saga_id]
-                del self._tasks[saga_id]
-                self._claiming.has_ended(saga_id)
+            self._let_go(runner)
         self._late.keep_refused(runner.definition, saga_id, runner.refused)
         if runner.has_mail:
             # It is in the inbox still, and whoever claims the saga gets it.
@@ -265,6 +268,22 @@ class Worker:
         if unfinished:
             self._giving_back.add([saga_id])
         return runner.state if at_rest else None
+
+    def _let_go(self, runner: SagaRunner) -> None:
+        if self._runners.get(runner.saga_id) is runner:
+            del self._runners[runner.saga_id]
+            del self._tasks[runner.saga_id]
+            self._claiming.has_ended(runner.saga_id)
+
+    def _was_driven(self, runner: SagaRunner, task: Drive) -> None:
+        """Keep what is known of a saga whose task was cancelled, by whomever and perhaps before it had begun."""
+        if not task.cancelled():
+            return
+        self._let_go(runner)
+        self._late.keep(runner.definition, runner.saga_id, runner.untold)
+        self._late.keep_refused(runner.definition, runner.saga_id, runner.refused)
+        # It is ours as far as the store knows.
+        self._claiming.doubt()
 
     def _give_up(self, saga_id: str, problem: BaseException) -> None:
         """Leave a saga that cannot be driven here to others for a while, and say so."""
@@ -291,15 +310,16 @@ class Worker:
         if busy or self.stopping or not self._lease.holds:
             return False
         worker_id = self.worker_id
-        if not await self._blocking.write(self._store.claim_one, worker_id, saga_id, self._clock.now()):
-            return False
         try:
+            if not await self._blocking.write(self._store.claim_one, worker_id, saga_id, self._clock.now()):
+                return False
             stored = await self._blocking.read(self._store.read, saga_id)
             if worker_id != self.worker_id or self.stopping:
                 return False
             state = fold(CODEC.decode_all((event.topic, event.state) for event in stored))
-        except Exception:
-            self._giving_back.add([saga_id])
+        except BaseException:
+            # It may be ours by now, also if nobody has told us so.
+            self._claiming.doubt()
             raise
         self._own_with_all(definition, saga_id, state, untold)
         return True
@@ -339,13 +359,14 @@ class Worker:
         for saga_id, runner in list(self._runners.items()):
             if runner.sleeping:
                 end(self._tasks[saga_id])
+        until = self._loop.time() + grace
         await self._wait_for_runners(grace)
         while self._tasks:
             for saga_id, runner in list(self._runners.items()):
                 if not runner.held:
                     end(self._tasks[saga_id])
             await self._wait_for_runners(LAST_ROUND)
-        await self._late.stop()
+        await self._late.stop(max(LAST_ROUND, until - self._loop.time()))
         await asyncio.gather(*(loop.stop() for loop in self._loops[:1]))
 
     async def release(self) -> None:

@@ -1,0 +1,71 @@
+"""Those who do not wait for ever until something is written: told in time that nobody knows. It writes nothing."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from sagalog.errors import StoreUnavailable
+
+Awaited = asyncio.Future[Any]
+
+
+class Impatience:
+    """Give those who wait the store's error after `seconds`; what they wait for goes on.
+
+    `problem_of` says what keeps something from being written, if that is known.
+    """
+
+    def __init__(self, seconds: float, problem_of: Callable[[Awaited], Exception | None]) -> None:
+        self._seconds = seconds
+        self._problem_of = problem_of
+        self._loop = asyncio.get_running_loop()
+        # Until when each waits, and for what.
+        self._waiting: deque[tuple[float, Awaited, Awaited]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, future: Awaited, awaited: Awaited | None = None) -> None:
+        """Let whoever has this future wait no longer for it, or for what it stands for."""
+        self._waiting.append((self._loop.time() + self._seconds, future, awaited or future))
+
+    def beside(self, awaited: Awaited) -> Awaited:
+        """Return a future that has what this one will have, unless whoever waits for it has lost patience before."""
+        mine: Awaited = self._loop.create_future()
+        awaited.add_done_callback(partial(_pass_on, mine))
+        self.add(mine, awaited)
+        return mine
+
+    def look(self) -> None:
+        """Tell those who have waited too long that nobody knows; one timer for all of them, not one for each."""
+        now = self._loop.time()
+        while self._waiting and (self._waiting[0][1].done() or self._waiting[0][0] <= now):
+            _, future, awaited = self._waiting.popleft()
+            if not future.done():
+                problem = self._problem_of(awaited)
+                # Even of what was refused nothing is known yet: it may be taken the next time.
+                kind = type(problem) if isinstance(problem, StoreUnavailable) else StoreUnavailable
+                future.set_exception(
+                    kind(
+                        f"nobody knows yet whether this was written, after {self._seconds:g} s "
+                        f"({problem or 'the store is slow'}); trying again with the same key is safe"
+                    )
+                )
+        self._timer = self._loop.call_later(min(1.0, self._seconds / 4), self.look)
+
+    def end(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+def _pass_on(mine: Awaited, awaited: Awaited) -> None:
+    problem = None if awaited.cancelled() else awaited.exception()
+    if mine.done():
+        return
+    if awaited.cancelled():
+        mine.cancel()
+    elif problem is not None:
+        mine.set_exception(problem)
+    else:
+        mine.set_result(awaited.result())

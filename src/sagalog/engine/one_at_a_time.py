@@ -1,0 +1,37 @@
+"""Appends that may be asked for again and again while the store is away: at most one is queued for each purpose.
+
+A client that tries once more each second would else queue as many appends as the outage has seconds, all of which but
+one can come to nothing.
+"""
+
+import asyncio
+from typing import Any
+
+from sagalog.engine.committer import Committer, Then
+from sagalog.store import Append, AppendOutcome
+
+
+class OneAtATime:
+    """Submit appends, each for a purpose such as a key; whoever waits for one gets its store's error in time."""
+
+    def __init__(self, committer: Committer) -> None:
+        self._committer = committer
+        self._written: dict[Any, asyncio.Future[AppendOutcome]] = {}
+
+    async def other(self, purpose: object) -> bool:
+        """Wait for the append that is queued for the same, if there is one; returns whether there was.
+
+        Raises what it raises.
+        """
+        written = self._written.get(purpose)
+        if written is None:
+            return False
+        await self._committer.beside(written)
+        return True
+
+    async def submit(self, purpose: object, append: Append, then: Then | None) -> AppendOutcome:
+        """Submit an append, if no other one is queued for the same, and return its outcome."""
+        assert purpose not in self._written
+        written = self._written[purpose] = self._committer.submit_urgent(append, then)
+        written.add_done_callback(lambda _: self._written.pop(purpose, None))
+        return await self._committer.beside(written)
