@@ -40,7 +40,9 @@ class Bus:
         self._worker = worker
         names = [one.consumer for one in routes]
         consumers = self._consumers = Consumers(store, blocking, clock, worker, names, limits)
-        self._router = Router(store, blocking, clock, consumers, routes, vocabulary, self._routed, limits.poll)
+        self._router = Router(
+            store, blocking, clock, consumers, routes, vocabulary, self._routed, limits.poll, committer.recovery
+        )
         self._participants = Participants(store, blocking, clock, committer, consumers, handlings, limits)
         self._loops: list[Loop] = []
         self._has_consumers = bool(names)

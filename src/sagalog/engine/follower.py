@@ -19,6 +19,7 @@ from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.limits import Limits
 from sagalog.engine.parked_lanes import Again, Parked, ParkedLanes
+from sagalog.engine.recovery import Recovery
 from sagalog.engine.redelivery import FIRST_PAUSE as FIRST_PAUSE_OF_ONE
 from sagalog.engine.redelivery import LONGEST_PAUSE as LONGEST_PAUSE_OF_ONE
 from sagalog.engine.redelivery import MOST_REFUSALS
@@ -50,6 +51,8 @@ NOT_YET = "it could not be written yet: "
 
 class Holder(Protocol):
     """The worker of this process, under whose lease a consumer is owned."""
+
+    recovery: Recovery
 
     @property
     def worker_id(self) -> str:
@@ -104,6 +107,7 @@ class Follower:
         self._try_at = 0.0
         self._size = BatchSize(follow.batch)
         self._setbacks = Setbacks(self._loop.time, FIRST_PAUSE_OF_ONE, LONGEST_PAUSE_OF_ONE)
+        holder.recovery.add(self._setbacks.hurry)
         self.consumer = f"follow:{follow.translation.follow}"
         self._lanes = ParkedLanes(follow.translation.follow, follow.source, store, blocking, clock)
 

@@ -59,6 +59,12 @@ class LateOutcomes:
         # The pauses of those of which something was refused. They go on growing while it is, also after a resume.
         self._refused: dict[str, Backoff] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._hurried = asyncio.Event()
+
+    def hurry(self) -> None:
+        """Record now what was refused, if it is taken by now: the store takes other writes again."""
+        self._hurried.set()
+        self._hurried = asyncio.Event()
 
     def keep(self, definition: Definition, saga_id: str, untold: list[Input]) -> None:
         """Keep what has happened to a saga and is not recorded."""
@@ -89,7 +95,7 @@ class LateOutcomes:
         asked, to_be_said = 0, MANY
         while saga_id in self._kept:
             if saga_id in self._refused:
-                await asyncio.sleep(max(self._refused[saga_id].pause(), len(self._kept) / MOST_ASKED))
+                await self._rest(max(self._refused[saga_id].pause(), len(self._kept) / MOST_ASKED))
             try:
                 if saga_id in self._refused and await self._record_all(definition, saga_id):
                     continue
@@ -104,6 +110,14 @@ class LateOutcomes:
                 logger.log(level, "an outcome of saga %s is not recorded yet: %s", saga_id, described(problem))
             if saga_id in self._kept and saga_id not in self._refused:
                 await asyncio.sleep(backoff.pause())
+
+    async def _rest(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._hurried.wait()
+        except TimeoutError:
+            # The store has not been in trouble meanwhile.
+            return
 
     async def _record_all(self, definition: Definition, saga_id: str) -> bool:
         """Record what is known of a saga at rest; False if it is not at rest."""

@@ -91,6 +91,12 @@ class Redelivery:
         """Look now."""
         self._look_at = 0.0
 
+    def hurry(self) -> None:
+        """Try now what could not be routed again."""
+        self._setbacks.hurry()
+        self._troubled.hurry()
+        self.ask()
+
     def doubt(self) -> None:
         """Ask the store what is set aside before anything else is routed: a write failed, or nobody knows."""
         self._known = ()

@@ -84,8 +84,19 @@ class Worker:
         self._giving_back = GivingBack(store, blocking, lambda: self.worker_id, self._turn)
         self._given_up = GivenUp(self._loop.time)
         self._claiming = Claiming(
-            store, blocking, clock, limits, list(definitions), self, self._giving_back, self._given_up, self._turn
+            store,
+            blocking,
+            clock,
+            limits,
+            list(definitions),
+            self,
+            self._giving_back,
+            self._given_up,
+            self._turn,
+            committer.recovery,
         )
+        self.recovery = committer.recovery
+        self.recovery.add(self._late.hurry)
         # Sagas whose start is being written for this worker: nobody runs them yet, and they are no strays.
         self._expected: set[str] = set()
         self.stopping = False
