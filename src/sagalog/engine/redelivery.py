@@ -139,7 +139,9 @@ class Redelivery:
         """Read what is to be routed again, in lanes: what was set aside in order, the rest each by itself."""
         worker_id = self._consumers.worker_id
         rows: list[UnmatchedRow] = []
-        while page := await self._page([*names, DOOR], rows[-1].unmatched_id if rows else ""):
+        is_last = False
+        while not is_last:
+            page, is_last = await self._page([*names, DOOR], rows[-1].unmatched_id if rows else "")
             rows += page
         lanes: dict[Lane, list[UnmatchedRow]] = {}
         for row in rows:
@@ -152,7 +154,8 @@ class Redelivery:
         self._setbacks.keep({row.unmatched_id for row in rows})
         self._lanes = deque(lanes.values())
 
-    async def _page(self, names: Sequence[str], after: str) -> list[UnmatchedRow]:
+    async def _page(self, names: Sequence[str], after: str) -> tuple[list[UnmatchedRow], bool]:
+        """Return rows behind one, and whether there are no more: mostly one look tells it of all consumers."""
         while True:
             limit = self._size.now
             try:
@@ -163,7 +166,7 @@ class Redelivery:
                 self._size.too_large(limit)
             else:
                 self._size.passed()
-                return page
+                return page, len(page) < limit
 
     async def look(self) -> bool:
         """Route again some of what is due, if it is time to look; returns whether there is more to be done at once."""
