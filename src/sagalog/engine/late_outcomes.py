@@ -44,6 +44,7 @@ class LateOutcomes:
 
     `take` is asked again and again to own a saga, which takes its outcomes with it. What was refused is told by
     `record` to the saga at rest, which nobody owns; False means that it is not at rest. `poll` is in microseconds.
+    `recovered` is told when something is taken that was refused.
     """
 
     def __init__(
@@ -51,10 +52,12 @@ class LateOutcomes:
         take: Callable[[Definition, str], Awaitable[bool]],
         record: Callable[[Definition, str, Input], Awaitable[bool]],
         poll: int,
+        recovered: Callable[[], None] = lambda: None,
     ) -> None:
         self._take = take
         self._record = record
         self._poll = poll / 1e6
+        self._recovered = recovered
         self._kept: dict[str, list[Input]] = {}
         # The pauses of those of which something was refused. They go on growing while it is, also after a resume.
         self._refused: dict[str, Backoff] = {}
@@ -135,8 +138,8 @@ class LateOutcomes:
                     self._kept[saga_id] = left
         if problem is not None:
             raise problem
-        if saga_id not in self._kept:
-            self._refused.pop(saga_id, None)
+        if saga_id not in self._kept and self._refused.pop(saga_id, None) is not None:
+            self._recovered()
         return True
 
     async def stop(self) -> None:

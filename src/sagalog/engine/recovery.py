@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 
 from sagalog.engine.backoff import Backoff
+from sagalog.errors import StoreFull, StoreReadOnly
 
 logger = logging.getLogger("sagalog.engine")
 
@@ -17,6 +18,11 @@ FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 # After so long without trouble it is passed on at once again.
 CALM = 2 * LONGEST_PAUSE
+
+
+def is_of_the_store(problem: BaseException) -> bool:
+    """Tell whether an error is of the whole store as a rule, and over for everybody at once."""
+    return isinstance(problem, StoreFull | StoreReadOnly)
 
 
 class Recovery:

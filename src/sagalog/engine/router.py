@@ -60,7 +60,9 @@ class Router:
         self._poll = poll
         self._hint = asyncio.Event()
         self._writing = RouteWriting(store, blocking, consumers, routed)
-        self._redelivery = Redelivery(store, blocking, clock, consumers, self._routes, vocabulary, self._writing, poll)
+        self._redelivery = Redelivery(
+            store, blocking, clock, consumers, self._routes, vocabulary, self._writing, poll, recovery.recovered
+        )
         # Of those consumers that do not go along with the others.
         self._courses: dict[str, Course] = {}
         self._reads = ReadsBeside(store, blocking, self._hint.set)

@@ -76,7 +76,8 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._runners: dict[str, SagaRunner] = {}
         self._tasks: dict[str, Drive] = {}
-        self._late = LateOutcomes(self.take, Recording(store, blocking, committer, clock).record, limits.poll)
+        recording = Recording(store, blocking, committer, clock)
+        self._late = LateOutcomes(self.take, recording.record, limits.poll, committer.recovery.recovered)
         self._loops: list[Loop] = []
         self._lease = WorkerLease(store, blocking, clock, limits.lease)
         # Held by whoever changes what this process owns in the store, from the write to what follows from it here.
