@@ -112,7 +112,7 @@ def test_an_idle_poll_of_sqlite_writes_nothing(
     connect = sqlite3.connect
 
     def traced(*arguments: Any, **options: Any) -> sqlite3.Connection:
-        connection = connect(*arguments, **options)
+        connection: sqlite3.Connection = connect(*arguments, **options)
         connection.set_trace_callback(lambda text: asked.update([text.split()[0]]))
         return connection
 
