@@ -105,7 +105,6 @@ class Claiming:
         self._blocking = blocking
         self._clock = clock
         self._poll = limits.poll / 1e6
-        self._lease = limits.lease
         self._definitions = definitions
         self._owner = owner
         self._giving_back = giving_back
@@ -302,9 +301,8 @@ class Claiming:
         await self._blocking.read(self._store.owned, self._owner.worker_id)
 
     async def _writes(self) -> None:
-        """Raise if no write passes: one that finds nothing to change would pass on a full disk."""
-        until = self._clock.now() + self._lease
-        await self._blocking.write(self._store.renew, self._owner.worker_id, until)
+        """Raise if no write passes; on a full disk this one does, so those that rest for that are tried again soon."""
+        await self._blocking.write(self._store.release, self._owner.worker_id, [])
 
     def _hand_over(
         self,

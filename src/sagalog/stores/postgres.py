@@ -295,7 +295,7 @@ class PostgresStore(PostgresMessages):
 
         It is looked at each poll, and the connection that writes has more to do.
         """
-        if not self._rows("anything_lost", (now, list(but)))[0][0]:
+        if not self._rows("anything_lost", (now, list(but)), soon=True)[0][0]:
             return
         with self._transaction() as connection, connection.pipeline():
             connection.run("rows_soon")
@@ -304,7 +304,7 @@ class PostgresStore(PostgresMessages):
 
     def lost(self, now: int, limit: int, but: Sequence[str] = ()) -> list[str]:
         """Return the ids of sagas whose owners are dead."""
-        return [row[0] for row in self._rows("lost", (now, limit, list(but)))]
+        return [row[0] for row in self._rows("lost", (now, limit, list(but)), soon=True)]
 
     def free_these(self, now: int, saga_ids: Sequence[str]) -> None:
         """Take these sagas from those of their owners that are dead."""
