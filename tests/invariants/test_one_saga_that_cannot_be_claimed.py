@@ -10,7 +10,7 @@ from typing import Any, cast
 import psycopg
 import pytest
 from database_trouble import DatabaseTrouble
-from lab import Lab, Process, in_lab
+from lab import SETTINGS, Lab, Process, in_lab
 from parcel import Desk, Parcel, parcel_saga
 from stores import EACH_KIND, empty_database
 
@@ -206,6 +206,23 @@ def test_a_row_that_somebody_has_locked_keeps_no_other_from_being_claimed_or_fre
         return [*found, (await process.result(odd)).status]
 
     assert in_lab(postgres_url, story) == ["completed"] * (21 if dead else 41)
+
+
+@pytest.mark.postgres
+def test_a_table_of_leases_that_is_locked_keeps_nobody_from_being_claimed(postgres_url: str) -> None:
+    saga, desk = parcel_saga(timeout=None), Desk()
+
+    async def story(lab: Lab) -> list[str]:
+        client = await lab.begin([saga], worker=False)
+        # Whoever holds a lease goes on for as long as that lasts.
+        settings = SETTINGS.model_copy(update={"lease": 3000.0})
+        process = await lab.begin([saga], {Desk: desk}, settings=settings)
+        with psycopg.connect(postgres_url) as session:
+            session.execute("LOCK TABLE saga_workers IN ACCESS EXCLUSIVE MODE")
+            ids = [await client.start(saga, Parcel(str(n)), str(n)) for n in range(5)]
+            return await completed(process, ids)
+
+    assert in_lab(postgres_url, story) == ["completed"] * 5
 
 
 class LongHistory:

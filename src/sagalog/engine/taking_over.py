@@ -35,7 +35,7 @@ class TakingOver:
         self._failures = 0
 
     async def look(self) -> None:
-        """Free some, if it is time to look; raises only if the store does nothing at all."""
+        """Free some, if it is time to look; raises only if the store takes nothing at all."""
         time = asyncio.get_running_loop().time
         if time() < self._next:
             return
@@ -44,8 +44,7 @@ class TakingOver:
         except Exception as problem:
             self._next = time() + self._backoff.pause()
             self._say(problem)
-            lost = await self._blocking.read(self._store.lost, self._clock.now(), MOST_AT_ONCE, self._apart.resting())
-            if await self._apart.each(lost, self._free):
+            if await self._apart.each(await self._lost(), self._free):
                 # The others of a dead worker must not wait for long because one of them, or of another, is in trouble.
                 self._backoff.reset()
                 self._next = time() + self._poll
@@ -55,6 +54,14 @@ class TakingOver:
             if self._failures:
                 logger.warning("what dead workers owned is freed again")
             self._failures = 0
+
+    async def _lost(self) -> list[str]:
+        try:
+            return await self._blocking.read(self._store.lost, self._clock.now(), MOST_AT_ONCE, self._apart.resting())
+        except Exception as problem:
+            # Somebody may have locked the table of leases, which those who claim do not need.
+            logger.debug("it is not known what dead workers owned: %s", described(problem))
+            return []
 
     def _say(self, problem: Exception) -> None:
         """Log it less and less often: a lease that cannot be removed may stay for days, and stops nobody."""
