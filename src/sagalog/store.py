@@ -138,6 +138,12 @@ class Store(Protocol):
         """
         ...
 
+    def claim_due(
+        self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()
+    ) -> list[StatusRow]:
+        """Give what `claim` gives because it is due; what is wrong with anybody's mail is of no interest."""
+        ...
+
     def claim_one(self, worker_id: str, saga_id: str, now: int) -> bool:
         """Give one saga to a worker whether it is due or not; False if a live worker owns it or it does not exist."""
         ...
@@ -233,8 +239,12 @@ class Store(Protocol):
         """Return the sagas with these correlation ids, ended or not, oldest first; `saga_name` None is any."""
         ...
 
-    def mail(self, worker_id: str, limit: int) -> list[tuple[InboxRow, Envelope]]:
-        """Return what is in the inboxes of the sagas that a worker owns, in the order of positions."""
+    def mail(self, worker_id: str, limit: int, but: Sequence[str] = ()) -> list[tuple[InboxRow, Envelope]]:
+        """Return what is in the inboxes of the sagas that a worker owns, but these, in the order of positions."""
+        ...
+
+    def mailed(self, worker_id: str, limit: int, but: Sequence[str] = ()) -> list[str]:
+        """Return the ids of up to `limit` sagas for which `mail` has something, who has waited longest first."""
         ...
 
     def inbox(self, recipient: str, now: int, limit: int) -> list[tuple[InboxRow, Envelope]]:

@@ -25,9 +25,9 @@ class Watched(MemoryStore):
         self.asked["claim"] += 1
         return super().claim(worker_id, definitions, now, limit, but)
 
-    def mail(self, worker_id: str, limit: int) -> list[tuple[InboxRow, Envelope]]:
+    def mail(self, worker_id: str, limit: int, but: Sequence[str] = ()) -> list[tuple[InboxRow, Envelope]]:
         self.asked["mail"] += 1
-        return super().mail(worker_id, limit)
+        return super().mail(worker_id, limit, but)
 
     def read_many(self, saga_ids: Sequence[str]) -> dict[str, list[StoredEvent]]:
         self.asked["read"] += 1

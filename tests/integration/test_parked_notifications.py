@@ -12,9 +12,11 @@ from database_trouble import DatabaseTrouble
 from eventsourcing.persistence import StoredEvent
 from following import Target, manager_of, numbers, parked, position, published, until
 from msgspec import json
+from stores import EACH_KIND
 
 from sagalog import Event
 from sagalog.engine import follower
+from sagalog.store import UnmatchedRow
 from sagalog.stores.memory import MemoryStore
 
 NOW = 1_700_000_000_000_000
@@ -235,3 +237,43 @@ def test_an_event_in_trouble_for_a_while_is_told_afterwards_and_the_others_meanw
             shop.pay(number, cents)
         asyncio.run(story(shop, DatabaseTrouble(each_target.database)))
     assert told(each_target)[3:] == [("order 2", 20), ("order 2", 25)]
+
+
+def spoil(target: Target, row: UnmatchedRow, notification_id: str) -> None:
+    assert isinstance(target.database, str)
+    DatabaseTrouble(target.database).execute(
+        "UPDATE saga_unmatched SET message = 'no JSON', "
+        f"message_id = 'follow:Bookshop:{notification_id}' WHERE unmatched_id = '{row.unmatched_id}'"
+    )
+
+
+@pytest.mark.parametrize("each_database", EACH_KIND[1:], indirect=True)
+def test_a_damaged_row_keeps_its_aggregate_waiting_as_before(each_target: Target) -> None:
+    """Invariant 36: the log of the application still knows whose it is."""
+    with bookshop("popo") as shop:
+        with_a_refund(each_target, shop)
+        refund, _ = parked(each_target.eye)
+        spoil(each_target, refund, "4")
+        shop.pay(1, 40)
+        shop.pay(2, 50)
+        asyncio.run(follow(each_target, shop, lambda: position(each_target.eye) == 8))
+        assert told(each_target) == [("order 1", 10), ("order 2", 20), ("order 2", 50)]
+        settle(each_target, "redelivering")
+        asyncio.run(follow(each_target, shop, lambda: len(told(each_target)) == 6, HANDLERS))
+    assert told(each_target)[3:] == [("order 1", -5), ("order 1", 30), ("order 1", 40)]
+
+
+@pytest.mark.parametrize("each_database", EACH_KIND[1:], indirect=True)
+def test_a_row_of_which_nobody_knows_what_it_is_about_is_named_and_stops_nobody(
+    each_target: Target, caplog: pytest.LogCaptureFixture
+) -> None:
+    with bookshop("popo") as shop, caplog.at_level(logging.WARNING):
+        with_a_refund(each_target, shop)
+        refund, _ = parked(each_target.eye)
+        spoil(each_target, refund, "of nobody")
+        shop.pay(2, 50)
+        asyncio.run(follow(each_target, shop, lambda: position(each_target.eye) == 7))
+    assert ("order 2", 50) in told(each_target)
+    said = [record.getMessage() for record in caplog.records if "is damaged" in record.getMessage()]
+    assert len(said) == 1
+    assert f"row {refund.unmatched_id} of saga_unmatched (follow:Bookshop:of nobody) is damaged" in said[0]

@@ -115,6 +115,21 @@ def test_a_table_of_messages_that_is_locked_keeps_no_saga_without_messages_waiti
     assert in_lab(postgres_url, story) == ["completed"] * 3
 
 
+@pytest.mark.postgres
+def test_a_table_of_leases_that_is_locked_keeps_no_look_for_the_dead_waiting(store: Store, postgres_url: str) -> None:
+    """It is looked at in the thread that writes, and whoever starts a saga waits for that."""
+    store.register(lease("w1"))
+    with psycopg.connect(postgres_url) as session:
+        session.execute("LOCK TABLE saga_workers IN ACCESS EXCLUSIVE MODE")
+        looks: list[Callable[[], object]] = [lambda: store.free(NOW), lambda: store.lost(NOW, 10)]
+        for look in looks:
+            began = time.monotonic()
+            with pytest.raises(StoreUnavailable, match="lock"):
+                look()
+            assert time.monotonic() - began < SOON
+    store.free(NOW)
+
+
 class Watched(MemoryStore):
     """Count what is written of one saga; some rows are locked."""
 

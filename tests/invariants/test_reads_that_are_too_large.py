@@ -4,11 +4,11 @@ import pytest
 from lab import Lab, in_lab
 from slow_link import SECONDS, Big, Small, link, published, takes
 
-from sagalog.stores.memory import MemoryStore
+from sagalog.store import Store
 
 
 @pytest.mark.parametrize("at_once", [1, 5])
-def test_a_page_that_is_too_large_is_read_in_pieces(at_once: int) -> None:
+def test_a_page_that_is_too_large_is_read_in_pieces(each_database: str | Store, at_once: int) -> None:
     seen, asked = list[int](), list[int]()
     blocking = link(1_100 * at_once, {"read_messages"}, asked)
 
@@ -19,11 +19,11 @@ def test_a_page_that_is_too_large_is_read_in_pieces(at_once: int) -> None:
         await lab.until(lambda: len(seen) == 80, 100)
         assert sorted(seen) == list(range(80))
 
-    in_lab(MemoryStore(), story)
+    in_lab(each_database, story)
     assert sum(size > 1_100 * at_once for size in asked) < len(asked) / 2
 
 
-def test_an_inbox_of_which_a_page_is_too_large_is_read_in_pieces() -> None:
+def test_an_inbox_of_which_a_page_is_too_large_is_read_in_pieces(each_database: str | Store) -> None:
     seen = list[int]()
 
     async def story(lab: Lab) -> None:
@@ -32,10 +32,10 @@ def test_an_inbox_of_which_a_page_is_too_large_is_read_in_pieces() -> None:
         await lab.begin(participants=[takes(Big, seen, "big")], blocking=link(3_300, {"inbox"}, []))
         await lab.until(lambda: len(seen) == 40, 100)
 
-    in_lab(MemoryStore(), story)
+    in_lab(each_database, story)
 
 
-def test_while_one_consumer_reads_what_is_too_large_the_others_go_on() -> None:
+def test_while_one_consumer_reads_what_is_too_large_the_others_go_on(each_database: str | Store) -> None:
     seen, others, late = list[int](), list[int](), list[float]()
     blocking = link(1_100, {"read_messages"}, [])
 
@@ -57,4 +57,4 @@ def test_while_one_consumer_reads_what_is_too_large_the_others_go_on() -> None:
         assert max(late) < 1
         await lab.until(lambda: len(seen) == 80)
 
-    in_lab(MemoryStore(), story)
+    in_lab(each_database, story)

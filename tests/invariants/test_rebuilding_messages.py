@@ -162,14 +162,33 @@ def test_an_index_that_names_what_is_no_message_is_told_in_words(each_store: Sto
         assert told.startswith("saga_messages of position 1: expected the data of the message odd at position 1")
 
 
-def test_a_message_of_the_log_that_is_none_stops_the_rebuild(each_store: Store) -> None:
+def test_a_message_of_the_log_that_is_none_is_named_and_the_others_are_rebuilt(each_store: Store) -> None:
     """INVARIANTS 40."""
     odd = start()
     row = replace(odd.status, saga_id="message:odd", definition=SAGA.definition.digest)
     odd = replace(odd, saga_id="message:odd", status=row, events=[("sagalog.MessagePublished.1", b'{"id":7}')])
     each_store.append([odd])
-    with pytest.raises(DivergentHistory, match="expected a message at position 1"):
-        rebuild(each_store, {})
+    each_store.post([Posting([event("before"), event("behind")])])
+    there = each_store.read_messages(0, 10)
+    each_store.reindex(0, 10, [])
+    rebuilt = rebuild(each_store, {}, 1)
+    assert each_store.read_messages(0, 10) == there
+    assert rebuilt.messages == 2
+    assert len(rebuilt.damaged) == 1
+    assert rebuilt.damaged[0].startswith("expected a message at position 1 of the log, found something else")
+
+
+def test_a_history_that_makes_no_saga_is_named_and_what_it_sent_stays_as_it_is(each_store: Store) -> None:
+    """INVARIANTS 40."""
+    tell(each_store, STORIES["completed"])
+    odd = start(definition=SAGA.definition.digest)
+    each_store.append([odd])
+    written = everything(each_store)
+    damage(each_store)
+    rebuilt = rebuild(each_store, {SAGA.definition.digest: SAGA.definition})
+    assert everything(each_store) == written
+    assert (rebuilt.sagas, len(rebuilt.damaged)) == (1, 1)
+    assert rebuilt.damaged[0].startswith(f"saga {odd.saga_id}: ")
 
 
 def test_a_message_stream_is_not_decoded_as_a_saga(each_store: Store) -> None:

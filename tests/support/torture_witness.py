@@ -133,6 +133,15 @@ class WitnessedStore:
             self._journal.write("claimed", worker_id, asked_at, [row.saga_id for row in rows])
         return rows
 
+    def claim_due(
+        self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()
+    ) -> list[StatusRow]:
+        asked_at = time.time_ns() // 1000
+        rows = self._store.claim_due(worker_id, definitions, now, limit, but)
+        if rows:
+            self._journal.write("claimed", worker_id, asked_at, [row.saga_id for row in rows])
+        return rows
+
     def owned(self, worker_id: str) -> list[str]:
         asked_at = time.time_ns() // 1000
         saga_ids = self._store.owned(worker_id)

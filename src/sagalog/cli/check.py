@@ -16,7 +16,7 @@ from sagalog.cli.output import emit
 from sagalog.cli.progress import progress
 from sagalog.cli.table import Column, status_text
 from sagalog.codec import CODEC
-from sagalog.errors import DefinitionError, DivergentHistory, SagalogError
+from sagalog.errors import DefinitionError, SagalogError, StoreUnavailable
 from sagalog.readmodel.indexing import indexed_pages
 from sagalog.readmodel.verification import differences, index_differences
 from sagalog.saga.definition import Definition
@@ -173,17 +173,15 @@ def _check_log(store: SqlStore, definitions: dict[str, Definition]) -> Iterator[
 def _check_messages(store: SqlStore) -> Iterator[Finding]:
     """Compare which messages there are with those in the log; nothing is said of a log without any."""
     messages = wrong = 0
-    try:
-        for page in indexed_pages(store, PAGE):
-            found = [one for one in store.read_messages(page.after, PAGE) if one[0] <= page.upto]
-            messages += max(len(page.messages), len(found))
-            for text in index_differences(page.messages, found):
-                wrong += 1
-                if wrong <= MOST_SHOWN:
-                    yield _finding("messages equal log", True, text)
-    except DivergentHistory as problem:
-        yield _finding("messages equal log", True, str(problem))
-        return
+    for page in indexed_pages(store, PAGE):
+        found = [one for one in store.read_messages(page.after, PAGE) if one[0] <= page.upto]
+        messages += max(len(page.messages), len(found))
+        # What the log does not say any more cannot be compared.
+        readable = [one for one in found if one[0] not in page.damaged]
+        for text in [*dict.fromkeys(page.damaged.values()), *index_differences(page.messages, readable)]:
+            wrong += 1
+            if wrong <= MOST_SHOWN:
+                yield _finding("messages equal log", True, text)
     if wrong > MOST_SHOWN:
         yield _finding("messages equal log", True, f"and {wrong - MOST_SHOWN:,} more differences")
     if messages and not wrong:
@@ -199,6 +197,16 @@ def _saga_ids(store: SqlStore) -> Iterator[str]:
 
 def _compare(store: SqlStore, saga_id: str, definitions: dict[str, Definition]) -> list[str] | None:
     """Compare one saga; one that goes on meanwhile is looked at again."""
+    try:
+        return _compared(store, saga_id, definitions)
+    except StoreUnavailable:
+        raise
+    except Exception as problem:
+        # Whatever is wrong with its rows, the other sagas are compared.
+        return [described(problem)]
+
+
+def _compared(store: SqlStore, saga_id: str, definitions: dict[str, Definition]) -> list[str] | None:
     found: list[str] | None = None
     for _ in range(TRIES):
         row, steps, events = store.status(saga_id), store.steps(saga_id), store.read(saga_id)

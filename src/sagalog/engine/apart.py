@@ -4,6 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
+from sagalog.engine.backoff import is_worth_saying
 from sagalog.engine.given_up import GivenUp
 from sagalog.saga.failure import described
 
@@ -14,6 +15,8 @@ logger = logging.getLogger("sagalog.engine")
 # For how long, in seconds, what fails is tried in one round: a row that is locked may be waited for, and others wait
 # behind it. What was not tried is tried in the next round, in which those that failed rest.
 LONGEST_IN_VAIN = 2.0
+# How many of those that rest are named in the log.
+MOST_NAMED = 10
 
 
 class Apart:
@@ -31,6 +34,10 @@ class Apart:
     def resting(self) -> list[str]:
         """Return those that failed alone and are left out for a while."""
         return self._resting.resting()
+
+    def hurry(self) -> None:
+        """Let those that rest be tried now."""
+        self._resting.hurry()
 
     def forget(self, saga_ids: Iterable[str]) -> None:
         """Say that it could be done to these."""
@@ -51,10 +58,15 @@ class Apart:
                 if not done and not passes:
                     await self._passes()
                     passes = True
-                pause = self._resting.add(saga_id, problem)
-                logger.warning("saga %s %s, trying again in %g s: %s", saga_id, self._cannot, pause, described(problem))
+                self._say_of(saga_id, self._resting.add(saga_id, problem), problem)
                 if in_vain > LONGEST_IN_VAIN:
                     break
             else:
                 self._resting.forget(saga_id)
         return done
+
+    def _say_of(self, saga_id: str, pause: float, problem: Exception) -> None:
+        """Log that a saga rests: less and less often the longer it takes, and not of each if there are many."""
+        is_told = is_worth_saying(self._resting.number(saga_id)) and len(self._resting.resting()) <= MOST_NAMED
+        level = logging.WARNING if is_told else logging.DEBUG
+        logger.log(level, "saga %s %s, trying again in %g s: %s", saga_id, self._cannot, pause, described(problem))

@@ -1,6 +1,11 @@
 """Pauses that grow while something fails, and begin anew when it goes well. It waits for nothing itself."""
 
 
+def is_worth_saying(times: int) -> bool:
+    """Tell whether what has failed so many times is told of: less and less often the longer it takes."""
+    return times & (times - 1) == 0
+
+
 class Backoff:
     """Pauses in seconds, twice as long each time: from `first` to `longest`."""
 

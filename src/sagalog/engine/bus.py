@@ -41,7 +41,16 @@ class Bus:
         names = [one.consumer for one in routes]
         consumers = self._consumers = Consumers(store, blocking, clock, worker, names, limits)
         self._router = Router(
-            store, blocking, clock, consumers, routes, vocabulary, self._routed, self._unsure, limits.poll
+            store,
+            blocking,
+            clock,
+            consumers,
+            routes,
+            vocabulary,
+            self._routed,
+            self._unsure,
+            limits.poll,
+            committer.recovery,
         )
         self._participants = Participants(store, blocking, clock, committer, consumers, handlings, limits)
         self._loops: list[Loop] = []

@@ -10,14 +10,17 @@ from typing import Protocol
 
 from sagalog.clock import Clock
 from sagalog.engine.apart import Apart
-from sagalog.engine.backoff import Backoff
+from sagalog.engine.backoff import Backoff, is_worth_saying
 from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.clock_watch import ClockWatch
+from sagalog.engine.course import rest_after
 from sagalog.engine.given_up import GivenUp
 from sagalog.engine.giving_back import GivingBack
 from sagalog.engine.limits import Limits
 from sagalog.engine.mail import Mail
+from sagalog.engine.recovery import Recovery
+from sagalog.engine.setbacks import Setbacks
 from sagalog.engine.taking_over import TakingOver
 from sagalog.errors import BatchTooLarge, StoreError
 from sagalog.messages import Envelope
@@ -27,6 +30,10 @@ from sagalog.store import InboxRow, StatusRow, Store, StoredEvent
 logger = logging.getLogger("sagalog.engine")
 
 LONGEST_PAUSE = 5.0
+# What is set back as a whole while none of it can be read, and whoever needs none goes on.
+MAIL = "mail"
+
+Handed = list[tuple[InboxRow, Envelope]]
 
 
 class Owner(Protocol):
@@ -92,6 +99,7 @@ class Claiming:
         giving_back: GivingBack,
         given_up: GivenUp,
         turn: asyncio.Lock,
+        recovery: Recovery,
     ) -> None:
         self._store = store
         self._blocking = blocking
@@ -108,6 +116,16 @@ class Claiming:
         self._unread = Apart("has a history that cannot be read", self._reads, now)
         freed = Apart("cannot be taken over from a dead worker", self._writes, now)
         self._taking_over = TakingOver(store, blocking, clock, self._poll, freed)
+        self._setbacks = Setbacks(now, self._poll, LONGEST_PAUSE)
+        self._recovery = recovery
+        for listener in (
+            self._apart.hurry,
+            self._unread.hurry,
+            freed.hurry,
+            given_up.hurry,
+            self._look_again,
+        ):
+            recovery.add(listener)
         self._hint = asyncio.Event()
         self._in_doubt = False
         # Sagas whose runners have ended since the last claim was asked for: what it says of them may be old.
@@ -116,6 +134,12 @@ class Claiming:
     def hint(self) -> None:
         """Look for due sagas now instead of at the next poll."""
         self._hint.set()
+
+    def _look_again(self) -> None:
+        """Look now for what could not be read or claimed while the store was in trouble."""
+        self._setbacks.hurry()
+        if self._owner.mail is not None:
+            self._owner.mail.hurry()
 
     def doubt(self) -> None:
         """Ask the store what is owned before anything else is claimed: something may be ours that nobody here knows."""
@@ -149,6 +173,7 @@ class Claiming:
             if backoff.has_begun:
                 logger.warning("sagas can be claimed again")
                 backoff.reset()
+                self._recovery.recovered()
             self._size.passed()
             if found == 0:
                 await self._pause()
@@ -184,7 +209,7 @@ class Claiming:
             # We stood still for longer than the lease, and these have been taken over and written to since.
             owned = set(await self._blocking.read(self._store.owned, worker_id))
             rows = [row for row in rows if row.saga_id in owned]
-        mail = [] if owner.mail is None else await owner.mail.read(worker_id)
+        mail = await self._read_mail(worker_id)
         if worker_id != owner.worker_id:
             # The lease was lost meanwhile, and what was claimed under the name of then with it.
             return 0
@@ -194,8 +219,12 @@ class Claiming:
         """Claim the oldest that are due; if something fails, one by one, so that what is wrong with one is its own."""
         await self._taking_over.look()
         now, but = self._clock.now(), [*self._given_up.resting(), *self._apart.resting(), *self._unread.resting()]
+        if self._owner.mail is not None:
+            but += self._owner.mail.unread
+        # While no mail can be read nobody is claimed for it.
+        claim = self._store.claim_due if self._setbacks.waits(MAIL) else self._store.claim
         try:
-            rows = await self._blocking.write(self._store.claim, worker_id, self._definitions, now, room, but)
+            rows = await self._blocking.write(claim, worker_id, self._definitions, now, room, but)
         except Exception as problem:
             # It may have been written all the same.
             self._in_doubt = True
@@ -203,7 +232,7 @@ class Claiming:
                 self._size.too_large(room)
             logger.info("sagas are claimed one by one: %s", described(problem))
             rows = await self._claim_apart(worker_id, room, but)
-            if not rows and not self._apart.resting():
+            if not rows and not self._apart.resting() and not self._setbacks.waits(MAIL):
                 raise
         self._apart.forget(row.saga_id for row in rows)
         return rows
@@ -211,12 +240,45 @@ class Claiming:
     async def _claim_apart(self, worker_id: str, room: int, but: Sequence[str]) -> list[StatusRow]:
         due = await self._blocking.read(self._store.due, self._definitions, self._clock.now(), room, but)
         given = await self._apart.each(due, self._claim_one)
-        if not given:
-            # Those with mail have their turn when nothing else is due: their table may be what is in trouble.
-            mailed = await self._blocking.read(self._store.with_mail, self._definitions, room, but)
+        # Those with mail have their turn when nothing else is due: their table may be what is in trouble.
+        if not given and not self._setbacks.waits(MAIL):
+            mailed = await self._look_for_mail(room, but)
             given = await self._apart.each([one for one in mailed if one not in due], self._claim_one)
         rows = await self._blocking.read(self._store.statuses, [saga_id for saga_id, got in given.items() if got])
         return [row for row in rows.values() if row.owner == worker_id]
+
+    async def _look_for_mail(self, room: int, but: Sequence[str]) -> list[str]:
+        """Return the sagas that are to be claimed for their mail; none for a while if nobody can see that."""
+        began = asyncio.get_running_loop().time()
+        try:
+            return await self._blocking.read(self._store.with_mail, self._definitions, room, but)
+        except Exception as problem:
+            await self._writes()
+            self._set_mail_back(problem, began)
+            return []
+
+    async def _read_mail(self, worker_id: str) -> Handed | None:
+        """Return what has come for sagas of this worker; None if that is not known for now: others need none."""
+        if self._owner.mail is None or self._setbacks.waits(MAIL):
+            return None
+        began = asyncio.get_running_loop().time()
+        try:
+            mail = await self._owner.mail.read(worker_id)
+        except Exception as problem:
+            self._set_mail_back(problem, began)
+            return None
+        if self._setbacks.forget(MAIL):
+            logger.warning("the mail of sagas is read again")
+        return mail
+
+    def _set_mail_back(self, problem: Exception, began: float) -> None:
+        """Read no mail for a while; whoever waited for it in vain has waited for long enough."""
+        took = asyncio.get_running_loop().time() - began
+        setback = self._setbacks.add(MAIL, counts=True, at_least=rest_after(took))
+        if is_worth_saying(setback.counted):
+            trace = None if isinstance(problem, StoreError) else problem
+            text = "the mail of sagas cannot be read, trying again: %s"
+            logger.warning(text, described(problem), exc_info=trace)
 
     async def _read(self, saga_ids: Sequence[str]) -> dict[str, list[StoredEvent]]:
         """Return the histories of sagas that have just been claimed; one by one if that fails for all of them."""
@@ -239,14 +301,14 @@ class Claiming:
         await self._blocking.read(self._store.owned, self._owner.worker_id)
 
     async def _writes(self) -> None:
-        """Raise if no write passes."""
+        """Raise if no write passes; on a full disk this one does, so those that rest for that are tried again soon."""
         await self._blocking.write(self._store.release, self._owner.worker_id, [])
 
     def _hand_over(
         self,
         rows: Sequence[StatusRow],
         streams: dict[str, list[StoredEvent]],
-        mail: list[tuple[InboxRow, Envelope]],
+        mail: Handed | None,
     ) -> int:
         owner = self._owner
         # A runner from before the lease was lost may still wait for the end of an attempt. One that has just come to
@@ -256,7 +318,7 @@ class Claiming:
             if row.saga_id not in busy:
                 owner.own_claimed(row, streams[row.saga_id])
         # Before any of those just claimed has run: one that is at rest would be given back without its mail.
-        news = 0 if owner.mail is None else owner.mail.hand_over(mail, owner.give_mail)
+        news = 0 if owner.mail is None or mail is None else owner.mail.hand_over(mail, owner.give_mail)
         for saga_id in busy:
             owner.wake(saga_id)
         self._giving_back.add(busy)

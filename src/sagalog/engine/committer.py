@@ -21,12 +21,13 @@ from typing import Any
 
 from msgspec import Struct
 
-from sagalog.engine.backoff import Backoff
+from sagalog.engine.backoff import Backoff, is_worth_saying
 from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.failed_writes import FIRST_REST, LONGEST_REST, SHARE, is_its_own, is_refused, next_move
 from sagalog.engine.impatience import Impatience
 from sagalog.engine.loops import Loop
+from sagalog.engine.recovery import Recovery
 from sagalog.errors import BatchTooLarge, RowsLocked, StoreError, StoreUnavailable, WriteRefused
 from sagalog.saga.failure import described
 from sagalog.store import Append, AppendOutcome, Posting, PostOutcome, Store
@@ -99,6 +100,8 @@ class Committer:
         self._lingering: asyncio.TimerHandle | None = None
         self._posted = posted
         self.noted: Callable[[], None] = lambda: None
+        # Told when something is written after the store was in trouble.
+        self.recovery = Recovery()
         self._write_timeout = write_timeout
         self._impatience = Impatience(write_timeout, self._problem_of)
         self._wake = asyncio.Event()
@@ -202,6 +205,7 @@ class Committer:
                 await self._writing.ended()
         finally:
             self._impatience.end()
+            self.recovery.close()
             self._closed = True
             closed = StoreUnavailable(CLOSED)
             for queue in (self._queue, self._urgent, self._unhurried, self._postings):
@@ -321,7 +325,7 @@ class Committer:
 
     def _say_of(self, piece: Piece, problem: Exception) -> None:
         """Log that a write rests: less and less often the longer it takes, and not of each if there are many."""
-        if piece.rests & (piece.rests - 1) == 0 and len(self._resting) < MOST_NAMED:
+        if is_worth_saying(piece.rests) and len(self._resting) < MOST_NAMED:
             name = _name_of(piece.waiting[0][0])
             logger.warning("%s is not written yet, trying again alone: %s", name, described(problem))
 
@@ -344,6 +348,7 @@ class Committer:
         if self.trouble is not None:
             logger.warning("the store can be written again")
             self.trouble = None
+            self.recovery.recovered()
         self._backoff.reset()
         self.commits += 1
         for (_, future, then), outcome in zip(batch, outcomes, strict=True):

@@ -115,6 +115,11 @@ class Consumers:
         row = self._rows[consumer]
         self._rows[consumer] = ConsumerRow(consumer, position, row.owner, row.updated_at)
 
+    def hurry(self) -> None:
+        """Try now to take what could not be taken."""
+        self._resting.hurry()
+        self._take_at = 0.0
+
     def doubt(self) -> None:
         """Ask the store where they are before anything else is done: a write failed, or nobody knows."""
         self._take_at = 0.0

@@ -6,6 +6,7 @@ owner are compared with what they were.
 
 import asyncio
 import logging
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -19,6 +20,7 @@ from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.limits import Limits
 from sagalog.engine.parked_lanes import Again, Parked, ParkedLanes
+from sagalog.engine.recovery import Recovery, is_of_the_store
 from sagalog.engine.redelivery import FIRST_PAUSE as FIRST_PAUSE_OF_ONE
 from sagalog.engine.redelivery import LONGEST_PAUSE as LONGEST_PAUSE_OF_ONE
 from sagalog.engine.redelivery import MOST_REFUSALS
@@ -50,6 +52,8 @@ NOT_YET = "it could not be written yet: "
 
 class Holder(Protocol):
     """The worker of this process, under whose lease a consumer is owned."""
+
+    recovery: Recovery
 
     @property
     def worker_id(self) -> str:
@@ -104,6 +108,7 @@ class Follower:
         self._try_at = 0.0
         self._size = BatchSize(follow.batch)
         self._setbacks = Setbacks(self._loop.time, FIRST_PAUSE_OF_ONE, LONGEST_PAUSE_OF_ONE)
+        holder.recovery.add(self._setbacks.hurry)
         self.consumer = f"follow:{follow.translation.follow}"
         self._lanes = ParkedLanes(follow.translation.follow, follow.source, store, blocking, clock)
 
@@ -296,7 +301,8 @@ class Follower:
 
     async def _set_back(self, own: "_Own", row: UnmatchedRow, problem: StoreError) -> Outcome:
         """Let a notification be tried again after a pause, or park it."""
-        setback = self._setbacks.add(row.unmatched_id, counts=isinstance(problem, WriteRefused))
+        at_most = LONGEST_PAUSE if is_of_the_store(problem) else math.inf
+        setback = self._setbacks.add(row.unmatched_id, isinstance(problem, WriteRefused), at_most=at_most)
         if setback.counted < MOST_REFUSALS:
             return "written"
         reason = described(problem)

@@ -5,11 +5,14 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from sagalog.engine.backoff import Backoff
+from sagalog.engine.recovery import is_of_the_store
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 # What has not failed for so long, in seconds, begins anew.
 FORGOTTEN_AFTER = 10 * LONGEST_PAUSE
+# What fails because of the whole store is tried one after the other, every so many seconds: when one passes, all may.
+PROBE_PAUSE = 2.0
 
 
 class _Failures(Struct):
@@ -27,6 +30,8 @@ class GivenUp:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._failures: dict[str, _Failures] = {}
+        # Up to when it is decided which of those that failed because of the whole store is tried.
+        self._probed_until = 0.0
 
     def __contains__(self, saga_id: str) -> bool:
         found = self._failures.get(saga_id)
@@ -37,6 +42,10 @@ class GivenUp:
         self._forget_the_old()
         found = self._failures.setdefault(saga_id, _Failures(Backoff(FIRST_PAUSE, LONGEST_PAUSE), problem))
         pause = found.backoff.pause()
+        if is_of_the_store(problem):
+            now = self._now()
+            self._probed_until = max(self._probed_until, now) + PROBE_PAUSE
+            pause = min(LONGEST_PAUSE, self._probed_until - now)
         found.number += 1
         found.problem = problem
         found.until = self._now() + pause
@@ -57,9 +66,20 @@ class GivenUp:
         now = self._now()
         return [saga_id for saga_id, one in self._failures.items() if now < one.until]
 
+    def hurry(self) -> None:
+        """Let those that rest be tried now; how long they rest if they fail again goes on growing."""
+        now = self._probed_until = self._now()
+        for one in self._failures.values():
+            one.until = min(one.until, now)
+
     def forget(self, saga_id: str) -> None:
-        """Say that a saga could be driven."""
-        self._failures.pop(saga_id, None)
+        """Say that a saga could be driven; if it could not because of the whole store, that is over for all."""
+        found = self._failures.pop(saga_id, None)
+        if found is not None and is_of_the_store(found.problem):
+            now = self._probed_until = self._now()
+            for one in self._failures.values():
+                if is_of_the_store(one.problem):
+                    one.until = min(one.until, now)
 
     def _forget_the_old(self) -> None:
         # Most were driven by others since, so nobody here will ever say that they could be.

@@ -49,7 +49,8 @@ class LateOutcomes:
 
     `take` is asked again and again to own a saga, which takes its outcomes with it. What was refused is told by
     `record` to the saga at rest, which nobody owns; False means that it is not at rest. `record_at_last` tells a saga
-    that nobody drives, at rest or not, if it can be had. `poll` is in microseconds.
+    that nobody drives, at rest or not, if it can be had. `poll` is in microseconds. `recovered` is told when something
+    is taken that was refused.
     """
 
     def __init__(
@@ -58,17 +59,25 @@ class LateOutcomes:
         record: Callable[[Definition, str, Input], Awaitable[bool]],
         record_at_last: Callable[[Definition, str, Input], Awaitable[bool]],
         poll: int,
+        recovered: Callable[[], None] = lambda: None,
     ) -> None:
         self._take = take
         self._record = record
         self._record_at_last = record_at_last
         self._poll = poll / 1e6
+        self._recovered = recovered
         self._kept: dict[str, list[Input]] = {}
         self._definitions: dict[str, Definition] = {}
         # The pauses of those of which something was refused. They go on growing while it is, also after a resume.
         self._refused: dict[str, Backoff] = {}
         self._loops: dict[str, Loop] = {}
         self._stopped = False
+        self._hurried = asyncio.Event()
+
+    def hurry(self) -> None:
+        """Record now what was refused, if it is taken by now: the store takes other writes again."""
+        self._hurried.set()
+        self._hurried = asyncio.Event()
 
     def keep(self, definition: Definition, saga_id: str, untold: list[Input]) -> None:
         """Keep what has happened to a saga and is not recorded."""
@@ -98,7 +107,7 @@ class LateOutcomes:
         asked, to_be_said = 0, MANY
         while saga_id in self._kept:
             if saga_id in self._refused:
-                await asyncio.sleep(max(self._refused[saga_id].pause(), len(self._kept) / MOST_ASKED))
+                await self._rest(max(self._refused[saga_id].pause(), len(self._kept) / MOST_ASKED))
             try:
                 if saga_id in self._refused and await self._record_all(definition, saga_id):
                     continue
@@ -116,6 +125,14 @@ class LateOutcomes:
         # At the same moment: what is kept from now on is asked for by another one.
         self._loops.pop(saga_id, None)
 
+    async def _rest(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._hurried.wait()
+        except TimeoutError:
+            # The store has not been in trouble meanwhile.
+            return
+
     async def _record_all(self, definition: Definition, saga_id: str) -> bool:
         """Record what is known of a saga at rest; False if it is not at rest."""
         problem: Exception | None = None
@@ -130,8 +147,8 @@ class LateOutcomes:
                 self._is_recorded(saga_id, told)
         if problem is not None:
             raise problem
-        if saga_id not in self._kept:
-            self._refused.pop(saga_id, None)
+        if saga_id not in self._kept and self._refused.pop(saga_id, None) is not None:
+            self._recovered()
         return True
 
     def _is_recorded(self, saga_id: str, told: Input) -> None:

@@ -1,14 +1,27 @@
-"""The messages that wait in the inbox for the sagas of one worker: read, and handed over once. It decides nothing."""
+"""The messages that wait in the inbox for the sagas of one worker: read, and handed over once. It decides nothing.
 
-from collections.abc import Callable
+What cannot be read at once is read saga by saga: a saga whose mail cannot be read goes without it for a while, alone.
+"""
 
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from sagalog.engine.apart import Apart
 from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
 from sagalog.errors import BatchTooLarge
 from sagalog.messages import Envelope
+from sagalog.saga.failure import described
 from sagalog.store import InboxRow, Store
 
+logger = logging.getLogger("sagalog.engine")
+
 BATCH = 500
+# The mail of how many sagas is read one by one in a round.
+APART_AT_ONCE = 50
+# A saga takes its mail whatever the clock says of it.
+AT_ANY_TIME = 2**62
 
 
 class Mail:
@@ -31,6 +44,12 @@ class Mail:
         self._size = BatchSize(BATCH)
         # How many rows the last read found and left: the next one has to look behind them.
         self._left = 0
+        self._apart = Apart("has mail that cannot be read", self._passes, asyncio.get_running_loop().time)
+        # Whose mail was not read, so that nothing that comes later may be given to them; and whose was read alone since
+        # all of it could not be read.
+        self._unread: set[str] = set()
+        self._looked_at: set[str] = set()
+        self._worker_id = ""
 
     async def read(self, worker_id: str) -> list[tuple[InboxRow, Envelope]]:
         """Return what the inbox holds for the sagas that a worker owns, in order of arrival."""
@@ -38,16 +57,53 @@ class Mail:
         self._behind |= self._missed
         self._missed.clear()
         limit = self._size.now + self._left
+        but = self._apart.resting()
         try:
-            found = await self._blocking.read(self._store.mail, worker_id, limit)
-        except BatchTooLarge:
-            self._size.too_large(limit)
-            # Else what was left there the last time would make every read too large.
-            self._left //= 2
-            raise
+            found = await self._blocking.read(self._store.mail, worker_id, limit, but)
+        except Exception as problem:
+            if isinstance(problem, BatchTooLarge):
+                self._size.too_large(limit)
+                # Else what was left there the last time would make every read too large.
+                self._left //= 2
+            logger.info("the mail of sagas is read one by one: %s", described(problem))
+            # There may be more than is read now, for whomever.
+            self._overflowed = True
+            return await self._read_apart(worker_id, but)
         self._size.passed()
+        self._apart.forget(row.recipient for row, _ in found)
         self._overflowed = len(found) == limit
+        self._unread = set(but)
+        self._looked_at.clear()
         return found
+
+    async def _read_apart(self, worker_id: str, but: Sequence[str]) -> list[tuple[InboxRow, Envelope]]:
+        """Return the first that each of some sagas has; raises if it cannot even be known who has any."""
+        self._worker_id = worker_id
+        left_out = [*but, *self._looked_at]
+        mailed = await self._blocking.read(self._store.mailed, worker_id, APART_AT_ONCE, left_out)
+        # The next time it is the turn of others: these may have to leave theirs where it is.
+        self._looked_at.update(mailed)
+        if len(mailed) < APART_AT_ONCE:
+            self._looked_at.clear()
+        read = await self._apart.each(mailed, self._read_one)
+        self._unread = set(self._apart.resting())
+        return [one for found in read.values() for one in found]
+
+    async def _read_one(self, saga_id: str) -> list[tuple[InboxRow, Envelope]]:
+        return await self._blocking.read(self._store.inbox, saga_id, AT_ANY_TIME, 1)
+
+    async def _passes(self) -> None:
+        """Raise if nothing can be read."""
+        await self._blocking.read(self._store.mailed, self._worker_id, 1)
+
+    @property
+    def unread(self) -> list[str]:
+        """Return the sagas whose mail cannot be read for now: nobody has to claim them for that."""
+        return self._apart.resting()
+
+    def hurry(self) -> None:
+        """Try now to read what could not be read."""
+        self._apart.hurry()
 
     def took(self, saga_id: str, message_id: str) -> None:
         """Say that a saga has taken a message, and that this is durable."""
@@ -59,7 +115,8 @@ class Mail:
 
     def is_read(self, saga_id: str) -> bool:
         """Tell whether a message that has just come may be given to a saga at once: none came before it unseen."""
-        return not (self._overflowed or saga_id in self._missed or saga_id in self._behind)
+        unseen = (self._missed, self._behind, self._unread)
+        return not (self._overflowed or any(saga_id in those for those in unseen))
 
     def hand_over(self, found: list[tuple[InboxRow, Envelope]], deliver: Callable[[str, Envelope], bool]) -> int:
         """Give each message to its saga and return how many were news; `deliver` says whether one was."""

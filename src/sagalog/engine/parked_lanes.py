@@ -3,8 +3,10 @@
 It remembers which aggregates wait and says what is to be written about them; the follower writes it.
 """
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import msgspec
 from msgspec import Struct
@@ -16,6 +18,8 @@ from sagalog.engine.translation import Entry
 from sagalog.messages import Envelope
 from sagalog.source import Notification, Source
 from sagalog.store import Store, UnmatchedQuery, UnmatchedRow, UnmatchedStatus
+
+logger = logging.getLogger("sagalog.engine")
 
 UNSETTLED: tuple[UnmatchedStatus, ...] = ("parked", "redelivering")
 WAITS = "waits for"
@@ -61,6 +65,8 @@ class ParkedLanes:
         self._first: dict[str, int] = {}
         # Those of them that nobody has to settle.
         self._aside: set[int] = set()
+        # The rows of which nobody knows what they are about, and that this has been said of.
+        self._damaged: set[str] = set()
         self.number = 0
 
     async def load(self) -> list[list[Parked]]:
@@ -71,7 +77,9 @@ class ParkedLanes:
         while True:
             rows = await self._blocking.read(self._store.unmatched, query)
             for row in rows:
-                told = msgspec.json.decode(row.message, type=_Told)
+                told = await self._told(row)
+                if told is None:
+                    continue
                 lanes[told.originator_id].append(Parked(told.notification_id, told.originator_id, row))
             self.number += len(rows)
             if len(rows) < AT_ONCE:
@@ -82,6 +90,22 @@ class ParkedLanes:
         self._first = {originator_id: lane[0].notification_id for originator_id, lane in lanes.items()}
         self._aside = {lane[0].notification_id for lane in lanes.values() if lane[0].row.status == "redelivering"}
         return list(lanes.values())
+
+    async def _told(self, row: UnmatchedRow) -> _Told | None:
+        """Return what a row is about; if its text is damaged, the log of the application knows; None if nobody does."""
+        try:
+            return msgspec.json.decode(row.message, type=_Told)
+        except (msgspec.MsgspecError, RecursionError, ValueError) as problem:
+            number = row.message_id.removeprefix(f"{self._consumer}:")
+            if number.isdecimal():
+                notification = await self._blocking.handler(partial(self._source.find, int(number)))
+                if notification is not None:
+                    return _Told(notification.id, notification.originator_id)
+            if row.unmatched_id not in self._damaged:
+                self._damaged.add(row.unmatched_id)
+                text = "%s: row %s of saga_unmatched (%s) is damaged and left as it is: %s; discard it"
+                logger.error(text, self._consumer, row.unmatched_id, row.message_id, problem)
+            return None
 
     def divide(self, entries: Sequence[Entry]) -> tuple[list[Envelope], list[Entry]]:
         """Return the messages of a batch, and the entries that are to be parked: those that failed and those behind."""

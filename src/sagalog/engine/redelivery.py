@@ -7,8 +7,9 @@ after it for the same consumer, with the same correlation id, waits behind it, s
 
 import asyncio
 import logging
+import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -21,6 +22,7 @@ from sagalog.engine.consumers import Consumers
 from sagalog.engine.course import rest_after
 from sagalog.engine.door import DOOR, parked_row, unknown
 from sagalog.engine.mended import mended_message, with_message
+from sagalog.engine.recovery import is_of_the_store
 from sagalog.engine.route_batch import Batch, Found, Routes
 from sagalog.engine.route_writing import RouteWriting, is_passing
 from sagalog.engine.setbacks import Setbacks
@@ -41,6 +43,8 @@ FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 60.0
 MOST_REFUSALS = 6
 LONGEST_PAUSE_OF_THE_STORE = 2.0
+# What fails because of the whole store: when that is over nobody is to wait long.
+LONGEST_PAUSE_IN_AN_OUTAGE = 5.0
 # In seconds: a lane may be long, and routing for the first time has its turn between two looks. What is routed again
 # together is at most so many messages, and about so many characters.
 LONGEST_LOOK = 0.05
@@ -63,6 +67,7 @@ class Redelivery:
         vocabulary: Vocabulary,
         writing: RouteWriting,
         poll: int,
+        recovered: Callable[[], None],
     ) -> None:
         self._store = store
         self._blocking = blocking
@@ -71,6 +76,7 @@ class Redelivery:
         self._routes = routes
         self._vocabulary = vocabulary
         self._writing = writing
+        self._recovered = recovered
         self._poll = poll / 1e6
         # Times of the event loop, which no clock that is set can keep from coming.
         self._look_at = 0.0
@@ -90,6 +96,12 @@ class Redelivery:
     def ask(self) -> None:
         """Look now."""
         self._look_at = 0.0
+
+    def hurry(self) -> None:
+        """Try now what could not be routed again."""
+        self._setbacks.hurry()
+        self._troubled.hurry()
+        self.ask()
 
     def doubt(self) -> None:
         """Ask the store what is set aside before anything else is routed: a write failed, or nobody knows."""
@@ -135,7 +147,9 @@ class Redelivery:
         """Read what is to be routed again, in lanes: what was set aside in order, the rest each by itself."""
         worker_id = self._consumers.worker_id
         rows: list[UnmatchedRow] = []
-        while page := await self._page([*names, DOOR], rows[-1].unmatched_id if rows else ""):
+        is_last = False
+        while not is_last:
+            page, is_last = await self._page([*names, DOOR], rows[-1].unmatched_id if rows else "")
             rows += page
         lanes: dict[Lane, list[UnmatchedRow]] = {}
         for row in rows:
@@ -148,7 +162,8 @@ class Redelivery:
         self._setbacks.keep({row.unmatched_id for row in rows})
         self._lanes = deque(lanes.values())
 
-    async def _page(self, names: Sequence[str], after: str) -> list[UnmatchedRow]:
+    async def _page(self, names: Sequence[str], after: str) -> tuple[list[UnmatchedRow], bool]:
+        """Return rows behind one, and whether there are no more: mostly one look tells it of all consumers."""
         while True:
             limit = self._size.now
             try:
@@ -159,7 +174,7 @@ class Redelivery:
                 self._size.too_large(limit)
             else:
                 self._size.passed()
-                return page
+                return page, len(page) < limit
 
     async def look(self) -> bool:
         """Route again some of what is due, if it is time to look; returns whether there is more to be done at once."""
@@ -256,6 +271,8 @@ class Redelivery:
                 raise WriteRefused("the key of the saga that it starts is taken")
             if outcome == "written":
                 self._troubled.forget(row.consumer)
+                if self._setbacks.forget(row.unmatched_id):
+                    self._recovered()
             return outcome == "written"
         except Exception as problem:
             self._consumers.doubt()
@@ -277,7 +294,8 @@ class Redelivery:
     async def _failed(self, row: UnmatchedRow, problem: Exception, rest: float) -> bool:
         """Let a message be tried again after a pause, or park it; returns whether it is parked."""
         refused = not is_passing(problem)
-        setback = self._setbacks.add(row.unmatched_id, counts=refused, at_least=0.0 if refused else rest)
+        at_most = LONGEST_PAUSE_IN_AN_OUTAGE if is_of_the_store(problem) else math.inf
+        setback = self._setbacks.add(row.unmatched_id, refused, 0.0 if refused else rest, at_most)
         if setback.counted < MOST_REFUSALS:
             if setback.counted <= 1:
                 logger.warning("message %s is not routed yet, trying again: %s", row.message_id, described(problem))

@@ -20,6 +20,7 @@ from sagalog.engine.course import FIRST_PAUSE, LONGEST_PAUSE, TRIES_IN_ALL, Cour
 from sagalog.engine.door import cut_down, parked_row
 from sagalog.engine.message_log import WAITS_FOR
 from sagalog.engine.reads_beside import ReadsBeside
+from sagalog.engine.recovery import Recovery
 from sagalog.engine.redelivery import Redelivery
 from sagalog.engine.route_batch import Batch, Found, Routes
 from sagalog.engine.route_writing import RouteWriting
@@ -50,6 +51,7 @@ class Router:
         routed: Callable[[Route, Mapping[str, Envelope]], None],
         unsure: Callable[[Route], None],
         poll: int,
+        recovery: Recovery,
     ) -> None:
         self._store = store
         self._blocking = blocking
@@ -59,13 +61,25 @@ class Router:
         self._poll = poll
         self._hint = asyncio.Event()
         self._writing = RouteWriting(store, blocking, consumers, routed, unsure)
-        self._redelivery = Redelivery(store, blocking, clock, consumers, self._routes, vocabulary, self._writing, poll)
+        self._redelivery = Redelivery(
+            store, blocking, clock, consumers, self._routes, vocabulary, self._writing, poll, recovery.recovered
+        )
         # Of those consumers that do not go along with the others.
         self._courses: dict[str, Course] = {}
         self._reads = ReadsBeside(store, blocking, self._hint.set)
+        self._recovery = recovery
+        recovery.add(self._hurry)
 
     def hint(self) -> None:
         """Look for messages now instead of at the next poll."""
+        self._hint.set()
+
+    def _hurry(self) -> None:
+        """Try now what could not be done while the store was in trouble."""
+        self._consumers.hurry()
+        self._redelivery.hurry()
+        for course in self._courses.values():
+            course.resumes_at = 0.0
         self._hint.set()
 
     def redeliver(self) -> None:
@@ -103,6 +117,7 @@ class Router:
             if backoff.has_begun:
                 logger.warning("messages are routed again")
                 backoff.reset()
+                self._recovery.recovered()
             if not moved:
                 await self._wait()
 

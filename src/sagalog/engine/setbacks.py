@@ -1,5 +1,6 @@
 """What could not be done: how often, and when it is tried again, by a clock that nobody can set. It tries nothing."""
 
+import math
 from collections.abc import Callable, Container
 
 from msgspec import Struct
@@ -25,17 +26,23 @@ class Setbacks:
         self._longest = longest
         self._setbacks: dict[str, Setback] = {}
 
-    def add(self, key: str, counts: bool, at_least: float = 0.0) -> Setback:
-        """Take note of one more failure, and say when it is tried again: after `at_least` seconds."""
+    def add(self, key: str, counts: bool, at_least: float = 0.0, at_most: float = math.inf) -> Setback:
+        """Take note of one more failure, and say when it is tried again: after so many seconds at least and at most."""
         found = self._setbacks.setdefault(key, Setback(Backoff(self._first, self._longest)))
         found.counted += counts
-        found.until = self._now() + max(found.backoff.pause(), at_least)
+        found.until = self._now() + min(max(found.backoff.pause(), at_least), at_most)
         return found
 
     def waits(self, key: str) -> bool:
         """Tell whether something is left alone for now."""
         found = self._setbacks.get(key)
         return found is not None and self._now() < found.until
+
+    def hurry(self) -> None:
+        """Let everything be tried now; the pauses if it fails again go on growing."""
+        now = self._now()
+        for one in self._setbacks.values():
+            one.until = min(one.until, now)
 
     def forget(self, key: str) -> bool:
         """Say that it went well; returns whether it had not before."""

@@ -5,7 +5,7 @@ import logging
 
 from sagalog.clock import Clock
 from sagalog.engine.apart import Apart
-from sagalog.engine.backoff import Backoff
+from sagalog.engine.backoff import Backoff, is_worth_saying
 from sagalog.engine.blocking import Blocking
 from sagalog.saga.failure import described
 from sagalog.store import Store
@@ -31,22 +31,43 @@ class TakingOver:
         self._apart = apart
         self._backoff = Backoff(poll, LONGEST_PAUSE)
         self._next = 0.0
+        # How often in a row not all could be freed at once.
+        self._failures = 0
 
     async def look(self) -> None:
-        """Free some, if it is time to look; raises only if the store does nothing at all."""
-        loop = asyncio.get_running_loop()
-        if loop.time() < self._next:
+        """Free some, if it is time to look; raises only if the store takes nothing at all."""
+        time = asyncio.get_running_loop().time
+        if time() < self._next:
             return
         try:
             await self._blocking.write(self._store.free, self._clock.now(), self._apart.resting())
         except Exception as problem:
-            self._next = loop.time() + self._backoff.pause()
-            logger.info("sagas of the dead are freed one by one: %s", described(problem))
-            lost = await self._blocking.read(self._store.lost, self._clock.now(), MOST_AT_ONCE, self._apart.resting())
-            await self._apart.each(lost, self._free)
+            self._next = time() + self._backoff.pause()
+            self._say(problem)
+            if await self._apart.each(await self._lost(), self._free):
+                # The others of a dead worker must not wait for long because one of them, or of another, is in trouble.
+                self._backoff.reset()
+                self._next = time() + self._poll
         else:
-            self._next = loop.time() + self._poll
+            self._next = time() + self._poll
             self._backoff.reset()
+            if self._failures:
+                logger.warning("what dead workers owned is freed again")
+            self._failures = 0
+
+    async def _lost(self) -> list[str]:
+        try:
+            return await self._blocking.read(self._store.lost, self._clock.now(), MOST_AT_ONCE, self._apart.resting())
+        except Exception as problem:
+            # Somebody may have locked the table of leases, which those who claim do not need.
+            logger.debug("it is not known what dead workers owned: %s", described(problem))
+            return []
+
+    def _say(self, problem: Exception) -> None:
+        """Log it less and less often: a lease that cannot be removed may stay for days, and stops nobody."""
+        self._failures += 1
+        level = logging.WARNING if is_worth_saying(self._failures) else logging.DEBUG
+        logger.log(level, "what dead workers owned is freed one by one for now: %s", described(problem))
 
     async def _free(self, saga_id: str) -> None:
         await self._blocking.write(self._store.free_these, self._clock.now(), [saga_id])

@@ -82,11 +82,14 @@ class Worker:
         self._turn = asyncio.Lock()
         self._giving_back = GivingBack(store, blocking, lambda: self.worker_id, self._turn)
         recording = Recording(store, blocking, committer, clock, self._giving_back, lambda: self.worker_id, self._turn)
-        self._late = LateOutcomes(self.take, recording.record, recording.record_at_last, limits.poll)
+        news = committer.recovery
+        self._late = LateOutcomes(self.take, recording.record, recording.record_at_last, limits.poll, news.recovered)
         self._given_up = GivenUp(self._loop.time)
         self._claiming = Claiming(
-            store, blocking, clock, limits, list(definitions), self, self._giving_back, self._given_up, self._turn
+            store, blocking, clock, limits, list(definitions), self, self._giving_back, self._given_up, self._turn, news
         )
+        self.recovery = news
+        news.add(self._late.hurry)
         # Sagas whose start is being written for this worker: nobody runs them yet, and they are no strays.
         self._expected: set[str] = set()
         self.stopping = False

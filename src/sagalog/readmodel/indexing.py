@@ -1,4 +1,7 @@
-"""Which messages the log holds, computed from it: what `saga_messages` has to say. Nothing is sent, nothing decided."""
+"""Which messages the log holds, computed from it: what `saga_messages` has to say. Nothing is sent, nothing decided.
+
+What cannot be read, since somebody has written to the log, is named, and keeps nobody from reading the rest.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -6,11 +9,11 @@ import msgspec
 from msgspec import Struct
 
 from sagalog.codec import CODEC
-from sagalog.errors import DivergentHistory
 from sagalog.messages import Envelope
 from sagalog.readmodel.rows import sent_messages
 from sagalog.saga.events import RequestSent
 from sagalog.saga.evolve import fold
+from sagalog.saga.failure import described
 from sagalog.store import Store, StoredEvent
 from sagalog.stores.published import PUBLISHED, is_message_stream
 
@@ -18,43 +21,49 @@ _envelope = msgspec.json.Decoder(Envelope)
 
 
 class Indexed(Struct, frozen=True):
-    """The messages at positions above `after`, up to `upto`."""
+    """The messages at positions above `after`, up to `upto`; `damaged` says where none can be computed, and why."""
 
     after: int
     upto: int
     messages: list[tuple[int, Envelope]]
+    damaged: Mapping[int, str] = {}
 
 
 def indexed_pages(store: Store, size: int) -> Iterator[Indexed]:
-    """Yield the messages of the whole log, `size` events at a time; raises `DivergentHistory` if one is none."""
+    """Yield the messages of the whole log, `size` events at a time."""
     after = 0
     while page := store.read_log(after, size):
         asking = {event.saga_id for event in page if event.topic == RequestSent.TOPIC}
         upto = page[-1].position
-        yield Indexed(after, upto, messages_among(page, store.read_many(sorted(asking))))
+        found, damaged = messages_among(page, store.read_many(sorted(asking)))
+        yield Indexed(after, upto, found, damaged)
         after = upto
 
 
 def messages_among(
     page: Sequence[StoredEvent], streams: Mapping[str, Sequence[StoredEvent]]
-) -> list[tuple[int, Envelope]]:
-    """Return the messages among some events of the log; `streams` are the whole streams of the sagas that sent any."""
+) -> tuple[list[tuple[int, Envelope]], dict[int, str]]:
+    """Return the messages among some events of the log, and at which positions they cannot be read, and why.
+
+    `streams` are the whole streams of the sagas that sent any.
+    """
     found: dict[int, Envelope] = {}
+    damaged: dict[int, str] = {}
     for saga_id, stream in streams.items():
-        events = CODEC.decode_all((event.topic, event.state) for event in stream)
-        for index, envelope in sent_messages(saga_id, fold(events), events):
-            found[stream[index].position] = envelope
+        try:
+            events = CODEC.decode_all((event.topic, event.state) for event in stream)
+            sent = sent_messages(saga_id, fold(events), events)
+        except Exception as problem:
+            what = f"what saga {saga_id} has sent cannot be read: {described(problem)}"
+            damaged |= {event.position: what for event in stream if event.topic == RequestSent.TOPIC}
+        else:
+            found |= {stream[index].position: envelope for index, envelope in sent}
     for event in page:
         if event.topic == PUBLISHED and is_message_stream(event.saga_id):
-            found[event.position] = _decoded(event)
-    positions = {event.position for event in page}
-    return [(position, found[position]) for position in sorted(positions & found.keys())]
-
-
-def _decoded(event: StoredEvent) -> Envelope:
-    try:
-        return _envelope.decode(event.state)
-    except (msgspec.MsgspecError, RecursionError) as problem:
-        raise DivergentHistory(
-            f"expected a message at position {event.position} of the log, found something else: {problem}"
-        ) from None
+            try:
+                found[event.position] = _envelope.decode(event.state)
+            except (msgspec.MsgspecError, RecursionError, ValueError) as problem:
+                where = f"at position {event.position} of the log"
+                damaged[event.position] = f"expected a message {where}, found something else: {problem}"
+    here = sorted(event.position for event in page)
+    return [(one, found[one]) for one in here if one in found], {one: damaged[one] for one in here if one in damaged}

@@ -1,6 +1,7 @@
 """The read model from nothing: rows of sagas, their steps and commands, and which messages there are, from the log.
 
 For a database on which nothing runs; what runs keeps its rows true by itself. No effect is made, nothing is decided.
+What cannot be computed, since somebody has written to the log, is named; its rows stay as they are.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,52 +11,67 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sagalog.codec import CODEC
+from sagalog.errors import DivergentHistory
 from sagalog.readmodel.indexing import indexed_pages
 from sagalog.readmodel.rows import command_rows, status_row, step_rows
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import SagaEvent
 from sagalog.saga.evolve import evolve
+from sagalog.saga.failure import described
 from sagalog.saga.state import SagaState
 from sagalog.store import CommandRow, Query, StatusRow, StepRow, Store, StoredEvent
 
 # A saga has about so many events, so a page of the log is about as long as a batch of sagas.
 EVENTS_OF_A_SAGA = 5
 
+Rows = tuple[StatusRow, list[StepRow], list[CommandRow]]
+
 
 class Rebuilt(Struct, frozen=True):
     """How many sagas have their rows from the log again, and how many were left: their definition is not loaded.
 
-    `messages` is how many messages the log holds.
+    `messages` is how many messages the log holds, and `damaged` says of which sagas and messages nothing could be
+    computed, and why: their rows are as they were.
     """
 
     sagas: int
     left: int
     messages: int
+    damaged: tuple[str, ...] = ()
 
 
 def rebuild(store: Store, definitions: Mapping[str, Definition], batch: int = 200) -> Rebuilt:
     """Compute the rows of every saga from the log and write them, `batch` sagas in a transaction.
 
-    `definitions` are by digest. It may be interrupted and begun again at any time.
-    Raises `DivergentHistory` for a history that makes no saga; the batches before it are written.
+    `definitions` are by digest. It may be interrupted and begun again at any time. A history that makes no saga, and a
+    message that is none, are named in what is returned.
     """
     sagas = left = 0
+    damaged: list[str] = []
     for rows in _pages(store, batch):
         known = [row for row in rows if row.definition in definitions]
         left += len(rows) - len(known)
         streams = store.read_many([row.saga_id for row in known])
-        computed = [rows_of(definitions[row.definition], row.saga_id, streams[row.saga_id]) for row in known]
+        computed: list[Rows] = []
+        for row in known:
+            try:
+                computed.append(rows_of(definitions[row.definition], row.saga_id, streams[row.saga_id]))
+            except Exception as problem:
+                damaged.append(f"saga {row.saga_id}: {described(problem)}")
         store.rewrite(
             [status for status, _, _ in computed],
             [step for _, steps, _ in computed for step in steps],
             [command for _, _, commands in computed for command in commands],
         )
-        sagas += len(known)
+        sagas += len(computed)
     messages = 0
-    for page in indexed_pages(store, batch * EVENTS_OF_A_SAGA):
-        store.reindex(page.after, page.upto, page.messages)
+    size = batch * EVENTS_OF_A_SAGA
+    for page in indexed_pages(store, size):
+        kept = store.read_messages(page.after, size) if page.damaged else []
+        store.reindex(page.after, page.upto, [*page.messages, *(one for one in kept if one[0] in page.damaged)])
         messages += len(page.messages)
-    return Rebuilt(sagas, left, messages)
+        damaged += dict.fromkeys(page.damaged.values())
+    return Rebuilt(sagas, left, messages, tuple(damaged))
 
 
 def _pages(store: Store, size: int) -> Iterator[list[StatusRow]]:
@@ -65,9 +81,7 @@ def _pages(store: Store, size: int) -> Iterator[list[StatusRow]]:
         before = rows[-1].saga_id
 
 
-def rows_of(
-    definition: Definition, saga_id: str, stored: Sequence[StoredEvent]
-) -> tuple[StatusRow, list[StepRow], list[CommandRow]]:
+def rows_of(definition: Definition, saga_id: str, stored: Sequence[StoredEvent]) -> Rows:
     """Return the rows of one saga as they were written with its events, decision by decision."""
     state: SagaState | None = None
     steps: dict[tuple[str, str], StepRow] = {}
@@ -84,7 +98,8 @@ def rows_of(
             steps[row.step, row.direction] = replace(row, position=last)
         for command in command_rows(definition, saga_id, before, state):
             commands[command.command_id] = replace(command, position=last)
-    assert state is not None
+    if state is None:
+        raise DivergentHistory("expected events in the log, found none")
     status = replace(status_row(definition, saga_id, state), position=stored[-1].position)
     return status, list(steps.values()), list(commands.values())
 

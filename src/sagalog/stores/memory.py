@@ -188,10 +188,20 @@ class MemoryStore(MemoryLooks):
         """Give due sagas that nobody owns to a worker."""
         with self._lock:
             chosen = [*self.due(definitions, now, limit, but), *self.with_mail(definitions, limit, but)]
-            taken = [replace(self._status[one], owner=worker_id) for one in list(dict.fromkeys(chosen))[:limit]]
-            for row in taken:
-                self._status[row.saga_id] = row
-            return taken
+            return self._take(worker_id, list(dict.fromkeys(chosen))[:limit])
+
+    def claim_due(
+        self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()
+    ) -> list[StatusRow]:
+        """Give sagas that are due to a worker, whoever else has mail."""
+        with self._lock:
+            return self._take(worker_id, self.due(definitions, now, limit, but))
+
+    def _take(self, worker_id: str, saga_ids: Sequence[str]) -> list[StatusRow]:
+        taken = [replace(self._status[one], owner=worker_id) for one in saga_ids]
+        for row in taken:
+            self._status[row.saga_id] = row
+        return taken
 
     def due(self, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()) -> list[str]:
         """Return the ids of due sagas that nobody owns."""
@@ -330,12 +340,20 @@ class MemoryStore(MemoryLooks):
             rows = [self._status[one] for one in ids]
         return [row for row in rows if saga_name in (None, row.saga_name)]
 
-    def mail(self, worker_id: str, limit: int) -> list[tuple[InboxRow, Envelope]]:
+    def mail(self, worker_id: str, limit: int, but: Sequence[str] = ()) -> list[tuple[InboxRow, Envelope]]:
         """Return what is in the inboxes of the sagas that a worker owns."""
         with self._lock:
-            mine = [one for one in self._messages.recipients(self._status) if self._status[one].owner == worker_id]
-            rows = [row for one in mine for row in self._messages.rows_of(one)]
+            rows = [row for one in self._mailed(worker_id, but) for row in self._messages.rows_of(one)]
             return self._messages.with_envelopes(rows)[:limit]
+
+    def mailed(self, worker_id: str, limit: int, but: Sequence[str] = ()) -> list[str]:
+        """Return the ids of the sagas of a worker that have mail."""
+        with self._lock:
+            return self._mailed(worker_id, but)[:limit]
+
+    def _mailed(self, worker_id: str, but: Sequence[str]) -> list[str]:
+        mine = [one for one in self._messages.recipients(self._status) if self._status[one].owner == worker_id]
+        return [one for one in mine if one not in but]
 
     def rewrite(self, rows: Sequence[StatusRow], steps: Sequence[StepRow], commands: Sequence[CommandRow] = ()) -> None:
         """Replace the read model's rows of these sagas."""

@@ -120,13 +120,18 @@ class PostgresStore(PostgresMessages):
             connection.run("commit")
 
     def _rows(
-        self, name: str, parameters: Sequence[Any] = (), prepare: bool = True, scan: bool = False
+        self,
+        name: str,
+        parameters: Sequence[Any] = (),
+        prepare: bool = True,
+        scan: bool = False,
+        soon: bool = False,
     ) -> list[tuple[Any, ...]]:
         if any(isinstance(value, str) and not is_storable(value) for value in parameters):
             # No database has such a text, so nothing can match it.
             return []
         with self._named_errors() as connections:
-            return connections.rows(name, parameters, prepare, scan)
+            return connections.rows(name, parameters, prepare, scan, soon)
 
     def schema_version(self) -> int:
         """Return the number of the last migration applied."""
@@ -245,11 +250,22 @@ class PostgresStore(PostgresMessages):
         self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()
     ) -> list[StatusRow]:
         """Give due sagas that nobody owns to a worker; writes nothing when there is nothing to give."""
+        return self._claim("claim", worker_id, definitions, now, limit, but)
+
+    def claim_due(
+        self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()
+    ) -> list[StatusRow]:
+        """Give sagas that are due to a worker, whoever else has mail: the table of that is not touched."""
+        return self._claim("claim_due", worker_id, definitions, now, limit, but)
+
+    def _claim(
+        self, block: str, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str]
+    ) -> list[StatusRow]:
         with self._named_errors() as connections, connections.writer() as connection:
             with connection.pipeline():
                 connection.run("begin")
                 connection.run("rows_soon")
-                claimed = connection.run("claim", (list(definitions), now, limit, worker_id, list(but)))
+                claimed = connection.run(block, (list(definitions), now, limit, worker_id, list(but)))
                 connection.run("commit")
             rows = [StatusRow(*row) for row in claimed.fetchall()]
         return sorted(rows, key=lambda row: (row.due_at is None or row.due_at > now, row.due_at or 0, row.saga_id))
@@ -271,16 +287,16 @@ class PostgresStore(PostgresMessages):
 
     def with_mail(self, definitions: Sequence[str], limit: int, but: Sequence[str] = ()) -> list[str]:
         """Return the ids of sagas with mail that nobody owns."""
-        with self._named_errors() as connections, connections.reader() as connection:
-            connection.run("begin")
-            # Whoever asks has sagas that need no mail.
-            connection.run("rows_soon")
-            found = connection.rows("with_mail", (list(definitions), limit, list(but)))
-            connection.run("commit")
-        return [row[0] for row in found]
+        # Whoever asks has sagas that need no mail.
+        return [row[0] for row in self._rows("with_mail", (list(definitions), limit, list(but)), soon=True)]
 
     def free(self, now: int, but: Sequence[str] = ()) -> None:
-        """Take their leases and some of their sagas from the dead; writes nothing if nobody is."""
+        """Take their leases and some of their sagas from the dead; a look that finds none writes nothing.
+
+        It is looked at each poll, and the connection that writes has more to do.
+        """
+        if not self._rows("anything_lost", (now, list(but)), soon=True)[0][0]:
+            return
         with self._transaction() as connection, connection.pipeline():
             connection.run("rows_soon")
             connection.run("forget_the_dead", (now,))
@@ -288,7 +304,7 @@ class PostgresStore(PostgresMessages):
 
     def lost(self, now: int, limit: int, but: Sequence[str] = ()) -> list[str]:
         """Return the ids of sagas whose owners are dead."""
-        return [row[0] for row in self._rows("lost", (now, limit, list(but)))]
+        return [row[0] for row in self._rows("lost", (now, limit, list(but)), soon=True)]
 
     def free_these(self, now: int, saga_ids: Sequence[str]) -> None:
         """Take these sagas from those of their owners that are dead."""

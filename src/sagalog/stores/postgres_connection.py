@@ -30,8 +30,9 @@ BLOCKS = {
     for part in ("store", "messages", "fitness")
     for name, text in statements("sagalog.readmodel", f"sql/postgres/{part}.sql").items()
 }
-# Lists of columns that several blocks share.
+# What several blocks share: lists of columns, and a look.
 SHARED = (
+    "due_rows",
     "status_columns",
     "step_columns",
     "command_columns",
@@ -93,6 +94,15 @@ class BoundedConnection(psycopg.Connection[TupleRow]):
     def rows(self, name: str, parameters: Any = (), prepare: bool = True) -> list[TupleRow]:
         """Return what a named block finds."""
         return RawCursor(self).execute(SQL[name], parameters, prepare=prepare, binary=True).fetchall()
+
+    def rows_soon(self, name: str, parameters: Any = ()) -> list[TupleRow]:
+        """Return what a named block finds, without waiting long for a table that somebody has locked."""
+        with self.pipeline():
+            self.run("begin")
+            self.run("rows_soon")
+            found = self.run(name, parameters)
+            self.run("commit")
+        return found.fetchall()
 
     def scanned(self, name: str, parameters: Any = ()) -> list[TupleRow]:
         """Return what a named block finds that may read whole tables."""
@@ -254,21 +264,29 @@ class Connections:
         finally:
             self._reading.release()
 
-    def rows(self, name: str, parameters: Any = (), prepare: bool = True, scan: bool = False) -> list[TupleRow]:
+    def rows(
+        self, name: str, parameters: Any = (), prepare: bool = True, scan: bool = False, soon: bool = False
+    ) -> list[TupleRow]:
         """Return what a named block finds; a connection that broke while it lay idle is replaced unseen.
 
-        Only with `scan` may it read whole tables.
+        Only with `scan` may it read whole tables; with `soon` it does not wait long for one that somebody has locked.
         """
+
+        def ask(connection: BoundedConnection) -> list[TupleRow]:
+            if scan:
+                return connection.scanned(name, parameters)
+            return connection.rows_soon(name, parameters) if soon else connection.rows(name, parameters, prepare)
+
         used_before = False
         try:
             with self.reader() as connection:
                 used_before = connection.uses > 1
-                return connection.scanned(name, parameters) if scan else connection.rows(name, parameters, prepare)
+                return ask(connection)
         except psycopg.OperationalError as problem:
-            if not used_before or isinstance(problem, TimedOut):
+            if not used_before or isinstance(problem, TimedOut | psycopg.errors.LockNotAvailable):
                 raise
         with self.reader() as connection:
-            return connection.scanned(name, parameters) if scan else connection.rows(name, parameters, prepare)
+            return ask(connection)
 
     def _new_reader(self) -> BoundedConnection:
         connection = self._new()

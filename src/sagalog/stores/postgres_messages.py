@@ -43,7 +43,14 @@ class PostgresMessages:
     def _transaction(self, seconds: float | None = None) -> AbstractContextManager[BoundedConnection]: ...
 
     @abstractmethod
-    def _rows(self, name: str, parameters: Sequence[Any] = (), prepare: bool = True) -> list[tuple[Any, ...]]: ...
+    def _rows(
+        self,
+        name: str,
+        parameters: Sequence[Any] = (),
+        prepare: bool = True,
+        scan: bool = False,
+        soon: bool = False,
+    ) -> list[tuple[Any, ...]]: ...
 
     def post(self, postings: Sequence[Posting]) -> list[PostOutcome]:
         """Write messages, and what became of rows of inboxes, in one transaction and one round trip."""
@@ -105,9 +112,14 @@ class PostgresMessages:
         rows = self._rows("sagas_by_correlation", (saga_name, storable(correlation_ids)))
         return [StatusRow(*row) for row in rows]
 
-    def mail(self, worker_id: str, limit: int) -> list[tuple[InboxRow, Envelope]]:
+    def mail(self, worker_id: str, limit: int, but: Sequence[str] = ()) -> list[tuple[InboxRow, Envelope]]:
         """Return what is in the inboxes of the sagas that a worker owns."""
-        return [mail_of(row) for row in self._rows("mail", (worker_id, limit))]
+        # Sagas that have none wait for the answer.
+        return [mail_of(row) for row in self._rows("mail", (worker_id, limit, list(but)), soon=True)]
+
+    def mailed(self, worker_id: str, limit: int, but: Sequence[str] = ()) -> list[str]:
+        """Return the ids of the sagas of a worker that have mail."""
+        return [row[0] for row in self._rows("mailed", (worker_id, limit, list(but)), soon=True)]
 
     def inbox(self, recipient: str, now: int, limit: int) -> list[tuple[InboxRow, Envelope]]:
         """Return the first row of each lane of a recipient, if it is pending and due."""

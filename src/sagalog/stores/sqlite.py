@@ -26,7 +26,14 @@ from sagalog.store import (
 )
 from sagalog.stores.error_codes import CANNOT_BE_SENT
 from sagalog.stores.migrations import Dialect, Migration, require_current, upgrade
-from sagalog.stores.sqlite_connection import OLDEST_SQLITE, SafeDatastore, create_file, require_file, translated
+from sagalog.stores.sqlite_connection import (
+    OLDEST_SQLITE,
+    SafeDatastore,
+    create_file,
+    require_file,
+    rows_of,
+    translated,
+)
 from sagalog.stores.sqlite_messages import SQLiteMessages
 from sagalog.stores.sqlite_recorder import SagaRecorder
 from sagalog.stores.sqlite_writing import SQL, free_the_dead, rewrite_commands
@@ -120,7 +127,7 @@ class SQLiteStore(SQLiteMessages):
             # No database has such a text, so nothing can match it.
             return []
         with self._transaction(commit=False) as cursor:
-            return cursor.execute(sql, parameters).fetchall()
+            return rows_of(cursor, sql, parameters)
 
     def schema_version(self) -> int:
         """Return the number of the last migration applied."""
@@ -216,15 +223,27 @@ class SQLiteStore(SQLiteMessages):
         """Give due sagas that nobody owns to a worker."""
         wanted = {"now": now, "loaded": json.dumps(list(definitions)), "but": json.dumps(list(but))}
         # A look costs no write transaction, so that idle workers do not disturb busy ones.
-        if not self._rows("anything_due", wanted)[0][0]:
-            return []
+        is_any = self._rows("anything_due", wanted)[0][0]
+        return self._claim(worker_id, wanted, limit, "due", "with_mail") if is_any else []
+
+    def claim_due(
+        self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()
+    ) -> list[StatusRow]:
+        """Give sagas that are due to a worker, whoever else has mail."""
+        wanted = {"now": now, "loaded": json.dumps(list(definitions)), "but": json.dumps(list(but))}
+        is_any = self._rows("due", wanted | {"limit": 1})
+        return self._claim(worker_id, wanted, limit, "due") if is_any else []
+
+    def _claim(self, worker_id: str, wanted: Mapping[str, Any], limit: int, *looks: str) -> list[StatusRow]:
+        rows: list[sqlite3.Row] = []
         with self._transaction(commit=True) as cursor:
-            rows = cursor.execute(SQL["due"], wanted | {"limit": limit}).fetchall()
-            cursor.execute(SQL["take"], (worker_id, json.dumps([row["saga_id"] for row in rows])))
-            more = cursor.execute(SQL["with_mail"], wanted | {"limit": limit - len(rows)}).fetchall()
-            if more:
-                cursor.execute(SQL["take"], (worker_id, json.dumps([row["saga_id"] for row in more])))
-                rows += more
+            for look in looks:
+                found = rows_of(cursor, SQL[look], {**wanted, "limit": limit - len(rows)})
+                these = json.dumps([row["saga_id"] for row in found])
+                if found and cursor.execute(SQL["take"], (worker_id, these)).rowcount != len(found):
+                    taken = {row[0] for row in cursor.execute(SQL["taken"], (worker_id, these))}
+                    found = [row for row in found if row["saga_id"] in taken]
+                rows += found
         return [replace(StatusRow(*row), owner=worker_id) for row in rows]
 
     def claim_one(self, worker_id: str, saga_id: str, now: int) -> bool:
@@ -291,9 +310,9 @@ class SQLiteStore(SQLiteMessages):
         with self._transaction(commit=False) as cursor:
             cursor.execute("PRAGMA query_only = ON")
             try:
-                cursor.execute(sql)
+                rows = rows_of(cursor, sql)
                 columns = [column[0] for column in cursor.description or ()]
-                return columns, [tuple(row) for row in cursor.fetchall()]
+                return columns, [tuple(row) for row in rows]
             finally:
                 cursor.execute("PRAGMA query_only = OFF")
 

@@ -9,10 +9,11 @@ import random
 import sqlite3
 import stat
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Condition, Lock
+from typing import Any
 
 from eventsourcing.persistence import InterfaceError, PersistenceError
 from eventsourcing.sqlite import (
@@ -33,6 +34,8 @@ CACHE_KIB = 32 * 1024
 WRITER_WAITS_SECONDS = 0.002
 OPENING_SECONDS = 5.0
 LOOK_AGAIN_SECONDS = (0.0005, 0.003)
+# How the error of Python's driver begins for a text that is none; it has no code.
+NO_UTF_8 = "Could not decode to UTF-8"
 
 
 class SafePool(SQLiteConnectionPool):
@@ -77,6 +80,28 @@ def _use_wal(connection: sqlite3.Connection, seconds: float) -> None:
             if "locked" not in str(problem) or time.monotonic() > give_up:
                 raise
             time.sleep(0.01)
+
+
+def rows_of(cursor: sqlite3.Cursor, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
+    """Return what a statement finds that changes nothing.
+
+    Bytes of a text that are no UTF-8 are written in hexadecimal: else one damaged text would hide every other row.
+    """
+    try:
+        return cursor.execute(sql, parameters).fetchall()
+    except sqlite3.OperationalError as problem:
+        if NO_UTF_8 not in str(problem):
+            raise
+    # Only now: to decode texts in Python takes its time.
+    cursor.connection.text_factory = _readable
+    try:
+        return cursor.execute(sql, parameters).fetchall()
+    finally:
+        cursor.connection.text_factory = str
+
+
+def _readable(text: bytes) -> str:
+    return text.decode("utf-8", "backslashreplace")
 
 
 class SafeDatastore(SQLiteDatastore):

@@ -105,9 +105,13 @@ class SQLiteMessages:
         wanted = {"correlation_ids": json.dumps(storable(correlation_ids)), "saga_name": saga_name}
         return [StatusRow(*row) for row in self._rows("sagas_by_correlation", wanted)]
 
-    def mail(self, worker_id: str, limit: int) -> list[tuple[InboxRow, Envelope]]:
+    def mail(self, worker_id: str, limit: int, but: Sequence[str] = ()) -> list[tuple[InboxRow, Envelope]]:
         """Return what is in the inboxes of the sagas that a worker owns."""
-        return [mail_of(row) for row in self._rows("mail", (worker_id, limit))]
+        return [mail_of(row) for row in self._rows("mail", (worker_id, json.dumps(list(but)), limit))]
+
+    def mailed(self, worker_id: str, limit: int, but: Sequence[str] = ()) -> list[str]:
+        """Return the ids of the sagas of a worker that have mail."""
+        return [row[0] for row in self._rows("mailed", (worker_id, json.dumps(list(but)), limit))]
 
     def inbox(self, recipient: str, now: int, limit: int) -> list[tuple[InboxRow, Envelope]]:
         """Return the first row of each lane of a recipient, if it is pending and due."""

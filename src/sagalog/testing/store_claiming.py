@@ -49,6 +49,19 @@ class ClaimingContract:
         assert store.claim("w1", [DEFINITION], NOW, 10, but) == []
         assert sorted(claimed(store, "w2")) == sorted(but)
 
+    def test_what_is_due_can_be_claimed_without_what_has_mail(self, store: Store) -> None:
+        working(store, "w1")
+        left, mailed, later, other = start(), start(due_at=None), start(due_at=NOW + 1), start(due_at=NOW - 1)
+        store.append([left, mailed, later, other])
+        [place] = published(store, event())
+        put(store, for_saga(place, mailed.saga_id))
+        [row] = store.claim_due("w1", [DEFINITION], NOW, 10, [left.saga_id])
+        assert (row.saga_id, row.owner) == (other.saga_id, "w1")
+        assert store.status(other.saga_id) == row
+        assert store.claim_due("w1", [DEFINITION], NOW, 10, [left.saga_id]) == []
+        assert [row.saga_id for row in store.claim_due("w1", [DEFINITION], NOW + 1, 1)] == ids([left])
+        assert store.claim_due("w1", ["other"], NOW + 1, 10) == []
+
     def test_nothing_is_given_while_nothing_is_due(self, store: Store) -> None:
         working(store, "w1")
         later, ended, stuck, owned = start(due_at=NOW + 1), start(), start(), start(owner="w1")

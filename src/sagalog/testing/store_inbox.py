@@ -44,6 +44,20 @@ class InboxContract:
         assert ids_of(store.mail("w2", 10)) == [second[1].id]
         assert store.mail("nobody", 10) == []
 
+    def test_mail_of_some_is_left_out_and_who_has_any_is_told_without_it(self, store: Store) -> None:
+        working(store, "w1", "w2")
+        first, second, other, without = start(owner="w1"), start(owner="w1"), start(owner="w2"), start(owner="w1")
+        store.append([first, second, other, without])
+        places = published(store, event(), event(), event(), event())
+        whose = [second, first, second, other]
+        put(store, *[for_saga(place, one.saga_id) for place, one in zip(places, whose, strict=True)])
+        assert store.mailed("w1", 10) == ids([second, first])
+        assert store.mailed("w1", 1) == ids([second])
+        assert store.mailed("w1", 10, ids([second])) == ids([first])
+        assert store.mailed("nobody", 10) == []
+        assert ids_of(store.mail("w1", 10, ids([second]))) == [places[1][1].id]
+        assert ids_of(store.mail("w1", 10, ids([first]))) == [places[0][1].id, places[2][1].id]
+
     def test_mail_of_one_saga_comes_in_the_order_of_the_log(self, store: Store) -> None:
         """INVARIANTS 36: later inputs are held in order."""
         mine = start(owner="w1")

@@ -300,11 +300,26 @@ FROM (
     ) AS held CROSS JOIN LATERAL (
         SELECT owner FROM saga_status WHERE saga_id = held.recipient LIMIT 1
     ) AS saga
-    WHERE saga.owner = $1
+    WHERE saga.owner = $1 AND held.recipient <> ALL ($3::text[])
     ORDER BY held.position, held.message_id
     LIMIT $2
 ) AS i {and_what_it_is_about}
 ORDER BY i.position, i.message_id;
+
+-- name: mailed
+-- Whose mail that is.
+SELECT held.recipient
+FROM (
+    SELECT recipient, min(position) AS place FROM saga_inbox
+    WHERE substr(recipient, 1, 12) <> 'participant:'
+    GROUP BY recipient
+    ORDER BY place
+) AS held CROSS JOIN LATERAL (
+    SELECT owner FROM saga_status WHERE saga_id = held.recipient LIMIT 1
+) AS saga
+WHERE saga.owner = $1 AND held.recipient <> ALL ($3::text[])
+ORDER BY held.place, held.recipient
+LIMIT $2;
 
 -- name: inbox
 SELECT {row}, {message}

@@ -1,5 +1,5 @@
 -- What the PostgreSQL store says to its database, block by block. `$1` are parameters in the order in which they are given.
--- {status_columns} and {step_columns} stand for the blocks of that name: columns are listed, so that a newer schema with
+-- {status_columns} and others stand for the blocks of that name: columns are listed, so that a newer schema with
 -- one more column does not break a process that still runs.
 
 -- name: session
@@ -280,6 +280,22 @@ DELETE FROM saga_workers WHERE worker_id IN (
     FOR UPDATE SKIP LOCKED
 );
 
+-- name: anything_lost
+-- Whether free_some or forget_the_dead would find anything, but sagas of $2; it steps from owner to owner as they do.
+WITH RECURSIVE owners (owner) AS (
+    SELECT min(owner) FROM saga_status WHERE owner IS NOT NULL
+    UNION ALL
+    SELECT (SELECT min(saga.owner) FROM saga_status AS saga WHERE saga.owner IS NOT NULL AND saga.owner > owners.owner)
+    FROM owners WHERE owners.owner IS NOT NULL
+)
+SELECT EXISTS (SELECT 1 FROM saga_workers WHERE lease_until <= $1) OR EXISTS (
+    SELECT 1 FROM owners
+    WHERE owner IS NOT NULL AND NOT EXISTS (SELECT 1 FROM saga_workers WHERE worker_id = owners.owner)
+        AND EXISTS (
+            SELECT 1 FROM saga_status AS saga WHERE saga.owner = owners.owner AND saga.saga_id <> ALL ($2::text[])
+        )
+);
+
 -- name: free_some
 -- Sagas of owners without a lease: of the dead, and of a worker that was not told yet and began one since. `owners`
 -- steps from owner to owner through the index instead of reading every owned saga.
@@ -357,19 +373,32 @@ FROM (
 ORDER BY mail.place
 LIMIT $2;
 
--- name: claim
--- One look into the index for each definition: sagas that wait for a definition which nobody has cost nothing. Then those
--- that have mail, whatever their status is: what has come for a saga that has ended is recorded too. Those of $5 are
--- left to others.
+-- name: due_rows
+-- One look into the index for each definition: sagas that wait for a definition which nobody has cost nothing. Those of
+-- $5 are left to others.
+SELECT found.saga_id, found.due_at
+FROM unnest($1::text[]) AS loaded (definition) CROSS JOIN LATERAL (
+    SELECT saga.saga_id, saga.due_at FROM saga_status AS saga
+    WHERE saga.definition = loaded.definition AND saga.owner IS NULL AND saga.due_at IS NOT NULL AND saga.due_at <= $2
+        AND saga.saga_id <> ALL ($5::text[])
+    ORDER BY saga.due_at
+    LIMIT $3 FOR UPDATE SKIP LOCKED
+) AS found
+
+-- name: claim_due
 WITH due AS MATERIALIZED (
-    SELECT found.saga_id, found.due_at
-    FROM unnest($1::text[]) AS loaded (definition) CROSS JOIN LATERAL (
-        SELECT saga.saga_id, saga.due_at FROM saga_status AS saga
-        WHERE saga.definition = loaded.definition AND saga.owner IS NULL AND saga.due_at IS NOT NULL AND saga.due_at <= $2
-            AND saga.saga_id <> ALL ($5::text[])
-        ORDER BY saga.due_at
-        LIMIT $3 FOR UPDATE SKIP LOCKED
-    ) AS found
+    {due_rows}
+), oldest AS MATERIALIZED (
+    SELECT saga_id AS oldest_id FROM due ORDER BY due_at, saga_id LIMIT $3
+)
+UPDATE saga_status SET owner = $4 FROM oldest WHERE saga_id = oldest_id
+RETURNING {status_columns};
+
+-- name: claim
+-- Those that are due, and then those that have mail, whatever their status is: what has come for a saga that has ended
+-- is recorded too.
+WITH due AS MATERIALIZED (
+    {due_rows}
 ), mailed AS MATERIALIZED (
     SELECT found.saga_id, mail.place
     FROM (

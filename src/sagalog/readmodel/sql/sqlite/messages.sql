@@ -158,7 +158,18 @@ FROM saga_inbox AS i INDEXED BY saga_inbox_sagas
     LEFT JOIN saga_messages AS m ON m.position = i.position AND i.body IS NULL
     LEFT JOIN saga_events AS e ON e.rowid = m.position
 WHERE substr(i.recipient, 1, 12) <> 'participant:' AND s.owner = ?
+    AND i.recipient NOT IN (SELECT value FROM json_each(?))
 ORDER BY i.position, i.message_id
+LIMIT ?;
+
+-- name: mailed
+-- Whose mail that is.
+SELECT i.recipient
+FROM saga_inbox AS i INDEXED BY saga_inbox_sagas CROSS JOIN saga_status AS s ON s.saga_id = i.recipient
+WHERE substr(i.recipient, 1, 12) <> 'participant:' AND s.owner = ?
+    AND i.recipient NOT IN (SELECT value FROM json_each(?))
+GROUP BY i.recipient
+ORDER BY min(i.position), i.recipient
 LIMIT ?;
 
 -- name: inbox

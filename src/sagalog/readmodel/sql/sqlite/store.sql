@@ -234,6 +234,10 @@ LIMIT :limit;
 -- name: take
 UPDATE saga_status SET owner = ? WHERE saga_id IN (SELECT value FROM json_each(?));
 
+-- name: taken
+-- Those of these that a worker owns: a trigger may have left one as it was.
+SELECT saga_id FROM saga_status WHERE owner = ? AND saga_id IN (SELECT value FROM json_each(?));
+
 -- name: take_one
 UPDATE saga_status SET owner = :worker_id
 WHERE saga_id = :saga_id
