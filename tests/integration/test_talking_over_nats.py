@@ -279,6 +279,24 @@ def test_two_ids_that_are_no_text_are_parked_as_two_and_none_is_dropped_as_known
     run(test)
 
 
+def test_a_transport_whose_tasks_are_cancelled_connects_anew(
+    each_database: str | Store, nats_server: NatsServer
+) -> None:
+    """A handler may cancel every task of the event loop, those of the broker's driver included."""
+
+    async def test() -> None:
+        orders = Orders(each_database, nats_server)
+        async with orders.manager:
+            for number in ("1", "2", "3"):
+                await publish_raw(nats_server, FOREIGN | {"ce-id": number}, b'{"order":"%b"}' % number.encode())
+                await until(lambda number=number: orders.booked[number] == 1)  # type: ignore[misc]
+                for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                    task.cancel()
+        assert orders.booked == {"1": 1, "2": 1, "3": 1}
+
+    run(test)
+
+
 def test_the_same_number_from_two_foreign_sources_is_two_messages(
     each_database: str | Store, nats_server: NatsServer
 ) -> None:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from typing import Any, Protocol, cast
 
@@ -122,6 +123,7 @@ class FastStreamTransport:
         self._gone = asyncio.Event()
         self._closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._again: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
         return f"<FastStreamTransport {self.name} of {self._plan.service}>"
@@ -135,11 +137,23 @@ class FastStreamTransport:
 
     async def open(self, receive: Receive) -> None:
         """Begin to connect, and go on doing so until `close`."""
+        self._begin(receive)
+
+    def _begin(self, receive: Receive) -> None:
         self._task = asyncio.get_running_loop().create_task(self._keep(receive), name=f"sagalog-{self.name}")
+        self._task.add_done_callback(partial(self._has_ended, receive))
+
+    def _has_ended(self, receive: Receive, task: "asyncio.Task[None]") -> None:
+        """Connect anew after code that is not ours, such as a handler that cancels every task, drivers' ones too."""
+        if task.cancelled() and not self._closing.is_set():
+            logger.error("%s was cancelled by code that is not sagalog's, and connects anew", self.name)
+            self._again = asyncio.get_running_loop().call_later(FIRST_PAUSE, self._begin, receive)
 
     async def close(self) -> None:
         """Disconnect after what is being received."""
         self._closing.set()
+        if self._again is not None:
+            self._again.cancel()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
