@@ -49,8 +49,8 @@ class Threadless:
         self._try_at = 0.0
 
     def takes(self, definition: Definition) -> bool:
-        """Tell whether a saga may be begun here: a thread is free, or it never needs one."""
-        return self._turns.has_threads or definition.digest not in self._plain
+        """Tell whether a saga may be begun here: it never needs a thread, or one may be had, and be it after a while."""
+        return not self._turns.is_stuck or definition.digest not in self._plain
 
     def claimed(self) -> Sequence[str]:
         """Return the definitions, by their digests, of which sagas are claimed now."""
