@@ -49,7 +49,7 @@ class Threadless:
         self._try_at = 0.0
 
     def takes(self, definition: Definition) -> bool:
-        """Tell whether a saga may be begun here: it never needs a thread, or one may be had, and be it after a while."""
+        """Tell whether a saga may be begun here: it never needs a thread, or one may be had sometime."""
         return not self._turns.is_stuck or definition.digest not in self._plain
 
     def claimed(self) -> Sequence[str]:
