@@ -28,6 +28,7 @@ from sagalog.engine.signals import first_signal
 from sagalog.engine.starting import Started, Starting
 from sagalog.engine.translation import FollowContext
 from sagalog.engine.transports import Transports, check_transports
+from sagalog.engine.turns import Turns
 from sagalog.engine.unloaded import report_unloaded
 from sagalog.engine.waiting import AT_REST, Waiting, still_going
 from sagalog.engine.worker import Drive, Worker
@@ -174,18 +175,12 @@ class ProcessManager(Inspection, Messaging, Following):
         report_unloaded(missing, self.definitions.values(), self._is_worker)
         self._committer = Committer(self.store, blocking, settings.write_timeout, self._posted)
         self._waiting = Waiting(self.store, blocking, limits.poll)
-        attempts = Attempts(self._services, self._clock, blocking, self._failures, self._watch, self.definitions)
+        turns = self._turns = Turns(blocking)
+        ends.add(turns.close)
+        attempts = Attempts(self._services, self._clock, turns, self._failures, self._watch, self.definitions)
         mail = Mail(self.store, blocking) if self._declared.has_mail else None
         worker = self._worker = Worker(
-            self.store,
-            self.definitions,
-            self._committer,
-            attempts,
-            blocking,
-            self._clock,
-            limits,
-            self._finished,
-            mail,
+            self.store, self.definitions, self._committer, attempts, blocking, self._clock, limits, self._finished, mail
         )
         self._bus = self._make_bus()
         self._transports = self._make_transports()
@@ -228,7 +223,7 @@ class ProcessManager(Inspection, Messaging, Following):
 
     def _make_bus(self) -> Bus:
         handlings = [
-            Handling(one, self._services, self._clock, self._threads, self._failures, self._watch)
+            Handling(one, self._services, self._clock, self._turns, self._failures, self._watch)
             for one in self._declared.participants
         ]
         return Bus(

@@ -12,6 +12,7 @@ from greeting import Greeting, run
 from sagalog import Event, Participant, Saga
 from sagalog.engine.blocking import Threads
 from sagalog.engine.calling import LoopWatch, NotBegun, call_handler
+from sagalog.engine.turns import Turns
 from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings
 from sagalog.store import Lease, Query
@@ -160,7 +161,9 @@ def test_what_is_not_ours_any_more_is_not_called(is_async: bool) -> None:
         handler = waiting if is_async else plain
         try:
             with pytest.raises(NotBegun):
-                await call_handler(threads, handler, is_async, (), {}, 0, None, lambda: False, "it", LoopWatch(1))
+                await call_handler(
+                    Turns(threads), handler, is_async, (), {}, 0, None, lambda: False, "it", LoopWatch(1)
+                )
         finally:
             threads.close()
 

@@ -7,10 +7,10 @@ from typing import Any, cast
 from msgspec import Raw
 
 from sagalog.clock import Clock
-from sagalog.engine.blocking import Blocking
 from sagalog.engine.calling import LoopWatch, StillOurs, call_handler
 from sagalog.engine.carrying import carrying
 from sagalog.engine.failures import Failures, let_through
+from sagalog.engine.turns import Turns
 from sagalog.messages import Message, name_of
 from sagalog.saga.binding import Parameter
 from sagalog.saga.callables import plain_answer
@@ -39,14 +39,14 @@ class Attempts:
         self,
         services: Services,
         clock: Clock,
-        blocking: Blocking,
+        turns: Turns,
         failures: Failures,
         watch: LoopWatch,
         definitions: Mapping[str, Definition],
     ) -> None:
         self._services = services
         self._clock = clock
-        self._blocking = blocking
+        self.turns = turns
         self._failures = failures
         self._watch = watch
         self._definitions = definitions
@@ -59,7 +59,8 @@ class Attempts:
         """Make an attempt of a step's action and return its outcome as an input of the kernel.
 
         For a request that is its command, which the kernel sends: the one that was sent before, if there is one. Raises
-        `NotBegun` if the saga is not `ours` any more when the handler's turn has come.
+        `NotBegun` if the saga is not `ours` any more when the handler's turn has come, and `NoThread` if it never
+        comes.
         """
         step = definition.steps[effect.step]
         if step.child is not None:
@@ -75,7 +76,7 @@ class Attempts:
             first = () if step.fan is None else (carrying(element_of, step.fan, state, effect.step),)
             what = f"step {effect.step} of {definition.name}"
             value = await call_handler(
-                self._blocking, step.handler, step.is_async, first, arguments, began, over, ours, what, self._watch
+                self.turns, step.handler, step.is_async, first, arguments, began, over, ours, what, self._watch
             )
             if step.exchange is not None:
                 made: RequestMade = carrying(_made, step.exchange, saga_id, state, effect, value)
@@ -167,7 +168,7 @@ class Attempts:
             result = None if recorded is None else carrying(step.result.read, recorded)
             what = f"the compensation of step {effect.step} of {definition.name}"
             value = await call_handler(
-                self._blocking, undo.handler, undo.is_async, (result,), arguments, began, over, ours, what, self._watch
+                self.turns, undo.handler, undo.is_async, (result,), arguments, began, over, ours, what, self._watch
             )
             if undo.exchange is not None and value is not None:
                 made: RequestMade = carrying(_made, undo.exchange, saga_id, state, effect, value)

@@ -11,10 +11,10 @@ from collections.abc import Callable, Coroutine
 from time import monotonic
 from typing import Any, cast
 
-from sagalog.engine.blocking import Blocking
 from sagalog.engine.carrying import let_signals_through
 from sagalog.engine.ending import is_told_to_end
 from sagalog.engine.own_task import HeldUp, OwnTask
+from sagalog.engine.turns import Turn, Turns
 from sagalog.saga.callables import name_of_callable, plain_answer
 from sagalog.saga.failure import Carried
 
@@ -33,6 +33,13 @@ class Overdue(Exception):
 
 class NotBegun(Exception):
     """The handler was not called: what it was to be called for may be another worker's by now."""
+
+
+class NoThread(NotBegun):
+    """The handler was not called, for no thread of this process is free: others may have one.
+
+    Since it is known that nothing happened it is no attempt: none is counted, and neither is its time.
+    """
 
 
 class LoopWatch:
@@ -59,7 +66,7 @@ class LoopWatch:
 
 
 async def call_handler(
-    blocking: Blocking,
+    turns: Turns,
     handler: Callable[..., Any],
     is_async: bool,
     first: tuple[Any, ...],
@@ -73,21 +80,39 @@ async def call_handler(
     """Call a handler until `over` (microseconds since the epoch): on the loop if it is async, else in a thread.
 
     `what` names the handler in warnings. Raises what it raises (as `Carried`, if that is no `Exception`), `Overdue` if
-    it did not answer in time, and `NotBegun` if its turn came too late.
+    it did not answer in time, `NotBegun` if its turn came too late, and `NoThread` if it never came.
     """
-    call = functools.partial(_if_ours, ours, handler, *first, **arguments)
     if is_async:
+        call = functools.partial(_if_ours, ours, None, handler, *first, **arguments)
         held_up = functools.partial(watch.held_up, what)
         return plain_answer(
             await _within(functools.partial(_coroutine, call, handler), began, over, what, held_up), handler
         )
     seconds = None if over is None else max(0.0, (over - began) / 1e6)
-    running = blocking.handler(call)
-    if not await _has_ended(running, seconds):
-        # A thread cannot be stopped, and nothing may be undone or tried again while it runs: wait for its end.
-        logger.warning("%s is overdue after %g s; a thread cannot be stopped, so it is waited for", what, seconds)
-        await _has_ended(running, None)
-    return plain_answer(running.result(), handler)
+    asked = turns.ask(lambda turn: functools.partial(_if_ours, ours, turn, handler, *first, **arguments), what, seconds)
+    if asked is None:
+        raise NoThread
+    return plain_answer(await _of_thread(turns, *asked, what, seconds), handler)
+
+
+async def _of_thread(turns: Turns, turn: Turn, running: "asyncio.Future[Any]", what: str, seconds: float | None) -> Any:
+    """Wait for what a thread returns or raises; raises `NoThread` if the call was taken back before one began it."""
+    left = seconds
+    try:
+        while not await _has_ended(running, left):
+            # What waits for a thread has not begun, so it is not overdue.
+            assert seconds is not None
+            left = turns.left(turn, seconds)
+            if left <= 0:
+                # A thread cannot be stopped, and nothing may be undone or tried again while it runs: wait for its end.
+                text = "%s is overdue after %g s; a thread cannot be stopped, so it is waited for"
+                logger.warning(text, what, seconds)
+                left = None
+        if turn.is_taken_back:
+            raise NoThread
+        return running.result()
+    finally:
+        turns.ended(turn)
 
 
 async def _has_ended(running: "asyncio.Future[Any]", seconds: float | None) -> bool:
@@ -110,9 +135,9 @@ def _coroutine(call: Callable[[], Any], handler: Callable[..., Any]) -> Coroutin
     return cast("Coroutine[Any, Any, Any]", made)
 
 
-def _if_ours(ours: StillOurs, handler: Callable[..., Any], /, *first: Any, **arguments: Any) -> Any:
+def _if_ours(ours: StillOurs, turn: Turn | None, handler: Callable[..., Any], /, *first: Any, **arguments: Any) -> Any:
     """Call a handler now that its turn has come, unless the process stood still meanwhile, and others went on."""
-    if not ours():
+    if (turn is not None and not turn.begin()) or not ours():
         raise NotBegun
     try:
         return handler(*first, **arguments)

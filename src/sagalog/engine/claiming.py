@@ -22,6 +22,7 @@ from sagalog.engine.mail import Mail
 from sagalog.engine.recovery import Recovery
 from sagalog.engine.setbacks import Setbacks
 from sagalog.engine.taking_over import TakingOver
+from sagalog.engine.threadless import Threadless
 from sagalog.errors import BatchTooLarge, StoreError
 from sagalog.messages import Envelope
 from sagalog.saga.failure import described
@@ -83,7 +84,7 @@ class Owner(Protocol):
 
 
 class Claiming:
-    """Claim sagas with one of `definitions` for `owner`, as long as that has room.
+    """Claim sagas for `owner` as long as that has room: those with a definition that `threadless` says.
 
     `turn` is held by whoever changes what this process owns in the store, from the write to what follows from it here.
     """
@@ -94,7 +95,7 @@ class Claiming:
         blocking: Blocking,
         clock: Clock,
         limits: Limits,
-        definitions: Sequence[str],
+        threadless: Threadless,
         owner: Owner,
         giving_back: GivingBack,
         given_up: GivenUp,
@@ -105,7 +106,8 @@ class Claiming:
         self._blocking = blocking
         self._clock = clock
         self._poll = limits.poll / 1e6
-        self._definitions = definitions
+        self._threadless = threadless
+        self._definitions: Sequence[str] = ()
         self._owner = owner
         self._giving_back = giving_back
         self._given_up = given_up
@@ -218,7 +220,11 @@ class Claiming:
     async def _claim_some(self, worker_id: str, room: int) -> list[StatusRow]:
         """Claim the oldest that are due; if something fails, one by one, so that what is wrong with one is its own."""
         await self._taking_over.look()
+        self._definitions = self._threadless.claimed()
+        if not self._definitions:
+            return []
         now, but = self._clock.now(), [*self._given_up.resting(), *self._apart.resting(), *self._unread.resting()]
+        but += self._threadless.resting()
         if self._owner.mail is not None:
             but += self._owner.mail.unread
         # While no mail can be read nobody is claimed for it.

@@ -17,6 +17,8 @@ logger = logging.getLogger("sagalog.engine")
 
 # How soon what another worker had is taken over, once that has ended or its lease has run out.
 POLLS_BETWEEN_LOOKS = 10
+# What is left to others is taken again after so many seconds at most: there may be no others.
+LONGEST_LEAVE = 10.0
 
 
 class Consumers:
@@ -39,6 +41,9 @@ class Consumers:
         self._limits = limits
         self._rows: dict[str, ConsumerRow] = {}
         self._resting = GivenUp(asyncio.get_running_loop().time)
+        self._left = GivenUp(asyncio.get_running_loop().time)
+        # Held by whoever takes or gives back, from the write to what follows from it here.
+        self._turn = asyncio.Lock()
         self._taken_by = ""
         # A time of the event loop, which no clock that is set can keep from coming.
         self._take_at = 0.0
@@ -64,9 +69,11 @@ class Consumers:
         looked_at = asyncio.get_running_loop().time()
         worker_id = self._worker.worker_id
         if worker_id != self._taken_by or looked_at >= self._take_at:
-            rows = await self._take_those_free(worker_id)
-            self._rows = {row.consumer: row for row in rows}
-            self._taken_by = worker_id
+            async with self._turn:
+                names = [name for name in self.names if name not in self._left]
+                rows = await self._take_those_free(worker_id, names) if names else []
+                self._rows = {row.consumer: row for row in rows}
+                self._taken_by = worker_id
             # Only another worker's death can give us one more, and nobody takes ours while the lease holds.
             has_all = len(rows) == len(self.names)
             polls = 1 if self._resting.resting() else POLLS_BETWEEN_LOOKS
@@ -74,22 +81,22 @@ class Consumers:
             self._take_at = looked_at + pause / 1e6
         return bool(self._rows)
 
-    async def _take_those_free(self, worker_id: str) -> list[ConsumerRow]:
+    async def _take_those_free(self, worker_id: str, names: Sequence[str]) -> list[ConsumerRow]:
         if self._resting.resting():
-            return await self._take_one_by_one(worker_id)
+            return await self._take_one_by_one(worker_id, names)
         try:
-            return await self._take(worker_id, self.names)
+            return await self._take(worker_id, names)
         except StoreError as problem:
-            if len(self.names) == 1:
+            if len(names) == 1:
                 raise
             logger.info("consumers are taken one by one: %s", problem)
-        return await self._take_one_by_one(worker_id)
+        return await self._take_one_by_one(worker_id, names)
 
-    async def _take_one_by_one(self, worker_id: str) -> list[ConsumerRow]:
+    async def _take_one_by_one(self, worker_id: str, names: Sequence[str]) -> list[ConsumerRow]:
         # One whose row cannot be written must not keep the others from being taken.
         rows: list[ConsumerRow] = []
         failure: StoreError | None = None
-        for name in self.names:
+        for name in names:
             if name in self._resting and rows:
                 continue
             try:
@@ -114,6 +121,25 @@ class Consumers:
         """Say that a consumer has a new position, and that this is durable."""
         row = self._rows[consumer]
         self._rows[consumer] = ConsumerRow(consumer, position, row.owner, row.updated_at)
+
+    async def leave_to_others(self, consumer: str, why: Exception) -> None:
+        """Give one back that is not served here for now, and take it again after a pause that grows."""
+        async with self._turn:
+            if consumer not in self.owned:
+                return
+            # Nothing more is done for it here, whatever becomes of the write.
+            del self._rows[consumer]
+            self._left.add(consumer, why, LONGEST_LEAVE)
+            self._take_at = 0.0
+            try:
+                await self._blocking.write(self._store.release_consumers, self._taken_by, [consumer])
+            except StoreError as problem:
+                logger.info("consumer %s could not be left to others: %s", consumer, described(problem))
+
+    def take_what_was_left(self) -> None:
+        """Take again what was left to others: it is served here again."""
+        self._left.hurry()
+        self._take_at = 0.0
 
     def hurry(self) -> None:
         """Try now to take what could not be taken."""

@@ -37,8 +37,8 @@ class GivenUp:
         found = self._failures.get(saga_id)
         return found is not None and self._now() < found.until
 
-    def add(self, saga_id: str, problem: BaseException) -> float:
-        """Take note of one more failure and return for how many seconds the saga is left to others."""
+    def add(self, saga_id: str, problem: BaseException, at_most: float | None = None) -> float:
+        """Take note of one more failure; return for how many seconds (`at_most` so many) the saga is left to others."""
         self._forget_the_old()
         found = self._failures.setdefault(saga_id, _Failures(Backoff(FIRST_PAUSE, LONGEST_PAUSE), problem))
         pause = found.backoff.pause()
@@ -46,6 +46,7 @@ class GivenUp:
             now = self._now()
             self._probed_until = max(self._probed_until, now) + PROBE_PAUSE
             pause = min(LONGEST_PAUSE, self._probed_until - now)
+        pause = pause if at_most is None else min(pause, at_most)
         found.number += 1
         found.problem = problem
         found.until = self._now() + pause

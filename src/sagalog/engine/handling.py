@@ -11,11 +11,11 @@ from msgspec.structs import replace
 
 from sagalog.clock import Clock
 from sagalog.engine.attempt import Services
-from sagalog.engine.blocking import Blocking
 from sagalog.engine.calling import LoopWatch, StillOurs, call_handler
 from sagalog.engine.carrying import carrying
 from sagalog.engine.door import parked_row
 from sagalog.engine.failures import Failures, let_through
+from sagalog.engine.turns import Turns
 from sagalog.messages import CommandDone, CommandRefused, Envelope, Event, name_of
 from sagalog.saga.events import ErrorInfo, error_from
 from sagalog.saga.participants import Handler, MessageContext, ParticipantDefinition, output_id
@@ -44,14 +44,14 @@ class Handling:
         definition: ParticipantDefinition,
         services: Services,
         clock: Clock,
-        blocking: Blocking,
+        turns: Turns,
         failures: Failures,
         watch: LoopWatch,
     ) -> None:
         self.definition = definition
         self._services = services
         self._clock = clock
-        self._blocking = blocking
+        self.turns = turns
         self._failures = failures
         self._watch = watch
         self._payloads: dict[type[Event], PayloadType] = {}
@@ -63,7 +63,8 @@ class Handling:
     async def handle(self, row: InboxRow, envelope: Envelope, ours: StillOurs) -> Posting:
         """Call the handlers of a message; returns what is to be written: answers, or the next attempt, or its end.
 
-        Raises `NotBegun` if the consumer is not `ours` any more when a handler's turn has come.
+        Raises `NotBegun` if the consumer is not `ours` any more when a handler's turn has come, and `NoThread` if it
+        never comes.
         """
         delivered = (envelope.id,) if envelope.kind == "command" else ()
         try:
@@ -85,7 +86,7 @@ class Handling:
             message = carrying(handler.read, envelope.data)
             arguments = self._arguments(handler, row, envelope)
             returned = await call_handler(
-                self._blocking,
+                self.turns,
                 handler.function,
                 handler.is_async,
                 (message,),

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from sagalog.clock import Clock
 from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
-from sagalog.engine.calling import NotBegun, StillOurs
+from sagalog.engine.calling import NotBegun, NoThread, StillOurs
 from sagalog.engine.committer import Committer
 from sagalog.engine.consumers import Consumers
 from sagalog.engine.door import parked_row
@@ -84,6 +84,8 @@ class Participants:
         # What came of these is being written, whether or not anybody waits for it.
         self._written_now: set[tuple[str, str]] = set()
         self._setbacks: dict[str, dict[str, Setback]] = {name: {} for name in self._handlings}
+        for one in handlings:
+            one.turns.add(self._threads_are_free)
         self._unread = Setbacks(lambda: asyncio.get_running_loop().time(), FIRST_PAUSE_UNREAD, LONGEST_PAUSE_UNREAD)
 
     def has(self, recipient: str) -> bool:
@@ -94,6 +96,10 @@ class Participants:
         """Look into this inbox, or into all, now instead of at the next poll."""
         self._asked.update(self._handlings if recipient is None else (recipient,))
         self._hint.set()
+
+    def _threads_are_free(self) -> None:
+        self._consumers.take_what_was_left()
+        self.hint()
 
     async def run(self) -> None:
         """Handle what is due, for ever."""
@@ -155,8 +161,13 @@ class Participants:
             raise
         size.passed()
         now = asyncio.get_running_loop().time()
+        lacks_thread = False
         for row, envelope in found:
             if row.message_id in tasks or (recipient, row.message_id) in self._done:
+                continue
+            if not handling.turns.has_threads and not handling.can_be_cancelled(envelope):
+                # Others may have a thread; the turns hint when there is one here.
+                lacks_thread = True
                 continue
             if (setback := setbacks.get(row.message_id)) is not None and now < setback.until:
                 continue
@@ -170,6 +181,9 @@ class Participants:
             if not handling.can_be_cancelled(envelope):
                 self._held.add(task)
                 task.add_done_callback(self._held.discard)
+        if lacks_thread and not tasks and handling.turns.is_stuck:
+            # While none of its handlers is under way: others would handle the same messages beside them.
+            await self._consumers.leave_to_others(recipient, NoThread())
 
     async def _handle(self, handling: Handling, row: InboxRow, envelope: Envelope, ours: StillOurs) -> None:
         setbacks = self._setbacks[row.recipient]
@@ -178,9 +192,10 @@ class Participants:
                 await self._post_parked(row, envelope, envelope.problem, "Unreadable", envelope.problem)
                 return
             await self._post(row, envelope, await handling.handle(row, envelope, ours))
-        except NotBegun:
+        except NotBegun as problem:
             setbacks.pop(row.message_id, None)
-            logger.info("message %s is left to whoever has %s now", envelope.id, row.recipient)
+            if not isinstance(problem, NoThread):
+                logger.info("message %s is left to whoever has %s now", envelope.id, row.recipient)
         except BaseException as problem:
             raise_if_ending(problem)
             await self._set_back(row, envelope, problem)

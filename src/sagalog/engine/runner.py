@@ -11,13 +11,14 @@ from typing import Any, NoReturn
 
 from sagalog.clock import Clock
 from sagalog.engine.attempt import Attempts
-from sagalog.engine.calling import NotBegun
+from sagalog.engine.calling import NotBegun, NoThread
 from sagalog.engine.committer import LINGER, Committer
 from sagalog.engine.cycle import append_of
 from sagalog.engine.ending import end, is_cancelled_by_others, is_told_to_end
 from sagalog.engine.late_outcomes import Conflict, Undriven
 from sagalog.engine.owner import Owner
 from sagalog.engine.refusals import Refusals
+from sagalog.engine.threadless import needs_thread
 from sagalog.engine.transition_log import log_transitions
 from sagalog.engine.unwritable import is_news, outcome_of
 from sagalog.errors import StoreError, WriteRefused
@@ -65,6 +66,7 @@ class SagaRunner:
         # How many attempts are under way that have to be waited for, even at shutdown.
         self.held = 0
         self.wrote = False
+        self.lacks_thread = False
         # Given back with the last decision, since nothing is to be done for long.
         self._parted = False
         self._owner = owner
@@ -151,7 +153,7 @@ class SagaRunner:
                     continue
                 if not self._effects:
                     return False
-                if not await self._sleep(wake_at):
+                if self.lacks_thread or not await self._sleep(wake_at):
                     return True
                 continue
             await self._tell_all([told])
@@ -195,7 +197,7 @@ class SagaRunner:
     def _only_action(self) -> RunAction | None:
         """Return the action that is to be run now if, as nearly always, there is nothing else to be done."""
         effects = self._effects
-        if not effects or self._running or self._owner.stopping:
+        if not effects or self._running or self._owner.stopping or self.lacks_thread:
             return None
         first = effects[0]
         if type(first) is not RunAction or first.at:
@@ -203,22 +205,22 @@ class SagaRunner:
         if len(effects) == 1:
             return first
         second = effects[1]
-        if len(effects) == 2 and type(second) is WatchDeadline and self._clock.now() < second.at:
-            return first
-        return None
+        only_watched = len(effects) == 2 and type(second) is WatchDeadline and self._clock.now() < second.at
+        return first if only_watched else None
 
     async def _begin(self) -> tuple[Input | None, int | None]:
         """Begin what ought to be going on; return an input that is there already, or when to look again."""
         wake_at: int | None = None
         now = self._clock.now()
         ready: list[Attempted] = []
+        self.lacks_thread = self.lacks_thread and any(needs_thread(self.definition, one) for one in self._effects)
         for effect in self._effects:
             if isinstance(effect, Attempted):
                 if (type(effect), effect.step) in self._running or (RunAction, effect.step) in self._running:
                     continue
                 if effect.at > now:
                     wake_at = effect.at if wake_at is None else min(wake_at, effect.at)
-                elif not self._owner.stopping:
+                elif not self._owner.stopping and not (self.lacks_thread and needs_thread(self.definition, effect)):
                     ready.append(effect)
             elif isinstance(effect, Settle):
                 if (RunAction, effect.step) not in self._running:
@@ -246,7 +248,7 @@ class SagaRunner:
                     self._running[type(effect), effect.step] = task
                 return None
             outcome = await self._attempt(ready[0])
-            if outcome is not None:
+            if outcome is not None or self.lacks_thread:
                 return outcome
         if not self._owner.stopping:
             await self._lose([])
@@ -282,7 +284,8 @@ class SagaRunner:
             if isinstance(effect, RunCompensation):
                 return await self._attempts.compensation(self.definition, self.saga_id, self.state, effect, ours)
             return await self._attempts.action(self.definition, self.saga_id, self.state, effect, ours)
-        except NotBegun:
+        except NotBegun as problem:
+            self.lacks_thread = isinstance(problem, NoThread)
             return None
         except Exception as problem:
             outcome = outcome_of(effect, problem)

@@ -162,7 +162,7 @@ class Starting:
         events, state = advance(definition, None, told, self._clock.now())
         assert state is not None
         # A child that is called off before it was begun has ended already.
-        has_room = self._worker is not None and self._worker.has_room and state.status in OPEN
+        has_room = self._worker is not None and self._worker.has_room_for(definition) and state.status in OPEN
         worker = self._worker if has_room else None
         owner = None if worker is None else worker.worker_id
         effects = react(definition, state)

@@ -21,6 +21,7 @@ from sagalog.engine.loops import Loop
 from sagalog.engine.mail import Mail
 from sagalog.engine.recording import Recording
 from sagalog.engine.runner import SagaRunner
+from sagalog.engine.threadless import Threadless
 from sagalog.engine.unwritable import fault_of
 from sagalog.errors import SagalogError, StoreError
 from sagalog.messages import Envelope
@@ -85,11 +86,13 @@ class Worker:
         news = committer.recovery
         self._late = LateOutcomes(self.take, recording.record, recording.record_at_last, limits.poll, news.recovered)
         self._given_up = GivenUp(self._loop.time)
+        self._threadless = Threadless(attempts.turns, definitions, clock, self._loop.time)
         self._claiming = Claiming(
-            store, blocking, clock, limits, list(definitions), self, self._giving_back, self._given_up, self._turn, news
+            store, blocking, clock, limits, self._threadless, self, self._giving_back, self._given_up, self._turn, news
         )
         self.recovery = news
         news.add(self._late.hurry)
+        attempts.turns.add(self._threads_are_free)
         # Sagas whose start is being written for this worker: nobody runs them yet, and they are no strays.
         self._expected: set[str] = set()
         self.stopping = False
@@ -104,10 +107,9 @@ class Worker:
         """Tell whether the lease has not run out, so that what this worker has is its own."""
         return self._lease.holds
 
-    @property
-    def has_room(self) -> bool:
+    def has_room_for(self, definition: Definition) -> bool:
         """Tell whether one more saga may be owned."""
-        return self._lease.holds and not self.stopping and self.room > 0
+        return self._lease.holds and not self.stopping and self.room > 0 and self._threadless.takes(definition)
 
     @property
     def room(self) -> int:
@@ -156,6 +158,11 @@ class Worker:
         """Look for due sagas now instead of at the next poll."""
         self._claiming.hint()
 
+    def _threads_are_free(self) -> None:
+        """Look for what was left to others for want of a thread."""
+        self._threadless.hurry()
+        self.hint()
+
     async def ready(self, worker_id: str) -> bool:
         """Wait until the lease holds; False if it is not `worker_id`'s any more, or this worker stops."""
         return await self._lease.wait(worker_id)
@@ -175,16 +182,7 @@ class Worker:
     ) -> Drive:
         """Drive a saga that the store says is ours; the task ends when it is at rest or has left this process."""
         runner = SagaRunner(
-            definition,
-            saga_id,
-            state,
-            self,
-            self._committer,
-            self._attempts,
-            self._clock,
-            untold,
-            effects,
-            last_resort,
+            definition, saga_id, state, self, self._committer, self._attempts, self._clock, untold, effects, last_resort
         )
         if state.parent is not None and self.mail is None:
             # This process knows no saga that takes messages, but this one is a step of one that others know.
@@ -249,6 +247,7 @@ class Worker:
         try:
             unfinished = await runner.run()
             self._given_up.forget(saga_id)
+            self._threadless.driven(saga_id, runner.state, runner.lacks_thread)
         except Conflict as conflict:
             self._given_up.forget(saga_id)
             self._late.keep(runner.definition, saga_id, conflict.untold)
@@ -355,6 +354,8 @@ class Worker:
     async def stop(self, grace: float) -> None:
         """Claim no more; let async actions end within `grace` seconds, compensations and threads in their own time."""
         self.stopping = True
+        # What waits for a thread has not begun, and whatever holds the threads may hold them for ever.
+        self._attempts.turns.stop()
         for loop in self._loops[:1]:
             # None of them has begun if the lease could not be had.
             loop.end()

@@ -1,0 +1,77 @@
+"""Sagas that wait in vain for a thread of this process, and are left to others; which ones are claimed meanwhile."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from sagalog.clock import Clock
+from sagalog.engine.calling import NoThread
+from sagalog.engine.given_up import GivenUp
+from sagalog.engine.turns import Turns
+from sagalog.saga.definition import Definition, StepDefinition
+from sagalog.saga.react import Effect, RunAction, RunCompensation
+from sagalog.saga.state import SagaState
+
+# As long as no thread is free, sagas that may need one are claimed once in so many seconds: none of them may need one
+# now, and when the deadline of one is over, that ends it without a thread, also if there is no other worker.
+BETWEEN_TRIES = 1.0
+
+
+def needs_thread(definition: Definition, effect: Effect) -> bool:
+    """Tell whether an effect calls a plain function, as far as can be told before it is begun."""
+    if isinstance(effect, RunAction):
+        return _is_plain(definition.steps[effect.step])
+    return isinstance(effect, RunCompensation) and _is_undone_plainly(definition.steps[effect.step])
+
+
+def _is_plain(step: StepDefinition) -> bool:
+    return step.child is None and not step.is_async
+
+
+def _is_undone_plainly(step: StepDefinition) -> bool:
+    return step.compensation is not None and not step.compensation.is_async
+
+
+class Threadless:
+    """Remember the sagas that wait in vain; `now` is the time of the event loop."""
+
+    def __init__(
+        self, turns: Turns, definitions: Mapping[str, Definition], clock: Clock, now: Callable[[], float]
+    ) -> None:
+        self._turns = turns
+        self._plain = {
+            digest
+            for digest, definition in definitions.items()
+            if any(_is_plain(step) or _is_undone_plainly(step) for step in definition.steps.values())
+        }
+        self._definitions = list(definitions)
+        self._clock = clock
+        self._now = now
+        self._given_up = GivenUp(now)
+        self._try_at = 0.0
+
+    def takes(self, definition: Definition) -> bool:
+        """Tell whether a saga may be begun here: it never needs a thread, or one may be had sometime."""
+        return not self._turns.is_stuck or definition.digest not in self._plain
+
+    def claimed(self) -> Sequence[str]:
+        """Return the definitions, by their digests, of which sagas are claimed now."""
+        if self._turns.has_threads or self._now() >= self._try_at:
+            self._try_at = self._now() + BETWEEN_TRIES
+            return self._definitions
+        return [digest for digest in self._definitions if digest not in self._plain]
+
+    def resting(self) -> list[str]:
+        """Return the sagas that are left to others for now."""
+        return self._given_up.resting()
+
+    def driven(self, saga_id: str, state: SagaState, lacks_thread: bool) -> None:
+        """Take note of a saga that has been driven: if it lacked a thread it rests, until its deadline at most."""
+        if not lacks_thread:
+            self._given_up.forget(saga_id)
+            return
+        left = None if state.deadline is None else (state.deadline - self._clock.now()) / 1e6
+        self._given_up.add(saga_id, NoThread(), left if left is not None and left > 0 else None)
+
+    def hurry(self) -> None:
+        """Let all that rest be claimed: a thread is free."""
+        self._given_up.hurry()
+        self._try_at = 0.0

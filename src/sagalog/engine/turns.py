@@ -1,0 +1,204 @@
+"""Calls of plain functions that wait for a thread, and those that have one. It starts no thread and judges no outcome.
+
+A call that no thread has begun has not happened, whoever waits for it: it can be taken back, and the thread that comes
+to it later finds nothing to do. So what hangs in all threads holds up nothing but itself.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from sagalog.engine.backoff import Backoff
+from sagalog.engine.blocking import Blocking
+
+logger = logging.getLogger("sagalog.engine")
+
+# If no thread has begun anything for so long, in seconds, although something waits, all of them are taken for hung.
+# It may be slow functions that happen to run side by side: then what waits is back as soon as one of them has ended.
+STANDSTILL = 1.0
+BETWEEN_LOOKS = 0.25
+# What hangs is told of again after so many seconds, and then after twice as many.
+FIRST_SILENCE = 10.0
+LONGEST_SILENCE = 3600.0
+# So many of the functions that hang are named.
+MOST_NAMED = 5
+
+
+class Turn:
+    """One call of a plain function: either a thread begins it or it is taken back, and never both."""
+
+    def __init__(self, what: str, asked_at: float, patience: float | None, moved: Callable[[], float]) -> None:
+        self.what = what
+        self.asked_at = asked_at
+        self.patience = patience
+        self.began_at: float | None = None
+        self.is_taken_back = False
+        self._moved = moved
+        # Whoever takes what is in it has the call: taking out of a list is one step for every thread.
+        self._call = [None]
+
+    def begin(self) -> bool:
+        """Take the call for the thread that has come to it; False if it was taken back."""
+        now = self._moved()
+        if not self._is_taken():
+            return False
+        self.began_at = now
+        return True
+
+    def take_back(self) -> bool:
+        """Take the call back, so that it never happens; False if it has begun."""
+        self.is_taken_back = self.began_at is None and self._is_taken()
+        return self.is_taken_back
+
+    def _is_taken(self) -> bool:
+        try:
+            self._call.pop()
+        except IndexError:
+            return False
+        return True
+
+
+def nothing() -> None:
+    """Do nothing: it matters when it is done."""
+
+
+class Turns:
+    """Hand calls to the threads for handlers, and take back those for which none comes."""
+
+    def __init__(self, blocking: Blocking) -> None:
+        self._blocking = blocking
+        self._loop = asyncio.get_running_loop()
+        self._turns: dict[Turn, asyncio.Future[Any]] = {}
+        self._moved_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        # Queued behind everything when all threads are taken: once it is run, one of them is free.
+        self._sentinel: asyncio.Future[None] | None = None
+        self._is_crowded = False
+        self._is_stopped = False
+        self._listeners: list[Callable[[], None]] = []
+        self._silence = Backoff(FIRST_SILENCE, LONGEST_SILENCE)
+        self._silent_until = 0.0
+
+    @property
+    def is_stuck(self) -> bool:
+        """Tell whether all threads are taken, and none of them has come to anything new for long."""
+        return self._sentinel is not None
+
+    @property
+    def has_threads(self) -> bool:
+        """Tell whether more may be asked for: threads are free, or soon will be."""
+        return self._sentinel is None and not self._is_crowded
+
+    def add(self, listener: Callable[[], None]) -> None:
+        """Tell somebody whenever threads are free again after there was none."""
+        if listener not in self._listeners:
+            self._listeners.append(listener)
+
+    def ask(
+        self, call: Callable[[Turn], Callable[[], Any]], what: str, seconds: float | None
+    ) -> tuple[Turn, "asyncio.Future[Any]"] | None:
+        """Queue a call, made for its turn; None if no thread would come to it.
+
+        It is taken back when it has waited for `seconds`, its own time: then its future is cancelled.
+        """
+        if self._sentinel is not None or self._is_stopped:
+            return None
+        patience = None if seconds is None else max(seconds, STANDSTILL)
+        turn = Turn(what, self._loop.time(), patience, self._moved)
+        future = self._turns[turn] = self._blocking.handler(call(turn))
+        if self._timer is None:
+            self._timer = self._loop.call_later(BETWEEN_LOOKS, self._look)
+        return turn, future
+
+    def left(self, turn: Turn, seconds: float) -> float:
+        """Return how much of its time a call has left: that is counted from when a thread has begun it."""
+        if turn.began_at is None:
+            return max(seconds, BETWEEN_LOOKS)
+        return turn.began_at + seconds - self._loop.time()
+
+    def ended(self, turn: Turn) -> None:
+        """Forget a call that has ended or was taken back."""
+        self._turns.pop(turn, None)
+
+    def stop(self) -> None:
+        """Let nothing begin that has not begun: the process stops."""
+        self._is_stopped = True
+        self._take_back(self._waiting())
+
+    def close(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._sentinel is not None:
+            self._sentinel.cancel()
+
+    def _moved(self) -> float:
+        """Take note that a thread has come to a call; returns when. A thread calls it."""
+        self._moved_at = self._loop.time()
+        return self._moved_at
+
+    def _waiting(self) -> list[Turn]:
+        return [turn for turn in self._turns if turn.began_at is None and not turn.is_taken_back]
+
+    def _look(self) -> None:
+        """Take back what has waited for too long; one timer for all."""
+        now = self._loop.time()
+        waiting = self._waiting()
+        was_crowded, self._is_crowded = self._is_crowded, False
+        if waiting and now - max(self._moved_at, waiting[0].asked_at) >= STANDSTILL and not self._is_stopped:
+            self._stand_still()
+            self._take_back(waiting)
+        elif waiting:
+            self._is_crowded = now - waiting[0].asked_at >= STANDSTILL
+            self._take_back([one for one in waiting if one.patience and now - one.asked_at >= one.patience])
+        if self.is_stuck and now >= self._silent_until:
+            self._say(now, len(waiting))
+        if was_crowded and self.has_threads:
+            self._tell()
+        goes_on = self._turns or self.is_stuck or self._is_crowded
+        self._timer = self._loop.call_later(BETWEEN_LOOKS, self._look) if goes_on else None
+
+    def _take_back(self, turns: list[Turn]) -> None:
+        for turn in turns:
+            if turn.take_back():
+                # Whoever waits for it is told by that; the queue of the threads lets go of it.
+                self._turns[turn].cancel()
+
+    def _stand_still(self) -> None:
+        if self._sentinel is None:
+            self._sentinel = self._blocking.handler(nothing)
+            self._sentinel.add_done_callback(self._moves_again)
+
+    def _moves_again(self, sentinel: "asyncio.Future[None]") -> None:
+        self._sentinel = None
+        if not sentinel.cancelled() and sentinel.exception() is None:
+            logger.info("a thread for plain functions is free again")
+            self._tell()
+
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            listener()
+
+    def _say(self, now: float, waiting: int) -> None:
+        """Say what hangs, less and less often as long as something hangs now and then."""
+        if now > self._silent_until + LONGEST_SILENCE:
+            self._silence.reset()
+        self._silent_until = now + self._silence.pause()
+        running = [(turn.what, now - turn.began_at) for turn in self._turns if turn.began_at is not None]
+        named: dict[str, list[float]] = {}
+        for what, seconds in running:
+            named.setdefault(what, []).append(seconds)
+        most = sorted(named.items(), key=lambda one: -len(one[1]))
+        shown = [f"{what} ({len(found)}, for {max(found):.0f} s)" for what, found in most[:MOST_NAMED]]
+        if len(most) > MOST_NAMED:
+            shown.append(f"and {len(most) - MOST_NAMED} more")
+        logger.warning(
+            "all threads for plain functions are taken, and none has become free for %.0f s: %d run, in %s; what needs "
+            "a thread (%d now) is left to other workers until one is free. Give what these functions call a time limit "
+            "(a thread cannot be stopped), or raise handler_threads",
+            max(STANDSTILL, now - self._moved_at),
+            len(running),
+            ", ".join(shown) or "functions that sagalog does not know",
+            waiting,
+        )
