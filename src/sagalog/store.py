@@ -207,6 +207,10 @@ class Store(Protocol):
         """
         ...
 
+    def release_consumers(self, worker_id: str, names: Sequence[str]) -> None:
+        """Give back those of these consumers that this worker owns."""
+        ...
+
     def consumers(self) -> list[ConsumerRow]:
         """Return every consumer, by name."""
         ...

@@ -327,6 +327,12 @@ class MemoryStore(MemoryLooks):
             self._free_the_dead(now)
             return self._messages.take_consumers(worker_id, names, now, len(self._log) if from_now else 0)
 
+    def release_consumers(self, worker_id: str, names: Sequence[str]) -> None:
+        """Give consumers back."""
+        with self._lock:
+            self._messages.release_consumers(worker_id, names)
+        self._hint()
+
     def sagas_by_key(self, saga_name: str, keys: Sequence[str]) -> dict[str, StatusRow]:
         """Return the newest run of each of these keys that has one."""
         with self._lock:

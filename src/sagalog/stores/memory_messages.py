@@ -193,6 +193,13 @@ class MemoryMessages:
             if row.owner in owners:
                 self._consumers[row.consumer] = replace(row, owner=None)
 
+    def release_consumers(self, worker_id: str, names: Sequence[str]) -> None:
+        """Take these consumers from their owner."""
+        for name in names:
+            row = self._consumers.get(name)
+            if row is not None and row.owner == worker_id:
+                self._consumers[name] = replace(row, owner=None)
+
     def consumers(self) -> list[ConsumerRow]:
         """Return every consumer, by name."""
         return sorted(self._consumers.values(), key=lambda row: row.consumer)

@@ -77,6 +77,13 @@ class PostgresMessages:
                 connection.run("take_consumers", (wanted, worker_id, now))
         return [row for row in self.consumers() if row.owner == worker_id and row.consumer in wanted]
 
+    def release_consumers(self, worker_id: str, names: Sequence[str]) -> None:
+        """Give consumers back, and wake those who may take them."""
+        with self._transaction() as connection, connection.pipeline():
+            connection.run("rows_soon")
+            connection.run("release_consumers", (worker_id, list(names)))
+            connection.run("notify", (self._token,))
+
     def consumers(self) -> list[ConsumerRow]:
         """Return every consumer, by name."""
         return [ConsumerRow(*row) for row in self._rows("consumers")]

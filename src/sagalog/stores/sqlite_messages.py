@@ -68,6 +68,11 @@ class SQLiteMessages:
                 cursor.execute(SQL["take_consumers"], {"worker_id": worker_id, "now": now, "names": wanted})
         return [row for row in self.consumers() if row.owner == worker_id and row.consumer in names]
 
+    def release_consumers(self, worker_id: str, names: Sequence[str]) -> None:
+        """Give consumers back."""
+        with self._transaction(commit=True) as cursor:
+            cursor.execute(SQL["release_consumers"], (worker_id, json.dumps(list(names))))
+
     def consumers(self) -> list[ConsumerRow]:
         """Return every consumer, by name."""
         return [ConsumerRow(*row) for row in self._rows("consumers")]

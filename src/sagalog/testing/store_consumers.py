@@ -107,6 +107,17 @@ class ConsumerContract:
         store.release("w1")
         assert [row.owner for row in store.consumers()] == ["w2", None]
 
+    def test_consumers_that_are_given_back_are_free_at_once_and_those_of_others_are_not(self, store: Store) -> None:
+        working(store, "w1", "w2")
+        store.take_consumers("w1", [SAGAS, CARRIER], NOW, False)
+        store.take_consumers("w2", [PAYMENTS], NOW, False)
+        store.release_consumers("w1", [SAGAS, PAYMENTS, "saga:unknown"])
+        store.release_consumers("w1", [])
+        assert {row.consumer: row.owner for row in store.consumers()} == {PAYMENTS: "w2", SAGAS: None, CARRIER: "w1"}
+        # What was on its way to be written by whoever has given it back is written no more.
+        assert store.route(Route([Advance(SAGAS, "w1", 0, 0)])) == "conflict"
+        assert len(store.take_consumers("w2", [SAGAS, CARRIER], NOW, False)) == 1
+
     def test_a_route_is_written_with_all_it_made_of_the_batch(self, store: Store) -> None:
         """INVARIANTS 5 and 44: the position moves with what came of the messages."""
         working(store, "w1")

@@ -221,6 +221,13 @@ WITH dead AS MATERIALIZED (
 )
 UPDATE saga_consumers AS known SET owner = $2, updated_at = $3 FROM free WHERE known.consumer = free.consumer;
 
+-- name: release_consumers
+UPDATE saga_consumers AS known SET owner = NULL
+FROM (
+    SELECT consumer FROM saga_consumers WHERE owner = $1 AND consumer = ANY ($2::text[]) ORDER BY consumer FOR UPDATE
+) AS given
+WHERE known.consumer = given.consumer;
+
 -- name: consumers
 SELECT consumer, position, owner, updated_at FROM saga_consumers ORDER BY consumer;
 

@@ -99,6 +99,9 @@ UPDATE saga_consumers SET owner = :worker_id, updated_at = :now
 WHERE consumer IN (SELECT value FROM json_each(:names))
     AND (owner IS NULL OR owner NOT IN (SELECT worker_id FROM saga_workers));
 
+-- name: release_consumers
+UPDATE saga_consumers SET owner = NULL WHERE owner = ? AND consumer IN (SELECT value FROM json_each(?));
+
 -- name: consumers
 SELECT consumer, position, owner, updated_at FROM saga_consumers ORDER BY consumer;
 
