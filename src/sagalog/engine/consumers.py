@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sagalog.clock import Clock
 from sagalog.engine.blocking import Blocking
@@ -114,6 +114,12 @@ class Consumers:
         """Say that a consumer has a new position, and that this is durable."""
         row = self._rows[consumer]
         self._rows[consumer] = ConsumerRow(consumer, position, row.owner, row.updated_at)
+
+    def give_back(self, names: Collection[str]) -> None:
+        """Let others have these at once: this process stops, and nothing runs for them here."""
+        for name in names:
+            self._rows.pop(name, None)
+        self._worker.leaving.add(names)
 
     def hurry(self) -> None:
         """Try now to take what could not be taken."""

@@ -83,6 +83,7 @@ class Participants:
         self._done: set[tuple[str, str]] = set()
         # What came of these is being written, whether or not anybody waits for it.
         self._written_now: set[tuple[str, str]] = set()
+        self._stopping = False
         self._setbacks: dict[str, dict[str, Setback]] = {name: {} for name in self._handlings}
         self._unread = Setbacks(lambda: asyncio.get_running_loop().time(), FIRST_PAUSE_UNREAD, LONGEST_PAUSE_UNREAD)
 
@@ -194,6 +195,12 @@ class Participants:
         self._tasks[row.recipient].pop(row.message_id, None)
         self._done.add((row.recipient, row.message_id))
         self.hint(row.recipient)
+        self._leave_if_idle(row.recipient)
+
+    def _leave_if_idle(self, recipient: str) -> None:
+        """Give a participant back if this process stops, and no handler of it runs, nor is written what one did."""
+        if self._stopping and not self._tasks[recipient]:
+            self._consumers.give_back([recipient])
 
     async def _post(self, row: InboxRow, envelope: Envelope, posting: Posting) -> None:
         key, task = (row.recipient, row.message_id), asyncio.current_task()
@@ -265,6 +272,9 @@ class Participants:
 
     async def stop(self, grace: float) -> None:
         """Let handlers end within `grace` seconds, plain functions in their own time; call it when `run` has ended."""
+        self._stopping = True
+        for recipient in self._handlings:
+            self._leave_if_idle(recipient)
         tasks = [task for running in self._tasks.values() for task in running.values()]
         if not tasks:
             return

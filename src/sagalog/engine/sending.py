@@ -101,6 +101,7 @@ class Sending:
         """Stop; what was not acknowledged is sent again by whoever goes on."""
         if self._loop is not None:
             await self._loop.stop()
+            self._consumers.give_back([self._consumer])
 
     async def _run(self) -> None:
         pause = FIRST_PAUSE
