@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from sagalog.clock import Clock
 from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
+from sagalog.engine.inside import enter
 from sagalog.engine.leaving import Leaving
 from sagalog.engine.limits import Limits
 from sagalog.engine.parked_lanes import Again, Parked, ParkedLanes
@@ -124,6 +125,7 @@ class Follower:
 
     async def run(self) -> None:
         """Follow until told to stop; whatever goes wrong is tried again."""
+        enter(self._blocking)
         pause = FIRST_PAUSE
         while not self._stop.is_set():
             try:

@@ -22,6 +22,7 @@ from sagalog.engine.consumers import Consumers
 from sagalog.engine.door import parked_row
 from sagalog.engine.ending import end, is_cancelled_by_others
 from sagalog.engine.handling import Handling
+from sagalog.engine.inside import enter
 from sagalog.engine.limits import Limits
 from sagalog.engine.message_log import log_handled
 from sagalog.engine.setbacks import Setbacks
@@ -98,6 +99,7 @@ class Participants:
 
     async def run(self) -> None:
         """Handle what is due, for ever."""
+        enter(self._blocking)
         loop = asyncio.get_running_loop()
         look_at_all_at = 0.0
         while True:

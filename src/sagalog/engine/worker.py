@@ -14,6 +14,7 @@ from sagalog.engine.committer import Committer, Then
 from sagalog.engine.ending import end
 from sagalog.engine.given_up import GivenUp
 from sagalog.engine.giving_back import GivingBack
+from sagalog.engine.inside import enter
 from sagalog.engine.late_outcomes import Conflict, LateOutcomes, Undriven
 from sagalog.engine.lease import WorkerLease
 from sagalog.engine.leaving import Leaving
@@ -246,6 +247,7 @@ class Worker:
         return runner is not None and runner.deliver(envelope)
 
     async def _drive(self, runner: SagaRunner) -> SagaState | None:
+        enter(self._blocking)
         saga_id = runner.saga_id
         unfinished = False
         try:
