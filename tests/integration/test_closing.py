@@ -209,4 +209,7 @@ def test_what_goes_wrong_in_a_close_for_which_nobody_waits_is_logged(caplog: pyt
 
     with caplog.at_level(logging.ERROR, "sagalog"):
         run(test())
-    assert "the process manager was closed, and not without trouble: ConnectionError: no broker to close" in caplog.messages
+    assert (
+        "the process manager was closed, and not without trouble: ConnectionError: no broker to close"
+        in caplog.messages
+    )
