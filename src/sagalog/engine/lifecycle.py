@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import logging
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from functools import partial
 from typing import Any, Literal
@@ -195,11 +195,16 @@ class Ends:
             ending = call()
             if not inspect.isawaitable(ending):
                 return
-            task = asyncio.ensure_future(ending)
+            task = asyncio.create_task(_awaited(ending))
             await _is_over(task)
-            if not task.cancelled() or not isinstance(task, asyncio.Task) or not task.cancelling():
-                return task.result()
+            if not task.cancelled() or not task.cancelling():
+                task.result()
+                return
             await _is_over(asyncio.ensure_future(asyncio.sleep(PAUSE)))
+
+
+async def _awaited(ending: Awaitable[object]) -> None:
+    await ending
 
 
 async def _is_over(future: "asyncio.Future[Any]") -> None:
