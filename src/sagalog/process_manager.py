@@ -161,13 +161,10 @@ class ProcessManager(Inspection, Messaging, Following):
     async def _open(self, ends: Ends) -> None:
         """Begin everything, each after what it needs, and say how it ends."""
         settings, limits = self.settings, self.settings.limits()
-        loop = asyncio.get_running_loop()
+        hint = partial(asyncio.get_running_loop().call_soon_threadsafe, self._hinted)
 
-        def hint() -> None:
-            loop.call_soon_threadsafe(self._hinted)
-
-        blocking = self._given_blocking or Threads(settings.readers, settings.handler_threads)
-        self._threads = self._lifecycle.threads = blocking
+        threads = self._given_blocking or Threads(settings.readers, settings.handler_threads)
+        blocking = self._threads = self._lifecycle.threads = threads
         ends.add(blocking.close)
         ends.add(blocking.write, close_store, self.store, ends)
         await blocking.write(open_store, self.store, ends)

@@ -93,6 +93,7 @@ def test_a_close_goes_on_when_every_task_is_cancelled_again_and_again(each_datab
     async def test() -> str:
         manager = await slow.opened(each_database)
         closing = asyncio.ensure_future(manager.__aexit__())
+        await asyncio.sleep(0.02)
         for number in range(20):
             for task in asyncio.all_tasks() - {asyncio.current_task()}:
                 task.cancel()
