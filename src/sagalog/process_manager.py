@@ -148,8 +148,7 @@ class ProcessManager(Inspection, Messaging, Following):
         Raises `AlreadyRunning` if it is open. What was begun is ended if something raises.
         """
         self._lifecycle.begin()
-        ends = self._ends = Ends()
-        ends.add(self._lifecycle.ended)
+        ends = self._ends = Ends(self._lifecycle.ended)
         await ends.begin(self._open(ends))
         return self
 
@@ -161,7 +160,10 @@ class ProcessManager(Inspection, Messaging, Following):
     async def _open(self, ends: Ends) -> None:
         """Begin everything, each after what it needs, and say how it ends."""
         settings, limits = self.settings, self.settings.limits()
-        hint = partial(asyncio.get_running_loop().call_soon_threadsafe, self._hinted)
+        loop = asyncio.get_running_loop()
+
+        def hint() -> None:
+            loop.call_soon_threadsafe(self._hinted)
 
         threads = self._given_blocking or Threads(settings.readers, settings.handler_threads)
         blocking = self._threads = self._lifecycle.threads = threads

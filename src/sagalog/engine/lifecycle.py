@@ -128,8 +128,8 @@ class Lifecycle:
 class Ends:
     """How what was begun is ended: what was begun last, first."""
 
-    def __init__(self) -> None:
-        self._calls: list[Callable[[], Any]] = []
+    def __init__(self, last: Callable[[], None]) -> None:
+        self._calls: list[Callable[[], Any]] = [last]
         self._loop = asyncio.get_running_loop()
         self._ending: Loop | None = None
         self._since = 0.0
