@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
 from typing import Any, Literal
@@ -192,10 +192,7 @@ class Ends:
     async def _end(self, call: Callable[[], Any]) -> None:
         """End one thing, in a task of its own: whoever cancels every task must not leave it half ended."""
         for _ in range(MOST_TIMES):
-            ending = call()
-            if not inspect.isawaitable(ending):
-                return
-            task = asyncio.create_task(_awaited(ending))
+            task = asyncio.create_task(_called(call))
             await _is_over(task)
             if not task.cancelled() or not task.cancelling():
                 task.result()
@@ -203,8 +200,10 @@ class Ends:
             await _is_over(asyncio.ensure_future(asyncio.sleep(PAUSE)))
 
 
-async def _awaited(ending: Awaitable[object]) -> None:
-    await ending
+async def _called(call: Callable[[], Any]) -> None:
+    ending = call()
+    if inspect.isawaitable(ending):
+        await ending
 
 
 async def _is_over(future: "asyncio.Future[Any]") -> None:
