@@ -90,6 +90,7 @@ async def beside(
         await until(scene.working.is_set)
         async with second:
             closing = asyncio.ensure_future(first.__aexit__())
+            await until(lambda: first._worker.stopping)
             try:
                 await story()
                 assert not closing.done()
