@@ -53,7 +53,7 @@ class ServiceNotProvided(SagalogError):
 
 
 class InvalidAction(SagalogError):
-    """The action is not allowed in the state in which the saga is."""
+    """The action is not allowed in the state in which the saga is, or not in a handler."""
 
 
 class InvalidQuery(SagalogError):

@@ -149,13 +149,12 @@ class ProcessManager(Inspection, Messaging, Following):
         Raises `AlreadyRunning` if it is open. What was begun is ended if something raises.
         """
         self._lifecycle.begin()
-        ends = self._ends = Ends()
-        ends.add(self._lifecycle.ended)
+        ends = self._ends = Ends(self._lifecycle.ended)
         await ends.begin(self._open(ends))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Shut down gracefully: running steps end, what is unfinished is given back."""
+        """Shut down gracefully: running steps end, what is unfinished is given back; also if nobody waits for it."""
         self._lifecycle.check_begun()
         await self._ends.reach()
 
@@ -167,10 +166,11 @@ class ProcessManager(Inspection, Messaging, Following):
         def hint() -> None:
             loop.call_soon_threadsafe(self._hinted)
 
-        blocking = self._threads = self._given_blocking or Threads(settings.readers, settings.handler_threads)
+        threads = self._given_blocking or Threads(settings.readers, settings.handler_threads)
+        blocking = self._threads = self._lifecycle.threads = threads
         ends.add(blocking.close)
-        ends.add(blocking.write, close_store, self.store)
-        await blocking.write(open_store, self.store)
+        ends.add(blocking.write, close_store, self.store, ends)
+        await blocking.write(open_store, self.store, ends)
         missing = await blocking.read(self.store.unloaded, list(self.definitions))
         report_unloaded(missing, self.definitions.values(), self._is_worker)
         self._committer = Committer(self.store, blocking, settings.write_timeout, self._posted)
@@ -207,7 +207,7 @@ class ProcessManager(Inspection, Messaging, Following):
 
     async def _stop(self) -> None:
         """Let what runs end; each is waited for, also if another one raises."""
-        grace = self.settings.grace
+        grace = self._ends.left(self.settings.grace)
         ended = await asyncio.gather(
             self._followers.stop(grace), self._bus.stop(grace), self._worker.stop(grace), return_exceptions=True
         )
@@ -262,7 +262,7 @@ class ProcessManager(Inspection, Messaging, Following):
 
         Raises `NotRunning` in any other than the main thread, and `AlreadyRunning` if it waits for signals already.
         """
-        self._lifecycle.check_here()
+        self._lifecycle.check_runs()
         if self._runs:
             raise AlreadyRunning("run() waits for a signal already; call it once")
         with first_signal() as stop:

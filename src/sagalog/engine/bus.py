@@ -98,6 +98,10 @@ class Bus:
         self._worker.hint()
 
     async def stop(self, grace: float) -> None:
-        """Route no more; let handlers end within `grace` seconds, those in threads in their own time."""
+        """Route no more; let handlers end within `grace` seconds, those in threads in their own time.
+
+        Each consumer is given back as soon as nothing is routed or handled for it any more.
+        """
         await asyncio.gather(*(loop.stop() for loop in self._loops))
+        self._consumers.give_back([name for name in self._consumers.names if not self._participants.has(name)])
         await self._participants.stop(grace)

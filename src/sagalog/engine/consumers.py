@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sagalog.clock import Clock
 from sagalog.engine.blocking import Blocking
@@ -119,7 +119,10 @@ class Consumers:
 
     def moved(self, consumer: str, position: int) -> None:
         """Say that a consumer has a new position, and that this is durable."""
-        row = self._rows[consumer]
+        row = self._rows.get(consumer)
+        if row is None:
+            # It was left to others while that was being written, and they read where it is.
+            return
         self._rows[consumer] = ConsumerRow(consumer, position, row.owner, row.updated_at)
 
     async def leave_to_others(self, consumer: str, why: Exception) -> None:
@@ -140,6 +143,12 @@ class Consumers:
         """Take again what was left to others: it is served here again."""
         self._left.hurry()
         self._take_at = 0.0
+
+    def give_back(self, names: Collection[str]) -> None:
+        """Let others have these at once: this process stops, and nothing runs for them here."""
+        for name in names:
+            self._rows.pop(name, None)
+        self._worker.leaving.add(names)
 
     def hurry(self) -> None:
         """Try now to take what could not be taken."""

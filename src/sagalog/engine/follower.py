@@ -18,6 +18,8 @@ from msgspec.structs import replace
 from sagalog.clock import Clock
 from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
+from sagalog.engine.inside import enter
+from sagalog.engine.leaving import Leaving
 from sagalog.engine.limits import Limits
 from sagalog.engine.parked_lanes import Again, Parked, ParkedLanes
 from sagalog.engine.recovery import Recovery, is_of_the_store
@@ -54,6 +56,7 @@ class Holder(Protocol):
     """The worker of this process, under whose lease a consumer is owned."""
 
     recovery: Recovery
+    leaving: Leaving
 
     @property
     def worker_id(self) -> str:
@@ -116,8 +119,13 @@ class Follower:
         """End after what is being written."""
         self._stop.set()
 
+    def leave(self) -> None:
+        """Let another worker follow now; call it when `run` has ended."""
+        self._holder.leaving.add([self.consumer])
+
     async def run(self) -> None:
         """Follow until told to stop; whatever goes wrong is tried again."""
+        enter(self._blocking)
         pause = FIRST_PAUSE
         while not self._stop.is_set():
             try:

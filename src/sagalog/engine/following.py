@@ -99,9 +99,12 @@ class Followers:
     async def stop(self, grace: float) -> None:
         """End each after what it writes; one whose source does not answer within `grace` seconds is left alone."""
         self._make = None
-        for follower in self._running.values():
-            follower.stop()
-        if self._running:
-            await asyncio.wait([loop.task for loop in self._running], timeout=grace)
-            await asyncio.gather(*(loop.stop() for loop in self._running))
+        await asyncio.gather(*(_stop(loop, follower, grace) for loop, follower in self._running.items()))
         self._running.clear()
+
+
+async def _stop(loop: Loop, follower: Follower, grace: float) -> None:
+    follower.stop()
+    await asyncio.wait([loop.task], timeout=grace)
+    await loop.stop()
+    follower.leave()

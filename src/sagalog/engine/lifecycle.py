@@ -2,14 +2,27 @@
 
 import asyncio
 import inspect
+import logging
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from functools import partial
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
-from sagalog.errors import AlreadyRunning, NotRunning
+from sagalog.engine.blocking import Blocking
+from sagalog.engine.inside import is_inside
+from sagalog.engine.loops import Loop
+from sagalog.errors import AlreadyRunning, InvalidAction, NotRunning
+from sagalog.saga.failure import described
 from sagalog.store import Store
+
+logger = logging.getLogger("sagalog.engine")
+
+# What is being ended and was cancelled by somebody who cancels every task is ended anew, after so many seconds, as
+# often as that happens; a bound only for who would never come to an end of it.
+PAUSE = 0.05
+MOST_TIMES = 1000
 
 State = Literal["new", "opening", "open", "closing", "closed"]
 
@@ -19,6 +32,8 @@ class Lifecycle:
 
     def __init__(self) -> None:
         self.state: State = "new"
+        # Those of the handlers that run in it.
+        self.threads: Blocking | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = ""
 
@@ -26,6 +41,11 @@ class Lifecycle:
         """Begin to open on the loop that runs here; raises `AlreadyRunning` unless it is closed."""
         if self.state not in ("new", "closed"):
             self._check_loop()
+            if self.state == "closing":
+                raise AlreadyRunning(
+                    "the process manager is being closed; await its end, `await manager.__aexit__(None, None, None)`, "
+                    "and open it again then"
+                )
             raise AlreadyRunning(
                 f"expected a process manager that is not open, found one that is {self.state} on the event loop of "
                 f"thread {self._thread}; open it once and share it, or build another one"
@@ -58,10 +78,28 @@ class Lifecycle:
             )
 
     def check_begun(self) -> None:
-        """Raise `NotRunning` if it was never open, or this is not its event loop: nothing can be closed then."""
+        """Raise `NotRunning` if it was never open, or this is not its event loop: nothing can be closed then.
+
+        Raises `InvalidAction` in a handler of its own, which would wait for itself.
+        """
         if self.state == "new":
             self.check_open()
         self.check_here()
+        self._check_outside("closed")
+
+    def check_runs(self) -> None:
+        """Raise what keeps it from being run until a signal comes, as `check_begun` does."""
+        self.check_here()
+        self._check_outside("run")
+
+    def _check_outside(self, what: str) -> None:
+        if self.state in ("new", "closed") or self.threads is None or not is_inside(self.threads):
+            return
+        raise InvalidAction(
+            f"the process manager cannot be {what} by one of its own handlers, or by what one has begun: it waits for "
+            "its handlers when it is closed, and this one would wait for itself; let the handler tell whoever opened "
+            "it, by an asyncio.Event that is awaited inside `async with manager:` for example"
+        )
 
     def _check_loop(self) -> None:
         """Raise `NotRunning` if the event loop it runs on is gone, so that nobody can close it any more."""
@@ -90,9 +128,15 @@ class Lifecycle:
 class Ends:
     """How what was begun is ended: what was begun last, first."""
 
-    def __init__(self) -> None:
-        self._calls: list[Callable[[], Any]] = []
-        self._turn = asyncio.Lock()
+    def __init__(self, last: Callable[[], None]) -> None:
+        self._calls: list[Callable[[], Any]] = [last]
+        self._loop = asyncio.get_running_loop()
+        self._ending: Loop | None = None
+        self._since = 0.0
+        self._reached: asyncio.Future[None] = self._loop.create_future()
+        # How many wait for the end, and the first error, of which they are told.
+        self._waiting = 0
+        self._problem: BaseException | None = None
 
     def add(self, call: Callable[..., Any], *arguments: Any) -> None:
         """Call this, and await what it returns if that can be awaited, before what was added until now."""
@@ -112,24 +156,61 @@ class Ends:
     async def reach(self) -> None:
         """End all; raises the first error, after everything else has been ended too.
 
-        Whoever comes second waits for the first: what is ended later stands on what is ended before it.
+        That goes on in a task of its own, also when whoever waits for it is cancelled. Whoever comes second waits for
+        the same: what is ended later stands on what is ended before it.
         """
-        async with self._turn:
-            await self._reach()
+        if self._reached.done():
+            return
+        if self._ending is None:
+            self._since = self._loop.time()
+            self._ending = Loop(self._reach, "sagalog-close")
+        self._waiting += 1
+        try:
+            await asyncio.wait((self._reached,))
+        finally:
+            self._waiting -= 1
+        if self._problem is not None:
+            raise self._problem
+
+    def left(self, seconds: float) -> float:
+        """Return what is left of so many seconds since all began to be ended."""
+        return max(0.0, self._since + seconds - self._loop.time())
 
     async def _reach(self) -> None:
-        first: BaseException | None = None
         while self._calls:
             try:
-                ending: Any = self._calls.pop()()
-                if inspect.isawaitable(ending):
-                    await ending
+                await self._end(self._calls.pop())
             except GeneratorExit:
                 raise
             except BaseException as problem:
-                first = first or problem
-        if first is not None:
-            raise first
+                self._problem = self._problem or problem
+        if self._problem is not None and not self._waiting:
+            text = "the process manager was closed, and not without trouble: %s"
+            logger.error(text, described(self._problem), exc_info=self._problem)
+        self._reached.set_result(None)
+
+    async def _end(self, call: Callable[[], Any]) -> None:
+        """End one thing, in a task of its own: whoever cancels every task must not leave it half ended."""
+        for _ in range(MOST_TIMES):
+            task = asyncio.create_task(_called(call))
+            await _is_over(task)
+            if not task.cancelled() or not task.cancelling():
+                task.result()
+                return
+            await _is_over(asyncio.ensure_future(asyncio.sleep(PAUSE)))
+
+
+async def _called(call: Callable[[], Any]) -> None:
+    ending = call()
+    if inspect.isawaitable(ending):
+        await ending
+
+
+async def _is_over(future: "asyncio.Future[Any]") -> None:
+    """Wait for something to its end, whoever cancels whoever waits, and be it the end of the event loop."""
+    while not future.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait((future,))
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
@@ -141,11 +222,11 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
 
 
 class _Use:
-    """How many process managers have one store open; whoever holds the lock may open or close it."""
+    """Who has one store open; whoever holds the lock may open or close it."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.number = 0
+        self.users: set[object] = set()
 
 
 _uses: WeakKeyDictionary[Store, _Use] = WeakKeyDictionary()
@@ -157,18 +238,18 @@ def _use_of(store: Store) -> _Use:
         return _uses.setdefault(store, _Use())
 
 
-def open_store(store: Store) -> None:
+def open_store(store: Store, user: object) -> None:
     """Open a store that others of this process may have open as well."""
     use = _use_of(store)
     with use.lock:
         store.open()
-        use.number += 1
+        use.users.add(user)
 
 
-def close_store(store: Store) -> None:
-    """Close a store, unless somebody else of this process still has it open."""
+def close_store(store: Store, user: object) -> None:
+    """Close a store, unless somebody else of this process still has it open; the same user may close it again."""
     use = _use_of(store)
     with use.lock:
-        use.number = max(0, use.number - 1)
-        if not use.number:
+        use.users.discard(user)
+        if not use.users:
             store.close()

@@ -22,6 +22,7 @@ from sagalog.engine.consumers import Consumers
 from sagalog.engine.door import parked_row
 from sagalog.engine.ending import end, is_cancelled_by_others
 from sagalog.engine.handling import Handling
+from sagalog.engine.inside import enter
 from sagalog.engine.limits import Limits
 from sagalog.engine.message_log import log_handled
 from sagalog.engine.setbacks import Setbacks
@@ -83,6 +84,7 @@ class Participants:
         self._done: set[tuple[str, str]] = set()
         # What came of these is being written, whether or not anybody waits for it.
         self._written_now: set[tuple[str, str]] = set()
+        self._stopping = False
         self._setbacks: dict[str, dict[str, Setback]] = {name: {} for name in self._handlings}
         for one in handlings:
             one.turns.add(self._threads_are_free)
@@ -103,6 +105,7 @@ class Participants:
 
     async def run(self) -> None:
         """Handle what is due, for ever."""
+        enter(self._blocking)
         loop = asyncio.get_running_loop()
         look_at_all_at = 0.0
         while True:
@@ -209,6 +212,12 @@ class Participants:
         self._tasks[row.recipient].pop(row.message_id, None)
         self._done.add((row.recipient, row.message_id))
         self.hint(row.recipient)
+        self._leave_if_idle(row.recipient)
+
+    def _leave_if_idle(self, recipient: str) -> None:
+        """Give a participant back if this process stops, and no handler of it runs, nor is written what one did."""
+        if self._stopping and not self._tasks[recipient]:
+            self._consumers.give_back([recipient])
 
     async def _post(self, row: InboxRow, envelope: Envelope, posting: Posting) -> None:
         key, task = (row.recipient, row.message_id), asyncio.current_task()
@@ -280,6 +289,9 @@ class Participants:
 
     async def stop(self, grace: float) -> None:
         """Let handlers end within `grace` seconds, plain functions in their own time; call it when `run` has ended."""
+        self._stopping = True
+        for recipient in self._handlings:
+            self._leave_if_idle(recipient)
         tasks = [task for running in self._tasks.values() for task in running.values()]
         if not tasks:
             return

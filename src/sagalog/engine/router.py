@@ -18,6 +18,7 @@ from sagalog.engine.blocking import Blocking
 from sagalog.engine.consumers import Consumers
 from sagalog.engine.course import FIRST_PAUSE, LONGEST_PAUSE, TRIES_IN_ALL, Course, rest_after
 from sagalog.engine.door import cut_down, parked_row
+from sagalog.engine.inside import enter
 from sagalog.engine.message_log import WAITS_FOR
 from sagalog.engine.reads_beside import ReadsBeside
 from sagalog.engine.recovery import Recovery
@@ -94,6 +95,7 @@ class Router:
 
     async def run(self) -> None:
         """Route for ever."""
+        enter(self._blocking)
         try:
             await self._run()
         finally:

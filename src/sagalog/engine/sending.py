@@ -19,6 +19,7 @@ from sagalog.engine.consumers import Consumers
 from sagalog.engine.course import TRIES_IN_ALL
 from sagalog.engine.door import cut_down, parked_row
 from sagalog.engine.handover import Outcomes, hand_over
+from sagalog.engine.inside import enter
 from sagalog.engine.loops import Loop
 from sagalog.engine.mended import mended_message, with_message
 from sagalog.engine.message_log import log_parked
@@ -101,8 +102,10 @@ class Sending:
         """Stop; what was not acknowledged is sent again by whoever goes on."""
         if self._loop is not None:
             await self._loop.stop()
+            self._consumers.give_back([self._consumer])
 
     async def _run(self) -> None:
+        enter(self._blocking)
         pause = FIRST_PAUSE
         while True:
             self._hint.clear()

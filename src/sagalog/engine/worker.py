@@ -14,8 +14,10 @@ from sagalog.engine.committer import Committer, Then
 from sagalog.engine.ending import end
 from sagalog.engine.given_up import GivenUp
 from sagalog.engine.giving_back import GivingBack
+from sagalog.engine.inside import enter
 from sagalog.engine.late_outcomes import Conflict, LateOutcomes, Undriven
 from sagalog.engine.lease import WorkerLease
+from sagalog.engine.leaving import Leaving
 from sagalog.engine.limits import Limits
 from sagalog.engine.loops import Loop
 from sagalog.engine.mail import Mail
@@ -82,6 +84,7 @@ class Worker:
         # Held by whoever changes what this process owns in the store, from the write to what follows from it here.
         self._turn = asyncio.Lock()
         self._giving_back = GivingBack(store, blocking, lambda: self.worker_id, self._turn)
+        self.leaving = Leaving(store, blocking, lambda: self.worker_id)
         recording = Recording(store, blocking, committer, clock, self._giving_back, lambda: self.worker_id, self._turn)
         news = committer.recovery
         self._late = LateOutcomes(self.take, recording.record, recording.record_at_last, limits.poll, news.recovered)
@@ -242,6 +245,7 @@ class Worker:
         return runner is not None and runner.deliver(envelope)
 
     async def _drive(self, runner: SagaRunner) -> SagaState | None:
+        enter(self._blocking)
         saga_id = runner.saga_id
         unfinished = False
         try:
@@ -284,6 +288,9 @@ class Worker:
         self._let_go(runner)
         self._late.keep(runner.definition, runner.saga_id, runner.untold)
         self._late.keep_refused(runner.definition, runner.saga_id, runner.refused)
+        if self.stopping and not runner.untold and not runner.refused:
+            # Nothing of it is being written, and nobody is to wait for it as long as for others that run here.
+            self._giving_back.add([runner.saga_id])
         # It is ours as far as the store knows.
         self._claiming.doubt()
 
@@ -294,13 +301,8 @@ class Worker:
             return
         pause = self._given_up.add(saga_id, problem)
         trace = None if isinstance(problem, SagalogError) else problem
-        logger.error(
-            "saga %s cannot be driven here and is left to others for %g s: %s",
-            saga_id,
-            pause,
-            described(problem),
-            exc_info=trace,
-        )
+        text = "saga %s cannot be driven here and is left to others for %g s: %s"
+        logger.error(text, saga_id, pause, described(problem), exc_info=trace)
 
     async def take(self, definition: Definition, saga_id: str, untold: list[Input] | None = None) -> bool:
         """Own one saga, due or not, and tell it something; False if it cannot be had now, since somebody runs it."""
@@ -378,7 +380,7 @@ class Worker:
 
         Until then the lease is renewed: a handler of a message may take its time, and nobody else is to begin it anew.
         """
-        await asyncio.gather(*(loop.stop() for loop in self._loops))
+        await asyncio.gather(self.leaving.stop(), *(loop.stop() for loop in self._loops))
         try:
             await self._blocking.write(self._store.release, self.worker_id)
         except StoreError as problem:

@@ -1,0 +1,62 @@
+"""Consumers that a process which stops gives back as soon as nothing runs for them here. It reads no message.
+
+Something else may be waited for until long after that, and nobody would route or handle anything meanwhile.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+
+from sagalog.engine.backoff import Backoff
+from sagalog.engine.blocking import Blocking
+from sagalog.engine.loops import Loop
+from sagalog.saga.failure import described
+from sagalog.store import Store
+
+logger = logging.getLogger("sagalog.engine")
+
+FIRST_PAUSE = 0.05
+LONGEST_PAUSE = 5.0
+
+
+class Leaving:
+    """Give consumers back; `worker_id` says under which name they are owned.
+
+    What this process was writing for them comes before: a store is written to in the order in which it was asked.
+    """
+
+    def __init__(self, store: Store, blocking: Blocking, worker_id: Callable[[], str]) -> None:
+        self._store = store
+        self._blocking = blocking
+        self._worker_id = worker_id
+        self._waiting: set[str] = set()
+        self._wanted = asyncio.Event()
+        self._loop: Loop | None = None
+
+    def add(self, consumers: Iterable[str]) -> None:
+        """Give these back now: nothing reads for them here, and nothing will."""
+        self._waiting.update(consumers)
+        self._wanted.set()
+        if self._waiting and self._loop is None:
+            self._loop = Loop(self._run, "sagalog-leave", self._wanted.set)
+
+    async def stop(self) -> None:
+        """Try no more: whoever calls this gives back all that is left."""
+        if self._loop is not None:
+            await self._loop.stop()
+
+    async def _run(self) -> None:
+        """Give back for ever; what could not be given back is tried again."""
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            while some := sorted(self._waiting):
+                try:
+                    await self._blocking.write(self._store.release_consumers, self._worker_id(), some)
+                    self._waiting.difference_update(some)
+                    backoff.reset()
+                except Exception as problem:
+                    if not backoff.has_begun:
+                        logger.warning("%s could not be given back yet: %s", ", ".join(some), described(problem))
+                    await asyncio.sleep(backoff.pause())

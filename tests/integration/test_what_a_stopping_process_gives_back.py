@@ -1,0 +1,236 @@
+"""A process that stops and waits for a plain function keeps nothing else from the others meanwhile."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+
+from bookshop import HANDLERS, bookshop
+from following import Target, numbers, position
+from greeting import run
+
+from sagalog import Event, Participant, Saga
+from sagalog.errors import StoreUnavailable
+from sagalog.process_manager import ProcessManager
+from sagalog.settings import Settings
+from sagalog.store import Store
+from sagalog.testing.broker import MemoryBroker
+
+HASTY = Settings(lease=60, poll=0.01, grace=0, follow_poll=0.02)
+
+
+class Asked(Event):
+    name: str
+
+
+class Come(Event):
+    name: str
+
+
+class Heard(Event):
+    name: str
+
+
+class Scene:
+    """What one process runs: `one` is a saga with a plain step that lasts until `go` is set, one waits for an event."""
+
+    def __init__(self) -> None:
+        self.working, self.go = threading.Event(), threading.Event()
+        self.began: list[str] = []
+        self.long = Saga("long", input=str, key=lambda given: given)
+        self.patient = Saga("patient", input=str, key=lambda given: given)
+        self.slow, self.quick = Participant("slow"), Participant("quick")
+
+        @self.long.step(compensation=None)
+        def busy(given: str) -> int:
+            self.last(given)
+            return 1
+
+        self.patient.wait_for(Come, key=lambda event: event.name, timeout=600)
+
+        @self.slow.on
+        def hear_slowly(asked: Asked) -> Heard:
+            self.last(asked.name)
+            return Heard(name=asked.name)
+
+        @self.quick.on
+        async def hear(asked: Asked) -> None:
+            self.began.append(f"quick {asked.name}")
+
+        assert (busy.name, hear_slowly.__name__, hear.__name__) == ("busy", "hear_slowly", "hear")
+
+    def last(self, name: str) -> None:
+        """Last until `go` is set, if this is the one that lasts."""
+        self.began.append(name)
+        if name == "long":
+            self.working.set()
+            assert self.go.wait(15)
+
+    def manager(self, database: str | Store) -> ProcessManager:
+        """Return one of several processes."""
+        return ProcessManager(
+            database, sagas=[self.long, self.patient], participants=[self.slow, self.quick], settings=HASTY
+        )
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    while not is_so():
+        await asyncio.sleep(0.005)
+
+
+async def beside(
+    scene: Scene,
+    first: ProcessManager,
+    second: ProcessManager,
+    begin: Callable[[], Awaitable[object]],
+    story: Callable[[], Awaitable[None]],
+) -> None:
+    """Tell a story to the second of two processes while the first is closing and waits for what lasts."""
+    async with first:
+        await begin()
+        await until(scene.working.is_set)
+        async with second:
+            closing = asyncio.ensure_future(first.__aexit__())
+            await until(lambda: first._worker.stopping)
+            try:
+                await story()
+                assert not closing.done()
+            finally:
+                scene.go.set()
+            await closing
+
+
+def test_a_step_that_is_waited_for_keeps_no_message_from_being_routed_and_handled_elsewhere(
+    each_database: str | Store,
+) -> None:
+    scene, other = Scene(), Scene()
+    first, second = scene.manager(each_database), other.manager(each_database)
+
+    async def begin() -> None:
+        await first.start(scene.long, "long")
+
+    async def story() -> None:
+        await second.start(other.patient, "p")
+        await second.publish(Come(name="p"))
+        assert (await second.result("p", 10)).status == "completed"
+        await second.publish(Asked(name="ada"))
+        await until(lambda: sorted(other.began) == ["ada", "quick ada"])
+
+    run(beside(scene, first, second, begin, story))
+    assert scene.began == ["long"]
+
+
+def test_a_handler_that_is_waited_for_keeps_its_own_participant_and_no_other(each_database: str | Store) -> None:
+    """INVARIANTS 7: what is being handled is not begun elsewhere, and its answer is not lost."""
+    scene, other = Scene(), Scene()
+    first, second = scene.manager(each_database), other.manager(each_database)
+
+    async def begin() -> None:
+        await first.publish(Asked(name="long"))
+
+    async def story() -> None:
+        await second.start(other.patient, "p")
+        await second.publish(Come(name="p"))
+        assert (await second.result("p", 10)).status == "completed"
+        await second.publish(Asked(name="ada"))
+        await until(lambda: "quick ada" in other.began)
+        owners = {row.consumer: row.owner for row in first.store.consumers()}
+        mine = next(row.owner for row in first.store.consumers() if row.consumer == "participant:slow")
+        assert [name for name, owner in owners.items() if owner == mine] == ["participant:slow"]
+
+    async def test() -> None:
+        await beside(scene, first, second, begin, story)
+        async with second:
+            await until(lambda: "ada" in other.began)
+            heard = [one.data for _, one in second.store.read_messages(0, 100) if one.name == "Heard"]
+            assert [bytes(one) for one in heard][:1] == [b'{"name":"long"}']
+
+    run(test())
+    assert sorted(scene.began) == ["long", "quick long"]
+    assert sorted(other.began) == ["ada", "quick ada"]
+
+
+def test_sagas_for_which_nothing_runs_go_on_elsewhere_while_a_step_is_waited_for(each_database: str | Store) -> None:
+    """One that waits, and one whose step is made again, for it is cancelled at the end of the grace."""
+    scene, other = Scene(), Scene()
+    first, second = scene.manager(each_database), other.manager(each_database)
+
+    async def begin() -> None:
+        await first.start(scene.patient, "p")
+        await first.start(scene.long, "long")
+
+    async def story() -> None:
+        assert (await first_owner()) is not None
+        await second.publish(Come(name="p"))
+        assert (await second.result("p", 10)).status == "completed"
+
+    async def first_owner() -> str | None:
+        return (await second.status("long")).owner
+
+    run(beside(scene, first, second, begin, story))
+
+
+def test_what_is_followed_is_followed_elsewhere_while_a_step_is_waited_for(each_target: Target) -> None:
+    scene, other = Scene(), Scene()
+    first, second = scene.manager(each_target.database), other.manager(each_target.store())
+
+    async def begin() -> None:
+        shop.place(1)
+        await until(lambda: position(each_target.eye) == 1)
+        await first.start(scene.long, "long")
+
+    async def story() -> None:
+        shop.place(2)
+        await until(lambda: numbers(each_target.eye) == [1, 2])
+
+    with bookshop("popo") as shop:
+        for one in (first, second):
+            one.follow(shop, HANDLERS)
+        run(beside(scene, first, second, begin, story))
+
+
+def test_what_goes_out_goes_out_elsewhere_while_a_step_is_waited_for(each_database: str | Store) -> None:
+    scene, other, broker = Scene(), Scene(), MemoryBroker()
+    first, second = (
+        ProcessManager(
+            each_database,
+            sagas=[one.long],
+            transports=[broker.transport("here", sends=[Come])],
+            settings=HASTY,
+        )
+        for one in (scene, other)
+    )
+
+    async def begin() -> None:
+        await first.publish(Come(name="ada"))
+        await until(lambda: len(broker.kept) == 1)
+        await first.start(scene.long, "long")
+
+    async def story() -> None:
+        await second.publish(Come(name="bob"))
+        await until(lambda: len(broker.kept) == 2)
+
+    run(beside(scene, first, second, begin, story))
+
+
+def test_what_cannot_be_given_back_at_first_is_given_back_soon(each_target: Target) -> None:
+    """The store may be in trouble for a moment just then."""
+    scene, other = Scene(), Scene()
+    store = each_target.store()
+    first, second = scene.manager(store), other.manager(each_target.store())
+    release, tries = store.release_consumers, [0]
+
+    def in_trouble(worker_id: str, names: Sequence[str]) -> None:
+        tries[0] += 1
+        if tries[0] < 3:
+            raise StoreUnavailable("the network is down")
+        release(worker_id, names)
+
+    async def begin() -> None:
+        await first.start(scene.long, "long")
+
+    async def story() -> None:
+        await second.publish(Asked(name="ada"))
+        await until(lambda: sorted(other.began) == ["ada", "quick ada"])
+
+    store.release_consumers = in_trouble  # type: ignore[method-assign]
+    run(beside(scene, first, second, begin, story))
