@@ -21,10 +21,10 @@ from sagalog.engine.declared import Declared, by_digest
 from sagalog.engine.failures import Failures, check_redact
 from sagalog.engine.following import Followers, Following
 from sagalog.engine.handling import Handling
-from sagalog.engine.lifecycle import Ends, Lifecycle, close_store, open_store
+from sagalog.engine.lifecycle import Ends, Lifecycle, StoreUse
 from sagalog.engine.mail import Mail
 from sagalog.engine.messaging import Messaging
-from sagalog.engine.signals import first_signal
+from sagalog.engine.signals import first_signal, opened_unless
 from sagalog.engine.starting import Started, Starting
 from sagalog.engine.translation import FollowContext
 from sagalog.engine.transports import Transports, check_transports
@@ -168,8 +168,9 @@ class ProcessManager(Inspection, Messaging, Following):
 
         blocking = self._threads = self._given_blocking or Threads(settings.readers, settings.handler_threads)
         ends.add(blocking.close)
-        ends.add(blocking.write, close_store, self.store)
-        await blocking.write(open_store, self.store)
+        use = StoreUse(self.store)
+        ends.add(blocking.write, use.close)
+        await use.begin(blocking)
         missing = await blocking.read(self.store.unloaded, list(self.definitions))
         report_unloaded(missing, self.definitions.values(), self._is_worker)
         self._committer = Committer(self.store, blocking, settings.write_timeout, self._posted)
@@ -276,7 +277,7 @@ class ProcessManager(Inspection, Messaging, Following):
                 if self._lifecycle.state == "open":
                     await stop.wait()
                 else:
-                    async with self:
+                    async with opened_unless(stop, self):
                         await stop.wait()
             finally:
                 self._runs = False

@@ -8,6 +8,8 @@ from functools import partial
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
+from sagalog import opening
+from sagalog.engine.blocking import Blocking
 from sagalog.errors import AlreadyRunning, NotRunning
 from sagalog.store import Store
 
@@ -157,18 +159,45 @@ def _use_of(store: Store) -> _Use:
         return _uses.setdefault(store, _Use())
 
 
-def open_store(store: Store) -> None:
-    """Open a store that others of this process may have open as well."""
-    use = _use_of(store)
-    with use.lock:
-        store.open()
-        use.number += 1
+class StoreUse:
+    """One process manager's use of a store that others of this process may have open as well."""
 
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._is_open = False
 
-def close_store(store: Store) -> None:
-    """Close a store, unless somebody else of this process still has it open."""
-    use = _use_of(store)
-    with use.lock:
-        use.number = max(0, use.number - 1)
-        if not use.number:
-            store.close()
+    async def begin(self, blocking: Blocking) -> None:
+        """Open the store; whoever is cancelled meanwhile need not wait for what the opening waits for."""
+        given_up = threading.Event()
+        try:
+            await blocking.write(self._open, given_up.is_set)
+        finally:
+            given_up.set()
+
+    def _open(self, given_up: Callable[[], bool]) -> None:
+        use = _use_of(self._store)
+        with opening.unless(given_up):
+            while not use.lock.acquire(timeout=opening.LOOK_AGAIN_SECONDS):
+                opening.check_wanted()
+            try:
+                opening.check_wanted()
+                self._store.open()
+                use.number += 1
+                self._is_open = True
+            except BaseException:
+                if not use.number:
+                    self._store.close()
+                raise
+            finally:
+                use.lock.release()
+
+    def close(self) -> None:
+        """Close the store, unless it was not opened here, or somebody else of this process still has it open."""
+        if not self._is_open:
+            return
+        use = _use_of(self._store)
+        with use.lock:
+            self._is_open = False
+            use.number -= 1
+            if not use.number:
+                self._store.close()

@@ -13,7 +13,10 @@ from eventsourcing.persistence import PersistenceError
 from msgspec.structs import astuple
 from psycopg import RawCursor
 
+from sagalog.address import LONGEST
 from sagalog.errors import RowsLocked, StoreUnavailable
+from sagalog.harmless import harmless
+from sagalog.opening import Said, look_again
 from sagalog.store import Append, AppendOutcome, CommandRow, Lease, Query, StatusRow, StepRow, StoredEvent, StoreOptions
 from sagalog.stores.error_codes import CANNOT_BE_SENT
 from sagalog.stores.migrations import Dialect, Migration, require_current, upgrade
@@ -141,11 +144,11 @@ class PostgresStore(PostgresMessages):
 
     def apply(self, migration: Migration) -> None:
         """Apply one migration; nothing if another process was quicker."""
-        with self._named_errors() as connections, self._address.connect() as connection:
+        with self._named_errors() as connections, contextlib.closing(self._address.connect()) as connection:
             del connections
             connection.deadline = FOREVER
-            for name in ("no_timeout", "begin", "lock_schema"):
-                connection.run(name)
+            connection.run("no_timeout")
+            _lock_schema(connection, self._address.where)
             done = connection.rows("schema_exists")[0][0] and connection.rows("schema_version")[0][0]
             if done and done >= migration.number:
                 return
@@ -368,6 +371,35 @@ class PostgresStore(PostgresMessages):
             finally:
                 if not connection.broken:
                     connection.run("rollback")
+
+
+def _lock_schema(connection: BoundedConnection, where: str) -> None:
+    """Begin the transaction in which nobody else changes the tables; says who does, for as long as somebody else does.
+
+    Raises `NotRunning` if the opening is given up meanwhile.
+    """
+    said = Said()
+    while True:
+        connection.run("begin")
+        if connection.rows("try_lock_schema")[0][0]:
+            return
+        if said.is_due():
+            said.say(
+                "%s: its tables are made or upgraded by %s; waiting until that has ended; look whether it goes on",
+                where,
+                _who(connection.rows("who_locks_schema")),
+            )
+        connection.run("rollback")
+        look_again()
+
+
+def _who(found: Sequence[tuple[Any, ...]]) -> str:
+    if not found:
+        return "somebody who has just ended"
+    pid, application, state, client = found[0]
+    known = [f"{what} {harmless(value, LONGEST)}" for what, value in (("of", application), ("from", client)) if value]
+    doing = f", which is {state}" if state else ""
+    return f"{' '.join([f'the session with pid {pid}', *known])}{doing}"
 
 
 def _prepare_writer(connection: BoundedConnection) -> None:
