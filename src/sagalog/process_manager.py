@@ -30,7 +30,7 @@ from sagalog.engine.starting import Started, Starting
 from sagalog.engine.translation import FollowContext
 from sagalog.engine.transports import Transports, check_transports
 from sagalog.engine.unloaded import report_unloaded
-from sagalog.engine.waiting import AT_REST, LAST_LOOK_SECONDS, Waiting, end_of, no_longer_than, not_known, still_going
+from sagalog.engine.waiting import AT_REST, LAST_LOOK_SECONDS, NoLongerThan, Waiting, end_of, not_known, still_going
 from sagalog.engine.worker import Drive, Worker
 from sagalog.errors import AlreadyRunning, InvalidAction, StoreUnavailable, UnknownSaga, WaitTimeout
 from sagalog.readmodel.inspection import Inspection, check_named
@@ -310,7 +310,7 @@ class ProcessManager(Inspection, Messaging, Following):
         """Start a saga and wait for its result, at most `timeout` (then `WaitTimeout`; the saga goes on)."""
         seconds = given.patience(timeout)
         run: SagaRun | None = None
-        async with no_longer_than(seconds):
+        async with NoLongerThan(seconds):
             run = await self.start(saga, input, key=key)
             return await run.result()
         if run is None:
@@ -325,7 +325,7 @@ class ProcessManager(Inspection, Messaging, Following):
         """Wait for a result; `drive` is the task that drives the saga here: with it, nothing has to be read."""
         self._check_running()
         drive = drive or self._worker.drive_of(saga_id)
-        async with no_longer_than(timeout):
+        async with NoLongerThan(timeout):
             return self._result_of(await self._at_rest(saga_id, drive))
         return self._result_of(await self._last_look(saga_id, timeout))
 

@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from types import TracebackType
 
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.loops import Loop
@@ -35,16 +34,26 @@ def still_going(row: StatusRow, seconds: float | None) -> str:
     return f"{which} is still {row.status} after {seconds or 0:g} s{what}; it goes on, ask again later"
 
 
-@asynccontextmanager
-async def no_longer_than(seconds: float | None) -> AsyncGenerator[None]:
+class NoLongerThan:
     """Wait within for at most so long, and go on behind it then; a read that nobody waits for goes on in its thread."""
-    scope = asyncio.timeout(seconds)
-    try:
-        async with scope:
-            yield
-    except TimeoutError:
-        if not scope.expired():
-            raise
+
+    def __init__(self, seconds: float | None) -> None:
+        self._scope = asyncio.timeout(seconds)
+
+    async def __aenter__(self) -> None:
+        """Begin."""
+        await self._scope.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        """End; whatever else is raised within goes on."""
+        try:
+            await self._scope.__aexit__(kind, problem, traceback)
+        except TimeoutError:
+            # Only this scope raises it here: one that was raised within is not touched by it.
+            return True
+        return False
 
 
 async def end_of(drive: Drive) -> SagaState | None:

@@ -13,16 +13,25 @@ from eventsourcing.persistence import PersistenceError
 from msgspec.structs import astuple
 from psycopg import RawCursor
 
-from sagalog.address import LONGEST
 from sagalog.errors import RowsLocked, StoreUnavailable
-from sagalog.harmless import harmless
-from sagalog.opening import Said, look_again
-from sagalog.store import Append, AppendOutcome, CommandRow, Lease, Query, StatusRow, StepRow, StoredEvent, StoreOptions
+from sagalog.store import (
+    Append,
+    AppendOutcome,
+    CommandRow,
+    HeldLease,
+    Lease,
+    Query,
+    StatusRow,
+    StepRow,
+    StoredEvent,
+    StoreOptions,
+)
 from sagalog.stores.error_codes import CANNOT_BE_SENT
 from sagalog.stores.migrations import Dialect, Migration, require_current, upgrade
 from sagalog.stores.postgres_connection import SQL, Address, BoundedConnection, Connections
 from sagalog.stores.postgres_errors import translated
 from sagalog.stores.postgres_fitness import check_database, check_may_migrate, check_privileges
+from sagalog.stores.postgres_lock import lock_schema
 from sagalog.stores.postgres_messages import PostgresMessages
 from sagalog.stores.postgres_recorder import BoundedDatastore, SagaRecorder, write
 from sagalog.stores.postgres_watch import Listener
@@ -148,7 +157,7 @@ class PostgresStore(PostgresMessages):
             del connections
             connection.deadline = FOREVER
             connection.run("no_timeout")
-            _lock_schema(connection, self._address.where)
+            lock_schema(connection, self._address.where)
             done = connection.rows("schema_exists")[0][0] and connection.rows("schema_version")[0][0]
             if done and done >= migration.number:
                 return
@@ -248,6 +257,16 @@ class PostgresStore(PostgresMessages):
         """Extend a worker's lease; False if it was taken away."""
         with self._named_errors() as connections, connections.lease() as connection:
             return connection.run("renew", (until, worker_id)).rowcount == 1
+
+    def leases(self) -> list[HeldLease]:
+        """Return the leases of all workers."""
+        return [HeldLease(*row) for row in self._rows("leases", soon=True)]
+
+    def end_lease(self, lease: HeldLease) -> None:
+        """Take a lease away, unless it has been renewed since it was seen so."""
+        with self._transaction() as connection, connection.pipeline():
+            connection.run("rows_soon")
+            connection.run("end_lease", (lease.worker_id, lease.lease_until))
 
     def claim(
         self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()
@@ -371,35 +390,6 @@ class PostgresStore(PostgresMessages):
             finally:
                 if not connection.broken:
                     connection.run("rollback")
-
-
-def _lock_schema(connection: BoundedConnection, where: str) -> None:
-    """Begin the transaction in which nobody else changes the tables; says who does, for as long as somebody else does.
-
-    Raises `NotRunning` if the opening is given up meanwhile.
-    """
-    said = Said()
-    while True:
-        connection.run("begin")
-        if connection.rows("try_lock_schema")[0][0]:
-            return
-        if said.is_due():
-            said.say(
-                "%s: its tables are made or upgraded by %s; waiting until that has ended; look whether it goes on",
-                where,
-                _who(connection.rows("who_locks_schema")),
-            )
-        connection.run("rollback")
-        look_again()
-
-
-def _who(found: Sequence[tuple[Any, ...]]) -> str:
-    if not found:
-        return "somebody who has just ended"
-    pid, application, state, client = found[0]
-    known = [f"{what} {harmless(value, LONGEST)}" for what, value in (("of", application), ("from", client)) if value]
-    doing = f", which is {state}" if state else ""
-    return f"{' '.join([f'the session with pid {pid}', *known])}{doing}"
 
 
 def _prepare_writer(connection: BoundedConnection) -> None:

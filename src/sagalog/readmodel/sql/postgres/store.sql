@@ -272,12 +272,20 @@ GROUP BY saga_name, saga_version, definition
 ORDER BY saga_name, saga_version, definition;
 
 -- name: register
-INSERT INTO saga_workers (worker_id, host, pid, started_at, lease_until) VALUES ($1, $2, $3, $4, $5)
+INSERT INTO saga_workers (worker_id, host, pid, started_at, lease_until, lease_length)
+VALUES ($1, $2, $3, $4, $5, $5 - $4)
 ON CONFLICT (worker_id) DO UPDATE SET
-    host = excluded.host, pid = excluded.pid, started_at = excluded.started_at, lease_until = excluded.lease_until;
+    host = excluded.host, pid = excluded.pid, started_at = excluded.started_at, lease_until = excluded.lease_until,
+    lease_length = excluded.lease_length;
 
 -- name: renew
 UPDATE saga_workers SET lease_until = $1 WHERE worker_id = $2;
+
+-- name: leases
+SELECT worker_id, lease_until, lease_length FROM saga_workers ORDER BY worker_id;
+
+-- name: end_lease
+DELETE FROM saga_workers WHERE worker_id = $1 AND lease_until = $2;
 
 -- name: forget_the_dead
 -- First of every transaction that takes what a dead worker owns: with the first thing it loses the lease, so that it is
