@@ -310,11 +310,13 @@ class ProcessManager(Inspection, Messaging, Following):
         """Start a saga and wait for its result, at most `timeout` (then `WaitTimeout`; the saga goes on)."""
         seconds = given.patience(timeout)
         run: SagaRun | None = None
-        async with NoLongerThan(seconds):
+        ends = None if seconds is None else asyncio.get_running_loop().time() + seconds
+        async with NoLongerThan(None if seconds is None else max(seconds, LAST_LOOK_SECONDS)):
             run = await self.start(saga, input, key=key)
-            return await run.result()
         if run is None:
             raise WaitTimeout(not_known(f"saga {saga.name} was started", seconds))
+        async with NoLongerThan(None if ends is None else max(0.0, ends - asyncio.get_running_loop().time())):
+            return await run.result()
         return self._result_of(await self._last_look(run.id, seconds))
 
     async def result(self, id_or_key: str, timeout: Duration | None = None) -> SagaResult:

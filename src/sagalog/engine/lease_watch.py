@@ -16,8 +16,6 @@ from sagalog.store import HeldLease, Store
 
 logger = logging.getLogger("sagalog.engine")
 
-# How often leases are looked at, in seconds, if our own is long.
-LONGEST_PAUSE = 5.0
 # After how many looks that were missed the watch begins anew: those who live may have been stopped with us.
 MISSED = 3
 
@@ -29,7 +27,7 @@ class LeaseWatch:
         self._store = store
         self._blocking = blocking
         self._own = own
-        self._pause = min(length / 3, LONGEST_PAUSE)
+        self._pause = length / 3
         self._looked = 0.0
         self._next = 0.0
         # What was seen last of each worker, and since when it has been so.
