@@ -52,7 +52,6 @@ InputT = TypeVar("InputT")
 
 __all__ = ["FollowContext", "ProcessManager", "SagaResult", "SagaRun"]
 
-
 # A stuck saga may still be told what has become of a step, at the moment at which a person lets it go on.
 TRIES_TO_RESUME = 5
 
