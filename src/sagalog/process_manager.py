@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar, cast
 
 from sagalog.clock import Clock, SystemClock
 from sagalog.engine import given
+from sagalog.engine.asking import as_asked
 from sagalog.engine.attempt import Attempts
 from sagalog.engine.blocking import Blocking, Threads
 from sagalog.engine.bus import Bus
@@ -21,18 +22,18 @@ from sagalog.engine.declared import Declared, by_digest
 from sagalog.engine.failures import Failures, check_redact
 from sagalog.engine.following import Followers, Following
 from sagalog.engine.handling import Handling
-from sagalog.engine.lifecycle import Ends, Lifecycle, close_store, open_store
+from sagalog.engine.lifecycle import Ends, Lifecycle, StoreUse
 from sagalog.engine.mail import Mail
 from sagalog.engine.messaging import Messaging
-from sagalog.engine.signals import first_signal
+from sagalog.engine.signals import first_signal, opened_unless
 from sagalog.engine.starting import Started, Starting
 from sagalog.engine.translation import FollowContext
 from sagalog.engine.transports import Transports, check_transports
 from sagalog.engine.turns import Turns
 from sagalog.engine.unloaded import report_unloaded
-from sagalog.engine.waiting import AT_REST, Waiting, still_going
+from sagalog.engine.waiting import AT_REST, LAST_LOOK_SECONDS, NoLongerThan, Waiting, end_of, not_known, still_going
 from sagalog.engine.worker import Drive, Worker
-from sagalog.errors import AlreadyRunning, InvalidAction, UnknownSaga, WaitTimeout
+from sagalog.errors import AlreadyRunning, InvalidAction, StoreUnavailable, UnknownSaga, WaitTimeout
 from sagalog.readmodel.inspection import Inspection, check_named
 from sagalog.readmodel.result import SagaResult, result_of
 from sagalog.saga.choreography import Choreography
@@ -51,7 +52,6 @@ from sagalog.transport import Transport
 InputT = TypeVar("InputT")
 
 __all__ = ["FollowContext", "ProcessManager", "SagaResult", "SagaRun"]
-
 
 # A stuck saga may still be told what has become of a step, at the moment at which a person lets it go on.
 TRIES_TO_RESUME = 5
@@ -150,7 +150,8 @@ class ProcessManager(Inspection, Messaging, Following):
         """
         self._lifecycle.begin()
         ends = self._ends = Ends(self._lifecycle.ended)
-        await ends.begin(self._open(ends))
+        with as_asked():
+            await ends.begin(self._open(ends))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -169,8 +170,9 @@ class ProcessManager(Inspection, Messaging, Following):
         threads = self._given_blocking or Threads(settings.readers, settings.handler_threads)
         blocking = self._threads = self._lifecycle.threads = threads
         ends.add(blocking.close)
-        ends.add(blocking.write, close_store, self.store, ends)
-        await blocking.write(open_store, self.store, ends)
+        use = StoreUse(self.store)
+        ends.add(blocking.write, use.close)
+        await use.begin(blocking)
         missing = await blocking.read(self.store.unloaded, list(self.definitions))
         report_unloaded(missing, self.definitions.values(), self._is_worker)
         self._committer = Committer(self.store, blocking, settings.write_timeout, self._posted)
@@ -271,7 +273,7 @@ class ProcessManager(Inspection, Messaging, Following):
                 if self._lifecycle.state == "open":
                     await stop.wait()
                 else:
-                    async with self:
+                    async with opened_unless(stop, self):
                         await stop.wait()
             finally:
                 self._runs = False
@@ -301,8 +303,15 @@ class ProcessManager(Inspection, Messaging, Following):
     ) -> SagaResult:
         """Start a saga and wait for its result, at most `timeout` (then `WaitTimeout`; the saga goes on)."""
         seconds = given.patience(timeout)
-        run = await self.start(saga, input, key=key)
-        return await run.result(seconds)
+        run: SagaRun | None = None
+        ends = None if seconds is None else asyncio.get_running_loop().time() + seconds
+        async with NoLongerThan(None if seconds is None else max(seconds, LAST_LOOK_SECONDS)):
+            run = await self.start(saga, input, key=key)
+        if run is None:
+            raise WaitTimeout(not_known(f"saga {saga.name} was started", seconds))
+        async with NoLongerThan(None if ends is None else max(0.0, ends - asyncio.get_running_loop().time())):
+            return await run.result()
+        return self._result_of(await self._last_look(run.id, seconds))
 
     async def result(self, id_or_key: str, timeout: Duration | None = None) -> SagaResult:
         """Wait until a saga has completed, failed or is stuck, and return its result; see `SagaRun.result`."""
@@ -312,22 +321,26 @@ class ProcessManager(Inspection, Messaging, Following):
         """Wait for a result; `drive` is the task that drives the saga here: with it, nothing has to be read."""
         self._check_running()
         drive = drive or self._worker.drive_of(saga_id)
-        if timeout is None:
-            state = await self._at_rest(saga_id, drive)
-        else:
-            try:
-                async with asyncio.timeout(timeout):
-                    state = await self._at_rest(saga_id, drive)
-            except TimeoutError:
+        async with NoLongerThan(timeout):
+            return self._result_of(await self._at_rest(saga_id, drive))
+        return self._result_of(await self._last_look(saga_id, timeout))
+
+    async def _last_look(self, saga_id: str, seconds: float | None) -> SagaState:
+        """Look once more whether it has ended, as the time may have been too short to see it: but not for long."""
+        try:
+            async with asyncio.timeout(LAST_LOOK_SECONDS):
                 row = await self.status(saga_id)
-                if row.status not in AT_REST:
-                    raise WaitTimeout(still_going(row, timeout)) from None
-                # It had ended, or has meanwhile: the time was too short to see it.
-                state = await self.state(row.saga_id)
+                if row.status in AT_REST:
+                    return await self.state(row.saga_id)
+        except (TimeoutError, StoreUnavailable):
+            raise WaitTimeout(not_known(f"saga {saga_id} has ended", seconds)) from None
+        raise WaitTimeout(still_going(row, seconds))
+
+    def _result_of(self, state: SagaState) -> SagaResult:
         return result_of(self.definitions.get(state.digest), state)
 
     async def _at_rest(self, saga_id: str, drive: Drive | None) -> SagaState:
-        if drive is not None and (state := await _end_of(drive)) is not None:
+        if drive is not None and (state := await end_of(drive)) is not None:
             return state
         row = await self.status(saga_id)
         if row.status not in AT_REST:
@@ -379,16 +392,3 @@ class ProcessManager(Inspection, Messaging, Following):
     def _posted(self) -> None:
         self._bus.posted()
         self._transports.hint()
-
-
-async def _end_of(drive: Drive) -> SagaState | None:
-    """Wait for a saga that runs in this process; None if its row has to be asked."""
-    if not drive.done():
-        # Whoever gives up waiting must not stop the saga, so the task itself is not awaited.
-        ended = asyncio.Event()
-        drive.add_done_callback(lambda _: ended.set())
-        await ended.wait()
-    # Whatever ended the task is not the caller's: the row says how the saga is.
-    state = None if drive.cancelled() or drive.exception() is not None else drive.result()
-    # What was stuck a moment ago may have been resumed since.
-    return state if state is None or state.status != "stuck" else None

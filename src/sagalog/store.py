@@ -14,6 +14,7 @@ from sagalog.store_rows import (
     AppendOutcome,
     CommandRow,
     ConsumerRow,
+    HeldLease,
     InboxRow,
     Lease,
     Note,
@@ -38,6 +39,7 @@ __all__ = [
     "AppendOutcome",
     "CommandRow",
     "ConsumerRow",
+    "HeldLease",
     "InboxRow",
     "Lease",
     "Note",
@@ -126,6 +128,14 @@ class Store(Protocol):
 
     def renew(self, worker_id: str, until: int) -> bool:
         """Extend a worker's lease; False if it was taken away, and with it every saga that the worker owned."""
+        ...
+
+    def leases(self) -> list[HeldLease]:
+        """Return the leases of all workers."""
+        ...
+
+    def end_lease(self, lease: HeldLease) -> None:
+        """Take a lease away, unless it has been renewed since it was seen so."""
         ...
 
     def claim(

@@ -259,6 +259,14 @@ class Lease(Struct, frozen=True, gc=False):
     lease_until: int
 
 
+class HeldLease(Struct, frozen=True, gc=False):
+    """A worker's lease as it is seen by others; its length is None if an older version has begun it."""
+
+    worker_id: str
+    lease_until: int
+    length: int | None
+
+
 class StoreOptions(Struct, frozen=True, kw_only=True):
     """How long a store waits for its database, in seconds, how many connections it reads with, what it may do there.
 

@@ -52,7 +52,7 @@ REBUILDING = {
     *("rewrite_status", "forget_steps", "insert_step"),
     *("rewrite_command", "forget_commands", "forget_messages", "insert_message"),
 }
-MIGRATING = {"record_migration", "no_timeout", "lock_schema"}
+MIGRATING = {"record_migration", "no_timeout", "try_lock_schema"}
 
 
 def printed(url: str, role: str, *words: str) -> list[str]:

@@ -92,7 +92,7 @@ def test_a_migration_of_one_schema_holds_up_no_other(schemas: tuple[str, str]) -
 
     with psycopg.connect(schemas[0]) as connection:
         # As `apply` does, for as long as its statements take.
-        connection.execute(OURS["lock_schema"])
+        connection.execute(OURS["try_lock_schema"])
         thread = threading.Thread(target=open_the_other, daemon=True)
         thread.start()
         assert done.wait(10)

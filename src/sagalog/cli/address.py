@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from sagalog.address import LONGEST, LONGEST_ADDRESS, as_meant, is_open, shown
 from sagalog.cli.options import Invocation
+from sagalog.engine.asking import as_asked
 from sagalog.errors import InvalidSettings, StoreUnavailable
 from sagalog.harmless import harmless
 from sagalog.settings import Settings
@@ -82,11 +83,12 @@ def opened(address: str, *, migrate: bool = False) -> Generator[SqlStore]:
     if not migrate:
         require_file(address)
     store = sql_store(address)
-    store.open(migrate=migrate)
-    try:
-        yield store
-    finally:
-        store.close()
+    with as_asked():
+        store.open(migrate=migrate)
+        try:
+            yield store
+        finally:
+            store.close()
 
 
 def command_line(invocation: Invocation, command: Sequence[str]) -> str:

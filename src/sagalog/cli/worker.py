@@ -8,6 +8,10 @@ import click
 from sagalog.cli.failures import AppError
 from sagalog.cli.logs import LEVELS, log_to_stderr
 from sagalog.cli.options import Command, Invocation
+from sagalog.engine.signals import first_signal, opened_unless
+from sagalog.process_manager import ProcessManager
+
+logger = logging.getLogger("sagalog.cli")
 
 
 @click.command(cls=Command)
@@ -31,7 +35,6 @@ def run(invocation: Invocation, log_level: str, log_format: str) -> None:
     if not app.sagas and not app.participants and not app.choreographies:
         raise AppError(f"the app {app.name} has no sagas to run and no participants: its lists are empty")
     log_to_stderr("debug" if invocation.debug else log_level, log_format)
-    logger = logging.getLogger("sagalog.cli")
     with app.services() as services:
         process_manager = app.process_manager(address, services)
         names = ", ".join(
@@ -41,6 +44,14 @@ def run(invocation: Invocation, log_level: str, log_format: str) -> None:
                 *(f"participant {participant.name}" for participant in app.participants),
             ]
         )
-        logger.info("working on %s", names)
-        asyncio.run(process_manager.run())
+        asyncio.run(_work(process_manager, names))
         logger.info("stopped; what is unfinished waits for the next worker")
+
+
+async def _work(process_manager: ProcessManager, names: str) -> None:
+    """Work until a signal comes; it may come while the database is being opened."""
+    with first_signal() as stop:
+        async with opened_unless(stop, process_manager) as is_open:
+            if is_open:
+                logger.info("working on %s", names)
+            await stop.wait()

@@ -17,6 +17,7 @@ from sagalog.engine.clock_watch import ClockWatch
 from sagalog.engine.course import rest_after
 from sagalog.engine.given_up import GivenUp
 from sagalog.engine.giving_back import GivingBack
+from sagalog.engine.lease_watch import LeaseWatch
 from sagalog.engine.limits import Limits
 from sagalog.engine.mail import Mail
 from sagalog.engine.recovery import Recovery
@@ -118,6 +119,7 @@ class Claiming:
         self._unread = Apart("has a history that cannot be read", self._reads, now)
         freed = Apart("cannot be taken over from a dead worker", self._writes, now)
         self._taking_over = TakingOver(store, blocking, clock, self._poll, freed)
+        self._lease_watch = LeaseWatch(store, blocking, lambda: owner.worker_id, limits.lease / 1e6)
         self._setbacks = Setbacks(now, self._poll, LONGEST_PAUSE)
         self._recovery = recovery
         for listener in (
@@ -219,6 +221,7 @@ class Claiming:
 
     async def _claim_some(self, worker_id: str, room: int) -> list[StatusRow]:
         """Claim the oldest that are due; if something fails, one by one, so that what is wrong with one is its own."""
+        await self._lease_watch.look()
         await self._taking_over.look()
         self._definitions = self._threadless.claimed()
         if not self._definitions:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from sagalog.errors import StoreUnavailable
+from sagalog.errors import BatchTooLarge, StoreUnavailable
 
 Awaited = asyncio.Future[Any]
 
@@ -45,6 +45,8 @@ class Impatience:
                 problem = self._problem_of(awaited)
                 # Even of what was refused nothing is known yet: it may be taken the next time.
                 kind = type(problem) if isinstance(problem, StoreUnavailable) else StoreUnavailable
+                # How much is written at once is no business of whoever has asked for one thing.
+                kind = StoreUnavailable if issubclass(kind, BatchTooLarge) else kind
                 future.set_exception(
                     kind(
                         f"nobody knows yet whether this was written, after {self._seconds:g} s "

@@ -80,6 +80,9 @@ class WorkerLease:
     async def _renew(self) -> None:
         # Before it is asked for: the answer may take its time.
         until, ends = self._clock.now() + self._length, self._loop.time() + self._length / 1e6
+        if until == self._until:
+            # A renewal that changes nothing would not be seen: the clock may have been set back by just so much.
+            until += 1
         if await self._blocking.renew(self._store.renew, self.worker_id, until):
             self._holds_until(until, ends)
             return

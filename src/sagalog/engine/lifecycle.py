@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
+from sagalog import opening
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.inside import is_inside
 from sagalog.engine.loops import Loop
@@ -222,11 +223,11 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
 
 
 class _Use:
-    """Who has one store open; whoever holds the lock may open or close it."""
+    """How many have one store open; whoever holds the lock may open or close it."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.users: set[object] = set()
+        self.number = 0
 
 
 _uses: WeakKeyDictionary[Store, _Use] = WeakKeyDictionary()
@@ -238,18 +239,45 @@ def _use_of(store: Store) -> _Use:
         return _uses.setdefault(store, _Use())
 
 
-def open_store(store: Store, user: object) -> None:
-    """Open a store that others of this process may have open as well."""
-    use = _use_of(store)
-    with use.lock:
-        store.open()
-        use.users.add(user)
+class StoreUse:
+    """One process manager's use of a store that others of this process may have open as well."""
 
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._is_open = False
 
-def close_store(store: Store, user: object) -> None:
-    """Close a store, unless somebody else of this process still has it open; the same user may close it again."""
-    use = _use_of(store)
-    with use.lock:
-        use.users.discard(user)
-        if not use.users:
-            store.close()
+    async def begin(self, blocking: Blocking) -> None:
+        """Open the store; whoever is cancelled meanwhile need not wait for what the opening waits for."""
+        given_up = threading.Event()
+        try:
+            await blocking.write(self._open, given_up.is_set)
+        finally:
+            given_up.set()
+
+    def _open(self, given_up: Callable[[], bool]) -> None:
+        use = _use_of(self._store)
+        with opening.unless(given_up):
+            while not use.lock.acquire(timeout=opening.LOOK_AGAIN_SECONDS):
+                opening.check_wanted()
+            try:
+                opening.check_wanted()
+                self._store.open()
+                use.number += 1
+                self._is_open = True
+            except BaseException:
+                if not use.number:
+                    self._store.close()
+                raise
+            finally:
+                use.lock.release()
+
+    def close(self) -> None:
+        """Close the store, unless it was not opened here, or somebody else of this process still has it open."""
+        if not self._is_open:
+            return
+        use = _use_of(self._store)
+        with use.lock:
+            self._is_open = False
+            use.number -= 1
+            if not use.number:
+                self._store.close()

@@ -5,6 +5,7 @@ from typing import cast
 import msgspec
 
 from sagalog.clock import Clock, new_id
+from sagalog.engine.asking import as_asked, asked
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.bus import Bus
 from sagalog.engine.committer import Committer
@@ -96,7 +97,7 @@ class Messaging:
         if len(self._vocabulary) and envelope.name not in self._vocabulary and not self._transports.carry(envelope):
             await self._park(parked_row(self._clock, DOOR, envelope, None, unknown(envelope)))
             return True
-        if await self._blocking.read(self.store.find_message, envelope.id) is not None:
+        if await asked(self._blocking, self.store.find_message, envelope.id) is not None:
             return False
         await self._publish(envelope)
         return True
@@ -134,7 +135,7 @@ class Messaging:
         """Return messages that nobody could take, newest first; raises `InvalidQuery` for what is no query."""
         if query is not None and not isinstance(cast(object, query), UnmatchedQuery):
             raise InvalidQuery(f"expected an UnmatchedQuery, such as UnmatchedQuery(name='...'), found {shown(query)}")
-        return await self._blocking.read(self.store.unmatched, query or UnmatchedQuery())
+        return await asked(self._blocking, self.store.unmatched, query or UnmatchedQuery())
 
     async def redeliver(self, unmatched_id: str, *, actor: str, reason: str) -> None:
         """Let a message that was parked be delivered again. Recorded with the actor.
@@ -158,7 +159,9 @@ class Messaging:
         self._check_running()
         actor, reason = check_identifier(actor, "the actor"), check_reason(reason, "the reason")
         now = self._clock.now()
-        if not await self._blocking.write(self.store.settle_unmatched, unmatched_id, status, actor, reason, now):
+        with as_asked():
+            settled = await self._blocking.write(self.store.settle_unmatched, unmatched_id, status, actor, reason, now)
+        if not settled:
             raise InvalidAction(
                 f"expected a parked message, found none with the unmatched id {unmatched_id!r} (any more); "
                 "`sagalog unmatched list` shows those there are"

@@ -4,12 +4,41 @@ import asyncio
 import logging
 import signal
 import threading
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from functools import partial
+from typing import Any
 
 from sagalog.errors import NotRunning
 
 logger = logging.getLogger("sagalog")
+
+
+@asynccontextmanager
+async def opened_unless(stop: asyncio.Event, opens: AbstractAsyncContextManager[object]) -> AsyncGenerator[bool]:
+    """Open something and close it again; gives False, with nothing left open, if `stop` comes while it is opened."""
+    async with AsyncExitStack() as closing:
+        scope = asyncio.timeout(None)
+        heeding = asyncio.create_task(stop.wait())
+        heeding.add_done_callback(partial(_end_unless_cancelled, scope))
+        try:
+            async with scope:
+                await closing.enter_async_context(opens)
+                # Before the scope ends, which nothing can end any more then.
+                heeding.cancel()
+        except TimeoutError:
+            if not scope.expired():
+                raise
+        finally:
+            heeding.cancel()
+        yield not scope.expired()
+
+
+def _end_unless_cancelled(scope: asyncio.Timeout, heeding: "asyncio.Task[Any]") -> None:
+    if not heeding.cancelled():
+        # It may have ended by itself in this very moment.
+        with suppress(RuntimeError):
+            scope.reschedule(0)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from sagalog.clock import Clock, new_id
 from sagalog.codec import CODEC
+from sagalog.engine.asking import asked
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.carrying import carrying
 from sagalog.engine.committer import Committer, Then
@@ -100,7 +101,7 @@ class Starting:
             if await self._begin(definition, saga_id, told):
                 drive = None if self._worker is None else self._worker.drive_of(saga_id)
                 return Started(saga_id, key, True, drive)
-            row = await self._blocking.read(self._store.latest_run, definition.name, key)
+            row = await asked(self._blocking, self._store.latest_run, definition.name, key)
             if row is None:
                 continue
             if row.status in ("completed", "failed"):
@@ -120,7 +121,7 @@ class Starting:
             return check_identifier(key, what)
         except InvalidIdentifier:
             key = check_recorded(key, what)
-            if await self._blocking.read(self._store.latest_run, definition.name, key) is None:
+            if await asked(self._blocking, self._store.latest_run, definition.name, key) is None:
                 raise
             return key
 
@@ -174,7 +175,7 @@ class Starting:
 
     async def _refuse(self, definition: Definition, saga_id: str, told: StartAgain) -> None:
         for _ in range(TRIES):
-            stored = await self._blocking.read(self._store.read, saga_id)
+            stored = await asked(self._blocking, self._store.read, saga_id)
             state = fold(CODEC.decode_all((event.topic, event.state) for event in stored))
             if await self._tell(definition, saga_id, state, told):
                 return

@@ -2,23 +2,71 @@
 
 import asyncio
 import logging
+from types import TracebackType
 
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.loops import Loop
+from sagalog.engine.worker import Drive
 from sagalog.errors import NotRunning, StoreError
+from sagalog.saga.state import SagaState
 from sagalog.store import StatusRow, Store
 
 logger = logging.getLogger("sagalog.engine")
 
 AT_REST = ("completed", "failed", "stuck")
+# Whoever gives no time at all is told of what has ended all the same.
+LAST_LOOK_SECONDS = 0.5
 CLOSED = "the process manager was closed; the saga goes on elsewhere or later"
 
 
-def still_going(row: StatusRow, seconds: float) -> str:
+def not_known(what: str, seconds: float | None) -> str:
+    """Return that a question was not answered within the time given: the database did not answer it."""
+    return (
+        f"nobody knows yet whether {what}, after {seconds or 0:g} s: the database takes longer to answer; look for "
+        "long transactions and locks. Asking again, or starting again with the same key, is safe"
+    )
+
+
+def still_going(row: StatusRow, seconds: float | None) -> str:
     """Return that a saga has not ended within the time given, and what it waits for, if that is known."""
     what = f", waiting for {row.waiting_for}" if row.waiting_for is not None else ""
     which = f"saga {row.saga_name} {row.saga_key}"
-    return f"{which} is still {row.status} after {seconds:g} s{what}; it goes on, ask again later"
+    return f"{which} is still {row.status} after {seconds or 0:g} s{what}; it goes on, ask again later"
+
+
+class NoLongerThan:
+    """Wait within for at most so long, and go on behind it then; a read that nobody waits for goes on in its thread."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self._scope = asyncio.timeout(seconds)
+
+    async def __aenter__(self) -> None:
+        """Begin."""
+        await self._scope.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        """End; whatever else is raised within goes on."""
+        try:
+            await self._scope.__aexit__(kind, problem, traceback)
+        except TimeoutError:
+            # Only this scope raises it here: one that was raised within is not touched by it.
+            return True
+        return False
+
+
+async def end_of(drive: Drive) -> SagaState | None:
+    """Wait for a saga that runs in this process; None if its row has to be asked."""
+    if not drive.done():
+        # Whoever gives up waiting must not stop the saga, so the task itself is not awaited.
+        ended = asyncio.Event()
+        drive.add_done_callback(lambda _: ended.set())
+        await ended.wait()
+    # Whatever ended the task is not the caller's: the row says how the saga is.
+    state = None if drive.cancelled() or drive.exception() is not None else drive.result()
+    # What was stuck a moment ago may have been resumed since.
+    return state if state is None or state.status != "stuck" else None
 
 
 class Waiting:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from sagalog.codec import CODEC
+from sagalog.engine.asking import asked
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.given import SagaNamed, name_of_saga
 from sagalog.errors import InvalidIdentifier, InvalidQuery, SagaNotFound
@@ -43,9 +44,9 @@ class Inspection:
         Of several sagas that have the key `saga`, a name or the saga itself, says which. Raises `SagaNotFound`.
         """
         query = Query(key=check_named(id_or_key), saga_name=name_of_saga(saga), limit=1)
-        row = await self._blocking.read(self.store.status, id_or_key)
+        row = await asked(self._blocking, self.store.status, id_or_key)
         if row is None:
-            found = await self._blocking.read(self.store.find, query)
+            found = await asked(self._blocking, self.store.find, query)
             row = found[0] if found else None
         if row is None:
             raise not_found("id or key", id_or_key)
@@ -79,21 +80,21 @@ class Inspection:
             before=before,
             limit=limit,
         )
-        return await self._blocking.read(self.store.find, query)
+        return await asked(self._blocking, self.store.find, query)
 
     async def steps(self, saga_id: str) -> list[StepRow]:
         """Return the rows of a saga's steps: the actions in their order, then the compensations.
 
         Raises `SagaNotFound`.
         """
-        rows = await self._blocking.read(self.store.steps, check_named(saga_id))
-        if not rows and await self._blocking.read(self.store.status, saga_id) is None:
+        rows = await asked(self._blocking, self.store.steps, check_named(saga_id))
+        if not rows and await asked(self._blocking, self.store.status, saga_id) is None:
             raise not_found("id", saga_id)
         return rows
 
     async def history(self, saga_id: str) -> list[SagaEvent]:
         """Return everything that happened to a saga; raises `SagaNotFound`."""
-        stored = await self._blocking.read(self.store.read, check_named(saga_id))
+        stored = await asked(self._blocking, self.store.read, check_named(saga_id))
         if not stored:
             raise not_found("id", saga_id)
         return CODEC.decode_all((event.topic, event.state) for event in stored)
@@ -112,6 +113,6 @@ class Inspection:
     async def counts(self) -> dict[str, dict[str, int]]:
         """Return how many sagas there are: by name, by status."""
         found: dict[str, dict[str, int]] = {}
-        for name, status, number in await self._blocking.read(self.store.counts):
+        for name, status, number in await asked(self._blocking, self.store.counts):
             found.setdefault(name, {})[status] = number
         return found

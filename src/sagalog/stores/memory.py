@@ -14,6 +14,7 @@ from sagalog.store import (
     AppendOutcome,
     CommandRow,
     ConsumerRow,
+    HeldLease,
     InboxRow,
     Lease,
     Posting,
@@ -45,6 +46,7 @@ class MemoryStore(MemoryLooks):
         self._keys: dict[tuple[str, str, int], str] = {}
         self._correlated: dict[str, list[str]] = {}
         self._leases: dict[str, Lease] = {}
+        self._lengths: dict[str, int] = {}
 
     def open(self) -> None:
         """Do nothing: there is nothing to connect to."""
@@ -173,6 +175,7 @@ class MemoryStore(MemoryLooks):
         """Begin a worker's lease."""
         with self._lock:
             self._leases[lease.worker_id] = lease
+            self._lengths[lease.worker_id] = lease.lease_until - lease.started_at
 
     def renew(self, worker_id: str, until: int) -> bool:
         """Extend a worker's lease; False if it was taken away."""
@@ -181,6 +184,20 @@ class MemoryStore(MemoryLooks):
             if known is not None:
                 self._leases[worker_id] = replace(known, lease_until=until)
             return known is not None
+
+    def leases(self) -> list[HeldLease]:
+        """Return the leases of all workers."""
+        with self._lock:
+            return [
+                HeldLease(one.worker_id, one.lease_until, self._lengths[one.worker_id]) for one in self._leases.values()
+            ]
+
+    def end_lease(self, lease: HeldLease) -> None:
+        """Take a lease away, unless it has been renewed since it was seen so."""
+        with self._lock:
+            known = self._leases.get(lease.worker_id)
+            if known is not None and known.lease_until == lease.lease_until:
+                del self._leases[lease.worker_id]
 
     def claim(
         self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()

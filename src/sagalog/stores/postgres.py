@@ -14,12 +14,24 @@ from msgspec.structs import astuple
 from psycopg import RawCursor
 
 from sagalog.errors import RowsLocked, StoreUnavailable
-from sagalog.store import Append, AppendOutcome, CommandRow, Lease, Query, StatusRow, StepRow, StoredEvent, StoreOptions
+from sagalog.store import (
+    Append,
+    AppendOutcome,
+    CommandRow,
+    HeldLease,
+    Lease,
+    Query,
+    StatusRow,
+    StepRow,
+    StoredEvent,
+    StoreOptions,
+)
 from sagalog.stores.error_codes import CANNOT_BE_SENT
 from sagalog.stores.migrations import Dialect, Migration, require_current, upgrade
 from sagalog.stores.postgres_connection import SQL, Address, BoundedConnection, Connections
 from sagalog.stores.postgres_errors import translated
 from sagalog.stores.postgres_fitness import check_database, check_may_migrate, check_privileges
+from sagalog.stores.postgres_lock import lock_schema
 from sagalog.stores.postgres_messages import PostgresMessages
 from sagalog.stores.postgres_recorder import BoundedDatastore, SagaRecorder, write
 from sagalog.stores.postgres_watch import Listener
@@ -141,11 +153,11 @@ class PostgresStore(PostgresMessages):
 
     def apply(self, migration: Migration) -> None:
         """Apply one migration; nothing if another process was quicker."""
-        with self._named_errors() as connections, self._address.connect() as connection:
+        with self._named_errors() as connections, contextlib.closing(self._address.connect()) as connection:
             del connections
             connection.deadline = FOREVER
-            for name in ("no_timeout", "begin", "lock_schema"):
-                connection.run(name)
+            connection.run("no_timeout")
+            lock_schema(connection, self._address.where)
             done = connection.rows("schema_exists")[0][0] and connection.rows("schema_version")[0][0]
             if done and done >= migration.number:
                 return
@@ -245,6 +257,16 @@ class PostgresStore(PostgresMessages):
         """Extend a worker's lease; False if it was taken away."""
         with self._named_errors() as connections, connections.lease() as connection:
             return connection.run("renew", (until, worker_id)).rowcount == 1
+
+    def leases(self) -> list[HeldLease]:
+        """Return the leases of all workers."""
+        return [HeldLease(*row) for row in self._rows("leases", soon=True)]
+
+    def end_lease(self, lease: HeldLease) -> None:
+        """Take a lease away, unless it has been renewed since it was seen so."""
+        with self._transaction() as connection, connection.pipeline():
+            connection.run("rows_soon")
+            connection.run("end_lease", (lease.worker_id, lease.lease_until))
 
     def claim(
         self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()

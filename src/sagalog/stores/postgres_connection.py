@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, Self
 
 import psycopg
@@ -20,6 +20,7 @@ from psycopg.types.json import set_json_loads
 from psycopg.waiting import Ready, Wait
 
 from sagalog.address import secrets_of
+from sagalog.opening import check_wanted, is_given_up, unless
 from sagalog.store import StoreOptions
 from sagalog.stores.postgres_address import read_address, refused_for_good, where_of
 from sagalog.stores.postgres_errors import TimedOut
@@ -54,6 +55,10 @@ SQL = {name: _whole(text) for name, text in BLOCKS.items()}
 Steps = Generator[Wait, Ready | int, Any]
 
 
+def _never() -> bool:
+    return False
+
+
 class BoundedConnection(psycopg.Connection[TupleRow]):
     """A connection whose calls raise `TimedOut` when `deadline` (of `time.monotonic`) is over."""
 
@@ -77,9 +82,18 @@ class BoundedConnection(psycopg.Connection[TupleRow]):
                 if time.monotonic() > self.deadline:
                     gen.close()
                     raise TimedOut("no answer within the time allowed")
+                if is_given_up():
+                    gen.close()
+                    self._end_statement()
+                    check_wanted()
                 wanted = gen.send((yield wanted))
         except StopIteration as end:
             return end.value
+
+    def _end_statement(self) -> None:
+        """Let the server end what it does for us: it would notice only later that nobody waits for it."""
+        with suppress(psycopg.Error), unless(_never):
+            self.cancel_safe(timeout=1.0)
 
     def notifies(self, *, timeout: float | None = None, stop_after: int | None = None) -> Generator[psycopg.Notify]:
         """Wait for news, as long as the caller says: whoever listens keeps the connection for as long as it likes."""

@@ -17,6 +17,7 @@ from sagalog.store import (
     Append,
     AppendOutcome,
     CommandRow,
+    HeldLease,
     Lease,
     Query,
     StatusRow,
@@ -216,6 +217,15 @@ class SQLiteStore(SQLiteMessages):
         """Extend a worker's lease; False if it was taken away."""
         with self._transaction(commit=True) as cursor:
             return cursor.execute(SQL["renew"], (until, worker_id)).rowcount == 1
+
+    def leases(self) -> list[HeldLease]:
+        """Return the leases of all workers."""
+        return [HeldLease(*row) for row in self._rows("leases")]
+
+    def end_lease(self, lease: HeldLease) -> None:
+        """Take a lease away, unless it has been renewed since it was seen so."""
+        with self._transaction(commit=True) as cursor:
+            cursor.execute(SQL["end_lease"], (lease.worker_id, lease.lease_until))
 
     def claim(
         self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()

@@ -26,6 +26,7 @@ from eventsourcing.sqlite import (
 from sagalog.address import LONGEST
 from sagalog.errors import StoreError, StoreReadOnly, StoreUnavailable
 from sagalog.harmless import harmless
+from sagalog.opening import Said, is_opening, look_again
 from sagalog.stores.error_codes import CANNOT_BE_SENT, SQLITE, SQLITE_NO_ANSWER, SQLITE_UNKNOWN, meaning_of
 
 OLDEST_SQLITE = (3, 38, 0)
@@ -33,6 +34,7 @@ CACHE_KIB = 32 * 1024
 # How long SQLite waits by itself for the lock that lets write, and after how long we look again.
 WRITER_WAITS_SECONDS = 0.002
 OPENING_SECONDS = 5.0
+OPENING_WAITS_SECONDS = 0.05
 LOOK_AGAIN_SECONDS = (0.0005, 0.003)
 # How the error of Python's driver begins for a text that is none; it has no code.
 NO_UTF_8 = "Could not decode to UTF-8"
@@ -50,7 +52,8 @@ def connect(path: str, lock_seconds: float) -> SQLiteConnection:
     try:
         connection = sqlite3.connect(
             path,
-            timeout=lock_seconds,
+            # SQLite's own wait ends for nobody; how long it is later is said below.
+            timeout=min(lock_seconds, OPENING_WAITS_SECONDS),
             isolation_level=None,
             check_same_thread=False,
             cached_statements=256,
@@ -58,7 +61,8 @@ def connect(path: str, lock_seconds: float) -> SQLiteConnection:
     except sqlite3.Error as problem:
         raise InterfaceError(problem) from problem
     try:
-        _use_wal(connection, max(lock_seconds, OPENING_SECONDS))
+        _use_wal(connection, path, max(lock_seconds, OPENING_SECONDS))
+        connection.execute(f"PRAGMA busy_timeout = {round(lock_seconds * 1000)}")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         connection.execute("PRAGMA wal_autocheckpoint = 4000")
@@ -69,9 +73,16 @@ def connect(path: str, lock_seconds: float) -> SQLiteConnection:
     return SQLiteConnection(connection, max_age=None)
 
 
-def _use_wal(connection: sqlite3.Connection, seconds: float) -> None:
+def _say_once(said: Said, path: str) -> None:
+    """Say what an opening waits for; a write that waits later is told of when it fails."""
+    if is_opening() and said.is_due():
+        said.say("%s is locked by another process; waiting for it", harmless(path, LONGEST))
+
+
+def _use_wal(connection: sqlite3.Connection, path: str, seconds: float) -> None:
     """Switch to WAL; SQLite does not wait for a lock while it switches, so several first openers have to take turns."""
     give_up = time.monotonic() + seconds
+    said = Said()
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -79,7 +90,8 @@ def _use_wal(connection: sqlite3.Connection, seconds: float) -> None:
         except sqlite3.OperationalError as problem:
             if "locked" not in str(problem) or time.monotonic() > give_up:
                 raise
-            time.sleep(0.01)
+            _say_once(said, path)
+            look_again(0.01)
 
 
 def rows_of(cursor: sqlite3.Cursor, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
@@ -152,6 +164,7 @@ class SafeDatastore(SQLiteDatastore):
         hardly ever comes.
         """
         give_up = time.monotonic() + (self.pool.lock_timeout or 5)
+        said = Said()
         while True:
             try:
                 cursor.execute("BEGIN IMMEDIATE")
@@ -159,7 +172,8 @@ class SafeDatastore(SQLiteDatastore):
             except sqlite3.OperationalError as problem:
                 if "locked" not in str(problem) or time.monotonic() > give_up:
                     raise
-                time.sleep(random.uniform(*LOOK_AGAIN_SECONDS))
+                _say_once(said, self.pool.db_name)
+                look_again(random.uniform(*LOOK_AGAIN_SECONDS))
 
     @contextmanager
     def get_connection(self, *, commit: bool) -> Generator[SQLiteConnection]:

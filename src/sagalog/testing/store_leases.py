@@ -4,7 +4,7 @@ from functools import partial
 from itertools import chain
 from threading import Event
 
-from sagalog.store import Store
+from sagalog.store import HeldLease, Store
 from sagalog.testing.message_samples import event, for_saga, published, put
 from sagalog.testing.store_appending import at_once
 from sagalog.testing.store_claiming import claimed, ids, working
@@ -66,6 +66,32 @@ class LeaseContract:
         store.register(lease("w2", END + 60 * SECOND))
         assert claimed(store, "w2", END + 1) == []
         assert len(claimed(store, "w2", END + 10 * SECOND)) == 1
+
+    def test_a_lease_says_how_long_it_is_whatever_it_was_renewed_to(self, store: Store, peer: Store) -> None:
+        began = lease("w1")
+        store.register(began)
+        length = began.lease_until - began.started_at
+        assert peer.leases() == [HeldLease("w1", began.lease_until, length)]
+        store.renew("w1", END + 3600 * SECOND)
+        assert peer.leases() == [HeldLease("w1", END + 3600 * SECOND, length)]
+
+    def test_a_lease_that_is_ended_is_lost_as_if_it_had_run_out(self, store: Store, peer: Store) -> None:
+        working(store, "w1")
+        begun = start(owner="w1")
+        store.append([begun])
+        store.renew("w1", END + 3600 * SECOND)
+        seen = peer.leases()
+        peer.register(lease("w2", END + 60 * SECOND))
+        peer.end_lease(seen[0])
+        assert claimed(peer, "w2", END) == ids([begun])
+        assert store.renew("w1", END + 3600 * SECOND) is False
+
+    def test_a_lease_that_was_renewed_since_it_was_seen_is_not_ended(self, store: Store, peer: Store) -> None:
+        working(store, "w1")
+        seen = peer.leases()
+        assert store.renew("w1", END + SECOND) is True
+        peer.end_lease(seen[0])
+        assert store.renew("w1", END + 2 * SECOND) is True
 
     def test_a_worker_whose_lease_was_taken_away_is_told(self, store: Store, peer: Store) -> None:
         working(store, "w1")

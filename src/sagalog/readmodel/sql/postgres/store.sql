@@ -49,13 +49,28 @@ SELECT to_regclass('saga_schema') IS NOT NULL;
 SELECT coalesce(max(number), 0) FROM saga_schema;
 
 -- name: no_timeout
--- A migration may take as long as it takes.
-SELECT set_config(name, '0', false) FROM pg_settings
+-- A statement of a migration may take as long as it takes. Between two of them there is nothing to wait for: a client that
+-- is silent for so long was stopped, and everybody else waits for what it has locked.
+SELECT set_config(
+    name, CASE name WHEN 'idle_in_transaction_session_timeout' THEN '60s' ELSE '0' END, false
+) FROM pg_settings
 WHERE name IN ('statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout');
 
--- name: lock_schema
--- One process at a time changes the tables of a schema; the number is "sagalog" as bytes, and counted on from there.
-SELECT pg_advisory_xact_lock(32476718965747559 + oid::bigint) FROM pg_namespace WHERE nspname = current_schema();
+-- name: try_lock_schema
+-- One process at a time changes the tables of a schema; the number is "sagalog" as bytes, and counted on from there. It
+-- is asked for again and again, so that nobody waits within a statement that has no limit.
+SELECT pg_try_advisory_xact_lock(32476718965747559 + oid::bigint)
+FROM pg_namespace WHERE nspname = current_schema();
+
+-- name: who_locks_schema
+-- Who changes the tables now; what others of another role do may not be seen.
+SELECT locks.pid, activity.application_name, activity.state, host(activity.client_addr)
+FROM pg_locks AS locks JOIN pg_namespace ON nspname = current_schema()
+LEFT JOIN pg_stat_activity AS activity USING (pid)
+WHERE locks.locktype = 'advisory' AND locks.granted AND locks.objsubid = 1
+    AND locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND (locks.classid::bigint << 32 | locks.objid::bigint) = 32476718965747559 + pg_namespace.oid::bigint
+LIMIT 1;
 
 -- name: record_migration
 INSERT INTO saga_schema (number, name, applied_at) VALUES ($1, $2, $3);
@@ -257,12 +272,20 @@ GROUP BY saga_name, saga_version, definition
 ORDER BY saga_name, saga_version, definition;
 
 -- name: register
-INSERT INTO saga_workers (worker_id, host, pid, started_at, lease_until) VALUES ($1, $2, $3, $4, $5)
+INSERT INTO saga_workers (worker_id, host, pid, started_at, lease_until, lease_length)
+VALUES ($1, $2, $3, $4, $5, $5 - $4)
 ON CONFLICT (worker_id) DO UPDATE SET
-    host = excluded.host, pid = excluded.pid, started_at = excluded.started_at, lease_until = excluded.lease_until;
+    host = excluded.host, pid = excluded.pid, started_at = excluded.started_at, lease_until = excluded.lease_until,
+    lease_length = excluded.lease_length;
 
 -- name: renew
 UPDATE saga_workers SET lease_until = $1 WHERE worker_id = $2;
+
+-- name: leases
+SELECT worker_id, lease_until, lease_length FROM saga_workers ORDER BY worker_id;
+
+-- name: end_lease
+DELETE FROM saga_workers WHERE worker_id = $1 AND lease_until = $2;
 
 -- name: forget_the_dead
 -- First of every transaction that takes what a dead worker owns: with the first thing it loses the lease, so that it is

@@ -131,7 +131,14 @@ GROUP BY saga_name, saga_version, definition
 ORDER BY saga_name, saga_version, definition;
 
 -- name: register
-INSERT OR REPLACE INTO saga_workers (worker_id, host, pid, started_at, lease_until) VALUES (?, ?, ?, ?, ?);
+INSERT OR REPLACE INTO saga_workers (worker_id, host, pid, started_at, lease_until, lease_length)
+VALUES (?1, ?2, ?3, ?4, ?5, ?5 - ?4);
+
+-- name: leases
+SELECT worker_id, lease_until, lease_length FROM saga_workers;
+
+-- name: end_lease
+DELETE FROM saga_workers WHERE worker_id = ? AND lease_until = ?;
 
 -- name: renew
 UPDATE saga_workers SET lease_until = ? WHERE worker_id = ?;

@@ -1,0 +1,73 @@
+"""Leases that are over though the time in them is not: of workers that died while their clocks were ahead.
+
+A live worker renews its lease three times in each length, and each renewal changes the time in it. So a lease that has
+not changed for longer than it is long is over, by the time of our event loop, which nobody can set. It is unchanged
+from the moment at which the first look had its answer to that at which the last one was asked for, whatever has
+happened to us in between.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from sagalog.engine.blocking import Blocking
+from sagalog.saga.failure import described
+from sagalog.store import HeldLease, Store
+
+logger = logging.getLogger("sagalog.engine")
+
+# After how many looks that were missed the watch begins anew: those who live may have been stopped with us.
+MISSED = 3
+
+
+class LeaseWatch:
+    """Take away leases that nobody renews any more; `length` is that of our own lease, in seconds."""
+
+    def __init__(self, store: Store, blocking: Blocking, own: Callable[[], str], length: float) -> None:
+        self._store = store
+        self._blocking = blocking
+        self._own = own
+        self._pause = length / 3
+        self._looked = 0.0
+        self._next = 0.0
+        # What was seen last of each worker, and since when it has been so.
+        self._seen: dict[str, tuple[HeldLease, float]] = {}
+
+    async def look(self) -> None:
+        """Look at the leases, if it is time to; raises nothing that the store raises."""
+        time = asyncio.get_running_loop().time
+        asked = time()
+        if asked < self._next:
+            return
+        self._next = asked + self._pause
+        try:
+            leases = await self._blocking.read(self._store.leases)
+            over = self._over(leases, asked, time())
+            for lease in over:
+                logger.warning(
+                    "worker %s has not renewed its lease for %g s, though it ends later: its clock was ahead; its "
+                    "sagas go on elsewhere",
+                    lease.worker_id,
+                    (lease.length or 0) / 1e6,
+                )
+                await self._blocking.write(self._store.end_lease, lease)
+        except Exception as problem:
+            # Whoever frees what the dead owned says what is wrong with the store.
+            logger.debug("the leases could not be looked at: %s", described(problem))
+
+    def _over(self, leases: list[HeldLease], asked: float, answered: float) -> list[HeldLease]:
+        """Return the leases that have not changed for longer than they are long; remembers what there is."""
+        if asked - self._looked > (MISSED + 1) * self._pause:
+            self._seen.clear()
+        self._looked = asked
+        before, self._seen = self._seen, {}
+        over: list[HeldLease] = []
+        for lease in leases:
+            known, since = before.get(lease.worker_id, (None, answered))
+            self._seen[lease.worker_id] = (lease, since if known == lease else answered)
+            # Our own is judged by whoever renews it, and of what older versions have begun nobody knows the length.
+            if known != lease or lease.length is None or lease.worker_id == self._own():
+                continue
+            if asked - since > lease.length / 1e6:
+                over.append(lease)
+        return over

@@ -1,0 +1,71 @@
+"""An opening of a store that somebody else may give up: whatever waits in it asks here whether it still should.
+
+An opening runs in a thread of its own, and nobody can stop a thread from outside.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Final
+
+from sagalog.errors import NotRunning
+
+logger = logging.getLogger("sagalog.stores")
+
+LOOK_AGAIN_SECONDS: Final = 0.1
+FIRST_SAID_SECONDS: Final = 0.5
+SAID_AGAIN_SECONDS: Final = 60.0
+
+_given_up: ContextVar[Callable[[], bool] | None] = ContextVar("sagalog_opening_given_up", default=None)
+
+
+@contextmanager
+def unless(given_up: Callable[[], bool]) -> Generator[None]:
+    """Let what is opened within, in this thread, end soon after `given_up` has become true."""
+    token = _given_up.set(given_up)
+    try:
+        yield
+    finally:
+        _given_up.reset(token)
+
+
+def is_opening() -> bool:
+    """Tell whether this thread opens something for somebody."""
+    return _given_up.get() is not None
+
+
+def is_given_up() -> bool:
+    """Tell whether whoever asked for what this thread opens waits for it no more."""
+    given_up = _given_up.get()
+    return given_up is not None and given_up()
+
+
+def check_wanted() -> None:
+    """Raise `NotRunning` if nobody waits for the opening any more."""
+    if is_given_up():
+        raise NotRunning("the opening was given up")
+
+
+def look_again(seconds: float = LOOK_AGAIN_SECONDS) -> None:
+    """Wait before another look; raises `NotRunning` if nobody waits for the opening any more."""
+    check_wanted()
+    time.sleep(seconds)
+    check_wanted()
+
+
+class Said:
+    """Say that somebody else is waited for: soon, and then once a minute."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + FIRST_SAID_SECONDS
+
+    def is_due(self) -> bool:
+        """Tell whether it is time to say it."""
+        return time.monotonic() >= self._next
+
+    def say(self, text: str, *values: object) -> None:
+        """Log what is waited for."""
+        self._next = time.monotonic() + SAID_AGAIN_SECONDS
+        logger.warning(text, *values)
