@@ -234,3 +234,57 @@ def test_what_cannot_be_given_back_at_first_is_given_back_soon(each_target: Targ
 
     store.release_consumers = in_trouble  # type: ignore[method-assign]
     run(beside(scene, first, second, begin, story))
+
+
+def test_steps_side_by_side_are_not_begun_elsewhere_while_they_clean_up_here(each_database: str | Store) -> None:
+    """INVARIANTS 14: an async step that is cancelled at the end of the grace may take its time to put things right."""
+    went_on, cleaning, overlaps = asyncio.Event(), set[str](), list[str]()
+    quick = Saga("quick", input=str, key=lambda given: given)
+    pair = Saga("pair", input=str, key=lambda given: given)
+
+    async def branch(name: str) -> None:
+        if cleaning:
+            overlaps.append(name)
+        if went_on.is_set():
+            return
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cleaning.add(name)
+            await went_on.wait()
+            cleaning.discard(name)
+
+    @quick.step(compensation=None)
+    async def pass_by(given: str) -> str:
+        return given
+
+    with pair.parallel():
+
+        @pair.step(compensation=None)
+        async def left(_: str) -> None:
+            await branch("left")
+
+        @pair.step(compensation=None)
+        async def right(_: str) -> None:
+            await branch("right")
+
+    assert (pass_by.name, left.name, right.name) == ("pass_by", "left", "right")
+
+    async def test() -> None:
+        first = ProcessManager(each_database, sagas=[quick, pair], settings=HASTY)
+        second = ProcessManager(each_database, sagas=[quick, pair], settings=HASTY)
+        async with first:
+            one = await first.start(pair, "pair")
+            await until(lambda: len(first._worker._runners[one.id]._running) == 2)
+            async with second:
+                closing = asyncio.ensure_future(first.__aexit__())
+                await until(lambda: len(cleaning) == 2)
+                for number in range(30):
+                    await second.execute(quick, str(number))
+                    await asyncio.sleep(0.01)
+                went_on.set()
+                await closing
+                assert (await second.result(one.id, 10)).status == "completed"
+
+    run(test())
+    assert not overlaps

@@ -1,6 +1,7 @@
 """Which tasks the engine itself told to end: what a task says of its cancellation may be anybody's doing."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 from weakref import WeakSet
 
@@ -11,6 +12,21 @@ def end(task: "asyncio.Future[Any]") -> None:
     """Cancel a task of the engine, and keep in mind that it was the engine that did."""
     _told.add(task)
     task.cancel()
+
+
+async def end_all(tasks: "Iterable[asyncio.Future[Any]]") -> None:
+    """End tasks, and wait until each has: what a handler does when it is cancelled takes its time.
+
+    Nobody else may begin the same meanwhile; so whoever waits is kept here, also if told once more to end.
+    """
+    running = {task for task in tasks if not task.done()}
+    for task in running:
+        end(task)
+    while running:
+        try:
+            _, running = await asyncio.wait(running)
+        except asyncio.CancelledError:
+            running = {task for task in running if not task.done()}
 
 
 def is_told_to_end() -> bool:

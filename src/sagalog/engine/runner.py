@@ -14,7 +14,7 @@ from sagalog.engine.attempt import Attempts
 from sagalog.engine.calling import NotBegun, NoThread
 from sagalog.engine.committer import LINGER, Committer
 from sagalog.engine.cycle import append_of
-from sagalog.engine.ending import end, is_cancelled_by_others, is_told_to_end
+from sagalog.engine.ending import end_all, is_cancelled_by_others, is_told_to_end
 from sagalog.engine.late_outcomes import Conflict, Undriven
 from sagalog.engine.owner import Owner
 from sagalog.engine.refusals import Refusals
@@ -314,8 +314,7 @@ class SagaRunner:
             done, _ = await asyncio.wait(waited, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             if is_told_to_end():
-                for task in self._running.values():
-                    end(task)
+                await end_all(self._running.values())
             raise
         finally:
             self._alarm = None
