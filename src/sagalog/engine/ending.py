@@ -19,7 +19,7 @@ async def end_all(tasks: "Iterable[asyncio.Future[Any]]") -> None:
 
     Nobody else may begin the same meanwhile; so whoever waits is kept here, also if told once more to end.
     """
-    running = {task for task in tasks if not task.done()}
+    running: set[asyncio.Future[Any]] = {task for task in tasks if not task.done()}
     for task in running:
         end(task)
     while running:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Generator
 from typing import Any, Literal, NoReturn, TypeVar
 
 from msgspec import Struct
@@ -11,7 +11,7 @@ from msgspec import Struct
 from sagalog.errors import StoreUnavailable
 from sagalog.saga.context import StepContext
 from sagalog.saga.participants import MessageContext
-from sagalog.store import Append, AppendOutcome, InboxRow, Lease, StatusRow
+from sagalog.store import Append, AppendOutcome, HeldLease, InboxRow, Lease, StatusRow
 from sagalog.stores.memory import MemoryStore
 from sagalog.testing.clock import NOON, microseconds
 from sagalog.testing.faults import Faults, NoFaults, When, Where
@@ -198,8 +198,18 @@ class TracedStore(MemoryStore):
         self._world.note("leased")
 
     def _free_the_dead(self, now: int, but: Container[str] = ()) -> None:
+        with self._tracing_the_lost():
+            super()._free_the_dead(now, but)
+
+    def end_lease(self, lease: HeldLease) -> None:
+        """Take a lease away that nobody renews any more."""
+        with self._tracing_the_lost():
+            super().end_lease(lease)
+
+    @contextlib.contextmanager
+    def _tracing_the_lost(self) -> Generator[None]:
         before = set(self._leases)
-        super()._free_the_dead(now, but)
+        yield
         for worker_id in before - set(self._leases):
             entry = Entry("lost", self._world.loop.time(), self._holders[worker_id])
             self._world.trace.append(entry)
