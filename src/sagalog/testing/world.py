@@ -271,13 +271,23 @@ class SimulatedBlocking:
         return result
 
     def handler(self, call: Callable[[], Result]) -> "asyncio.Future[Result]":
-        """Run a plain handler at one instant of virtual time; like a thread, it goes on when nobody awaits it."""
+        """Run a plain handler at one instant of virtual time; like a thread, it goes on when nobody awaits it.
+
+        It counts as begun from when it is handed over until it has ended, or was taken back by cancelling the future.
+        """
         context = _context_of(call)
         if context is not None:
             self._world.note("began", context)
-        return asyncio.shield(self._world.loop.create_task(self._handle(call, context)))
+        begun = [] if context is None else [context]
+        answer = asyncio.shield(self._world.loop.create_task(self._handle(call, begun)))
+        answer.add_done_callback(lambda done: self._end(begun) if done.cancelled() else None)
+        return answer
 
-    async def _handle(self, call: Callable[[], Result], context: StepContext | None) -> Result:
+    def _end(self, begun: list[StepContext]) -> None:
+        if begun and self._incarnation.alive:
+            self._world.note("ended", begun.pop())
+
+    async def _handle(self, call: Callable[[], Result], begun: list[StepContext]) -> Result:
         world, incarnation = self._world, self._incarnation
         try:
             await asyncio.sleep(world.delay())
@@ -295,8 +305,7 @@ class SimulatedBlocking:
         except Killed:
             await self._never()
         finally:
-            if incarnation.alive and context is not None:
-                world.note("ended", context)
+            self._end(begun)
 
     async def _never(self) -> NoReturn:
         await self._world.loop.create_future()
