@@ -1,5 +1,6 @@
 """Sagas in memory: for tests, simulations and trying things out. Nothing survives the process."""
 
+from collections import Counter
 from collections.abc import Callable, Container, Sequence
 from operator import itemgetter
 from typing import Any
@@ -155,10 +156,8 @@ class MemoryStore(MemoryLooks):
 
     def counts(self) -> list[tuple[str, str, int]]:
         """Return (saga name, status, number of sagas)."""
-        found: dict[tuple[str, str], int] = {}
         with self._lock:
-            for row in self._status.values():
-                found[row.saga_name, row.status] = found.get((row.saga_name, row.status), 0) + 1
+            found = Counter((row.saga_name, row.status) for row in self._status.values())
         return [(name, status, number) for (name, status), number in sorted(found.items())]
 
     def unloaded(self, definitions: Sequence[str]) -> list[tuple[str, int, str, int]]:
@@ -188,9 +187,7 @@ class MemoryStore(MemoryLooks):
     def leases(self) -> list[HeldLease]:
         """Return the leases of all workers."""
         with self._lock:
-            return [
-                HeldLease(one.worker_id, one.lease_until, self._lengths[one.worker_id]) for one in self._leases.values()
-            ]
+            return [HeldLease(name, one.lease_until, self._lengths[name]) for name, one in self._leases.items()]
 
     def end_lease(self, lease: HeldLease) -> None:
         """Take a lease away, unless it has been renewed since it was seen so."""

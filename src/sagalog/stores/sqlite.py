@@ -211,7 +211,7 @@ class SQLiteStore(SQLiteMessages):
     def register(self, lease: Lease) -> None:
         """Begin a worker's lease."""
         with self._transaction(commit=True) as cursor:
-            cursor.execute(SQL["register"], astuple(lease))
+            cursor.execute(SQL["register"], (*astuple(lease), lease.lease_until - lease.started_at))
 
     def renew(self, worker_id: str, until: int) -> bool:
         """Extend a worker's lease; False if it was taken away."""

@@ -132,7 +132,7 @@ ORDER BY saga_name, saga_version, definition;
 
 -- name: register
 INSERT OR REPLACE INTO saga_workers (worker_id, host, pid, started_at, lease_until, lease_length)
-VALUES (?1, ?2, ?3, ?4, ?5, ?5 - ?4);
+VALUES (?, ?, ?, ?, ?, ?);
 
 -- name: leases
 SELECT worker_id, lease_until, lease_length FROM saga_workers;
