@@ -21,7 +21,7 @@ from sagalog.stores import migrations, store_for
 from sagalog.stores.sql import statements
 from sagalog.testing.message_samples import PAYMENTS, event, for_saga, ids_of, published, put, requesting, waiting
 from sagalog.testing.store_appending import numbered, stream_of
-from sagalog.testing.store_samples import DEFINITION, NOW, ending, following, lease, start, step
+from sagalog.testing.store_samples import DEFINITION, NOW, ending, following, start, step
 
 KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
 FIRST_RELEASE = Path(__file__).parents[1] / "support" / "first_release"
@@ -60,9 +60,10 @@ def test_a_database_of_the_first_schema_is_upgraded_with_its_sagas(
         as_of(1, then)
         with opened(database) as store:
             assert schema_of(store) == 1
-            store.register(lease("w1"))
             assert store.append([running, ended, decided, ending(ended)]) == ["written"] * 4
             before = [store.status(one.saga_id) for one in (running, ended)], store.steps(running.saga_id)
+        with plain(database) as connection:
+            run_all(connection, "leased_by_the_first_release")
     with opened(database) as store:
         assert schema_of(store) == NEWEST[cast(Any, store).dialect]
         assert ([store.status(one.saga_id) for one in (running, ended)], store.steps(running.saga_id)) == before

@@ -57,3 +57,7 @@ SELECT parcel, place FROM tracking;
 
 -- name: schemas_with_tables
 SELECT DISTINCT schemaname::text FROM pg_tables WHERE tablename LIKE 'saga~_%' ESCAPE '~'
+
+-- name: leased_by_the_first_release
+INSERT INTO saga_workers (worker_id, host, pid, started_at, lease_until)
+SELECT 'w1', 'a-machine', 4242, min(updated_at), min(updated_at) + 10000000 FROM saga_status;
