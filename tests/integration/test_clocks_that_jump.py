@@ -167,6 +167,15 @@ class Leased:
     holds = True
     worker_id = "w-1"
 
+    def __init__(self) -> None:
+        # To whom consumers are handed over that are given back.
+        self.leaving = self
+        self.left: list[str] = []
+
+    def add(self, consumers: Any) -> None:
+        """Take note of consumers that are given back."""
+        self.left += consumers
+
 
 def test_consumers_that_others_have_are_looked_for_although_the_clock_was_ahead() -> None:
     asked: list[int] = []

@@ -74,13 +74,15 @@ def test_an_opening_that_waits_for_a_migration_says_so_and_can_be_cancelled(
     async def story() -> None:
         manager = ProcessManager(database, sagas=[greet()], settings=PATIENT)
         with migrating(database):
+            before = set(threading.enumerate())
             opening = asyncio.create_task(manager.__aenter__())
             await said(caplog, WAITING[kind_of(database)])
             opening.cancel()
             with pytest.raises(asyncio.CancelledError):
                 async with asyncio.timeout(5):
                     await opening
-            assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("sagalog-")]
+            begun = set(threading.enumerate()) - before
+            assert not [thread.name for thread in begun if thread.name.startswith("sagalog-")]
         if kind_of(database) == "postgres":
             while sessions(database):
                 await asyncio.sleep(0.01)
