@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from at_once import AtOnce
 from lab import Lab, Process, in_lab
 from pinging import echo, pinged
 
@@ -14,7 +15,6 @@ from sagalog.engine.consumers import Consumers
 from sagalog.engine.lease import WorkerLease
 from sagalog.engine.limits import Limits
 from sagalog.engine.sending import Sending
-from sagalog.errors import StoreUnavailable
 from sagalog.store import Lease, Store, UnmatchedQuery
 from sagalog.stores.memory import MemoryStore
 from sagalog.testing.broker import MemoryBroker
@@ -78,29 +78,6 @@ def test_a_clock_that_was_ahead_for_a_moment_stops_no_redelivery(each_database: 
 
 
 # ------------------------------------------------------------------------------------------------------- the lease
-
-
-class AtOnce:
-    """Call what is to be called at once; a store that is away answers nobody."""
-
-    away = False
-
-    async def write(self, call: Callable[..., Any], *arguments: Any) -> Any:
-        if self.away:
-            raise StoreUnavailable("away")
-        return call(*arguments)
-
-    async def renew(self, call: Callable[..., Any], *arguments: Any) -> Any:
-        return await self.write(call, *arguments)
-
-    async def read(self, call: Callable[..., Any], *arguments: Any) -> Any:
-        return call(*arguments)
-
-    def handler(self, call: Callable[[], Any]) -> Any:
-        raise AssertionError("no handler is called")
-
-    def close(self) -> None:
-        return
 
 
 LENGTH = 10_000_000

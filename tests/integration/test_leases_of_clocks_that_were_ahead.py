@@ -5,40 +5,17 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
+from at_once import AtOnce
 from lab import Lab, Process, in_lab
 
 from sagalog import Saga
 from sagalog.engine.lease import WorkerLease
 from sagalog.engine.lease_watch import LeaseWatch
-from sagalog.errors import StoreUnavailable
 from sagalog.store import HeldLease, Store
 from sagalog.stores.memory import MemoryStore
 from sagalog.testing.clock import FakeClock
 
 HOUR = 3600.0
-
-
-class AtOnce:
-    """Call what is to be called at once; a store that is away answers nobody."""
-
-    away = False
-
-    async def write(self, call: Callable[..., Any], *arguments: Any) -> Any:
-        if self.away:
-            raise StoreUnavailable("away")
-        return call(*arguments)
-
-    async def renew(self, call: Callable[..., Any], *arguments: Any) -> Any:
-        return await self.write(call, *arguments)
-
-    async def read(self, call: Callable[..., Any], *arguments: Any) -> Any:
-        return call(*arguments)
-
-    def handler(self, call: Callable[[], Any]) -> Any:
-        raise AssertionError("no handler is called")
-
-    def close(self) -> None:
-        return
 
 
 async def begun_and_killed_ahead(lab: Lab, saga: Saga[str]) -> tuple[Process, str]:

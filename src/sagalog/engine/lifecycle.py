@@ -199,6 +199,7 @@ class Ends:
                 task.result()
                 return
             await _is_over(asyncio.ensure_future(asyncio.sleep(PAUSE)))
+        raise TimeoutError(f"{call!r} was cancelled {MOST_TIMES} times by code that is not sagalog's, and is given up")
 
 
 async def _called(call: Callable[[], Any]) -> None:
