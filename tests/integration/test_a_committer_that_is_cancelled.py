@@ -8,15 +8,16 @@ import pytest
 from greeting import run
 from held import Hold, held, pass_by
 from raising import Asked, Order
+from stores import store_of
 
 from sagalog import Saga
 from sagalog.errors import StoreUnavailable, WriteRefused
 from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings
 from sagalog.store import Append, Store
-from sagalog.stores import store_for
 
 SETTINGS = Settings(poll=0.01, grace=5, write_timeout=5)
+OPTIONS = SETTINGS.store_options()
 HURRIED = Settings(poll=0.01, grace=5, write_timeout=0.3)
 
 
@@ -44,15 +45,11 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.001)
 
 
-def store_of(database: str | Store) -> Store:
-    return store_for(database, SETTINGS.store_options()) if isinstance(database, str) else database
-
-
 def test_one_that_is_cancelled_while_nothing_is_to_be_written_writes_what_comes(each_database: str | Store) -> None:
     saga, calls = counted()
 
     async def story() -> str:
-        async with ProcessManager(store_of(each_database), sagas=[saga], settings=SETTINGS) as manager:
+        async with ProcessManager(store_of(each_database, OPTIONS), sagas=[saga], settings=SETTINGS) as manager:
             await asyncio.sleep(0.01)
             cancel_the_committer()
             return (await manager.execute(saga, Order())).status
@@ -65,7 +62,7 @@ def test_one_that_is_cancelled_before_it_has_begun_begins(each_database: str | S
     saga, _ = counted()
 
     async def story() -> str:
-        manager = ProcessManager(store_of(each_database), sagas=[saga], settings=SETTINGS, worker=False)
+        manager = ProcessManager(store_of(each_database, OPTIONS), sagas=[saga], settings=SETTINGS, worker=False)
         begun = asyncio.get_running_loop().create_task(manager.__aenter__())
         await until(lambda: any(one.get_name() == "sagalog-committer" for one in asyncio.all_tasks()) or begun.done())
         cancel_the_committer()
@@ -83,7 +80,7 @@ def test_a_write_that_is_under_way_is_known_by_its_outcome(each_database: str | 
     saga, calls = counted()
 
     async def story() -> list[tuple[bool, str]]:
-        store, one = held(store_of(each_database))
+        store, one = held(store_of(each_database, OPTIONS))
         async with ProcessManager(store, sagas=[saga], settings=SETTINGS) as manager:
             hold = Hold(one, "append", after)
             starting = asyncio.ensure_future(manager.start(saga, Order("1")))
@@ -102,7 +99,7 @@ def test_a_write_that_is_under_way_is_known_by_its_outcome(each_database: str | 
 @pytest.mark.parametrize("after", [False, True], ids=["before it has landed", "after it has landed"])
 def test_messages_keep_their_order_and_come_once(each_database: str | Store, after: bool) -> None:
     async def story() -> list[str]:
-        store, one = held(store_of(each_database))
+        store, one = held(store_of(each_database, OPTIONS))
         async with ProcessManager(store, settings=SETTINGS) as manager:
             hold = Hold(one, "post", after)
             publishing = [asyncio.ensure_future(manager.publish(Asked(id="1"), id="1"))]
@@ -122,7 +119,7 @@ def test_one_that_is_cancelled_while_it_backs_off_goes_on_when_the_store_is_back
     saga, calls = counted()
 
     async def story() -> str:
-        store, one = held(store_of(each_database))
+        store, one = held(store_of(each_database, OPTIONS))
         async with ProcessManager(store, sagas=[saga], settings=HURRIED) as manager:
             tried: list[str] = []
 
@@ -151,7 +148,7 @@ def test_what_rests_when_it_is_cancelled_is_tried_again(each_database: str | Sto
     saga, calls = counted()
 
     async def story() -> list[str]:
-        store, one = held(store_of(each_database))
+        store, one = held(store_of(each_database, OPTIONS))
         async with ProcessManager(store, sagas=[saga], settings=SETTINGS) as manager:
             refused: list[str] = []
 
@@ -181,7 +178,7 @@ def test_what_is_queued_is_written_before_it_is_closed(
     saga, _ = counted()
 
     async def story() -> list[bool]:
-        store, one = held(store_of(each_database))
+        store, one = held(store_of(each_database, OPTIONS))
         manager = ProcessManager(store, sagas=[saga], settings=SETTINGS, worker=False)
         await manager.__aenter__()
         hold = Hold(one, "append", after)
@@ -204,7 +201,7 @@ def test_what_is_queued_is_written_before_it_is_closed(
     assert run(story()) == [True, True]
 
     async def look() -> set[str]:
-        async with ProcessManager(store_of(each_database), settings=SETTINGS, worker=False) as manager:
+        async with ProcessManager(store_of(each_database, OPTIONS), settings=SETTINGS, worker=False) as manager:
             return {row.saga_key for row in await manager.find()}
 
     assert run(look()) == {"1", "2"}
@@ -217,7 +214,7 @@ def test_one_that_is_cancelled_all_the_time_writes_all_the_same(
     keys = [str(number) for number in range(60)]
 
     async def story() -> set[str]:
-        async with ProcessManager(store_of(each_database), sagas=[saga], settings=SETTINGS) as manager:
+        async with ProcessManager(store_of(each_database, OPTIONS), sagas=[saga], settings=SETTINGS) as manager:
 
             async def strike() -> None:
                 while True:

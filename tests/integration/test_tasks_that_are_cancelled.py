@@ -10,6 +10,7 @@ from greeting import run
 from held import Hold, held
 from parcel import parcel_saga
 from raising import Asked, Done, Order
+from stores import store_of
 
 from sagalog import Event, Participant, Retry, Saga
 from sagalog.engine.late_outcomes import LateOutcomes
@@ -19,10 +20,10 @@ from sagalog.saga.definition import Definition
 from sagalog.saga.inputs import DeadlineReached
 from sagalog.settings import Settings
 from sagalog.store import Route, Store
-from sagalog.stores import store_for
 from sagalog.stores.memory import MemoryStore
 
 SETTINGS = Settings(poll=0.01, grace=5)
+OPTIONS = SETTINGS.store_options()
 AGAIN = Retry(attempts=50, delay=0.001, factor=1.0)
 
 
@@ -32,10 +33,6 @@ class First(Event):
 
 class Second(Event):
     id: str
-
-
-def store_of(database: str | Store) -> Store:
-    return store_for(database, SETTINGS.store_options()) if isinstance(database, str) else database
 
 
 def cancel(name: str) -> None:
@@ -73,7 +70,7 @@ def test_a_saga_whose_task_is_cancelled_before_it_begins_is_driven_all_the_same(
     assert work.name == "work"
 
     async def story() -> str:
-        async with ProcessManager(store_of(each_database), sagas=[saga], settings=SETTINGS) as manager:
+        async with ProcessManager(store_of(each_database, OPTIONS), sagas=[saga], settings=SETTINGS) as manager:
             strangle("Worker._drive", 3)
             return (await manager.execute(saga, Order(), timeout=10)).status
 
@@ -91,7 +88,7 @@ def test_a_message_whose_task_is_cancelled_before_it_begins_is_handled(each_data
     assert handle.__name__ == "handle"
 
     async def story() -> None:
-        async with ProcessManager(store_of(each_database), participants=[shop], settings=SETTINGS) as manager:
+        async with ProcessManager(store_of(each_database, OPTIONS), participants=[shop], settings=SETTINGS) as manager:
             strangle("Participants._handle", 3)
             for number in ("1", "2"):
                 await manager.publish(Asked(id=number), correlation_id="lane")
@@ -113,7 +110,7 @@ def test_what_came_of_a_message_is_written_before_the_message_is_handled_again(e
     assert handle.__name__ == "handle"
 
     async def story() -> list[str]:
-        store, one = held(store_of(each_database))
+        store, one = held(store_of(each_database, OPTIONS))
         async with ProcessManager(store, participants=[shop], settings=SETTINGS) as manager:
             gate = threading.Event()
 
@@ -160,7 +157,7 @@ def test_a_saga_that_was_taken_without_anybody_being_told_is_given_back(each_dat
     saga.wait_for(Asked, key=lambda event: event.id, timeout=1000)
 
     async def story() -> None:
-        store, one = held(store_of(each_database))
+        store, one = held(store_of(each_database, OPTIONS))
         settings = Settings(poll=0.01, longest_wait=0.01)
         async with ProcessManager(store, sagas=[saga], settings=settings) as manager:
             saga_id = (await manager.start(saga, Order())).id
@@ -205,7 +202,7 @@ def test_what_is_set_aside_while_the_router_is_cancelled_is_waited_for_by_what_c
     assert handle.__name__ == "handle"
 
     async def story() -> None:
-        store, one = held(store_of(each_database))
+        store, one = held(store_of(each_database, OPTIONS))
         async with ProcessManager(store, participants=[shop], settings=SETTINGS) as manager:
             is_aside, go, is_well = threading.Event(), threading.Event(), threading.Event()
 
@@ -242,7 +239,7 @@ def test_a_message_that_a_cancelled_router_has_written_comes_before_the_next(eac
     saga.wait_for(Second, key=lambda event: event.id, timeout=1000)
 
     async def story() -> list[str]:
-        store, one = held(store_of(each_database))
+        store, one = held(store_of(each_database, OPTIONS))
         one.without_hints()
         settings = Settings(poll=5, longest_wait=100)
         async with ProcessManager(store, sagas=[saga], settings=settings) as manager:

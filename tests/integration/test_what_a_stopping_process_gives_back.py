@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from bookshop import HANDLERS, bookshop
 from following import Target, numbers, position
 from greeting import run
+from held import Hold, held
+from stores import store_of
 
 from sagalog import Event, Participant, Saga
 from sagalog.errors import StoreUnavailable
@@ -167,6 +169,52 @@ def test_sagas_for_which_nothing_runs_go_on_elsewhere_while_a_step_is_waited_for
         return (await second.status("long")).owner
 
     run(beside(scene, first, second, begin, story))
+
+
+def test_a_saga_goes_on_elsewhere_whose_outcome_was_being_written_when_its_process_stopped(
+    each_database: str | Store,
+) -> None:
+    """It is ended before it is told that the outcome is durable; nobody waits for that until all else has ended."""
+    scene, other = Scene(), Scene()
+    ring = asyncio.Event()
+    calls: list[str] = []
+
+    def bell() -> Saga[str]:
+        saga = Saga("bell", input=str, key=lambda given: given)
+
+        @saga.step(compensation=None)
+        async def pull(given: str) -> None:
+            calls.append(given)
+            await ring.wait()
+
+        @saga.step(compensation=None)
+        async def listen(_: str) -> None: ...
+
+        assert (pull.name, listen.name) == ("pull", "listen")
+        return saga
+
+    store, one = held(store_of(each_database))
+    rung = bell()
+    first = ProcessManager(store, sagas=[scene.long, rung], settings=HASTY)
+    second = ProcessManager(each_database, sagas=[other.long, bell()], settings=HASTY)
+    held_up: list[Hold] = []
+
+    async def begin() -> None:
+        await first.start(scene.long, "long")
+        await first.start(rung, "b")
+        await until(lambda: bool(calls))
+        held_up.append(Hold(one, "append", after=True))
+        ring.set()
+        await until(held_up[0].is_reached)
+
+    async def story() -> None:
+        saga_id = (await second.status("b")).saga_id
+        await until(lambda: not first._worker.drives(saga_id))
+        held_up[0].let_go()
+        assert (await second.result("b", 10)).status == "completed"
+
+    run(beside(scene, first, second, begin, story))
+    assert calls == ["b"]
 
 
 def test_what_is_followed_is_followed_elsewhere_while_a_step_is_waited_for(each_target: Target) -> None:

@@ -20,10 +20,15 @@ KINDS = ("memory", "sqlite", "postgres")
 EACH_KIND = [pytest.param(kind, id=kind, marks=[pytest.mark.postgres] if kind == "postgres" else []) for kind in KINDS]
 
 
+def store_of(database: str | Store, options: StoreOptions | None = None) -> Store:
+    """Return a store on a database that is not open yet, for those that open it themselves."""
+    return store_for(database, options) if isinstance(database, str) else database
+
+
 @contextmanager
 def opened(database: str | Store, options: StoreOptions | None = None) -> Generator[Store]:
     """Give an open store on a database, closed afterwards."""
-    store = store_for(database, options) if isinstance(database, str) else database
+    store = store_of(database, options)
     store.open()
     try:
         yield store

@@ -60,6 +60,11 @@ def _tried(appends: Sequence[Append]) -> list[list[object]]:
     return [[one.saga_id, one.holder, one.expected, len(one.events), fingerprint(one.events)] for one in appends]
 
 
+def _is_begun(append: Append) -> bool:
+    """Tell whether a worker begins a saga for itself by this append."""
+    return append.holder is None and append.status.owner is not None
+
+
 class WitnessedStore:
     """A store whose every write and read is noted; see `witnessed`."""
 
@@ -67,12 +72,15 @@ class WitnessedStore:
         self._store = store
         self._journal = journal
         self._numbers = itertools.count()
+        # Since when each saga that a worker begins for itself may have been written, and so be that worker's.
+        self._begun_since: dict[str, int] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
     def append(self, appends: Sequence[Append]) -> list[AppendOutcome]:
         what = _tried(appends)
+        self._begin(appends)
         self._journal.write("tried", what)
         at_rest: dict[str, list[str]] = {}
         for one in appends:
@@ -96,6 +104,7 @@ class WitnessedStore:
 
     def route(self, route: Route) -> RouteOutcome:
         what = _tried(route.starts)
+        self._begin(route.starts)
         if what:
             self._journal.write("tried", what)
         outcome = self._store.route(route)
@@ -105,14 +114,22 @@ class WitnessedStore:
             self._note_begun(route.starts, [outcome] * len(what))
         return outcome
 
+    def _begin(self, appends: Sequence[Append]) -> None:
+        """Take note of when sagas may be written at the earliest; whose answer is lost is written once more."""
+        now = time.time_ns() // 1000
+        for one in appends:
+            if _is_begun(one):
+                self._begun_since.setdefault(one.saga_id, now)
+
     def _note_begun(self, appends: Sequence[Append], outcomes: Sequence[str]) -> None:
-        """Note sagas that a worker begins for itself: it has them from their first event on, and never claims them."""
-        begun: dict[str, list[str]] = {}
+        """Note sagas that a worker begins for itself: it has them from their first event on, and never claims them.
+
+        By the time it is told, it may have stood still for so long that another has taken them over.
+        """
         for one, outcome in zip(appends, outcomes, strict=True):
-            if outcome == "written" and one.holder is None and one.status.owner is not None:
-                begun.setdefault(one.status.owner, []).append(one.saga_id)
-        for owner, saga_ids in begun.items():
-            self._journal.write("claimed", owner, time.time_ns() // 1000, saga_ids)
+            since = self._begun_since.pop(one.saga_id, 0)
+            if outcome == "written" and _is_begun(one):
+                self._journal.write("claimed", one.status.owner, since, [one.saga_id])
 
     def read(self, saga_id: str, after: int = 0) -> list[StoredEvent]:
         found = self._store.read(saga_id, after)

@@ -158,11 +158,8 @@ class LateOutcomes:
         else:
             self.pop(saga_id)
 
-    async def stop(self, seconds: float) -> None:
-        """Ask no more, after one last try for each saga, all of them within so many seconds.
-
-        What is still not recorded then is nobody's any more: whoever takes the sagas over makes the attempts again.
-        """
+    async def try_at_last(self, seconds: float) -> None:
+        """Ask no more, but try once for each saga, all of them within so many seconds; it may be called again."""
         self._stopped = True
         await asyncio.gather(*(loop.stop() for loop in self._loops.values()))
         self._loops.clear()
@@ -172,6 +169,13 @@ class LateOutcomes:
         for one in tries:
             one.cancel()
         await asyncio.gather(*tries, return_exceptions=True)
+
+    async def stop(self, seconds: float) -> None:
+        """Ask no more, after one last try for each saga, all of them within so many seconds.
+
+        What is still not recorded then is nobody's any more: whoever takes the sagas over makes the attempts again.
+        """
+        await self.try_at_last(seconds)
         for saga_id in self._kept:
             text = "what is known of saga %s could not be recorded before its process ended; a step may be run again"
             logger.warning(text, saga_id)

@@ -67,12 +67,14 @@ class Recording:
         return written
 
     async def record_at_last(self, definition: Definition, saga_id: str, told: Input) -> bool:
-        """Tell a saga, at rest or not, now that its worker drives none any more; False if it cannot be had."""
-        if await self.record(definition, saga_id, told):
-            return True
-        worker_id = self._worker_id()
-        async with self._turn:
-            self._giving_back.keep(saga_id)
-            if not await self._blocking.write(self._store.claim_one, worker_id, saga_id, self._clock.now()):
+        """Tell a saga, at rest or not, that is driven here no more, and give it back; False if it cannot be had."""
+        if not await self.record(definition, saga_id, told):
+            worker_id = self._worker_id()
+            async with self._turn:
+                self._giving_back.keep(saga_id)
+                if not await self._blocking.write(self._store.claim_one, worker_id, saga_id, self._clock.now()):
+                    return False
+            if not await self.record(definition, saga_id, told, worker_id):
                 return False
-        return await self.record(definition, saga_id, told, worker_id)
+        self._giving_back.add([saga_id])
+        return True

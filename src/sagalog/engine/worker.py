@@ -358,8 +358,7 @@ class Worker:
         self.stopping = True
         # What waits for a thread has not begun, and whatever holds the threads may hold them for ever.
         self._attempts.turns.stop()
-        for loop in self._loops[:1]:
-            # None of them has begun if the lease could not be had.
+        for loop in self._loops[:1]:  # none has begun if the lease could not be had
             loop.end()
         self._lease.end()
         for saga_id, runner in list(self._runners.items()):
@@ -372,6 +371,8 @@ class Worker:
                 if not runner.held:
                     end(self._tasks[saga_id])
             await self._wait_for_runners(LAST_ROUND)
+            # What still runs may take as long as it likes: nobody waits for that to learn what others have come to.
+            await self._late.try_at_last(LAST_ROUND)
         await self._late.stop(max(LAST_ROUND, until - self._loop.time()))
         await asyncio.gather(*(loop.stop() for loop in self._loops[:1]))
 
