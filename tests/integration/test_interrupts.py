@@ -27,6 +27,8 @@ async def main() -> None:
     async with ProcessManager("memory://", sagas=[saga]) as manager:
         await manager.execute(saga, Order())
 
+# What a shell runs in the background inherits that interrupts are ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 loop = asyncio.new_event_loop()
 loop.run_until_complete(main())
 """

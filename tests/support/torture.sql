@@ -12,6 +12,9 @@ SELECT * FROM saga_status ORDER BY saga_id
 -- name: steps
 SELECT * FROM saga_steps ORDER BY saga_id, direction, ordinal
 
+-- name: sagas
+SELECT count(*) FROM saga_status
+
 -- name: open_sagas
 SELECT count(*) FROM saga_status WHERE status NOT IN ('completed', 'failed', 'stuck')
 

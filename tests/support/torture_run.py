@@ -4,6 +4,7 @@ Everything that chance decides comes from one seed. What the system does with it
 seed repeats the blows, not every outcome. It ends by itself, and ends whatever it started.
 """
 
+import sqlite3
 import time
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from random import Random
 
 import msgspec
+import psycopg
 from chaos_proxy import ChaosProxy
 from postgres_server import PostgresServer
 from torture_blows import EVERYTHING, KILLS, Blow, hook, kill_server
@@ -29,6 +31,8 @@ SETTLE_SECONDS = 30.0
 # A voyage has twenty steps, and what was refused is looked at again after up to a minute.
 VOYAGES_SETTLE_SECONDS = 90.0
 KILLS_A_ROUND = 100
+# How much longer a round may take until enough sagas have been started, however slow the machine is.
+LONGEST_EXTRA_SECONDS = 120.0
 # Between blows to workers that have longer ways to go: to another server, through a proxy.
 PAUSES_SECONDS = {"sqlite": 0.06, "postgres": 0.12}
 
@@ -88,14 +92,19 @@ class Torture:
         self._weights = [blow.weights[self.report.store] for blow in self._blows]
         self._pause = PAUSES_SECONDS[self.report.store] if stage.voyages else 0.02
 
-    def run(self, kills: int, server_kills: int = 0) -> Report:
-        """Kill workers so often, in rounds, and check after each; a round in which a check fails is the last."""
+    def run(self, kills: int, server_kills: int = 0, sagas: int = 0) -> Report:
+        """Kill workers so often, in rounds, and check after each; a round in which a check fails is the last.
+
+        However slow the machine is, `sagas` are started in the meantime, at least.
+        """
         begin = time.monotonic()
         rounds = max(1, round(kills / KILLS_A_ROUND))
         try:
             for number in range(rounds):
-                share = [every * (number + 1) // rounds - every * number // rounds for every in (kills, server_kills)]
-                self._round(*share)
+                of_kills, of_servers = (
+                    every * (number + 1) // rounds - every * number // rounds for every in (kills, server_kills)
+                )
+                self._round(of_kills, of_servers, sagas * (number + 1) // rounds)
                 if self.report.violations:
                     break
         except (EndedByItself, TimeoutError) as problem:
@@ -103,7 +112,7 @@ class Torture:
         self.report.seconds = time.monotonic() - begin
         return self.report
 
-    def _round(self, kills: int, server_kills: int) -> None:
+    def _round(self, kills: int, server_kills: int, sagas: int) -> None:
         scene = Scene(self._stage, self._chance, self._server, self._proxy)
         servers = set(self._chance.sample(range(kills), server_kills))
         done = scene.counted["kill"]
@@ -114,6 +123,9 @@ class Torture:
                 scene.counted["kill server"] += 1
             self._strike(scene)
             done = scene.counted["kill"]
+        until = time.monotonic() + LONGEST_EXTRA_SECONDS
+        while self._started() < sagas and time.monotonic() < until:
+            self._strike(scene)
         scene.calm()
         self.report.violations += never_wrong(self._stage.snapshot())
         scene.end(scene.clients)
@@ -122,6 +134,12 @@ class Torture:
             self.report.blows[name] = self.report.blows.get(name, 0) + number
         self.report.violations += scene.problems
         self._check()
+
+    def _started(self) -> int:
+        try:
+            return self._stage.number("sagas")
+        except (sqlite3.Error, psycopg.Error):
+            return 0  # its database is away, by a blow
 
     def _strike(self, scene: Scene) -> None:
         """Strike once, after a random moment."""
@@ -167,10 +185,12 @@ class Torture:
         self.report.violations += self._stage.violations(found, journals)
 
 
-def torture(folder: Path, seed: int, kills: int, server: PostgresServer | None = None, server_kills: int = 0) -> Report:
+def torture(
+    folder: Path, seed: int, kills: int, server: PostgresServer | None = None, server_kills: int = 0, sagas: int = 0
+) -> Report:
     """Kill workers that run orders on a new database, of one seed, and return what was found."""
     with a_database(folder, server) as database, Stage(database, folder, SETTINGS) as stage:
-        return Torture(stage, seed, server).run(kills, server_kills)
+        return Torture(stage, seed, server).run(kills, server_kills, sagas)
 
 
 def torture_everything(
@@ -180,10 +200,11 @@ def torture_everything(
     server: PostgresServer | None = None,
     server_kills: int = 0,
     blows: Sequence[Blow] = EVERYTHING,
+    sagas: int = 0,
 ) -> Report:
     """Strike workers that run sagas of every kind, in every way, on a new database, and return what was found."""
     with everything_staged(folder, server) as (stage, proxy):
-        return Torture(stage, seed, server, proxy, blows).run(kills, server_kills)
+        return Torture(stage, seed, server, proxy, blows).run(kills, server_kills, sagas)
 
 
 @contextmanager
