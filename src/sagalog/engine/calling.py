@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from sagalog.engine.carrying import let_signals_through
 from sagalog.engine.ending import is_told_to_end
-from sagalog.engine.own_task import HeldUp, OwnTask
+from sagalog.engine.own_task import OwnTask
 from sagalog.engine.turns import Turn, Turns
 from sagalog.saga.callables import name_of_callable, plain_answer
 from sagalog.saga.failure import Carried
@@ -83,11 +83,10 @@ async def call_handler(
     it did not answer in time, `NotBegun` if its turn came too late, and `NoThread` if it never came.
     """
     if is_async:
-        call = functools.partial(_if_ours, ours, None, handler, *first, **arguments)
-        held_up = functools.partial(watch.held_up, what)
-        return plain_answer(
-            await _within(functools.partial(_coroutine, call, handler), began, over, what, held_up), handler
-        )
+        # Up to where it has to wait it cannot be interrupted in any case, so one that never waits needs no timer.
+        own = OwnTask(what, watch.held_up)
+        value = own.begin(_coroutine, ours, handler, first, arguments)
+        return plain_answer(value if own.has_ended else await _within(own, began, over), handler)
     seconds = None if over is None else max(0.0, (over - began) / 1e6)
     asked = turns.ask(lambda turn: functools.partial(_if_ours, ours, turn, handler, *first, **arguments), what, seconds)
     if asked is None:
@@ -127,8 +126,10 @@ async def _has_ended(running: "asyncio.Future[Any]", seconds: float | None) -> b
                 raise
 
 
-def _coroutine(call: Callable[[], Any], handler: Callable[..., Any]) -> Coroutine[Any, Any, Any]:
-    made = call()
+def _coroutine(
+    ours: StillOurs, handler: Callable[..., Any], first: tuple[Any, ...], arguments: dict[str, Any]
+) -> Coroutine[Any, Any, Any]:
+    made = _if_ours(ours, None, handler, *first, **arguments)
     if not hasattr(made, "send"):
         name, found = name_of_callable(handler), type(made).__name__
         raise TypeError(f"{name} is declared as a coroutine function, and gave {found}")
@@ -150,18 +151,8 @@ def _if_ours(ours: StillOurs, turn: Turn | None, handler: Callable[..., Any], /,
         raise Carried(problem) from None
 
 
-async def _within(
-    call: Callable[[], Coroutine[Any, Any, Any]], began: int, over: int | None, what: str, held_up: HeldUp
-) -> Any:
-    """Run a handler in a task of its own, until `over`.
-
-    Its first part, up to where it has to wait, cannot be interrupted in any case: it is run without a timer, so that a
-    handler that never waits costs none.
-    """
-    own = OwnTask(what, held_up)
-    own.begin(call)
-    if own.has_ended:
-        return own.value
+async def _within(own: OwnTask, began: int, over: int | None) -> Any:
+    """Wait for a handler that has begun, until `over`."""
     seconds = None if over is None else max(0.0, (over - began) / 1e6)
     try:
         return await own.end_within(seconds)

@@ -19,17 +19,23 @@ logger = logging.getLogger("sagalog.engine")
 
 # A handler that goes on although its time is over is told again after so many seconds.
 TELL_AGAIN = 10.0
-# How long a handler held up the event loop in one go, in seconds.
-HeldUp = Callable[[float], None]
+
+# Whoever runs tasks of a kind of their own says so with these, as the documentation of asyncio has it.
+_enter = asyncio.tasks._enter_task  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+_leave = asyncio.tasks._leave_task  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
+# Is told what held up the event loop in one go, and for how long, in seconds.
+HeldUp = Callable[[str, float], None]
 
 
 class OwnTask(Coroutine[Any, Any, Any]):
     """The coroutine of a handler's task: the handler's own, of which the first part is run before the task begins."""
 
+    __slots__ = ("_awaited", "_handler", "_held_up", "_loop", "_timer", "_what", "has_ended", "is_overdue", "task")
+
     def __init__(self, what: str, held_up: HeldUp) -> None:
         self.has_ended = False
         self.is_overdue = False
-        self.value: Any = None
         self._what = what
         self._held_up = held_up
         self._handler: Coroutine[Any, Any, Any] | None = None
@@ -37,40 +43,61 @@ class OwnTask(Coroutine[Any, Any, Any]):
         self._awaited: Any = None
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        context = contextvars.copy_context()
-        self.task: asyncio.Task[Any] = asyncio.Task(self, loop=self._loop, context=context)
-        self._context = context
+        self.task: asyncio.Task[Any] | None = None
 
-    def begin(self, call: Callable[[], Coroutine[Any, Any, Any]]) -> None:
-        """Make the coroutine and run its first part; it `has_ended` if it does not wait. Raises what that raises."""
-        outer = asyncio.current_task()
+    def begin(self, call: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any) -> Any:
+        """Make the coroutine and run its first part; returns its value if it `has_ended`, for it does not wait.
+
+        Raises what that raises.
+        """
+        loop = self._loop
+        outer = asyncio.current_task(loop)
         assert outer is not None
-        # The documented way for whoever runs tasks of a kind of their own.
-        asyncio.tasks._leave_task(self._loop, outer)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        asyncio.tasks._enter_task(self._loop, self.task)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        self.has_ended = True
+        context = contextvars.copy_context()
+        task = self.task = asyncio.Task(self, loop=loop, context=context)
+        _leave(loop, outer)
+        _enter(loop, task)
+        since = monotonic()
         try:
-            self._handler = self._context.run(call)
-            self._awaited = self._context.run(self._stretch, self._handler.send, None)
-            self.has_ended = False
+            context.run(self._run_first, call, arguments)
         except StopIteration as end:
-            self.value = end.value
+            self._end()
+            return end.value
+        except (Exception, asyncio.CancelledError):
+            self._end()
+            raise
+        except BaseException as problem:
+            self._end()
+            raise _carried(problem) from None
         finally:
-            asyncio.tasks._leave_task(self._loop, self.task)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-            asyncio.tasks._enter_task(self._loop, outer)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+            _leave(loop, task)
+            _enter(loop, outer)
+            self._held_up(self._what, monotonic() - since)
+
+    def _run_first(self, call: Callable[..., Coroutine[Any, Any, Any]], arguments: tuple[Any, ...]) -> None:
+        self._handler = call(*arguments)
+        self._awaited = self._handler.send(None)
+
+    def _end(self) -> None:
+        """Let go of the task, which knows this one: both are gone as soon as it has had its turn, which is empty."""
+        self.has_ended = True
+        self.task = self._handler = None
 
     async def end_within(self, seconds: float | None) -> Any:
         """Wait for the end; a handler that takes longer is cancelled, `is_overdue`, and waited for."""
+        task = self.task
+        assert task is not None
         if seconds is not None:
             self._timer = self._loop.call_later(seconds, self._tell)
         try:
-            return await self.task
+            return await task
         except asyncio.CancelledError:
-            if self.task.done() and not self.task.cancelled():
+            if task.done() and not task.cancelled():
                 # It had ended when the engine was told to: what it did is done.
-                return self.task.result()
+                return task.result()
             raise
         finally:
+            self.task = None
             if self._timer is not None:
                 self._timer.cancel()
 
@@ -79,6 +106,7 @@ class OwnTask(Coroutine[Any, Any, Any]):
         if self.is_overdue:
             logger.warning("%s was cancelled, for its time is over, and goes on: it is waited for", self._what)
         self.is_overdue = True
+        assert self.task is not None
         self.task.cancel()
         self._timer = self._loop.call_later(TELL_AGAIN, self._tell)
 
@@ -119,8 +147,15 @@ class OwnTask(Coroutine[Any, Any, Any]):
         except (Exception, asyncio.CancelledError):
             raise
         except BaseException as problem:
-            # Not thrown in by us, so it is the handler's own: it would else end the event loop, or whoever awaits it.
-            let_signals_through(problem)
-            raise Carried(problem) from None
+            raise _carried(problem) from None
         finally:
-            self._held_up(monotonic() - since)
+            self._held_up(self._what, monotonic() - since)
+
+
+def _carried(problem: BaseException) -> Carried:
+    """Return what a handler raised such that it ends neither the event loop nor whoever awaits it.
+
+    It was not thrown in by us, so it is the handler's own; raises it if it is a signal's.
+    """
+    let_signals_through(problem)
+    return Carried(problem)
