@@ -25,6 +25,7 @@ from sagalog.engine.handling import Handling
 from sagalog.engine.lifecycle import Ends, Lifecycle, StoreUse
 from sagalog.engine.mail import Mail
 from sagalog.engine.messaging import Messaging
+from sagalog.engine.own_task import OwnTasks
 from sagalog.engine.signals import first_signal, opened_unless
 from sagalog.engine.starting import Started, Starting
 from sagalog.engine.translation import FollowContext
@@ -137,7 +138,7 @@ class ProcessManager(Inspection, Messaging, Following):
         self._given_blocking: Blocking | None = given.port(blocking, given.BLOCKING, "blocking")
         check_redact(redact)
         self._failures = Failures(redact)
-        self._watch = LoopWatch(self.settings.longest_block)
+        self._own_tasks = OwnTasks(LoopWatch(self.settings.longest_block).held_up)
         self._lifecycle = Lifecycle()
         self._runs = False
         self._followers = Followers()
@@ -179,7 +180,7 @@ class ProcessManager(Inspection, Messaging, Following):
         self._waiting = Waiting(self.store, blocking, limits.poll)
         turns = self._turns = Turns(blocking)
         ends.add(turns.close)
-        attempts = Attempts(self._services, self._clock, turns, self._failures, self._watch, self.definitions)
+        attempts = Attempts(self._services, self._clock, turns, self._failures, self._own_tasks, self.definitions)
         mail = Mail(self.store, blocking) if self._declared.has_mail else None
         worker = self._worker = Worker(
             self.store, self.definitions, self._committer, attempts, blocking, self._clock, limits, self._finished, mail
@@ -225,7 +226,7 @@ class ProcessManager(Inspection, Messaging, Following):
 
     def _make_bus(self) -> Bus:
         handlings = [
-            Handling(one, self._services, self._clock, self._turns, self._failures, self._watch)
+            Handling(one, self._services, self._clock, self._turns, self._failures, self._own_tasks)
             for one in self._declared.participants
         ]
         return Bus(

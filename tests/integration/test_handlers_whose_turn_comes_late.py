@@ -12,6 +12,7 @@ from greeting import Greeting, run
 from sagalog import Event, Participant, Saga
 from sagalog.engine.blocking import Threads
 from sagalog.engine.calling import LoopWatch, NotBegun, call_handler
+from sagalog.engine.own_task import OwnTasks
 from sagalog.engine.turns import Turns
 from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings
@@ -159,11 +160,10 @@ def test_what_is_not_ours_any_more_is_not_called(is_async: bool) -> None:
     async def test() -> None:
         threads = Threads(1, 1)
         handler = waiting if is_async else plain
+        tasks = OwnTasks(LoopWatch(1).held_up)
         try:
             with pytest.raises(NotBegun):
-                await call_handler(
-                    Turns(threads), handler, is_async, (), {}, 0, None, lambda: False, "it", LoopWatch(1)
-                )
+                await call_handler(Turns(threads), handler, is_async, (), {}, 0, None, lambda: False, "it", tasks)
         finally:
             threads.close()
 

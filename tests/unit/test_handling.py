@@ -9,6 +9,7 @@ from sagalog.engine.blocking import Threads
 from sagalog.engine.calling import LoopWatch
 from sagalog.engine.failures import Failures
 from sagalog.engine.handling import Handling
+from sagalog.engine.own_task import OwnTasks
 from sagalog.engine.turns import Turns
 from sagalog.messages import Envelope
 from sagalog.store import InboxRow, Posting
@@ -42,7 +43,9 @@ def handled(times: int) -> list[Posting]:
 
     async def test() -> list[Posting]:
         threads = Threads(1, 1)
-        handling = Handling(chef.definition, {}, FakeClock(), Turns(threads), Failures(), LoopWatch(1))
+        handling = Handling(
+            chef.definition, {}, FakeClock(), Turns(threads), Failures(), OwnTasks(LoopWatch(1).held_up)
+        )
         try:
             return [await handling.handle(row, envelope, lambda: True) for _ in range(times)]
         finally:

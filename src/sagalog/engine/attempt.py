@@ -7,9 +7,10 @@ from typing import Any, cast
 from msgspec import Raw
 
 from sagalog.clock import Clock
-from sagalog.engine.calling import LoopWatch, StillOurs, call_handler
+from sagalog.engine.calling import StillOurs, call_handler
 from sagalog.engine.carrying import carrying
 from sagalog.engine.failures import Failures, let_through
+from sagalog.engine.own_task import OwnTasks
 from sagalog.engine.turns import Turns
 from sagalog.messages import Message, name_of
 from sagalog.saga.binding import Parameter
@@ -41,14 +42,14 @@ class Attempts:
         clock: Clock,
         turns: Turns,
         failures: Failures,
-        watch: LoopWatch,
+        tasks: OwnTasks,
         definitions: Mapping[str, Definition],
     ) -> None:
         self._services = services
         self._clock = clock
         self.turns = turns
         self._failures = failures
-        self._watch = watch
+        self._own_tasks = tasks
         self._definitions = definitions
         # Set by whoever can start sagas, which needs a worker, which needs this.
         self.begin_child: BeginChild | None = None
@@ -76,7 +77,7 @@ class Attempts:
             first = () if step.fan is None else (carrying(element_of, step.fan, state, effect.step),)
             what = f"step {effect.step} of {definition.name}"
             value = await call_handler(
-                self.turns, step.handler, step.is_async, first, arguments, began, over, ours, what, self._watch
+                self.turns, step.handler, step.is_async, first, arguments, began, over, ours, what, self._own_tasks
             )
             if step.exchange is not None:
                 made: RequestMade = carrying(_made, step.exchange, saga_id, state, effect, value)
@@ -168,7 +169,7 @@ class Attempts:
             result = None if recorded is None else carrying(step.result.read, recorded)
             what = f"the compensation of step {effect.step} of {definition.name}"
             value = await call_handler(
-                self.turns, undo.handler, undo.is_async, (result,), arguments, began, over, ours, what, self._watch
+                self.turns, undo.handler, undo.is_async, (result,), arguments, began, over, ours, what, self._own_tasks
             )
             if undo.exchange is not None and value is not None:
                 made: RequestMade = carrying(_made, undo.exchange, saga_id, state, effect, value)

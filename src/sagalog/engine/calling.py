@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from sagalog.engine.carrying import let_signals_through
 from sagalog.engine.ending import is_told_to_end
-from sagalog.engine.own_task import OwnTask
+from sagalog.engine.own_task import OwnTask, OwnTasks
 from sagalog.engine.turns import Turn, Turns
 from sagalog.saga.callables import name_of_callable, plain_answer
 from sagalog.saga.failure import Carried
@@ -75,7 +75,7 @@ async def call_handler(
     over: int | None,
     ours: StillOurs,
     what: str,
-    watch: LoopWatch,
+    tasks: OwnTasks,
 ) -> Any:
     """Call a handler until `over` (microseconds since the epoch): on the loop if it is async, else in a thread.
 
@@ -84,11 +84,10 @@ async def call_handler(
     """
     if is_async:
         # Up to where it has to wait it cannot be interrupted in any case, so one that never waits needs no timer.
-        own = OwnTask(what, watch.held_up)
-        value = own.begin(_coroutine, ours, handler, first, arguments)
-        return plain_answer(value if own.has_ended else await _within(own, began, over), handler)
+        own, value = tasks.begin(what, _coroutine, ours, handler, first, arguments)
+        return plain_answer(value if own is None else await _within(own, began, over), handler)
     seconds = None if over is None else max(0.0, (over - began) / 1e6)
-    asked = turns.ask(lambda turn: functools.partial(_if_ours, ours, turn, handler, *first, **arguments), what, seconds)
+    asked = turns.ask(lambda turn: functools.partial(_if_ours, ours, turn, handler, first, arguments), what, seconds)
     if asked is None:
         raise NoThread
     return plain_answer(await _of_thread(turns, *asked, what, seconds), handler)
@@ -129,14 +128,16 @@ async def _has_ended(running: "asyncio.Future[Any]", seconds: float | None) -> b
 def _coroutine(
     ours: StillOurs, handler: Callable[..., Any], first: tuple[Any, ...], arguments: dict[str, Any]
 ) -> Coroutine[Any, Any, Any]:
-    made = _if_ours(ours, None, handler, *first, **arguments)
+    made = _if_ours(ours, None, handler, first, arguments)
     if not hasattr(made, "send"):
         name, found = name_of_callable(handler), type(made).__name__
         raise TypeError(f"{name} is declared as a coroutine function, and gave {found}")
     return cast("Coroutine[Any, Any, Any]", made)
 
 
-def _if_ours(ours: StillOurs, turn: Turn | None, handler: Callable[..., Any], /, *first: Any, **arguments: Any) -> Any:
+def _if_ours(
+    ours: StillOurs, turn: Turn | None, handler: Callable[..., Any], first: tuple[Any, ...], arguments: dict[str, Any]
+) -> Any:
     """Call a handler now that its turn has come, unless the process stood still meanwhile, and others went on."""
     if (turn is not None and not turn.begin()) or not ours():
         raise NotBegun

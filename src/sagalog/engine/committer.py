@@ -16,7 +16,7 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -50,8 +50,10 @@ LINGER = 0.05
 
 CLOSED = "the process manager was closed before this was written"
 
-# Told once whether something was written; None if nobody knows.
-Then = Callable[[bool | None], None]
+# Whether something was written; None if nobody knows.
+Written = bool | None
+# Told that once.
+Then = Callable[[Written], None]
 # What is to be written, the future of its outcome, and whom to tell.
 Waiting = tuple[Any, "asyncio.Future[Any]", Then | None]
 Write = Callable[[Sequence[Any]], Sequence[str]]
@@ -239,11 +241,12 @@ class Committer:
         """Take what is written together, from all queues in turn: not too many, and not too much."""
         batch: list[Waiting] = []
         room = self._size.now
-        for queue in _in_turn(queues):
-            room -= _size_of(queue[0][0])
-            if batch and (room < 0 or len(batch) == LARGEST_BATCH):
-                break
-            batch.append(queue.popleft())
+        while held := [queue for queue in queues if queue]:
+            for queue in held:
+                room -= _size_of(queue[0][0])
+                if batch and (room < 0 or len(batch) == LARGEST_BATCH):
+                    return batch
+                batch.append(queue.popleft())
         return batch
 
     async def _write(self, piece: Piece) -> None:
@@ -377,15 +380,6 @@ def _tell(then: Then, written: bool | None) -> None:
     except Exception:
         # What follows from one write must not end the writing of all others.
         logger.exception("what follows from a write could not be done")
-
-
-def _in_turn(queues: Sequence[deque[Waiting]]) -> Iterator[deque[Waiting]]:
-    """Yield the queues that hold something, one after the other, until whoever asks has enough."""
-    while True:
-        held = [queue for queue in queues if queue]
-        if not held:
-            return
-        yield from held
 
 
 def _size_of(write: Append | Posting) -> int:

@@ -11,10 +11,11 @@ from msgspec.structs import replace
 
 from sagalog.clock import Clock
 from sagalog.engine.attempt import Services
-from sagalog.engine.calling import LoopWatch, StillOurs, call_handler
+from sagalog.engine.calling import StillOurs, call_handler
 from sagalog.engine.carrying import carrying
 from sagalog.engine.door import parked_row
 from sagalog.engine.failures import Failures, let_through
+from sagalog.engine.own_task import OwnTasks
 from sagalog.engine.turns import Turns
 from sagalog.messages import CommandDone, CommandRefused, Envelope, Event, name_of
 from sagalog.saga.events import ErrorInfo, error_from
@@ -46,14 +47,14 @@ class Handling:
         clock: Clock,
         turns: Turns,
         failures: Failures,
-        watch: LoopWatch,
+        tasks: OwnTasks,
     ) -> None:
         self.definition = definition
         self._services = services
         self._clock = clock
         self.turns = turns
         self._failures = failures
-        self._watch = watch
+        self._own_tasks = tasks
         self._payloads: dict[type[Event], PayloadType] = {}
 
     def can_be_cancelled(self, envelope: Envelope) -> bool:
@@ -95,7 +96,7 @@ class Handling:
                 over,
                 ours,
                 what,
-                self._watch,
+                self._own_tasks,
             )
             return self._answered(handler, envelope, carrying(handler.answers, returned))
         except (Exception, asyncio.CancelledError) as problem:

@@ -3,7 +3,7 @@
 Every task and thread that a handler begins is told apart likewise, and so is what it hands over to an event loop.
 """
 
-from contextvars import ContextVar
+from contextvars import Context, ContextVar, copy_context
 
 from sagalog.engine.blocking import Blocking
 
@@ -14,6 +14,13 @@ _inside: ContextVar[frozenset[Blocking]] = ContextVar("sagalog_inside", default=
 def enter(threads: Blocking) -> None:
     """Say, in a task of the engine, that all it calls from now on is inside the process manager with these threads."""
     _inside.set(_inside.get() | {threads})
+
+
+def inside(threads: Blocking) -> Context:
+    """Return a context like the current one, but inside; each task that is begun in it is given a copy of its own."""
+    context = copy_context()
+    context.run(enter, threads)
+    return context
 
 
 def is_inside(threads: Blocking) -> bool:

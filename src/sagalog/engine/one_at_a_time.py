@@ -5,9 +5,10 @@ one can come to nothing.
 """
 
 import asyncio
+from functools import partial
 from typing import Any
 
-from sagalog.engine.committer import Committer, Then
+from sagalog.engine.committer import Committer, Then, Written
 from sagalog.store import Append, AppendOutcome
 
 
@@ -32,6 +33,11 @@ class OneAtATime:
     async def submit(self, purpose: object, append: Append, then: Then | None) -> AppendOutcome:
         """Submit an append, if no other one is queued for the same, and return its outcome."""
         assert purpose not in self._written
-        written = self._written[purpose] = self._committer.submit_urgent(append, then)
-        written.add_done_callback(lambda _: self._written.pop(purpose, None))
+        written = self._committer.submit_urgent(append, partial(self._settle, purpose, then))
+        self._written[purpose] = written
         return await self._committer.beside(written)
+
+    def _settle(self, purpose: object, then: Then | None, written: Written) -> None:
+        self._written.pop(purpose, None)
+        if then is not None:
+            then(written)

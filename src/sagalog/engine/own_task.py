@@ -8,9 +8,11 @@ its own task there too.
 import asyncio
 import contextvars
 import logging
+import sys
 from collections.abc import Callable, Coroutine
 from time import monotonic
 from typing import Any
+from weakref import getweakrefcount
 
 from sagalog.engine.carrying import let_signals_through
 from sagalog.saga.failure import Carried
@@ -28,58 +30,83 @@ _leave = asyncio.tasks._leave_task  # noqa: SLF001  # pyright: ignore[reportPriv
 HeldUp = Callable[[str, float], None]
 
 
+class HandlerTask(asyncio.Task[Any]):
+    """A task that takes note of what is done to it: then it is one handler's, and no other one's."""
+
+    is_touched = False
+
+    def cancel(self, msg: Any = None) -> bool:
+        """Cancel it as any other."""
+        self.is_touched = True
+        return super().cancel(msg)
+
+    def set_name(self, value: object) -> None:
+        """Name it as any other."""
+        self.is_touched = True
+        super().set_name(value)
+
+    def add_done_callback(self, fn: Callable[[Any], object], /, *, context: contextvars.Context | None = None) -> None:
+        """Call somebody as any other does."""
+        self.is_touched = True
+        super().add_done_callback(fn, context=context)
+
+
 class OwnTask(Coroutine[Any, Any, Any]):
     """The coroutine of a handler's task: the handler's own, of which the first part is run before the task begins."""
 
-    __slots__ = ("_awaited", "_handler", "_held_up", "_loop", "_timer", "_what", "has_ended", "is_overdue", "task")
+    __slots__ = (
+        "_awaited",
+        "_handler",
+        "_held_up",
+        "_known_by",
+        "_timer",
+        "context",
+        "has_ended",
+        "is_overdue",
+        "loop",
+        "task",
+        "what",
+    )
 
-    def __init__(self, what: str, held_up: HeldUp) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, context: contextvars.Context, held_up: HeldUp) -> None:
+        self.loop = loop
+        self.context = context
+        self.what = ""
         self.has_ended = False
         self.is_overdue = False
-        self._what = what
         self._held_up = held_up
         self._handler: Coroutine[Any, Any, Any] | None = None
         # What the first part waits for, until the task has begun to.
         self._awaited: Any = None
-        self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self.task: asyncio.Task[Any] | None = None
+        self.task: HandlerTask | None = HandlerTask(self, loop=loop, context=context)
+        self._known_by = sys.getrefcount(self.task), getweakrefcount(self.task)
 
-    def begin(self, call: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any) -> Any:
-        """Make the coroutine and run its first part; returns its value if it `has_ended`, for it does not wait.
+    def suits(self, loop: asyncio.AbstractEventLoop, context: contextvars.Context) -> bool:
+        """Tell whether it may be the next handler's, whom nothing tells that another one had it before.
 
-        Raises what that raises.
+        So it has not had its turn, and nobody knows its task, did anything to it, or changed what its context holds.
         """
-        loop = self._loop
-        outer = asyncio.current_task(loop)
-        assert outer is not None
-        context = contextvars.copy_context()
-        task = self.task = asyncio.Task(self, loop=loop, context=context)
-        _leave(loop, outer)
-        _enter(loop, task)
-        since = monotonic()
-        try:
-            context.run(self._run_first, call, arguments)
-        except StopIteration as end:
-            self._end()
-            return end.value
-        except (Exception, asyncio.CancelledError):
-            self._end()
-            raise
-        except BaseException as problem:
-            self._end()
-            raise _carried(problem) from None
-        finally:
-            _leave(loop, task)
-            _enter(loop, outer)
-            self._held_up(self._what, monotonic() - since)
+        if self.loop is not loop or self.task is None or self.task.is_touched:
+            return False
+        if self._known_by != (sys.getrefcount(self.task), getweakrefcount(self.task)):
+            return False
+        own = self.context
+        if len(own) != len(context):
+            return False
+        for name, value in context.items():  # noqa: SIM110  # it is on the way of every handler
+            if own.get(name, self) is not value:
+                return False
+        return True
 
-    def _run_first(self, call: Callable[..., Coroutine[Any, Any, Any]], arguments: tuple[Any, ...]) -> None:
+    def run_first(self, call: Callable[..., Coroutine[Any, Any, Any]], arguments: tuple[Any, ...]) -> None:
+        """Make the handler's coroutine and run its first part; raises `StopIteration` if it does not wait."""
+        self._handler = None
         self._handler = call(*arguments)
         self._awaited = self._handler.send(None)
 
-    def _end(self) -> None:
-        """Let go of the task, which knows this one: both are gone as soon as it has had its turn, which is empty."""
+    def end(self) -> None:
+        """Let go of the task, which knows this one: its turn will be empty."""
         self.has_ended = True
         self.task = self._handler = None
 
@@ -88,7 +115,7 @@ class OwnTask(Coroutine[Any, Any, Any]):
         task = self.task
         assert task is not None
         if seconds is not None:
-            self._timer = self._loop.call_later(seconds, self._tell)
+            self._timer = self.loop.call_later(seconds, self._tell)
         try:
             return await task
         except asyncio.CancelledError:
@@ -104,15 +131,16 @@ class OwnTask(Coroutine[Any, Any, Any]):
     def _tell(self) -> None:
         """Cancel the handler, and again as long as it goes on all the same: nothing may be undone while it runs."""
         if self.is_overdue:
-            logger.warning("%s was cancelled, for its time is over, and goes on: it is waited for", self._what)
+            logger.warning("%s was cancelled, for its time is over, and goes on: it is waited for", self.what)
         self.is_overdue = True
         assert self.task is not None
         self.task.cancel()
-        self._timer = self._loop.call_later(TELL_AGAIN, self._tell)
+        self._timer = self.loop.call_later(TELL_AGAIN, self._tell)
 
     def send(self, value: Any) -> Any:
         """Go on after what was waited for."""
         if self.has_ended:
+            self.end()
             raise StopIteration
         if self._awaited is not None:
             awaited, self._awaited = self._awaited, None
@@ -123,6 +151,7 @@ class OwnTask(Coroutine[Any, Any, Any]):
     def throw(self, *problem: Any) -> Any:
         """Let the handler see what its task is told, a cancellation above all."""
         if self.has_ended:
+            self.end()
             raise StopIteration
         awaited, self._awaited = self._awaited, None
         # Cancelled before the task began: what is awaited is cancelled, as it is later.
@@ -149,7 +178,7 @@ class OwnTask(Coroutine[Any, Any, Any]):
         except BaseException as problem:
             raise _carried(problem) from None
         finally:
-            self._held_up(self._what, monotonic() - since)
+            self._held_up(self.what, monotonic() - since)
 
 
 def _carried(problem: BaseException) -> Carried:
@@ -159,3 +188,58 @@ def _carried(problem: BaseException) -> Carried:
     """
     let_signals_through(problem)
     return Carried(problem)
+
+
+class OwnTasks:
+    """Give each handler a task of its own; `held_up` is told what holds up the event loop, and for how long.
+
+    A task whose handler did not wait is given to the next one, as long as nobody can tell: in a batch of a thousand
+    handlers there are then as few tasks as there are handlers that wait.
+    """
+
+    def __init__(self, held_up: HeldUp) -> None:
+        self._held_up = held_up
+        self._spare: OwnTask | None = None
+
+    def begin(
+        self, what: str, call: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any
+    ) -> tuple[OwnTask | None, Any]:
+        """Make a handler's coroutine and run its first part.
+
+        Returns who waits for its end; or None, if it has ended, and what it returned. Raises what it raises.
+        """
+        loop = asyncio.get_running_loop()
+        outer = asyncio.current_task(loop)
+        assert outer is not None
+        own = self._spare_or_new(loop)
+        own.what = what
+        task = own.task
+        assert task is not None
+        _leave(loop, outer)
+        _enter(loop, task)
+        since = monotonic()
+        try:
+            own.context.run(own.run_first, call, arguments)
+        except StopIteration as end:
+            own.has_ended = True
+            self._spare = own
+            return None, end.value
+        except (Exception, asyncio.CancelledError):
+            own.end()
+            raise
+        except BaseException as problem:
+            own.end()
+            raise _carried(problem) from None
+        finally:
+            _leave(loop, task)
+            _enter(loop, outer)
+            self._held_up(what, monotonic() - since)
+        return own, None
+
+    def _spare_or_new(self, loop: asyncio.AbstractEventLoop) -> OwnTask:
+        spare, self._spare = self._spare, None
+        context = contextvars.copy_context()
+        if spare is None or not spare.suits(loop, context):
+            return OwnTask(loop, context, self._held_up)
+        spare.has_ended = False
+        return spare

@@ -44,15 +44,23 @@ class Recorder(Protocol):
 
 
 class Refusals:
-    """Deal with what is refused of one saga; `successes` are those that a fault was recorded in place of."""
+    """Deal with what is refused of one saga; `successes` takes those that a fault was recorded in place of."""
 
-    def __init__(self, definition: Definition, saga_id: str, owner: Owner, committer: Committer, clock: Clock) -> None:
+    def __init__(
+        self,
+        definition: Definition,
+        saga_id: str,
+        owner: Owner,
+        committer: Committer,
+        clock: Clock,
+        successes: list[Input],
+    ) -> None:
         self._definition = definition
         self._saga_id = saga_id
         self._owner = owner
         self._committer = committer
         self._clock = clock
-        self.successes: list[Input] = []
+        self._successes = successes
 
     async def tell(self, saga: Recorder, told: Input, last: bool, problem: WriteRefused, commits: int) -> bool:
         """Tell again what was refused, until that is believed, and then something instead; False on a conflict.
@@ -85,7 +93,7 @@ class Refusals:
             return True
         if is_success(told) and saga.state.status not in OPEN:
             # That it is at fault is recorded already.
-            self.successes.append(told)
+            self._successes.append(told)
             return True
         instead = instead_of(told, saga.state.steps.get(getattr(told, "step", ""), UNTOUCHED), problem)
         if instead is None:
@@ -93,7 +101,7 @@ class Refusals:
         if not await saga.record(instead):
             return False
         if is_success(told):
-            self.successes.append(told)
+            self._successes.append(told)
         return True
 
     async def park(self, message: Envelope, problem: WriteRefused | str) -> None:

@@ -6,7 +6,7 @@ Nothing is run before the decision that causes it is durable, and the state is k
 import asyncio
 import logging
 from collections import deque
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NoReturn
 
 from sagalog.clock import Clock
@@ -35,8 +35,6 @@ from sagalog.store import Posting
 
 logger = logging.getLogger("sagalog.engine")
 
-# Effects that a message ends: a saga that has one is kept for a while, since the answer is likely to come soon.
-EXPECTING: tuple[type, ...] = (Wait,)
 # A saga that has nothing to do for so long, in microseconds, is in no hurry to have written why.
 LONG_ENOUGH = 10 * int(LINGER * 1e6)
 # Effects that take their time, and end with something to tell.
@@ -71,6 +69,7 @@ class SagaRunner:
         self._parted = False
         self._owner = owner
         self._worker_id = owner.worker_id
+        self._ours = partial(owner.holds_as, owner.worker_id)
         self._committer = committer
         self._attempts = attempts
         self._clock = clock
@@ -78,7 +77,7 @@ class SagaRunner:
         self._untold = untold or []
         # Told if that cannot be told, or if there is nothing to be told: that the saga is stuck.
         self._last_resort = last_resort
-        self._refusals = Refusals(definition, saga_id, owner, committer, clock)
+        self._successes: list[Input] = []
         self._effects = react(definition, state) if effects is None else effects
         self._running: dict[tuple[type, str], asyncio.Task[Input | None]] = {}
         self._mail: deque[Envelope] = deque()
@@ -102,7 +101,7 @@ class SagaRunner:
     @property
     def refused(self) -> list[Input]:
         """Return what is known to be done, could not be written, and is still news."""
-        return [told for told in self._refusals.successes if is_news(self.state, told)]
+        return [told for told in self._successes if is_news(self.state, told)]
 
     @property
     def has_mail(self) -> bool:
@@ -141,7 +140,7 @@ class SagaRunner:
                     # Nobody owns it any more; whoever claims it next takes what else has come for it.
                     return False
             action = self._only_action()
-            if action is not None and await self._owner.ready(self._worker_id):
+            if action is not None and (self._ours() or await self._owner.ready(self._worker_id)):
                 outcome = await self._attempt(action)
                 if outcome is not None:
                     await self._tell_all([outcome])
@@ -161,7 +160,8 @@ class SagaRunner:
 
     async def _sleep(self, wake_at: int | None) -> bool:
         """Sleep until `wake_at` or until there is mail; False if that is too long and the saga is to be given back."""
-        expects_mail = any(isinstance(effect, EXPECTING) for effect in self._effects)
+        # Then it is kept for a while: the answer is likely to come soon.
+        expects_mail = any(isinstance(effect, Wait) for effect in self._effects)
         patience = self._owner.patience(expects_mail)
         pause = patience if wake_at is None else wake_at - self._clock.now()
         if self._owner.stopping or ((pause > patience or wake_at is None) and not expects_mail):
@@ -274,7 +274,6 @@ class SagaRunner:
 
     async def _attempt(self, effect: Attempted) -> Input | None:
         """Make an attempt; None if the lease ran out before its turn came, so that it was not begun."""
-        ours = partial(self._owner.holds_as, self._worker_id)
         # A compensation must not be interrupted, and the thread of a plain function cannot be.
         held = isinstance(effect, RunCompensation) or not self.definition.steps[effect.step].is_async
         self.held += held
@@ -282,8 +281,8 @@ class SagaRunner:
             if isinstance(effect, CallOff):
                 return await self._attempts.call_off(self.definition, self.saga_id, self.state, effect)
             if isinstance(effect, RunCompensation):
-                return await self._attempts.compensation(self.definition, self.saga_id, self.state, effect, ours)
-            return await self._attempts.action(self.definition, self.saga_id, self.state, effect, ours)
+                return await self._attempts.compensation(self.definition, self.saga_id, self.state, effect, self._ours)
+            return await self._attempts.action(self.definition, self.saga_id, self.state, effect, self._ours)
         except NotBegun as problem:
             self.lacks_thread = isinstance(problem, NoThread)
             return None
@@ -318,8 +317,7 @@ class SagaRunner:
             raise
         finally:
             self._alarm = None
-        outcomes: list[Input] = []
-        problems: list[BaseException] = []
+        outcomes, problems = list[Input](), list[BaseException]()
         for task in [self._running.pop(key) for key, task in list(self._running.items()) if task in done]:
             # Cancelled by whoever, and not in its handler: what it began is begun again.
             problem = None if task.cancelled() else task.exception()
@@ -364,6 +362,10 @@ class SagaRunner:
             return await self.record(told, last)
         except WriteRefused as problem:
             return await self._refusals.tell(self, told, last, problem, commits)
+
+    @cached_property
+    def _refusals(self) -> Refusals:
+        return Refusals(self.definition, self.saga_id, self._owner, self._committer, self._clock, self._successes)
 
     async def record(self, told: Input, last: bool = True) -> bool:
         """Decide on an input and make the decision durable, if the database takes it; False on a conflict."""

@@ -13,7 +13,7 @@ from sagalog.codec import CODEC
 from sagalog.engine.asking import asked
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.carrying import carrying
-from sagalog.engine.committer import Committer, Then
+from sagalog.engine.committer import Committer, Then, Written
 from sagalog.engine.cycle import append_of
 from sagalog.engine.one_at_a_time import OneAtATime
 from sagalog.engine.transition_log import log_transitions
@@ -204,9 +204,7 @@ class Starting:
         return await self._told.submit(saga_id, append, settled) == "written"
 
 
-def _settled(
-    saga_id: str, state: SagaState, events: list[SagaEvent], take_up: Then | None, written: bool | None
-) -> None:
+def _settled(saga_id: str, state: SagaState, events: list[SagaEvent], take_up: Then | None, written: Written) -> None:
     """Log what has become durable, and tell the worker that expects it; called once, whoever still waits."""
     if written:
         log_transitions(saga_id, state, events)

@@ -10,11 +10,11 @@ from sagalog.codec import CODEC
 from sagalog.engine.attempt import Attempts, BeginChild
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.claiming import Claiming
-from sagalog.engine.committer import Committer, Then
+from sagalog.engine.committer import Committer, Then, Written
 from sagalog.engine.ending import end
 from sagalog.engine.given_up import GivenUp
 from sagalog.engine.giving_back import GivingBack
-from sagalog.engine.inside import enter
+from sagalog.engine.inside import inside
 from sagalog.engine.late_outcomes import Conflict, LateOutcomes, Undriven
 from sagalog.engine.lease import WorkerLease
 from sagalog.engine.leaving import Leaving
@@ -79,6 +79,7 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._runners: dict[str, SagaRunner] = {}
         self._tasks: dict[str, Drive] = {}
+        self._inside = inside(blocking)
         self._loops: list[Loop] = []
         self._lease = WorkerLease(store, blocking, clock, limits.lease)
         # Held by whoever changes what this process owns in the store, from the write to what follows from it here.
@@ -192,7 +193,7 @@ class Worker:
             self.mail = Mail(self._store, self._blocking)
         self._giving_back.keep(saga_id)
         self._runners[saga_id] = runner
-        task = self._tasks[saga_id] = self._loop.create_task(self._drive(runner))
+        task = self._tasks[saga_id] = self._loop.create_task(self._drive(runner), context=self._inside.copy())
         task.add_done_callback(partial(self._was_driven, runner))
         return task
 
@@ -205,7 +206,7 @@ class Worker:
         worker_id = self.worker_id
         self._expected.add(saga_id)
 
-        def settled(written: bool | None) -> None:
+        def settled(written: Written) -> None:
             self._expected.discard(saga_id)
             if written is None:
                 # It may be there all the same, and ours: then it has to be given back.
@@ -245,7 +246,6 @@ class Worker:
         return runner is not None and runner.deliver(envelope)
 
     async def _drive(self, runner: SagaRunner) -> SagaState | None:
-        enter(self._blocking)
         saga_id = runner.saga_id
         unfinished = False
         try:

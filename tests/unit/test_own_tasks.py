@@ -1,0 +1,235 @@
+"""Each async handler has a task of its own, as far as it can tell: those that do not wait share what nobody knows."""
+
+import asyncio
+import contextvars
+import weakref
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from sagalog.engine.own_task import OwnTasks
+
+Handler = Callable[[], Coroutine[Any, Any, Any]]
+VARIABLE = contextvars.ContextVar("VARIABLE", default="unset")
+
+
+def current() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
+
+
+async def pass_by() -> int:
+    """Give what tells a task as long as it lives, and leave nothing of it behind."""
+    return id(current())
+
+
+def tasks_of(*handlers: Handler) -> list[Any]:
+    """Run handlers in one turn of the loop, and return what each returned."""
+    tasks = OwnTasks(lambda what, seconds: None)
+
+    async def test() -> list[Any]:
+        found: list[Any] = []
+        for handler in handlers:
+            own, value = tasks.begin("it", handler)
+            found.append(value if own is None else await own.end_within(1))
+        return found
+
+    return asyncio.run(test())
+
+
+def test_handlers_that_do_not_wait_share_a_task() -> None:
+    """This is what makes them cheap; the other tests would pass without it."""
+    assert len(set(tasks_of(*[pass_by] * 50))) == 1
+
+
+def test_a_handler_is_not_run_in_the_task_of_whoever_calls_it() -> None:
+    async def test() -> bool:
+        own, value = OwnTasks(lambda what, seconds: None).begin("it", pass_by)
+        return own is None and value != id(asyncio.current_task())
+
+    assert asyncio.run(test())
+
+
+KEPT: list[Any] = []
+
+
+async def keep() -> int:
+    KEPT.append(current())
+    return id(current())
+
+
+async def keep_weakly() -> int:
+    KEPT.append(weakref.ref(current()))
+    return id(current())
+
+
+async def cancel() -> int:
+    current().cancel()
+    return id(current())
+
+
+async def cancel_and_think_better_of_it() -> int:
+    current().cancel()
+    current().uncancel()
+    return id(current())
+
+
+async def want_to_be_told() -> int:
+    current().add_done_callback(KEPT.append)
+    return id(current())
+
+
+async def rename() -> int:
+    current().set_name("mine")
+    return id(current())
+
+
+async def leave_something() -> int:
+    VARIABLE.set("left")
+    return id(current())
+
+
+async def leave_a_watchdog() -> int:
+    asyncio.get_running_loop().call_soon(current().cancel)
+    return id(current())
+
+
+async def fail() -> int:
+    KEPT.append(id(current()))
+    raise ValueError("no")
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        keep,
+        keep_weakly,
+        cancel,
+        cancel_and_think_better_of_it,
+        want_to_be_told,
+        rename,
+        leave_something,
+        leave_a_watchdog,
+    ],
+)
+def test_a_task_that_somebody_knows_or_has_changed_is_not_given_to_the_next(handler: Handler) -> None:
+    KEPT.clear()
+
+    async def look() -> tuple[int, str, str, int]:
+        return id(current()), VARIABLE.get(), current().get_name(), current().cancelling()
+
+    first, (second, seen, name, cancelling) = tasks_of(handler, look)
+    assert first != second
+    assert (seen, cancelling) == ("unset", 0)
+    assert name != "mine"
+
+
+def test_a_watchdog_that_one_handler_left_does_nothing_to_the_next() -> None:
+    async def wait() -> str:
+        await asyncio.sleep(0.01)
+        return "waited"
+
+    assert tasks_of(leave_a_watchdog, wait)[1] == "waited"
+
+
+def test_a_handler_that_waits_has_its_task_to_itself() -> None:
+    tasks = OwnTasks(lambda what, seconds: None)
+    inside: list[int] = []
+
+    async def wait() -> None:
+        inside.append(id(current()))
+        await asyncio.sleep(0.01)
+        inside.append(id(current()))
+
+    async def test() -> Any:
+        _, first = tasks.begin("it", pass_by)
+        own, _ = tasks.begin("it", wait)
+        _, last = tasks.begin("it", pass_by)
+        assert own is not None
+        await own.end_within(1)
+        return first, last
+
+    first, last = asyncio.run(test())
+    assert inside == [first, first]
+    assert last != first
+
+
+def test_what_a_handler_sees_before_it_waits_it_sees_afterwards() -> None:
+    async def remember() -> tuple[str, str, str]:
+        before = VARIABLE.get()
+        VARIABLE.set("mine")
+        await asyncio.sleep(0)
+        return before, VARIABLE.get(), "done"
+
+    assert tasks_of(pass_by, remember, remember)[1:] == [("unset", "mine", "done")] * 2
+
+
+def test_a_handler_sees_the_context_of_whoever_calls_it() -> None:
+    tasks = OwnTasks(lambda what, seconds: None)
+
+    async def look() -> str:
+        return VARIABLE.get()
+
+    async def test() -> list[str]:
+        found: list[str] = []
+        for value in ("a", "a", "b"):
+            VARIABLE.set(value)
+            found.append(tasks.begin("it", look)[1])
+        return found
+
+    assert asyncio.run(test()) == ["a", "a", "b"]
+
+
+def test_a_handler_that_raises_leaves_its_task_to_nobody() -> None:
+    KEPT.clear()
+
+    async def test() -> int:
+        tasks = OwnTasks(lambda what, seconds: None)
+        with pytest.raises(ValueError, match="no"):
+            tasks.begin("it", fail)
+        _, value = tasks.begin("it", pass_by)
+        return int(value)
+
+    assert asyncio.run(test()) != KEPT[0]
+
+
+def test_a_task_that_has_had_its_turn_is_over() -> None:
+    tasks = OwnTasks(lambda what, seconds: None)
+
+    async def wait() -> str:
+        await asyncio.sleep(0)
+        return "waited"
+
+    async def test() -> Any:
+        assert tasks.begin("it", pass_by)[0] is None
+        await asyncio.sleep(0)
+        own, _ = tasks.begin("it", wait)
+        assert own is not None
+        return await own.end_within(1)
+
+    assert asyncio.run(test()) == "waited"
+
+
+def test_another_loop_has_tasks_of_its_own() -> None:
+    tasks = OwnTasks(lambda what, seconds: None)
+    seen: list[asyncio.AbstractEventLoop] = []
+
+    async def look() -> None:
+        seen.append(current().get_loop())
+
+    async def test() -> None:
+        tasks.begin("it", look)
+        # Before the task of the handler has its turn.
+        asyncio.get_running_loop().stop()
+
+    loops = [asyncio.new_event_loop(), asyncio.new_event_loop()]
+    for loop in loops:
+        begun = loop.create_task(test())
+        loop.run_forever()
+        assert begun.done()
+    for loop in loops:
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
+    assert seen == loops
