@@ -211,8 +211,7 @@ class SagaRunner:
     async def _begin(self) -> tuple[Input | None, int | None]:
         """Begin what ought to be going on; return an input that is there already, or when to look again."""
         wake_at: int | None = None
-        now = self._clock.now()
-        ready: list[Attempted] = []
+        now, ready = self._clock.now(), list[Attempted]()
         self.lacks_thread = self.lacks_thread and any(needs_thread(self.definition, one) for one in self._effects)
         for effect in self._effects:
             if isinstance(effect, Attempted):

@@ -82,7 +82,6 @@ class Worker:
         self._inside = inside(blocking)
         self._loops: list[Loop] = []
         self._lease = WorkerLease(store, blocking, clock, limits.lease)
-        # Held by whoever changes what this process owns in the store, from the write to what follows from it here.
         self._turn = asyncio.Lock()
         self._giving_back = GivingBack(store, blocking, lambda: self.worker_id, self._turn)
         self.leaving = Leaving(store, blocking, lambda: self.worker_id)
