@@ -6,7 +6,7 @@ Nothing is run before the decision that causes it is durable, and the state is k
 import asyncio
 import logging
 from collections import deque
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, NoReturn
 
 from sagalog.clock import Clock
@@ -69,7 +69,6 @@ class SagaRunner:
         self._parted = False
         self._owner = owner
         self._worker_id = owner.worker_id
-        self._ours = partial(owner.holds_as, owner.worker_id)
         self._committer = committer
         self._attempts = attempts
         self._clock = clock
@@ -120,7 +119,27 @@ class SagaRunner:
         the attempts under way: no outcome of theirs is lost.
         """
         try:
-            return await self._drive()
+            await self._tell_what_is_known()
+            while not self._parted:
+                if self._mail and await self._open_mail():
+                    # Nobody owns it any more; whoever claims it next takes what else has come for it.
+                    return False
+                action = self._only_action()
+                if action is not None and (self._ours() or await self._owner.ready(self._worker_id)):
+                    outcome = await self._attempt(action)
+                    if outcome is not None:
+                        await self._tell_all([outcome])
+                    continue
+                told, wake_at = await self._begin()
+                if told is None:
+                    if self._running:
+                        await self._tell_all(await self._wait(wake_at))
+                        continue
+                    if not self._effects or self.lacks_thread or not await self._sleep(wake_at):
+                        return bool(self._effects)
+                    continue
+                await self._tell_all([told])
+            return False
         except Conflict:
             raise
         except asyncio.CancelledError:
@@ -131,32 +150,8 @@ class SagaRunner:
         except Exception as problem:
             raise Undriven(self._untold + await self._ends_of_attempts()) from problem
 
-    async def _drive(self) -> bool:
-        await self._tell_what_is_known()
-        while not self._parted:
-            if self._mail:
-                await self._open_mail()
-                if self.state.status not in OPEN:
-                    # Nobody owns it any more; whoever claims it next takes what else has come for it.
-                    return False
-            action = self._only_action()
-            if action is not None and (self._ours() or await self._owner.ready(self._worker_id)):
-                outcome = await self._attempt(action)
-                if outcome is not None:
-                    await self._tell_all([outcome])
-                continue
-            told, wake_at = await self._begin()
-            if told is None:
-                if self._running:
-                    await self._tell_all(await self._wait(wake_at))
-                    continue
-                if not self._effects:
-                    return False
-                if self.lacks_thread or not await self._sleep(wake_at):
-                    return True
-                continue
-            await self._tell_all([told])
-        return False
+    def _ours(self) -> bool:
+        return self._owner.holds_as(self._worker_id)
 
     async def _sleep(self, wake_at: int | None) -> bool:
         """Sleep until `wake_at` or until there is mail; False if that is too long and the saga is to be given back."""
@@ -181,18 +176,19 @@ class SagaRunner:
             self._alarm = None
         return alarm.done()
 
-    async def _open_mail(self) -> None:
-        """Tell the saga what has come for it, one message after the other, as long as it is ours."""
+    async def _open_mail(self) -> bool:
+        """Tell the saga what has come for it, one message after the other; True if it has come to rest by that."""
         while self._mail:
             message = self._mail[0]
             if isinstance(message, Unreadable):
                 await self._refusals.park(message, message.problem)
-            elif not await self._tell(Receive(message)):
+            elif not await self.record(Receive(message), insist=True):
                 # Nothing is lost: what is not recorded is still in the inbox.
                 await self._lose([])
             self._owner.took(self.saga_id, self._mail.popleft().id)
             if self.state.status not in OPEN:
-                return
+                return True
+        return False
 
     def _only_action(self) -> RunAction | None:
         """Return the action that is to be run now if, as nearly always, there is nothing else to be done."""
@@ -336,14 +332,14 @@ class SagaRunner:
                 raise
             logger.warning("saga %s is made stuck: %s", self.saga_id, described(problem))
         if self._last_resort is not None and (self._untold or not known):
-            if not await self._tell(self._last_resort):
+            if not await self.record(self._last_resort, insist=True):
                 await self._lose(self._untold)
             await self._tell_all(self._untold)
 
     async def _tell_all(self, told: list[Input]) -> None:
         self._untold = told
         while self._untold:
-            if not await self._tell(self._untold[0], last=len(self._untold) == 1):
+            if not await self.record(self._untold[0], last=len(self._untold) == 1, insist=True):
                 await self._lose(self._untold)
             self._untold = self._untold[1:]
 
@@ -354,43 +350,45 @@ class SagaRunner:
         idle = (RunAction, RunCompensation, WatchDeadline)
         return min(effect.at if isinstance(effect, idle) else 0 for effect in effects)
 
-    async def _tell(self, told: Input, last: bool = True) -> bool:
-        """Tell an input and make what follows durable; False on a conflict. `last`: no other one is known yet."""
-        commits = self._committer.commits
-        try:
-            return await self.record(told, last)
-        except WriteRefused as problem:
-            return await self._refusals.tell(self, told, last, problem, commits)
-
     @cached_property
     def _refusals(self) -> Refusals:
         return Refusals(self.definition, self.saga_id, self._owner, self._committer, self._clock, self._successes)
 
-    async def record(self, told: Input, last: bool = True) -> bool:
-        """Decide on an input and make the decision durable, if the database takes it; False on a conflict."""
+    async def record(self, told: Input, last: bool = True, insist: bool = False) -> bool:
+        """Decide on an input and make the decision durable; False on a conflict. `last`: no other one is known yet.
+
+        Raises `WriteRefused` if the database does not take it; if we `insist` it is tried again, and then a fault is
+        recorded in its place.
+        """
         if is_cancelled_by_others():
             # Whoever ends all tasks, and be it the end of the event loop, is not to be kept waiting.
             raise asyncio.CancelledError
-        before = self.state
+        before, commits = self.state, self._committer.commits
         events, after = advance(self.definition, before, told, self._clock.now())
-        if not events:
-            # It had been recorded before, so all that is left to be done is to empty the inbox of it.
-            if isinstance(told, Receive):
-                await self._committer.post(Posting(taken=(self.saga_id, told.message.id)))
-            return True
-        assert after is not None
-        effects = react(self.definition, after)
-        taken = (told.message.id,) if isinstance(told, Receive) else ()
-        now = self._clock.now()
-        idle_until = self._idle_until(effects) if last else 0
-        # With the decision it costs nothing to give the saga back.
-        parts = idle_until > now + self._owner.patience(expects_mail=False)
-        owner = None if parts else self._worker_id
-        append = append_of(self.definition, self.saga_id, before, after, events, effects, self._worker_id, owner, taken)
-        unhurried = idle_until > now + LONG_ENOUGH and not append.messages and not append.notes
-        submit = self._committer.submit_unhurried if unhurried else self._committer.submit
-        if await submit(append) != "written":
-            return False
+        try:
+            if not events or after is None:
+                # It had been recorded before, so all that is left to be done is to empty the inbox of it.
+                if isinstance(told, Receive):
+                    await self._committer.post(Posting(taken=(self.saga_id, told.message.id)))
+                return True
+            effects = react(self.definition, after)
+            now = self._clock.now()
+            idle_until = self._idle_until(effects) if last else 0
+            # With the decision it costs nothing to give the saga back.
+            parts = idle_until > now + self._owner.patience(expects_mail=False)
+            owner = None if parts else self._worker_id
+            taken = (told.message.id,) if isinstance(told, Receive) else ()
+            append = append_of(
+                self.definition, self.saga_id, before, after, events, effects, self._worker_id, owner, taken
+            )
+            unhurried = idle_until > now + LONG_ENOUGH and not append.messages and not append.notes
+            submit = self._committer.submit_unhurried if unhurried else self._committer.submit
+            if await submit(append) != "written":
+                return False
+        except WriteRefused as problem:
+            if not insist:
+                raise
+            return await self._refusals.tell(self, told, last, problem, commits)
         self._parted = parts
         self.state = after
         self._effects = effects

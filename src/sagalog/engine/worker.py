@@ -193,7 +193,7 @@ class Worker:
         self._giving_back.keep(saga_id)
         self._runners[saga_id] = runner
         task = self._tasks[saga_id] = self._loop.create_task(self._drive(runner), context=self._inside.copy())
-        task.add_done_callback(partial(self._was_driven, runner))
+        task.add_done_callback(partial(self._was_driven, runner), context=self._inside)
         return task
 
     def begin_children_by(self, begin: BeginChild) -> None:
