@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 
+import pytest
 from bookshop import HANDLERS, bookshop
 from following import Target, numbers, position
 from greeting import run
@@ -15,6 +16,7 @@ from sagalog.errors import StoreUnavailable
 from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings
 from sagalog.store import Store
+from sagalog.stores.memory import MemoryStore
 from sagalog.testing.broker import MemoryBroker
 
 HASTY = Settings(lease=60, poll=0.01, grace=0, follow_poll=0.02)
@@ -215,6 +217,115 @@ def test_a_saga_goes_on_elsewhere_whose_outcome_was_being_written_when_its_proce
 
     run(beside(scene, first, second, begin, story))
     assert calls == ["b"]
+
+
+def test_a_step_beside_one_whose_outcome_is_being_written_ends_with_its_process(each_database: str | Store) -> None:
+    """INVARIANTS 14: what runs side by side is cancelled and waited for, wherever its saga is told to end."""
+    ring, gone = asyncio.Event(), asyncio.Event()
+    runs: list[str] = []
+
+    def pair() -> Saga[str]:
+        saga = Saga("pair", input=str, key=lambda given: given)
+        with saga.parallel():
+
+            @saga.step(compensation=None)
+            async def quick(_: str) -> None:
+                await ring.wait()
+
+            @saga.step(compensation=None)
+            async def long(_: str) -> None:
+                runs.append("begins")
+                try:
+                    if runs == ["begins"]:
+                        await asyncio.Event().wait()
+                finally:
+                    runs.append("ends")
+                    gone.set()
+
+        assert (quick.name, long.name) == ("quick", "long")
+        return saga
+
+    async def test() -> None:
+        store, one = held(store_of(each_database))
+        saga = pair()
+        async with ProcessManager(store, sagas=[saga], settings=HASTY) as first:
+            await first.start(saga, "p")
+            await until(lambda: runs == ["begins"])
+            hold = Hold(one, "append", after=True)
+            ring.set()
+            await until(hold.is_reached)
+            closing = asyncio.ensure_future(first.__aexit__())
+            await gone.wait()
+            hold.let_go()
+            await closing
+            assert runs == ["begins", "ends"]
+        async with ProcessManager(each_database, sagas=[pair()], settings=HASTY) as second:
+            assert (await second.result("p", 10)).status == "completed"
+
+    run(test())
+    assert runs == ["begins", "ends"] * 2
+
+
+@pytest.mark.parametrize(("again", "told"), [(10.0, 1), (0.02, 2)])
+def test_a_step_that_cleans_up_when_its_process_stops_is_not_told_again_at_once(
+    again: float, told: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sagalog.engine.worker.LAST_ROUND", 0.005)
+    monkeypatch.setattr("sagalog.engine.ending.TELL_AGAIN", again)
+    saga = Saga("tidy", input=str, key=lambda given: given)
+    began, cancelled, go = asyncio.Event(), list[str](), asyncio.Event()
+
+    @saga.step(compensation=None)
+    async def work(given: str) -> None:
+        began.set()
+        while not go.is_set():
+            try:
+                await go.wait()
+            except asyncio.CancelledError:
+                cancelled.append(given)
+
+    assert work.name == "work"
+
+    async def test() -> None:
+        rounds = [0]
+        async with ProcessManager(MemoryStore(), sagas=[saga], settings=HASTY) as manager:
+            await manager.start(saga, "one")
+            await began.wait()
+            wait = manager._worker._wait_for_runners
+
+            async def counted(seconds: float | None) -> None:
+                rounds[0] += 1
+                await wait(seconds)
+
+            monkeypatch.setattr(manager._worker, "_wait_for_runners", counted)
+            closing = asyncio.ensure_future(manager.__aexit__())
+            await until(lambda: rounds[0] > 10 and len(cancelled) >= told)
+            go.set()
+            await closing
+
+    run(test())
+    assert len(cancelled) == told or again < 1
+
+
+def test_a_store_that_raises_anything_keeps_nobody_from_closing() -> None:
+    """What is left is taken over when the lease is over, and that is now."""
+    saga = Scene().patient
+    store = MemoryStore()
+
+    def broken(worker_id: str, saga_ids: Sequence[str] | None = None) -> None:
+        raise MemoryError(worker_id, saga_ids)
+
+    async def test() -> None:
+        async with ProcessManager(store, sagas=[saga], settings=HASTY) as manager:
+            await manager.start(saga, "p")
+            store.release = broken  # type: ignore[method-assign]
+        del store.release
+        async with ProcessManager(store, sagas=[Scene().patient], settings=HASTY) as other:
+            # Long before the lease would have been over by itself.
+            await other.publish(Come(name="p"))
+            assert (await other.result("p", 10)).status == "completed"
+
+    run(test())
 
 
 def test_what_is_followed_is_followed_elsewhere_while_a_step_is_waited_for(each_target: Target) -> None:

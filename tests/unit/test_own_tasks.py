@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import sys
 import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -86,6 +87,27 @@ async def rename() -> int:
     return id(current())
 
 
+async def hang_something_on_it() -> int:
+    current().tenant = "mine"  # type: ignore[attr-defined]
+    return id(current())
+
+
+async def ask_its_name() -> int:
+    KEPT.append(current().get_name())
+    return id(current())
+
+
+async def ask_what_runs_it() -> int:
+    KEPT.append(current().get_coro())
+    return id(current())
+
+
+async def ask_its_context() -> int:
+    """On Python 3.11 nobody can."""
+    KEPT.append(current().get_context() if sys.version_info >= (3, 12) else current())
+    return id(current())
+
+
 async def leave_something() -> int:
     VARIABLE.set("left")
     return id(current())
@@ -110,6 +132,10 @@ async def fail() -> int:
         cancel_and_think_better_of_it,
         want_to_be_told,
         rename,
+        hang_something_on_it,
+        ask_its_name,
+        ask_what_runs_it,
+        ask_its_context,
         leave_something,
         leave_a_watchdog,
     ],
@@ -117,12 +143,12 @@ async def fail() -> int:
 def test_a_task_that_somebody_knows_or_has_changed_is_not_given_to_the_next(handler: Handler) -> None:
     KEPT.clear()
 
-    async def look() -> tuple[int, str, str, int]:
-        return id(current()), VARIABLE.get(), current().get_name(), current().cancelling()
+    async def look() -> tuple[int, str, str, int, bool]:
+        return id(current()), VARIABLE.get(), current().get_name(), current().cancelling(), hasattr(current(), "tenant")
 
-    first, (second, seen, name, cancelling) = tasks_of(handler, look)
+    first, (second, *seen, name, cancelling, has_tenant) = tasks_of(handler, look)
     assert first != second
-    assert (seen, cancelling) == ("unset", 0)
+    assert (seen, cancelling, has_tenant) == (["unset"], 0, False)
     assert name != "mine"
 
 
@@ -154,6 +180,39 @@ def test_a_handler_that_waits_has_its_task_to_itself() -> None:
     first, last = asyncio.run(test())
     assert inside == [first, first]
     assert last != first
+
+
+@pytest.mark.parametrize("kind", [asyncio.Future, asyncio.futures._PyFuture])  # type: ignore[attr-defined]
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_handlers_and_others_may_wait_for_the_same(kind: Any, cancelled: bool) -> None:
+    """A client that connects, a token that is fetched: whoever needs it waits for the one that is under way."""
+    tasks = OwnTasks(lambda what, seconds: None)
+
+    async def test() -> list[Any]:
+        shared = kind(loop=asyncio.get_running_loop())
+
+        async def wait() -> Any:
+            return await shared
+
+        async def handle() -> Any:
+            own, _ = tasks.begin("it", wait)
+            assert own is not None
+            if cancelled:
+                assert own.task is not None
+                own.task.cancel()
+            return await own.end_within(1)
+
+        waiting = [asyncio.create_task(one()) for one in (handle, handle, wait, handle, wait)]
+        await asyncio.sleep(0)
+        if not cancelled:
+            shared.set_result("here")
+        return await asyncio.gather(*waiting, return_exceptions=True)
+
+    found = asyncio.run(test())
+    if cancelled:
+        assert [type(one) for one in found] == [asyncio.CancelledError] * 5
+    else:
+        assert found == ["here"] * 5
 
 
 def test_what_a_handler_sees_before_it_waits_it_sees_afterwards() -> None:

@@ -3,15 +3,25 @@
 import asyncio
 from collections.abc import Iterable
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
-_told: WeakSet[asyncio.Future[Any]] = WeakSet()
+# Who goes on although it was told to end is told again after so many seconds.
+TELL_AGAIN = 10.0
+
+# When each was told last, by the time of its event loop.
+_told: WeakKeyDictionary[asyncio.Future[Any], float] = WeakKeyDictionary()
 
 
 def end(task: "asyncio.Future[Any]") -> None:
     """Cancel a task of the engine, and keep in mind that it was the engine that did."""
-    _told.add(task)
+    _told[task] = task.get_loop().time()
     task.cancel()
+
+
+def end_patiently(task: "asyncio.Future[Any]") -> None:
+    """Tell a task to end, unless it was told so just now: what a handler does then may take its time."""
+    if task not in _told or task.get_loop().time() >= _told[task] + TELL_AGAIN:
+        end(task)
 
 
 async def end_all(tasks: "Iterable[asyncio.Future[Any]]") -> None:

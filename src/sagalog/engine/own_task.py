@@ -15,12 +15,10 @@ from typing import Any
 from weakref import getweakrefcount
 
 from sagalog.engine.carrying import let_signals_through
+from sagalog.engine.ending import TELL_AGAIN
 from sagalog.saga.failure import Carried
 
 logger = logging.getLogger("sagalog.engine")
-
-# A handler that goes on although its time is over is told again after so many seconds.
-TELL_AGAIN = 10.0
 
 # Whoever runs tasks of a kind of their own says so with these, as the documentation of asyncio has it.
 _enter = asyncio.tasks._enter_task  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
@@ -31,19 +29,41 @@ HeldUp = Callable[[str, float], None]
 
 
 class HandlerTask(asyncio.Task[Any]):
-    """A task that takes note of what is done to it: then it is one handler's, and no other one's."""
+    """A task that takes note of what is done to it, or asked of what is its own: then it is no other handler's."""
 
     is_touched = False
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Keep it as any other."""
+        super().__setattr__("is_touched", True)
+        super().__setattr__(name, value)
 
     def cancel(self, msg: Any = None) -> bool:
         """Cancel it as any other."""
         self.is_touched = True
         return super().cancel(msg)
 
+    def get_name(self) -> str:
+        """Return the name that another handler would have as well."""
+        self.is_touched = True
+        return super().get_name()
+
     def set_name(self, value: object) -> None:
         """Name it as any other."""
         self.is_touched = True
         super().set_name(value)
+
+    def get_coro(self) -> Any:
+        """Return what runs it, and would run another handler."""
+        self.is_touched = True
+        return super().get_coro()
+
+    if sys.version_info >= (3, 12):
+
+        def get_context(self) -> contextvars.Context:
+            """Return its context, in which something may be changed then."""
+            self.is_touched = True
+            return super().get_context()
 
     def add_done_callback(self, fn: Callable[[Any], object], /, *, context: contextvars.Context | None = None) -> None:
         """Call somebody as any other does."""
@@ -103,7 +123,11 @@ class OwnTask(Coroutine[Any, Any, Any]):
         """Make the handler's coroutine and run its first part; raises `StopIteration` if it does not wait."""
         self._handler = None
         self._handler = call(*arguments)
-        self._awaited = self._handler.send(None)
+        awaited = self._awaited = self._handler.send(None)
+        # A future that somebody is about to wait for takes nobody else until that is done, which has to wait for the
+        # task's turn; others may wait for the same one before.
+        if getattr(awaited, "_asyncio_future_blocking", False):
+            awaited._asyncio_future_blocking = False  # noqa: SLF001  # how futures and tasks talk
 
     def end(self) -> None:
         """Let go of the task, which knows this one: its turn will be empty."""
@@ -143,8 +167,7 @@ class OwnTask(Coroutine[Any, Any, Any]):
             self.end()
             raise StopIteration
         if self._awaited is not None:
-            awaited, self._awaited = self._awaited, None
-            return awaited
+            return self._handed_over()
         assert self._handler is not None
         return self._stretch(self._handler.send, value)
 
@@ -153,12 +176,19 @@ class OwnTask(Coroutine[Any, Any, Any]):
         if self.has_ended:
             self.end()
             raise StopIteration
-        awaited, self._awaited = self._awaited, None
         # Cancelled before the task began: what is awaited is cancelled, as it is later.
-        if awaited is not None and awaited.cancel():
-            return awaited
+        if self._awaited is not None and self._awaited.cancel():
+            return self._handed_over()
+        self._awaited = None
         assert self._handler is not None
         return self._stretch(self._handler.throw, problem[-1] if len(problem) == 1 else problem[1] or problem[0])
+
+    def _handed_over(self) -> Any:
+        """Give the task what the first part waits for, as if the handler did it now."""
+        awaited, self._awaited = self._awaited, None
+        if asyncio.isfuture(awaited):
+            awaited._asyncio_future_blocking = True  # noqa: SLF001
+        return awaited
 
     def close(self) -> None:
         """Let the handler's coroutine end where it stands."""

@@ -131,19 +131,18 @@ class SagaRunner:
                         await self._tell_all([outcome])
                     continue
                 told, wake_at = await self._begin()
-                if told is None:
-                    if self._running:
-                        await self._tell_all(await self._wait(wake_at))
-                        continue
-                    if not self._effects or self.lacks_thread or not await self._sleep(wake_at):
-                        return bool(self._effects)
-                    continue
-                await self._tell_all([told])
+                if told is not None:
+                    await self._tell_all([told])
+                elif self._running:
+                    await self._tell_all(await self._wait(wake_at))
+                elif not self._effects or self.lacks_thread or not await self._sleep(wake_at):
+                    return bool(self._effects)
             return False
         except Conflict:
             raise
         except asyncio.CancelledError:
             if is_told_to_end():
+                await end_all(self._running.values())
                 raise
             logger.error("saga %s was cancelled by code that is not sagalog's; it goes on anew", self.saga_id)
             await self._lose(self._untold)
@@ -261,6 +260,7 @@ class SagaRunner:
             except asyncio.CancelledError:
                 if is_told_to_end():
                     self._untold = [*self._untold, *found]
+                    await end_all(self._running.values())
                     raise
                 # By code that is not ours, once more: what the attempts come to is waited for all the same.
                 continue
@@ -306,10 +306,6 @@ class SagaRunner:
         waited: set[asyncio.Future[Any]] = {alarm, *self._running.values()}
         try:
             done, _ = await asyncio.wait(waited, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:
-            if is_told_to_end():
-                await end_all(self._running.values())
-            raise
         finally:
             self._alarm = None
         outcomes, problems = list[Input](), list[BaseException]()

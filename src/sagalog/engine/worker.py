@@ -11,7 +11,7 @@ from sagalog.engine.attempt import Attempts, BeginChild
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.claiming import Claiming
 from sagalog.engine.committer import Committer, Then, Written
-from sagalog.engine.ending import end
+from sagalog.engine.ending import end, end_patiently
 from sagalog.engine.given_up import GivenUp
 from sagalog.engine.giving_back import GivingBack
 from sagalog.engine.inside import inside
@@ -25,7 +25,7 @@ from sagalog.engine.recording import Recording
 from sagalog.engine.runner import SagaRunner
 from sagalog.engine.threadless import Threadless
 from sagalog.engine.unwritable import fault_of
-from sagalog.errors import SagalogError, StoreError
+from sagalog.errors import SagalogError
 from sagalog.messages import Envelope
 from sagalog.saga.definition import Definition
 from sagalog.saga.evolve import fold
@@ -368,7 +368,7 @@ class Worker:
         while self._tasks:
             for saga_id, runner in list(self._runners.items()):
                 if not runner.held:
-                    end(self._tasks[saga_id])
+                    end_patiently(self._tasks[saga_id])
             await self._wait_for_runners(LAST_ROUND)
             # What still runs may take as long as it likes: nobody waits for that to learn what others have come to.
             await self._late.try_at_last(LAST_ROUND)
@@ -383,16 +383,16 @@ class Worker:
         await asyncio.gather(self.leaving.stop(), *(loop.stop() for loop in self._loops))
         try:
             await self._blocking.write(self._store.release, self.worker_id)
-        except StoreError as problem:
-            logger.info("the sagas of this worker are left to others, with its lease: %s", problem)
+        except Exception as problem:
+            logger.info("the sagas of this worker are left to others, with its lease: %s", described(problem))
             await self._end_lease()
 
     async def _end_lease(self) -> None:
         """Let the lease be over now: who cannot give back everything leaves it to others, who take over one by one."""
         try:
             await self._blocking.renew(self._store.renew, self.worker_id, self._clock.now())
-        except StoreError as problem:
-            logger.warning("the sagas of this worker wait for the end of its lease: %s", problem)
+        except Exception as problem:
+            logger.warning("the sagas of this worker wait for the end of its lease: %s", described(problem))
 
     async def _wait_for_runners(self, seconds: float | None) -> None:
         if self._tasks:
