@@ -104,7 +104,10 @@ async def ask_what_runs_it() -> int:
 
 async def ask_its_context() -> int:
     """On Python 3.11 nobody can."""
-    KEPT.append(current().get_context() if sys.version_info >= (3, 12) else current())
+    if sys.version_info >= (3, 12):
+        KEPT.append(current().get_context())
+    else:
+        KEPT.append(current())
     return id(current())
 
 
