@@ -25,7 +25,7 @@ def first_failing(seeds: range) -> int:
 def test_a_planted_bug_is_found_and_the_printed_command_repeats_it(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
         planted_bug.plant(patched)
-        seed = first_failing(range(1_000))
+        seed = first_failing(range(5_000))
         findings = at_random(seed).findings()
     assert at_random(seed).findings() == []
     command = f"python -m pytest {SEEDED} --seed {seed}"
