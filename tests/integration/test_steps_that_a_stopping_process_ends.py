@@ -58,8 +58,10 @@ def test_a_step_beside_one_whose_outcome_is_being_written_ends_with_its_process(
             ring.set()
             await until(hold.is_reached)
             closing = asyncio.ensure_future(first.__aexit__())
-            await gone.wait()
-            hold.let_go()
+            try:
+                await gone.wait()
+            finally:
+                hold.let_go()
             await closing
             assert runs == ["begins", "ends"]
         async with ProcessManager(each_database, sagas=[pair()], settings=HASTY) as second:

@@ -362,11 +362,12 @@ class SagaRunner:
         before, commits = self.state, self._committer.commits
         events, after = advance(self.definition, before, told, self._clock.now())
         try:
-            if not events or after is None:
+            if not events:
                 # It had been recorded before, so all that is left to be done is to empty the inbox of it.
                 if isinstance(told, Receive):
                     await self._committer.post(Posting(taken=(self.saga_id, told.message.id)))
                 return True
+            assert after is not None
             effects = react(self.definition, after)
             now = self._clock.now()
             idle_until = self._idle_until(effects) if last else 0
