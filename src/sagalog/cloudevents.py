@@ -15,7 +15,7 @@ from msgspec import Raw, Struct
 from sagalog.errors import InvalidIdentifier, InvalidInput
 from sagalog.messages import Envelope
 from sagalog.saga.identifiers import check_identifier
-from sagalog.saga.payload import MAX_PAYLOAD, refuse_unstorable
+from sagalog.saga.payload.payload_type import MAX_PAYLOAD, refuse_unstorable
 from sagalog.saga.times import check_time, date_of, time_of
 
 SPECVERSION = "1.0"

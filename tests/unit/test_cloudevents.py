@@ -15,7 +15,7 @@ from sagalog.engine.door import check_envelope
 from sagalog.errors import InvalidIdentifier, InvalidInput
 from sagalog.harmless import CONTROLS
 from sagalog.messages import Envelope
-from sagalog.saga.payload import MAX_PAYLOAD
+from sagalog.saga.payload.payload_type import MAX_PAYLOAD
 from sagalog.saga.times import EARLIEST_TIME, LATEST_TIME
 from sagalog.saga.vocabulary import Vocabulary
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, create_model
 from pydantic.errors import PydanticUserError
 
 from sagalog.errors import InvalidInput
-from sagalog.saga.payload import PayloadType
+from sagalog.saga.payload.payload_type import PayloadType
 
 T = TypeVar("T")
 

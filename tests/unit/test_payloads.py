@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from sagalog.errors import InvalidInput, PayloadTooLarge
-from sagalog.saga.payload import MAX_PAYLOAD, PayloadType
+from sagalog.saga.payload.payload_type import MAX_PAYLOAD, PayloadType
 
 
 class Model(BaseModel):

@@ -9,7 +9,7 @@ from msgspec import Raw, Struct
 from pydantic import BaseModel, ConfigDict, Field
 
 from sagalog.errors import InvalidInput
-from sagalog.saga.payload import PayloadType
+from sagalog.saga.payload.payload_type import PayloadType
 
 
 @dataclass

@@ -61,8 +61,8 @@ from shapes import (
 
 from sagalog import Event
 from sagalog.errors import InvalidInput
-from sagalog.saga.difference import difference
-from sagalog.saga.payload import PayloadType
+from sagalog.saga.payload.difference import difference
+from sagalog.saga.payload.payload_type import PayloadType
 
 
 class Queues(BaseModel):

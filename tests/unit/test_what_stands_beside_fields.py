@@ -11,8 +11,8 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from sagalog.errors import InvalidInput
-from sagalog.saga.difference import difference
-from sagalog.saga.payload import PayloadType
+from sagalog.saga.payload.difference import difference
+from sagalog.saga.payload.payload_type import PayloadType
 
 T = TypeVar("T")
 

@@ -16,7 +16,7 @@ from sagalog.messages import Envelope, Event, name_of
 from sagalog.saga.callables import answers_later, asked_mistake, signature_of
 from sagalog.saga.failure import Redact, described, let_interrupts_through
 from sagalog.saga.identifiers import check_identifier
-from sagalog.saga.payload import PayloadType
+from sagalog.saga.payload.payload_type import PayloadType
 from sagalog.saga.times import time_of
 from sagalog.source import Notification, Source
 

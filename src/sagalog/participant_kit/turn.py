@@ -13,7 +13,7 @@ from sagalog.messages import CommandDone, CommandRefused, Envelope, Event, name_
 from sagalog.saga.handlers import output_id
 from sagalog.saga.identifiers import as_text, effect_of
 from sagalog.saga.options import shown
-from sagalog.saga.payload import PayloadType
+from sagalog.saga.payload.payload_type import PayloadType
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list[Envelope]).decode

@@ -10,7 +10,7 @@ from sagalog.saga import events as e
 from sagalog.saga import notes as n
 from sagalog.saga.fan_out import raw_results
 from sagalog.saga.identifiers import note_id
-from sagalog.saga.payload import MAX_PAYLOAD
+from sagalog.saga.payload.payload_type import MAX_PAYLOAD
 from sagalog.saga.state import Parent, SagaState
 from sagalog.store import Note
 

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from sagalog.saga.annotations import plain
 from sagalog.saga.callables import annotations_of, parameters_of
 from sagalog.saga.context import StepContext
+from sagalog.saga.payload.annotations import plain
 
 Source = Literal["input", "result", "context", "service", "element"]
 

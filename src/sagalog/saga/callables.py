@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeGuard, cast
 
-from sagalog.saga.annotations import unhashable_in
+from sagalog.saga.payload.annotations import unhashable_in
 
 # What a plain function is annotated to return when what it returns has to be awaited.
 _AWAITED: tuple[object, ...] = (abc.Awaitable, abc.Coroutine)

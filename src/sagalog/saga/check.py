@@ -22,7 +22,7 @@ from sagalog.saga.identifiers import check_identifier
 from sagalog.saga.notes import ChildResult
 from sagalog.saga.options import shown, version_mistake
 from sagalog.saga.parts import part_of
-from sagalog.saga.payload import PayloadType
+from sagalog.saga.payload.payload_type import PayloadType
 from sagalog.saga.retry import ACTION_RETRY, PATIENT, Retry
 
 # After the pivot a step is retried until it succeeds or a person is needed, as a compensation is.

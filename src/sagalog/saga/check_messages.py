@@ -11,7 +11,7 @@ from sagalog.saga.binding import result_type
 from sagalog.saga.callables import question_mistake
 from sagalog.saga.declared import DeclaredReplies, DeclaredSaga, DeclaredStep
 from sagalog.saga.definition import Exchange, StartRule, WaitRule
-from sagalog.saga.payload import PayloadType
+from sagalog.saga.payload.payload_type import PayloadType
 
 Mistakes = list[str]
 Commands = dict[type[Message], PayloadType]

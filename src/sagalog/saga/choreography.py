@@ -19,7 +19,7 @@ from sagalog.saga.handlers import GENERAL
 from sagalog.saga.identifiers import as_text, check_identifier
 from sagalog.saga.options import flag, listed, microseconds, several, shown, version_mistake
 from sagalog.saga.participants import Participant
-from sagalog.saga.payload import PayloadType
+from sagalog.saga.payload.payload_type import PayloadType
 
 EventTypes = type[Event] | Sequence[type[Event]]
 

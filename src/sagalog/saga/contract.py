@@ -20,7 +20,7 @@ from msgspec import Raw, Struct
 
 from sagalog.errors import InvalidInput
 from sagalog.saga.identifiers import check_recorded
-from sagalog.saga.payload import PayloadType
+from sagalog.saga.payload.payload_type import PayloadType
 
 Why = Literal["", "contradiction", "completed", "failed", "person", "time", "failing"]
 

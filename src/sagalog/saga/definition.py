@@ -15,7 +15,7 @@ from sagalog.saga.events import Answer
 from sagalog.saga.failure import Redact
 from sagalog.saga.identifiers import needs_mark
 from sagalog.saga.parts import part_of
-from sagalog.saga.payload import PayloadType
+from sagalog.saga.payload.payload_type import PayloadType
 from sagalog.saga.retry import Retry
 
 # What a step does: call its handler, send the command that its handler returns, wait for an event, let time pass, or be

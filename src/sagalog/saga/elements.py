@@ -10,7 +10,7 @@ from sagalog.saga.callables import annotations_of, handler_mistake, parameters_o
 from sagalog.saga.declared import DeclaredFanOut, DeclaredStep
 from sagalog.saga.definition import FanOutDefinition
 from sagalog.saga.options import shown
-from sagalog.saga.payload import PayloadType
+from sagalog.saga.payload.payload_type import PayloadType
 
 MOST_AT_ONCE = 1_000
 

@@ -18,7 +18,7 @@ from sagalog.saga.callables import plain_answer
 from sagalog.saga.definition import Definition, FanOutDefinition, StepDefinition
 from sagalog.saga.failure import let_interrupts_through, named
 from sagalog.saga.parts import part_name, part_of
-from sagalog.saga.payload import MAX_PAYLOAD
+from sagalog.saga.payload.payload_type import MAX_PAYLOAD
 from sagalog.saga.state import UNTOUCHED, FanOut, SagaState, StepState
 
 MAX_ELEMENTS = 10_000

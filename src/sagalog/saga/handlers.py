@@ -16,7 +16,7 @@ from sagalog.saga.binding import Parameter, not_by_name, without_none
 from sagalog.saga.callables import annotations_of, handler_mistake, is_async, parameters_of
 from sagalog.saga.context import StepContext
 from sagalog.saga.identifiers import check_identifier
-from sagalog.saga.payload import PayloadType
+from sagalog.saga.payload.payload_type import PayloadType
 from sagalog.saga.retry import Retry
 
 # Too general to say which message is meant, or what is answered.

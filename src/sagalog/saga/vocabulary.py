@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from sagalog.errors import DefinitionError, InvalidIdentifier
 from sagalog.messages import CommandDone, CommandRefused, Message, name_of
 from sagalog.saga.identifiers import LONGEST_NAME, check_identifier
-from sagalog.saga.payload import PayloadType
+from sagalog.saga.payload.payload_type import PayloadType
 
 BUILT_IN: tuple[tuple[str, type[Message]], ...] = (("sagalog", CommandDone), ("sagalog", CommandRefused))
 

@@ -19,7 +19,7 @@ from sagalog.saga.events import Direction, SagaEvent, SagaStarted
 from sagalog.saga.evolve import fold
 from sagalog.saga.identifiers import effect_id
 from sagalog.saga.inputs import Input, Receive, RequestMade
-from sagalog.saga.payload import PayloadType
+from sagalog.saga.payload.payload_type import PayloadType
 from sagalog.saga.react import Effect, react
 from sagalog.saga.state import SagaState
 from sagalog.testing.clock import NOON, microseconds

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from sagalog.saga.anatomy import fields_of, is_pydantic
+from sagalog.saga.payload.anatomy import fields_of, is_pydantic
 
 
 def fields_in(kind: Any) -> dict[str, Any]:

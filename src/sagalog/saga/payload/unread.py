@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
-from sagalog.saga.anatomy import named
 from sagalog.saga.failure import type_of
-from sagalog.saga.pydantic_words import ANOTHER, in_words
+from sagalog.saga.payload.anatomy import named
+from sagalog.saga.payload.pydantic_words import ANOTHER, in_words
 
 MOST = 3
 # The value stands in the texts of these two.

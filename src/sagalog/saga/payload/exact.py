@@ -17,7 +17,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec import inspect as types
 
-from sagalog.saga.anatomy import is_pydantic
+from sagalog.saga.payload.anatomy import is_pydantic
 
 Test = Callable[[Any], bool]
 

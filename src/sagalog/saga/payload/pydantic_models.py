@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
-from sagalog.saga.anatomy import fields_of, is_pydantic
-from sagalog.saga.annotations import metadata_in
+from sagalog.saga.payload.anatomy import fields_of, is_pydantic
+from sagalog.saga.payload.annotations import metadata_in
 
 # Where schemas stand inside of schemas; anything else, such as a default, only looks like one.
 _INNER = frozenset(

@@ -9,7 +9,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 
-from sagalog.saga.anatomy import Parts, Way, beyond, class_of, dissection, path_of
+from sagalog.saga.payload.anatomy import Parts, Way, beyond, class_of, dissection, path_of
 
 NO_FIELD = "it was set on the instance and is no field; declare it as one, or let a functools.cached_property find it"
 NOT_FINITE = "NaN and infinity are no JSON numbers; give None instead, and declare it"

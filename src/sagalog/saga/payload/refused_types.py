@@ -10,9 +10,9 @@ from msgspec import Struct
 from msgspec import inspect as types
 
 from sagalog.messages import Message
-from sagalog.saga.anatomy import is_pydantic
-from sagalog.saga.annotations import fields_in, inside
-from sagalog.saga.pydantic_models import never_written, serializes_itself
+from sagalog.saga.payload.anatomy import is_pydantic
+from sagalog.saga.payload.annotations import fields_in, inside
+from sagalog.saga.payload.pydantic_models import never_written, serializes_itself
 
 _SERIALIZERS = ("PlainSerializer", "WrapSerializer")
 

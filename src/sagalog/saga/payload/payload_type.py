@@ -12,13 +12,13 @@ import msgspec
 from msgspec import Raw
 
 from sagalog.errors import InvalidInput, PayloadTooLarge
-from sagalog.saga.anatomy import class_of, fields_of, first_part, is_pydantic, not_finite, smallest
-from sagalog.saga.difference import NOT_FINITE, difference
-from sagalog.saga.exact import exact
-from sagalog.saga.pydantic_models import Model, model_of
-from sagalog.saga.refused_types import holds_messages, pydantic_in, refuse_unkept
-from sagalog.saga.told import Unread, told
-from sagalog.saga.unkept import too_long, why_unkept
+from sagalog.saga.payload.anatomy import class_of, fields_of, first_part, is_pydantic, not_finite, smallest
+from sagalog.saga.payload.difference import NOT_FINITE, difference
+from sagalog.saga.payload.exact import exact
+from sagalog.saga.payload.pydantic_models import Model, model_of
+from sagalog.saga.payload.refused_types import holds_messages, pydantic_in, refuse_unkept
+from sagalog.saga.payload.unkept import too_long, why_unkept
+from sagalog.saga.payload.unread import Unread, told
 
 MAX_PAYLOAD = 256 * 1024
 # As it stands in JSON, unless what stands before it makes it something else.

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from typing import Any, Final, cast
 
-from sagalog.saga.anatomy import class_of, first_part, smallest
+from sagalog.saga.payload.anatomy import class_of, first_part, smallest
 
 # As many digits as Python writes out, and reads, unless it is told otherwise.
 MOST_DIGITS: Final = 4_300
