@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from sagalog.saga.choreography import Choreography
     from sagalog.saga.context import StepContext
     from sagalog.saga.declare import Saga
-    from sagalog.saga.handlers import MessageContext
+    from sagalog.saga.messages.handlers import MessageContext
+    from sagalog.saga.messages.participants import Participant
     from sagalog.saga.notes import ChildResult
-    from sagalog.saga.participants import Participant
     from sagalog.saga.retry import Retry
 
 __all__ = [
@@ -38,8 +38,8 @@ _HOMES = {
     "ChildResult": "sagalog.saga.notes",
     "Command": "sagalog.messages",
     "Event": "sagalog.messages",
-    "MessageContext": "sagalog.saga.handlers",
-    "Participant": "sagalog.saga.participants",
+    "MessageContext": "sagalog.saga.messages.handlers",
+    "Participant": "sagalog.saga.messages.participants",
     "Refused": "sagalog.errors",
     "Retry": "sagalog.saga.retry",
     "Saga": "sagalog.saga.declare",

@@ -42,8 +42,8 @@ from sagalog.saga.declare import Saga
 from sagalog.saga.definition import Definition
 from sagalog.saga.durations import Duration
 from sagalog.saga.failure import Redact
+from sagalog.saga.messages.participants import Participant
 from sagalog.saga.options import flag, several
-from sagalog.saga.participants import Participant
 from sagalog.saga.state import SagaState
 from sagalog.settings import Settings, settings_of
 from sagalog.store import StatusRow, Store

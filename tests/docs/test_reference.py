@@ -24,7 +24,7 @@ from sagalog.participant_kit import ParticipantKit
 from sagalog.process_manager import FollowContext, ProcessManager, SagaResult, SagaRun
 from sagalog.saga.declare import Saga, Step
 from sagalog.saga.events import EVENTS, ErrorInfo, SagaEvent
-from sagalog.saga.requests import RequestStep
+from sagalog.saga.messages.declare import RequestStep
 from sagalog.settings import PREFIX, Settings
 from sagalog.transports.faststream import FastStreamTransport
 

@@ -5,7 +5,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from sagalog.saga.choreography_routing import ChoreographyRouting, KnownProcesses
-from sagalog.saga.routing import Begin, Deliver, KnownSaga, Park
+from sagalog.saga.messages.route import Begin, Deliver, KnownSaga, Park
 
 ROUTING = ChoreographyRouting([FULFILMENT.definition])
 

@@ -15,9 +15,9 @@ from sagalog.engine.door import check_envelope
 from sagalog.errors import InvalidIdentifier, InvalidInput
 from sagalog.harmless import CONTROLS
 from sagalog.messages import Envelope
+from sagalog.saga.messages.vocabulary import Vocabulary
 from sagalog.saga.payload.payload_type import MAX_PAYLOAD
 from sagalog.saga.times import EARLIEST_TIME, LATEST_TIME
-from sagalog.saga.vocabulary import Vocabulary
 
 NOW = 1_700_000_000_000_000
 BINDINGS = [HTTP, AMQP, KAFKA]

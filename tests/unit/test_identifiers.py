@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sagalog.errors import DefinitionError, InvalidIdentifier, InvalidSettings
 from sagalog.messages import Event
 from sagalog.saga.identifiers import LONGEST_ID, check_identifier, check_lookup, check_reason, check_recorded
-from sagalog.saga.vocabulary import Vocabulary
+from sagalog.saga.messages.vocabulary import Vocabulary
 from sagalog.settings import Settings
 
 

@@ -9,7 +9,7 @@ from paying import Bank, OrderCreated, PaymentProcessed, ProcessPayment, RefundP
 
 from sagalog import Event, Participant, StepContext
 from sagalog.errors import DefinitionError
-from sagalog.saga.participants import check_together
+from sagalog.saga.messages.participants import check_together
 
 
 def test_a_participant_that_handles_nothing() -> None:

@@ -21,7 +21,7 @@ from sagalog import Event, MessageContext, Retry
 from sagalog.codec import encode_json
 from sagalog.errors import InvalidInput
 from sagalog.saga.binding import Parameter
-from sagalog.saga.participants import output_id
+from sagalog.saga.messages.participants import output_id
 
 
 def test_a_handler_of_commands_is_data() -> None:

@@ -1,4 +1,4 @@
-"""Which saga an event is for: the rules at the head of `sagalog.saga.routing`, one by one."""
+"""Which saga an event is for: the rules at the head of `sagalog.saga.messages.route`, one by one."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from msgspec import Raw, Struct
 from sagalog import Command, Event, Saga
 from sagalog.messages import Envelope, name_of
 from sagalog.saga.inputs import Start
-from sagalog.saga.routing import Begin, Deliver, Facts, KnownSaga, Park, SagaRouting, Wanted
+from sagalog.saga.messages.route import Begin, Deliver, Facts, KnownSaga, Park, SagaRouting, Wanted
 
 
 class Order(Struct, frozen=True):

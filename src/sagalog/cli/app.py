@@ -16,8 +16,8 @@ from sagalog.saga.callables import question_mistake
 from sagalog.saga.choreography import Choreography
 from sagalog.saga.declare import Saga
 from sagalog.saga.failure import Redact, described, let_interrupts_through, redacted
+from sagalog.saga.messages.participants import Participant
 from sagalog.saga.options import shown
-from sagalog.saga.participants import Participant
 from sagalog.transport import Transport
 
 DeclaredT = TypeVar("DeclaredT")

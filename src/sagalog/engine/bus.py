@@ -18,7 +18,7 @@ from sagalog.engine.route_batch import Routes
 from sagalog.engine.router import Router
 from sagalog.engine.worker import Worker
 from sagalog.messages import Envelope
-from sagalog.saga.vocabulary import Vocabulary
+from sagalog.saga.messages.vocabulary import Vocabulary
 from sagalog.store import Route, Store
 
 

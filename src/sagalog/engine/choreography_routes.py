@@ -14,8 +14,8 @@ from sagalog.saga.choreography_routing import ChoreographyRouting, KeyedEvent, K
 from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition
 from sagalog.saga.inputs import Receive, Start
+from sagalog.saga.messages.route import Begin, Deliver, KnownSaga, Park
 from sagalog.saga.react import react
-from sagalog.saga.routing import Begin, Deliver, KnownSaga, Park
 from sagalog.store import Append, Store
 
 

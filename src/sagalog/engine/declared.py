@@ -19,8 +19,8 @@ from sagalog.saga.choreography import Choreography
 from sagalog.saga.declare import Saga
 from sagalog.saga.definition import Definition
 from sagalog.saga.failure import Redact
-from sagalog.saga.participants import ParticipantDefinition, check_together
-from sagalog.saga.vocabulary import Vocabulary
+from sagalog.saga.messages.participants import ParticipantDefinition, check_together
+from sagalog.saga.messages.vocabulary import Vocabulary
 from sagalog.store import Store
 
 

@@ -13,9 +13,9 @@ from sagalog.errors import InvalidInput, PayloadTooLarge
 from sagalog.messages import Command, Envelope, Unreadable
 from sagalog.saga.events import error_from
 from sagalog.saga.identifiers import LONGEST_ID, LONGEST_NAME, check_identifier
+from sagalog.saga.messages.vocabulary import Vocabulary
 from sagalog.saga.payload.payload_type import MAX_PAYLOAD
 from sagalog.saga.times import check_time
-from sagalog.saga.vocabulary import Vocabulary
 from sagalog.store import UnmatchedRow
 
 # The consumer under which messages are parked that never got into the log.

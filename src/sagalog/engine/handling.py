@@ -19,7 +19,7 @@ from sagalog.engine.own_task import OwnTasks
 from sagalog.engine.turns import Turns
 from sagalog.messages import CommandDone, CommandRefused, Envelope, Event, name_of
 from sagalog.saga.events import ErrorInfo, error_from
-from sagalog.saga.participants import Handler, MessageContext, ParticipantDefinition, output_id
+from sagalog.saga.messages.participants import Handler, MessageContext, ParticipantDefinition, output_id
 from sagalog.saga.payload.payload_type import PayloadType
 from sagalog.saga.retry import Retry
 from sagalog.store import InboxRow, Posting

@@ -15,9 +15,9 @@ from sagalog.engine.transports import Transports
 from sagalog.errors import InvalidAction, InvalidInput, InvalidQuery
 from sagalog.messages import Envelope, Event, name_of
 from sagalog.saga.identifiers import check_identifier, check_lookup, check_reason
+from sagalog.saga.messages.vocabulary import Vocabulary
 from sagalog.saga.options import shown
 from sagalog.saga.payload.payload_type import PayloadType
-from sagalog.saga.vocabulary import Vocabulary
 from sagalog.store import Posting, Store, UnmatchedQuery, UnmatchedRow
 
 

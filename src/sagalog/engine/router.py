@@ -28,7 +28,7 @@ from sagalog.engine.route_writing import RouteWriting
 from sagalog.errors import BatchTooLarge, StoreError, WriteRefused
 from sagalog.messages import Envelope, Unreadable
 from sagalog.saga.failure import described
-from sagalog.saga.vocabulary import Vocabulary
+from sagalog.saga.messages.vocabulary import Vocabulary
 from sagalog.store import Advance, Route, Store, UnmatchedRow
 
 logger = logging.getLogger("sagalog.engine")

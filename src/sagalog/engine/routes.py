@@ -3,7 +3,7 @@
 from sagalog.clock import Clock
 from sagalog.engine.route_batch import Batch, Found
 from sagalog.messages import Envelope
-from sagalog.saga.participants import ParticipantDefinition
+from sagalog.saga.messages.participants import ParticipantDefinition
 from sagalog.store import InboxRow
 
 

@@ -11,8 +11,8 @@ from sagalog.engine.routes import inbox_row
 from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition
 from sagalog.saga.inputs import Start
+from sagalog.saga.messages.route import Begin, Deliver, Facts, KnownSaga, Park, Question, SagaRouting
 from sagalog.saga.react import react
-from sagalog.saga.routing import Begin, Deliver, Facts, KnownSaga, Park, Question, SagaRouting
 from sagalog.store import Append, StatusRow, Store
 
 

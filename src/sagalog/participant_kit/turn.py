@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from sagalog.errors import InvalidAction, InvalidInput
 from sagalog.messages import CommandDone, CommandRefused, Envelope, Event, name_of
-from sagalog.saga.handlers import output_id
 from sagalog.saga.identifiers import as_text, effect_of
+from sagalog.saga.messages.handlers import output_id
 from sagalog.saga.options import shown
 from sagalog.saga.payload.payload_type import PayloadType
 

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from sagalog.saga import events as e
-from sagalog.saga.changes import misplaced, with_step
+from sagalog.saga.messages.evolve import misplaced, with_step
 from sagalog.saga.state import UNTOUCHED, Kept, SagaState, StepState
 from sagalog.saga.transitions import Status
 

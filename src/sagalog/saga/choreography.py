@@ -15,10 +15,10 @@ from sagalog.saga.contract import Contract, Reaction
 from sagalog.saga.contract_check import Ways, failing_events, reached_from
 from sagalog.saga.definition import Definition, assemble
 from sagalog.saga.durations import Duration
-from sagalog.saga.handlers import GENERAL
 from sagalog.saga.identifiers import as_text, check_identifier
+from sagalog.saga.messages.handlers import GENERAL
+from sagalog.saga.messages.participants import Participant
 from sagalog.saga.options import flag, listed, microseconds, several, shown, version_mistake
-from sagalog.saga.participants import Participant
 from sagalog.saga.payload.payload_type import PayloadType
 
 EventTypes = type[Event] | Sequence[type[Event]]

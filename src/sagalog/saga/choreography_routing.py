@@ -22,7 +22,7 @@ from sagalog.saga.events import EMPTY
 from sagalog.saga.failure import let_interrupts_through, named, storable
 from sagalog.saga.identifiers import check_identifier
 from sagalog.saga.inputs import Start
-from sagalog.saga.routing import Begin, Deliver, KnownSaga, Park
+from sagalog.saga.messages.route import Begin, Deliver, KnownSaga, Park
 
 
 class KeyedEvent(Struct, frozen=True):

@@ -42,6 +42,7 @@ from sagalog.saga.children import called_off, child_begun, child_ended_before, c
 from sagalog.saga.definition import Definition
 from sagalog.saga.evolve import evolve
 from sagalog.saga.fan_out import names_begun, names_to_undo
+from sagalog.saga.messages.decide import receive, request_made, timer_fired, waits_begin
 from sagalog.saga.progress import (
     begun,
     deadline_counts,
@@ -55,7 +56,6 @@ from sagalog.saga.progress import (
     unfinished,
 )
 from sagalog.saga.questions import ask
-from sagalog.saga.receive import receive, request_made, timer_fired, waits_begin
 from sagalog.saga.state import UNTOUCHED, SagaState, StepState
 from sagalog.saga.transitions import ENDED, OPEN
 

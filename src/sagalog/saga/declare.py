@@ -20,8 +20,7 @@ from sagalog.saga.declared import (
 from sagalog.saga.definition import Definition
 from sagalog.saga.durations import Duration
 from sagalog.saga.identifiers import as_text
-from sagalog.saga.options import UNSET, Unset, flag, microseconds, shown, step_name, waives
-from sagalog.saga.requests import (
+from sagalog.saga.messages.declare import (
     AsyncRequest,
     ForEachRequestDecorator,
     Refusals,
@@ -30,6 +29,8 @@ from sagalog.saga.requests import (
     RequestStep,
     SyncRequest,
 )
+from sagalog.saga.messages.waits import EventT, SleepStep, WaitStep, snake_case
+from sagalog.saga.options import UNSET, Unset, flag, microseconds, shown, step_name, waives
 from sagalog.saga.retry import Retry
 from sagalog.saga.steps import (
     DEFAULT_STEP_TIMEOUT,
@@ -42,7 +43,6 @@ from sagalog.saga.steps import (
     StepDecorator,
     SyncStep,
 )
-from sagalog.saga.waits import EventT, SleepStep, WaitStep, snake_case
 
 __all__ = ["AsyncStep", "Saga", "Step", "StepDecorator", "SyncStep"]
 

@@ -5,8 +5,8 @@ from typing import Any, cast
 
 from sagalog.saga.callables import is_async
 from sagalog.saga.definition import StepKind
+from sagalog.saga.messages.waits import nothing
 from sagalog.saga.retry import COMPENSATION_RETRY, Retry
-from sagalog.saga.waits import nothing
 
 
 class DeclaredReplies:

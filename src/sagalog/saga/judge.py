@@ -15,7 +15,7 @@ from sagalog.saga import events as e
 from sagalog.saga import inputs as i
 from sagalog.saga.contract import Contract, Verdict
 from sagalog.saga.evolve import evolve
-from sagalog.saga.receive import reason_of
+from sagalog.saga.messages.decide import reason_of
 from sagalog.saga.state import SagaState
 from sagalog.saga.transitions import OPEN
 

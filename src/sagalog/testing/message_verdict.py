@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from sagalog.codec import CODEC
 from sagalog.engine.door import digest_id
 from sagalog.saga import events as e
-from sagalog.saga.routing import SagaRouting
+from sagalog.saga.messages.route import SagaRouting
 from sagalog.store import UnmatchedQuery
 from sagalog.testing.simulation import Simulation
 

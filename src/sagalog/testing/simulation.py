@@ -15,7 +15,7 @@ from sagalog.errors import SagalogError
 from sagalog.messages import Event
 from sagalog.process_manager import ProcessManager, SagaRun
 from sagalog.saga.declare import Saga
-from sagalog.saga.participants import Participant
+from sagalog.saga.messages.participants import Participant
 from sagalog.settings import Settings
 from sagalog.testing.families import waiting_for_a_person
 from sagalog.testing.faults import Faults

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from sagalog.errors import StoreUnavailable
 from sagalog.saga.context import StepContext
-from sagalog.saga.participants import MessageContext
+from sagalog.saga.messages.participants import MessageContext
 from sagalog.store import Append, AppendOutcome, HeldLease, InboxRow, Lease, StatusRow
 from sagalog.stores.memory import MemoryStore
 from sagalog.testing.clock import NOON, microseconds

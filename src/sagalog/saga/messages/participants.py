@@ -9,8 +9,8 @@ from msgspec import Struct
 from sagalog.errors import DefinitionError, InvalidIdentifier
 from sagalog.messages import Command, Event, Message
 from sagalog.saga.durations import Duration
-from sagalog.saga.handlers import DeclaredHandler, Handler, MessageContext, output_id, read_handler
 from sagalog.saga.identifiers import as_text, check_identifier
+from sagalog.saga.messages.handlers import DeclaredHandler, Handler, MessageContext, output_id, read_handler
 from sagalog.saga.options import microseconds, shown, step_name
 from sagalog.saga.retry import PATIENT, Retry
 

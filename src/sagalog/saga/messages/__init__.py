@@ -1,0 +1,1 @@
+"""Messages to sagas and participants: how they are declared, decided on, applied and routed. Pure."""
