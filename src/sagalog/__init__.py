@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sagalog.errors import Refused, SagalogError
     from sagalog.messages import Command, Event
+    from sagalog.saga.children.notes import ChildResult
     from sagalog.saga.choreography import Choreography
     from sagalog.saga.context import StepContext
     from sagalog.saga.declare import Saga
     from sagalog.saga.messages.handlers import MessageContext
     from sagalog.saga.messages.participants import Participant
-    from sagalog.saga.notes import ChildResult
     from sagalog.saga.retry import Retry
 
 __all__ = [
@@ -35,7 +35,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Choreography": "sagalog.saga.choreography",
-    "ChildResult": "sagalog.saga.notes",
+    "ChildResult": "sagalog.saga.children.notes",
     "Command": "sagalog.messages",
     "Event": "sagalog.messages",
     "MessageContext": "sagalog.saga.messages.handlers",

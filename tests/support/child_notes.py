@@ -6,7 +6,7 @@ from msgspec.json import encode
 from sagalog.messages import Envelope
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
-from sagalog.saga import notes as n
+from sagalog.saga.children import notes as n
 from sagalog.testing.kernel import START
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from sagalog.errors import DefinitionError, InvalidIdentifier
 from sagalog.saga.binding import Earlier, Parameter, bind, result_type, without_none
 from sagalog.saga.callables import annotations_of, handler_mistake, is_async, parameters_of, question_mistake
-from sagalog.saga.check_child import child_of, undoing_of
+from sagalog.saga.children.check import child_of, undoing_of
+from sagalog.saga.children.notes import ChildResult
 from sagalog.saga.declared import DeclaredSaga, DeclaredStep
 from sagalog.saga.definition import (
     CompensationDefinition,
@@ -19,7 +20,6 @@ from sagalog.saga.definition import (
 from sagalog.saga.elements import check_fan_out, list_of
 from sagalog.saga.identifiers import check_identifier
 from sagalog.saga.messages.check import exchange_of, is_event, starts_of, wait_of
-from sagalog.saga.notes import ChildResult
 from sagalog.saga.options import shown, version_mistake
 from sagalog.saga.parts import part_of
 from sagalog.saga.payload.payload_type import PayloadType

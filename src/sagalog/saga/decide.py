@@ -38,7 +38,7 @@ from sagalog.errors import InvalidAction
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
 from sagalog.saga import judge
-from sagalog.saga.children import called_off, child_begun, child_ended_before, child_to_undo, parents_wish
+from sagalog.saga.children.decide import called_off, child_begun, child_ended_before, child_to_undo, parents_wish
 from sagalog.saga.definition import Definition
 from sagalog.saga.evolve import evolve
 from sagalog.saga.fan_out import names_begun, names_to_undo

@@ -7,7 +7,7 @@ from typing import Any, Generic, Literal, TypeVar, cast, overload
 
 from sagalog.errors import DefinitionError
 from sagalog.saga.check import build
-from sagalog.saga.child_steps import ChildDecorator, ChildInputT, ChildStep
+from sagalog.saga.children.declare import ChildDecorator, ChildInputT, ChildStep
 from sagalog.saga.declared import (
     DeclaredChild,
     DeclaredReplies,

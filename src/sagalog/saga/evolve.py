@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from sagalog.errors import DivergentHistory
 from sagalog.saga import choreographed
 from sagalog.saga import events as e
-from sagalog.saga.child_changes import heard_of_child, parent_of, with_child, with_undoing_child
+from sagalog.saga.children.evolve import heard_of_child, parent_of, with_child, with_undoing_child
+from sagalog.saga.children.notes import CHILD_RESUMED, CHILD_STUCK
 from sagalog.saga.fan_out import fanned_out, follow, settles
 from sagalog.saga.messages.evolve import (
     answered,
@@ -23,7 +24,6 @@ from sagalog.saga.messages.evolve import (
     taken,
     with_step,
 )
-from sagalog.saga.notes import CHILD_RESUMED, CHILD_STUCK
 from sagalog.saga.state import UNTOUCHED, ActionStatus, CommandStatus, SagaState, StepState
 from sagalog.saga.transitions import CHOREOGRAPHED, TRANSITIONS, Status
 

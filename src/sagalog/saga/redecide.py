@@ -11,7 +11,7 @@ from sagalog.messages import CommandDone, Envelope, name_of
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
 from sagalog.saga import judge
-from sagalog.saga.children import note_of
+from sagalog.saga.children.decide import note_of
 from sagalog.saga.decide import decide
 from sagalog.saga.definition import Definition, StepDefinition
 from sagalog.saga.evolve import evolve

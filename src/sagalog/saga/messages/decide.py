@@ -13,9 +13,9 @@ from sagalog.errors import InvalidInput
 from sagalog.messages import Envelope
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
-from sagalog.saga.children import child_told, undo_asked
+from sagalog.saga.children.decide import child_told, undo_asked
+from sagalog.saga.children.notes import UNDO_CHILD
 from sagalog.saga.definition import Definition, Exchange, StepDefinition
-from sagalog.saga.notes import UNDO_CHILD
 from sagalog.saga.progress import begun, deadline_counts, is_open, next_attempt_at, next_undoing_at
 from sagalog.saga.state import UNTOUCHED, CommandState, SagaState, StepState
 from sagalog.saga.transitions import ENDED, OPEN

@@ -4,7 +4,7 @@ import msgspec
 from msgspec.structs import replace
 
 from sagalog.saga import events as e
-from sagalog.saga import notes as n
+from sagalog.saga.children import notes as n
 from sagalog.saga.state import UNTOUCHED, Parent, SagaState, StepState, Waiting
 
 
