@@ -12,7 +12,7 @@ from stories import Plan, did, saga_of, start
 from sagalog import Saga, StepContext
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
-from sagalog.saga.fan_out import MAX_ELEMENTS
+from sagalog.saga.for_each.decide import MAX_ELEMENTS
 from sagalog.saga.redecide import first_divergence
 from sagalog.testing.kernel import given
 

@@ -7,7 +7,7 @@ from msgspec import Raw, Struct
 
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import ErrorInfo
-from sagalog.saga.fan_out import raw_results
+from sagalog.saga.for_each.decide import raw_results
 from sagalog.saga.state import SagaState
 
 

@@ -17,7 +17,7 @@ from sagalog.saga.definition import (
     StepDefinition,
     assemble,
 )
-from sagalog.saga.elements import check_fan_out, list_of
+from sagalog.saga.for_each.check import check_fan_out, list_of
 from sagalog.saga.identifiers import check_identifier
 from sagalog.saga.messages.check import exchange_of, is_event, starts_of, wait_of
 from sagalog.saga.options import shown, version_mistake

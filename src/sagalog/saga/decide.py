@@ -41,7 +41,7 @@ from sagalog.saga import judge
 from sagalog.saga.children.decide import called_off, child_begun, child_ended_before, child_to_undo, parents_wish
 from sagalog.saga.definition import Definition
 from sagalog.saga.evolve import evolve
-from sagalog.saga.fan_out import names_begun, names_to_undo
+from sagalog.saga.for_each.decide import names_begun, names_to_undo
 from sagalog.saga.messages.decide import receive, request_made, timer_fired, waits_begin
 from sagalog.saga.progress import (
     begun,

@@ -4,7 +4,7 @@ from sagalog.saga import events as e
 from sagalog.saga.callables import plain_answer
 from sagalog.saga.definition import Definition, StepDefinition
 from sagalog.saga.failure import let_interrupts_through, named
-from sagalog.saga.fan_out import fan_out
+from sagalog.saga.for_each.decide import fan_out
 from sagalog.saga.state import SagaState
 
 
