@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sagalog.errors import Refused, SagalogError
     from sagalog.messages import Command, Event
     from sagalog.saga.children.notes import ChildResult
-    from sagalog.saga.choreography import Choreography
+    from sagalog.saga.choreography.declare import Choreography
     from sagalog.saga.context import StepContext
     from sagalog.saga.declare import Saga
     from sagalog.saga.messages.handlers import MessageContext
@@ -34,7 +34,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Choreography": "sagalog.saga.choreography",
+    "Choreography": "sagalog.saga.choreography.declare",
     "ChildResult": "sagalog.saga.children.notes",
     "Command": "sagalog.messages",
     "Event": "sagalog.messages",

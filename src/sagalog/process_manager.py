@@ -37,7 +37,7 @@ from sagalog.engine.worker import Drive, Worker
 from sagalog.errors import AlreadyRunning, InvalidAction, StoreUnavailable, UnknownSaga, WaitTimeout
 from sagalog.readmodel.inspection import Inspection, check_named
 from sagalog.readmodel.result import SagaResult, result_of
-from sagalog.saga.choreography import Choreography
+from sagalog.saga.choreography.declare import Choreography
 from sagalog.saga.declare import Saga
 from sagalog.saga.definition import Definition
 from sagalog.saga.durations import Duration

@@ -10,7 +10,7 @@ from sagalog import Event, Participant
 from sagalog.codec import encode_json
 from sagalog.messages import Envelope
 from sagalog.readmodel.rows import status_row, step_rows
-from sagalog.saga.choreography import Choreography
+from sagalog.saga.choreography.declare import Choreography
 from sagalog.saga.decide import advance
 from sagalog.saga.events import EMPTY, SagaEvent
 from sagalog.saga.inputs import DeadlineReached, Input, Receive, Start

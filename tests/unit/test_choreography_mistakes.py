@@ -24,7 +24,7 @@ from fulfilling import (
 
 from sagalog import Command, Event, Participant
 from sagalog.errors import DefinitionError
-from sagalog.saga.choreography import Choreography
+from sagalog.saga.choreography.declare import Choreography
 
 
 class OrderChecked(OrderEvent): ...

@@ -4,7 +4,7 @@ from fulfilling import FULFILMENT, fulfilment, message
 from msgspec import Raw
 from msgspec.structs import replace
 
-from sagalog.saga.choreography_routing import ChoreographyRouting, KnownProcesses
+from sagalog.saga.choreography.route import ChoreographyRouting, KnownProcesses
 from sagalog.saga.messages.route import Begin, Deliver, KnownSaga, Park
 
 ROUTING = ChoreographyRouting([FULFILMENT.definition])

@@ -13,7 +13,7 @@ from sagalog.errors import UnknownSaga
 from sagalog.messages import Event
 from sagalog.process_manager import ProcessManager
 from sagalog.saga.callables import question_mistake
-from sagalog.saga.choreography import Choreography
+from sagalog.saga.choreography.declare import Choreography
 from sagalog.saga.declare import Saga
 from sagalog.saga.failure import Redact, described, let_interrupts_through, redacted
 from sagalog.saga.messages.participants import Participant

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 from sagalog.cli.drawing import DETAIL_CHARACTER, MARGIN, NAME_CHARACTER, STYLE, label
 from sagalog.cli.mermaid import quoted
 from sagalog.harmless import harmless
-from sagalog.saga.contract import Contract
+from sagalog.saga.choreography.contract import Contract
 from sagalog.saga.definition import Definition
 
 BOX_HEIGHT: Final = 50

@@ -10,7 +10,7 @@ from sagalog.engine.route_batch import Batch, Found
 from sagalog.engine.routes import inbox_row
 from sagalog.engine.saga_routes import known
 from sagalog.messages import Envelope
-from sagalog.saga.choreography_routing import ChoreographyRouting, KeyedEvent, KnownProcesses
+from sagalog.saga.choreography.route import ChoreographyRouting, KeyedEvent, KnownProcesses
 from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition
 from sagalog.saga.inputs import Receive, Start

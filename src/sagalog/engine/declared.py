@@ -15,7 +15,7 @@ from sagalog.engine.saga_routes import SagaRoutes
 from sagalog.errors import DefinitionError, ServiceNotProvided
 from sagalog.messages import Message
 from sagalog.saga.binding import Parameter
-from sagalog.saga.choreography import Choreography
+from sagalog.saga.choreography.declare import Choreography
 from sagalog.saga.declare import Saga
 from sagalog.saga.definition import Definition
 from sagalog.saga.failure import Redact

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from sagalog.errors import DefinitionError, InvalidInput, InvalidQuery, ServiceNotProvided, UnknownSaga
 from sagalog.saga.binding import Parameter
-from sagalog.saga.choreography import Choreography
+from sagalog.saga.choreography.declare import Choreography
 from sagalog.saga.declare import Saga
 from sagalog.saga.durations import Duration, seconds_of
 from sagalog.saga.options import listed, shown

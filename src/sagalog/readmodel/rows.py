@@ -7,9 +7,9 @@ from itertools import chain, compress, repeat
 from msgspec.structs import replace
 
 from sagalog.messages import Envelope
+from sagalog.saga.choreography.decide import awaited_of
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import RequestSent, SagaEvent
-from sagalog.saga.judge import awaited_of
 from sagalog.saga.progress import undo_front
 from sagalog.saga.react import (
     CallOff,

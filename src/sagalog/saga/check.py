@@ -9,7 +9,6 @@ from sagalog.saga.binding import Earlier, Parameter, bind, result_type, without_
 from sagalog.saga.callables import annotations_of, handler_mistake, is_async, parameters_of, question_mistake
 from sagalog.saga.children.check import child_of, undoing_of
 from sagalog.saga.children.notes import ChildResult
-from sagalog.saga.declared import DeclaredSaga, DeclaredStep
 from sagalog.saga.definition import (
     CompensationDefinition,
     Definition,
@@ -24,6 +23,7 @@ from sagalog.saga.options import shown, version_mistake
 from sagalog.saga.parts import part_of
 from sagalog.saga.payload.payload_type import PayloadType
 from sagalog.saga.retry import ACTION_RETRY, PATIENT, Retry
+from sagalog.saga.written import DeclaredSaga, DeclaredStep
 
 # After the pivot a step is retried until it succeeds or a person is needed, as a compensation is.
 RETRIABLE_RETRY = PATIENT

@@ -37,8 +37,8 @@ from msgspec.structs import replace
 from sagalog.errors import InvalidAction
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
-from sagalog.saga import judge
 from sagalog.saga.children.decide import called_off, child_begun, child_ended_before, child_to_undo, parents_wish
+from sagalog.saga.choreography import decide as judge
 from sagalog.saga.definition import Definition
 from sagalog.saga.evolve import evolve
 from sagalog.saga.for_each.decide import names_begun, names_to_undo

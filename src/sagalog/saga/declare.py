@@ -8,15 +8,6 @@ from typing import Any, Generic, Literal, TypeVar, cast, overload
 from sagalog.errors import DefinitionError
 from sagalog.saga.check import build
 from sagalog.saga.children.declare import ChildDecorator, ChildInputT, ChildStep
-from sagalog.saga.declared import (
-    DeclaredChild,
-    DeclaredReplies,
-    DeclaredSaga,
-    DeclaredStart,
-    DeclaredStep,
-    fan_out,
-    still,
-)
 from sagalog.saga.definition import Definition
 from sagalog.saga.durations import Duration
 from sagalog.saga.identifiers import as_text
@@ -42,6 +33,15 @@ from sagalog.saga.steps import (
     Step,
     StepDecorator,
     SyncStep,
+)
+from sagalog.saga.written import (
+    DeclaredChild,
+    DeclaredReplies,
+    DeclaredSaga,
+    DeclaredStart,
+    DeclaredStep,
+    fan_out,
+    still,
 )
 
 __all__ = ["AsyncStep", "Saga", "Step", "StepDecorator", "SyncStep"]

@@ -10,7 +10,7 @@ from msgspec.json import encode
 from sagalog.errors import DivergentHistory
 from sagalog.messages import Message
 from sagalog.saga.binding import Parameter
-from sagalog.saga.contract import Contract
+from sagalog.saga.choreography.contract import Contract
 from sagalog.saga.events import Answer
 from sagalog.saga.failure import Redact
 from sagalog.saga.identifiers import needs_mark

@@ -10,10 +10,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from sagalog.errors import DivergentHistory
-from sagalog.saga import choreographed
 from sagalog.saga import events as e
 from sagalog.saga.children.evolve import heard_of_child, parent_of, with_child, with_undoing_child
 from sagalog.saga.children.notes import CHILD_RESUMED, CHILD_STUCK
+from sagalog.saga.choreography import evolve as choreographed
 from sagalog.saga.for_each.decide import fanned_out, follow, settles
 from sagalog.saga.messages.evolve import (
     answered,

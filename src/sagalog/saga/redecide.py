@@ -10,8 +10,8 @@ from sagalog.errors import SagalogError
 from sagalog.messages import CommandDone, Envelope, name_of
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
-from sagalog.saga import judge
 from sagalog.saga.children.decide import note_of
+from sagalog.saga.choreography import decide as judge
 from sagalog.saga.decide import decide
 from sagalog.saga.definition import Definition, StepDefinition
 from sagalog.saga.evolve import evolve

@@ -5,10 +5,10 @@ from datetime import timedelta
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 from sagalog.errors import DefinitionError
-from sagalog.saga.declared import DeclaredCompensation, DeclaredStep
 from sagalog.saga.durations import Duration
 from sagalog.saga.options import microseconds
 from sagalog.saga.retry import Retry
+from sagalog.saga.written import DeclaredCompensation, DeclaredStep
 
 ResultT = TypeVar("ResultT")
 Params = ParamSpec("Params")

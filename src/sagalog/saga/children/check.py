@@ -5,10 +5,10 @@ from typing import Any
 from sagalog.errors import DefinitionError
 from sagalog.saga.binding import result_type
 from sagalog.saga.callables import handler_mistake, question_mistake
-from sagalog.saga.declared import DeclaredStep
 from sagalog.saga.definition import ChildRule, CompensationDefinition, Definition
 from sagalog.saga.payload.annotations import plain
 from sagalog.saga.retry import COMPENSATION_RETRY
+from sagalog.saga.written import DeclaredStep
 
 
 def child_of(step: DeclaredStep, input_type: Any, after_pivot: bool, mistakes: list[str]) -> ChildRule | None:

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar, cast
 
-from sagalog.saga.declared import DeclaredStep
 from sagalog.saga.steps import Params
+from sagalog.saga.written import DeclaredStep
 
 ChildInputT = TypeVar("ChildInputT")
 

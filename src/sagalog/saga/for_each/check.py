@@ -7,10 +7,10 @@ from typing import Any
 
 from sagalog.saga.binding import Earlier
 from sagalog.saga.callables import annotations_of, handler_mistake, parameters_of, question_mistake
-from sagalog.saga.declared import DeclaredFanOut, DeclaredStep
 from sagalog.saga.definition import FanOutDefinition
 from sagalog.saga.options import shown
 from sagalog.saga.payload.payload_type import PayloadType
+from sagalog.saga.written import DeclaredFanOut, DeclaredStep
 
 MOST_AT_ONCE = 1_000
 

@@ -9,9 +9,9 @@ from typing import Any, cast
 from sagalog.messages import Command, CommandRefused, Event, Message, name_of
 from sagalog.saga.binding import result_type
 from sagalog.saga.callables import question_mistake
-from sagalog.saga.declared import DeclaredReplies, DeclaredSaga, DeclaredStep
 from sagalog.saga.definition import Exchange, StartRule, WaitRule
 from sagalog.saga.payload.payload_type import PayloadType
+from sagalog.saga.written import DeclaredReplies, DeclaredSaga, DeclaredStep
 
 Mistakes = list[str]
 Commands = dict[type[Message], PayloadType]

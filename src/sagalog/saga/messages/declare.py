@@ -7,11 +7,11 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Concatenate, Generic, Protocol, TypeVar, cast, overload
 
 from sagalog.messages import Command, Event
-from sagalog.saga.declared import DeclaredCompensation, DeclaredReplies, DeclaredStep
 from sagalog.saga.durations import Duration
 from sagalog.saga.options import microseconds
 from sagalog.saga.retry import Retry
 from sagalog.saga.steps import DEFAULT_STEP_TIMEOUT, ElementT, Params, UndoParams, declare_compensation
+from sagalog.saga.written import DeclaredCompensation, DeclaredReplies, DeclaredStep
 
 ReplyT = TypeVar("ReplyT", bound=Event)
 CommandT = TypeVar("CommandT", bound=Command)

@@ -13,7 +13,7 @@ from sagalog.errors import InvalidAction
 from sagalog.messages import Envelope
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
-from sagalog.saga.contract import Contract, Verdict
+from sagalog.saga.choreography.contract import Contract, Verdict
 from sagalog.saga.evolve import evolve
 from sagalog.saga.messages.decide import reason_of
 from sagalog.saga.state import SagaState

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from sagalog.saga.contract import Contract, Reaction
+from sagalog.saga.choreography.contract import Contract, Reaction
 
 # Ways that reactions can go. A process with more of them is understood by nobody.
 MOST_WAYS = 20_000

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from sagalog.errors import DefinitionError, InvalidIdentifier
 from sagalog.messages import Event, name_of
-from sagalog.saga.contract import Contract, Reaction
-from sagalog.saga.contract_check import Ways, failing_events, reached_from
+from sagalog.saga.choreography.check import Ways, failing_events, reached_from
+from sagalog.saga.choreography.contract import Contract, Reaction
 from sagalog.saga.definition import Definition, assemble
 from sagalog.saga.durations import Duration
 from sagalog.saga.identifiers import as_text, check_identifier

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from sagalog.errors import InvalidIdentifier
 from sagalog.messages import Envelope
-from sagalog.saga.contract import Contract
+from sagalog.saga.choreography.contract import Contract
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import EMPTY
 from sagalog.saga.failure import let_interrupts_through, named, storable

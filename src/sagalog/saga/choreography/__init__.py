@@ -1,0 +1,1 @@
+"""Choreographies: contracts over what participants publish, and what becomes of a process. Pure."""
