@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from sagalog.messages import Envelope
-from sagalog.store_rows import (
+from sagalog.store.rows import (
     UNMATCHED_STATUSES,
     Advance,
     Append,
