@@ -10,7 +10,7 @@ from msgspec.structs import astuple
 
 from sagalog.store import Append, StatusRow
 from sagalog.stores.sql import statements
-from sagalog.stores.sqlite_connection import CACHE_KIB
+from sagalog.stores.sqlite.connection import CACHE_KIB
 
 SQLITE = statements("tests.benchmarks", "floor_sqlite.sql")
 POSTGRES = statements("tests.benchmarks", "floor_postgres.sql")

@@ -9,7 +9,7 @@ from msgspec import Struct
 from sagalog import Refused, Saga
 from sagalog.process_manager import ProcessManager
 from sagalog.store import Append, AppendOutcome, Query, StatusRow, StepRow
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 
 
 class Order(Struct, frozen=True):

@@ -9,7 +9,7 @@ from postgres_roles import role_on
 from stores import empty_database, opened
 
 from sagalog.store import Store
-from sagalog.stores.postgres_privileges import Place, grants_for
+from sagalog.stores.postgres.privileges import Place, grants_for
 from sagalog.testing.store_appending import AppendingContract
 from sagalog.testing.store_claiming import ClaimingContract
 from sagalog.testing.store_consumers import ConsumerContract

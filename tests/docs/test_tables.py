@@ -12,8 +12,8 @@ from pages import page
 from sagalog.participant_kit import ParticipantKit
 from sagalog.readmodel import rows
 from sagalog.saga.state import UndoStatus
-from sagalog.stores.postgres import PostgresStore
-from sagalog.stores.sqlite import SQLiteStore
+from sagalog.stores.postgres.store import PostgresStore
+from sagalog.stores.sqlite.store import SQLiteStore
 
 SQL = page("reference/sql.md")
 ONLY_ON_POSTGRES = "(PostgreSQL only)"

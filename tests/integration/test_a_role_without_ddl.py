@@ -28,9 +28,9 @@ from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings
 from sagalog.store import StoreOptions
 from sagalog.stores import store_for
-from sagalog.stores.postgres import PostgresStore
-from sagalog.stores.postgres_connection import BLOCKS
-from sagalog.stores.postgres_privileges import LOCKS, READER, WORKER, Place, grants_for, quoted
+from sagalog.stores.postgres.connection import BLOCKS
+from sagalog.stores.postgres.privileges import LOCKS, READER, WORKER, Place, grants_for, quoted
+from sagalog.stores.postgres.store import PostgresStore
 
 pytestmark = pytest.mark.postgres
 

@@ -10,7 +10,7 @@ from sagalog import Event, Participant
 from sagalog.engine.participants import MOST_TRIES
 from sagalog.errors import StoreError, StoreUnavailable, WriteRefused
 from sagalog.store import Posting, PostOutcome, Store
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 
 Refuses = Callable[[Posting], Exception | None]
 

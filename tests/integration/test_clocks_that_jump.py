@@ -16,7 +16,7 @@ from sagalog.engine.lease import WorkerLease
 from sagalog.engine.limits import Limits
 from sagalog.engine.sending import Sending
 from sagalog.store import Lease, Store, UnmatchedQuery
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 from sagalog.testing.broker import MemoryBroker
 from sagalog.testing.clock import FakeClock
 

@@ -14,7 +14,7 @@ from sagalog.errors import AlreadyRunning
 from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings
 from sagalog.store import Store
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 
 PATIENT = Settings(lease=5, poll=0.01, grace=10)
 LONGEST = 15.0

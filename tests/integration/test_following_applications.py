@@ -17,7 +17,7 @@ from stores import opened
 from sagalog.errors import DefinitionError, StoreUnavailable
 from sagalog.process_manager import ProcessManager
 from sagalog.store import Lease, Route, RouteOutcome, Store
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 
 
 @pytest.fixture

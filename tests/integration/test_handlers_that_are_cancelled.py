@@ -14,7 +14,7 @@ from sagalog import Participant, Retry, Saga
 from sagalog.process_manager import ProcessManager, SagaResult
 from sagalog.settings import Settings
 from sagalog.store import UnmatchedQuery
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 
 ONCE = Retry(attempts=1)
 

@@ -12,7 +12,7 @@ from sagalog import Event, Participant, Refused, Saga
 from sagalog.errors import AlreadyRunning, InvalidAction
 from sagalog.process_manager import ProcessManager
 from sagalog.store import Store
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 
 
 class Told(Event):

@@ -17,7 +17,7 @@ from sagalog.engine.turns import Turns
 from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings
 from sagalog.store import Lease, Query
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 from sagalog.testing.clock import FakeClock
 
 LEASE = 3000.0

@@ -12,7 +12,7 @@ from sagalog import Saga
 from sagalog.engine.lease import WorkerLease
 from sagalog.engine.lease_watch import LeaseWatch
 from sagalog.store import HeldLease, Store
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 from sagalog.testing.clock import FakeClock
 
 HOUR = 3600.0

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from sagalog.messages import Envelope
 from sagalog.store import InboxRow, StoredEvent
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 
 
 class Watched(MemoryStore):

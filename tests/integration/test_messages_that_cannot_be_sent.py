@@ -18,7 +18,7 @@ from sagalog.process_manager import ProcessManager
 from sagalog.saga.failure import described
 from sagalog.settings import Settings
 from sagalog.store import Advance, Posting, Route, RouteOutcome, Store, UnmatchedQuery
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 from sagalog.testing.broker import MemoryBroker, MemoryTransport
 from sagalog.testing.transport_contract import BOUND_SECONDS
 

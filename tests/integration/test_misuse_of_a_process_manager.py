@@ -15,7 +15,7 @@ from sagalog.errors import AlreadyRunning, NotRunning, SagalogError, StoreUnavai
 from sagalog.process_manager import ProcessManager, SagaRun
 from sagalog.store import Store
 from sagalog.stores import store_for
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 from sagalog.transport import Receive
 
 

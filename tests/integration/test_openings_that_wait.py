@@ -23,8 +23,8 @@ from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings
 from sagalog.stores import store_for
 from sagalog.stores.migrations import Migration
-from sagalog.stores.postgres import PostgresStore
-from sagalog.stores.postgres_connection import SQL as OURS
+from sagalog.stores.postgres.connection import SQL as OURS
+from sagalog.stores.postgres.store import PostgresStore
 
 KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
 PATIENT = Settings(statement_timeout=60.0)

@@ -17,7 +17,7 @@ from sagalog.messages import Envelope
 from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings
 from sagalog.store import Store, UnmatchedQuery, UnmatchedRow
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 from sagalog.testing.broker import MemoryBroker, MemoryTransport
 from sagalog.testing.transport_contract import BOUND_SECONDS
 from sagalog.transport import Incoming, Receipt, Transport

@@ -17,7 +17,7 @@ from stores import EACH_KIND
 from sagalog import Event
 from sagalog.engine import follower
 from sagalog.store import UnmatchedRow
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 
 NOW = 1_700_000_000_000_000
 

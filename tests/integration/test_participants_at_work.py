@@ -10,7 +10,7 @@ from sagalog import Command, Event, MessageContext, Participant, Refused, Retry
 from sagalog.messages import Envelope
 from sagalog.settings import Settings
 from sagalog.store import Store, UnmatchedRow
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 from sagalog.testing.faults import CrashAt
 
 QUICK = Retry(attempts=3, delay=0.1)

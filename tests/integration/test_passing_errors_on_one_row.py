@@ -12,7 +12,7 @@ from sagalog import Saga
 from sagalog.errors import StoreError, StoreReadOnly, StoreUnavailable, WriteRefused
 from sagalog.messages import Envelope
 from sagalog.store import UNMATCHED_STATUSES, InboxRow, Query, Route, RouteOutcome, UnmatchedQuery, UnmatchedRow
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 
 ON_SQL = [one for one in EACH_KIND if one.id != "memory"]
 # Errors that pass when a whole database is in trouble, and here are of one row: a table that is not there, a lock, a

@@ -28,10 +28,10 @@ from sagalog.errors import (
     StoreUnavailable,
 )
 from sagalog.store import Store, StoreOptions
-from sagalog.stores.postgres import PostgresStore
-from sagalog.stores.postgres_errors import TimedOut
+from sagalog.stores.postgres.errors import TimedOut
+from sagalog.stores.postgres.store import PostgresStore
 from sagalog.stores.sql import statements
-from sagalog.stores.sqlite import SQLiteStore
+from sagalog.stores.sqlite.store import SQLiteStore
 from sagalog.testing.store_appending import at_once, numbered, stream_of
 from sagalog.testing.store_samples import DEFINITION, NOW, ending, following, lease, sample_event, start, step
 

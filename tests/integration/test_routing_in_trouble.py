@@ -13,7 +13,7 @@ from sagalog import Saga
 from sagalog.errors import BatchTooLarge, StoreError, StoreReadOnly, StoreUnavailable, WriteRefused
 from sagalog.messages import Envelope
 from sagalog.store import Append, AppendOutcome, Posting, Route, RouteOutcome, Store
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 
 
 class Troubled(MemoryStore):

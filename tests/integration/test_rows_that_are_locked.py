@@ -14,7 +14,7 @@ from stores import opened
 
 from sagalog.errors import RowsLocked, StoreUnavailable
 from sagalog.store import Append, AppendOutcome, Posting, Store
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 from sagalog.testing.message_samples import event, published, put, unmatched, waiting
 from sagalog.testing.store_leases import END
 from sagalog.testing.store_samples import NOW, ending, lease, start

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from sagalog import Saga
 from sagalog.cli.app import load
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from sagalog.errors import BatchTooLarge, StoreUnavailable
 from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings
 from sagalog.store import Lease
-from sagalog.stores.memory import MemoryStore
-from sagalog.stores.postgres import PostgresStore
+from sagalog.stores.memory.store import MemoryStore
+from sagalog.stores.postgres.store import PostgresStore
 from sagalog.testing.store_samples import NOW
 
 

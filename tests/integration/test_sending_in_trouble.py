@@ -6,7 +6,7 @@ from lab import Lab, in_lab
 from sagalog import Event
 from sagalog.errors import StoreError, StoreUnavailable, WriteRefused
 from sagalog.store import Route, RouteOutcome, UnmatchedQuery
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 from sagalog.testing.broker import MemoryBroker
 
 

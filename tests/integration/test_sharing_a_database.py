@@ -16,8 +16,8 @@ from stores import opened
 
 from sagalog.errors import StoreUnfit
 from sagalog.store import Store
-from sagalog.stores.postgres import PostgresStore
-from sagalog.stores.postgres_connection import SQL as OURS
+from sagalog.stores.postgres.connection import SQL as OURS
+from sagalog.stores.postgres.store import PostgresStore
 from sagalog.testing.store_samples import DEFINITION, NOW, lease, start
 
 pytestmark = pytest.mark.postgres

@@ -12,7 +12,7 @@ from sagalog import Saga
 from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings
 from sagalog.store import Store
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 
 HASTY = Settings(lease=60, poll=0.01, grace=0)
 

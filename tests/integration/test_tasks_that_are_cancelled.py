@@ -20,7 +20,7 @@ from sagalog.saga.definition import Definition
 from sagalog.saga.inputs import DeadlineReached
 from sagalog.settings import Settings
 from sagalog.store import Route, Store
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 
 SETTINGS = Settings(poll=0.01, grace=5)
 OPTIONS = SETTINGS.store_options()

@@ -15,7 +15,7 @@ from sagalog.engine.routes import ParticipantRoutes
 from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings
 from sagalog.store import Route, RouteOutcome, Store
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 
 # ---------------------------------------------------------------------------------------------- several processes
 

@@ -9,10 +9,10 @@ from typing import Any, cast
 import pytest
 from stores import opened
 
-from sagalog.stores.postgres import PostgresStore
-from sagalog.stores.postgres_connection import SQL as POSTGRES
-from sagalog.stores.sqlite import SQLiteStore
-from sagalog.stores.sqlite_writing import SQL as SQLITE
+from sagalog.stores.postgres.connection import SQL as POSTGRES
+from sagalog.stores.postgres.store import PostgresStore
+from sagalog.stores.sqlite.store import SQLiteStore
+from sagalog.stores.sqlite.writing import SQL as SQLITE
 from sagalog.testing.message_samples import event, for_saga, published, put, waiting
 from sagalog.testing.store_samples import start
 

@@ -14,7 +14,7 @@ from sagalog.errors import DefinitionError, InvalidIdentifier, InvalidInput, Not
 from sagalog.messages import Envelope
 from sagalog.process_manager import ProcessManager
 from sagalog.store import Store, UnmatchedQuery
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 
 
 class Wide(Event):

@@ -10,7 +10,8 @@ import pytest
 from stores import opened
 
 from sagalog.store import Store, StoreOptions
-from sagalog.stores import postgres_watch, store_for
+from sagalog.stores import store_for
+from sagalog.stores.postgres import watch as postgres_watch
 from sagalog.testing.store_samples import start
 
 pytestmark = pytest.mark.postgres

@@ -17,7 +17,7 @@ from msgspec import json
 from psycopg import sql
 
 from sagalog.errors import DefinitionError, SourceUnavailable
-from sagalog.stores.followed import FollowedApplication
+from sagalog.stores.followed.application import FollowedApplication
 
 FOLLOWED = (Order.Placed, Order.Paid)
 
@@ -103,7 +103,7 @@ def test_a_class_that_was_renamed_is_known_by_the_names_that_the_application_reg
 
 
 def test_topics_without_end_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sagalog.stores.followed.MOST_TOPICS", 10)
+    monkeypatch.setattr("sagalog.stores.followed.application.MOST_TOPICS", 10)
     with bookshop("popo") as application:
         for number in range(50):
             insert(application, f"bookshop:Order.Unknown{number}")

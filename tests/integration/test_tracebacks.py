@@ -14,7 +14,7 @@ from sagalog.cli.logs import JsonFormatter, LineFormatter
 from sagalog.process_manager import ProcessManager, SagaResult
 from sagalog.settings import Settings
 from sagalog.store import UnmatchedQuery
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 
 QUICK = Settings(poll=0.01)
 SECRET = "card 4242"

@@ -15,7 +15,7 @@ from sagalog.errors import StoreUnavailable
 from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings
 from sagalog.store import Store
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 from sagalog.testing.broker import MemoryBroker
 
 HASTY = Settings(lease=60, poll=0.01, grace=0, follow_poll=0.02)

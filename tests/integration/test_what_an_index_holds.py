@@ -16,7 +16,7 @@ from sagalog.errors import DefinitionError, InvalidIdentifier
 from sagalog.messages import Envelope
 from sagalog.saga.identifiers import LONGEST_ID, LONGEST_NAME
 from sagalog.store import Store, UnmatchedQuery
-from sagalog.stores.postgres import PostgresStore
+from sagalog.stores.postgres.store import PostgresStore
 
 MOST = 2_704
 # Eight bytes before the columns; a text has four of its own and begins at a multiple of four, a number at one of eight.

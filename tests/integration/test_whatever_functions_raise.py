@@ -12,7 +12,7 @@ from sagalog import Choreography, Event, Saga
 from sagalog.errors import InvalidInput
 from sagalog.process_manager import ProcessManager, SagaResult
 from sagalog.store import UnmatchedQuery
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 
 NO_KEYS: dict[str, str] = {}
 FUNCTIONS = ["StopIteration", "GeneratorExit", "SystemExit", "a panic", "a group of panics", "no text"]

@@ -9,7 +9,7 @@ from raising import QUICK, RAISED, TWICE, Asked, Do, Done, Order, raiser
 from sagalog import Participant, Refused, Retry, Saga
 from sagalog.process_manager import ProcessManager, SagaResult
 from sagalog.store import Store, UnmatchedQuery
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 
 
 def failing(what: str, is_async: bool, waits: bool = False) -> Saga[Order]:

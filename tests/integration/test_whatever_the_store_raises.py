@@ -9,7 +9,7 @@ from greeting import QUICK, Greeting, greet, run
 from sagalog.process_manager import ProcessManager
 from sagalog.saga.failure import described
 from sagalog.store import Query
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 
 
 class Panic(BaseException):

@@ -9,7 +9,7 @@ from raising import QUICK, TWICE, Asked, Done, Order
 
 from sagalog import Participant, Refused, Retry, Saga
 from sagalog.process_manager import ProcessManager
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 
 ONCE = Retry(attempts=1)
 

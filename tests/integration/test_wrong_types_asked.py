@@ -16,7 +16,7 @@ from sagalog.messages import Envelope
 from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings
 from sagalog.store import Store, UnmatchedQuery
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 
 SAGA = greet()
 # On a machine that has much else to do a write may take longer than those settings allow that make tests quick.

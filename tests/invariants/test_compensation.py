@@ -9,7 +9,7 @@ from trip import ASK, UNDO
 from sagalog import Refused, Saga, StepContext
 from sagalog.saga import events as e
 from sagalog.store import StepRow, Store
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 
 
 def steps_of(rows: list[StepRow]) -> dict[tuple[str, str], str]:

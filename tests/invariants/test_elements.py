@@ -10,7 +10,7 @@ from lines import Line, Order, Reserved, Warehouse, lines_saga
 from sagalog import Refused, Saga, StepContext
 from sagalog.saga import events as e
 from sagalog.store import Append, AppendOutcome, StepRow, Store
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 
 LINES = tuple(Line(sku) for sku in ("mug", "pen", "ink"))
 

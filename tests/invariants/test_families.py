@@ -10,7 +10,7 @@ from lab import Lab, Process, in_lab
 from sagalog import ChildResult, Refused, Saga
 from sagalog.saga import events as e
 from sagalog.store import StatusRow, Store
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 from sagalog.testing.world import Killed
 
 

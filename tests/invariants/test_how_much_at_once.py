@@ -10,7 +10,7 @@ from troubled import Troubled
 from sagalog.engine.committer import LARGEST_BYTES
 from sagalog.errors import BatchTooLarge
 from sagalog.store import Append, AppendOutcome, StatusRow
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 
 
 def bytes_of(appends: Sequence[Append]) -> int:

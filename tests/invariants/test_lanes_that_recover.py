@@ -15,7 +15,7 @@ from sagalog.engine.door import parked_row
 from sagalog.engine.message_log import log_parked
 from sagalog.errors import StoreError, StoreUnavailable
 from sagalog.store import UNMATCHED_STATUSES, Route, RouteOutcome, UnmatchedQuery
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 from sagalog.testing.message_samples import event
 from sagalog.testing.world import SimulatedBlocking
 

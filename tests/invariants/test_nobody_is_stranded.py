@@ -24,7 +24,7 @@ from sagalog.errors import (
 from sagalog.process_manager import ProcessManager
 from sagalog.saga import react as kernel
 from sagalog.store import Append, Query, StatusRow, Store
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 
 ON_SQL = [one for one in EACH_KIND if one.id != "memory"]
 

@@ -13,7 +13,7 @@ from sagalog.readmodel.rows import status_row, step_rows
 from sagalog.saga.evolve import fold
 from sagalog.saga.redecide import first_divergence
 from sagalog.store import Store
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 
 
 def test_looking_at_a_saga_runs_nothing_and_writes_nothing(each_database: str | Store) -> None:

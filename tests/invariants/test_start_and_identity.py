@@ -14,7 +14,7 @@ from sagalog.readmodel.rows import status_row, step_rows
 from sagalog.saga import events as e
 from sagalog.saga.evolve import fold
 from sagalog.store import Query, Store
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 from sagalog.testing.faults import CrashAt, Fault, NoFaults, When, Where
 from sagalog.testing.verdict import judge_saga
 

@@ -12,7 +12,7 @@ from sagalog import Refused, Retry, Saga, StepContext
 from sagalog.codec import CODEC
 from sagalog.saga import events as e
 from sagalog.store import Store
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 
 
 def told(desk: Desk, database: str | Store | None = None, **options: Any) -> tuple[Any, list[e.SagaEvent]]:

@@ -13,7 +13,7 @@ from sagalog.errors import StoreError
 from sagalog.saga import events as e
 from sagalog.saga.evolve import fold
 from sagalog.store import Append, AppendOutcome, StatusRow, Store
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 from sagalog.testing.virtual_loop import current_incarnation
 
 

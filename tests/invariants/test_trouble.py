@@ -8,7 +8,7 @@ from parcel import Desk, Parcel, parcel_saga
 from sagalog import Retry, Saga
 from sagalog.engine.committer import LINGER
 from sagalog.store import Append, AppendOutcome
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 
 # Nothing of what is told here ends while it is told.
 PATIENT = SETTINGS.model_copy(update={"longest_wait": 10_000.0})

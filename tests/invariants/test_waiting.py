@@ -9,7 +9,7 @@ from sagalog.codec import CODEC
 from sagalog.saga import events as e
 from sagalog.saga.identifiers import effect_id
 from sagalog.store import Store
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 from sagalog.testing.faults import CrashAt
 
 

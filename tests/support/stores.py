@@ -11,7 +11,7 @@ import pytest
 
 from sagalog.store import Store, StoreOptions
 from sagalog.stores import store_for
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 
 # The contract's asserts then say what they compared; it has to be told before the contract is imported.
 pytest.register_assert_rewrite("sagalog.testing")

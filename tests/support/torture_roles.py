@@ -35,7 +35,7 @@ from torture_voyages import (
 from torture_witness import Journal, lines, witnessed, witnessed_services
 
 import domain
-import sagalog.stores.sqlite
+import sagalog.stores.sqlite.store
 from domain.ordering.messages import Order
 from sagalog.cli import main
 from sagalog.errors import SagalogError, StoreError
@@ -45,7 +45,7 @@ from sagalog.store import Store, UnmatchedQuery
 from sagalog.stores import store_for
 
 # Loaded by name when a store is opened: a worker that is about to be killed should not spend its life on it.
-LOADED = (eventsourcing.sqlite, psycopg_pool, sagalog.stores.sqlite, torture_app)
+LOADED = (eventsourcing.sqlite, psycopg_pool, sagalog.stores.sqlite.store, torture_app)
 
 Orders = dict[str, Any]
 

@@ -12,7 +12,7 @@ from sagalog.errors import (
     WriteRefused,
 )
 from sagalog.store import Append, AppendOutcome
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 
 # Every class of error that a store has for a write.
 CLASSES = [StoreUnavailable, StoreReadOnly, StoreFull, BatchTooLarge, WriteRefused, StoreError, SchemaTooOld]

@@ -16,8 +16,8 @@ from sagalog import Refused, Saga
 from sagalog.errors import DefinitionError, InvalidSettings, SagalogError, StoreUnavailable
 from sagalog.process_manager import ProcessManager
 from sagalog.stores import store_for
-from sagalog.stores.postgres import PostgresStore
-from sagalog.stores.sqlite import SQLiteStore
+from sagalog.stores.postgres.store import PostgresStore
+from sagalog.stores.sqlite.store import SQLiteStore
 
 ODD_FILES = [
     ("sqlite:///file:x.db", "a SQLite URI is not taken: write the path without file:"),

@@ -8,7 +8,7 @@ from sagalog.engine.consumers import Consumers
 from sagalog.engine.limits import Limits
 from sagalog.engine.worker import Worker
 from sagalog.store import Lease
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 from sagalog.testing.clock import FakeClock
 
 

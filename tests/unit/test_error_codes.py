@@ -20,9 +20,9 @@ from sagalog.errors import (
     WriteRefused,
 )
 from sagalog.stores.error_codes import POSTGRES, SQLITE, SQLITE_UNKNOWN, meaning_of
-from sagalog.stores.postgres_errors import TimedOut, translated
-from sagalog.stores.postgres_exchange import bigint_array
-from sagalog.stores.sqlite_connection import translated as translated_from_sqlite
+from sagalog.stores.postgres.errors import TimedOut, translated
+from sagalog.stores.postgres.exchange import bigint_array
+from sagalog.stores.sqlite.connection import translated as translated_from_sqlite
 
 # As the manual of SQLite lists them; those left out never reach a program.
 PRIMARY = (

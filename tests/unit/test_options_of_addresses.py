@@ -12,9 +12,9 @@ from sagalog.errors import InvalidSettings, SagalogError, StoreUnavailable
 from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings
 from sagalog.stores import store_for
-from sagalog.stores.postgres import PostgresStore
-from sagalog.stores.postgres_address import refused_for_good
-from sagalog.stores.sqlite import SQLiteStore
+from sagalog.stores.postgres.address import refused_for_good
+from sagalog.stores.postgres.store import PostgresStore
+from sagalog.stores.sqlite.store import SQLiteStore
 from sagalog.transports.faststream import FastStreamTransport
 
 EXPECTED = "expected an address such as postgresql://user:password@host:5432/database, found "

@@ -8,7 +8,7 @@ import pytest
 from sagalog import Event, Participant, Retry
 from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 
 
 class Asked(Event):

@@ -12,11 +12,11 @@ from sagalog.cli.quantities import moment
 from sagalog.cli.table import Column, status_text
 from sagalog.errors import InvalidSettings, SchemaTooOld, StoreUnavailable
 from sagalog.stores.migrations import Dialect, Migration, migrations
-from sagalog.stores.postgres_privileges import Place, grants_for
+from sagalog.stores.postgres.privileges import Place, grants_for
 from sagalog.stores.sql import statements
 
 SQL = statements("sagalog.cli", "consumers.sql")
-FITNESS = statements("sagalog.readmodel", "sql/postgres/fitness.sql")
+FITNESS = statements("sagalog.stores.postgres", "fitness.sql")
 
 
 class Applied(NamedTuple):

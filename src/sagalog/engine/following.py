@@ -16,7 +16,7 @@ from sagalog.source import Source
 from sagalog.store import Store
 
 if TYPE_CHECKING:
-    from sagalog.stores.followed import Followable
+    from sagalog.stores.followed.application import Followable
 
 
 class Following:
@@ -49,7 +49,7 @@ class Following:
         event loop than the one that calls.
         """
         self._check_here()
-        from sagalog.stores.followed import FollowedApplication
+        from sagalog.stores.followed.application import FollowedApplication
 
         self._followers.add(FollowedApplication(application, handlers, name, mapper), handlers, since, batch)
 

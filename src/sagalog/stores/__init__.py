@@ -39,15 +39,15 @@ def store_for(address: str, options: StoreOptions | None = None) -> Store:
     options = options or StoreOptions()
     plain = as_meant(address)
     if plain.startswith("sqlite:"):
-        from sagalog.stores.sqlite import SQLiteStore
+        from sagalog.stores.sqlite.store import SQLiteStore
 
         return SQLiteStore(sqlite_path(plain), options)
     if plain.startswith(("postgresql://", "postgres://")):
-        from sagalog.stores.postgres import PostgresStore
+        from sagalog.stores.postgres.store import PostgresStore
 
         return PostgresStore(plain, options)
     if plain == "memory://":
-        from sagalog.stores.memory import MemoryStore
+        from sagalog.stores.memory.store import MemoryStore
 
         return MemoryStore()
     scheme, plus, driver = plain.partition(":")[0].partition("+")

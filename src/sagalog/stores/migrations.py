@@ -1,6 +1,6 @@
 """The schema in numbered steps: what a database has, what is missing, and how it is brought up to date.
 
-A migration is `readmodel/sql/<dialect>/NNNN_what.sql`. A database with a higher number than this library knows is
+A migration is `stores/<dialect>/migrations/NNNN_what.sql`. A database with a higher number than this library knows is
 refused; one with a lower number is upgraded when it is opened, each step in a transaction of its own. What follows a
 line `-- only in an older database: SELECT ...` is for one that an older release has made, if the answer is true.
 """
@@ -17,7 +17,7 @@ from sagalog.errors import SchemaTooNew, SchemaTooOld
 from sagalog.stores.sql import split
 
 Dialect = Literal["sqlite", "postgres"]
-PACKAGE = "sagalog.readmodel"
+PACKAGE = "sagalog.stores"
 _CONDITION = re.compile(r"^-- only in an older database: (.+)$\n", re.MULTILINE)
 
 
@@ -62,7 +62,7 @@ class Migrated(Protocol):
 def migrations(dialect: Dialect) -> tuple[Migration, ...]:
     """Return every migration of a dialect in order."""
     found: list[Migration] = []
-    for entry in files(PACKAGE).joinpath("sql", dialect).iterdir():
+    for entry in files(PACKAGE).joinpath(dialect, "migrations").iterdir():
         match = re.fullmatch(r"(\d{4})_(\w+)\.sql", entry.name)
         if match:
             found.append(Migration(int(match[1]), match[2].replace("_", " "), entry.read_text("utf-8")))

@@ -12,7 +12,7 @@ from sagalog.errors import StoreUnavailable
 from sagalog.saga.context import StepContext
 from sagalog.saga.messages.participants import MessageContext
 from sagalog.store import Append, AppendOutcome, HeldLease, InboxRow, Lease, StatusRow
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 from sagalog.testing.clock import NOON, microseconds
 from sagalog.testing.faults import Faults, NoFaults, When, Where
 from sagalog.testing.store_troubles import StoreTroubles

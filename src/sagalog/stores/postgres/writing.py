@@ -1,6 +1,6 @@
 """What messages, inboxes and consumers are made of on the wire to PostgreSQL: calls of prepared blocks.
 
-It talks to no server; `sagalog.stores.postgres_recorder` puts the calls into transactions.
+It talks to no server; `sagalog.stores.postgres.recorder` puts the calls into transactions.
 """
 
 from collections import Counter
@@ -12,7 +12,7 @@ from msgspec.structs import astuple
 from sagalog.codec import encode_json
 from sagalog.messages import Envelope
 from sagalog.store import Advance, Append, InboxRow, Posting, Route
-from sagalog.stores.postgres_exchange import Call, bigint_array, bytea_array, text_array
+from sagalog.stores.postgres.exchange import Call, bigint_array, bytea_array, text_array
 from sagalog.stores.published import PUBLISHED, stream_of
 
 # The kinds of the columns of each table that the blocks `attach`, `post`, `put` and `advance` unnest: text, bigint or

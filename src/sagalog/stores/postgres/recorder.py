@@ -1,6 +1,6 @@
 """The `eventsourcing` process recorder of the PostgreSQL store, and what an append is made of on the wire.
 
-It holds what happens inside one transaction; `sagalog.stores.postgres` opens connections and names errors.
+It holds what happens inside one transaction; `sagalog.stores.postgres.store` opens connections and names errors.
 """
 
 from collections import defaultdict
@@ -16,10 +16,10 @@ from psycopg.pq.abc import PGresult
 from psycopg.rows import DictRow, dict_row, tuple_row
 
 from sagalog.store import Append, AppendOutcome, Posting, PostOutcome, Route, RouteOutcome
-from sagalog.stores.postgres_connection import SQL, BoundedConnection, Connections
-from sagalog.stores.postgres_exchange import Call, bigint_array, bytea_array, exchange, text_array
-from sagalog.stores.postgres_writing import advance, arrays, attach, post, results_of
-from sagalog.stores.postgres_writing import in_rounds as postings_in_rounds
+from sagalog.stores.postgres.connection import SQL, BoundedConnection, Connections
+from sagalog.stores.postgres.exchange import Call, bigint_array, bytea_array, exchange, text_array
+from sagalog.stores.postgres.writing import advance, arrays, attach, post, results_of
+from sagalog.stores.postgres.writing import in_rounds as postings_in_rounds
 
 # The kinds of the columns of `given` and of the step rows in the block `append`: text or bigint.
 _GIVEN = "ttbttbtttbbttttbbbbbbtbtb"

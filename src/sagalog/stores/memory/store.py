@@ -27,8 +27,8 @@ from sagalog.store import (
     StepRow,
     StoredEvent,
 )
-from sagalog.stores.matching import saga_matches
-from sagalog.stores.memory_looks import MemoryLooks
+from sagalog.stores.memory.looks import MemoryLooks
+from sagalog.stores.memory.matching import saga_matches
 from sagalog.stores.published import PUBLISHED, stream_of
 from sagalog.stores.texts import check_postings, check_route
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from sagalog.messages import Envelope
 from sagalog.store import CommandRow, ConsumerRow, InboxRow, UnmatchedQuery, UnmatchedRow
-from sagalog.stores.memory_messages import MemoryMessages
+from sagalog.stores.memory.messages import MemoryMessages
 
 
 class MemoryLooks:

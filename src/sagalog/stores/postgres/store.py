@@ -28,13 +28,13 @@ from sagalog.store import (
 )
 from sagalog.stores.error_codes import CANNOT_BE_SENT
 from sagalog.stores.migrations import Dialect, Migration, require_current, upgrade
-from sagalog.stores.postgres_connection import SQL, Address, BoundedConnection, Connections
-from sagalog.stores.postgres_errors import translated
-from sagalog.stores.postgres_fitness import check_database, check_may_migrate, check_privileges
-from sagalog.stores.postgres_lock import lock_schema
-from sagalog.stores.postgres_messages import PostgresMessages
-from sagalog.stores.postgres_recorder import BoundedDatastore, SagaRecorder, write
-from sagalog.stores.postgres_watch import Listener
+from sagalog.stores.postgres.connection import SQL, Address, BoundedConnection, Connections
+from sagalog.stores.postgres.errors import translated
+from sagalog.stores.postgres.fitness import check_database, check_may_migrate, check_privileges
+from sagalog.stores.postgres.lock import lock_schema
+from sagalog.stores.postgres.messages import PostgresMessages
+from sagalog.stores.postgres.recorder import BoundedDatastore, SagaRecorder, write
+from sagalog.stores.postgres.watch import Listener
 from sagalog.stores.texts import is_storable, storable
 
 logger = logging.getLogger("sagalog.stores")

@@ -12,7 +12,7 @@ from eventsourcing.postgres import PostgresApplicationRecorder
 
 from sagalog.stores.sql import statements
 
-SQL = statements("sagalog.stores", "followed_postgres.sql")
+SQL = statements("sagalog.stores.followed", "postgres.sql")
 
 Select = Callable[[int, int, int | None], Sequence[Notification]]
 

@@ -27,7 +27,7 @@ from sagalog.errors import DefinitionError, SourceUnavailable
 from sagalog.source import Notification, Page
 
 if TYPE_CHECKING:
-    from sagalog.stores.followed_postgres import Gaps
+    from sagalog.stores.followed.postgres import Gaps
 
 Answer = TypeVar("Answer")
 Followable = Application[Any] | ApplicationRecorder
@@ -180,7 +180,7 @@ def _inside(found: Any, names: Sequence[str]) -> Any:
 def _gaps(recorder: ApplicationRecorder) -> "Gaps | None":
     # Only an application on PostgreSQL has loaded its driver.
     if any(kind.__module__ == "eventsourcing.postgres" for kind in type(recorder).__mro__):
-        from sagalog.stores.followed_postgres import Gaps
+        from sagalog.stores.followed.postgres import Gaps
 
         return Gaps(recorder)
     return None

@@ -1,6 +1,6 @@
 """The `eventsourcing` process recorder of the SQLite store: the log and, in the same transaction, its read model.
 
-It holds what happens inside one transaction; `sagalog.stores.sqlite` opens them.
+It holds what happens inside one transaction; `sagalog.stores.sqlite.store` opens them.
 """
 
 import json
@@ -14,8 +14,8 @@ from eventsourcing.sqlite import SQLiteCursor, SQLiteProcessRecorder
 from msgspec.structs import astuple
 
 from sagalog.store import Append, AppendOutcome, Posting, PostOutcome, Route, RouteOutcome
-from sagalog.stores.sqlite_connection import SafeDatastore
-from sagalog.stores.sqlite_writing import (
+from sagalog.stores.sqlite.connection import SafeDatastore
+from sagalog.stores.sqlite.writing import (
     SQL,
     Unfit,
     last_position,

@@ -22,14 +22,14 @@ from psycopg.waiting import Ready, Wait
 from sagalog.address import secrets_of
 from sagalog.opening import check_wanted, is_given_up, unless
 from sagalog.store import StoreOptions
-from sagalog.stores.postgres_address import read_address, refused_for_good, where_of
-from sagalog.stores.postgres_errors import TimedOut
+from sagalog.stores.postgres.address import read_address, refused_for_good, where_of
+from sagalog.stores.postgres.errors import TimedOut
 from sagalog.stores.sql import statements
 
 BLOCKS = {
     name: text
     for part in ("store", "messages", "fitness")
-    for name, text in statements("sagalog.readmodel", f"sql/postgres/{part}.sql").items()
+    for name, text in statements("sagalog.stores.postgres", f"{part}.sql").items()
 }
 # What several blocks share: lists of columns, and a look.
 SHARED = (

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import psycopg
 
-from sagalog.stores.postgres_connection import SQL, Address, BoundedConnection
-from sagalog.stores.postgres_errors import translated
+from sagalog.stores.postgres.connection import SQL, Address, BoundedConnection
+from sagalog.stores.postgres.errors import translated
 
 logger = logging.getLogger("sagalog.stores")
 

@@ -19,7 +19,7 @@ from sagalog.store import (
     UnmatchedQuery,
     UnmatchedRow,
 )
-from sagalog.stores.matching import message_matches
+from sagalog.stores.memory.matching import message_matches
 
 Mail = tuple[InboxRow, Envelope]
 

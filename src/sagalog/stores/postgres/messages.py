@@ -21,9 +21,9 @@ from sagalog.store import (
     UnmatchedQuery,
     UnmatchedRow,
 )
-from sagalog.stores.postgres_connection import SQL, BoundedConnection, Connections
-from sagalog.stores.postgres_recorder import write_postings, write_route
-from sagalog.stores.postgres_writing import columns_of
+from sagalog.stores.postgres.connection import SQL, BoundedConnection, Connections
+from sagalog.stores.postgres.recorder import write_postings, write_route
+from sagalog.stores.postgres.writing import columns_of
 from sagalog.stores.published import envelope_of, mail_of
 from sagalog.stores.texts import check_postings, check_route, is_storable, storable
 

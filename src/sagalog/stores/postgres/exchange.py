@@ -11,7 +11,7 @@ from psycopg import errors, pq
 from psycopg.pq.abc import PGconn, PGresult
 from psycopg.waiting import Ready, Wait
 
-from sagalog.stores.postgres_connection import SQL, BoundedConnection, Steps
+from sagalog.stores.postgres.connection import SQL, BoundedConnection, Steps
 
 BINARY = 1
 _TEXT, _BIGINT, _BYTEA = 25, 20, 17

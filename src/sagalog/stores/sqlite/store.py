@@ -27,7 +27,7 @@ from sagalog.store import (
 )
 from sagalog.stores.error_codes import CANNOT_BE_SENT
 from sagalog.stores.migrations import Dialect, Migration, require_current, upgrade
-from sagalog.stores.sqlite_connection import (
+from sagalog.stores.sqlite.connection import (
     OLDEST_SQLITE,
     SafeDatastore,
     create_file,
@@ -35,9 +35,9 @@ from sagalog.stores.sqlite_connection import (
     rows_of,
     translated,
 )
-from sagalog.stores.sqlite_messages import SQLiteMessages
-from sagalog.stores.sqlite_recorder import SagaRecorder
-from sagalog.stores.sqlite_writing import SQL, free_the_dead, rewrite_commands
+from sagalog.stores.sqlite.messages import SQLiteMessages
+from sagalog.stores.sqlite.recorder import SagaRecorder
+from sagalog.stores.sqlite.writing import SQL, free_the_dead, rewrite_commands
 from sagalog.stores.texts import is_storable, storable
 
 logger = logging.getLogger("sagalog.stores")

@@ -18,9 +18,7 @@ from sagalog.store import Append, CommandRow, InboxRow, Posting, UnmatchedRow
 from sagalog.stores.published import PUBLISHED, stream_of
 from sagalog.stores.sql import for_rows, statements
 
-BLOCKS = statements("sagalog.readmodel", "sql/sqlite/store.sql") | statements(
-    "sagalog.readmodel", "sql/sqlite/messages.sql"
-)
+BLOCKS = statements("sagalog.stores.sqlite", "store.sql") | statements("sagalog.stores.sqlite", "messages.sql")
 SQL = {
     name: text.replace("{message}", BLOCKS["message"]).replace("{row}", BLOCKS["row"]) for name, text in BLOCKS.items()
 }

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from sagalog.errors import StoreUnfit
 from sagalog.harmless import harmless
 from sagalog.stores.migrations import Migrated, newest, pending
-from sagalog.stores.postgres_privileges import SEQUENCES, Place, needed_on_tables
+from sagalog.stores.postgres.privileges import SEQUENCES, Place, needed_on_tables
 
 ENCODING = "UTF8"
 

@@ -6,7 +6,7 @@ from typing import Any
 from sagalog.address import LONGEST
 from sagalog.harmless import harmless
 from sagalog.opening import Said, look_again
-from sagalog.stores.postgres_connection import BoundedConnection
+from sagalog.stores.postgres.connection import BoundedConnection
 
 
 def lock_schema(connection: BoundedConnection, where: str) -> None:

@@ -1,0 +1,1 @@
+"""Logs of other applications, which are only read."""

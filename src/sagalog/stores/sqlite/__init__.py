@@ -1,0 +1,1 @@
+"""The store in a SQLite file, with its SQL and its migrations."""
