@@ -16,21 +16,21 @@ from sagalog.engine.asking import as_asked
 from sagalog.engine.attempt import Attempts
 from sagalog.engine.blocking import Blocking, Threads
 from sagalog.engine.bus import Bus
-from sagalog.engine.calling import LoopWatch
+from sagalog.engine.calls.call import LoopWatch
+from sagalog.engine.calls.failures import Failures, check_redact
+from sagalog.engine.calls.own_task import OwnTasks
+from sagalog.engine.calls.turns import Turns
 from sagalog.engine.committer import Committer
 from sagalog.engine.declared import Declared, by_digest
-from sagalog.engine.failures import Failures, check_redact
 from sagalog.engine.following import Followers, Following
 from sagalog.engine.handling import Handling
 from sagalog.engine.lifecycle import Ends, Lifecycle, StoreUse
 from sagalog.engine.mail import Mail
 from sagalog.engine.messaging import Messaging
-from sagalog.engine.own_task import OwnTasks
 from sagalog.engine.signals import first_signal, opened_unless
 from sagalog.engine.starting import Started, Starting
 from sagalog.engine.translation import FollowContext
 from sagalog.engine.transports import Transports, check_transports
-from sagalog.engine.turns import Turns
 from sagalog.engine.unloaded import report_unloaded
 from sagalog.engine.waiting import AT_REST, LAST_LOOK_SECONDS, NoLongerThan, Waiting, end_of, not_known, still_going
 from sagalog.engine.worker import Drive, Worker

@@ -237,7 +237,7 @@ def test_a_handler_has_one_task_and_one_context_from_its_beginning_to_its_end() 
 def test_a_step_that_swallows_its_timeout_is_told_again_until_it_ends(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("sagalog.engine.own_task.TELL_AGAIN", 0.02)
+    monkeypatch.setattr("sagalog.engine.calls.own_task.TELL_AGAIN", 0.02)
     saga = Saga("stubborn", input=Order, key=lambda order: order.id)
     told: list[str] = []
 

@@ -11,9 +11,9 @@ from greeting import Greeting, run
 
 from sagalog import Event, Participant, Saga
 from sagalog.engine.blocking import Threads
-from sagalog.engine.calling import LoopWatch, NotBegun, call_handler
-from sagalog.engine.own_task import OwnTasks
-from sagalog.engine.turns import Turns
+from sagalog.engine.calls.call import LoopWatch, NotBegun, call_handler
+from sagalog.engine.calls.own_task import OwnTasks
+from sagalog.engine.calls.turns import Turns
 from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings
 from sagalog.store import Lease, Query

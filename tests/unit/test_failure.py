@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from sagalog import Refused
+from sagalog.engine.calls.failures import judged, traceback_of
 from sagalog.engine.carrying import carrying
-from sagalog.engine.failures import judged, traceback_of
 from sagalog.errors import PayloadTooLarge
 from sagalog.saga.failure import (
     Carried,

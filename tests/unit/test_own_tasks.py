@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sagalog.engine.own_task import OwnTasks
+from sagalog.engine.calls.own_task import OwnTasks
 
 Handler = Callable[[], Coroutine[Any, Any, Any]]
 VARIABLE = contextvars.ContextVar("VARIABLE", default="unset")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from sagalog.engine.blocking import Threads
-from sagalog.engine.turns import Turn, Turns
+from sagalog.engine.calls.turns import Turn, Turns
 
 
 def test_a_turn_is_begun_or_taken_back_by_whoever_comes_first() -> None:

@@ -7,11 +7,11 @@ from typing import Any, cast
 from msgspec import Raw
 
 from sagalog.clock import Clock
-from sagalog.engine.calling import StillOurs, call_handler
+from sagalog.engine.calls.call import StillOurs, call_handler
+from sagalog.engine.calls.failures import Failures, let_through
+from sagalog.engine.calls.own_task import OwnTasks
+from sagalog.engine.calls.turns import Turns
 from sagalog.engine.carrying import carrying
-from sagalog.engine.failures import Failures, let_through
-from sagalog.engine.own_task import OwnTasks
-from sagalog.engine.turns import Turns
 from sagalog.messages import Message, name_of
 from sagalog.saga.binding import Parameter
 from sagalog.saga.callables import plain_answer

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from sagalog.clock import Clock
 from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
-from sagalog.engine.calling import NotBegun, NoThread, StillOurs
+from sagalog.engine.calls.call import NotBegun, NoThread, StillOurs
 from sagalog.engine.committer import Committer
 from sagalog.engine.consumers import Consumers
 from sagalog.engine.door import parked_row

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from sagalog.clock import Clock
 from sagalog.engine.attempt import Attempts
-from sagalog.engine.calling import NotBegun, NoThread
+from sagalog.engine.calls.call import NotBegun, NoThread
 from sagalog.engine.committer import LINGER, Committer
 from sagalog.engine.cycle import append_of
 from sagalog.engine.ending import end_all, is_cancelled_by_others, is_told_to_end

@@ -6,7 +6,7 @@ import traceback
 from types import TracebackType
 from typing import Any
 
-from sagalog.engine.calling import NotBegun, Overdue
+from sagalog.engine.calls.call import NotBegun, Overdue
 from sagalog.engine.ending import is_told_to_end
 from sagalog.errors import DefinitionError, InvalidInput, PayloadTooLarge, Refused
 from sagalog.harmless import harmless, harmless_lines

@@ -11,10 +11,10 @@ from collections.abc import Callable, Coroutine
 from time import monotonic
 from typing import Any, cast
 
+from sagalog.engine.calls.own_task import OwnTask, OwnTasks
+from sagalog.engine.calls.turns import Turn, Turns
 from sagalog.engine.carrying import let_signals_through
 from sagalog.engine.ending import is_told_to_end
-from sagalog.engine.own_task import OwnTask, OwnTasks
-from sagalog.engine.turns import Turn, Turns
 from sagalog.saga.callables import name_of_callable, plain_answer
 from sagalog.saga.failure import Carried
 
