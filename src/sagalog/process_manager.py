@@ -20,7 +20,6 @@ from sagalog.engine.calls.call import LoopWatch
 from sagalog.engine.calls.failures import Failures, check_redact
 from sagalog.engine.calls.own_task import OwnTasks
 from sagalog.engine.calls.turns import Turns
-from sagalog.engine.committer import Committer
 from sagalog.engine.declared import Declared, by_digest
 from sagalog.engine.following import Followers, Following
 from sagalog.engine.handling import Handling
@@ -34,6 +33,7 @@ from sagalog.engine.transports import Transports, check_transports
 from sagalog.engine.unloaded import report_unloaded
 from sagalog.engine.waiting import AT_REST, LAST_LOOK_SECONDS, NoLongerThan, Waiting, end_of, not_known, still_going
 from sagalog.engine.worker import Drive, Worker
+from sagalog.engine.writing.committer import Committer
 from sagalog.errors import AlreadyRunning, InvalidAction, StoreUnavailable, UnknownSaga, WaitTimeout
 from sagalog.readmodel.inspection import Inspection, check_named
 from sagalog.readmodel.result import SagaResult, result_of

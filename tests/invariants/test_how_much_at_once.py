@@ -7,7 +7,7 @@ from lab import SETTINGS, Lab, in_lab
 from parcel import Desk, Parcel, parcel_saga
 from troubled import Troubled
 
-from sagalog.engine.committer import LARGEST_BYTES
+from sagalog.engine.writing.committer import LARGEST_BYTES
 from sagalog.errors import BatchTooLarge
 from sagalog.store import Append, AppendOutcome, StatusRow
 from sagalog.stores.memory.store import MemoryStore

@@ -13,7 +13,7 @@ from stores import EACH_KIND, empty_database
 from troubled import STRANGE, Troubled, goes_on
 
 from sagalog import Refused, Saga, StepContext
-from sagalog.engine.failed_writes import LONGEST_DOUBT, TRIES
+from sagalog.engine.writing.failed_writes import LONGEST_DOUBT, TRIES
 from sagalog.errors import StoreError, StoreUnavailable, WriteRefused
 from sagalog.store import Append, Store
 

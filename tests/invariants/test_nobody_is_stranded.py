@@ -15,7 +15,7 @@ from troubled import CLASSES, STRANGE, TRANSIENT, Troubled, for_a_while, goes_on
 
 from sagalog import Retry, Saga
 from sagalog.engine import runner
-from sagalog.engine.failed_writes import TRIES
+from sagalog.engine.writing.failed_writes import TRIES
 from sagalog.errors import (
     StoreError,
     StoreReadOnly,

@@ -9,7 +9,7 @@ from parcel import Desk, Parcel, parcel_saga
 from troubled import Troubled
 
 from sagalog import Saga, StepContext
-from sagalog.engine.committer import LONGEST_PAUSE
+from sagalog.engine.writing.committer import LONGEST_PAUSE
 from sagalog.errors import StoreError, StoreUnavailable, WriteRefused
 from sagalog.store import Append
 

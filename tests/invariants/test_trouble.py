@@ -6,7 +6,7 @@ from lab import SETTINGS, Lab, Process, in_lab
 from parcel import Desk, Parcel, parcel_saga
 
 from sagalog import Retry, Saga
-from sagalog.engine.committer import LINGER
+from sagalog.engine.writing.committer import LINGER
 from sagalog.store import Append, AppendOutcome
 from sagalog.stores.memory.store import MemoryStore
 

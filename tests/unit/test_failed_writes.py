@@ -2,7 +2,7 @@
 
 import pytest
 
-from sagalog.engine.failed_writes import (
+from sagalog.engine.writing.failed_writes import (
     FIRST_REST,
     LONGEST_DOUBT,
     LONGEST_REST,

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 
 from sagalog.clock import Clock
 from sagalog.engine.blocking import Blocking
-from sagalog.engine.committer import Committer
 from sagalog.engine.consumers import Consumers
 from sagalog.engine.handling import Handling
 from sagalog.engine.limits import Limits
@@ -17,6 +16,7 @@ from sagalog.engine.participants import Participants
 from sagalog.engine.route_batch import Routes
 from sagalog.engine.router import Router
 from sagalog.engine.worker import Worker
+from sagalog.engine.writing.committer import Committer
 from sagalog.messages import Envelope
 from sagalog.saga.messages.vocabulary import Vocabulary
 from sagalog.store import Route, Store

@@ -6,7 +6,7 @@ and goes along with them again when it is over.
 
 from sagalog.engine.backoff import Backoff
 from sagalog.engine.batch_size import BatchSize
-from sagalog.engine.failed_writes import SHARE
+from sagalog.engine.writing.failed_writes import SHARE
 
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0

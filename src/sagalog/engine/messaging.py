@@ -8,10 +8,10 @@ from sagalog.clock import Clock, new_id
 from sagalog.engine.asking import as_asked, asked
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.bus import Bus
-from sagalog.engine.committer import Committer
 from sagalog.engine.door import DOOR, check_envelope, parked_row, raw_row, unknown
 from sagalog.engine.message_log import log_parked, log_published
 from sagalog.engine.transports import Transports
+from sagalog.engine.writing.committer import Committer
 from sagalog.errors import InvalidAction, InvalidInput, InvalidQuery
 from sagalog.messages import Envelope, Event, name_of
 from sagalog.saga.identifiers import check_identifier, check_lookup, check_reason

@@ -17,7 +17,6 @@ from sagalog.clock import Clock
 from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.calls.call import NotBegun, NoThread, StillOurs
-from sagalog.engine.committer import Committer
 from sagalog.engine.consumers import Consumers
 from sagalog.engine.door import parked_row
 from sagalog.engine.ending import end, is_cancelled_by_others
@@ -27,6 +26,7 @@ from sagalog.engine.limits import Limits
 from sagalog.engine.message_log import log_handled
 from sagalog.engine.setbacks import Setbacks
 from sagalog.engine.surviving import raise_if_ending
+from sagalog.engine.writing.committer import Committer
 from sagalog.errors import BatchTooLarge, StoreError, StoreUnavailable
 from sagalog.messages import Envelope, Unreadable
 from sagalog.saga.failure import described, text_of, type_of

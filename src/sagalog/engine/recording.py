@@ -10,10 +10,10 @@ from collections.abc import Callable
 from sagalog.clock import Clock
 from sagalog.codec import CODEC
 from sagalog.engine.blocking import Blocking
-from sagalog.engine.committer import Committer
 from sagalog.engine.cycle import append_of
 from sagalog.engine.giving_back import GivingBack
 from sagalog.engine.transition_log import log_transitions
+from sagalog.engine.writing.committer import Committer
 from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition
 from sagalog.saga.evolve import fold

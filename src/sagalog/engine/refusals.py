@@ -9,11 +9,11 @@ from typing import Protocol
 
 from sagalog.clock import Clock
 from sagalog.engine.backoff import Backoff
-from sagalog.engine.committer import Committer
 from sagalog.engine.door import parked_row
-from sagalog.engine.failed_writes import is_believed
 from sagalog.engine.message_log import log_parked
 from sagalog.engine.unwritable import instead_of, is_success
+from sagalog.engine.writing.committer import Committer
+from sagalog.engine.writing.failed_writes import is_believed
 from sagalog.errors import WriteRefused
 from sagalog.messages import Envelope, Unreadable
 from sagalog.saga.definition import Definition

@@ -12,7 +12,6 @@ from typing import Any, NoReturn
 from sagalog.clock import Clock
 from sagalog.engine.attempt import Attempts
 from sagalog.engine.calls.call import NotBegun, NoThread
-from sagalog.engine.committer import LINGER, Committer
 from sagalog.engine.cycle import append_of
 from sagalog.engine.ending import end_all, is_cancelled_by_others, is_told_to_end
 from sagalog.engine.late_outcomes import Conflict, Undriven
@@ -21,6 +20,7 @@ from sagalog.engine.refusals import Refusals
 from sagalog.engine.threadless import needs_thread
 from sagalog.engine.transition_log import log_transitions
 from sagalog.engine.unwritable import is_news, outcome_of
+from sagalog.engine.writing.committer import LINGER, Committer
 from sagalog.errors import StoreError, WriteRefused
 from sagalog.messages import Envelope, Unreadable
 from sagalog.saga.decide import advance

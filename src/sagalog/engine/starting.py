@@ -13,11 +13,11 @@ from sagalog.codec import CODEC
 from sagalog.engine.asking import asked
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.carrying import carrying
-from sagalog.engine.committer import Committer, Then, Written
 from sagalog.engine.cycle import append_of
-from sagalog.engine.one_at_a_time import OneAtATime
 from sagalog.engine.transition_log import log_transitions
 from sagalog.engine.worker import Drive, Worker
+from sagalog.engine.writing.committer import Committer, Then, Written
+from sagalog.engine.writing.one_at_a_time import OneAtATime
 from sagalog.errors import (
     InvalidIdentifier,
     InvalidInput,

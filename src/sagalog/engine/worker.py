@@ -10,7 +10,6 @@ from sagalog.codec import CODEC
 from sagalog.engine.attempt import Attempts, BeginChild
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.claiming import Claiming
-from sagalog.engine.committer import Committer, Then, Written
 from sagalog.engine.ending import end, end_patiently
 from sagalog.engine.given_up import GivenUp
 from sagalog.engine.giving_back import GivingBack
@@ -25,6 +24,7 @@ from sagalog.engine.recording import Recording
 from sagalog.engine.runner import SagaRunner
 from sagalog.engine.threadless import Threadless
 from sagalog.engine.unwritable import fault_of
+from sagalog.engine.writing.committer import Committer, Then, Written
 from sagalog.errors import SagalogError
 from sagalog.messages import Envelope
 from sagalog.saga.definition import Definition

@@ -8,7 +8,7 @@ import asyncio
 from functools import partial
 from typing import Any
 
-from sagalog.engine.committer import Committer, Then, Written
+from sagalog.engine.writing.committer import Committer, Then, Written
 from sagalog.store import Append, AppendOutcome
 
 

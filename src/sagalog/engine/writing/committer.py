@@ -24,10 +24,10 @@ from msgspec import Struct
 from sagalog.engine.backoff import Backoff, is_worth_saying
 from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
-from sagalog.engine.failed_writes import FIRST_REST, LONGEST_REST, SHARE, is_its_own, is_refused, next_move
-from sagalog.engine.impatience import Impatience
 from sagalog.engine.loops import Loop
 from sagalog.engine.recovery import Recovery
+from sagalog.engine.writing.failed_writes import FIRST_REST, LONGEST_REST, SHARE, is_its_own, is_refused, next_move
+from sagalog.engine.writing.impatience import Impatience
 from sagalog.errors import BatchTooLarge, RowsLocked, StoreError, StoreUnavailable, WriteRefused
 from sagalog.saga.failure import described
 from sagalog.store import Append, AppendOutcome, Posting, PostOutcome, Store
