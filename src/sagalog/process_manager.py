@@ -13,7 +13,6 @@ from typing import Any, Self, TypeVar, cast
 from sagalog.clock import Clock, SystemClock
 from sagalog.engine import given
 from sagalog.engine.asking import as_asked
-from sagalog.engine.attempt import Attempts
 from sagalog.engine.blocking import Blocking, Threads
 from sagalog.engine.bus import Bus
 from sagalog.engine.calls.call import LoopWatch
@@ -24,15 +23,16 @@ from sagalog.engine.declared import Declared, by_digest
 from sagalog.engine.following import Followers, Following
 from sagalog.engine.handling import Handling
 from sagalog.engine.lifecycle import Ends, Lifecycle, StoreUse
-from sagalog.engine.mail import Mail
 from sagalog.engine.messaging import Messaging
+from sagalog.engine.sagas.attempt import Attempts
+from sagalog.engine.sagas.inbox import Mail
+from sagalog.engine.sagas.start import Started, Starting
+from sagalog.engine.sagas.wait import AT_REST, LAST_LOOK_SECONDS, NoLongerThan, Waiting, end_of, not_known, still_going
+from sagalog.engine.sagas.worker import Drive, Worker
 from sagalog.engine.signals import first_signal, opened_unless
-from sagalog.engine.starting import Started, Starting
 from sagalog.engine.translation import FollowContext
 from sagalog.engine.transports import Transports, check_transports
 from sagalog.engine.unloaded import report_unloaded
-from sagalog.engine.waiting import AT_REST, LAST_LOOK_SECONDS, NoLongerThan, Waiting, end_of, not_known, still_going
-from sagalog.engine.worker import Drive, Worker
 from sagalog.engine.writing.committer import Committer
 from sagalog.errors import AlreadyRunning, InvalidAction, StoreUnavailable, UnknownSaga, WaitTimeout
 from sagalog.readmodel.inspection import Inspection, check_named

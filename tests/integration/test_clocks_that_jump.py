@@ -12,8 +12,8 @@ from pinging import echo, pinged
 
 from sagalog import Event, MessageContext, Participant, Retry, Saga, StepContext
 from sagalog.engine.consumers import Consumers
-from sagalog.engine.lease import WorkerLease
 from sagalog.engine.limits import Limits
+from sagalog.engine.sagas.lease import WorkerLease
 from sagalog.engine.sending import Sending
 from sagalog.store import Lease, Store, UnmatchedQuery
 from sagalog.stores.memory.store import MemoryStore

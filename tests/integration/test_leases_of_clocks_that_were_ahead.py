@@ -9,8 +9,8 @@ from at_once import AtOnce
 from lab import Lab, Process, in_lab
 
 from sagalog import Saga
-from sagalog.engine.lease import WorkerLease
-from sagalog.engine.lease_watch import LeaseWatch
+from sagalog.engine.sagas.lease import WorkerLease
+from sagalog.engine.sagas.lease_watch import LeaseWatch
 from sagalog.store import HeldLease, Store
 from sagalog.stores.memory.store import MemoryStore
 from sagalog.testing.clock import FakeClock

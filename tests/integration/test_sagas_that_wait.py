@@ -10,7 +10,7 @@ from lab import SETTINGS, Lab, in_lab
 
 from sagalog import Event, Saga
 from sagalog.engine.blocking import Threads
-from sagalog.engine.giving_back import MOST_AT_ONCE
+from sagalog.engine.sagas.giving_back import MOST_AT_ONCE
 from sagalog.errors import BatchTooLarge, StoreUnavailable
 from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings

@@ -75,7 +75,7 @@ def test_a_step_beside_one_whose_outcome_is_being_written_ends_with_its_process(
 def test_a_step_that_cleans_up_when_its_process_stops_is_not_told_again_at_once(
     again: float, told: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sagalog.engine.worker.LAST_ROUND", 0.005)
+    monkeypatch.setattr("sagalog.engine.sagas.worker.LAST_ROUND", 0.005)
     monkeypatch.setattr("sagalog.engine.ending.TELL_AGAIN", again)
     saga = Saga("tidy", input=str, key=lambda given: given)
     began, cancelled, go = asyncio.Event(), list[str](), asyncio.Event()

@@ -13,7 +13,7 @@ from raising import Asked, Done, Order
 from stores import store_of
 
 from sagalog import Event, Participant, Retry, Saga
-from sagalog.engine.late_outcomes import LateOutcomes
+from sagalog.engine.sagas.late_outcomes import LateOutcomes
 from sagalog.errors import StoreUnavailable, WriteRefused
 from sagalog.process_manager import ProcessManager
 from sagalog.saga.definition import Definition

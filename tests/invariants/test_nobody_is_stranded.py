@@ -14,7 +14,7 @@ from stores import EACH_KIND
 from troubled import CLASSES, STRANGE, TRANSIENT, Troubled, for_a_while, goes_on
 
 from sagalog import Retry, Saga
-from sagalog.engine import runner
+from sagalog.engine.sagas import runner
 from sagalog.engine.writing.failed_writes import TRIES
 from sagalog.errors import (
     StoreError,

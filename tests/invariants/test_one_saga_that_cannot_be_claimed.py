@@ -14,7 +14,7 @@ from lab import SETTINGS, Lab, Process, in_lab
 from parcel import Desk, Parcel, parcel_saga
 from stores import EACH_KIND, empty_database
 
-from sagalog.engine.late_outcomes import LateOutcomes
+from sagalog.engine.sagas.late_outcomes import LateOutcomes
 from sagalog.errors import StoreUnavailable
 from sagalog.saga.definition import Definition
 from sagalog.saga.inputs import DeadlineReached

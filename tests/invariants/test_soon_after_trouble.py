@@ -14,8 +14,8 @@ from parcel import Desk, Parcel, parcel_saga
 from pinging import echo, pinged, pongs
 from stores import EACH_KIND, empty_database
 
-from sagalog.engine.apart import Apart
 from sagalog.engine.recovery import CALM, Recovery
+from sagalog.engine.sagas.apart import Apart
 from sagalog.errors import RowsLocked, StoreFull
 from sagalog.store import Store
 from sagalog.testing.virtual_loop import VirtualLoop

@@ -19,7 +19,7 @@ from domain.ordering.messages import Order, OrderCreated, OrderPlaced
 from domain.reconciliation import Violation
 from projections import audits
 from projections.orders import orders
-from sagalog.engine.waiting import AT_REST
+from sagalog.engine.sagas.wait import AT_REST
 from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings
 from sagalog.store import Store

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sagalog.engine.worker import Worker
+from sagalog.engine.sagas.worker import Worker
 
 
 async def ready(self: Worker, worker_id: str) -> bool:

@@ -6,7 +6,7 @@ from typing import cast
 from sagalog.engine.blocking import Threads
 from sagalog.engine.consumers import Consumers
 from sagalog.engine.limits import Limits
-from sagalog.engine.worker import Worker
+from sagalog.engine.sagas.worker import Worker
 from sagalog.store import Lease
 from sagalog.stores.memory.store import MemoryStore
 from sagalog.testing.clock import FakeClock

@@ -4,7 +4,7 @@ import pytest
 from msgspec import Raw
 from msgspec.structs import replace
 
-from sagalog.engine.unwritable import instead_of, is_news, is_success
+from sagalog.engine.sagas.unwritable import instead_of, is_news, is_success
 from sagalog.errors import WriteRefused
 from sagalog.saga.events import SagaStarted, error_from
 from sagalog.saga.evolve import fold

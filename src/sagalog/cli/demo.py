@@ -29,7 +29,7 @@ from sagalog.cli.side_by_side import side_by_side
 from sagalog.cli.starting import settle, write_counts
 from sagalog.cli.tracing import tree_around
 from sagalog.codec import encode_json
-from sagalog.engine.waiting import AT_REST
+from sagalog.engine.sagas.wait import AT_REST
 from sagalog.errors import InvalidSettings, WaitTimeout
 from sagalog.messages import Event, name_of
 from sagalog.process_manager import ProcessManager

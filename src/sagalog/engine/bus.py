@@ -15,7 +15,7 @@ from sagalog.engine.loops import Loop
 from sagalog.engine.participants import Participants
 from sagalog.engine.route_batch import Routes
 from sagalog.engine.router import Router
-from sagalog.engine.worker import Worker
+from sagalog.engine.sagas.worker import Worker
 from sagalog.engine.writing.committer import Committer
 from sagalog.messages import Envelope
 from sagalog.saga.messages.vocabulary import Vocabulary

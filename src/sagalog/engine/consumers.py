@@ -6,9 +6,9 @@ from collections.abc import Collection, Sequence
 
 from sagalog.clock import Clock
 from sagalog.engine.blocking import Blocking
-from sagalog.engine.given_up import GivenUp
 from sagalog.engine.limits import Limits
-from sagalog.engine.worker import Worker
+from sagalog.engine.sagas.given_up import GivenUp
+from sagalog.engine.sagas.worker import Worker
 from sagalog.errors import StoreError
 from sagalog.saga.failure import described
 from sagalog.store import ConsumerRow, Store

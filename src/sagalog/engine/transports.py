@@ -8,8 +8,8 @@ from sagalog.engine.blocking import Blocking
 from sagalog.engine.consumers import Consumers
 from sagalog.engine.limits import Limits
 from sagalog.engine.receiving import Handle, Park, Receiving
+from sagalog.engine.sagas.worker import Worker
 from sagalog.engine.sending import Sending, consumer_of
-from sagalog.engine.worker import Worker
 from sagalog.engine.writing.committer import Committer
 from sagalog.errors import DefinitionError, InvalidIdentifier
 from sagalog.messages import Envelope

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from sagalog.clock import Clock
 from sagalog.engine.calls.call import NoThread
 from sagalog.engine.calls.turns import Turns
-from sagalog.engine.given_up import GivenUp
+from sagalog.engine.sagas.given_up import GivenUp
 from sagalog.saga.definition import Definition, StepDefinition
 from sagalog.saga.react import Effect, RunAction, RunCompensation
 from sagalog.saga.state import SagaState

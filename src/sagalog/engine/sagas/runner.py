@@ -10,16 +10,16 @@ from functools import cached_property
 from typing import Any, NoReturn
 
 from sagalog.clock import Clock
-from sagalog.engine.attempt import Attempts
 from sagalog.engine.calls.call import NotBegun, NoThread
 from sagalog.engine.cycle import append_of
 from sagalog.engine.ending import end_all, is_cancelled_by_others, is_told_to_end
-from sagalog.engine.late_outcomes import Conflict, Undriven
-from sagalog.engine.owner import Owner
-from sagalog.engine.refusals import Refusals
-from sagalog.engine.threadless import needs_thread
-from sagalog.engine.transition_log import log_transitions
-from sagalog.engine.unwritable import is_news, outcome_of
+from sagalog.engine.sagas.attempt import Attempts
+from sagalog.engine.sagas.late_outcomes import Conflict, Undriven
+from sagalog.engine.sagas.owner import Owner
+from sagalog.engine.sagas.refusals import Refusals
+from sagalog.engine.sagas.threadless import needs_thread
+from sagalog.engine.sagas.transition_log import log_transitions
+from sagalog.engine.sagas.unwritable import is_news, outcome_of
 from sagalog.engine.writing.committer import LINGER, Committer
 from sagalog.errors import StoreError, WriteRefused
 from sagalog.messages import Envelope, Unreadable

@@ -6,7 +6,7 @@ from types import TracebackType
 
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.loops import Loop
-from sagalog.engine.worker import Drive
+from sagalog.engine.sagas.worker import Drive
 from sagalog.errors import NotRunning, StoreError
 from sagalog.saga.state import SagaState
 from sagalog.store import StatusRow, Store

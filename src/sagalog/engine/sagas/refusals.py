@@ -11,7 +11,7 @@ from sagalog.clock import Clock
 from sagalog.engine.backoff import Backoff
 from sagalog.engine.door import parked_row
 from sagalog.engine.message_log import log_parked
-from sagalog.engine.unwritable import instead_of, is_success
+from sagalog.engine.sagas.unwritable import instead_of, is_success
 from sagalog.engine.writing.committer import Committer
 from sagalog.engine.writing.failed_writes import is_believed
 from sagalog.errors import WriteRefused

@@ -4,9 +4,9 @@ import asyncio
 import logging
 
 from sagalog.clock import Clock
-from sagalog.engine.apart import Apart
 from sagalog.engine.backoff import Backoff, is_worth_saying
 from sagalog.engine.blocking import Blocking
+from sagalog.engine.sagas.apart import Apart
 from sagalog.saga.failure import described
 from sagalog.store import Store
 

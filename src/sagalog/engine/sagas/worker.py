@@ -7,23 +7,23 @@ from functools import partial
 
 from sagalog.clock import Clock
 from sagalog.codec import CODEC
-from sagalog.engine.attempt import Attempts, BeginChild
 from sagalog.engine.blocking import Blocking
-from sagalog.engine.claiming import Claiming
 from sagalog.engine.ending import end, end_patiently
-from sagalog.engine.given_up import GivenUp
-from sagalog.engine.giving_back import GivingBack
 from sagalog.engine.inside import inside
-from sagalog.engine.late_outcomes import Conflict, LateOutcomes, Undriven
-from sagalog.engine.lease import WorkerLease
 from sagalog.engine.leaving import Leaving
 from sagalog.engine.limits import Limits
 from sagalog.engine.loops import Loop
-from sagalog.engine.mail import Mail
-from sagalog.engine.recording import Recording
-from sagalog.engine.runner import SagaRunner
-from sagalog.engine.threadless import Threadless
-from sagalog.engine.unwritable import fault_of
+from sagalog.engine.sagas.attempt import Attempts, BeginChild
+from sagalog.engine.sagas.claiming import Claiming
+from sagalog.engine.sagas.given_up import GivenUp
+from sagalog.engine.sagas.giving_back import GivingBack
+from sagalog.engine.sagas.inbox import Mail
+from sagalog.engine.sagas.late_outcomes import Conflict, LateOutcomes, Undriven
+from sagalog.engine.sagas.lease import WorkerLease
+from sagalog.engine.sagas.recording import Recording
+from sagalog.engine.sagas.runner import SagaRunner
+from sagalog.engine.sagas.threadless import Threadless
+from sagalog.engine.sagas.unwritable import fault_of
 from sagalog.engine.writing.committer import Committer, Then, Written
 from sagalog.errors import SagalogError
 from sagalog.messages import Envelope

@@ -9,21 +9,21 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from sagalog.clock import Clock
-from sagalog.engine.apart import Apart
 from sagalog.engine.backoff import Backoff, is_worth_saying
 from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
-from sagalog.engine.clock_watch import ClockWatch
 from sagalog.engine.course import rest_after
-from sagalog.engine.given_up import GivenUp
-from sagalog.engine.giving_back import GivingBack
-from sagalog.engine.lease_watch import LeaseWatch
 from sagalog.engine.limits import Limits
-from sagalog.engine.mail import Mail
 from sagalog.engine.recovery import Recovery
+from sagalog.engine.sagas.apart import Apart
+from sagalog.engine.sagas.clock_watch import ClockWatch
+from sagalog.engine.sagas.given_up import GivenUp
+from sagalog.engine.sagas.giving_back import GivingBack
+from sagalog.engine.sagas.inbox import Mail
+from sagalog.engine.sagas.lease_watch import LeaseWatch
+from sagalog.engine.sagas.taking_over import TakingOver
+from sagalog.engine.sagas.threadless import Threadless
 from sagalog.engine.setbacks import Setbacks
-from sagalog.engine.taking_over import TakingOver
-from sagalog.engine.threadless import Threadless
 from sagalog.errors import BatchTooLarge, StoreError
 from sagalog.messages import Envelope
 from sagalog.saga.failure import described

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
 from sagalog.engine.backoff import is_worth_saying
-from sagalog.engine.given_up import GivenUp
+from sagalog.engine.sagas.given_up import GivenUp
 from sagalog.saga.failure import described
 
 Result = TypeVar("Result")

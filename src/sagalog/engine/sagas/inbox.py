@@ -7,9 +7,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from sagalog.engine.apart import Apart
 from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
+from sagalog.engine.sagas.apart import Apart
 from sagalog.errors import BatchTooLarge
 from sagalog.messages import Envelope
 from sagalog.saga.failure import described
