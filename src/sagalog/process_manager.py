@@ -14,14 +14,14 @@ from sagalog.clock import Clock, SystemClock
 from sagalog.engine import given
 from sagalog.engine.asking import as_asked
 from sagalog.engine.blocking import Blocking, Threads
-from sagalog.engine.bus import Bus
+from sagalog.engine.bus.bus import Bus
+from sagalog.engine.bus.handling import Handling
 from sagalog.engine.calls.call import LoopWatch
 from sagalog.engine.calls.failures import Failures, check_redact
 from sagalog.engine.calls.own_task import OwnTasks
 from sagalog.engine.calls.turns import Turns
 from sagalog.engine.declared import Declared, by_digest
 from sagalog.engine.following import Followers, Following
-from sagalog.engine.handling import Handling
 from sagalog.engine.lifecycle import Ends, Lifecycle, StoreUse
 from sagalog.engine.messaging import Messaging
 from sagalog.engine.sagas.attempt import Attempts

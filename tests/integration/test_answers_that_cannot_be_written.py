@@ -7,7 +7,7 @@ import pytest
 from lab import Lab, Process, in_lab
 
 from sagalog import Event, Participant
-from sagalog.engine.participants import MOST_TRIES
+from sagalog.engine.bus.participants import MOST_TRIES
 from sagalog.errors import StoreError, StoreUnavailable, WriteRefused
 from sagalog.store import Posting, PostOutcome, Store
 from sagalog.stores.memory.store import MemoryStore

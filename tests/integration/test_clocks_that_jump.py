@@ -11,7 +11,7 @@ from lab import Lab, Process, in_lab
 from pinging import echo, pinged
 
 from sagalog import Event, MessageContext, Participant, Retry, Saga, StepContext
-from sagalog.engine.consumers import Consumers
+from sagalog.engine.bus.consumers import Consumers
 from sagalog.engine.limits import Limits
 from sagalog.engine.sagas.lease import WorkerLease
 from sagalog.engine.sending import Sending

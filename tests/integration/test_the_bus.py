@@ -10,8 +10,8 @@ from message_shop import OrderPlaced, Shop, end_of, placed
 from pinging import Ping, Pong, echo, pinged, pongs
 
 from sagalog import Participant, Saga
-from sagalog.engine.route_batch import Batch, Found
-from sagalog.engine.routes import ParticipantRoutes
+from sagalog.engine.bus.participant_routes import ParticipantRoutes
+from sagalog.engine.bus.route_batch import Batch, Found
 from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings
 from sagalog.store import Route, RouteOutcome, Store

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from slow_link import Big, Small, link, published, takes
 
 from sagalog.clock import SystemClock
-from sagalog.engine.door import parked_row
+from sagalog.engine.bus.intake import parked_row
 from sagalog.engine.message_log import log_parked
 from sagalog.errors import StoreError, StoreUnavailable
 from sagalog.store import UNMATCHED_STATUSES, Route, RouteOutcome, UnmatchedQuery

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec import Raw, structs
 
 from sagalog.cloudevents import AMQP, HTTP, KAFKA, Binding, Unreadable, attributes_of, decode, encode, headers_of
-from sagalog.engine.door import check_envelope
+from sagalog.engine.bus.intake import check_envelope
 from sagalog.errors import InvalidIdentifier, InvalidInput
 from sagalog.harmless import CONTROLS
 from sagalog.messages import Envelope

@@ -4,7 +4,7 @@ import asyncio
 from typing import cast
 
 from sagalog.engine.blocking import Threads
-from sagalog.engine.consumers import Consumers
+from sagalog.engine.bus.consumers import Consumers
 from sagalog.engine.limits import Limits
 from sagalog.engine.sagas.worker import Worker
 from sagalog.store import Lease

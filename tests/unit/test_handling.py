@@ -6,11 +6,11 @@ from msgspec import Raw
 
 from sagalog import Command, Event, Participant
 from sagalog.engine.blocking import Threads
+from sagalog.engine.bus.handling import Handling
 from sagalog.engine.calls.call import LoopWatch
 from sagalog.engine.calls.failures import Failures
 from sagalog.engine.calls.own_task import OwnTasks
 from sagalog.engine.calls.turns import Turns
-from sagalog.engine.handling import Handling
 from sagalog.messages import Envelope
 from sagalog.store import InboxRow, Posting
 from sagalog.testing.clock import FakeClock

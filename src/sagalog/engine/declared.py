@@ -7,11 +7,11 @@ from msgspec.structs import replace
 
 from sagalog.clock import Clock
 from sagalog.engine.blocking import Blocking
-from sagalog.engine.choreography_routes import ChoreographyRoutes
+from sagalog.engine.bus.choreography_routes import ChoreographyRoutes
+from sagalog.engine.bus.participant_routes import ParticipantRoutes
+from sagalog.engine.bus.route_batch import Routes
+from sagalog.engine.bus.saga_routes import SagaRoutes
 from sagalog.engine.given import check_kinds
-from sagalog.engine.route_batch import Routes
-from sagalog.engine.routes import ParticipantRoutes
-from sagalog.engine.saga_routes import SagaRoutes
 from sagalog.errors import DefinitionError, ServiceNotProvided
 from sagalog.messages import Message
 from sagalog.saga.binding import Parameter

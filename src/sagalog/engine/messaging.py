@@ -7,8 +7,8 @@ import msgspec
 from sagalog.clock import Clock, new_id
 from sagalog.engine.asking import as_asked, asked
 from sagalog.engine.blocking import Blocking
-from sagalog.engine.bus import Bus
-from sagalog.engine.door import DOOR, check_envelope, parked_row, raw_row, unknown
+from sagalog.engine.bus.bus import Bus
+from sagalog.engine.bus.intake import DOOR, check_envelope, parked_row, raw_row, unknown
 from sagalog.engine.message_log import log_parked, log_published
 from sagalog.engine.transports import Transports
 from sagalog.engine.writing.committer import Committer

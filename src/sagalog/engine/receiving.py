@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from sagalog.clock import Clock
 from sagalog.cloudevents import Unreadable, decode
-from sagalog.engine.door import DOOR, parked_row, raw_row
+from sagalog.engine.bus.intake import DOOR, parked_row, raw_row
 from sagalog.engine.surviving import raise_if_ending
 from sagalog.errors import NotRunning, SagalogError, StoreError, StoreUnavailable
 from sagalog.messages import Envelope

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from sagalog.clock import Clock
 from sagalog.engine.blocking import Blocking
-from sagalog.engine.consumers import Consumers
+from sagalog.engine.bus.consumers import Consumers
 from sagalog.engine.limits import Limits
 from sagalog.engine.receiving import Handle, Park, Receiving
 from sagalog.engine.sagas.worker import Worker

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from sagalog.clock import Clock
 from sagalog.engine.backoff import Backoff
-from sagalog.engine.door import parked_row
+from sagalog.engine.bus.intake import parked_row
 from sagalog.engine.message_log import log_parked
 from sagalog.engine.sagas.unwritable import instead_of, is_success
 from sagalog.engine.writing.committer import Committer

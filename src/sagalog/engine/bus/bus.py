@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 
 from sagalog.clock import Clock
 from sagalog.engine.blocking import Blocking
-from sagalog.engine.consumers import Consumers
-from sagalog.engine.handling import Handling
+from sagalog.engine.bus.consumers import Consumers
+from sagalog.engine.bus.handling import Handling
+from sagalog.engine.bus.participants import Participants
+from sagalog.engine.bus.route_batch import Routes
+from sagalog.engine.bus.router import Router
 from sagalog.engine.limits import Limits
 from sagalog.engine.loops import Loop
-from sagalog.engine.participants import Participants
-from sagalog.engine.route_batch import Routes
-from sagalog.engine.router import Router
 from sagalog.engine.sagas.worker import Worker
 from sagalog.engine.writing.committer import Committer
 from sagalog.messages import Envelope

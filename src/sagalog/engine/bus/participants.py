@@ -16,11 +16,11 @@ from msgspec.structs import replace
 from sagalog.clock import Clock
 from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
+from sagalog.engine.bus.consumers import Consumers
+from sagalog.engine.bus.handling import Handling
+from sagalog.engine.bus.intake import parked_row
 from sagalog.engine.calls.call import NotBegun, NoThread, StillOurs
-from sagalog.engine.consumers import Consumers
-from sagalog.engine.door import parked_row
 from sagalog.engine.ending import end, is_cancelled_by_others
-from sagalog.engine.handling import Handling
 from sagalog.engine.inside import enter
 from sagalog.engine.limits import Limits
 from sagalog.engine.message_log import log_handled

@@ -1,7 +1,7 @@
 """What each kind of consumer makes of messages; the rules are pure functions in `saga`, the lookups are here."""
 
 from sagalog.clock import Clock
-from sagalog.engine.route_batch import Batch, Found
+from sagalog.engine.bus.route_batch import Batch, Found
 from sagalog.messages import Envelope
 from sagalog.saga.messages.participants import ParticipantDefinition
 from sagalog.store import InboxRow

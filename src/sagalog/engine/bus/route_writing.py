@@ -7,9 +7,9 @@ store, or the row of one message. It is of the message if the store takes someth
 from collections.abc import Callable, Mapping
 
 from sagalog.engine.blocking import Blocking
-from sagalog.engine.consumers import Consumers
+from sagalog.engine.bus.consumers import Consumers
+from sagalog.engine.bus.route_batch import Found
 from sagalog.engine.message_log import log_routed
-from sagalog.engine.route_batch import Found
 from sagalog.errors import StoreError, WriteRefused
 from sagalog.messages import Envelope
 from sagalog.store import Advance, Route, RouteOutcome, Store

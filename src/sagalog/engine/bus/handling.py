@@ -10,12 +10,12 @@ from typing import Any
 from msgspec.structs import replace
 
 from sagalog.clock import Clock
+from sagalog.engine.bus.intake import parked_row
 from sagalog.engine.calls.call import StillOurs, call_handler
 from sagalog.engine.calls.failures import Failures, let_through
 from sagalog.engine.calls.own_task import OwnTasks
 from sagalog.engine.calls.turns import Turns
 from sagalog.engine.carrying import carrying
-from sagalog.engine.door import parked_row
 from sagalog.engine.sagas.attempt import Services
 from sagalog.messages import CommandDone, CommandRefused, Envelope, Event, name_of
 from sagalog.saga.events import ErrorInfo, error_from

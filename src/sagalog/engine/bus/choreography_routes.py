@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from sagalog.clock import Clock, new_id
 from sagalog.engine.blocking import Blocking
+from sagalog.engine.bus.intake import parked_row
+from sagalog.engine.bus.participant_routes import inbox_row
+from sagalog.engine.bus.route_batch import Batch, Found
+from sagalog.engine.bus.saga_routes import known
 from sagalog.engine.cycle import append_of
-from sagalog.engine.door import parked_row
-from sagalog.engine.route_batch import Batch, Found
-from sagalog.engine.routes import inbox_row
-from sagalog.engine.saga_routes import known
 from sagalog.messages import Envelope
 from sagalog.saga.choreography.route import ChoreographyRouting, KeyedEvent, KnownProcesses
 from sagalog.saga.decide import advance

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from sagalog.clock import Clock, new_id
 from sagalog.engine.blocking import Blocking
+from sagalog.engine.bus.intake import parked_row
+from sagalog.engine.bus.participant_routes import inbox_row
+from sagalog.engine.bus.route_batch import Batch, Found
 from sagalog.engine.cycle import append_of
-from sagalog.engine.door import parked_row
-from sagalog.engine.route_batch import Batch, Found
-from sagalog.engine.routes import inbox_row
 from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition
 from sagalog.saga.inputs import Start

@@ -15,16 +15,16 @@ from collections.abc import Callable, Mapping, Sequence
 from sagalog.clock import Clock
 from sagalog.engine.backoff import Backoff
 from sagalog.engine.blocking import Blocking
-from sagalog.engine.consumers import Consumers
+from sagalog.engine.bus.consumers import Consumers
+from sagalog.engine.bus.intake import cut_down, parked_row
+from sagalog.engine.bus.reads_beside import ReadsBeside
+from sagalog.engine.bus.redelivery import Redelivery
+from sagalog.engine.bus.route_batch import Batch, Found, Routes
+from sagalog.engine.bus.route_writing import RouteWriting
 from sagalog.engine.course import FIRST_PAUSE, LONGEST_PAUSE, TRIES_IN_ALL, Course, rest_after
-from sagalog.engine.door import cut_down, parked_row
 from sagalog.engine.inside import enter
 from sagalog.engine.message_log import WAITS_FOR
-from sagalog.engine.reads_beside import ReadsBeside
 from sagalog.engine.recovery import Recovery
-from sagalog.engine.redelivery import Redelivery
-from sagalog.engine.route_batch import Batch, Found, Routes
-from sagalog.engine.route_writing import RouteWriting
 from sagalog.errors import BatchTooLarge, StoreError, WriteRefused
 from sagalog.messages import Envelope, Unreadable
 from sagalog.saga.failure import described

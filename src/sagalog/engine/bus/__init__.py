@@ -1,0 +1,1 @@
+"""The durable bus: messages are read from the log, routed to their recipients and handled."""
