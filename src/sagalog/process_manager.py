@@ -31,7 +31,7 @@ from sagalog.engine.sagas.wait import AT_REST, LAST_LOOK_SECONDS, NoLongerThan, 
 from sagalog.engine.sagas.worker import Drive, Worker
 from sagalog.engine.signals import first_signal, opened_unless
 from sagalog.engine.translation import FollowContext
-from sagalog.engine.transports import Transports, check_transports
+from sagalog.engine.transports.transports import Transports, check_transports
 from sagalog.engine.unloaded import report_unloaded
 from sagalog.engine.writing.committer import Committer
 from sagalog.errors import AlreadyRunning, InvalidAction, StoreUnavailable, UnknownSaga, WaitTimeout

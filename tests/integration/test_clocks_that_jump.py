@@ -14,7 +14,7 @@ from sagalog import Event, MessageContext, Participant, Retry, Saga, StepContext
 from sagalog.engine.bus.consumers import Consumers
 from sagalog.engine.limits import Limits
 from sagalog.engine.sagas.lease import WorkerLease
-from sagalog.engine.sending import Sending
+from sagalog.engine.transports.relay import Sending
 from sagalog.store import Lease, Store, UnmatchedQuery
 from sagalog.stores.memory.store import MemoryStore
 from sagalog.testing.broker import MemoryBroker

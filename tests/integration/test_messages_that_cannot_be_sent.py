@@ -10,8 +10,8 @@ import pytest
 from moody import ORDERED, Moody, Ordered, Panic, Speechless, ordered
 from msgspec import Raw, structs
 
-from sagalog.engine import handover
-from sagalog.engine.handover import MOST_TRIES
+from sagalog.engine.transports import handover
+from sagalog.engine.transports.handover import MOST_TRIES
 from sagalog.errors import StoreError, StoreUnavailable, TransportUnavailable
 from sagalog.messages import Envelope
 from sagalog.process_manager import ProcessManager

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from sagalog import Event, MessageContext, Participant
 from sagalog.clock import SystemClock
-from sagalog.engine.receiving import MOST_DELIVERIES, Receiving
+from sagalog.engine.transports.receiving import MOST_DELIVERIES, Receiving
 from sagalog.errors import DefinitionError, InvalidInput, StoreUnavailable, TransportUnavailable
 from sagalog.messages import Envelope
 from sagalog.process_manager import ProcessManager

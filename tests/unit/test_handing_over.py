@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from moody import ORDERED, Moody, ordered
 
-from sagalog.engine import handover
-from sagalog.engine.handover import LONGEST_SEND, Outcomes, hand_over
+from sagalog.engine.transports import handover
+from sagalog.engine.transports.handover import LONGEST_SEND, Outcomes, hand_over
 from sagalog.errors import TransportUnavailable
 from sagalog.messages import Envelope
 from sagalog.testing.broker import MemoryBroker, MemoryTransport

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sagalog.clock import SystemClock
-from sagalog.engine.receiving import LONGEST_PAUSE, MOST_DELIVERIES, STORE_PAUSE, Receiving
+from sagalog.engine.transports.receiving import LONGEST_PAUSE, MOST_DELIVERIES, STORE_PAUSE, Receiving
 from sagalog.errors import InvalidInput, StoreError, StoreUnavailable
 from sagalog.messages import Envelope
 from sagalog.store import UnmatchedRow

@@ -10,7 +10,7 @@ from sagalog.engine.blocking import Blocking
 from sagalog.engine.bus.bus import Bus
 from sagalog.engine.bus.intake import DOOR, check_envelope, parked_row, raw_row, unknown
 from sagalog.engine.message_log import log_parked, log_published
-from sagalog.engine.transports import Transports
+from sagalog.engine.transports.transports import Transports
 from sagalog.engine.writing.committer import Committer
 from sagalog.errors import InvalidAction, InvalidInput, InvalidQuery
 from sagalog.messages import Envelope, Event, name_of

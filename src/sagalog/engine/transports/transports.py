@@ -7,9 +7,9 @@ from sagalog.clock import Clock
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.bus.consumers import Consumers
 from sagalog.engine.limits import Limits
-from sagalog.engine.receiving import Handle, Park, Receiving
 from sagalog.engine.sagas.worker import Worker
-from sagalog.engine.sending import Sending, consumer_of
+from sagalog.engine.transports.receiving import Handle, Park, Receiving
+from sagalog.engine.transports.relay import Sending, consumer_of
 from sagalog.engine.writing.committer import Committer
 from sagalog.errors import DefinitionError, InvalidIdentifier
 from sagalog.messages import Envelope

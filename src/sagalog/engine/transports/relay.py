@@ -20,12 +20,12 @@ from sagalog.engine.bus.intake import cut_down, parked_row
 from sagalog.engine.bus.mended import mended_message, with_message
 from sagalog.engine.bus.route_writing import is_of_the_write
 from sagalog.engine.course import TRIES_IN_ALL
-from sagalog.engine.handover import Outcomes, hand_over
 from sagalog.engine.inside import enter
 from sagalog.engine.loops import Loop
 from sagalog.engine.message_log import log_parked
 from sagalog.engine.setbacks import Setbacks
 from sagalog.engine.surviving import raise_if_ending
+from sagalog.engine.transports.handover import Outcomes, hand_over
 from sagalog.errors import BatchTooLarge, SagalogError, StoreError, TransportUnavailable
 from sagalog.messages import Envelope, Unreadable
 from sagalog.saga.failure import described

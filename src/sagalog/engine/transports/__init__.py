@@ -1,0 +1,1 @@
+"""What goes over brokers: the relay that sends from the log, and what comes in."""
