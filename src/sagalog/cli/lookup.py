@@ -6,7 +6,7 @@ import click
 
 from sagalog.cli.output import note
 from sagalog.codec import CODEC
-from sagalog.readmodel.inspection import not_found
+from sagalog.process_manager.inspection import not_found
 from sagalog.saga.events import SagaEvent
 from sagalog.saga.identifiers import check_lookup
 from sagalog.store import Query, StatusRow, Store

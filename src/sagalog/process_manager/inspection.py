@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from sagalog.codec import CODEC
 from sagalog.engine.asking import asked
 from sagalog.engine.blocking import Blocking
-from sagalog.engine.given import SagaNamed, name_of_saga
 from sagalog.errors import InvalidIdentifier, InvalidQuery, SagaNotFound
 from sagalog.harmless import harmless
+from sagalog.process_manager.given import SagaNamed, name_of_saga
 from sagalog.saga.events import SagaEvent
 from sagalog.saga.evolve import fold
 from sagalog.saga.options import shown

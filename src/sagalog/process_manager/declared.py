@@ -11,9 +11,9 @@ from sagalog.engine.bus.choreography_routes import ChoreographyRoutes
 from sagalog.engine.bus.participant_routes import ParticipantRoutes
 from sagalog.engine.bus.route_batch import Routes
 from sagalog.engine.bus.saga_routes import SagaRoutes
-from sagalog.engine.given import check_kinds
 from sagalog.errors import DefinitionError, ServiceNotProvided
 from sagalog.messages import Message
+from sagalog.process_manager.given import check_kinds
 from sagalog.saga.binding import Parameter
 from sagalog.saga.choreography.declare import Choreography
 from sagalog.saga.declare import Saga

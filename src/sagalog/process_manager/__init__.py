@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any, Self, TypeVar, cast
 
 from sagalog.clock import Clock, SystemClock
-from sagalog.engine import given
 from sagalog.engine.asking import as_asked
 from sagalog.engine.blocking import Blocking, Threads
 from sagalog.engine.bus.bus import Bus
@@ -20,22 +19,23 @@ from sagalog.engine.calls.call import LoopWatch
 from sagalog.engine.calls.failures import Failures, check_redact
 from sagalog.engine.calls.own_task import OwnTasks
 from sagalog.engine.calls.turns import Turns
-from sagalog.engine.declared import Declared, by_digest
-from sagalog.engine.following import Followers, Following
-from sagalog.engine.lifecycle import Ends, Lifecycle, StoreUse
-from sagalog.engine.messaging import Messaging
 from sagalog.engine.sagas.attempt import Attempts
 from sagalog.engine.sagas.inbox import Mail
 from sagalog.engine.sagas.start import Started, Starting
 from sagalog.engine.sagas.wait import AT_REST, LAST_LOOK_SECONDS, NoLongerThan, Waiting, end_of, not_known, still_going
 from sagalog.engine.sagas.worker import Drive, Worker
-from sagalog.engine.signals import first_signal, opened_unless
 from sagalog.engine.translation import FollowContext
 from sagalog.engine.transports.transports import Transports, check_transports
-from sagalog.engine.unloaded import report_unloaded
 from sagalog.engine.writing.committer import Committer
 from sagalog.errors import AlreadyRunning, InvalidAction, StoreUnavailable, UnknownSaga, WaitTimeout
-from sagalog.readmodel.inspection import Inspection, check_named
+from sagalog.process_manager import given
+from sagalog.process_manager.declared import Declared, by_digest
+from sagalog.process_manager.following import Followers, Following
+from sagalog.process_manager.inspection import Inspection, check_named
+from sagalog.process_manager.lifecycle import Ends, Lifecycle, StoreUse
+from sagalog.process_manager.messaging import Messaging
+from sagalog.process_manager.signals import first_signal, opened_unless
+from sagalog.process_manager.unloaded import report_unloaded
 from sagalog.readmodel.result import SagaResult, result_of
 from sagalog.saga.choreography.declare import Choreography
 from sagalog.saga.declare import Saga
