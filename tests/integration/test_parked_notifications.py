@@ -15,7 +15,7 @@ from msgspec import json
 from stores import EACH_KIND
 
 from sagalog import Event
-from sagalog.engine import follower
+from sagalog.engine.following import follower
 from sagalog.store import UnmatchedRow
 from sagalog.stores.memory.store import MemoryStore
 

@@ -8,7 +8,7 @@ import pytest
 from msgspec import Struct, json
 
 from sagalog import Event
-from sagalog.engine.translation import FollowContext, Translation
+from sagalog.engine.following.translation import FollowContext, Translation
 from sagalog.errors import DefinitionError, InvalidIdentifier
 from sagalog.saga.times import EARLIEST_TIME, LATEST_TIME
 from sagalog.source import Notification, Page

@@ -19,12 +19,12 @@ from sagalog.engine.calls.call import LoopWatch
 from sagalog.engine.calls.failures import Failures, check_redact
 from sagalog.engine.calls.own_task import OwnTasks
 from sagalog.engine.calls.turns import Turns
+from sagalog.engine.following.translation import FollowContext
 from sagalog.engine.sagas.attempt import Attempts
 from sagalog.engine.sagas.inbox import Mail
 from sagalog.engine.sagas.start import Started, Starting
 from sagalog.engine.sagas.wait import AT_REST, LAST_LOOK_SECONDS, NoLongerThan, Waiting, end_of, not_known, still_going
 from sagalog.engine.sagas.worker import Drive, Worker
-from sagalog.engine.translation import FollowContext
 from sagalog.engine.transports.transports import Transports, check_transports
 from sagalog.engine.writing.committer import Committer
 from sagalog.errors import AlreadyRunning, InvalidAction, StoreUnavailable, UnknownSaga, WaitTimeout

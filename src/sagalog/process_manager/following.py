@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from sagalog.clock import Clock
 from sagalog.engine.blocking import Blocking
-from sagalog.engine.follower import LARGEST_BATCH, Follow, Follower, Holder, Since
+from sagalog.engine.following.follower import LARGEST_BATCH, Follow, Follower, Holder, Since
+from sagalog.engine.following.translation import Translation
 from sagalog.engine.limits import Limits
 from sagalog.engine.loops import Loop
-from sagalog.engine.translation import Translation
 from sagalog.errors import DefinitionError
 from sagalog.saga.failure import Redact
 from sagalog.source import Source

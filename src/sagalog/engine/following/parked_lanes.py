@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from sagalog.clock import Clock, new_id
 from sagalog.engine.blocking import Blocking
-from sagalog.engine.translation import Entry
+from sagalog.engine.following.translation import Entry
 from sagalog.messages import Envelope
 from sagalog.source import Notification, Source
 from sagalog.store import Store, UnmatchedQuery, UnmatchedRow, UnmatchedStatus

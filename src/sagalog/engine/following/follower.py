@@ -23,12 +23,12 @@ from sagalog.engine.bus.redelivery import FIRST_PAUSE as FIRST_PAUSE_OF_ONE
 from sagalog.engine.bus.redelivery import LONGEST_PAUSE as LONGEST_PAUSE_OF_ONE
 from sagalog.engine.bus.redelivery import MOST_REFUSALS
 from sagalog.engine.bus.route_writing import is_of_the_write
+from sagalog.engine.following.parked_lanes import Again, Parked, ParkedLanes
+from sagalog.engine.following.translation import Entry, Translation
 from sagalog.engine.inside import enter
 from sagalog.engine.limits import Limits
-from sagalog.engine.parked_lanes import Again, Parked, ParkedLanes
 from sagalog.engine.recovery import Recovery, is_of_the_store
 from sagalog.engine.setbacks import Setbacks
-from sagalog.engine.translation import Entry, Translation
 from sagalog.errors import BatchTooLarge, SourceUnavailable, StoreError, WriteRefused
 from sagalog.saga.failure import described
 from sagalog.source import Source

@@ -1,0 +1,1 @@
+"""Logs of other applications: read by position, translated into messages."""
