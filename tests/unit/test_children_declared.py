@@ -9,9 +9,9 @@ from declared import Order, always, mistakes, new_saga, only, waived
 from msgspec import Struct
 
 from sagalog import ChildResult, Saga
-from sagalog.cli.chart import chart_of
-from sagalog.cli.drawing import svg
-from sagalog.cli.mermaid import mermaid
+from sagalog.cli.pictures.chart import chart_of
+from sagalog.cli.pictures.mermaid import mermaid
+from sagalog.cli.pictures.svg import svg
 from sagalog.errors import DefinitionError
 from sagalog.process_manager import ProcessManager
 

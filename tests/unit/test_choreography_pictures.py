@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ET
 
 from fulfilling import EVENTS, fulfilment
 
-from sagalog.cli.event_chart import EventBox, EventChart, event_chart_of, event_mermaid, event_svg
+from sagalog.cli.pictures.event_chart import EventBox, EventChart, event_chart_of, event_mermaid, event_svg
 
 CHART = event_chart_of(fulfilment().definition)
 SVG = "{http://www.w3.org/2000/svg}"

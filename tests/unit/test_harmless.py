@@ -17,11 +17,11 @@ from rich.text import Text
 
 import sagalog
 from sagalog import Saga
-from sagalog.cli.chart import Chart, StepBox
-from sagalog.cli.drawing import svg
 from sagalog.cli.logs import JsonFormatter, LineFormatter, TextFormatter, keep_transitions_quiet
-from sagalog.cli.mermaid import mermaid
 from sagalog.cli.output import emit_records, note, write, write_fields, write_json
+from sagalog.cli.pictures.chart import Chart, StepBox
+from sagalog.cli.pictures.mermaid import mermaid
+from sagalog.cli.pictures.svg import svg
 from sagalog.cli.table import Column, table_of
 from sagalog.harmless import CONTROLS, harmless, harmless_cell, harmless_json, harmless_lines
 from sagalog.logs import LOGGERS

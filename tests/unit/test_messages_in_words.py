@@ -5,8 +5,8 @@ from shipping_orders import MINUTE, orders
 from stories import Plan, saga_of
 
 from sagalog import Retry
-from sagalog.cli.chart import chart_of
-from sagalog.cli.history import summary
+from sagalog.cli.commands.history import summary
+from sagalog.cli.pictures.chart import chart_of
 from sagalog.saga import events as e
 
 

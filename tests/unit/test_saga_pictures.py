@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from sagalog import Retry, Saga
-from sagalog.cli.chart import Chart, StepBox, chart_of
-from sagalog.cli.drawing import svg
-from sagalog.cli.mermaid import mermaid
+from sagalog.cli.pictures.chart import Chart, StepBox, chart_of
+from sagalog.cli.pictures.mermaid import mermaid
+from sagalog.cli.pictures.svg import svg
 
 
 class Trip(msgspec.Struct):

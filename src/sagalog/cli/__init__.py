@@ -13,13 +13,13 @@ from sagalog.cli.options import GLOBAL_OPTIONS, OUTPUT_OPTION, Invocation
 COMMANDS: Final[dict[str, dict[str, tuple[str, str, str]]]] = {
     "Run sagas": {
         "demo": ("demo", "demo", "Run the app's sample inputs on a new database and look at them."),
-        "run": ("worker", "run", "Work until SIGTERM: run the sagas that are due."),
-        "start": ("starting", "start", "Start a saga for every line of JSON."),
-        "wait": ("waiting", "wait", "Wait until a saga has ended or is stuck."),
+        "run": ("run", "run", "Work until SIGTERM: run the sagas that are due."),
+        "start": ("start", "start", "Start a saga for every line of JSON."),
+        "wait": ("wait", "wait", "Wait until a saga has ended or is stuck."),
     },
     "Look at sagas": {
-        "list": ("listing", "list_sagas", "List sagas, newest first."),
-        "show": ("showing", "show", "Show where a saga stands, step by step."),
+        "list": ("list", "list_sagas", "List sagas, newest first."),
+        "show": ("show", "show", "Show where a saga stands, step by step."),
         "history": ("history", "history", "Show every event of a saga."),
         "replay": ("replay", "replay", "Replay a saga: what each event changed, to any moment."),
         "export": ("export", "export", "Write histories as JSON Lines."),
@@ -31,7 +31,7 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str, str]]]] = {
         "audit": ("audit", "audit", "Run the app's audit queries, which must return no row."),
         "check": ("check", "check", "Check the app, the database, and that the tables equal the log."),
         "graph": ("graph", "graph", "Draw a saga or a choreography as Mermaid or SVG."),
-        "db": ("database", "database", "Upgrade the database and see its schema."),
+        "db": ("db", "database", "Upgrade the database and see its schema."),
     },
 }
 
@@ -48,7 +48,7 @@ class SagalogGroup(click.Group):
         for section in COMMANDS.values():
             if cmd_name in section:
                 module, attribute, _ = section[cmd_name]
-                command: click.Command = getattr(import_module(f"sagalog.cli.{module}"), attribute)
+                command: click.Command = getattr(import_module(f"sagalog.cli.commands.{module}"), attribute)
                 return command
         return None
 

@@ -17,7 +17,7 @@ from sagalog.cli.table import Column, plain, status_text, table_of
 from sagalog.errors import StoreError
 from sagalog.stores.sql import statements
 
-SQL = statements("sagalog.cli", "audit.sql")
+SQL = statements("sagalog.cli.commands", "audit.sql")
 MOST_SHOWN = 20
 
 

@@ -10,10 +10,10 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
+from sagalog.cli.commands.history import event_text, summary
 from sagalog.cli.differences import Change, changes, flat, shown
 from sagalog.cli.exporting import read_export
 from sagalog.cli.failures import NotThere
-from sagalog.cli.history import event_text, summary
 from sagalog.cli.lookup import find, saga_option
 from sagalog.cli.lookup import history as history_of
 from sagalog.cli.options import Invocation, RowsCommand

@@ -16,17 +16,17 @@ from rich.text import Text
 from sagalog.address import shown
 from sagalog.cli.address import SqlStore, complete, opened
 from sagalog.cli.app import App
-from sagalog.cli.audit import rows_table
+from sagalog.cli.commands.audit import rows_table
+from sagalog.cli.commands.replay import frames, write_frames
+from sagalog.cli.commands.show import present
+from sagalog.cli.commands.start import settle, write_counts
 from sagalog.cli.logs import keep_transitions_quiet
 from sagalog.cli.lookup import every_saga, find, history
 from sagalog.cli.options import Command, Invocation
 from sagalog.cli.output import write
 from sagalog.cli.progress import progress
 from sagalog.cli.quantities import duration
-from sagalog.cli.replay import frames, write_frames
-from sagalog.cli.showing import present
 from sagalog.cli.side_by_side import side_by_side
-from sagalog.cli.starting import settle, write_counts
 from sagalog.cli.tracing import tree_around
 from sagalog.codec import encode_json
 from sagalog.engine.sagas.wait import AT_REST
@@ -38,7 +38,7 @@ from sagalog.store import StatusRow
 from sagalog.stores import SQLITE, sqlite_path
 from sagalog.stores.sql import statements
 
-SQL = statements("sagalog.cli", "demo.sql")
+SQL = statements("sagalog.cli.commands", "demo.sql")
 LONGEST_SECONDS = 300.0
 
 

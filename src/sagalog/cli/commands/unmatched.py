@@ -9,8 +9,8 @@ from typing import Any, Final, Literal
 import click
 
 from sagalog.cli.address import require_file
+from sagalog.cli.commands.list import next_page
 from sagalog.cli.failures import NotThere
-from sagalog.cli.listing import next_page
 from sagalog.cli.options import Command, Invocation, RowsCommand
 from sagalog.cli.output import emit, note, record, write, write_fields, write_json
 from sagalog.cli.quantities import moment

@@ -15,7 +15,7 @@ from sagalog.stores.migrations import Dialect, Migration, migrations
 from sagalog.stores.postgres.privileges import Place, grants_for
 from sagalog.stores.sql import statements
 
-SQL = statements("sagalog.cli", "consumers.sql")
+SQL = statements("sagalog.cli.commands", "db.sql")
 FITNESS = statements("sagalog.stores.postgres", "fitness.sql")
 
 

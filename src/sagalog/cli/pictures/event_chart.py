@@ -2,8 +2,8 @@
 
 from typing import Final, NamedTuple
 
-from sagalog.cli.drawing import DETAIL_CHARACTER, MARGIN, NAME_CHARACTER, STYLE, label
-from sagalog.cli.mermaid import quoted
+from sagalog.cli.pictures.mermaid import quoted
+from sagalog.cli.pictures.svg import DETAIL_CHARACTER, MARGIN, NAME_CHARACTER, STYLE, label
 from sagalog.harmless import harmless
 from sagalog.saga.choreography.contract import Contract
 from sagalog.saga.definition import Definition

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
-from sagalog.cli.chart import chart_of
-from sagalog.cli.drawing import svg
-from sagalog.cli.event_chart import event_chart_of, event_mermaid, event_svg
-from sagalog.cli.mermaid import mermaid
 from sagalog.cli.options import Command, Invocation
 from sagalog.cli.output import note
+from sagalog.cli.pictures.chart import chart_of
+from sagalog.cli.pictures.event_chart import event_chart_of, event_mermaid, event_svg
+from sagalog.cli.pictures.mermaid import mermaid
+from sagalog.cli.pictures.svg import svg
 
 DRAWINGS = {"mermaid": mermaid, "svg": svg}
 EVENT_DRAWINGS = {"mermaid": event_mermaid, "svg": event_svg}

@@ -1,6 +1,6 @@
 """A saga as a Mermaid flowchart; pure text."""
 
-from sagalog.cli.chart import Chart, StepBox
+from sagalog.cli.pictures.chart import Chart, StepBox
 from sagalog.harmless import harmless
 
 

@@ -6,8 +6,8 @@ import click
 from rich.text import Text
 
 from sagalog.cli.address import require_file, sql_store
+from sagalog.cli.commands.list import Age, error_of
 from sagalog.cli.failures import SAGA_FAILED, SAGA_STUCK
-from sagalog.cli.listing import Age, error_of
 from sagalog.cli.lookup import saga_option
 from sagalog.cli.options import Invocation, RowsCommand
 from sagalog.cli.output import emit_records, record, write, write_json

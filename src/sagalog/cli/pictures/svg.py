@@ -6,7 +6,7 @@ The picture brings its own background, so that it can be read on a light and on 
 from html import escape
 from typing import Final, NamedTuple
 
-from sagalog.cli.chart import Chart, StepBox
+from sagalog.cli.pictures.chart import Chart, StepBox
 from sagalog.harmless import harmless
 
 NAME_CHARACTER: Final = 8.2

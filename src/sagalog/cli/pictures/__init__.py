@@ -1,0 +1,1 @@
+"""Sagas and choreographies as pictures: pure text."""
