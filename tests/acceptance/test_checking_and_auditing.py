@@ -15,7 +15,7 @@ from stores import opened
 from domain.database import statements
 from sagalog.store import StoreOptions
 from sagalog.stores.migrations import newest
-from sagalog.testing.store_samples import start
+from sagalog.testing.contracts.store.samples import start
 
 PLANTED = statements(Path(__file__).parents[1] / "support" / "planted_in_the_demo.sql")
 

@@ -12,7 +12,7 @@ from stores import EACH_KIND, opened
 
 from sagalog.readmodel.rebuild import rebuild
 from sagalog.store import Posting
-from sagalog.testing.message_samples import event
+from sagalog.testing.contracts.store.message_samples import event
 
 ON_SQL = [one for one in EACH_KIND if one.id != "memory"]
 ORDER = {

@@ -11,7 +11,7 @@ from torture_witness import Journal, witnessed
 
 from sagalog.store import Append, Store
 from sagalog.stores.sqlite.store import SQLiteStore
-from sagalog.testing.store_samples import DEFINITION, NOW, SECOND, following, lease, start
+from sagalog.testing.contracts.store.samples import DEFINITION, NOW, SECOND, following, lease, start
 
 END = NOW + 10 * SECOND
 

@@ -18,7 +18,7 @@ from sagalog import Event, Participant, Retry
 from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings
 from sagalog.store import Posting, Store, UnmatchedQuery, UnmatchedRow
-from sagalog.testing.message_samples import event, published, unmatched
+from sagalog.testing.contracts.store.message_samples import event, published, unmatched
 
 WHO = ("--actor", "ann", "--reason", "the handler is mended")
 

@@ -10,12 +10,12 @@ from stores import empty_database, opened
 
 from sagalog.store import Store
 from sagalog.stores.postgres.privileges import Place, grants_for
-from sagalog.testing.store_appending import AppendingContract
-from sagalog.testing.store_claiming import ClaimingContract
-from sagalog.testing.store_consumers import ConsumerContract
-from sagalog.testing.store_contract import StoreContract
-from sagalog.testing.store_inbox import InboxContract
-from sagalog.testing.store_messages import MessageContract
+from sagalog.testing.contracts.store.appending import AppendingContract
+from sagalog.testing.contracts.store.claiming import ClaimingContract
+from sagalog.testing.contracts.store.consumers import ConsumerContract
+from sagalog.testing.contracts.store.contract import StoreContract
+from sagalog.testing.contracts.store.inbox import InboxContract
+from sagalog.testing.contracts.store.messages import MessageContract
 
 
 class OnOneKind:

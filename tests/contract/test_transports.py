@@ -7,7 +7,7 @@ from nats_server import NatsServer, open_nats_server
 
 from sagalog.messages import Message
 from sagalog.testing.broker import MemoryBroker
-from sagalog.testing.transport_contract import TransportContract
+from sagalog.testing.contracts.transport.contract import TransportContract
 from sagalog.transport import Transport
 from sagalog.transports.faststream import FastStreamTransport
 

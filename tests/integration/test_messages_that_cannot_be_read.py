@@ -13,7 +13,7 @@ from sagalog.messages import Envelope, Unreadable
 from sagalog.readmodel.trace import trace, walk
 from sagalog.store import Advance, InboxRow, Posting, Route
 from sagalog.testing.broker import MemoryBroker, MemoryTransport
-from sagalog.testing.message_samples import event
+from sagalog.testing.contracts.store.message_samples import event
 
 ON_SQL = [one for one in EACH_KIND if one.id != "memory"]
 DAMAGES = ['{"oops":1}', "no JSON", ""]

@@ -9,7 +9,7 @@ import pytest
 from nats_server import NatsServer
 
 from sagalog import Command
-from sagalog.testing.transport_contract import opened, run, until
+from sagalog.testing.contracts.transport.contract import opened, run, until
 from sagalog.transports.faststream import FastStreamTransport
 from sagalog.transports.jetstream import JetStreamLink
 

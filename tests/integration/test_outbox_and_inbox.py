@@ -19,7 +19,7 @@ from sagalog.settings import Settings
 from sagalog.store import Store, UnmatchedQuery, UnmatchedRow
 from sagalog.stores.memory.store import MemoryStore
 from sagalog.testing.broker import MemoryBroker, MemoryTransport
-from sagalog.testing.transport_contract import BOUND_SECONDS
+from sagalog.testing.contracts.transport.contract import BOUND_SECONDS
 from sagalog.transport import Incoming, Receipt, Transport
 
 QUICK = Settings(lease=5, poll=0.02, grace=2)

@@ -11,7 +11,7 @@ from sagalog.messages import Envelope
 from sagalog.settings import Settings
 from sagalog.store import Store, UnmatchedRow
 from sagalog.stores.memory.store import MemoryStore
-from sagalog.testing.faults import CrashAt
+from sagalog.testing.simulation.faults import CrashAt
 
 QUICK = Retry(attempts=3, delay=0.1)
 

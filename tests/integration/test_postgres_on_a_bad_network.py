@@ -18,8 +18,8 @@ from sagalog.errors import StoreUnavailable
 from sagalog.process_manager import ProcessManager
 from sagalog.store import Append, AppendOutcome, Store, StoreOptions
 from sagalog.stores.postgres.store import PostgresStore
-from sagalog.testing.store_appending import at_once, numbered, stream_of
-from sagalog.testing.store_samples import DEFINITION, NOW, following, lease, sample_event, start, step
+from sagalog.testing.contracts.store.appending import at_once, numbered, stream_of
+from sagalog.testing.contracts.store.samples import DEFINITION, NOW, following, lease, sample_event, start, step
 
 Result = TypeVar("Result")
 

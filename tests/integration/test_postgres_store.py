@@ -32,8 +32,8 @@ from sagalog.stores.postgres.errors import TimedOut
 from sagalog.stores.postgres.store import PostgresStore
 from sagalog.stores.sql import statements
 from sagalog.stores.sqlite.store import SQLiteStore
-from sagalog.testing.store_appending import at_once, numbered, stream_of
-from sagalog.testing.store_samples import DEFINITION, NOW, ending, following, lease, sample_event, start, step
+from sagalog.testing.contracts.store.appending import at_once, numbered, stream_of
+from sagalog.testing.contracts.store.samples import DEFINITION, NOW, ending, following, lease, sample_event, start, step
 
 pytestmark = pytest.mark.postgres
 

@@ -15,10 +15,10 @@ from stores import opened
 from sagalog.errors import RowsLocked, StoreUnavailable
 from sagalog.store import Append, AppendOutcome, Posting, Store
 from sagalog.stores.memory.store import MemoryStore
-from sagalog.testing.message_samples import event, published, put, unmatched, waiting
-from sagalog.testing.store_leases import END
-from sagalog.testing.store_samples import NOW, ending, lease, start
-from sagalog.testing.world import SimulatedBlocking
+from sagalog.testing.contracts.store.leases import END
+from sagalog.testing.contracts.store.message_samples import event, published, put, unmatched, waiting
+from sagalog.testing.contracts.store.samples import NOW, ending, lease, start
+from sagalog.testing.simulation.world import SimulatedBlocking
 
 Result = TypeVar("Result")
 # Far less than a statement may take, far more than a good write takes on a busy machine.

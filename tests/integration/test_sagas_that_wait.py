@@ -17,7 +17,7 @@ from sagalog.settings import Settings
 from sagalog.store import Lease
 from sagalog.stores.memory.store import MemoryStore
 from sagalog.stores.postgres.store import PostgresStore
-from sagalog.testing.store_samples import NOW
+from sagalog.testing.contracts.store.samples import NOW
 
 
 class Paid(Event):

@@ -18,7 +18,7 @@ from sagalog.errors import StoreUnfit
 from sagalog.store import Store
 from sagalog.stores.postgres.connection import SQL as OURS
 from sagalog.stores.postgres.store import PostgresStore
-from sagalog.testing.store_samples import DEFINITION, NOW, lease, start
+from sagalog.testing.contracts.store.samples import DEFINITION, NOW, lease, start
 
 pytestmark = pytest.mark.postgres
 

@@ -23,7 +23,7 @@ from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings
 from sagalog.store import Store, UnmatchedQuery
 from sagalog.stores.memory.store import MemoryStore
-from sagalog.testing.transport_contract import BOUND_SECONDS, Mailbox, opened
+from sagalog.testing.contracts.transport.contract import BOUND_SECONDS, Mailbox, opened
 from sagalog.transports.faststream import FastStreamTransport
 
 pytestmark = pytest.mark.nats

@@ -13,8 +13,8 @@ from sagalog.stores.postgres.connection import SQL as POSTGRES
 from sagalog.stores.postgres.store import PostgresStore
 from sagalog.stores.sqlite.store import SQLiteStore
 from sagalog.stores.sqlite.writing import SQL as SQLITE
-from sagalog.testing.message_samples import event, for_saga, published, put, waiting
-from sagalog.testing.store_samples import start
+from sagalog.testing.contracts.store.message_samples import event, for_saga, published, put, waiting
+from sagalog.testing.contracts.store.samples import start
 
 # A row for each worker or each consumer of the fleet; and what a person asks for.
 SMALL = {"saga_workers", "saga_consumers"}

@@ -12,7 +12,7 @@ from stores import opened
 from sagalog.store import Store, StoreOptions
 from sagalog.stores import store_for
 from sagalog.stores.postgres import watch as postgres_watch
-from sagalog.testing.store_samples import start
+from sagalog.testing.contracts.store.samples import start
 
 pytestmark = pytest.mark.postgres
 

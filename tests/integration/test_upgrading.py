@@ -19,9 +19,18 @@ from sagalog.participant_kit import ParticipantKit, connections
 from sagalog.store import Store
 from sagalog.stores import migrations, store_for
 from sagalog.stores.sql import statements
-from sagalog.testing.message_samples import PAYMENTS, event, for_saga, ids_of, published, put, requesting, waiting
-from sagalog.testing.store_appending import numbered, stream_of
-from sagalog.testing.store_samples import DEFINITION, NOW, ending, following, start, step
+from sagalog.testing.contracts.store.appending import numbered, stream_of
+from sagalog.testing.contracts.store.message_samples import (
+    PAYMENTS,
+    event,
+    for_saga,
+    ids_of,
+    published,
+    put,
+    requesting,
+    waiting,
+)
+from sagalog.testing.contracts.store.samples import DEFINITION, NOW, ending, following, start, step
 
 KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
 FIRST_RELEASE = Path(__file__).parents[1] / "support" / "first_release"

@@ -11,7 +11,7 @@ from sagalog import ChildResult, Refused, Saga
 from sagalog.saga import events as e
 from sagalog.store import StatusRow, Store
 from sagalog.stores.memory.store import MemoryStore
-from sagalog.testing.world import Killed
+from sagalog.testing.simulation.world import Killed
 
 
 async def begin(lab: Lab) -> tuple[Process, Company]:

@@ -16,8 +16,8 @@ from sagalog.engine.message_log import log_parked
 from sagalog.errors import StoreError, StoreUnavailable
 from sagalog.store import UNMATCHED_STATUSES, Route, RouteOutcome, UnmatchedQuery
 from sagalog.stores.memory.store import MemoryStore
-from sagalog.testing.message_samples import event
-from sagalog.testing.world import SimulatedBlocking
+from sagalog.testing.contracts.store.message_samples import event
+from sagalog.testing.simulation.world import SimulatedBlocking
 
 Result = TypeVar("Result")
 

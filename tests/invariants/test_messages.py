@@ -22,7 +22,7 @@ from sagalog.codec import CODEC
 from sagalog.settings import Settings
 from sagalog.store import Append, AppendOutcome, InboxRow, Route, Store
 from sagalog.stores.memory.store import MemoryStore
-from sagalog.testing.faults import CrashAt
+from sagalog.testing.simulation.faults import CrashAt
 
 # ---------------------------------------------------------------------------------------------- 2: no second life
 

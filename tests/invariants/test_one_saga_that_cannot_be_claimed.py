@@ -19,7 +19,7 @@ from sagalog.errors import StoreUnavailable
 from sagalog.saga.definition import Definition
 from sagalog.saga.inputs import DeadlineReached
 from sagalog.store import Lease, Store, StoredEvent
-from sagalog.testing.virtual_loop import VirtualLoop
+from sagalog.testing.simulation.virtual_loop import VirtualLoop
 
 # Of a trigger, of a lock, of a trigger that takes its time. The first saga is the one that has been due the longest.
 CODES = ["P0001", "55P03", "57014"]

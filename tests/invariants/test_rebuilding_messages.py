@@ -31,9 +31,9 @@ from sagalog.saga.inputs import Input
 from sagalog.saga.react import react
 from sagalog.saga.state import SagaState
 from sagalog.store import Posting, Store
+from sagalog.testing.contracts.store.message_samples import event, posted
+from sagalog.testing.contracts.store.samples import start
 from sagalog.testing.kernel import START, Given
-from sagalog.testing.message_samples import event, posted
-from sagalog.testing.store_samples import start
 
 SAGA = orders(retry=Retry(attempts=2, delay=0.0, jitter=0.0))
 MINUTE = 60 * SECOND

@@ -18,7 +18,7 @@ from sagalog.engine.recovery import CALM, Recovery
 from sagalog.engine.sagas.apart import Apart
 from sagalog.errors import RowsLocked, StoreFull
 from sagalog.store import Store
-from sagalog.testing.virtual_loop import VirtualLoop
+from sagalog.testing.simulation.virtual_loop import VirtualLoop
 
 # In seconds of virtual time: between the longest pauses of what asks again by itself, and the rests of up to a minute.
 SOON = 10.0

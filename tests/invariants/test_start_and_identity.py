@@ -15,8 +15,8 @@ from sagalog.saga import events as e
 from sagalog.saga.evolve import fold
 from sagalog.store import Query, Store
 from sagalog.stores.memory.store import MemoryStore
-from sagalog.testing.faults import CrashAt, Fault, NoFaults, When, Where
-from sagalog.testing.verdict import judge_saga
+from sagalog.testing.simulation.faults import CrashAt, Fault, NoFaults, When, Where
+from sagalog.testing.simulation.verdict import judge_saga
 
 
 def test_any_number_of_starts_in_any_number_of_processes_make_one_saga(each_database: str | Store) -> None:

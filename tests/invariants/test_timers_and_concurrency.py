@@ -14,7 +14,7 @@ from sagalog.saga import events as e
 from sagalog.saga.evolve import fold
 from sagalog.store import Append, AppendOutcome, StatusRow, Store
 from sagalog.stores.memory.store import MemoryStore
-from sagalog.testing.virtual_loop import current_incarnation
+from sagalog.testing.simulation.virtual_loop import current_incarnation
 
 
 def test_a_retry_that_is_due_after_a_crash_is_made_by_another_process(each_database: str | Store) -> None:

@@ -10,7 +10,7 @@ from sagalog.saga import events as e
 from sagalog.saga.identifiers import effect_id
 from sagalog.store import Store
 from sagalog.stores.memory.store import MemoryStore
-from sagalog.testing.faults import CrashAt
+from sagalog.testing.simulation.faults import CrashAt
 
 
 def history(lab: Lab, saga_id: str) -> list[e.SagaEvent]:

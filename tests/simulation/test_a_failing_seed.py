@@ -9,7 +9,7 @@ import planted_bug
 import pytest
 from scenarios import SEEDED, at_random, told
 
-from sagalog.testing.faults import RandomFaults
+from sagalog.testing.simulation.faults import RandomFaults
 
 ROOT = Path(__file__).parents[2]
 

@@ -3,7 +3,7 @@
 import pytest
 from scenarios import at_random, check_seeds, told
 
-from sagalog.testing.faults import Odds
+from sagalog.testing.simulation.faults import Odds
 
 ODDS = Odds(crash=0.02, pause=0.0, unavailable=0.03, jump=0.05, most=6)
 

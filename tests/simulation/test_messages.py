@@ -19,10 +19,10 @@ from message_shop import (
 )
 
 from sagalog import MessageContext, Participant, Saga
-from sagalog.testing.faults import Faults, Odds, RandomFaults
-from sagalog.testing.simulation import Notice, Simulation
-from sagalog.testing.verdict import judge
-from sagalog.testing.world import World
+from sagalog.testing.simulation.faults import Faults, Odds, RandomFaults
+from sagalog.testing.simulation.simulation import Notice, Simulation
+from sagalog.testing.simulation.verdict import judge
+from sagalog.testing.simulation.world import World
 
 ORDERS = ("plain", "dear", "moon")
 ENDS = {"plain": "completed", "dear": "failed", "moon": "failed"}

@@ -10,9 +10,9 @@ from sagalog.process_manager import ProcessManager, SagaResult
 from sagalog.settings import Settings
 from sagalog.store import Store, UnmatchedRow
 from sagalog.stores import store_for
-from sagalog.testing.faults import Faults
-from sagalog.testing.virtual_loop import Incarnation, outside
-from sagalog.testing.world import SimulatedBlocking, World
+from sagalog.testing.simulation.faults import Faults
+from sagalog.testing.simulation.virtual_loop import Incarnation, outside
+from sagalog.testing.simulation.world import SimulatedBlocking, World
 from sagalog.transport import Transport
 
 Result = TypeVar("Result")

@@ -6,8 +6,8 @@ from msgspec import Struct
 from trip import ASK, UNDO
 
 from sagalog import Saga, StepContext
-from sagalog.testing.participant import Participant
-from sagalog.testing.world import World
+from sagalog.testing.recording_service import Participant
+from sagalog.testing.simulation.world import World
 
 
 class Line(Struct, frozen=True):

@@ -8,11 +8,11 @@ from typing import Any
 from parcels import ParcelOrdered, ParcelPacked, Shelf, bank, parcel_saga, shelf
 from scenarios import Scenario, collecting_rarely, drawn
 
-from sagalog.testing.faults import CrashAt, Faults
-from sagalog.testing.message_verdict import judge_messages
-from sagalog.testing.network import RemoteService
-from sagalog.testing.simulation import SETTINGS, Notice, Request, Simulation
-from sagalog.testing.world import World
+from sagalog.testing.simulation.faults import CrashAt, Faults
+from sagalog.testing.simulation.message_verdict import judge_messages
+from sagalog.testing.simulation.network import RemoteService
+from sagalog.testing.simulation.simulation import SETTINGS, Notice, Request, Simulation
+from sagalog.testing.simulation.world import World
 
 SEEDED = "tests/simulation/test_random_messages.py"
 # What a crash may delay a reply by is less than what a request waits.

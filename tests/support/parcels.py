@@ -11,9 +11,9 @@ from msgspec import Struct, json
 
 from sagalog import Command, Event, MessageContext, Participant, Refused, Retry, Saga, StepContext
 from sagalog.messages import Envelope
-from sagalog.testing.network import Ask, Network, RemoteService
-from sagalog.testing.participant import Participant as Store
-from sagalog.testing.world import World
+from sagalog.testing.recording_service import Participant as Store
+from sagalog.testing.simulation.network import Ask, Network, RemoteService
+from sagalog.testing.simulation.world import World
 
 
 class ParcelOrdered(Event):

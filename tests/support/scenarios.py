@@ -17,10 +17,10 @@ from trip import Agency, Trip, trip_saga, trip_services
 
 from domain.fulfilment import fulfil_order
 from domain.ordering.messages import CARRIER_NEVER, Order, OrderLine
-from sagalog.testing.faults import CrashAt, Faults, Odds, RandomFaults
-from sagalog.testing.simulation import Notice, Request, Simulation
-from sagalog.testing.verdict import judge
-from sagalog.testing.world import World
+from sagalog.testing.simulation.faults import CrashAt, Faults, Odds, RandomFaults
+from sagalog.testing.simulation.simulation import Notice, Request, Simulation
+from sagalog.testing.simulation.verdict import judge
+from sagalog.testing.simulation.world import World
 
 SEEDED = "tests/simulation/test_random_seeds.py"
 # Every way the reference saga can end, each told by its input alone.

@@ -9,7 +9,7 @@ from lab import Process
 from sagalog import Event, Participant
 from sagalog.errors import BatchTooLarge
 from sagalog.messages import Envelope
-from sagalog.testing.world import SimulatedBlocking
+from sagalog.testing.simulation.world import SimulatedBlocking
 
 Result = TypeVar("Result")
 SECONDS = 2.0

@@ -6,8 +6,8 @@ from datetime import timedelta
 from msgspec import Struct
 
 from sagalog import Retry, Saga, StepContext
-from sagalog.testing.participant import Participant
-from sagalog.testing.world import World
+from sagalog.testing.recording_service import Participant
+from sagalog.testing.simulation.world import World
 
 
 class Trip(Struct, frozen=True, kw_only=True):

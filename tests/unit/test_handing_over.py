@@ -14,7 +14,7 @@ from sagalog.engine.transports.handover import LONGEST_SEND, Outcomes, hand_over
 from sagalog.errors import TransportUnavailable
 from sagalog.messages import Envelope
 from sagalog.testing.broker import MemoryBroker, MemoryTransport
-from sagalog.testing.virtual_loop import VirtualLoop, outside
+from sagalog.testing.simulation.virtual_loop import VirtualLoop, outside
 
 
 def sent(broker: MemoryBroker) -> Counter[str]:

@@ -13,7 +13,7 @@ from sagalog.saga.react import RunAction, RunCompensation, react
 from sagalog.saga.redecide import first_divergence
 from sagalog.saga.state import SagaState
 from sagalog.saga.transitions import OPEN, STATUSES, TRANSITIONS
-from sagalog.testing.verdict import judge_history
+from sagalog.testing.simulation.verdict import judge_history
 
 seeds = st.integers(0, 2**32)
 

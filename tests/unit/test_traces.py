@@ -12,8 +12,8 @@ from sagalog.messages import Envelope
 from sagalog.readmodel.trace import Node, Rows, Taken, taken_by, trace, walk
 from sagalog.saga import events as e
 from sagalog.store import CommandRow, StatusRow
-from sagalog.testing.message_samples import command_of, event, unmatched
-from sagalog.testing.store_samples import NOW, start
+from sagalog.testing.contracts.store.message_samples import command_of, event, unmatched
+from sagalog.testing.contracts.store.samples import NOW, start
 
 
 def saga(saga_id: str, causation_id: str | None = None, **columns: Any) -> StatusRow:

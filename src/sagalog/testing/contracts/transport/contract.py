@@ -3,7 +3,7 @@
 Hold your own transport to it with a subclass and a fixture (pytest is needed, and not imported here):
 
     pytest.register_assert_rewrite("sagalog.testing")
-    from sagalog.testing.transport_contract import TransportContract
+    from sagalog.testing.contracts.transport.contract import TransportContract
 
     class TestMyTransport(TransportContract):
         @pytest.fixture
@@ -19,7 +19,7 @@ from sagalog.cloudevents import decode
 from sagalog.errors import TransportUnavailable
 from sagalog.messages import Envelope
 from sagalog.saga.times import EARLIEST_TIME, LATEST_TIME
-from sagalog.testing.transport_samples import (
+from sagalog.testing.contracts.transport.samples import (
     BOUND_SECONDS,
     TAKEN,
     BrokerOnTrial,

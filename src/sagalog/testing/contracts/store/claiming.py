@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 
 from sagalog.store import Append, Store
-from sagalog.testing.message_samples import event, for_saga, published, put
-from sagalog.testing.store_appending import at_once
-from sagalog.testing.store_samples import DEFINITION, NOW, SECOND, ending, following, lease, start
+from sagalog.testing.contracts.store.appending import at_once
+from sagalog.testing.contracts.store.message_samples import event, for_saga, published, put
+from sagalog.testing.contracts.store.samples import DEFINITION, NOW, SECOND, ending, following, lease, start
 
 
 def claimed(store: Store, worker_id: str, now: int = NOW, limit: int = 100) -> list[str]:

@@ -16,7 +16,10 @@ from sagalog.store import (
     UnmatchedQuery,
     UnmatchedRow,
 )
-from sagalog.testing.message_samples import (
+from sagalog.testing.contracts.store.appending import TRICKY_TEXT, at_once
+from sagalog.testing.contracts.store.claiming import claimed, working
+from sagalog.testing.contracts.store.leases import calls_hint
+from sagalog.testing.contracts.store.message_samples import (
     PAYMENTS,
     asking_at_once,
     event,
@@ -29,10 +32,7 @@ from sagalog.testing.message_samples import (
     unmatched,
     waiting,
 )
-from sagalog.testing.store_appending import TRICKY_TEXT, at_once
-from sagalog.testing.store_claiming import claimed, working
-from sagalog.testing.store_leases import calls_hint
-from sagalog.testing.store_samples import NOW, SECOND, following, lease, start
+from sagalog.testing.contracts.store.samples import NOW, SECOND, following, lease, start
 
 END = NOW + 10 * SECOND
 SAGAS, CARRIER = "saga:order-fulfilment", "transport:carrier"

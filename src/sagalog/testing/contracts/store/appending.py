@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from sagalog.store import Append, Store, StoredEvent
-from sagalog.testing.store_samples import NOW, ending, following, lease, sample_event, sample_id, start, step
+from sagalog.testing.contracts.store.samples import NOW, ending, following, lease, sample_event, sample_id, start, step
 
 LARGEST_PAYLOAD = 256 * 1024
 TRICKY_TEXT = "Straße 你好 🙂 \"quoted\" 'apostrophe' back\\slash {brace} %s $1 ; -- /* NULL \\N é\u202e"

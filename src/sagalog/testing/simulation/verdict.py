@@ -16,10 +16,10 @@ from sagalog.saga.parts import part_name, part_of
 from sagalog.saga.redecide import first_divergence
 from sagalog.saga.state import UNTOUCHED, SagaState
 from sagalog.store import StatusRow, Store
-from sagalog.testing.families import judge_families, waiting_for_a_person
-from sagalog.testing.simulation import Simulation
-from sagalog.testing.virtual_loop import Incarnation
-from sagalog.testing.world import Entry
+from sagalog.testing.simulation.families import judge_families, waiting_for_a_person
+from sagalog.testing.simulation.simulation import Simulation
+from sagalog.testing.simulation.virtual_loop import Incarnation
+from sagalog.testing.simulation.world import Entry
 
 History = list[e.SagaEvent]
 

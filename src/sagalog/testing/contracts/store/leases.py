@@ -5,10 +5,10 @@ from itertools import chain
 from threading import Event
 
 from sagalog.store import HeldLease, Store
-from sagalog.testing.message_samples import event, for_saga, published, put
-from sagalog.testing.store_appending import at_once
-from sagalog.testing.store_claiming import claimed, ids, working
-from sagalog.testing.store_samples import DEFINITION, NOW, SECOND, ending, following, lease, start
+from sagalog.testing.contracts.store.appending import at_once
+from sagalog.testing.contracts.store.claiming import claimed, ids, working
+from sagalog.testing.contracts.store.message_samples import event, for_saga, published, put
+from sagalog.testing.contracts.store.samples import DEFINITION, NOW, SECOND, ending, following, lease, start
 
 END = NOW + 10 * SECOND
 

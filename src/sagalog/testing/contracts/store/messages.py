@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from sagalog.errors import InvalidIdentifier
 from sagalog.store import Append, Posting, Store, UnmatchedQuery
-from sagalog.testing.message_samples import (
+from sagalog.testing.contracts.store.appending import LARGEST_PAYLOAD, TRICKY_TEXT, at_once, numbered, stream_of
+from sagalog.testing.contracts.store.message_samples import (
     PAYMENTS,
     command_of,
     event,
@@ -23,8 +24,7 @@ from sagalog.testing.message_samples import (
     unmatched,
     waiting,
 )
-from sagalog.testing.store_appending import LARGEST_PAYLOAD, TRICKY_TEXT, at_once, numbered, stream_of
-from sagalog.testing.store_samples import NOW, ending, following, sample_event, start
+from sagalog.testing.contracts.store.samples import NOW, ending, following, sample_event, start
 
 STRANGE_IDS = ("a\0b", "a\ud800b", "", "x" * 500, "ä" * 500, "' OR 1=1 --", "message:m", "c-1\0")
 

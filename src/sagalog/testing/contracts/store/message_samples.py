@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from sagalog.messages import Envelope
 from sagalog.store import Advance, Append, CommandRow, InboxRow, Posting, Route, Store, UnmatchedRow
-from sagalog.testing.store_samples import NOW, following, lease, sample_event
+from sagalog.testing.contracts.store.samples import NOW, following, lease, sample_event
 
 PAYMENTS = "participant:payments"
 

@@ -5,8 +5,8 @@ from threading import Event
 
 from sagalog.errors import StoreError
 from sagalog.store import Store, StoredEvent
-from sagalog.testing.store_appending import at_once, numbered, stream_of
-from sagalog.testing.store_samples import following, sample_event, sample_id, start
+from sagalog.testing.contracts.store.appending import at_once, numbered, stream_of
+from sagalog.testing.contracts.store.samples import following, sample_event, sample_id, start
 
 # Long and short transactions side by side: what a long one writes first must not be passed by what a short one commits.
 WRITERS = ((200, 8), (200, 8), (1, 150), (1, 150))

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from sagalog.errors import BatchTooLarge, StoreError, StoreFull, StoreReadOnly, StoreUnavailable, WriteRefused
 from sagalog.store import Append, Posting, Route
-from sagalog.testing.faults import Fault
+from sagalog.testing.simulation.faults import Fault
 
 # In seconds: over before anybody tries again; after a few tries; longer than a lease.
 LENGTHS = (0.03, 1.0, 6.0)

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from sagalog.store import Append, Query, Store
-from sagalog.testing.store_samples import DEFINITION, NOW, SECOND, ending, following, lease, start, step
+from sagalog.testing.contracts.store.samples import DEFINITION, NOW, SECOND, ending, following, lease, start, step
 
 
 def found(store: Store, **wanted: Any) -> list[str]:

@@ -1,6 +1,6 @@
 """Deterministic simulation of the real engine: workers that crash, pause and race on one memory store in virtual time.
 
-After FoundationDB's and TigerBeetle's simulators. It checks nothing itself: see `sagalog.testing.verdict`.
+After FoundationDB's and TigerBeetle's simulators. It checks nothing itself: see `sagalog.testing.simulation.verdict`.
 """
 
 import asyncio
@@ -17,11 +17,11 @@ from sagalog.process_manager import ProcessManager, SagaRun
 from sagalog.saga.declare import Saga
 from sagalog.saga.messages.participants import Participant
 from sagalog.settings import Settings
-from sagalog.testing.families import waiting_for_a_person
-from sagalog.testing.faults import Faults
-from sagalog.testing.network import Network
-from sagalog.testing.virtual_loop import Incarnation, outside
-from sagalog.testing.world import SimulatedBlocking, World
+from sagalog.testing.simulation.families import waiting_for_a_person
+from sagalog.testing.simulation.faults import Faults
+from sagalog.testing.simulation.network import Network
+from sagalog.testing.simulation.virtual_loop import Incarnation, outside
+from sagalog.testing.simulation.world import SimulatedBlocking, World
 
 Answer = TypeVar("Answer")
 SETTINGS = Settings(lease=3.0, poll=1.0, longest_wait=2.0, grace=2.0, write_timeout=4.0)

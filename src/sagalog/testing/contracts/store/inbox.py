@@ -6,7 +6,9 @@ from msgspec.structs import replace
 
 from sagalog.messages import Envelope
 from sagalog.store import InboxRow, Note, Posting, Store, UnmatchedQuery
-from sagalog.testing.message_samples import (
+from sagalog.testing.contracts.store.appending import TRICKY_TEXT, at_once
+from sagalog.testing.contracts.store.claiming import claimed, ids, working
+from sagalog.testing.contracts.store.message_samples import (
     PAYMENTS,
     event,
     for_saga,
@@ -17,9 +19,7 @@ from sagalog.testing.message_samples import (
     unmatched,
     waiting,
 )
-from sagalog.testing.store_appending import TRICKY_TEXT, at_once
-from sagalog.testing.store_claiming import claimed, ids, working
-from sagalog.testing.store_samples import NOW, SECOND, ending, following, lease, start
+from sagalog.testing.contracts.store.samples import NOW, SECOND, ending, following, lease, start
 
 END = NOW + 10 * SECOND
 

@@ -13,8 +13,8 @@ import msgspec
 from sagalog.cloudevents import encode
 from sagalog.errors import TransportUnavailable
 from sagalog.messages import Command, Envelope, Event, name_of
-from sagalog.testing.virtual_loop import Incarnation, current_incarnation, outside
-from sagalog.testing.world import Killed, World
+from sagalog.testing.simulation.virtual_loop import Incarnation, current_incarnation, outside
+from sagalog.testing.simulation.world import Killed, World
 from sagalog.transport import Incoming, Receive
 
 SERVICE = "elsewhere"

@@ -14,9 +14,9 @@ from sagalog.saga.messages.participants import MessageContext
 from sagalog.store import Append, AppendOutcome, HeldLease, InboxRow, Lease, StatusRow
 from sagalog.stores.memory.store import MemoryStore
 from sagalog.testing.clock import NOON, microseconds
-from sagalog.testing.faults import Faults, NoFaults, When, Where
-from sagalog.testing.store_troubles import StoreTroubles
-from sagalog.testing.virtual_loop import Incarnation, VirtualLoop, current_incarnation, outside
+from sagalog.testing.simulation.faults import Faults, NoFaults, When, Where
+from sagalog.testing.simulation.store_troubles import StoreTroubles
+from sagalog.testing.simulation.virtual_loop import Incarnation, VirtualLoop, current_incarnation, outside
 
 Result = TypeVar("Result")
 

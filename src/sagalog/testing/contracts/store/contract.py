@@ -3,7 +3,7 @@
 Hold your own store to it with a subclass and two fixtures (pytest is needed, and not imported here):
 
     pytest.register_assert_rewrite("sagalog.testing")
-    from sagalog.testing.store_contract import StoreContract
+    from sagalog.testing.contracts.store.contract import StoreContract
 
     class TestMyStore(StoreContract):
         @pytest.fixture
@@ -13,14 +13,14 @@ Hold your own store to it with a subclass and two fixtures (pytest is needed, an
                                    # (a store that lives in one process gives `store` itself)
 """
 
-from sagalog.testing.store_appending import AppendingContract
-from sagalog.testing.store_claiming import ClaimingContract
-from sagalog.testing.store_consumers import ConsumerContract
-from sagalog.testing.store_finding import FindingContract
-from sagalog.testing.store_inbox import InboxContract
-from sagalog.testing.store_leases import LeaseContract
-from sagalog.testing.store_messages import MessageContract
-from sagalog.testing.store_reading import ReadingContract
+from sagalog.testing.contracts.store.appending import AppendingContract
+from sagalog.testing.contracts.store.claiming import ClaimingContract
+from sagalog.testing.contracts.store.consumers import ConsumerContract
+from sagalog.testing.contracts.store.finding import FindingContract
+from sagalog.testing.contracts.store.inbox import InboxContract
+from sagalog.testing.contracts.store.leases import LeaseContract
+from sagalog.testing.contracts.store.messages import MessageContract
+from sagalog.testing.contracts.store.reading import ReadingContract
 
 
 class StoreContract(

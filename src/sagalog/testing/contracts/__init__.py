@@ -1,0 +1,1 @@
+"""What every store and every transport must do, as suites of tests."""
