@@ -20,7 +20,7 @@ from message_shop import (
 
 from sagalog import MessageContext, Participant, Saga
 from sagalog.testing.simulation.faults import Faults, Odds, RandomFaults
-from sagalog.testing.simulation.simulation import Notice, Simulation
+from sagalog.testing.simulation.run import Notice, Simulation
 from sagalog.testing.simulation.verdict import judge
 from sagalog.testing.simulation.world import World
 

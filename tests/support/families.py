@@ -7,7 +7,7 @@ from msgspec import Struct
 from trip import ASK, UNDO
 
 from sagalog import ChildResult, Saga, StepContext
-from sagalog.testing.recording_service import Participant
+from sagalog.testing.recording_service import RecordingService
 from sagalog.testing.simulation.world import World
 
 
@@ -35,7 +35,7 @@ class Company:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.participant = Participant()
+        self.participant = RecordingService()
         self.mended = False
 
     async def ask(self, scripts: Mapping[str, str], context: StepContext) -> None:

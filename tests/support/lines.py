@@ -6,7 +6,7 @@ from msgspec import Struct
 from trip import ASK, UNDO
 
 from sagalog import Saga, StepContext
-from sagalog.testing.recording_service import Participant
+from sagalog.testing.recording_service import RecordingService
 from sagalog.testing.simulation.world import World
 
 
@@ -36,7 +36,7 @@ class Warehouse:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.participant = Participant()
+        self.participant = RecordingService()
         self.mended = False
         self.packed: list[list[str]] = []
 

@@ -11,7 +11,7 @@ from scenarios import Scenario, collecting_rarely, drawn
 from sagalog.testing.simulation.faults import CrashAt, Faults
 from sagalog.testing.simulation.message_verdict import judge_messages
 from sagalog.testing.simulation.network import RemoteService
-from sagalog.testing.simulation.simulation import SETTINGS, Notice, Request, Simulation
+from sagalog.testing.simulation.run import SETTINGS, Notice, Request, Simulation
 from sagalog.testing.simulation.world import World
 
 SEEDED = "tests/simulation/test_random_messages.py"

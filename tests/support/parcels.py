@@ -11,7 +11,7 @@ from msgspec import Struct, json
 
 from sagalog import Command, Event, MessageContext, Participant, Refused, Retry, Saga, StepContext
 from sagalog.messages import Envelope
-from sagalog.testing.recording_service import Participant as Store
+from sagalog.testing.recording_service import RecordingService as Store
 from sagalog.testing.simulation.network import Ask, Network, RemoteService
 from sagalog.testing.simulation.world import World
 

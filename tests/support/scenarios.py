@@ -18,7 +18,7 @@ from trip import Agency, Trip, trip_saga, trip_services
 from domain.fulfilment import fulfil_order
 from domain.ordering.messages import CARRIER_NEVER, Order, OrderLine
 from sagalog.testing.simulation.faults import CrashAt, Faults, Odds, RandomFaults
-from sagalog.testing.simulation.simulation import Notice, Request, Simulation
+from sagalog.testing.simulation.run import Notice, Request, Simulation
 from sagalog.testing.simulation.verdict import judge
 from sagalog.testing.simulation.world import World
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from msgspec import Struct
 
 from sagalog import Retry, Saga, StepContext
-from sagalog.testing.recording_service import Participant
+from sagalog.testing.recording_service import RecordingService
 from sagalog.testing.simulation.world import World
 
 
@@ -48,7 +48,7 @@ class Agency:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.participant = Participant()
+        self.participant = RecordingService()
         self.mended = False
 
     async def ask(self, trip: Trip, context: StepContext) -> None:

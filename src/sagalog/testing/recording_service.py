@@ -7,7 +7,7 @@ from sagalog.errors import Refused
 from sagalog.saga.context import StepContext
 
 
-class Participant:
+class RecordingService:
     """Make and undo effects, each once for its key, however often it is asked.
 
     Undoing what was never made leaves a tombstone, so that a request which arrives later is refused (a practice of

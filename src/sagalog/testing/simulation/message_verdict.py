@@ -11,7 +11,7 @@ from sagalog.engine.bus.intake import digest_id
 from sagalog.saga import events as e
 from sagalog.saga.messages.route import SagaRouting
 from sagalog.store import UnmatchedQuery
-from sagalog.testing.simulation.simulation import Simulation
+from sagalog.testing.simulation.run import Simulation
 
 ALL = 1_000_000
 

@@ -17,7 +17,7 @@ from sagalog.saga.redecide import first_divergence
 from sagalog.saga.state import UNTOUCHED, SagaState
 from sagalog.store import StatusRow, Store
 from sagalog.testing.simulation.families import judge_families, waiting_for_a_person
-from sagalog.testing.simulation.simulation import Simulation
+from sagalog.testing.simulation.run import Simulation
 from sagalog.testing.simulation.virtual_loop import Incarnation
 from sagalog.testing.simulation.world import Entry
 

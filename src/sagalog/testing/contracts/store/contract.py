@@ -3,7 +3,7 @@
 Hold your own store to it with a subclass and two fixtures (pytest is needed, and not imported here):
 
     pytest.register_assert_rewrite("sagalog.testing")
-    from sagalog.testing.contracts.store.contract import StoreContract
+    from sagalog.testing.contracts.store import StoreContract
 
     class TestMyStore(StoreContract):
         @pytest.fixture

@@ -3,7 +3,7 @@
 Hold your own transport to it with a subclass and a fixture (pytest is needed, and not imported here):
 
     pytest.register_assert_rewrite("sagalog.testing")
-    from sagalog.testing.contracts.transport.contract import TransportContract
+    from sagalog.testing.contracts.transport import TransportContract
 
     class TestMyTransport(TransportContract):
         @pytest.fixture
