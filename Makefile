@@ -48,7 +48,7 @@ bench: $(VENV)/all.stamp ## Measure against the floor: the same rows by the plai
 	$(WITH_SUPPORT) $(RUN)/python tests/benchmarks/bench.py $(BENCH)
 
 torture: $(VENV)/all.stamp ## Strike workers, servers and databases for SECONDS (300) and check what is left
-	$(WITH_SUPPORT) $(RUN)/python tests/acceptance/torture.py --seconds $(SECONDS) $(TORTURE)
+	$(WITH_SUPPORT) $(RUN)/python -m torture --seconds $(SECONDS) $(TORTURE)
 
 test-all-pythons: ## Run the unit and contract tests on every supported Python of this machine
 	@.ci/all-pythons $(VERSIONS)

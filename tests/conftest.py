@@ -4,14 +4,14 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-from applications import application_url, each_bookshop
-from bank import each_bank, each_bank_address
-from following import each_target
+from databases.stores import each_database, each_store
+from followed.applications import application_url, each_bookshop
+from followed.following import each_target
 from hypothesis import HealthCheck, settings
-from nats_server import NatsServer, open_nats_server
-from postgres_server import PostgresServer, open_server
-from shop_demo import finished_demo
-from stores import each_database, each_store
+from sagas.bank import each_bank, each_bank_address
+from sagas.shop_demo import finished_demo
+from servers.nats_server import NatsServer, open_nats_server
+from servers.postgres_server import PostgresServer, open_server
 
 from sagalog.logs import LOGGERS
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from postgres_server import PostgresServer, TemporaryServer
+from servers.postgres_server import PostgresServer, TemporaryServer
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

@@ -8,11 +8,11 @@ from pathlib import Path
 from signal import SIGTERM
 
 import pytest
-from broker_run import PaymentsProcess, broker_run
-from command_line import ROOT, UNSET, program, sagalog
-from nats_server import NatsServer
-from shop import Shop, order
-from torture_orders import end_of, order_of
+from pages.command_line import ROOT, UNSET, program, sagalog
+from sagas.shop import Shop, order
+from servers.broker_run import PaymentsProcess, broker_run
+from servers.nats_server import NatsServer
+from torture.orders import end_of, order_of
 
 from domain.broker import transport_of_orders
 from domain.database import Database

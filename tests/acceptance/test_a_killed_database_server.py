@@ -4,9 +4,9 @@ from pathlib import Path
 from signal import SIGTERM
 
 import pytest
-from postgres_server import PostgresServer
-from torture_run import SETTINGS, SETTLE_SECONDS
-from torture_stage import Stage, a_database, wait_until
+from servers.postgres_server import PostgresServer
+from torture.run import SETTINGS, SETTLE_SECONDS
+from torture.stage import Stage, a_database, wait_until
 
 pytestmark = [pytest.mark.crash, pytest.mark.slow, pytest.mark.postgres]
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from command_line import Ran, sagalog
+from pages.command_line import Ran, sagalog
 
 COMMANDS = {
     "check": ("check",),

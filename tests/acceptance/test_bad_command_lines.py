@@ -4,11 +4,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from command_line import ROOT, Ran, program, sagalog, write_app
+from pages.command_line import ROOT, Ran, program, sagalog, write_app
 
 WRONG_SERVICES = """
 from contextlib import contextmanager
-from greeting import greet
+from sagas.greeting import greet
 
 sagas = [greet()]
 
@@ -19,7 +19,7 @@ def services():
 
 WRONG_TRANSPORTS = """
 from contextlib import contextmanager
-from greeting import greet
+from sagas.greeting import greet
 sagas = [greet()]
 def transports():
     return [3]

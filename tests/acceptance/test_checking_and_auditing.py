@@ -8,16 +8,16 @@ from typing import Any
 
 import psycopg
 import pytest
-from command_line import ROOT, Ran, sagalog, write_app
-from shop_demo import SAGAS_COUNT, FinishedDemo
-from stores import opened
+from databases.stores import opened
+from pages.command_line import ROOT, Ran, sagalog, write_app
+from sagas.shop_demo import SAGAS_COUNT, FinishedDemo
 
 from domain.database import statements
 from sagalog.store import StoreOptions
 from sagalog.stores.migrations import newest
 from sagalog.testing.contracts.store.samples import start
 
-PLANTED = statements(Path(__file__).parents[1] / "support" / "planted_in_the_demo.sql")
+PLANTED = statements(Path(__file__).parents[1] / "support" / "sagas" / "planted_in_the_demo.sql")
 
 
 @pytest.fixture

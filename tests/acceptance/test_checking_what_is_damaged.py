@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import ROOT, sagalog
-from database_trouble import DatabaseTrouble
-from stores import EACH_KIND, opened
+from databases.stores import EACH_KIND, opened
+from databases.trouble import DatabaseTrouble
+from pages.command_line import ROOT, sagalog
 
 from sagalog.readmodel.rebuild import rebuild
 from sagalog.store import Posting

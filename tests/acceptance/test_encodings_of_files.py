@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from command_line import ROOT, Ran, sagalog, write_app
+from pages.command_line import ROOT, Ran, sagalog, write_app
 
 MARK = b"\xef\xbb\xbf"
 OTHERS = [

@@ -8,12 +8,11 @@ from collections import Counter
 from pathlib import Path
 from random import Random, SystemRandom
 
-import following_process
 import pytest
-from applications import address_of_an_application
-from bookshop import bookshop
-from following import numbers, position, published
-from stores import EACH_KIND, empty_database, opened
+from databases.stores import EACH_KIND, empty_database, opened
+from followed.applications import address_of_an_application
+from followed.bookshop import bookshop
+from followed.following import numbers, position, published
 
 from sagalog.store import Store
 
@@ -26,7 +25,7 @@ EACH_DATABASE = EACH_KIND[1:]
 
 
 def started(application: str, database: str) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, following_process.__file__, application, database]
+    command = [sys.executable, "-P", "-m", "followed.following_process", application, database]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
 

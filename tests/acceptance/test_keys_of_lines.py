@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from command_line import sagalog, write_app
+from pages.command_line import sagalog, write_app
 
 APP = """
 import asyncio
 from contextlib import contextmanager
-from greeting import Greeting as Name
+from sagas.greeting import Greeting as Name
 from sagalog import Saga
 
 class Ended(BaseException): pass

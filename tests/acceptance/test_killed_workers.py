@@ -4,9 +4,9 @@ from pathlib import Path
 from random import SystemRandom
 
 import pytest
-from postgres_server import PostgresServer
-from torture_blows import EVERYTHING
-from torture_run import Report, repeating, torture, torture_everything
+from servers.postgres_server import PostgresServer
+from torture.blows import EVERYTHING
+from torture.run import Report, repeating, torture, torture_everything
 
 pytestmark = [pytest.mark.crash, pytest.mark.slow]
 

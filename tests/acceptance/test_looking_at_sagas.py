@@ -10,8 +10,8 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from command_line import sagalog
-from shop_demo import COUNTS, SAGAS_COUNT, FinishedDemo
+from pages.command_line import sagalog
+from sagas.shop_demo import COUNTS, SAGAS_COUNT, FinishedDemo
 
 from domain.sample import ORDERS_COUNT
 

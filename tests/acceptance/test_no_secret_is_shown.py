@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 
 import psycopg
 import pytest
-from command_line import ROOT, Ran, program, sagalog
+from pages.command_line import ROOT, Ran, program, sagalog
 
 from sagalog.address import is_open, secrets_of, shown
 from sagalog.errors import DefinitionError, InvalidSettings, SagalogError, StoreUnavailable

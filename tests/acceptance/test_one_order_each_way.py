@@ -5,8 +5,8 @@ from collections.abc import Generator
 from contextlib import ExitStack
 
 import pytest
-from fulfilment_ways import WAYS, Left, audited, plant, take
-from postgres_server import PostgresServer
+from sagas.fulfilment_ways import WAYS, Left, audited, plant, take
+from servers.postgres_server import PostgresServer
 
 from domain.data import read_orders
 from domain.sample import EXPECTED_COUNTS, ORDERS_COUNT

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command_line import UNSET, program, sagalog, write_app
+from pages.command_line import UNSET, program, sagalog, write_app
 
 PATIENCE_SECONDS = 20
 CARD = "4242424242424242"

@@ -4,11 +4,11 @@ from pathlib import Path
 from random import Random
 
 import pytest
-import torture_blows
-from postgres_server import PostgresServer
-from torture_run import VOYAGES_SETTLE_SECONDS, everything_staged
-from torture_scene import Scene
-from torture_stage import wait_until
+from servers.postgres_server import PostgresServer
+from torture import blows as torture_blows
+from torture.run import VOYAGES_SETTLE_SECONDS, everything_staged
+from torture.scene import Scene
+from torture.stage import wait_until
 
 pytestmark = [pytest.mark.crash, pytest.mark.slow]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import sagalog, write_app
-from shop_demo import FinishedDemo
+from pages.command_line import sagalog, write_app
+from sagas.shop_demo import FinishedDemo
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from command_line import Ran, sagalog, write_app
+from pages.command_line import Ran, sagalog, write_app
 
 from sagalog.cli.lines import LONGEST
 

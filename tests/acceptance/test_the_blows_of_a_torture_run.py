@@ -9,12 +9,12 @@ from random import Random
 
 import pytest
 from msgspec import Raw
-from postgres_server import PostgresServer
-from torture_blows import EVERYTHING, hook
-from torture_dials import CLOCKS, Dials, WrongClock, make_files_obey
-from torture_scene import Scene
-from torture_stage import Stage, a_database
-from torture_witness import Journal, lines
+from servers.postgres_server import PostgresServer
+from torture.blows import EVERYTHING, hook
+from torture.dials import CLOCKS, Dials, WrongClock, make_files_obey
+from torture.scene import Scene
+from torture.stage import Stage, a_database
+from torture.witness import Journal, lines
 
 from sagalog.clock import SystemClock
 from sagalog.errors import StoreError, StoreReadOnly, StoreUnavailable, WriteRefused

@@ -6,9 +6,9 @@ from contextlib import closing
 
 import pytest
 from msgspec.structs import replace
-from torture_journals import Claim, Journals
-from torture_snapshot import SQL, Snapshot
-from torture_stage import Stage, a_database, wait_until
+from torture.journals import Claim, Journals
+from torture.snapshot import SQL, Snapshot
+from torture.stage import Stage, a_database, wait_until
 
 pytestmark = pytest.mark.crash
 

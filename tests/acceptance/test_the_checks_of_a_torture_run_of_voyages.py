@@ -7,12 +7,12 @@ from contextlib import closing
 import msgspec
 import pytest
 from msgspec.structs import replace
-from torture_journals import Journals
-from torture_ledger import Effect, Ledger
-from torture_plans import VOYAGES, start_of
-from torture_run import VOYAGE_SETTINGS
-from torture_snapshot import LEFT, SQL, Snapshot
-from torture_stage import Stage, a_database, wait_until
+from torture.journals import Journals
+from torture.ledger import Effect, Ledger
+from torture.plans import VOYAGES, start_of
+from torture.run import VOYAGE_SETTINGS
+from torture.snapshot import LEFT, SQL, Snapshot
+from torture.stage import Stage, a_database, wait_until
 
 from sagalog.codec import CODEC
 from sagalog.saga.events import CompensationStarted, RequestSent, SagaEvent, StepFannedOut, StepSucceeded

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import pytest
-from command_line import ROOT, Ran, sagalog
+from pages.command_line import ROOT, Ran, sagalog
 
 from sagalog.stores.migrations import newest
 

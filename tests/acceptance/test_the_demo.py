@@ -6,8 +6,8 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from command_line import ROOT, sagalog, write_app
-from shop_demo import COUNTS, SAGAS_COUNT, FinishedDemo
+from pages.command_line import ROOT, sagalog, write_app
+from sagas.shop_demo import COUNTS, SAGAS_COUNT, FinishedDemo
 
 from domain.sample import choreographed_id, telling_order
 
@@ -117,7 +117,7 @@ def test_an_app_without_a_demo_says_so(tmp_path: Path) -> None:
 
 SMALL_DEMO = """
 from contextlib import contextmanager
-from greeting import Greeting, greet
+from sagas.greeting import Greeting, greet
 
 saga = greet()
 sagas = [saga]

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from torture_checks import one_owner_at_a_time
-from torture_journals import Journals
-from torture_snapshot import Snapshot
-from torture_witness import Journal, witnessed
+from torture.checks import one_owner_at_a_time
+from torture.journals import Journals
+from torture.snapshot import Snapshot
+from torture.witness import Journal, witnessed
 
 from sagalog.store import Append, Store
 from sagalog.stores.sqlite.store import SQLiteStore

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from command_line import sagalog
+from pages.command_line import sagalog
 
 from sagalog import Saga
 from sagalog.clock import SystemClock

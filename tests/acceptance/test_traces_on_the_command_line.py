@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 
 import pytest
-from command_line import Ran, sagalog
+from databases.stores import EACH_KIND, empty_database
 from msgspec import Struct
-from stores import EACH_KIND, empty_database
+from pages.command_line import Ran, sagalog
 
 from sagalog import Command, Event, Participant, Refused, Saga
 from sagalog.process_manager import ProcessManager

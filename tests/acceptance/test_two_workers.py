@@ -7,10 +7,10 @@ from pathlib import Path
 from signal import SIGCONT, SIGINT, SIGTERM, Signals
 
 import pytest
-from postgres_server import PostgresServer
-from torture_journals import Journals
-from torture_snapshot import column, pairs
-from torture_stage import Stage, a_database, wait_until
+from servers.postgres_server import PostgresServer
+from torture.journals import Journals
+from torture.snapshot import column, pairs
+from torture.stage import Stage, a_database, wait_until
 
 pytestmark = pytest.mark.crash
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import Ran, sagalog
+from databases.stores import EACH_KIND, empty_database, opened
 from msgspec.structs import replace
-from stores import EACH_KIND, empty_database, opened
+from pages.command_line import Ran, sagalog
 
 from sagalog import Event, Participant, Retry
 from sagalog.process_manager import ProcessManager

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from command_line import Ran, sagalog
 from msgspec import Struct
+from pages.command_line import Ran, sagalog
 
 from sagalog import Command, Event, Participant, Saga
 from sagalog.errors import InvalidIdentifier

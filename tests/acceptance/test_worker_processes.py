@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command_line import ROOT, UNSET, program, sagalog
-from shop_demo import FinishedDemo
+from pages.command_line import ROOT, UNSET, program, sagalog
+from sagas.shop_demo import FinishedDemo
 
 PATIENCE_SECONDS = 20.0
 ORDER = {

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
-from postgres_server import open_server
 from rich.console import Console
+from servers.postgres_server import open_server
 
 from tests.benchmarks import measure
 from tests.benchmarks.databases import Database, PostgresDatabase, SQLiteDatabase

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from bookshop import HANDLERS, Bookshop, bookshop
+from followed.bookshop import HANDLERS, Bookshop, bookshop
 from msgspec import Struct
 
 from sagalog.process_manager import ProcessManager

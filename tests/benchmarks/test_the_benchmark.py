@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from postgres_server import ENVIRONMENT_VARIABLE, PostgresServer
+from servers.postgres_server import ENVIRONMENT_VARIABLE, PostgresServer
 
 from tests.benchmarks.bench import main
 

@@ -7,13 +7,13 @@ from typing import Any, cast
 from uuid import uuid4
 
 import pytest
+from databases.stores import empty_database, opened
 from eventsourcing.tests.persistence import (
     ApplicationRecorderTestCase,
     NonInterleavingNotificationIDsBaseCase,
     ProcessRecorderTestCase,
     TrackingRecorderTestCase,
 )
-from stores import empty_database, opened
 
 
 class OnOurRecorder:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from postgres_roles import role_on
-from stores import empty_database, opened
+from databases.stores import empty_database, opened
+from servers.postgres_roles import role_on
 
 from sagalog.store import Store
 from sagalog.stores.postgres.privileges import Place, grants_for

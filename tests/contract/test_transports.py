@@ -3,7 +3,7 @@
 from collections.abc import Generator, Sequence
 
 import pytest
-from nats_server import NatsServer, open_nats_server
+from servers.nats_server import NatsServer, open_nats_server
 
 from sagalog.messages import Message
 from sagalog.testing.broker import MemoryBroker

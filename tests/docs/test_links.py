@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from pages import README, ROOT, Page, pages
+from pages.pages import README, ROOT, Page, pages
 
 
 def name_of(page: Page) -> str:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from page_run import PageRun, assert_shown, columns_of, commands_of
-from pages import ROOT, Page, pages
+from pages.page_run import PageRun, assert_shown, columns_of, commands_of
+from pages.pages import ROOT, Page, pages
 
 
 def name_of(page: Page) -> str:
@@ -24,7 +24,7 @@ def page_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     support = ROOT / "tests" / "support"
     sys.path[:] = [folder for folder in path if Path(folder) != support]
     for name, module in list(sys.modules.items()):
-        if Path(getattr(module, "__file__", None) or "").parent == support:
+        if Path(getattr(module, "__file__", None) or "").is_relative_to(support):
             monkeypatch.delitem(sys.modules, name)
     yield tmp_path
     sys.path[:] = path

@@ -10,9 +10,9 @@ from typing import Any
 import click
 import msgspec
 import pytest
-import sagalog_commands
-from pages import Page, page
-from transition_diagram import diagram
+from pages import sagalog_commands
+from pages.pages import Page, page
+from pages.transition_diagram import diagram
 
 import sagalog
 import sagalog.participant_kit
@@ -124,7 +124,7 @@ def test_the_fields_and_kinds_of_errors_are_documented_and_no_other() -> None:
 
 
 def test_the_diagram_of_the_statuses_is_up_to_date() -> None:
-    assert diagram() in page("concepts.md").text, "run tests/support/transition_diagram.py"
+    assert diagram() in page("concepts.md").text, "run tests/support/pages/transition_diagram.py"
 
 
 # ---------------------------------------------------------------------------------------------- Python names

@@ -7,10 +7,10 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-import sagalog_commands
-from command_line import sagalog
-from pages import page
-from shop_demo import FinishedDemo
+from pages import sagalog_commands
+from pages.command_line import sagalog
+from pages.pages import page
+from sagas.shop_demo import FinishedDemo
 
 from sagalog.cli.options import RowsCommand
 

@@ -7,7 +7,7 @@ from typing import get_args
 
 import psycopg
 import pytest
-from pages import page
+from pages.pages import page
 
 from sagalog.participant_kit import ParticipantKit
 from sagalog.readmodel import rows

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from greeting import run
-from held import Hold, held, pass_by
-from raising import Asked, Order
-from stores import store_of
+from databases.held import Hold, held, pass_by
+from databases.stores import store_of
+from kernel.raising import Asked, Order
+from sagas.greeting import run
 
 from sagalog import Saga
 from sagalog.errors import StoreUnavailable, WriteRefused

@@ -12,14 +12,14 @@ from typing import Any
 
 import psycopg
 import pytest
-from bank import pay_command
-from command_line import ROOT, Ran, sagalog
-from lab import Lab, in_lab
-from pages import page
-from postgres_roles import in_schema, role_on
+from databases.stores import opened
+from lab.lab import Lab, in_lab
+from pages.command_line import ROOT, Ran, sagalog
+from pages.pages import page
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL, Identifier
-from stores import opened
+from sagas.bank import pay_command
+from servers.postgres_roles import in_schema, role_on
 
 from sagalog import Event, Participant
 from sagalog.errors import InvalidIdentifier, SchemaTooOld, StoreError, StoreUnfit

@@ -4,8 +4,8 @@ import asyncio
 from collections import Counter
 
 import pytest
-from bookshop import Bookshop, bookshop
-from storm import LONGEST, SETTINGS, Ledger, Storm, Voyage, process, served, until
+from followed.bookshop import Bookshop, bookshop
+from lab.storm import LONGEST, SETTINGS, Ledger, Storm, Voyage, process, served, until
 
 from sagalog.store import Query, Store, UnmatchedQuery
 from sagalog.stores import store_for

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from lab import Lab, Process, in_lab
+from lab.lab import Lab, Process, in_lab
 
 from sagalog import Event, Participant
 from sagalog.engine.bus.participants import MOST_TRIES

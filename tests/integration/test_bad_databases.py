@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import msgspec
 import pytest
-from greeting import QUICK, Greeting, greet, run
+from sagas.greeting import QUICK, Greeting, greet, run
 
 from sagalog import Refused, Saga
 from sagalog.errors import SchemaTooNew, StoreError, StoreFull, StoreReadOnly, StoreUnavailable, StoreUnfit

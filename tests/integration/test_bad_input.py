@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from greeting import QUICK, Card, Greeting, greet, run
+from sagas.greeting import QUICK, Card, Greeting, greet, run
 
 from sagalog import Saga
 from sagalog.errors import (

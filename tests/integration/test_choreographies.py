@@ -5,7 +5,8 @@ from random import Random
 from typing import Any
 
 import pytest
-from fulfilling import (
+from lab.lab import Lab, Process, in_lab
+from sagas.fulfilling import (
     EVENTS,
     FULFILMENT,
     HOUR,
@@ -17,7 +18,6 @@ from fulfilling import (
     message,
     participants,
 )
-from lab import Lab, Process, in_lab
 
 from sagalog import Saga
 from sagalog.codec import CODEC

@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from at_once import AtOnce
-from lab import Lab, Process, in_lab
-from pinging import echo, pinged
+from lab.at_once import AtOnce
+from lab.lab import Lab, Process, in_lab
+from sagas.pinging import echo, pinged
 
 from sagalog import Event, MessageContext, Participant, Retry, Saga, StepContext
 from sagalog.engine.bus.consumers import Consumers

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from greeting import run
+from sagas.greeting import run
 
 from sagalog import Saga
 from sagalog.errors import AlreadyRunning

@@ -9,10 +9,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from bookshop import HANDLERS, Bookshop, Order, OrderPlaced, bookshop, order_id, placed
+from databases.stores import opened
 from eventsourcing.persistence import OperationalError, StoredEvent
-from following import Target, manager_of, numbers, position, published, until
-from stores import opened
+from followed.bookshop import HANDLERS, Bookshop, Order, OrderPlaced, bookshop, order_id, placed
+from followed.following import Target, manager_of, numbers, position, published, until
 
 from sagalog.errors import DefinitionError, StoreUnavailable
 from sagalog.process_manager import ProcessManager

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from greeting import run
+from sagas.greeting import run
 
 from sagalog import Event, Participant, Retry, Saga
 from sagalog.process_manager import ProcessManager

@@ -7,8 +7,8 @@ from contextvars import ContextVar
 from pathlib import Path
 
 import pytest
-from greeting import run
-from raising import QUICK, TWICE, Asked, Do, Done, Order
+from kernel.raising import QUICK, TWICE, Asked, Do, Done, Order
+from sagas.greeting import run
 
 from sagalog import Participant, Retry, Saga
 from sagalog.process_manager import ProcessManager, SagaResult

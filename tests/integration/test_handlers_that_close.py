@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from bookshop import Order, bookshop
-from greeting import QUICK, run
+from followed.bookshop import Order, bookshop
+from sagas.greeting import QUICK, run
 
 from sagalog import Event, Participant, Refused, Saga
 from sagalog.errors import AlreadyRunning, InvalidAction

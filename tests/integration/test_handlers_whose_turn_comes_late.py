@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from greeting import Greeting, run
+from sagas.greeting import Greeting, run
 
 from sagalog import Event, Participant, Saga
 from sagalog.engine.blocking import Threads

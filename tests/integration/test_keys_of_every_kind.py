@@ -4,8 +4,8 @@ import asyncio
 import enum
 
 import pytest
-from greeting import QUICK, run
 from msgspec import Raw, Struct
+from sagas.greeting import QUICK, run
 
 from sagalog import Event, Saga
 from sagalog.errors import InvalidIdentifier

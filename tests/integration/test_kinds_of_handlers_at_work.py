@@ -7,7 +7,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from kinds_of_callables import kinds_of
+from kernel.kinds_of_callables import kinds_of
 from msgspec import Struct
 
 from sagalog import Saga

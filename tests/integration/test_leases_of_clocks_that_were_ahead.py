@@ -5,8 +5,8 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
-from at_once import AtOnce
-from lab import Lab, Process, in_lab
+from lab.at_once import AtOnce
+from lab.lab import Lab, Process, in_lab
 
 from sagalog import Saga
 from sagalog.engine.sagas.lease import WorkerLease

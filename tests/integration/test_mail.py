@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from lab import Lab, Process, in_lab
-from message_shop import PaymentTaken, Shop, end_of, message, placed, row_of
+from lab.lab import Lab, Process, in_lab
 from msgspec.structs import replace
+from sagas.message_shop import PaymentTaken, Shop, end_of, message, placed, row_of
 
 from sagalog.messages import Envelope
 from sagalog.store import InboxRow, StoredEvent

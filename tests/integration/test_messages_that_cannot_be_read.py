@@ -2,10 +2,10 @@
 
 import msgspec
 import pytest
-from database_trouble import DatabaseTrouble
-from lab import Lab, in_lab
-from pinging import Ping, Pong, echo, pinged
-from stores import EACH_KIND, opened
+from databases.stores import EACH_KIND, opened
+from databases.trouble import DatabaseTrouble
+from lab.lab import Lab, in_lab
+from sagas.pinging import Ping, Pong, echo, pinged
 
 from sagalog import Saga
 from sagalog.cli.tracing import rows_of

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from moody import ORDERED, Moody, Ordered, Panic, Speechless, ordered
 from msgspec import Raw, structs
+from sagas.moody import ORDERED, Moody, Ordered, Panic, Speechless, ordered
 
 from sagalog.engine.transports import handover
 from sagalog.engine.transports.handover import MOST_TRIES

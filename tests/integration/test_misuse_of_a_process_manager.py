@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from greeting import QUICK, Greeting, greet, run
+from sagas.greeting import QUICK, Greeting, greet, run
 
 from sagalog import Event, Saga
 from sagalog.engine.blocking import Threads

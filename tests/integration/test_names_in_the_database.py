@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from catalogs import ask, names_in, plain, run_all
-from stores import empty_database, opened
+from databases.catalogs import ask, names_in, plain, run_all
+from databases.stores import empty_database, opened
 
 from sagalog.participant_kit import ParticipantKit
 

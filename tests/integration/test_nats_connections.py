@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 import pytest
-from nats_server import NatsServer
+from servers.nats_server import NatsServer
 
 from sagalog import Command
 from sagalog.testing.contracts.transport.contract import opened, run, until

@@ -12,10 +12,10 @@ from typing import IO
 
 import psycopg
 import pytest
-from catalogs import plain
-from command_line import program, write_app
-from greeting import greet, run
-from stores import opened
+from databases.catalogs import plain
+from databases.stores import opened
+from pages.command_line import program, write_app
+from sagas.greeting import greet, run
 
 from sagalog.errors import NotRunning
 from sagalog.opening import unless

@@ -7,12 +7,12 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from bookshop import HANDLERS, Bookshop, Order, OrderPaid, bookshop, order_id, paid, placed
-from database_trouble import DatabaseTrouble
+from databases.stores import EACH_KIND
+from databases.trouble import DatabaseTrouble
 from eventsourcing.persistence import StoredEvent
-from following import Target, manager_of, numbers, parked, position, published, until
+from followed.bookshop import HANDLERS, Bookshop, Order, OrderPaid, bookshop, order_id, paid, placed
+from followed.following import Target, manager_of, numbers, parked, position, published, until
 from msgspec import json
-from stores import EACH_KIND
 
 from sagalog import Event
 from sagalog.engine.following import follower

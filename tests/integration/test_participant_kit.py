@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import psycopg
 import pytest
-from bank import Bank, Connect, ProcessPayment, command, fail, pay_command, refund_command, refuse
+from sagas.bank import Bank, Connect, ProcessPayment, command, fail, pay_command, refund_command, refuse
 
 from sagalog import Refused
 from sagalog.errors import InvalidAction, InvalidIdentifier

@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from bank import SQL, PaymentProcessed, pay_command
+from sagas.bank import SQL, PaymentProcessed, pay_command
 from sqlalchemy import Engine, String, create_engine, insert, select, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, sessionmaker
 

@@ -11,8 +11,17 @@ from typing import Any
 import psycopg
 import psycopg.rows
 import pytest
-from bank import SQL, Bank, Connect, NothingToRefund, PaymentProcessed, PaymentRefunded, pay_command, refund_command
 from msgspec.structs import replace
+from sagas.bank import (
+    SQL,
+    Bank,
+    Connect,
+    NothingToRefund,
+    PaymentProcessed,
+    PaymentRefunded,
+    pay_command,
+    refund_command,
+)
 
 from sagalog import Refused
 from sagalog.errors import InvalidAction

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Callable
 from itertools import product
 
-import bank_crashes
 import pytest
-from bank import Bank, fail, pay_command, refund_command, refuse
+from sagas import bank_crashes
+from sagas.bank import Bank, fail, pay_command, refund_command, refuse
 
 from sagalog.messages import Envelope
 from sagalog.participant_kit import ParticipantKit
@@ -48,7 +48,7 @@ def test_whatever_comes_in_whatever_order_an_effect_is_made_once_and_undone_once
 def test_a_kill_at_any_line_leaves_nothing_half(each_bank_address: tuple[str, str]) -> None:
     """Invariants 5, 7, 21, 22, 23: SIGKILL at lines of the kit, of the bank and of psycopg; then delivered again."""
     asked = subprocess.run(
-        [sys.executable, bank_crashes.__file__, *each_bank_address], capture_output=True, text=True, check=False
+        [sys.executable, "-P", bank_crashes.__file__, *each_bank_address], capture_output=True, text=True, check=False
     )
     assert asked.returncode == 0, asked.stdout + asked.stderr
     found = [json.loads(line) for line in asked.stdout.splitlines()]

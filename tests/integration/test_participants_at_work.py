@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from lab import Lab, Process, in_lab
+from lab.lab import Lab, Process, in_lab
 from msgspec import Raw
 
 from sagalog import Command, Event, MessageContext, Participant, Refused, Retry

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 import pytest
-from database_trouble import DatabaseTrouble
-from lab import SETTINGS, Lab, Process, in_lab
-from pinging import Ping, Pong, echo, pinged, pongs
-from stores import EACH_KIND
+from databases.stores import EACH_KIND
+from databases.trouble import DatabaseTrouble
+from lab.lab import SETTINGS, Lab, Process, in_lab
+from sagas.pinging import Ping, Pong, echo, pinged, pongs
 
 from sagalog import Saga
 from sagalog.errors import StoreError, StoreReadOnly, StoreUnavailable, WriteRefused

@@ -8,10 +8,10 @@ from typing import TypeVar
 
 import psycopg
 import pytest
-from chaos_proxy import ChaosProxy
-from greeting import QUICK, Greeting, greet, run
-from postgres_server import PostgresServer
-from stores import opened
+from databases.stores import opened
+from sagas.greeting import QUICK, Greeting, greet, run
+from servers.chaos_proxy import ChaosProxy
+from servers.postgres_server import PostgresServer
 
 from sagalog import Saga
 from sagalog.errors import StoreUnavailable

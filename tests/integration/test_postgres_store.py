@@ -13,10 +13,10 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 import psycopg
 import pytest
+from databases.stores import opened
 from eventsourcing.postgres import PostgresDatastore, PostgresProcessRecorder
-from postgres_server import PostgresServer, free_port
 from psycopg import RawCursor
-from stores import opened
+from servers.postgres_server import PostgresServer, free_port
 
 from sagalog.errors import (
     InvalidSettings,
@@ -37,7 +37,7 @@ from sagalog.testing.contracts.store.samples import DEFINITION, NOW, ending, fol
 
 pytestmark = pytest.mark.postgres
 
-LOOKS = statements("tests.support", "database_looks.sql")
+LOOKS = statements("tests.support.databases", "looks.sql")
 
 
 @pytest.fixture

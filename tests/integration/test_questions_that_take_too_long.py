@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Generator
 
 import psycopg
 import pytest
-from command_line import sagalog
-from greeting import Greeting, greet, run
+from pages.command_line import sagalog
+from sagas.greeting import Greeting, greet, run
 
 from sagalog import Event
 from sagalog.errors import StoreUnavailable, WaitTimeout

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from fulfilment_ways import LOOK_EVERY_SECONDS, at_rest, shop_at_work
-from greeting import run
-from shop import Shop, operations, order
+from sagas.fulfilment_ways import LOOK_EVERY_SECONDS, at_rest, shop_at_work
+from sagas.greeting import run
+from sagas.shop import Shop, operations, order
 
 from domain.fulfilment import fulfil_order
 from domain.ordering.messages import Line, Order, OrderPlaced, ReturnRequested

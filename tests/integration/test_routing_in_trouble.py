@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import msgspec
 import pytest
-from database_trouble import DatabaseTrouble
-from lab import Lab, Process, in_lab
-from pinging import Ping, echo, pinged, pongs
+from databases.trouble import DatabaseTrouble
+from lab.lab import Lab, Process, in_lab
+from sagas.pinging import Ping, echo, pinged, pongs
 
 from sagalog import Saga
 from sagalog.errors import BatchTooLarge, StoreError, StoreReadOnly, StoreUnavailable, WriteRefused

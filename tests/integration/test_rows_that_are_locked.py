@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import psycopg
 import pytest
-from lab import SETTINGS, Lab, in_lab
-from parcel import Desk, Parcel, parcel_saga
-from stores import opened
+from databases.stores import opened
+from lab.lab import SETTINGS, Lab, in_lab
+from sagas.parcel import Desk, Parcel, parcel_saga
 
 from sagalog.errors import RowsLocked, StoreUnavailable
 from sagalog.store import Append, AppendOutcome, Posting, Store

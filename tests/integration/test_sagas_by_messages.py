@@ -1,7 +1,7 @@
 """Sagas that begin with an event and talk to participants by commands and events, from the first to the last."""
 
-from lab import Lab, in_lab
-from message_shop import Shop, end_of, placed
+from lab.lab import Lab, in_lab
+from sagas.message_shop import Shop, end_of, placed
 
 from sagalog.store import Store
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from bookshop import HANDLERS, Bookshop, OrderPlaced, bookshop, order_id
-from command_line import write_app
-from following import Target, manager_of, numbers, position, until
+from followed.bookshop import HANDLERS, Bookshop, OrderPlaced, bookshop, order_id
+from followed.following import Target, manager_of, numbers, position, until
 from msgspec import Struct
+from pages.command_line import write_app
 
 from sagalog import Saga
 from sagalog.cli.app import load
@@ -25,7 +25,7 @@ def shop() -> Iterator[Bookshop]:
 
 AN_APP = """
 from contextlib import contextmanager
-from bookshop import HANDLERS, Bookshop
+from followed.bookshop import HANDLERS, Bookshop
 
 sagas = []
 shop = Bookshop()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from lab import SETTINGS, Lab, in_lab
+from lab.lab import SETTINGS, Lab, in_lab
 
 from sagalog import Event, Saga
 from sagalog.engine.blocking import Threads

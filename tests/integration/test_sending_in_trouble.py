@@ -1,7 +1,7 @@
 """INVARIANT 36: no row that the store does not take, of a message refused by a broker or sent, holds up a transport."""
 
 import pytest
-from lab import Lab, in_lab
+from lab.lab import Lab, in_lab
 
 from sagalog import Event
 from sagalog.errors import StoreError, StoreUnavailable, WriteRefused

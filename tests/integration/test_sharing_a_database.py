@@ -7,12 +7,12 @@ from typing import Any
 
 import psycopg
 import pytest
-from catalogs import SQL, names_in, plain
+from databases.catalogs import SQL, names_in, plain
+from databases.stores import opened
 from eventsourcing.persistence import StoredEvent
-from postgres_roles import in_schema
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
-from stores import opened
+from servers.postgres_roles import in_schema
 
 from sagalog.errors import StoreUnfit
 from sagalog.store import Store

@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from greeting import Card, Greeting, run
+from sagas.greeting import Card, Greeting, run
 
 from sagalog import Refused, Saga
 from sagalog.process_manager import ProcessManager

@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from greeting import run
+from sagas.greeting import run
 
 from sagalog import Event, Participant
 from sagalog.process_manager import ProcessManager

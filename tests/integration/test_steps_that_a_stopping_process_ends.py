@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from greeting import run
-from held import Hold, held
-from stores import store_of
+from databases.held import Hold, held
+from databases.stores import store_of
+from sagas.greeting import run
 
 from sagalog import Saga
 from sagalog.process_manager import ProcessManager

@@ -11,10 +11,10 @@ from typing import Any
 
 import nats
 import pytest
-from broker_chaos import kill_while
 from msgspec import Raw
 from nats.js.errors import NoStreamResponseError
-from nats_server import NatsServer
+from servers.broker_chaos import kill_while
+from servers.nats_server import NatsServer
 
 from sagalog import Command, Event, MessageContext, Participant
 from sagalog.errors import DefinitionError

@@ -6,11 +6,11 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, cast
 
 import pytest
-from greeting import run
-from held import Hold, held
-from parcel import parcel_saga
-from raising import Asked, Done, Order
-from stores import store_of
+from databases.held import Hold, held
+from databases.stores import store_of
+from kernel.raising import Asked, Done, Order
+from sagas.greeting import run
+from sagas.parcel import parcel_saga
 
 from sagalog import Event, Participant, Retry, Saga
 from sagalog.engine.sagas.late_outcomes import LateOutcomes

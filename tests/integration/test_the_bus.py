@@ -5,9 +5,9 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from lab import Lab, in_lab
-from message_shop import OrderPlaced, Shop, end_of, placed
-from pinging import Ping, Pong, echo, pinged, pongs
+from lab.lab import Lab, in_lab
+from sagas.message_shop import OrderPlaced, Shop, end_of, placed
+from sagas.pinging import Ping, Pong, echo, pinged, pongs
 
 from sagalog import Participant, Saga
 from sagalog.engine.bus.participant_routes import ParticipantRoutes

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chaos_proxy import ChaosProxy
-from lab import SETTINGS, Lab, in_lab
-from parcel import Desk, parcel_saga
-from pinging import Ping, echo
+from lab.lab import SETTINGS, Lab, in_lab
+from sagas.parcel import Desk, parcel_saga
+from sagas.pinging import Ping, echo
+from servers.chaos_proxy import ChaosProxy
 
 from sagalog import Saga
 

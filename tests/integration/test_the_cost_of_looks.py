@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from stores import opened
+from databases.stores import opened
 
 from sagalog.stores.postgres.connection import SQL as POSTGRES
 from sagalog.stores.postgres.store import PostgresStore

@@ -4,10 +4,10 @@ import asyncio
 from typing import Any, Literal
 
 import pytest
-from lab import Lab, in_lab
-from message_shop import Shop
+from lab.lab import Lab, in_lab
 from msgspec import Raw
-from pinging import Ping, Stop, echo
+from sagas.message_shop import Shop
+from sagas.pinging import Ping, Stop, echo
 
 from sagalog import Event, Participant
 from sagalog.errors import DefinitionError, InvalidIdentifier, InvalidInput, NotRunning, PayloadTooLarge

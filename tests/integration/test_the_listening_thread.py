@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from stores import opened
+from databases.stores import opened
 
 from sagalog.store import Store, StoreOptions
 from sagalog.stores import store_for

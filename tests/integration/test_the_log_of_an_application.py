@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import bookshop as module_of_the_bookshop
 import psycopg
 import pytest
-from bookshop import Bookshop, Order, bookshop, order_id
 from eventsourcing.domain import Aggregate
 from eventsourcing.persistence import StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder
 from eventsourcing.utils import register_topic
+from followed import bookshop as module_of_the_bookshop
+from followed.bookshop import Bookshop, Order, bookshop, order_id
 from msgspec import json
 from psycopg import sql
 

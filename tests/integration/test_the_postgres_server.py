@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import psutil
 import psycopg
 import pytest
-from postgres_server import CallersServer, PostgresServer, TemporaryServer, open_server
+from servers.postgres_server import CallersServer, PostgresServer, TemporaryServer, open_server
 
 pytestmark = pytest.mark.postgres
 
@@ -128,7 +128,7 @@ def test_the_server_does_not_run_as_root(own_server: TemporaryServer) -> None:
 @pytest.mark.crash
 def test_a_killed_test_run_leaves_no_server_behind() -> None:
     script = (
-        "from postgres_server import TemporaryServer\n"
+        "from servers.postgres_server import TemporaryServer\n"
         "server = TemporaryServer()\n"
         "server.start()\n"
         "print(server.folder, flush=True)\n"

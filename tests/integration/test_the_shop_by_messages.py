@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from fulfilment_ways import CHOREOGRAPHED, LOOK_EVERY_SECONDS, at_rest, shop_at_work
-from greeting import run
-from shop import Shop, order
+from sagas.fulfilment_ways import CHOREOGRAPHED, LOOK_EVERY_SECONDS, at_rest, shop_at_work
+from sagas.greeting import run
+from sagas.shop import Shop, order
 
 from domain.fulfilment_remote import fulfil_order_remotely
 from domain.ordering.messages import CARRIER_NEVER, OrderCreated, OrderPlaced

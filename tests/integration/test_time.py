@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from freezegun import freeze_time
-from greeting import Card, Greeting, greet
+from sagas.greeting import Card, Greeting, greet
 
 from sagalog import Refused, Retry, Saga, StepContext
 from sagalog.process_manager import ProcessManager

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from greeting import run
+from sagas.greeting import run
 
 from sagalog import Event, Participant, Refused, Retry, Saga
 from sagalog.cli.logs import JsonFormatter, LineFormatter

@@ -6,13 +6,13 @@ from threading import Barrier, Thread
 from typing import Any, cast
 
 import pytest
-from bank import pay_command
-from catalogs import ask, names_in, plain, run_all
-from command_line import program
+from databases.catalogs import ask, names_in, plain, run_all
+from databases.stores import empty_database, opened
 from eventsourcing.persistence import Tracking
 from eventsourcing.postgres import PostgresDatastore, PostgresProcessRecorder
 from eventsourcing.sqlite import SQLiteDatastore, SQLiteProcessRecorder
-from stores import empty_database, opened
+from pages.command_line import program
+from sagas.bank import pay_command
 
 from sagalog.errors import InvalidAction, SchemaTooOld
 from sagalog.participant_kit import ParticipantKit, connections
@@ -33,7 +33,7 @@ from sagalog.testing.contracts.store.message_samples import (
 from sagalog.testing.contracts.store.samples import DEFINITION, NOW, ending, following, start, step
 
 KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
-FIRST_RELEASE = Path(__file__).parents[1] / "support" / "first_release"
+FIRST_RELEASE = Path(__file__).parents[1] / "support" / "databases" / "first_release"
 NEWEST = {dialect: migrations.newest(dialect) for dialect in ("sqlite", "postgres")}
 # What the first release prepared on a connection that writes.
 
@@ -223,7 +223,7 @@ def test_what_was_built_on_the_older_table_does_not_fail_the_upgrade(
 
 def inbox_of_the_first_release(connection: Any, database: str) -> None:
     """Make the inbox of a participant as the first release did, and take a payment."""
-    blocks = statements("tests.support", f"first_release/{dialect_of(database)}_kit.sql")
+    blocks = statements("tests.support.databases", f"first_release/{dialect_of(database)}_kit.sql")
     connection.execute(blocks["create"])
     with pytest.MonkeyPatch.context() as then:
         then.setattr(connections, dialect_of(database).upper(), blocks)

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from greeting import QUICK, run
 from pydantic import BaseModel, ConfigDict, Field, FutureDatetime, SecretStr, field_validator
 from pydantic.alias_generators import to_camel
+from sagas.greeting import QUICK, run
 
 from sagalog import Event, Saga
 from sagalog.errors import DefinitionError, InvalidInput

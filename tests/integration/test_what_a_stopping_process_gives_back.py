@@ -4,11 +4,11 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 
-from bookshop import HANDLERS, bookshop
-from following import Target, numbers, position
-from greeting import run
-from held import Hold, held
-from stores import store_of
+from databases.held import Hold, held
+from databases.stores import store_of
+from followed.bookshop import HANDLERS, bookshop
+from followed.following import Target, numbers, position
+from sagas.greeting import run
 
 from sagalog import Event, Participant, Saga
 from sagalog.errors import StoreUnavailable

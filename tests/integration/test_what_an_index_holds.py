@@ -8,7 +8,7 @@ import random
 from typing import Any
 
 import pytest
-from lab import Lab, in_lab
+from lab.lab import Lab, in_lab
 from msgspec import Raw, Struct
 
 from sagalog import Choreography, Event, Participant, Saga

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from greeting import run
-from raising import QUICK, RAISED, Asked, Done, Mute, Order, raiser
+from kernel.raising import QUICK, RAISED, Asked, Done, Mute, Order, raiser
+from sagas.greeting import run
 
 from sagalog import Choreography, Event, Saga
 from sagalog.errors import InvalidInput

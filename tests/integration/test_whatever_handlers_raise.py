@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from greeting import run
-from raising import QUICK, RAISED, TWICE, Asked, Do, Done, Order, raiser
+from kernel.raising import QUICK, RAISED, TWICE, Asked, Do, Done, Order, raiser
+from sagas.greeting import run
 
 from sagalog import Participant, Refused, Retry, Saga
 from sagalog.process_manager import ProcessManager, SagaResult

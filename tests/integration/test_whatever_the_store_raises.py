@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from greeting import QUICK, Greeting, greet, run
+from sagas.greeting import QUICK, Greeting, greet, run
 
 from sagalog.process_manager import ProcessManager
 from sagalog.saga.failure import described

@@ -4,8 +4,8 @@ import asyncio
 import threading
 
 import pytest
-from greeting import run
-from raising import QUICK, TWICE, Asked, Done, Order
+from kernel.raising import QUICK, TWICE, Asked, Done, Order
+from sagas.greeting import run
 
 from sagalog import Participant, Refused, Retry, Saga
 from sagalog.process_manager import ProcessManager

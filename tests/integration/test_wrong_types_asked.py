@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from greeting import Greeting, greet, run
 from msgspec import Raw
+from sagas.greeting import Greeting, greet, run
 
 from sagalog import Event, Saga
 from sagalog.errors import InvalidInput, InvalidQuery, SagalogError, UnknownSaga, WaitTimeout

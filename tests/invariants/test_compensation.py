@@ -2,9 +2,9 @@
 
 import asyncio
 
-from lab import Lab, in_lab
-from parcel import Desk, Parcel, parcel_saga, raising
-from trip import ASK, UNDO
+from lab.lab import Lab, in_lab
+from sagas.parcel import Desk, Parcel, parcel_saga, raising
+from sagas.trip import ASK, UNDO
 
 from sagalog import Refused, Saga, StepContext
 from sagalog.saga import events as e

@@ -1,8 +1,10 @@
 """Invariants 4, 7 and 8: whose a message is, what is refused at the door, and what is parked; on every store."""
 
 import pytest
-from lab import Lab, in_lab
-from message_shop import (
+from lab.lab import Lab, in_lab
+from msgspec import Raw
+from msgspec.structs import replace
+from sagas.message_shop import (
     OrderPlaced,
     Packed,
     PaymentTaken,
@@ -15,8 +17,6 @@ from message_shop import (
     row_of,
     types_of,
 )
-from msgspec import Raw
-from msgspec.structs import replace
 
 from sagalog import Event
 from sagalog.errors import InvalidAction, InvalidIdentifier, InvalidInput, PayloadTooLarge, SagalogError

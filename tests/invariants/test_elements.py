@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import msgspec
 import pytest
-from lab import Lab, Process, in_lab
-from lines import Line, Order, Reserved, Warehouse, lines_saga
+from lab.lab import Lab, Process, in_lab
+from sagas.lines import Line, Order, Reserved, Warehouse, lines_saga
 
 from sagalog import Refused, Saga, StepContext
 from sagalog.saga import events as e

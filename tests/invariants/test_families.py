@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from families import FAMILY, Company, Order, Parcel, gift_saga, label_saga, order_saga, parcel_saga
-from lab import Lab, Process, in_lab
+from lab.lab import Lab, Process, in_lab
+from sagas.families import FAMILY, Company, Order, Parcel, gift_saga, label_saga, order_saga, parcel_saga
 
 from sagalog import ChildResult, Refused, Saga
 from sagalog.saga import events as e

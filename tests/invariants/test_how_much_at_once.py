@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Sequence
 
-from lab import SETTINGS, Lab, in_lab
-from parcel import Desk, Parcel, parcel_saga
-from troubled import Troubled
+from databases.troubled import Troubled
+from lab.lab import SETTINGS, Lab, in_lab
+from sagas.parcel import Desk, Parcel, parcel_saga
 
 from sagalog.engine.writing.committer import LARGEST_BYTES
 from sagalog.errors import BatchTooLarge

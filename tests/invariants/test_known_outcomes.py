@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from database_trouble import DatabaseTrouble
-from lab import SETTINGS, Lab, Process, in_lab
-from parcel import Desk, Parcel, parcel_saga
-from stores import EACH_KIND, empty_database
-from troubled import STRANGE, Troubled, goes_on
+from databases.stores import EACH_KIND, empty_database
+from databases.trouble import DatabaseTrouble
+from databases.troubled import STRANGE, Troubled, goes_on
+from lab.lab import SETTINGS, Lab, Process, in_lab
+from sagas.parcel import Desk, Parcel, parcel_saga
 
 from sagalog import Refused, Saga, StepContext
 from sagalog.engine.writing.failed_writes import LONGEST_DOUBT, TRIES

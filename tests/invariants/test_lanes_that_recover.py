@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import pytest
-from lab import Lab, Process, in_lab
+from lab.lab import Lab, Process, in_lab
 from msgspec.structs import replace
-from slow_link import Big, Small, link, published, takes
+from servers.slow_link import Big, Small, link, published, takes
 
 from sagalog.clock import SystemClock
 from sagalog.engine.bus.intake import parked_row

@@ -6,10 +6,10 @@ from typing import Any, cast
 
 import psycopg
 import pytest
-from database_trouble import DatabaseTrouble
-from lab import Lab, in_lab
-from parcel import Desk, Parcel, parcel_saga
-from pinging import Ping, pinged
+from databases.trouble import DatabaseTrouble
+from lab.lab import Lab, in_lab
+from sagas.parcel import Desk, Parcel, parcel_saga
+from sagas.pinging import Ping, pinged
 
 from sagalog import Saga
 from sagalog.errors import BatchTooLarge, StoreError, StoreUnavailable

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 import pytest
-from lab import Lab, in_lab
-from message_shop import (
+from lab.lab import Lab, in_lab
+from sagas.message_shop import (
     OrderPlaced,
     Packed,
     PaidBack,

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from database_trouble import DatabaseTrouble
-from greeting import QUICK, Greeting, greet, run
-from lab import Lab, in_lab
-from parcel import Desk, Parcel, parcel_saga
-from stores import EACH_KIND
-from troubled import CLASSES, STRANGE, TRANSIENT, Troubled, for_a_while, goes_on
+from databases.stores import EACH_KIND
+from databases.trouble import DatabaseTrouble
+from databases.troubled import CLASSES, STRANGE, TRANSIENT, Troubled, for_a_while, goes_on
+from lab.lab import Lab, in_lab
+from sagas.greeting import QUICK, Greeting, greet, run
+from sagas.parcel import Desk, Parcel, parcel_saga
 
 from sagalog import Retry, Saga
 from sagalog.engine.sagas import runner

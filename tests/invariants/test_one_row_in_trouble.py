@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from database_trouble import DatabaseTrouble
-from lab import Lab, in_lab
-from parcel import Desk, Parcel, parcel_saga
-from troubled import STRANGE, TRANSIENT, Troubled, goes_on
+from databases.trouble import DatabaseTrouble
+from databases.troubled import STRANGE, TRANSIENT, Troubled, goes_on
+from lab.lab import Lab, in_lab
+from sagas.parcel import Desk, Parcel, parcel_saga
 
 from sagalog.errors import StoreError, WriteRefused
 from sagalog.store import Append

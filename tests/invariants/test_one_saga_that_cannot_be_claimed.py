@@ -9,10 +9,10 @@ from typing import Any, cast
 
 import psycopg
 import pytest
-from database_trouble import DatabaseTrouble
-from lab import SETTINGS, Lab, Process, in_lab
-from parcel import Desk, Parcel, parcel_saga
-from stores import EACH_KIND, empty_database
+from databases.stores import EACH_KIND, empty_database
+from databases.trouble import DatabaseTrouble
+from lab.lab import SETTINGS, Lab, Process, in_lab
+from sagas.parcel import Desk, Parcel, parcel_saga
 
 from sagalog.engine.sagas.late_outcomes import LateOutcomes
 from sagalog.errors import StoreUnavailable

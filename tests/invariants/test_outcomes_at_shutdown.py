@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from database_trouble import DatabaseTrouble
-from lab import SETTINGS, Lab, Process, in_lab
-from parcel import Desk, Parcel, parcel_saga
-from stores import EACH_KIND, empty_database
-from troubled import Troubled
+from databases.stores import EACH_KIND, empty_database
+from databases.trouble import DatabaseTrouble
+from databases.troubled import Troubled
+from lab.lab import SETTINGS, Lab, Process, in_lab
+from sagas.parcel import Desk, Parcel, parcel_saga
 
 from sagalog import Refused, Saga, StepContext
 from sagalog.errors import StoreUnavailable, WriteRefused

@@ -1,8 +1,8 @@
 """INVARIANT 36: what is too large to be read in time is read in pieces, and holds up nobody else meanwhile."""
 
 import pytest
-from lab import Lab, in_lab
-from slow_link import SECONDS, Big, Small, link, published, takes
+from lab.lab import Lab, in_lab
+from servers.slow_link import SECONDS, Big, Small, link, published, takes
 
 from sagalog.store import Store
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from greeting import Card, Greeting, run
 from msgspec.structs import replace
+from sagas.greeting import Card, Greeting, run
 
 from sagalog import Refused, Retry, Saga
 from sagalog.process_manager import ProcessManager

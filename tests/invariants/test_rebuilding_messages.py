@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 from msgspec.structs import replace
-from shipping_orders import (
+from sagas.shipping_orders import (
     CHARGED,
     RELEASED,
     RESERVED,

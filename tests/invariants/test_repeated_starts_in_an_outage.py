@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from lab import SETTINGS, Lab, Process, in_lab
-from parcel import Desk, Parcel, parcel_saga
-from troubled import Troubled
+from databases.troubled import Troubled
+from lab.lab import SETTINGS, Lab, Process, in_lab
+from sagas.parcel import Desk, Parcel, parcel_saga
 
 from sagalog import Saga, StepContext
 from sagalog.engine.writing.committer import LONGEST_PAUSE

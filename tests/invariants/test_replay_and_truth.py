@@ -3,9 +3,9 @@
 import asyncio
 
 import pytest
-from lab import Lab, in_lab
+from lab.lab import Lab, in_lab
 from msgspec.structs import replace
-from parcel import Desk, Parcel, parcel_saga, raising
+from sagas.parcel import Desk, Parcel, parcel_saga, raising
 
 from sagalog import Refused, Saga
 from sagalog.codec import CODEC, encode_json

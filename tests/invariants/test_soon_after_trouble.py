@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from database_trouble import DatabaseTrouble
-from lab import Lab, Process, in_lab
-from parcel import Desk, Parcel, parcel_saga
-from pinging import echo, pinged, pongs
-from stores import EACH_KIND, empty_database
+from databases.stores import EACH_KIND, empty_database
+from databases.trouble import DatabaseTrouble
+from lab.lab import Lab, Process, in_lab
+from sagas.parcel import Desk, Parcel, parcel_saga
+from sagas.pinging import echo, pinged, pongs
 
 from sagalog.engine.recovery import CALM, Recovery
 from sagalog.engine.sagas.apart import Apart

@@ -5,8 +5,8 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from lab import Lab, in_lab
-from parcel import Desk, Parcel, parcel_saga, raising
+from lab.lab import Lab, in_lab
+from sagas.parcel import Desk, Parcel, parcel_saga, raising
 
 from sagalog.codec import CODEC
 from sagalog.errors import MissingKey

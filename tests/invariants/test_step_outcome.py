@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from lab import Lab, Process, in_lab
-from parcel import Desk, Parcel, Sent, parcel_saga, raising
+from lab.lab import Lab, Process, in_lab
+from sagas.parcel import Desk, Parcel, Sent, parcel_saga, raising
 
 from sagalog import Refused, Retry, Saga, StepContext
 from sagalog.codec import CODEC

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from lab import SETTINGS, Lab, in_lab
-from parcel import Desk, Parcel, parcel_saga, raising
+from lab.lab import SETTINGS, Lab, in_lab
+from sagas.parcel import Desk, Parcel, parcel_saga, raising
 
 from sagalog import Saga, StepContext
 from sagalog.codec import CODEC

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from lab import SETTINGS, Lab, Process, in_lab
-from parcel import Desk, Parcel, parcel_saga
+from lab.lab import SETTINGS, Lab, Process, in_lab
+from sagas.parcel import Desk, Parcel, parcel_saga
 
 from sagalog import Retry, Saga
 from sagalog.engine.writing.committer import LINGER

@@ -1,8 +1,8 @@
 """Invariants 2, 5, 6, 13, 18, 33, 34 and 36, where sagas wait: for replies, for events, for time to pass."""
 
 import pytest
-from lab import Lab, in_lab
-from post_office import Announced, Arrived, Collected, Parcel, Post, row_of, waits_for
+from lab.lab import Lab, in_lab
+from sagas.post_office import Announced, Arrived, Collected, Parcel, Post, row_of, waits_for
 
 from sagalog import Retry
 from sagalog.codec import CODEC

@@ -5,9 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import planted_bug
 import pytest
-from scenarios import SEEDED, at_random, told
+from lab import planted_bug
+from lab.scenarios import SEEDED, at_random, told
 
 from sagalog.testing.simulation.faults import RandomFaults
 
@@ -38,7 +38,7 @@ def test_a_planted_bug_is_found_and_the_printed_command_repeats_it(monkeypatch: 
         subprocess.run(
             [*arguments, *more], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
         )
-        for more in ([], ["-p", "planted_bug"])
+        for more in ([], ["-p", "lab.planted_bug"])
     )
     assert healthy.returncode == 0, healthy.stdout
     assert broken.returncode == 1, broken.stdout

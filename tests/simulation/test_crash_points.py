@@ -4,7 +4,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 import pytest
-from scenarios import EVERY_OUTCOME, NEAR, OUTCOMES, check_crashes, crashing
+from lab.scenarios import EVERY_OUTCOME, NEAR, OUTCOMES, check_crashes, crashing
 
 
 @pytest.mark.simulation

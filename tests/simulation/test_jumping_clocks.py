@@ -1,7 +1,7 @@
 """Simulations in which the clocks of processes are wrong for some seconds, by up to an hour, amid crashes."""
 
 import pytest
-from scenarios import at_random, check_seeds, told
+from lab.scenarios import at_random, check_seeds, told
 
 from sagalog.testing.simulation.faults import Odds
 

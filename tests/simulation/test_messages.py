@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from message_shop import (
+from sagas.message_shop import (
     CannotShip,
     Order,
     OrderPlaced,

@@ -6,8 +6,8 @@ from functools import partial
 from multiprocessing import get_context
 
 import pytest
-from message_scenarios import OUTCOMES, SEEDED, check_crashes, messages_at_random
-from scenarios import check_seeds, told
+from lab.message_scenarios import OUTCOMES, SEEDED, check_crashes, messages_at_random
+from lab.scenarios import check_seeds, told
 
 from sagalog.codec import CODEC
 from sagalog.saga import events as e

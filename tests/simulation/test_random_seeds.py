@@ -4,7 +4,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 import pytest
-from scenarios import at_random, check_seeds, told
+from lab.scenarios import at_random, check_seeds, told
 
 CHUNK = 250
 EVERY_DAY = 10_000

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import sagalog
-from greeting import greet
-from stores import opened
+from databases.stores import opened
+from pages.command_line import sagalog
+from sagas.greeting import greet
 
 from sagalog import Refused, Saga
 from sagalog.errors import DefinitionError, InvalidSettings, SagalogError, StoreUnavailable

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from saga_tables import STEPS, SagaTables
+from databases.saga_tables import STEPS, SagaTables
 
 from projections import audits, read_audit
 

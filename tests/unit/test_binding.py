@@ -2,7 +2,7 @@
 
 # mypy: disable-error-code="empty-body"
 
-from declared import Inventory, Order, Payment, Reservation, always, mistakes, new_saga, only, waived
+from kernel.declared import Inventory, Order, Payment, Reservation, always, mistakes, new_saga, only, waived
 
 from sagalog import StepContext
 

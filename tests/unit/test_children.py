@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from child_notes import child_begun, child_ended, undo_child
-from stories import RESUME, Choice, Plan, began, did, failed, saga_of, start, undid
+from kernel.child_notes import child_begun, child_ended, undo_child
+from kernel.stories import RESUME, Choice, Plan, began, did, failed, saga_of, start, undid
 
 from sagalog import ChildResult, Saga
 from sagalog.readmodel.result import result_of

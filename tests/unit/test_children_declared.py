@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from declared import Order, always, mistakes, new_saga, only, waived
+from kernel.declared import Order, always, mistakes, new_saga, only, waived
 from msgspec import Struct
 
 from sagalog import ChildResult, Saga

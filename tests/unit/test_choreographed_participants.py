@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from shop import Shop, operations, order
+from sagas.shop import Shop, operations, order
 
 from domain.inventory import participant as inventory
 from domain.inventory.messages import InventoryRejected, InventoryReleased, InventoryReserved

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from itertools import permutations
 
 import pytest
-from fulfilling import (
+from msgspec.structs import replace
+from sagas.fulfilling import (
     COMPLETED,
     NOT_REFUNDED,
     OUTCOMES,
@@ -19,7 +20,6 @@ from fulfilling import (
     message,
     what_is_told,
 )
-from msgspec.structs import replace
 
 from sagalog.errors import DivergentHistory, InvalidAction
 from sagalog.saga.events import EMPTY, EventReceived, StepCompensated

@@ -3,7 +3,7 @@
 from itertools import permutations
 
 import pytest
-from fulfilling import COMPLETED, OUTCOMES, Process, fulfilment, message, what_is_told
+from sagas.fulfilling import COMPLETED, OUTCOMES, Process, fulfilment, message, what_is_told
 
 from sagalog.saga.inputs import DeadlineReached, Receive
 from sagalog.saga.redecide import first_divergence

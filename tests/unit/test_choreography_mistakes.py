@@ -5,7 +5,7 @@
 from typing import Any
 
 import pytest
-from fulfilling import (
+from sagas.fulfilling import (
     InventoryRejected,
     InventoryReleased,
     InventoryReserved,

@@ -2,7 +2,7 @@
 
 import xml.etree.ElementTree as ET
 
-from fulfilling import EVENTS, fulfilment
+from sagas.fulfilling import EVENTS, fulfilment
 
 from sagalog.cli.pictures.event_chart import EventBox, EventChart, event_chart_of, event_mermaid, event_svg
 

@@ -1,8 +1,8 @@
 """Which choreographed process an event is for: by correlation id and key, by key alone, or a new one."""
 
-from fulfilling import FULFILMENT, fulfilment, message
 from msgspec import Raw
 from msgspec.structs import replace
+from sagas.fulfilling import FULFILMENT, fulfilment, message
 
 from sagalog.saga.choreography.route import ChoreographyRouting, KnownProcesses
 from sagalog.saga.messages.route import Begin, Deliver, KnownSaga, Park

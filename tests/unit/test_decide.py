@@ -1,7 +1,7 @@
 """The rules at the head of `sagalog.saga.decide`, one by one, as given / when / then."""
 
 import pytest
-from stories import RESUME, Plan, began, did, failed, line, saga_of, undid, undo_failed
+from kernel.stories import RESUME, Plan, began, did, failed, line, saga_of, undid, undo_failed
 
 from sagalog.errors import DivergentHistory, InvalidAction
 from sagalog.saga import events as e

@@ -5,7 +5,7 @@
 from typing import Any
 
 import pytest
-from declared import Inventory, Order, Payment, Reservation, always, mistakes, new_saga, only, waived
+from kernel.declared import Inventory, Order, Payment, Reservation, always, mistakes, new_saga, only, waived
 
 from sagalog import Retry, Saga
 from sagalog.errors import DefinitionError

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 from msgspec import Raw
-from shop import operations
+from sagas.shop import operations
 
 from domain.database import IN_MEMORY, Database
 from domain.payments.deliveries import AGAIN, MOST_DELIVERIES, TAKEN, Deliveries

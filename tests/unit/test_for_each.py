@@ -1,8 +1,22 @@
 """What the kernel makes of a step with `for_each=`: its parts, what follows from their outcomes, what is undone."""
 
 import pytest
+from kernel.stories import (
+    RESUME,
+    Choice,
+    Denied,
+    Do,
+    Done,
+    Plan,
+    Undone,
+    did,
+    failed,
+    saga_of,
+    start,
+    undid,
+    undo_failed,
+)
 from msgspec import Raw
-from stories import RESUME, Choice, Denied, Do, Done, Plan, Undone, did, failed, saga_of, start, undid, undo_failed
 
 from sagalog import Saga
 from sagalog.errors import DivergentHistory, InvalidAction

@@ -5,9 +5,9 @@ from itertools import count
 from typing import Any
 
 import pytest
-from declared import only
+from kernel.declared import only
+from kernel.stories import Plan, did, saga_of, start
 from msgspec import Raw, Struct
-from stories import Plan, did, saga_of, start
 
 from sagalog import Saga, StepContext
 from sagalog.saga import events as e

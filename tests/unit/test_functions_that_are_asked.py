@@ -9,7 +9,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from kinds_of_callables import kinds_of
+from kernel.kinds_of_callables import kinds_of
 from msgspec import Struct
 
 from sagalog import Event, Saga

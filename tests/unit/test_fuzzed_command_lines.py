@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 
 import pytest
-from command_line import sagalog
-from greeting import Greeting, greet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pages.command_line import sagalog
+from sagas.greeting import Greeting, greet
 
 from sagalog.cli.quantities import LONGEST_DURATION, duration, moment, parse_duration, parse_moment
 from sagalog.errors import InvalidSettings

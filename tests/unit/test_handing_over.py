@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from moody import ORDERED, Moody, ordered
+from sagas.moody import ORDERED, Moody, ordered
 
 from sagalog.engine.transports import handover
 from sagalog.engine.transports.handover import LONGEST_SEND, Outcomes, hand_over

@@ -2,8 +2,8 @@
 
 import msgspec
 import pytest
+from kernel.stories import Plan, began, did, failed, line, saga_of
 from msgspec.structs import replace
-from stories import Plan, began, did, failed, line, saga_of
 
 from sagalog.codec import CODEC, Codec
 from sagalog.errors import DivergentHistory, UnknownTopic

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Optional
 import msgspec
 import pydantic
 import pytest
-from declared import mistakes
-from greeting import QUICK
+from kernel.declared import mistakes
+from sagas.greeting import QUICK
 
 from sagalog import Saga
 from sagalog.errors import InvalidInput

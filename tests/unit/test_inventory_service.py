@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from shop import NOON_MICROSECONDS, Shop, from_processes, from_threads, operations
+from sagas.shop import NOON_MICROSECONDS, Shop, from_processes, from_threads, operations
 
 from domain.errors import AlreadyUndone, KeyReused
 from domain.inventory.messages import Reservation

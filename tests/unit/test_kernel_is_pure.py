@@ -11,8 +11,8 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from stories import line
-from walks import Walk, walked
+from kernel.stories import line
+from kernel.walks import Walk, walked
 
 from sagalog.codec import CODEC, encode_json
 from sagalog.readmodel.rows import status_row, step_rows

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import AsyncMock, MagicMock, Mock
 
 import pytest
-from kinds_of_callables import Kinds, choosing, kinds_of, plainly
+from kernel.kinds_of_callables import Kinds, choosing, kinds_of, plainly
 from msgspec import Struct
 from pydantic import BaseModel
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from declared import Order, Payment, new_saga, only
+from kernel.declared import Order, Payment, new_saga, only
 
 from sagalog import Command, Event, Saga
 from sagalog.errors import DefinitionError

@@ -4,7 +4,7 @@ import random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from walks import Walk, walked
+from kernel.walks import Walk, walked
 
 from sagalog.readmodel.rows import command_rows, sent_messages
 from sagalog.saga import events as e

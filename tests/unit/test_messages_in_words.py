@@ -1,8 +1,8 @@
 """What the command line says of requests, waits and messages: in histories and in pictures of sagas."""
 
+from kernel.stories import Plan, saga_of
 from msgspec import Raw
-from shipping_orders import MINUTE, orders
-from stories import Plan, saga_of
+from sagas.shipping_orders import MINUTE, orders
 
 from sagalog import Retry
 from sagalog.cli.commands.history import summary

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
-from command_line import sagalog
+from pages.command_line import sagalog
 
 from sagalog.errors import InvalidSettings, SagalogError, StoreUnavailable
 from sagalog.process_manager import ProcessManager

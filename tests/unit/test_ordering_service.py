@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from shop import Shop, from_threads, operations, order
+from sagas.shop import Shop, from_threads, operations, order
 
 from domain.errors import KeyReused
 from domain.ordering.messages import Order

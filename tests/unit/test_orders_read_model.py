@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from saga_tables import SagaTables
+from databases.saga_tables import SagaTables
 
 from projections.orders import OrderRow, orders
 

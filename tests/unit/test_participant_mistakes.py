@@ -5,7 +5,7 @@
 from typing import Any
 
 import pytest
-from paying import Bank, OrderCreated, PaymentProcessed, ProcessPayment, RefundPayment, mistakes, only, payments
+from sagas.paying import Bank, OrderCreated, PaymentProcessed, ProcessPayment, RefundPayment, mistakes, only, payments
 
 from sagalog import Event, Participant, StepContext
 from sagalog.errors import DefinitionError

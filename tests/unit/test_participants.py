@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
-from paying import (
+from sagas.paying import (
     Bank,
     OrderCancelled,
     OrderCreated,

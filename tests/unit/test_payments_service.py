@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from shop import Shop, from_threads, operations
+from sagas.shop import Shop, from_threads, operations
 
 from domain.errors import AlreadyUndone, KeyReused
 from domain.payments.messages import Payment

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from greeting import Card, Greeting, greet
+from sagas.greeting import Card, Greeting, greet
 
 from sagalog import Refused, Saga
 from sagalog.errors import InvalidAction, InvalidIdentifier, InvalidQuery, SagaNotFound

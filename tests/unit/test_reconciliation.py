@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shop import Shop, order
+from sagas.shop import Shop, order
 
 from domain.database import statements
 from domain.errors import ServiceError
 
-PLANTED = statements(Path(__file__).parents[1] / "support" / "planted.sql")
+PLANTED = statements(Path(__file__).parents[1] / "support" / "sagas" / "planted.sql")
 
 
 @pytest.fixture

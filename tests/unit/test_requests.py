@@ -1,6 +1,7 @@
 """Steps that send a command and wait for its reply: what the kernel decides, as given / when / then."""
 
-from shipping_orders import (
+from kernel.stories import RESUME
+from sagas.shipping_orders import (
     CHARGED,
     HOUR,
     MINUTE,
@@ -25,7 +26,6 @@ from shipping_orders import (
     two_asked,
     undoing,
 )
-from stories import RESUME
 
 from sagalog import Retry
 from sagalog.codec import CODEC

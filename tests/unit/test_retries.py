@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 from hypothesis import given as generated
 from hypothesis import strategies as st
-from stories import Choice
+from kernel.stories import Choice
 
 from sagalog import Event, Participant, Retry, Saga
 from sagalog.errors import DefinitionError

@@ -2,7 +2,7 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from walks import walked
+from kernel.walks import walked
 
 from sagalog.readmodel.rows import step_rows
 from sagalog.saga.state import SagaState

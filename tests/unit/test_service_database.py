@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from shop import Shop
+from sagas.shop import Shop
 
 from domain.database import Database, statements
 from domain.inventory.service import Inventory

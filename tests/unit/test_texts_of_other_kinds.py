@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import Any, cast
 
 import pytest
-from greeting import QUICK
+from sagas.greeting import QUICK
 
 from sagalog import Choreography, Event, Participant, Saga
 from sagalog.errors import DefinitionError, InvalidIdentifier, InvalidInput, NotRunning, SagalogError

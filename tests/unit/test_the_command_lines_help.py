@@ -8,7 +8,7 @@ from importlib import import_module
 
 import click
 import pytest
-from command_line import sagalog
+from pages.command_line import sagalog
 
 from sagalog.cli import COMMANDS
 from sagalog.cli.options import OUTPUT_OPTION

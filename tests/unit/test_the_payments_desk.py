@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from shop import Shop, operations
+from sagas.shop import Shop, operations
 
 from domain.payments import desk
 from domain.payments.messages import (

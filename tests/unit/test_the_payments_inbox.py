@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 from msgspec import Raw
-from shop import operations
+from sagas.shop import operations
 
 from domain.database import IN_MEMORY, Database
 from domain.payments.inbox import PaymentsInbox

@@ -5,8 +5,8 @@ import subprocess
 import sys
 
 import pytest
-from command_line import ROOT
 from msgspec import Raw
+from pages.command_line import ROOT
 
 import domain
 from domain.broker import ANSWERS, COMMANDS, transport_of_orders, transport_of_payments

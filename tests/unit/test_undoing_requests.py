@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from shipping_orders import (
+from kernel.stories import RESUME, failed, undo_failed
+from sagas.shipping_orders import (
     CHARGED,
     HOUR,
     MINUTE,
@@ -32,7 +33,6 @@ from shipping_orders import (
     two_asked,
     undoing,
 )
-from stories import RESUME, failed, undo_failed
 
 from sagalog import Retry, Saga
 from sagalog.messages import CommandDone

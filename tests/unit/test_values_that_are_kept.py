@@ -11,15 +11,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from pydantic import (
-    BaseModel,
-    Field,
-    SecretStr,
-    field_serializer,
-    field_validator,
-    model_validator,
-)
-from shapes import (
+from kernel.shapes import (
     CAMEL,
     EITHER,
     HIDDEN,
@@ -57,6 +49,14 @@ from shapes import (
     Sub,
     SubPlain,
     Tree,
+)
+from pydantic import (
+    BaseModel,
+    Field,
+    SecretStr,
+    field_serializer,
+    field_validator,
+    model_validator,
 )
 
 from sagalog import Event

@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from kernel.stories import RESUME, failed
 from msgspec import Raw, Struct
 from msgspec.structs import replace
-from stories import RESUME, failed
 
 from sagalog import Event, Saga
 from sagalog.readmodel.rows import status_row, step_rows
