@@ -122,7 +122,7 @@ def test_an_opening_that_is_cancelled_does_not_end_that_of_another_on_the_same_s
 def test_a_worker_that_waits_for_a_migration_ends_at_sigterm(database: str, tmp_path: Path) -> None:
     name = write_app(tmp_path, "waiting_app")
     words = program("--db", database, "--app-dir", str(tmp_path), "--app", name, "run")
-    folder = Path(__file__).parents[1] / "support"
+    folder = Path(__file__).parents[2] / "support"
     with (
         migrating(database),
         subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env={"PYTHONPATH": str(folder)}) as worker,

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 import yaml
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
 COMPOSE = cast("dict[str, Any]", yaml.safe_load(TEXT))
 SERVICES = cast("dict[str, dict[str, Any]]", COMPOSE["services"])

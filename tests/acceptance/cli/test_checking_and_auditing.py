@@ -17,7 +17,7 @@ from sagalog.store import StoreOptions
 from sagalog.stores.migrations import newest
 from sagalog.testing.contracts.store.samples import start
 
-PLANTED = statements(Path(__file__).parents[1] / "support" / "sagas" / "planted_in_the_demo.sql")
+PLANTED = statements(Path(__file__).parents[2] / "support" / "sagas" / "planted_in_the_demo.sql")
 
 
 @pytest.fixture

@@ -134,7 +134,7 @@ def test_a_killed_test_run_leaves_no_server_behind() -> None:
         "print(server.folder, flush=True)\n"
         "input()\n"
     )
-    support = str(Path(__file__).parent.parent / "support")
+    support = str(Path(__file__).parents[2] / "support")
     run = subprocess.Popen(
         [sys.executable, "-c", script],
         stdin=subprocess.PIPE,

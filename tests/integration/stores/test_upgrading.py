@@ -33,7 +33,7 @@ from sagalog.testing.contracts.store.message_samples import (
 from sagalog.testing.contracts.store.samples import DEFINITION, NOW, ending, following, start, step
 
 KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
-FIRST_RELEASE = Path(__file__).parents[1] / "support" / "databases" / "first_release"
+FIRST_RELEASE = Path(__file__).parents[2] / "support" / "databases" / "first_release"
 NEWEST = {dialect: migrations.newest(dialect) for dialect in ("sqlite", "postgres")}
 # What the first release prepared on a connection that writes.
 

@@ -12,7 +12,7 @@ from sagas.shop import Shop, order
 from domain.database import statements
 from domain.errors import ServiceError
 
-PLANTED = statements(Path(__file__).parents[1] / "support" / "sagas" / "planted.sql")
+PLANTED = statements(Path(__file__).parents[2] / "support" / "sagas" / "planted.sql")
 
 
 @pytest.fixture

@@ -264,6 +264,6 @@ def test_a_service_that_declares_a_transport_is_imported_without_its_driver() ->
     """The demo opens none, and its environment has none."""
     code = "import sys; sys.modules['faststream'] = None; import domain; assert domain.transports"
     asked = subprocess.run(
-        [sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[3], capture_output=True, text=True, check=False
     )
     assert asked.returncode == 0, asked.stderr
