@@ -1,16 +1,15 @@
-"""Which database the command line means, opened to be read; and how a command on it is written down again."""
+"""Which database the command line means, opened to be read."""
 
-import os
 import re
-import shlex
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol, cast
 
+import click
 from msgspec.structs import replace
 
-from sagalog.address import LONGEST, LONGEST_ADDRESS, as_meant, is_open, shown
+from sagalog.address import LONGEST, LONGEST_ADDRESS, as_meant, shown
 from sagalog.cli.options import Invocation
 from sagalog.engine.asking import as_asked
 from sagalog.errors import InvalidSettings, StoreUnavailable
@@ -22,6 +21,26 @@ from sagalog.stores.migrations import Migrated
 
 SCHEMES = ("sqlite:", "postgresql:", "postgres:", "memory:")
 SUFFIXES = (".db", ".sqlite", ".sqlite3")
+
+
+class SqlStore(Store, Migrated, Protocol):
+    """A store with a schema that can be looked at before it is upgraded."""
+
+    def open(self, migrate: bool = True) -> None:
+        """Connect, with `migrate` bring the schema up to date, and without it refuse an older one."""
+        ...
+
+
+def address_of(invocation: Invocation) -> str:
+    """Return the database's address; raises `click.UsageError` if none was given."""
+    if invocation.database is None:
+        raise click.UsageError("no database was named: give --db sqlite:///shop.db, or set SAGALOG_DB")
+    return complete(invocation.database)
+
+
+def store_of(invocation: Invocation) -> AbstractContextManager[SqlStore]:
+    """Open the store to read from it; the database must be there and up to date."""
+    return opened(address_of(invocation))
 
 
 def complete(database: str) -> str:
@@ -60,14 +79,6 @@ def require_file(address: str) -> None:
         )
 
 
-class SqlStore(Store, Migrated, Protocol):
-    """A store with a schema that can be looked at before it is upgraded."""
-
-    def open(self, migrate: bool = True) -> None:
-        """Connect, with `migrate` bring the schema up to date, and without it refuse an older one."""
-        ...
-
-
 def sql_store(address: str) -> SqlStore:
     """Return the closed store of an address, for those who look; raises `InvalidSettings` if it is no database."""
     options = replace(Settings.from_environment().store_options(), reads_only=True)
@@ -89,18 +100,3 @@ def opened(address: str, *, migrate: bool = False) -> Generator[SqlStore]:
             yield store
         finally:
             store.close()
-
-
-def command_line(invocation: Invocation, command: Sequence[str]) -> str:
-    """Return `sagalog ...` with the options that differ from the environment, quoted for a shell, without secrets."""
-    words = ["sagalog"]
-    if invocation.named_database is not None and invocation.database is not None:
-        words += [
-            "--db",
-            shlex.quote(as_meant(invocation.database)) if is_open(invocation.database) else '"$SAGALOG_DB"',
-        ]
-    if invocation.app_dir != Path():
-        words += ["--app-dir", shlex.quote(str(invocation.app_dir))]
-    if invocation.app is not None and invocation.app != os.environ.get("SAGALOG_APP"):
-        words += ["--app", shlex.quote(invocation.app)]
-    return " ".join([*words, *map(shlex.quote, command)])

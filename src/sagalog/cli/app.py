@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any, NamedTuple, TypeVar, cast
 
 from sagalog.cli.failures import AppError, AppRaised, MisnamedApp, NotThere
+from sagalog.cli.options import Invocation
 from sagalog.errors import UnknownSaga
 from sagalog.messages import Event
 from sagalog.process_manager import ProcessManager
@@ -181,6 +182,13 @@ class App:
         if not isinstance(found, list | tuple) or not all(isinstance(one, kind) for one in cast("list[object]", found)):
             raise AppError(f"{self.name}.{attribute} must be a list of {expected}, found {self._shown(given)}")
         return list(cast("list[DeclaredT]", found))
+
+
+def load_app(invocation: Invocation) -> App:
+    """Import the app that the command line names; from then on its `redact` is asked."""
+    app = load(invocation.app_dir, invocation.app)
+    invocation.redact = app.redact
+    return app
 
 
 def load(folder: Path, name: str | None) -> App:

@@ -9,10 +9,6 @@ import click
 from click.core import ParameterSource
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
-    from sagalog.cli.address import SqlStore
-    from sagalog.cli.app import App
     from sagalog.saga.failure import Redact
 
 FORMATS = ("table", "json", "jsonl", "csv")
@@ -20,7 +16,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Invocation:
-    """What the global options said, and the doors that they lead to."""
+    """What the global options said."""
 
     def __init__(self) -> None:
         self.database: str | None = None
@@ -32,34 +28,6 @@ class Invocation:
         self.debug = False
         self.redact: Redact | None = None
         """What takes out of texts what is not to be shown; that of the app, once it is loaded."""
-
-    def address(self) -> str:
-        """Return the database's address; raises `click.UsageError` if none was given."""
-        from sagalog.cli.address import complete
-
-        if self.database is None:
-            raise click.UsageError("no database was named: give --db sqlite:///shop.db, or set SAGALOG_DB")
-        return complete(self.database)
-
-    def store(self) -> "AbstractContextManager[SqlStore]":
-        """Open the store to read from it; the database must be there and up to date."""
-        from sagalog.cli.address import opened
-
-        return opened(self.address())
-
-    def load_app(self) -> "App":
-        """Import the app that the command line names."""
-        from sagalog.cli.app import load
-
-        app = load(self.app_dir, self.app)
-        self.redact = app.redact
-        return app
-
-    def words(self, *command: str) -> str:
-        """Return a command line for this database and app that can be pasted into a shell."""
-        from sagalog.cli.address import command_line
-
-        return command_line(self, command)
 
 
 def _remember(field: str) -> Callable[[click.Context, click.Parameter, Any], None]:

@@ -2,6 +2,9 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
 
 from sagalog.harmless import harmless
 
@@ -87,3 +90,16 @@ def parse_moment(text: str) -> int:
         shown = harmless(repr(text), LONGEST_SHOWN)
         raise ValueError(f"expected a time such as 2025-11-23T14:05:09+01:00, found {shown}") from None
     return int(whole) * SECOND + found.microsecond
+
+
+class Age(click.ParamType[int]):
+    """A length of time such as 10m, as microseconds."""
+
+    name = "AGE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the microseconds."""
+        try:
+            return value if isinstance(value, int) else parse_duration(value)
+        except ValueError as problem:
+            self.fail(str(problem), param, ctx)

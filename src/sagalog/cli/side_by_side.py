@@ -6,7 +6,7 @@ from typing import NamedTuple
 from rich.table import Table
 from rich.text import Text
 
-from sagalog.cli.commands.show import in_order
+from sagalog.cli.one_saga import in_order
 from sagalog.cli.table import Column, plain, status_text, table_of
 from sagalog.store import StatusRow, StepRow, Store
 

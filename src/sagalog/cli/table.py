@@ -127,3 +127,13 @@ def _that_fit(columns: Sequence[Column[Any]], widths: Sequence[int], room: int) 
 
 def _cell(value: object) -> Text:
     return value if isinstance(value, Text) else Text(plain(value))
+
+
+def rows_table(columns: Sequence[str], rows: Sequence[tuple[Any, ...]], indent: int = 0) -> Table:
+    """Return the result of a query as a table, numbers to the right."""
+    return table_of(rows, [_column(index, name, rows) for index, name in enumerate(columns)], indent)
+
+
+def _column(index: int, name: str, rows: Sequence[tuple[Any, ...]]) -> Column[tuple[Any, ...]]:
+    values = [row[index] for row in rows if row[index] is not None]
+    return Column(name, lambda row: row[index], right=bool(values) and all(isinstance(v, int | float) for v in values))

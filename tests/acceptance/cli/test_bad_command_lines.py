@@ -112,9 +112,9 @@ def test_the_app_may_be_named_by_the_environment(tmp_path: Path) -> None:
         ),
         ("sagas = []", "has no sagas to run"),
         ("sagas = []\nparticipants = 3", "participants must be a list of Participant, found 3"),
-        ("from greeting import greet\nsagas = [greet()]", "must define services(), a context manager"),
+        ("from sagas.greeting import greet\nsagas = [greet()]", "must define services(), a context manager"),
         (
-            "from greeting import greet\nsagas = [greet()]\ndef services(): return {}",
+            "from sagas.greeting import greet\nsagas = [greet()]\ndef services(): return {}",
             "services() returned dict, expected a context manager",
         ),
         (

@@ -5,7 +5,7 @@ from msgspec import Raw
 from sagas.shipping_orders import MINUTE, orders
 
 from sagalog import Retry
-from sagalog.cli.commands.history import summary
+from sagalog.cli.event_texts import summary
 from sagalog.cli.pictures.chart import chart_of
 from sagalog.saga import events as e
 

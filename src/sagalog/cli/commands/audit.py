@@ -1,19 +1,17 @@
 """`sagalog audit`: the app's audit queries, each of which must return no row; it only reads."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
-from rich.table import Table
 from rich.text import Text
 
-from sagalog.cli.address import SqlStore
+from sagalog.cli.address import SqlStore, store_of
 from sagalog.cli.encoding import text_of
 from sagalog.cli.failures import FAILURE, OK, NotThere, one_line
 from sagalog.cli.options import Invocation, RowsCommand
 from sagalog.cli.output import emit, write
-from sagalog.cli.table import Column, plain, status_text, table_of
+from sagalog.cli.table import Column, plain, rows_table, status_text
 from sagalog.errors import StoreError
 from sagalog.stores.sql import statements
 
@@ -76,7 +74,7 @@ def audit(ctx: click.Context) -> None:
     paths = sorted(folder.glob("*.sql"))
     if not paths:
         raise NotThere(f"there are no .sql files in {folder}, where audit queries belong; see --app-dir")
-    with invocation.store() as store:
+    with store_of(invocation) as store:
         audits = [run_audit(store, path) for path in paths]
     emit(invocation.output, audits, COLUMNS, _record)
     wrong = [one for one in audits if one.result != "ok"]
@@ -104,13 +102,3 @@ def _explain(audit: Audit) -> None:
         write(rows_table(audit.columns, rows[:MOST_SHOWN], indent=2), indent=2)
     if len(rows) > MOST_SHOWN:
         write(f"and {len(rows) - MOST_SHOWN:,} more; -o json gives all of them", indent=2)
-
-
-def rows_table(columns: Sequence[str], rows: Sequence[tuple[Any, ...]], indent: int = 0) -> Table:
-    """Return the result of a query as a table, numbers to the right."""
-    return table_of(rows, [_column(index, name, rows) for index, name in enumerate(columns)], indent)
-
-
-def _column(index: int, name: str, rows: Sequence[tuple[Any, ...]]) -> Column[tuple[Any, ...]]:
-    values = [row[index] for row in rows if row[index] is not None]
-    return Column(name, lambda row: row[index], right=bool(values) and all(isinstance(v, int | float) for v in values))

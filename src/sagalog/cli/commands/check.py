@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import click
 
 from sagalog.address import cut, masked, secrets_of
-from sagalog.cli.address import SqlStore
-from sagalog.cli.app import App
+from sagalog.cli.address import SqlStore, store_of
+from sagalog.cli.app import App, load_app
 from sagalog.cli.failures import FAILURE, OK, MisnamedApp, NotThere, one_line
 from sagalog.cli.lookup import PAGE
 from sagalog.cli.options import Invocation, RowsCommand
@@ -58,7 +58,7 @@ def check(ctx: click.Context, quick: bool) -> None:
     """
     invocation = ctx.ensure_object(Invocation)
     rows: list[Finding] = []
-    app = _attempt(rows, "app", invocation.load_app, () if invocation.app is None else NOT_NAMED)
+    app = _attempt(rows, "app", lambda: load_app(invocation), () if invocation.app is None else NOT_NAMED)
     definitions = _check_app(rows, app) if app is not None else {}
     if invocation.database is not None:
         _check_database(rows, invocation, definitions, quick)
@@ -126,7 +126,7 @@ def _check_database(
     rows: list[Finding], invocation: Invocation, definitions: dict[str, Definition], quick: bool
 ) -> None:
     try:
-        with invocation.store() as store:
+        with store_of(invocation) as store:
             rows.append(_finding("database", False, f"{store.name}, schema {store.schema_version()}"))
             unloaded = store.unloaded(list(definitions))
             for name, version, digest, count in unloaded:

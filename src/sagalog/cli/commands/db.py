@@ -4,12 +4,13 @@ from typing import Any, NamedTuple
 
 import click
 
-from sagalog.cli.address import SqlStore, opened, require_file, sql_store
+from sagalog.cli.address import SqlStore, address_of, opened, require_file, sql_store, store_of
 from sagalog.cli.failures import FAILURE
 from sagalog.cli.options import Command, Invocation, RowsCommand
 from sagalog.cli.output import emit, note, write
 from sagalog.cli.quantities import moment
 from sagalog.cli.table import Column, status_text
+from sagalog.cli.words import command_line
 from sagalog.errors import InvalidSettings, SchemaTooOld, StoreUnavailable
 from sagalog.stores.migrations import Dialect, Migration, migrations
 from sagalog.stores.postgres.privileges import Place, grants_for
@@ -43,7 +44,7 @@ def database() -> None:
 @click.pass_obj
 def upgrade(invocation: Invocation) -> None:
     """Create the database's tables, or bring them up to date. Safe at any time, and by several at once."""
-    address = invocation.address()
+    address = address_of(invocation)
     try:
         require_file(address)
     except StoreUnavailable:
@@ -83,7 +84,7 @@ def consumers(invocation: Invocation) -> None:
 
     The position of a followed application is one of its own log, so it has no lag here.
     """
-    with invocation.store() as store:
+    with store_of(invocation) as store:
         rows = consumers_of(store)
     emit(invocation.output, rows, CONSUMER_COLUMNS, _consumer_record)
     if not rows and invocation.output == "table":
@@ -107,16 +108,16 @@ def status(ctx: click.Context) -> None:
     The exit code is 1 if a migration is missing.
     """
     invocation = ctx.ensure_object(Invocation)
-    address = invocation.address()
+    address = address_of(invocation)
     require_file(address)
     version, known = schema_of(address)
     rows = [Applied(one.number, one.name, "ok" if one.number <= version else "missing") for one in known]
     emit(invocation.output, rows, COLUMNS, Applied._asdict)
     if version < known[-1].number:
-        note(f"bring it up to date: {invocation.words('db', 'upgrade')}")
+        note(f"bring it up to date: {command_line(invocation, 'db', 'upgrade')}")
         ctx.exit(FAILURE)
     if invocation.output == "table":
-        with invocation.store() as store:
+        with store_of(invocation) as store:
             reading = consumers_of(store)
         if reading:
             write()
@@ -129,7 +130,7 @@ def status(ctx: click.Context) -> None:
 def sql(invocation: Invocation, dialect: Dialect | None) -> None:
     """Print the SQL that makes the tables, to read it or to apply it to an empty database by other means."""
     if dialect is None:
-        dialect = sql_store(invocation.address()).dialect
+        dialect = sql_store(address_of(invocation)).dialect
     for migration in migrations(dialect):
         click.echo(f"-- {migration.number:04} {migration.name}\n{migration.when_new}\n{recorded(migration, dialect)}\n")
 
@@ -143,7 +144,7 @@ def grants(invocation: Invocation, role: str, read_only: bool) -> None:
 
     Run it as their owner, and again after an upgrade.
     """
-    address = invocation.address()
+    address = address_of(invocation)
     if sql_store(address).dialect != "postgres":
         raise InvalidSettings(
             f"expected a PostgreSQL database, found {address}; who may use a SQLite file is said by the permissions of "

@@ -14,20 +14,21 @@ import click
 from rich.text import Text
 
 from sagalog.address import shown
-from sagalog.cli.address import SqlStore, complete, opened
-from sagalog.cli.app import App
-from sagalog.cli.commands.audit import rows_table
-from sagalog.cli.commands.replay import frames, write_frames
-from sagalog.cli.commands.show import present
-from sagalog.cli.commands.start import settle, write_counts
+from sagalog.cli.address import SqlStore, address_of, complete, opened, store_of
+from sagalog.cli.app import App, load_app
+from sagalog.cli.counts import at_rest, write_counts
+from sagalog.cli.frames import frames, write_frames
 from sagalog.cli.logs import keep_transitions_quiet
 from sagalog.cli.lookup import every_saga, find, history
+from sagalog.cli.one_saga import present
 from sagalog.cli.options import Command, Invocation
 from sagalog.cli.output import write
 from sagalog.cli.progress import progress
 from sagalog.cli.quantities import duration
 from sagalog.cli.side_by_side import side_by_side
+from sagalog.cli.table import rows_table
 from sagalog.cli.tracing import tree_around
+from sagalog.cli.words import command_line
 from sagalog.codec import encode_json
 from sagalog.engine.sagas.wait import AT_REST
 from sagalog.errors import InvalidSettings, WaitTimeout
@@ -51,7 +52,7 @@ def demo(invocation: Invocation) -> None:
     is not used.
     """
     path = _path(invocation.named_database)
-    app = invocation.load_app()
+    app = load_app(invocation)
     environment, starts, beside = app.demo(path)
     os.environ.update(environment)
     invocation.database = invocation.named_database = str(path)
@@ -60,12 +61,12 @@ def demo(invocation: Invocation) -> None:
         write(f"The services keep their own tables in {value} ({name}).")
     write()
     began = time.monotonic()
-    counts, again = asyncio.run(_run(invocation.address(), app, starts))
+    counts, again = asyncio.run(_run(address_of(invocation), app, starts))
     took = duration(int((time.monotonic() - began) * 1e6))
     write(f"{counts.total():,} sagas run in {took}" + (f", {again:,} of which were there already" if again else ""))
     write()
     write_counts(counts)
-    with invocation.store() as store:
+    with store_of(invocation) as store:
         rows = list(every_saga(store))
         undone = _most_telling(store, rows)
         if undone is not None:
@@ -99,7 +100,7 @@ async def _run(address: str, app: App, starts: Iterable[tuple[Saga[Any], Any] | 
             for message_id, event in events.items():
                 await process_manager.publish(event, id=message_id)
             runs = await asyncio.gather(*(process_manager.start(*one) for one in wanted if not isinstance(one, Event)))
-            counts = await settle(runs, advance)
+            counts = await at_rest(runs, advance)
             for row in await _at_rest(process_manager, events):
                 counts[row.status] += 1
     return counts, sum(not run.created for run in runs) + len(before)
@@ -182,7 +183,7 @@ def _look_further(
     for what, words in commands:
         write(Text(f"# {what}", style="dim"), indent=2)
         needs_services = words[0] == "check"
-        write((prefix if needs_services else "") + invocation.words(*words), indent=2)
+        write((prefix if needs_services else "") + command_line(invocation, *words), indent=2)
 
 
 def _title(text: str) -> None:

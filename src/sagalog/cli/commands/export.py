@@ -6,6 +6,7 @@ from typing import IO
 
 import click
 
+from sagalog.cli.address import store_of
 from sagalog.cli.exporting import export_line
 from sagalog.cli.lookup import every_saga, find, saga_option
 from sagalog.cli.options import Command, Invocation
@@ -28,7 +29,7 @@ def export(invocation: Invocation, ids_or_keys: tuple[str, ...], everything: boo
     if everything == bool(ids_or_keys):
         raise click.UsageError("name the sagas to export, or give --all", click.get_current_context())
     out: IO[bytes] = sys.stdout.buffer
-    with invocation.store() as store:
+    with store_of(invocation) as store:
         # All names are looked up first: half an export looks like a whole one.
         wanted = _all_ids(store) if everything else iter([find(store, one, saga).saga_id for one in ids_or_keys])
         for ids in _batches(wanted):

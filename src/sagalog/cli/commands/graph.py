@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from sagalog.cli.app import load_app
 from sagalog.cli.options import Command, Invocation
 from sagalog.cli.output import note
 from sagalog.cli.pictures.chart import chart_of
@@ -31,7 +32,7 @@ def graph(invocation: Invocation, saga: str, form: str | None, target: Path | No
 
     Of a choreography it shows which event leads to which, what undoes what, and the ends.
     """
-    definition = invocation.load_app().declared(saga).definition
+    definition = load_app(invocation).declared(saga).definition
     if form is None:
         form = "svg" if target is not None and target.suffix == ".svg" else "mermaid"
     if definition.contract is None:

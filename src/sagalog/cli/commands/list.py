@@ -1,39 +1,19 @@
 """`sagalog list`: sagas by what is looked for, a page at a time; it only reads."""
 
 import time
-from collections.abc import Iterable, Sequence
-from typing import Any, cast
 
 import click
-from click.core import ParameterSource
 
+from sagalog.cli.address import store_of
 from sagalog.cli.lookup import find
+from sagalog.cli.one_saga import error_of
 from sagalog.cli.options import Invocation, RowsCommand
-from sagalog.cli.output import emit, note, record
-from sagalog.cli.quantities import duration, moment, parse_duration
+from sagalog.cli.output import record
+from sagalog.cli.paging import after_option, emit_page, limit_option
+from sagalog.cli.quantities import Age, duration, moment
 from sagalog.cli.table import Column, status_text
 from sagalog.saga.transitions import STATUSES, Status
 from sagalog.store import Query, StatusRow
-
-
-class Age(click.ParamType[int]):
-    """A length of time such as 10m, as microseconds."""
-
-    name = "AGE"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return the microseconds."""
-        try:
-            return value if isinstance(value, int) else parse_duration(value)
-        except ValueError as problem:
-            self.fail(str(problem), param, ctx)
-
-
-def error_of(row: StatusRow) -> str:
-    """Return a saga's error on one line; for a stuck one that is the reason, which names the error itself."""
-    if row.error_type is None:
-        return ""
-    return row.error_text or "" if row.status == "stuck" else f"{row.error_type}: {row.error_text}"
 
 
 def _took(row: StatusRow) -> str:
@@ -68,8 +48,8 @@ COLUMNS: tuple[Column[StatusRow], ...] = (
 @click.option("--error", metavar="TEXT", help="Only sagas whose error's type or text contains this.")
 @click.option("--older", type=Age(), help="Only sagas started longer ago than this: 10m, 2h, 1d12h.")
 @click.option("--newer", type=Age(), help="Only sagas started within this time.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most so many.")
-@click.option("--after", metavar="ID", help="Go on after this saga: the last one of the page before.")
+@limit_option
+@after_option("saga")
 @click.pass_obj
 def list_sagas(
     invocation: Invocation,
@@ -98,34 +78,18 @@ def list_sagas(
         # One more than is shown tells whether there is another page.
         limit=limit + 1,
     )
-    with invocation.store() as store:
+    with store_of(invocation) as store:
         if after is not None:
             find(store, after)
         rows = store.find(query)
-    emit(invocation.output, rows[:limit], COLUMNS, record)
-    if not rows and invocation.output == "table":
-        note("no saga matches" if query != Query(limit=limit + 1) else "there is no saga yet")
-    if len(rows) > limit:
-        note(f"next page: {next_page(invocation, ('list',), rows[limit - 1].saga_id)}")
-
-
-def next_page(invocation: Invocation, command: Sequence[str], last: str) -> str:
-    """Return the command line for the page after `last`, with everything else as it was given."""
-    context = click.get_current_context()
-    words = [*command]
-    for option in context.command.params:
-        value = context.params.get(option.name or "")
-        given = context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
-        if option.name == "after" or not given or value is None:
-            continue
-        for one in _each(value):
-            words += [option.opts[0], f"{one // 1_000}ms" if isinstance(option.type, Age) else str(one)]
-    words += ["--after", last]
-    if invocation.output != "table":
-        words += ["-o", invocation.output]
-    return invocation.words(*words)
-
-
-def _each(value: Any) -> Iterable[Any]:
-    """Return the values of an option that may be given several times, or its one value."""
-    return cast("Iterable[Any]", value) if isinstance(value, tuple) else (value,)
+    nothing = "no saga matches" if query != Query(limit=limit + 1) else "there is no saga yet"
+    emit_page(
+        invocation,
+        rows,
+        COLUMNS,
+        record,
+        limit=limit,
+        command=("list",),
+        id_of=lambda row: row.saga_id,
+        nothing=nothing,
+    )

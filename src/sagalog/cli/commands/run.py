@@ -5,6 +5,8 @@ import logging
 
 import click
 
+from sagalog.cli.address import address_of
+from sagalog.cli.app import load_app
 from sagalog.cli.failures import AppError
 from sagalog.cli.logs import LEVELS, log_to_stderr
 from sagalog.cli.options import Command, Invocation
@@ -30,8 +32,8 @@ def run(invocation: Invocation, log_level: str, log_format: str) -> None:
     SIGTERM, or Ctrl-C, stops claiming, lets running steps end, and gives the rest back; a second one ends the process.
     Any number of workers may run on one database.
     """
-    address = invocation.address()
-    app = invocation.load_app()
+    address = address_of(invocation)
+    app = load_app(invocation)
     if not app.sagas and not app.participants and not app.choreographies:
         raise AppError(f"the app {app.name} has no sagas to run and no participants: its lists are empty")
     log_to_stderr("debug" if invocation.debug else log_level, log_format)

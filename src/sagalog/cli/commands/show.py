@@ -1,73 +1,11 @@
 """`sagalog show`: where one saga stands, what was done, what was undone, and what it waits for; it only reads."""
 
-import json
-import time
-from typing import Any, NamedTuple
-
 import click
-import msgspec
-from rich.text import Text
 
-from sagalog.cli.lookup import find, history, saga_option
+from sagalog.cli.address import store_of
+from sagalog.cli.lookup import find, saga_option
+from sagalog.cli.one_saga import present
 from sagalog.cli.options import Invocation, RowsCommand
-from sagalog.cli.output import emit, record, write, write_fields, write_json
-from sagalog.cli.quantities import duration, moment, since
-from sagalog.cli.table import Column, plain, status_text
-from sagalog.saga.evolve import fold
-from sagalog.saga.state import SagaState
-from sagalog.store import CommandRow, StatusRow, StepRow, Store
-
-
-class StepLine(NamedTuple):
-    """A step's row, and when its saga started."""
-
-    step: StepRow
-    start: int
-
-
-def _name(line: StepLine) -> Text:
-    if line.step.undoes is None:
-        return Text(plain(line.step.step))
-    return Text.assemble(("undo ", "dim"), plain(line.step.undoes))
-
-
-def _took(line: StepLine) -> str:
-    step = line.step
-    if step.started_at is None or step.ended_at is None:
-        return ""
-    return duration(step.ended_at - step.started_at)
-
-
-def _error(line: StepLine) -> str:
-    return "" if line.step.error_type is None else f"{line.step.error_type}: {line.step.error_text}"
-
-
-def _began(line: StepLine) -> str:
-    return "" if line.step.started_at is None else since(line.step.started_at - line.start)
-
-
-COLUMNS: tuple[Column[StepLine], ...] = (
-    Column("STEP", _name),
-    Column("STATUS", lambda line: status_text(line.step.status)),
-    Column("ATTEMPTS", lambda line: line.step.attempts or "", right=True),
-    Column("BEGAN", _began, right=True),
-    Column("TOOK", _took, right=True),
-    Column("LAST ERROR", _error, narrows="wrap"),
-)
-
-
-def _answered(command: CommandRow) -> str:
-    return "" if command.answered_at is None else duration(command.answered_at - command.issued_at)
-
-
-COMMAND_COLUMNS: tuple[Column[CommandRow], ...] = (
-    Column("COMMAND", lambda command: command.name),
-    Column("STEP", lambda command: f"{'undo ' if command.direction == 'compensation' else ''}{command.step}"),
-    Column("STATUS", lambda command: status_text(command.status)),
-    Column("SENT", lambda command: command.sendings, right=True),
-    Column("ANSWERED AFTER", _answered, right=True),
-    Column("ID", lambda command: command.command_id, style="dim", narrows="wrap"),
-)
 
 
 @click.command(cls=RowsCommand)
@@ -81,7 +19,7 @@ def show(invocation: Invocation, id_or_key: str, saga: str | None, trace: bool) 
     With -o jsonl or csv one row is a step; with -o json it is the saga with its steps. With --trace it is the tree of
     causes and effects that the saga is part of, and one row is one of them.
     """
-    with invocation.store() as store:
+    with store_of(invocation) as store:
         row = find(store, id_or_key, saga)
         if trace:
             from sagalog.cli.tracing import present_trace
@@ -89,115 +27,3 @@ def show(invocation: Invocation, id_or_key: str, saga: str | None, trace: bool) 
             present_trace(invocation.output, store, row)
         else:
             present(invocation.output, store, row)
-
-
-def present(output: str, store: Store, row: StatusRow) -> None:
-    """Write a saga and its steps in a format."""
-    steps = in_order(store.steps(row.saga_id))
-    state = fold(history(store, row.saga_id))
-    commands = store.commands_of(row.saga_id)
-    if output == "json":
-        described = {
-            **record(row),
-            **_more(state),
-            "steps": [_step_record(step) for step in steps],
-            "commands": [record(command) for command in commands],
-        }
-        write_json(described)
-        return
-    if output == "table":
-        _header(row, state)
-        write()
-    emit(output, [StepLine(step, row.started_at) for step in steps], COLUMNS, lambda line: _step_record(line.step))
-    if output == "table" and commands:
-        write()
-        emit(output, commands, COMMAND_COLUMNS, record)
-
-
-def in_order(steps: list[StepRow]) -> list[StepRow]:
-    """Return the actions as they were done, then the compensations as they were, or will be: the last step first."""
-    actions = [step for step in steps if step.direction == "action"]
-    undone = [step for step in steps if step.direction != "action"]
-    return actions + sorted(undone, key=lambda step: (step.started_at is None, step.started_at or 0, -step.ordinal))
-
-
-def _step_record(step: StepRow) -> dict[str, Any]:
-    found = record(step)
-    found["result"] = None if step.result is None else json.loads(step.result)
-    return found
-
-
-def _more(state: SagaState) -> dict[str, Any]:
-    """Return what only the log knows: the input, and for a stuck saga what a person needs."""
-    return {
-        "input": msgspec.json.decode(state.input),
-        "reason": state.reason,
-        "pending": list(state.pending),
-        "actions": list(state.actions),
-        "refused_starts": state.refused_starts,
-        "received": list(state.received),
-        "kept": [
-            {"message_id": kept.message, "name": kept.name, "data": msgspec.json.decode(kept.data)}
-            for kept in state.kept
-        ],
-    }
-
-
-def _header(row: StatusRow, state: SagaState) -> None:
-    now = time.time_ns() // 1_000
-    title = Text.assemble((plain(row.saga_name), "bold"), " ", plain(row.saga_key), "  ", status_text(row.status))
-    write(title)
-    write()
-    lines: list[tuple[str, object]] = [
-        ("id", row.saga_id),
-        ("definition", f"version {row.saga_version} ({row.definition})" + (f", run {row.run}" if row.run > 1 else "")),
-        ("started", moment(row.started_at)),
-    ]
-    if row.ended_at is not None:
-        lines.append(("ended", f"{moment(row.ended_at)}, after {duration(row.ended_at - row.started_at)}"))
-    else:
-        lines.append(("last event", f"{moment(row.updated_at)}, {duration(max(0, now - row.updated_at))} ago"))
-        lines.append(("waits for", _waits_for(row, now)))
-    if row.deadline_at is not None and row.ended_at is None and row.status != "stuck":
-        lines.append(("deadline", f"{moment(row.deadline_at)}{_distance(row.deadline_at, now)}"))
-    if row.owner is not None:
-        lines.append(("worker", row.owner))
-    if row.correlation_id != row.saga_id:
-        lines.append(("correlation", row.correlation_id))
-    if row.causation_id is not None:
-        lines.append(("causation", row.causation_id))
-    if state.parent is not None:
-        lines.append(("part of", f"saga {state.parent.saga_id}, as its step {state.parent.step}"))
-    if state.cause is not None:
-        step = f"{state.cause.step}: " if state.cause.step else ""
-        lines.append(("cause", f"{step}{state.cause.type}: {state.cause.message}"))
-    if state.status == "stuck":
-        lines.append(("stuck because", state.reason))
-        lines.append(("still to undo", ", ".join(state.pending) or "nothing"))
-        lines.append(("you may", ", ".join(state.actions) or "look at it; nothing lets it go on"))
-    if state.received:
-        lines.append(("messages taken", len(state.received)))
-    lines += _events_kept(state)
-    if state.refused_starts:
-        lines.append(("refused", f"{state.refused_starts} later starts with this key"))
-    write_fields(lines)
-
-
-def _events_kept(state: SagaState) -> list[tuple[str, object]]:
-    """Return the events that came and are no step: those that wait for theirs; of a choreography all that are none."""
-    if state.kind == "choreography":
-        names = ", ".join(kept.name for kept in state.kept)
-        return [("also came", names)] if names else []
-    what = "which no step came to wait for" if state.ended is not None else "until its step waits for it"
-    return [("came early", f"{kept.name} {kept.message}, {what}") for kept in state.kept]
-
-
-def _waits_for(row: StatusRow, now: int) -> str:
-    until = row.waiting_until
-    if row.waiting_for is None:
-        return "a worker"
-    return row.waiting_for if until is None else f"{row.waiting_for}, until {moment(until)}{_distance(until, now)}"
-
-
-def _distance(at: int, now: int) -> str:
-    return f" (in {duration(at - now)})" if at >= now else f" ({duration(now - at)} ago)"

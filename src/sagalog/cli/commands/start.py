@@ -4,7 +4,6 @@ import asyncio
 import os
 import stat
 import sys
-from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import IO, Any, cast
@@ -12,7 +11,9 @@ from typing import IO, Any, cast
 import click
 import msgspec
 
-from sagalog.cli.app import App
+from sagalog.cli.address import address_of
+from sagalog.cli.app import App, load_app
+from sagalog.cli.counts import at_rest, write_counts
 from sagalog.cli.encoding import NO_UTF8
 from sagalog.cli.failures import FAILURE, OK, SAGA_FAILED, SAGA_STUCK, one_line
 from sagalog.cli.lines import LONGEST, prefetched
@@ -20,14 +21,12 @@ from sagalog.cli.logs import keep_transitions_quiet
 from sagalog.cli.options import Command, Invocation
 from sagalog.cli.output import write
 from sagalog.cli.progress import Advance, progress
-from sagalog.cli.table import Column, status_text, table_of
 from sagalog.engine.carrying import carrying
 from sagalog.errors import InvalidIdentifier, InvalidInput, MissingKey, PayloadTooLarge, StoreError, StoreUnavailable
 from sagalog.process_manager import ProcessManager, SagaRun
 from sagalog.saga.callables import plain_answer
 from sagalog.saga.declare import Saga
 from sagalog.saga.failure import Redact, described, uncarried
-from sagalog.saga.transitions import STATUSES
 
 AT_ONCE = 256
 TRIES = 3
@@ -131,8 +130,8 @@ def start(ctx: click.Context, saga: str, source: IO[bytes], key_field: str | Non
     number and the others go on; the exit code is then 1. With --wait it is 10 if a saga failed and 11 if one is stuck.
     """
     invocation = ctx.ensure_object(Invocation)
-    address = invocation.address()
-    app = invocation.load_app()
+    address = address_of(invocation)
+    app = load_app(invocation)
     try:
         ctx.exit(asyncio.run(_start(address, app, app.saga(saga), source, key_field, waits)))
     except* (StoreError, InvalidInput) as group:
@@ -163,31 +162,11 @@ async def _start(address: str, app: App, saga: Saga[Any], source: IO[bytes], key
             if not waits:
                 return FAILURE if starter.bad else OK
             with progress("Running", len(starter.runs)) as advance:
-                counts = await settle(starter.runs, advance)
+                counts = await at_rest(starter.runs, advance)
     write_counts(counts)
     if starter.bad:
         return FAILURE
     return SAGA_STUCK if counts["stuck"] else SAGA_FAILED if counts["failed"] else OK
-
-
-async def settle(runs: list[SagaRun], advance: Advance) -> Counter[str]:
-    """Wait until every saga has ended or is stuck, and return how many there are of each status."""
-    counts: Counter[str] = Counter()
-    waiting = [asyncio.ensure_future(run.result()) for run in runs]
-    for settled in asyncio.as_completed(waiting):
-        counts[(await settled).status] += 1
-        advance(counts.total(), f"{counts.total():,} of {len(runs):,} sagas")
-    return counts
-
-
-def write_counts(counts: Counter[str]) -> None:
-    """Write how many sagas there are of each status."""
-    columns: tuple[Column[tuple[str, int]], ...] = (
-        Column("STATUS", lambda row: status_text(row[0])),
-        Column("SAGAS", lambda row: f"{row[1]:,}", right=True),
-    )
-    rows: list[tuple[str, int]] = [(status, counts[status]) for status in STATUSES if counts[status]]
-    write(table_of(rows, columns))
 
 
 def _size(source: IO[bytes]) -> float | None:

@@ -8,11 +8,11 @@ from typing import Any, Final, Literal
 
 import click
 
-from sagalog.cli.address import require_file
-from sagalog.cli.commands.list import next_page
+from sagalog.cli.address import address_of, require_file, store_of
 from sagalog.cli.failures import NotThere
 from sagalog.cli.options import Command, Invocation, RowsCommand
 from sagalog.cli.output import emit, note, record, write, write_fields, write_json
+from sagalog.cli.paging import after_option, emit_page, limit_option
 from sagalog.cli.quantities import moment
 from sagalog.cli.table import Column, plain, status_text
 from sagalog.errors import InvalidAction
@@ -48,8 +48,8 @@ def unmatched() -> None:
 )
 @click.option("--name", metavar="NAME", help="Only messages of this name.")
 @click.option("--consumer", metavar="CONSUMER", help="Only those that this consumer was to take.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most so many.")
-@click.option("--after", metavar="ID", help="Go on after this message: the last one of the page before.")
+@limit_option
+@after_option("message")
 @click.pass_obj
 def list_unmatched(
     invocation: Invocation,
@@ -68,15 +68,21 @@ def list_unmatched(
         # One more than is shown tells whether there is another page.
         limit=limit + 1,
     )
-    with invocation.store() as store:
+    with store_of(invocation) as store:
         if after is not None:
             _find(store, after)
         rows = store.unmatched(query)
-    emit(invocation.output, rows[:limit], COLUMNS, _record)
-    if not rows and invocation.output == "table":
-        note("no message matches" if query != UnmatchedQuery(limit=limit + 1) else "no message is parked")
-    if len(rows) > limit:
-        note(f"next page: {next_page(invocation, ('unmatched', 'list'), rows[limit - 1].unmatched_id)}")
+    nothing = "no message matches" if query != UnmatchedQuery(limit=limit + 1) else "no message is parked"
+    emit_page(
+        invocation,
+        rows,
+        COLUMNS,
+        _record,
+        limit=limit,
+        command=("unmatched", "list"),
+        id_of=lambda row: row.unmatched_id,
+        nothing=nothing,
+    )
 
 
 @unmatched.command("show", cls=RowsCommand)
@@ -84,7 +90,7 @@ def list_unmatched(
 @click.pass_obj
 def show_unmatched(invocation: Invocation, unmatched_id: str) -> None:
     """Show one message, why nobody took it, and what a person did about it."""
-    with invocation.store() as store:
+    with store_of(invocation) as store:
         row = _find(store, unmatched_id)
     if invocation.output == "json":
         write_json(_record(row))
@@ -145,8 +151,8 @@ def _settle(
         raise click.UsageError(
             "Missing option '--reason': say why, which is recorded with the message; only --dry-run needs none"
         )
-    address = invocation.address()
-    with invocation.store() as store:
+    address = address_of(invocation)
+    with store_of(invocation) as store:
         statuses = ("parked",) if what == "redeliver" else ("parked", "redelivering")
         ids = [_unsettled(store, one, statuses) for one in unmatched_ids]
         rows = list(_every(store, name, consumer)) if every else ids

@@ -5,13 +5,13 @@ import asyncio
 import click
 from rich.text import Text
 
-from sagalog.cli.address import require_file, sql_store
-from sagalog.cli.commands.list import Age, error_of
+from sagalog.cli.address import address_of, require_file, sql_store
 from sagalog.cli.failures import SAGA_FAILED, SAGA_STUCK
 from sagalog.cli.lookup import saga_option
+from sagalog.cli.one_saga import error_of
 from sagalog.cli.options import Invocation, RowsCommand
 from sagalog.cli.output import emit_records, record, write, write_json
-from sagalog.cli.quantities import duration
+from sagalog.cli.quantities import Age, duration
 from sagalog.cli.table import plain, status_text
 from sagalog.process_manager import ProcessManager
 from sagalog.saga.identifiers import check_lookup
@@ -32,7 +32,7 @@ def wait(ctx: click.Context, id_or_key: str, timeout: int | None, saga: str | No
     """
     invocation = ctx.ensure_object(Invocation)
     check_lookup(id_or_key, "the id or key")
-    row = asyncio.run(_wait(invocation.address(), id_or_key, saga, timeout))
+    row = asyncio.run(_wait(address_of(invocation), id_or_key, saga, timeout))
     if invocation.output == "table":
         took = f"  after {duration((row.ended_at or row.updated_at) - row.started_at)}"
         what = f"{plain(row.saga_name)} {plain(row.saga_key)}  "

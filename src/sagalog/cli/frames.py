@@ -1,0 +1,93 @@
+"""A replay as frames: each event with the state after it and what it changed, computed and written."""
+
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rich.table import Table
+from rich.text import Text
+
+from sagalog.cli.differences import Change, changes, flat, shown
+from sagalog.cli.event_texts import event_text, summary
+from sagalog.cli.output import note, write, write_fields
+from sagalog.cli.quantities import moment, since
+from sagalog.cli.table import plain, status_text
+from sagalog.saga.events import SagaEvent
+from sagalog.saga.evolve import evolve
+from sagalog.saga.state import SagaState
+
+BRIEFLY = ("status", ".action", ".undo")
+
+
+class Frame(NamedTuple):
+    """An event and the state after it."""
+
+    event: SagaEvent
+    state: SagaState
+    changed: list[Change]
+
+
+def frames(events: Sequence[SagaEvent]) -> list[Frame]:
+    """Return the states of a saga, one after each event; raises `DivergentHistory`."""
+    found: list[Frame] = []
+    state: SagaState | None = None
+    for event in events:
+        after = evolve(state, event)
+        found.append(Frame(event, after, changes(state, after)))
+        state = after
+    return found
+
+
+def write_title(saga_id: str, state: SagaState) -> None:
+    """Write which saga is replayed."""
+    write(Text.assemble((plain(state.saga), "bold"), " ", plain(state.key), "  ", (saga_id, "dim")))
+
+
+def write_frames(replayed: Sequence[Frame], *, pause: bool = False, brief: bool = False) -> None:
+    """Write events with what each of them changed; `pause`: wait for Enter between them, `brief`: statuses only."""
+    for number, frame in enumerate(replayed):
+        changed = [change for change in frame.changed if not brief or change.path.endswith(BRIEFLY)]
+        _write_frame(frame._replace(changed=changed), brief and number == 0)
+        if pause and number < len(replayed) - 1 and _quits():
+            return
+
+
+def _quits() -> bool:
+    """Ask at the terminal whether to go on; whatever is piped in instead of a person simply goes on."""
+    if not sys.stdin.isatty():
+        return False
+    note("Enter: next event   q and Enter: end")
+    answer = sys.stdin.readline()
+    return not answer or answer.strip().lower() == "q"
+
+
+def _write_frame(frame: Frame, follows_a_title: bool = False) -> None:
+    event, state = frame.event, frame.state
+    if not follows_a_title:
+        write()
+    headline = Table.grid(padding=(0, 2, 0, 0))
+    for style, width in (("bold", 4), ("dim", 0), ("dim", 9), ("", 0)):
+        headline.add_column(style=style, justify="right", no_wrap=True, min_width=width)
+    headline.add_column(overflow="fold")
+    headline.add_row(
+        f"{state.version}",
+        moment(event.time),
+        since(event.time - state.started),
+        event_text(event),
+        Text(summary(event, state.kind)),
+    )
+    write(headline)
+    for path, before, after in frame.changed:
+        arrow = Text.assemble((f"{plain(path)}: ", "dim"))
+        if before is not None:
+            arrow.append_text(Text.assemble((plain(shown(path, before)), "dim"), (" -> ", "dim")))
+        value = plain(shown(path, after))
+        arrow.append_text(status_text(value) if path == "status" else Text(value))
+        write(arrow, indent=6)
+
+
+def write_state(state: SagaState) -> None:
+    """Write a whole state, one value a line."""
+    write()
+    write(Text.assemble((f"State after {state.version} events", "bold")))
+    write_fields([(path, shown(path, value)) for path, value in flat(state).items()])
