@@ -16,16 +16,16 @@ from domain.database import Database
 from domain.fulfilment import fulfil_order
 from domain.fulfilment_choreography import fulfil_together
 from domain.fulfilment_remote import fulfil_order_remotely
-from domain.inventory.participant import inventory
+from domain.inventory.reactions import inventory
 from domain.inventory.service import Inventory
 from domain.ordering.messages import Order, OrderCreated
 from domain.ordering.service import Ordering
-from domain.payments.desk import payments_desk
-from domain.payments.participant import payments
+from domain.payments.commands import payments_desk
+from domain.payments.reactions import payments
 from domain.payments.service import Payments
 from domain.returns import take_back
 from domain.sample import choreographed_id, choreographed_orders, telling_order
-from domain.shipping.participant import shipping
+from domain.shipping.reactions import shipping
 from domain.shipping.service import Carrier
 from sagalog import Saga
 from sagalog.transport import Transport

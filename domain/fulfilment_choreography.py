@@ -6,12 +6,12 @@ It says how such an order begins and ends and what undoes what, so that it can b
 from datetime import timedelta
 
 from domain.inventory.messages import InventoryRejected, InventoryReleased, InventoryReserved
-from domain.inventory.participant import inventory
+from domain.inventory.reactions import inventory
 from domain.ordering.messages import OrderCreated
 from domain.payments.messages import PaymentProcessed, PaymentRefunded, RefundFailed, RefundRequested
-from domain.payments.participant import payments
+from domain.payments.reactions import payments
 from domain.shipping.messages import ShipmentCreated
-from domain.shipping.participant import shipping
+from domain.shipping.reactions import shipping
 from sagalog import Choreography
 
 fulfil_together = Choreography(

@@ -5,7 +5,7 @@ comes after it was called off is refused. So whoever delivers may deliver twice,
 """
 
 from domain.database import Database
-from domain.payments.desk import payments_desk
+from domain.payments.commands import payments_desk
 from domain.payments.messages import RefundPayment
 from domain.payments.service import Payments
 from sagalog import Event, MessageContext

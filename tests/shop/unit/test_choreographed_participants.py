@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 from sagas.shop import Shop, operations, order
 
-from domain.inventory import participant as inventory
+from domain.inventory import reactions as inventory
 from domain.inventory.messages import InventoryRejected, InventoryReleased, InventoryReserved
 from domain.ordering.messages import CARRIER_NEVER, OrderCreated
-from domain.payments import participant as payments
+from domain.payments import reactions as payments
 from domain.payments.messages import (
     PaymentFailed,
     PaymentProcessed,
@@ -17,7 +17,7 @@ from domain.payments.messages import (
     RefundRequested,
 )
 from domain.payments.service import CLOSED_ACCOUNT_CARD, SLOW_REFUND_CARD, SLOW_REFUND_TRIES, BankUnavailable
-from domain.shipping import participant as shipping
+from domain.shipping import reactions as shipping
 from domain.shipping.messages import ShipmentCreated, ShipmentFailed
 from domain.shipping.service import CarrierDown, CarrierMute
 from sagalog import MessageContext

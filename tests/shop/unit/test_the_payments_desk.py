@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from sagas.shop import Shop, operations
 
-from domain.payments import desk
+from domain.payments import commands as desk
 from domain.payments.messages import (
     CaptureRefunded,
     PaymentCaptured,

@@ -12,7 +12,7 @@ import domain
 from domain.broker import ANSWERS, COMMANDS, transport_of_orders, transport_of_payments
 from domain.fulfilment_remote import fulfil_order_remotely
 from domain.inventory.messages import InventoryReserved
-from domain.payments.desk import payments_desk
+from domain.payments.commands import payments_desk
 from sagalog.messages import Command, CommandRefused, Envelope, Message, name_of
 
 BROKER = "nats://127.0.0.1:4222"

@@ -1,6 +1,6 @@
 """How the payment service takes part where nobody is in charge: what it does when it hears of others.
 
-It must not answer commands: `domain.payments.desk` does, and says why its answers are other events.
+It must not answer commands: `domain.payments.commands` does, and says why its answers are other events.
 """
 
 from domain.errors import NotDone
