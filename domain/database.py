@@ -34,7 +34,7 @@ SQL = statements(Path(__file__).with_name("database.sql"))
 
 
 class Database:
-    """Hold one connection that the threads of a process take turns on.
+    """One connection that the threads of a process take turns on.
 
     SQLite lets one writer in at a time, so more connections in a process would only poll for the
     same lock. Several processes may open one file; each waits `busy_seconds` for its turn and then

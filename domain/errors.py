@@ -2,20 +2,20 @@
 
 
 class ServiceError(Exception):
-    """Be the root of what the services raise: on its own it says nothing of what was done."""
+    """The root of what the services raise: on its own it says nothing of what was done."""
 
 
 class NotDone(ServiceError):
-    """Say that the operation definitely had no effect and that asking again changes nothing."""
+    """The operation definitely had no effect, and asking again changes nothing."""
 
 
 class AlreadyUndone(NotDone):
-    """Refuse an operation whose compensation came first, or has been made since."""
+    """An operation is refused: its compensation came first, or has been made since."""
 
 
 class Unavailable(ServiceError):
-    """Say that no answer came: the operation may have had its effect or not."""
+    """No answer came: the operation may have had its effect or not."""
 
 
 class KeyReused(ServiceError):
-    """Refuse an idempotency key that was first used for other content: this is a bug of the caller."""
+    """An idempotency key was first used for other content: this is a bug of the caller."""

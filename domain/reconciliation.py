@@ -16,7 +16,7 @@ from domain.shipping.service import Carrier
 
 
 class Violation(msgspec.Struct, frozen=True):
-    """Be one thing that must never happen, and did."""
+    """One thing that must never happen, and did."""
 
     rule: str
     subject: str

@@ -21,7 +21,7 @@ PARCEL_WITHIN = timedelta(days=14)
 
 
 class Inspection(msgspec.Struct, frozen=True, kw_only=True):
-    """Be what came out of a look at the goods."""
+    """What came out of a look at the goods."""
 
     lines: tuple[Line, ...]
 

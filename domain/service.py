@@ -28,7 +28,7 @@ def identity(prefix: str, key: str) -> str:
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True):
-    """Be one row of a ledger: something that was really done, once for each time it was done."""
+    """One row of a ledger: something that was really done, once for each time it was done."""
 
     key: str
     """The idempotency key of the call that did it."""
@@ -46,7 +46,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Service:
-    """Own the tables of one service, in a database of its own or one shared with the others.
+    """A service and its tables, in a database of its own or one shared with the others.
 
     A path is opened and closed by the service; an open `Database` stays open for its owner.
     Every operation is one transaction and safe to call from several threads and processes.

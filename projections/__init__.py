@@ -8,7 +8,7 @@ AUDIT_PATH = Path(__file__).with_name("audit")
 
 
 class Connection(Protocol):
-    """Be what sqlite3 and psycopg connections have in common, and all that a question needs."""
+    """What sqlite3 and psycopg connections have in common, and all that a question needs."""
 
     def execute(self, query: Any, /) -> Iterable[Sequence[Any]]:
         """Run one query and give its rows."""
@@ -16,7 +16,7 @@ class Connection(Protocol):
 
 
 class Audit(NamedTuple):
-    """Be a query that returns no row as long as all is well."""
+    """A query that returns no row as long as all is well."""
 
     name: str
     meaning: str

@@ -9,7 +9,7 @@ SQL = Path(__file__).with_name("orders.sql").read_text(encoding="utf-8")
 
 
 class OrderRow(NamedTuple):
-    """Be one run of the saga of one order; the columns are those of `orders.sql`."""
+    """One run of an order's saga; the columns are those of `orders.sql`."""
 
     order_id: str
     saga_id: str

@@ -11,7 +11,7 @@ STOCK_PATH = Path(__file__).with_name("stock.jsonl")
 
 
 class StockLine(msgspec.Struct, frozen=True):
-    """Be one line of a stock file."""
+    """One line of a stock file."""
 
     sku: str
     quantity: int

@@ -7,7 +7,7 @@ from sagalog import Event
 
 
 class Reservation(msgspec.Struct, frozen=True, kw_only=True):
-    """Be the pieces set aside for one order."""
+    """The pieces set aside for one order."""
 
     reservation_id: str
     order_id: str
@@ -16,7 +16,7 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Restocked(msgspec.Struct, frozen=True, kw_only=True):
-    """Be the pieces of one line of a return that are on the shelf again."""
+    """The pieces of one line of a return that are on the shelf again."""
 
     return_id: str
     sku: str
@@ -24,7 +24,7 @@ class Restocked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InventoryReserved(Event):
-    """Say that an order's pieces are set aside."""
+    """An order's pieces are set aside."""
 
     order_id: str
     reservation_id: str
@@ -33,13 +33,13 @@ class InventoryReserved(Event):
 
 
 class InventoryRejected(Event):
-    """Say that no piece was set aside, and why."""
+    """No piece was set aside, and why."""
 
     order_id: str
     reason: str
 
 
 class InventoryReleased(Event):
-    """Say that nothing is set aside for an order any more."""
+    """Nothing is set aside for an order any more."""
 
     order_id: str

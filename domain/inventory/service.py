@@ -16,11 +16,11 @@ SQL = statements(Path(__file__).with_name("inventory.sql"))
 
 
 class OutOfStock(NotDone):
-    """Refuse a reservation of more pieces than are on hand: none was set aside."""
+    """More pieces were to be reserved than are on hand: none was set aside."""
 
 
 class Inventory(Service):
-    """Set stock aside for orders and take it back."""
+    """The inventory: sets stock aside for orders and takes it back."""
 
     statements: ClassVar[Mapping[str, str]] = SQL
 

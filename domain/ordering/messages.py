@@ -15,7 +15,7 @@ CARRIER_NEVER = 1_000
 
 
 class OrderLine(BaseModel):
-    """Be so many pieces of one SKU."""
+    """So many pieces of one SKU."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -24,7 +24,7 @@ class OrderLine(BaseModel):
 
 
 class Order(BaseModel):
-    """Be what a customer asks for.
+    """What a customer asks for.
 
     `card_token` and the two `carrier_` fields decide what the payment service and the carrier do,
     as the test values of their sandboxes would.
@@ -52,14 +52,14 @@ class Order(BaseModel):
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """Be so many pieces of one SKU, as they travel in an event."""
+    """So many pieces of one SKU, as they travel in an event."""
 
     sku: str
     quantity: int
 
 
 class OrderEvent(Event):
-    """Carry a whole order, so that whoever hears of it asks nobody and keeps no copy."""
+    """An event with a whole order, so that whoever hears of it asks nobody and keeps no copy."""
 
     order_id: str
     customer: str
@@ -81,11 +81,11 @@ class OrderEvent(Event):
 
 
 class OrderPlaced(OrderEvent):
-    """Say that a customer has ordered: the saga in `domain.fulfilment` sees to it."""
+    """A customer has ordered: the saga in `domain.fulfilment` sees to it."""
 
 
 class OrderCreated(OrderEvent):
-    """Say that a customer has ordered, where nobody is in charge of it: see `domain.fulfilment_choreography`."""
+    """A customer has ordered, where nobody is in charge of it: see `domain.fulfilment_choreography`."""
 
     def quantities(self) -> dict[str, int]:
         """Sum the pieces by SKU."""
@@ -93,7 +93,7 @@ class OrderCreated(OrderEvent):
 
 
 class ReturnRequested(Event):
-    """Say that a customer wants to send goods of an order back."""
+    """A customer wants to send goods of an order back."""
 
     return_id: str
     order_id: str

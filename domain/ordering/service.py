@@ -16,11 +16,11 @@ SQL = statements(Path(__file__).with_name("ordering.sql"))
 
 
 class OrderConflict(NotDone):
-    """Refuse an order whose id is taken by an order with other content."""
+    """The id of an order is taken by an order with other content."""
 
 
 class Ordering(Service):
-    """Keep the order book."""
+    """The order book."""
 
     statements: ClassVar[Mapping[str, str]] = SQL
 

@@ -26,7 +26,7 @@ MOST_DELIVERIES = 5
 
 
 class Deliveries:
-    """Take one delivery at a time from a transport; a call never raises."""
+    """What takes one delivery at a time from a transport; a call never raises."""
 
     def __init__(self, inbox: PaymentsInbox, send: Send) -> None:
         self._inbox = inbox

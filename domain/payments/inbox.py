@@ -14,7 +14,7 @@ from sagalog.participant_kit import ParticipantKit
 
 
 class PaymentsInbox:
-    """Take the commands of the payment service, each once."""
+    """What takes the commands of the payment service, each once."""
 
     def __init__(self, database: Database) -> None:
         self.payments = Payments(database)

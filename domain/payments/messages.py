@@ -11,7 +11,7 @@ from sagalog import Command, Event
 
 
 class Payment(msgspec.Struct, frozen=True, kw_only=True):
-    """Be the money captured for one order."""
+    """The money captured for one order."""
 
     payment_id: str
     order_id: str
@@ -19,7 +19,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PayBack(msgspec.Struct, frozen=True, kw_only=True):
-    """Be the money given back for returned goods."""
+    """The money given back for returned goods."""
 
     pay_back_id: str
     return_id: str
@@ -27,7 +27,7 @@ class PayBack(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PaymentProcessed(Event):
-    """Say that an order is paid."""
+    """An order is paid."""
 
     order_id: str
     payment_id: str
@@ -37,33 +37,33 @@ class PaymentProcessed(Event):
 
 
 class PaymentFailed(Event):
-    """Say that no money has moved, and why."""
+    """No money has moved, and why."""
 
     order_id: str
     reason: str
 
 
 class PaymentRefunded(Event):
-    """Say that the money of an order is back on the card."""
+    """The money of an order is back on the card."""
 
     order_id: str
 
 
 class RefundFailed(Event):
-    """Say that the money could not be given back: a person has to talk to the bank."""
+    """The money could not be given back: a person has to talk to the bank."""
 
     order_id: str
     reason: str
 
 
 class RefundRequested(Event):
-    """Say that a person wants a refund tried again that failed: they have talked to the bank."""
+    """A person wants a refund tried again that failed: they have talked to the bank."""
 
     order_id: str
 
 
 class ProcessPayment(Command):
-    """Ask for an order's total."""
+    """A command that asks for an order's total."""
 
     order_id: str
     card_token: str
@@ -71,7 +71,7 @@ class ProcessPayment(Command):
 
 
 class PaymentCaptured(Event):
-    """Answer `ProcessPayment`: the order is paid."""
+    """The answer to `ProcessPayment`: the order is paid."""
 
     order_id: str
     payment_id: str
@@ -79,14 +79,14 @@ class PaymentCaptured(Event):
 
 
 class PaymentRejected(Event):
-    """Answer `ProcessPayment`: no money has moved, and why."""
+    """The answer to `ProcessPayment`: no money has moved, and why."""
 
     order_id: str
     reason: str
 
 
 class RefundPayment(Command):
-    """Ask for the money back that a `ProcessPayment` may have moved."""
+    """A command that asks for the money back that a `ProcessPayment` may have moved."""
 
     order_id: str
     undoes: str
@@ -94,6 +94,6 @@ class RefundPayment(Command):
 
 
 class CaptureRefunded(Event):
-    """Answer `RefundPayment`: nothing of the order's money is with the shop any more."""
+    """The answer to `RefundPayment`: nothing of the order's money is with the shop any more."""
 
     order_id: str

@@ -29,23 +29,23 @@ CLOSED_ACCOUNT_CARD = "tok_closed_account"
 
 
 class CardDeclined(NotDone):
-    """Refuse a capture: no money has moved."""
+    """A capture is refused: no money has moved."""
 
 
 class AccountClosed(NotDone):
-    """Refuse a refund: the money cannot be given back to this card."""
+    """A refund is refused: the money cannot be given back to this card."""
 
 
 class NotPaid(NotDone):
-    """Refuse to pay back what was never paid, or more than that."""
+    """What was to be paid back was never paid, or less than that was."""
 
 
 class BankUnavailable(Unavailable):
-    """Say that the bank has not answered."""
+    """The bank has not answered."""
 
 
 class Payments(Service):
-    """Capture money on cards and give it back."""
+    """The payment service: captures money on cards and gives it back."""
 
     statements: ClassVar[Mapping[str, str]] = SQL
 

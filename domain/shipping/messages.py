@@ -6,7 +6,7 @@ from sagalog import Event
 
 
 class Shipment(msgspec.Struct, frozen=True, kw_only=True):
-    """Be the parcel booked for one order."""
+    """The parcel booked for one order."""
 
     tracking_id: str
     order_id: str
@@ -14,21 +14,21 @@ class Shipment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ShipmentCreated(Event):
-    """Say that an order's parcel is booked."""
+    """An order's parcel is booked."""
 
     order_id: str
     tracking_id: str
 
 
 class ShipmentFailed(Event):
-    """Say that there is no parcel for an order, and why."""
+    """There is no parcel for an order, and why."""
 
     order_id: str
     reason: str
 
 
 class ParcelArrived(Event):
-    """Say that what a customer sent back is here."""
+    """What a customer sent back is here."""
 
     return_id: str
     damaged: bool = False

@@ -16,19 +16,19 @@ UNSERVED_DESTINATIONS = frozenset({"Atlantis"})
 
 
 class NotServed(NotDone):
-    """Refuse a destination the carrier does not drive to: nothing was booked."""
+    """The carrier does not drive to a destination: nothing was booked."""
 
 
 class CarrierDown(Unavailable):
-    """Say that the carrier did not take the booking; its caller cannot tell this from CarrierMute."""
+    """The carrier did not take the booking; its caller cannot tell this from CarrierMute."""
 
 
 class CarrierMute(Unavailable):
-    """Say that no answer came, although the booking was made."""
+    """No answer came, although the booking was made."""
 
 
 class Carrier(Service):
-    """Book parcels and cancel them."""
+    """The carrier: books parcels and cancels them."""
 
     statements: ClassVar[Mapping[str, str]] = SQL
 

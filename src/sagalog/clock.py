@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tell the time and draw what has to differ between processes."""
+    """Where time comes from, and what has to differ between processes."""
 
     def now(self) -> int:
         """Return the time in microseconds since the epoch."""

@@ -13,7 +13,7 @@ encode_json = _encoder.encode
 
 
 class Codec:
-    """Encode and decode saga events with the topics of one registry."""
+    """How saga events are written and read, with the topics of one registry."""
 
     def __init__(self, topics: TopicRegistry = TOPICS) -> None:
         self._topics = topics

@@ -5,11 +5,11 @@ This module must import nothing of sagalog: everything else may import it.
 
 
 class SagalogError(Exception):
-    """Be the base of every error of this library."""
+    """The base of every error of this library."""
 
 
 class Refused(Exception):
-    """Raise in a step to say: this was definitely not done, and trying again will not help.
+    """Raised in a step, it says: this was definitely not done, and trying again will not help.
 
     A refused step is never retried and never compensated; the steps before it are undone. Raised in a
     compensation it means that the step cannot be undone: the saga is stuck at once, for a person to decide.

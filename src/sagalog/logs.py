@@ -34,7 +34,7 @@ _tracebacks = logging.Formatter()
 
 
 class HarmlessRecords(logging.Filter):
-    """Make what a record shows harmless; every record passes."""
+    """A filter that makes what a record shows harmless; every record passes."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Change the record's text, arguments, traceback and added fields in place."""
@@ -70,7 +70,7 @@ def _said(value: object) -> str:
 
 
 class Handling:
-    """Hand records to a logger's filters and handlers, and survive what they raise.
+    """The handing of records to a logger's filters and handlers, which survives whatever they raise.
 
     A handler may write to the very database whose outage is to be logged.
     """

@@ -6,7 +6,7 @@ import msgspec
 
 
 class MessageMeta(msgspec.StructMeta):
-    """Make every message class frozen and keyword-only."""
+    """The class of message classes: each is frozen and keyword-only."""
 
     def __new__(
         mcls, name: str, bases: tuple[type, ...], namespace: dict[str, object], **options: object
@@ -21,23 +21,23 @@ class MessageMeta(msgspec.StructMeta):
 # own on `Struct`, and the nearest base class wins.
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class Message(msgspec.Struct, frozen=True, kw_only=True, metaclass=MessageMeta):
-    """Be the base of events and commands; declare one of those instead."""
+    """The base of events and commands; declare one of those instead."""
 
 
 class Event(Message):
-    """Declare something that has happened: `class OrderPlaced(Event): order_id: str`."""
+    """Something that has happened, declared as `class OrderPlaced(Event): order_id: str`."""
 
 
 class Command(Message):
-    """Declare something that is asked of a participant: `class ReserveInventory(Command): order_id: str`."""
+    """Something that is asked of a participant, declared as `class ReserveInventory(Command): order_id: str`."""
 
 
 class CommandDone(Event):
-    """Answer a command whose handler returned nothing: it was done."""
+    """The answer to a command whose handler returned nothing: it was done."""
 
 
 class CommandRefused(Event):
-    """Answer a command whose handler raised `Refused`: it was definitely not done."""
+    """The answer to a command whose handler raised `Refused`: it was definitely not done."""
 
     reason: str
 
@@ -49,7 +49,7 @@ def name_of(kind: type[Message]) -> str:
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Carry a message: who it is, what caused it, and its data as JSON that is never changed by being read.
+    """What a message travels in: its id, what caused it, and its data as JSON that is never changed by being read.
 
     `time` is in microseconds since the epoch. `correlation_id` is one for all that a first cause led to, `causation_id`
     the message (or saga) that led to this one. `saga_id` and `step` say which saga issued a command. `via` names the
@@ -71,7 +71,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Unreadable(Envelope, frozen=True, kw_only=True, omit_defaults=True):
-    """Stand for a message of which only the columns can be read: somebody, or a disk, has damaged its row.
+    """A message of which only the columns can be read: somebody, or a disk, has damaged its row.
 
     `problem` says which row and why; `raw` is what is there in its place, `position` where. Its `data` is no data of
     anybody's, so nobody may be given it: whoever would take the message parks it instead.

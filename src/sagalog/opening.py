@@ -56,7 +56,7 @@ def look_again(seconds: float = LOOK_AGAIN_SECONDS) -> None:
 
 
 class Said:
-    """Say that somebody else is waited for: soon, and then once a minute."""
+    """When to say that somebody else is waited for: soon, and then once a minute."""
 
     def __init__(self) -> None:
         self._next = time.monotonic() + FIRST_SAID_SECONDS

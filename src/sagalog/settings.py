@@ -31,7 +31,7 @@ Count = Annotated[int, Field(le=MOST)]
 
 
 class Settings(BaseModel):
-    """Configure a process manager; all durations are in seconds.
+    """The settings of a process manager; all durations are in seconds.
 
     Every field can be given by an environment variable: `SAGALOG_` and its name in capitals. Raises `InvalidSettings`.
     """

@@ -33,7 +33,7 @@ class Page(Struct, frozen=True, gc=False):
 
 
 class Source(Protocol):
-    """Read a log by position. Raises `SourceUnavailable` when it cannot be read for now."""
+    """A log that is read by position. Each call raises `SourceUnavailable` when it cannot be read for now."""
 
     name: str
 

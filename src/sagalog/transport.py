@@ -30,7 +30,7 @@ Receive = Callable[[Incoming], Awaitable[Receipt]]
 
 
 class Transport(Protocol):
-    """Carry messages to other processes and back, each at least once.
+    """What carries messages to other processes and back, each at least once.
 
     A transport connects by itself, as often as it must. It acknowledges a message to the broker only when `receive`
     has taken it, and never loses one that it has not.

@@ -109,7 +109,7 @@ def test_a_saga_whose_handler_hangs_holds_up_no_other() -> None:
 
 
 class Poisoned(MemoryStore):
-    """Be unable to write one saga, whatever it is batched with."""
+    """Fail to write one saga, whatever it is batched with."""
 
     def append(self, appends: Any) -> list[AppendOutcome]:
         if any(self.poisons(one) for one in appends):

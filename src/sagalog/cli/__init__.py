@@ -37,7 +37,7 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str, str]]]] = {
 
 
 class SagalogGroup(click.Group):
-    """Load a command when it is asked for, and turn every error into one line and an exit code."""
+    """The group of all commands: loads one when it is asked for, turns every error into one line and an exit code."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the commands in the order of the help."""

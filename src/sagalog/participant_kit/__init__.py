@@ -21,7 +21,7 @@ __all__ = ["ParticipantKit", "Turn"]
 
 
 class ParticipantKit:
-    """Keep the inbox of one participant, in the tables of its own database.
+    """The inbox of one participant, in the tables of its own database.
 
     `name` says whose rows they are, so that several participants may share a database; it is also the source of the
     answers. Nothing is kept here: one kit serves any number of connections, threads and processes.

@@ -72,7 +72,7 @@ class Row(Struct, frozen=True):
 
 
 class Turn:
-    """Say whether a message's effect is to be made now, and hold the answers to send once it is committed.
+    """Whether a message's effect is to be made now, and the answers to send once it is committed.
 
     `is_new`: make the effect, in this transaction, and give its events to `answer`. Otherwise make nothing: `answers`
     holds what was answered the first time, or that the command was called off. `nothing_to_undo`: this undoes what was

@@ -26,7 +26,7 @@ class Queued(Struct, frozen=True):
 
 
 class MemoryBroker:
-    """Keep a queue for each service, and know who has subscribed to what."""
+    """A broker in memory: a queue for each service, and who has subscribed to what."""
 
     def __init__(self, largest: int = 1024 * 1024) -> None:
         self.largest = largest

@@ -13,7 +13,7 @@ def microseconds(moment: datetime) -> int:
 
 
 class FakeClock:
-    """Implement `sagalog.clock.Clock` for tests: settable time, and chance that the same seed repeats."""
+    """A `sagalog.clock.Clock` for tests: settable time, and chance that the same seed repeats."""
 
     def __init__(self, now: datetime = NOON, seed: int = 0) -> None:
         self._now = microseconds(now)

@@ -8,7 +8,7 @@ from sagalog.saga.context import StepContext
 
 
 class RecordingService:
-    """Make and undo effects, each once for its key, however often it is asked.
+    """A service that makes and undoes effects, each once for its key, however often it is asked.
 
     Undoing what was never made leaves a tombstone, so that a request which arrives later is refused (a practice of
     Seata's TCC mode). `made` and `undone` count real effects by the key of the action.

@@ -59,7 +59,7 @@ class _LinkModule(Protocol):
 
 
 class FastStreamTransport:
-    """Carry commands and events over a broker: `FastStreamTransport("nats://host:4222", service="orders", ...)`.
+    """Commands and events over a broker: `FastStreamTransport("nats://host:4222", service="orders", ...)`.
 
     `service` names this application on the broker: all its processes share one durable consumer, and each message goes
     to one of them. `sends` and `listens` are classes of messages, or names (then commands and events of that name).

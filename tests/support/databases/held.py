@@ -22,7 +22,7 @@ def never(_: Callable[[], None]) -> Callable[[], None]:
 
 
 class Held:
-    """Be the store that is given, but for its writes: `hook` is called with each, in the thread that writes."""
+    """The store that is given, but for its writes: `hook` is called with each, in the thread that writes."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -55,7 +55,7 @@ def held(store: Store) -> tuple[Store, Held]:
 
 
 class Hold:
-    """Stop the first write of a kind where a test says, until it is let go."""
+    """A hook that stops the first write of a kind where a test says, until it is let go."""
 
     def __init__(self, one: Held, kind: str, after: bool) -> None:
         self._kind = kind

@@ -20,7 +20,7 @@ RESULTS: Mapping[str, object] = {
 
 
 class SagaTables:
-    """Hold the saga tables in memory and plant rows in them."""
+    """The saga tables in memory, with rows that are planted in them."""
 
     def __init__(self) -> None:
         self.connection = sqlite3.connect(":memory:", isolation_level=None)

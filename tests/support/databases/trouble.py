@@ -9,7 +9,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 
 class DatabaseTrouble:
-    """Make trouble in the database at an address (SQLite or PostgreSQL)."""
+    """Trouble in the database at an address (SQLite or PostgreSQL)."""
 
     def __init__(self, address: str) -> None:
         self._address = address

@@ -22,7 +22,7 @@ STRANGE = [OverflowError, MemoryError, RecursionError, KeyError]
 
 
 class Troubled(MemoryStore):
-    """Answer with what a test says before anything is written; `trouble` may raise."""
+    """A store that answers with what a test says before anything is written; `trouble` may raise."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -53,5 +53,5 @@ def waived(saga: Saga[Order], **options: Any) -> Callable[[Callable[..., Any]], 
 
 
 def always(order: Order) -> bool:
-    """Be a condition."""
+    """Return what a condition may return."""
     return bool(order)

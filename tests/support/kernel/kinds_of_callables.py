@@ -43,7 +43,7 @@ def awaiting(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Counted:
-    """Wrap a function into an object that counts."""
+    """A function wrapped into an object that counts its calls."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         functools.update_wrapper(self, function)

@@ -45,14 +45,14 @@ class Begun(Event):
 
 
 class Choice(Struct, frozen=True):
-    """Be the input of the made-up sagas: which steps are skipped, and whose condition is a mistake."""
+    """The input of the made-up sagas: which steps are skipped, and whose condition is a mistake."""
 
     skipped: tuple[str, ...] = ()
     mistaken: tuple[str, ...] = ()
 
 
 class Plan(Struct, frozen=True):
-    """Say how a made-up step is declared."""
+    """How a made-up step is declared."""
 
     name: str
     undo: Undo = "takes none"

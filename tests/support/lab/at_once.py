@@ -7,7 +7,7 @@ from sagalog.errors import StoreUnavailable
 
 
 class AtOnce:
-    """Call what is to be called at once; a store that is away answers nobody."""
+    """The port `Blocking` that calls at once; a store that is away answers nobody."""
 
     away = False
 

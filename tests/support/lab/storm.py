@@ -66,7 +66,7 @@ def placed(happened: Order.Placed) -> Placed:
 
 
 class Ledger:
-    """Keep what was done, and what was done once more although it had been done to its end."""
+    """What was done, and what was done once more although it had been done to its end."""
 
     def __init__(self) -> None:
         self.done: list[tuple[str, str]] = []

@@ -12,7 +12,7 @@ from sagalog.testing.simulation.world import World
 
 
 class Order(Struct, frozen=True, kw_only=True):
-    """Be an order; `scripts` tells by step (and by `step undo`) what happens there, in whichever saga it is."""
+    """An order; `scripts` tells by step (and by `step undo`) what happens there, in whichever saga it is."""
 
     order_id: str
     wants_gift: bool = False
@@ -20,7 +20,7 @@ class Order(Struct, frozen=True, kw_only=True):
 
 
 class Parcel(Struct, frozen=True, kw_only=True):
-    """Be the part of an order that is shipped."""
+    """The part of an order that is shipped."""
 
     number: int
     scripts: dict[str, str] = {}
@@ -31,7 +31,7 @@ class Shipped(Struct, frozen=True):
 
 
 class Company:
-    """Stand for every service of an order: one participant behind a network."""
+    """Every service of an order: one participant behind a network."""
 
     def __init__(self, world: World) -> None:
         self.world = world

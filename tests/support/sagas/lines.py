@@ -15,7 +15,7 @@ class Line(Struct, frozen=True):
 
 
 class Order(Struct, frozen=True, kw_only=True):
-    """Be an order; `scripts` tells by step, such as `reserve[1]` (and `reserve[1] undo`), what happens there."""
+    """An order; `scripts` tells by step, such as `reserve[1]` (and `reserve[1] undo`), what happens there."""
 
     order_id: str
     lines: tuple[Line, ...] = ()
@@ -32,7 +32,7 @@ class Packed(Struct, frozen=True):
 
 
 class Warehouse:
-    """Stand for every service of an order: one participant behind a network."""
+    """Every service of an order: one participant behind a network."""
 
     def __init__(self, world: World) -> None:
         self.world = world

@@ -28,7 +28,7 @@ class Sent(Struct, frozen=True):
 
 
 class Desk:
-    """Keep a diary of every call, and do what a test says: `does["pay"] = lambda ctx: ...`, awaited if it waits."""
+    """A diary of every call, which does what a test says: `does["pay"] = lambda ctx: ...`, awaited if it waits."""
 
     def __init__(self) -> None:
         self.diary: list[tuple[str, str, int]] = []

@@ -24,12 +24,12 @@ NOON_MICROSECONDS = 1_767_355_200_000_000
 
 
 def noon() -> datetime:
-    """Be a clock that stands at noon."""
+    """Return a clock that stands at noon."""
     return NOON
 
 
 class Shop:
-    """Hold the four services on one database, in memory unless a path is given."""
+    """The four services on one database, in memory unless a path is given."""
 
     def __init__(self, path: str | Path = IN_MEMORY) -> None:
         self.database = Database(path)

@@ -11,7 +11,7 @@ from sagalog.testing.simulation.world import World
 
 
 class Trip(Struct, frozen=True, kw_only=True):
-    """Be a trip; `scripts` tells by step (and by `step undo`) how the participant behaves."""
+    """A trip; `scripts` tells by step (and by `step undo`) how the participant behaves."""
 
     trip_id: str
     wants_car: bool = True
@@ -44,7 +44,7 @@ class Paid(Booked, frozen=True):
 
 
 class Agency:
-    """Stand for every service of a trip: one participant behind a network."""
+    """Every service of a trip: one participant behind a network."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -122,7 +122,7 @@ def cancel_hotel(hotel: Hotel | None, trip: Trip, agency: Agency, ctx: StepConte
 
 @book_car.compensate(retry=UNDO, timeout=2)
 async def cancel_car(car: Car, trip: Trip, agency: Agency, ctx: StepContext) -> None:
-    """Be unable to undo what nobody knows to be done: an unknown outcome makes the saga stuck."""
+    """Fail to undo what nobody knows to be done: an unknown outcome makes the saga stuck."""
     await agency.ask(trip, ctx)
 
 

@@ -101,7 +101,7 @@ class PaymentsProcess:
 
 
 class BrokerRun:
-    """Send orders through, and strike."""
+    """A run of orders over a broker that is struck meanwhile."""
 
     def __init__(self, folder: Path, server: NatsServer, payments: PaymentsProcess, report: Report) -> None:
         self._folder = folder

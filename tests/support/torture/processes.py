@@ -14,7 +14,7 @@ class EndedByItself(Exception):
 
 
 class Processes:
-    """Start and end processes that are forked from one zygote; all of them end with this one, however it ends."""
+    """Processes that are forked from one zygote; all of them end with this one, however it ends."""
 
     def __init__(self, log: Path) -> None:
         self.log = log

@@ -59,7 +59,7 @@ BATCH = 8
 
 
 def work(orders: Orders) -> int:
-    """Be a worker until SIGTERM."""
+    """Work until SIGTERM."""
     logging.basicConfig(level=orders.get("level", "WARNING"), format=LOG_FORMAT)
     # A thousand refused cards are no news.
     for name in ("sagalog.transitions", "sagalog.attempts"):
@@ -105,7 +105,7 @@ def start_orders(orders: Orders) -> int:
 
 
 class Client:
-    """Start orders in batches, some of them again, and note each start that was acknowledged."""
+    """A client that starts orders in batches, some of them again, and notes each start that was acknowledged."""
 
     def __init__(self, orders: Orders, store: Store, settings: Settings, journal: Journal) -> None:
         self._stride: int = orders["stride"]
@@ -220,7 +220,7 @@ def _done(path: Path) -> set[str]:
 
 
 def mend(orders: Orders) -> int:
-    """Be the person who sets going again what a refusal of the database has stopped, until SIGTERM."""
+    """Set going again, as a person would, what a refusal of the database has stopped, until SIGTERM."""
     logging.basicConfig(level=logging.WARNING, format=LOG_FORMAT)
     settings = Settings(**orders["settings"])
     journal = Journal(Path(orders["journal"]))

@@ -43,7 +43,7 @@ RECORD = re.compile(r"^(?=\d+ \d{4}-\d\d-\d\d )", re.MULTILINE)
 
 
 class Stage:
-    """Start workers and clients on one database, and check what they leave."""
+    """Workers and clients on one database, and what is checked of what they leave."""
 
     def __init__(
         self,

@@ -29,7 +29,7 @@ LATE_SECONDS = 0.25
 
 
 class Voyage(Struct, frozen=True, kw_only=True):
-    """Be a voyage; `scripts` say by step (and by `step undo`) what happens there, in whichever saga it is."""
+    """A voyage; `scripts` say by step (and by `step undo`) what happens there, in whichever saga it is."""
 
     voyage_id: str
     crates: list[int] = []
@@ -37,7 +37,7 @@ class Voyage(Struct, frozen=True, kw_only=True):
 
 
 class Crate(Struct, frozen=True):
-    """Be one of the crates of a voyage."""
+    """One of the crates of a voyage."""
 
     number: int
     script: str
@@ -56,14 +56,14 @@ class CargoArrived(Event):
 
 
 class Ask(Command):
-    """Ask the harbour for something, to be done as the script says."""
+    """A command that asks the harbour for something, to be done as the script says."""
 
     voyage_id: str
     script: str = "ok"
 
 
 class TakeBack(Command):
-    """Ask the harbour to undo what was asked for as `undoes`."""
+    """A command that asks the harbour to undo what was asked for as `undoes`."""
 
     voyage_id: str
     undoes: str

@@ -21,7 +21,7 @@ LOOK_EVERY_SECONDS = 0.002
 
 
 class Zygote:
-    """Fork, signal and wait for children, as it is told."""
+    """What forks, signals and waits for children, as it is told."""
 
     def __init__(self) -> None:
         # Nobody ever writes to this pipe: its end tells a child that this process is gone.

@@ -35,7 +35,7 @@ BAD_LINE = (InvalidInput, InvalidIdentifier, MissingKey, PayloadTooLarge)
 
 
 class Starter:
-    """Start sagas from lines, so many at once, and count what became of them."""
+    """The start of a saga for each line, so many at once, and the count of what became of them."""
 
     def __init__(
         self, process_manager: ProcessManager, saga: Saga[Any], key_field: str | None, redact: Redact | None

@@ -17,7 +17,7 @@ When = Literal["before", "after"]
 
 
 class Faults(Protocol):
-    """Decide at each point of a run whether something goes wrong there."""
+    """What decides at each point of a run whether something goes wrong there."""
 
     def at(self, where: Where, when: When) -> Fault | None:
         """Return what goes wrong at this point, or None; it is asked once for each point that is passed."""
@@ -25,7 +25,7 @@ class Faults(Protocol):
 
 
 class NoFaults:
-    """Let everything go well."""
+    """A world in which everything goes well."""
 
     def at(self, where: Where, when: When) -> Fault | None:
         """Return None."""
@@ -33,7 +33,7 @@ class NoFaults:
 
 
 class CrashAt:
-    """Crash at the points with these numbers, counted from 1 over all appends and effects, before and after each.
+    """Crashes at the points with these numbers, counted from 1 over all appends and effects, before and after each.
 
     `passed` counts the points that have been passed: run once without crashes to know how many there are.
     """
@@ -65,7 +65,7 @@ class Odds(Struct, frozen=True, kw_only=True):
 
 
 class RandomFaults:
-    """Draw faults from a seed until there were `odds.most`: a world that never calms down proves nothing."""
+    """Faults drawn from a seed until there were `odds.most`: a world that never calms down proves nothing."""
 
     def __init__(self, seeded: random.Random, odds: Odds) -> None:
         self._seeded = seeded

@@ -21,7 +21,7 @@ SERVICE = "elsewhere"
 
 
 class Network:
-    """Carry messages between simulated processes and one service; `copies` bounds how often one is delivered."""
+    """A network between simulated processes and one service; `copies` bounds how often a message is delivered."""
 
     def __init__(self, world: World, service: "RemoteService", *, copies: int = 3, slowest: float = 2.0) -> None:
         self.world = world
@@ -91,7 +91,7 @@ async def _call(receive: Receive, incoming: Incoming) -> bool:
 
 
 class SimulatedTransport:
-    """Implement the transport port on a simulated network: every command goes out, replies come in."""
+    """The transport port on a simulated network: every command goes out, replies come in."""
 
     name = "network"
 
@@ -140,7 +140,7 @@ class Ask(msgspec.Struct, frozen=True):
 
 
 class RemoteService:
-    """Be a service with a database of its own: idempotent by command id, with tombstones, with recorded replies.
+    """A service with a database of its own: idempotent by command id, with tombstones, with recorded replies.
 
     `script` tells by the id of a command how it goes: "ok", "refused", "silent" (done, but never answered).
     """

@@ -49,7 +49,7 @@ class Notice(Struct, frozen=True, kw_only=True):
 
 
 class Simulation:
-    """Run requests on some workers until every saga has come to rest and stays there.
+    """A run of requests on some workers, until every saga has come to rest and stays there.
 
     `services` gives a process the instances that its handlers ask for. `restart` bounds the seconds that a dead worker
     stays away. `participants` handle messages in each process; `network` leads to a service elsewhere. `resumes` is how

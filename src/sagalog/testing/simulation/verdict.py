@@ -211,7 +211,7 @@ def judge_trace(
 
 
 class _Walk:
-    """Follow the trace; processes that have lost their lease are fenced and not judged until they lease again."""
+    """The trace, followed; processes that have lost their lease are fenced and not judged until they lease again."""
 
     def __init__(
         self, definitions: dict[str, Definition], rows: dict[str, StatusRow], histories: dict[str, History]

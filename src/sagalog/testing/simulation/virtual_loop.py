@@ -26,7 +26,7 @@ class OutOfTurns(Exception):
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
-    """Run callbacks in a seeded random order, and jump to the next timer when nothing is ready.
+    """An event loop that runs callbacks in a seeded random order, and jumps to the next timer when nothing is ready.
 
     What belongs to an `Incarnation` that was killed is thrown away; what belongs to one that is paused is held back.
     """

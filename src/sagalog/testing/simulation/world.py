@@ -164,7 +164,7 @@ class Killed(BaseException):
 
 
 class TracedStore(MemoryStore):
-    """Be a memory store that traces what is written and which workers lose their leases."""
+    """A memory store that traces what is written and which workers lose their leases."""
 
     def rows(self) -> list[StatusRow]:
         """Return the status rows of all sagas."""
@@ -228,7 +228,7 @@ class TracedStore(MemoryStore):
 
 
 class SimulatedBlocking:
-    """Implement `sagalog.engine.blocking.Blocking` in virtual time, with the faults of a world."""
+    """The port `sagalog.engine.blocking.Blocking` in virtual time, with the faults of a world."""
 
     def __init__(self, world: World, incarnation: Incarnation) -> None:
         self._world = world

@@ -39,7 +39,7 @@ class Stage:
         self.hangs: Callable[[str], bool] = lambda name: name.startswith("hung")
 
     def serve(self, what: str, name: str) -> None:
-        """Be what a plain function does: hang until the test ends, or take no time."""
+        """Do what a plain function does: hang until the test ends, or take no time."""
         if self.hangs(name):
             self.hanging.append(name)
             assert self.go_on.wait(60)

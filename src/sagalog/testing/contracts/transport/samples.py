@@ -19,13 +19,13 @@ PROBE = "probe:"
 
 
 class Charge(Command):
-    """Ask for something."""
+    """A command that asks for something."""
 
     amount: int
 
 
 class Charged(Event):
-    """Answer it."""
+    """The event that answers it."""
 
     amount: int
 
@@ -72,7 +72,7 @@ def padded(number: int, length: int) -> Envelope:
 
 
 class Mailbox:
-    """Keep what comes in; `answer` decides what becomes of it."""
+    """What has come in; `answer` decides what becomes of it."""
 
     def __init__(self, answer: Callable[[Incoming], Receipt] = lambda _: TAKEN) -> None:
         self._answer = answer
