@@ -53,5 +53,5 @@ def waived(saga: Saga[Order], **options: Any) -> Callable[[Callable[..., Any]], 
 
 
 def always(order: Order) -> bool:
-    """Return what a condition may return."""
+    """Tell of every order that it is wanted: a condition."""
     return bool(order)

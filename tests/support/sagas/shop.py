@@ -24,7 +24,7 @@ NOON_MICROSECONDS = 1_767_355_200_000_000
 
 
 def noon() -> datetime:
-    """Return a clock that stands at noon."""
+    """Return the same time each time: a clock that stands at noon."""
     return NOON
 
 

@@ -13,9 +13,7 @@ COMMITTED = b"C\x00\x00\x00\x0bCOMMIT\x00"
 
 
 class ChaosProxy:
-    """A proxy that passes bytes to the server of `address` until told otherwise; each switch holds for old and new
-    connections.
-    """
+    """A proxy to the server of `address`, until told otherwise; each switch holds for old and new connections."""
 
     def __init__(self, address: str) -> None:
         self._parts = urlsplit(address)
