@@ -102,12 +102,7 @@ class FastStreamTransport:
         if options is not None and not isinstance(cast(object, options), Mapping):
             raise DefinitionError(f"expected {{name: value}} for options=, found {as_given(options)}")
         self._prefix = prefix
-        for subject in sorted(self._subject(*pair) for pair in outgoing | incoming):
-            if len(subject) > LONGEST_SUBJECT:
-                raise DefinitionError(
-                    f"expected at most {LONGEST_SUBJECT} characters of prefix and name, found {len(subject):,}: "
-                    f"{subject:.60}...; give a shorter NAME"
-                )
+        _check_lengths(sorted(self._subject(*pair) for pair in outgoing | incoming))
         self._plan = Plan(
             address=address,
             service=service,
@@ -292,6 +287,16 @@ def _broker_of(address: str) -> tuple[str, _LinkModule, str]:
         return name, cast(_LinkModule, import_module(f"sagalog.transports.{module}")), address
     except ImportError as problem:
         raise DefinitionError(f"{name} needs a driver ({problem}): pip install {package}") from None
+
+
+def _check_lengths(subjects: Sequence[str]) -> None:
+    """Raise `DefinitionError` if a broker cannot have a subject for being too long."""
+    for subject in subjects:
+        if len(subject) > LONGEST_SUBJECT:
+            raise DefinitionError(
+                f"expected at most {LONGEST_SUBJECT} characters of prefix and name, found {len(subject):,}: "
+                f"{subject:.60}...; give a shorter NAME"
+            )
 
 
 def _named(given: object, option: str) -> list[Named]:

@@ -77,6 +77,13 @@ def forms(where: str) -> dict[str, str]:
         "SQLite with a parameter": f"sqlite:///nowhere/shop.db;password={one}",
         "SQLite behind an &": f"sqlite:///nowhere/shop.db&key={one}",
     }
+    return found | with_letters(where)
+
+
+def with_letters(where: str) -> dict[str, str]:
+    """Return addresses whose secret holds a letter that begins something else."""
+    one, two = PIECES
+    found: dict[str, str] = {}
     for name, letter in (("an @", "@"), ("a /", "/"), ("a :", ":"), ("a ?", "?"), ("a #", "#"), ("a space", " ")):
         found[f"{name} in it"] = f"postgresql://ada:{one}{letter}{two}@{where}/shop"
         found[f"{name} at its end"] = f"postgresql://ada:{one}{letter}@{where}/shop"

@@ -41,7 +41,6 @@ def parcels(
 
     None is packed before `packed_after` seconds are over.
     """
-    seeded = random.Random(seed)
     shelves: list[Shelf] = []
 
     def services(world: World) -> Mapping[type, object]:
@@ -57,6 +56,19 @@ def parcels(
         faults=faults,
         **options,
     )
+
+    def disagreements(simulation: Simulation) -> list[str]:
+        network = simulation.network
+        assert network is not None
+        ended = {row.saga_id: row.status for row in simulation.world.store.rows()}
+        found = [f"7: {text}" for text in shelves[0].store.disagreements(ended)]
+        return [*found, *judge_messages(simulation), *remote_disagreements(network.service, ended)]
+
+    return Scenario(simulation, notices_of(random.Random(seed), ordered, packed_after), disagreements)
+
+
+def notices_of(seeded: random.Random, ordered: list[dict[str, str]], packed_after: float) -> list[Request | Notice]:
+    """Return the events that order and pack each parcel, some of them repeated, some that never come."""
     notices: list[Request | Notice] = []
     for number, scripts in enumerate(ordered):
         parcel_id = f"parcel-{number}"
@@ -69,15 +81,7 @@ def parcels(
             packed = ParcelPacked(parcel_id=parcel_id)
             after = packed_after + seeded.random() * 6
             notices.append(Notice(event=packed, id=f"{parcel_id} packed", repeats=seeded.randrange(3), after=after))
-
-    def disagreements(simulation: Simulation) -> list[str]:
-        network = simulation.network
-        assert network is not None
-        ended = {row.saga_id: row.status for row in simulation.world.store.rows()}
-        found = [f"7: {text}" for text in shelves[0].store.disagreements(ended)]
-        return [*found, *judge_messages(simulation), *remote_disagreements(network.service, ended)]
-
-    return Scenario(simulation, notices, disagreements)
+    return notices
 
 
 def check_crashes(outcome: str) -> tuple[int, dict[int, list[str]]]:

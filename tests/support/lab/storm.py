@@ -85,10 +85,9 @@ class Ledger:
         self.end(what, key)
 
 
-def voyages() -> tuple[Saga[Voyage], Saga[Cabin]]:
-    """Declare a saga with a plain step, one for each element, a child, a request and a wait; and the child."""
+def cabins() -> Saga[Cabin]:
+    """Declare the saga that is a step of a voyage."""
     cabin = Saga("cabin", input=Cabin, timeout=None)
-    voyage = Saga("voyage", input=Voyage, key=lambda one: str(one.number), timeout=None)
 
     @cabin.step(retry=AGAIN)
     async def prepare(given: Cabin, ledger: Ledger, ctx: StepContext) -> str:
@@ -99,6 +98,13 @@ def voyages() -> tuple[Saga[Voyage], Saga[Cabin]]:
     async def leave_alone(_: str | None, ledger: Ledger, ctx: StepContext) -> None:
         await ledger.act("leave_alone", ctx.idempotency_key)
 
+    return cabin
+
+
+def voyages() -> tuple[Saga[Voyage], Saga[Cabin]]:
+    """Declare a saga with a plain step, one for each element, a child, a request and a wait; and the child."""
+    cabin = cabins()
+    voyage = Saga("voyage", input=Voyage, key=lambda one: str(one.number), timeout=None)
     voyage.started_by(Placed, input=lambda event: Voyage(event.number), key=lambda event: str(event.number))
 
     @voyage.step(retry=AGAIN)
