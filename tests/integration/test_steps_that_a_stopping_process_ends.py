@@ -23,7 +23,7 @@ async def until(is_so: Callable[[], bool]) -> None:
 
 
 def test_a_step_beside_one_whose_outcome_is_being_written_ends_with_its_process(each_database: str | Store) -> None:
-    """INVARIANTS 14: what runs side by side is cancelled and waited for, wherever its saga is told to end."""
+    """Invariant 35: what runs side by side is cancelled and waited for, wherever its saga is told to end."""
     ring, gone = asyncio.Event(), asyncio.Event()
     runs: list[str] = []
 
@@ -113,7 +113,7 @@ def test_a_step_that_cleans_up_when_its_process_stops_is_not_told_again_at_once(
 
 
 def test_steps_side_by_side_are_not_begun_elsewhere_while_they_clean_up_here(each_database: str | Store) -> None:
-    """INVARIANTS 14: an async step that is cancelled at the end of the grace may take its time to put things right."""
+    """Invariant 35: an async step that is cancelled at the end of the grace may take its time to put things right."""
     went_on, cleaning, overlaps = asyncio.Event(), set[str](), list[str]()
     quick = Saga("quick", input=str, key=lambda given: given)
     pair = Saga("pair", input=str, key=lambda given: given)
