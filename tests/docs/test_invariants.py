@@ -5,7 +5,6 @@ It knows no place of a test: whatever is named `test_*.py` below `tests` is one.
 
 import ast
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -79,15 +78,18 @@ def is_test(name: str) -> bool:
     return path.parts[0] == "tests" and path.name.startswith("test_") and path.suffix == ".py"
 
 
-def findings() -> Iterator[tuple[str, int]]:
-    """Yield where a verdict has a finding, and the number with which it begins."""
+@cache
+def findings() -> list[tuple[str, int]]:
+    """Return where a verdict has a finding, and the number with which it begins."""
+    found: list[tuple[str, int]] = []
     for name, text in files().items():
         if name.endswith(".py") and Path(name).parts[0] == "src":
             for node in ast.walk(ast.parse(text)):
                 if isinstance(node, ast.Constant) and isinstance(node.value, str):
                     match = _FINDING.match(node.value)
                     if match is not None:
-                        yield f"{name}:{node.lineno}", int(match[1])
+                        found.append((f"{name}:{node.lineno}", int(match[1])))
+    return found
 
 
 def test_rules_are_numbered_without_a_gap_and_counted() -> None:
