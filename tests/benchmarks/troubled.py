@@ -1,4 +1,4 @@
-"""Whether sagas in trouble delay the others (INVARIANTS 36): the same work beside none and beside a thousand."""
+"""Whether sagas in trouble delay the others (invariant 36): the same work beside none and beside a thousand."""
 
 import asyncio
 import time

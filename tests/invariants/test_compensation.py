@@ -1,4 +1,4 @@
-"""INVARIANTS section 4: compensation, by the real engine."""
+"""The invariants of compensation, by the real engine."""
 
 import asyncio
 

@@ -41,7 +41,7 @@ class Strange(Event):
 def test_a_message_that_is_for_no_saga_is_parked_with_the_reason(
     each_database: str | Store, event: Event, fields: dict[str, str], reason: str
 ) -> None:
-    """INVARIANTS 4."""
+    """Invariant 4."""
 
     async def story(lab: Lab) -> None:
         process = await Shop(waits=True).begin(lab)
@@ -57,7 +57,7 @@ def test_a_message_that_is_for_no_saga_is_parked_with_the_reason(
 
 
 def test_a_reply_that_says_no_cause_is_for_the_only_open_saga_of_its_correlation(each_database: str | Store) -> None:
-    """INVARIANTS 4."""
+    """Invariant 4."""
 
     async def story(lab: Lab) -> None:
         shop = Shop()
@@ -76,7 +76,7 @@ def test_a_reply_that_says_no_cause_is_for_the_only_open_saga_of_its_correlation
 
 
 def test_a_parked_message_is_routed_again_when_a_person_says_so(each_database: str | Store) -> None:
-    """INVARIANTS 4 and 7: it is delivered once, and parked again with the new reason if nobody can take it still."""
+    """Invariants 4 and 7: it is delivered once, and parked again with the new reason if nobody can take it still."""
 
     async def story(lab: Lab) -> None:
         shop = Shop(waits=True)
@@ -129,7 +129,7 @@ UNUSABLE: list[tuple[dict[str, object], type[SagalogError]]] = [
 def test_a_message_without_a_usable_identity_or_content_is_refused_at_the_door(
     each_database: str | Store, number: int
 ) -> None:
-    """INVARIANTS 8: refused with an error that says why; nothing of it is in the log, and the worker lives."""
+    """Invariant 8: refused with an error that says why; nothing of it is in the log, and the worker lives."""
     spoiled, expected = UNUSABLE[number]
 
     async def story(lab: Lab) -> None:

@@ -1,4 +1,4 @@
-"""INVARIANTS 27: what is made for each element is undone for each element, by the real engine."""
+"""Invariant 27: what is made for each element is undone for each element, by the real engine."""
 
 from collections.abc import Sequence
 

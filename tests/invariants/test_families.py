@@ -1,4 +1,4 @@
-"""INVARIANTS 28: a saga that is a step of another one is started once and undone with it, by the real engine."""
+"""Invariant 28: a saga that is a step of another one is started once and undone with it, by the real engine."""
 
 from collections.abc import Mapping
 from typing import Any

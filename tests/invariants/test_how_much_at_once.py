@@ -1,4 +1,4 @@
-"""INVARIANTS 15, 36: more than a database has time for is written and claimed in pieces, and what is small soon."""
+"""Invariants 15 and 36: more than a database has time for is written and claimed in pieces, and what is small soon."""
 
 import asyncio
 from collections.abc import Sequence

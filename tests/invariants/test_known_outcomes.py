@@ -1,4 +1,4 @@
-"""INVARIANTS 15, 33, 36: no outcome that was known is lost while the process lives, whatever the database refuses."""
+"""Invariants 15, 33 and 36: no outcome that is known is lost while the process lives, whatever the database refuses."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence

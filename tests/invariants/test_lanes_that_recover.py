@@ -1,4 +1,4 @@
-"""INVARIANT 36: what was set aside is routed again beside the rest: neither its size nor its number holds up others."""
+"""Invariant 36: what was set aside is routed again beside the rest: neither its size nor its number holds up others."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""INVARIANTS 33, 36: mail that cannot be read keeps nobody waiting but the saga that it is for."""
+"""Invariants 33 and 36: mail that cannot be read keeps nobody waiting but the saga that it is for."""
 
 import time
 from collections.abc import Callable, Sequence

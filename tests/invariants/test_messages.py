@@ -1,4 +1,4 @@
-"""Invariants 1 to 3, 5, 7, 20, 34 and 36, where messages meet sagas: on every store, with the real engine."""
+"""Invariants 1, 2, 3, 5, 7, 20, 34 and 36, where messages meet sagas: on every store, with the real engine."""
 
 from collections.abc import Sequence
 
@@ -28,7 +28,7 @@ from sagalog.testing.simulation.faults import CrashAt
 
 
 def test_two_events_of_one_key_in_one_batch_start_one_saga(each_database: str | Store) -> None:
-    """INVARIANTS 1 and 2: the second is for the saga that the first starts, in the same transaction."""
+    """Invariants 1 and 2: the second is for the saga that the first starts, in the same transaction."""
 
     async def story(lab: Lab) -> None:
         shop = Shop()
@@ -48,7 +48,7 @@ def test_two_events_of_one_key_in_one_batch_start_one_saga(each_database: str | 
 
 @pytest.mark.parametrize("same_id", [True, False])
 def test_a_start_that_comes_again_after_the_end_makes_no_second_saga(each_database: str | Store, same_id: bool) -> None:
-    """INVARIANTS 2: the refusal of another message with the same key is recorded; the same message is no news."""
+    """Invariant 2: the refusal of another message with the same key is recorded; the same message is no news."""
 
     async def story(lab: Lab) -> None:
         shop = Shop()
@@ -68,7 +68,7 @@ def test_a_start_that_comes_again_after_the_end_makes_no_second_saga(each_databa
 
 
 def test_a_saga_that_may_run_again_does_so_once_for_each_message(each_database: str | Store) -> None:
-    """INVARIANTS 2 and 34: a new run is declared, and a reply to a command of the first goes to the first."""
+    """Invariants 2 and 34: a new run is declared, and a reply to a command of the first goes to the first."""
 
     async def story(lab: Lab) -> None:
         shop = Shop(after_end="rerun")
@@ -98,7 +98,7 @@ def test_a_saga_that_may_run_again_does_so_once_for_each_message(each_database: 
 def test_a_crash_anywhere_between_an_event_and_the_end_of_its_saga_changes_nothing(
     each_database: str | Store, point: int
 ) -> None:
-    """INVARIANTS 3, 5 and 7: between publish, route, mail, command, handling and reply, before and after each."""
+    """Invariants 3, 5 and 7: between publish, route, mail, command, handling and reply, before and after each."""
 
     async def story(lab: Lab) -> None:
         shop = Shop()
@@ -135,7 +135,7 @@ def test_a_crash_anywhere_between_an_event_and_the_end_of_its_saga_changes_nothi
 
 
 def test_a_message_handed_over_three_times_is_taken_once(each_database: str | Store) -> None:
-    """INVARIANTS 7: also when it had been parked and is delivered by hand."""
+    """Invariant 7: also when it had been parked and is delivered by hand."""
 
     async def story(lab: Lab) -> None:
         shop = Shop(waits=True)
@@ -153,7 +153,7 @@ def test_a_message_handed_over_three_times_is_taken_once(each_database: str | St
 
 
 def test_a_message_leaves_the_inbox_in_the_transaction_that_records_it() -> None:
-    """INVARIANTS 5 and 7: with its event or not at all."""
+    """Invariants 5 and 7: with its event or not at all."""
     recorded: list[tuple[str, tuple[str, ...]]] = []
 
     class Watched(MemoryStore):
@@ -177,7 +177,7 @@ def test_a_message_leaves_the_inbox_in_the_transaction_that_records_it() -> None
 def test_a_message_that_a_saga_has_taken_before_leaves_the_inbox_and_changes_nothing(
     each_database: str | Store,
 ) -> None:
-    """INVARIANTS 7: should one ever be put into the inbox again, it is no news, and nobody turns in circles for it."""
+    """Invariant 7: should one ever be put into the inbox again, it is no news, and nobody turns in circles for it."""
 
     async def story(lab: Lab) -> None:
         process = await Shop().begin(lab)
@@ -224,7 +224,7 @@ def test_a_saga_that_waits_for_an_answer_is_kept_and_woken_by_it() -> None:
 
 
 def test_a_payment_that_is_taken_after_the_saga_has_failed_is_paid_back_once(each_database: str | Store) -> None:
-    """INVARIANTS 20: a late success wakes a saga that has ended; delivered three times it is undone once."""
+    """Invariant 20: a late success wakes a saga that has ended; delivered three times it is undone once."""
 
     async def story(lab: Lab) -> None:
         shop = Shop(timeout=5)
@@ -259,7 +259,7 @@ def test_a_payment_that_is_taken_after_the_saga_has_failed_is_paid_back_once(eac
 
 
 def test_a_saga_whose_participant_hangs_delays_no_other(each_database: str | Store) -> None:
-    """INVARIANTS 36."""
+    """Invariant 36."""
 
     async def story(lab: Lab) -> None:
         shop = Shop()

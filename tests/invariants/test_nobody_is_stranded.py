@@ -1,4 +1,4 @@
-"""INVARIANTS 15, 33, 36: whatever happens, a saga goes on, is undone, waits for the store, or is stuck and says why."""
+"""Invariants 15, 33 and 36: a saga always goes on, is undone, waits for the store, or is stuck and says why."""
 
 import asyncio
 import logging

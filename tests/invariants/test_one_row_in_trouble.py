@@ -1,4 +1,4 @@
-"""INVARIANTS 15, 33, 36: what is wrong with the row of one saga holds up no other, whatever the database says of it."""
+"""Invariants 15, 33 and 36: what is wrong with one saga's row holds up no other, whatever the database says of it."""
 
 import asyncio
 from collections.abc import Sequence

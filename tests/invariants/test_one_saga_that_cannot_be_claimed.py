@@ -1,4 +1,4 @@
-"""INVARIANTS 33, 36: what keeps one saga from being claimed, freed or read keeps no other from it."""
+"""Invariants 33 and 36: what keeps one saga from being claimed, freed or read keeps no other from it."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""INVARIANT 36 at the end of a process: what is known and not recorded is tried once more, within the grace period."""
+"""Invariant 36 at the end of a process: what is known and not recorded is tried once more, within the grace period."""
 
 import asyncio
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""INVARIANT 36: what is too large to be read in time is read in pieces, and holds up nobody else meanwhile."""
+"""Invariant 36: what is too large to be read in time is read in pieces, and holds up nobody else meanwhile."""
 
 import pytest
 from lab.lab import Lab, in_lab

@@ -81,7 +81,7 @@ class Interrupted(Exception):
 
 @pytest.mark.parametrize("batch", [1, 5, 100])
 def test_a_rebuild_gives_the_rows_that_were_written_with_the_events(each_database: str | Store, batch: int) -> None:
-    """INVARIANTS 45: for any batch size and any interruption, what is rebuilt equals what was there."""
+    """Invariant 45: for any batch size and any interruption, what is rebuilt equals what was there."""
     store = store_for(each_database) if isinstance(each_database, str) else each_database
     saga = post_office()
     run(fill(store, saga))
@@ -115,7 +115,7 @@ def test_a_rebuild_gives_the_rows_that_were_written_with_the_events(each_databas
 
 
 def test_rows_and_the_position_that_they_reflect_are_one_transaction(each_database: str | Store) -> None:
-    """INVARIANTS 44, 47: after an append rows say the position of their last event; a refused one changes none."""
+    """Invariants 44 and 47: after an append rows say the position of their last event; a refused one changes none."""
     store = store_for(each_database) if isinstance(each_database, str) else each_database
     saga = post_office()
     seen: list[Any] = []

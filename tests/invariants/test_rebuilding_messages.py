@@ -102,7 +102,7 @@ def damage(store: Store) -> None:
 @pytest.mark.parametrize("story", STORIES)
 @pytest.mark.parametrize("batch", [1, 50])
 def test_a_rebuild_gives_the_commands_and_messages_that_were_written(each_store: Store, story: str, batch: int) -> None:
-    """INVARIANTS 45: what is rebuilt equals what was there; how often a command was delivered is not its to say."""
+    """Invariant 45: what is rebuilt equals what was there; how often a command was delivered is not its to say."""
     tell(each_store, STORIES[story])
     first = each_store.commands_of(ID)[0].command_id
     each_store.post([Posting(delivered=[first, first, first])])
@@ -130,7 +130,7 @@ def _found(store: Store, at: Given) -> list[str] | None:
 
 @pytest.mark.parametrize("story", STORIES)
 def test_what_was_written_is_found_equal_to_the_log(each_store: Store, story: str) -> None:
-    """INVARIANTS 48."""
+    """Invariant 48."""
     at = tell(each_store, STORIES[story])
     assert _found(each_store, at) == []
     for page in indexed_pages(each_store, 3):
@@ -163,7 +163,7 @@ def test_an_index_that_names_what_is_no_message_is_told_in_words(each_store: Sto
 
 
 def test_a_message_of_the_log_that_is_none_is_named_and_the_others_are_rebuilt(each_store: Store) -> None:
-    """INVARIANTS 40."""
+    """Invariant 40."""
     odd = start()
     row = replace(odd.status, saga_id="message:odd", definition=SAGA.definition.digest)
     odd = replace(odd, saga_id="message:odd", status=row, events=[("sagalog.MessagePublished.1", b'{"id":7}')])
@@ -179,7 +179,7 @@ def test_a_message_of_the_log_that_is_none_is_named_and_the_others_are_rebuilt(e
 
 
 def test_a_history_that_makes_no_saga_is_named_and_what_it_sent_stays_as_it_is(each_store: Store) -> None:
-    """INVARIANTS 40."""
+    """Invariant 40."""
     tell(each_store, STORIES["completed"])
     odd = start(definition=SAGA.definition.digest)
     each_store.append([odd])

@@ -1,4 +1,4 @@
-"""INVARIANT 1 in an outage: whoever asks for the same again and again costs one append, and is answered rightly."""
+"""Invariant 1 in an outage: whoever asks for the same again and again costs one append, and is answered rightly."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""INVARIANTS sections 7 and 8: replay is silent and equal, definitions are pinned, the tables say what the log says."""
+"""The invariants of replay: it is silent and equal, definitions are pinned, the tables say what the log says."""
 
 import asyncio
 

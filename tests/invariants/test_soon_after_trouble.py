@@ -1,4 +1,4 @@
-"""INVARIANTS 33, 36: when the store takes writes again, nobody rests for what is over."""
+"""Invariants 33 and 36: when the store takes writes again, nobody rests for what is over."""
 
 import asyncio
 import random

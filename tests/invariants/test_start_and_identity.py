@@ -1,4 +1,4 @@
-"""INVARIANTS sections 1 and 2: start, identity, atomicity, idempotency; on every store where a store matters."""
+"""The invariants of start and identity, atomicity and idempotency; on every store where a store matters."""
 
 import asyncio
 from collections import Counter

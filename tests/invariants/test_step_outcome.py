@@ -1,4 +1,4 @@
-"""INVARIANTS section 3: the outcomes of a step, what is durable before an effect, and what starts compensation."""
+"""The invariants of a step: its outcomes, what is durable before an effect, and what starts compensation."""
 
 import asyncio
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""INVARIANTS sections 5 and 6: timers are not lost, a stream has one writer, no saga holds up another."""
+"""The invariants of timers and concurrency: none is lost, a stream has one writer, no saga holds up another."""
 
 import asyncio
 from collections.abc import Sequence

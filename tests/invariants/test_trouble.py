@@ -1,4 +1,4 @@
-"""INVARIANTS 36: sagas that are tried in vain take neither room nor transactions from those that get on."""
+"""Invariant 36: sagas that are tried in vain take neither room nor transactions from those that get on."""
 
 from collections.abc import Sequence
 

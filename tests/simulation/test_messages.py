@@ -147,7 +147,7 @@ def findings(seed: int, most: int | None = None) -> tuple[list[str], Simulation]
 
 @pytest.mark.simulation
 def test_orders_by_message_end_as_they_should_after_any_sequence_of_faults() -> None:
-    """INVARIANTS 2, 3, 5, 7, 15, 33, 35, 39 and 48."""
+    """Invariants 2, 3, 5, 7, 15, 33, 35, 39 and 48."""
     failing = {seed: wrong for seed in range(400) if (wrong := findings(seed)[0])}
     assert failing == {}
 

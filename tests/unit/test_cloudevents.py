@@ -141,7 +141,7 @@ def test_headers_of_an_ascii_broker_are_ascii_without_line_ends(sent: Envelope) 
 
 @given(first=st.tuples(plain_text, plain_text), second=st.tuples(plain_text, plain_text))
 def test_ids_of_two_foreign_sources_never_collide(first: tuple[str, str], second: tuple[str, str]) -> None:
-    """INVARIANTS 7: a message is known by its source and its id, whatever characters they hold."""
+    """Invariant 7: a message is known by its source and its id, whatever characters they hold."""
     pairs = [foreign(source=f"urn:{source}", id=message_id) for source, message_id in (first, second)]
     found = [decode(attributes, b"{}", NOW, "wire") for attributes in pairs]
     ids = [one.id for one in found if isinstance(one, Envelope)]
@@ -358,7 +358,7 @@ header_values = st.binary(max_size=12) | st.text(max_size=12).map(lambda text: t
 
 @given(first=header_values, second=header_values)
 def test_no_two_ids_on_a_broker_of_bytes_are_read_as_one(first: bytes, second: bytes) -> None:
-    """INVARIANTS 7: whichever of two came second would be dropped as known."""
+    """Invariant 7: whichever of two came second would be dropped as known."""
     found = [attributes_of({"ce_id": one}, KAFKA) for one in (first, second)]
     assert (found[0] == found[1]) == (first == second)
 

@@ -59,6 +59,7 @@ def test_a_healthy_shop_passes_every_check(finished_demo: FinishedDemo) -> None:
     ],
 )
 def test_a_row_that_does_not_say_what_the_log_says_is_found(shop: Path, planted: str, text: str) -> None:
+    """Invariant 48."""
     plant(shop, planted)
     ran = sagalog("check", "-o", "json", shop=shop)
     assert ran.code == 1
@@ -72,7 +73,7 @@ def test_the_log_may_be_left_out_of_the_check(shop: Path) -> None:
 
 
 def test_open_sagas_without_their_definition_are_found_and_not_compared(shop: Path) -> None:
-    """INVARIANTS 41: the sagas whose version is not loaded are reported."""
+    """Invariant 41: the sagas whose version is not loaded are reported."""
     write_app(shop, "app_without_the_shops_saga")
     database = str(shop / "demo.db")
     ran = sagalog(

@@ -130,6 +130,7 @@ def test_a_saga_is_shown_by_key_or_by_id(finished_demo: FinishedDemo) -> None:
 
 
 def test_a_stuck_saga_shows_why_what_is_pending_and_what_may_be_done(finished_demo: FinishedDemo, stuck: str) -> None:
+    """Invariants 24, 25 and 48."""
     shown = finished_demo.sagalog("show", stuck).out
     assert re.search(r"stuck because +the compensation of process_payment failed for good", shown)
     assert re.search(r"still to undo +process_payment, reserve_inventory", shown)
@@ -141,6 +142,7 @@ def test_a_stuck_saga_shows_why_what_is_pending_and_what_may_be_done(finished_de
 
 
 def test_a_failed_saga_shows_its_steps_durations_and_cause(finished_demo: FinishedDemo, failed: str) -> None:
+    """Invariant 25."""
     shown = finished_demo.sagalog("show", failed).out
     assert re.search(r"cause +create_shipment: CarrierMute: ", shown)
     assert re.search(r"ended +\S+, after [\d.]+ m?s", shown)

@@ -35,7 +35,7 @@ def test_a_replay_shows_what_each_event_changed_one_change_a_line(finished_demo:
 
 
 def test_a_replay_of_every_saga_ends_in_the_status_that_the_tables_say(finished_demo: FinishedDemo) -> None:
-    """INVARIANTS 39, on what a person sees."""
+    """Invariant 39, on what a person sees."""
     listed = json.loads(finished_demo.sagalog("list", "--limit", "40", "-o", "json").out)
     for row in listed:
         last = json.loads(finished_demo.sagalog("replay", row["saga_id"], "-o", "jsonl").out.splitlines()[-1])
@@ -168,7 +168,7 @@ RESUMED = {"time": 1, "actor": "ada", "reason": "none"}
     ],
 )
 def test_a_broken_export_is_refused_with_its_place(finished_demo: FinishedDemo, how: str, text: str) -> None:
-    """INVARIANTS 40: a malformed history is refused."""
+    """Invariant 40: a malformed history is refused."""
     given = broken(finished_demo.sagalog("export", "order-0001").out.splitlines(), how)
     ran = sagalog("replay", "--from", "-", given=given)
     assert (ran.code in (1, 3), ran.out) == (True, "")

@@ -46,7 +46,7 @@ def test_every_line_starts_a_saga_and_runs_none(shop: Path) -> None:
 
 
 def test_the_same_input_again_starts_nothing_twice(shop: Path) -> None:
-    """INVARIANTS 1."""
+    """Invariant 1."""
     text = "\n".join([order(1), order(2), order(1)])
     assert start(shop, text).out == "2 started, 1 already there, 0 bad\n"
     assert start(shop, text).out == "0 started, 3 already there, 0 bad\n"

@@ -152,6 +152,8 @@ def test_it_is_still_found_by_its_key(odd: Path) -> None:
 
 
 def test_who_starts_it_again_gets_the_saga_that_is_there(odd: Path) -> None:
+    """Invariant 2."""
+
     async def start(key: str) -> bool:
         async with ProcessManager(f"sqlite:///{odd}", sagas=[saga], worker=False) as manager:
             return (await manager.start(saga, Order(key))).created

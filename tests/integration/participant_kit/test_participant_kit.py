@@ -23,7 +23,7 @@ def names(answers: list[Envelope]) -> list[str]:
 
 
 def test_a_repeated_command_has_one_effect_and_the_same_answer(each_bank: Connect) -> None:
-    """Invariants 6, 7."""
+    """Invariants 6 and 7."""
     bank = each_bank()
     first = bank.pay(pay_command("o-1"))
     assert [bank.pay(pay_command("o-1")) for _ in range(3)] == [first] * 3
@@ -87,7 +87,7 @@ def test_a_command_of_a_later_round_is_refused_once_the_effect_was_undone(each_b
 
 
 def test_what_is_refused_leaves_nothing_but_the_refusal(each_bank: Connect) -> None:
-    """Invariants 7, 9: what it had written is undone, and asking again gives the same answer without trying."""
+    """Invariants 7 and 9: what it had written is undone, and asking again gives the same answer without trying."""
     bank = each_bank()
     first = bank.pay(pay_command("o-1"), refuse)
     assert names(first) == ["CommandRefused"]
@@ -106,7 +106,7 @@ def test_a_new_round_after_a_refusal_is_a_new_attempt(each_bank: Connect) -> Non
 
 
 def test_a_refused_command_is_called_off_like_one_that_never_came(each_bank: Connect) -> None:
-    """Invariants 21, 22."""
+    """Invariants 21 and 22."""
     bank = each_bank()
     refused = bank.pay(pay_command("o-1"), refuse)
     assert names(bank.refund(refund_command("o-1"))) == ["NothingToRefund"]
@@ -159,7 +159,7 @@ def test_it_becomes_part_of_a_transaction_that_is_open(each_bank: Connect) -> No
 
 
 def test_nothing_is_guessed_once_the_transaction_was_committed_in_the_middle(each_bank: Connect) -> None:
-    """Invariants 5, 7: the row is half, and a delivery after it must not pay again."""
+    """Invariants 5 and 7: the row is half, and a delivery after it must not pay again."""
     bank = each_bank()
     with pytest.raises((sqlite3.Error, psycopg.Error)):
         bank.pay(pay_command("o-1"), bank.connection.commit)
@@ -174,7 +174,7 @@ def test_nothing_is_guessed_once_the_transaction_was_committed_in_the_middle(eac
 
 
 def test_racing_deliveries_have_one_effect_and_one_answer(each_bank: Connect) -> None:
-    """Invariants 7, 23: four threads deliver each command, each on a connection of its own."""
+    """Invariants 7 and 23: four threads deliver each command, each on a connection of its own."""
     orders = [f"o-{number}" for number in range(25)]
     answers = race([each_bank() for _ in range(4)], lambda bank: [bank.pay(pay_command(order)) for order in orders])
     assert answers.count(answers[0]) == 4
@@ -187,7 +187,7 @@ def test_racing_deliveries_have_one_effect_and_one_answer(each_bank: Connect) ->
 
 
 def test_a_command_that_races_its_compensation_is_undone_or_refused(each_bank: Connect) -> None:
-    """Invariants 21, 22."""
+    """Invariants 21 and 22."""
     orders = [f"o-{number}" for number in range(40)]
     paying, refunding = each_bank(), each_bank()
 

@@ -96,7 +96,7 @@ def test_the_kit_loads_no_driver() -> None:
 
 @pytest.mark.postgres
 def test_an_asynchronous_connection_has_the_same_inbox(postgres_url: str) -> None:
-    """Invariants 7, 21, 22, 23."""
+    """Invariants 7, 21, 22 and 23."""
 
     async def story() -> list[list[str]]:
         kit = ParticipantKit("bank")
@@ -158,7 +158,7 @@ def test_a_connection_that_blocks_is_not_awaited_nor_the_other_way_round() -> No
 
 
 def test_a_command_without_an_envelope_takes_its_turn(each_bank: Connect) -> None:
-    """Invariants 7, 21, 22, 23."""
+    """Invariants 7, 21, 22 and 23."""
     bank = each_bank()
 
     def pay(command_id: str) -> list[str]:

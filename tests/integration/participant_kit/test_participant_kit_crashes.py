@@ -25,7 +25,7 @@ OUTCOMES: list[Callable[[], None]] = [lambda: None, refuse, fail]
 
 
 def test_whatever_comes_in_whatever_order_an_effect_is_made_once_and_undone_once() -> None:
-    """Invariants 7, 21, 22, 23: every sequence of three deliveries, with every outcome of each."""
+    """Invariants 7, 21, 22 and 23: every sequence of three deliveries, with every outcome of each."""
     bank = Bank(sqlite3.connect(":memory:"), ParticipantKit("bank"))
     bank.create()
     for number, deliveries in enumerate(product(product(DELIVERIES, OUTCOMES), repeat=3)):
@@ -46,7 +46,7 @@ def test_whatever_comes_in_whatever_order_an_effect_is_made_once_and_undone_once
 
 @pytest.mark.crash
 def test_a_kill_at_any_line_leaves_nothing_half(each_bank_address: tuple[str, str]) -> None:
-    """Invariants 5, 7, 21, 22, 23: SIGKILL at lines of the kit, of the bank and of psycopg; then delivered again."""
+    """Invariants 5, 7, 21, 22 and 23: SIGKILL at lines of the kit, of the bank and of psycopg; then delivered again."""
     asked = subprocess.run(
         [sys.executable, "-P", bank_crashes.__file__, *each_bank_address], capture_output=True, text=True, check=False
     )

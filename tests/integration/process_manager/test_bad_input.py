@@ -109,7 +109,7 @@ def test_text_that_no_store_can_keep_is_refused_inside_an_input(database: str, n
 
 
 def test_a_start_without_a_key_is_refused_and_told_how_to_give_one(database: str) -> None:
-    """INVARIANTS 8: no identity, no entry."""
+    """Invariant 8: no identity, no entry."""
     saga = Saga("keyless", input=Greeting)
 
     @saga.step(compensation=None)

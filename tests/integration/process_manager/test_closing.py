@@ -87,7 +87,7 @@ def test_a_close_goes_on_when_whoever_waited_for_it_gives_up(each_database: str 
 
 
 def test_a_close_goes_on_when_every_task_is_cancelled_again_and_again(each_database: str | Store) -> None:
-    """INVARIANTS 18: a plain function is waited for; what it came to is recorded, and it is run once."""
+    """Invariant 18: a plain function is waited for; what it came to is recorded, and it is run once."""
     slow = Slow(plain=True)
 
     async def test() -> str:

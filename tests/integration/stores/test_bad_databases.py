@@ -139,7 +139,7 @@ def limit_pages(manager: Any, more: int) -> None:
 def test_sagas_of_a_version_that_is_not_loaded_are_reported_and_left_alone(
     database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """INVARIANTS 41: start-up reports sagas whose version is not loaded; nobody runs them with another definition."""
+    """Invariant 41: start-up reports sagas whose version is not loaded; nobody runs them with another definition."""
 
     async def begin() -> None:
         saga = greet()
@@ -169,7 +169,7 @@ def test_sagas_of_a_version_that_is_not_loaded_are_reported_and_left_alone(
 def test_a_saga_declared_otherwise_under_the_same_version_is_reported_and_left_alone(
     database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """INVARIANTS 40 and 41: a definition that changed without a new version runs none of the sagas begun before."""
+    """Invariants 40 and 41: a definition that changed without a new version runs none of the sagas begun before."""
 
     async def begin() -> None:
         saga = greet()
@@ -198,7 +198,7 @@ def test_a_saga_declared_otherwise_under_the_same_version_is_reported_and_left_a
 def test_a_history_that_was_tampered_with_is_left_alone_and_others_go_on(
     database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """INVARIANTS 40: a malformed history is refused and never appended to."""
+    """Invariant 40: a malformed history is refused and never appended to."""
     path = database.removeprefix("sqlite:///")
 
     async def begin() -> None:

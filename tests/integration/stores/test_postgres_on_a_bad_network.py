@@ -65,7 +65,7 @@ def saga_ids(store: Store, saga_id: str) -> list[str]:
 
 
 def test_a_hundred_lost_acknowledgements_make_no_false_conflict_and_no_double(proxy: ChaosProxy, store: Store) -> None:
-    """INVARIANTS 5 and 7: an append that landed is written, however often it is appended again."""
+    """Invariants 5 and 7: an append that landed is written, however often it is appended again."""
     written: list[list[Append]] = []
     for number in range(50):
         begun = start(f"order-{number}", owner="w1")
@@ -201,7 +201,7 @@ def test_whoever_watches_is_called_again_after_a_cut(proxy: ChaosProxy, store: S
 
 
 def test_a_process_manager_says_in_time_that_the_network_is_dead_and_goes_on_when_it_is_not(proxy: ChaosProxy) -> None:
-    """INVARIANTS 1 and 7: the start that nobody could vouch for is one saga, whether it had landed or not."""
+    """Invariants 1 and 7: the start that nobody could vouch for is one saga, whether it had landed or not."""
 
     async def ask() -> None:
         saga = greet()
@@ -229,7 +229,7 @@ def test_a_process_manager_says_in_time_that_the_network_is_dead_and_goes_on_whe
 def test_a_server_that_is_killed_under_load_loses_nothing_that_was_acknowledged(
     postgres_server: PostgresServer, postgres_url: str
 ) -> None:
-    """INVARIANTS 5, 7 and 35, with the store's own reconnection."""
+    """Invariants 5, 7 and 35, with the store's own reconnection."""
     if not postgres_server.can_be_killed:
         pytest.skip("the caller's server is not ours to kill")
     acknowledged: list[list[Append]] = []

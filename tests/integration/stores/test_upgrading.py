@@ -63,6 +63,7 @@ def schema_of(store: Store) -> int:
 def test_a_database_of_the_first_schema_is_upgraded_with_its_sagas(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Invariant 52."""
     running, ended = start("o-1", owner="w1", due_at=None), start("o-2", correlation_id="c-2")
     decided = following(running, holder="w1", steps=[step(running.saga_id, "reserve_inventory")])
     with monkeypatch.context() as then:

@@ -28,6 +28,7 @@ def test_a_reservation_takes_the_pieces_from_the_shelf(shop: Shop) -> None:
 
 
 def test_the_same_key_twice_gives_the_same_reservation_and_one_effect(shop: Shop) -> None:
+    """Invariant 7."""
     first = shop.inventory.reserve("o1", {"mug": 2}, key="k1")
     assert shop.inventory.reserve("o1", {"mug": 2}, key="k1") == first
     assert shop.inventory.levels()["mug"] == 3
@@ -67,6 +68,7 @@ def test_a_refusal_is_remembered_when_the_stock_comes_back(shop: Shop) -> None:
 
 
 def test_a_release_puts_every_piece_back_once(shop: Shop) -> None:
+    """Invariant 23."""
     shop.inventory.reserve("o1", {"kettle": 1, "mug": 2}, key="k1")
     for _ in range(3):
         shop.inventory.release(undoes="k1", key="k1:undo")
@@ -97,6 +99,7 @@ def test_a_reservation_that_arrives_after_its_release_is_refused(shop: Shop) -> 
 
 
 def test_a_reservation_is_not_made_again_under_a_released_key(shop: Shop) -> None:
+    """Invariant 22."""
     shop.inventory.reserve("o1", {"mug": 1}, key="k1")
     shop.inventory.release(undoes="k1", key="k1:undo")
     with pytest.raises(AlreadyUndone):

@@ -32,6 +32,7 @@ def test_a_capture_raises_the_balance(shop: Shop) -> None:
 
 
 def test_the_same_key_twice_gives_the_same_payment_and_one_effect(shop: Shop) -> None:
+    """Invariant 7."""
     first = shop.payments.capture("o1", "tok_visa", 250, key="k1")
     assert shop.payments.capture("o1", "tok_visa", 250, key="k1") == first
     assert operations(shop.payments) == [("capture", "tok_visa", 250)]
@@ -47,6 +48,7 @@ def test_a_declined_card_moves_no_money(shop: Shop, card_token: str) -> None:
 
 
 def test_a_refund_gives_the_money_back_once(shop: Shop) -> None:
+    """Invariant 23."""
     shop.payments.capture("o1", "tok_visa", 250, key="k1")
     for key in ("k1:undo", "k1:undo", "k1:undo:2"):
         shop.payments.refund(undoes="k1", key=key)
@@ -69,6 +71,7 @@ def test_a_capture_that_arrives_after_its_refund_is_refused(shop: Shop) -> None:
 
 
 def test_a_capture_is_not_made_again_under_a_refunded_key(shop: Shop) -> None:
+    """Invariant 22."""
     shop.payments.capture("o1", "tok_visa", 250, key="k1")
     shop.payments.refund(undoes="k1", key="k1:undo")
     with pytest.raises(AlreadyUndone):

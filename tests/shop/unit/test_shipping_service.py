@@ -24,6 +24,7 @@ def test_a_booking_gives_a_parcel_to_follow(shop: Shop) -> None:
 
 
 def test_the_same_key_twice_gives_the_same_shipment_and_one_effect(shop: Shop) -> None:
+    """Invariant 7."""
     first = shop.carrier.book("o1", "Lisbon", key="k1")
     assert shop.carrier.book("o1", "Lisbon", key="k1") == first
     assert operations(shop.carrier) == [("book", "Lisbon", 1)]
@@ -63,6 +64,7 @@ def test_a_place_the_carrier_does_not_serve_is_refused(shop: Shop) -> None:
 
 
 def test_a_shipment_is_cancelled_once(shop: Shop) -> None:
+    """Invariant 23."""
     shop.carrier.book("o1", "Lisbon", key="k1")
     for key in ("k1:undo", "k1:undo", "k1:undo:2"):
         shop.carrier.cancel(undoes="k1", key=key)
@@ -87,6 +89,7 @@ def test_a_booking_that_arrives_after_its_cancellation_is_refused(shop: Shop) ->
 
 
 def test_a_booking_is_not_made_again_under_a_cancelled_key(shop: Shop) -> None:
+    """Invariant 22."""
     shop.carrier.book("o1", "Lisbon", key="k1")
     shop.carrier.cancel(undoes="k1", key="k1:undo")
     with pytest.raises(AlreadyUndone):

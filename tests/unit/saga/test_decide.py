@@ -45,6 +45,7 @@ def test_a_step_whose_condition_is_false_is_skipped_and_the_skip_recorded() -> N
 
 
 def test_a_success_told_again_is_no_news() -> None:
+    """Invariant 7."""
     saga = line("a", "b")
     given(saga, began(saga)).when(did("a")).then(e.StepSucceeded).when(did("a")).then_nothing()
 
@@ -92,6 +93,7 @@ def test_a_late_success_while_the_empty_compensation_runs_asks_for_a_real_one() 
 
 
 def test_a_step_that_was_refused_and_succeeded_after_all_is_undone() -> None:
+    """Invariant 20."""
     saga = saga_of([Plan("a"), Plan("b")])
     compensating = given(saga, began(saga)).when(failed("a", "refused")).then(e.StepFailed, e.CompensationStarted)
     late = compensating.when(did("a")).then(e.StepSucceeded, e.CompensationStarted)
@@ -149,6 +151,7 @@ def test_a_fault_makes_the_saga_stuck_and_undoes_nothing() -> None:
 
 
 def test_a_condition_that_raises_makes_the_saga_stuck() -> None:
+    """Invariant 12."""
     saga = saga_of([Plan("a")])
 
     @saga.step(when=lambda choice: bool(choice.nothing_of_the_kind), compensation=None)  # type: ignore[attr-defined]
@@ -172,6 +175,7 @@ def test_after_the_pivot_a_step_that_does_not_succeed_makes_the_saga_stuck() -> 
 
 
 def test_a_pivot_whose_outcome_nobody_knows_is_left_to_a_person() -> None:
+    """Invariants 9 and 13."""
     saga = saga_of([Plan("a")], [Plan("p", "waived", pivot=True, attempts=1)])
     before = given(saga, began(saga)).when(did("a")).then(e.StepSucceeded)
     before.when(failed("p")).then(e.StepFailed, e.SagaStuck)
@@ -242,6 +246,7 @@ def test_a_compensation_has_a_budget_of_its_own_and_then_a_person_is_asked() -> 
 
 @pytest.mark.parametrize("kind", ["refused", "fault"])
 def test_a_compensation_that_cannot_be_made_makes_the_saga_stuck_at_once(kind: e.ErrorKind) -> None:
+    """Invariant 24."""
     saga = line("a", "b")
     story = given(saga, began(saga)).when(did("a")).then(e.StepSucceeded)
     story = story.when(failed("b", "refused")).then(e.StepFailed, e.CompensationStarted)
@@ -262,6 +267,7 @@ def test_one_compensation_that_failed_does_not_stop_those_beside_it() -> None:
 
 
 def test_an_unknown_result_that_a_compensation_cannot_take_makes_the_saga_stuck() -> None:
+    """Invariant 24."""
     saga = saga_of([Plan("a", "needs result", attempts=1)])
     stuck = given(saga, began(saga)).when(failed("a")).then(e.StepFailed, e.CompensationStarted, e.SagaStuck)
     assert stuck.state is not None
@@ -274,6 +280,7 @@ def test_an_unknown_result_that_a_compensation_cannot_take_makes_the_saga_stuck(
 
 
 def test_the_deadline_rolls_back_and_never_before_its_time() -> None:
+    """Invariant 30."""
     saga = line("a", "b")
     story = given(saga, began(saga)).when(did("a")).then(e.StepSucceeded)
     story.when(i.DeadlineReached(), START + HOUR - 1).then_nothing()
@@ -293,6 +300,7 @@ def test_the_deadline_stops_no_compensation_and_ends_no_saga() -> None:
 
 
 def test_the_deadline_means_nothing_once_the_pivot_has_begun() -> None:
+    """Invariant 13."""
     saga = saga_of([Plan("a")], [Plan("p", pivot=True)], [Plan("c")])
     story = given(saga, began(saga)).when(did("a")).then(e.StepSucceeded)
     story.when(i.DeadlineReached(), START + HOUR).then_nothing()
@@ -337,6 +345,7 @@ def test_only_a_stuck_saga_can_be_resumed() -> None:
 
 
 def test_an_outcome_of_a_step_that_cannot_have_begun_is_refused() -> None:
+    """Invariant 40."""
     saga = line("a", "b")
     story = given(saga, began(saga))
     story.when(did("b")).then_raises(InvalidAction)

@@ -69,6 +69,7 @@ def test_a_definition_that_was_changed_is_told_with_the_position_of_the_first_di
 
 
 def test_a_history_cut_off_at_any_version_does_not_diverge() -> None:
+    """Invariant 39."""
     definition = line("a", "b").definition
     for events in (completed(), rolled_back()):
         for length in range(1, len(events) + 1):
@@ -103,12 +104,14 @@ def test_an_event_comes_back_from_storage_as_it_was(event: e.SagaEvent) -> None:
 
 @pytest.mark.parametrize("topic", ["sagalog.SagaStarted.2", "os.system", "", "sagalog.saga.events:SagaStarted"])
 def test_an_unknown_topic_is_refused_and_nothing_is_imported(topic: str) -> None:
+    """Invariant 40."""
     with pytest.raises(UnknownTopic, match="expected a registered topic"):
         CODEC.decode(topic, b"{}")
 
 
 @pytest.mark.parametrize("state", [b"", b"{", b"[]", b'{"time": "noon"}', b"\xff", b"[" * 100_000])
 def test_a_body_that_is_not_the_topics_is_refused(state: bytes) -> None:
+    """Invariant 40."""
     with pytest.raises(DivergentHistory):
         CODEC.decode("sagalog.StepSkipped.1", state)
 

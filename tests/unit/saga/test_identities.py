@@ -38,6 +38,7 @@ def identities(names: set[str]) -> Iterator[str]:
 
 @generated(st.sets(NAMES, min_size=2, max_size=8))
 def test_no_two_effects_and_no_effect_and_note_have_the_same_identity(names: set[str]) -> None:
+    """Invariant 6."""
     found = list(identities(names))
     assert len(set(found)) == len(found)
 
@@ -106,6 +107,7 @@ FEW = st.text(":a1", min_size=1, max_size=2)
 @example([("m", "a:b", "c", 0), ("m:a", "b", "c", 0)])
 @example([("m", "a", "", 11), ("m", "a", "1", 1)])
 def test_no_two_answers_have_the_same_id(parts: list[tuple[str, str, str, int]]) -> None:
+    """Invariant 6."""
     assert len({output_id(*one) for one in parts}) == len(parts)
 
 

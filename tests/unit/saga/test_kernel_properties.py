@@ -32,6 +32,7 @@ def statuses(events: list[e.SagaEvent]) -> list[tuple[str | None, str, str]]:
 @given(seeds)
 @settings(max_examples=300, deadline=None)
 def test_every_decision_stays_inside_the_transition_table(seed: int) -> None:
+    """Invariant 14: no outcome is without a transition."""
     for before, event, after in statuses(walked(seed).events):
         assert after in TRANSITIONS[before, event], (before, event, after)  # type: ignore[index]
 

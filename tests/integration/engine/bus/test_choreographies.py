@@ -72,7 +72,7 @@ def check_rows(store: Store, choreographies: Sequence[Any] = (FULFILMENT,)) -> N
 
 
 def test_a_choreographed_order_has_a_status_and_steps_like_any_other(each_database: str | Store) -> None:
-    """Invariants 4, 48."""
+    """Invariants 4 and 48."""
 
     async def story(lab: Lab) -> None:
         process = await shop(lab)
@@ -94,7 +94,7 @@ def test_a_choreographed_order_has_a_status_and_steps_like_any_other(each_databa
 
 
 def test_every_way_that_it_can_go_ends_as_its_contract_says(each_database: str | Store) -> None:
-    """Invariants 4, 15, 25, 48: twelve orders side by side, and a person who helps with a refund."""
+    """Invariants 4, 15, 25 and 48: twelve orders side by side, and a person who helps with a refund."""
 
     async def story(lab: Lab) -> None:
         process = await shop(lab)
@@ -128,7 +128,7 @@ def test_every_way_that_it_can_go_ends_as_its_contract_says(each_database: str |
 
 
 def test_an_observed_bus_may_shuffle_and_repeat_what_it_carries(each_database: str | Store) -> None:
-    """Invariants 4, 7, 15, 48: each event three times, in any order, while the process is killed again and again."""
+    """Invariants 4, 7, 15 and 48: each event three times, in any order, while the process is killed again and again."""
 
     async def story(lab: Lab) -> None:
         orders = {f"o-{number}": COMPLETED if number % 2 else UNSHIPPED for number in range(20)}
@@ -156,7 +156,7 @@ def test_an_observed_bus_may_shuffle_and_repeat_what_it_carries(each_database: s
 
 
 def test_a_process_that_stops_on_its_way_is_stuck_when_its_time_is_over(each_database: str | Store) -> None:
-    """Invariants 15, 33, 48: although whoever followed it has died meanwhile."""
+    """Invariants 15, 33 and 48: although whoever followed it has died meanwhile."""
 
     async def story(lab: Lab) -> None:
         process = await lab.begin(choreographies=[OBSERVED])
@@ -181,7 +181,7 @@ def test_a_process_that_stops_on_its_way_is_stuck_when_its_time_is_over(each_dat
 
 
 def test_an_event_without_a_usable_key_is_parked(each_database: str | Store) -> None:
-    """Invariants 4, 8."""
+    """Invariants 4 and 8."""
 
     async def story(lab: Lab) -> None:
         process = await lab.begin(choreographies=[OBSERVED])
@@ -197,7 +197,7 @@ def test_an_event_without_a_usable_key_is_parked(each_database: str | Store) -> 
 
 
 def test_the_same_key_again_is_another_run_and_another_key_another_process(each_database: str | Store) -> None:
-    """Invariants 1, 2: what is followed is what happens; two orders of one number are two processes, both seen."""
+    """Invariants 1 and 2: what is followed is what happens; two orders of one number are two processes, both seen."""
 
     async def story(lab: Lab) -> None:
         process = await shop(lab)

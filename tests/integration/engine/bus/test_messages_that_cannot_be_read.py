@@ -1,4 +1,4 @@
-"""INVARIANT 36: a message whose row is damaged holds up nobody; whoever would take it parks it, with the reason."""
+"""Invariant 36: a message whose row is damaged holds up nobody; whoever would take it parks it, with the reason."""
 
 import msgspec
 import pytest

@@ -116,7 +116,7 @@ def test_what_is_published_is_handled_and_what_follows_is_published_and_handled_
 
 
 def test_a_message_published_again_under_its_id_is_handled_once(each_database: str | Store) -> None:
-    """INVARIANTS 7."""
+    """Invariant 7."""
 
     async def story(lab: Lab) -> None:
         kitchen = Kitchen()
@@ -133,6 +133,8 @@ def test_a_message_published_again_under_its_id_is_handled_once(each_database: s
 
 
 def test_a_handler_that_fails_is_tried_again_and_then_parked_with_its_error(each_database: str | Store) -> None:
+    """Invariant 26."""
+
     async def story(lab: Lab) -> None:
         kitchen = Kitchen()
         kitchen.trouble["soup", 0] = ConnectionError("the stove is out")
@@ -202,7 +204,7 @@ def test_a_handler_that_hangs_is_given_up_in_its_time_and_tried_again(each_datab
 
 
 def test_what_comes_after_a_failing_message_waits_in_order_and_others_go_on(each_database: str | Store) -> None:
-    """INVARIANTS 36: its own later inputs are held in order, and nobody else is delayed."""
+    """Invariant 36: its own later inputs are held in order, and nobody else is delayed."""
 
     async def story(lab: Lab) -> None:
         kitchen = Kitchen()
@@ -328,7 +330,7 @@ def test_an_answer_that_cannot_be_stored_parks_the_message(each_database: str | 
 def test_a_process_that_dies_anywhere_loses_no_message_and_doubles_no_answer(
     each_database: str | Store, point: int
 ) -> None:
-    """INVARIANTS 5 and 7: a crash before and after each write, and in the middle of each handler."""
+    """Invariants 5 and 7: a crash before and after each write, and in the middle of each handler."""
 
     async def story(lab: Lab) -> None:
         kitchen, waiter = Kitchen(), Waiter()

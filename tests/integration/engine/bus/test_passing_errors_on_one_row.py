@@ -1,4 +1,4 @@
-"""INVARIANT 36: an error that may pass, and is of one message's row alone, holds up neither others nor that message."""
+"""Invariant 36: an error that may pass, and is of one message's row alone, holds up neither others nor that message."""
 
 from collections.abc import Callable
 

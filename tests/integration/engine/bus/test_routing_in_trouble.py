@@ -1,4 +1,4 @@
-"""INVARIANT 36: no message that the database does not take, and no database that takes nothing, ends the routing."""
+"""Invariant 36: no message that the database does not take, and no database that takes nothing, ends the routing."""
 
 import random
 from collections.abc import Sequence

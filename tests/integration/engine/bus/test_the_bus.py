@@ -42,7 +42,7 @@ def test_only_one_process_routes_for_a_consumer_and_another_takes_over_when_it_s
 
 @pytest.mark.parametrize("seconds", [2.0, 3.5, 8.0])
 def test_a_zombie_router_that_wakes_after_its_lease_doubles_nothing(each_database: str | Store, seconds: float) -> None:
-    """INVARIANTS 7 and 35: position and owner are compared when a batch is written, so only one of two gets through."""
+    """Invariants 7 and 35: position and owner are compared when a batch is written, so only one of two gets through."""
 
     async def story(lab: Lab) -> None:
         seen: tuple[list[int], list[int]] = ([], [])
@@ -95,7 +95,7 @@ def test_a_process_that_shuts_down_keeps_its_lease_until_its_handlers_have_ended
 
 @pytest.mark.parametrize("landed", [True, False])
 def test_a_batch_that_was_not_written_as_far_as_the_router_knows_is_looked_at_again(landed: bool) -> None:
-    """INVARIANTS 7: the store knows where a consumer is; nothing is passed over, and nothing waits for long."""
+    """Invariant 7: the store knows where a consumer is; nothing is passed over, and nothing waits for long."""
 
     class Doubtful(MemoryStore):
         routed = 0
@@ -149,7 +149,7 @@ def test_a_process_that_does_no_work_publishes_and_leaves_the_rest_to_others(eac
 def test_a_message_that_cannot_be_routed_is_parked_alone_and_holds_up_nobody(
     each_database: str | Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """INVARIANTS 36: neither the messages behind it, nor another consumer that reads the same batch."""
+    """Invariant 36: neither the messages behind it, nor another consumer that reads the same batch."""
     whole = ParticipantRoutes.route
 
     async def route(self: ParticipantRoutes, found: Found, batch: Batch) -> None:

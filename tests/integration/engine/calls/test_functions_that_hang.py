@@ -88,7 +88,7 @@ async def owners(manager: ProcessManager, ids: list[str]) -> set[str | None]:
 
 
 def test_sagas_that_wait_for_a_thread_go_on_elsewhere(each_database: str | Store) -> None:
-    """INVARIANTS 31: a call that no thread has begun has not happened, so others may make it."""
+    """Invariant 31: a call that no thread has begun has not happened, so others may make it."""
     stage = Stage(each_database)
     saga = stage.visit()
 
@@ -128,6 +128,7 @@ def test_what_waits_for_a_thread_is_no_attempt(each_database: str | Store) -> No
 
 
 def test_the_deadline_ends_a_saga_that_waits_for_a_thread(each_database: str | Store) -> None:
+    """Invariant 30."""
     stage = Stage(each_database)
     saga = stage.visit(timeout=2)
 
@@ -165,6 +166,7 @@ def test_a_process_that_stops_gives_back_at_once_what_waits_for_a_thread(each_da
 
 
 def test_compensations_that_wait_for_a_thread_run_elsewhere(each_database: str | Store) -> None:
+    """Invariant 29."""
     stage = Stage(each_database)
     trip = Saga("trip", input=str, key=lambda name: name)
 
@@ -195,7 +197,7 @@ def test_compensations_that_wait_for_a_thread_run_elsewhere(each_database: str |
 
 
 def test_nothing_is_undone_while_a_thread_runs_the_action_of_a_sibling(each_database: str | Store) -> None:
-    """INVARIANTS 14: a branch that waits for a thread gives the saga up, but not while another one is under way."""
+    """Invariant 18: a branch that waits for a thread gives the saga up, but not while another one is under way."""
     stage = Stage(each_database)
     saga = Saga("pair", input=str, key=lambda name: name)
     undone: list[str] = []

@@ -73,6 +73,7 @@ def error_of(result: SagaResult) -> tuple[str, str, str, str | None]:
 
 @each_way
 def test_a_step_that_is_cancelled_is_tried_as_its_policy_says_and_undone(way: Way) -> None:
+    """Invariant 9."""
     calls: list[str] = []
     saga = Saga("cancelled", input=Order, key=lambda order: order.id, timeout=3600)
 
@@ -144,6 +145,7 @@ def test_a_request_and_its_answer_are_not_lost_to_a_handler_that_is_cancelled(wa
 
 @each_way
 def test_a_compensation_that_is_cancelled_is_tried_again_and_then_stuck(way: Way) -> None:
+    """Invariants 26 and 29."""
     saga = Saga("undoing", input=Order, key=lambda order: order.id)
     calls: list[str] = []
 

@@ -96,7 +96,7 @@ def visits(counters: list[Counter]) -> Saga[Greeting]:
 
 @pytest.mark.parametrize("noticed", [True, False])
 def test_a_step_is_not_begun_after_others_have_taken_its_saga(noticed: bool) -> None:
-    """INVARIANTS 31 and 35."""
+    """Invariants 31 and 35."""
     counters: list[Counter] = []
     saga = visits(counters)
 
@@ -119,7 +119,7 @@ def test_a_step_is_not_begun_after_others_have_taken_its_saga(noticed: bool) -> 
 
 @pytest.mark.parametrize("noticed", [True, False])
 def test_a_message_is_not_handled_after_others_have_taken_its_consumer(noticed: bool) -> None:
-    """INVARIANTS 7."""
+    """Invariant 7."""
     participant = Participant("counter")
     counters: list[Counter] = []
 

@@ -70,6 +70,7 @@ def test_every_store_keeps_what_such_a_handler_raised(each_database: str | Store
 @pytest.mark.parametrize("what", RAISED)
 @pytest.mark.parametrize("is_async", [False, True])
 def test_what_a_sibling_did_is_recorded_and_undone_whatever_is_raised_beside_it(what: str, is_async: bool) -> None:
+    """Invariant 18."""
     raising = raiser(what, is_async)
     kind = RAISED[what][1]
     done: list[str] = []
@@ -117,6 +118,7 @@ def test_what_a_sibling_did_is_recorded_and_undone_whatever_is_raised_beside_it(
 @pytest.mark.parametrize("what", RAISED)
 @pytest.mark.parametrize("is_async", [False, True])
 def test_a_compensation_is_tried_again_and_then_stuck_whatever_it_raises(what: str, is_async: bool) -> None:
+    """Invariants 24 and 26."""
     raising = raiser(what, is_async)
     saga = Saga("undoing", input=Order, key=lambda order: order.id)
 

@@ -45,7 +45,7 @@ def nothing(happened: object) -> None:
 
 
 def test_what_waits_is_told_and_then_what_happens(each_bookshop: Bookshop, each_target: Target) -> None:
-    """Invariants 7, 43, 44: an application on any store, followed from any store."""
+    """Invariants 7, 43 and 44: an application on any store, followed from any store."""
     each_bookshop.place_many(range(20))
     each_bookshop.note(3, "nobody is told of this")
 

@@ -43,6 +43,7 @@ async def soon(lab: Lab, condition: Callable[[], object]) -> None:
 
 
 def test_a_clock_that_was_an_hour_ahead_for_a_moment_stops_no_retry(each_database: str | Store) -> None:
+    """Invariant 33."""
     attempts: list[int] = []
     moody = Participant("moody", retry=Retry(attempts=3, delay=2, jitter=0))
 

@@ -45,7 +45,7 @@ async def waiting_for_payment(lab: Lab, process: Process, store: MemoryStore) ->
 
 
 def test_mail_for_a_saga_whose_definition_is_not_loaded_waits_for_a_process_that_has_it() -> None:
-    """INVARIANTS 36 and 41."""
+    """Invariants 36 and 41."""
     store = Watched()
 
     async def story(lab: Lab) -> None:
@@ -69,7 +69,7 @@ def test_mail_for_a_saga_whose_definition_is_not_loaded_waits_for_a_process_that
 
 
 def test_a_saga_whose_history_cannot_be_read_keeps_its_mail_and_is_not_tried_again_and_again() -> None:
-    """INVARIANTS 36 and 40: nothing is appended to it, and the sagas beside it go on."""
+    """Invariants 36 and 40: nothing is appended to it, and the sagas beside it go on."""
     store = Watched()
 
     async def story(lab: Lab) -> None:

@@ -45,7 +45,7 @@ def test_an_async_step_that_takes_too_long_is_given_back_and_made_again(database
 
 
 def test_a_plain_function_is_waited_for_because_its_thread_cannot_be_stopped(database: str) -> None:
-    """INVARIANTS 18: nobody else makes or undoes the step while the thread still works on it."""
+    """Invariant 18: nobody else makes or undoes the step while the thread still works on it."""
     working, stopping = threading.Event(), threading.Event()
     began: list[str] = []
     saga = Saga("plain", input=Greeting, key=lambda greeting: greeting.name)
@@ -73,7 +73,7 @@ def test_a_plain_function_is_waited_for_because_its_thread_cannot_be_stopped(dat
 
 
 def test_a_compensation_that_runs_is_waited_for(database: str) -> None:
-    """INVARIANTS 29: no shutdown aborts a compensation."""
+    """Invariant 29: no shutdown aborts a compensation."""
     torn: list[str] = []
     saga = Saga("undone", input=Greeting, key=lambda greeting: greeting.name)
 

@@ -62,7 +62,7 @@ def test_an_async_handler_that_takes_too_long_is_let_go_and_run_again(database: 
 
 
 def test_a_handler_in_a_thread_is_waited_for_and_its_answer_is_kept(database: str) -> None:
-    """INVARIANTS 7: nobody else handles the message while the thread still works on it."""
+    """Invariant 7: nobody else handles the message while the thread still works on it."""
     working, ending = threading.Event(), threading.Event()
     began: list[str] = []
     participant = Participant("plain")

@@ -23,7 +23,7 @@ async def until(is_so: Callable[[], bool]) -> None:
 
 
 def test_a_step_beside_one_whose_outcome_is_being_written_ends_with_its_process(each_database: str | Store) -> None:
-    """INVARIANTS 14: what runs side by side is cancelled and waited for, wherever its saga is told to end."""
+    """Invariant 35: what runs side by side is cancelled and waited for, wherever its saga is told to end."""
     ring, gone = asyncio.Event(), asyncio.Event()
     runs: list[str] = []
 
@@ -124,7 +124,7 @@ def quick_saga() -> Saga[str]:
 
 
 def test_steps_side_by_side_are_not_begun_elsewhere_while_they_clean_up_here(each_database: str | Store) -> None:
-    """INVARIANTS 14: an async step that is cancelled at the end of the grace may take its time to put things right."""
+    """Invariant 35: an async step that is cancelled at the end of the grace may take its time to put things right."""
     went_on, cleaning, overlaps = asyncio.Event(), set[str](), list[str]()
     quick = quick_saga()
     pair = Saga("pair", input=str, key=lambda given: given)

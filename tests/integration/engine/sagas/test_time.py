@@ -60,7 +60,7 @@ def test_the_dates_shown_are_those_of_the_frozen_clock(database: str) -> None:
 
 
 def test_a_retry_waits_for_its_time_and_no_longer(database: str) -> None:
-    """INVARIANTS 33: the retry is a row; the saga is not even in memory while it waits."""
+    """Invariant 33: the retry is a row; the saga is not even in memory while it waits."""
     attempts: list[datetime] = []
     saga = Saga("moody", input=Greeting, key=lambda greeting: greeting.name, timeout=timedelta(days=30))
 
@@ -93,7 +93,7 @@ def test_a_retry_waits_for_its_time_and_no_longer(database: str) -> None:
 
 
 def test_the_deadline_of_a_saga_that_waits_rolls_it_back(database: str) -> None:
-    """INVARIANTS 30: the deadline undoes, it does not kill."""
+    """Invariant 30: the deadline undoes, it does not kill."""
     undone: list[str] = []
     saga = Saga("late", input=Greeting, key=lambda greeting: greeting.name, timeout=timedelta(hours=2))
 

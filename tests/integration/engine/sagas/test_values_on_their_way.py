@@ -62,6 +62,8 @@ def database(tmp_path: Path) -> str:
 
 
 def test_every_step_gets_the_input_as_it_was_given_when_its_rules_allow_it_no_more(database: str) -> None:
+    """Invariant 11."""
+
     async def ask() -> None:
         saga = book(Booked(room="a"))
         async with ProcessManager(database, sagas=[saga], settings=QUICK) as manager:
@@ -75,6 +77,8 @@ def test_every_step_gets_the_input_as_it_was_given_when_its_rules_allow_it_no_mo
 
 
 def test_a_result_that_would_be_cut_down_is_a_fault_at_the_step_that_has_it(database: str) -> None:
+    """Invariant 12."""
+
     async def ask() -> None:
         saga = book(Suite(room="a"))
         async with ProcessManager(database, sagas=[saga], settings=QUICK) as manager:

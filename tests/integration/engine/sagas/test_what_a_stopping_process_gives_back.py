@@ -123,7 +123,7 @@ def test_a_step_that_is_waited_for_keeps_no_message_from_being_routed_and_handle
 
 
 def test_a_handler_that_is_waited_for_keeps_its_own_participant_and_no_other(each_database: str | Store) -> None:
-    """INVARIANTS 7: what is being handled is not begun elsewhere, and its answer is not lost."""
+    """Invariant 7: what is being handled is not begun elsewhere, and its answer is not lost."""
     scene, other = Scene(), Scene()
     first, second = scene.manager(each_database), other.manager(each_database)
 

@@ -21,6 +21,7 @@ FUNCTIONS = ["StopIteration", "GeneratorExit", "SystemExit", "a panic", "a group
 @pytest.mark.parametrize("what", FUNCTIONS)
 @pytest.mark.parametrize("where", ["when", "for_each", "child", "truth"])
 def test_a_saga_is_stuck_with_its_reason_whatever_a_function_of_its_declaration_raises(what: str, where: str) -> None:
+    """Invariant 12."""
     raising = raiser(what, is_async=False)
 
     class Truthless:

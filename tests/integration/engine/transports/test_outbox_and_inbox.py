@@ -95,7 +95,7 @@ def test_what_is_published_here_is_handled_there_once(each_database: str | Store
 
 
 def test_a_message_that_is_delivered_three_times_has_one_effect(each_database: str | Store) -> None:
-    """INVARIANTS 7."""
+    """Invariant 7."""
 
     async def test() -> None:
         broker = MemoryBroker()
@@ -135,7 +135,7 @@ def test_what_came_over_a_transport_does_not_go_back_over_it(each_database: str 
 def test_while_the_broker_is_down_publishing_goes_on_and_nothing_is_lost(
     each_database: str | Store, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """INVARIANTS 5: what was published is sent when the broker is back, and the outage is told of once."""
+    """Invariant 5: what was published is sent when the broker is back, and the outage is told of once."""
 
     async def test() -> None:
         broker = MemoryBroker()
@@ -170,7 +170,7 @@ class Forgetful(MemoryTransport):
 
 
 def test_a_lost_acknowledgement_sends_again_and_doubles_no_effect(each_database: str | Store) -> None:
-    """INVARIANTS 7."""
+    """Invariant 7."""
 
     async def test() -> None:
         broker = MemoryBroker()
@@ -212,7 +212,7 @@ def test_what_the_broker_refuses_is_parked_and_the_rest_go_on(each_database: str
 
 
 def test_of_several_processes_one_sends_and_another_takes_over(each_database: str | Store) -> None:
-    """INVARIANTS 36: the messages of a service leave it once, in order, whoever sends them."""
+    """Invariant 36: the messages of a service leave it once, in order, whoever sends them."""
 
     async def test() -> None:
         broker = MemoryBroker()
@@ -331,7 +331,7 @@ class Inbox:
 
 
 def test_what_fails_is_asked_for_again_with_longer_and_longer_pauses_and_then_parked() -> None:
-    """INVARIANTS 26, for messages: a bounded number of deliveries, then a person."""
+    """Invariant 26, for messages: a bounded number of deliveries, then a person."""
     inbox = Inbox(*[ValueError("a bug")] * MOST_DELIVERIES)
     receipts = [inbox.deliver(number + 1) for number in range(MOST_DELIVERIES)]
     assert [receipt.taken for receipt in receipts] == [*[False] * (MOST_DELIVERIES - 1), True]
@@ -352,7 +352,7 @@ def test_a_message_that_is_wrong_is_parked_at_once() -> None:
 def test_while_the_store_is_away_nothing_is_parked_however_often_it_was_delivered(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """INVARIANTS 5 and 12: an outage is no fault of the message; it stays with the broker, and is told of once."""
+    """Invariants 5 and 12: an outage is no fault of the message; it stays with the broker, and is told of once."""
     inbox = Inbox(*[StoreUnavailable("away")] * 3)
     with caplog.at_level(logging.WARNING, "sagalog.engine"):
         assert [inbox.deliver(1000 + number).taken for number in range(4)] == [False, False, False, True]
@@ -365,7 +365,7 @@ def test_while_the_store_is_away_nothing_is_parked_however_often_it_was_delivere
 
 
 def test_what_cannot_be_parked_stays_with_the_broker() -> None:
-    """INVARIANTS 4: never dropped."""
+    """Invariant 4: never dropped."""
     inbox = Inbox(InvalidInput("wrong"), InvalidInput("wrong"), InvalidInput("wrong"))
     inbox.park_failures = [StoreUnavailable("away"), ValueError("a bug")]
     assert [inbox.deliver().taken for _ in range(3)] == [False, False, True]

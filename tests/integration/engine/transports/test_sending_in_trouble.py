@@ -1,4 +1,4 @@
-"""INVARIANT 36: no row that the store does not take, of a message refused by a broker or sent, holds up a transport."""
+"""Invariant 36: no row that the store does not take, of a message refused by a broker or sent, holds up a transport."""
 
 import pytest
 from lab.lab import Lab, in_lab

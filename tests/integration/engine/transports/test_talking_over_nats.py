@@ -153,7 +153,7 @@ def test_a_command_is_answered_by_another_service(each_database: str | Store, na
 def test_a_broker_killed_twenty_times_loses_and_doubles_nothing(
     each_database: str | Store, nats_server: NatsServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """INVARIANTS 5 and 7: 2,000 commands and their answers cross, and each has its effect once."""
+    """Invariants 5 and 7: 2,000 commands and their answers cross, and each has its effect once."""
     total = 2000
 
     async def test() -> None:
@@ -213,7 +213,7 @@ FOREIGN = {"ce-specversion": "1.0", "ce-source": "urn:bank", "ce-type": "Charged
 def test_bad_input_on_the_wire_is_parked_and_what_follows_is_handled(
     each_database: str | Store, nats_server: NatsServer
 ) -> None:
-    """INVARIANTS 4 and 8: no identity, no entry; and what is malformed is kept for a person, not dropped."""
+    """Invariants 4 and 8: no identity, no entry; and what is malformed is kept for a person, not dropped."""
     bad: list[tuple[dict[str, str], bytes, str]] = [
         ({}, b"hello", "specversion 1.0, found none"),
         (FOREIGN, b'{"order":"1"}', "id: expected"),
@@ -246,7 +246,7 @@ def test_bad_input_on_the_wire_is_parked_and_what_follows_is_handled(
 def test_two_ids_that_are_no_text_are_parked_as_two_and_none_is_dropped_as_known(
     each_database: str | Store, nats_server: NatsServer
 ) -> None:
-    """INVARIANTS 4 and 7: decoded with replacement, the second of them would be the first once more."""
+    """Invariants 4 and 7: decoded with replacement, the second of them would be the first once more."""
     least = [(name.encode(), value.encode()) for name, value in FOREIGN.items()]
     bad: list[tuple[list[tuple[bytes, bytes]], bytes, str]] = [
         ([(b"ce-id", b"\xe9")], b'{"order":"a"}', "id: expected UTF-8, found the byte 0xE9"),
@@ -300,7 +300,7 @@ def test_a_transport_whose_tasks_are_cancelled_connects_anew(
 def test_the_same_number_from_two_foreign_sources_is_two_messages(
     each_database: str | Store, nats_server: NatsServer
 ) -> None:
-    """INVARIANTS 7: known by source and id; each of them delivered three times, handled once."""
+    """Invariant 7: known by source and id; each of them delivered three times, handled once."""
 
     async def test() -> None:
         orders = Orders(each_database, nats_server)

@@ -55,14 +55,14 @@ def handled(times: int) -> list[Posting]:
 
 
 def test_what_a_handler_answers_has_the_same_ids_however_often_it_is_run() -> None:
-    """INVARIANTS 7: a command that is sent again is handled again, and what it answers is known already."""
+    """Invariant 7: a command that is sent again is handled again, and what it answers is known already."""
     first, second = handled(2)
     assert [one.id for one in first.messages] == [one.id for one in second.messages]
     assert len({one.id for one in first.messages}) == 2
 
 
 def test_a_handling_is_one_posting_with_the_answers_the_row_and_the_delivery() -> None:
-    """INVARIANTS 5."""
+    """Invariant 5."""
     (posting,) = handled(1)
     assert [(one.name, one.causation_id, one.correlation_id, one.source) for one in posting.messages] == [
         ("Cooked", "cook-1", "c", "chef"),

@@ -58,7 +58,7 @@ def test_a_process_that_goes_well_is_told_step_by_step() -> None:
 
 
 def test_a_process_that_fails_tells_what_undoes_what() -> None:
-    """Invariants 15, 25, 48."""
+    """Invariants 15, 25 and 48."""
     process = Process().came(*UNSHIPPED[:4])
     assert (process.status, process.row.error_type) == ("compensating", "ShipmentFailed")
     assert process.row.waiting_for == "event InventoryReleased, event PaymentRefunded"
@@ -80,7 +80,7 @@ def test_a_process_that_fails_before_any_effect_has_nothing_to_undo() -> None:
 
 
 def test_what_only_a_person_can_go_on_from_is_stuck_until_somebody_does() -> None:
-    """Invariants 15, 25, 26: and again, if it fails again."""
+    """Invariants 15, 25 and 26: and again, if it fails again."""
     process = Process().came(*NOT_REFUNDED[:5])
     assert (process.status, process.row.error_type) == ("stuck", "RefundFailed")
     assert process.row.error_text == "RefundFailed came, from which only a person can go on"
@@ -102,7 +102,7 @@ def test_what_only_a_person_can_go_on_from_is_stuck_until_somebody_does() -> Non
 
 @pytest.mark.parametrize("outcome", OUTCOMES)
 def test_whatever_order_events_come_in_the_end_is_the_same(outcome: str) -> None:
-    """Invariants 15, 25, 48: a start that comes late, an end before an effect, a compensation before its effect."""
+    """Invariants 15, 25 and 48: a start that comes late, an end before an effect, a compensation before its effect."""
     names = OUTCOMES[outcome]
     expected = what_is_told(Process().came(*names))
     for order in permutations(names):
@@ -132,7 +132,7 @@ def test_events_that_come_three_times_count_once(outcome: str) -> None:
 
 @pytest.mark.parametrize("missing", UNSHIPPED[:4])
 def test_an_event_that_is_lost_on_the_way_leaves_no_effect_silent(missing: str) -> None:
-    """Invariants 15, 25: what is known to have been done is known to be undone, whatever was not heard."""
+    """Invariants 15 and 25: what is known to have been done is known to be undone, whatever was not heard."""
     process = Process().came(*[name for name in UNSHIPPED if name != missing])
     assert process.status == "failed"
     undone = {step for (step, _), status in process.steps.items() if status == "compensated"}
@@ -141,7 +141,7 @@ def test_an_event_that_is_lost_on_the_way_leaves_no_effect_silent(missing: str) 
 
 @pytest.mark.parametrize("missing", ["PaymentRefunded", "InventoryReleased"])
 def test_an_effect_that_nobody_undoes_is_never_failed(missing: str) -> None:
-    """Invariants 15, 24."""
+    """Invariants 15 and 24."""
     process = Process().came(*[name for name in UNSHIPPED if name != missing])
     assert process.status == "compensating"
     process.times_out()
@@ -152,7 +152,7 @@ def test_an_effect_that_nobody_undoes_is_never_failed(missing: str) -> None:
 
 
 def test_written_rows_are_those_computed_from_the_whole_history() -> None:
-    """Invariants 39, 45: in every order, decision by decision."""
+    """Invariants 39 and 45: in every order, decision by decision."""
     for order in permutations(UNPAID):
         process = Process().came(*order)
         assert set(process.written_steps()) == set(process.computed_steps())
@@ -182,7 +182,7 @@ def test_two_effects_of_one_kind_need_to_be_undone_twice() -> None:
 
 
 def test_an_effect_that_comes_after_the_end_is_seen() -> None:
-    """Invariants 15, 20."""
+    """Invariants 15 and 20."""
     process = Process().came(*REJECTED)
     assert process.row.ended_at is not None
     assert process.tell(Receive(message("InventoryReserved"))) == ["StepSucceeded", "CompensationStarted"]
@@ -243,7 +243,7 @@ def test_a_process_whose_effects_are_all_undone_goes_on_to_its_end() -> None:
 
 
 def test_a_bus_that_is_only_observed_is_judged_by_its_contract_alone() -> None:
-    """Invariants 15, 48."""
+    """Invariants 15 and 48."""
     for order in permutations(UNSHIPPED):
         known = [name for name in order if name != "ShipmentFailed"]
         process = Process(fulfilment(observed=True, from_outside={}, stuck_with=())).came(*known)

@@ -18,7 +18,7 @@ def test_a_process_of_which_nothing_came_of_fails_when_its_time_is_over() -> Non
 
 
 def test_a_process_that_stops_half_way_is_stuck_when_its_time_is_over() -> None:
-    """Invariants 15, 30, 48."""
+    """Invariants 15, 30 and 48."""
     process = Process().came("OrderCreated", "InventoryReserved")
     assert process.times_out() == ["SagaStuck"]
     assert "InventoryReserved stands and no InventoryReleased came" in process.row.error_text
@@ -58,7 +58,7 @@ def test_a_process_that_goes_on_after_its_time_ends_as_it_does(came: int) -> Non
 
 @pytest.mark.parametrize("outcome", OUTCOMES)
 def test_a_deadline_at_any_moment_changes_nothing_about_the_end(outcome: str) -> None:
-    """Invariants 15, 32."""
+    """Invariants 15 and 32."""
     names = OUTCOMES[outcome]
     expected = what_is_told(Process().came(*names))
     for number in range(len(names) + 1):

@@ -174,7 +174,7 @@ def test_an_event_without_the_key() -> None:
 
 
 def test_an_effect_that_nobody_undoes_on_a_way_that_fails() -> None:
-    """Invariants 14, 15."""
+    """Invariants 14 and 15."""
     inventory, _, shipping = participants()
     payments = Participant("payments")
 

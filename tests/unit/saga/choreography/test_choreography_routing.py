@@ -59,7 +59,7 @@ def test_an_event_with_an_unknown_correlation_id_is_for_the_newest_process_with_
 
 
 def test_a_start_with_an_unknown_correlation_id_is_another_run() -> None:
-    """Invariants 1, 2."""
+    """Invariants 1 and 2."""
     for status in ("pending", "completed"):
         begun = answer("OrderCreated", "c-2", known(("c-1", "o-1", "first", 1, status)))
         assert isinstance(begun, Begin)
@@ -67,7 +67,7 @@ def test_a_start_with_an_unknown_correlation_id_is_another_run() -> None:
 
 
 def test_what_cannot_be_read_is_parked_with_the_reason() -> None:
-    """Invariants 4, 8."""
+    """Invariants 4 and 8."""
     created = message("OrderCreated")
     for data, why in (
         (b'{"order_id": 7}', "$.order_id: expected str, found int"),

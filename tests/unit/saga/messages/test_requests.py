@@ -65,6 +65,7 @@ def test_command_refused_always_refuses() -> None:
 
 
 def test_no_reply_in_time_is_unknown_and_undone_by_a_command() -> None:
+    """Invariant 9."""
     late = reserving().when(times_out("reserve"), START + MINUTE).then(e.StepFailed, e.CompensationStarted)
     assert late.effects == [RunCompensation("reserve", 0, 1)]
     undone = late.when(undoing("reserve")).then(e.RequestSent)
@@ -167,6 +168,7 @@ def test_a_reply_between_two_attempts_is_in_time() -> None:
 
 
 def test_the_reply_is_waited_for_until_the_deadline_at_most() -> None:
+    """Invariant 30."""
     one = reserving(timeout=30.0)
     assert one.effects == [Wait("reserve", "action", 1, START + 30 * SECOND), WatchDeadline(START + 30 * SECOND)]
 

@@ -50,7 +50,7 @@ class AppendingContract:
         assert store.status(begun.saga_id) == replace(begun.status, position=event.position)
 
     def test_a_decision_is_written_with_its_events_its_row_and_its_steps(self, store: Store) -> None:
-        """INVARIANTS 5: one commit."""
+        """Invariant 5: one commit."""
         begun = start()
         store.append([begun])
         rows = [step(begun.saga_id, "reserve_inventory"), step(begun.saga_id, "process_payment", 2, status="retrying")]
@@ -85,7 +85,7 @@ class AppendingContract:
         assert store.steps(begun.saga_id) == [replace(second.steps[0], position=last)]
 
     def test_rows_show_the_position_of_the_last_event_they_reflect(self, store: Store) -> None:
-        """INVARIANTS 47."""
+        """Invariant 47."""
         sagas = [start() for _ in range(5)]
         store.append(sagas)
         more = [following(one, steps=[step(one.saga_id, "reserve_inventory")]) for one in sagas]
@@ -101,7 +101,7 @@ class AppendingContract:
         assert store.read_log(0, 10) == []
 
     def test_a_second_start_with_the_same_key_says_exists_and_changes_nothing(self, store: Store) -> None:
-        """INVARIANTS 1."""
+        """Invariant 1."""
         first, second = start("order-1"), start("order-1")
         assert store.append([first]) == ["written"]
         before = store.status(first.saga_id)
@@ -110,18 +110,18 @@ class AppendingContract:
         assert (len(store.read_log(0, 10)), store.read(second.saga_id)) == (1, [])
 
     def test_a_key_belongs_to_one_saga_name_and_one_run(self, store: Store) -> None:
-        """INVARIANTS 1 and 2."""
+        """Invariants 1 and 2."""
         starts = [start("k"), start("k", saga="returns"), start("k", run=2), start("k", run=2), start("K")]
         assert store.append(starts) == ["written", "written", "written", "exists", "written"]
 
     def test_two_starts_of_one_key_in_one_batch_make_one_saga(self, store: Store) -> None:
-        """INVARIANTS 1."""
+        """Invariant 1."""
         starts = [start("same") for _ in range(3)]
         assert store.append(starts) == ["written", "exists", "exists"]
         assert len(store.read_log(0, 10)) == 1
 
     def test_one_key_started_at_the_same_moment_from_many_sides_makes_one_saga(self, store: Store, peer: Store) -> None:
-        """INVARIANTS 1."""
+        """Invariant 1."""
         keys = [f"order-{number}" for number in range(10)]
 
         def start_all(one: Store) -> list[tuple[str, str]]:
@@ -136,7 +136,7 @@ class AppendingContract:
         assert len(store.read_log(0, 100)) == len(keys)
 
     def test_a_conflict_fails_only_its_own_append(self, store: Store) -> None:
-        """INVARIANTS 35."""
+        """Invariant 35."""
         fine, old, owned, unowned, taken = [start(), start(), start(owner="w1"), start(), start("key")]
         store.append([fine, old, owned, unowned, taken])
         newer = following(old)
@@ -161,6 +161,7 @@ class AppendingContract:
         assert store.status(batch[6].saga_id) is None
 
     def test_only_the_owner_may_append(self, store: Store) -> None:
+        """Invariant 35."""
         mine = start(owner="w1")
         store.append([mine])
         assert store.append([following(mine, holder=None)]) == ["conflict"]
@@ -177,7 +178,7 @@ class AppendingContract:
         assert row.owner == "w2"
 
     def test_of_many_appends_at_one_version_one_is_written(self, store: Store, peer: Store) -> None:
-        """INVARIANTS 35: no lost update, no gap."""
+        """Invariant 35: no lost update, no gap."""
         begun = start()
         store.append([begun])
         before = begun
@@ -199,7 +200,7 @@ class AppendingContract:
         assert stream_of(store, begun) == numbered(begun, second, third)
 
     def test_of_two_rivals_in_one_batch_the_first_is_written(self, store: Store) -> None:
-        """INVARIANTS 35."""
+        """Invariant 35."""
         begun = start()
         store.append([begun])
         rivals = [following(begun), following(begun)]
@@ -207,14 +208,14 @@ class AppendingContract:
         assert stream_of(store, begun) == numbered(begun, rivals[0])
 
     def test_a_start_whose_acknowledgement_was_lost_is_written_once(self, store: Store) -> None:
-        """INVARIANTS 7."""
+        """Invariant 7."""
         begun = start("order-1", owner="w1")
         assert store.append([begun]) == store.append([begun]) == ["written"]
         assert store.append([begun, start()]) == ["written", "written"]
         assert stream_of(store, begun) == numbered(begun)
 
     def test_a_decision_whose_acknowledgement_was_lost_is_written_once(self, store: Store) -> None:
-        """INVARIANTS 7."""
+        """Invariant 7."""
         begun = start(owner="w1")
         decided = following(begun, sample_event("StepFailed"), sample_event("SagaFailed"), holder="w1", owner=None)
         store.append([begun])
@@ -222,7 +223,7 @@ class AppendingContract:
         assert stream_of(store, begun) == numbered(begun, decided)
 
     def test_an_acknowledgement_lost_long_ago_is_still_recognised(self, store: Store) -> None:
-        """INVARIANTS 7: by then somebody else may own the saga and have gone on."""
+        """Invariant 7: by then somebody else may own the saga and have gone on."""
         begun = start()
         second = following(begun)
         third = following(second, owner="w2")
@@ -231,6 +232,7 @@ class AppendingContract:
         assert stream_of(store, begun) == numbered(begun, second, third)
 
     def test_other_events_at_the_same_version_are_a_conflict(self, store: Store) -> None:
+        """Invariant 35."""
         begun = start()
         first, second = sample_event("StepSucceeded"), sample_event("StepSucceeded")
         written = following(begun, first)
@@ -272,7 +274,7 @@ class AppendingContract:
         assert [event.saga_id for event in store.read_log(0, 3000)] == [one.saga_id for one in starts] * 2
 
     def test_the_log_holds_each_batch_whole_or_not_at_all(self, store: Store, peer: Store) -> None:
-        """INVARIANTS 5: a reader never sees a part of a batch."""
+        """Invariant 5: a reader never sees a part of a batch."""
         batches = [[start() for _ in range(20)] for _ in range(10)]
         seen: list[int] = []
 
@@ -288,7 +290,7 @@ class AppendingContract:
         assert all(number % 20 == 0 for number in seen)
 
     def test_ending_a_saga_keeps_its_history(self, store: Store) -> None:
-        """INVARIANTS 52."""
+        """Invariant 52."""
         for status in ("completed", "failed", "stuck"):
             begun = start(owner="w1")
             ended = ending(begun, status, holder="w1")

@@ -77,7 +77,7 @@ class ClaimingContract:
         assert claimed(store, "w1") == claimed(peer, "w2") == []
 
     def test_a_saga_whose_definition_is_not_loaded_is_never_given(self, store: Store) -> None:
-        """INVARIANTS 41."""
+        """Invariant 41."""
         working(store, "w1")
         mine, other = start(), start(definition="other")
         store.append([start(definition="unloaded"), mine, other])
@@ -102,6 +102,7 @@ class ClaimingContract:
         assert [row.saga_id for row in given] == ids(sagas[::-1])[:3]
 
     def test_two_workers_are_never_given_the_same_saga(self, store: Store, peer: Store) -> None:
+        """Invariant 35."""
         workers = [f"w{number}" for number in range(6)]
         working(store, *workers)
         sagas = [start() for _ in range(200)]
@@ -142,7 +143,7 @@ class ClaimingContract:
         assert store.claim_one("w1", start().saga_id, NOW) is False
 
     def test_an_append_that_waits_for_a_retry_is_due_when_the_retry_is(self, store: Store) -> None:
-        """INVARIANTS 33."""
+        """Invariant 33."""
         working(store, "w1")
         begun = start(owner="w1")
         waits = following(begun, holder="w1", owner=None, due_at=NOW + 30 * SECOND)

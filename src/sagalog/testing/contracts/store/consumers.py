@@ -119,7 +119,7 @@ class ConsumerContract:
         assert len(store.take_consumers("w2", [SAGAS, CARRIER], NOW, False)) == 1
 
     def test_a_route_is_written_with_all_it_made_of_the_batch(self, store: Store) -> None:
-        """INVARIANTS 5 and 44: the position moves with what came of the messages."""
+        """Invariants 5 and 44: the position moves with what came of the messages."""
         working(store, "w1")
         store.take_consumers("w1", [SAGAS, PAYMENTS], NOW, False)
         messages = published(store, event("m-1"), event("m-2", correlation_id="c-2"), event("m-3"))
@@ -145,7 +145,7 @@ class ConsumerContract:
         assert store.find_message(route.starts[0].messages[0][1].id) is not None
 
     def test_a_route_from_another_position_or_owner_is_a_conflict_and_writes_nothing(self, store: Store) -> None:
-        """INVARIANTS 7: a worker that was not told yet that another took over doubles nothing."""
+        """Invariant 7: a worker that was not told yet that another took over doubles nothing."""
         working(store, "w1", "w2")
         store.take_consumers("w1", [SAGAS], NOW, False)
         store.take_consumers("w2", [PAYMENTS], NOW, False)
@@ -166,7 +166,7 @@ class ConsumerContract:
         assert positions(store) == {SAGAS: 0, PAYMENTS: 0}
 
     def test_a_route_that_starts_a_saga_whose_key_is_taken_writes_nothing(self, store: Store) -> None:
-        """INVARIANTS 1: whoever loses looks the key up again."""
+        """Invariant 1: whoever loses looks the key up again."""
         working(store, "w1")
         store.take_consumers("w1", [SAGAS], NOW, False)
         [place] = published(store, event())
@@ -180,7 +180,7 @@ class ConsumerContract:
         assert store.route(Route(advances, [start("new")])) == "written"
 
     def test_a_route_whose_acknowledgement_was_lost_is_a_conflict_and_doubles_nothing(self, store: Store) -> None:
-        """INVARIANTS 7: the positions say that it landed."""
+        """Invariant 7: the positions say that it landed."""
         working(store, "w1")
         store.take_consumers("w1", [SAGAS], NOW, False)
         messages = published(store, event(), event())
@@ -200,7 +200,7 @@ class ConsumerContract:
         assert store.read_log(0, 99) == before
 
     def test_a_message_put_into_an_inbox_again_stays_as_it_is(self, store: Store) -> None:
-        """INVARIANTS 7: a command that was sent again while its first delivery is being tried."""
+        """Invariant 7: a command that was sent again while its first delivery is being tried."""
         [place] = published(store, event())
         put(store, waiting(place))
         tried = waiting(place, attempts=2, due_at=NOW + 5, error_type="Busy")
@@ -209,7 +209,7 @@ class ConsumerContract:
         assert store.inbox(PAYMENTS, NOW + 5, 9) == [(tried, place[1])]
 
     def test_of_two_that_route_the_same_batch_one_is_written(self, store: Store, peer: Store) -> None:
-        """INVARIANTS 7 and 44."""
+        """Invariants 7 and 44."""
         working(store, "w1")
         store.take_consumers("w1", [SAGAS], NOW, False)
         messages = published(store, *[event(correlation_id=f"c-{number}") for number in range(30)])
@@ -278,7 +278,7 @@ class ConsumerContract:
         assert store.unmatched(UnmatchedQuery()) == [replace(second, unmatched_id=first.unmatched_id)]
 
     def test_a_message_is_settled_once_and_only_while_it_is_parked(self, store: Store, peer: Store) -> None:
-        """INVARIANTS 49."""
+        """Invariant 49."""
         [place] = published(store, event())
         row = unmatched(place)
         store.post([Posting(parked=row)])
@@ -291,7 +291,7 @@ class ConsumerContract:
         assert settled == replace(row, status="discarded", actor="ann", settled_reason="no", settled_at=NOW)
 
     def test_a_message_to_be_redelivered_is_routed_again_once(self, store: Store) -> None:
-        """INVARIANTS 7: also after a lost acknowledgement."""
+        """Invariant 7: also after a lost acknowledgement."""
         working(store, "w1")
         places = published(store, event("m-1"), event("m-2"))
         begun = start(owner="w1")
@@ -317,7 +317,7 @@ class ConsumerContract:
         assert [row.unmatched_id for row in store.redelivering([SAGAS], 9)] == ["u-1"]
 
     def test_a_redelivered_message_that_is_unmatched_again_is_parked_again(self, store: Store) -> None:
-        """INVARIANTS 4: never dropped."""
+        """Invariant 4: never dropped."""
         working(store, "w1")
         [place] = published(store, event())
         row = unmatched(place, SAGAS)

@@ -90,7 +90,7 @@ class FindingContract:
         assert store.statuses([]) == {}
 
     def test_counts_add_up_to_the_number_of_sagas(self, store: Store) -> None:
-        """INVARIANTS 48."""
+        """Invariant 48."""
         assert store.counts() == []
         sagas = [start() for _ in range(4)]
         store.append([*sagas, start(saga="returns")])
@@ -103,7 +103,7 @@ class FindingContract:
         ]
 
     def test_sagas_of_definitions_that_are_not_loaded_are_told(self, store: Store) -> None:
-        """INVARIANTS 41."""
+        """Invariant 41."""
         ended = start(definition="old")
         sagas = [start(), start(definition="old"), start(definition="old"), ended]
         store.append([*sagas, start(saga="returns", definition="older", saga_version=3)])
@@ -129,7 +129,7 @@ class FindingContract:
         assert rows[3].undoes == "zebra"
 
     def test_the_read_model_can_be_replaced_and_the_log_stays(self, store: Store) -> None:
-        """INVARIANTS 45: what a rebuild computes takes the place of what is there; the owner is not its to say."""
+        """Invariant 45: what a rebuild computes takes the place of what is there; the owner is not its to say."""
         damaged, other = start(owner="w1"), start()
         decided = following(damaged, holder="w1", steps=[step(damaged.saga_id, "s"), step(damaged.saga_id, "odd", 7)])
         store.append([damaged, other, decided])

@@ -59,7 +59,7 @@ class InboxContract:
         assert ids_of(store.mail("w1", 10, ids([first]))) == [places[0][1].id, places[2][1].id]
 
     def test_mail_of_one_saga_comes_in_the_order_of_the_log(self, store: Store) -> None:
-        """INVARIANTS 36: later inputs are held in order."""
+        """Invariant 36: later inputs are held in order."""
         mine = start(owner="w1")
         store.append([mine])
         messages = published(store, *[event() for _ in range(20)])
@@ -68,7 +68,7 @@ class InboxContract:
         assert ids_of(store.mail("w1", 100)) == [envelope.id for _, envelope in messages]
 
     def test_a_decision_and_what_it_took_are_one(self, store: Store) -> None:
-        """INVARIANTS 5 and 7."""
+        """Invariants 5 and 7."""
         mine = start(owner="w1")
         store.append([mine])
         first, second = published(store, event(), event())
@@ -80,7 +80,7 @@ class InboxContract:
         assert ids_of(store.mail("w1", 10)) == [second[1].id]
 
     def test_a_decision_that_took_what_is_not_there_is_a_conflict_and_writes_nothing(self, store: Store) -> None:
-        """INVARIANTS 7: what was taken once is not taken again."""
+        """Invariant 7: what was taken once is not taken again."""
         mine, other = start(owner="w1"), start(owner="w1")
         store.append([mine, other])
         first, second = published(store, event(), event())
@@ -95,7 +95,7 @@ class InboxContract:
         assert len(store.commands_of(other.saga_id)) == 1
 
     def test_of_two_that_take_the_same_one_is_written(self, store: Store, peer: Store) -> None:
-        """INVARIANTS 7: whoever loses must look again."""
+        """Invariant 7: whoever loses must look again."""
         sagas = [start(owner="w1") for _ in range(10)]
         store.append(sagas)
         messages = published(store, *[event() for _ in sagas])
@@ -113,7 +113,7 @@ class InboxContract:
         assert store.mail("w1", 99) == []
 
     def test_a_saga_that_nobody_owns_is_given_when_something_came_for_it(self, store: Store) -> None:
-        """INVARIANTS 20 and 32: whatever its status is, and whenever it is due."""
+        """Invariants 20 and 32: whatever its status is, and whenever it is due."""
         working(store, "w1", "w2")
         later, ended, stuck, quiet = start(due_at=NOW + SECOND), start(), start(), start(due_at=NOW + SECOND)
         store.append([later, ended, stuck, quiet])
@@ -139,7 +139,7 @@ class InboxContract:
         assert claimed(store, "w1", limit=2) == []
 
     def test_a_saga_with_mail_is_given_to_those_who_have_its_definition_only(self, store: Store) -> None:
-        """INVARIANTS 41."""
+        """Invariant 41."""
         working(store, "w1")
         other = start(due_at=None, definition="another")
         store.append([other])
@@ -172,7 +172,7 @@ class InboxContract:
         assert sorted(saga_id for each in given for saga_id in each) == sorted(ids(sagas))
 
     def test_a_note_from_one_saga_reaches_another(self, store: Store) -> None:
-        """INVARIANTS 5 and 28: it is sent with the decision, or not at all."""
+        """Invariants 5 and 28: it is sent with the decision, or not at all."""
         parent, child = start(owner="w1"), start(owner="w2")
         store.append([parent, child])
         told = note("n-1", correlation_id=TRICKY_TEXT)
@@ -186,7 +186,7 @@ class InboxContract:
         assert (store.find_message("n-1"), store.read_messages(0, 10)) == (None, [])
 
     def test_a_note_that_was_taken_is_not_brought_back_by_a_lost_acknowledgement(self, store: Store) -> None:
-        """INVARIANTS 7."""
+        """Invariant 7."""
         parent, child = start(owner="w1"), start(owner="w2")
         store.append([parent, child])
         telling = replace(following(child, holder="w2"), notes=[Note(parent.saga_id, note("n-1"))])
@@ -196,7 +196,7 @@ class InboxContract:
         assert store.mail("w1", 10) == []
 
     def test_a_note_wakes_a_saga_that_nobody_owns(self, store: Store) -> None:
-        """INVARIANTS 28: the child of a saga that has ended is compensated too."""
+        """Invariant 28: the child of a saga that has ended is compensated too."""
         working(store, "w1")
         ended, parent = start(), start(owner="w1")
         store.append([ended, ending(ended), parent])
@@ -216,7 +216,7 @@ class InboxContract:
         assert ids_of(store.mail("w1", 10)) == [before[1].id, "n-1", after[1].id]
 
     def test_a_participant_is_given_the_first_row_of_each_lane(self, store: Store) -> None:
-        """INVARIANTS 36."""
+        """Invariant 36."""
         messages = published(store, *[event(correlation_id=f"c-{number % 3}") for number in range(9)])
         put(store, *[waiting(one) for one in messages], waiting(messages[0], "participant:other"))
         assert store.inbox(PAYMENTS, NOW, 10) == [(waiting(one), one[1]) for one in messages[:3]]
@@ -233,7 +233,7 @@ class InboxContract:
         assert store.find_message(answer.id) is not None
 
     def test_what_was_taken_is_not_taken_again_and_nothing_of_it_is_written(self, store: Store) -> None:
-        """INVARIANTS 7: the results of the second attempt are not published."""
+        """Invariant 7: the results of the second attempt are not published."""
         [first, second] = published(store, event(), event())
         put(store, waiting(first), waiting(second))
         once, twice, other, alone = event(), event(), event(), event()
@@ -257,7 +257,7 @@ class InboxContract:
         assert ids_of(store.read_messages(0, 10)) == [one.id]
 
     def test_of_two_workers_that_handled_the_same_message_one_is_heard(self, store: Store, peer: Store) -> None:
-        """INVARIANTS 7: a worker that was not told yet that another took over."""
+        """Invariant 7: a worker that was not told yet that another took over."""
         messages = published(store, *[event(correlation_id=f"c-{number}") for number in range(20)])
         put(store, *[waiting(one) for one in messages])
 
@@ -272,7 +272,7 @@ class InboxContract:
         assert store.inbox(PAYMENTS, NOW, 99) == []
 
     def test_a_message_that_is_to_be_tried_again_comes_when_it_is_due_and_holds_its_lane(self, store: Store) -> None:
-        """INVARIANTS 36."""
+        """Invariant 36."""
         first, second, other = published(store, event(), event(), event(correlation_id="c-2"))
         put(store, waiting(first), waiting(second), waiting(other))
         later = waiting(first, attempts=1, due_at=NOW + SECOND, error_type="Busy", error_text=TRICKY_TEXT)
@@ -297,7 +297,7 @@ class InboxContract:
         assert store.find_message("late") is None
 
     def test_a_parked_message_holds_its_lane_and_no_other(self, store: Store) -> None:
-        """INVARIANTS 36: neither acknowledged away nor passed by."""
+        """Invariant 36: neither acknowledged away nor passed by."""
         first, second, other = published(store, event(), event(), event(correlation_id="c-2"))
         put(store, waiting(first), waiting(second), waiting(other))
         row = unmatched(first, PAYMENTS)

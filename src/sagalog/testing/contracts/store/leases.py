@@ -42,6 +42,7 @@ class LeaseContract:
         assert row.owner == "w2"
 
     def test_a_dead_workers_sagas_that_wait_are_given_when_they_are_due(self, store: Store) -> None:
+        """Invariant 33."""
         working(store, "w1")
         store.register(lease("w2", END + 60 * SECOND))
         begun = start(owner="w1", due_at=END + SECOND)

@@ -51,7 +51,7 @@ class MessageContract:
         assert (store.status("message:m-1"), store.counts()) == (None, [])
 
     def test_a_message_published_again_is_there_once(self, store: Store) -> None:
-        """INVARIANTS 7: also after a lost acknowledgement, in one batch or in many, alone or with new ones."""
+        """Invariant 7: also after a lost acknowledgement, in one batch or in many, alone or with new ones."""
         one, other, new = event(), event(), event()
         assert store.post([posted(one, one, other)]) == store.post([posted(one, one, other)]) == ["written"]
         assert store.post([posted(other, new), posted(one), posted(new)]) == ["written"] * 3
@@ -59,7 +59,7 @@ class MessageContract:
         assert len(store.read_log(0, 10)) == 3
 
     def test_a_message_with_the_id_of_another_does_not_replace_it(self, store: Store) -> None:
-        """INVARIANTS 7."""
+        """Invariant 7."""
         first = event("m-1", {"order_id": "o-1"})
         store.post([posted(first)])
         assert store.post([posted(event("m-1", {"order_id": "o-2"}))]) == ["written"]
@@ -68,7 +68,7 @@ class MessageContract:
     def test_one_message_published_at_the_same_moment_from_many_sides_is_there_once(
         self, store: Store, peer: Store
     ) -> None:
-        """INVARIANTS 7."""
+        """Invariant 7."""
         messages = [event() for _ in range(20)]
         calls = [partial(side.post, [posted(*messages[:10]), posted(*messages[5:])]) for side in (store, peer) * 4]
         assert at_once(calls) == [["written", "written"]] * 8
@@ -91,7 +91,7 @@ class MessageContract:
         assert store.read_messages(after, 4) == []
 
     def test_a_reader_of_messages_skips_none_while_others_write(self, store: Store, peer: Store) -> None:
-        """INVARIANTS 43: no position is passed by a message that is committed later, whoever writes it."""
+        """Invariant 43: no position is passed by a message that is committed later, whoever writes it."""
         done = Event()
         written: list[str] = []
 
@@ -139,7 +139,7 @@ class MessageContract:
         assert len(written) == 8 * 100 + 100 + 120
 
     def test_a_request_of_a_saga_is_a_message_with_the_data_of_its_event(self, store: Store) -> None:
-        """INVARIANTS 3 and 5: what can answer it is durable with it."""
+        """Invariants 3 and 5: what can answer it is durable with it."""
         begun = start(owner="w1")
         asked = requesting(begun, holder="w1")
         assert store.append([begun, asked]) == ["written", "written"]
@@ -171,7 +171,7 @@ class MessageContract:
         assert len(found) == 4
 
     def test_an_append_that_is_not_written_leaves_no_message_and_no_command(self, store: Store) -> None:
-        """INVARIANTS 5."""
+        """Invariant 5."""
         begun, other = start(owner="w1"), start()
         store.append([begun, other])
         late = requesting(begun, holder="w2")
@@ -184,7 +184,7 @@ class MessageContract:
         assert store.commands_of(begun.saga_id) == store.commands_of(twice.saga_id) == []
 
     def test_a_request_whose_acknowledgement_was_lost_is_written_once(self, store: Store) -> None:
-        """INVARIANTS 6 and 7."""
+        """Invariants 6 and 7."""
         begun = start(owner="w1")
         asked = requesting(begun, holder="w1")
         store.append([begun])
@@ -219,7 +219,7 @@ class MessageContract:
         assert (row.sendings, row.position) == (2, store.read(begun.saga_id)[-1].position)
 
     def test_nobody_publishes_a_message_with_the_id_of_a_sagas_command(self, store: Store) -> None:
-        """INVARIANTS 7: a command that comes back from a broker is no second one."""
+        """Invariant 7: a command that comes back from a broker is no second one."""
         begun = start()
         asked = requesting(begun)
         store.append([begun, asked])
@@ -319,7 +319,7 @@ class MessageContract:
         assert store.sagas_by_key("none", ["k"]) == store.sagas_by_key("order-fulfilment", []) == {}
 
     def test_sagas_are_found_by_what_they_belong_to(self, store: Store) -> None:
-        """INVARIANTS 4: it takes all of them to tell one from several."""
+        """Invariant 4: it takes all of them to tell one from several."""
         mine = [start(correlation_id="c-1"), start(correlation_id="c-1", saga="returns"), start(correlation_id="c-2")]
         store.append([*mine, start()])
         store.append([ending(mine[0])])
@@ -329,7 +329,7 @@ class MessageContract:
         assert [row.saga_id for row in store.sagas_by_correlation("returns", ["c-1", "c-2"])] == [mine[1].saga_id]
 
     def test_messages_do_not_count_as_sagas(self, store: Store) -> None:
-        """INVARIANTS 48."""
+        """Invariant 48."""
         begun = start()
         store.append([begun])
         [place] = published(store, event())

@@ -95,7 +95,7 @@ class ReadingContract:
         assert [event.version for event in store.read_log(0, 100)[2:]] == [*range(2, 32)] * 2
 
     def test_a_reader_that_follows_the_log_skips_nothing(self, store: Store, peer: Store) -> None:
-        """INVARIANTS 43: no position is passed by an event that is committed later."""
+        """Invariant 43: no position is passed by an event that is committed later."""
         done = Event()
         written: list[str] = []
         seen: list[int] = []
@@ -136,7 +136,7 @@ class ReadingContract:
         assert seen == [sum(size * times for size, times in WRITERS)] * 2
 
     def test_streams_written_from_many_sides_have_no_gap(self, store: Store, peer: Store) -> None:
-        """INVARIANTS 35."""
+        """Invariant 35."""
         sagas = [start() for _ in range(4)]
         store.append(sagas)
 

@@ -137,7 +137,7 @@ class TransportContract:
         assert later.ids == {charge(2).id: 1}
 
     def test_a_message_that_is_not_taken_holds_up_no_other(self, broker: BrokerOnTrial) -> None:
-        """INVARIANTS 36."""
+        """Invariant 36."""
         poison = charge(0).id
         refused = Receipt(False, 0.2)
         inbox = Mailbox(lambda incoming: refused if incoming.attributes["id"] == poison else TAKEN)
@@ -216,7 +216,7 @@ class TransportContract:
         assert inbox.ids == {one.id: 1 for one in [*good, charge(20)]}
 
     def test_ids_and_times_at_the_edge_of_what_is_taken_arrive_as_they_were_sent(self, broker: BrokerOnTrial) -> None:
-        """INVARIANTS 7: two ids that became one on the way would be one message."""
+        """Invariant 7: two ids that became one on the way would be one message."""
         inbox = Mailbox()
         ids = [
             "a%2Fb",
@@ -286,7 +286,7 @@ class TransportContract:
         run(test)
 
     def test_nothing_is_lost_when_the_broker_is_killed_in_the_middle(self, broker: BrokerOnTrial) -> None:
-        """INVARIANTS 5 and 7, as far as a broker goes: at least once."""
+        """Invariants 5 and 7, as far as a broker goes: at least once."""
         inbox = Mailbox()
 
         async def test() -> None:
