@@ -9,29 +9,30 @@ import click
 
 from sagalog.cli.options import GLOBAL_OPTIONS, OUTPUT_OPTION, Invocation
 
-# Section -> command -> (module, attribute, short help). The help stands here so that `--help` imports no command.
-COMMANDS: Final[dict[str, dict[str, tuple[str, str, str]]]] = {
+# Section -> command -> (its function, short help); it lies in the module of its name. The help stands here so that
+# `--help` imports no command.
+COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     "Run sagas": {
-        "demo": ("demo", "demo", "Run the app's sample inputs on a new database and look at them."),
-        "run": ("run", "run", "Work until SIGTERM: run the sagas that are due."),
-        "start": ("start", "start", "Start a saga for every line of JSON."),
-        "wait": ("wait", "wait", "Wait until a saga has ended or is stuck."),
+        "demo": ("demo", "Run the app's sample inputs on a new database and look at them."),
+        "run": ("run", "Work until SIGTERM: run the sagas that are due."),
+        "start": ("start", "Start a saga for every line of JSON."),
+        "wait": ("wait", "Wait until a saga has ended or is stuck."),
     },
     "Look at sagas": {
-        "list": ("list", "list_sagas", "List sagas, newest first."),
-        "show": ("show", "show", "Show where a saga stands, step by step."),
-        "history": ("history", "history", "Show every event of a saga."),
-        "replay": ("replay", "replay", "Replay a saga: what each event changed, to any moment."),
-        "export": ("export", "export", "Write histories as JSON Lines."),
+        "list": ("list_sagas", "List sagas, newest first."),
+        "show": ("show", "Show where a saga stands, step by step."),
+        "history": ("history", "Show every event of a saga."),
+        "replay": ("replay", "Replay a saga: what each event changed, to any moment."),
+        "export": ("export", "Write histories as JSON Lines."),
     },
     "Look after messages": {
-        "unmatched": ("unmatched", "unmatched", "See messages that nobody could take; redeliver or discard them."),
+        "unmatched": ("unmatched", "See messages that nobody could take; redeliver or discard them."),
     },
     "Check": {
-        "audit": ("audit", "audit", "Run the app's audit queries, which must return no row."),
-        "check": ("check", "check", "Check the app, the database, and that the tables equal the log."),
-        "graph": ("graph", "graph", "Draw a saga or a choreography as Mermaid or SVG."),
-        "db": ("db", "database", "Upgrade the database and see its schema."),
+        "audit": ("audit", "Run the app's audit queries, which must return no row."),
+        "check": ("check", "Check the app, the database, and that the tables equal the log."),
+        "graph": ("graph", "Draw a saga or a choreography as Mermaid or SVG."),
+        "db": ("database", "Upgrade the database and see its schema."),
     },
 }
 
@@ -47,8 +48,8 @@ class SagalogGroup(click.Group):
         """Import and return one command."""
         for section in COMMANDS.values():
             if cmd_name in section:
-                module, attribute, _ = section[cmd_name]
-                command: click.Command = getattr(import_module(f"sagalog.cli.commands.{module}"), attribute)
+                function, _ = section[cmd_name]
+                command: click.Command = getattr(import_module(f"sagalog.cli.commands.{cmd_name}"), function)
                 return command
         return None
 
@@ -56,7 +57,7 @@ class SagalogGroup(click.Group):
         """Write the commands by section, from what stands here alone."""
         for title, section in COMMANDS.items():
             with formatter.section(title):
-                formatter.write_dl([(name, text) for name, (_, _, text) in section.items()], col_max=20)
+                formatter.write_dl([(name, text) for name, (_, text) in section.items()], col_max=20)
 
     def main(
         self,

@@ -61,9 +61,9 @@ def test_help_imports_no_command_and_nothing_that_a_command_needs() -> None:
 
 
 @pytest.mark.parametrize(("name", "entry"), EVERY_COMMAND, ids=[name for name, _ in EVERY_COMMAND])
-def test_the_short_help_in_the_list_is_the_commands_own(name: str, entry: tuple[str, str, str]) -> None:
-    module, attribute, text = entry
-    command: click.Command = getattr(import_module(f"sagalog.cli.commands.{module}"), attribute)
+def test_the_short_help_in_the_list_is_the_commands_own(name: str, entry: tuple[str, str]) -> None:
+    function, text = entry
+    command: click.Command = getattr(import_module(f"sagalog.cli.commands.{name}"), function)
     assert command.name == name
     assert (command.help or "").startswith(text)
 
