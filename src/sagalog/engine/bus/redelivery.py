@@ -19,11 +19,11 @@ from sagalog.engine.backoff import Backoff
 from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.bus.consumers import Consumers
+from sagalog.engine.bus.course import rest_after
 from sagalog.engine.bus.intake import DOOR, parked_row, unknown
 from sagalog.engine.bus.mended import mended_message, with_message
 from sagalog.engine.bus.route_batch import Batch, Found, Routes
 from sagalog.engine.bus.route_writing import RouteWriting, is_passing
-from sagalog.engine.course import rest_after
 from sagalog.engine.recovery import is_of_the_store
 from sagalog.engine.setbacks import Setbacks
 from sagalog.errors import BatchTooLarge, StoreError, WriteRefused

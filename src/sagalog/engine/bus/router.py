@@ -16,12 +16,12 @@ from sagalog.clock import Clock
 from sagalog.engine.backoff import Backoff
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.bus.consumers import Consumers
+from sagalog.engine.bus.course import FIRST_PAUSE, LONGEST_PAUSE, TRIES_IN_ALL, Course, rest_after
 from sagalog.engine.bus.intake import cut_down, parked_row
 from sagalog.engine.bus.reads_beside import ReadsBeside
 from sagalog.engine.bus.redelivery import Redelivery
 from sagalog.engine.bus.route_batch import Batch, Found, Routes
 from sagalog.engine.bus.route_writing import RouteWriting
-from sagalog.engine.course import FIRST_PAUSE, LONGEST_PAUSE, TRIES_IN_ALL, Course, rest_after
 from sagalog.engine.inside import enter
 from sagalog.engine.message_log import WAITS_FOR
 from sagalog.engine.recovery import Recovery

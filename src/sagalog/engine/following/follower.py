@@ -18,7 +18,6 @@ from msgspec.structs import replace
 from sagalog.clock import Clock
 from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
-from sagalog.engine.bus.leaving import Leaving
 from sagalog.engine.bus.redelivery import FIRST_PAUSE as FIRST_PAUSE_OF_ONE
 from sagalog.engine.bus.redelivery import LONGEST_PAUSE as LONGEST_PAUSE_OF_ONE
 from sagalog.engine.bus.redelivery import MOST_REFUSALS
@@ -26,6 +25,7 @@ from sagalog.engine.bus.route_writing import is_of_the_write
 from sagalog.engine.following.parked_lanes import Again, Parked, ParkedLanes
 from sagalog.engine.following.translation import Entry, Translation
 from sagalog.engine.inside import enter
+from sagalog.engine.leaving import Leaving
 from sagalog.engine.limits import Limits
 from sagalog.engine.recovery import Recovery, is_of_the_store
 from sagalog.engine.setbacks import Setbacks

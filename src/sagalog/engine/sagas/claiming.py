@@ -12,7 +12,7 @@ from sagalog.clock import Clock
 from sagalog.engine.backoff import Backoff, is_worth_saying
 from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
-from sagalog.engine.course import rest_after
+from sagalog.engine.bus.course import rest_after
 from sagalog.engine.limits import Limits
 from sagalog.engine.recovery import Recovery
 from sagalog.engine.sagas.apart import Apart

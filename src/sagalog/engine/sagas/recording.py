@@ -12,7 +12,7 @@ from sagalog.codec import CODEC
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.cycle import append_of
 from sagalog.engine.sagas.giving_back import GivingBack
-from sagalog.engine.sagas.transition_log import log_transitions
+from sagalog.engine.transition_log import log_transitions
 from sagalog.engine.writing.committer import Committer
 from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition

@@ -18,8 +18,8 @@ from sagalog.engine.sagas.late_outcomes import Conflict, Undriven
 from sagalog.engine.sagas.owner import Owner
 from sagalog.engine.sagas.refusals import Refusals
 from sagalog.engine.sagas.threadless import needs_thread
-from sagalog.engine.sagas.transition_log import log_transitions
 from sagalog.engine.sagas.unwritable import is_news, outcome_of
+from sagalog.engine.transition_log import log_transitions
 from sagalog.engine.writing.committer import LINGER, Committer
 from sagalog.errors import StoreError, WriteRefused
 from sagalog.messages import Envelope, Unreadable

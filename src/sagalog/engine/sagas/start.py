@@ -14,8 +14,8 @@ from sagalog.engine.asking import asked
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.carrying import carrying
 from sagalog.engine.cycle import append_of
-from sagalog.engine.sagas.transition_log import log_transitions
 from sagalog.engine.sagas.worker import Drive, Worker
+from sagalog.engine.transition_log import log_transitions
 from sagalog.engine.writing.committer import Committer, Then, Written
 from sagalog.engine.writing.one_at_a_time import OneAtATime
 from sagalog.errors import (

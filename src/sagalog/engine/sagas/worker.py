@@ -8,9 +8,9 @@ from functools import partial
 from sagalog.clock import Clock
 from sagalog.codec import CODEC
 from sagalog.engine.blocking import Blocking
-from sagalog.engine.bus.leaving import Leaving
 from sagalog.engine.ending import end, end_patiently
 from sagalog.engine.inside import inside
+from sagalog.engine.leaving import Leaving
 from sagalog.engine.limits import Limits
 from sagalog.engine.loops import Loop
 from sagalog.engine.sagas.attempt import Attempts, BeginChild

@@ -16,10 +16,10 @@ from sagalog.clock import Clock
 from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.bus.consumers import Consumers
+from sagalog.engine.bus.course import TRIES_IN_ALL
 from sagalog.engine.bus.intake import cut_down, parked_row
 from sagalog.engine.bus.mended import mended_message, with_message
 from sagalog.engine.bus.route_writing import is_of_the_write
-from sagalog.engine.course import TRIES_IN_ALL
 from sagalog.engine.inside import enter
 from sagalog.engine.loops import Loop
 from sagalog.engine.message_log import log_parked
