@@ -8,17 +8,13 @@ import asyncio
 from collections.abc import Callable
 
 from sagalog.clock import Clock
-from sagalog.codec import CODEC
 from sagalog.engine.blocking import Blocking
-from sagalog.engine.cycle import append_of
+from sagalog.engine.cycle import append_of, decision_of, state_of
 from sagalog.engine.sagas.giving_back import GivingBack
 from sagalog.engine.transition_log import log_transitions
 from sagalog.engine.writing.committer import Committer
-from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition
-from sagalog.saga.evolve import fold
 from sagalog.saga.inputs import Input
-from sagalog.saga.react import react
 from sagalog.saga.transitions import OPEN
 from sagalog.store import Store
 
@@ -52,18 +48,15 @@ class Recording:
 
         Raises `WriteRefused` if the database does not take it, and what the store raises while it is read.
         """
-        stored = await self._blocking.read(self._store.read, saga_id)
-        before = fold(CODEC.decode_all((event.topic, event.state) for event in stored))
+        before = state_of(await self._blocking.read(self._store.read, saga_id))
         if before.status in OPEN and holder is None:
             return False
-        events, after = advance(definition, before, told, self._clock.now())
-        if not events:
+        decision = decision_of(definition, saga_id, before, (told,), self._clock.now())
+        if decision is None:
             return True
-        assert after is not None
-        append = append_of(definition, saga_id, before, after, events, react(definition, after), holder, holder)
-        written = await self._committer.submit(append) == "written"
+        written = await self._committer.submit(append_of(decision, holder, holder)) == "written"
         if written:
-            log_transitions(saga_id, after, events)
+            log_transitions(decision)
         return written
 
     async def record_at_last(self, definition: Definition, saga_id: str, told: Input) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from sagalog.clock import Clock
 from sagalog.engine.calls.call import NotBegun, NoThread
-from sagalog.engine.cycle import append_of
+from sagalog.engine.cycle import append_of, decision_of
 from sagalog.engine.ending import end_all, is_cancelled_by_others, is_told_to_end
 from sagalog.engine.sagas.attempt import Attempts
 from sagalog.engine.sagas.late_outcomes import Conflict, Undriven
@@ -23,7 +23,6 @@ from sagalog.engine.transition_log import log_transitions
 from sagalog.engine.writing.committer import LINGER, Committer
 from sagalog.errors import StoreError, WriteRefused
 from sagalog.messages import Envelope, Unreadable
-from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import error_from
 from sagalog.saga.failure import described
@@ -359,25 +358,20 @@ class SagaRunner:
         if is_cancelled_by_others():
             # Whoever ends all tasks, and be it the end of the event loop, is not to be kept waiting.
             raise asyncio.CancelledError
-        before, commits = self.state, self._committer.commits
-        events, after = advance(self.definition, before, told, self._clock.now())
+        commits, now = self._committer.commits, self._clock.now()
+        decision = decision_of(self.definition, self.saga_id, self.state, (told,), now)
         try:
-            if not events:
+            if decision is None:
                 # It had been recorded before, so all that is left to be done is to empty the inbox of it.
                 if isinstance(told, Receive):
                     await self._committer.post(Posting(taken=(self.saga_id, told.message.id)))
                 return True
-            assert after is not None
-            effects = react(self.definition, after)
-            now = self._clock.now()
-            idle_until = self._idle_until(effects) if last else 0
+            idle_until = self._idle_until(decision.effects) if last else 0
             # With the decision it costs nothing to give the saga back.
             parts = idle_until > now + self._owner.patience(expects_mail=False)
             owner = None if parts else self._worker_id
             taken = (told.message.id,) if isinstance(told, Receive) else ()
-            append = append_of(
-                self.definition, self.saga_id, before, after, events, effects, self._worker_id, owner, taken
-            )
+            append = append_of(decision, self._worker_id, owner, taken)
             unhurried = idle_until > now + LONG_ENOUGH and not append.messages and not append.notes
             submit = self._committer.submit_unhurried if unhurried else self._committer.submit
             if await submit(append) != "written":
@@ -387,8 +381,8 @@ class SagaRunner:
                 raise
             return await self._refusals.tell(self, told, last, problem, commits)
         self._parted = parts
-        self.state = after
-        self._effects = effects
+        self.state = decision.after
+        self._effects = decision.effects
         self.wrote = True
-        log_transitions(self.saga_id, after, events)
+        log_transitions(decision)
         return True

@@ -9,11 +9,10 @@ from typing import Any
 from msgspec import Struct
 
 from sagalog.clock import Clock, new_id
-from sagalog.codec import CODEC
 from sagalog.engine.asking import asked
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.carrying import carrying
-from sagalog.engine.cycle import append_of
+from sagalog.engine.cycle import Decision, append_of, decision_of, state_of
 from sagalog.engine.sagas.worker import Drive, Worker
 from sagalog.engine.transition_log import log_transitions
 from sagalog.engine.writing.committer import Committer, Then, Written
@@ -27,14 +26,10 @@ from sagalog.errors import (
     WriteRefused,
 )
 from sagalog.saga.callables import plain_answer
-from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition
-from sagalog.saga.events import SagaEvent
-from sagalog.saga.evolve import fold
 from sagalog.saga.failure import Carried, Redact, described, uncarried
 from sagalog.saga.identifiers import check_identifier, check_reason, check_recorded
 from sagalog.saga.inputs import Input, Resume, Start, StartAgain
-from sagalog.saga.react import react
 from sagalog.saga.state import SagaState
 from sagalog.saga.transitions import OPEN
 from sagalog.store import Store
@@ -160,23 +155,19 @@ class Starting:
         purpose = definition.name, told.key
         if await self._begun.other(purpose):
             return False
-        events, state = advance(definition, None, told, self._clock.now())
-        assert state is not None
+        decision = decision_of(definition, saga_id, None, (told,), self._clock.now())
+        assert decision is not None
         # A child that is called off before it was begun has ended already.
-        has_room = self._worker is not None and self._worker.has_room_for(definition) and state.status in OPEN
+        has_room = self._worker is not None and self._worker.has_room_for(definition) and decision.after.status in OPEN
         worker = self._worker if has_room else None
-        owner = None if worker is None else worker.worker_id
-        effects = react(definition, state)
-        append = append_of(definition, saga_id, None, state, events, effects, None, owner)
+        append = append_of(decision, None, None if worker is None else worker.worker_id)
         # It is logged and taken up even if the caller has been told that nobody knows, or has gone.
-        take_up = None if worker is None else worker.expect(definition, saga_id, state, effects)
-        settled = partial(_settled, saga_id, state, events, take_up)
-        return await self._begun.submit(purpose, append, settled) == "written"
+        take_up = None if worker is None else worker.expect(decision)
+        return await self._begun.submit(purpose, append, partial(_settled, decision, take_up)) == "written"
 
     async def _refuse(self, definition: Definition, saga_id: str, told: StartAgain) -> None:
         for _ in range(TRIES):
-            stored = await asked(self._blocking, self._store.read, saga_id)
-            state = fold(CODEC.decode_all((event.topic, event.state) for event in stored))
+            state = state_of(await asked(self._blocking, self._store.read, saga_id))
             if await self._tell(definition, saga_id, state, told):
                 return
         raise StoreUnavailable(f"saga {saga_id} is changed by others all the time; start it again later")
@@ -194,20 +185,17 @@ class Starting:
         """Decide for a saga that nobody owns; False if somebody else was quicker, or was about to be."""
         if await self._told.other(saga_id):
             return False
-        events, after = advance(definition, state, told, self._clock.now())
-        if not events:
+        decision = decision_of(definition, saga_id, state, (told,), self._clock.now())
+        if decision is None:
             return True
-        assert after is not None
-        effects = react(definition, after)
-        append = append_of(definition, saga_id, state, after, events, effects, None, None)
-        settled = partial(_settled, saga_id, after, events, None)
-        return await self._told.submit(saga_id, append, settled) == "written"
+        append = append_of(decision, None, None)
+        return await self._told.submit(saga_id, append, partial(_settled, decision, None)) == "written"
 
 
-def _settled(saga_id: str, state: SagaState, events: list[SagaEvent], take_up: Then | None, written: Written) -> None:
+def _settled(decision: Decision, take_up: Then | None, written: Written) -> None:
     """Log what has become durable, and tell the worker that expects it; called once, whoever still waits."""
     if written:
-        log_transitions(saga_id, state, events)
+        log_transitions(decision)
     if take_up is not None:
         take_up(written)
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from sagalog.clock import Clock
-from sagalog.codec import CODEC
 from sagalog.engine.blocking import Blocking
+from sagalog.engine.cycle import Decision, state_of
 from sagalog.engine.ending import end, end_patiently
 from sagalog.engine.inside import inside
 from sagalog.engine.leaving import Leaving
@@ -28,7 +28,6 @@ from sagalog.engine.writing.committer import Committer, Then, Written
 from sagalog.errors import SagalogError
 from sagalog.messages import Envelope
 from sagalog.saga.definition import Definition
-from sagalog.saga.evolve import fold
 from sagalog.saga.failure import described
 from sagalog.saga.inputs import Faulted, Input
 from sagalog.saga.react import Effect
@@ -200,19 +199,19 @@ class Worker:
         """Say how sagas are started that are steps of those that run here."""
         self._attempts.begin_child = begin
 
-    def expect(self, definition: Definition, saga_id: str, state: SagaState, effects: list[Effect]) -> Then:
+    def expect(self, start: Decision) -> Then:
         """Say that the start of a saga is being written for this worker; returns whom to tell what became of it."""
         worker_id = self.worker_id
-        self._expected.add(saga_id)
+        self._expected.add(start.saga_id)
 
         def settled(written: Written) -> None:
-            self._expected.discard(saga_id)
+            self._expected.discard(start.saga_id)
             if written is None:
                 # It may be there all the same, and ours: then it has to be given back.
                 self._claiming.doubt()
             # A worker that has another name by now lost its lease, and the saga with it.
             if written and worker_id == self.worker_id and not self.stopping:
-                self.own(definition, saga_id, state, None, effects)
+                self.own(start.definition, start.saga_id, start.after, None, start.effects)
 
         return settled
 
@@ -319,7 +318,7 @@ class Worker:
             stored = await self._blocking.read(self._store.read, saga_id)
             if worker_id != self.worker_id or self.stopping:
                 return False
-            state = fold(CODEC.decode_all((event.topic, event.state) for event in stored))
+            state = state_of(stored)
         except BaseException:
             # It may be ours by now, also if nobody has told us so.
             self._claiming.doubt()
@@ -342,7 +341,7 @@ class Worker:
     def own_claimed(self, row: StatusRow, stored: Sequence[StoredEvent]) -> None:
         """Drive a saga that has just been claimed, with all that is known of it here."""
         try:
-            state = fold(CODEC.decode_all((event.topic, event.state) for event in stored))
+            state = state_of(stored)
             if state.version != row.version:
                 raise SagalogError(f"its status row is at version {row.version}, its events at {state.version}")
         except Exception as problem:
