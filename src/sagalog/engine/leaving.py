@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 
-from sagalog.engine.backoff import Backoff
+from sagalog.engine.backoff import Backoff, Pauses
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.loops import Loop
 from sagalog.saga.failure import described
@@ -15,8 +15,7 @@ from sagalog.store import Store
 
 logger = logging.getLogger("sagalog.engine")
 
-FIRST_PAUSE = 0.05
-LONGEST_PAUSE = 5.0
+PAUSES = Pauses(0.05, 5.0)
 
 
 class Leaving:
@@ -47,7 +46,7 @@ class Leaving:
 
     async def _run(self) -> None:
         """Give back for ever; what could not be given back is tried again."""
-        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        backoff = Backoff(PAUSES)
         while True:
             await self._wanted.wait()
             self._wanted.clear()

@@ -10,13 +10,13 @@ from typing import Any
 from msgspec.structs import replace
 
 from sagalog.clock import Clock
-from sagalog.engine.bus.intake import parked_row
 from sagalog.engine.calls.call import StillOurs, call_handler
-from sagalog.engine.calls.failures import Failures, let_through
+from sagalog.engine.calls.failures import Failures, raise_if_no_outcome
 from sagalog.engine.calls.own_task import OwnTasks
 from sagalog.engine.calls.turns import Turns
 from sagalog.engine.carrying import carrying
 from sagalog.engine.sagas.attempt import Services
+from sagalog.engine.unmatched import parked_row
 from sagalog.messages import CommandDone, CommandRefused, Envelope, Event, name_of
 from sagalog.saga.events import ErrorInfo, error_from
 from sagalog.saga.messages.participants import Handler, MessageContext, ParticipantDefinition, output_id
@@ -100,7 +100,7 @@ class Handling:
             )
             return self._answered(handler, envelope, carrying(handler.answers, returned))
         except (Exception, asyncio.CancelledError) as problem:
-            let_through(problem)
+            raise_if_no_outcome(problem)
             error = self._failures.error_of(
                 problem,
                 f"{what}, attempt {row.attempts + 1} at message {envelope.id},",

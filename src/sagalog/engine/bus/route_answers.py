@@ -4,9 +4,9 @@ It looks nothing up and writes nothing.
 """
 
 from sagalog.clock import Clock, new_id
-from sagalog.engine.bus.intake import parked_row
 from sagalog.engine.bus.route_batch import Batch, inbox_row
 from sagalog.engine.cycle import append_of, decision_of
+from sagalog.engine.unmatched import parked_row
 from sagalog.messages import Envelope
 from sagalog.saga.definition import Definition
 from sagalog.saga.inputs import Receive, Start

@@ -8,7 +8,7 @@ from msgspec import Raw
 
 from sagalog.clock import Clock
 from sagalog.engine.calls.call import StillOurs, call_handler
-from sagalog.engine.calls.failures import Failures, let_through
+from sagalog.engine.calls.failures import Failures, raise_if_no_outcome
 from sagalog.engine.calls.own_task import OwnTasks
 from sagalog.engine.calls.turns import Turns
 from sagalog.engine.carrying import carrying
@@ -192,7 +192,7 @@ class Attempts:
         effect: RunAction | RunCompensation,
     ) -> ErrorInfo:
         """Return what is recorded of an attempt that raised; raises what is no outcome."""
-        let_through(problem)
+        raise_if_no_outcome(problem)
         what, fields = _shown(role, definition, saga_id, state, effect)
         return self._failures.error_of(problem, what, "StepTimeout", f"step {effect.step}: ", **fields)
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from sagalog.clock import Clock
-from sagalog.engine.backoff import Backoff, is_worth_saying
+from sagalog.engine.backoff import Backoff, Pauses, is_worth_saying, rest_after
 from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
-from sagalog.engine.bus.course import rest_after
+from sagalog.engine.hint import Hint
 from sagalog.engine.limits import Limits
 from sagalog.engine.recovery import Recovery
 from sagalog.engine.sagas.apart import Apart
@@ -120,7 +120,7 @@ class Claiming:
         freed = Apart("cannot be taken over from a dead worker", self._writes, now)
         self._taking_over = TakingOver(store, blocking, clock, self._poll, freed)
         self._lease_watch = LeaseWatch(store, blocking, lambda: owner.worker_id, limits.lease / 1e6)
-        self._setbacks = Setbacks(now, self._poll, LONGEST_PAUSE)
+        self._setbacks = Setbacks(now, Pauses(self._poll, LONGEST_PAUSE))
         self._recovery = recovery
         for listener in (
             self._apart.hurry,
@@ -130,14 +130,14 @@ class Claiming:
             self._look_again,
         ):
             recovery.add(listener)
-        self._hint = asyncio.Event()
+        self._hint = Hint()
         self._in_doubt = False
         # Sagas whose runners have ended since the last claim was asked for: what it says of them may be old.
         self._just_ended: set[str] = set()
 
     def hint(self) -> None:
         """Look for due sagas now instead of at the next poll."""
-        self._hint.set()
+        self._hint.give()
 
     def _look_again(self) -> None:
         """Look now for what could not be read or claimed while the store was in trouble."""
@@ -155,14 +155,14 @@ class Claiming:
 
     async def run(self) -> None:
         """Claim for ever."""
-        backoff = Backoff(self._poll, LONGEST_PAUSE)
+        backoff = Backoff(Pauses(self._poll, LONGEST_PAUSE))
         watch = ClockWatch(self._clock, asyncio.get_running_loop().time)
         while True:
             if watch.has_jumped():
                 # Each sleeps until what was the right moment by the clock of then.
                 self._owner.wake_all()
             # Before the round: what comes while it looks may be what it has not seen.
-            self._hint.clear()
+            self._hint.forget()
             try:
                 found = await self.claim()
             except Exception as problem:
@@ -180,15 +180,7 @@ class Claiming:
                 self._recovery.recovered()
             self._size.passed()
             if found == 0:
-                await self._pause()
-
-    async def _pause(self) -> None:
-        try:
-            async with asyncio.timeout(self._poll):
-                await self._hint.wait()
-        except TimeoutError:
-            # Nobody called: the poll is the backstop.
-            return
+                await self._hint.wait(self._poll)
 
     async def claim(self) -> int:
         """Claim once; returns how many sagas and messages were news."""

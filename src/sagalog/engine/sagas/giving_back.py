@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterable
 from itertools import islice
 
-from sagalog.engine.backoff import Backoff
+from sagalog.engine.backoff import Backoff, Pauses
 from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
 from sagalog.errors import StoreError
@@ -19,8 +19,7 @@ logger = logging.getLogger("sagalog.engine")
 
 # A thousand rows take a few milliseconds, so that nobody else who writes waits for long.
 MOST_AT_ONCE = 1000
-FIRST_PAUSE = 0.05
-LONGEST_PAUSE = 5.0
+PAUSES = Pauses(0.05, 5.0)
 
 
 class GivingBack:
@@ -53,7 +52,7 @@ class GivingBack:
 
     async def run(self) -> None:
         """Give back for ever; what could not be given back is tried again."""
-        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        backoff = Backoff(PAUSES)
         while True:
             await self._wanted.wait()
             self._wanted.clear()

@@ -8,7 +8,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from sagalog.engine.backoff import Backoff
+from sagalog.engine.backoff import Backoff, Pauses
+from sagalog.engine.hint import is_set_within
 from sagalog.engine.loops import Loop
 from sagalog.errors import StoreError, WriteRefused
 from sagalog.saga.definition import Definition
@@ -20,8 +21,7 @@ logger = logging.getLogger("sagalog.engine")
 LONGEST_PAUSE = 5.0
 # What was refused is refused again, most likely, until somebody has mended the database. Then a person lets the saga go
 # on, and by then it should be recorded, wherever it goes on.
-FIRST_PAUSE_OF_REFUSED = 1.0
-LONGEST_PAUSE_OF_REFUSED = 60.0
+PAUSES_OF_REFUSED = Pauses(1.0, 60.0)
 # How many sagas are asked for in a second, at most, however many are kept.
 MOST_ASKED = 20
 # After how many tries it is said that a saga cannot be had; then after twice as many, and so on.
@@ -64,7 +64,7 @@ class LateOutcomes:
         self._take = take
         self._record = record
         self._record_at_last = record_at_last
-        self._poll = poll / 1e6
+        self._pauses = Pauses(poll / 1e6, LONGEST_PAUSE)
         self._recovered = recovered
         self._kept: dict[str, list[Input]] = {}
         self._definitions: dict[str, Definition] = {}
@@ -91,7 +91,7 @@ class LateOutcomes:
     def keep_refused(self, definition: Definition, saga_id: str, refused: list[Input]) -> None:
         """Keep what is known of a saga and was refused, if anything was: a fault is recorded in its place."""
         if refused:
-            self._refused.setdefault(saga_id, Backoff(FIRST_PAUSE_OF_REFUSED, LONGEST_PAUSE_OF_REFUSED))
+            self._refused.setdefault(saga_id, Backoff(PAUSES_OF_REFUSED))
             self.keep(definition, saga_id, refused)
         elif saga_id not in self._kept:
             self._refused.pop(saga_id, None)
@@ -103,11 +103,12 @@ class LateOutcomes:
 
     async def _ask(self, definition: Definition, saga_id: str) -> None:
         """Ask until nothing is kept of the saga."""
-        backoff = Backoff(self._poll, LONGEST_PAUSE)
+        backoff = Backoff(self._pauses)
         asked, to_be_said = 0, MANY
         while saga_id in self._kept:
             if saga_id in self._refused:
-                await self._rest(max(self._refused[saga_id].pause(), len(self._kept) / MOST_ASKED))
+                seconds = max(self._refused[saga_id].pause(), len(self._kept) / MOST_ASKED)
+                await is_set_within(self._hurried, seconds)
             try:
                 if saga_id in self._refused and await self._record_all(definition, saga_id):
                     continue
@@ -124,14 +125,6 @@ class LateOutcomes:
                 await asyncio.sleep(backoff.pause())
         # At the same moment: what is kept from now on is asked for by another one.
         self._loops.pop(saga_id, None)
-
-    async def _rest(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._hurried.wait()
-        except TimeoutError:
-            # The store has not been in trouble meanwhile.
-            return
 
     async def _record_all(self, definition: Definition, saga_id: str) -> bool:
         """Record what is known of a saga at rest; False if it is not at rest."""

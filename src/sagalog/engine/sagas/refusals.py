@@ -8,10 +8,10 @@ import asyncio
 from typing import Protocol
 
 from sagalog.clock import Clock
-from sagalog.engine.backoff import Backoff
-from sagalog.engine.bus.intake import parked_row
+from sagalog.engine.backoff import Backoff, Pauses
 from sagalog.engine.message_log import log_parked
 from sagalog.engine.sagas.unwritable import instead_of, is_success
+from sagalog.engine.unmatched import parked_row
 from sagalog.engine.writing.committer import Committer
 from sagalog.engine.writing.failed_writes import is_believed
 from sagalog.errors import WriteRefused
@@ -22,9 +22,8 @@ from sagalog.saga.state import UNTOUCHED, SagaState
 from sagalog.saga.transitions import OPEN
 from sagalog.store import Posting
 
-# Pauses between one time that something is refused and the next, in seconds.
-FIRST_PAUSE = 1.0
-LONGEST_PAUSE = 60.0
+# Between one time that something is refused and the next.
+PAUSES = Pauses(1.0, 60.0)
 
 
 class Owner(Protocol):
@@ -68,7 +67,7 @@ class Refusals:
         `commits` is how many the committer had made before. Raises `WriteRefused` if nothing can be told.
         """
         loop = asyncio.get_running_loop()
-        began, pauses = loop.time(), Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        began, backoff = loop.time(), Backoff(PAUSES)
         while True:
             if is_believed(self._committer.commits != commits, loop.time() - began):
                 try:
@@ -79,7 +78,7 @@ class Refusals:
                         raise
             if self._owner.stopping:
                 raise problem
-            await asyncio.sleep(pauses.pause())
+            await asyncio.sleep(backoff.pause())
             commits = self._committer.commits
             try:
                 return await saga.record(told, last)

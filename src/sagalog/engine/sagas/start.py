@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from sagalog.clock import Clock, new_id
 from sagalog.engine.asking import asked
+from sagalog.engine.backoff import Backoff, Pauses
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.carrying import carrying
 from sagalog.engine.cycle import Decision, append_of, decision_of, state_of
@@ -37,8 +38,7 @@ from sagalog.store import Store
 logger = logging.getLogger("sagalog.engine")
 
 TRIES = 20
-FIRST_PAUSE = 0.05
-LONGEST_PAUSE = 2.0
+PAUSES = Pauses(0.05, 2.0)
 
 
 class Started(Struct, frozen=True):
@@ -126,7 +126,7 @@ class Starting:
         It does not give up while the store is unavailable: whoever cancels it may ask again later. Raises
         `WriteRefused` if the database does not take the start.
         """
-        pause = FIRST_PAUSE
+        backoff = Backoff(PAUSES)
         while True:
             try:
                 found = await self._start_child(definition, told)
@@ -137,8 +137,7 @@ class Starting:
                 found = None
             if found is not None:
                 return found
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+            await asyncio.sleep(backoff.pause())
 
     async def _start_child(self, definition: Definition, told: Start) -> str | None:
         saga_id = new_id(self._clock)

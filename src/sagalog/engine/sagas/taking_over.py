@@ -4,7 +4,7 @@ import asyncio
 import logging
 
 from sagalog.clock import Clock
-from sagalog.engine.backoff import Backoff, is_worth_saying
+from sagalog.engine.backoff import Backoff, Pauses, is_worth_saying
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.sagas.apart import Apart
 from sagalog.saga.failure import described
@@ -29,7 +29,7 @@ class TakingOver:
         self._clock = clock
         self._poll = poll
         self._apart = apart
-        self._backoff = Backoff(poll, LONGEST_PAUSE)
+        self._backoff = Backoff(Pauses(poll, LONGEST_PAUSE))
         self._next = 0.0
         # How often in a row not all could be freed at once.
         self._failures = 0

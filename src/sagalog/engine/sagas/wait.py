@@ -5,6 +5,7 @@ import logging
 from types import TracebackType
 
 from sagalog.engine.blocking import Blocking
+from sagalog.engine.hint import Hint
 from sagalog.engine.loops import Loop
 from sagalog.engine.sagas.worker import Drive
 from sagalog.errors import NotRunning, StoreError
@@ -75,11 +76,11 @@ class Waiting:
     def __init__(self, store: Store, blocking: Blocking, poll: int) -> None:
         self._store = store
         self._blocking = blocking
-        self._poll = poll
+        self._poll = poll / 1e6
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
         self._loop = asyncio.get_running_loop()
         self._task: Loop | None = None
-        self._hint = asyncio.Event()
+        self._hint = Hint()
         self._closed = False
 
     def finished(self, saga_id: str) -> None:
@@ -90,7 +91,7 @@ class Waiting:
 
     def hint(self) -> None:
         """Look at the rows now instead of at the next poll."""
-        self._hint.set()
+        self._hint.give()
 
     async def wait(self, saga_id: str) -> None:
         """Wait until the saga has ended or is stuck; raises `NotRunning` once this is closed."""
@@ -111,13 +112,8 @@ class Waiting:
 
     async def _look(self) -> None:
         while True:
-            self._hint.clear()
-            try:
-                async with asyncio.timeout(self._poll / 1e6):
-                    await self._hint.wait()
-            except TimeoutError:
-                # The poll is the backstop for hints that were lost.
-                self._hint.clear()
+            self._hint.forget()
+            await self._hint.wait(self._poll)
             if not self._waiters:
                 continue
             try:

@@ -9,7 +9,8 @@ import logging
 from collections.abc import Sequence
 from typing import cast
 
-from sagalog.engine.surviving import raise_if_ending
+from sagalog.engine.backoff import Pauses
+from sagalog.engine.ending import raise_if_ending
 from sagalog.errors import TransportUnavailable
 from sagalog.messages import Envelope
 from sagalog.saga.failure import described
@@ -20,10 +21,9 @@ logger = logging.getLogger("sagalog.engine")
 # None: the broker has it. A text: why it never will.
 Outcomes = dict[int, str | None]
 
-# How often a message that fails alone is tried, for a reason that nobody foresaw, and how many seconds lie between the
-# first two times; each pause is twice the one before.
+# How often a message that fails alone is tried, for a reason that nobody foresaw, and the pauses between.
 MOST_TRIES = 5
-FIRST_PAUSE = 0.1
+PAUSES = Pauses(0.1, 0.8)
 # How many seconds a transport may take for one call before it counts as away.
 LONGEST_SEND = 300.0
 
@@ -46,14 +46,12 @@ async def hand_over(transport: Transport, found: Sequence[tuple[int, Envelope]],
     else:
         outcomes.update((number, why) for (number, _), why in zip(left, told, strict=True))
         return
-    pause = FIRST_PAUSE
     for tries in range(1, MOST_TRIES + 1):
         await _send_one_by_one(transport, left, outcomes, tries)
         left = [one for one in left if one[0] not in outcomes]
         if not left:
             return
-        await asyncio.sleep(pause)
-        pause *= 2
+        await asyncio.sleep(PAUSES.after(tries))
 
 
 async def _send_one_by_one(

@@ -13,19 +13,21 @@ import msgspec
 from msgspec.structs import replace
 
 from sagalog.clock import Clock
+from sagalog.engine.backoff import Backoff, Pauses
 from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.bus.consumers import Consumers
 from sagalog.engine.bus.course import TRIES_IN_ALL
-from sagalog.engine.bus.intake import cut_down, parked_row
 from sagalog.engine.bus.mended import mended_message, with_message
 from sagalog.engine.bus.route_writing import is_of_the_write
+from sagalog.engine.ending import raise_if_ending
+from sagalog.engine.hint import Hint
 from sagalog.engine.inside import enter
 from sagalog.engine.loops import Loop
 from sagalog.engine.message_log import log_parked
 from sagalog.engine.setbacks import Setbacks
-from sagalog.engine.surviving import raise_if_ending
 from sagalog.engine.transports.handover import Outcomes, hand_over
+from sagalog.engine.unmatched import cut_down, parked_row
 from sagalog.errors import BatchTooLarge, SagalogError, StoreError, TransportUnavailable
 from sagalog.messages import Envelope, Unreadable
 from sagalog.saga.failure import described
@@ -37,9 +39,8 @@ logger = logging.getLogger("sagalog.engine")
 BATCH = 200
 # Their messages are read one by one.
 AGAIN_AT_ONCE = 20
-FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 5.0
-LONGEST_PAUSE_OF_ONE = 60.0
+PAUSES = Pauses(0.1, 5.0)
+PAUSES_OF_ONE = Pauses(0.1, 60.0)
 # A message that is to be sent once more waits for a person's hand, so it may wait some polls more.
 POLLS_BETWEEN_REDELIVERIES = 10
 
@@ -69,8 +70,8 @@ class Sending:
         self._clock = clock
         self._consumers = consumers
         self._delivered = delivered
-        self._poll = poll
-        self._hint = asyncio.Event()
+        self._poll = poll / 1e6
+        self._hint = Hint()
         self._loop: Loop | None = None
         self._trouble = False
         self._size = BatchSize(BATCH)
@@ -81,7 +82,7 @@ class Sending:
         # The same of those that were sent once more and not settled yet, by the ids of their rows.
         self._sent_again: dict[str, str | None] = {}
         now = asyncio.get_running_loop().time
-        self._setbacks = Setbacks(now, FIRST_PAUSE, LONGEST_PAUSE_OF_ONE)
+        self._setbacks = Setbacks(now, PAUSES_OF_ONE)
         # A message that cannot be parked: where it stands, and how often that was tried.
         self._tries = (0, 0)
 
@@ -91,12 +92,12 @@ class Sending:
 
     def hint(self) -> None:
         """Look for messages now instead of at the next poll."""
-        self._hint.set()
+        self._hint.give()
 
     def redeliver(self) -> None:
         """Look now for messages that are to be sent once more."""
         self._redeliver_at = 0.0
-        self._hint.set()
+        self._hint.give()
 
     async def close(self) -> None:
         """Stop; what was not acknowledged is sent again by whoever goes on."""
@@ -106,9 +107,9 @@ class Sending:
 
     async def _run(self) -> None:
         enter(self._blocking)
-        pause = FIRST_PAUSE
+        backoff = Backoff(PAUSES)
         while True:
-            self._hint.clear()
+            self._hint.forget()
             try:
                 more = await self._round()
             except (TransportUnavailable, StoreError) as problem:
@@ -118,20 +119,11 @@ class Sending:
                 self._consumers.doubt()
                 logger.exception("sending over %s failed and is tried again", self._transport.name)
             else:
-                pause = FIRST_PAUSE
+                backoff.reset()
                 if not more:
-                    await self._rest()
+                    await self._hint.wait(self._poll)
                 continue
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
-
-    async def _rest(self) -> None:
-        try:
-            async with asyncio.timeout(self._poll / 1e6):
-                await self._hint.wait()
-        except TimeoutError:
-            # Nobody called: the poll is the backstop.
-            return
+            await asyncio.sleep(backoff.pause())
 
     def _failed(self, problem: SagalogError) -> None:
         if isinstance(problem, StoreError):
@@ -150,7 +142,7 @@ class Sending:
         moved = await self._advance(row)
         now = asyncio.get_running_loop().time()
         if now >= self._redeliver_at:
-            self._redeliver_at = now + POLLS_BETWEEN_REDELIVERIES * self._poll / 1e6
+            self._redeliver_at = now + POLLS_BETWEEN_REDELIVERIES * self._poll
             moved |= await self._again()
         return moved
 

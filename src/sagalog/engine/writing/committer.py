@@ -21,12 +21,12 @@ from typing import Any
 
 from msgspec import Struct
 
-from sagalog.engine.backoff import Backoff, is_worth_saying
+from sagalog.engine.backoff import SHARE, Backoff, Pauses, is_worth_saying
 from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.loops import Loop
 from sagalog.engine.recovery import Recovery
-from sagalog.engine.writing.failed_writes import FIRST_REST, LONGEST_REST, SHARE, is_its_own, is_refused, next_move
+from sagalog.engine.writing.failed_writes import RESTS, is_its_own, is_refused, next_move
 from sagalog.engine.writing.impatience import Impatience
 from sagalog.errors import BatchTooLarge, RowsLocked, StoreError, StoreUnavailable, WriteRefused
 from sagalog.saga.failure import described
@@ -41,8 +41,7 @@ LARGEST_BATCH = 500
 LARGEST_BYTES = 4 * 1024 * 1024
 # The size of an append or a posting without its payloads, roughly.
 BYTES_OF_A_WRITE = 600
-FIRST_PAUSE = 0.05
-LONGEST_PAUSE = 2.0
+PAUSES = Pauses(0.05, 2.0)
 # How many of those that rest are named in the log.
 MOST_NAMED = 10
 # How long what is not urgent waits for something that is, in seconds.
@@ -96,7 +95,7 @@ class Committer:
         # What has failed: what is tried again in its turn, and what rests until then.
         self._failed: deque[Piece] = deque()
         self._resting: list[Piece] = []
-        self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        self._backoff = Backoff(PAUSES)
         # The time of the loop before which nothing is tried that has failed alone.
         self._spared_until = 0.0
         self._lingering: asyncio.TimerHandle | None = None
@@ -316,8 +315,8 @@ class Committer:
         """Let a piece rest that failed alone after so many seconds."""
         self._say_of(piece, problem)
         self._spared_until = self._loop.time() + SHARE * seconds
-        self._rest(piece, min(LONGEST_REST, FIRST_REST * 2**piece.rests))
         piece.rests += 1
+        self._rest(piece, RESTS.after(piece.rests))
 
     def _give_up(self, piece: Piece, problem: Exception) -> None:
         if not isinstance(problem, StoreError):
