@@ -28,7 +28,7 @@ class Pauses(Struct, frozen=True):
 
     def after(self, failures: int) -> float:
         """Return how long to wait after so many failures in a row."""
-        return min(self.first * 2 ** min(failures - 1, MOST_DOUBLINGS), self.longest)
+        return min(self.first * 2.0 ** min(failures - 1, MOST_DOUBLINGS), self.longest)
 
 
 class Backoff:

@@ -8,10 +8,9 @@ import logging
 from collections.abc import Callable, Iterable
 
 from sagalog.engine.backoff import Backoff, Pauses
-from sagalog.engine.blocking import Blocking
 from sagalog.engine.loops import Loop
+from sagalog.engine.surroundings import Surroundings
 from sagalog.saga.failure import described
-from sagalog.store import Store
 
 logger = logging.getLogger("sagalog.engine")
 
@@ -24,9 +23,9 @@ class Leaving:
     What this process was writing for them comes before: a store is written to in the order in which it was asked.
     """
 
-    def __init__(self, store: Store, blocking: Blocking, worker_id: Callable[[], str]) -> None:
-        self._store = store
-        self._blocking = blocking
+    def __init__(self, surroundings: Surroundings, worker_id: Callable[[], str]) -> None:
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
         self._worker_id = worker_id
         self._waiting: set[str] = set()
         self._wanted = asyncio.Event()

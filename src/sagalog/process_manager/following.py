@@ -4,16 +4,13 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from sagalog.clock import Clock
-from sagalog.engine.blocking import Blocking
 from sagalog.engine.following.follower import LARGEST_BATCH, Follow, Follower, Holder, Since
 from sagalog.engine.following.translation import Translation
-from sagalog.engine.limits import Limits
 from sagalog.engine.loops import Loop
+from sagalog.engine.surroundings import Surroundings
 from sagalog.errors import DefinitionError
 from sagalog.saga.failure import Redact
 from sagalog.source import Source
-from sagalog.store import Store
 
 if TYPE_CHECKING:
     from sagalog.stores.followed.application import Followable
@@ -79,15 +76,12 @@ class Followers:
 
     def start(
         self,
-        store: Store,
-        blocking: Blocking,
-        clock: Clock,
+        surroundings: Surroundings,
         holder: Holder,
-        limits: Limits,
         published: Callable[[], None],
     ) -> None:
         """Begin to follow; `published` is told when there are new messages in the store."""
-        self._make = lambda follow: Follower(follow, store, blocking, clock, holder, limits, published)
+        self._make = lambda follow: Follower(follow, surroundings, holder, published)
         for follow in self._follows.values():
             self._start(follow)
 

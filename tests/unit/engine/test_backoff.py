@@ -10,10 +10,11 @@ def test_each_pause_is_twice_the_one_before_up_to_the_longest() -> None:
 
 def test_what_goes_well_begins_anew() -> None:
     backoff = Backoff(Pauses(0.5, 3.0))
+    begun = [backoff.has_begun]
     backoff.pause()
-    assert backoff.has_begun
+    begun.append(backoff.has_begun)
     backoff.reset()
-    assert not backoff.has_begun
+    assert [*begun, backoff.has_begun] == [False, True, False]
     assert backoff.pause() == 0.5
 
 

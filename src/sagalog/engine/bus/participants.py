@@ -13,25 +13,23 @@ from functools import partial
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sagalog.clock import Clock
 from sagalog.engine.backoff import Pauses
 from sagalog.engine.batch_size import BatchSize
-from sagalog.engine.blocking import Blocking
 from sagalog.engine.bus.consumers import Consumers
 from sagalog.engine.bus.handling import Handling
 from sagalog.engine.calls.call import NotBegun, NoThread, StillOurs
 from sagalog.engine.ending import end, is_cancelled_by_others, raise_if_ending
 from sagalog.engine.hint import Hint
 from sagalog.engine.inside import enter
-from sagalog.engine.limits import Limits
 from sagalog.engine.message_log import log_handled
 from sagalog.engine.setbacks import Setbacks
+from sagalog.engine.surroundings import Surroundings
 from sagalog.engine.unmatched import parked_row
 from sagalog.engine.writing.committer import Committer
 from sagalog.errors import BatchTooLarge, StoreError, StoreUnavailable
 from sagalog.messages import Envelope, Unreadable
 from sagalog.saga.failure import described, text_of, type_of
-from sagalog.store import InboxRow, Posting, Store
+from sagalog.store import InboxRow, Posting
 
 logger = logging.getLogger("sagalog.engine")
 
@@ -57,22 +55,19 @@ class Participants:
 
     def __init__(
         self,
-        store: Store,
-        blocking: Blocking,
-        clock: Clock,
+        surroundings: Surroundings,
         committer: Committer,
         consumers: Consumers,
         handlings: Sequence[Handling],
-        limits: Limits,
     ) -> None:
-        self._store = store
-        self._blocking = blocking
-        self._clock = clock
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
+        self._clock = surroundings.clock
         self._committer = committer
         self._consumers = consumers
         self._handlings = {f"participant:{one.definition.name}": one for one in handlings}
-        self._most_handling = limits.most_handling
-        self._poll = limits.poll / 1e6
+        self._most_handling = surroundings.limits.most_handling
+        self._poll = surroundings.limits.poll / 1e6
         self._hint = Hint()
         # Whose inboxes are to be looked into now.
         self._asked: set[str] = set()

@@ -14,22 +14,21 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from sagalog.clock import Clock
 from sagalog.engine.backoff import Backoff, Pauses, rest_after
 from sagalog.engine.batch_size import BatchSize
-from sagalog.engine.blocking import Blocking
 from sagalog.engine.bus.consumers import Consumers
 from sagalog.engine.bus.mended import mended_message, with_message
 from sagalog.engine.bus.route_batch import Batch, Found, Routes
 from sagalog.engine.bus.route_writing import RouteWriting, is_passing
 from sagalog.engine.recovery import is_of_the_store
 from sagalog.engine.setbacks import Setbacks
+from sagalog.engine.surroundings import Surroundings
 from sagalog.engine.unmatched import INTAKE, parked_row, unknown
 from sagalog.errors import BatchTooLarge, StoreError, WriteRefused
 from sagalog.messages import Envelope
 from sagalog.saga.failure import described
 from sagalog.saga.messages.vocabulary import Vocabulary
-from sagalog.store import Advance, Route, Store, UnmatchedRow
+from sagalog.store import Advance, Route, UnmatchedRow
 
 logger = logging.getLogger("sagalog.engine")
 
@@ -57,25 +56,22 @@ class Redelivery:
 
     def __init__(
         self,
-        store: Store,
-        blocking: Blocking,
-        clock: Clock,
+        surroundings: Surroundings,
         consumers: Consumers,
         routes: Mapping[str, Routes],
         vocabulary: Vocabulary,
         writing: RouteWriting,
-        poll: int,
         recovered: Callable[[], None],
     ) -> None:
-        self._store = store
-        self._blocking = blocking
-        self._clock = clock
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
+        self._clock = surroundings.clock
         self._consumers = consumers
         self._routes = routes
         self._vocabulary = vocabulary
         self._writing = writing
         self._recovered = recovered
-        self._poll = poll / 1e6
+        self._poll = surroundings.limits.poll / 1e6
         # Times of the event loop, which no clock that is set can keep from coming.
         self._look_at = 0.0
         self._setbacks = Setbacks(lambda: asyncio.get_running_loop().time(), PAUSES)

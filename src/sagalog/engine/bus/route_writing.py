@@ -10,6 +10,7 @@ from sagalog.engine.blocking import Blocking
 from sagalog.engine.bus.consumers import Consumers
 from sagalog.engine.bus.route_batch import Found
 from sagalog.engine.message_log import log_routed
+from sagalog.engine.surroundings import Surroundings
 from sagalog.errors import StoreError, WriteRefused
 from sagalog.messages import Envelope
 from sagalog.store import Advance, Route, RouteOutcome, Store
@@ -20,14 +21,13 @@ class RouteWriting:
 
     def __init__(
         self,
-        store: Store,
-        blocking: Blocking,
+        surroundings: Surroundings,
         consumers: Consumers,
         routed: Callable[[Route, Mapping[str, Envelope]], None],
         unsure: Callable[[Route], None],
     ) -> None:
-        self._store = store
-        self._blocking = blocking
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
         self._consumers = consumers
         self._routed = routed
         self._unsure = unsure

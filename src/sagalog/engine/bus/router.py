@@ -12,9 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
-from sagalog.clock import Clock
 from sagalog.engine.backoff import Backoff, rest_after
-from sagalog.engine.blocking import Blocking
 from sagalog.engine.bus.consumers import Consumers
 from sagalog.engine.bus.course import PAUSES, TRIES_IN_ALL, Course
 from sagalog.engine.bus.reads_beside import ReadsBeside
@@ -25,12 +23,13 @@ from sagalog.engine.hint import Hint
 from sagalog.engine.inside import enter
 from sagalog.engine.message_log import WAITS_FOR
 from sagalog.engine.recovery import Recovery
+from sagalog.engine.surroundings import Surroundings
 from sagalog.engine.unmatched import cut_down, parked_row
 from sagalog.errors import BatchTooLarge, StoreError, WriteRefused
 from sagalog.messages import Envelope, Unreadable
 from sagalog.saga.failure import described
 from sagalog.saga.messages.vocabulary import Vocabulary
-from sagalog.store import Advance, Route, Store, UnmatchedRow
+from sagalog.store import Advance, Route, UnmatchedRow
 
 logger = logging.getLogger("sagalog.engine")
 
@@ -44,31 +43,28 @@ class Router:
 
     def __init__(
         self,
-        store: Store,
-        blocking: Blocking,
-        clock: Clock,
+        surroundings: Surroundings,
         consumers: Consumers,
         routes: Sequence[Routes],
         vocabulary: Vocabulary,
         routed: Callable[[Route, Mapping[str, Envelope]], None],
         unsure: Callable[[Route], None],
-        poll: int,
         recovery: Recovery,
     ) -> None:
-        self._store = store
-        self._blocking = blocking
-        self._clock = clock
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
+        self._clock = surroundings.clock
         self._consumers = consumers
         self._routes = {one.consumer: one for one in routes}
-        self._poll = poll
+        self._poll = surroundings.limits.poll / 1e6
         self._hint = Hint()
-        self._writing = RouteWriting(store, blocking, consumers, routed, unsure)
+        self._writing = RouteWriting(surroundings, consumers, routed, unsure)
         self._redelivery = Redelivery(
-            store, blocking, clock, consumers, self._routes, vocabulary, self._writing, poll, recovery.recovered
+            surroundings, consumers, self._routes, vocabulary, self._writing, recovery.recovered
         )
         # Of those consumers that do not go along with the others.
         self._courses: dict[str, Course] = {}
-        self._reads = ReadsBeside(store, blocking, self._hint.give)
+        self._reads = ReadsBeside(surroundings, self._hint.give)
         self._recovery = recovery
         recovery.add(self._hurry)
 
@@ -127,7 +123,7 @@ class Router:
     async def _wait(self) -> None:
         now = asyncio.get_running_loop().time()
         pauses = [course.resumes_at - now for course in self._courses.values() if course.resumes_at > now]
-        await self._hint.wait(min([self._poll / 1e6, *pauses]))
+        await self._hint.wait(min([self._poll, *pauses]))
 
     async def _round(self) -> bool:
         """Route one batch for each consumer whose turn it is; False if there was none."""

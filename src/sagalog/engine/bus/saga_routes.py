@@ -2,25 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 
-from sagalog.clock import Clock
-from sagalog.engine.blocking import Blocking
 from sagalog.engine.bus.route_answers import RouteAnswers, known
 from sagalog.engine.bus.route_batch import Batch, Found
+from sagalog.engine.surroundings import Surroundings
 from sagalog.saga.definition import Definition
 from sagalog.saga.messages.route import Facts, KnownSaga, Question, SagaRouting
-from sagalog.store import Store
 
 
 class SagaRoutes:
     """Route messages to the sagas of one name; `definitions` are its loaded versions."""
 
-    def __init__(self, definitions: Sequence[Definition], store: Store, blocking: Blocking, clock: Clock) -> None:
+    def __init__(self, definitions: Sequence[Definition], surroundings: Surroundings) -> None:
         self._routing = SagaRouting(definitions)
         self.consumer = f"saga:{self._routing.name}"
-        self._store = store
-        self._blocking = blocking
-        self._clock = clock
-        self._answers = RouteAnswers(self.consumer, clock)
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
+        self._clock = surroundings.clock
+        self._answers = RouteAnswers(self.consumer, surroundings.clock)
 
     async def route(self, found: Found, batch: Batch) -> None:
         """Add starts, rows for the inboxes of sagas, and what nobody can take."""

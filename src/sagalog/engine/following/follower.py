@@ -15,10 +15,8 @@ from typing import Literal, Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sagalog.clock import Clock
 from sagalog.engine.backoff import Backoff, Pauses
 from sagalog.engine.batch_size import BatchSize
-from sagalog.engine.blocking import Blocking
 from sagalog.engine.bus.redelivery import MOST_REFUSALS
 from sagalog.engine.bus.redelivery import PAUSES as PAUSES_OF_ONE
 from sagalog.engine.bus.route_writing import is_of_the_write
@@ -27,13 +25,13 @@ from sagalog.engine.following.translation import Entry, Translation
 from sagalog.engine.hint import is_set_within
 from sagalog.engine.inside import enter
 from sagalog.engine.leaving import Leaving
-from sagalog.engine.limits import Limits
 from sagalog.engine.recovery import Recovery, is_of_the_store
 from sagalog.engine.setbacks import Setbacks
+from sagalog.engine.surroundings import Surroundings
 from sagalog.errors import BatchTooLarge, SourceUnavailable, StoreError, WriteRefused
 from sagalog.saga.failure import described
 from sagalog.source import Source
-from sagalog.store import Advance, Route, Store, UnmatchedRow
+from sagalog.store import Advance, Route, UnmatchedRow
 
 logger = logging.getLogger("sagalog.engine")
 
@@ -91,19 +89,16 @@ class Follower:
     def __init__(
         self,
         follow: Follow,
-        store: Store,
-        blocking: Blocking,
-        clock: Clock,
+        surroundings: Surroundings,
         holder: Holder,
-        limits: Limits,
         published: Callable[[], None],
     ) -> None:
         self._follow = follow
-        self._store = store
-        self._blocking = blocking
-        self._clock = clock
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
+        self._clock = surroundings.clock
         self._holder = holder
-        self._limits = limits
+        self._limits = surroundings.limits
         self._published = published
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
@@ -113,7 +108,7 @@ class Follower:
         self._setbacks = Setbacks(self._loop.time, PAUSES_OF_ONE)
         holder.recovery.add(self._setbacks.hurry)
         self.consumer = f"follow:{follow.translation.follow}"
-        self._lanes = ParkedLanes(follow.translation.follow, follow.source, store, blocking, clock)
+        self._lanes = ParkedLanes(follow.translation.follow, follow.source, surroundings)
 
     def stop(self) -> None:
         """End after what is being written."""

@@ -12,12 +12,12 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sagalog.clock import Clock, new_id
-from sagalog.engine.blocking import Blocking
+from sagalog.clock import new_id
 from sagalog.engine.following.translation import Entry
+from sagalog.engine.surroundings import Surroundings
 from sagalog.messages import Envelope
 from sagalog.source import Notification, Source
-from sagalog.store import Store, UnmatchedQuery, UnmatchedRow, UnmatchedStatus
+from sagalog.store import UnmatchedQuery, UnmatchedRow, UnmatchedStatus
 
 logger = logging.getLogger("sagalog.engine")
 
@@ -55,13 +55,13 @@ class Again(Struct, frozen=True):
 class ParkedLanes:
     """Remember which aggregates have a parked notification."""
 
-    def __init__(self, follow: str, source: Source, store: Store, blocking: Blocking, clock: Clock) -> None:
+    def __init__(self, follow: str, source: Source, surroundings: Surroundings) -> None:
         self._follow = follow
         self._consumer = f"follow:{follow}"
         self._source = source
-        self._store = store
-        self._blocking = blocking
-        self._clock = clock
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
+        self._clock = surroundings.clock
         self._first: dict[str, int] = {}
         # Those of them that nobody has to settle.
         self._aside: set[int] = set()

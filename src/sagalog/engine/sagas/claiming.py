@@ -8,12 +8,9 @@ import logging
 from collections.abc import Sequence
 from typing import Protocol
 
-from sagalog.clock import Clock
 from sagalog.engine.backoff import Backoff, Pauses, is_worth_saying, rest_after
 from sagalog.engine.batch_size import BatchSize
-from sagalog.engine.blocking import Blocking
 from sagalog.engine.hint import Hint
-from sagalog.engine.limits import Limits
 from sagalog.engine.recovery import Recovery
 from sagalog.engine.sagas.apart import Apart
 from sagalog.engine.sagas.clock_watch import ClockWatch
@@ -24,10 +21,11 @@ from sagalog.engine.sagas.lease_watch import LeaseWatch
 from sagalog.engine.sagas.taking_over import TakingOver
 from sagalog.engine.sagas.threadless import Threadless
 from sagalog.engine.setbacks import Setbacks
+from sagalog.engine.surroundings import Surroundings
 from sagalog.errors import BatchTooLarge, StoreError
 from sagalog.messages import Envelope
 from sagalog.saga.failure import described
-from sagalog.store import InboxRow, StatusRow, Store, StoredEvent
+from sagalog.store import InboxRow, StatusRow, StoredEvent
 
 logger = logging.getLogger("sagalog.engine")
 
@@ -92,10 +90,7 @@ class Claiming:
 
     def __init__(
         self,
-        store: Store,
-        blocking: Blocking,
-        clock: Clock,
-        limits: Limits,
+        surroundings: Surroundings,
         threadless: Threadless,
         owner: Owner,
         giving_back: GivingBack,
@@ -103,23 +98,23 @@ class Claiming:
         turn: asyncio.Lock,
         recovery: Recovery,
     ) -> None:
-        self._store = store
-        self._blocking = blocking
-        self._clock = clock
-        self._poll = limits.poll / 1e6
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
+        self._clock = surroundings.clock
+        self._poll = surroundings.limits.poll / 1e6
         self._threadless = threadless
         self._definitions: Sequence[str] = ()
         self._owner = owner
         self._giving_back = giving_back
         self._given_up = given_up
         self._turn = turn
-        self._size = BatchSize(limits.claim_batch)
+        self._size = BatchSize(surroundings.limits.claim_batch)
         now = asyncio.get_running_loop().time
         self._apart = Apart("cannot be claimed", self._writes, now)
         self._unread = Apart("has a history that cannot be read", self._reads, now)
         freed = Apart("cannot be taken over from a dead worker", self._writes, now)
-        self._taking_over = TakingOver(store, blocking, clock, self._poll, freed)
-        self._lease_watch = LeaseWatch(store, blocking, lambda: owner.worker_id, limits.lease / 1e6)
+        self._taking_over = TakingOver(surroundings, freed)
+        self._lease_watch = LeaseWatch(surroundings, lambda: owner.worker_id)
         self._setbacks = Setbacks(now, Pauses(self._poll, LONGEST_PAUSE))
         self._recovery = recovery
         for listener in (

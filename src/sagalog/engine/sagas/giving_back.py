@@ -10,10 +10,9 @@ from itertools import islice
 
 from sagalog.engine.backoff import Backoff, Pauses
 from sagalog.engine.batch_size import BatchSize
-from sagalog.engine.blocking import Blocking
+from sagalog.engine.surroundings import Surroundings
 from sagalog.errors import StoreError
 from sagalog.saga.failure import described
-from sagalog.store import Store
 
 logger = logging.getLogger("sagalog.engine")
 
@@ -29,9 +28,9 @@ class GivingBack:
     because nobody knew that it had been.
     """
 
-    def __init__(self, store: Store, blocking: Blocking, worker_id: Callable[[], str], turn: asyncio.Lock) -> None:
-        self._store = store
-        self._blocking = blocking
+    def __init__(self, surroundings: Surroundings, worker_id: Callable[[], str], turn: asyncio.Lock) -> None:
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
         self._worker_id = worker_id
         self._turn = turn
         self._waiting: dict[str, None] = {}

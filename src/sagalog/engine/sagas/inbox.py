@@ -8,12 +8,12 @@ import logging
 from collections.abc import Callable, Sequence
 
 from sagalog.engine.batch_size import BatchSize
-from sagalog.engine.blocking import Blocking
 from sagalog.engine.sagas.apart import Apart
+from sagalog.engine.surroundings import Surroundings
 from sagalog.errors import BatchTooLarge
 from sagalog.messages import Envelope
 from sagalog.saga.failure import described
-from sagalog.store import InboxRow, Store
+from sagalog.store import InboxRow
 
 logger = logging.getLogger("sagalog.engine")
 
@@ -31,9 +31,9 @@ class Mail:
     no mail with it, and a read that began before such a decision may still show what the decision has taken.
     """
 
-    def __init__(self, store: Store, blocking: Blocking) -> None:
-        self._store = store
-        self._blocking = blocking
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
         # What was taken since the last read began: that read may have seen it all the same.
         self._taken: set[tuple[str, str]] = set()
         # For whom a message was routed that no runner was there to take at once: theirs are taken from the inbox, in

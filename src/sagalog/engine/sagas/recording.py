@@ -7,16 +7,14 @@ moment. One that has to go on is told under the name of the worker that owns it,
 import asyncio
 from collections.abc import Callable
 
-from sagalog.clock import Clock
-from sagalog.engine.blocking import Blocking
 from sagalog.engine.cycle import append_of, decision_of, state_of
 from sagalog.engine.sagas.giving_back import GivingBack
+from sagalog.engine.surroundings import Surroundings
 from sagalog.engine.transition_log import log_transitions
 from sagalog.engine.writing.committer import Committer
 from sagalog.saga.definition import Definition
 from sagalog.saga.inputs import Input
 from sagalog.saga.transitions import OPEN
-from sagalog.store import Store
 
 
 class Recording:
@@ -27,18 +25,16 @@ class Recording:
 
     def __init__(
         self,
-        store: Store,
-        blocking: Blocking,
+        surroundings: Surroundings,
         committer: Committer,
-        clock: Clock,
         giving_back: GivingBack,
         worker_id: Callable[[], str],
         turn: asyncio.Lock,
     ) -> None:
-        self._store = store
-        self._blocking = blocking
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
         self._committer = committer
-        self._clock = clock
+        self._clock = surroundings.clock
         self._giving_back = giving_back
         self._worker_id = worker_id
         self._turn = turn

@@ -8,13 +8,13 @@ from typing import Any
 
 from msgspec import Struct
 
-from sagalog.clock import Clock, new_id
+from sagalog.clock import new_id
 from sagalog.engine.asking import asked
 from sagalog.engine.backoff import Backoff, Pauses
-from sagalog.engine.blocking import Blocking
 from sagalog.engine.carrying import carrying
 from sagalog.engine.cycle import Decision, append_of, decision_of, state_of
 from sagalog.engine.sagas.worker import Drive, Worker
+from sagalog.engine.surroundings import Surroundings
 from sagalog.engine.transition_log import log_transitions
 from sagalog.engine.writing.committer import Committer, Then, Written
 from sagalog.engine.writing.one_at_a_time import OneAtATime
@@ -33,7 +33,6 @@ from sagalog.saga.identifiers import check_identifier, check_reason, check_recor
 from sagalog.saga.inputs import Input, Resume, Start, StartAgain
 from sagalog.saga.state import SagaState
 from sagalog.saga.transitions import OPEN
-from sagalog.store import Store
 
 logger = logging.getLogger("sagalog.engine")
 
@@ -55,15 +54,13 @@ class Starting:
 
     def __init__(
         self,
-        store: Store,
+        surroundings: Surroundings,
         committer: Committer,
-        blocking: Blocking,
-        clock: Clock,
         worker: Worker | None,
     ) -> None:
-        self._store = store
-        self._blocking = blocking
-        self._clock = clock
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
+        self._clock = surroundings.clock
         self._worker = worker
         # Starts by saga name and key, and what sagas are told by their ids.
         self._begun = OneAtATime(committer)

@@ -4,13 +4,13 @@ import asyncio
 import logging
 from types import TracebackType
 
-from sagalog.engine.blocking import Blocking
 from sagalog.engine.hint import Hint
 from sagalog.engine.loops import Loop
 from sagalog.engine.sagas.worker import Drive
+from sagalog.engine.surroundings import Surroundings
 from sagalog.errors import NotRunning, StoreError
 from sagalog.saga.state import SagaState
-from sagalog.store import StatusRow, Store
+from sagalog.store import StatusRow
 
 logger = logging.getLogger("sagalog.engine")
 
@@ -73,10 +73,10 @@ async def end_of(drive: Drive) -> SagaState | None:
 class Waiting:
     """Wake those who wait for a saga to end or to be stuck."""
 
-    def __init__(self, store: Store, blocking: Blocking, poll: int) -> None:
-        self._store = store
-        self._blocking = blocking
-        self._poll = poll / 1e6
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
+        self._poll = surroundings.limits.poll / 1e6
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
         self._loop = asyncio.get_running_loop()
         self._task: Loop | None = None

@@ -5,13 +5,10 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from sagalog.clock import Clock
-from sagalog.engine.blocking import Blocking
 from sagalog.engine.cycle import Decision, state_of
 from sagalog.engine.ending import end, end_patiently
 from sagalog.engine.inside import inside
 from sagalog.engine.leaving import Leaving
-from sagalog.engine.limits import Limits
 from sagalog.engine.loops import Loop
 from sagalog.engine.sagas.attempt import Attempts, BeginChild
 from sagalog.engine.sagas.claiming import Claiming
@@ -24,6 +21,7 @@ from sagalog.engine.sagas.recording import Recording
 from sagalog.engine.sagas.runner import SagaRunner
 from sagalog.engine.sagas.threadless import Threadless
 from sagalog.engine.sagas.unwritable import fault_of
+from sagalog.engine.surroundings import Surroundings
 from sagalog.engine.writing.committer import Committer, Then, Written
 from sagalog.errors import SagalogError
 from sagalog.messages import Envelope
@@ -32,7 +30,7 @@ from sagalog.saga.failure import described
 from sagalog.saga.inputs import Faulted, Input
 from sagalog.saga.react import Effect
 from sagalog.saga.state import SagaState
-from sagalog.store import StatusRow, Store, StoredEvent
+from sagalog.store import StatusRow, StoredEvent
 
 logger = logging.getLogger("sagalog.engine")
 
@@ -53,23 +51,21 @@ class Worker:
 
     def __init__(
         self,
-        store: Store,
+        surroundings: Surroundings,
         definitions: dict[str, Definition],
         committer: Committer,
         attempts: Attempts,
-        blocking: Blocking,
-        clock: Clock,
-        limits: Limits,
         finished: Finished,
         mail: Mail | None = None,
     ) -> None:
-        self._store = store
+        self._surroundings = surroundings
+        self._store = surroundings.store
         self._definitions = definitions
         self._committer = committer
         self._attempts = attempts
-        self._blocking = blocking
-        self._clock = clock
-        self._limits = limits
+        self._blocking = surroundings.blocking
+        self._clock = surroundings.clock
+        self._limits = surroundings.limits
         self._finished = finished
         # None: no saga of this process ever gets a message, so nobody looks for any.
         self.mail = mail
@@ -78,19 +74,21 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._runners: dict[str, SagaRunner] = {}
         self._tasks: dict[str, Drive] = {}
-        self._inside = inside(blocking)
+        self._inside = inside(surroundings.blocking)
         self._loops: list[Loop] = []
-        self._lease = WorkerLease(store, blocking, clock, limits.lease)
+        self._lease = WorkerLease(surroundings)
         self._turn = asyncio.Lock()
-        self._giving_back = GivingBack(store, blocking, lambda: self.worker_id, self._turn)
-        self.leaving = Leaving(store, blocking, lambda: self.worker_id)
-        recording = Recording(store, blocking, committer, clock, self._giving_back, lambda: self.worker_id, self._turn)
+        self._giving_back = GivingBack(surroundings, lambda: self.worker_id, self._turn)
+        self.leaving = Leaving(surroundings, lambda: self.worker_id)
+        recording = Recording(surroundings, committer, self._giving_back, lambda: self.worker_id, self._turn)
         news = committer.recovery
-        self._late = LateOutcomes(self.take, recording.record, recording.record_at_last, limits.poll, news.recovered)
+        self._late = LateOutcomes(
+            self.take, recording.record, recording.record_at_last, surroundings.limits.poll, news.recovered
+        )
         self._given_up = GivenUp(self._loop.time)
-        self._threadless = Threadless(attempts.turns, definitions, clock, self._loop.time)
+        self._threadless = Threadless(attempts.turns, definitions, surroundings.clock, self._loop.time)
         self._claiming = Claiming(
-            store, blocking, clock, limits, self._threadless, self, self._giving_back, self._given_up, self._turn, news
+            surroundings, self._threadless, self, self._giving_back, self._given_up, self._turn, news
         )
         self.recovery = news
         news.add(self._late.hurry)
@@ -188,7 +186,7 @@ class Worker:
         )
         if state.parent is not None and self.mail is None:
             # This process knows no saga that takes messages, but this one is a step of one that others know.
-            self.mail = Mail(self._store, self._blocking)
+            self.mail = Mail(self._surroundings)
         self._giving_back.keep(saga_id)
         self._runners[saga_id] = runner
         task = self._tasks[saga_id] = self._loop.create_task(self._drive(runner), context=self._inside.copy())

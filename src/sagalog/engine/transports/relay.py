@@ -12,10 +12,8 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from sagalog.clock import Clock
 from sagalog.engine.backoff import Backoff, Pauses
 from sagalog.engine.batch_size import BatchSize
-from sagalog.engine.blocking import Blocking
 from sagalog.engine.bus.consumers import Consumers
 from sagalog.engine.bus.course import TRIES_IN_ALL
 from sagalog.engine.bus.mended import mended_message, with_message
@@ -26,12 +24,13 @@ from sagalog.engine.inside import enter
 from sagalog.engine.loops import Loop
 from sagalog.engine.message_log import log_parked
 from sagalog.engine.setbacks import Setbacks
+from sagalog.engine.surroundings import Surroundings
 from sagalog.engine.transports.handover import Outcomes, hand_over
 from sagalog.engine.unmatched import cut_down, parked_row
 from sagalog.errors import BatchTooLarge, SagalogError, StoreError, TransportUnavailable
 from sagalog.messages import Envelope, Unreadable
 from sagalog.saga.failure import described
-from sagalog.store import Advance, ConsumerRow, Route, Store, UnmatchedRow
+from sagalog.store import Advance, ConsumerRow, Route, UnmatchedRow
 from sagalog.transport import Transport
 
 logger = logging.getLogger("sagalog.engine")
@@ -56,21 +55,18 @@ class Sending:
     def __init__(
         self,
         transport: Transport,
-        store: Store,
-        blocking: Blocking,
-        clock: Clock,
+        surroundings: Surroundings,
         consumers: Consumers,
         delivered: Delivered,
-        poll: int,
     ) -> None:
         self._transport = transport
         self._consumer = consumer_of(transport)
-        self._store = store
-        self._blocking = blocking
-        self._clock = clock
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
+        self._clock = surroundings.clock
         self._consumers = consumers
         self._delivered = delivered
-        self._poll = poll / 1e6
+        self._poll = surroundings.limits.poll / 1e6
         self._hint = Hint()
         self._loop: Loop | None = None
         self._trouble = False

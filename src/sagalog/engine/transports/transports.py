@@ -3,18 +3,16 @@
 import asyncio
 from collections.abc import Sequence
 
-from sagalog.clock import Clock
-from sagalog.engine.blocking import Blocking
 from sagalog.engine.bus.consumers import Consumers
-from sagalog.engine.limits import Limits
 from sagalog.engine.sagas.worker import Worker
+from sagalog.engine.surroundings import Surroundings
 from sagalog.engine.transports.receiving import Handle, Park, Receiving
 from sagalog.engine.transports.relay import Sending, consumer_of
 from sagalog.engine.writing.committer import Committer
 from sagalog.errors import DefinitionError, InvalidIdentifier
 from sagalog.messages import Envelope
 from sagalog.saga.identifiers import LONGEST_NAME, check_identifier
-from sagalog.store import Posting, Store
+from sagalog.store import Posting
 from sagalog.transport import Transport
 
 
@@ -24,26 +22,20 @@ class Transports:
     def __init__(
         self,
         transports: Sequence[Transport],
-        store: Store,
-        blocking: Blocking,
-        clock: Clock,
+        surroundings: Surroundings,
         committer: Committer,
         worker: Worker,
-        limits: Limits,
         handle: Handle,
         park: Park,
     ) -> None:
         self._committer = committer
-        self._receivings = [(one, Receiving(one.name, handle, park, clock)) for one in transports]
+        self._receivings = [(one, Receiving(one.name, handle, park, surroundings.clock)) for one in transports]
         self._sendings = [
             Sending(
                 one,
-                store,
-                blocking,
-                clock,
-                Consumers(store, blocking, clock, worker, [consumer_of(one)], limits),
+                surroundings,
+                Consumers(surroundings, worker, [consumer_of(one)]),
                 self._delivered,
-                limits.poll,
             )
             for one in transports
         ]

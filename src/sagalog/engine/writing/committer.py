@@ -23,14 +23,14 @@ from msgspec import Struct
 
 from sagalog.engine.backoff import SHARE, Backoff, Pauses, is_worth_saying
 from sagalog.engine.batch_size import BatchSize
-from sagalog.engine.blocking import Blocking
 from sagalog.engine.loops import Loop
 from sagalog.engine.recovery import Recovery
+from sagalog.engine.surroundings import Surroundings
 from sagalog.engine.writing.failed_writes import RESTS, is_its_own, is_refused, next_move
 from sagalog.engine.writing.impatience import Impatience
 from sagalog.errors import BatchTooLarge, RowsLocked, StoreError, StoreUnavailable, WriteRefused
 from sagalog.saga.failure import described
-from sagalog.store import Append, AppendOutcome, Posting, PostOutcome, Store
+from sagalog.store import Append, AppendOutcome, Posting, PostOutcome
 
 logger = logging.getLogger("sagalog.engine")
 
@@ -80,13 +80,12 @@ class Committer:
 
     def __init__(
         self,
-        store: Store,
-        blocking: Blocking,
+        surroundings: Surroundings,
         write_timeout: float,
         posted: Callable[[], None] = lambda: None,
     ) -> None:
-        self._store = store
-        self._blocking = blocking
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
         self._queue: deque[Waiting] = deque()
         # Those of callers who do not wait for ever: what is large and slow goes on beside them, not before them.
         self._urgent: deque[Waiting] = deque()
