@@ -10,7 +10,7 @@
     the saga begins what is not going on yet, and what comes of that is the next input.
 
 Whoever has something to tell a saga goes through this: its runner while it is owned (`sagas/runner`), whoever begins
-one (`sagas/start`, and for messages `bus/route_answers`), and whoever tells one that nobody owns (`sagas/start`,
+one (`sagas/beginnings`, and for messages `bus/route_answers`), and whoever tells one that nobody owns (`sagas/start`,
 `sagas/recording`). They differ in who writes: the committer, many decisions in one transaction; or the router, together
 with what becomes of the messages.
 

@@ -17,10 +17,11 @@ from sagalog.engine.bus.bus import Bus
 from sagalog.engine.bus.handling import Handling
 from sagalog.engine.calls.call import LoopWatch
 from sagalog.engine.calls.failures import Failures, check_redact
+from sagalog.engine.calls.means import Means
 from sagalog.engine.calls.own_task import OwnTasks
 from sagalog.engine.calls.turns import Turns
 from sagalog.engine.following.translation import FollowContext
-from sagalog.engine.sagas.attempt import Attempts
+from sagalog.engine.hint import Hint
 from sagalog.engine.sagas.inbox import Mail
 from sagalog.engine.sagas.start import Started, Starting
 from sagalog.engine.sagas.wait import AT_REST, LAST_LOOK_SECONDS, NoLongerThan, Waiting, end_of, not_known, still_going
@@ -142,8 +143,7 @@ class ProcessManager(Inspection, Messaging, Following):
         self._own_tasks = OwnTasks(LoopWatch(self.settings.longest_block).held_up)
         self._lifecycle = Lifecycle()
         self._runs = False
-        self._followers = Followers()
-        self._followers.redact = redact
+        self._followers = Followers(redact)
 
     async def __aenter__(self) -> Self:
         """Open the store, report what cannot be run, and begin to work.
@@ -178,16 +178,20 @@ class ProcessManager(Inspection, Messaging, Following):
         missing = await blocking.read(self.store.unloaded, list(self.definitions))
         report_unloaded(missing, self.definitions.values(), self._is_worker)
         surroundings = Surroundings(self.store, blocking, self._clock, settings.limits())
-        self._committer = Committer(surroundings, settings.write_timeout, self._posted)
+        # What one saga tells another waits in an inbox, most often for the worker of this very process.
+        due = Hint()
+        self._committer = Committer(surroundings, settings.write_timeout, self._posted, due.give)
         self._waiting = Waiting(surroundings)
-        turns = self._turns = Turns(blocking)
+        turns = Turns(blocking)
         ends.add(turns.close)
-        attempts = Attempts(self._services, self._clock, turns, self._failures, self._own_tasks, self.definitions)
+        means = Means(self._services, turns, self._failures, self._own_tasks)
         mail = Mail(surroundings) if self._declared.has_mail else None
-        worker = self._worker = Worker(surroundings, self.definitions, self._committer, attempts, self._finished, mail)
-        self._bus = self._make_bus(surroundings)
+        worker = self._worker = Worker(
+            surroundings, self.definitions, self._committer, means, self._waiting.finished, due, mail
+        )
+        self._bus = self._make_bus(surroundings, means)
         self._transports = self._make_transports(surroundings)
-        self._starting = Starting(surroundings, self._committer, worker if self._is_worker else None)
+        self._starting = Starting(surroundings, self._committer, worker)
         if self._is_worker:
             ends.add(worker.release)
         ends.add(self._committer.close)
@@ -196,7 +200,7 @@ class ProcessManager(Inspection, Messaging, Following):
             ends.add(self._stop)
             await worker.start()
             self._bus.start()
-            self._followers.start(surroundings, worker, self._posted)
+            self._followers.start(surroundings, worker, self._committer.recovery, self._posted)
         ends.add(self._waiting.close)
         ends.add(self.store.watch(hint))
         ends.add(self._lifecycle.ending)
@@ -222,11 +226,8 @@ class ProcessManager(Inspection, Messaging, Following):
         self._lifecycle.check_open()
         return self._threads
 
-    def _make_bus(self, surroundings: Surroundings) -> Bus:
-        handlings = [
-            Handling(one, self._services, self._clock, self._turns, self._failures, self._own_tasks)
-            for one in self._declared.participants
-        ]
+    def _make_bus(self, surroundings: Surroundings, means: Means) -> Bus:
+        handlings = [Handling(one, means, self._clock) for one in self._declared.participants]
         return Bus(
             surroundings,
             self._committer,
@@ -372,9 +373,6 @@ class ProcessManager(Inspection, Messaging, Following):
 
     def _check_here(self) -> None:
         self._lifecycle.check_here()
-
-    def _finished(self, saga_id: str, state: SagaState) -> None:
-        self._waiting.finished(saga_id)
 
     def _hinted(self) -> None:
         self._waiting.hint()

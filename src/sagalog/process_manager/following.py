@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sagalog.engine.following.follower import LARGEST_BATCH, Follow, Follower, Holder, Since
 from sagalog.engine.following.translation import Translation
 from sagalog.engine.loops import Loop
+from sagalog.engine.recovery import Recovery
 from sagalog.engine.surroundings import Surroundings
 from sagalog.errors import DefinitionError
 from sagalog.saga.failure import Redact
@@ -54,10 +55,10 @@ class Following:
 class Followers:
     """All that one process manager follows."""
 
-    def __init__(self) -> None:
+    def __init__(self, redact: Redact | None) -> None:
         self._follows: dict[str, Follow] = {}
         self._make: Callable[[Follow], Follower] | None = None
-        self.redact: Redact | None = None
+        self._redact = redact
         self._running: dict[Loop, Follower] = {}
 
     def add(self, source: Source, handlers: Mapping[type, Callable[..., object]], since: Since, batch: int) -> None:
@@ -68,8 +69,7 @@ class Followers:
             raise DefinitionError(f"batch= is a number from 1 to {LARGEST_BATCH:,}, found {batch!r:.80}")
         if source.name in self._follows:
             raise DefinitionError(f"two sources are followed as {source.name!r}; give one of them another name=")
-        translation = Translation(source.name, source, handlers)
-        translation.redact = self.redact
+        translation = Translation(source.name, source, handlers, self._redact)
         follow = Follow(source, translation, since, batch)
         self._follows[source.name] = follow
         self._start(follow)
@@ -78,10 +78,11 @@ class Followers:
         self,
         surroundings: Surroundings,
         holder: Holder,
+        recovery: Recovery,
         published: Callable[[], None],
     ) -> None:
         """Begin to follow; `published` is told when there are new messages in the store."""
-        self._make = lambda follow: Follower(follow, surroundings, holder, published)
+        self._make = lambda follow: Follower(follow, surroundings, holder, recovery, published)
         for follow in self._follows.values():
             self._start(follow)
 

@@ -11,11 +11,9 @@ from msgspec.structs import replace
 
 from sagalog.clock import Clock
 from sagalog.engine.calls.call import StillOurs, call_handler
-from sagalog.engine.calls.failures import Failures, raise_if_no_outcome
-from sagalog.engine.calls.own_task import OwnTasks
-from sagalog.engine.calls.turns import Turns
+from sagalog.engine.calls.failures import raise_if_no_outcome
+from sagalog.engine.calls.means import Means
 from sagalog.engine.carrying import carrying
-from sagalog.engine.sagas.attempt import Services
 from sagalog.engine.unmatched import parked_row
 from sagalog.messages import CommandDone, CommandRefused, Envelope, Event, name_of
 from sagalog.saga.events import ErrorInfo, error_from
@@ -43,18 +41,15 @@ class Handling:
     def __init__(
         self,
         definition: ParticipantDefinition,
-        services: Services,
+        means: Means,
         clock: Clock,
-        turns: Turns,
-        failures: Failures,
-        tasks: OwnTasks,
     ) -> None:
         self.definition = definition
-        self._services = services
+        self._services = means.services
         self._clock = clock
-        self.turns = turns
-        self._failures = failures
-        self._own_tasks = tasks
+        self.turns = means.turns
+        self._failures = means.failures
+        self._own_tasks = means.own_tasks
         self._payloads: dict[type[Event], PayloadType] = {}
 
     def can_be_cancelled(self, envelope: Envelope) -> bool:

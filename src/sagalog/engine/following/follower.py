@@ -53,7 +53,6 @@ NOT_YET = "it could not be written yet: "
 class Holder(Protocol):
     """The worker of this process, under whose lease a consumer is owned."""
 
-    recovery: Recovery
     leaving: Leaving
 
     @property
@@ -91,6 +90,7 @@ class Follower:
         follow: Follow,
         surroundings: Surroundings,
         holder: Holder,
+        recovery: Recovery,
         published: Callable[[], None],
     ) -> None:
         self._follow = follow
@@ -106,7 +106,7 @@ class Follower:
         self._try_at = 0.0
         self._size = BatchSize(follow.batch)
         self._setbacks = Setbacks(self._loop.time, PAUSES_OF_ONE)
-        holder.recovery.add(self._setbacks.hurry)
+        recovery.add(self._setbacks.hurry)
         self.consumer = f"follow:{follow.translation.follow}"
         self._lanes = ParkedLanes(follow.translation.follow, follow.source, surroundings)
 

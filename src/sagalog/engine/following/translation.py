@@ -53,15 +53,20 @@ class Handler(Struct, frozen=True):
 
 
 class Translation:
-    """Translate the notifications of one followed application."""
+    """Translate the notifications of one followed application; `redact` is asked what is kept of an error."""
 
-    def __init__(self, follow: str, source: Source, handlers: Mapping[type, Callable[..., object]]) -> None:
+    def __init__(
+        self,
+        follow: str,
+        source: Source,
+        handlers: Mapping[type, Callable[..., object]],
+        redact: Redact | None = None,
+    ) -> None:
         self.follow = check_identifier(follow, "the name of what is followed", LONGEST_NAME)
         self._source = source
         self._handlers = {kind: _checked(kind, function) for kind, function in handlers.items()}
         self._payloads: dict[type, PayloadType] = {}
-        # Set by whoever was given one.
-        self.redact: Redact | None = None
+        self._redact = redact
 
     def entry(self, notification: Notification, now: int) -> Entry:
         """Return the messages of one notification; whatever cannot be decoded or mapped is an entry with its error."""
@@ -76,7 +81,7 @@ class Translation:
             return Entry(notification, self._messages(notification, event, _events(given), now))
         except BaseException as problem:
             let_interrupts_through(problem)
-            return Entry(notification, error=_described(problem, self.redact))
+            return Entry(notification, error=_described(problem, self._redact))
 
     def _context(self, notification: Notification) -> FollowContext:
         return FollowContext(

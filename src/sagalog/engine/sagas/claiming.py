@@ -86,6 +86,7 @@ class Claiming:
     """Claim sagas for `owner` as long as that has room: those with a definition that `threadless` says.
 
     `turn` is held by whoever changes what this process owns in the store, from the write to what follows from it here.
+    `hint` is given by whoever knows that something may be due.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Claiming:
         given_up: GivenUp,
         turn: asyncio.Lock,
         recovery: Recovery,
+        hint: Hint,
     ) -> None:
         self._store = surroundings.store
         self._blocking = surroundings.blocking
@@ -125,14 +127,10 @@ class Claiming:
             self._look_again,
         ):
             recovery.add(listener)
-        self._hint = Hint()
+        self._hint = hint
         self._in_doubt = False
         # Sagas whose runners have ended since the last claim was asked for: what it says of them may be old.
         self._just_ended: set[str] = set()
-
-    def hint(self) -> None:
-        """Look for due sagas now instead of at the next poll."""
-        self._hint.give()
 
     def _look_again(self) -> None:
         """Look now for what could not be read or claimed while the store was in trouble."""

@@ -5,12 +5,15 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from sagalog.engine.calls.means import Means
 from sagalog.engine.cycle import Decision, state_of
 from sagalog.engine.ending import end, end_patiently
+from sagalog.engine.hint import Hint
 from sagalog.engine.inside import inside
 from sagalog.engine.leaving import Leaving
 from sagalog.engine.loops import Loop
-from sagalog.engine.sagas.attempt import Attempts, BeginChild
+from sagalog.engine.sagas.attempt import Attempts
+from sagalog.engine.sagas.beginnings import Beginnings
 from sagalog.engine.sagas.claiming import Claiming
 from sagalog.engine.sagas.given_up import GivenUp
 from sagalog.engine.sagas.giving_back import GivingBack
@@ -34,7 +37,6 @@ from sagalog.store import StatusRow, StoredEvent
 
 logger = logging.getLogger("sagalog.engine")
 
-Finished = Callable[[str, SagaState], None]
 # Ends with the state of a saga that came to rest here; with None if the saga left this process before.
 Drive = asyncio.Task[SagaState | None]
 
@@ -54,23 +56,25 @@ class Worker:
         surroundings: Surroundings,
         definitions: dict[str, Definition],
         committer: Committer,
-        attempts: Attempts,
-        finished: Finished,
+        means: Means,
+        finished: Callable[[str], None],
+        hint: Hint,
         mail: Mail | None = None,
     ) -> None:
         self._surroundings = surroundings
         self._store = surroundings.store
         self._definitions = definitions
         self._committer = committer
-        self._attempts = attempts
+        self.beginnings = Beginnings(surroundings, committer, self)
+        self._attempts = Attempts(means, surroundings.clock, definitions, self.beginnings.begin_child)
+        self._turns = means.turns
+        self._hint = hint
         self._blocking = surroundings.blocking
         self._clock = surroundings.clock
         self._limits = surroundings.limits
         self._finished = finished
         # None: no saga of this process ever gets a message, so nobody looks for any.
         self.mail = mail
-        # What one saga tells another waits in an inbox, most often for this very worker.
-        committer.noted = self.hint
         self._loop = asyncio.get_running_loop()
         self._runners: dict[str, SagaRunner] = {}
         self._tasks: dict[str, Drive] = {}
@@ -86,13 +90,12 @@ class Worker:
             self.take, recording.record, recording.record_at_last, surroundings.limits.poll, news.recovered
         )
         self._given_up = GivenUp(self._loop.time)
-        self._threadless = Threadless(attempts.turns, definitions, surroundings.clock, self._loop.time)
+        self._threadless = Threadless(means.turns, definitions, surroundings.clock, self._loop.time)
         self._claiming = Claiming(
-            surroundings, self._threadless, self, self._giving_back, self._given_up, self._turn, news
+            surroundings, self._threadless, self, self._giving_back, self._given_up, self._turn, news, hint
         )
-        self.recovery = news
         news.add(self._late.hurry)
-        attempts.turns.add(self._threads_are_free)
+        means.turns.add(self._threads_are_free)
         # Sagas whose start is being written for this worker: nobody runs them yet, and they are no strays.
         self._expected: set[str] = set()
         self.stopping = False
@@ -156,7 +159,7 @@ class Worker:
 
     def hint(self) -> None:
         """Look for due sagas now instead of at the next poll."""
-        self._claiming.hint()
+        self._hint.give()
 
     def _threads_are_free(self) -> None:
         """Look for what was left to others for want of a thread."""
@@ -192,10 +195,6 @@ class Worker:
         task = self._tasks[saga_id] = self._loop.create_task(self._drive(runner), context=self._inside.copy())
         task.add_done_callback(partial(self._was_driven, runner), context=self._inside)
         return task
-
-    def begin_children_by(self, begin: BeginChild) -> None:
-        """Say how sagas are started that are steps of those that run here."""
-        self._attempts.begin_child = begin
 
     def expect(self, start: Decision) -> Then:
         """Say that the start of a saga is being written for this worker; returns whom to tell what became of it."""
@@ -265,7 +264,7 @@ class Worker:
             self.hint()
         at_rest = runner.state.status in ("completed", "failed", "stuck")
         if at_rest:
-            self._finished(saga_id, runner.state)
+            self._finished(saga_id)
             unfinished = not runner.wrote
         if unfinished:
             self._giving_back.add([saga_id])
@@ -353,7 +352,7 @@ class Worker:
         """Claim no more; let async actions end within `grace` seconds, compensations and threads in their own time."""
         self.stopping = True
         # What waits for a thread has not begun, and whatever holds the threads may hold them for ever.
-        self._attempts.turns.stop()
+        self._turns.stop()
         for loop in self._loops[:1]:  # none has begun if the lease could not be had
             loop.end()
         self._lease.end()

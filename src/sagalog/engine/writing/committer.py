@@ -82,7 +82,8 @@ class Committer:
         self,
         surroundings: Surroundings,
         write_timeout: float,
-        posted: Callable[[], None] = lambda: None,
+        posted: Callable[[], None],
+        noted: Callable[[], None],
     ) -> None:
         self._store = surroundings.store
         self._blocking = surroundings.blocking
@@ -99,7 +100,7 @@ class Committer:
         self._spared_until = 0.0
         self._lingering: asyncio.TimerHandle | None = None
         self._posted = posted
-        self.noted: Callable[[], None] = lambda: None
+        self._noted = noted
         # Told when something is written after the store was in trouble.
         self.recovery = Recovery()
         self._write_timeout = write_timeout
@@ -361,7 +362,7 @@ class Committer:
         if any(one.messages for one in writes):
             self._posted()
         if any(isinstance(one, Append) and one.notes for one in writes):
-            self.noted()
+            self._noted()
 
     @staticmethod
     def _fail(batch: list[Waiting], problem: Exception) -> None:
