@@ -22,9 +22,9 @@ from sagalog.engine.calls.own_task import OwnTasks
 from sagalog.engine.calls.turns import Turns
 from sagalog.engine.following.translation import FollowContext
 from sagalog.engine.hint import Hint
-from sagalog.engine.sagas.inbox import Mail
+from sagalog.engine.sagas.inbox import Inbox
 from sagalog.engine.sagas.start import Started, Starting
-from sagalog.engine.sagas.wait import AT_REST, LAST_LOOK_SECONDS, NoLongerThan, Waiting, end_of, not_known, still_going
+from sagalog.engine.sagas.wait import AT_REST, LAST_LOOK_SECONDS, NoLongerThan, Waiters, end_of, not_known, still_going
 from sagalog.engine.sagas.worker import Drive, Worker
 from sagalog.engine.surroundings import Surroundings
 from sagalog.engine.transports.transports import Transports, check_transports
@@ -181,11 +181,11 @@ class ProcessManager(Inspection, Messaging, Following):
         # What one saga tells another waits in an inbox, most often for the worker of this very process.
         due = Hint()
         self._committer = Committer(surroundings, settings.write_timeout, self._posted, due.give)
-        self._waiting = Waiting(surroundings)
+        self._waiting = Waiters(surroundings)
         turns = Turns(blocking)
         ends.add(turns.close)
         means = Means(self._services, turns, self._failures, self._own_tasks)
-        mail = Mail(surroundings) if self._declared.has_mail else None
+        mail = Inbox(surroundings) if self._declared.has_mail else None
         worker = self._worker = Worker(
             surroundings, self.definitions, self._committer, means, self._waiting.finished, due, mail
         )

@@ -126,9 +126,9 @@ class Participants:
                 # Whatever it is, the other messages have to go on being handled.
                 raise_if_ending(problem)
                 if self._unread.add(recipient, counts=True).counted == 1:
-                    told = None if isinstance(problem, StoreError) else problem
+                    trace = None if isinstance(problem, StoreError) else problem
                     text = "the inbox of %s could not be read, trying again: %s"
-                    logger.warning(text, recipient, described(problem), exc_info=told)
+                    logger.warning(text, recipient, described(problem), exc_info=trace)
             else:
                 if self._unread.forget(recipient):
                     logger.warning("the inbox of %s is read again", recipient)
@@ -211,7 +211,7 @@ class Participants:
     async def _post(self, row: InboxRow, envelope: Envelope, posting: Posting) -> None:
         key, task = (row.recipient, row.message_id), asyncio.current_task()
 
-        def settled(is_written: bool | None) -> None:
+        def answered(is_written: bool | None) -> None:
             # Whoever waited for it may have been cancelled, and the message is in its inbox until now.
             self._written_now.discard(key)
             if is_written is not None:
@@ -222,7 +222,7 @@ class Participants:
                 self._is_over(row)
 
         self._written_now.add(key)
-        written = self._committer.post(posting, then=settled)
+        written = self._committer.post(posting, then=answered)
         if is_cancelled_by_others():
             # Whoever ends all tasks is not to be kept waiting. It is being written all the same.
             raise asyncio.CancelledError
@@ -241,9 +241,9 @@ class Participants:
         pause = PAUSES.after(times)
         setbacks[row.message_id] = Setback(times, asyncio.get_running_loop().time() + pause)
         if times < MOST_TRIES:
-            told = None if isinstance(problem, StoreError) else problem
+            trace = None if isinstance(problem, StoreError) else problem
             said = described(problem)
-            logger.warning("message %s will be handled again in %g s: %s", envelope.id, pause, said, exc_info=told)
+            logger.warning("message %s will be handled again in %g s: %s", envelope.id, pause, said, exc_info=trace)
             return
         try:
             await self._park(row, envelope, problem, times)

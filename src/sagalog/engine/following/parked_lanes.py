@@ -29,7 +29,7 @@ SETTLED = "the earlier notification of its aggregate was settled"
 GONE = "the notification is not in the log any more, or its class is not followed any more"
 
 
-class _Told(Struct):
+class _Subject(Struct):
     """What the text of a parked notification says about it."""
 
     notification_id: int
@@ -77,10 +77,10 @@ class ParkedLanes:
         while True:
             rows = await self._blocking.read(self._store.unmatched, query)
             for row in rows:
-                told = await self._told(row)
-                if told is None:
+                subject = await self._subject(row)
+                if subject is None:
                     continue
-                lanes[told.originator_id].append(Parked(told.notification_id, told.originator_id, row))
+                lanes[subject.originator_id].append(Parked(subject.notification_id, subject.originator_id, row))
             self.number += len(rows)
             if len(rows) < AT_ONCE:
                 break
@@ -91,16 +91,16 @@ class ParkedLanes:
         self._aside = {lane[0].notification_id for lane in lanes.values() if lane[0].row.status == "redelivering"}
         return list(lanes.values())
 
-    async def _told(self, row: UnmatchedRow) -> _Told | None:
+    async def _subject(self, row: UnmatchedRow) -> _Subject | None:
         """Return what a row is about; if its text is damaged, the log of the application knows; None if nobody does."""
         try:
-            return msgspec.json.decode(row.message, type=_Told)
+            return msgspec.json.decode(row.message, type=_Subject)
         except (msgspec.MsgspecError, RecursionError, ValueError) as problem:
             number = row.message_id.removeprefix(f"{self._consumer}:")
             if number.isdecimal():
                 notification = await self._blocking.handler(partial(self._source.find, int(number)))
                 if notification is not None:
-                    return _Told(notification.id, notification.originator_id)
+                    return _Subject(notification.id, notification.originator_id)
             if row.unmatched_id not in self._damaged:
                 self._damaged.add(row.unmatched_id)
                 text = "%s: row %s of saga_unmatched (%s) is damaged and left as it is: %s; discard it"

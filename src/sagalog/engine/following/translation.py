@@ -45,7 +45,7 @@ class Entry(Struct, frozen=True, gc=False):
     is_aside: bool = False
 
 
-class Handler(Struct, frozen=True):
+class Translator(Struct, frozen=True):
     """A mapping from one class of domain events, and whether it asks for the context too."""
 
     function: Callable[..., object]
@@ -126,7 +126,7 @@ class Translation:
         return payload.write(event, name_of(kind))
 
 
-def _checked(kind: type, function: Callable[..., object]) -> Handler:
+def _checked(kind: type, function: Callable[..., object]) -> Translator:
     """Return a handler; raises `DefinitionError` for what cannot be one."""
     if not isinstance(kind, type):
         raise DefinitionError(f"follow() takes {{EventClass: handler}}, found the key {kind!r:.80}")
@@ -142,7 +142,7 @@ def _checked(kind: type, function: Callable[..., object]) -> Handler:
     try:
         parameters = list(signature_of(function).parameters.values())
     except (TypeError, ValueError):
-        return Handler(function, takes_context=False)
+        return Translator(function, takes_context=False)
     positional = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
     variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     needed = [one for one in parameters if one.default is one.empty and one.kind not in variable]
@@ -152,7 +152,7 @@ def _checked(kind: type, function: Callable[..., object]) -> Handler:
             f"found {signature_of(function)}"
         )
     second = positional[1] if len(positional) > 1 else None
-    return Handler(function, second is not None and (second in needed or _is_context(second.annotation)))
+    return Translator(function, second is not None and (second in needed or _is_context(second.annotation)))
 
 
 def _is_context(annotation: object) -> bool:

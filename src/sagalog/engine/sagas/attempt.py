@@ -129,7 +129,7 @@ class Attempts:
         self, rule: ChildRule, saga_id: str, state: SagaState, step: str, data: Raw, called_off: bool
     ) -> ChildBegun:
         number = state.steps.get(step, UNTOUCHED).round
-        told = Start(
+        start = Start(
             effect_id(saga_id, step, "action", number, state.marked),
             data,
             1,
@@ -141,7 +141,7 @@ class Attempts:
             called_off=called_off,
         )
         child = self._definitions.get(rule.definition.digest, rule.definition)
-        return ChildBegun(step, number, await self._begin_child(child, told))
+        return ChildBegun(step, number, await self._begin_child(child, start))
 
     async def compensation(
         self, definition: Definition, saga_id: str, state: SagaState, effect: RunCompensation, ours: StillOurs

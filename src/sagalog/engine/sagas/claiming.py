@@ -16,7 +16,7 @@ from sagalog.engine.sagas.apart import Apart
 from sagalog.engine.sagas.clock_watch import ClockWatch
 from sagalog.engine.sagas.given_up import GivenUp
 from sagalog.engine.sagas.giving_back import GivingBack
-from sagalog.engine.sagas.inbox import Mail
+from sagalog.engine.sagas.inbox import Inbox
 from sagalog.engine.sagas.lease_watch import LeaseWatch
 from sagalog.engine.sagas.taking_over import TakingOver
 from sagalog.engine.sagas.threadless import Threadless
@@ -31,16 +31,16 @@ logger = logging.getLogger("sagalog.engine")
 
 LONGEST_PAUSE = 5.0
 # What is set back as a whole while none of it can be read, and whoever needs none goes on.
-MAIL = "mail"
+INBOXES = "inboxes"
 
 Handed = list[tuple[InboxRow, Envelope]]
 
 
-class Owner(Protocol):
+class Claimant(Protocol):
     """What claiming needs of the worker for whom it claims."""
 
     # None: no saga of this process ever gets a message, so nobody looks for any.
-    mail: Mail | None
+    inbox: Inbox | None
 
     @property
     def worker_id(self) -> str:
@@ -69,7 +69,7 @@ class Owner(Protocol):
         """Drive a saga that has just been claimed."""
         ...
 
-    def give_mail(self, saga_id: str, envelope: Envelope) -> bool:
+    def give(self, saga_id: str, envelope: Envelope) -> bool:
         """Give a message to the saga if that is driven here; False if it has it already."""
         ...
 
@@ -93,7 +93,7 @@ class Claiming:
         self,
         surroundings: Surroundings,
         threadless: Threadless,
-        owner: Owner,
+        owner: Claimant,
         giving_back: GivingBack,
         given_up: GivenUp,
         turn: asyncio.Lock,
@@ -135,8 +135,8 @@ class Claiming:
     def _look_again(self) -> None:
         """Look now for what could not be read or claimed while the store was in trouble."""
         self._setbacks.hurry()
-        if self._owner.mail is not None:
-            self._owner.mail.hurry()
+        if self._owner.inbox is not None:
+            self._owner.inbox.hurry()
 
     def doubt(self) -> None:
         """Ask the store what is owned before anything else is claimed: something may be ours that nobody here knows."""
@@ -188,7 +188,7 @@ class Claiming:
         self._just_ended.clear()
         room = min(self._size.now, owner.room)
         rows = await self._claim_some(worker_id, room) if room > 0 else []
-        if owner.mail is None and not rows:
+        if owner.inbox is None and not rows:
             return 0
         streams = await self._read([row.saga_id for row in rows]) if rows else {}
         # Those that could not be read are somebody else's from now on.
@@ -213,10 +213,10 @@ class Claiming:
             return []
         now, but = self._clock.now(), [*self._given_up.resting(), *self._apart.resting(), *self._unread.resting()]
         but += self._threadless.resting()
-        if self._owner.mail is not None:
-            but += self._owner.mail.unread
+        if self._owner.inbox is not None:
+            but += self._owner.inbox.unread
         # While no mail can be read nobody is claimed for it.
-        claim = self._store.claim_due if self._setbacks.waits(MAIL) else self._store.claim
+        claim = self._store.claim_due if self._setbacks.waits(INBOXES) else self._store.claim
         try:
             rows = await self._blocking.write(claim, worker_id, self._definitions, now, room, but)
         except Exception as problem:
@@ -226,7 +226,7 @@ class Claiming:
                 self._size.too_large(room)
             logger.info("sagas are claimed one by one: %s", described(problem))
             rows = await self._claim_apart(worker_id, room, but)
-            if not rows and not self._apart.resting() and not self._setbacks.waits(MAIL):
+            if not rows and not self._apart.resting() and not self._setbacks.waits(INBOXES):
                 raise
         self._apart.forget(row.saga_id for row in rows)
         return rows
@@ -235,7 +235,7 @@ class Claiming:
         due = await self._blocking.read(self._store.due, self._definitions, self._clock.now(), room, but)
         given = await self._apart.each(due, self._claim_one)
         # Those with mail have their turn when nothing else is due: their table may be what is in trouble.
-        if not given and not self._setbacks.waits(MAIL):
+        if not given and not self._setbacks.waits(INBOXES):
             mailed = await self._look_for_mail(room, but)
             given = await self._apart.each([one for one in mailed if one not in due], self._claim_one)
         rows = await self._blocking.read(self._store.statuses, [saga_id for saga_id, got in given.items() if got])
@@ -253,22 +253,22 @@ class Claiming:
 
     async def _read_mail(self, worker_id: str) -> Handed | None:
         """Return what has come for sagas of this worker; None if that is not known for now: others need none."""
-        if self._owner.mail is None or self._setbacks.waits(MAIL):
+        if self._owner.inbox is None or self._setbacks.waits(INBOXES):
             return None
         began = asyncio.get_running_loop().time()
         try:
-            mail = await self._owner.mail.read(worker_id)
+            mail = await self._owner.inbox.read(worker_id)
         except Exception as problem:
             self._set_mail_back(problem, began)
             return None
-        if self._setbacks.forget(MAIL):
+        if self._setbacks.forget(INBOXES):
             logger.warning("the mail of sagas is read again")
         return mail
 
     def _set_mail_back(self, problem: Exception, began: float) -> None:
         """Read no mail for a while; whoever waited for it in vain has waited for long enough."""
         took = asyncio.get_running_loop().time() - began
-        setback = self._setbacks.add(MAIL, counts=True, at_least=rest_after(took))
+        setback = self._setbacks.add(INBOXES, counts=True, at_least=rest_after(took))
         if is_worth_saying(setback.counted):
             trace = None if isinstance(problem, StoreError) else problem
             text = "the mail of sagas cannot be read, trying again: %s"
@@ -312,7 +312,7 @@ class Claiming:
             if row.saga_id not in busy:
                 owner.own_claimed(row, streams[row.saga_id])
         # Before any of those just claimed has run: one that is at rest would be given back without its mail.
-        news = 0 if owner.mail is None or mail is None else owner.mail.hand_over(mail, owner.give_mail)
+        news = 0 if owner.inbox is None or mail is None else owner.inbox.hand_over(mail, owner.give)
         for saga_id in busy:
             owner.wake(saga_id)
         self._giving_back.add(busy)

@@ -24,7 +24,7 @@ APART_AT_ONCE = 50
 AT_ANY_TIME = 2**62
 
 
-class Mail:
+class Inbox:
     """Read what has arrived for sagas, and leave out what has been handed over and is not taken yet.
 
     A row stays in the inbox until the decision that takes it is durable. So a saga that is lost to another worker loses

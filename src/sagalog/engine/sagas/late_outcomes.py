@@ -31,17 +31,17 @@ MANY = 8
 class Conflict(Exception):
     """The saga was changed by somebody else; `untold` is what had happened and is not recorded yet."""
 
-    def __init__(self, untold: list[Input]) -> None:
+    def __init__(self, unrecorded: list[Input]) -> None:
         super().__init__("the saga is owned or was changed by another worker")
-        self.untold = untold
+        self.unrecorded = unrecorded
 
 
 class Undriven(Exception):
     """The saga cannot be driven here, for the reason that is its cause; `untold` is what is not recorded yet."""
 
-    def __init__(self, untold: list[Input]) -> None:
+    def __init__(self, unrecorded: list[Input]) -> None:
         super().__init__("the saga cannot be driven")
-        self.untold = untold
+        self.unrecorded = unrecorded
 
 
 class LateOutcomes:
@@ -79,11 +79,11 @@ class LateOutcomes:
         self._hurried.set()
         self._hurried = asyncio.Event()
 
-    def keep(self, definition: Definition, saga_id: str, untold: list[Input]) -> None:
+    def keep(self, definition: Definition, saga_id: str, unrecorded: list[Input]) -> None:
         """Keep what has happened to a saga and is not recorded."""
-        if not untold:
+        if not unrecorded:
             return
-        self._kept.setdefault(saga_id, []).extend(untold)
+        self._kept.setdefault(saga_id, []).extend(unrecorded)
         self._definitions[saga_id] = definition
         if saga_id not in self._loops and not self._stopped:
             self._loops[saga_id] = Loop(partial(self._ask, definition, saga_id), f"sagalog-late-{saga_id}")
@@ -129,23 +129,23 @@ class LateOutcomes:
     async def _record_all(self, definition: Definition, saga_id: str) -> bool:
         """Record what is known of a saga at rest; False if it is not at rest."""
         problem: Exception | None = None
-        for told in list(self._kept.get(saga_id, ())):
+        for outcome in list(self._kept.get(saga_id, ())):
             try:
-                if not await self._record(definition, saga_id, told):
+                if not await self._record(definition, saga_id, outcome):
                     return False
             except WriteRefused as refused:
                 problem = refused
             else:
                 # It may be driven here by now, and be told the same once more: that will be no news.
-                self._is_recorded(saga_id, told)
+                self._is_recorded(saga_id, outcome)
         if problem is not None:
             raise problem
         if saga_id not in self._kept and self._refused.pop(saga_id, None) is not None:
             self._recovered()
         return True
 
-    def _is_recorded(self, saga_id: str, told: Input) -> None:
-        left = [one for one in self._kept.get(saga_id, ()) if one is not told]
+    def _is_recorded(self, saga_id: str, outcome: Input) -> None:
+        left = [one for one in self._kept.get(saga_id, ()) if one is not outcome]
         if left:
             self._kept[saga_id] = left
         else:
@@ -174,11 +174,11 @@ class LateOutcomes:
             logger.warning(text, saga_id)
 
     async def _try_at_last(self, saga_id: str, definition: Definition) -> None:
-        for told in list(self._kept.get(saga_id, ())):
+        for outcome in list(self._kept.get(saga_id, ())):
             try:
-                if not await self._record_at_last(definition, saga_id, told):
+                if not await self._record_at_last(definition, saga_id, outcome):
                     return
             except Exception as problem:
                 logger.info("an outcome of saga %s is not recorded at last: %s", saga_id, described(problem))
             else:
-                self._is_recorded(saga_id, told)
+                self._is_recorded(saga_id, outcome)

@@ -39,7 +39,7 @@ class Recording:
         self._worker_id = worker_id
         self._turn = turn
 
-    async def record(self, definition: Definition, saga_id: str, told: Input, holder: str | None = None) -> bool:
+    async def record(self, definition: Definition, saga_id: str, input: Input, holder: str | None = None) -> bool:
         """Tell a saga at rest, or one that `holder` owns; False if it is neither, or was changed meanwhile.
 
         Raises `WriteRefused` if the database does not take it, and what the store raises while it is read.
@@ -47,7 +47,7 @@ class Recording:
         before = state_of(await self._blocking.read(self._store.read, saga_id))
         if before.status in OPEN and holder is None:
             return False
-        decision = decision_of(definition, saga_id, before, (told,), self._clock.now())
+        decision = decision_of(definition, saga_id, before, (input,), self._clock.now())
         if decision is None:
             return True
         written = await self._committer.submit(append_of(decision, holder, holder)) == "written"
@@ -55,15 +55,15 @@ class Recording:
             log_transitions(decision)
         return written
 
-    async def record_at_last(self, definition: Definition, saga_id: str, told: Input) -> bool:
+    async def record_at_last(self, definition: Definition, saga_id: str, input: Input) -> bool:
         """Tell a saga, at rest or not, that is driven here no more, and give it back; False if it cannot be had."""
-        if not await self.record(definition, saga_id, told):
+        if not await self.record(definition, saga_id, input):
             worker_id = self._worker_id()
             async with self._turn:
                 self._giving_back.keep(saga_id)
                 if not await self._blocking.write(self._store.claim_one, worker_id, saga_id, self._clock.now()):
                     return False
-            if not await self.record(definition, saga_id, told, worker_id):
+            if not await self.record(definition, saga_id, input, worker_id):
                 return False
         self._giving_back.add([saga_id])
         return True

@@ -52,7 +52,7 @@ class SagaRunner:
         committer: Committer,
         attempts: Attempts,
         clock: Clock,
-        untold: list[Input] | None = None,
+        unrecorded: list[Input] | None = None,
         effects: list[Effect] | None = None,
         last_resort: Input | None = None,
     ) -> None:
@@ -72,7 +72,7 @@ class SagaRunner:
         self._attempts = attempts
         self._clock = clock
         # What is told next, or is being told: it happened, and is not recorded.
-        self._untold = untold or []
+        self._unrecorded = unrecorded or []
         # Told if that cannot be told, or if there is nothing to be told: that the saga is stuck.
         self._last_resort = last_resort
         self._successes: list[Input] = []
@@ -90,16 +90,16 @@ class SagaRunner:
         return True
 
     @property
-    def untold(self) -> list[Input]:
+    def unrecorded(self) -> list[Input]:
         """Return what has happened and is not recorded, also what attempts have come to that nobody has asked yet."""
         ended = [task for task in self._running.values() if task.done() and not task.cancelled()]
         outcomes = [None if task.exception() is not None else task.result() for task in ended]
-        return self._untold + [outcome for outcome in outcomes if outcome is not None]
+        return self._unrecorded + [outcome for outcome in outcomes if outcome is not None]
 
     @property
     def refused(self) -> list[Input]:
         """Return what is known to be done, could not be written, and is still news."""
-        return [told for told in self._successes if is_news(self.state, told)]
+        return [success for success in self._successes if is_news(self.state, success)]
 
     @property
     def has_mail(self) -> bool:
@@ -129,9 +129,9 @@ class SagaRunner:
                     if outcome is not None:
                         await self._tell_all([outcome])
                     continue
-                told, wake_at = await self._begin()
-                if told is not None:
-                    await self._tell_all([told])
+                known, wake_at = await self._begin()
+                if known is not None:
+                    await self._tell_all([known])
                 elif self._running:
                     await self._tell_all(await self._wait(wake_at))
                 elif not self._effects or self.lacks_thread or not await self._sleep(wake_at):
@@ -144,9 +144,9 @@ class SagaRunner:
                 await end_all(self._running.values())
                 raise
             logger.error("saga %s was cancelled by code that is not sagalog's; it goes on anew", self.saga_id)
-            await self._lose(self._untold)
+            await self._lose(self._unrecorded)
         except Exception as problem:
-            raise Undriven(self._untold + await self._ends_of_attempts()) from problem
+            raise Undriven(self._unrecorded + await self._ends_of_attempts()) from problem
 
     def _ours(self) -> bool:
         return self._owner.holds_as(self._worker_id)
@@ -247,9 +247,9 @@ class SagaRunner:
             await self._lose([])
         return None
 
-    async def _lose(self, untold: list[Input]) -> NoReturn:
+    async def _lose(self, unrecorded: list[Input]) -> NoReturn:
         """Give the saga up to whoever has it now, once the attempts under way have ended."""
-        raise Conflict(untold + await self._ends_of_attempts())
+        raise Conflict(unrecorded + await self._ends_of_attempts())
 
     async def _ends_of_attempts(self) -> list[Input]:
         found: list[Input] = []
@@ -258,7 +258,7 @@ class SagaRunner:
                 outcomes, _ = await self._ended(None)
             except asyncio.CancelledError:
                 if is_told_to_end():
-                    self._untold = [*self._untold, *found]
+                    self._unrecorded = [*self._unrecorded, *found]
                     await end_all(self._running.values())
                     raise
                 # By code that is not ours, once more: what the attempts come to is waited for all the same.
@@ -294,7 +294,7 @@ class SagaRunner:
         outcomes, problems = await self._ended(wake_at)
         if problems:
             # Of what the others came to nothing may be lost because of one.
-            self._untold = outcomes
+            self._unrecorded = outcomes
             raise problems[0]
         return outcomes
 
@@ -319,24 +319,24 @@ class SagaRunner:
 
     async def _tell_what_is_known(self) -> None:
         """Tell what happened before; that the saga is stuck only if that cannot be told, or if it was nothing."""
-        known = len(self._untold)
+        known = len(self._unrecorded)
         try:
-            await self._tell_all(self._untold)
+            await self._tell_all(self._unrecorded)
         except Exception as problem:
             if isinstance(problem, Conflict) or self._last_resort is None:
                 raise
             logger.warning("saga %s is made stuck: %s", self.saga_id, described(problem))
-        if self._last_resort is not None and (self._untold or not known):
+        if self._last_resort is not None and (self._unrecorded or not known):
             if not await self.record(self._last_resort, insist=True):
-                await self._lose(self._untold)
-            await self._tell_all(self._untold)
+                await self._lose(self._unrecorded)
+            await self._tell_all(self._unrecorded)
 
-    async def _tell_all(self, told: list[Input]) -> None:
-        self._untold = told
-        while self._untold:
-            if not await self.record(self._untold[0], last=len(self._untold) == 1, insist=True):
-                await self._lose(self._untold)
-            self._untold = self._untold[1:]
+    async def _tell_all(self, inputs: list[Input]) -> None:
+        self._unrecorded = inputs
+        while self._unrecorded:
+            if not await self.record(self._unrecorded[0], last=len(self._unrecorded) == 1, insist=True):
+                await self._lose(self._unrecorded)
+            self._unrecorded = self._unrecorded[1:]
 
     def _idle_until(self, effects: list[Effect]) -> int:
         """Return until when nothing is to be done, if only time will bring it about; 0 if that is not so."""
@@ -349,7 +349,7 @@ class SagaRunner:
     def _refusals(self) -> Refusals:
         return Refusals(self.definition, self.saga_id, self._owner, self._committer, self._clock, self._successes)
 
-    async def record(self, told: Input, last: bool = True, insist: bool = False) -> bool:
+    async def record(self, input: Input, last: bool = True, insist: bool = False) -> bool:
         """Decide on an input and make the decision durable; False on a conflict. `last`: no other one is known yet.
 
         Raises `WriteRefused` if the database does not take it; if we `insist` it is tried again, and then a fault is
@@ -359,18 +359,18 @@ class SagaRunner:
             # Whoever ends all tasks, and be it the end of the event loop, is not to be kept waiting.
             raise asyncio.CancelledError
         commits, now = self._committer.commits, self._clock.now()
-        decision = decision_of(self.definition, self.saga_id, self.state, (told,), now)
+        decision = decision_of(self.definition, self.saga_id, self.state, (input,), now)
         try:
             if decision is None:
                 # It had been recorded before, so all that is left to be done is to empty the inbox of it.
-                if isinstance(told, Receive):
-                    await self._committer.post(Posting(taken=(self.saga_id, told.message.id)))
+                if isinstance(input, Receive):
+                    await self._committer.post(Posting(taken=(self.saga_id, input.message.id)))
                 return True
             idle_until = self._idle_until(decision.effects) if last else 0
             # With the decision it costs nothing to give the saga back.
             parts = idle_until > now + self._owner.patience(expects_mail=False)
             owner = None if parts else self._worker_id
-            taken = (told.message.id,) if isinstance(told, Receive) else ()
+            taken = (input.message.id,) if isinstance(input, Receive) else ()
             append = append_of(decision, self._worker_id, owner, taken)
             unhurried = idle_until > now + LONG_ENOUGH and not append.messages and not append.notes
             submit = self._committer.submit_unhurried if unhurried else self._committer.submit
@@ -379,7 +379,7 @@ class SagaRunner:
         except WriteRefused as problem:
             if not insist:
                 raise
-            return await self._refusals.tell(self, told, last, problem, commits)
+            return await self._refusals.tell(self, input, last, problem, commits)
         self._parted = parts
         self.state = decision.after
         self._effects = decision.effects

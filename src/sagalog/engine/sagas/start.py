@@ -55,7 +55,7 @@ class Starting:
         self._worker = worker
         self._beginnings = worker.beginnings
         # What sagas that nobody owns are told, by their ids.
-        self._told = OneAtATime(committer)
+        self._inputs = OneAtATime(committer)
 
     async def start(
         self,
@@ -105,30 +105,30 @@ class Starting:
                 raise
             return key
 
-    async def _refuse(self, definition: Definition, saga_id: str, told: StartAgain) -> None:
+    async def _refuse(self, definition: Definition, saga_id: str, again: StartAgain) -> None:
         for _ in range(TRIES):
             state = state_of(await asked(self._blocking, self._store.read, saga_id))
-            if await self._tell(definition, saga_id, state, told):
+            if await self._tell(definition, saga_id, state, again):
                 return
         raise StoreUnavailable(f"saga {saga_id} is changed by others all the time; start it again later")
 
     async def resume(self, definition: Definition, saga_id: str, state: SagaState, actor: str, reason: str) -> bool:
         """Tell a stuck saga to go on, and any worker takes it up; False if it is in another state meanwhile."""
-        told = Resume(check_identifier(actor, "the actor"), check_reason(reason, "the reason"))
-        if not await self._tell(definition, saga_id, state, told):
+        resume = Resume(check_identifier(actor, "the actor"), check_reason(reason, "the reason"))
+        if not await self._tell(definition, saga_id, state, resume):
             return False
         self._worker.hint()
         return True
 
-    async def _tell(self, definition: Definition, saga_id: str, state: SagaState, told: Input) -> bool:
+    async def _tell(self, definition: Definition, saga_id: str, state: SagaState, input: Input) -> bool:
         """Decide for a saga that nobody owns; False if somebody else was quicker, or was about to be."""
-        if await self._told.other(saga_id):
+        if await self._inputs.other(saga_id):
             return False
-        decision = decision_of(definition, saga_id, state, (told,), self._clock.now())
+        decision = decision_of(definition, saga_id, state, (input,), self._clock.now())
         if decision is None:
             return True
         append = append_of(decision, None, None)
-        return await self._told.submit(saga_id, append, partial(log_written, decision, None)) == "written"
+        return await self._inputs.submit(saga_id, append, partial(log_written, decision, None)) == "written"
 
 
 def _key(definition: Definition, value: Any, key: str | None) -> str:

@@ -70,7 +70,7 @@ async def end_of(drive: Drive) -> SagaState | None:
     return state if state is None or state.status != "stuck" else None
 
 
-class Waiting:
+class Waiters:
     """Wake those who wait for a saga to end or to be stuck."""
 
     def __init__(self, surroundings: Surroundings) -> None:

@@ -17,7 +17,7 @@ from sagalog.engine.sagas.beginnings import Beginnings
 from sagalog.engine.sagas.claiming import Claiming
 from sagalog.engine.sagas.given_up import GivenUp
 from sagalog.engine.sagas.giving_back import GivingBack
-from sagalog.engine.sagas.inbox import Mail
+from sagalog.engine.sagas.inbox import Inbox
 from sagalog.engine.sagas.late_outcomes import Conflict, LateOutcomes, Undriven
 from sagalog.engine.sagas.lease import WorkerLease
 from sagalog.engine.sagas.recording import Recording
@@ -59,7 +59,7 @@ class Worker:
         means: Means,
         finished: Callable[[str], None],
         hint: Hint,
-        mail: Mail | None = None,
+        inbox: Inbox | None = None,
     ) -> None:
         self._surroundings = surroundings
         self._store = surroundings.store
@@ -74,7 +74,7 @@ class Worker:
         self._limits = surroundings.limits
         self._finished = finished
         # None: no saga of this process ever gets a message, so nobody looks for any.
-        self.mail = mail
+        self.inbox = inbox
         self._loop = asyncio.get_running_loop()
         self._runners: dict[str, SagaRunner] = {}
         self._tasks: dict[str, Drive] = {}
@@ -179,17 +179,26 @@ class Worker:
         definition: Definition,
         saga_id: str,
         state: SagaState,
-        untold: list[Input] | None = None,
+        unrecorded: list[Input] | None = None,
         effects: list[Effect] | None = None,
         last_resort: Input | None = None,
     ) -> Drive:
         """Drive a saga that the store says is ours; the task ends when it is at rest or has left this process."""
         runner = SagaRunner(
-            definition, saga_id, state, self, self._committer, self._attempts, self._clock, untold, effects, last_resort
+            definition,
+            saga_id,
+            state,
+            self,
+            self._committer,
+            self._attempts,
+            self._clock,
+            unrecorded,
+            effects,
+            last_resort,
         )
-        if state.parent is not None and self.mail is None:
+        if state.parent is not None and self.inbox is None:
             # This process knows no saga that takes messages, but this one is a step of one that others know.
-            self.mail = Mail(self._surroundings)
+            self.inbox = Inbox(self._surroundings)
         self._giving_back.keep(saga_id)
         self._runners[saga_id] = runner
         task = self._tasks[saga_id] = self._loop.create_task(self._drive(runner), context=self._inside.copy())
@@ -201,7 +210,7 @@ class Worker:
         worker_id = self.worker_id
         self._expected.add(start.saga_id)
 
-        def settled(written: Written) -> None:
+        def has_ended(written: Written) -> None:
             self._expected.discard(start.saga_id)
             if written is None:
                 # It may be there all the same, and ours: then it has to be given back.
@@ -210,7 +219,7 @@ class Worker:
             if written and worker_id == self.worker_id and not self.stopping:
                 self.own(start.definition, start.saga_id, start.after, None, start.effects)
 
-        return settled
+        return has_ended
 
     def drive_of(self, saga_id: str) -> Drive | None:
         """Return the task that drives this saga, if it runs here."""
@@ -218,24 +227,24 @@ class Worker:
 
     def took(self, saga_id: str, message_id: str) -> None:
         """Take note that a message has left the inbox of a saga."""
-        if self.mail is not None:
-            self.mail.took(saga_id, message_id)
+        if self.inbox is not None:
+            self.inbox.took(saga_id, message_id)
 
     def missed(self, saga_id: str) -> None:
         """Take note that a message may have come to the inbox of a saga, which nobody has given to the saga."""
-        if self.mail is not None:
-            self.mail.missed(saga_id)
+        if self.inbox is not None:
+            self.inbox.missed(saga_id)
 
     def deliver(self, saga_id: str, envelope: Envelope) -> bool:
         """Give a message that is in the inbox now to its saga, if that runs here; False if it has to be fetched."""
         runner = self._runners.get(saga_id)
-        if self.mail is None or runner is None or not self.mail.is_read(saga_id):
+        if self.inbox is None or runner is None or not self.inbox.is_read(saga_id):
             self.missed(saga_id)
             return False
         runner.deliver(envelope)
         return True
 
-    def give_mail(self, saga_id: str, envelope: Envelope) -> bool:
+    def give(self, saga_id: str, envelope: Envelope) -> bool:
         """Give a message from the inbox to its saga if that is driven here; False if it has it already."""
         runner = self._runners.get(saga_id)
         return runner is not None and runner.deliver(envelope)
@@ -249,12 +258,12 @@ class Worker:
             self._threadless.driven(saga_id, runner.state, runner.lacks_thread)
         except Conflict as conflict:
             self._given_up.forget(saga_id)
-            self._late.keep(runner.definition, saga_id, conflict.untold)
+            self._late.keep(runner.definition, saga_id, conflict.unrecorded)
             # If it was not lost to another worker after all, it has to be given back.
             self._claiming.doubt()
         except Undriven as undriven:
             self._give_up(saga_id, undriven.__cause__ or undriven)
-            self._late.keep(runner.definition, saga_id, undriven.untold)
+            self._late.keep(runner.definition, saga_id, undriven.unrecorded)
             unfinished = True
         finally:
             self._let_go(runner)
@@ -281,9 +290,9 @@ class Worker:
         if not task.cancelled():
             return
         self._let_go(runner)
-        self._late.keep(runner.definition, runner.saga_id, runner.untold)
+        self._late.keep(runner.definition, runner.saga_id, runner.unrecorded)
         self._late.keep_refused(runner.definition, runner.saga_id, runner.refused)
-        if self.stopping and not runner.untold and not runner.refused:
+        if self.stopping and not runner.unrecorded and not runner.refused:
             # Nothing of it is being written, and nobody is to wait for it as long as for others that run here.
             self._giving_back.add([runner.saga_id])
         # It is ours as far as the store knows.
@@ -299,12 +308,12 @@ class Worker:
         text = "saga %s cannot be driven here and is left to others for %g s: %s"
         logger.error(text, saga_id, pause, described(problem), exc_info=trace)
 
-    async def take(self, definition: Definition, saga_id: str, untold: list[Input] | None = None) -> bool:
+    async def take(self, definition: Definition, saga_id: str, unrecorded: list[Input] | None = None) -> bool:
         """Own one saga, due or not, and tell it something; False if it cannot be had now, since somebody runs it."""
         async with self._turn:
-            return await self._take(definition, saga_id, untold)
+            return await self._take(definition, saga_id, unrecorded)
 
-    async def _take(self, definition: Definition, saga_id: str, untold: list[Input] | None) -> bool:
+    async def _take(self, definition: Definition, saga_id: str, unrecorded: list[Input] | None) -> bool:
         busy = saga_id in self._tasks or saga_id in self._giving_back or saga_id in self._given_up
         if busy or self.stopping or not self._lease.holds:
             return False
@@ -320,15 +329,15 @@ class Worker:
             # It may be ours by now, also if nobody has told us so.
             self._claiming.doubt()
             raise
-        self._own_with_all(definition, saga_id, state, untold)
+        self._own_with_all(definition, saga_id, state, unrecorded)
         return True
 
     def _own_with_all(
-        self, definition: Definition, saga_id: str, state: SagaState, untold: list[Input] | None = None
+        self, definition: Definition, saga_id: str, state: SagaState, unrecorded: list[Input] | None = None
     ) -> None:
         """Drive a saga, and tell it what is known of it here; if that cannot be told, that it is stuck."""
-        told = [*self._late.pop(saga_id), *(untold or ())]
-        self.own(definition, saga_id, state, told, last_resort=self._end_of_patience(saga_id))
+        known = [*self._late.pop(saga_id), *(unrecorded or ())]
+        self.own(definition, saga_id, state, known, last_resort=self._end_of_patience(saga_id))
 
     def _end_of_patience(self, saga_id: str) -> Input | None:
         """Return what is told to a saga that could not be driven often enough: that it is stuck."""

@@ -20,8 +20,8 @@ from sagalog.transport import Incoming, Receipt
 
 logger = logging.getLogger("sagalog.engine")
 
-Handle = Callable[[Envelope], Awaitable[bool]]
-Park = Callable[[UnmatchedRow], Awaitable[None]]
+HandleMessage = Callable[[Envelope], Awaitable[bool]]
+ParkRow = Callable[[UnmatchedRow], Awaitable[None]]
 
 MOST_DELIVERIES = 5
 PAUSES = Pauses(0.2, 30.0)
@@ -35,7 +35,9 @@ TAKEN = Receipt(True)
 class Receiving:
     """Receive for one transport; a call never raises."""
 
-    def __init__(self, name: str, handle: Handle, park: Park, clock: Clock, most: int = MOST_DELIVERIES) -> None:
+    def __init__(
+        self, name: str, handle: HandleMessage, park: ParkRow, clock: Clock, most: int = MOST_DELIVERIES
+    ) -> None:
         self._name = name
         self._handle = handle
         self._park = park

@@ -46,10 +46,10 @@ POLLS_BETWEEN_REDELIVERIES = 10
 Found = Sequence[tuple[int, Envelope]]
 
 # Told the ids of commands that were handed to a broker.
-Delivered = Callable[[Sequence[str]], Awaitable[None]]
+HandedOver = Callable[[Sequence[str]], Awaitable[None]]
 
 
-class Sending:
+class Relay:
     """Send for one transport, as long as this process's worker owns its consumer."""
 
     def __init__(
@@ -57,7 +57,7 @@ class Sending:
         transport: Transport,
         surroundings: Surroundings,
         consumers: Consumers,
-        delivered: Delivered,
+        handed_over: HandedOver,
     ) -> None:
         self._transport = transport
         self._consumer = consumer_of(transport)
@@ -65,7 +65,7 @@ class Sending:
         self._blocking = surroundings.blocking
         self._clock = surroundings.clock
         self._consumers = consumers
-        self._delivered = delivered
+        self._handed_over = handed_over
         self._poll = surroundings.limits.poll / 1e6
         self._hint = Hint()
         self._loop: Loop | None = None
@@ -238,7 +238,7 @@ class Sending:
 
     async def _count(self, sent: Sequence[Envelope]) -> None:
         if commands := [envelope.id for envelope in sent if envelope.kind == "command"]:
-            await self._delivered(commands)
+            await self._handed_over(commands)
 
     async def _again(self) -> bool:
         """Send what the broker refused and a person lets go once more; False if there is nothing."""

@@ -54,14 +54,14 @@ Written = bool | None
 # Told that once.
 Then = Callable[[Written], None]
 # What is to be written, the future of its outcome, and whom to tell.
-Waiting = tuple[Any, "asyncio.Future[Any]", Then | None]
+Queued = tuple[Any, "asyncio.Future[Any]", Then | None]
 Write = Callable[[Sequence[Any]], Sequence[str]]
 
 
 class Piece(Struct, eq=False):
     """What is written in one transaction, until it is known what became of it."""
 
-    waiting: list[Waiting]
+    waiting: list[Queued]
     write: Write
     # How often it has failed, whole or as a part of what it was cut from, and with what at last.
     tries: int = 0
@@ -87,11 +87,11 @@ class Committer:
     ) -> None:
         self._store = surroundings.store
         self._blocking = surroundings.blocking
-        self._queue: deque[Waiting] = deque()
+        self._queue: deque[Queued] = deque()
         # Those of callers who do not wait for ever: what is large and slow goes on beside them, not before them.
-        self._urgent: deque[Waiting] = deque()
-        self._postings: deque[Waiting] = deque()
-        self._unhurried: deque[Waiting] = deque()
+        self._urgent: deque[Queued] = deque()
+        self._postings: deque[Queued] = deque()
+        self._unhurried: deque[Queued] = deque()
         # What has failed: what is tried again in its turn, and what rests until then.
         self._failed: deque[Piece] = deque()
         self._resting: list[Piece] = []
@@ -177,7 +177,7 @@ class Committer:
 
     def _enqueue(
         self,
-        queue: deque[Waiting],
+        queue: deque[Queued],
         write: Any,
         future: "asyncio.Future[Any]",
         patient: bool,
@@ -236,9 +236,9 @@ class Committer:
             if self._failed:
                 await self._write_again(self._failed.popleft())
 
-    def _batch(self, *queues: deque[Waiting]) -> list[Waiting]:
+    def _batch(self, *queues: deque[Queued]) -> list[Queued]:
         """Take what is written together, from all queues in turn: not too many, and not too much."""
-        batch: list[Waiting] = []
+        batch: list[Queued] = []
         room = self._size.now
         while held := [queue for queue in queues if queue]:
             for queue in held:
@@ -269,7 +269,7 @@ class Committer:
             await self._has_failed(piece, problem, self._loop.time() - began)
         else:
             self._size.passed()
-            self._settle(piece.waiting, outcomes)
+            self._answer(piece.waiting, outcomes)
 
     async def _write_again(self, piece: Piece) -> None:
         spared = self._spared_until - self._loop.time()
@@ -346,7 +346,7 @@ class Committer:
             logger.warning("the store cannot be written for now, trying again: %s", described(problem))
         self.trouble = problem
 
-    def _settle(self, batch: list[Waiting], outcomes: Sequence[str]) -> None:
+    def _answer(self, batch: list[Queued], outcomes: Sequence[str]) -> None:
         if self.trouble is not None:
             logger.warning("the store can be written again")
             self.trouble = None
@@ -365,7 +365,7 @@ class Committer:
             self._noted()
 
     @staticmethod
-    def _fail(batch: list[Waiting], problem: Exception) -> None:
+    def _fail(batch: list[Queued], problem: Exception) -> None:
         for _, future, then in batch:
             if then is not None:
                 _tell(then, None)

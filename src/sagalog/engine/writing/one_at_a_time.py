@@ -33,11 +33,11 @@ class OneAtATime:
     async def submit(self, purpose: object, append: Append, then: Then | None) -> AppendOutcome:
         """Submit an append, if no other one is queued for the same, and return its outcome."""
         assert purpose not in self._written
-        written = self._committer.submit_urgent(append, partial(self._settle, purpose, then))
+        written = self._committer.submit_urgent(append, partial(self._is_over, purpose, then))
         self._written[purpose] = written
         return await self._committer.beside(written)
 
-    def _settle(self, purpose: object, then: Then | None, written: Written) -> None:
+    def _is_over(self, purpose: object, then: Then | None, written: Written) -> None:
         self._written.pop(purpose, None)
         if then is not None:
             then(written)

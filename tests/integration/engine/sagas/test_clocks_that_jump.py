@@ -15,7 +15,7 @@ from sagalog.engine.bus.consumers import Consumers
 from sagalog.engine.limits import Limits
 from sagalog.engine.sagas.lease import WorkerLease
 from sagalog.engine.surroundings import Surroundings
-from sagalog.engine.transports.relay import Sending
+from sagalog.engine.transports.relay import Relay
 from sagalog.store import Lease, Store, UnmatchedQuery
 from sagalog.stores.memory.store import MemoryStore
 from sagalog.testing.broker import MemoryBroker
@@ -197,7 +197,7 @@ def test_what_is_to_be_sent_once_more_is_sent_although_the_clock_was_ahead() -> 
         transport = MemoryBroker().transport("orders", sends=[Tried])
         surroundings = Surroundings(store, AtOnce(), clock, Limits())
         consumers = Consumers(surroundings, worker, ["transport:memory"])
-        sending = Sending(transport, surroundings, consumers, delivered)
+        sending = Relay(transport, surroundings, consumers, delivered)
         clock.advance(HOUR)
         sending.start()
         await lab.sleep(0.05)
