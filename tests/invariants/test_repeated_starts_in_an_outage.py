@@ -37,7 +37,7 @@ def queued(process: Process) -> int:
     """Return how many appends wait to be written."""
     committer = process.manager._committer
     pieces = [*committer._failed, *committer._resting]
-    return len(committer._queue) + len(committer._urgent) + sum(len(one.waiting) for one in pieces)
+    return len(committer._queue) + len(committer._urgent) + sum(len(one.queued) for one in pieces)
 
 
 async def tries(process: Process, saga: Saga[Parcel], parcel: Parcel, key: str) -> list[str]:

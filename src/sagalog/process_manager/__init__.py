@@ -22,10 +22,11 @@ from sagalog.engine.calls.own_task import OwnTasks
 from sagalog.engine.calls.turns import Turns
 from sagalog.engine.following.translation import FollowContext
 from sagalog.engine.hint import Hint
+from sagalog.engine.sagas.driven import Drive
 from sagalog.engine.sagas.inbox import Inbox
 from sagalog.engine.sagas.start import Started, Starting
 from sagalog.engine.sagas.wait import AT_REST, LAST_LOOK_SECONDS, NoLongerThan, Waiters, end_of, not_known, still_going
-from sagalog.engine.sagas.worker import Drive, Worker
+from sagalog.engine.sagas.worker import Worker
 from sagalog.engine.surroundings import Surroundings
 from sagalog.engine.transports.transports import Transports, check_transports
 from sagalog.engine.writing.committer import Committer
@@ -185,9 +186,9 @@ class ProcessManager(Inspection, Messaging, Following):
         turns = Turns(blocking)
         ends.add(turns.close)
         means = Means(self._services, turns, self._failures, self._own_tasks)
-        mail = Inbox(surroundings) if self._declared.has_mail else None
+        inbox = Inbox(surroundings, self._declared.has_mail)
         worker = self._worker = Worker(
-            surroundings, self.definitions, self._committer, means, self._waiting.finished, due, mail
+            surroundings, self.definitions, self._committer, means, self._waiting.finished, due, inbox
         )
         self._bus = self._make_bus(surroundings, means)
         self._transports = self._make_transports(surroundings)

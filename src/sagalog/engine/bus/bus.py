@@ -85,7 +85,7 @@ class Bus:
         """Let all that may have been routed be fetched: it is in the inboxes, or will be routed again."""
         for row in route.inbox:
             if not self._participants.has(row.recipient):
-                self._worker.missed(row.recipient)
+                self._worker.inbox.missed(row.recipient)
         self._participants.hint()
         self._worker.hint()
 

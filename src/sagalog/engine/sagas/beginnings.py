@@ -14,8 +14,9 @@ from sagalog.engine.backoff import Backoff, Pauses
 from sagalog.engine.cycle import Decision, append_of, decision_of
 from sagalog.engine.surroundings import Surroundings
 from sagalog.engine.transition_log import log_transitions
-from sagalog.engine.writing.committer import Committer, Then, Written
+from sagalog.engine.writing.committer import Committer
 from sagalog.engine.writing.one_at_a_time import OneAtATime
+from sagalog.engine.writing.pieces import Then, Written
 from sagalog.errors import StoreError, WriteRefused
 from sagalog.saga.definition import Definition
 from sagalog.saga.inputs import Start

@@ -10,6 +10,7 @@ from typing import Protocol
 from sagalog.clock import Clock
 from sagalog.engine.backoff import Backoff, Pauses
 from sagalog.engine.message_log import log_parked
+from sagalog.engine.sagas.owner import Owner
 from sagalog.engine.sagas.unwritable import instead_of, is_success
 from sagalog.engine.unmatched import parked_row
 from sagalog.engine.writing.committer import Committer
@@ -24,12 +25,6 @@ from sagalog.store import Posting
 
 # Between one time that something is refused and the next.
 PAUSES = Pauses(1.0, 60.0)
-
-
-class Owner(Protocol):
-    """What this needs of the worker that owns the saga."""
-
-    stopping: bool
 
 
 class Recorder(Protocol):

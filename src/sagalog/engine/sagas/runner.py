@@ -13,6 +13,7 @@ from sagalog.clock import Clock
 from sagalog.engine.calls.call import NotBegun, NoThread
 from sagalog.engine.cycle import append_of, decision_of
 from sagalog.engine.ending import end_all, is_cancelled_by_others, is_told_to_end
+from sagalog.engine.sagas.agenda import Attempted, agenda_of, idle_until, only_action
 from sagalog.engine.sagas.attempt import Attempts
 from sagalog.engine.sagas.late_outcomes import Conflict, Undriven
 from sagalog.engine.sagas.owner import Owner
@@ -24,10 +25,9 @@ from sagalog.engine.writing.committer import LINGER, Committer
 from sagalog.errors import StoreError, WriteRefused
 from sagalog.messages import Envelope, Unreadable
 from sagalog.saga.definition import Definition
-from sagalog.saga.events import error_from
 from sagalog.saga.failure import described
-from sagalog.saga.inputs import ActionFailed, DeadlineReached, Input, Receive, TimerFired
-from sagalog.saga.react import CallOff, Effect, RunAction, RunCompensation, Settle, Wait, WatchDeadline, react
+from sagalog.saga.inputs import Input, Receive
+from sagalog.saga.react import CallOff, Effect, RunCompensation, Wait, react
 from sagalog.saga.state import SagaState
 from sagalog.saga.transitions import OPEN
 from sagalog.store import Posting
@@ -36,8 +36,6 @@ logger = logging.getLogger("sagalog.engine")
 
 # A saga that has nothing to do for so long, in microseconds, is in no hurry to have written why.
 LONG_ENOUGH = 10 * int(LINGER * 1e6)
-# Effects that take their time, and end with something to tell.
-Attempted = RunAction | RunCompensation | CallOff
 
 
 class SagaRunner:
@@ -123,7 +121,8 @@ class SagaRunner:
                 if self._mail and await self._open_mail():
                     # Nobody owns it any more; whoever claims it next takes what else has come for it.
                     return False
-                action = self._only_action()
+                is_free = not (self._running or self._owner.stopping or self.lacks_thread)
+                action = only_action(self._effects, self._clock) if is_free else None
                 if action is not None and (self._ours() or await self._owner.ready(self._worker_id)):
                     outcome = await self._attempt(action)
                     if outcome is not None:
@@ -183,54 +182,19 @@ class SagaRunner:
             elif not await self.record(Receive(message), insist=True):
                 # Nothing is lost: what is not recorded is still in the inbox.
                 await self._lose([])
-            self._owner.took(self.saga_id, self._mail.popleft().id)
+            self._owner.inbox.took(self.saga_id, self._mail.popleft().id)
             if self.state.status not in OPEN:
                 return True
         return False
 
-    def _only_action(self) -> RunAction | None:
-        """Return the action that is to be run now if, as nearly always, there is nothing else to be done."""
-        effects = self._effects
-        if not effects or self._running or self._owner.stopping or self.lacks_thread:
-            return None
-        first = effects[0]
-        if type(first) is not RunAction or first.at:
-            return None
-        if len(effects) == 1:
-            return first
-        second = effects[1]
-        only_watched = len(effects) == 2 and type(second) is WatchDeadline and self._clock.now() < second.at
-        return first if only_watched else None
-
     async def _begin(self) -> tuple[Input | None, int | None]:
         """Begin what ought to be going on; return an input that is there already, or when to look again."""
-        wake_at: int | None = None
-        now, ready = self._clock.now(), list[Attempted]()
         self.lacks_thread = self.lacks_thread and any(needs_thread(self.definition, one) for one in self._effects)
-        for effect in self._effects:
-            if isinstance(effect, Attempted):
-                if (type(effect), effect.step) in self._running or (RunAction, effect.step) in self._running:
-                    continue
-                if effect.at > now:
-                    wake_at = effect.at if wake_at is None else min(wake_at, effect.at)
-                elif not self._owner.stopping and not (self.lacks_thread and needs_thread(self.definition, effect)):
-                    ready.append(effect)
-            elif isinstance(effect, Settle):
-                if (RunAction, effect.step) not in self._running:
-                    text = "it was under way when its process ended, or was given up before its next attempt"
-                    lost = error_from("lost", "AttemptLost", text)
-                    return ActionFailed(effect.step, max(1, effect.attempt - 1), None, lost), None
-            elif isinstance(effect, Wait):
-                if effect.until is None:
-                    continue
-                if now >= effect.until:
-                    return TimerFired(effect.step, effect.direction, effect.attempt, self._clock.chance()), None
-                wake_at = effect.until if wake_at is None else min(wake_at, effect.until)
-            elif now >= effect.at:
-                return DeadlineReached(), None
-            else:
-                wake_at = effect.at if wake_at is None else min(wake_at, effect.at)
-        return (await self._run(ready) if ready else None), wake_at
+        agenda = agenda_of(self._effects, self._clock, self._running)
+        ready = [] if self._owner.stopping else agenda.ready
+        if self.lacks_thread:
+            ready = [one for one in ready if not needs_thread(self.definition, one)]
+        return (await self._run(ready) if ready else agenda.known), agenda.wake_at
 
     async def _run(self, ready: list[Attempted]) -> Input | None:
         """Begin attempts: a single one is made here and now, and its outcome returned; others go on by themselves."""
@@ -338,13 +302,6 @@ class SagaRunner:
                 await self._lose(self._unrecorded)
             self._unrecorded = self._unrecorded[1:]
 
-    def _idle_until(self, effects: list[Effect]) -> int:
-        """Return until when nothing is to be done, if only time will bring it about; 0 if that is not so."""
-        if not effects or self._running or self._mail:
-            return 0
-        idle = (RunAction, RunCompensation, WatchDeadline)
-        return min(effect.at if isinstance(effect, idle) else 0 for effect in effects)
-
     @cached_property
     def _refusals(self) -> Refusals:
         return Refusals(self.definition, self.saga_id, self._owner, self._committer, self._clock, self._successes)
@@ -366,13 +323,13 @@ class SagaRunner:
                 if isinstance(input, Receive):
                     await self._committer.post(Posting(taken=(self.saga_id, input.message.id)))
                 return True
-            idle_until = self._idle_until(decision.effects) if last else 0
+            until = idle_until(decision.effects) if last and not self._running and not self._mail else 0
             # With the decision it costs nothing to give the saga back.
-            parts = idle_until > now + self._owner.patience(expects_mail=False)
+            parts = until > now + self._owner.patience(expects_mail=False)
             owner = None if parts else self._worker_id
             taken = (input.message.id,) if isinstance(input, Receive) else ()
             append = append_of(decision, self._worker_id, owner, taken)
-            unhurried = idle_until > now + LONG_ENOUGH and not append.messages and not append.notes
+            unhurried = until > now + LONG_ENOUGH and not append.messages and not append.notes
             submit = self._committer.submit_unhurried if unhurried else self._committer.submit
             if await submit(append) != "written":
                 return False

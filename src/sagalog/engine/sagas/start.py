@@ -11,7 +11,8 @@ from sagalog.engine.asking import asked
 from sagalog.engine.carrying import carrying
 from sagalog.engine.cycle import append_of, decision_of, state_of
 from sagalog.engine.sagas.beginnings import log_written
-from sagalog.engine.sagas.worker import Drive, Worker
+from sagalog.engine.sagas.driven import Drive
+from sagalog.engine.sagas.worker import Worker
 from sagalog.engine.surroundings import Surroundings
 from sagalog.engine.writing.committer import Committer
 from sagalog.engine.writing.one_at_a_time import OneAtATime

@@ -6,7 +6,7 @@ from types import TracebackType
 
 from sagalog.engine.hint import Hint
 from sagalog.engine.loops import Loop
-from sagalog.engine.sagas.worker import Drive
+from sagalog.engine.sagas.driven import Drive
 from sagalog.engine.surroundings import Surroundings
 from sagalog.errors import NotRunning, StoreError
 from sagalog.saga.state import SagaState

@@ -15,6 +15,7 @@ from sagalog.engine.loops import Loop
 from sagalog.engine.sagas.attempt import Attempts
 from sagalog.engine.sagas.beginnings import Beginnings
 from sagalog.engine.sagas.claiming import Claiming
+from sagalog.engine.sagas.driven import Drive, Driven
 from sagalog.engine.sagas.given_up import GivenUp
 from sagalog.engine.sagas.giving_back import GivingBack
 from sagalog.engine.sagas.inbox import Inbox
@@ -25,7 +26,8 @@ from sagalog.engine.sagas.runner import SagaRunner
 from sagalog.engine.sagas.threadless import Threadless
 from sagalog.engine.sagas.unwritable import fault_of
 from sagalog.engine.surroundings import Surroundings
-from sagalog.engine.writing.committer import Committer, Then, Written
+from sagalog.engine.writing.committer import Committer
+from sagalog.engine.writing.pieces import Then, Written
 from sagalog.errors import SagalogError
 from sagalog.messages import Envelope
 from sagalog.saga.definition import Definition
@@ -36,9 +38,6 @@ from sagalog.saga.state import SagaState
 from sagalog.store import StatusRow, StoredEvent
 
 logger = logging.getLogger("sagalog.engine")
-
-# Ends with the state of a saga that came to rest here; with None if the saga left this process before.
-Drive = asyncio.Task[SagaState | None]
 
 # How often those that are to end are looked at again, in seconds.
 LAST_ROUND = 1.0
@@ -59,9 +58,8 @@ class Worker:
         means: Means,
         finished: Callable[[str], None],
         hint: Hint,
-        inbox: Inbox | None = None,
+        inbox: Inbox,
     ) -> None:
-        self._surroundings = surroundings
         self._store = surroundings.store
         self._definitions = definitions
         self._committer = committer
@@ -71,13 +69,11 @@ class Worker:
         self._hint = hint
         self._blocking = surroundings.blocking
         self._clock = surroundings.clock
-        self._limits = surroundings.limits
+        self._longest_wait = surroundings.limits.longest_wait
         self._finished = finished
-        # None: no saga of this process ever gets a message, so nobody looks for any.
         self.inbox = inbox
         self._loop = asyncio.get_running_loop()
-        self._runners: dict[str, SagaRunner] = {}
-        self._tasks: dict[str, Drive] = {}
+        self._driven = Driven(surroundings.limits.most_running)
         self._inside = inside(surroundings.blocking)
         self._loops: list[Loop] = []
         self._lease = WorkerLease(surroundings)
@@ -92,12 +88,20 @@ class Worker:
         self._given_up = GivenUp(self._loop.time)
         self._threadless = Threadless(means.turns, definitions, surroundings.clock, self._loop.time)
         self._claiming = Claiming(
-            surroundings, self._threadless, self, self._giving_back, self._given_up, self._turn, news, hint
+            surroundings,
+            self._lease,
+            self._driven,
+            inbox,
+            self._threadless,
+            self._own_claimed,
+            self._giving_back,
+            self._given_up,
+            self._turn,
+            news,
+            hint,
         )
         news.add(self._late.hurry)
         means.turns.add(self._threads_are_free)
-        # Sagas whose start is being written for this worker: nobody runs them yet, and they are no strays.
-        self._expected: set[str] = set()
         self.stopping = False
 
     @property
@@ -112,30 +116,11 @@ class Worker:
 
     def has_room_for(self, definition: Definition) -> bool:
         """Tell whether one more saga may be owned."""
-        return self._lease.holds and not self.stopping and self.room > 0 and self._threadless.takes(definition)
-
-    @property
-    def room(self) -> int:
-        """Return how many more sagas may be owned."""
-        return self._limits.most_running - len(self._tasks) - len(self._expected)
+        return self._lease.holds and not self.stopping and self._driven.room > 0 and self._threadless.takes(definition)
 
     def drives(self, saga_id: str) -> bool:
         """Tell whether the saga is driven here."""
-        return saga_id in self._tasks
-
-    def expects(self, saga_id: str) -> bool:
-        """Tell whether the start of the saga is being written for this worker."""
-        return saga_id in self._expected
-
-    def wake(self, saga_id: str) -> None:
-        """Let the saga look again at what is to be done, if it is driven here."""
-        if saga_id in self._runners:
-            self._runners[saga_id].wake()
-
-    def wake_all(self) -> None:
-        """Let every saga that is driven here look again at what is to be done, and when."""
-        for runner in self._runners.values():
-            runner.wake()
+        return saga_id in self._driven
 
     def patience(self, expects_mail: bool) -> int:
         """Return how long, in microseconds, a saga may stay that only waits.
@@ -143,8 +128,8 @@ class Worker:
         Once half of what this process may own is owned, those who wait would keep out those who could run: then one
         that waits for nothing but time goes at once, and one that `expects_mail` unless that comes soon.
         """
-        longest = self._limits.longest_wait
-        if 2 * len(self._tasks) <= self._limits.most_running:
+        longest, driven = self._longest_wait, self._driven
+        if 2 * len(driven.tasks) <= driven.most:
             return longest
         return min(longest, SOON) if expects_mail else 0
 
@@ -196,22 +181,22 @@ class Worker:
             effects,
             last_resort,
         )
-        if state.parent is not None and self.inbox is None:
-            # This process knows no saga that takes messages, but this one is a step of one that others know.
-            self.inbox = Inbox(self._surroundings)
+        if state.parent is not None:
+            # This process may know no saga that takes messages, but this one is a step of one that others know.
+            self.inbox.is_used = True
         self._giving_back.keep(saga_id)
-        self._runners[saga_id] = runner
-        task = self._tasks[saga_id] = self._loop.create_task(self._drive(runner), context=self._inside.copy())
+        task = self._loop.create_task(self._drive(runner), context=self._inside.copy())
+        self._driven.add(runner, task)
         task.add_done_callback(partial(self._was_driven, runner), context=self._inside)
         return task
 
     def expect(self, start: Decision) -> Then:
         """Say that the start of a saga is being written for this worker; returns whom to tell what became of it."""
         worker_id = self.worker_id
-        self._expected.add(start.saga_id)
+        self._driven.expected.add(start.saga_id)
 
         def has_ended(written: Written) -> None:
-            self._expected.discard(start.saga_id)
+            self._driven.expected.discard(start.saga_id)
             if written is None:
                 # It may be there all the same, and ours: then it has to be given back.
                 self._claiming.doubt()
@@ -223,31 +208,16 @@ class Worker:
 
     def drive_of(self, saga_id: str) -> Drive | None:
         """Return the task that drives this saga, if it runs here."""
-        return self._tasks.get(saga_id)
-
-    def took(self, saga_id: str, message_id: str) -> None:
-        """Take note that a message has left the inbox of a saga."""
-        if self.inbox is not None:
-            self.inbox.took(saga_id, message_id)
-
-    def missed(self, saga_id: str) -> None:
-        """Take note that a message may have come to the inbox of a saga, which nobody has given to the saga."""
-        if self.inbox is not None:
-            self.inbox.missed(saga_id)
+        return self._driven.tasks.get(saga_id)
 
     def deliver(self, saga_id: str, envelope: Envelope) -> bool:
         """Give a message that is in the inbox now to its saga, if that runs here; False if it has to be fetched."""
-        runner = self._runners.get(saga_id)
-        if self.inbox is None or runner is None or not self.inbox.is_read(saga_id):
-            self.missed(saga_id)
+        runner = self._driven.runners.get(saga_id)
+        if runner is None or not self.inbox.is_read(saga_id):
+            self.inbox.missed(saga_id)
             return False
         runner.deliver(envelope)
         return True
-
-    def give(self, saga_id: str, envelope: Envelope) -> bool:
-        """Give a message from the inbox to its saga if that is driven here; False if it has it already."""
-        runner = self._runners.get(saga_id)
-        return runner is not None and runner.deliver(envelope)
 
     async def _drive(self, runner: SagaRunner) -> SagaState | None:
         saga_id = runner.saga_id
@@ -266,7 +236,7 @@ class Worker:
             self._late.keep(runner.definition, saga_id, undriven.unrecorded)
             unfinished = True
         finally:
-            self._let_go(runner)
+            self._driven.remove(runner)
         self._late.keep_refused(runner.definition, saga_id, runner.refused)
         if runner.has_mail:
             # It is in the inbox still, and whoever claims the saga gets it.
@@ -279,17 +249,11 @@ class Worker:
             self._giving_back.add([saga_id])
         return runner.state if at_rest else None
 
-    def _let_go(self, runner: SagaRunner) -> None:
-        if self._runners.get(runner.saga_id) is runner:
-            del self._runners[runner.saga_id]
-            del self._tasks[runner.saga_id]
-            self._claiming.has_ended(runner.saga_id)
-
     def _was_driven(self, runner: SagaRunner, task: Drive) -> None:
         """Keep what is known of a saga whose task was cancelled, by whomever and perhaps before it had begun."""
         if not task.cancelled():
             return
-        self._let_go(runner)
+        self._driven.remove(runner)
         self._late.keep(runner.definition, runner.saga_id, runner.unrecorded)
         self._late.keep_refused(runner.definition, runner.saga_id, runner.refused)
         if self.stopping and not runner.unrecorded and not runner.refused:
@@ -314,7 +278,7 @@ class Worker:
             return await self._take(definition, saga_id, unrecorded)
 
     async def _take(self, definition: Definition, saga_id: str, unrecorded: list[Input] | None) -> bool:
-        busy = saga_id in self._tasks or saga_id in self._giving_back or saga_id in self._given_up
+        busy = saga_id in self._driven or saga_id in self._giving_back or saga_id in self._given_up
         if busy or self.stopping or not self._lease.holds:
             return False
         worker_id = self.worker_id
@@ -344,7 +308,7 @@ class Worker:
         problem = self._given_up.problem(saga_id)
         return None if problem is None or self._given_up.number(saga_id) < TRIES else Faulted(fault_of(problem))
 
-    def own_claimed(self, row: StatusRow, stored: Sequence[StoredEvent]) -> None:
+    def _own_claimed(self, row: StatusRow, stored: Sequence[StoredEvent]) -> None:
         """Drive a saga that has just been claimed, with all that is known of it here."""
         try:
             state = state_of(stored)
@@ -365,15 +329,15 @@ class Worker:
         for loop in self._loops[:1]:  # none has begun if the lease could not be had
             loop.end()
         self._lease.end()
-        for saga_id, runner in list(self._runners.items()):
+        for saga_id, runner in list(self._driven.runners.items()):
             if runner.sleeping:
-                end(self._tasks[saga_id])
+                end(self._driven.tasks[saga_id])
         until = self._loop.time() + grace
         await self._wait_for_runners(grace)
-        while self._tasks:
-            for saga_id, runner in list(self._runners.items()):
+        while self._driven.tasks:
+            for saga_id, runner in list(self._driven.runners.items()):
                 if not runner.held:
-                    end_patiently(self._tasks[saga_id])
+                    end_patiently(self._driven.tasks[saga_id])
             await self._wait_for_runners(LAST_ROUND)
             # What still runs may take as long as it likes: nobody waits for that to learn what others have come to.
             await self._late.try_at_last(LAST_ROUND)
@@ -400,5 +364,5 @@ class Worker:
             logger.warning("the sagas of this worker wait for the end of its lease: %s", described(problem))
 
     async def _wait_for_runners(self, seconds: float | None) -> None:
-        if self._tasks:
-            await asyncio.wait(list(self._tasks.values()), timeout=seconds)
+        if self._driven.tasks:
+            await asyncio.wait(list(self._driven.tasks.values()), timeout=seconds)

@@ -19,8 +19,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from msgspec import Struct
-
 from sagalog.engine.backoff import SHARE, Backoff, Pauses, is_worth_saying
 from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.loops import Loop
@@ -28,6 +26,7 @@ from sagalog.engine.recovery import Recovery
 from sagalog.engine.surroundings import Surroundings
 from sagalog.engine.writing.failed_writes import RESTS, is_its_own, is_refused, next_move
 from sagalog.engine.writing.impatience import Impatience
+from sagalog.engine.writing.pieces import Piece, Queued, Then, name_of, size_of, tell
 from sagalog.errors import BatchTooLarge, RowsLocked, StoreError, StoreUnavailable, WriteRefused
 from sagalog.saga.failure import described
 from sagalog.store import Append, AppendOutcome, Posting, PostOutcome
@@ -39,8 +38,6 @@ logger = logging.getLogger("sagalog.engine")
 LARGEST_BATCH = 500
 # What a slow link carries well within a statement's time, and far more than a batch has of small events.
 LARGEST_BYTES = 4 * 1024 * 1024
-# The size of an append or a posting without its payloads, roughly.
-BYTES_OF_A_WRITE = 600
 PAUSES = Pauses(0.05, 2.0)
 # How many of those that rest are named in the log.
 MOST_NAMED = 10
@@ -48,27 +45,6 @@ MOST_NAMED = 10
 LINGER = 0.05
 
 CLOSED = "the process manager was closed before this was written"
-
-# Whether something was written; None if nobody knows.
-Written = bool | None
-# Told that once.
-Then = Callable[[Written], None]
-# What is to be written, the future of its outcome, and whom to tell.
-Queued = tuple[Any, "asyncio.Future[Any]", Then | None]
-Write = Callable[[Sequence[Any]], Sequence[str]]
-
-
-class Piece(Struct, eq=False):
-    """What is written in one transaction, until it is known what became of it."""
-
-    waiting: list[Queued]
-    write: Write
-    # How often it has failed, whole or as a part of what it was cut from, and with what at last.
-    tries: int = 0
-    problem: Exception | None = None
-    # How often it alone was refused, and how often it has rested.
-    refusals: int = 0
-    rests: int = 0
 
 
 class Committer:
@@ -124,7 +100,7 @@ class Committer:
     def _problem_of(self, future: "asyncio.Future[Any]") -> Exception | None:
         """Return what keeps this one from being written, or all of them."""
         for piece in (*self._resting, *self._failed):
-            if any(one is future for _, one, _ in piece.waiting):
+            if any(one is future for _, one, _ in piece.queued):
                 return piece.problem
         return self.trouble
 
@@ -242,7 +218,7 @@ class Committer:
         room = self._size.now
         while held := [queue for queue in queues if queue]:
             for queue in held:
-                room -= _size_of(queue[0][0])
+                room -= size_of(queue[0][0])
                 if batch and (room < 0 or len(batch) == LARGEST_BATCH):
                     return batch
                 batch.append(queue.popleft())
@@ -250,9 +226,9 @@ class Committer:
 
     async def _write(self, piece: Piece) -> None:
         began = self._loop.time()
-        writes = [one for one, _, _ in piece.waiting]
+        writes = [one for one, _, _ in piece.queued]
         if began > self._close_by:
-            self._fail(piece.waiting, piece.problem or StoreUnavailable(CLOSED))
+            self._fail(piece.queued, piece.problem or StoreUnavailable(CLOSED))
             return
         try:
             outcomes = await self._blocking.write(piece.write, writes)
@@ -265,11 +241,11 @@ class Committer:
         except Exception as problem:
             if isinstance(problem, BatchTooLarge) and len(writes) > 1 and not piece.tries:
                 # That its parts fail as well may be because of a single row.
-                self._size.too_large(sum(map(_size_of, writes)))
+                self._size.too_large(sum(map(size_of, writes)))
             await self._has_failed(piece, problem, self._loop.time() - began)
         else:
             self._size.passed()
-            self._answer(piece.waiting, outcomes)
+            self._answer(piece.queued, outcomes)
 
     async def _write_again(self, piece: Piece) -> None:
         spared = self._spared_until - self._loop.time()
@@ -280,7 +256,7 @@ class Committer:
 
     async def _has_failed(self, piece: Piece, problem: Exception, seconds: float) -> None:
         """Do what is to be done about a piece that failed after so many seconds."""
-        number = len(piece.waiting)
+        number = len(piece.queued)
         # A store in trouble is one in which something new has failed, and nothing was written since.
         others_pass = piece.tries > 0 and self.trouble is None
         piece.tries += 1
@@ -303,10 +279,10 @@ class Committer:
 
     def _cut(self, piece: Piece, problem: Exception, seconds: float) -> None:
         """Try a piece in two parts; or without those whose rows are locked, if it is known which they are."""
-        parts = [piece.waiting[: len(piece.waiting) // 2], piece.waiting[len(piece.waiting) // 2 :]]
+        parts = [piece.queued[: len(piece.queued) // 2], piece.queued[len(piece.queued) // 2 :]]
         if isinstance(problem, RowsLocked) and problem.sagas:
-            parts = [[one for one in piece.waiting if one[0].saga_id not in problem.sagas]]
-            for one in piece.waiting:
+            parts = [[one for one in piece.queued if one[0].saga_id not in problem.sagas]]
+            for one in piece.queued:
                 if one[0].saga_id in problem.sagas:
                     self._set_aside(Piece([one], piece.write, piece.tries, problem), problem, seconds)
         self._failed.extend(Piece(part, piece.write, piece.tries, problem) for part in parts if part)
@@ -320,15 +296,15 @@ class Committer:
 
     def _give_up(self, piece: Piece, problem: Exception) -> None:
         if not isinstance(problem, StoreError):
-            what = _name_of(piece.waiting[0][0])
+            what = name_of(piece.queued[0][0])
             logger.error("%s could not be written", what, exc_info=problem)
             problem = WriteRefused(f"{what} could not be written: {described(problem)}")
-        self._fail(piece.waiting, problem)
+        self._fail(piece.queued, problem)
 
     def _say_of(self, piece: Piece, problem: Exception) -> None:
         """Log that a write rests: less and less often the longer it takes, and not of each if there are many."""
         if is_worth_saying(piece.rests) and len(self._resting) < MOST_NAMED:
-            name = _name_of(piece.waiting[0][0])
+            name = name_of(piece.queued[0][0])
             logger.warning("%s is not written yet, trying again alone: %s", name, described(problem))
 
     def _rest(self, piece: Piece, seconds: float) -> None:
@@ -355,7 +331,7 @@ class Committer:
         self.commits += 1
         for (_, future, then), outcome in zip(batch, outcomes, strict=True):
             if then is not None:
-                _tell(then, outcome == "written")
+                tell(then, outcome == "written")
             if not future.done():
                 future.set_result(outcome)
         writes = [one for one, _, _ in batch]
@@ -368,25 +344,6 @@ class Committer:
     def _fail(batch: list[Queued], problem: Exception) -> None:
         for _, future, then in batch:
             if then is not None:
-                _tell(then, None)
+                tell(then, None)
             if not future.done():
                 future.set_exception(problem)
-
-
-def _tell(then: Then, written: bool | None) -> None:
-    try:
-        then(written)
-    except Exception:
-        # What follows from one write must not end the writing of all others.
-        logger.exception("what follows from a write could not be done")
-
-
-def _size_of(write: Append | Posting) -> int:
-    """Return roughly how many bytes a write is; a result is in an event, and in the row of its step once more."""
-    if isinstance(write, Append):
-        return BYTES_OF_A_WRITE + 2 * sum(len(state) for _, state in write.events)
-    return BYTES_OF_A_WRITE + sum(len(one.data) for one in write.messages)
-
-
-def _name_of(write: Append | Posting) -> str:
-    return f"the decision of saga {write.saga_id}" if isinstance(write, Append) else "a posting"

@@ -8,7 +8,8 @@ import asyncio
 from functools import partial
 from typing import Any
 
-from sagalog.engine.writing.committer import Committer, Then, Written
+from sagalog.engine.writing.committer import Committer
+from sagalog.engine.writing.pieces import Then, Written
 from sagalog.store import Append, AppendOutcome
 
 
