@@ -18,7 +18,7 @@ PAUSES = Pauses(0.05, 5.0)
 
 
 class Leaving:
-    """Give consumers back; `worker_id` says under which name they are owned.
+    """Consumers that are being given back; `worker_id` says under which name they are owned.
 
     What this process was writing for them comes before: a store is written to in the order in which it was asked.
     """

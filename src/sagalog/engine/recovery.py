@@ -25,7 +25,7 @@ def is_of_the_store(problem: BaseException) -> bool:
 
 
 class Recovery:
-    """Call `listeners` soon after the store has been written again."""
+    """Those who are to be called soon after the store has been written again."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()

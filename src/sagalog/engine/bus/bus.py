@@ -21,7 +21,7 @@ from sagalog.store import Route
 
 
 class Bus:
-    """Run what the consumers of this process need."""
+    """What runs for the consumers of this process: its router and its participants."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What the choreographies of one name make of messages: the rules are in `saga/choreography/route`, lookups here."""
+"""What the choreographies of one name make of messages: it only looks up what the rules ask for."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from sagalog.saga.definition import Definition
 
 
 class ChoreographyRoutes:
-    """Follow the events of one choreography; `definitions` are its loaded versions."""
+    """The consumer of one choreography; `definitions` are its loaded versions."""
 
     def __init__(self, definitions: Sequence[Definition], surroundings: Surroundings) -> None:
         self._routing = ChoreographyRouting(definitions)

@@ -20,7 +20,7 @@ LONGEST_LEAVE = 10.0
 
 
 class Consumers:
-    """Take those of `names` that no live worker has, and know their positions."""
+    """Those of `names` that this process has, since no other live worker has them, and their positions."""
 
     def __init__(
         self,

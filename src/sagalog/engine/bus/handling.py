@@ -36,7 +36,7 @@ class Failed(Exception):
 
 
 class Handling:
-    """Call the handlers of one participant."""
+    """How one participant's messages are handled."""
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ from sagalog.saga.messages.participants import ParticipantDefinition
 
 
 class ParticipantRoutes:
-    """Give a participant every message that it has a handler for; one lane for each correlation id."""
+    """The consumer of one participant: it takes what it has a handler for, in lanes by correlation id."""
 
     def __init__(self, definition: ParticipantDefinition, clock: Clock) -> None:
         self.consumer = f"participant:{definition.name}"

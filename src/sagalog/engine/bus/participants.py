@@ -43,15 +43,15 @@ PAUSES_UNREAD = Pauses(0.05, 2.0)
 LARGEST_LOOK = 10_000
 
 
-class Setback(Struct, frozen=True):
-    """How often a message could not be settled, and when, by the event loop's time, it is tried again."""
+class Postponed(Struct, frozen=True):
+    """How often what came of a message could not be written, and when, by the loop's time, it is tried again."""
 
     times: int
     until: float
 
 
 class Participants:
-    """Handle messages, at most `limits.most_handling` at once for each participant."""
+    """Those who handle messages here, each at most `limits.most_handling` at once."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class Participants:
         # What came of these is being written, whether or not anybody waits for it.
         self._written_now: set[tuple[str, str]] = set()
         self._stopping = False
-        self._setbacks: dict[str, dict[str, Setback]] = {name: {} for name in self._handlings}
+        self._setbacks: dict[str, dict[str, Postponed]] = {name: {} for name in self._handlings}
         for one in handlings:
             one.turns.add(self._threads_are_free)
         self._unread = Setbacks(lambda: asyncio.get_running_loop().time(), PAUSES_UNREAD)
@@ -239,7 +239,7 @@ class Participants:
             # An outage is no fault of the message, however often it comes.
             times = min(times, MOST_TRIES - 1)
         pause = PAUSES.after(times)
-        setbacks[row.message_id] = Setback(times, asyncio.get_running_loop().time() + pause)
+        setbacks[row.message_id] = Postponed(times, asyncio.get_running_loop().time() + pause)
         if times < MOST_TRIES:
             trace = None if isinstance(problem, StoreError) else problem
             said = described(problem)

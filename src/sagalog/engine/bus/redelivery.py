@@ -52,7 +52,7 @@ Lane = tuple[str, str | None]
 
 
 class Redelivery:
-    """Route again what waits for that, for the consumers of this process; and know who has to wait behind it."""
+    """What waits to be routed again for the consumers of this process, and who has to wait behind it."""
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ from sagalog.store import Append, StatusRow
 
 
 class RouteAnswers:
-    """Put answers about messages into batches, for one consumer."""
+    """The answers of one consumer's routing, which are put into batches."""
 
     def __init__(self, consumer: str, clock: Clock) -> None:
         self._consumer = consumer

@@ -17,7 +17,7 @@ from sagalog.store import Advance, Route, RouteOutcome, Store
 
 
 class RouteWriting:
-    """Write routes; `routed` is told what was written, with the messages by id, `unsure` of what may have been."""
+    """How routes are written; `routed` is told what was, with the messages by id, and `unsure` what may have been."""
 
     def __init__(
         self,

@@ -39,7 +39,7 @@ MOST_RACES = 10
 
 
 class Router:
-    """Route messages for the consumers that this process has."""
+    """The loop that routes messages, for all consumers that this process has."""
 
     def __init__(
         self,

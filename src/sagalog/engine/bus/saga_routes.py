@@ -1,4 +1,4 @@
-"""What the sagas of one name make of messages: the rules are in `saga/messages/route`, the lookups are here."""
+"""What the sagas of one name make of messages: it only looks up what the rules ask for."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +10,7 @@ from sagalog.saga.messages.route import Facts, KnownSaga, Question, SagaRouting
 
 
 class SagaRoutes:
-    """Route messages to the sagas of one name; `definitions` are its loaded versions."""
+    """The consumer of the sagas of one name; `definitions` are its loaded versions."""
 
     def __init__(self, definitions: Sequence[Definition], surroundings: Surroundings) -> None:
         self._routing = SagaRouting(definitions)

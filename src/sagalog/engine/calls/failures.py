@@ -52,7 +52,7 @@ def raise_if_no_outcome(problem: BaseException) -> None:
 
 
 class Failures:
-    """Judge what the handlers of one process manager raise; `redact` takes out of texts what is not to be kept."""
+    """The judge of what handlers of one process manager raise; `redact` takes out of texts what is not to be kept."""
 
     def __init__(self, redact: Redact | None = None) -> None:
         self.redact = redact

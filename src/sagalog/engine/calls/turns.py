@@ -63,7 +63,7 @@ def nothing() -> None:
 
 
 class Turns:
-    """Hand calls to the threads for handlers, and take back those for which none comes."""
+    """The calls that wait for a thread or run in one; those for which no thread comes are taken back."""
 
     def __init__(self, blocking: Blocking) -> None:
         self._blocking = blocking

@@ -83,7 +83,7 @@ class Chunk(Struct, frozen=True):
 
 
 class Follower:
-    """Follow one application for as long as the worker owns its consumer."""
+    """Who follows one application, for as long as the worker owns its consumer."""
 
     def __init__(
         self,

@@ -53,7 +53,7 @@ class Again(Struct, frozen=True):
 
 
 class ParkedLanes:
-    """Remember which aggregates have a parked notification."""
+    """The aggregates of one application that have a parked notification."""
 
     def __init__(self, follow: str, source: Source, surroundings: Surroundings) -> None:
         self._follow = follow

@@ -25,7 +25,7 @@ LONGEST_ERROR = 2_000
 
 
 class FollowContext(Struct, frozen=True, kw_only=True):
-    """Tell a handler where the event that it is given stands in the log of its application."""
+    """Where the event that a handler is given stands in the log of its application."""
 
     follow: str
     notification_id: int
@@ -46,14 +46,14 @@ class Entry(Struct, frozen=True, gc=False):
 
 
 class Translator(Struct, frozen=True):
-    """A mapping from one class of domain events, and whether it asks for the context too."""
+    """The function that maps one class of domain events, and whether it asks for the context too."""
 
     function: Callable[..., object]
     takes_context: bool
 
 
 class Translation:
-    """Translate the notifications of one followed application; `redact` is asked what is kept of an error."""
+    """How the notifications of one application become messages; `redact` is asked what is kept of an error."""
 
     def __init__(
         self,

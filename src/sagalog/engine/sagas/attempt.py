@@ -29,7 +29,7 @@ BeginChild = Callable[[Definition, Start], Awaitable[str]]
 
 
 class Attempts:
-    """Make attempts for one process manager, with its means and its clock.
+    """Who makes the attempts of one process manager, with its means and its clock.
 
     `definitions` are those by which it runs sagas, by digest. `begin_child` starts those that are steps.
     """

@@ -46,7 +46,7 @@ class Host(Protocol):
 
 
 class Beginnings:
-    """Write the starts of sagas, for whoever calls from outside and for steps that are sagas."""
+    """Starts that are being written, for whoever calls from outside and for steps that are sagas."""
 
     def __init__(self, surroundings: Surroundings, committer: Committer, host: Host) -> None:
         self._store = surroundings.store

@@ -40,7 +40,7 @@ Own = Callable[[StatusRow, Sequence[StoredEvent]], None]
 
 
 class Claiming:
-    """Claim sagas for the worker that has the lease, as long as it has room: of those kinds that `threadless` says.
+    """Who claims sagas for the worker with the lease, as long as there is room, of the kinds that `threadless` says.
 
     `own` drives one that has been claimed, and has been read.
 

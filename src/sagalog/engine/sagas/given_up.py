@@ -24,7 +24,7 @@ class _Failures(Struct):
 
 
 class GivenUp:
-    """Remember failures to drive sagas; `now` is the time of the event loop."""
+    """The sagas that could not be driven lately; `now` is the time of the event loop."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now

@@ -25,7 +25,7 @@ AT_ANY_TIME = 2**62
 
 
 class Inbox:
-    """Read what has arrived for sagas, and leave out what has been handed over and is not taken yet.
+    """What has arrived for the sagas of this worker, but for what has been handed over and is not taken yet.
 
     A row stays in the inbox until the decision that takes it is durable. So a saga that is lost to another worker loses
     no mail with it, and a read that began before such a decision may still show what the decision has taken.

@@ -29,7 +29,7 @@ MANY = 8
 
 
 class Conflict(Exception):
-    """The saga was changed by somebody else; `untold` is what had happened and is not recorded yet."""
+    """The saga was changed by somebody else; `unrecorded` is what had happened."""
 
     def __init__(self, unrecorded: list[Input]) -> None:
         super().__init__("the saga is owned or was changed by another worker")
@@ -37,7 +37,7 @@ class Conflict(Exception):
 
 
 class Undriven(Exception):
-    """The saga cannot be driven here, for the reason that is its cause; `untold` is what is not recorded yet."""
+    """The saga cannot be driven here, for the reason that is its cause; `unrecorded` is what had happened."""
 
     def __init__(self, unrecorded: list[Input]) -> None:
         super().__init__("the saga cannot be driven")
@@ -45,7 +45,7 @@ class Undriven(Exception):
 
 
 class LateOutcomes:
-    """Keep what nobody else can know, until it is recorded or whoever drives the saga here takes it.
+    """What nobody else can know, kept until it is recorded or whoever drives the saga here takes it.
 
     `take` is asked again and again to own a saga, which takes its outcomes with it. What was refused is told by
     `record` to the saga at rest, which nobody owns; False means that it is not at rest. `record_at_last` tells a saga

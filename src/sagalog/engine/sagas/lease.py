@@ -22,7 +22,7 @@ LONGEST_HOST = 255
 
 
 class WorkerLease:
-    """Keep one worker's lease, as long as the limits say, and say who the worker is now."""
+    """One worker's lease, as long as the limits say, and who the worker is now."""
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._store = surroundings.store

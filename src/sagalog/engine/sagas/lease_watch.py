@@ -21,7 +21,7 @@ MISSED = 3
 
 
 class LeaseWatch:
-    """Take away leases that nobody renews any more; `own` says which one is ours."""
+    """The leases that there are, watched so that those which nobody renews are taken away; `own` says which is ours."""
 
     def __init__(self, surroundings: Surroundings, own: Callable[[], str]) -> None:
         self._store = surroundings.store

@@ -18,7 +18,7 @@ from sagalog.saga.transitions import OPEN
 
 
 class Recording:
-    """Record outcomes that come after their saga has come to rest, or has been given up.
+    """How outcomes are recorded that come after their saga has come to rest, or has been given up.
 
     `turn` is held while a saga is taken from `giving_back`; `worker_id` says under which name it is owned then.
     """

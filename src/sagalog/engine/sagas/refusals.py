@@ -38,7 +38,7 @@ class Recorder(Protocol):
 
 
 class Refusals:
-    """Deal with what is refused of one saga; `successes` takes those that a fault was recorded in place of."""
+    """What is refused of one saga; `successes` takes those that a fault was recorded in place of."""
 
     def __init__(
         self,

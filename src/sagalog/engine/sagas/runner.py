@@ -39,7 +39,7 @@ LONG_ENOUGH = 10 * int(LINGER * 1e6)
 
 
 class SagaRunner:
-    """Drive one saga until it ends, is stuck, has to wait for long, or is taken away."""
+    """One saga that is driven here, until it ends, is stuck, has to wait for long, or is taken away."""
 
     def __init__(
         self,

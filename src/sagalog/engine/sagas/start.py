@@ -42,7 +42,7 @@ class Started(Struct, frozen=True):
 
 
 class Starting:
-    """Begin sagas, and tell those that nobody runs something new."""
+    """What is asked for from outside: that a saga begins, or that one which nobody runs is told something."""
 
     def __init__(
         self,

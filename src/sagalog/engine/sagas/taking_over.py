@@ -16,7 +16,7 @@ MOST_AT_ONCE = 100
 
 
 class TakingOver:
-    """Free the sagas of the dead: all of a round in one write, or one by one while something is wrong with one of them.
+    """The sagas of the dead, freed: all of a round in one write, or one by one while something is wrong with one.
 
     `apart` frees one by one.
     """

@@ -36,7 +36,7 @@ def still_going(row: StatusRow, seconds: float | None) -> str:
 
 
 class NoLongerThan:
-    """Wait within for at most so long, and go on behind it then; a read that nobody waits for goes on in its thread."""
+    """A time that waiting within takes at most; a read that nobody waits for then goes on in its thread."""
 
     def __init__(self, seconds: float | None) -> None:
         self._scope = asyncio.timeout(seconds)
@@ -71,7 +71,7 @@ async def end_of(drive: Drive) -> SagaState | None:
 
 
 class Waiters:
-    """Wake those who wait for a saga to end or to be stuck."""
+    """Those who wait for a saga to end or to be stuck."""
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._store = surroundings.store

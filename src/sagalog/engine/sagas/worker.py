@@ -48,7 +48,7 @@ TRIES = 3
 
 
 class Worker:
-    """Run the sagas that are claimed from the store or begun in this process."""
+    """Who runs the sagas that are claimed from the store or begun in this process."""
 
     def __init__(
         self,

@@ -33,7 +33,7 @@ TAKEN = Receipt(True)
 
 
 class Receiving:
-    """Receive for one transport; a call never raises."""
+    """What takes in the messages of one transport; a call never raises."""
 
     def __init__(
         self, name: str, handle: HandleMessage, park: ParkRow, clock: Clock, most: int = MOST_DELIVERIES

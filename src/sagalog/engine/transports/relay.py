@@ -50,7 +50,7 @@ HandedOver = Callable[[Sequence[str]], Awaitable[None]]
 
 
 class Relay:
-    """Send for one transport, as long as this process's worker owns its consumer."""
+    """What sends over one transport, as long as this process's worker owns its consumer."""
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ from sagalog.transport import Transport
 
 
 class Transports:
-    """Begin and end the transports of a process manager together."""
+    """The transports of a process manager, begun and ended together."""
 
     def __init__(
         self,

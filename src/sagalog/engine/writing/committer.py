@@ -48,7 +48,7 @@ CLOSED = "the process manager was closed before this was written"
 
 
 class Committer:
-    """Append decisions and post messages in batches, and answer each once it is durable.
+    """The one writer of decisions and messages: it writes them in batches, and answers each once it is durable.
 
     `posted` is told when messages have become durable: somebody may be waiting to route them. `noted` is told of notes
     from one saga to another.

@@ -14,7 +14,7 @@ from sagalog.store import Append, AppendOutcome
 
 
 class OneAtATime:
-    """Submit appends, each for a purpose such as a key; whoever waits for one gets its store's error in time."""
+    """Queued appends, each for a purpose such as a key; whoever waits for one gets the store's error in time."""
 
     def __init__(self, committer: Committer) -> None:
         self._committer = committer
