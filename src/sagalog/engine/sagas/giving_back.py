@@ -22,7 +22,7 @@ PAUSES = Pauses(0.05, 5.0)
 
 
 class GivingBack:
-    """Sagas that nobody here drives any more, to be given back; `worker_id` says under which name they are owned until then.
+    """Sagas that are to be given back: nobody here drives them. `worker_id` says under which name they are owned.
 
     `turn` is held while something is given back: what is claimed at the same time might be what is given back once more
     because nobody knew that it had been.
