@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from servers.slow_link import Big, Small, link, published, takes
 
 from sagalog.clock import SystemClock
-from sagalog.engine.bus.intake import parked_row
 from sagalog.engine.message_log import log_parked
+from sagalog.engine.unmatched import parked_row
 from sagalog.errors import StoreError, StoreUnavailable
 from sagalog.store import UNMATCHED_STATUSES, Route, RouteOutcome, UnmatchedQuery
 from sagalog.stores.memory.store import MemoryStore

@@ -14,7 +14,7 @@ from sagas.greeting import QUICK, Greeting, greet, run
 from sagas.parcel import Desk, Parcel, parcel_saga
 
 from sagalog import Retry, Saga
-from sagalog.engine.sagas import runner
+from sagalog.engine import cycle
 from sagalog.engine.writing.failed_writes import TRIES
 from sagalog.errors import (
     StoreError,
@@ -132,7 +132,7 @@ def test_a_saga_that_the_engine_stumbles_over_is_stuck_after_a_few_tries_and_say
 
     async def story(lab: Lab) -> list[str]:
         process = await lab.begin([saga], {Desk: desk})
-        monkeypatch.setattr(runner, "react", react)
+        monkeypatch.setattr(cycle, "react", react)
         saga_id, other = [await process.start(saga, Parcel(key), key) for key in ("odd", "even")]
         assert (await process.result(other)).status == "completed"
         result = await process.result(saga_id)
@@ -140,7 +140,7 @@ def test_a_saga_that_the_engine_stumbles_over_is_stuck_after_a_few_tries_and_say
         row = await process.do(process.manager.status(saga_id))
         assert "its process could not go on with it: ZeroDivisionError: a mistake of ours" in said(row)
         assert row.owner is None
-        monkeypatch.setattr(runner, "react", real)
+        monkeypatch.setattr(cycle, "react", real)
         await process.do(process.manager.resume(saga_id, actor="ada", reason="it is mended"))
         return [(await process.result(saga_id)).status]
 
@@ -162,7 +162,7 @@ def test_a_saga_that_is_left_to_others_is_named_in_the_log_and_why(
     async def story() -> str:
         saga = greet()
         async with ProcessManager(MemoryStore(), sagas=[saga], settings=QUICK) as manager:
-            monkeypatch.setattr(runner, "react", react)
+            monkeypatch.setattr(cycle, "react", react)
             started = await manager.start(saga, Greeting("ada"))
             while not any("cannot be driven here" in one.getMessage() for one in caplog.records):
                 await asyncio.sleep(0.001)

@@ -21,7 +21,7 @@ from sagas.shipping_orders import (
 
 from sagalog import Retry
 from sagalog.codec import CODEC
-from sagalog.engine.cycle import append_of
+from sagalog.engine.cycle import Decision, append_of
 from sagalog.errors import DivergentHistory
 from sagalog.readmodel.indexing import indexed_pages
 from sagalog.readmodel.rebuild import Rebuilt, rebuild
@@ -74,7 +74,7 @@ def tell(store: Store, story: Sequence[tuple[Input, int]]) -> Given:
         for one in decided:
             after = evolve(after, one)
         assert after is not None
-        append = append_of(definition, ID, before, after, decided, react(definition, after), None, None)
+        append = append_of(Decision(definition, ID, before, after, decided, react(definition, after)), None, None)
         assert store.append([append]) == ["written"]
         store.post([posted(event(), event(causation_id="somebody"))])
         before = after

@@ -9,7 +9,7 @@ from lab.lab import SETTINGS, Lab, Process, in_lab
 from sagas.parcel import Desk, Parcel, parcel_saga
 
 from sagalog import Saga, StepContext
-from sagalog.engine.writing.committer import LONGEST_PAUSE
+from sagalog.engine.writing.committer import PAUSES
 from sagalog.errors import StoreError, StoreUnavailable, WriteRefused
 from sagalog.store import Append
 
@@ -37,7 +37,7 @@ def queued(process: Process) -> int:
     """Return how many appends wait to be written."""
     committer = process.manager._committer
     pieces = [*committer._failed, *committer._resting]
-    return len(committer._queue) + len(committer._urgent) + sum(len(one.waiting) for one in pieces)
+    return len(committer._queue) + len(committer._urgent) + sum(len(one.queued) for one in pieces)
 
 
 async def tries(process: Process, saga: Saga[Parcel], parcel: Parcel, key: str) -> list[str]:
@@ -62,7 +62,7 @@ def test_a_client_that_tries_again_each_second_queues_one_start(worker: bool) ->
         told = await tries(process, saga, Parcel("odd"), "odd")
         number = queued(process)
         store.away = False
-        await lab.sleep(LONGEST_PAUSE)
+        await lab.sleep(PAUSES.longest)
         run = await process.do(process.manager.start(saga, Parcel("odd"), key="odd"))
         assert not run.created
         if not worker:

@@ -18,7 +18,7 @@ CLOSED = "the process manager was closed; open it again with `async with manager
 
 
 class Blocking(Protocol):
-    """Run blocking calls somewhere else than on the event loop.
+    """Where blocking calls are run, since they may not be run on the event loop.
 
     Whatever a call raises, whoever awaits it is told: what no future can pass on comes as `Carried`. Once it is closed
     it raises `NotRunning`.
@@ -46,7 +46,7 @@ class Blocking(Protocol):
 
 
 class Threads:
-    """Run writes in one thread, reads in a few and handlers in their own: slow handlers never delay a commit."""
+    """One thread for writes, a few for reads, and others for handlers: slow handlers never delay a commit."""
 
     def __init__(self, readers: int, handlers: int) -> None:
         self._closed = False
@@ -89,7 +89,7 @@ class Threads:
 
 
 class WriterThread:
-    """Run calls one after the other in one thread, and answer on the event loop that asked.
+    """One thread that runs calls one after the other, and answers on the event loop that asked.
 
     A saga that runs alone waits for four of these, one after the other. An executor takes twice as long to hand a call
     over and back: it has a second future, and locks around both.

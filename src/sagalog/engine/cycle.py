@@ -1,30 +1,83 @@
-"""One turn of the cycle as one value: all that a decision writes, made of the states before and after it. Pure."""
+"""The cycle by which every saga goes on, turn by turn, written down once. Pure but for the append, which is others'.
 
-from collections.abc import Sequence
+1.  *Input*: something has happened. The saga is started, an attempt has ended, a message has come, a time is over.
+2.  *Decide*: `decision_of` asks the kernel which events follow from that in the saga's state. If none does, the input
+    was no news, and the turn is over.
+3.  *Append*: `append_of` makes one write of the decision: the events, the rows of the tables, the messages. It is
+    written in one transaction, if nobody else has changed the saga meanwhile: if somebody has, the decision comes to
+    nothing. Only what is written has happened: now it is logged (`log_transitions`).
+4.  *React*: the decision has the effects too: what ought to be going on in the world in the new state. Whoever owns
+    the saga begins what is not going on yet, and what comes of that is the next input.
 
-from sagalog.codec import encode_json
+Whoever has something to tell a saga goes through this: its runner while it is owned (`sagas/runner`), whoever begins
+one (`sagas/beginnings`, and for messages `bus/route_answers`), and whoever tells one that nobody owns (`sagas/start`,
+`sagas/recording`). They differ in who writes: the committer, many decisions in one transaction; or the router, together
+with what becomes of the messages.
+
+Nothing here keeps anything between two turns, nor waits, so that a whole batch can go through it in one pass: a list of
+sagas and inputs comes in, their decisions go out, one append writes them all, and one pass goes over what was written.
+Let what is added here stay so: one saga's turn is a function of values, and nothing is said or begun before the write.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from sagalog.codec import CODEC, encode_json
 from sagalog.messages import Envelope
 from sagalog.readmodel.notes import notes_of
 from sagalog.readmodel.rows import command_rows, sent_messages, status_row, step_rows
+from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import SagaEvent
-from sagalog.saga.react import Effect
+from sagalog.saga.evolve import fold
+from sagalog.saga.inputs import Input
+from sagalog.saga.react import Effect, react
 from sagalog.saga.state import SagaState
-from sagalog.store import Append, CommandRow
+from sagalog.store import Append, CommandRow, StoredEvent
 
 
-def append_of(
-    definition: Definition,
-    saga_id: str,
-    before: SagaState | None,
-    after: SagaState,
-    events: list[SagaEvent],
-    effects: list[Effect],
-    holder: str | None,
-    owner: str | None,
-    taken: tuple[str, ...] = (),
-) -> Append:
-    """Return all that one decision writes: events, rows, the messages among the events; `taken` are those it took."""
+class Decision(Struct, frozen=True, gc=False):
+    """What one turn comes to: the events that follow, the saga before and after them, and what is to be done then.
+
+    `before` is None for a saga that begins.
+    """
+
+    definition: Definition
+    saga_id: str
+    before: SagaState | None
+    after: SagaState
+    events: list[SagaEvent]
+    effects: list[Effect]
+
+
+def state_of(stored: Iterable[StoredEvent]) -> SagaState:
+    """Return the state of a saga from all its events, as the store has them."""
+    return fold(CODEC.decode_all((event.topic, event.state) for event in stored))
+
+
+def decision_of(
+    definition: Definition, saga_id: str, before: SagaState | None, inputs: Sequence[Input], now: int
+) -> Decision | None:
+    """Return what follows from inputs, told one after the other; None if they are no news."""
+    events, after = advance(definition, before, inputs[0], now)
+    for another in inputs[1:]:
+        more, after = advance(definition, after, another, now)
+        events = [*events, *more]
+    if not events:
+        return None
+    assert after is not None
+    return Decision(definition, saga_id, before, after, events, react(definition, after))
+
+
+def append_of(decision: Decision, holder: str | None, owner: str | None, taken: tuple[str, ...] = ()) -> Append:
+    """Return all that a decision writes, in one transaction.
+
+    `holder` is the worker that owns the saga until then, and `owner` the one that owns it from then on. `taken` are the
+    messages that leave the saga's inbox with it.
+    """
+    definition, saga_id, events = decision.definition, decision.saga_id, decision.events
+    before, after = decision.before, decision.after
     messages: Sequence[tuple[int, Envelope]] = ()
     commands: Sequence[CommandRow] = ()
     if after.commands:
@@ -35,7 +88,7 @@ def append_of(
         saga_id,
         0 if before is None else before.version,
         [(event.TOPIC, encode_json(event)) for event in events],
-        status_row(definition, saga_id, after, effects, owner),
+        status_row(definition, saga_id, after, decision.effects, owner),
         step_rows(definition, saga_id, before, after) if after.steps else (),
         holder,
         messages,

@@ -1,4 +1,7 @@
-"""Which tasks the engine itself told to end: what a task says of its cancellation may be anybody's doing."""
+"""Which tasks the engine itself told to end, and what may end a loop of the engine, and what must not.
+
+Anybody's code runs in some of the tasks: it may raise anything, and a cancellation may be anybody's doing.
+"""
 
 import asyncio
 from collections.abc import Iterable
@@ -48,3 +51,15 @@ def is_cancelled_by_others() -> bool:
     """Tell whether the current task was cancelled by code that is not ours, such as a handler that cancels them all."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0 and task not in _told
+
+
+def raise_if_ending(problem: BaseException) -> None:
+    """Raise `problem` again if the current task is cancelled, or a person interrupts; everything else is survived.
+
+    A cancellation that somebody's code raised by itself is a failure like others.
+    """
+    task = asyncio.current_task()
+    if isinstance(problem, asyncio.CancelledError) and task is not None and task.cancelling():
+        raise problem
+    if isinstance(problem, KeyboardInterrupt):
+        raise problem

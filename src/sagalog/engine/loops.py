@@ -17,7 +17,7 @@ PAUSE_AFTER_FAILURE = 1.0
 
 
 class Loop:
-    """Run something until it returns, or for ever, in a task called `name`.
+    """Something that runs until it returns, or for ever, in a task called `name`.
 
     `before_again` is called before it is begun anew: what it was doing may have been done, and nobody knows.
     """

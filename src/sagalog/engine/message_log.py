@@ -55,9 +55,9 @@ def log_parked(row: UnmatchedRow) -> None:
     """Say that nobody could take a message, or that it is tried again later, and why."""
     is_parked = row.status == "parked"
     # What merely waits behind another is told of by that one: a lane may be long.
-    told = logging.INFO if row.reason.startswith(WAITS_FOR) else logging.WARNING
+    level = logging.INFO if row.reason.startswith(WAITS_FOR) else logging.WARNING
     logger.log(
-        logging.ERROR if is_parked else told,
+        logging.ERROR if is_parked else level,
         "%s %s is parked for %s: %s" if is_parked else "%s %s is set aside for %s: %s",
         row.name,
         row.message_id,

@@ -8,16 +8,15 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from sagalog.engine.backoff import Backoff
+from sagalog.engine.backoff import Backoff, Pauses
 from sagalog.errors import StoreFull, StoreReadOnly
 
 logger = logging.getLogger("sagalog.engine")
 
-# In seconds, between two times that it is passed on.
-FIRST_PAUSE = 1.0
-LONGEST_PAUSE = 60.0
+# Between two times that it is passed on.
+PAUSES = Pauses(1.0, 60.0)
 # After so long without trouble it is passed on at once again.
-CALM = 2 * LONGEST_PAUSE
+CALM = 2 * PAUSES.longest
 
 
 def is_of_the_store(problem: BaseException) -> bool:
@@ -26,12 +25,12 @@ def is_of_the_store(problem: BaseException) -> bool:
 
 
 class Recovery:
-    """Call `listeners` soon after the store has been written again."""
+    """Those who are to be called soon after the store has been written again."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._listeners: list[Callable[[], None]] = []
-        self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        self._backoff = Backoff(PAUSES)
         self._told_at = -CALM
         self._next = 0.0
         self._timer: asyncio.TimerHandle | None = None

@@ -5,7 +5,7 @@ from collections.abc import Callable, Container
 
 from msgspec import Struct
 
-from sagalog.engine.backoff import Backoff
+from sagalog.engine.backoff import Backoff, Pauses
 
 
 class Setback(Struct):
@@ -18,17 +18,16 @@ class Setback(Struct):
 
 
 class Setbacks:
-    """Setbacks by key, with pauses in seconds from `first` to `longest`; `now` is the time of the event loop."""
+    """Setbacks by key, each with pauses that grow; `now` is the time of the event loop."""
 
-    def __init__(self, now: Callable[[], float], first: float, longest: float) -> None:
+    def __init__(self, now: Callable[[], float], pauses: Pauses) -> None:
         self._now = now
-        self._first = first
-        self._longest = longest
+        self._pauses = pauses
         self._setbacks: dict[str, Setback] = {}
 
     def add(self, key: str, counts: bool, at_least: float = 0.0, at_most: float = math.inf) -> Setback:
         """Take note of one more failure, and say when it is tried again: after so many seconds at least and at most."""
-        found = self._setbacks.setdefault(key, Setback(Backoff(self._first, self._longest)))
+        found = self._setbacks.setdefault(key, Setback(Backoff(self._pauses)))
         found.counted += counts
         found.until = self._now() + min(max(found.backoff.pause(), at_least), at_most)
         return found

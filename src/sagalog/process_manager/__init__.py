@@ -17,14 +17,17 @@ from sagalog.engine.bus.bus import Bus
 from sagalog.engine.bus.handling import Handling
 from sagalog.engine.calls.call import LoopWatch
 from sagalog.engine.calls.failures import Failures, check_redact
+from sagalog.engine.calls.means import Means
 from sagalog.engine.calls.own_task import OwnTasks
 from sagalog.engine.calls.turns import Turns
 from sagalog.engine.following.translation import FollowContext
-from sagalog.engine.sagas.attempt import Attempts
-from sagalog.engine.sagas.inbox import Mail
+from sagalog.engine.hint import Hint
+from sagalog.engine.sagas.driven import Drive
+from sagalog.engine.sagas.inbox import Inbox
 from sagalog.engine.sagas.start import Started, Starting
-from sagalog.engine.sagas.wait import AT_REST, LAST_LOOK_SECONDS, NoLongerThan, Waiting, end_of, not_known, still_going
-from sagalog.engine.sagas.worker import Drive, Worker
+from sagalog.engine.sagas.wait import AT_REST, LAST_LOOK_SECONDS, NoLongerThan, Waiters, end_of, not_known, still_going
+from sagalog.engine.sagas.worker import Worker
+from sagalog.engine.surroundings import Surroundings
 from sagalog.engine.transports.transports import Transports, check_transports
 from sagalog.engine.writing.committer import Committer
 from sagalog.errors import AlreadyRunning, InvalidAction, StoreUnavailable, UnknownSaga, WaitTimeout
@@ -141,8 +144,7 @@ class ProcessManager(Inspection, Messaging, Following):
         self._own_tasks = OwnTasks(LoopWatch(self.settings.longest_block).held_up)
         self._lifecycle = Lifecycle()
         self._runs = False
-        self._followers = Followers()
-        self._followers.redact = redact
+        self._followers = Followers(redact)
 
     async def __aenter__(self) -> Self:
         """Open the store, report what cannot be run, and begin to work.
@@ -162,7 +164,7 @@ class ProcessManager(Inspection, Messaging, Following):
 
     async def _open(self, ends: Ends) -> None:
         """Begin everything, each after what it needs, and say how it ends."""
-        settings, limits = self.settings, self.settings.limits()
+        settings = self.settings
         loop = asyncio.get_running_loop()
 
         def hint() -> None:
@@ -176,20 +178,21 @@ class ProcessManager(Inspection, Messaging, Following):
         await use.begin(blocking)
         missing = await blocking.read(self.store.unloaded, list(self.definitions))
         report_unloaded(missing, self.definitions.values(), self._is_worker)
-        self._committer = Committer(self.store, blocking, settings.write_timeout, self._posted)
-        self._waiting = Waiting(self.store, blocking, limits.poll)
-        turns = self._turns = Turns(blocking)
+        surroundings = Surroundings(self.store, blocking, self._clock, settings.limits())
+        # What one saga tells another waits in an inbox, most often for the worker of this very process.
+        due = Hint()
+        self._committer = Committer(surroundings, settings.write_timeout, self._posted, due.give)
+        self._waiting = Waiters(surroundings)
+        turns = Turns(blocking)
         ends.add(turns.close)
-        attempts = Attempts(self._services, self._clock, turns, self._failures, self._own_tasks, self.definitions)
-        mail = Mail(self.store, blocking) if self._declared.has_mail else None
+        means = Means(self._services, turns, self._failures, self._own_tasks)
+        inbox = Inbox(surroundings, self._declared.has_mail)
         worker = self._worker = Worker(
-            self.store, self.definitions, self._committer, attempts, blocking, self._clock, limits, self._finished, mail
+            surroundings, self.definitions, self._committer, means, self._waiting.finished, due, inbox
         )
-        self._bus = self._make_bus()
-        self._transports = self._make_transports()
-        self._starting = Starting(
-            self.store, self._committer, blocking, self._clock, worker if self._is_worker else None
-        )
+        self._bus = self._make_bus(surroundings, means)
+        self._transports = self._make_transports(surroundings)
+        self._starting = Starting(surroundings, self._committer, worker)
         if self._is_worker:
             ends.add(worker.release)
         ends.add(self._committer.close)
@@ -198,7 +201,7 @@ class ProcessManager(Inspection, Messaging, Following):
             ends.add(self._stop)
             await worker.start()
             self._bus.start()
-            self._followers.start(self.store, blocking, self._clock, worker, limits, self._posted)
+            self._followers.start(surroundings, worker, self._committer.recovery, self._posted)
         ends.add(self._waiting.close)
         ends.add(self.store.watch(hint))
         ends.add(self._lifecycle.ending)
@@ -224,32 +227,23 @@ class ProcessManager(Inspection, Messaging, Following):
         self._lifecycle.check_open()
         return self._threads
 
-    def _make_bus(self) -> Bus:
-        handlings = [
-            Handling(one, self._services, self._clock, self._turns, self._failures, self._own_tasks)
-            for one in self._declared.participants
-        ]
+    def _make_bus(self, surroundings: Surroundings, means: Means) -> Bus:
+        handlings = [Handling(one, means, self._clock) for one in self._declared.participants]
         return Bus(
-            self.store,
-            self._threads,
-            self._clock,
+            surroundings,
             self._committer,
             self._worker,
             self._vocabulary,
-            self._declared.routes(self.store, self._threads, self._clock),
+            self._declared.routes(surroundings),
             handlings,
-            self.settings.limits(),
         )
 
-    def _make_transports(self) -> Transports:
+    def _make_transports(self, surroundings: Surroundings) -> Transports:
         return Transports(
             self._given_transports,
-            self.store,
-            self._threads,
-            self._clock,
+            surroundings,
             self._committer,
             self._worker,
-            self.settings.limits(),
             self.handle,
             self._park,
         )
@@ -380,9 +374,6 @@ class ProcessManager(Inspection, Messaging, Following):
 
     def _check_here(self) -> None:
         self._lifecycle.check_here()
-
-    def _finished(self, saga_id: str, state: SagaState) -> None:
-        self._waiting.finished(saga_id)
 
     def _hinted(self) -> None:
         self._waiting.hint()

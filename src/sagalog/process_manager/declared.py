@@ -5,12 +5,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from sagalog.clock import Clock
-from sagalog.engine.blocking import Blocking
 from sagalog.engine.bus.choreography_routes import ChoreographyRoutes
 from sagalog.engine.bus.participant_routes import ParticipantRoutes
 from sagalog.engine.bus.route_batch import Routes
 from sagalog.engine.bus.saga_routes import SagaRoutes
+from sagalog.engine.surroundings import Surroundings
 from sagalog.errors import DefinitionError, ServiceNotProvided
 from sagalog.messages import Message
 from sagalog.process_manager.given import check_kinds
@@ -21,7 +20,6 @@ from sagalog.saga.definition import Definition
 from sagalog.saga.failure import Redact
 from sagalog.saga.messages.participants import ParticipantDefinition, check_together
 from sagalog.saga.messages.vocabulary import Vocabulary
-from sagalog.store import Store
 
 
 class Declared:
@@ -53,7 +51,7 @@ class Declared:
         """Tell whether a saga of this process may get messages."""
         return any(takes_messages(one) or one.has_children for one in self.sagas)
 
-    def routes(self, store: Store, blocking: Blocking, clock: Clock) -> list[Routes]:
+    def routes(self, surroundings: Surroundings) -> list[Routes]:
         """Return what each consumer makes of messages."""
         versions: dict[str, list[Definition]] = {}
         for one in self.sagas:
@@ -61,10 +59,10 @@ class Declared:
                 versions.setdefault(one.name, []).append(one)
         return [
             *(
-                (SagaRoutes if group[0].contract is None else ChoreographyRoutes)(group, store, blocking, clock)
+                (SagaRoutes if group[0].contract is None else ChoreographyRoutes)(group, surroundings)
                 for group in versions.values()
             ),
-            *(ParticipantRoutes(participant, clock) for participant in self.participants),
+            *(ParticipantRoutes(participant, surroundings.clock) for participant in self.participants),
         ]
 
     def check_services(self, services: Mapping[type, Any]) -> None:

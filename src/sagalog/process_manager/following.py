@@ -4,16 +4,14 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from sagalog.clock import Clock
-from sagalog.engine.blocking import Blocking
 from sagalog.engine.following.follower import LARGEST_BATCH, Follow, Follower, Holder, Since
 from sagalog.engine.following.translation import Translation
-from sagalog.engine.limits import Limits
 from sagalog.engine.loops import Loop
+from sagalog.engine.recovery import Recovery
+from sagalog.engine.surroundings import Surroundings
 from sagalog.errors import DefinitionError
 from sagalog.saga.failure import Redact
 from sagalog.source import Source
-from sagalog.store import Store
 
 if TYPE_CHECKING:
     from sagalog.stores.followed.application import Followable
@@ -57,10 +55,10 @@ class Following:
 class Followers:
     """All that one process manager follows."""
 
-    def __init__(self) -> None:
+    def __init__(self, redact: Redact | None) -> None:
         self._follows: dict[str, Follow] = {}
         self._make: Callable[[Follow], Follower] | None = None
-        self.redact: Redact | None = None
+        self._redact = redact
         self._running: dict[Loop, Follower] = {}
 
     def add(self, source: Source, handlers: Mapping[type, Callable[..., object]], since: Since, batch: int) -> None:
@@ -71,23 +69,20 @@ class Followers:
             raise DefinitionError(f"batch= is a number from 1 to {LARGEST_BATCH:,}, found {batch!r:.80}")
         if source.name in self._follows:
             raise DefinitionError(f"two sources are followed as {source.name!r}; give one of them another name=")
-        translation = Translation(source.name, source, handlers)
-        translation.redact = self.redact
+        translation = Translation(source.name, source, handlers, self._redact)
         follow = Follow(source, translation, since, batch)
         self._follows[source.name] = follow
         self._start(follow)
 
     def start(
         self,
-        store: Store,
-        blocking: Blocking,
-        clock: Clock,
+        surroundings: Surroundings,
         holder: Holder,
-        limits: Limits,
+        recovery: Recovery,
         published: Callable[[], None],
     ) -> None:
         """Begin to follow; `published` is told when there are new messages in the store."""
-        self._make = lambda follow: Follower(follow, store, blocking, clock, holder, limits, published)
+        self._make = lambda follow: Follower(follow, surroundings, holder, recovery, published)
         for follow in self._follows.values():
             self._start(follow)
 

@@ -8,9 +8,10 @@ from sagalog.clock import Clock, new_id
 from sagalog.engine.asking import as_asked, asked
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.bus.bus import Bus
-from sagalog.engine.bus.intake import DOOR, check_envelope, parked_row, raw_row, unknown
+from sagalog.engine.bus.intake import check_envelope
 from sagalog.engine.message_log import log_parked, log_published
 from sagalog.engine.transports.transports import Transports
+from sagalog.engine.unmatched import INTAKE, parked_row, raw_row, unknown
 from sagalog.engine.writing.committer import Committer
 from sagalog.errors import InvalidAction, InvalidInput, InvalidQuery
 from sagalog.messages import Envelope, Event, name_of
@@ -95,7 +96,7 @@ class Messaging:
         self._check_running()
         envelope = check_envelope(envelope, self._vocabulary)
         if len(self._vocabulary) and envelope.name not in self._vocabulary and not self._transports.carry(envelope):
-            await self._park(parked_row(self._clock, DOOR, envelope, None, unknown(envelope)))
+            await self._park(parked_row(self._clock, INTAKE, envelope, None, unknown(envelope)))
             return True
         if await asked(self._blocking, self.store.find_message, envelope.id) is not None:
             return False

@@ -6,53 +6,45 @@ It starts nothing if there is no consumer: a process manager with plain sagas pa
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from sagalog.clock import Clock
-from sagalog.engine.blocking import Blocking
 from sagalog.engine.bus.consumers import Consumers
 from sagalog.engine.bus.handling import Handling
 from sagalog.engine.bus.participants import Participants
 from sagalog.engine.bus.route_batch import Routes
 from sagalog.engine.bus.router import Router
-from sagalog.engine.limits import Limits
 from sagalog.engine.loops import Loop
 from sagalog.engine.sagas.worker import Worker
+from sagalog.engine.surroundings import Surroundings
 from sagalog.engine.writing.committer import Committer
 from sagalog.messages import Envelope
 from sagalog.saga.messages.vocabulary import Vocabulary
-from sagalog.store import Route, Store
+from sagalog.store import Route
 
 
 class Bus:
-    """Run what the consumers of this process need."""
+    """What runs for the consumers of this process: its router and its participants."""
 
     def __init__(
         self,
-        store: Store,
-        blocking: Blocking,
-        clock: Clock,
+        surroundings: Surroundings,
         committer: Committer,
         worker: Worker,
         vocabulary: Vocabulary,
         routes: Sequence[Routes],
         handlings: Sequence[Handling],
-        limits: Limits,
     ) -> None:
         self._worker = worker
         names = [one.consumer for one in routes]
-        consumers = self._consumers = Consumers(store, blocking, clock, worker, names, limits)
+        consumers = self._consumers = Consumers(surroundings, worker, names)
         self._router = Router(
-            store,
-            blocking,
-            clock,
+            surroundings,
             consumers,
             routes,
             vocabulary,
             self._routed,
             self._unsure,
-            limits.poll,
             committer.recovery,
         )
-        self._participants = Participants(store, blocking, clock, committer, consumers, handlings, limits)
+        self._participants = Participants(surroundings, committer, consumers, handlings)
         self._loops: list[Loop] = []
         self._has_consumers = bool(names)
         self._has_participants = bool(handlings)
@@ -93,7 +85,7 @@ class Bus:
         """Let all that may have been routed be fetched: it is in the inboxes, or will be routed again."""
         for row in route.inbox:
             if not self._participants.has(row.recipient):
-                self._worker.missed(row.recipient)
+                self._worker.inbox.missed(row.recipient)
         self._participants.hint()
         self._worker.hint()
 

@@ -1,33 +1,24 @@
-"""What the choreographies of one name make of messages: the rules are in `saga`, the lookups are here."""
+"""What the choreographies of one name make of messages: it only looks up what the rules ask for."""
 
 from collections.abc import Sequence
 
-from sagalog.clock import Clock, new_id
-from sagalog.engine.blocking import Blocking
-from sagalog.engine.bus.intake import parked_row
-from sagalog.engine.bus.participant_routes import inbox_row
+from sagalog.engine.bus.route_answers import RouteAnswers, known
 from sagalog.engine.bus.route_batch import Batch, Found
-from sagalog.engine.bus.saga_routes import known
-from sagalog.engine.cycle import append_of
-from sagalog.messages import Envelope
+from sagalog.engine.surroundings import Surroundings
 from sagalog.saga.choreography.route import ChoreographyRouting, KeyedEvent, KnownProcesses
-from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition
-from sagalog.saga.inputs import Receive, Start
-from sagalog.saga.messages.route import Begin, Deliver, KnownSaga, Park
-from sagalog.saga.react import react
-from sagalog.store import Append, Store
 
 
 class ChoreographyRoutes:
-    """Follow the events of one choreography; `definitions` are its loaded versions."""
+    """The consumer of one choreography; `definitions` are its loaded versions."""
 
-    def __init__(self, definitions: Sequence[Definition], store: Store, blocking: Blocking, clock: Clock) -> None:
+    def __init__(self, definitions: Sequence[Definition], surroundings: Surroundings) -> None:
         self._routing = ChoreographyRouting(definitions)
         self.consumer = f"choreography:{self._routing.name}"
-        self._store = store
-        self._blocking = blocking
-        self._clock = clock
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
+        self._clock = surroundings.clock
+        self._answers = RouteAnswers(self.consumer, surroundings.clock)
 
     async def route(self, found: Found, batch: Batch) -> None:
         """Add the processes that begin, rows for the inboxes of those that go on, and what has no key."""
@@ -38,18 +29,10 @@ class ChoreographyRoutes:
         processes = await self._processes(events)
         now = self._clock.now()
         for event in events:
-            message = event.message
-            position = positions[message.id]
-            match self._routing.answer(event, processes):
-                case Begin(definition, start):
-                    saga_id = new_id(self._clock)
-                    batch.starts.append(begin(definition, saga_id, start, message, now))
-                    begun = KnownSaga(saga_id, definition.name, "started", start.run, message.id)
-                    processes.add(message.correlation_id, start.key, begun)
-                case Deliver(saga_id):
-                    batch.inbox.append(inbox_row(saga_id, saga_id, position, message, now))
-                case Park(reason):
-                    batch.parked.append(parked_row(self._clock, self.consumer, message, position, reason))
+            message, answer = event.message, self._routing.answer(event, processes)
+            begins = self._answers.add(batch, positions[message.id], message, answer, now)
+            if begins is not None:
+                processes.add(message.correlation_id, event.key, begins)
 
     async def _processes(self, events: Sequence[KeyedEvent]) -> KnownProcesses:
         read, store, name = self._blocking.read, self._store, self._routing.name
@@ -61,11 +44,3 @@ class ChoreographyRoutes:
         for row in await read(store.sagas_by_correlation, name, correlation_ids):
             found.add(row.correlation_id, row.saga_key, known(row))
         return found
-
-
-def begin(definition: Definition, saga_id: str, start: Start, message: Envelope, now: int) -> Append:
-    """Return the beginning of a process with the first message that it is told, in one append."""
-    started, state = advance(definition, None, start, now)
-    told, after = advance(definition, state, Receive(message), now)
-    assert after is not None
-    return append_of(definition, saga_id, None, after, [*started, *told], react(definition, after), None, None)

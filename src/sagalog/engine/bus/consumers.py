@@ -4,14 +4,12 @@ import asyncio
 import logging
 from collections.abc import Collection, Sequence
 
-from sagalog.clock import Clock
-from sagalog.engine.blocking import Blocking
-from sagalog.engine.limits import Limits
 from sagalog.engine.sagas.given_up import GivenUp
 from sagalog.engine.sagas.worker import Worker
+from sagalog.engine.surroundings import Surroundings
 from sagalog.errors import StoreError
 from sagalog.saga.failure import described
-from sagalog.store import ConsumerRow, Store
+from sagalog.store import ConsumerRow
 
 logger = logging.getLogger("sagalog.engine")
 
@@ -22,23 +20,20 @@ LONGEST_LEAVE = 10.0
 
 
 class Consumers:
-    """Take those of `names` that no live worker has, and know their positions."""
+    """Those of `names` that this process has, since no other live worker has them, and their positions."""
 
     def __init__(
         self,
-        store: Store,
-        blocking: Blocking,
-        clock: Clock,
+        surroundings: Surroundings,
         worker: Worker,
         names: Sequence[str],
-        limits: Limits,
     ) -> None:
         self.names = tuple(names)
-        self._store = store
-        self._blocking = blocking
-        self._clock = clock
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
+        self._clock = surroundings.clock
         self._worker = worker
-        self._limits = limits
+        self._limits = surroundings.limits
         self._rows: dict[str, ConsumerRow] = {}
         self._resting = GivenUp(asyncio.get_running_loop().time)
         self._left = GivenUp(asyncio.get_running_loop().time)

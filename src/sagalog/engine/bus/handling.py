@@ -10,13 +10,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from sagalog.clock import Clock
-from sagalog.engine.bus.intake import parked_row
 from sagalog.engine.calls.call import StillOurs, call_handler
-from sagalog.engine.calls.failures import Failures, let_through
-from sagalog.engine.calls.own_task import OwnTasks
-from sagalog.engine.calls.turns import Turns
+from sagalog.engine.calls.failures import raise_if_no_outcome
+from sagalog.engine.calls.means import Means
 from sagalog.engine.carrying import carrying
-from sagalog.engine.sagas.attempt import Services
+from sagalog.engine.unmatched import parked_row
 from sagalog.messages import CommandDone, CommandRefused, Envelope, Event, name_of
 from sagalog.saga.events import ErrorInfo, error_from
 from sagalog.saga.messages.participants import Handler, MessageContext, ParticipantDefinition, output_id
@@ -38,23 +36,20 @@ class Failed(Exception):
 
 
 class Handling:
-    """Call the handlers of one participant."""
+    """How one participant's messages are handled."""
 
     def __init__(
         self,
         definition: ParticipantDefinition,
-        services: Services,
+        means: Means,
         clock: Clock,
-        turns: Turns,
-        failures: Failures,
-        tasks: OwnTasks,
     ) -> None:
         self.definition = definition
-        self._services = services
+        self._services = means.services
         self._clock = clock
-        self.turns = turns
-        self._failures = failures
-        self._own_tasks = tasks
+        self.turns = means.turns
+        self._failures = means.failures
+        self._own_tasks = means.own_tasks
         self._payloads: dict[type[Event], PayloadType] = {}
 
     def can_be_cancelled(self, envelope: Envelope) -> bool:
@@ -100,7 +95,7 @@ class Handling:
             )
             return self._answered(handler, envelope, carrying(handler.answers, returned))
         except (Exception, asyncio.CancelledError) as problem:
-            let_through(problem)
+            raise_if_no_outcome(problem)
             error = self._failures.error_of(
                 problem,
                 f"{what}, attempt {row.attempts + 1} at message {envelope.id},",

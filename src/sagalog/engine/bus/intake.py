@@ -1,26 +1,17 @@
-"""What comes from outside is checked here before it enters the log, or parked with the reason. It routes nothing."""
+"""What comes from outside is checked here before it enters the log. It parks and routes nothing."""
 
-import hashlib
 from typing import Any, cast
 
 import msgspec
 from msgspec.structs import replace
 
-from sagalog.clock import Clock, new_id
 from sagalog.cloudevents import data_of
-from sagalog.codec import encode_json
 from sagalog.errors import InvalidInput, PayloadTooLarge
-from sagalog.messages import Command, Envelope, Unreadable
-from sagalog.saga.events import error_from
+from sagalog.messages import Command, Envelope
 from sagalog.saga.identifiers import LONGEST_ID, LONGEST_NAME, check_identifier
 from sagalog.saga.messages.vocabulary import Vocabulary
 from sagalog.saga.payload.payload_type import MAX_PAYLOAD
 from sagalog.saga.times import check_time
-from sagalog.store import UnmatchedRow
-
-# The consumer under which messages are parked that never got into the log.
-DOOR = "door"
-LONGEST_RAW = 64 * 1024
 
 _IDENTIFIERS = (
     ("name", "the name", LONGEST_NAME),
@@ -80,81 +71,3 @@ def check_data(envelope: Envelope, vocabulary: Vocabulary, what: str) -> None:
     payload = vocabulary.payload(envelope.name)
     if payload is not None:
         payload.accept(data)
-
-
-def unknown(envelope: Envelope) -> str:
-    """Return why a message is parked whose name is none of this process's."""
-    return f"nobody knows {envelope.kind}s called {envelope.name}; add who takes them, then redeliver it"
-
-
-def parked_row(clock: Clock, consumer: str, envelope: Envelope, position: int | None, reason: str) -> UnmatchedRow:
-    """Return the row of `saga_unmatched` that says why a consumer could not take a message.
-
-    One that cannot be read is kept as what is there in its place, and known by its digest.
-    """
-    row = UnmatchedRow(
-        unmatched_id=new_id(clock),
-        consumer=consumer,
-        message_id=envelope.id,
-        kind=envelope.kind,
-        name=envelope.name,
-        source=envelope.source,
-        reason=error_from("error", "", reason).message,
-        correlation_id=envelope.correlation_id,
-        causation_id=envelope.causation_id,
-        position=position,
-        message=_text_of(envelope),
-        parked_at=clock.now(),
-    )
-    return cut_down(row) if isinstance(envelope, Unreadable) else row
-
-
-def _text_of(envelope: Envelope) -> str:
-    if isinstance(envelope, Unreadable):
-        return envelope.raw[:LONGEST_RAW].decode("utf-8", "backslashreplace")
-    return encode_json(envelope).decode()
-
-
-def cut_down(row: UnmatchedRow) -> UnmatchedRow:
-    """Return the row of a message that no database takes as it is: its digest for its id, and all texts in ASCII."""
-    return replace(
-        row,
-        message_id=digest_id(row.message_id),
-        kind="unreadable",
-        name=ascii(row.name)[1:-1][:200],
-        source=ascii(row.source)[1:-1][:200],
-        reason=ascii(row.reason)[1:-1],
-        correlation_id=None,
-        causation_id=None,
-        message=ascii(row.message)[1:-1],
-    )
-
-
-def digest_id(message_id: str) -> str:
-    """Return the id under which a message is parked whose own id no database takes."""
-    return "raw-" + hashlib.sha256(message_id.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-
-
-def raw_row(clock: Clock, source: str, raw: bytes | str, reason: str) -> UnmatchedRow:
-    r"""Return the row for something that came from `source` and could not be read as a message.
-
-    The same again is the same row: its id is that of its bytes, of which 64 KiB are kept. What is no text among them is
-    kept as its escape (`\xff`).
-    """
-    data = raw if isinstance(raw, bytes) else raw.encode("utf-8", "surrogatepass")
-    text = data[:LONGEST_RAW].decode("utf-8", "backslashreplace").replace("\x00", "\\x00")
-    return UnmatchedRow(
-        unmatched_id=new_id(clock),
-        consumer=DOOR,
-        message_id="raw-" + hashlib.sha256(data).hexdigest()[:32],
-        kind="unreadable",
-        name="",
-        source=check_identifier(source, "the source", LONGEST_NAME),
-        reason=error_from("error", "", reason).message,
-        correlation_id=None,
-        causation_id=None,
-        position=None,
-        # Escapes take more room than what they stand for.
-        message=text.encode()[:LONGEST_RAW].decode("utf-8", "ignore"),
-        parked_at=clock.now(),
-    )

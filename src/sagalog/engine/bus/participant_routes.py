@@ -1,14 +1,12 @@
-"""What each kind of consumer makes of messages; the rules are pure functions in `saga`, the lookups are here."""
+"""What a participant makes of messages: a row in its inbox for each that it handles. It looks nothing up."""
 
 from sagalog.clock import Clock
-from sagalog.engine.bus.route_batch import Batch, Found
-from sagalog.messages import Envelope
+from sagalog.engine.bus.route_batch import Batch, Found, inbox_row
 from sagalog.saga.messages.participants import ParticipantDefinition
-from sagalog.store import InboxRow
 
 
 class ParticipantRoutes:
-    """Give a participant every message that it has a handler for; one lane for each correlation id."""
+    """The consumer of one participant: it takes what it has a handler for, in lanes by correlation id."""
 
     def __init__(self, definition: ParticipantDefinition, clock: Clock) -> None:
         self.consumer = f"participant:{definition.name}"
@@ -23,8 +21,3 @@ class ParticipantRoutes:
             taken_by = handlers.get(envelope.name)
             if taken_by and taken_by[0].kind == envelope.kind:
                 batch.inbox.append(inbox_row(self.consumer, envelope.correlation_id, position, envelope, now))
-
-
-def inbox_row(recipient: str, lane: str, position: int, envelope: Envelope, now: int) -> InboxRow:
-    """Return the row that says who is to take a message."""
-    return InboxRow(recipient, envelope.id, lane, envelope.name, now, now, position=position)

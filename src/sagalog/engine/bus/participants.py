@@ -13,68 +13,62 @@ from functools import partial
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sagalog.clock import Clock
+from sagalog.engine.backoff import Pauses
 from sagalog.engine.batch_size import BatchSize
-from sagalog.engine.blocking import Blocking
 from sagalog.engine.bus.consumers import Consumers
 from sagalog.engine.bus.handling import Handling
-from sagalog.engine.bus.intake import parked_row
 from sagalog.engine.calls.call import NotBegun, NoThread, StillOurs
-from sagalog.engine.ending import end, is_cancelled_by_others
+from sagalog.engine.ending import end, is_cancelled_by_others, raise_if_ending
+from sagalog.engine.hint import Hint
 from sagalog.engine.inside import enter
-from sagalog.engine.limits import Limits
 from sagalog.engine.message_log import log_handled
 from sagalog.engine.setbacks import Setbacks
-from sagalog.engine.surviving import raise_if_ending
+from sagalog.engine.surroundings import Surroundings
+from sagalog.engine.unmatched import parked_row
 from sagalog.engine.writing.committer import Committer
 from sagalog.errors import BatchTooLarge, StoreError, StoreUnavailable
 from sagalog.messages import Envelope, Unreadable
 from sagalog.saga.failure import described, text_of, type_of
-from sagalog.store import InboxRow, Posting, Store
+from sagalog.store import InboxRow, Posting
 
 logger = logging.getLogger("sagalog.engine")
 
 # What comes of a message and cannot be written, or what is handled with an error that nobody foresaw, is tried again
 # after so many seconds, each time twice as many, and the message parked at the last of so many times.
-FIRST_PAUSE = 0.2
-LONGEST_PAUSE = 30.0
+PAUSES = Pauses(0.2, 30.0)
 MOST_TRIES = 5
 # The same for an inbox that cannot be read.
-FIRST_PAUSE_UNREAD = 0.05
-LONGEST_PAUSE_UNREAD = 2.0
+PAUSES_UNREAD = Pauses(0.05, 2.0)
 # How many rows are looked at at once, however many handlers run and however many messages are set back.
 LARGEST_LOOK = 10_000
 
 
-class Setback(Struct, frozen=True):
-    """How often a message could not be settled, and when, by the event loop's time, it is tried again."""
+class Postponed(Struct, frozen=True):
+    """How often what came of a message could not be written, and when, by the loop's time, it is tried again."""
 
     times: int
     until: float
 
 
 class Participants:
-    """Handle messages, at most `limits.most_handling` at once for each participant."""
+    """Those who handle messages here, each at most `limits.most_handling` at once."""
 
     def __init__(
         self,
-        store: Store,
-        blocking: Blocking,
-        clock: Clock,
+        surroundings: Surroundings,
         committer: Committer,
         consumers: Consumers,
         handlings: Sequence[Handling],
-        limits: Limits,
     ) -> None:
-        self._store = store
-        self._blocking = blocking
-        self._clock = clock
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
+        self._clock = surroundings.clock
         self._committer = committer
         self._consumers = consumers
         self._handlings = {f"participant:{one.definition.name}": one for one in handlings}
-        self._most_handling = limits.most_handling
-        self._poll = limits.poll
-        self._hint = asyncio.Event()
+        self._most_handling = surroundings.limits.most_handling
+        self._poll = surroundings.limits.poll / 1e6
+        self._hint = Hint()
         # Whose inboxes are to be looked into now.
         self._asked: set[str] = set()
         self._tasks: dict[str, dict[str, asyncio.Task[None]]] = {name: {} for name in self._handlings}
@@ -85,10 +79,10 @@ class Participants:
         # What came of these is being written, whether or not anybody waits for it.
         self._written_now: set[tuple[str, str]] = set()
         self._stopping = False
-        self._setbacks: dict[str, dict[str, Setback]] = {name: {} for name in self._handlings}
+        self._setbacks: dict[str, dict[str, Postponed]] = {name: {} for name in self._handlings}
         for one in handlings:
             one.turns.add(self._threads_are_free)
-        self._unread = Setbacks(lambda: asyncio.get_running_loop().time(), FIRST_PAUSE_UNREAD, LONGEST_PAUSE_UNREAD)
+        self._unread = Setbacks(lambda: asyncio.get_running_loop().time(), PAUSES_UNREAD)
 
     def has(self, recipient: str) -> bool:
         """Tell whether the recipient is a participant of this process."""
@@ -97,7 +91,7 @@ class Participants:
     def hint(self, recipient: str | None = None) -> None:
         """Look into this inbox, or into all, now instead of at the next poll."""
         self._asked.update(self._handlings if recipient is None else (recipient,))
-        self._hint.set()
+        self._hint.give()
 
     def _threads_are_free(self) -> None:
         self._consumers.take_what_was_left()
@@ -109,19 +103,14 @@ class Participants:
         loop = asyncio.get_running_loop()
         look_at_all_at = 0.0
         while True:
-            self._hint.clear()
+            self._hint.forget()
             # By the event loop's time: a clock that was ahead for a moment must not keep the next look from coming.
             if (now := loop.time()) >= look_at_all_at:
                 # What was to be tried again later may be due, also while hints for others never cease.
                 self._asked.update(self._handlings)
-                look_at_all_at = now + self._poll / 1e6
+                look_at_all_at = now + self._poll
             await self._look_at_those_asked()
-            try:
-                async with asyncio.timeout(self._poll / 1e6):
-                    await self._hint.wait()
-            except TimeoutError:
-                # Nobody called: the poll is the backstop.
-                continue
+            await self._hint.wait(self._poll)
 
     async def _look_at_those_asked(self) -> None:
         """Look into inboxes; one that cannot be read is left alone for a pause that grows, and holds up no other."""
@@ -137,9 +126,9 @@ class Participants:
                 # Whatever it is, the other messages have to go on being handled.
                 raise_if_ending(problem)
                 if self._unread.add(recipient, counts=True).counted == 1:
-                    told = None if isinstance(problem, StoreError) else problem
+                    trace = None if isinstance(problem, StoreError) else problem
                     text = "the inbox of %s could not be read, trying again: %s"
-                    logger.warning(text, recipient, described(problem), exc_info=told)
+                    logger.warning(text, recipient, described(problem), exc_info=trace)
             else:
                 if self._unread.forget(recipient):
                     logger.warning("the inbox of %s is read again", recipient)
@@ -222,7 +211,7 @@ class Participants:
     async def _post(self, row: InboxRow, envelope: Envelope, posting: Posting) -> None:
         key, task = (row.recipient, row.message_id), asyncio.current_task()
 
-        def settled(is_written: bool | None) -> None:
+        def answered(is_written: bool | None) -> None:
             # Whoever waited for it may have been cancelled, and the message is in its inbox until now.
             self._written_now.discard(key)
             if is_written is not None:
@@ -233,7 +222,7 @@ class Participants:
                 self._is_over(row)
 
         self._written_now.add(key)
-        written = self._committer.post(posting, then=settled)
+        written = self._committer.post(posting, then=answered)
         if is_cancelled_by_others():
             # Whoever ends all tasks is not to be kept waiting. It is being written all the same.
             raise asyncio.CancelledError
@@ -249,12 +238,12 @@ class Participants:
         if isinstance(problem, StoreUnavailable):
             # An outage is no fault of the message, however often it comes.
             times = min(times, MOST_TRIES - 1)
-        pause = min(FIRST_PAUSE * 2 ** (times - 1), LONGEST_PAUSE)
-        setbacks[row.message_id] = Setback(times, asyncio.get_running_loop().time() + pause)
+        pause = PAUSES.after(times)
+        setbacks[row.message_id] = Postponed(times, asyncio.get_running_loop().time() + pause)
         if times < MOST_TRIES:
-            told = None if isinstance(problem, StoreError) else problem
+            trace = None if isinstance(problem, StoreError) else problem
             said = described(problem)
-            logger.warning("message %s will be handled again in %g s: %s", envelope.id, pause, said, exc_info=told)
+            logger.warning("message %s will be handled again in %g s: %s", envelope.id, pause, said, exc_info=trace)
             return
         try:
             await self._park(row, envelope, problem, times)

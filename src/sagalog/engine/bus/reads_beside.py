@@ -3,9 +3,8 @@
 import asyncio
 from collections.abc import Callable, Container
 
-from sagalog.engine.blocking import Blocking
+from sagalog.engine.surroundings import Surroundings
 from sagalog.messages import Envelope
-from sagalog.store import Store
 
 Read = list[tuple[int, Envelope]]
 
@@ -13,9 +12,9 @@ Read = list[tuple[int, Envelope]]
 class ReadsBeside:
     """At most one read at a time for each consumer; `done` is called whenever one has ended."""
 
-    def __init__(self, store: Store, blocking: Blocking, done: Callable[[], None]) -> None:
-        self._store = store
-        self._blocking = blocking
+    def __init__(self, surroundings: Surroundings, done: Callable[[], None]) -> None:
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
         self._done = done
         self._tasks: dict[str, tuple[int, asyncio.Task[Read]]] = {}
 

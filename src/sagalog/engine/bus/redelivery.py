@@ -14,23 +14,21 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from sagalog.clock import Clock
-from sagalog.engine.backoff import Backoff
+from sagalog.engine.backoff import Backoff, Pauses, rest_after
 from sagalog.engine.batch_size import BatchSize
-from sagalog.engine.blocking import Blocking
 from sagalog.engine.bus.consumers import Consumers
-from sagalog.engine.bus.intake import DOOR, parked_row, unknown
 from sagalog.engine.bus.mended import mended_message, with_message
 from sagalog.engine.bus.route_batch import Batch, Found, Routes
 from sagalog.engine.bus.route_writing import RouteWriting, is_passing
-from sagalog.engine.course import rest_after
 from sagalog.engine.recovery import is_of_the_store
 from sagalog.engine.setbacks import Setbacks
+from sagalog.engine.surroundings import Surroundings
+from sagalog.engine.unmatched import INTAKE, parked_row, unknown
 from sagalog.errors import BatchTooLarge, StoreError, WriteRefused
 from sagalog.messages import Envelope
 from sagalog.saga.failure import described
 from sagalog.saga.messages.vocabulary import Vocabulary
-from sagalog.store import Advance, Route, Store, UnmatchedRow
+from sagalog.store import Advance, Route, UnmatchedRow
 
 logger = logging.getLogger("sagalog.engine")
 
@@ -39,8 +37,7 @@ PAGE = 500
 POLLS_BETWEEN_LOOKS = 10
 # What cannot be routed is tried again after so many seconds, each time twice as many. What is refused is parked at the
 # last of so many times, after some seconds: a table may be altered meanwhile, or a trigger replaced.
-FIRST_PAUSE = 0.2
-LONGEST_PAUSE = 60.0
+PAUSES = Pauses(0.2, 60.0)
 MOST_REFUSALS = 6
 LONGEST_PAUSE_OF_THE_STORE = 2.0
 # What fails because of the whole store: when that is over nobody is to wait long.
@@ -55,35 +52,33 @@ Lane = tuple[str, str | None]
 
 
 class Redelivery:
-    """Route again what waits for that, for the consumers of this process; and know who has to wait behind it."""
+    """What waits to be routed again for the consumers of this process, and who has to wait behind it."""
 
     def __init__(
         self,
-        store: Store,
-        blocking: Blocking,
-        clock: Clock,
+        surroundings: Surroundings,
         consumers: Consumers,
         routes: Mapping[str, Routes],
         vocabulary: Vocabulary,
         writing: RouteWriting,
-        poll: int,
         recovered: Callable[[], None],
     ) -> None:
-        self._store = store
-        self._blocking = blocking
-        self._clock = clock
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
+        self._clock = surroundings.clock
         self._consumers = consumers
         self._routes = routes
         self._vocabulary = vocabulary
         self._writing = writing
         self._recovered = recovered
-        self._poll = poll / 1e6
+        self._poll = surroundings.limits.poll / 1e6
         # Times of the event loop, which no clock that is set can keep from coming.
         self._look_at = 0.0
-        self._setbacks = Setbacks(lambda: asyncio.get_running_loop().time(), FIRST_PAUSE, LONGEST_PAUSE)
+        self._setbacks = Setbacks(lambda: asyncio.get_running_loop().time(), PAUSES)
+        pauses_of_the_store = Pauses(self._poll, LONGEST_PAUSE_OF_THE_STORE)
         # By consumer: those for which nothing can be written for now.
-        self._troubled = Setbacks(lambda: asyncio.get_running_loop().time(), self._poll, LONGEST_PAUSE_OF_THE_STORE)
-        self._backoff = Backoff(self._poll, LONGEST_PAUSE_OF_THE_STORE)
+        self._troubled = Setbacks(lambda: asyncio.get_running_loop().time(), pauses_of_the_store)
+        self._backoff = Backoff(pauses_of_the_store)
         # The message that was set aside first, by consumer and correlation id; and whose these are.
         self._first: dict[Lane, str] = {}
         self._known: tuple[str, ...] = ()
@@ -113,7 +108,7 @@ class Redelivery:
         if self._known != (self._consumers.worker_id, *names):
             await self._read(names)
             if self._first:
-                self._look_at = min(self._look_at, asyncio.get_running_loop().time() + FIRST_PAUSE)
+                self._look_at = min(self._look_at, asyncio.get_running_loop().time() + PAUSES.first)
             # What is looked through goes on with what is there now, and nothing is begun before its time.
             if not self._is_looking:
                 self._lanes.clear()
@@ -137,7 +132,7 @@ class Redelivery:
             if row.status == "redelivering":
                 self._first.setdefault(_lane(row), row.message_id)
                 self._grown.add(_lane(row))
-                self._look_at = min(self._look_at, asyncio.get_running_loop().time() + FIRST_PAUSE)
+                self._look_at = min(self._look_at, asyncio.get_running_loop().time() + PAUSES.first)
 
     def _names(self) -> list[str]:
         owned = self._consumers.owned
@@ -149,7 +144,7 @@ class Redelivery:
         rows: list[UnmatchedRow] = []
         is_last = False
         while not is_last:
-            page, is_last = await self._page([*names, DOOR], rows[-1].unmatched_id if rows else "")
+            page, is_last = await self._page([*names, INTAKE], rows[-1].unmatched_id if rows else "")
             rows += page
         lanes: dict[Lane, list[UnmatchedRow]] = {}
         for row in rows:
@@ -317,7 +312,7 @@ class Redelivery:
 
     def _stays(self, consumer: str) -> Sequence[Advance] | None:
         """Return what holds a write to who has the consumer, whose position stays; None if it is lost."""
-        if consumer == DOOR:
+        if consumer == INTAKE:
             return ()
         here = self._consumers.owned.get(consumer)
         if here is None:
@@ -334,7 +329,7 @@ class Redelivery:
             if mended is None:
                 return self._parked(row, f"it cannot be delivered, since it is no message: {problem}; discard it")
             envelope = mended
-        if row.consumer == DOOR:
+        if row.consumer == INTAKE:
             if envelope.name not in self._vocabulary:
                 return self._parked(row, unknown(envelope))
             batch.messages.append(envelope)

@@ -27,6 +27,11 @@ class Batch:
         return Route(advances, self.starts, self.inbox, self.messages, self.parked, redelivered)
 
 
+def inbox_row(recipient: str, lane: str, position: int, envelope: Envelope, now: int) -> InboxRow:
+    """Return the row that says who is to take a message."""
+    return InboxRow(recipient, envelope.id, lane, envelope.name, now, now, position=position)
+
+
 class Routes(Protocol):
     """What one consumer makes of messages."""
 

@@ -10,24 +10,24 @@ from sagalog.engine.blocking import Blocking
 from sagalog.engine.bus.consumers import Consumers
 from sagalog.engine.bus.route_batch import Found
 from sagalog.engine.message_log import log_routed
+from sagalog.engine.surroundings import Surroundings
 from sagalog.errors import StoreError, WriteRefused
 from sagalog.messages import Envelope
 from sagalog.store import Advance, Route, RouteOutcome, Store
 
 
 class RouteWriting:
-    """Write routes; `routed` is told what was written, with the messages by id, `unsure` of what may have been."""
+    """How routes are written; `routed` is told what was, with the messages by id, and `unsure` what may have been."""
 
     def __init__(
         self,
-        store: Store,
-        blocking: Blocking,
+        surroundings: Surroundings,
         consumers: Consumers,
         routed: Callable[[Route, Mapping[str, Envelope]], None],
         unsure: Callable[[Route], None],
     ) -> None:
-        self._store = store
-        self._blocking = blocking
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
         self._consumers = consumers
         self._routed = routed
         self._unsure = unsure

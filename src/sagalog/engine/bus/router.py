@@ -12,24 +12,24 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
-from sagalog.clock import Clock
-from sagalog.engine.backoff import Backoff
-from sagalog.engine.blocking import Blocking
+from sagalog.engine.backoff import Backoff, rest_after
 from sagalog.engine.bus.consumers import Consumers
-from sagalog.engine.bus.intake import cut_down, parked_row
+from sagalog.engine.bus.course import PAUSES, TRIES_IN_ALL, Course
 from sagalog.engine.bus.reads_beside import ReadsBeside
 from sagalog.engine.bus.redelivery import Redelivery
 from sagalog.engine.bus.route_batch import Batch, Found, Routes
 from sagalog.engine.bus.route_writing import RouteWriting
-from sagalog.engine.course import FIRST_PAUSE, LONGEST_PAUSE, TRIES_IN_ALL, Course, rest_after
+from sagalog.engine.hint import Hint
 from sagalog.engine.inside import enter
 from sagalog.engine.message_log import WAITS_FOR
 from sagalog.engine.recovery import Recovery
+from sagalog.engine.surroundings import Surroundings
+from sagalog.engine.unmatched import cut_down, parked_row
 from sagalog.errors import BatchTooLarge, StoreError, WriteRefused
 from sagalog.messages import Envelope, Unreadable
 from sagalog.saga.failure import described
 from sagalog.saga.messages.vocabulary import Vocabulary
-from sagalog.store import Advance, Route, Store, UnmatchedRow
+from sagalog.store import Advance, Route, UnmatchedRow
 
 logger = logging.getLogger("sagalog.engine")
 
@@ -39,41 +39,38 @@ MOST_RACES = 10
 
 
 class Router:
-    """Route messages for the consumers that this process has."""
+    """The loop that routes messages, for all consumers that this process has."""
 
     def __init__(
         self,
-        store: Store,
-        blocking: Blocking,
-        clock: Clock,
+        surroundings: Surroundings,
         consumers: Consumers,
         routes: Sequence[Routes],
         vocabulary: Vocabulary,
         routed: Callable[[Route, Mapping[str, Envelope]], None],
         unsure: Callable[[Route], None],
-        poll: int,
         recovery: Recovery,
     ) -> None:
-        self._store = store
-        self._blocking = blocking
-        self._clock = clock
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
+        self._clock = surroundings.clock
         self._consumers = consumers
         self._routes = {one.consumer: one for one in routes}
-        self._poll = poll
-        self._hint = asyncio.Event()
-        self._writing = RouteWriting(store, blocking, consumers, routed, unsure)
+        self._poll = surroundings.limits.poll / 1e6
+        self._hint = Hint()
+        self._writing = RouteWriting(surroundings, consumers, routed, unsure)
         self._redelivery = Redelivery(
-            store, blocking, clock, consumers, self._routes, vocabulary, self._writing, poll, recovery.recovered
+            surroundings, consumers, self._routes, vocabulary, self._writing, recovery.recovered
         )
         # Of those consumers that do not go along with the others.
         self._courses: dict[str, Course] = {}
-        self._reads = ReadsBeside(store, blocking, self._hint.set)
+        self._reads = ReadsBeside(surroundings, self._hint.give)
         self._recovery = recovery
         recovery.add(self._hurry)
 
     def hint(self) -> None:
         """Look for messages now instead of at the next poll."""
-        self._hint.set()
+        self._hint.give()
 
     def _hurry(self) -> None:
         """Try now what could not be done while the store was in trouble."""
@@ -81,12 +78,12 @@ class Router:
         self._redelivery.hurry()
         for course in self._courses.values():
             course.resumes_at = 0.0
-        self._hint.set()
+        self._hint.give()
 
     def redeliver(self) -> None:
         """Look now for messages that are to be routed again."""
         self._redelivery.ask()
-        self._hint.set()
+        self._hint.give()
 
     def doubt(self) -> None:
         """Ask the store before anything else is done: a write failed, or nobody knows."""
@@ -102,9 +99,9 @@ class Router:
             self._reads.keep(())
 
     async def _run(self) -> None:
-        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        backoff = Backoff(PAUSES)
         while True:
-            self._hint.clear()
+            self._hint.forget()
             try:
                 moved = await self._round()
             except Exception as problem:
@@ -126,12 +123,7 @@ class Router:
     async def _wait(self) -> None:
         now = asyncio.get_running_loop().time()
         pauses = [course.resumes_at - now for course in self._courses.values() if course.resumes_at > now]
-        try:
-            async with asyncio.timeout(min([self._poll / 1e6, *pauses])):
-                await self._hint.wait()
-        except TimeoutError:
-            # Nobody called: the poll is the backstop.
-            return
+        await self._hint.wait(min([self._poll, *pauses]))
 
     async def _round(self) -> bool:
         """Route one batch for each consumer whose turn it is; False if there was none."""

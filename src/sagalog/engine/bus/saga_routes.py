@@ -1,30 +1,24 @@
-"""What the sagas of one name make of messages: the rules are in `saga.routing`, what they ask for is looked up here."""
+"""What the sagas of one name make of messages: it only looks up what the rules ask for."""
 
 from collections.abc import Mapping, Sequence
 
-from sagalog.clock import Clock, new_id
-from sagalog.engine.blocking import Blocking
-from sagalog.engine.bus.intake import parked_row
-from sagalog.engine.bus.participant_routes import inbox_row
+from sagalog.engine.bus.route_answers import RouteAnswers, known
 from sagalog.engine.bus.route_batch import Batch, Found
-from sagalog.engine.cycle import append_of
-from sagalog.saga.decide import advance
+from sagalog.engine.surroundings import Surroundings
 from sagalog.saga.definition import Definition
-from sagalog.saga.inputs import Start
-from sagalog.saga.messages.route import Begin, Deliver, Facts, KnownSaga, Park, Question, SagaRouting
-from sagalog.saga.react import react
-from sagalog.store import Append, StatusRow, Store
+from sagalog.saga.messages.route import Facts, KnownSaga, Question, SagaRouting
 
 
 class SagaRoutes:
-    """Route messages to the sagas of one name; `definitions` are its loaded versions."""
+    """The consumer of the sagas of one name; `definitions` are its loaded versions."""
 
-    def __init__(self, definitions: Sequence[Definition], store: Store, blocking: Blocking, clock: Clock) -> None:
+    def __init__(self, definitions: Sequence[Definition], surroundings: Surroundings) -> None:
         self._routing = SagaRouting(definitions)
         self.consumer = f"saga:{self._routing.name}"
-        self._store = store
-        self._blocking = blocking
-        self._clock = clock
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
+        self._clock = surroundings.clock
+        self._answers = RouteAnswers(self.consumer, surroundings.clock)
 
     async def route(self, found: Found, batch: Batch) -> None:
         """Add starts, rows for the inboxes of sagas, and what nobody can take."""
@@ -36,19 +30,11 @@ class SagaRoutes:
         facts = await self._facts(questions, begun)
         now = self._clock.now()
         for question in questions:
-            message = question.message
-            position = positions[message.id]
-            match self._routing.answer(question, facts):
-                case Begin(definition, start):
-                    saga_id = new_id(self._clock)
-                    batch.starts.append(begin(definition, saga_id, start, now))
-                    begun[start.key] = KnownSaga(saga_id, definition.name, "started", start.run, message.id)
-                case Deliver(saga_id):
-                    batch.inbox.append(inbox_row(saga_id, saga_id, position, message, now))
-                case Park(reason):
-                    batch.parked.append(parked_row(self._clock, self.consumer, message, position, reason))
-                case None:
-                    continue
+            message, answer = question.message, self._routing.answer(question, facts)
+            begins = self._answers.add(batch, positions[message.id], message, answer, now)
+            if begins is not None:
+                assert question.key is not None
+                begun[question.key] = begins
 
     async def _facts(self, questions: Sequence[Question], begun: dict[str, KnownSaga]) -> Facts:
         """Look up what the answers depend on; `begun` is filled, and will have what the batch itself starts."""
@@ -73,15 +59,3 @@ class SagaRoutes:
             begun,
             correlated,
         )
-
-
-def known(row: StatusRow) -> KnownSaga:
-    """Return what routing has to know of a saga that is there."""
-    return KnownSaga(row.saga_id, row.saga_name, row.status, row.run, row.causation_id)
-
-
-def begin(definition: Definition, saga_id: str, start: Start, now: int) -> Append:
-    """Return the start of a saga that any worker may take up."""
-    events, state = advance(definition, None, start, now)
-    assert state is not None
-    return append_of(definition, saga_id, None, state, events, react(definition, state), None, None)

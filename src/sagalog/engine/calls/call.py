@@ -43,7 +43,7 @@ class NoThread(NotBegun):
 
 
 class LoopWatch:
-    """Warn of handlers that hold up the event loop for more than `longest` seconds, each once a minute at most."""
+    """Warnings of handlers that hold up the event loop for more than `longest` seconds, each once a minute."""
 
     def __init__(self, longest: float) -> None:
         self.longest = longest

@@ -41,7 +41,7 @@ def check_redact(redact: object) -> None:
         raise DefinitionError(f"redact= {wrong}; let it return what may be kept of the text")
 
 
-def let_through(problem: BaseException) -> None:
+def raise_if_no_outcome(problem: BaseException) -> None:
     """Raise what is no outcome: `NotBegun`, and a cancellation that came from the engine.
 
     Any other cancellation is an error like others, whoever it came from: the handler itself, or somebody who has its
@@ -52,7 +52,7 @@ def let_through(problem: BaseException) -> None:
 
 
 class Failures:
-    """Judge what the handlers of one process manager raise; `redact` takes out of texts what is not to be kept."""
+    """The judge of what handlers of one process manager raise; `redact` takes out of texts what is not to be kept."""
 
     def __init__(self, redact: Redact | None = None) -> None:
         self.redact = redact

@@ -221,7 +221,7 @@ def _carried(problem: BaseException) -> Carried:
 
 
 class OwnTasks:
-    """Give each handler a task of its own; `held_up` is told what holds up the event loop, and for how long.
+    """Tasks for handlers, one for each; `held_up` is told what holds up the event loop, and for how long.
 
     A task whose handler did not wait is given to the next one, as long as nobody can tell: in a batch of a thousand
     handlers there are then as few tasks as there are handlers that wait.

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from sagalog.engine.backoff import Backoff
+from sagalog.engine.backoff import Backoff, Pauses
 from sagalog.engine.blocking import Blocking
 
 logger = logging.getLogger("sagalog.engine")
@@ -19,8 +19,7 @@ logger = logging.getLogger("sagalog.engine")
 STANDSTILL = 1.0
 BETWEEN_LOOKS = 0.25
 # What hangs is told of again after so many seconds, and then after twice as many.
-FIRST_SILENCE = 10.0
-LONGEST_SILENCE = 3600.0
+SILENCES = Pauses(10.0, 3600.0)
 # So many of the functions that hang are named.
 MOST_NAMED = 5
 
@@ -64,7 +63,7 @@ def nothing() -> None:
 
 
 class Turns:
-    """Hand calls to the threads for handlers, and take back those for which none comes."""
+    """The calls that wait for a thread or run in one; those for which no thread comes are taken back."""
 
     def __init__(self, blocking: Blocking) -> None:
         self._blocking = blocking
@@ -77,7 +76,7 @@ class Turns:
         self._is_crowded = False
         self._is_stopped = False
         self._listeners: list[Callable[[], None]] = []
-        self._silence = Backoff(FIRST_SILENCE, LONGEST_SILENCE)
+        self._silence = Backoff(SILENCES)
         self._silent_until = 0.0
 
     @property
@@ -182,7 +181,7 @@ class Turns:
 
     def _say(self, now: float, waiting: int) -> None:
         """Say what hangs, less and less often as long as something hangs now and then."""
-        if now > self._silent_until + LONGEST_SILENCE:
+        if now > self._silent_until + SILENCES.longest:
             self._silence.reset()
         self._silent_until = now + self._silence.pause()
         running = [(turn.what, now - turn.began_at) for turn in self._turns if turn.began_at is not None]

@@ -15,24 +15,23 @@ from typing import Literal, Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sagalog.clock import Clock
+from sagalog.engine.backoff import Backoff, Pauses
 from sagalog.engine.batch_size import BatchSize
-from sagalog.engine.blocking import Blocking
-from sagalog.engine.bus.leaving import Leaving
-from sagalog.engine.bus.redelivery import FIRST_PAUSE as FIRST_PAUSE_OF_ONE
-from sagalog.engine.bus.redelivery import LONGEST_PAUSE as LONGEST_PAUSE_OF_ONE
 from sagalog.engine.bus.redelivery import MOST_REFUSALS
+from sagalog.engine.bus.redelivery import PAUSES as PAUSES_OF_ONE
 from sagalog.engine.bus.route_writing import is_of_the_write
 from sagalog.engine.following.parked_lanes import Again, Parked, ParkedLanes
 from sagalog.engine.following.translation import Entry, Translation
+from sagalog.engine.hint import is_set_within
 from sagalog.engine.inside import enter
-from sagalog.engine.limits import Limits
+from sagalog.engine.leaving import Leaving
 from sagalog.engine.recovery import Recovery, is_of_the_store
 from sagalog.engine.setbacks import Setbacks
+from sagalog.engine.surroundings import Surroundings
 from sagalog.errors import BatchTooLarge, SourceUnavailable, StoreError, WriteRefused
 from sagalog.saga.failure import described
 from sagalog.source import Source
-from sagalog.store import Advance, Route, Store, UnmatchedRow
+from sagalog.store import Advance, Route, UnmatchedRow
 
 logger = logging.getLogger("sagalog.engine")
 
@@ -47,15 +46,13 @@ BEGUN = -1
 # What is passed by without a message is written with the next batch, or at last after so many ids or seconds.
 PASSED_BY = 1_000
 SELDOM = 1.0
-FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 5.0
+PAUSES = Pauses(0.1, 5.0)
 NOT_YET = "it could not be written yet: "
 
 
 class Holder(Protocol):
     """The worker of this process, under whose lease a consumer is owned."""
 
-    recovery: Recovery
     leaving: Leaving
 
     @property
@@ -86,34 +83,32 @@ class Chunk(Struct, frozen=True):
 
 
 class Follower:
-    """Follow one application for as long as the worker owns its consumer."""
+    """Who follows one application, for as long as the worker owns its consumer."""
 
     def __init__(
         self,
         follow: Follow,
-        store: Store,
-        blocking: Blocking,
-        clock: Clock,
+        surroundings: Surroundings,
         holder: Holder,
-        limits: Limits,
+        recovery: Recovery,
         published: Callable[[], None],
     ) -> None:
         self._follow = follow
-        self._store = store
-        self._blocking = blocking
-        self._clock = clock
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
+        self._clock = surroundings.clock
         self._holder = holder
-        self._limits = limits
+        self._limits = surroundings.limits
         self._published = published
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        self._in_trouble = False
+        self._backoff = Backoff(PAUSES)
         self._try_at = 0.0
         self._size = BatchSize(follow.batch)
-        self._setbacks = Setbacks(self._loop.time, FIRST_PAUSE_OF_ONE, LONGEST_PAUSE_OF_ONE)
-        holder.recovery.add(self._setbacks.hurry)
+        self._setbacks = Setbacks(self._loop.time, PAUSES_OF_ONE)
+        recovery.add(self._setbacks.hurry)
         self.consumer = f"follow:{follow.translation.follow}"
-        self._lanes = ParkedLanes(follow.translation.follow, follow.source, store, blocking, clock)
+        self._lanes = ParkedLanes(follow.translation.follow, follow.source, surroundings)
 
     def stop(self) -> None:
         """End after what is being written."""
@@ -126,26 +121,23 @@ class Follower:
     async def run(self) -> None:
         """Follow until told to stop; whatever goes wrong is tried again."""
         enter(self._blocking)
-        pause = FIRST_PAUSE
         while not self._stop.is_set():
             try:
                 worker_id = self._holder.worker_id
                 position = await self._take(worker_id)
                 if position is None:
-                    await self._sleep(self._limits.poll / 1e6)
+                    await is_set_within(self._stop, self._limits.poll / 1e6)
                 else:
                     await self._own(worker_id, position)
                 continue
             except (StoreError, SourceUnavailable) as problem:
                 if isinstance(problem, BatchTooLarge):
                     self._size.too_large(self._size.now)
-                if not self._in_trouble:
+                if not self._backoff.has_begun:
                     logger.warning("%s does not go on for now, trying again: %s", self.consumer, problem)
             except Exception:
                 logger.exception("%s does not go on for now, trying again", self.consumer)
-            pause = min(pause * 2, LONGEST_PAUSE) if self._in_trouble else FIRST_PAUSE
-            self._in_trouble = True
-            await self._sleep(pause)
+            await is_set_within(self._stop, self._backoff.pause())
 
     async def _take(self, worker_id: str) -> int | None:
         """Return the position if the consumer is this worker's."""
@@ -190,7 +182,7 @@ class Follower:
                 if not await self._write_full(own, pending, chunk) or not await self._try_parked(own):
                     return
                 if not chunk.more:
-                    await self._sleep(self._limits.follow_poll / 1e6)
+                    await is_set_within(self._stop, self._limits.follow_poll / 1e6)
                     ahead = self._read_ahead(reached)
         except asyncio.CancelledError:
             ahead.cancel()
@@ -309,7 +301,7 @@ class Follower:
 
     async def _set_back(self, own: "_Own", row: UnmatchedRow, problem: StoreError) -> Outcome:
         """Let a notification be tried again after a pause, or park it."""
-        at_most = LONGEST_PAUSE if is_of_the_store(problem) else math.inf
+        at_most = PAUSES.longest if is_of_the_store(problem) else math.inf
         setback = self._setbacks.add(row.unmatched_id, isinstance(problem, WriteRefused), at_most=at_most)
         if setback.counted < MOST_REFUSALS:
             return "written"
@@ -339,16 +331,9 @@ class Follower:
         return "written"
 
     def _goes_on(self) -> None:
-        if self._in_trouble:
+        if self._backoff.has_begun:
             logger.warning("%s goes on", self.consumer)
-            self._in_trouble = False
-
-    async def _sleep(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stop.wait()
-        except TimeoutError:
-            return
+            self._backoff.reset()
 
 
 class _Own(Struct):

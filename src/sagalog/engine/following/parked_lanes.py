@@ -12,12 +12,12 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sagalog.clock import Clock, new_id
-from sagalog.engine.blocking import Blocking
+from sagalog.clock import new_id
 from sagalog.engine.following.translation import Entry
+from sagalog.engine.surroundings import Surroundings
 from sagalog.messages import Envelope
 from sagalog.source import Notification, Source
-from sagalog.store import Store, UnmatchedQuery, UnmatchedRow, UnmatchedStatus
+from sagalog.store import UnmatchedQuery, UnmatchedRow, UnmatchedStatus
 
 logger = logging.getLogger("sagalog.engine")
 
@@ -29,7 +29,7 @@ SETTLED = "the earlier notification of its aggregate was settled"
 GONE = "the notification is not in the log any more, or its class is not followed any more"
 
 
-class _Told(Struct):
+class _Subject(Struct):
     """What the text of a parked notification says about it."""
 
     notification_id: int
@@ -53,15 +53,15 @@ class Again(Struct, frozen=True):
 
 
 class ParkedLanes:
-    """Remember which aggregates have a parked notification."""
+    """The aggregates of one application that have a parked notification."""
 
-    def __init__(self, follow: str, source: Source, store: Store, blocking: Blocking, clock: Clock) -> None:
+    def __init__(self, follow: str, source: Source, surroundings: Surroundings) -> None:
         self._follow = follow
         self._consumer = f"follow:{follow}"
         self._source = source
-        self._store = store
-        self._blocking = blocking
-        self._clock = clock
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
+        self._clock = surroundings.clock
         self._first: dict[str, int] = {}
         # Those of them that nobody has to settle.
         self._aside: set[int] = set()
@@ -77,10 +77,10 @@ class ParkedLanes:
         while True:
             rows = await self._blocking.read(self._store.unmatched, query)
             for row in rows:
-                told = await self._told(row)
-                if told is None:
+                subject = await self._subject(row)
+                if subject is None:
                     continue
-                lanes[told.originator_id].append(Parked(told.notification_id, told.originator_id, row))
+                lanes[subject.originator_id].append(Parked(subject.notification_id, subject.originator_id, row))
             self.number += len(rows)
             if len(rows) < AT_ONCE:
                 break
@@ -91,16 +91,16 @@ class ParkedLanes:
         self._aside = {lane[0].notification_id for lane in lanes.values() if lane[0].row.status == "redelivering"}
         return list(lanes.values())
 
-    async def _told(self, row: UnmatchedRow) -> _Told | None:
+    async def _subject(self, row: UnmatchedRow) -> _Subject | None:
         """Return what a row is about; if its text is damaged, the log of the application knows; None if nobody does."""
         try:
-            return msgspec.json.decode(row.message, type=_Told)
+            return msgspec.json.decode(row.message, type=_Subject)
         except (msgspec.MsgspecError, RecursionError, ValueError) as problem:
             number = row.message_id.removeprefix(f"{self._consumer}:")
             if number.isdecimal():
                 notification = await self._blocking.handler(partial(self._source.find, int(number)))
                 if notification is not None:
-                    return _Told(notification.id, notification.originator_id)
+                    return _Subject(notification.id, notification.originator_id)
             if row.unmatched_id not in self._damaged:
                 self._damaged.add(row.unmatched_id)
                 text = "%s: row %s of saga_unmatched (%s) is damaged and left as it is: %s; discard it"

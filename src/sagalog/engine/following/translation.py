@@ -25,7 +25,7 @@ LONGEST_ERROR = 2_000
 
 
 class FollowContext(Struct, frozen=True, kw_only=True):
-    """Tell a handler where the event that it is given stands in the log of its application."""
+    """Where the event that a handler is given stands in the log of its application."""
 
     follow: str
     notification_id: int
@@ -45,23 +45,28 @@ class Entry(Struct, frozen=True, gc=False):
     is_aside: bool = False
 
 
-class Handler(Struct, frozen=True):
-    """A mapping from one class of domain events, and whether it asks for the context too."""
+class Translator(Struct, frozen=True):
+    """The function that maps one class of domain events, and whether it asks for the context too."""
 
     function: Callable[..., object]
     takes_context: bool
 
 
 class Translation:
-    """Translate the notifications of one followed application."""
+    """How the notifications of one application become messages; `redact` is asked what is kept of an error."""
 
-    def __init__(self, follow: str, source: Source, handlers: Mapping[type, Callable[..., object]]) -> None:
+    def __init__(
+        self,
+        follow: str,
+        source: Source,
+        handlers: Mapping[type, Callable[..., object]],
+        redact: Redact | None = None,
+    ) -> None:
         self.follow = check_identifier(follow, "the name of what is followed", LONGEST_NAME)
         self._source = source
         self._handlers = {kind: _checked(kind, function) for kind, function in handlers.items()}
         self._payloads: dict[type, PayloadType] = {}
-        # Set by whoever was given one.
-        self.redact: Redact | None = None
+        self._redact = redact
 
     def entry(self, notification: Notification, now: int) -> Entry:
         """Return the messages of one notification; whatever cannot be decoded or mapped is an entry with its error."""
@@ -76,7 +81,7 @@ class Translation:
             return Entry(notification, self._messages(notification, event, _events(given), now))
         except BaseException as problem:
             let_interrupts_through(problem)
-            return Entry(notification, error=_described(problem, self.redact))
+            return Entry(notification, error=_described(problem, self._redact))
 
     def _context(self, notification: Notification) -> FollowContext:
         return FollowContext(
@@ -121,7 +126,7 @@ class Translation:
         return payload.write(event, name_of(kind))
 
 
-def _checked(kind: type, function: Callable[..., object]) -> Handler:
+def _checked(kind: type, function: Callable[..., object]) -> Translator:
     """Return a handler; raises `DefinitionError` for what cannot be one."""
     if not isinstance(kind, type):
         raise DefinitionError(f"follow() takes {{EventClass: handler}}, found the key {kind!r:.80}")
@@ -137,7 +142,7 @@ def _checked(kind: type, function: Callable[..., object]) -> Handler:
     try:
         parameters = list(signature_of(function).parameters.values())
     except (TypeError, ValueError):
-        return Handler(function, takes_context=False)
+        return Translator(function, takes_context=False)
     positional = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
     variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     needed = [one for one in parameters if one.default is one.empty and one.kind not in variable]
@@ -147,7 +152,7 @@ def _checked(kind: type, function: Callable[..., object]) -> Handler:
             f"found {signature_of(function)}"
         )
     second = positional[1] if len(positional) > 1 else None
-    return Handler(function, second is not None and (second in needed or _is_context(second.annotation)))
+    return Translator(function, second is not None and (second in needed or _is_context(second.annotation)))
 
 
 def _is_context(annotation: object) -> bool:

@@ -20,7 +20,7 @@ MOST_NAMED = 10
 
 
 class Apart:
-    """Do one thing for sagas one by one; `cannot` says in the log what could not be done to a saga.
+    """One thing that is done for sagas one by one; `cannot` says in the log what could not be done to a saga.
 
     `passes` raises if nothing at all can be done now: then it is nobody's fault. `now` is the time of the event loop.
     """

@@ -8,9 +8,8 @@ from msgspec import Raw
 
 from sagalog.clock import Clock
 from sagalog.engine.calls.call import StillOurs, call_handler
-from sagalog.engine.calls.failures import Failures, let_through
-from sagalog.engine.calls.own_task import OwnTasks
-from sagalog.engine.calls.turns import Turns
+from sagalog.engine.calls.failures import raise_if_no_outcome
+from sagalog.engine.calls.means import Means
 from sagalog.engine.carrying import carrying
 from sagalog.messages import Message, name_of
 from sagalog.saga.binding import Parameter
@@ -25,34 +24,30 @@ from sagalog.saga.progress import deadline_counts
 from sagalog.saga.react import CallOff, RunAction, RunCompensation
 from sagalog.saga.state import UNTOUCHED, SagaState
 
-Services = dict[type, Any]
 # Starts a saga that is a step of another one, or finds the one that has the key; gives its id once it is durable.
 BeginChild = Callable[[Definition, Start], Awaitable[str]]
 
 
 class Attempts:
-    """Make attempts for one process manager, with its services, clock and threads.
+    """Who makes the attempts of one process manager, with its means and its clock.
 
-    `definitions` are those by which it runs sagas, by digest.
+    `definitions` are those by which it runs sagas, by digest. `begin_child` starts those that are steps.
     """
 
     def __init__(
         self,
-        services: Services,
+        means: Means,
         clock: Clock,
-        turns: Turns,
-        failures: Failures,
-        tasks: OwnTasks,
         definitions: Mapping[str, Definition],
+        begin_child: BeginChild,
     ) -> None:
-        self._services = services
+        self._services = means.services
         self._clock = clock
-        self.turns = turns
-        self._failures = failures
-        self._own_tasks = tasks
+        self._turns = means.turns
+        self._failures = means.failures
+        self._own_tasks = means.own_tasks
         self._definitions = definitions
-        # Set by whoever can start sagas, which needs a worker, which needs this.
-        self.begin_child: BeginChild | None = None
+        self._begin_child = begin_child
 
     async def action(
         self, definition: Definition, saga_id: str, state: SagaState, effect: RunAction, ours: StillOurs
@@ -77,7 +72,7 @@ class Attempts:
             first = () if step.fan is None else (carrying(element_of, step.fan, state, effect.step),)
             what = f"step {effect.step} of {definition.name}"
             value = await call_handler(
-                self.turns, step.handler, step.is_async, first, arguments, began, over, ours, what, self._own_tasks
+                self._turns, step.handler, step.is_async, first, arguments, began, over, ours, what, self._own_tasks
             )
             if step.exchange is not None:
                 made: RequestMade = carrying(_made, step.exchange, saga_id, state, effect, value)
@@ -133,9 +128,8 @@ class Attempts:
     async def _begun(
         self, rule: ChildRule, saga_id: str, state: SagaState, step: str, data: Raw, called_off: bool
     ) -> ChildBegun:
-        assert self.begin_child is not None
         number = state.steps.get(step, UNTOUCHED).round
-        told = Start(
+        start = Start(
             effect_id(saga_id, step, "action", number, state.marked),
             data,
             1,
@@ -147,7 +141,7 @@ class Attempts:
             called_off=called_off,
         )
         child = self._definitions.get(rule.definition.digest, rule.definition)
-        return ChildBegun(step, number, await self.begin_child(child, told))
+        return ChildBegun(step, number, await self._begin_child(child, start))
 
     async def compensation(
         self, definition: Definition, saga_id: str, state: SagaState, effect: RunCompensation, ours: StillOurs
@@ -169,7 +163,7 @@ class Attempts:
             result = None if recorded is None else carrying(step.result.read, recorded)
             what = f"the compensation of step {effect.step} of {definition.name}"
             value = await call_handler(
-                self.turns, undo.handler, undo.is_async, (result,), arguments, began, over, ours, what, self._own_tasks
+                self._turns, undo.handler, undo.is_async, (result,), arguments, began, over, ours, what, self._own_tasks
             )
             if undo.exchange is not None and value is not None:
                 made: RequestMade = carrying(_made, undo.exchange, saga_id, state, effect, value)
@@ -192,7 +186,7 @@ class Attempts:
         effect: RunAction | RunCompensation,
     ) -> ErrorInfo:
         """Return what is recorded of an attempt that raised; raises what is no outcome."""
-        let_through(problem)
+        raise_if_no_outcome(problem)
         what, fields = _shown(role, definition, saga_id, state, effect)
         return self._failures.error_of(problem, what, "StepTimeout", f"step {effect.step}: ", **fields)
 

@@ -5,122 +5,84 @@ Nothing that goes wrong with one round or one saga ends the looking: whatever it
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
 
-from sagalog.clock import Clock
-from sagalog.engine.backoff import Backoff, is_worth_saying
+from sagalog.engine.backoff import Backoff, Pauses, is_worth_saying, rest_after
 from sagalog.engine.batch_size import BatchSize
-from sagalog.engine.blocking import Blocking
-from sagalog.engine.course import rest_after
-from sagalog.engine.limits import Limits
+from sagalog.engine.hint import Hint
 from sagalog.engine.recovery import Recovery
 from sagalog.engine.sagas.apart import Apart
 from sagalog.engine.sagas.clock_watch import ClockWatch
+from sagalog.engine.sagas.driven import Driven
 from sagalog.engine.sagas.given_up import GivenUp
 from sagalog.engine.sagas.giving_back import GivingBack
-from sagalog.engine.sagas.inbox import Mail
+from sagalog.engine.sagas.inbox import Inbox
+from sagalog.engine.sagas.lease import WorkerLease
 from sagalog.engine.sagas.lease_watch import LeaseWatch
 from sagalog.engine.sagas.taking_over import TakingOver
 from sagalog.engine.sagas.threadless import Threadless
 from sagalog.engine.setbacks import Setbacks
+from sagalog.engine.surroundings import Surroundings
 from sagalog.errors import BatchTooLarge, StoreError
 from sagalog.messages import Envelope
 from sagalog.saga.failure import described
-from sagalog.store import InboxRow, StatusRow, Store, StoredEvent
+from sagalog.store import InboxRow, StatusRow, StoredEvent
 
 logger = logging.getLogger("sagalog.engine")
 
 LONGEST_PAUSE = 5.0
 # What is set back as a whole while none of it can be read, and whoever needs none goes on.
-MAIL = "mail"
+INBOXES = "inboxes"
 
 Handed = list[tuple[InboxRow, Envelope]]
-
-
-class Owner(Protocol):
-    """What claiming needs of the worker for whom it claims."""
-
-    # None: no saga of this process ever gets a message, so nobody looks for any.
-    mail: Mail | None
-
-    @property
-    def worker_id(self) -> str:
-        """Return the name under which the worker owns sagas now."""
-        ...
-
-    @property
-    def holds(self) -> bool:
-        """Tell whether the worker's lease has not run out."""
-        ...
-
-    @property
-    def room(self) -> int:
-        """Return how many more sagas may be owned."""
-        ...
-
-    def drives(self, saga_id: str) -> bool:
-        """Tell whether the saga is driven here."""
-        ...
-
-    def expects(self, saga_id: str) -> bool:
-        """Tell whether the start of the saga is being written for the worker."""
-        ...
-
-    def own_claimed(self, row: StatusRow, stored: Sequence[StoredEvent]) -> None:
-        """Drive a saga that has just been claimed."""
-        ...
-
-    def give_mail(self, saga_id: str, envelope: Envelope) -> bool:
-        """Give a message to the saga if that is driven here; False if it has it already."""
-        ...
-
-    def wake(self, saga_id: str) -> None:
-        """Let the saga look again at what is to be done."""
-        ...
-
-    def wake_all(self) -> None:
-        """Let every saga look again at what is to be done, and when."""
-        ...
+# Drives a saga that has just been claimed, and whose history is this.
+Own = Callable[[StatusRow, Sequence[StoredEvent]], None]
 
 
 class Claiming:
-    """Claim sagas for `owner` as long as that has room: those with a definition that `threadless` says.
+    """Who claims sagas for the worker with the lease, as long as there is room, of the kinds that `threadless` says.
+
+    `own` drives one that has been claimed, and has been read.
 
     `turn` is held by whoever changes what this process owns in the store, from the write to what follows from it here.
+    `hint` is given by whoever knows that something may be due.
     """
 
     def __init__(
         self,
-        store: Store,
-        blocking: Blocking,
-        clock: Clock,
-        limits: Limits,
+        surroundings: Surroundings,
+        lease: WorkerLease,
+        driven: Driven,
+        inbox: Inbox,
         threadless: Threadless,
-        owner: Owner,
+        own: Own,
         giving_back: GivingBack,
         given_up: GivenUp,
         turn: asyncio.Lock,
         recovery: Recovery,
+        hint: Hint,
     ) -> None:
-        self._store = store
-        self._blocking = blocking
-        self._clock = clock
-        self._poll = limits.poll / 1e6
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
+        self._clock = surroundings.clock
+        self._poll = surroundings.limits.poll / 1e6
         self._threadless = threadless
         self._definitions: Sequence[str] = ()
-        self._owner = owner
+        self._lease = lease
+        self._driven = driven
+        self._inbox = inbox
+        self._own = own
         self._giving_back = giving_back
         self._given_up = given_up
         self._turn = turn
-        self._size = BatchSize(limits.claim_batch)
+        self._size = BatchSize(surroundings.limits.claim_batch)
         now = asyncio.get_running_loop().time
         self._apart = Apart("cannot be claimed", self._writes, now)
         self._unread = Apart("has a history that cannot be read", self._reads, now)
         freed = Apart("cannot be taken over from a dead worker", self._writes, now)
-        self._taking_over = TakingOver(store, blocking, clock, self._poll, freed)
-        self._lease_watch = LeaseWatch(store, blocking, lambda: owner.worker_id, limits.lease / 1e6)
-        self._setbacks = Setbacks(now, self._poll, LONGEST_PAUSE)
+        self._taking_over = TakingOver(surroundings, freed)
+        self._lease_watch = LeaseWatch(surroundings, lambda: lease.worker_id)
+        self._setbacks = Setbacks(now, Pauses(self._poll, LONGEST_PAUSE))
         self._recovery = recovery
         for listener in (
             self._apart.hurry,
@@ -130,39 +92,28 @@ class Claiming:
             self._look_again,
         ):
             recovery.add(listener)
-        self._hint = asyncio.Event()
+        self._hint = hint
         self._in_doubt = False
-        # Sagas whose runners have ended since the last claim was asked for: what it says of them may be old.
-        self._just_ended: set[str] = set()
-
-    def hint(self) -> None:
-        """Look for due sagas now instead of at the next poll."""
-        self._hint.set()
 
     def _look_again(self) -> None:
         """Look now for what could not be read or claimed while the store was in trouble."""
         self._setbacks.hurry()
-        if self._owner.mail is not None:
-            self._owner.mail.hurry()
+        self._inbox.hurry()
 
     def doubt(self) -> None:
         """Ask the store what is owned before anything else is claimed: something may be ours that nobody here knows."""
         self._in_doubt = True
 
-    def has_ended(self, saga_id: str) -> None:
-        """Say that a saga is not driven here any more."""
-        self._just_ended.add(saga_id)
-
     async def run(self) -> None:
         """Claim for ever."""
-        backoff = Backoff(self._poll, LONGEST_PAUSE)
+        backoff = Backoff(Pauses(self._poll, LONGEST_PAUSE))
         watch = ClockWatch(self._clock, asyncio.get_running_loop().time)
         while True:
             if watch.has_jumped():
                 # Each sleeps until what was the right moment by the clock of then.
-                self._owner.wake_all()
+                self._driven.wake_all()
             # Before the round: what comes while it looks may be what it has not seen.
-            self._hint.clear()
+            self._hint.forget()
             try:
                 found = await self.claim()
             except Exception as problem:
@@ -180,30 +131,21 @@ class Claiming:
                 self._recovery.recovered()
             self._size.passed()
             if found == 0:
-                await self._pause()
-
-    async def _pause(self) -> None:
-        try:
-            async with asyncio.timeout(self._poll):
-                await self._hint.wait()
-        except TimeoutError:
-            # Nobody called: the poll is the backstop.
-            return
+                await self._hint.wait(self._poll)
 
     async def claim(self) -> int:
         """Claim once; returns how many sagas and messages were news."""
         async with self._turn:
-            return await self._claim() if self._owner.holds else 0
+            return await self._claim() if self._lease.holds else 0
 
     async def _claim(self) -> int:
-        owner = self._owner
-        worker_id = owner.worker_id
+        worker_id = self._lease.worker_id
         if self._in_doubt:
             await self._give_back_strays(worker_id)
-        self._just_ended.clear()
-        room = min(self._size.now, owner.room)
+        self._driven.just_ended.clear()
+        room = min(self._size.now, self._driven.room)
         rows = await self._claim_some(worker_id, room) if room > 0 else []
-        if owner.mail is None and not rows:
+        if not self._inbox.is_used and not rows:
             return 0
         streams = await self._read([row.saga_id for row in rows]) if rows else {}
         # Those that could not be read are somebody else's from now on.
@@ -214,7 +156,7 @@ class Claiming:
             owned = set(await self._blocking.read(self._store.owned, worker_id))
             rows = [row for row in rows if row.saga_id in owned]
         mail = await self._read_mail(worker_id)
-        if worker_id != owner.worker_id:
+        if worker_id != self._lease.worker_id:
             # The lease was lost meanwhile, and what was claimed under the name of then with it.
             return 0
         return self._hand_over(rows, streams, mail)
@@ -228,10 +170,9 @@ class Claiming:
             return []
         now, but = self._clock.now(), [*self._given_up.resting(), *self._apart.resting(), *self._unread.resting()]
         but += self._threadless.resting()
-        if self._owner.mail is not None:
-            but += self._owner.mail.unread
+        but += self._inbox.unread
         # While no mail can be read nobody is claimed for it.
-        claim = self._store.claim_due if self._setbacks.waits(MAIL) else self._store.claim
+        claim = self._store.claim_due if self._setbacks.waits(INBOXES) else self._store.claim
         try:
             rows = await self._blocking.write(claim, worker_id, self._definitions, now, room, but)
         except Exception as problem:
@@ -241,7 +182,7 @@ class Claiming:
                 self._size.too_large(room)
             logger.info("sagas are claimed one by one: %s", described(problem))
             rows = await self._claim_apart(worker_id, room, but)
-            if not rows and not self._apart.resting() and not self._setbacks.waits(MAIL):
+            if not rows and not self._apart.resting() and not self._setbacks.waits(INBOXES):
                 raise
         self._apart.forget(row.saga_id for row in rows)
         return rows
@@ -250,7 +191,7 @@ class Claiming:
         due = await self._blocking.read(self._store.due, self._definitions, self._clock.now(), room, but)
         given = await self._apart.each(due, self._claim_one)
         # Those with mail have their turn when nothing else is due: their table may be what is in trouble.
-        if not given and not self._setbacks.waits(MAIL):
+        if not given and not self._setbacks.waits(INBOXES):
             mailed = await self._look_for_mail(room, but)
             given = await self._apart.each([one for one in mailed if one not in due], self._claim_one)
         rows = await self._blocking.read(self._store.statuses, [saga_id for saga_id, got in given.items() if got])
@@ -268,22 +209,22 @@ class Claiming:
 
     async def _read_mail(self, worker_id: str) -> Handed | None:
         """Return what has come for sagas of this worker; None if that is not known for now: others need none."""
-        if self._owner.mail is None or self._setbacks.waits(MAIL):
+        if not self._inbox.is_used or self._setbacks.waits(INBOXES):
             return None
         began = asyncio.get_running_loop().time()
         try:
-            mail = await self._owner.mail.read(worker_id)
+            mail = await self._inbox.read(worker_id)
         except Exception as problem:
             self._set_mail_back(problem, began)
             return None
-        if self._setbacks.forget(MAIL):
+        if self._setbacks.forget(INBOXES):
             logger.warning("the mail of sagas is read again")
         return mail
 
     def _set_mail_back(self, problem: Exception, began: float) -> None:
         """Read no mail for a while; whoever waited for it in vain has waited for long enough."""
         took = asyncio.get_running_loop().time() - began
-        setback = self._setbacks.add(MAIL, counts=True, at_least=rest_after(took))
+        setback = self._setbacks.add(INBOXES, counts=True, at_least=rest_after(took))
         if is_worth_saying(setback.counted):
             trace = None if isinstance(problem, StoreError) else problem
             text = "the mail of sagas cannot be read, trying again: %s"
@@ -303,15 +244,15 @@ class Claiming:
         return await self._unread.each(saga_ids, read)
 
     async def _claim_one(self, saga_id: str) -> bool:
-        return await self._blocking.write(self._store.claim_one, self._owner.worker_id, saga_id, self._clock.now())
+        return await self._blocking.write(self._store.claim_one, self._lease.worker_id, saga_id, self._clock.now())
 
     async def _reads(self) -> None:
         """Raise if nothing can be read."""
-        await self._blocking.read(self._store.owned, self._owner.worker_id)
+        await self._blocking.read(self._store.owned, self._lease.worker_id)
 
     async def _writes(self) -> None:
         """Raise if no write passes; on a full disk this one does, so those that rest for that are tried again soon."""
-        await self._blocking.write(self._store.release, self._owner.worker_id, [])
+        await self._blocking.write(self._store.release, self._lease.worker_id, [])
 
     def _hand_over(
         self,
@@ -319,17 +260,17 @@ class Claiming:
         streams: dict[str, list[StoredEvent]],
         mail: Handed | None,
     ) -> int:
-        owner = self._owner
+        driven = self._driven
         # A runner from before the lease was lost may still wait for the end of an attempt. One that has just come to
         # rest may be claimed for its mail before it knows, and go on with what it has got of that.
-        busy = [row.saga_id for row in rows if owner.drives(row.saga_id) or row.saga_id in self._just_ended]
+        busy = [row.saga_id for row in rows if row.saga_id in driven or row.saga_id in driven.just_ended]
         for row in rows:
             if row.saga_id not in busy:
-                owner.own_claimed(row, streams[row.saga_id])
+                self._own(row, streams[row.saga_id])
         # Before any of those just claimed has run: one that is at rest would be given back without its mail.
-        news = 0 if owner.mail is None or mail is None else owner.mail.hand_over(mail, owner.give_mail)
+        news = 0 if mail is None else self._inbox.hand_over(mail, driven.give)
         for saga_id in busy:
-            owner.wake(saga_id)
+            driven.wake(saga_id)
         self._giving_back.add(busy)
         return len(rows) - len(busy) + news
 
@@ -337,4 +278,4 @@ class Claiming:
         """Give back what a claim without an answer may have made ours: nobody here runs it."""
         owned = await self._blocking.read(self._store.owned, worker_id)
         self._in_doubt = False
-        self._giving_back.add(one for one in owned if not self._owner.drives(one) and not self._owner.expects(one))
+        self._giving_back.add(one for one in owned if one not in self._driven and one not in self._driven.expected)

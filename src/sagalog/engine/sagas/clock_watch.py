@@ -9,7 +9,7 @@ JUMP = 1_000_000
 
 
 class ClockWatch:
-    """Compare the wall clock with `loop_time`, the seconds of the event loop, which nobody can set."""
+    """The wall clock beside `loop_time`, the seconds of the event loop, which nobody can set."""
 
     def __init__(self, clock: Clock, loop_time: Callable[[], float]) -> None:
         self._clock = clock

@@ -4,13 +4,12 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from sagalog.engine.backoff import Backoff
+from sagalog.engine.backoff import Backoff, Pauses
 from sagalog.engine.recovery import is_of_the_store
 
-FIRST_PAUSE = 1.0
-LONGEST_PAUSE = 60.0
+PAUSES = Pauses(1.0, 60.0)
 # What has not failed for so long, in seconds, begins anew.
-FORGOTTEN_AFTER = 10 * LONGEST_PAUSE
+FORGOTTEN_AFTER = 10 * PAUSES.longest
 # What fails because of the whole store is tried one after the other, every so many seconds: when one passes, all may.
 PROBE_PAUSE = 2.0
 
@@ -25,7 +24,7 @@ class _Failures(Struct):
 
 
 class GivenUp:
-    """Remember failures to drive sagas; `now` is the time of the event loop."""
+    """The sagas that could not be driven lately; `now` is the time of the event loop."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
@@ -40,12 +39,12 @@ class GivenUp:
     def add(self, saga_id: str, problem: BaseException, at_most: float | None = None) -> float:
         """Take note of one more failure; return for how many seconds (`at_most` so many) the saga is left to others."""
         self._forget_the_old()
-        found = self._failures.setdefault(saga_id, _Failures(Backoff(FIRST_PAUSE, LONGEST_PAUSE), problem))
+        found = self._failures.setdefault(saga_id, _Failures(Backoff(PAUSES), problem))
         pause = found.backoff.pause()
         if is_of_the_store(problem):
             now = self._now()
             self._probed_until = max(self._probed_until, now) + PROBE_PAUSE
-            pause = min(LONGEST_PAUSE, self._probed_until - now)
+            pause = min(PAUSES.longest, self._probed_until - now)
         pause = pause if at_most is None else min(pause, at_most)
         found.number += 1
         found.problem = problem

@@ -8,31 +8,29 @@ import logging
 from collections.abc import Callable, Iterable
 from itertools import islice
 
-from sagalog.engine.backoff import Backoff
+from sagalog.engine.backoff import Backoff, Pauses
 from sagalog.engine.batch_size import BatchSize
-from sagalog.engine.blocking import Blocking
+from sagalog.engine.surroundings import Surroundings
 from sagalog.errors import StoreError
 from sagalog.saga.failure import described
-from sagalog.store import Store
 
 logger = logging.getLogger("sagalog.engine")
 
 # A thousand rows take a few milliseconds, so that nobody else who writes waits for long.
 MOST_AT_ONCE = 1000
-FIRST_PAUSE = 0.05
-LONGEST_PAUSE = 5.0
+PAUSES = Pauses(0.05, 5.0)
 
 
 class GivingBack:
-    """Give back sagas that nobody here drives any more; `worker_id` says under which name they are owned.
+    """Sagas that are to be given back: nobody here drives them. `worker_id` says under which name they are owned.
 
     `turn` is held while something is given back: what is claimed at the same time might be what is given back once more
     because nobody knew that it had been.
     """
 
-    def __init__(self, store: Store, blocking: Blocking, worker_id: Callable[[], str], turn: asyncio.Lock) -> None:
-        self._store = store
-        self._blocking = blocking
+    def __init__(self, surroundings: Surroundings, worker_id: Callable[[], str], turn: asyncio.Lock) -> None:
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
         self._worker_id = worker_id
         self._turn = turn
         self._waiting: dict[str, None] = {}
@@ -53,7 +51,7 @@ class GivingBack:
 
     async def run(self) -> None:
         """Give back for ever; what could not be given back is tried again."""
-        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        backoff = Backoff(PAUSES)
         while True:
             await self._wanted.wait()
             self._wanted.clear()

@@ -8,12 +8,12 @@ import logging
 from collections.abc import Callable, Sequence
 
 from sagalog.engine.batch_size import BatchSize
-from sagalog.engine.blocking import Blocking
 from sagalog.engine.sagas.apart import Apart
+from sagalog.engine.surroundings import Surroundings
 from sagalog.errors import BatchTooLarge
 from sagalog.messages import Envelope
 from sagalog.saga.failure import described
-from sagalog.store import InboxRow, Store
+from sagalog.store import InboxRow
 
 logger = logging.getLogger("sagalog.engine")
 
@@ -24,16 +24,20 @@ APART_AT_ONCE = 50
 AT_ANY_TIME = 2**62
 
 
-class Mail:
-    """Read what has arrived for sagas, and leave out what has been handed over and is not taken yet.
+class Inbox:
+    """What has arrived for the sagas of this worker, but for what has been handed over and is not taken yet.
 
     A row stays in the inbox until the decision that takes it is durable. So a saga that is lost to another worker loses
     no mail with it, and a read that began before such a decision may still show what the decision has taken.
+
+    Where no saga ever gets a message it is not used, until one is driven that is a step of another.
     """
 
-    def __init__(self, store: Store, blocking: Blocking) -> None:
-        self._store = store
-        self._blocking = blocking
+    def __init__(self, surroundings: Surroundings, is_used: bool) -> None:
+        # False: no saga of this process ever gets a message, so nobody looks for any.
+        self.is_used = is_used
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
         # What was taken since the last read began: that read may have seen it all the same.
         self._taken: set[tuple[str, str]] = set()
         # For whom a message was routed that no runner was there to take at once: theirs are taken from the inbox, in
@@ -107,16 +111,18 @@ class Mail:
 
     def took(self, saga_id: str, message_id: str) -> None:
         """Say that a saga has taken a message, and that this is durable."""
-        self._taken.add((saga_id, message_id))
+        if self.is_used:
+            self._taken.add((saga_id, message_id))
 
     def missed(self, saga_id: str) -> None:
-        """Say that a message has come to the inbox of a saga, and that nobody has given it to the saga."""
-        self._missed.add(saga_id)
+        """Say that a message may have come to the inbox of a saga, and that nobody has given it to the saga."""
+        if self.is_used:
+            self._missed.add(saga_id)
 
     def is_read(self, saga_id: str) -> bool:
         """Tell whether a message that has just come may be given to a saga at once: none came before it unseen."""
         unseen = (self._missed, self._behind, self._unread)
-        return not (self._overflowed or any(saga_id in those for those in unseen))
+        return self.is_used and not (self._overflowed or any(saga_id in those for those in unseen))
 
     def hand_over(self, found: list[tuple[InboxRow, Envelope]], deliver: Callable[[str, Envelope], bool]) -> int:
         """Give each message to its saga and return how many were news; `deliver` says whether one was."""

@@ -8,7 +8,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from sagalog.engine.backoff import Backoff
+from sagalog.engine.backoff import Backoff, Pauses
+from sagalog.engine.hint import is_set_within
 from sagalog.engine.loops import Loop
 from sagalog.errors import StoreError, WriteRefused
 from sagalog.saga.definition import Definition
@@ -20,8 +21,7 @@ logger = logging.getLogger("sagalog.engine")
 LONGEST_PAUSE = 5.0
 # What was refused is refused again, most likely, until somebody has mended the database. Then a person lets the saga go
 # on, and by then it should be recorded, wherever it goes on.
-FIRST_PAUSE_OF_REFUSED = 1.0
-LONGEST_PAUSE_OF_REFUSED = 60.0
+PAUSES_OF_REFUSED = Pauses(1.0, 60.0)
 # How many sagas are asked for in a second, at most, however many are kept.
 MOST_ASKED = 20
 # After how many tries it is said that a saga cannot be had; then after twice as many, and so on.
@@ -29,23 +29,23 @@ MANY = 8
 
 
 class Conflict(Exception):
-    """The saga was changed by somebody else; `untold` is what had happened and is not recorded yet."""
+    """The saga was changed by somebody else; `unrecorded` is what had happened."""
 
-    def __init__(self, untold: list[Input]) -> None:
+    def __init__(self, unrecorded: list[Input]) -> None:
         super().__init__("the saga is owned or was changed by another worker")
-        self.untold = untold
+        self.unrecorded = unrecorded
 
 
 class Undriven(Exception):
-    """The saga cannot be driven here, for the reason that is its cause; `untold` is what is not recorded yet."""
+    """The saga cannot be driven here, for the reason that is its cause; `unrecorded` is what had happened."""
 
-    def __init__(self, untold: list[Input]) -> None:
+    def __init__(self, unrecorded: list[Input]) -> None:
         super().__init__("the saga cannot be driven")
-        self.untold = untold
+        self.unrecorded = unrecorded
 
 
 class LateOutcomes:
-    """Keep what nobody else can know, until it is recorded or whoever drives the saga here takes it.
+    """What nobody else can know, kept until it is recorded or whoever drives the saga here takes it.
 
     `take` is asked again and again to own a saga, which takes its outcomes with it. What was refused is told by
     `record` to the saga at rest, which nobody owns; False means that it is not at rest. `record_at_last` tells a saga
@@ -64,7 +64,7 @@ class LateOutcomes:
         self._take = take
         self._record = record
         self._record_at_last = record_at_last
-        self._poll = poll / 1e6
+        self._pauses = Pauses(poll / 1e6, LONGEST_PAUSE)
         self._recovered = recovered
         self._kept: dict[str, list[Input]] = {}
         self._definitions: dict[str, Definition] = {}
@@ -79,11 +79,11 @@ class LateOutcomes:
         self._hurried.set()
         self._hurried = asyncio.Event()
 
-    def keep(self, definition: Definition, saga_id: str, untold: list[Input]) -> None:
+    def keep(self, definition: Definition, saga_id: str, unrecorded: list[Input]) -> None:
         """Keep what has happened to a saga and is not recorded."""
-        if not untold:
+        if not unrecorded:
             return
-        self._kept.setdefault(saga_id, []).extend(untold)
+        self._kept.setdefault(saga_id, []).extend(unrecorded)
         self._definitions[saga_id] = definition
         if saga_id not in self._loops and not self._stopped:
             self._loops[saga_id] = Loop(partial(self._ask, definition, saga_id), f"sagalog-late-{saga_id}")
@@ -91,7 +91,7 @@ class LateOutcomes:
     def keep_refused(self, definition: Definition, saga_id: str, refused: list[Input]) -> None:
         """Keep what is known of a saga and was refused, if anything was: a fault is recorded in its place."""
         if refused:
-            self._refused.setdefault(saga_id, Backoff(FIRST_PAUSE_OF_REFUSED, LONGEST_PAUSE_OF_REFUSED))
+            self._refused.setdefault(saga_id, Backoff(PAUSES_OF_REFUSED))
             self.keep(definition, saga_id, refused)
         elif saga_id not in self._kept:
             self._refused.pop(saga_id, None)
@@ -103,11 +103,12 @@ class LateOutcomes:
 
     async def _ask(self, definition: Definition, saga_id: str) -> None:
         """Ask until nothing is kept of the saga."""
-        backoff = Backoff(self._poll, LONGEST_PAUSE)
+        backoff = Backoff(self._pauses)
         asked, to_be_said = 0, MANY
         while saga_id in self._kept:
             if saga_id in self._refused:
-                await self._rest(max(self._refused[saga_id].pause(), len(self._kept) / MOST_ASKED))
+                seconds = max(self._refused[saga_id].pause(), len(self._kept) / MOST_ASKED)
+                await is_set_within(self._hurried, seconds)
             try:
                 if saga_id in self._refused and await self._record_all(definition, saga_id):
                     continue
@@ -125,34 +126,26 @@ class LateOutcomes:
         # At the same moment: what is kept from now on is asked for by another one.
         self._loops.pop(saga_id, None)
 
-    async def _rest(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._hurried.wait()
-        except TimeoutError:
-            # The store has not been in trouble meanwhile.
-            return
-
     async def _record_all(self, definition: Definition, saga_id: str) -> bool:
         """Record what is known of a saga at rest; False if it is not at rest."""
         problem: Exception | None = None
-        for told in list(self._kept.get(saga_id, ())):
+        for outcome in list(self._kept.get(saga_id, ())):
             try:
-                if not await self._record(definition, saga_id, told):
+                if not await self._record(definition, saga_id, outcome):
                     return False
             except WriteRefused as refused:
                 problem = refused
             else:
                 # It may be driven here by now, and be told the same once more: that will be no news.
-                self._is_recorded(saga_id, told)
+                self._is_recorded(saga_id, outcome)
         if problem is not None:
             raise problem
         if saga_id not in self._kept and self._refused.pop(saga_id, None) is not None:
             self._recovered()
         return True
 
-    def _is_recorded(self, saga_id: str, told: Input) -> None:
-        left = [one for one in self._kept.get(saga_id, ()) if one is not told]
+    def _is_recorded(self, saga_id: str, outcome: Input) -> None:
+        left = [one for one in self._kept.get(saga_id, ()) if one is not outcome]
         if left:
             self._kept[saga_id] = left
         else:
@@ -181,11 +174,11 @@ class LateOutcomes:
             logger.warning(text, saga_id)
 
     async def _try_at_last(self, saga_id: str, definition: Definition) -> None:
-        for told in list(self._kept.get(saga_id, ())):
+        for outcome in list(self._kept.get(saga_id, ())):
             try:
-                if not await self._record_at_last(definition, saga_id, told):
+                if not await self._record_at_last(definition, saga_id, outcome):
                     return
             except Exception as problem:
                 logger.info("an outcome of saga %s is not recorded at last: %s", saga_id, described(problem))
             else:
-                self._is_recorded(saga_id, told)
+                self._is_recorded(saga_id, outcome)

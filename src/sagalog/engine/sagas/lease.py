@@ -10,11 +10,11 @@ import logging
 import os
 import socket
 
-from sagalog.clock import Clock, new_id
-from sagalog.engine.blocking import Blocking
+from sagalog.clock import new_id
+from sagalog.engine.surroundings import Surroundings
 from sagalog.errors import StoreError
 from sagalog.harmless import harmless
-from sagalog.store import Lease, Store
+from sagalog.store import Lease
 
 logger = logging.getLogger("sagalog.engine")
 
@@ -22,13 +22,13 @@ LONGEST_HOST = 255
 
 
 class WorkerLease:
-    """Keep one worker's lease, `length` microseconds long, and say who the worker is now."""
+    """One worker's lease, as long as the limits say, and who the worker is now."""
 
-    def __init__(self, store: Store, blocking: Blocking, clock: Clock, length: int) -> None:
-        self._store = store
-        self._blocking = blocking
-        self._clock = clock
-        self._length = length
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
+        self._clock = surroundings.clock
+        self._length = surroundings.limits.lease
         self._until = 0
         self._loop = asyncio.get_running_loop()
         # When it ends by the time of the event loop.

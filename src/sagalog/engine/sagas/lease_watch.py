@@ -10,9 +10,9 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from sagalog.engine.blocking import Blocking
+from sagalog.engine.surroundings import Surroundings
 from sagalog.saga.failure import described
-from sagalog.store import HeldLease, Store
+from sagalog.store import HeldLease
 
 logger = logging.getLogger("sagalog.engine")
 
@@ -21,13 +21,13 @@ MISSED = 3
 
 
 class LeaseWatch:
-    """Take away leases that nobody renews any more; `length` is that of our own lease, in seconds."""
+    """The leases that there are, watched so that those which nobody renews are taken away; `own` says which is ours."""
 
-    def __init__(self, store: Store, blocking: Blocking, own: Callable[[], str], length: float) -> None:
-        self._store = store
-        self._blocking = blocking
+    def __init__(self, surroundings: Surroundings, own: Callable[[], str]) -> None:
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
         self._own = own
-        self._pause = length / 3
+        self._pause = surroundings.limits.lease / 3e6
         self._looked = 0.0
         self._next = 0.0
         # What was seen last of each worker, and since when it has been so.

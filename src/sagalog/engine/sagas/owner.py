@@ -2,11 +2,14 @@
 
 from typing import Protocol
 
+from sagalog.engine.sagas.inbox import Inbox
+
 
 class Owner(Protocol):
     """What a runner needs of the worker that owns its saga."""
 
     stopping: bool
+    inbox: Inbox
 
     @property
     def worker_id(self) -> str:
@@ -26,8 +29,4 @@ class Owner(Protocol):
 
     def holds_as(self, worker_id: str) -> bool:
         """Tell whether `worker_id` is still the worker and its lease holds; any thread may ask."""
-        ...
-
-    def took(self, saga_id: str, message_id: str) -> None:
-        """Take note that a message has left the saga's inbox."""
         ...

@@ -7,74 +7,63 @@ moment. One that has to go on is told under the name of the worker that owns it,
 import asyncio
 from collections.abc import Callable
 
-from sagalog.clock import Clock
-from sagalog.codec import CODEC
-from sagalog.engine.blocking import Blocking
-from sagalog.engine.cycle import append_of
+from sagalog.engine.cycle import append_of, decision_of, state_of
 from sagalog.engine.sagas.giving_back import GivingBack
-from sagalog.engine.sagas.transition_log import log_transitions
+from sagalog.engine.surroundings import Surroundings
+from sagalog.engine.transition_log import log_transitions
 from sagalog.engine.writing.committer import Committer
-from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition
-from sagalog.saga.evolve import fold
 from sagalog.saga.inputs import Input
-from sagalog.saga.react import react
 from sagalog.saga.transitions import OPEN
-from sagalog.store import Store
 
 
 class Recording:
-    """Record outcomes that come after their saga has come to rest, or has been given up.
+    """How outcomes are recorded that come after their saga has come to rest, or has been given up.
 
     `turn` is held while a saga is taken from `giving_back`; `worker_id` says under which name it is owned then.
     """
 
     def __init__(
         self,
-        store: Store,
-        blocking: Blocking,
+        surroundings: Surroundings,
         committer: Committer,
-        clock: Clock,
         giving_back: GivingBack,
         worker_id: Callable[[], str],
         turn: asyncio.Lock,
     ) -> None:
-        self._store = store
-        self._blocking = blocking
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
         self._committer = committer
-        self._clock = clock
+        self._clock = surroundings.clock
         self._giving_back = giving_back
         self._worker_id = worker_id
         self._turn = turn
 
-    async def record(self, definition: Definition, saga_id: str, told: Input, holder: str | None = None) -> bool:
+    async def record(self, definition: Definition, saga_id: str, input: Input, holder: str | None = None) -> bool:
         """Tell a saga at rest, or one that `holder` owns; False if it is neither, or was changed meanwhile.
 
         Raises `WriteRefused` if the database does not take it, and what the store raises while it is read.
         """
-        stored = await self._blocking.read(self._store.read, saga_id)
-        before = fold(CODEC.decode_all((event.topic, event.state) for event in stored))
+        before = state_of(await self._blocking.read(self._store.read, saga_id))
         if before.status in OPEN and holder is None:
             return False
-        events, after = advance(definition, before, told, self._clock.now())
-        if not events:
+        decision = decision_of(definition, saga_id, before, (input,), self._clock.now())
+        if decision is None:
             return True
-        assert after is not None
-        append = append_of(definition, saga_id, before, after, events, react(definition, after), holder, holder)
-        written = await self._committer.submit(append) == "written"
+        written = await self._committer.submit(append_of(decision, holder, holder)) == "written"
         if written:
-            log_transitions(saga_id, after, events)
+            log_transitions(decision)
         return written
 
-    async def record_at_last(self, definition: Definition, saga_id: str, told: Input) -> bool:
+    async def record_at_last(self, definition: Definition, saga_id: str, input: Input) -> bool:
         """Tell a saga, at rest or not, that is driven here no more, and give it back; False if it cannot be had."""
-        if not await self.record(definition, saga_id, told):
+        if not await self.record(definition, saga_id, input):
             worker_id = self._worker_id()
             async with self._turn:
                 self._giving_back.keep(saga_id)
                 if not await self._blocking.write(self._store.claim_one, worker_id, saga_id, self._clock.now()):
                     return False
-            if not await self.record(definition, saga_id, told, worker_id):
+            if not await self.record(definition, saga_id, input, worker_id):
                 return False
         self._giving_back.add([saga_id])
         return True

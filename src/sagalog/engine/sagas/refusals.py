@@ -8,10 +8,11 @@ import asyncio
 from typing import Protocol
 
 from sagalog.clock import Clock
-from sagalog.engine.backoff import Backoff
-from sagalog.engine.bus.intake import parked_row
+from sagalog.engine.backoff import Backoff, Pauses
 from sagalog.engine.message_log import log_parked
+from sagalog.engine.sagas.owner import Owner
 from sagalog.engine.sagas.unwritable import instead_of, is_success
+from sagalog.engine.unmatched import parked_row
 from sagalog.engine.writing.committer import Committer
 from sagalog.engine.writing.failed_writes import is_believed
 from sagalog.errors import WriteRefused
@@ -22,15 +23,8 @@ from sagalog.saga.state import UNTOUCHED, SagaState
 from sagalog.saga.transitions import OPEN
 from sagalog.store import Posting
 
-# Pauses between one time that something is refused and the next, in seconds.
-FIRST_PAUSE = 1.0
-LONGEST_PAUSE = 60.0
-
-
-class Owner(Protocol):
-    """What this needs of the worker that owns the saga."""
-
-    stopping: bool
+# Between one time that something is refused and the next.
+PAUSES = Pauses(1.0, 60.0)
 
 
 class Recorder(Protocol):
@@ -38,13 +32,13 @@ class Recorder(Protocol):
 
     state: SagaState
 
-    async def record(self, told: Input, last: bool = True) -> bool:
+    async def record(self, input: Input, last: bool = True) -> bool:
         """Decide on an input and make the decision durable; False on a conflict."""
         ...
 
 
 class Refusals:
-    """Deal with what is refused of one saga; `successes` takes those that a fault was recorded in place of."""
+    """What is refused of one saga; `successes` takes those that a fault was recorded in place of."""
 
     def __init__(
         self,
@@ -62,46 +56,46 @@ class Refusals:
         self._clock = clock
         self._successes = successes
 
-    async def tell(self, saga: Recorder, told: Input, last: bool, problem: WriteRefused, commits: int) -> bool:
+    async def tell(self, saga: Recorder, input: Input, last: bool, problem: WriteRefused, commits: int) -> bool:
         """Tell again what was refused, until that is believed, and then something instead; False on a conflict.
 
         `commits` is how many the committer had made before. Raises `WriteRefused` if nothing can be told.
         """
         loop = asyncio.get_running_loop()
-        began, pauses = loop.time(), Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        began, backoff = loop.time(), Backoff(PAUSES)
         while True:
             if is_believed(self._committer.commits != commits, loop.time() - began):
                 try:
-                    return await self._tell_instead(saga, told, problem)
+                    return await self._tell_instead(saga, input, problem)
                 except WriteRefused as another:
                     # As long as nothing at all is written, the saga waits for its database.
                     if another is problem or self._committer.commits != commits:
                         raise
             if self._owner.stopping:
                 raise problem
-            await asyncio.sleep(pauses.pause())
+            await asyncio.sleep(backoff.pause())
             commits = self._committer.commits
             try:
-                return await saga.record(told, last)
+                return await saga.record(input, last)
             except WriteRefused as again:
                 problem = again
 
-    async def _tell_instead(self, saga: Recorder, told: Input, problem: WriteRefused) -> bool:
+    async def _tell_instead(self, saga: Recorder, input: Input, problem: WriteRefused) -> bool:
         """Tell that something cannot be written, in its place; raises `problem` if there is nothing to be said."""
-        if isinstance(told, Receive) and told.message.kind != "note":
-            await self.park(told.message, problem)
+        if isinstance(input, Receive) and input.message.kind != "note":
+            await self.park(input.message, problem)
             return True
-        if is_success(told) and saga.state.status not in OPEN:
+        if is_success(input) and saga.state.status not in OPEN:
             # That it is at fault is recorded already.
-            self._successes.append(told)
+            self._successes.append(input)
             return True
-        instead = instead_of(told, saga.state.steps.get(getattr(told, "step", ""), UNTOUCHED), problem)
+        instead = instead_of(input, saga.state.steps.get(getattr(input, "step", ""), UNTOUCHED), problem)
         if instead is None:
             raise problem
         if not await saga.record(instead):
             return False
-        if is_success(told):
-            self._successes.append(told)
+        if is_success(input):
+            self._successes.append(input)
         return True
 
     async def park(self, message: Envelope, problem: WriteRefused | str) -> None:

@@ -11,24 +11,23 @@ from typing import Any, NoReturn
 
 from sagalog.clock import Clock
 from sagalog.engine.calls.call import NotBegun, NoThread
-from sagalog.engine.cycle import append_of
+from sagalog.engine.cycle import append_of, decision_of
 from sagalog.engine.ending import end_all, is_cancelled_by_others, is_told_to_end
+from sagalog.engine.sagas.agenda import Attempted, agenda_of, idle_until, only_action
 from sagalog.engine.sagas.attempt import Attempts
 from sagalog.engine.sagas.late_outcomes import Conflict, Undriven
 from sagalog.engine.sagas.owner import Owner
 from sagalog.engine.sagas.refusals import Refusals
 from sagalog.engine.sagas.threadless import needs_thread
-from sagalog.engine.sagas.transition_log import log_transitions
 from sagalog.engine.sagas.unwritable import is_news, outcome_of
+from sagalog.engine.transition_log import log_transitions
 from sagalog.engine.writing.committer import LINGER, Committer
 from sagalog.errors import StoreError, WriteRefused
 from sagalog.messages import Envelope, Unreadable
-from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition
-from sagalog.saga.events import error_from
 from sagalog.saga.failure import described
-from sagalog.saga.inputs import ActionFailed, DeadlineReached, Input, Receive, TimerFired
-from sagalog.saga.react import CallOff, Effect, RunAction, RunCompensation, Settle, Wait, WatchDeadline, react
+from sagalog.saga.inputs import Input, Receive
+from sagalog.saga.react import CallOff, Effect, RunCompensation, Wait, react
 from sagalog.saga.state import SagaState
 from sagalog.saga.transitions import OPEN
 from sagalog.store import Posting
@@ -37,12 +36,10 @@ logger = logging.getLogger("sagalog.engine")
 
 # A saga that has nothing to do for so long, in microseconds, is in no hurry to have written why.
 LONG_ENOUGH = 10 * int(LINGER * 1e6)
-# Effects that take their time, and end with something to tell.
-Attempted = RunAction | RunCompensation | CallOff
 
 
 class SagaRunner:
-    """Drive one saga until it ends, is stuck, has to wait for long, or is taken away."""
+    """One saga that is driven here, until it ends, is stuck, has to wait for long, or is taken away."""
 
     def __init__(
         self,
@@ -53,7 +50,7 @@ class SagaRunner:
         committer: Committer,
         attempts: Attempts,
         clock: Clock,
-        untold: list[Input] | None = None,
+        unrecorded: list[Input] | None = None,
         effects: list[Effect] | None = None,
         last_resort: Input | None = None,
     ) -> None:
@@ -73,7 +70,7 @@ class SagaRunner:
         self._attempts = attempts
         self._clock = clock
         # What is told next, or is being told: it happened, and is not recorded.
-        self._untold = untold or []
+        self._unrecorded = unrecorded or []
         # Told if that cannot be told, or if there is nothing to be told: that the saga is stuck.
         self._last_resort = last_resort
         self._successes: list[Input] = []
@@ -91,16 +88,16 @@ class SagaRunner:
         return True
 
     @property
-    def untold(self) -> list[Input]:
+    def unrecorded(self) -> list[Input]:
         """Return what has happened and is not recorded, also what attempts have come to that nobody has asked yet."""
         ended = [task for task in self._running.values() if task.done() and not task.cancelled()]
         outcomes = [None if task.exception() is not None else task.result() for task in ended]
-        return self._untold + [outcome for outcome in outcomes if outcome is not None]
+        return self._unrecorded + [outcome for outcome in outcomes if outcome is not None]
 
     @property
     def refused(self) -> list[Input]:
         """Return what is known to be done, could not be written, and is still news."""
-        return [told for told in self._successes if is_news(self.state, told)]
+        return [success for success in self._successes if is_news(self.state, success)]
 
     @property
     def has_mail(self) -> bool:
@@ -124,15 +121,16 @@ class SagaRunner:
                 if self._mail and await self._open_mail():
                     # Nobody owns it any more; whoever claims it next takes what else has come for it.
                     return False
-                action = self._only_action()
+                is_free = not (self._running or self._owner.stopping or self.lacks_thread)
+                action = only_action(self._effects, self._clock) if is_free else None
                 if action is not None and (self._ours() or await self._owner.ready(self._worker_id)):
                     outcome = await self._attempt(action)
                     if outcome is not None:
                         await self._tell_all([outcome])
                     continue
-                told, wake_at = await self._begin()
-                if told is not None:
-                    await self._tell_all([told])
+                known, wake_at = await self._begin()
+                if known is not None:
+                    await self._tell_all([known])
                 elif self._running:
                     await self._tell_all(await self._wait(wake_at))
                 elif not self._effects or self.lacks_thread or not await self._sleep(wake_at):
@@ -145,9 +143,9 @@ class SagaRunner:
                 await end_all(self._running.values())
                 raise
             logger.error("saga %s was cancelled by code that is not sagalog's; it goes on anew", self.saga_id)
-            await self._lose(self._untold)
+            await self._lose(self._unrecorded)
         except Exception as problem:
-            raise Undriven(self._untold + await self._ends_of_attempts()) from problem
+            raise Undriven(self._unrecorded + await self._ends_of_attempts()) from problem
 
     def _ours(self) -> bool:
         return self._owner.holds_as(self._worker_id)
@@ -184,54 +182,19 @@ class SagaRunner:
             elif not await self.record(Receive(message), insist=True):
                 # Nothing is lost: what is not recorded is still in the inbox.
                 await self._lose([])
-            self._owner.took(self.saga_id, self._mail.popleft().id)
+            self._owner.inbox.took(self.saga_id, self._mail.popleft().id)
             if self.state.status not in OPEN:
                 return True
         return False
 
-    def _only_action(self) -> RunAction | None:
-        """Return the action that is to be run now if, as nearly always, there is nothing else to be done."""
-        effects = self._effects
-        if not effects or self._running or self._owner.stopping or self.lacks_thread:
-            return None
-        first = effects[0]
-        if type(first) is not RunAction or first.at:
-            return None
-        if len(effects) == 1:
-            return first
-        second = effects[1]
-        only_watched = len(effects) == 2 and type(second) is WatchDeadline and self._clock.now() < second.at
-        return first if only_watched else None
-
     async def _begin(self) -> tuple[Input | None, int | None]:
         """Begin what ought to be going on; return an input that is there already, or when to look again."""
-        wake_at: int | None = None
-        now, ready = self._clock.now(), list[Attempted]()
         self.lacks_thread = self.lacks_thread and any(needs_thread(self.definition, one) for one in self._effects)
-        for effect in self._effects:
-            if isinstance(effect, Attempted):
-                if (type(effect), effect.step) in self._running or (RunAction, effect.step) in self._running:
-                    continue
-                if effect.at > now:
-                    wake_at = effect.at if wake_at is None else min(wake_at, effect.at)
-                elif not self._owner.stopping and not (self.lacks_thread and needs_thread(self.definition, effect)):
-                    ready.append(effect)
-            elif isinstance(effect, Settle):
-                if (RunAction, effect.step) not in self._running:
-                    text = "it was under way when its process ended, or was given up before its next attempt"
-                    lost = error_from("lost", "AttemptLost", text)
-                    return ActionFailed(effect.step, max(1, effect.attempt - 1), None, lost), None
-            elif isinstance(effect, Wait):
-                if effect.until is None:
-                    continue
-                if now >= effect.until:
-                    return TimerFired(effect.step, effect.direction, effect.attempt, self._clock.chance()), None
-                wake_at = effect.until if wake_at is None else min(wake_at, effect.until)
-            elif now >= effect.at:
-                return DeadlineReached(), None
-            else:
-                wake_at = effect.at if wake_at is None else min(wake_at, effect.at)
-        return (await self._run(ready) if ready else None), wake_at
+        agenda = agenda_of(self._effects, self._clock, self._running)
+        ready = [] if self._owner.stopping else agenda.ready
+        if self.lacks_thread:
+            ready = [one for one in ready if not needs_thread(self.definition, one)]
+        return (await self._run(ready) if ready else agenda.known), agenda.wake_at
 
     async def _run(self, ready: list[Attempted]) -> Input | None:
         """Begin attempts: a single one is made here and now, and its outcome returned; others go on by themselves."""
@@ -248,9 +211,9 @@ class SagaRunner:
             await self._lose([])
         return None
 
-    async def _lose(self, untold: list[Input]) -> NoReturn:
+    async def _lose(self, unrecorded: list[Input]) -> NoReturn:
         """Give the saga up to whoever has it now, once the attempts under way have ended."""
-        raise Conflict(untold + await self._ends_of_attempts())
+        raise Conflict(unrecorded + await self._ends_of_attempts())
 
     async def _ends_of_attempts(self) -> list[Input]:
         found: list[Input] = []
@@ -259,7 +222,7 @@ class SagaRunner:
                 outcomes, _ = await self._ended(None)
             except asyncio.CancelledError:
                 if is_told_to_end():
-                    self._untold = [*self._untold, *found]
+                    self._unrecorded = [*self._unrecorded, *found]
                     await end_all(self._running.values())
                     raise
                 # By code that is not ours, once more: what the attempts come to is waited for all the same.
@@ -295,7 +258,7 @@ class SagaRunner:
         outcomes, problems = await self._ended(wake_at)
         if problems:
             # Of what the others came to nothing may be lost because of one.
-            self._untold = outcomes
+            self._unrecorded = outcomes
             raise problems[0]
         return outcomes
 
@@ -320,37 +283,30 @@ class SagaRunner:
 
     async def _tell_what_is_known(self) -> None:
         """Tell what happened before; that the saga is stuck only if that cannot be told, or if it was nothing."""
-        known = len(self._untold)
+        known = len(self._unrecorded)
         try:
-            await self._tell_all(self._untold)
+            await self._tell_all(self._unrecorded)
         except Exception as problem:
             if isinstance(problem, Conflict) or self._last_resort is None:
                 raise
             logger.warning("saga %s is made stuck: %s", self.saga_id, described(problem))
-        if self._last_resort is not None and (self._untold or not known):
+        if self._last_resort is not None and (self._unrecorded or not known):
             if not await self.record(self._last_resort, insist=True):
-                await self._lose(self._untold)
-            await self._tell_all(self._untold)
+                await self._lose(self._unrecorded)
+            await self._tell_all(self._unrecorded)
 
-    async def _tell_all(self, told: list[Input]) -> None:
-        self._untold = told
-        while self._untold:
-            if not await self.record(self._untold[0], last=len(self._untold) == 1, insist=True):
-                await self._lose(self._untold)
-            self._untold = self._untold[1:]
-
-    def _idle_until(self, effects: list[Effect]) -> int:
-        """Return until when nothing is to be done, if only time will bring it about; 0 if that is not so."""
-        if not effects or self._running or self._mail:
-            return 0
-        idle = (RunAction, RunCompensation, WatchDeadline)
-        return min(effect.at if isinstance(effect, idle) else 0 for effect in effects)
+    async def _tell_all(self, inputs: list[Input]) -> None:
+        self._unrecorded = inputs
+        while self._unrecorded:
+            if not await self.record(self._unrecorded[0], last=len(self._unrecorded) == 1, insist=True):
+                await self._lose(self._unrecorded)
+            self._unrecorded = self._unrecorded[1:]
 
     @cached_property
     def _refusals(self) -> Refusals:
         return Refusals(self.definition, self.saga_id, self._owner, self._committer, self._clock, self._successes)
 
-    async def record(self, told: Input, last: bool = True, insist: bool = False) -> bool:
+    async def record(self, input: Input, last: bool = True, insist: bool = False) -> bool:
         """Decide on an input and make the decision durable; False on a conflict. `last`: no other one is known yet.
 
         Raises `WriteRefused` if the database does not take it; if we `insist` it is tried again, and then a fault is
@@ -359,36 +315,31 @@ class SagaRunner:
         if is_cancelled_by_others():
             # Whoever ends all tasks, and be it the end of the event loop, is not to be kept waiting.
             raise asyncio.CancelledError
-        before, commits = self.state, self._committer.commits
-        events, after = advance(self.definition, before, told, self._clock.now())
+        commits, now = self._committer.commits, self._clock.now()
+        decision = decision_of(self.definition, self.saga_id, self.state, (input,), now)
         try:
-            if not events:
+            if decision is None:
                 # It had been recorded before, so all that is left to be done is to empty the inbox of it.
-                if isinstance(told, Receive):
-                    await self._committer.post(Posting(taken=(self.saga_id, told.message.id)))
+                if isinstance(input, Receive):
+                    await self._committer.post(Posting(taken=(self.saga_id, input.message.id)))
                 return True
-            assert after is not None
-            effects = react(self.definition, after)
-            now = self._clock.now()
-            idle_until = self._idle_until(effects) if last else 0
+            until = idle_until(decision.effects) if last and not self._running and not self._mail else 0
             # With the decision it costs nothing to give the saga back.
-            parts = idle_until > now + self._owner.patience(expects_mail=False)
+            parts = until > now + self._owner.patience(expects_mail=False)
             owner = None if parts else self._worker_id
-            taken = (told.message.id,) if isinstance(told, Receive) else ()
-            append = append_of(
-                self.definition, self.saga_id, before, after, events, effects, self._worker_id, owner, taken
-            )
-            unhurried = idle_until > now + LONG_ENOUGH and not append.messages and not append.notes
+            taken = (input.message.id,) if isinstance(input, Receive) else ()
+            append = append_of(decision, self._worker_id, owner, taken)
+            unhurried = until > now + LONG_ENOUGH and not append.messages and not append.notes
             submit = self._committer.submit_unhurried if unhurried else self._committer.submit
             if await submit(append) != "written":
                 return False
         except WriteRefused as problem:
             if not insist:
                 raise
-            return await self._refusals.tell(self, told, last, problem, commits)
+            return await self._refusals.tell(self, input, last, problem, commits)
         self._parted = parts
-        self.state = after
-        self._effects = effects
+        self.state = decision.after
+        self._effects = decision.effects
         self.wrote = True
-        log_transitions(self.saga_id, after, events)
+        log_transitions(decision)
         return True

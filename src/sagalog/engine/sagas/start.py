@@ -1,49 +1,35 @@
-"""How a saga begins: the input is checked at the door, the key decides, and the start is one append like any other."""
+"""How a saga begins: the input is checked first, the key decides, and the start is one append like any other."""
 
-import asyncio
-import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from msgspec import Struct
 
-from sagalog.clock import Clock, new_id
-from sagalog.codec import CODEC
+from sagalog.clock import new_id
 from sagalog.engine.asking import asked
-from sagalog.engine.blocking import Blocking
 from sagalog.engine.carrying import carrying
-from sagalog.engine.cycle import append_of
-from sagalog.engine.sagas.transition_log import log_transitions
-from sagalog.engine.sagas.worker import Drive, Worker
-from sagalog.engine.writing.committer import Committer, Then, Written
+from sagalog.engine.cycle import append_of, decision_of, state_of
+from sagalog.engine.sagas.beginnings import log_written
+from sagalog.engine.sagas.driven import Drive
+from sagalog.engine.sagas.worker import Worker
+from sagalog.engine.surroundings import Surroundings
+from sagalog.engine.writing.committer import Committer
 from sagalog.engine.writing.one_at_a_time import OneAtATime
 from sagalog.errors import (
     InvalidIdentifier,
     InvalidInput,
     MissingKey,
-    StoreError,
     StoreUnavailable,
-    WriteRefused,
 )
 from sagalog.saga.callables import plain_answer
-from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition
-from sagalog.saga.events import SagaEvent
-from sagalog.saga.evolve import fold
 from sagalog.saga.failure import Carried, Redact, described, uncarried
 from sagalog.saga.identifiers import check_identifier, check_reason, check_recorded
 from sagalog.saga.inputs import Input, Resume, Start, StartAgain
-from sagalog.saga.react import react
 from sagalog.saga.state import SagaState
-from sagalog.saga.transitions import OPEN
-from sagalog.store import Store
-
-logger = logging.getLogger("sagalog.engine")
 
 TRIES = 20
-FIRST_PAUSE = 0.05
-LONGEST_PAUSE = 2.0
 
 
 class Started(Struct, frozen=True):
@@ -56,25 +42,21 @@ class Started(Struct, frozen=True):
 
 
 class Starting:
-    """Begin sagas, and tell those that nobody runs something new."""
+    """What is asked for from outside: that a saga begins, or that one which nobody runs is told something."""
 
     def __init__(
         self,
-        store: Store,
+        surroundings: Surroundings,
         committer: Committer,
-        blocking: Blocking,
-        clock: Clock,
-        worker: Worker | None,
+        worker: Worker,
     ) -> None:
-        self._store = store
-        self._blocking = blocking
-        self._clock = clock
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
+        self._clock = surroundings.clock
         self._worker = worker
-        # Starts by saga name and key, and what sagas are told by their ids.
-        self._begun = OneAtATime(committer)
-        self._told = OneAtATime(committer)
-        if worker is not None:
-            worker.begin_children_by(self.start_child)
+        self._beginnings = worker.beginnings
+        # What sagas that nobody owns are told, by their ids.
+        self._inputs = OneAtATime(committer)
 
     async def start(
         self,
@@ -97,10 +79,9 @@ class Starting:
         run = 1
         for _ in range(TRIES):
             saga_id = new_id(self._clock)
-            told = Start(key, data, run, correlation_id or saga_id, causation_id)
-            if await self._begin(definition, saga_id, told):
-                drive = None if self._worker is None else self._worker.drive_of(saga_id)
-                return Started(saga_id, key, True, drive)
+            start = Start(key, data, run, correlation_id or saga_id, causation_id)
+            if await self._beginnings.begin(definition, saga_id, start):
+                return Started(saga_id, key, True, self._worker.drive_of(saga_id))
             row = await asked(self._blocking, self._store.latest_run, definition.name, key)
             if row is None:
                 continue
@@ -125,91 +106,30 @@ class Starting:
                 raise
             return key
 
-    async def start_child(self, definition: Definition, told: Start) -> str:
-        """Start a saga that is a step of another one, or find the one that was, and return its id.
-
-        It does not give up while the store is unavailable: whoever cancels it may ask again later. Raises
-        `WriteRefused` if the database does not take the start.
-        """
-        pause = FIRST_PAUSE
-        while True:
-            try:
-                found = await self._start_child(definition, told)
-            except WriteRefused:
-                raise
-            except StoreError as problem:
-                logger.warning("child %s of saga %s is not started yet: %s", told.key, told.parent, problem)
-                found = None
-            if found is not None:
-                return found
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
-
-    async def _start_child(self, definition: Definition, told: Start) -> str | None:
-        saga_id = new_id(self._clock)
-        if await self._begin(definition, saga_id, told):
-            return saga_id
-        row = await self._blocking.read(self._store.latest_run, definition.name, told.key)
-        return None if row is None else row.saga_id
-
-    async def _begin(self, definition: Definition, saga_id: str, told: Start) -> bool:
-        """Write a start; False if there may be a saga with its key, since another start was written, here or elsewhere.
-
-        Raises the store's error if nobody knows for too long, also of a start with the same key that is queued already.
-        """
-        purpose = definition.name, told.key
-        if await self._begun.other(purpose):
-            return False
-        events, state = advance(definition, None, told, self._clock.now())
-        assert state is not None
-        # A child that is called off before it was begun has ended already.
-        has_room = self._worker is not None and self._worker.has_room_for(definition) and state.status in OPEN
-        worker = self._worker if has_room else None
-        owner = None if worker is None else worker.worker_id
-        effects = react(definition, state)
-        append = append_of(definition, saga_id, None, state, events, effects, None, owner)
-        # It is logged and taken up even if the caller has been told that nobody knows, or has gone.
-        take_up = None if worker is None else worker.expect(definition, saga_id, state, effects)
-        settled = partial(_settled, saga_id, state, events, take_up)
-        return await self._begun.submit(purpose, append, settled) == "written"
-
-    async def _refuse(self, definition: Definition, saga_id: str, told: StartAgain) -> None:
+    async def _refuse(self, definition: Definition, saga_id: str, again: StartAgain) -> None:
         for _ in range(TRIES):
-            stored = await asked(self._blocking, self._store.read, saga_id)
-            state = fold(CODEC.decode_all((event.topic, event.state) for event in stored))
-            if await self._tell(definition, saga_id, state, told):
+            state = state_of(await asked(self._blocking, self._store.read, saga_id))
+            if await self._tell(definition, saga_id, state, again):
                 return
         raise StoreUnavailable(f"saga {saga_id} is changed by others all the time; start it again later")
 
     async def resume(self, definition: Definition, saga_id: str, state: SagaState, actor: str, reason: str) -> bool:
         """Tell a stuck saga to go on, and any worker takes it up; False if it is in another state meanwhile."""
-        told = Resume(check_identifier(actor, "the actor"), check_reason(reason, "the reason"))
-        if not await self._tell(definition, saga_id, state, told):
+        resume = Resume(check_identifier(actor, "the actor"), check_reason(reason, "the reason"))
+        if not await self._tell(definition, saga_id, state, resume):
             return False
-        if self._worker is not None:
-            self._worker.hint()
+        self._worker.hint()
         return True
 
-    async def _tell(self, definition: Definition, saga_id: str, state: SagaState, told: Input) -> bool:
+    async def _tell(self, definition: Definition, saga_id: str, state: SagaState, input: Input) -> bool:
         """Decide for a saga that nobody owns; False if somebody else was quicker, or was about to be."""
-        if await self._told.other(saga_id):
+        if await self._inputs.other(saga_id):
             return False
-        events, after = advance(definition, state, told, self._clock.now())
-        if not events:
+        decision = decision_of(definition, saga_id, state, (input,), self._clock.now())
+        if decision is None:
             return True
-        assert after is not None
-        effects = react(definition, after)
-        append = append_of(definition, saga_id, state, after, events, effects, None, None)
-        settled = partial(_settled, saga_id, after, events, None)
-        return await self._told.submit(saga_id, append, settled) == "written"
-
-
-def _settled(saga_id: str, state: SagaState, events: list[SagaEvent], take_up: Then | None, written: Written) -> None:
-    """Log what has become durable, and tell the worker that expects it; called once, whoever still waits."""
-    if written:
-        log_transitions(saga_id, state, events)
-    if take_up is not None:
-        take_up(written)
+        append = append_of(decision, None, None)
+        return await self._inputs.submit(saga_id, append, partial(log_written, decision, None)) == "written"
 
 
 def _key(definition: Definition, value: Any, key: str | None) -> str:

@@ -3,12 +3,10 @@
 import asyncio
 import logging
 
-from sagalog.clock import Clock
-from sagalog.engine.backoff import Backoff, is_worth_saying
-from sagalog.engine.blocking import Blocking
+from sagalog.engine.backoff import Backoff, Pauses, is_worth_saying
 from sagalog.engine.sagas.apart import Apart
+from sagalog.engine.surroundings import Surroundings
 from sagalog.saga.failure import described
-from sagalog.store import Store
 
 logger = logging.getLogger("sagalog.engine")
 
@@ -18,18 +16,18 @@ MOST_AT_ONCE = 100
 
 
 class TakingOver:
-    """Free the sagas of the dead: all of a round in one write, or one by one while something is wrong with one of them.
+    """The sagas of the dead, freed: all of a round in one write, or one by one while something is wrong with one.
 
-    `apart` frees one by one; `poll` is in seconds.
+    `apart` frees one by one.
     """
 
-    def __init__(self, store: Store, blocking: Blocking, clock: Clock, poll: float, apart: Apart) -> None:
-        self._store = store
-        self._blocking = blocking
-        self._clock = clock
-        self._poll = poll
+    def __init__(self, surroundings: Surroundings, apart: Apart) -> None:
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
+        self._clock = surroundings.clock
+        self._poll = surroundings.limits.poll / 1e6
         self._apart = apart
-        self._backoff = Backoff(poll, LONGEST_PAUSE)
+        self._backoff = Backoff(Pauses(self._poll, LONGEST_PAUSE))
         self._next = 0.0
         # How often in a row not all could be freed at once.
         self._failures = 0

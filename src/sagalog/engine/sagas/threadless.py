@@ -31,7 +31,7 @@ def _is_undone_plainly(step: StepDefinition) -> bool:
 
 
 class Threadless:
-    """Remember the sagas that wait in vain; `now` is the time of the event loop."""
+    """The sagas that wait in vain; `now` is the time of the event loop."""
 
     def __init__(
         self, turns: Turns, definitions: Mapping[str, Definition], clock: Clock, now: Callable[[], float]

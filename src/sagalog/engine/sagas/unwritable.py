@@ -26,40 +26,40 @@ def fault_of(problem: BaseException) -> ErrorInfo:
     return error_from("fault", type_of(problem), ascii(text_of(problem))[1:-1])
 
 
-def instead_of(told: Input, here: StepState, problem: BaseException) -> Input | None:
+def instead_of(input: Input, here: StepState, problem: BaseException) -> Input | None:
     """Return what is told instead of an outcome that could not be written; None if there is nothing to be said.
 
     The step may have had its effect, and others cannot know its result: that is what a fault says of it, too. It is the
     fault of one attempt more if the step, which is `here`, was at fault already: told once more it would be no news.
     """
     error = fault_of(problem)
-    match told:
+    match input:
         case ActionSucceeded() | ActionFailed():
-            return ActionFailed(told.step, max(told.attempt, here.attempts + 1), told.began, error)
+            return ActionFailed(input.step, max(input.attempt, here.attempts + 1), input.began, error)
         case UndoSucceeded() | UndoFailed():
-            attempt = max(told.attempt, here.undo_attempts + 1)
-            return UndoFailed(told.step, told.epoch, attempt, told.began, error)
+            attempt = max(input.attempt, here.undo_attempts + 1)
+            return UndoFailed(input.step, input.epoch, attempt, input.began, error)
         case RequestMade(direction="action"):
-            return ActionFailed(told.step, told.attempt, None, error)
+            return ActionFailed(input.step, input.attempt, None, error)
         case RequestMade():
-            return UndoFailed(told.step, here.epoch, told.attempt, None, error)
+            return UndoFailed(input.step, here.epoch, input.attempt, None, error)
         case _:
             return None
 
 
-def is_success(told: Input) -> bool:
+def is_success(input: Input) -> bool:
     """Tell whether something is known to be done, and must not be done again."""
-    return isinstance(told, ActionSucceeded | UndoSucceeded)
+    return isinstance(input, ActionSucceeded | UndoSucceeded)
 
 
-def is_news(state: SagaState, told: Input) -> bool:
+def is_news(state: SagaState, input: Input) -> bool:
     """Tell whether a success that could not be written is still of use to its saga."""
-    here = state.steps.get(getattr(told, "step", ""), UNTOUCHED)
-    if isinstance(told, ActionSucceeded):
+    here = state.steps.get(getattr(input, "step", ""), UNTOUCHED)
+    if isinstance(input, ActionSucceeded):
         # What has been undone since was done before that, and must not be undone once more.
         return here.action not in ("succeeded", "skipped") and here.undo != "compensated"
-    if isinstance(told, UndoSucceeded):
-        return here.undo in ("pending", "retrying", "failed") and here.epoch == told.epoch
+    if isinstance(input, UndoSucceeded):
+        return here.undo in ("pending", "retrying", "failed") and here.epoch == input.epoch
     return False
 
 

@@ -4,12 +4,13 @@ import asyncio
 import logging
 from types import TracebackType
 
-from sagalog.engine.blocking import Blocking
+from sagalog.engine.hint import Hint
 from sagalog.engine.loops import Loop
-from sagalog.engine.sagas.worker import Drive
+from sagalog.engine.sagas.driven import Drive
+from sagalog.engine.surroundings import Surroundings
 from sagalog.errors import NotRunning, StoreError
 from sagalog.saga.state import SagaState
-from sagalog.store import StatusRow, Store
+from sagalog.store import StatusRow
 
 logger = logging.getLogger("sagalog.engine")
 
@@ -35,7 +36,7 @@ def still_going(row: StatusRow, seconds: float | None) -> str:
 
 
 class NoLongerThan:
-    """Wait within for at most so long, and go on behind it then; a read that nobody waits for goes on in its thread."""
+    """A time that waiting within takes at most; a read that nobody waits for then goes on in its thread."""
 
     def __init__(self, seconds: float | None) -> None:
         self._scope = asyncio.timeout(seconds)
@@ -69,17 +70,17 @@ async def end_of(drive: Drive) -> SagaState | None:
     return state if state is None or state.status != "stuck" else None
 
 
-class Waiting:
-    """Wake those who wait for a saga to end or to be stuck."""
+class Waiters:
+    """Those who wait for a saga to end or to be stuck."""
 
-    def __init__(self, store: Store, blocking: Blocking, poll: int) -> None:
-        self._store = store
-        self._blocking = blocking
-        self._poll = poll
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
+        self._poll = surroundings.limits.poll / 1e6
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
         self._loop = asyncio.get_running_loop()
         self._task: Loop | None = None
-        self._hint = asyncio.Event()
+        self._hint = Hint()
         self._closed = False
 
     def finished(self, saga_id: str) -> None:
@@ -90,7 +91,7 @@ class Waiting:
 
     def hint(self) -> None:
         """Look at the rows now instead of at the next poll."""
-        self._hint.set()
+        self._hint.give()
 
     async def wait(self, saga_id: str) -> None:
         """Wait until the saga has ended or is stuck; raises `NotRunning` once this is closed."""
@@ -111,13 +112,8 @@ class Waiting:
 
     async def _look(self) -> None:
         while True:
-            self._hint.clear()
-            try:
-                async with asyncio.timeout(self._poll / 1e6):
-                    await self._hint.wait()
-            except TimeoutError:
-                # The poll is the backstop for hints that were lost.
-                self._hint.clear()
+            self._hint.forget()
+            await self._hint.wait(self._poll)
             if not self._waiters:
                 continue
             try:

@@ -9,7 +9,8 @@ import logging
 from collections.abc import Sequence
 from typing import cast
 
-from sagalog.engine.surviving import raise_if_ending
+from sagalog.engine.backoff import Pauses
+from sagalog.engine.ending import raise_if_ending
 from sagalog.errors import TransportUnavailable
 from sagalog.messages import Envelope
 from sagalog.saga.failure import described
@@ -20,10 +21,9 @@ logger = logging.getLogger("sagalog.engine")
 # None: the broker has it. A text: why it never will.
 Outcomes = dict[int, str | None]
 
-# How often a message that fails alone is tried, for a reason that nobody foresaw, and how many seconds lie between the
-# first two times; each pause is twice the one before.
+# How often a message that fails alone is tried, for a reason that nobody foresaw, and the pauses between.
 MOST_TRIES = 5
-FIRST_PAUSE = 0.1
+PAUSES = Pauses(0.1, 0.8)
 # How many seconds a transport may take for one call before it counts as away.
 LONGEST_SEND = 300.0
 
@@ -37,23 +37,21 @@ async def hand_over(transport: Transport, found: Sequence[tuple[int, Envelope]],
     if not left:
         return
     try:
-        told = await _send(transport, [envelope for _, envelope in left])
+        answered = await _send(transport, [envelope for _, envelope in left])
     except TransportUnavailable:
         raise
     except BaseException as problem:
         raise_if_ending(problem)
         logger.warning("%d messages are sent over %s one by one: %s", len(left), transport.name, described(problem))
     else:
-        outcomes.update((number, why) for (number, _), why in zip(left, told, strict=True))
+        outcomes.update((number, why) for (number, _), why in zip(left, answered, strict=True))
         return
-    pause = FIRST_PAUSE
     for tries in range(1, MOST_TRIES + 1):
         await _send_one_by_one(transport, left, outcomes, tries)
         left = [one for one in left if one[0] not in outcomes]
         if not left:
             return
-        await asyncio.sleep(pause)
-        pause *= 2
+        await asyncio.sleep(PAUSES.after(tries))
 
 
 async def _send_one_by_one(
@@ -75,7 +73,7 @@ async def _send(transport: Transport, envelopes: Sequence[Envelope]) -> list[str
     """Call a transport, which may be anybody's; raises `TransportUnavailable` if the broker is away."""
     try:
         async with asyncio.timeout(LONGEST_SEND):
-            told = cast(object, await transport.send(envelopes))
+            answered = cast(object, await transport.send(envelopes))
     except OSError as problem:
         # Connections that fail, and time that is over: never the fault of one message.
         raise TransportUnavailable(f"{transport.name}: {described(problem)}") from problem
@@ -85,9 +83,11 @@ async def _send(transport: Transport, envelopes: Sequence[Envelope]) -> list[str
         if away is None:
             raise
         raise TransportUnavailable(f"{transport.name}: {described(away)}") from group
-    if not isinstance(told, list) or len(cast("list[object]", told)) != len(envelopes):
-        raise TypeError(f"expected a list with an outcome for each of {len(envelopes)} messages, found {told!r:.80}")
-    for why in cast("list[object]", told):
+    if not isinstance(answered, list) or len(cast("list[object]", answered)) != len(envelopes):
+        raise TypeError(
+            f"expected a list with an outcome for each of {len(envelopes)} messages, found {answered!r:.80}"
+        )
+    for why in cast("list[object]", answered):
         if not isinstance(why, str | None):
             raise TypeError(f"expected None or a text as the outcome of a message, found {why!r:.80}")
-    return cast("list[str | None]", told)
+    return cast("list[str | None]", answered)

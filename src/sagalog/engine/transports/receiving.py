@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable
 
 from sagalog.clock import Clock
 from sagalog.cloudevents import Unreadable, decode
-from sagalog.engine.bus.intake import DOOR, parked_row, raw_row
-from sagalog.engine.surviving import raise_if_ending
+from sagalog.engine.backoff import Pauses
+from sagalog.engine.ending import raise_if_ending
+from sagalog.engine.unmatched import INTAKE, parked_row, raw_row
 from sagalog.errors import NotRunning, SagalogError, StoreError, StoreUnavailable
 from sagalog.messages import Envelope
 from sagalog.saga.failure import described, text_of
@@ -19,12 +20,11 @@ from sagalog.transport import Incoming, Receipt
 
 logger = logging.getLogger("sagalog.engine")
 
-Handle = Callable[[Envelope], Awaitable[bool]]
-Park = Callable[[UnmatchedRow], Awaitable[None]]
+HandleMessage = Callable[[Envelope], Awaitable[bool]]
+ParkRow = Callable[[UnmatchedRow], Awaitable[None]]
 
 MOST_DELIVERIES = 5
-FIRST_PAUSE = 0.2
-LONGEST_PAUSE = 30.0
+PAUSES = Pauses(0.2, 30.0)
 # How long the broker keeps a message while the store cannot be written, in seconds.
 STORE_PAUSE = 1.0
 # Of how many messages the failures are remembered.
@@ -33,9 +33,11 @@ TAKEN = Receipt(True)
 
 
 class Receiving:
-    """Receive for one transport; a call never raises."""
+    """What takes in the messages of one transport; a call never raises."""
 
-    def __init__(self, name: str, handle: Handle, park: Park, clock: Clock, most: int = MOST_DELIVERIES) -> None:
+    def __init__(
+        self, name: str, handle: HandleMessage, park: ParkRow, clock: Clock, most: int = MOST_DELIVERIES
+    ) -> None:
         self._name = name
         self._handle = handle
         self._park = park
@@ -58,7 +60,7 @@ class Receiving:
         except BaseException as problem:
             raise_if_ending(problem)
             logger.exception("a message from %s could be neither taken nor parked", self._name)
-            return Receipt(False, LONGEST_PAUSE)
+            return Receipt(False, PAUSES.longest)
         if self._trouble and receipt.taken:
             self._trouble = False
             logger.warning("what comes over %s is taken again", self._name)
@@ -91,7 +93,7 @@ class Receiving:
         if failures < self._most:
             self._remember(found.id, failures)
             logger.warning("message %s from %s failed and is asked for again", found.id, self._name, exc_info=problem)
-            return Receipt(False, min(FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE))
+            return Receipt(False, PAUSES.after(failures))
         # Parked before it is forgotten: if that fails, the next delivery ends here again.
         await self._park_message(
             found, incoming, f"failed when it was delivered {failures} times: {described(problem)}"
@@ -105,7 +107,7 @@ class Receiving:
 
     async def _park_message(self, found: Envelope, incoming: Incoming, reason: str) -> None:
         try:
-            await self._park(parked_row(self._clock, DOOR, found, None, reason))
+            await self._park(parked_row(self._clock, INTAKE, found, None, reason))
         except StoreUnavailable:
             raise
         except StoreError as problem:

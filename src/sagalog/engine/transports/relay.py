@@ -12,24 +12,25 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from sagalog.clock import Clock
+from sagalog.engine.backoff import Backoff, Pauses
 from sagalog.engine.batch_size import BatchSize
-from sagalog.engine.blocking import Blocking
 from sagalog.engine.bus.consumers import Consumers
-from sagalog.engine.bus.intake import cut_down, parked_row
+from sagalog.engine.bus.course import TRIES_IN_ALL
 from sagalog.engine.bus.mended import mended_message, with_message
 from sagalog.engine.bus.route_writing import is_of_the_write
-from sagalog.engine.course import TRIES_IN_ALL
+from sagalog.engine.ending import raise_if_ending
+from sagalog.engine.hint import Hint
 from sagalog.engine.inside import enter
 from sagalog.engine.loops import Loop
 from sagalog.engine.message_log import log_parked
 from sagalog.engine.setbacks import Setbacks
-from sagalog.engine.surviving import raise_if_ending
+from sagalog.engine.surroundings import Surroundings
 from sagalog.engine.transports.handover import Outcomes, hand_over
+from sagalog.engine.unmatched import cut_down, parked_row
 from sagalog.errors import BatchTooLarge, SagalogError, StoreError, TransportUnavailable
 from sagalog.messages import Envelope, Unreadable
 from sagalog.saga.failure import described
-from sagalog.store import Advance, ConsumerRow, Route, Store, UnmatchedRow
+from sagalog.store import Advance, ConsumerRow, Route, UnmatchedRow
 from sagalog.transport import Transport
 
 logger = logging.getLogger("sagalog.engine")
@@ -37,40 +38,36 @@ logger = logging.getLogger("sagalog.engine")
 BATCH = 200
 # Their messages are read one by one.
 AGAIN_AT_ONCE = 20
-FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 5.0
-LONGEST_PAUSE_OF_ONE = 60.0
+PAUSES = Pauses(0.1, 5.0)
+PAUSES_OF_ONE = Pauses(0.1, 60.0)
 # A message that is to be sent once more waits for a person's hand, so it may wait some polls more.
 POLLS_BETWEEN_REDELIVERIES = 10
 
 Found = Sequence[tuple[int, Envelope]]
 
 # Told the ids of commands that were handed to a broker.
-Delivered = Callable[[Sequence[str]], Awaitable[None]]
+HandedOver = Callable[[Sequence[str]], Awaitable[None]]
 
 
-class Sending:
-    """Send for one transport, as long as this process's worker owns its consumer."""
+class Relay:
+    """What sends over one transport, as long as this process's worker owns its consumer."""
 
     def __init__(
         self,
         transport: Transport,
-        store: Store,
-        blocking: Blocking,
-        clock: Clock,
+        surroundings: Surroundings,
         consumers: Consumers,
-        delivered: Delivered,
-        poll: int,
+        handed_over: HandedOver,
     ) -> None:
         self._transport = transport
         self._consumer = consumer_of(transport)
-        self._store = store
-        self._blocking = blocking
-        self._clock = clock
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
+        self._clock = surroundings.clock
         self._consumers = consumers
-        self._delivered = delivered
-        self._poll = poll
-        self._hint = asyncio.Event()
+        self._handed_over = handed_over
+        self._poll = surroundings.limits.poll / 1e6
+        self._hint = Hint()
         self._loop: Loop | None = None
         self._trouble = False
         self._size = BatchSize(BATCH)
@@ -81,7 +78,7 @@ class Sending:
         # The same of those that were sent once more and not settled yet, by the ids of their rows.
         self._sent_again: dict[str, str | None] = {}
         now = asyncio.get_running_loop().time
-        self._setbacks = Setbacks(now, FIRST_PAUSE, LONGEST_PAUSE_OF_ONE)
+        self._setbacks = Setbacks(now, PAUSES_OF_ONE)
         # A message that cannot be parked: where it stands, and how often that was tried.
         self._tries = (0, 0)
 
@@ -91,12 +88,12 @@ class Sending:
 
     def hint(self) -> None:
         """Look for messages now instead of at the next poll."""
-        self._hint.set()
+        self._hint.give()
 
     def redeliver(self) -> None:
         """Look now for messages that are to be sent once more."""
         self._redeliver_at = 0.0
-        self._hint.set()
+        self._hint.give()
 
     async def close(self) -> None:
         """Stop; what was not acknowledged is sent again by whoever goes on."""
@@ -106,9 +103,9 @@ class Sending:
 
     async def _run(self) -> None:
         enter(self._blocking)
-        pause = FIRST_PAUSE
+        backoff = Backoff(PAUSES)
         while True:
-            self._hint.clear()
+            self._hint.forget()
             try:
                 more = await self._round()
             except (TransportUnavailable, StoreError) as problem:
@@ -118,20 +115,11 @@ class Sending:
                 self._consumers.doubt()
                 logger.exception("sending over %s failed and is tried again", self._transport.name)
             else:
-                pause = FIRST_PAUSE
+                backoff.reset()
                 if not more:
-                    await self._rest()
+                    await self._hint.wait(self._poll)
                 continue
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
-
-    async def _rest(self) -> None:
-        try:
-            async with asyncio.timeout(self._poll / 1e6):
-                await self._hint.wait()
-        except TimeoutError:
-            # Nobody called: the poll is the backstop.
-            return
+            await asyncio.sleep(backoff.pause())
 
     def _failed(self, problem: SagalogError) -> None:
         if isinstance(problem, StoreError):
@@ -150,7 +138,7 @@ class Sending:
         moved = await self._advance(row)
         now = asyncio.get_running_loop().time()
         if now >= self._redeliver_at:
-            self._redeliver_at = now + POLLS_BETWEEN_REDELIVERIES * self._poll / 1e6
+            self._redeliver_at = now + POLLS_BETWEEN_REDELIVERIES * self._poll
             moved |= await self._again()
         return moved
 
@@ -250,7 +238,7 @@ class Sending:
 
     async def _count(self, sent: Sequence[Envelope]) -> None:
         if commands := [envelope.id for envelope in sent if envelope.kind == "command"]:
-            await self._delivered(commands)
+            await self._handed_over(commands)
 
     async def _again(self) -> bool:
         """Send what the broker refused and a person lets go once more; False if there is nothing."""

@@ -3,47 +3,39 @@
 import asyncio
 from collections.abc import Sequence
 
-from sagalog.clock import Clock
-from sagalog.engine.blocking import Blocking
 from sagalog.engine.bus.consumers import Consumers
-from sagalog.engine.limits import Limits
 from sagalog.engine.sagas.worker import Worker
-from sagalog.engine.transports.receiving import Handle, Park, Receiving
-from sagalog.engine.transports.relay import Sending, consumer_of
+from sagalog.engine.surroundings import Surroundings
+from sagalog.engine.transports.receiving import HandleMessage, ParkRow, Receiving
+from sagalog.engine.transports.relay import Relay, consumer_of
 from sagalog.engine.writing.committer import Committer
 from sagalog.errors import DefinitionError, InvalidIdentifier
 from sagalog.messages import Envelope
 from sagalog.saga.identifiers import LONGEST_NAME, check_identifier
-from sagalog.store import Posting, Store
+from sagalog.store import Posting
 from sagalog.transport import Transport
 
 
 class Transports:
-    """Begin and end the transports of a process manager together."""
+    """The transports of a process manager, begun and ended together."""
 
     def __init__(
         self,
         transports: Sequence[Transport],
-        store: Store,
-        blocking: Blocking,
-        clock: Clock,
+        surroundings: Surroundings,
         committer: Committer,
         worker: Worker,
-        limits: Limits,
-        handle: Handle,
-        park: Park,
+        handle: HandleMessage,
+        park: ParkRow,
     ) -> None:
         self._committer = committer
-        self._receivings = [(one, Receiving(one.name, handle, park, clock)) for one in transports]
-        self._sendings = [
-            Sending(
+        self._receivings = [(one, Receiving(one.name, handle, park, surroundings.clock)) for one in transports]
+        self._relays = [
+            Relay(
                 one,
-                store,
-                blocking,
-                clock,
-                Consumers(store, blocking, clock, worker, [consumer_of(one)], limits),
+                surroundings,
+                Consumers(surroundings, worker, [consumer_of(one)]),
                 self._delivered,
-                limits.poll,
             )
             for one in transports
         ]
@@ -53,8 +45,8 @@ class Transports:
 
     async def start(self) -> None:
         """Begin to send and to receive."""
-        for sending in self._sendings:
-            sending.start()
+        for relay in self._relays:
+            relay.start()
         for transport, receiving in self._receivings:
             await transport.open(receiving)
 
@@ -64,17 +56,17 @@ class Transports:
 
     def hint(self) -> None:
         """Look for messages now: some have just become durable."""
-        for sending in self._sendings:
-            sending.hint()
+        for relay in self._relays:
+            relay.hint()
 
     def redeliver(self) -> None:
         """Look for what a person wants to be sent once more."""
-        for sending in self._sendings:
-            sending.redeliver()
+        for relay in self._relays:
+            relay.redeliver()
 
     async def stop(self) -> None:
         """Send no more, and take in no more after what is being received."""
-        await asyncio.gather(*(sending.close() for sending in self._sendings))
+        await asyncio.gather(*(relay.close() for relay in self._relays))
         await asyncio.gather(*(transport.close() for transport, _ in self._receivings))
 
 

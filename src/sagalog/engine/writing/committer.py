@@ -19,18 +19,17 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from msgspec import Struct
-
-from sagalog.engine.backoff import Backoff, is_worth_saying
+from sagalog.engine.backoff import SHARE, Backoff, Pauses, is_worth_saying
 from sagalog.engine.batch_size import BatchSize
-from sagalog.engine.blocking import Blocking
 from sagalog.engine.loops import Loop
 from sagalog.engine.recovery import Recovery
-from sagalog.engine.writing.failed_writes import FIRST_REST, LONGEST_REST, SHARE, is_its_own, is_refused, next_move
+from sagalog.engine.surroundings import Surroundings
+from sagalog.engine.writing.failed_writes import RESTS, is_its_own, is_refused, next_move
 from sagalog.engine.writing.impatience import Impatience
+from sagalog.engine.writing.pieces import Piece, Queued, Then, name_of, size_of, tell
 from sagalog.errors import BatchTooLarge, RowsLocked, StoreError, StoreUnavailable, WriteRefused
 from sagalog.saga.failure import described
-from sagalog.store import Append, AppendOutcome, Posting, PostOutcome, Store
+from sagalog.store import Append, AppendOutcome, Posting, PostOutcome
 
 logger = logging.getLogger("sagalog.engine")
 
@@ -39,10 +38,7 @@ logger = logging.getLogger("sagalog.engine")
 LARGEST_BATCH = 500
 # What a slow link carries well within a statement's time, and far more than a batch has of small events.
 LARGEST_BYTES = 4 * 1024 * 1024
-# The size of an append or a posting without its payloads, roughly.
-BYTES_OF_A_WRITE = 600
-FIRST_PAUSE = 0.05
-LONGEST_PAUSE = 2.0
+PAUSES = Pauses(0.05, 2.0)
 # How many of those that rest are named in the log.
 MOST_NAMED = 10
 # How long what is not urgent waits for something that is, in seconds.
@@ -50,30 +46,9 @@ LINGER = 0.05
 
 CLOSED = "the process manager was closed before this was written"
 
-# Whether something was written; None if nobody knows.
-Written = bool | None
-# Told that once.
-Then = Callable[[Written], None]
-# What is to be written, the future of its outcome, and whom to tell.
-Waiting = tuple[Any, "asyncio.Future[Any]", Then | None]
-Write = Callable[[Sequence[Any]], Sequence[str]]
-
-
-class Piece(Struct, eq=False):
-    """What is written in one transaction, until it is known what became of it."""
-
-    waiting: list[Waiting]
-    write: Write
-    # How often it has failed, whole or as a part of what it was cut from, and with what at last.
-    tries: int = 0
-    problem: Exception | None = None
-    # How often it alone was refused, and how often it has rested.
-    refusals: int = 0
-    rests: int = 0
-
 
 class Committer:
-    """Append decisions and post messages in batches, and answer each once it is durable.
+    """The one writer of decisions and messages: it writes them in batches, and answers each once it is durable.
 
     `posted` is told when messages have become durable: somebody may be waiting to route them. `noted` is told of notes
     from one saga to another.
@@ -81,27 +56,27 @@ class Committer:
 
     def __init__(
         self,
-        store: Store,
-        blocking: Blocking,
+        surroundings: Surroundings,
         write_timeout: float,
-        posted: Callable[[], None] = lambda: None,
+        posted: Callable[[], None],
+        noted: Callable[[], None],
     ) -> None:
-        self._store = store
-        self._blocking = blocking
-        self._queue: deque[Waiting] = deque()
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
+        self._queue: deque[Queued] = deque()
         # Those of callers who do not wait for ever: what is large and slow goes on beside them, not before them.
-        self._urgent: deque[Waiting] = deque()
-        self._postings: deque[Waiting] = deque()
-        self._unhurried: deque[Waiting] = deque()
+        self._urgent: deque[Queued] = deque()
+        self._postings: deque[Queued] = deque()
+        self._unhurried: deque[Queued] = deque()
         # What has failed: what is tried again in its turn, and what rests until then.
         self._failed: deque[Piece] = deque()
         self._resting: list[Piece] = []
-        self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        self._backoff = Backoff(PAUSES)
         # The time of the loop before which nothing is tried that has failed alone.
         self._spared_until = 0.0
         self._lingering: asyncio.TimerHandle | None = None
         self._posted = posted
-        self.noted: Callable[[], None] = lambda: None
+        self._noted = noted
         # Told when something is written after the store was in trouble.
         self.recovery = Recovery()
         self._write_timeout = write_timeout
@@ -125,7 +100,7 @@ class Committer:
     def _problem_of(self, future: "asyncio.Future[Any]") -> Exception | None:
         """Return what keeps this one from being written, or all of them."""
         for piece in (*self._resting, *self._failed):
-            if any(one is future for _, one, _ in piece.waiting):
+            if any(one is future for _, one, _ in piece.queued):
                 return piece.problem
         return self.trouble
 
@@ -178,7 +153,7 @@ class Committer:
 
     def _enqueue(
         self,
-        queue: deque[Waiting],
+        queue: deque[Queued],
         write: Any,
         future: "asyncio.Future[Any]",
         patient: bool,
@@ -237,13 +212,13 @@ class Committer:
             if self._failed:
                 await self._write_again(self._failed.popleft())
 
-    def _batch(self, *queues: deque[Waiting]) -> list[Waiting]:
+    def _batch(self, *queues: deque[Queued]) -> list[Queued]:
         """Take what is written together, from all queues in turn: not too many, and not too much."""
-        batch: list[Waiting] = []
+        batch: list[Queued] = []
         room = self._size.now
         while held := [queue for queue in queues if queue]:
             for queue in held:
-                room -= _size_of(queue[0][0])
+                room -= size_of(queue[0][0])
                 if batch and (room < 0 or len(batch) == LARGEST_BATCH):
                     return batch
                 batch.append(queue.popleft())
@@ -251,9 +226,9 @@ class Committer:
 
     async def _write(self, piece: Piece) -> None:
         began = self._loop.time()
-        writes = [one for one, _, _ in piece.waiting]
+        writes = [one for one, _, _ in piece.queued]
         if began > self._close_by:
-            self._fail(piece.waiting, piece.problem or StoreUnavailable(CLOSED))
+            self._fail(piece.queued, piece.problem or StoreUnavailable(CLOSED))
             return
         try:
             outcomes = await self._blocking.write(piece.write, writes)
@@ -266,11 +241,11 @@ class Committer:
         except Exception as problem:
             if isinstance(problem, BatchTooLarge) and len(writes) > 1 and not piece.tries:
                 # That its parts fail as well may be because of a single row.
-                self._size.too_large(sum(map(_size_of, writes)))
+                self._size.too_large(sum(map(size_of, writes)))
             await self._has_failed(piece, problem, self._loop.time() - began)
         else:
             self._size.passed()
-            self._settle(piece.waiting, outcomes)
+            self._answer(piece.queued, outcomes)
 
     async def _write_again(self, piece: Piece) -> None:
         spared = self._spared_until - self._loop.time()
@@ -281,7 +256,7 @@ class Committer:
 
     async def _has_failed(self, piece: Piece, problem: Exception, seconds: float) -> None:
         """Do what is to be done about a piece that failed after so many seconds."""
-        number = len(piece.waiting)
+        number = len(piece.queued)
         # A store in trouble is one in which something new has failed, and nothing was written since.
         others_pass = piece.tries > 0 and self.trouble is None
         piece.tries += 1
@@ -304,10 +279,10 @@ class Committer:
 
     def _cut(self, piece: Piece, problem: Exception, seconds: float) -> None:
         """Try a piece in two parts; or without those whose rows are locked, if it is known which they are."""
-        parts = [piece.waiting[: len(piece.waiting) // 2], piece.waiting[len(piece.waiting) // 2 :]]
+        parts = [piece.queued[: len(piece.queued) // 2], piece.queued[len(piece.queued) // 2 :]]
         if isinstance(problem, RowsLocked) and problem.sagas:
-            parts = [[one for one in piece.waiting if one[0].saga_id not in problem.sagas]]
-            for one in piece.waiting:
+            parts = [[one for one in piece.queued if one[0].saga_id not in problem.sagas]]
+            for one in piece.queued:
                 if one[0].saga_id in problem.sagas:
                     self._set_aside(Piece([one], piece.write, piece.tries, problem), problem, seconds)
         self._failed.extend(Piece(part, piece.write, piece.tries, problem) for part in parts if part)
@@ -316,20 +291,20 @@ class Committer:
         """Let a piece rest that failed alone after so many seconds."""
         self._say_of(piece, problem)
         self._spared_until = self._loop.time() + SHARE * seconds
-        self._rest(piece, min(LONGEST_REST, FIRST_REST * 2**piece.rests))
         piece.rests += 1
+        self._rest(piece, RESTS.after(piece.rests))
 
     def _give_up(self, piece: Piece, problem: Exception) -> None:
         if not isinstance(problem, StoreError):
-            what = _name_of(piece.waiting[0][0])
+            what = name_of(piece.queued[0][0])
             logger.error("%s could not be written", what, exc_info=problem)
             problem = WriteRefused(f"{what} could not be written: {described(problem)}")
-        self._fail(piece.waiting, problem)
+        self._fail(piece.queued, problem)
 
     def _say_of(self, piece: Piece, problem: Exception) -> None:
         """Log that a write rests: less and less often the longer it takes, and not of each if there are many."""
         if is_worth_saying(piece.rests) and len(self._resting) < MOST_NAMED:
-            name = _name_of(piece.waiting[0][0])
+            name = name_of(piece.queued[0][0])
             logger.warning("%s is not written yet, trying again alone: %s", name, described(problem))
 
     def _rest(self, piece: Piece, seconds: float) -> None:
@@ -347,7 +322,7 @@ class Committer:
             logger.warning("the store cannot be written for now, trying again: %s", described(problem))
         self.trouble = problem
 
-    def _settle(self, batch: list[Waiting], outcomes: Sequence[str]) -> None:
+    def _answer(self, batch: list[Queued], outcomes: Sequence[str]) -> None:
         if self.trouble is not None:
             logger.warning("the store can be written again")
             self.trouble = None
@@ -356,38 +331,19 @@ class Committer:
         self.commits += 1
         for (_, future, then), outcome in zip(batch, outcomes, strict=True):
             if then is not None:
-                _tell(then, outcome == "written")
+                tell(then, outcome == "written")
             if not future.done():
                 future.set_result(outcome)
         writes = [one for one, _, _ in batch]
         if any(one.messages for one in writes):
             self._posted()
         if any(isinstance(one, Append) and one.notes for one in writes):
-            self.noted()
+            self._noted()
 
     @staticmethod
-    def _fail(batch: list[Waiting], problem: Exception) -> None:
+    def _fail(batch: list[Queued], problem: Exception) -> None:
         for _, future, then in batch:
             if then is not None:
-                _tell(then, None)
+                tell(then, None)
             if not future.done():
                 future.set_exception(problem)
-
-
-def _tell(then: Then, written: bool | None) -> None:
-    try:
-        then(written)
-    except Exception:
-        # What follows from one write must not end the writing of all others.
-        logger.exception("what follows from a write could not be done")
-
-
-def _size_of(write: Append | Posting) -> int:
-    """Return roughly how many bytes a write is; a result is in an event, and in the row of its step once more."""
-    if isinstance(write, Append):
-        return BYTES_OF_A_WRITE + 2 * sum(len(state) for _, state in write.events)
-    return BYTES_OF_A_WRITE + sum(len(one.data) for one in write.messages)
-
-
-def _name_of(write: Append | Posting) -> str:
-    return f"the decision of saga {write.saga_id}" if isinstance(write, Append) else "a posting"

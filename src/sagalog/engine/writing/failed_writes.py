@@ -7,6 +7,7 @@ written, and it must not hold up the rest, however long it takes; if not, the wh
 
 from typing import Literal
 
+from sagalog.engine.backoff import Pauses
 from sagalog.errors import BatchTooLarge, RowsLocked, StoreError, WriteRefused
 
 Move = Literal["again", "halves", "rest", "give up"]
@@ -14,14 +15,11 @@ Move = Literal["again", "halves", "rest", "give up"]
 # How often what the database refuses is written alone before it is believed: with the rests between, for some seconds.
 # What stands in its way may be gone by then: a trigger that is replaced, a table that is being changed.
 TRIES = 5
-FIRST_REST = 0.2
-LONGEST_REST = 10.0
+RESTS = Pauses(0.2, 10.0)
 # How long, in seconds, a saga doubts a refusal while nothing else is written either: then it may well be the database
 # that takes nothing, of which a code says nothing. A process with a single saga has nothing else to write, so there is
 # an end to it, and it comes before a person would wonder why nothing happens.
 LONGEST_DOUBT = 60.0
-# A try may hold the only writer for seconds, in vain: such tries together take at most about a tenth of its time.
-SHARE = 10
 
 
 def is_refused(problem: Exception) -> bool:

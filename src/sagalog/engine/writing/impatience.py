@@ -12,7 +12,7 @@ Awaited = asyncio.Future[Any]
 
 
 class Impatience:
-    """Give those who wait the store's error after `seconds`; what they wait for goes on.
+    """Those who wait for `seconds` at most, and get the store's error then; what they wait for goes on.
 
     `problem_of` says what keeps something from being written, if that is known.
     """

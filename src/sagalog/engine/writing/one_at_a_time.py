@@ -8,12 +8,13 @@ import asyncio
 from functools import partial
 from typing import Any
 
-from sagalog.engine.writing.committer import Committer, Then, Written
+from sagalog.engine.writing.committer import Committer
+from sagalog.engine.writing.pieces import Then, Written
 from sagalog.store import Append, AppendOutcome
 
 
 class OneAtATime:
-    """Submit appends, each for a purpose such as a key; whoever waits for one gets its store's error in time."""
+    """Queued appends, each for a purpose such as a key; whoever waits for one gets the store's error in time."""
 
     def __init__(self, committer: Committer) -> None:
         self._committer = committer
@@ -33,11 +34,11 @@ class OneAtATime:
     async def submit(self, purpose: object, append: Append, then: Then | None) -> AppendOutcome:
         """Submit an append, if no other one is queued for the same, and return its outcome."""
         assert purpose not in self._written
-        written = self._committer.submit_urgent(append, partial(self._settle, purpose, then))
+        written = self._committer.submit_urgent(append, partial(self._is_over, purpose, then))
         self._written[purpose] = written
         return await self._committer.beside(written)
 
-    def _settle(self, purpose: object, then: Then | None, written: Written) -> None:
+    def _is_over(self, purpose: object, then: Then | None, written: Written) -> None:
         self._written.pop(purpose, None)
         if then is not None:
             then(written)

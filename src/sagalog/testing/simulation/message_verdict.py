@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from sagalog.codec import CODEC
-from sagalog.engine.bus.intake import digest_id
+from sagalog.engine.unmatched import digest_id
 from sagalog.saga import events as e
 from sagalog.saga.messages.route import SagaRouting
 from sagalog.store import UnmatchedQuery

@@ -14,7 +14,8 @@ from sagalog import Event, MessageContext, Participant, Retry, Saga, StepContext
 from sagalog.engine.bus.consumers import Consumers
 from sagalog.engine.limits import Limits
 from sagalog.engine.sagas.lease import WorkerLease
-from sagalog.engine.transports.relay import Sending
+from sagalog.engine.surroundings import Surroundings
+from sagalog.engine.transports.relay import Relay
 from sagalog.store import Lease, Store, UnmatchedQuery
 from sagalog.stores.memory.store import MemoryStore
 from sagalog.testing.broker import MemoryBroker
@@ -92,7 +93,7 @@ def holds(lease: WorkerLease) -> bool:
 def leased(story: Callable[[Lab, WorkerLease, FakeClock, AtOnce], Any]) -> None:
     async def told(lab: Lab) -> None:
         store, clock, blocking = MemoryStore(), FakeClock(), AtOnce()
-        lease = WorkerLease(store, blocking, clock, LENGTH)
+        lease = WorkerLease(Surroundings(store, blocking, clock, Limits(lease=LENGTH)))
         await lease.begin()
         keeping = lab.world.loop.create_task(lease.keep())
         await story(lab, lease, clock, blocking)
@@ -167,7 +168,7 @@ def test_consumers_that_others_have_are_looked_for_although_the_clock_was_ahead(
         worker: Any = Leased()
         clock = FakeClock()
         clock.advance(HOUR)
-        consumers = Consumers(Counting(), AtOnce(), clock, worker, ["participant:x"], Limits())
+        consumers = Consumers(Surroundings(Counting(), AtOnce(), clock, Limits()), worker, ["participant:x"])
         await consumers.take()
         clock.advance(-HOUR)
         await consumers.take()
@@ -195,8 +196,9 @@ def test_what_is_to_be_sent_once_more_is_sent_although_the_clock_was_ahead() -> 
         store, clock = Counting(), FakeClock()
         store.register(lease_of(clock))
         transport = MemoryBroker().transport("orders", sends=[Tried])
-        consumers = Consumers(store, AtOnce(), clock, worker, ["transport:memory"], Limits())
-        sending = Sending(transport, store, AtOnce(), clock, consumers, delivered, 100_000)
+        surroundings = Surroundings(store, AtOnce(), clock, Limits())
+        consumers = Consumers(surroundings, worker, ["transport:memory"])
+        sending = Relay(transport, surroundings, consumers, delivered)
         clock.advance(HOUR)
         sending.start()
         await lab.sleep(0.05)

@@ -9,8 +9,10 @@ from lab.at_once import AtOnce
 from lab.lab import Lab, Process, in_lab
 
 from sagalog import Saga
+from sagalog.engine.limits import Limits
 from sagalog.engine.sagas.lease import WorkerLease
 from sagalog.engine.sagas.lease_watch import LeaseWatch
+from sagalog.engine.surroundings import Surroundings
 from sagalog.store import HeldLease, Store
 from sagalog.stores.memory.store import MemoryStore
 from sagalog.testing.clock import FakeClock
@@ -89,7 +91,7 @@ def test_each_renewal_can_be_seen_although_the_clock_stands_still() -> None:
             return super().renew(worker_id, until)
 
     async def story(lab: Lab) -> None:
-        lease = WorkerLease(Seeing(), AtOnce(), FakeClock(), 9 * SECOND)
+        lease = WorkerLease(Surroundings(Seeing(), AtOnce(), FakeClock(), Limits(lease=9 * SECOND)))
         await lease.begin()
         keeping = asyncio.ensure_future(lease.keep())
         await lab.sleep(20.0)
@@ -117,7 +119,8 @@ class Leases(MemoryStore):
 
 def watched(story: Callable[[Lab, LeaseWatch], Any], store: Leases) -> None:
     async def begun(lab: Lab) -> None:
-        await story(lab, LeaseWatch(store, AtOnce(), lambda: "own", 9.0))
+        surroundings = Surroundings(store, AtOnce(), FakeClock(), Limits(lease=9 * SECOND))
+        await story(lab, LeaseWatch(surroundings, lambda: "own"))
 
     in_lab(MemoryStore(), begun)
 

@@ -158,7 +158,7 @@ def test_steps_side_by_side_are_not_begun_elsewhere_while_they_clean_up_here(eac
         second = ProcessManager(each_database, sagas=[quick, pair], settings=HASTY)
         async with first:
             one = await first.start(pair, "pair")
-            await until(lambda: len(first._worker._runners[one.id]._running) == 2)
+            await until(lambda: len(first._worker._driven.runners[one.id]._running) == 2)
             async with second:
                 closing = asyncio.ensure_future(first.__aexit__())
                 await until(lambda: len(cleaning) == 2)

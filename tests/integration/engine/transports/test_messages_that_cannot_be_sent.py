@@ -10,6 +10,7 @@ import pytest
 from msgspec import Raw, structs
 from sagas.moody import ORDERED, Moody, Ordered, Panic, Speechless, ordered
 
+from sagalog.engine.backoff import Pauses
 from sagalog.engine.transports import handover
 from sagalog.engine.transports.handover import MOST_TRIES
 from sagalog.errors import StoreError, StoreUnavailable, TransportUnavailable
@@ -62,7 +63,7 @@ def parked(manager: ProcessManager) -> dict[str, str]:
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nothing wait between tries: how long that is is said by a test of its own."""
-    monkeypatch.setattr(handover, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(handover, "PAUSES", Pauses(0.001, 0.008))
 
 
 @pytest.mark.parametrize("problem", FAILURES, ids=lambda problem: type(problem).__name__)

@@ -7,6 +7,7 @@ from sagalog.engine.blocking import Threads
 from sagalog.engine.bus.consumers import Consumers
 from sagalog.engine.limits import Limits
 from sagalog.engine.sagas.worker import Worker
+from sagalog.engine.surroundings import Surroundings
 from sagalog.store import Lease
 from sagalog.stores.memory.store import MemoryStore
 from sagalog.testing.clock import FakeClock
@@ -26,7 +27,8 @@ def test_a_consumer_is_ours_only_while_the_lease_under_which_it_was_taken_holds(
         for worker_id in ("w-1", "w-2"):
             store.register(Lease(worker_id, "here", 1, clock.now(), clock.now() + 10_000_000))
         threads = Threads(1, 1)
-        consumers = Consumers(store, threads, clock, cast(Worker, worker), ["participant:x"], Limits())
+        surroundings = Surroundings(store, threads, clock, Limits())
+        consumers = Consumers(surroundings, cast(Worker, worker), ["participant:x"])
         try:
             assert await consumers.take()
             assert list(consumers.owned) == ["participant:x"]

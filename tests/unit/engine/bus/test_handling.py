@@ -9,6 +9,7 @@ from sagalog.engine.blocking import Threads
 from sagalog.engine.bus.handling import Handling
 from sagalog.engine.calls.call import LoopWatch
 from sagalog.engine.calls.failures import Failures
+from sagalog.engine.calls.means import Means
 from sagalog.engine.calls.own_task import OwnTasks
 from sagalog.engine.calls.turns import Turns
 from sagalog.messages import Envelope
@@ -43,9 +44,8 @@ def handled(times: int) -> list[Posting]:
 
     async def test() -> list[Posting]:
         threads = Threads(1, 1)
-        handling = Handling(
-            chef.definition, {}, FakeClock(), Turns(threads), Failures(), OwnTasks(LoopWatch(1).held_up)
-        )
+        means = Means({}, Turns(threads), Failures(), OwnTasks(LoopWatch(1).held_up))
+        handling = Handling(chef.definition, means, FakeClock())
         try:
             return [await handling.handle(row, envelope, lambda: True) for _ in range(times)]
         finally:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sagalog.clock import SystemClock
-from sagalog.engine.transports.receiving import LONGEST_PAUSE, MOST_DELIVERIES, STORE_PAUSE, Receiving
+from sagalog.engine.transports.receiving import MOST_DELIVERIES, PAUSES, STORE_PAUSE, Receiving
 from sagalog.errors import InvalidInput, StoreError, StoreUnavailable
 from sagalog.messages import Envelope
 from sagalog.store import UnmatchedRow
@@ -132,8 +132,8 @@ def test_what_can_be_neither_taken_nor_parked_stays_with_the_broker_and_is_said(
     inbox = Inbox(InvalidInput("wrong"))
     inbox.refuses = lambda row: True
     with caplog.at_level(logging.WARNING, "sagalog.engine"):
-        assert inbox.deliver() == Receipt(False, LONGEST_PAUSE)
-        assert inbox.deliver_body(b"{") == Receipt(False, LONGEST_PAUSE)
+        assert inbox.deliver() == Receipt(False, PAUSES.longest)
+        assert inbox.deliver_body(b"{") == Receipt(False, PAUSES.longest)
     assert [record.message for record in caplog.records] == [
         "a message from wire could be neither taken nor parked"
     ] * 2

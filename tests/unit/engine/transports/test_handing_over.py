@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sagas.moody import ORDERED, Moody, ordered
 
+from sagalog.engine.backoff import Pauses
 from sagalog.engine.transports import handover
 from sagalog.engine.transports.handover import LONGEST_SEND, Outcomes, hand_over
 from sagalog.errors import TransportUnavailable
@@ -33,7 +34,7 @@ def in_virtual_time(test: Callable[[], Any]) -> float:
 
 
 def test_a_batch_of_nothing_but_bad_messages_is_settled_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handover, "FIRST_PAUSE", 0.1)
+    monkeypatch.setattr(handover, "PAUSES", Pauses(0.1, 0.8))
     outcomes: Outcomes = {}
     bad = [(number, ordered(f"bad-{number}")) for number in range(200)]
     took = in_virtual_time(lambda: hand_over(Moody(MemoryBroker(), ValueError("no")), bad, outcomes))

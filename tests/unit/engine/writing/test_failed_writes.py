@@ -3,9 +3,8 @@
 import pytest
 
 from sagalog.engine.writing.failed_writes import (
-    FIRST_REST,
     LONGEST_DOUBT,
-    LONGEST_REST,
+    RESTS,
     TRIES,
     is_believed,
     is_its_own,
@@ -53,7 +52,7 @@ def test_several_are_not_taken_for_an_outage_if_it_is_of_them(kind: type[Excepti
 
 
 def test_a_refusal_is_believed_after_some_seconds_and_not_before() -> None:
-    rests = [min(LONGEST_REST, FIRST_REST * 2**number) for number in range(TRIES - 1)]
+    rests = [RESTS.after(number + 1) for number in range(TRIES - 1)]
     assert 2.5 < sum(rests) < 10
 
 

@@ -4,24 +4,14 @@ What a batch cannot be written for is found by routing its messages alone. So a 
 and goes along with them again when it is over.
 """
 
-from sagalog.engine.backoff import Backoff
+from sagalog.engine.backoff import Backoff, Pauses
 from sagalog.engine.batch_size import BatchSize
-from sagalog.engine.writing.failed_writes import SHARE
 
-FIRST_PAUSE = 0.05
-LONGEST_PAUSE = 2.0
-# A try in vain may hold the only writer, and the log, for a second: such tries take at most about a tenth of the time.
-# An outage holds up everybody anyhow, and when it is over nobody is to wait long.
-LONGEST_REST = 30.0
+PAUSES = Pauses(0.05, 2.0)
 # How often a message that cannot be routed is tried alone before it is set aside, so that those behind it go on; and
 # how often, if it cannot be set aside either, before it is parked by its digest.
 TRIES_BEFORE_ASIDE = 3
 TRIES_IN_ALL = 9
-
-
-def rest_after(took: float, is_outage: bool = False) -> float:
-    """Return how many seconds nothing is tried after a try in vain that took so many."""
-    return 0.0 if is_outage else min(SHARE * took, LONGEST_REST)
 
 
 class Course:
@@ -30,7 +20,7 @@ class Course:
     def __init__(self, most: int) -> None:
         self._most = most
         self.size = BatchSize(most)
-        self.backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        self.backoff = Backoff(PAUSES)
         self.resumes_at = 0.0
         # Whether what failed last is of the consumer, and not of messages, which are set aside after some tries.
         self.is_stuck = False

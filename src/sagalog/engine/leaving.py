@@ -7,27 +7,25 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 
-from sagalog.engine.backoff import Backoff
-from sagalog.engine.blocking import Blocking
+from sagalog.engine.backoff import Backoff, Pauses
 from sagalog.engine.loops import Loop
+from sagalog.engine.surroundings import Surroundings
 from sagalog.saga.failure import described
-from sagalog.store import Store
 
 logger = logging.getLogger("sagalog.engine")
 
-FIRST_PAUSE = 0.05
-LONGEST_PAUSE = 5.0
+PAUSES = Pauses(0.05, 5.0)
 
 
 class Leaving:
-    """Give consumers back; `worker_id` says under which name they are owned.
+    """Consumers that are being given back; `worker_id` says under which name they are owned.
 
     What this process was writing for them comes before: a store is written to in the order in which it was asked.
     """
 
-    def __init__(self, store: Store, blocking: Blocking, worker_id: Callable[[], str]) -> None:
-        self._store = store
-        self._blocking = blocking
+    def __init__(self, surroundings: Surroundings, worker_id: Callable[[], str]) -> None:
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
         self._worker_id = worker_id
         self._waiting: set[str] = set()
         self._wanted = asyncio.Event()
@@ -47,7 +45,7 @@ class Leaving:
 
     async def _run(self) -> None:
         """Give back for ever; what could not be given back is tried again."""
-        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        backoff = Backoff(PAUSES)
         while True:
             await self._wanted.wait()
             self._wanted.clear()

@@ -2,6 +2,7 @@
 
 import logging
 
+from sagalog.engine.cycle import Decision
 from sagalog.saga.events import (
     CompensationFailed,
     CompensationStarted,
@@ -10,7 +11,6 @@ from sagalog.saga.events import (
     SagaStuck,
     StepFailed,
 )
-from sagalog.saga.state import SagaState
 
 logger = logging.getLogger("sagalog.transitions")
 
@@ -23,10 +23,11 @@ _LEVELS: dict[type[SagaEvent], int] = {
 }
 
 
-def log_transitions(saga_id: str, state: SagaState, events: list[SagaEvent]) -> None:
-    """Write one record for each event that has become durable; the fields are in `record.__dict__`."""
+def log_transitions(decision: Decision) -> None:
+    """Write one record for each event of a decision that has become durable; the fields are in `record.__dict__`."""
     quiet = not logger.isEnabledFor(logging.INFO)
-    for event in events:
+    saga_id, state = decision.saga_id, decision.after
+    for event in decision.events:
         if quiet and type(event) not in _LEVELS:
             continue
         level = _LEVELS.get(type(event), logging.INFO)

@@ -1,0 +1,55 @@
+"""What is to become of a message, as routing answers it, put into a batch: for sagas and for choreographies alike.
+
+It looks nothing up and writes nothing.
+"""
+
+from sagalog.clock import Clock, new_id
+from sagalog.engine.bus.route_batch import Batch, inbox_row
+from sagalog.engine.cycle import append_of, decision_of
+from sagalog.engine.unmatched import parked_row
+from sagalog.messages import Envelope
+from sagalog.saga.definition import Definition
+from sagalog.saga.inputs import Receive, Start
+from sagalog.saga.messages.route import Begin, Deliver, KnownSaga, Park
+from sagalog.store import Append, StatusRow
+
+
+class RouteAnswers:
+    """The answers of one consumer's routing, which are put into batches."""
+
+    def __init__(self, consumer: str, clock: Clock) -> None:
+        self._consumer = consumer
+        self._clock = clock
+
+    def add(
+        self, batch: Batch, position: int, message: Envelope, answer: Begin | Deliver | Park | None, now: int
+    ) -> KnownSaga | None:
+        """Add what is to become of the message that stands at a position; returns the saga that it begins, if any."""
+        match answer:
+            case Begin(definition, start):
+                saga_id = new_id(self._clock)
+                batch.starts.append(_beginning(definition, saga_id, start, message, now))
+                return KnownSaga(saga_id, definition.name, "started", start.run, message.id)
+            case Deliver(saga_id):
+                batch.inbox.append(inbox_row(saga_id, saga_id, position, message, now))
+            case Park(reason):
+                batch.parked.append(parked_row(self._clock, self._consumer, message, position, reason))
+            case None:
+                pass
+        return None
+
+
+def _beginning(definition: Definition, saga_id: str, start: Start, message: Envelope, now: int) -> Append:
+    """Return the beginning of a saga that any worker may take up.
+
+    A choreographed process is told the message that begins it, too: a saga has all it needs of that in its input.
+    """
+    inputs = (start,) if definition.contract is None else (start, Receive(message))
+    decision = decision_of(definition, saga_id, None, inputs, now)
+    assert decision is not None
+    return append_of(decision, None, None)
+
+
+def known(row: StatusRow) -> KnownSaga:
+    """Return what routing has to know of a saga that is there."""
+    return KnownSaga(row.saga_id, row.saga_name, row.status, row.run, row.causation_id)

@@ -1,0 +1,80 @@
+"""What is to be done now of all that ought to be going on for a saga, and when to look again. It begins nothing.
+
+It is pure but for the clock, which is asked only if it matters.
+"""
+
+from collections.abc import Container
+
+from msgspec import Struct
+
+from sagalog.clock import Clock
+from sagalog.saga.events import error_from
+from sagalog.saga.inputs import ActionFailed, DeadlineReached, Input, TimerFired
+from sagalog.saga.react import CallOff, Effect, RunAction, RunCompensation, Settle, Wait, WatchDeadline
+
+# Effects that take their time, and end with something to tell.
+Attempted = RunAction | RunCompensation | CallOff
+# Which attempts are under way: the kind of the effect, and its step.
+UnderWay = Container[tuple[type, str]]
+
+
+class Agenda(Struct, frozen=True):
+    """The effects that are to be begun now, what is known already and is to be told first, and when to look again."""
+
+    ready: list[Attempted]
+    known: Input | None = None
+    wake_at: int | None = None
+
+
+def only_action(effects: list[Effect], clock: Clock) -> RunAction | None:
+    """Return the action that is to be run now if, as nearly always, there is nothing else to be done."""
+    if not effects:
+        return None
+    first = effects[0]
+    if type(first) is not RunAction or first.at:
+        return None
+    if len(effects) == 1:
+        return first
+    second = effects[1]
+    return first if len(effects) == 2 and type(second) is WatchDeadline and clock.now() < second.at else None
+
+
+def idle_until(effects: list[Effect]) -> int:
+    """Return until when nothing is to be done, if only time will bring it about; 0 if that is not so."""
+    idle = (RunAction, RunCompensation, WatchDeadline)
+    return min((effect.at if isinstance(effect, idle) else 0 for effect in effects), default=0)
+
+
+def agenda_of(effects: list[Effect], clock: Clock, under_way: UnderWay) -> Agenda:
+    """Return what is to be done now; what is `under_way` is not begun again."""
+    now = clock.now()
+    ready, wake_at = list[Attempted](), None
+    for effect in effects:
+        if isinstance(effect, Attempted):
+            if (type(effect), effect.step) in under_way or (RunAction, effect.step) in under_way:
+                continue
+            at = effect.at
+            if at <= now:
+                ready.append(effect)
+                continue
+        elif isinstance(effect, Settle):
+            if (RunAction, effect.step) not in under_way:
+                return Agenda([], _lost(effect))
+            continue
+        elif isinstance(effect, Wait):
+            if effect.until is None:
+                continue
+            at = effect.until
+            if now >= at:
+                return Agenda([], TimerFired(effect.step, effect.direction, effect.attempt, clock.chance()))
+        else:
+            at = effect.at
+            if now >= at:
+                return Agenda([], DeadlineReached())
+        wake_at = at if wake_at is None else min(wake_at, at)
+    return Agenda(ready, None, wake_at)
+
+
+def _lost(effect: Settle) -> ActionFailed:
+    text = "it was under way when its process ended, or was given up before its next attempt"
+    return ActionFailed(effect.step, max(1, effect.attempt - 1), None, error_from("lost", "AttemptLost", text))

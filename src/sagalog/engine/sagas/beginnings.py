@@ -1,0 +1,109 @@
+"""The first decision of a saga, written: one start at a time for each key. It checks no input, and drives no saga.
+
+A saga that the worker of this process has room for is its own from the start, and is driven as soon as it is written.
+Any other one is left to whoever claims it.
+"""
+
+import asyncio
+import logging
+from functools import partial
+from typing import Protocol
+
+from sagalog.clock import new_id
+from sagalog.engine.backoff import Backoff, Pauses
+from sagalog.engine.cycle import Decision, append_of, decision_of
+from sagalog.engine.surroundings import Surroundings
+from sagalog.engine.transition_log import log_transitions
+from sagalog.engine.writing.committer import Committer
+from sagalog.engine.writing.one_at_a_time import OneAtATime
+from sagalog.engine.writing.pieces import Then, Written
+from sagalog.errors import StoreError, WriteRefused
+from sagalog.saga.definition import Definition
+from sagalog.saga.inputs import Start
+from sagalog.saga.transitions import OPEN
+
+logger = logging.getLogger("sagalog.engine")
+
+# Between one time that a child could not be started and the next.
+PAUSES = Pauses(0.05, 2.0)
+
+
+class Host(Protocol):
+    """What beginning a saga needs of the worker that may own it from the start."""
+
+    @property
+    def worker_id(self) -> str:
+        """Return the name under which the worker owns sagas now."""
+        ...
+
+    def has_room_for(self, definition: Definition) -> bool:
+        """Tell whether one more saga may be owned."""
+        ...
+
+    def expect(self, start: Decision) -> Then:
+        """Say that the start of a saga is being written for the worker; returns whom to tell what became of it."""
+        ...
+
+
+class Beginnings:
+    """Starts that are being written, for whoever calls from outside and for steps that are sagas."""
+
+    def __init__(self, surroundings: Surroundings, committer: Committer, host: Host) -> None:
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
+        self._clock = surroundings.clock
+        self._host = host
+        # By saga name and key.
+        self._starts = OneAtATime(committer)
+
+    async def begin(self, definition: Definition, saga_id: str, start: Start) -> bool:
+        """Write a start; False if there may be a saga with its key, since another start was written, here or elsewhere.
+
+        Raises the store's error if nobody knows for too long, also of a start with the same key that is queued already.
+        """
+        purpose = definition.name, start.key
+        if await self._starts.other(purpose):
+            return False
+        decision = decision_of(definition, saga_id, None, (start,), self._clock.now())
+        assert decision is not None
+        host = self._host
+        # A child that is called off before it was begun has ended already.
+        is_hosted = decision.after.status in OPEN and host.has_room_for(definition)
+        append = append_of(decision, None, host.worker_id if is_hosted else None)
+        # It is logged and taken up even if the caller has been told that nobody knows, or has gone.
+        then = partial(log_written, decision, host.expect(decision) if is_hosted else None)
+        return await self._starts.submit(purpose, append, then) == "written"
+
+    async def begin_child(self, definition: Definition, start: Start) -> str:
+        """Start a saga that is a step of another one, or find the one that was, and return its id.
+
+        It does not give up while the store is unavailable: whoever cancels it may ask again later. Raises
+        `WriteRefused` if the database does not take the start.
+        """
+        backoff = Backoff(PAUSES)
+        while True:
+            try:
+                found = await self._child(definition, start)
+            except WriteRefused:
+                raise
+            except StoreError as problem:
+                logger.warning("child %s of saga %s is not started yet: %s", start.key, start.parent, problem)
+                found = None
+            if found is not None:
+                return found
+            await asyncio.sleep(backoff.pause())
+
+    async def _child(self, definition: Definition, start: Start) -> str | None:
+        saga_id = new_id(self._clock)
+        if await self.begin(definition, saga_id, start):
+            return saga_id
+        row = await self._blocking.read(self._store.latest_run, definition.name, start.key)
+        return None if row is None else row.saga_id
+
+
+def log_written(decision: Decision, then: Then | None, written: Written) -> None:
+    """Log a decision if it has become durable, and tell whoever else waits for it; called once."""
+    if written:
+        log_transitions(decision)
+    if then is not None:
+        then(written)

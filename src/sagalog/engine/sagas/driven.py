@@ -1,0 +1,62 @@
+"""The sagas that are driven in this process, each by a runner in a task of its own. It drives none itself.
+
+Beside them it knows those whose start is being written for this process, so that nobody takes them for strays, and
+those that have just come to an end here.
+"""
+
+import asyncio
+
+from sagalog.engine.sagas.runner import SagaRunner
+from sagalog.messages import Envelope
+from sagalog.saga.state import SagaState
+
+# Ends with the state of a saga that came to rest here; with None if the saga left this process before.
+Drive = asyncio.Task[SagaState | None]
+
+
+class Driven:
+    """Runners and tasks by the ids of their sagas, at most so many."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.runners: dict[str, SagaRunner] = {}
+        self.tasks: dict[str, Drive] = {}
+        # Those whose start is being written: nobody runs them yet.
+        self.expected: set[str] = set()
+        # Those whose runners have ended since somebody last asked for sagas: what a claim says of them may be old.
+        self.just_ended: set[str] = set()
+
+    def __contains__(self, saga_id: str) -> bool:
+        return saga_id in self.tasks
+
+    @property
+    def room(self) -> int:
+        """Return how many more sagas may be driven."""
+        return self.most - len(self.tasks) - len(self.expected)
+
+    def add(self, runner: SagaRunner, task: Drive) -> None:
+        """Say that a saga is driven from now on."""
+        self.runners[runner.saga_id] = runner
+        self.tasks[runner.saga_id] = task
+
+    def remove(self, runner: SagaRunner) -> None:
+        """Say that a runner drives its saga no more; another one may by now."""
+        if self.runners.get(runner.saga_id) is runner:
+            del self.runners[runner.saga_id]
+            del self.tasks[runner.saga_id]
+            self.just_ended.add(runner.saga_id)
+
+    def wake(self, saga_id: str) -> None:
+        """Let a saga look again at what is to be done, if it is driven here."""
+        if saga_id in self.runners:
+            self.runners[saga_id].wake()
+
+    def wake_all(self) -> None:
+        """Let every saga look again at what is to be done, and when."""
+        for runner in self.runners.values():
+            runner.wake()
+
+    def give(self, saga_id: str, envelope: Envelope) -> bool:
+        """Give a message from the inbox to its saga if that is driven here; False if it has it already."""
+        runner = self.runners.get(saga_id)
+        return runner is not None and runner.deliver(envelope)

@@ -1,0 +1,56 @@
+"""What is written: single writes as they are queued, and the pieces in which they are written. It writes nothing."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from sagalog.store import Append, Posting
+
+logger = logging.getLogger("sagalog.engine")
+
+# The size of an append or a posting without its payloads, roughly.
+BYTES_OF_A_WRITE = 600
+
+# Whether something was written; None if nobody knows.
+Written = bool | None
+# Told that once.
+Then = Callable[[Written], None]
+# What is to be written, the future of its outcome, and whom to tell.
+Queued = tuple[Any, "asyncio.Future[Any]", Then | None]
+Write = Callable[[Sequence[Any]], Sequence[str]]
+
+
+class Piece(Struct, eq=False):
+    """What is written in one transaction, until it is known what became of it."""
+
+    queued: list[Queued]
+    write: Write
+    # How often it has failed, whole or as a part of what it was cut from, and with what at last.
+    tries: int = 0
+    problem: Exception | None = None
+    # How often it alone was refused, and how often it has rested.
+    refusals: int = 0
+    rests: int = 0
+
+
+def tell(then: Then, written: Written) -> None:
+    """Tell somebody what became of a write; whatever that raises must not end the writing of all others."""
+    try:
+        then(written)
+    except Exception:
+        logger.exception("what follows from a write could not be done")
+
+
+def size_of(write: Append | Posting) -> int:
+    """Return roughly how many bytes a write is; a result is in an event, and in the row of its step once more."""
+    if isinstance(write, Append):
+        return BYTES_OF_A_WRITE + 2 * sum(len(state) for _, state in write.events)
+    return BYTES_OF_A_WRITE + sum(len(one.data) for one in write.messages)
+
+
+def name_of(write: Append | Posting) -> str:
+    """Return what a write is called in the log."""
+    return f"the decision of saga {write.saga_id}" if isinstance(write, Append) else "a posting"
