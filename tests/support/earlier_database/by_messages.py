@@ -1,6 +1,7 @@
 """What in the earlier app speaks by messages: a saga of requests, sagas that wait, a choreography, participants."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from earlier_database.yard import FAR, TWICE, Yard
 from msgspec import Struct, field
@@ -161,6 +162,9 @@ class Answered(Event):
     text: str
 
 
+SLOW = "return-early"
+
+
 class Case(Struct, frozen=True):
     """What sagas that wait are started with."""
 
@@ -171,8 +175,9 @@ goods_return = Saga("goods-return", input=Case, key=lambda case: case.case_id, t
 goods_return.started_by(ReturnAnnounced, input=lambda event: Case(event.return_id))
 
 
-@goods_return.step(timeout=None)
+@goods_return.step(retry=TWICE, timeout=None)
 async def open_case(case: Case, yard: Yard, ctx: StepContext) -> str:
+    await yard.goes("open_case", {"open_case": "fails once" if case.case_id == SLOW else "ok"}, ctx.attempt)
     return f"case {case.case_id}"
 
 
@@ -259,5 +264,5 @@ purchase = Choreography(
     timeout=FAR,
 )
 
-SAGAS_OF_MESSAGES = [delivery, goods_return, inquiry]
+SAGAS_OF_MESSAGES: list[Saga[Any]] = [delivery, goods_return, inquiry]
 PARTICIPANTS = [vans, stock, bank]

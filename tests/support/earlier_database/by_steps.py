@@ -1,6 +1,7 @@
 """The sagas of the earlier app that are made of calls: plain steps, one for each element, a saga as a step."""
 
 import asyncio
+from typing import Any
 
 from earlier_database.yard import FAR, TWICE, Yard
 from msgspec import Struct
@@ -154,4 +155,4 @@ async def close(order: Order, there: ChildResult, yard: Yard, ctx: StepContext) 
     return str(there.data["drive"])
 
 
-SAGAS_OF_STEPS = [order, parcels, trip, leg]
+SAGAS_OF_STEPS: list[Saga[Any]] = [order, parcels, trip, leg]

@@ -15,7 +15,7 @@ from msgspec.json import encode
 from msgspec.structs import asdict
 from psycopg.types.string import TextLoader
 
-from sagalog.store import Query, Store, UnmatchedQuery
+from sagalog.store import UNMATCHED_STATUSES, Query, Store, UnmatchedQuery
 
 HERE = Path(__file__).parent
 # Every table of rows that sagalog writes; saga_tracking has one that comes with the schema.
@@ -31,6 +31,10 @@ TABLES = (
     "saga_unmatched",
     "saga_workers",
 )
+HEADER = """-- The rows of a database as the last process of the story has left it, which `story.py` tells.
+-- Nothing here may change: see `write.py`.
+
+"""
 # What is true of the machine and the moment, and not of what was told.
 OF_THE_MACHINE = {"applied_at": 0, "host": "a host", "pid": 1}
 
@@ -53,7 +57,7 @@ def text_of(name: str) -> str:
 
 def sql_of(address: str) -> str:
     """Return the rows of a database as SQL: a statement for each table, a row a line (more if its text has several)."""
-    return "\n".join(statement_of(address, table) for table in TABLES)
+    return HEADER + "\n".join(statement_of(address, table) for table in TABLES)
 
 
 def statement_of(address: str, table: str) -> str:
@@ -101,13 +105,12 @@ def literal(value: object, is_sqlite: bool) -> str:
 def lines_of(store: Store) -> str:
     """Return what a store says of all that it holds, by its port: a line of JSON for each row, after its fields."""
     sagas = sorted(store.find(Query(limit=1000)), key=lambda row: row.saga_id)
-    statuses = ("parked", "redelivering", "redelivered", "discarded")
     kinds: dict[str, list[Any]] = {
         "status": sagas,
         "steps": [row for saga in sagas for row in store.steps(saga.saga_id)],
         "commands": [row for saga in sagas for row in store.commands_of(saga.saga_id)],
         "consumers": store.consumers(),
-        "unmatched": store.unmatched(UnmatchedQuery(statuses=statuses, limit=1000)),
+        "unmatched": store.unmatched(UnmatchedQuery(statuses=UNMATCHED_STATUSES, limit=1000)),
     }
     found = [
         [event.position, event.saga_id, event.version, event.topic, Raw(event.state)]

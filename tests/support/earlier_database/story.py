@@ -6,6 +6,7 @@ The keys say how each saga stood at the end. `tests/integration/test_a_database_
 from earlier_database.by_messages import (
     HANGS,
     LOST,
+    SLOW,
     TOO_MUCH,
     Answered,
     Bought,
@@ -92,7 +93,11 @@ async def deliveries_that_end(lives: Lives) -> None:
 
 
 async def those_who_waited(lives: Lives) -> None:
-    """Let sagas that wait have what they wait for, or never; one runs again."""
+    """Let sagas that wait have what they wait for: before they do, then, twice, or never; one runs again."""
+    await lives.publish(ReturnAnnounced(return_id=SLOW), "announced-early")
+    await lives.publish(GoodsArrived(return_id=SLOW, grams=1), "arrived-early")
+    await lives.publish(GoodsArrived(return_id=SLOW, grams=2), "arrived-twice")
+    await lives.settle(RETRY)
     await lives.publish(ReturnAnnounced(return_id="return-completed"), "announced-completed")
     await lives.publish(GoodsArrived(return_id="return-completed", grams=850), "arrived-completed")
     await lives.settle(1)
