@@ -57,7 +57,7 @@ with order.parallel():
         await yard.does(order.scripts, ctx)
         return Charged(f"pay-{order.order_id}")
 
-    @order.step(retry=TWICE, compensation=None, timeout=None)
+    @order.step(retry=TWICE, timeout=None)
     async def inspect(order: Order, reserved: Reserved, yard: Yard, ctx: StepContext) -> int:
         # Never at the same instant as its sibling, so that the order of the events is always the same.
         await asyncio.sleep(0.1)
@@ -67,6 +67,12 @@ with order.parallel():
 
 @charge.compensate(retry=TWICE, timeout=None)
 async def refund(charged: Charged | None, order: Order, yard: Yard, ctx: StepContext) -> None:
+    await yard.does(order.scripts, ctx)
+
+
+@inspect.compensate(retry=TWICE, timeout=None)
+async def forget_pieces(pieces: int | None, order: Order, yard: Yard, ctx: StepContext) -> None:
+    await asyncio.sleep(0.1)
     await yard.does(order.scripts, ctx)
 
 
