@@ -1,0 +1,78 @@
+"""What the command line prints of the recorded sagas, one command after the other; it changes nothing."""
+
+import os
+import re
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from command_line import Ran, sagalog
+
+KEYS = (
+    "order-completed",
+    "order-retried",
+    "order-refused-beside",
+    "order-unknown",
+    "order-stuck-undoing",
+    "order-resumed",
+    "parcels-partly-undone",
+    "trip-child-undone",
+    "delivery-late",
+    "delivery-given-up",
+    "return-sleeping",
+    "inquiry-answered",
+    "purchase-failed",
+)
+OF_A_SAGA = (("show",), ("history",), ("replay",), ("replay", "--at", "2"))
+OF_ALL = (
+    # How long an open saga takes grows while the years pass: of those only what machines read.
+    ("list", "--status", "completed", "--status", "failed"),
+    ("list", "--status", "stuck", "-o", "jsonl"),
+    ("unmatched", "list"),
+    ("show", "order-stuck-undoing", "--trace"),
+    ("show", "trip-child-undone", "--trace"),
+    ("show", "delivery-undone", "-o", "json"),
+    ("history", "delivery-undone", "-o", "jsonl"),
+    ("replay", "order-refused", "-o", "jsonl"),
+    ("replay", "delivery-retrying", "-o", "json"),
+    ("export", "trip-completed", "parcels-refused"),
+    ("db", "consumers"),
+)
+FROM_NOW = re.compile(r"(\d+ (d|h|m|s|ms) ?)+ago|in \d+ d \d\d h")
+
+
+def with_app(address: str, *words: str) -> Ran:
+    """Run a command on a database, by the earlier app."""
+    return sagalog(
+        "--app-dir", str(Path(__file__).parent.parent), "--app", "earlier_database.app", "--db", address, *words
+    )
+
+
+def printed_of(address: str) -> str:
+    """Return each command with what it prints, in UTC, and without how far from now that is."""
+    commands = [(first, key, *rest) for key in KEYS for first, *rest in OF_A_SAGA] + list(OF_ALL)
+    found: list[str] = []
+    with in_utc():
+        for words in commands:
+            ran = with_app(address, *words)
+            assert ran.code == 0, ran
+            shown = FROM_NOW.sub("some time from now", ran.out + ran.err)
+            found.append(f"$ sagalog {' '.join(words)}\n{shown}")
+    return "\n".join(found)
+
+
+@contextmanager
+def in_utc() -> Generator[None]:
+    """Let the time of this machine be UTC for a while."""
+    before = os.environ.get("TZ")
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["TZ"]
+        else:
+            os.environ["TZ"] = before
+        time.tzset()
