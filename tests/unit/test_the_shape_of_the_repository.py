@@ -5,8 +5,9 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -79,44 +80,69 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-every_module = pytest.mark.parametrize("path", MODULES, ids=name_of)
+@cache
+def text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def tree_of(path: Path) -> ast.Module:
+    # Not kept: six hundred trees in memory cost more than to parse them again.
+    return ast.parse(text_of(path), name_of(path))
+
+
+def none_of(offences: Iterable[str]) -> None:
+    """Fail with every offence: a rule is one test, for thousands of them would cost more than what they look at."""
+    found = list(offences)
+    assert not found, "\n".join(["", *found])
 
 
 def test_the_root_holds_exactly_what_the_design_lists() -> None:
     assert {path.relative_to(ROOT).parts[0] for path in FILES} == ROOT_ENTRIES
 
 
-@every_module
-def test_a_module_opens_with_a_sentence_that_says_what_it_is(path: Path) -> None:
-    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
-    assert docstring, f"{name_of(path)} has no docstring"
-    assert "." in docstring, f"{name_of(path)} opens with no sentence: {docstring!r}"
+def test_a_module_opens_with_a_sentence_that_says_what_it_is() -> None:
+    docstrings = {name_of(path): ast.get_docstring(tree_of(path)) for path in MODULES}
+    none_of(
+        f"{name} opens with no sentence: {docstring!r}" if docstring else f"{name} has no docstring"
+        for name, docstring in docstrings.items()
+        if "." not in (docstring or "")
+    )
 
 
-@every_module
-def test_a_module_is_short(path: Path) -> None:
-    lines = len(path.read_text(encoding="utf-8").splitlines())
-    assert lines < MODULE_LINES, f"{name_of(path)} has {lines} lines: split it by what it is about"
+def test_a_module_is_short() -> None:
+    lines = {name_of(path): len(text_of(path).splitlines()) for path in MODULES}
+    none_of(
+        f"{name} has {number} lines: split it by what it is about"
+        for name, number in lines.items()
+        if number >= MODULE_LINES
+    )
 
 
-@every_module
-def test_a_function_is_short(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            lines = (node.end_lineno or node.lineno) - node.lineno + 1
-            assert lines < FUNCTION_LINES, f"{node.name} in {name_of(path)} has {lines} lines"
+def test_a_function_is_short() -> None:
+    none_of(
+        f"{node.name} in {name_of(path)} has {lines} lines"
+        for path in MODULES
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (lines := (node.end_lineno or node.lineno) - node.lineno + 1) >= FUNCTION_LINES
+    )
 
 
-@every_module
-def test_a_module_is_named_for_what_it_is(path: Path) -> None:
-    names = {part.removesuffix(".py") for part in path.relative_to(ROOT).parts}
-    assert not names & FORBIDDEN_NAMES
+def test_a_module_is_named_for_what_it_is() -> None:
+    none_of(
+        f"{name_of(path)} has a name that says nothing"
+        for path in MODULES
+        if {part.removesuffix(".py") for part in path.relative_to(ROOT).parts} & FORBIDDEN_NAMES
+    )
 
 
-@pytest.mark.parametrize("path", LIBRARY_AND_SERVICE, ids=name_of)
-def test_sql_stands_in_sql_files(path: Path) -> None:
-    for line, text in strings(ast.parse(path.read_text(encoding="utf-8"))):
-        assert not A_STATEMENT.search(text), f"{name_of(path)}:{line} holds SQL: put it in a named block of a .sql file"
+def test_sql_stands_in_sql_files() -> None:
+    none_of(
+        f"{name_of(path)}:{line} holds SQL: put it in a named block of a .sql file"
+        for path in LIBRARY_AND_SERVICE
+        for line, text in strings(tree_of(path))
+        if A_STATEMENT.search(text)
+    )
 
 
 def strings(tree: ast.Module) -> Iterator[tuple[int, str]]:
@@ -160,14 +186,19 @@ def test_no_package_under_tests_can_shadow_a_real_one() -> None:
     assert not (ROOT / "tests" / "domain").exists()
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_a_file_names_neither_a_machine_nor_a_package_host(path: Path) -> None:
+def test_a_file_names_neither_a_machine_nor_a_package_host() -> None:
+    none_of(offence for path in FILES for offence in places_named_in(path))
+
+
+def places_named_in(path: Path) -> Iterator[str]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = text_of(path)
     except UnicodeDecodeError:
         return  # a picture names nothing
-    assert not MACHINE_PATHS.search(text), f"{name_of(path)} holds a path of somebody's machine"
-    assert not HOSTS_OF_PACKAGES.search(text), f"{name_of(path)} names a package host"
+    if MACHINE_PATHS.search(text):
+        yield f"{name_of(path)} holds a path of somebody's machine"
+    if HOSTS_OF_PACKAGES.search(text):
+        yield f"{name_of(path)} names a package host"
 
 
 @pytest.mark.parametrize("module", ["sagalog", "sagalog.saga"])
