@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from sagalog.messages import Envelope
 from sagalog.saga.choreography.decide import awaited_of
+from sagalog.saga.choreography.definition import ChoreographyDefinition
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import RequestSent, SagaEvent
 from sagalog.saga.progress import undo_front
@@ -89,7 +90,7 @@ def _waiting(
     definition: Definition, state: SagaState, effects: list[Effect]
 ) -> tuple[str | None, int, str | None, int | None, int | None]:
     """Return the step in hand, its attempt, what the saga waits for and until when, and when to look at it again."""
-    if definition.contract is not None:
+    if isinstance(definition, ChoreographyDefinition):
         awaited = ", ".join(f"event {name}" for name in awaited_of(definition.contract, state))
         return None, 0, awaited, state.deadline, state.deadline
     watched = len(effects) == 2 and type(effects[1]) is WatchDeadline

@@ -37,12 +37,14 @@ from msgspec.structs import replace
 from sagalog.errors import InvalidAction
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
-from sagalog.saga.children.decide import called_off, child_begun, child_ended_before, child_to_undo, parents_wish
-from sagalog.saga.choreography import decide as judge
-from sagalog.saga.definition import Definition
+from sagalog.saga.children.decide import called_off, child_begun, child_ended_before, child_to_undo, noted, parents_wish
+from sagalog.saga.choreography import decide as choreography
+from sagalog.saga.choreography.definition import ChoreographyDefinition
+from sagalog.saga.definition import Definition, StepDefinition
 from sagalog.saga.evolve import evolve
-from sagalog.saga.for_each.decide import names_begun, names_to_undo
-from sagalog.saga.messages.decide import receive, request_made, timer_fired, waits_begin
+from sagalog.saga.for_each.decide import fan_out
+from sagalog.saga.messages.decide import received, request_made, timer_fired, waits_begin
+from sagalog.saga.parts import names_begun, names_to_undo
 from sagalog.saga.progress import (
     begun,
     deadline_counts,
@@ -55,7 +57,7 @@ from sagalog.saga.progress import (
     undo_front,
     unfinished,
 )
-from sagalog.saga.questions import ask
+from sagalog.saga.questions import skipped
 from sagalog.saga.state import UNTOUCHED, SagaState, StepState
 from sagalog.saga.transitions import ENDED, OPEN
 
@@ -78,13 +80,13 @@ def advance(
         if state is not None:
             raise InvalidAction("expected no saga yet, found one; a saga is started once")
         started = _start(definition, told, now)
-        if definition.contract is not None:
+        if isinstance(definition, ChoreographyDefinition):
             return [started], evolve(None, started)
         first: e.SagaEvent | None = started
     elif state is None:
         raise InvalidAction(f"expected Start, found {type(told).__name__}: there is no saga yet")
-    elif definition.contract is not None:
-        return judge.advance(definition.contract, state, told, now)
+    elif isinstance(definition, ChoreographyDefinition):
+        first = choreography.recorded(definition.contract, state, told, now)
     else:
         first = _answer(definition, state, told, now)
     events: Events = []
@@ -119,7 +121,7 @@ def _start(definition: Definition, told: i.Start, now: int) -> e.SagaStarted:
             parent_round=told.parent_round,
             called_off=told.called_off,
         )
-    return started if definition.contract is None else replace(started, kind="choreography")
+    return replace(started, kind="choreography") if isinstance(definition, ChoreographyDefinition) else started
 
 
 def _answer(definition: Definition, state: SagaState, told: i.Input, now: int) -> e.SagaEvent | None:
@@ -164,7 +166,10 @@ def _message_or_timer(
     definition: Definition, state: SagaState, told: i.RequestMade | i.TimerFired | i.Receive, now: int
 ) -> e.SagaEvent | None:
     if isinstance(told, i.Receive):
-        return receive(definition, state, told.message, now)
+        if told.message.id in state.received:
+            return None
+        about = noted if told.message.kind == "note" else received
+        return about(definition, state, told.message, now)
     if isinstance(told, i.TimerFired):
         return timer_fired(definition, state, told, now)
     if told.direction == "action" and state.rolling_back:
@@ -285,6 +290,8 @@ def _to_be_undone(state: SagaState) -> tuple[str, ...]:
 
 def _follow(definition: Definition, state: SagaState, so_far: Events, now: int) -> e.SagaEvent | None:
     """Return the event that follows from the state alone, if there is one."""
+    if isinstance(definition, ChoreographyDefinition):
+        return choreography.follow(definition.contract, state, now)
     status = state.status
     last = so_far[-1]
     if definition.has_children and type(last) is e.ChildStarted:
@@ -326,10 +333,18 @@ def _follow_forward(definition: Definition, state: SagaState, last: e.SagaEvent,
                     return _give_up(definition, state, name, before.error, now)
     if definition.has_questions and type(last) is not e.StepFailed:
         for step in stage:
-            answer = ask(definition, state, step, now)
-            if answer is not None:
-                return answer
+            found = _asked(definition, state, step, now)
+            if found is not None:
+                return found
     return None if definition.plain else waits_begin(state, stage, now)
+
+
+def _asked(definition: Definition, state: SagaState, step: StepDefinition, now: int) -> e.SagaEvent | None:
+    """Ask the user's functions what becomes of a step that is reached: skipped, or made for which elements."""
+    if step.name in state.steps or step.name in state.fans:
+        return None
+    found = skipped(definition, state, step, now)
+    return fan_out(definition, step, step.fan, state.input, now) if found is None and step.fan is not None else found
 
 
 def _give_up(definition: Definition, state: SagaState, step: str, found: e.ErrorInfo, now: int) -> e.SagaEvent:

@@ -10,11 +10,9 @@ from msgspec.json import encode
 from sagalog.errors import DivergentHistory
 from sagalog.messages import Message
 from sagalog.saga.binding import Parameter
-from sagalog.saga.choreography.contract import Contract
 from sagalog.saga.events import Answer
 from sagalog.saga.failure import Redact
-from sagalog.saga.identifiers import needs_mark
-from sagalog.saga.parts import part_of
+from sagalog.saga.identifiers import needs_mark, part_of
 from sagalog.saga.payload.payload_type import PayloadType
 from sagalog.saga.retry import Retry
 
@@ -135,7 +133,7 @@ class Definition(Struct, frozen=True):
     `digest` covers name, version and structure: a stored saga is only ever run with the definition it started with.
     `starts` are the events that start one, by name; `waits` the steps that wait for an event of that name, in order.
     `has_children`: some step is another saga. `plain` says that nothing but outcomes of handlers and the deadline (and
-    what its parent asks, if it is a child) ever moves it. A choreography has a `contract` and no steps to run.
+    what its parent asks, if it is a child) ever moves it.
     `redact`, if the process that runs it has one, is asked what may be recorded of what the user's functions raise.
     `marked` says that some step's name is one that `effect_id` marks.
     """
@@ -155,7 +153,6 @@ class Definition(Struct, frozen=True):
     starts: dict[str, StartRule]
     waits: dict[str, tuple[str, ...]]
     plain: bool
-    contract: Contract | None = None
     has_children: bool = False
     redact: Redact | None = None
     marked: bool = False

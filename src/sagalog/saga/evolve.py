@@ -14,7 +14,7 @@ from sagalog.saga import events as e
 from sagalog.saga.children.evolve import heard_of_child, parent_of, with_child, with_undoing_child
 from sagalog.saga.children.notes import CHILD_RESUMED, CHILD_STUCK
 from sagalog.saga.choreography import evolve as choreographed
-from sagalog.saga.for_each.decide import fanned_out, follow, settles
+from sagalog.saga.for_each.evolve import fanned_out, follow, settles
 from sagalog.saga.messages.evolve import (
     answered,
     event_received,

@@ -5,7 +5,7 @@ from msgspec import Struct
 from sagalog.errors import InvalidAction
 from sagalog.saga.definition import CompensationDefinition, Definition, StepDefinition
 from sagalog.saga.events import ErrorInfo
-from sagalog.saga.for_each.decide import is_under_way, names_begun, names_to_undo, names_under_way
+from sagalog.saga.parts import is_under_way, names_begun, names_to_undo, names_under_way
 from sagalog.saga.retry import Retry
 from sagalog.saga.state import UNTOUCHED, SagaState, StepState
 from sagalog.saga.transitions import ENDED

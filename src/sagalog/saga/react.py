@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import Direction
-from sagalog.saga.for_each.decide import names_under_way
+from sagalog.saga.parts import names_under_way
 from sagalog.saga.progress import deadline_counts, is_open, next_stage, undo_front
 from sagalog.saga.state import UNTOUCHED, SagaState, StepState
 from sagalog.saga.transitions import OPEN

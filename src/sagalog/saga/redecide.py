@@ -11,7 +11,8 @@ from sagalog.messages import CommandDone, Envelope, name_of
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
 from sagalog.saga.children.decide import note_of
-from sagalog.saga.choreography import decide as judge
+from sagalog.saga.choreography import decide as choreography
+from sagalog.saga.choreography.definition import ChoreographyDefinition
 from sagalog.saga.decide import decide
 from sagalog.saga.definition import Definition, StepDefinition
 from sagalog.saga.evolve import evolve
@@ -62,8 +63,8 @@ def input_of(definition: Definition, state: SagaState | None, event: e.SagaEvent
 
     Raises `TypeError` for an event that only ever follows another one.
     """
-    if state is not None and definition.contract is not None:
-        return judge.input_of(definition.contract, event)
+    if state is not None and isinstance(definition, ChoreographyDefinition):
+        return choreography.input_of(definition.contract, event)
     here = UNTOUCHED if state is None else state.steps.get(getattr(event, "step", ""), UNTOUCHED)
     message = _message(definition, event, here)
     if message is not None:

@@ -30,7 +30,7 @@ from sagalog.saga import events as e
 from sagalog.saga import inputs as i
 from sagalog.saga.children.notes import ChildStatus
 from sagalog.saga.decide import advance
-from sagalog.saga.parts import part_name
+from sagalog.saga.identifiers import part_name
 from sagalog.saga.react import RunCompensation, Wait, WatchDeadline, react
 from sagalog.saga.state import UNTOUCHED, SagaState, StepState
 from sagalog.testing.kernel import START, made, message

@@ -10,6 +10,7 @@ from sagalog.engine.bus.route_batch import Batch, Found
 from sagalog.engine.bus.saga_routes import known
 from sagalog.engine.cycle import append_of
 from sagalog.messages import Envelope
+from sagalog.saga.choreography.definition import ChoreographyDefinition
 from sagalog.saga.choreography.route import ChoreographyRouting, KeyedEvent, KnownProcesses
 from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition
@@ -22,7 +23,9 @@ from sagalog.store import Append, Store
 class ChoreographyRoutes:
     """Follow the events of one choreography; `definitions` are its loaded versions."""
 
-    def __init__(self, definitions: Sequence[Definition], store: Store, blocking: Blocking, clock: Clock) -> None:
+    def __init__(
+        self, definitions: Sequence[ChoreographyDefinition], store: Store, blocking: Blocking, clock: Clock
+    ) -> None:
         self._routing = ChoreographyRouting(definitions)
         self.consumer = f"choreography:{self._routing.name}"
         self._store = store

@@ -18,9 +18,9 @@ from sagalog.saga.callables import plain_answer
 from sagalog.saga.context import StepContext
 from sagalog.saga.definition import ChildRule, Definition, Exchange, StepDefinition
 from sagalog.saga.events import EMPTY, Direction, ErrorInfo
-from sagalog.saga.for_each.decide import element_of, results_of
 from sagalog.saga.identifiers import effect_id
 from sagalog.saga.inputs import ActionFailed, ActionSucceeded, ChildBegun, RequestMade, Start, UndoFailed, UndoSucceeded
+from sagalog.saga.parts import element_of, results_of
 from sagalog.saga.progress import deadline_counts
 from sagalog.saga.react import CallOff, RunAction, RunCompensation
 from sagalog.saga.state import UNTOUCHED, SagaState

@@ -23,6 +23,12 @@ from sagalog.saga.transitions import ENDED
 TO_UNDO = ("pending", "retrying", "failed")
 
 
+def noted(definition: Definition, state: SagaState, note: Envelope, now: int) -> e.SagaEvent:
+    """Return the event that records a note, of a child or of the parent."""
+    about = undo_asked if note.name == n.UNDO_CHILD else child_told
+    return about(definition, state, note, now)
+
+
 # ------------------------------------------------------------------------------------------------------ the parent
 
 

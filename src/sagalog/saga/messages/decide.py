@@ -13,8 +13,6 @@ from sagalog.errors import InvalidInput
 from sagalog.messages import Envelope
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
-from sagalog.saga.children.decide import child_told, undo_asked
-from sagalog.saga.children.notes import UNDO_CHILD
 from sagalog.saga.definition import Definition, Exchange, StepDefinition
 from sagalog.saga.progress import begun, deadline_counts, is_open, next_attempt_at, next_undoing_at
 from sagalog.saga.state import UNTOUCHED, CommandState, SagaState, StepState
@@ -99,13 +97,8 @@ def timer_fired(definition: Definition, state: SagaState, told: i.TimerFired, no
     )
 
 
-def receive(definition: Definition, state: SagaState, message: Envelope, now: int) -> e.SagaEvent | None:
-    """Return the event that records a message; none only if it has been recorded before."""
-    if message.id in state.received:
-        return None
-    if message.kind == "note":
-        told = undo_asked if message.name == UNDO_CHILD else child_told
-        return told(definition, state, message, now)
+def received(definition: Definition, state: SagaState, message: Envelope, now: int) -> e.SagaEvent:
+    """Return the event that records a message, which is never none: it has not been recorded before."""
     answer: e.Answer | None = None
     command_id = _command_of(definition, state, message)
     if command_id is not None:

@@ -12,7 +12,7 @@ from sagalog.readmodel.rows import status_row, step_rows
 from sagalog.saga import events as e
 from sagalog.saga.definition import Definition
 from sagalog.saga.evolve import evolve, fold
-from sagalog.saga.parts import part_name, part_of
+from sagalog.saga.identifiers import part_name, part_of
 from sagalog.saga.redecide import first_divergence
 from sagalog.saga.state import UNTOUCHED, SagaState
 from sagalog.store import StatusRow, Store
