@@ -31,7 +31,7 @@ def result_of(definition: Definition | None, state: SagaState) -> SagaResult:
 
 
 def _read(definition: Definition | None, name: str, result: Raw) -> Any:
-    if isinstance(definition, ChoreographyDefinition):
+    if type(definition) is ChoreographyDefinition:
         return definition.contract.read(name, result)
     known = None if definition is None else definition.find(name)
     if known is None:

@@ -10,7 +10,7 @@ from msgspec.json import encode
 from sagalog.errors import DivergentHistory
 from sagalog.messages import Message
 from sagalog.saga.binding import Parameter
-from sagalog.saga.events import Answer
+from sagalog.saga.events import Answer, Direction
 from sagalog.saga.failure import Redact
 from sagalog.saga.identifiers import needs_mark, part_of
 from sagalog.saga.payload.payload_type import PayloadType
@@ -29,7 +29,7 @@ class Exchange(Struct, frozen=True):
     refusals: frozenset[str]
     commands: dict[type[Message], PayloadType]
 
-    def judge(self, name: str) -> Answer | None:
+    def answer_of(self, name: str) -> Answer | None:
         """Return what an event of that name says of the command that caused it, or None if it says neither."""
         if name in self.refusals:
             return "refused"
@@ -111,6 +111,10 @@ class StepDefinition(Struct, frozen=True):
     wait: WaitRule | None = None
     fan: FanOutDefinition | None = None
     child: ChildRule | None = None
+
+    def side(self, direction: Direction) -> "StepDefinition | CompensationDefinition | None":
+        """Return what was declared of one direction: the step itself, or how it is undone, if it is."""
+        return self if direction == "action" else self.compensation
 
 
 class Steps(dict[str, StepDefinition]):

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import click
-import msgspec
 from rich.table import Table
 from rich.text import Text
 
 from sagalog.cli.commands.history import event_text, summary
-from sagalog.cli.differences import Change, changes, flat, shown
+from sagalog.cli.differences import Change, as_values, changes, flat, shown
 from sagalog.cli.exporting import read_export
 from sagalog.cli.failures import NotThere
 from sagalog.cli.lookup import find, saga_option
@@ -208,5 +207,5 @@ def _record(saga_id: str, frame: Frame) -> dict[str, Any]:
         "time": moment(frame.event.time, "microseconds"),
         "type": type(frame.event).__name__,
         "changes": [change._asdict() for change in frame.changed],
-        "state": msgspec.json.decode(msgspec.json.encode(frame.state)),
+        "state": as_values(frame.state),
     }

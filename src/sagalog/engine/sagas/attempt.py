@@ -134,7 +134,7 @@ class Attempts:
         self, rule: ChildRule, saga_id: str, state: SagaState, step: str, data: Raw, called_off: bool
     ) -> ChildBegun:
         assert self.begin_child is not None
-        number = state.steps.get(step, UNTOUCHED).round
+        number = state.steps.get(step, UNTOUCHED).action.round
         told = Start(
             effect_id(saga_id, step, "action", number, state.marked),
             data,
@@ -267,8 +267,7 @@ def _made(
         raise TypeError(f"step {effect.step}: expected the command {expected}, found {kind.__name__}")
     data = payload.write(value, f"the command of step {effect.step}")
     direction: Direction = "action" if isinstance(effect, RunAction) else "compensation"
-    here = state.steps.get(effect.step, UNTOUCHED)
-    number = here.round if direction == "action" else here.undo_round
+    number = state.steps.get(effect.step, UNTOUCHED).side(direction).round
     command_id = effect_id(saga_id, effect.step, direction, number, state.marked)
     return RequestMade(effect.step, direction, number, effect.attempt, command_id, name_of(kind), data)
 
@@ -297,6 +296,6 @@ def effect_key(saga_id: str, state: SagaState, effect: RunAction | RunCompensati
     """Return the identity of what an effect asks for; a new round of a request is another one."""
     here = state.steps.get(effect.step, UNTOUCHED)
     if isinstance(effect, RunAction):
-        return effect_id(saga_id, effect.step, "action", here.round, state.marked)
+        return effect_id(saga_id, effect.step, "action", here.action.round, state.marked)
     # Without a command the two counts are the same.
-    return effect_id(saga_id, effect.step, "compensation", max(effect.epoch, here.undo_round), state.marked)
+    return effect_id(saga_id, effect.step, "compensation", max(effect.epoch, here.undo.round), state.marked)

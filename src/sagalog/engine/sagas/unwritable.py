@@ -18,7 +18,7 @@ from sagalog.saga.inputs import (
     UndoSucceeded,
 )
 from sagalog.saga.react import CallOff, RunAction, RunCompensation
-from sagalog.saga.state import UNTOUCHED, SagaState, StepState
+from sagalog.saga.state import UNTOUCHED, SagaState, StepState, is_done, is_to_undo
 
 
 def fault_of(problem: BaseException) -> ErrorInfo:
@@ -35,9 +35,9 @@ def instead_of(told: Input, here: StepState, problem: BaseException) -> Input | 
     error = fault_of(problem)
     match told:
         case ActionSucceeded() | ActionFailed():
-            return ActionFailed(told.step, max(told.attempt, here.attempts + 1), told.began, error)
+            return ActionFailed(told.step, max(told.attempt, here.action.attempts + 1), told.began, error)
         case UndoSucceeded() | UndoFailed():
-            attempt = max(told.attempt, here.undo_attempts + 1)
+            attempt = max(told.attempt, here.undo.attempts + 1)
             return UndoFailed(told.step, told.epoch, attempt, told.began, error)
         case RequestMade(direction="action"):
             return ActionFailed(told.step, told.attempt, None, error)
@@ -57,9 +57,9 @@ def is_news(state: SagaState, told: Input) -> bool:
     here = state.steps.get(getattr(told, "step", ""), UNTOUCHED)
     if isinstance(told, ActionSucceeded):
         # What has been undone since was done before that, and must not be undone once more.
-        return here.action not in ("succeeded", "skipped") and here.undo != "compensated"
+        return not is_done(here) and here.undo.status != "compensated"
     if isinstance(told, UndoSucceeded):
-        return here.undo in ("pending", "retrying", "failed") and here.epoch == told.epoch
+        return is_to_undo(here) and here.epoch == told.epoch
     return False
 
 

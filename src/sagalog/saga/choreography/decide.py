@@ -66,7 +66,7 @@ def _received(contract: Contract, state: SagaState, message: Envelope, now: int)
 def follow(contract: Contract, state: SagaState, now: int) -> e.SagaEvent | None:
     """Return the event that says what has become of the process, if that is new."""
     for step, undoing in _pairs(contract, state):
-        if undoing is not None and state.steps[step].undo != "compensated":
+        if undoing is not None and state.steps[step].undo.status != "compensated":
             return e.StepCompensated(time=now, step=step, began=now, message=undoing)
     verdict = _judged(contract, state, now)
     match verdict.status:
@@ -87,20 +87,20 @@ def follow(contract: Contract, state: SagaState, now: int) -> e.SagaEvent | None
 def _judged(contract: Contract, state: SagaState, now: int) -> Verdict:
     late = state.error is not None and state.error.kind == "deadline"
     over = late or (state.deadline is not None and now >= state.deadline)
-    undone = any(step.undo == "compensated" for step in state.steps.values())
+    undone = any(step.undo.status == "compensated" for step in state.steps.values())
     stands = [contract.effect_of(step) for step in standing(contract, state)]
     return contract.judge(seen(contract, state), stands, undone, over)
 
 
 def _compensating(contract: Contract, state: SagaState, verdict: Verdict, now: int) -> e.SagaEvent | None:
     cause = _cause(state, verdict)
-    plan = tuple(name for name in reversed(standing(contract, state)) if state.steps[name].undo == "none")
+    plan = tuple(name for name in reversed(standing(contract, state)) if state.steps[name].undo.status == "none")
     if state.status == "compensating" and not plan and state.cause == cause:
         return None
     waived = tuple(
         name
         for name, step in state.steps.items()
-        if step.undo == "none" and contract.compensations.get(contract.effect_of(name), "") is None
+        if step.undo.status == "none" and contract.compensations.get(contract.effect_of(name), "") is None
     )
     return e.CompensationStarted(time=now, cause=cause, plan=plan, waived=waived)
 
@@ -168,7 +168,7 @@ def _pairs(contract: Contract, state: SagaState) -> Iterator[tuple[str, str | No
 
 def standing(contract: Contract, state: SagaState) -> tuple[str, ...]:
     """Return the effects that nobody has undone, in the order in which they came."""
-    return tuple(step for step, _ in _pairs(contract, state) if state.steps[step].undo != "compensated")
+    return tuple(step for step, _ in _pairs(contract, state) if state.steps[step].undo.status != "compensated")
 
 
 def awaited_of(contract: Contract, state: SagaState) -> tuple[str, ...]:

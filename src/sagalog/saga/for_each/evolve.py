@@ -4,27 +4,32 @@ At most `width` parts are begun or undone at a time, so that what is said of a s
 what one outcome costs does not depend on their number.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from msgspec import Raw
 from msgspec.structs import replace
 
 from sagalog.errors import DivergentHistory
 from sagalog.saga import events as e
+from sagalog.saga.changes import misplaced, moved, with_step
 from sagalog.saga.identifiers import part_name, part_of
-from sagalog.saga.state import UNTOUCHED, FanOut, SagaState, StepState
+from sagalog.saga.state import NOT_ASKED, UNTOUCHED, FanOut, SagaState, Side, StepState, is_open, is_to_undo
+from sagalog.saga.transitions import Status
 
-TO_UNDO = ("pending", "retrying", "failed")
 NO_RESULTS = Raw(b"[]")
 
 
-def fanned_out(state: SagaState, event: e.StepFannedOut) -> SagaState:
-    """Return the state in which the step has elements; a step without any is done, and there is nothing to undo."""
+def _step_fanned_out(state: SagaState, event: e.StepFannedOut, status: Status) -> SagaState:
+    """The step has elements; a step without any is done, and there is nothing to undo."""
+    if event.step in state.steps or event.step in state.fans:
+        raise misplaced(state, event, f"step {event.step} has been begun")
     if not event.elements:
-        steps = state.steps.copy()
-        steps[event.step] = StepState("skipped", ended=event.time, result=NO_RESULTS)
-        return replace(state, steps=steps, settled=state.settled + 1)
+        none = StepState(Side("skipped", ended=event.time), NOT_ASKED, NO_RESULTS)
+        return replace(with_step(state, event, event.step, none, status), settled=state.settled + 1)
     begun = min(event.at_once, len(event.elements))
     fan = FanOut(event.elements, event.at_once, begun, tuple(range(begun)))
-    return replace(state, fans={**state.fans, event.step: fan})
+    return moved(state, event, status, fans={**state.fans, event.step: fan})
 
 
 def settles(state: SagaState, name: str) -> int:
@@ -54,14 +59,14 @@ def _moved(state: SagaState, event: e.SagaEvent, fan: FanOut, number: int, part:
             f"expected the outcome of one of the {fan.begun} parts begun, found one of part {number}"
         )
     done, begun, under_way, undo = fan.done, fan.begun, fan.open, fan.undo
-    if part.action not in ("open", "retrying") and number in under_way:
+    if number in under_way and not is_open(part.action):
         under_way = _without(under_way, number)
     if isinstance(event, e.StepSucceeded):
         done += 1
         if state.status == "pending":
             last = min(len(fan.elements), begun + fan.width - len(under_way))
             under_way, begun = (*under_way, *range(begun, last)), last
-    if part.undo not in TO_UNDO:
+    if not is_to_undo(part):
         undo = _without(undo, number) if number in undo else undo
     elif number not in undo:
         undo = tuple(sorted((*undo, number), reverse=True))
@@ -76,16 +81,19 @@ def _without(numbers: tuple[int, ...], number: int) -> tuple[int, ...]:
 def _planned(state: SagaState, name: str, fan: FanOut) -> FanOut:
     """Return what is to be undone, the latest element first."""
     begun = range(fan.begun - 1, -1, -1)
-    undo = tuple(n for n in begun if state.steps.get(part_name(name, n), UNTOUCHED).undo in TO_UNDO)
+    undo = tuple(n for n in begun if is_to_undo(state.steps.get(part_name(name, n), UNTOUCHED)))
     return replace(fan, undo=undo)
 
 
 def _resumed(state: SagaState, name: str, fan: FanOut) -> FanOut:
     """Return the parts that are under way again: what failed for good has a new chance."""
     actions = [state.steps.get(part_name(name, n), UNTOUCHED).action for n in range(fan.begun)]
-    under_way = tuple(n for n, action in enumerate(actions) if action in ("open", "retrying"))
+    under_way = tuple(n for n, action in enumerate(actions) if is_open(action))
     last = fan.begun
     # What was refused while the saga was stuck will roll it back at once, and then nothing more is begun.
-    if state.status == "pending" and not any(step.action == "refused" for step in state.steps.values()):
+    if state.status == "pending" and not any(step.action.status == "refused" for step in state.steps.values()):
         last = min(len(fan.elements), fan.begun + max(0, fan.width - len(under_way)))
     return replace(fan, open=(*under_way, *range(fan.begun, last)), begun=last)
+
+
+CHANGES: dict[type[e.SagaEvent], Callable[[SagaState, Any, Status], SagaState]] = {e.StepFannedOut: _step_fanned_out}
