@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from databases.stores import empty_database
 from earlier_database.app import choreographies, participants, sagas
 from earlier_database.by_messages import GoodsArrived, MoneyGivenBack, MoneyTaken
 from earlier_database.by_steps import Order, order
@@ -18,7 +19,6 @@ from earlier_database.printed import printed_of, with_app
 from earlier_database.recorded import asked, lines_of, load, sql_of, text_of
 from earlier_database.story import story
 from earlier_database.yard import Outside, Yard
-from stores import empty_database
 
 from sagalog import Event
 from sagalog.process_manager import ProcessManager

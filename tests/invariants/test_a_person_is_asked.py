@@ -3,13 +3,13 @@
 import logging
 
 import pytest
-from greeting import run
-from parcel import Desk, Parcel, parcel_saga, raising
+from sagas.greeting import run
+from sagas.parcel import Desk, Parcel, parcel_saga, raising
 
 from sagalog import Refused
 from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 
 
 def test_a_compensation_that_fails_for_good_is_told_as_an_error_with_its_saga(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,9 +1,9 @@
 """Invariant 38, for the read model: computing it anew from the log calls nobody, sends nothing and moves no timer."""
 
 import pytest
-from lab import Lab, in_lab
+from lab.lab import Lab, in_lab
 from msgspec.structs import replace
-from parcel import Desk, Parcel, parcel_saga, raising
+from sagas.parcel import Desk, Parcel, parcel_saga, raising
 
 from sagalog import Refused
 from sagalog.readmodel.rebuild import rebuild

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from lab import Lab, in_lab
-from parcel import Desk, Parcel, parcel_saga, raising
+from lab.lab import Lab, in_lab
+from sagas.parcel import Desk, Parcel, parcel_saga, raising
 
 from sagalog import Refused
 from sagalog.codec import CODEC
 from sagalog.store import Append, AppendOutcome
-from sagalog.stores.memory import MemoryStore
+from sagalog.stores.memory.store import MemoryStore
 
 
 class Looking(MemoryStore):

@@ -22,7 +22,7 @@ from sagalog import (
 )
 from sagalog.process_manager import ProcessManager, SagaResult, SagaRun
 from sagalog.saga.declare import AsyncStep, SyncStep
-from sagalog.saga.messages.waits import WaitStep
+from sagalog.saga.messages.declare import WaitStep
 from sagalog.store import StatusRow, StepRow
 
 

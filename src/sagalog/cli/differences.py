@@ -32,6 +32,23 @@ EVIDENT: Final = frozenset(("version", "updated", "settled"))
 # How far a step with many parts has come; its parts say it already.
 EVIDENT_OF_PARTS: Final = re.compile(r"fans\..+\.(begun|open|done|undo)")
 ABSENT: Final = "-"
+# The fields of a step in the order in which they are shown, and where the state has them: in one of its sides or not.
+_FIELDS_OF_STEP: Final = {
+    "action": ("action", "status"),
+    **{name: ("action", name) for name in ("attempts", "began", "ended")},
+    "result": ("", "result"),
+    **{name: ("action", name) for name in ("error", "retry_at", "forgiven", "since")},
+    "late": ("", "late"),
+    "undo": ("undo", "status"),
+    **{f"undo_{name}": ("undo", name) for name in ("attempts", "began", "ended", "error", "retry_at")},
+    **{f"undo_{name}": ("undo", name) for name in ("forgiven", "since")},
+    "epoch": ("", "epoch"),
+    **{name: ("action", name) for name in ("waiting", "command", "round")},
+    **{f"undo_{name}": ("undo", name) for name in ("waiting", "command", "round")},
+    "child": ("", "child"),
+    "child_is_stuck": ("", "child_is_stuck"),
+}
+_USUAL: Final = {"action": "open", "undo": "none"}
 
 
 class Change(NamedTuple):
@@ -44,7 +61,22 @@ class Change(NamedTuple):
 
 def flat(state: SagaState | None) -> dict[str, Any]:
     """Return a state as one level of plain values: `steps.process_payment.action` -> `succeeded`."""
-    return {} if state is None else dict(_flatten(msgspec.json.decode(msgspec.json.encode(state)), ""))
+    return {} if state is None else dict(_flatten(as_values(state), ""))
+
+
+def as_values(state: SagaState) -> dict[str, Any]:
+    """Return a state as JSON has it, both directions of a step side by side: `attempts` and `undo_attempts`."""
+    found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(state))
+    found["steps"] = {name: dict(_fields_of(step)) for name, step in found["steps"].items()}
+    return found
+
+
+def _fields_of(step: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, (side, field) in _FIELDS_OF_STEP.items():
+        where: dict[str, Any] = step[side] if side else step
+        # What has its usual value is left out.
+        if field in where and where[field] != _USUAL.get(name, _USUAL):
+            yield name, where[field]
 
 
 def _flatten(value: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:

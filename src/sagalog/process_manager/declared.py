@@ -15,6 +15,7 @@ from sagalog.messages import Message
 from sagalog.process_manager.given import check_kinds
 from sagalog.saga.binding import Parameter
 from sagalog.saga.choreography.declare import Choreography
+from sagalog.saga.choreography.definition import ChoreographyDefinition
 from sagalog.saga.declare import Saga
 from sagalog.saga.definition import Definition
 from sagalog.saga.failure import Redact
@@ -58,10 +59,7 @@ class Declared:
             if takes_messages(one):
                 versions.setdefault(one.name, []).append(one)
         return [
-            *(
-                (SagaRoutes if group[0].contract is None else ChoreographyRoutes)(group, surroundings)
-                for group in versions.values()
-            ),
+            *(_routes_of(group, surroundings) for group in versions.values()),
             *(ParticipantRoutes(participant, surroundings.clock) for participant in self.participants),
         ]
 
@@ -94,6 +92,14 @@ class Declared:
                         yield f"{participant.name}.{handler.name}", parameter
 
 
+def _routes_of(versions: Sequence[Definition], surroundings: Surroundings) -> SagaRoutes | ChoreographyRoutes:
+    """Return what all loaded versions of one saga, or of one choreography, make of messages."""
+    followed = [one for one in versions if isinstance(one, ChoreographyDefinition)]
+    if followed:
+        return ChoreographyRoutes(followed, surroundings)
+    return SagaRoutes(versions, surroundings)
+
+
 def by_digest(sagas: Sequence[Saga[Any] | Choreography], redact: Redact | None) -> dict[str, Definition]:
     """Return the definitions by digest, each with what redacts here.
 
@@ -112,15 +118,16 @@ def by_digest(sagas: Sequence[Saga[Any] | Choreography], redact: Redact | None) 
 
 def _check_names(definitions: Sequence[Definition]) -> None:
     """Raise `DefinitionError` for a saga and a choreography of one name: nobody could tell their rows apart."""
+    sagas = {one.name for one in definitions if not isinstance(one, ChoreographyDefinition)}
     for one in definitions:
-        if one.contract is not None and any(other.contract is None for other in definitions if other.name == one.name):
+        if isinstance(one, ChoreographyDefinition) and one.name in sagas:
             raise DefinitionError(f"a saga and a choreography are called {one.name}; give one of them another name")
 
 
 def takes_messages(definition: Definition) -> bool:
     """Tell whether sagas of a definition are started by messages, or ever get any."""
     return (
-        definition.contract is not None
+        isinstance(definition, ChoreographyDefinition)
         or bool(definition.starts)
         or any(step.kind not in ("call", "child") for step in definition.steps.values())
     )
@@ -142,7 +149,7 @@ def check_children(sagas: Sequence[Definition]) -> None:
 
 def messages_of(definition: Definition) -> Iterator[type[Message]]:
     """Yield every class of message that a saga sends or takes, or that a choreography follows."""
-    if definition.contract is not None:
+    if isinstance(definition, ChoreographyDefinition):
         for payload in definition.contract.events.values():
             yield payload.kind
     for rule in definition.starts.values():

@@ -8,8 +8,8 @@ from msgspec.json import encode
 from sagalog.messages import Envelope
 from sagalog.saga import events as e
 from sagalog.saga.children import notes as n
-from sagalog.saga.for_each.decide import raw_results
 from sagalog.saga.identifiers import note_id
+from sagalog.saga.parts import raw_results
 from sagalog.saga.payload.payload_type import MAX_PAYLOAD
 from sagalog.saga.state import Parent, SagaState
 from sagalog.store import Note

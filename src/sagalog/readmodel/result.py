@@ -5,9 +5,10 @@ from typing import Any, Literal, cast
 import msgspec
 from msgspec import Raw, Struct
 
+from sagalog.saga.choreography.definition import ChoreographyDefinition
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import ErrorInfo
-from sagalog.saga.for_each.decide import raw_results
+from sagalog.saga.parts import raw_results
 from sagalog.saga.state import SagaState
 
 
@@ -30,7 +31,7 @@ def result_of(definition: Definition | None, state: SagaState) -> SagaResult:
 
 
 def _read(definition: Definition | None, name: str, result: Raw) -> Any:
-    if definition is not None and definition.contract is not None:
+    if type(definition) is ChoreographyDefinition:
         return definition.contract.read(name, result)
     known = None if definition is None else definition.find(name)
     if known is None:

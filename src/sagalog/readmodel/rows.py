@@ -4,12 +4,11 @@ import operator
 from collections.abc import Mapping, Sequence
 from itertools import chain, compress, repeat
 
-from msgspec.structs import replace
-
 from sagalog.messages import Envelope
 from sagalog.saga.choreography.decide import awaited_of
+from sagalog.saga.choreography.definition import ChoreographyDefinition
 from sagalog.saga.definition import Definition
-from sagalog.saga.events import RequestSent, SagaEvent
+from sagalog.saga.events import Direction, RequestSent, SagaEvent
 from sagalog.saga.progress import undo_front
 from sagalog.saga.react import (
     CallOff,
@@ -89,7 +88,7 @@ def _waiting(
     definition: Definition, state: SagaState, effects: list[Effect]
 ) -> tuple[str | None, int, str | None, int | None, int | None]:
     """Return the step in hand, its attempt, what the saga waits for and until when, and when to look at it again."""
-    if definition.contract is not None:
+    if type(definition) is ChoreographyDefinition:
         awaited = ", ".join(f"event {name}" for name in awaited_of(definition.contract, state))
         return None, 0, awaited, state.deadline, state.deadline
     watched = len(effects) == 2 and type(effects[1]) is WatchDeadline
@@ -157,26 +156,23 @@ def _awaited(definition: Definition, state: SagaState, effect: Wait) -> str:
     if step.child is not None:
         here = state.steps[effect.step]
         what = f"child {step.child.definition.name} {here.child}"
-        if effect.direction == "compensation" or here.undo_waiting is not None:
+        if effect.direction == "compensation" or here.undo.waiting is not None:
             what = f"undoing of {what}"
         return f"{what}: stuck" if here.child_is_stuck else what
     if step.kind == "sleep":
         return f"sleep {step.name}"
     if step.wait is not None:
         return f"event {step.wait.name}"
-    exchange, to = step.exchange, effect.step
-    if effect.direction == "compensation":
-        exchange = None if step.compensation is None else step.compensation.exchange
-        to = f"compensation of {effect.step}"
+    declared = step.side(effect.direction)
+    exchange = None if declared is None else declared.exchange
+    to = effect.step if effect.direction == "action" else f"compensation of {effect.step}"
     reply = "" if exchange is None or exchange.success_name is None else f" {exchange.success_name}"
     return f"reply{reply} to {to}"
 
 
 def _timeout(definition: Definition, effect: RunAction | RunCompensation | Settle | CallOff) -> int | None:
-    step = definition.step(effect.step)
-    if isinstance(effect, RunCompensation):
-        return step.compensation.timeout if step.compensation is not None else None
-    return step.timeout
+    declared = definition.step(effect.step).side("compensation" if isinstance(effect, RunCompensation) else "action")
+    return None if declared is None else declared.timeout
 
 
 def step_rows(definition: Definition, saga_id: str, before: SagaState | None, after: SagaState) -> list[StepRow]:
@@ -187,26 +183,27 @@ def step_rows(definition: Definition, saga_id: str, before: SagaState | None, af
     if not after.rolling_back and len(after.steps) == len(known) + 1:
         # One step more is known: the last one, as nearly always.
         name, step = next(reversed(after.steps.items()))
-        if step.attempts and all(map(operator.is_, known.values(), after.steps.values())):
-            return [_action_row(saga_id, name, len(after.steps), step)]
+        if step.action.attempts and all(map(operator.is_, known.values(), after.steps.values())):
+            return [_step_row(saga_id, name, len(after.steps), step)]
     rows: list[StepRow] = []
     running = _running(definition, after)
     was_running = running if before is None else _running(definition, before)
     # The steps that changed, found without a step of Python for each of the others: there may be thousands.
     changed = map(operator.is_not, after.steps.values(), chain(known.values(), repeat(None)))
     for ordinal, (name, step) in compress(enumerate(after.steps.items(), 1), changed):
-        if step.action != "open" or step.attempts or step.waiting is not None:
-            rows.append(_action_row(saga_id, name, ordinal, step))
-        if step.undo != "none":
-            rows.append(_undo_row(saga_id, name, ordinal, step, name in running))
+        action = step.action
+        if action.status != "open" or action.attempts or action.waiting is not None:
+            rows.append(_step_row(saga_id, name, ordinal, step))
+        if step.undo.status != "none":
+            rows.append(_step_row(saga_id, name, ordinal, step, "compensation", name in running))
     begins_or_ends = set(running).symmetric_difference(was_running)
     if begins_or_ends:
         # Which pending compensation is running follows from the other steps.
         names = list(after.steps)
         for name in sorted(begins_or_ends):
             step = after.steps[name]
-            if step is known.get(name) and step.undo == "pending":
-                rows.append(_undo_row(saga_id, name, names.index(name) + 1, step, name in running))
+            if step is known.get(name) and step.undo.status == "pending":
+                rows.append(_step_row(saga_id, name, names.index(name) + 1, step, "compensation", name in running))
     return rows
 
 
@@ -220,48 +217,39 @@ def _told_rows(saga_id: str, known: Mapping[str, StepState], after: SagaState) -
     rows: list[StepRow] = []
     for ordinal, (name, step) in enumerate(after.steps.items(), 1):
         if known.get(name) is not step:
-            rows.append(_action_row(saga_id, name, ordinal, step))
-            if step.undo != "none":
-                rows.append(_undo_row(saga_id, name, ordinal, step, False))
+            rows.append(_step_row(saga_id, name, ordinal, step))
+            if step.undo.status != "none":
+                rows.append(_step_row(saga_id, name, ordinal, step, "compensation"))
     return rows
 
 
-def _action_row(saga_id: str, name: str, ordinal: int, step: StepState) -> StepRow:
-    error, waiting = step.error, step.waiting
-    if waiting is not None:
-        begun = replace(step, waiting=None, attempts=waiting.attempt, began=waiting.since, ended=None)
-        return replace(_action_row(saga_id, name, ordinal, begun), status="waiting")
+def _step_row(
+    saga_id: str, name: str, ordinal: int, step: StepState, direction: Direction = "action", running: bool = False
+) -> StepRow:
+    """Return the row of one direction of a step; `running`: its compensation can be run now."""
+    forwards = direction == "action"
+    side = step.action if forwards else step.undo
+    status: str = side.status
+    attempts, began, ended, error, waiting = side.attempts, side.began, side.ended, side.error, side.waiting
+    if not forwards:
+        status = "running" if running and status == "pending" else status
+    elif waiting is None:
+        status = _ACTION_STATUS[status]
+    else:
+        status, attempts, began, ended = "waiting", waiting.attempt, waiting.since, None
     return StepRow(
         saga_id,
         name,
-        "action",
+        direction,
         ordinal,
-        _ACTION_STATUS[step.action],
-        step.attempts,
-        step.began,
-        step.ended,
+        status,
+        attempts,
+        began,
+        ended,
         None if error is None else error.type,
         None if error is None else error.message,
-        None,
-        None if step.result is None else bytes(step.result).decode(),
-    )
-
-
-def _undo_row(saga_id: str, name: str, ordinal: int, step: StepState, running: bool) -> StepRow:
-    error = step.undo_error
-    return StepRow(
-        saga_id,
-        name,
-        "compensation",
-        ordinal,
-        "running" if running and step.undo == "pending" else step.undo,
-        step.undo_attempts,
-        step.undo_began,
-        step.undo_ended,
-        None if error is None else error.type,
-        None if error is None else error.message,
-        name,
-        None,
+        None if forwards else name,
+        bytes(step.result).decode() if forwards and step.result is not None else None,
     )
 
 

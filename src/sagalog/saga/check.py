@@ -17,10 +17,9 @@ from sagalog.saga.definition import (
     assemble,
 )
 from sagalog.saga.for_each.check import check_fan_out, list_of
-from sagalog.saga.identifiers import check_identifier
+from sagalog.saga.identifiers import check_identifier, part_of
 from sagalog.saga.messages.check import exchange_of, is_event, starts_of, wait_of
 from sagalog.saga.options import shown, version_mistake
-from sagalog.saga.parts import part_of
 from sagalog.saga.payload.payload_type import PayloadType
 from sagalog.saga.retry import ACTION_RETRY, PATIENT, Retry
 from sagalog.saga.written import DeclaredSaga, DeclaredStep

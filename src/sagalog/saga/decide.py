@@ -30,195 +30,201 @@ The rules, in the order in which they are asked:
 19. A saga that its process cannot go on with, whatever the reason, is stuck, and says what is still to be undone.
 """
 
-from itertools import takewhile
-
 from msgspec.structs import replace
 
 from sagalog.errors import InvalidAction
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
-from sagalog.saga.children.decide import called_off, child_begun, child_ended_before, child_to_undo, parents_wish
-from sagalog.saga.choreography import decide as judge
-from sagalog.saga.definition import Definition
+from sagalog.saga.attempts import Attempt, failure, next_attempt_at
+from sagalog.saga.children import decide as children
+from sagalog.saga.choreography import decide as choreography
+from sagalog.saga.choreography.definition import ChoreographyDefinition
+from sagalog.saga.definition import Definition, StepDefinition
 from sagalog.saga.evolve import evolve
-from sagalog.saga.for_each.decide import names_begun, names_to_undo
-from sagalog.saga.messages.decide import receive, request_made, timer_fired, waits_begin
+from sagalog.saga.for_each.decide import fan_out
+from sagalog.saga.messages import decide as messages
+from sagalog.saga.parts import names_begun
 from sagalog.saga.progress import (
     begun,
+    check_undo_begun,
     deadline_counts,
-    is_open,
     never_sent,
-    next_attempt_at,
     next_stage,
-    next_undoing_at,
     pivot_passed,
+    to_be_undone,
     undo_front,
     unfinished,
 )
-from sagalog.saga.questions import ask
-from sagalog.saga.state import UNTOUCHED, SagaState, StepState
-from sagalog.saga.transitions import ENDED, OPEN
+from sagalog.saga.questions import skipped
+from sagalog.saga.state import UNTOUCHED, SagaState, is_done, is_left, is_open, is_to_undo
+from sagalog.saga.transitions import ENDED, FORWARD, OPEN
 
 Events = list[e.SagaEvent]
 
 
-def decide(definition: Definition, state: SagaState | None, told: i.Input, now: int) -> Events:
-    """Return the events that follow from `told` at `now` (microseconds since the epoch); none if it is no news.
+def decide(definition: Definition, state: SagaState | None, input: i.Input, now: int) -> Events:
+    """Return the events that follow from `input` at `now` (microseconds since the epoch); none if it is no news.
 
     Raises `InvalidAction` for an input that makes no sense in this state.
     """
-    return advance(definition, state, told, now)[0]
+    return advance(definition, state, input, now)[0]
 
 
 def advance(
-    definition: Definition, state: SagaState | None, told: i.Input, now: int
+    definition: Definition, state: SagaState | None, input: i.Input, now: int
 ) -> tuple[Events, SagaState | None]:
     """Decide, and return the state after the new events too, so that the hot path folds each event once."""
-    if type(told) is i.Start:
+    if type(input) is i.Start:
         if state is not None:
             raise InvalidAction("expected no saga yet, found one; a saga is started once")
-        started = _start(definition, told, now)
-        if definition.contract is not None:
+        started = _started(definition, input, now)
+        if type(definition) is ChoreographyDefinition:
             return [started], evolve(None, started)
         first: e.SagaEvent | None = started
     elif state is None:
-        raise InvalidAction(f"expected Start, found {type(told).__name__}: there is no saga yet")
-    elif definition.contract is not None:
-        return judge.advance(definition.contract, state, told, now)
+        raise InvalidAction(f"expected Start, found {type(input).__name__}: there is no saga yet")
     else:
-        first = _answer(definition, state, told, now)
+        first = _recorded(definition, state, input, now)
     events: Events = []
     while first is not None:
         events.append(first)
         state = evolve(state, first)
-        first = _follow(definition, state, events, now)
+        first = _follow(definition, state, first, now)
     return events, state
 
 
-def _start(definition: Definition, told: i.Start, now: int) -> e.SagaStarted:
+# ------------------------------------------------------------------------------------ the event that records an input
+
+
+def _started(definition: Definition, input: i.Start, now: int) -> e.SagaStarted:
     started = e.SagaStarted(
         time=now,
         saga=definition.name,
         version=definition.version,
         digest=definition.digest,
-        key=told.key,
-        run=told.run,
-        input=told.input,
-        correlation_id=told.correlation_id,
-        causation_id=told.causation_id,
-        message=told.message,
+        key=input.key,
+        run=input.run,
+        input=input.input,
+        correlation_id=input.correlation_id,
+        causation_id=input.causation_id,
+        message=input.message,
         deadline=None if definition.timeout is None else now + definition.timeout,
     )
     if definition.marked:
         started = replace(started, marked=True)
-    if told.parent is not None:
+    if input.parent is not None:
         return replace(
             started,
-            parent=told.parent,
-            parent_step=told.parent_step,
-            parent_round=told.parent_round,
-            called_off=told.called_off,
+            parent=input.parent,
+            parent_step=input.parent_step,
+            parent_round=input.parent_round,
+            called_off=input.called_off,
         )
-    return started if definition.contract is None else replace(started, kind="choreography")
+    return replace(started, kind="choreography") if type(definition) is ChoreographyDefinition else started
 
 
-def _answer(definition: Definition, state: SagaState, told: i.Input, now: int) -> e.SagaEvent | None:
-    """Return the one event that records `told`, or none if it is no news."""
-    match told:
+def _recorded(definition: Definition, state: SagaState, input: i.Input, now: int) -> e.SagaEvent | None:
+    """Return the one event that records `input`, or none if it is no news."""
+    if type(definition) is ChoreographyDefinition:
+        return choreography.recorded(definition.contract, state, input, now)
+    match input:
         case i.ActionSucceeded():
-            return _action_succeeded(definition, state, told, now)
+            return _action_succeeded(definition, state, input, now)
         case i.ActionFailed():
-            return _action_failed(definition, state, told, now)
+            return _action_failed(definition, state, input, now)
         case i.UndoSucceeded():
-            return _undo_succeeded(definition, state, told, now)
+            return _undo_succeeded(definition, state, input, now)
         case i.UndoFailed():
-            return _undo_failed(definition, state, told, now)
-        case i.RequestMade() | i.TimerFired() | i.Receive():
-            return _message_or_timer(definition, state, told, now)
+            return _undo_failed(definition, state, input, now)
+        case i.RequestMade():
+            return _request_made(definition, state, input, now)
+        case i.TimerFired():
+            return messages.timer_fired(definition, state, input, now)
+        case i.Receive():
+            return _received(definition, state, input, now)
         case i.ChildBegun():
-            return child_begun(definition, state, told, now)
+            return children.child_begun(definition, state, input, now)
         case i.DeadlineReached():
             return _deadline_reached(definition, state, now)
         case i.Resume() | i.StartAgain() | i.Faulted():
-            return _from_outside(state, told, now)
+            return _from_outside(state, input, now)
         case _:
-            raise InvalidAction(f"expected an input of the kernel, found {type(told).__name__}")
-
-
-def _from_outside(state: SagaState, told: i.Resume | i.StartAgain | i.Faulted, now: int) -> e.SagaEvent | None:
-    """Return what a person, a client or the saga's process has to say of it."""
-    if isinstance(told, i.Resume):
-        if state.status != "stuck":
-            raise InvalidAction(
-                f"expected a stuck saga to resume, found saga {state.saga} {state.key}, which is {state.status}"
-            )
-        return e.SagaResumed(time=now, actor=told.actor, reason=told.reason)
-    if isinstance(told, i.Faulted):
-        return _faulted(state, told.error, now) if state.status in OPEN else None
-    if state.status not in ENDED:
-        return None
-    return e.StartRefused(time=now, correlation_id=told.correlation_id, causation_id=told.causation_id)
-
-
-def _message_or_timer(
-    definition: Definition, state: SagaState, told: i.RequestMade | i.TimerFired | i.Receive, now: int
-) -> e.SagaEvent | None:
-    if isinstance(told, i.Receive):
-        return receive(definition, state, told.message, now)
-    if isinstance(told, i.TimerFired):
-        return timer_fired(definition, state, told, now)
-    if told.direction == "action" and state.rolling_back:
-        text = "the saga was rolled back before the command was sent"
-        lost = e.error_from("lost", "NotSent", text)
-        return _action_failed(definition, state, i.ActionFailed(told.step, told.attempt, None, lost), now)
-    return request_made(definition, state, told, now)
+            raise InvalidAction(f"expected an input of the kernel, found {type(input).__name__}")
 
 
 def _action_succeeded(
-    definition: Definition, state: SagaState, told: i.ActionSucceeded, now: int
+    definition: Definition, state: SagaState, input: i.ActionSucceeded, now: int
 ) -> e.SagaEvent | None:
-    before = begun(definition, state, told.step)
-    if not definition.plain and definition.step(told.step).kind != "call":
-        raise InvalidAction(f"expected the outcome of a function, found one of {told.step}, which ends by a message")
-    if before.action in ("succeeded", "skipped"):
+    before = begun(definition, state, input.step)
+    if not definition.plain and definition.step(input.step).kind != "call":
+        raise InvalidAction(f"expected the outcome of a function, found one of {input.step}, which ends by a message")
+    if is_done(before):
         return None
     return e.StepSucceeded(
         time=now,
-        step=told.step,
-        attempt=told.attempt,
-        began=told.began,
-        result=told.result,
-        late=not is_open(before),
+        step=input.step,
+        attempt=input.attempt,
+        began=input.began,
+        result=input.result,
+        late=not is_open(before.action),
     )
 
 
-def _action_failed(definition: Definition, state: SagaState, told: i.ActionFailed, now: int) -> e.SagaEvent | None:
-    step = definition.step(told.step)
-    before = begun(definition, state, told.step)
+def _action_failed(definition: Definition, state: SagaState, input: i.ActionFailed, now: int) -> e.SagaEvent | None:
+    step = definition.step(input.step)
+    before = begun(definition, state, input.step).action
     if not is_open(before) or before.waiting is not None or state.status in ENDED:
         return None
     if step.child is not None and state.rolling_back:
         # Whether it was begun all the same is found out by calling it off.
         return None
     # What is given up while rolling back may be the wait for the next attempt, which has no number yet.
-    given_up = state.rolling_back and told.error.kind == "lost"
-    if told.attempt <= before.attempts and not given_up:
+    given_up = state.rolling_back and input.error.kind == "lost"
+    if input.attempt <= before.attempts and not given_up:
         return None
-    retry_at = next_attempt_at(
-        definition, state, told.step, told.attempt, told.began, told.error, told.jitter, now, told.last
-    )
-    refused = told.error.kind == "refused"
-    if step.kind == "request" and retry_at is None:
-        refused = refused or never_sent(state, before)
-    return e.StepFailed(
-        time=now,
-        step=told.step,
-        attempt=told.attempt,
-        began=told.began,
-        outcome="refused" if refused else "unknown",
-        error=told.error,
-        retry_at=retry_at,
-    )
+    attempt = Attempt("action", input.step, input.attempt, input.began)
+    retry_at = next_attempt_at(definition, state, attempt, input.error, input, now)
+    never_asked = step.kind == "request" and retry_at is None and never_sent(state, before)
+    return failure(attempt, input.error, now, outcome="refused" if never_asked else None, retry_at=retry_at)
+
+
+def _undo_succeeded(definition: Definition, state: SagaState, input: i.UndoSucceeded, now: int) -> e.SagaEvent | None:
+    before = state.steps.get(input.step, UNTOUCHED)
+    if not is_to_undo(before) or input.epoch != before.epoch or before.undo.waiting is not None:
+        return None
+    check_undo_begun(definition, state, input.step)
+    return e.StepCompensated(time=now, step=input.step, attempt=input.attempt, began=input.began)
+
+
+def _undo_failed(definition: Definition, state: SagaState, input: i.UndoFailed, now: int) -> e.SagaEvent | None:
+    has_none = definition.step(input.step).compensation is None
+    before = state.steps.get(input.step, UNTOUCHED)
+    undo = before.undo
+    if has_none or not is_open(undo) or input.epoch != before.epoch:
+        return None
+    if input.attempt <= undo.attempts or undo.waiting is not None:
+        return None
+    check_undo_begun(definition, state, input.step)
+    attempt = Attempt("compensation", input.step, input.attempt, input.began)
+    retry_at = next_attempt_at(definition, state, attempt, input.error, input, now)
+    return failure(attempt, input.error, now, retry_at=retry_at)
+
+
+def _request_made(definition: Definition, state: SagaState, input: i.RequestMade, now: int) -> e.SagaEvent | None:
+    if input.direction == "action" and state.rolling_back:
+        text = "the saga was rolled back before the command was sent"
+        lost = e.error_from("lost", "NotSent", text)
+        return _action_failed(definition, state, i.ActionFailed(input.step, input.attempt, None, lost), now)
+    return messages.request_made(definition, state, input, now)
+
+
+def _received(definition: Definition, state: SagaState, input: i.Receive, now: int) -> e.SagaEvent | None:
+    message = input.message
+    if message.id in state.received:
+        return None
+    if message.kind == "note":
+        return children.noted(definition, state, message, now)
+    return messages.received(definition, state, message, now)
 
 
 def _deadline_reached(definition: Definition, state: SagaState, now: int) -> e.SagaEvent | None:
@@ -228,77 +234,44 @@ def _deadline_reached(definition: Definition, state: SagaState, now: int) -> e.S
     return _roll_back(definition, state, e.error_from("deadline", "DeadlineReached", text), now)
 
 
-def _undo_succeeded(definition: Definition, state: SagaState, told: i.UndoSucceeded, now: int) -> e.SagaEvent | None:
-    step = state.steps.get(told.step, UNTOUCHED)
-    if step.undo not in ("pending", "retrying", "failed") or told.epoch != step.epoch or step.undo_waiting is not None:
+def _from_outside(state: SagaState, input: i.Resume | i.StartAgain | i.Faulted, now: int) -> e.SagaEvent | None:
+    """Return what a person, a client or the saga's process has to say of it."""
+    if isinstance(input, i.Resume):
+        if state.status != "stuck":
+            raise InvalidAction(
+                f"expected a stuck saga to resume, found saga {state.saga} {state.key}, which is {state.status}"
+            )
+        return e.SagaResumed(time=now, actor=input.actor, reason=input.reason)
+    if isinstance(input, i.StartAgain):
+        if state.status not in ENDED:
+            return None
+        return e.StartRefused(time=now, correlation_id=input.correlation_id, causation_id=input.causation_id)
+    if state.status not in OPEN:
         return None
-    _check_undo_begun(definition, state, told.step)
-    return e.StepCompensated(time=now, step=told.step, attempt=told.attempt, began=told.began)
+    reason = f"its process could not go on with it: {_said(input.error)}; mend the cause, then resume"
+    return e.SagaStuck(time=now, reason=reason, error=input.error, pending=to_be_undone(state))
 
 
-def _undo_failed(definition: Definition, state: SagaState, told: i.UndoFailed, now: int) -> e.SagaEvent | None:
-    compensation = definition.step(told.step).compensation
-    before = state.steps.get(told.step, UNTOUCHED)
-    if compensation is None or before.undo not in ("pending", "retrying") or told.epoch != before.epoch:
-        return None
-    if told.attempt <= before.undo_attempts or before.undo_waiting is not None:
-        return None
-    _check_undo_begun(definition, state, told.step)
-    return e.CompensationFailed(
-        time=now,
-        step=told.step,
-        attempt=told.attempt,
-        began=told.began,
-        error=told.error,
-        retry_at=next_undoing_at(
-            before, compensation, told.attempt, told.began, told.error, told.jitter, now, told.last
-        ),
-    )
+# ----------------------------------------------------------------------------- the events that follow from the state
 
 
-def _check_undo_begun(definition: Definition, state: SagaState, name: str) -> None:
-    """Raise `InvalidAction` if no attempt to undo the step can have been begun, because others come first."""
-    later: list[StepState] = []
-    own = definition.step(name)
-    for stage in reversed(definition.stages):
-        if own in stage:
-            break
-        later += [state.steps.get(n, UNTOUCHED) for step in stage for n in names_to_undo(state, step)]
-    fan = state.fans.get(own.name)
-    if fan is not None and fan.width == 1:
-        # One element after the other forwards is one after the other backwards.
-        later += [state.steps[n] for n in takewhile(lambda n: n != name, names_to_undo(state, own))]
-    # What succeeded late was planned late: undoing an earlier step may have been under way by then.
-    first = any(step.undo in ("pending", "retrying", "failed") and not step.late for step in later)
-    if first or undo_front(definition, state).settling:
-        raise InvalidAction(f"expected the outcome of a compensation that was begun, found one of {name}")
-
-
-def _faulted(state: SagaState, error: e.ErrorInfo, now: int) -> e.SagaEvent:
-    reason = f"its process could not go on with it: {error.type}: {error.message}; mend the cause, then resume"
-    return e.SagaStuck(time=now, reason=reason, error=error, pending=_to_be_undone(state))
-
-
-def _to_be_undone(state: SagaState) -> tuple[str, ...]:
-    return tuple(name for name in state.plan if state.steps[name].undo in ("pending", "retrying", "failed"))
-
-
-def _follow(definition: Definition, state: SagaState, so_far: Events, now: int) -> e.SagaEvent | None:
+def _follow(definition: Definition, state: SagaState, last: e.SagaEvent, now: int) -> e.SagaEvent | None:
     """Return the event that follows from the state alone, if there is one."""
+    if type(definition) is ChoreographyDefinition:
+        return choreography.follow(definition.contract, state, now)
     status = state.status
-    last = so_far[-1]
     if definition.has_children and type(last) is e.ChildStarted:
-        ended = child_ended_before(state, last, now)
+        ended = children.child_ended_before(state, last, now)
         if ended is not None:
             return ended
-    if status in ("started", "pending"):
+    if status in FORWARD:
         return _follow_forward(definition, state, last, now)
     if status == "compensating":
         return _follow_backward(definition, state, last, now)
     if status == "failed" and type(last) is e.StepSucceeded:
         return _undo_late(definition, state, (last.step,), now)
     if status == "completed" and type(last) is e.UndoAsked:
-        return _roll_back(definition, state, parents_wish(), now)
+        return _roll_back(definition, state, children.parents_wish(), now)
     return None
 
 
@@ -310,8 +283,8 @@ def _undo_late(definition: Definition, state: SagaState, names: tuple[str, ...],
 
 def _follow_forward(definition: Definition, state: SagaState, last: e.SagaEvent, now: int) -> e.SagaEvent | None:
     if state.undo_asked:
-        nothing = called_off(last, now) if type(last) is e.SagaStarted else None
-        return nothing or _roll_back(definition, state, parents_wish(), now)
+        nothing = children.called_off(last, now) if type(last) is e.SagaStarted else None
+        return nothing or _roll_back(definition, state, children.parents_wish(), now)
     if type(last) is e.StepFailed and last.retry_at is None:
         return _give_up(definition, state, last.step, last.error, now)
     stage = next_stage(definition, state)
@@ -322,14 +295,22 @@ def _follow_forward(definition: Definition, state: SagaState, last: e.SagaEvent,
             for name in names_begun(state, step):
                 # It was refused while the saga was stuck for another reason, so nothing has followed from it yet.
                 before = state.steps.get(name, UNTOUCHED)
-                if before.action == "refused" and before.error is not None:
-                    return _give_up(definition, state, name, before.error, now)
+                if before.action.status == "refused" and before.action.error is not None:
+                    return _give_up(definition, state, name, before.action.error, now)
     if definition.has_questions and type(last) is not e.StepFailed:
         for step in stage:
-            answer = ask(definition, state, step, now)
-            if answer is not None:
-                return answer
-    return None if definition.plain else waits_begin(state, stage, now)
+            found = _asked(definition, state, step, now)
+            if found is not None:
+                return found
+    return None if definition.plain else messages.waits_begin(state, stage, now)
+
+
+def _asked(definition: Definition, state: SagaState, step: StepDefinition, now: int) -> e.SagaEvent | None:
+    """Ask the user's functions what becomes of a step that is reached: skipped, or made for which elements."""
+    if step.name in state.steps or step.name in state.fans:
+        return None
+    found = skipped(definition, state, step, now)
+    return fan_out(definition, step, step.fan, state.input, now) if found is None and step.fan is not None else found
 
 
 def _give_up(definition: Definition, state: SagaState, step: str, found: e.ErrorInfo, now: int) -> e.SagaEvent:
@@ -338,13 +319,17 @@ def _give_up(definition: Definition, state: SagaState, step: str, found: e.Error
     reason = None
     if error.kind == "fault":
         reason = f"step {step} is at fault: {_said(error)}; mend the program, then resume"
-    elif step == definition.pivot and state.steps[step].action != "refused" and not definition.step(step).compensation:
+    elif step == definition.pivot and _is_unknown(state, step) and not definition.step(step).compensation:
         reason = f"nobody knows whether the pivot {step} was done, and it has no compensation: {_said(error)}"
     elif pivot_passed(definition, state):
         reason = f"step {step} did not succeed after the pivot, where nothing is undone any more: {_said(error)}"
     if reason is not None:
         return e.SagaStuck(time=now, reason=reason, error=error)
     return _roll_back(definition, state, error, now)
+
+
+def _is_unknown(state: SagaState, step: str) -> bool:
+    return state.steps[step].action.status != "refused"
 
 
 def _said(error: e.ErrorInfo) -> str:
@@ -364,31 +349,33 @@ def _roll_back(
     waived = tuple(name for name in steps if definition.step(name).compensation is None)
     if only is not None and not plan:
         return e.CompensationStarted(time=now, cause=cause, plan=(), waived=waived)
-    if not steps and state.status in ("started", "pending"):
+    if not steps and state.status in FORWARD:
         return e.SagaFailed(time=now, error=cause)
     return e.CompensationStarted(time=now, cause=cause, plan=plan, waived=waived)
 
 
 def _follow_backward(definition: Definition, state: SagaState, last: e.SagaEvent, now: int) -> e.SagaEvent | None:
     if type(last) in (e.StepSucceeded, e.SagaResumed):
-        late = tuple(n for n, step in state.steps.items() if step.action == "succeeded" and step.undo == "none")
+        late = tuple(name for name, step in state.steps.items() if is_left(step))
         if late:
             return _undo_late(definition, state, late, now)
     front = undo_front(definition, state)
     if front.settling or front.ready:
-        return None if definition.plain else child_to_undo(definition, state, (*front.settling, *front.ready), now)
+        names = (*front.settling, *front.ready)
+        return None if definition.plain else children.child_to_undo(definition, state, names, now)
     if not front.blocked:
         assert state.cause is not None
         return e.SagaFailed(time=now, error=state.cause)
     step = front.blocked[0]
-    error = state.steps[step].undo_error
-    if error is None or state.steps[step].undo != "failed":
+    here = state.steps[step]
+    error = here.undo.error
+    if error is None or here.undo.status != "failed":
         text = f"the outcome of {step} is unknown and its compensation cannot take None for the result"
         error = e.error_from("fault", "UnknownOutcome", text, step)
         reason = f"{text}; find out what happened, let it accept `| None`, then resume"
-        if (tried := state.steps[step].error) is not None:
+        if (tried := here.action.error) is not None:
             reason = f"{reason}: {_said(tried)}"
     else:
         error = e.ErrorInfo(error.type, error.message, error.kind, step)
         reason = f"the compensation of {step} failed for good: {_said(error)}"
-    return e.SagaStuck(time=now, reason=reason, error=error, pending=_to_be_undone(state))
+    return e.SagaStuck(time=now, reason=reason, error=error, pending=to_be_undone(state))

@@ -13,14 +13,17 @@ from sagalog.saga.durations import Duration
 from sagalog.saga.identifiers import as_text
 from sagalog.saga.messages.declare import (
     AsyncRequest,
+    EventT,
     ForEachRequestDecorator,
     Refusals,
     ReplyT,
     RequestDecorator,
     RequestStep,
+    SleepStep,
     SyncRequest,
+    WaitStep,
+    snake_case,
 )
-from sagalog.saga.messages.waits import EventT, SleepStep, WaitStep, snake_case
 from sagalog.saga.options import UNSET, Unset, flag, microseconds, shown, step_name, waives
 from sagalog.saga.retry import Retry
 from sagalog.saga.steps import (

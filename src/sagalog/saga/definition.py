@@ -10,11 +10,9 @@ from msgspec.json import encode
 from sagalog.errors import DivergentHistory
 from sagalog.messages import Message
 from sagalog.saga.binding import Parameter
-from sagalog.saga.choreography.contract import Contract
-from sagalog.saga.events import Answer
+from sagalog.saga.events import Answer, Direction
 from sagalog.saga.failure import Redact
-from sagalog.saga.identifiers import needs_mark
-from sagalog.saga.parts import part_of
+from sagalog.saga.identifiers import needs_mark, part_of
 from sagalog.saga.payload.payload_type import PayloadType
 from sagalog.saga.retry import Retry
 
@@ -31,7 +29,7 @@ class Exchange(Struct, frozen=True):
     refusals: frozenset[str]
     commands: dict[type[Message], PayloadType]
 
-    def judge(self, name: str) -> Answer | None:
+    def answer_of(self, name: str) -> Answer | None:
         """Return what an event of that name says of the command that caused it, or None if it says neither."""
         if name in self.refusals:
             return "refused"
@@ -114,6 +112,10 @@ class StepDefinition(Struct, frozen=True):
     fan: FanOutDefinition | None = None
     child: ChildRule | None = None
 
+    def side(self, direction: Direction) -> "StepDefinition | CompensationDefinition | None":
+        """Return what was declared of one direction: the step itself, or how it is undone, if it is."""
+        return self if direction == "action" else self.compensation
+
 
 class Steps(dict[str, StepDefinition]):
     """The declared steps by name. A part, such as `ship_line[0]`, is found as well: it is done as it was declared."""
@@ -135,7 +137,7 @@ class Definition(Struct, frozen=True):
     `digest` covers name, version and structure: a stored saga is only ever run with the definition it started with.
     `starts` are the events that start one, by name; `waits` the steps that wait for an event of that name, in order.
     `has_children`: some step is another saga. `plain` says that nothing but outcomes of handlers and the deadline (and
-    what its parent asks, if it is a child) ever moves it. A choreography has a `contract` and no steps to run.
+    what its parent asks, if it is a child) ever moves it.
     `redact`, if the process that runs it has one, is asked what may be recorded of what the user's functions raise.
     `marked` says that some step's name is one that `effect_id` marks.
     """
@@ -155,7 +157,6 @@ class Definition(Struct, frozen=True):
     starts: dict[str, StartRule]
     waits: dict[str, tuple[str, ...]]
     plain: bool
-    contract: Contract | None = None
     has_children: bool = False
     redact: Redact | None = None
     marked: bool = False

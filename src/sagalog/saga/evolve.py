@@ -1,7 +1,8 @@
 """How each event changes the state of a saga: `evolve(state, event) -> state`, total over the registered events.
 
 It decides nothing and knows no definition, so any history can be replayed by a process that lacks the saga's code.
-An event that cannot follow the state raises `DivergentHistory`.
+An event that cannot follow the state raises `DivergentHistory`. The events of messages, children, parts and
+choreographies change the state in their own rooms, by tables like the one below.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -11,20 +12,25 @@ from msgspec.structs import replace
 
 from sagalog.errors import DivergentHistory
 from sagalog.saga import events as e
-from sagalog.saga.children.evolve import heard_of_child, parent_of, with_child, with_undoing_child
-from sagalog.saga.children.notes import CHILD_RESUMED, CHILD_STUCK
-from sagalog.saga.choreography import evolve as choreographed
-from sagalog.saga.for_each.decide import fanned_out, follow, settles
-from sagalog.saga.messages.evolve import (
-    answered,
-    event_received,
-    misplaced,
-    request_sent,
-    step_waiting,
-    taken,
-    with_step,
+from sagalog.saga.changes import misplaced, moved, taken, with_step
+from sagalog.saga.children import evolve as children
+from sagalog.saga.choreography import evolve as choreography
+from sagalog.saga.for_each import evolve as for_each
+from sagalog.saga.messages import evolve as messages
+from sagalog.saga.messages.evolve import answered, replied
+from sagalog.saga.state import (
+    NOT_ASKED,
+    UNTOUCHED,
+    ActionStatus,
+    SagaState,
+    Side,
+    StatusT,
+    StepState,
+    UndoStatus,
+    is_done,
+    is_open,
+    is_to_undo,
 )
-from sagalog.saga.state import UNTOUCHED, ActionStatus, CommandStatus, SagaState, StepState
 from sagalog.saga.transitions import CHOREOGRAPHED, TRANSITIONS, Status
 
 
@@ -37,12 +43,12 @@ def evolve(state: SagaState | None, event: e.SagaEvent) -> SagaState:
         if type(event) is not e.SagaStarted:
             raise _out_of_place(None, event)
         return _started(event)
-    found = (_CHANGES if state.kind == "saga" else _TOLD_CHANGES).get((state.status, type(event)))
+    found = (_CHANGES if state.kind == "saga" else _CHANGES_FOLLOWED).get((state.status, type(event)))
     if found is None:
         raise _out_of_place(state, event)
     change, status = found
     after = change(state, event, status)
-    return follow(after, event) if after.fans else after
+    return for_each.follow(after, event) if after.fans else after
 
 
 def _out_of_place(state: SagaState | None, event: e.SagaEvent) -> DivergentHistory:
@@ -82,100 +88,112 @@ def _started(event: e.SagaStarted) -> SagaState:
     )
     if event.parent is None and event.kind == "saga" and not event.marked:
         return state
-    return replace(state, kind=event.kind, parent=parent_of(event), undo_asked=event.called_off, marked=event.marked)
+    parent = children.parent_of(event)
+    return replace(state, kind=event.kind, parent=parent, undo_asked=event.called_off, marked=event.marked)
+
+
+# ------------------------------------------------------------------------------------------------------- forwards
 
 
 def _step_succeeded(state: SagaState, event: e.StepSucceeded, status: Status) -> SagaState:
     before = state.steps.get(event.step)
-    if before is not None and before.action in _SETTLED:
-        raise misplaced(state, event, f"step {event.step} has {before.action} already")
+    if before is not None and is_done(before):
+        raise misplaced(state, event, f"step {event.step} has {before.action.status} already")
     if before is None and not state.rolling_back:
-        after = StepState("succeeded", event.attempt, event.began, event.time, event.result)
+        # The first attempt of a step, as nearly always.
+        after = StepState(Side("succeeded", event.attempt, event.began, event.time), NOT_ASKED, event.result)
     else:
-        before = before or UNTOUCHED
-        asked = before.undo not in ("none", "waived")
-        after = replace(
-            before,
-            action="succeeded",
-            attempts=max(before.attempts, event.attempt),
-            began=event.began,
-            ended=event.time,
-            result=event.result,
-            retry_at=None,
-            late=event.late,
-            undo="pending" if asked else before.undo,
-            undo_forgiven=before.undo_attempts,
-            undo_since=None,
-            waiting=None,
-        )
-        if asked and event.late:
-            # An empty compensation may be under way or done: the real one is another, with its own identity.
-            after = replace(after, epoch=before.epoch + 1, undo_round=before.undo_round + 1, undo_waiting=None)
+        after = _succeeded_again(before or UNTOUCHED, event)
     steps = state.steps.copy()
     steps[event.step] = after
-    settled = state.settled + (1 if not state.fans else settles(state, event.step))
+    settled = state.settled + (1 if not state.fans else for_each.settles(state, event.step))
     state = replace(state, status=status, version=state.version + 1, updated=event.time, steps=steps, settled=settled)
     if event.message is None:
         return state
-    return taken(answered(state, after.command, "succeeded", event.time), event.message)
+    return taken(answered(state, after.action.command, "succeeded", event.time), event.message)
+
+
+def _succeeded_again(before: StepState, event: e.StepSucceeded) -> StepState:
+    """Return a step that succeeded after something else was known of it: an attempt, or that it is to be undone."""
+    action = replace(
+        before.action,
+        status="succeeded",
+        attempts=max(before.action.attempts, event.attempt),
+        began=event.began,
+        ended=event.time,
+        retry_at=None,
+        waiting=None,
+    )
+    after = replace(before, action=action, result=event.result, late=event.late)
+    if before.undo.status in ("none", "waived"):
+        return after
+    undo = replace(before.undo, status="pending", forgiven=before.undo.attempts, since=None)
+    if not event.late:
+        return replace(after, undo=undo)
+    # An empty compensation may be under way or done: the real one is another, with its own identity.
+    return replace(after, undo=replace(undo, round=undo.round + 1, waiting=None), epoch=before.epoch + 1)
 
 
 def _step_failed(state: SagaState, event: e.StepFailed, status: Status) -> SagaState:
     before = state.steps.get(event.step, UNTOUCHED)
-    if before.action not in ("open", "retrying"):
-        raise misplaced(state, event, f"step {event.step} is {before.action} already")
+    if not is_open(before.action):
+        raise misplaced(state, event, f"step {event.step} is {before.action.status} already")
     action: ActionStatus = "retrying" if event.retry_at is not None else event.outcome
     if event.error.kind == "fault" and not state.rolling_back:
         action = "open"
-    after = replace(
-        before,
-        action=action,
+    after = replace(before, action=_failed_side(before.action, event, action))
+    if action == "refused" and before.undo.status == "pending":
+        after = replace(after, undo=replace(before.undo, status="skipped"))
+    state = with_step(state, event, event.step, after, status)
+    return replied(state, before.action, event, event.outcome == "refused")
+
+
+def _failed_side(
+    side: Side[StatusT], event: e.StepFailed | e.CompensationFailed, status: ActionStatus | UndoStatus
+) -> Side[StatusT]:
+    """Return one direction of a step after a failed attempt; one that was lost began at some time before it failed."""
+    since = side.since
+    if since is None:
+        since = event.time if event.began is None else event.began
+    return replace(
+        side,
+        status=status,
         attempts=event.attempt,
         began=event.began,
         ended=event.time,
         error=event.error,
         retry_at=event.retry_at,
-        since=_since(before.since, event),
-        undo="skipped" if action == "refused" and before.undo == "pending" else before.undo,
+        since=since,
         waiting=None,
     )
-    state = with_step(state, event, event.step, after, status)
-    if event.message is None:
-        return state if before.waiting is None else answered(state, before.command, "unanswered", event.time)
-    answer: CommandStatus = "refused" if event.outcome == "refused" else "unanswered"
-    return taken(answered(state, before.command, answer, event.time), event.message)
 
 
 def _step_skipped(state: SagaState, event: e.StepSkipped, status: Status) -> SagaState:
     if event.step in state.steps:
         raise misplaced(state, event, f"step {event.step} has been begun")
-    after = with_step(state, event, event.step, StepState("skipped", ended=event.time), status)
+    after = with_step(state, event, event.step, StepState(Side("skipped", ended=event.time), NOT_ASKED), status)
     return replace(after, settled=state.settled + 1)
 
 
-def _step_fanned_out(state: SagaState, event: e.StepFannedOut, status: Status) -> SagaState:
-    if event.step in state.steps or event.step in state.fans:
-        raise misplaced(state, event, f"step {event.step} has been begun")
-    after = fanned_out(state, event)
-    return replace(after, status=status, version=state.version + 1, updated=event.time)
+# ------------------------------------------------------------------------------------------------------ backwards
 
 
 def _compensation_started(state: SagaState, event: e.CompensationStarted, status: Status) -> SagaState:
     steps = state.steps.copy()
     for step in event.plan:
         before = steps.get(step, UNTOUCHED)
-        steps[step] = replace(before, undo="pending")
+        steps[step] = replace(before, undo=replace(before.undo, status="pending"))
     for step in event.waived:
-        here = replace(steps.get(step, UNTOUCHED), undo="waived")
-        if here.waiting is not None and here.command is None and here.child is None:
+        here = steps.get(step, UNTOUCHED)
+        here = replace(here, undo=replace(here.undo, status="waived"))
+        if here.action.waiting is not None and here.action.command is None and here.child is None:
             # Nothing is under way that could have an effect: it waits no more.
-            here = replace(here, action="dropped", waiting=None, ended=event.time)
+            here = replace(here, action=replace(here.action, status="dropped", waiting=None, ended=event.time))
         steps[step] = here
-    return replace(
+    return moved(
         state,
-        status=status,
-        version=state.version + 1,
-        updated=event.time,
+        event,
+        status,
         steps=steps,
         rolling_back=True,
         plan=(*event.plan, *(step for step in state.plan if step not in event.plan)),
@@ -187,78 +205,53 @@ def _compensation_started(state: SagaState, event: e.CompensationStarted, status
 
 def _to_undo(state: SagaState, event: e.StepCompensated | e.CompensationFailed) -> StepState:
     step = state.steps.get(event.step, UNTOUCHED)
-    if step.undo not in ("pending", "retrying", "failed"):
+    if not is_to_undo(step):
         raise misplaced(state, event, f"step {event.step} is not to be undone")
     return step
 
 
 def _step_compensated(state: SagaState, event: e.StepCompensated, status: Status) -> SagaState:
-    after = replace(
-        _to_undo(state, event),
-        undo="compensated",
-        undo_attempts=event.attempt,
-        undo_began=event.began,
-        undo_ended=event.time,
-        undo_retry_at=None,
-        undo_waiting=None,
+    before = _to_undo(state, event)
+    undo = replace(
+        before.undo,
+        status="compensated",
+        attempts=event.attempt,
+        began=event.began,
+        ended=event.time,
+        retry_at=None,
+        waiting=None,
     )
-    state = with_step(state, event, event.step, after, status)
+    state = with_step(state, event, event.step, replace(before, undo=undo), status)
     if event.message is None:
         return state
-    return taken(answered(state, after.undo_command, "succeeded", event.time), event.message)
+    return taken(answered(state, undo.command, "succeeded", event.time), event.message)
 
 
 def _compensation_failed(state: SagaState, event: e.CompensationFailed, status: Status) -> SagaState:
     before = _to_undo(state, event)
-    after = replace(
-        before,
-        undo="retrying" if event.retry_at is not None else "failed",
-        undo_attempts=event.attempt,
-        undo_began=event.began,
-        undo_ended=event.time,
-        undo_error=event.error,
-        undo_retry_at=event.retry_at,
-        undo_since=_since(before.undo_since, event),
-        undo_waiting=None,
-    )
-    state = with_step(state, event, event.step, after, status)
-    if event.message is None:
-        return state if before.undo_waiting is None else answered(state, before.undo_command, "unanswered", event.time)
-    answer: CommandStatus = "refused" if event.error.kind == "refused" else "unanswered"
-    return taken(answered(state, before.undo_command, answer, event.time), event.message)
+    undo = _failed_side(before.undo, event, "retrying" if event.retry_at is not None else "failed")
+    state = with_step(state, event, event.step, replace(before, undo=undo), status)
+    return replied(state, before.undo, event, event.error.kind == "refused")
 
 
-def _since(known: int | None, event: e.StepFailed | e.CompensationFailed) -> int:
-    """Return when the first attempt of a budget began; one that was lost began at some time before it failed."""
-    if known is not None:
-        return known
-    return event.time if event.began is None else event.began
+# ------------------------------------------------------------------------------------------------- the whole saga
 
 
 def _completed(state: SagaState, event: e.SagaCompleted, status: Status) -> SagaState:
+    # As `moved` does it, without a dict of one change: nearly every saga ends so.
     return replace(state, status=status, version=state.version + 1, updated=event.time, ended=event.time)
 
 
 def _failed(state: SagaState, event: e.SagaFailed, status: Status) -> SagaState:
-    return replace(
-        state,
-        status=status,
-        version=state.version + 1,
-        updated=event.time,
-        ended=event.time,
-        cause=state.cause or event.error,
-        error=event.error,
-        pending=(),
-        actions=(),
-    )
+    cause = state.cause or event.error
+    return moved(state, event, status, ended=event.time, cause=cause, error=event.error, pending=(), actions=())
 
 
 def _stuck(state: SagaState, event: e.SagaStuck, status: Status) -> SagaState:
-    return replace(
+    return moved(
         state,
-        status=status,
-        version=state.version + 1,
-        updated=event.time,
+        event,
+        status,
         reason=event.reason,
         error=event.error,
         pending=event.pending,
@@ -268,78 +261,52 @@ def _stuck(state: SagaState, event: e.SagaStuck, status: Status) -> SagaState:
 
 def _resumed(state: SagaState, event: e.SagaResumed, _: Status) -> SagaState:
     culprit = None if state.error is None else state.error.step
-    steps = {name: _forgive(step, state.rolling_back, name == culprit) for name, step in state.steps.items()}
-    return replace(
-        state,
-        status="compensating" if state.rolling_back else "pending",
-        version=state.version + 1,
-        updated=event.time,
-        steps=steps,
-        error=state.cause,
-        reason=None,
-        pending=(),
-        actions=(),
-    )
+    back = state.rolling_back
+    steps = {name: _forgiven(step, back, name == culprit) for name, step in state.steps.items()}
+    status: Status = "compensating" if back else "pending"
+    return moved(state, event, status, steps=steps, error=state.cause, reason=None, pending=(), actions=())
 
 
-def _forgive(step: StepState, rolling_back: bool, culprit: bool) -> StepState:
+def _forgiven(step: StepState, rolling_back: bool, culprit: bool) -> StepState:
     """Give what failed for good a fresh retry budget; leave alone what succeeded, and a refusal nobody looked at."""
     if rolling_back:
-        if step.undo != "failed":
+        undo = step.undo
+        if undo.status != "failed":
             return step
-        refused = step.undo_error is not None and step.undo_error.kind == "refused"
         # The answer to a command never changes: what was refused is asked for by another one.
-        again = step.undo_round + 1 if refused and step.undo_command is not None else step.undo_round
-        return replace(step, undo="pending", undo_forgiven=step.undo_attempts, undo_since=None, undo_round=again)
-    if step.action in ("open", "unknown"):
-        return replace(step, action="open", forgiven=step.attempts, since=None, retry_at=None)
-    if step.action == "refused" and culprit:
-        again = step.round if step.command is None and step.child is None else step.round + 1
-        return replace(step, action="open", forgiven=step.attempts, since=None, retry_at=None, round=again)
+        refused = undo.error is not None and undo.error.kind == "refused" and undo.command is not None
+        return replace(step, undo=_afresh(undo, "pending", refused))
+    action = step.action
+    if action.status in ("open", "unknown"):
+        return replace(step, action=_afresh(action, "open", False))
+    if action.status == "refused" and culprit:
+        return replace(step, action=_afresh(action, "open", action.command is not None or step.child is not None))
     return step
 
 
-def _start_refused(state: SagaState, event: e.StartRefused, status: Status) -> SagaState:
+def _afresh(side: Side[StatusT], status: ActionStatus | UndoStatus, by_another: bool) -> Side[StatusT]:
+    """Return one direction of a step with a fresh budget, to be asked of somebody `by_another` command if it was."""
+    return replace(
+        side, status=status, forgiven=side.attempts, since=None, retry_at=None, round=side.round + by_another
+    )
+
+
+def _start_refused(state: SagaState, event: e.StartRefused, _: Status) -> SagaState:
+    # It says nothing of the saga itself, which is not updated by it.
     state = replace(state, version=state.version + 1, refused_starts=state.refused_starts + 1)
     return state if event.message is None else taken(state, event.message, moves=False)
 
 
-def _child_started(state: SagaState, event: e.ChildStarted, status: Status) -> SagaState:
-    before = state.steps.get(event.step, UNTOUCHED)
-    if before.action not in ("open", "retrying") or before.waiting is not None:
-        raise misplaced(state, event, f"step {event.step} is {before.action} already")
-    return with_step(state, event, event.step, with_child(state, event), status)
-
-
-def _child_undo_sent(state: SagaState, event: e.ChildUndoSent, status: Status) -> SagaState:
-    if state.steps.get(event.step, UNTOUCHED).child != event.child:
-        raise misplaced(state, event, f"step {event.step} is another saga")
-    return with_step(state, event, event.step, with_undoing_child(state, event), status)
-
-
-def _undo_asked(state: SagaState, event: e.UndoAsked, status: Status) -> SagaState:
-    state = replace(state, status=status, version=state.version + 1, updated=event.time, undo_asked=True)
-    return taken(state, event.message)
-
-
 def _event_received(state: SagaState, event: e.EventReceived, status: Status) -> SagaState:
-    state = event_received(state, event, status)
-    return heard_of_child(state, event) if event.name in (CHILD_STUCK, CHILD_RESUMED) else state
+    return children.heard(messages.event_received(state, event, status), event)
 
 
-_SETTLED = ("succeeded", "skipped")
 Change = Callable[[SagaState, Any, Status], SagaState]
 _EVOLVE: dict[type[e.SagaEvent], Change] = {
     e.StepSucceeded: _step_succeeded,
     e.StepFailed: _step_failed,
     e.StepSkipped: _step_skipped,
-    e.StepWaiting: step_waiting,
-    e.RequestSent: request_sent,
     e.EventReceived: _event_received,
-    e.ChildStarted: _child_started,
-    e.ChildUndoSent: _child_undo_sent,
-    e.UndoAsked: _undo_asked,
-    e.StepFannedOut: _step_fanned_out,
     e.CompensationStarted: _compensation_started,
     e.StepCompensated: _step_compensated,
     e.CompensationFailed: _compensation_failed,
@@ -348,6 +315,9 @@ _EVOLVE: dict[type[e.SagaEvent], Change] = {
     e.SagaStuck: _stuck,
     e.SagaResumed: _resumed,
     e.StartRefused: _start_refused,
+    **messages.CHANGES,
+    **children.CHANGES,
+    **for_each.CHANGES,
 }
 
 
@@ -364,4 +334,4 @@ def _by_status(
 
 
 _CHANGES = _by_status(TRANSITIONS, _EVOLVE)
-_TOLD_CHANGES = _by_status(CHOREOGRAPHED, {**_EVOLVE, **choreographed.CHANGES})
+_CHANGES_FOLLOWED = _by_status(CHOREOGRAPHED, {**_EVOLVE, **choreography.CHANGES})

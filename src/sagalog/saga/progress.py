@@ -1,22 +1,17 @@
 """Where a saga stands in its definition: which stage is next, what is still open, what can be undone now. Pure."""
 
+from itertools import takewhile
+
 from msgspec import Struct
 
 from sagalog.errors import InvalidAction
-from sagalog.saga.definition import CompensationDefinition, Definition, StepDefinition
-from sagalog.saga.events import ErrorInfo
-from sagalog.saga.for_each.decide import is_under_way, names_begun, names_to_undo, names_under_way
-from sagalog.saga.retry import Retry
-from sagalog.saga.state import UNTOUCHED, SagaState, StepState
-from sagalog.saga.transitions import ENDED
+from sagalog.saga.definition import Definition, StepDefinition
+from sagalog.saga.parts import is_under_way, names_begun, names_to_undo, names_under_way
+from sagalog.saga.state import UNTOUCHED, ActionStatus, SagaState, Side, StepState, is_done, is_open, is_to_undo
+from sagalog.saga.transitions import ENDED, FORWARD
 
-# An error of this kind is never met by trying again: it was not done and will not be, or a program is mistaken.
-FINAL = frozenset(("refused", "fault"))
-
-
-def is_open(step: StepState) -> bool:
-    """Tell whether an attempt of the action may be under way or still to come."""
-    return step.action in {"open", "retrying"}
+# Of an action that ended like this there is nothing to undo.
+WITHOUT_EFFECT = frozenset(("refused", "skipped", "dropped"))
 
 
 def next_stage(definition: Definition, state: SagaState) -> tuple[StepDefinition, ...] | None:
@@ -28,7 +23,7 @@ def next_stage(definition: Definition, state: SagaState) -> tuple[StepDefinition
 def pivot_passed(definition: Definition, state: SagaState) -> bool:
     """Tell whether the pivot has succeeded (or was skipped), so that nothing is undone any more."""
     pivot = definition.pivot
-    return pivot is not None and state.steps.get(pivot, UNTOUCHED).action in ("succeeded", "skipped")
+    return pivot is not None and is_done(state.steps.get(pivot, UNTOUCHED))
 
 
 def deadline_counts(definition: Definition, state: SagaState) -> bool:
@@ -36,7 +31,7 @@ def deadline_counts(definition: Definition, state: SagaState) -> bool:
 
     Not once the pivot has begun: whether it succeeds decides the direction, and a compensation must not overtake it.
     """
-    if state.status not in ("started", "pending"):
+    if state.status not in FORWARD:
         return False
     if definition.pivot is None:
         return True
@@ -55,7 +50,7 @@ def unfinished(definition: Definition, state: SagaState) -> tuple[str, ...]:
             if step.kind in ("wait", "sleep") and step.name not in state.steps:
                 continue
             for name in names_begun(state, step):
-                if state.steps.get(name, UNTOUCHED).action not in ("refused", "skipped", "dropped"):
+                if state.steps.get(name, UNTOUCHED).action.status not in WITHOUT_EFFECT:
                     found.append(name)
     return tuple(found)
 
@@ -73,55 +68,14 @@ def begun(definition: Definition, state: SagaState, name: str) -> StepState:
     return UNTOUCHED
 
 
-def never_sent(state: SagaState, here: StepState) -> bool:
+def to_be_undone(state: SagaState) -> tuple[str, ...]:
+    """Return the steps that are still to be undone, in the order in which they are."""
+    return tuple(name for name in state.plan if is_to_undo(state.steps[name]))
+
+
+def never_sent(state: SagaState, here: Side[ActionStatus]) -> bool:
     """Tell whether a request can have had no effect yet: it sent no command, or a refused one in an earlier round."""
     return here.command is None or state.commands[here.command].round != here.round
-
-
-def next_attempt_at(
-    definition: Definition,
-    state: SagaState,
-    name: str,
-    attempt: int,
-    began: int | None,
-    error: ErrorInfo,
-    jitter: float,
-    now: int,
-    last: bool | None = None,
-) -> int | None:
-    """Return when an action is tried again after `attempt`, which `began` then, failed, or None if it is given up.
-
-    `last` says whether it is known to have been the last attempt, whatever the policy says today.
-    """
-    if error.kind in FINAL or state.status not in ("started", "pending"):
-        return None
-    if state.deadline is not None and now >= state.deadline and not pivot_passed(definition, state):
-        return None
-    here = state.steps.get(name, UNTOUCHED)
-    return _again_at(definition.step(name).retry, attempt - here.forgiven, here.since or began, jitter, now, last)
-
-
-def next_undoing_at(
-    here: StepState,
-    compensation: CompensationDefinition,
-    attempt: int,
-    began: int | None,
-    error: ErrorInfo,
-    jitter: float,
-    now: int,
-    last: bool | None = None,
-) -> int | None:
-    """Return when a compensation is tried again after `attempt` failed, or None if it is given up; see above."""
-    if error.kind in FINAL:
-        return None
-    spent = attempt - here.undo_forgiven
-    return _again_at(compensation.retry, spent, here.undo_since or began, jitter, now, last)
-
-
-def _again_at(retry: Retry, spent: int, since: int | None, jitter: float, now: int, last: bool | None) -> int | None:
-    if last is not None:
-        return None if last else now + retry.pause(spent, jitter)
-    return retry.next_at(spent, now if since is None else since, jitter, now)
 
 
 class UndoFront(Struct, frozen=True):
@@ -145,7 +99,7 @@ def undo_front(definition: Definition, state: SagaState) -> UndoFront:
                 _front_of_parts(state, step, ready, blocked)
                 continue
             here = state.steps.get(step.name, UNTOUCHED)
-            if here.undo in ("pending", "retrying", "failed"):
+            if is_to_undo(here):
                 (ready if can_be_undone(step, here) else blocked).append(step.name)
         if ready or blocked:
             return UndoFront(ready=tuple(ready), blocked=tuple(blocked))
@@ -155,15 +109,19 @@ def undo_front(definition: Definition, state: SagaState) -> UndoFront:
 def can_be_undone(step: StepDefinition, here: StepState) -> bool:
     """Tell whether a compensation that is asked for can be run: it has not failed for good, and its input is known."""
     takes_none = step.compensation is not None and step.compensation.takes_none
-    return here.undo != "failed" and (here.action == "succeeded" or takes_none)
+    return here.undo.status != "failed" and (here.action.status == "succeeded" or takes_none)
 
 
 def _settling(definition: Definition, state: SagaState) -> tuple[str, ...]:
     steps = state.steps
     if not state.fans:
-        return tuple(name for name, step in steps.items() if step.undo != "none" and is_open(step))
+        return tuple(name for name, step in steps.items() if _settles(step))
     names = [name for step in definition.steps.values() for name in names_under_way(state, step)]
-    return tuple(name for name in names if name in steps and steps[name].undo != "none" and is_open(steps[name]))
+    return tuple(name for name in names if name in steps and _settles(steps[name]))
+
+
+def _settles(step: StepState) -> bool:
+    return step.undo.status != "none" and is_open(step.action)
 
 
 def _front_of_parts(state: SagaState, step: StepDefinition, ready: list[str], blocked: list[str]) -> None:
@@ -179,3 +137,21 @@ def _front_of_parts(state: SagaState, step: StepDefinition, ready: list[str], bl
             found += width == 1
         if found == width:
             return
+
+
+def check_undo_begun(definition: Definition, state: SagaState, name: str) -> None:
+    """Raise `InvalidAction` if no attempt to undo the step can have been begun, because others come first."""
+    later: list[StepState] = []
+    own = definition.step(name)
+    for stage in reversed(definition.stages):
+        if own in stage:
+            break
+        later += [state.steps.get(n, UNTOUCHED) for step in stage for n in names_to_undo(state, step)]
+    fan = state.fans.get(own.name)
+    if fan is not None and fan.width == 1:
+        # One element after the other forwards is one after the other backwards.
+        later += [state.steps[n] for n in takewhile(lambda n: n != name, names_to_undo(state, own))]
+    # What succeeded late was planned late: undoing an earlier step may have been under way by then.
+    first = any(is_to_undo(step) and not step.late for step in later)
+    if first or undo_front(definition, state).settling:
+        raise InvalidAction(f"expected the outcome of a compensation that was begun, found one of {name}")

@@ -10,10 +10,10 @@ from msgspec import Struct
 
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import Direction
-from sagalog.saga.for_each.decide import names_under_way
-from sagalog.saga.progress import deadline_counts, is_open, next_stage, undo_front
-from sagalog.saga.state import UNTOUCHED, SagaState, StepState
-from sagalog.saga.transitions import OPEN
+from sagalog.saga.parts import names_under_way
+from sagalog.saga.progress import deadline_counts, next_stage, undo_front
+from sagalog.saga.state import UNTOUCHED, ActionStatus, SagaState, Side, Waiting, is_open
+from sagalog.saga.transitions import FORWARD, OPEN
 
 
 class RunAction(Struct, frozen=True, gc=False):
@@ -72,7 +72,7 @@ def react(definition: Definition, state: SagaState) -> list[Effect]:
     if state.kind == "choreography":
         return _following(state) if status in OPEN else []
     effects: list[Effect] = []
-    if status in ("started", "pending"):
+    if status in FORWARD:
         for step in next_stage(definition, state) or ():
             if step.fan is None and step.name not in state.steps:
                 effects.append(RunAction(step.name, 1))
@@ -92,10 +92,16 @@ def _act(effects: list[Effect], state: SagaState, name: str) -> None:
     before = state.steps.get(name)
     if before is None:
         effects.append(RunAction(name, 1))
-    elif before.waiting is not None:
-        effects.append(Wait(name, "action", before.waiting.attempt, before.waiting.until))
-    elif is_open(before):
-        effects.append(RunAction(name, before.attempts + 1, before.retry_at or 0))
+        return
+    action = before.action
+    if action.waiting is not None:
+        effects.append(_wait(name, "action", action.waiting))
+    elif is_open(action):
+        effects.append(RunAction(name, action.attempts + 1, action.retry_at or 0))
+
+
+def _wait(name: str, direction: Direction, waiting: Waiting) -> Wait:
+    return Wait(name, direction, waiting.attempt, waiting.until)
 
 
 def _following(state: SagaState) -> list[Effect]:
@@ -108,19 +114,20 @@ def _undoing(definition: Definition, state: SagaState) -> Iterator[Effect]:
     """Yield what goes on while rolling back."""
     front = undo_front(definition, state)
     for name in front.settling:
-        yield _settle(definition, name, state.steps.get(name, UNTOUCHED))
+        yield _settle(definition, name, state.steps.get(name, UNTOUCHED).action)
     for name in front.ready:
         here = state.steps[name]
-        if here.undo_waiting is not None:
-            yield Wait(name, "compensation", here.undo_waiting.attempt, here.undo_waiting.until)
+        undo = here.undo
+        if undo.waiting is not None:
+            yield _wait(name, "compensation", undo.waiting)
             continue
-        yield RunCompensation(name, here.epoch, here.undo_attempts + 1, here.undo_retry_at or 0)
+        yield RunCompensation(name, here.epoch, undo.attempts + 1, undo.retry_at or 0)
 
 
-def _settle(definition: Definition, name: str, here: StepState) -> Effect:
+def _settle(definition: Definition, name: str, here: Side[ActionStatus]) -> Effect:
     if here.waiting is not None:
         # A command is on its way, or a child: its effect has to be known, or its time over, before it is undone.
-        return Wait(name, "action", here.waiting.attempt, here.waiting.until)
+        return _wait(name, "action", here.waiting)
     if definition.has_children and definition.steps[name].child is not None:
         return CallOff(name, here.attempts + 1)
     return Settle(name, here.attempts + 1)

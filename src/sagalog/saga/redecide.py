@@ -11,7 +11,8 @@ from sagalog.messages import CommandDone, Envelope, name_of
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
 from sagalog.saga.children.decide import note_of
-from sagalog.saga.choreography import decide as judge
+from sagalog.saga.choreography import decide as choreography
+from sagalog.saga.choreography.definition import ChoreographyDefinition
 from sagalog.saga.decide import decide
 from sagalog.saga.definition import Definition, StepDefinition
 from sagalog.saga.evolve import evolve
@@ -62,8 +63,8 @@ def input_of(definition: Definition, state: SagaState | None, event: e.SagaEvent
 
     Raises `TypeError` for an event that only ever follows another one.
     """
-    if state is not None and definition.contract is not None:
-        return judge.input_of(definition.contract, event)
+    if state is not None and type(definition) is ChoreographyDefinition:
+        return choreography.input_of(definition.contract, event)
     here = UNTOUCHED if state is None else state.steps.get(getattr(event, "step", ""), UNTOUCHED)
     message = _message(definition, event, here)
     if message is not None:
@@ -72,13 +73,13 @@ def input_of(definition: Definition, state: SagaState | None, event: e.SagaEvent
         case e.SagaStarted():
             return _start(event)
         case e.ChildStarted():
-            return i.ChildBegun(event.step, here.round, event.child)
+            return i.ChildBegun(event.step, here.action.round, event.child)
         case e.StepSucceeded() | e.StepFailed():
             return _of_doing(event, here)
         case e.StepCompensated() | e.CompensationFailed():
             return _of_undoing(event, here)
         case e.RequestSent():
-            number = here.round if event.direction == "action" else here.undo_round
+            number = here.side(event.direction).round
             return i.RequestMade(
                 event.step, event.direction, number, event.attempt, event.command_id, event.name, event.data
             )
@@ -111,7 +112,7 @@ def _start(event: e.SagaStarted) -> i.Start:
 
 
 def _of_doing(event: e.StepSucceeded | e.StepFailed, here: StepState) -> i.Input:
-    if here.waiting is not None:
+    if here.action.waiting is not None:
         return i.TimerFired(event.step, "action", event.attempt, last=_was_last(event))
     if isinstance(event, e.StepSucceeded):
         return i.ActionSucceeded(event.step, event.attempt, event.began, event.result)
@@ -121,7 +122,7 @@ def _of_doing(event: e.StepSucceeded | e.StepFailed, here: StepState) -> i.Input
 def _of_undoing(event: e.StepCompensated | e.CompensationFailed, here: StepState) -> i.Input:
     if isinstance(event, e.StepCompensated):
         return i.UndoSucceeded(event.step, here.epoch, event.attempt, event.began)
-    if here.undo_waiting is not None:
+    if here.undo.waiting is not None:
         return i.TimerFired(event.step, "compensation", event.attempt, last=_was_last(event))
     return i.UndoFailed(event.step, here.epoch, event.attempt, event.began, event.error, last=_was_last(event))
 
@@ -137,7 +138,7 @@ def _message(definition: Definition, event: e.SagaEvent, here: StepState) -> Env
     What a refusal said besides its reason, and when and where a message was sent, nobody decides by. An event that was
     waited for had some cause, which was no command of this saga.
     """
-    command_id = here.command or ""
+    command_id = here.action.command or ""
     note = note_of(event, here)
     if note is not None:
         return note
@@ -154,9 +155,9 @@ def _message(definition: Definition, event: e.SagaEvent, here: StepState) -> Env
         case e.StepCompensated(message=str(id)):
             undo = definition.step(event.step).compensation
             name = None if undo is None or undo.exchange is None else undo.exchange.success_name
-            return _envelope(id, name, here.undo_command, Raw(b"{}"))
+            return _envelope(id, name, here.undo.command, Raw(b"{}"))
         case e.CompensationFailed(message=str(id)):
-            return _refused(id, here.undo_command, event.error)
+            return _refused(id, here.undo.command, event.error)
         case e.StartRefused(message=str(id)):
             name = next(iter(definition.starts), None)
             envelope = _envelope(id, name, event.causation_id, Raw(b"{}"))

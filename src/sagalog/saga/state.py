@@ -3,9 +3,10 @@
 They hold nothing but values and so make no circles: the garbage collector need not look at them.
 """
 
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from sagalog.saga.events import Direction, ErrorInfo, Kind
 from sagalog.saga.transitions import Status
@@ -15,7 +16,7 @@ from sagalog.saga.transitions import Status
 ActionStatus = Literal["open", "retrying", "succeeded", "refused", "unknown", "skipped", "dropped"]
 # The compensation of a step. "none": not asked for (yet). "skipped": planned, then the action turned out refused.
 UndoStatus = Literal["none", "pending", "retrying", "compensated", "failed", "waived", "skipped"]
-
+StatusT = TypeVar("StatusT", bound=str)
 
 CommandStatus = Literal["sent", "succeeded", "refused", "unanswered"]
 
@@ -54,43 +55,81 @@ class Kept(Struct, frozen=True, omit_defaults=True, gc=False):
     data: Raw
 
 
-class StepState(Struct, frozen=True, omit_defaults=True, gc=False):
-    """One step: how its action went and, once the saga is rolled back, how its compensation goes.
+class Side(Struct, Generic[StatusT], frozen=True, omit_defaults=True, gc=False):
+    """One direction of a step, doing it or undoing it: where that is, and how its last attempt went.
 
-    `forgiven` and `undo_forgiven` are the attempts that a resume took out of the retry budgets; `since` and
-    `undo_since` are when the first attempts of the budgets began, once one has failed. `epoch` counts the times the
-    step had to be undone: a success that arrives after an empty compensation asks for one more. `command` and
-    `undo_command` are the ids of the last commands it sent; `round` and `undo_round` count those that a resume, or a
-    late success, made a new one of. `child` is the saga that the step is, if it is one.
+    `attempts` is the number of the last attempt, which `began` and `ended` then. `error` is what the last failure was,
+    and `retry_at` when the next attempt is due. `forgiven` are the attempts that a resume took out of the retry budget;
+    `since` is when the first attempt of the budget began, once one has failed. `command` is the id of the last command
+    that was sent; `round` counts those that a resume, or a late success, made a new one of.
     """
 
-    action: ActionStatus = "open"
+    status: StatusT
     attempts: int = 0
     began: int | None = None
     ended: int | None = None
-    result: Raw | None = None
     error: ErrorInfo | None = None
     retry_at: int | None = None
     forgiven: int = 0
     since: int | None = None
-    late: bool = False
-    undo: UndoStatus = "none"
-    undo_attempts: int = 0
-    undo_began: int | None = None
-    undo_ended: int | None = None
-    undo_error: ErrorInfo | None = None
-    undo_retry_at: int | None = None
-    undo_forgiven: int = 0
-    undo_since: int | None = None
-    epoch: int = 0
     waiting: Waiting | None = None
     command: str | None = None
     round: int = 0
-    undo_waiting: Waiting | None = None
-    undo_command: str | None = None
-    undo_round: int = 0
+
+
+NOT_BEGUN: Side[ActionStatus] = Side("open")
+NOT_ASKED: Side[UndoStatus] = Side("none")
+
+
+class StepState(Struct, frozen=True, omit_defaults=True, gc=False):
+    """One step: how its action went and, once the saga is rolled back, how its compensation goes.
+
+    The action is `late` if it succeeded after it had been given up. `epoch` counts the times the step had to be undone:
+    a success that arrives after an empty compensation asks for one more. `child` is the saga that the step is, if it is
+    one.
+    """
+
+    action: Side[ActionStatus]
+    undo: Side[UndoStatus]
+    result: Raw | None = None
+    late: bool = False
+    epoch: int = 0
     child: str | None = None
     child_is_stuck: bool = False
+
+    def side(self, direction: Direction) -> Side[ActionStatus] | Side[UndoStatus]:
+        """Return how the step goes in one direction."""
+        return self.action if direction == "action" else self.undo
+
+    def with_side(self, direction: Direction, side: Side[ActionStatus] | Side[UndoStatus]) -> "StepState":
+        """Return the step with one direction changed."""
+        return replace(self, action=side) if direction == "action" else replace(self, undo=side)
+
+
+UNTOUCHED = StepState(NOT_BEGUN, NOT_ASKED)
+
+_OPEN = frozenset(("open", "pending", "retrying"))
+_TO_UNDO = frozenset(("pending", "retrying", "failed"))
+
+
+def is_open(side: Side[ActionStatus] | Side[UndoStatus]) -> bool:
+    """Tell whether an attempt in this direction may be under way or still to come."""
+    return side.status in _OPEN
+
+
+def is_done(step: StepState) -> bool:
+    """Tell whether the step asks for nothing more forwards: it succeeded or was skipped."""
+    return step.action.status in ("succeeded", "skipped")
+
+
+def is_left(step: StepState) -> bool:
+    """Tell whether the step succeeded and nobody has asked for its compensation."""
+    return step.action.status == "succeeded" and step.undo.status == "none"
+
+
+def is_to_undo(step: StepState) -> bool:
+    """Tell whether a compensation of the step is asked for and has not succeeded, be it that it failed for good."""
+    return step.undo.status in _TO_UNDO
 
 
 class Parent(Struct, frozen=True, omit_defaults=True, gc=False):
@@ -157,6 +196,3 @@ class SagaState(Struct, frozen=True, omit_defaults=True, gc=False):
     parent: Parent | None = None
     undo_asked: bool = False
     marked: bool = False
-
-
-UNTOUCHED = StepState()

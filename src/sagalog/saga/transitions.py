@@ -16,7 +16,10 @@ STATUSES: Final[tuple[Status, ...]] = (
     "stuck",
 )
 OPEN: Final[frozenset[Status]] = frozenset(("started", "pending", "compensating"))
+FORWARD: Final[frozenset[Status]] = frozenset(("started", "pending"))
 ENDED: Final[frozenset[Status]] = frozenset(("completed", "failed"))
+# Nothing goes on by itself: it has ended, or a person is needed.
+AT_REST: Final[frozenset[Status]] = frozenset((*ENDED, "stuck"))
 
 # (status before, event) -> statuses after. `None` before is a saga that does not exist yet.
 # More than one status after only where the event's own content decides (a resume goes back to where it was).

@@ -5,7 +5,6 @@ from typing import Any, cast
 
 from sagalog.saga.callables import is_async
 from sagalog.saga.definition import StepKind
-from sagalog.saga.messages.waits import nothing
 from sagalog.saga.retry import COMPENSATION_RETRY, Retry
 
 
@@ -104,6 +103,10 @@ class DeclaredStep:
 def fan_out(elements: Any, at_once: bool | int) -> DeclaredFanOut | None:
     """Return what was said of elements, if anything was."""
     return None if elements is None and at_once is False else DeclaredFanOut(elements, at_once)
+
+
+def nothing() -> None:
+    """Stand for the handler of a step that has none; nobody calls it."""
 
 
 def still(

@@ -23,7 +23,7 @@ from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings
 from sagalog.store import Store
 from sagalog.testing import FakeClock
-from sagalog.testing.virtual_loop import VirtualLoop
+from sagalog.testing.simulation.virtual_loop import VirtualLoop
 
 Result = TypeVar("Result")
 

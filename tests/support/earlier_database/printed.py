@@ -7,7 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from command_line import Ran, sagalog
+from pages.command_line import Ran, sagalog
 
 KEYS = (
     "order-completed",

@@ -30,7 +30,7 @@ from sagalog.saga import events as e
 from sagalog.saga import inputs as i
 from sagalog.saga.children.notes import ChildStatus
 from sagalog.saga.decide import advance
-from sagalog.saga.parts import part_name
+from sagalog.saga.identifiers import part_name
 from sagalog.saga.react import RunCompensation, Wait, WatchDeadline, react
 from sagalog.saga.state import UNTOUCHED, SagaState, StepState
 from sagalog.testing.kernel import START, made, message
@@ -129,16 +129,16 @@ class Walk:
         if self.definition.steps[step].kind == "call":
             return did(step, attempt)
         if self.definition.steps[step].kind == "child":
-            number = self._here(step).round
+            number = self._here(step).action.round
             return child_begun(step, f"child-{step}-{number}", number)
-        return made(step, Do(step=step), attempt=attempt, round=self._here(step).round)
+        return made(step, Do(step=step), attempt=attempt, round=self._here(step).action.round)
 
     def _undone(self, effect: RunCompensation) -> i.Input:
         """Return that an attempt of a compensation went well."""
         compensation = self.definition.steps[effect.step].compensation
         if compensation is None or compensation.exchange is None:
             return undid(effect.step, effect.attempt, effect.epoch)
-        number = self._here(effect.step).undo_round
+        number = self._here(effect.step).undo.round
         command = UndoIt(step=effect.step)
         return made(effect.step, command, attempt=effect.attempt, round=number, direction="compensation")
 
@@ -153,14 +153,14 @@ class Walk:
         if self.definition.steps[effect.step].kind == "wait":
             return self._message(Happened(key="key"), "elsewhere")
         if effect.direction == "action":
-            return self._message(Done(step=effect.step), here.command)
-        return self._message(Undone(step=effect.step), here.undo_command)
+            return self._message(Done(step=effect.step), here.action.command)
+        return self._message(Undone(step=effect.step), here.undo.command)
 
     def _child_says(self, step: str, status: ChildStatus) -> i.Receive:
         self.messages += 1
         here = self._here(step)
-        number = here.round
-        is_known = here.waiting is not None or here.action == "succeeded"
+        number = here.action.round
+        is_known = here.action.waiting is not None or here.action.status == "succeeded"
         child = here.child if here.child is not None and is_known else f"child-{step}-{number}"
         return child_ended(step, status, child=child, round=number, id=f"note-{self.messages}")
 
@@ -176,8 +176,7 @@ class Walk:
             return self._child_says(effect.step, self.seeded.choice(statuses))
         if drawn < 0.5:
             return self._well(effect)
-        here = self._here(effect.step)
-        command = here.command if effect.direction == "action" else here.undo_command
+        command = self._here(effect.step).side(effect.direction).command
         if drawn < 0.7 and command is not None:
             return self._message(self.seeded.choice((Denied(reason="no"), CommandRefused(reason="no"))), command)
         if drawn < 0.75:

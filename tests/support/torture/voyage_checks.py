@@ -24,7 +24,7 @@ from sagalog.saga.events import (
     StepFannedOut,
     StepSucceeded,
 )
-from sagalog.saga.parts import part_of
+from sagalog.saga.identifiers import part_of
 from sagalog.store import StatusRow
 from sagalog.stores.published import stream_of
 

@@ -16,9 +16,8 @@ from sagalog.messages import Envelope
 from sagalog.participant_kit.turn import delivered
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
-from sagalog.saga.identifiers import effect_id, effect_of, needs_mark, note_id
+from sagalog.saga.identifiers import effect_id, effect_of, needs_mark, note_id, part_name
 from sagalog.saga.messages.handlers import output_id
-from sagalog.saga.parts import part_name
 from sagalog.saga.redecide import first_divergence
 from sagalog.testing.kernel import given, started
 

@@ -93,10 +93,10 @@ def _check_app(rows: list[Finding], app: App) -> dict[str, Definition]:
     for choreography in app.choreographies:
         name = f"choreography {choreography.name} version {choreography.version}"
         with _mistakes(rows, name):
-            definition = choreography.definition
-            definitions[definition.digest] = definition
-            events = 0 if definition.contract is None else len(definition.contract.events)
-            rows.append(_finding(name, False, f"{events} events ({definition.digest})"))
+            followed = choreography.definition
+            definitions[followed.digest] = followed
+            events = len(followed.contract.events)
+            rows.append(_finding(name, False, f"{events} events ({followed.digest})"))
     for participant in app.participants:
         name = f"participant {participant.name}"
         with _mistakes(rows, name):

@@ -11,6 +11,7 @@ from sagalog.cli.pictures.chart import chart_of
 from sagalog.cli.pictures.event_chart import event_chart_of, event_mermaid, event_svg
 from sagalog.cli.pictures.mermaid import mermaid
 from sagalog.cli.pictures.svg import svg
+from sagalog.saga.choreography.definition import ChoreographyDefinition
 
 DRAWINGS = {"mermaid": mermaid, "svg": svg}
 EVENT_DRAWINGS = {"mermaid": event_mermaid, "svg": event_svg}
@@ -35,10 +36,10 @@ def graph(invocation: Invocation, saga: str, form: str | None, target: Path | No
     definition = load_app(invocation).declared(saga).definition
     if form is None:
         form = "svg" if target is not None and target.suffix == ".svg" else "mermaid"
-    if definition.contract is None:
-        text = DRAWINGS[form](chart_of(definition))
-    else:
+    if isinstance(definition, ChoreographyDefinition):
         text = EVENT_DRAWINGS[form](event_chart_of(definition))
+    else:
+        text = DRAWINGS[form](chart_of(definition))
     if target is None:
         click.echo(text, nl=False)
         return

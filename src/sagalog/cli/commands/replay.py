@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
-import msgspec
 
 from sagalog.cli.address import store_of
+from sagalog.cli.differences import as_values
 from sagalog.cli.exporting import read_export
 from sagalog.cli.failures import NotThere
 from sagalog.cli.frames import Frame, frames, write_frames, write_state, write_title
@@ -127,5 +127,5 @@ def _record(saga_id: str, frame: Frame) -> dict[str, Any]:
         "time": moment(frame.event.time, "microseconds"),
         "type": type(frame.event).__name__,
         "changes": [change._asdict() for change in frame.changed],
-        "state": msgspec.json.decode(msgspec.json.encode(frame.state)),
+        "state": as_values(frame.state),
     }

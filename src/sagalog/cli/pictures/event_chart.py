@@ -6,7 +6,7 @@ from sagalog.cli.pictures.mermaid import quoted
 from sagalog.cli.pictures.svg import DETAIL_CHARACTER, MARGIN, NAME_CHARACTER, STYLE, label
 from sagalog.harmless import harmless
 from sagalog.saga.choreography.contract import Contract
-from sagalog.saga.definition import Definition
+from sagalog.saga.choreography.definition import ChoreographyDefinition
 
 BOX_HEIGHT: Final = 50
 BETWEEN_LAYERS: Final = 46
@@ -37,10 +37,9 @@ class EventChart(NamedTuple):
     undoes: list[tuple[str, str]]
 
 
-def event_chart_of(definition: Definition) -> EventChart:
+def event_chart_of(definition: ChoreographyDefinition) -> EventChart:
     """Return what there is to draw of a choreography."""
     contract = definition.contract
-    assert contract is not None
     leads: dict[tuple[str, str], list[str]] = {}
     for reaction in contract.reactions:
         who = f"{reaction.participant}.{reaction.handler}" if reaction.handler else OUTSIDE

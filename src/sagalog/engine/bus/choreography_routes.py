@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from sagalog.engine.bus.route_answers import RouteAnswers, known
 from sagalog.engine.bus.route_batch import Batch, Found
 from sagalog.engine.surroundings import Surroundings
+from sagalog.saga.choreography.definition import ChoreographyDefinition
 from sagalog.saga.choreography.route import ChoreographyRouting, KeyedEvent, KnownProcesses
-from sagalog.saga.definition import Definition
 
 
 class ChoreographyRoutes:
     """The consumer of one choreography; `definitions` are its loaded versions."""
 
-    def __init__(self, definitions: Sequence[Definition], surroundings: Surroundings) -> None:
+    def __init__(self, definitions: Sequence[ChoreographyDefinition], surroundings: Surroundings) -> None:
         self._routing = ChoreographyRouting(definitions)
         self.consumer = f"choreography:{self._routing.name}"
         self._store = surroundings.store

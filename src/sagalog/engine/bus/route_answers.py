@@ -8,6 +8,7 @@ from sagalog.engine.bus.route_batch import Batch, inbox_row
 from sagalog.engine.cycle import append_of, decision_of
 from sagalog.engine.unmatched import parked_row
 from sagalog.messages import Envelope
+from sagalog.saga.choreography.definition import ChoreographyDefinition
 from sagalog.saga.definition import Definition
 from sagalog.saga.inputs import Receive, Start
 from sagalog.saga.messages.route import Begin, Deliver, KnownSaga, Park
@@ -44,7 +45,7 @@ def _beginning(definition: Definition, saga_id: str, start: Start, message: Enve
 
     A choreographed process is told the message that begins it, too: a saga has all it needs of that in its input.
     """
-    inputs = (start,) if definition.contract is None else (start, Receive(message))
+    inputs = (start, Receive(message)) if isinstance(definition, ChoreographyDefinition) else (start,)
     decision = decision_of(definition, saga_id, None, inputs, now)
     assert decision is not None
     return append_of(decision, None, None)

@@ -17,9 +17,9 @@ from sagalog.saga.callables import plain_answer
 from sagalog.saga.context import StepContext
 from sagalog.saga.definition import ChildRule, Definition, Exchange, StepDefinition
 from sagalog.saga.events import EMPTY, Direction, ErrorInfo
-from sagalog.saga.for_each.decide import element_of, results_of
 from sagalog.saga.identifiers import effect_id
 from sagalog.saga.inputs import ActionFailed, ActionSucceeded, ChildBegun, RequestMade, Start, UndoFailed, UndoSucceeded
+from sagalog.saga.parts import element_of, results_of
 from sagalog.saga.progress import deadline_counts
 from sagalog.saga.react import CallOff, RunAction, RunCompensation
 from sagalog.saga.state import UNTOUCHED, SagaState
@@ -128,7 +128,7 @@ class Attempts:
     async def _begun(
         self, rule: ChildRule, saga_id: str, state: SagaState, step: str, data: Raw, called_off: bool
     ) -> ChildBegun:
-        number = state.steps.get(step, UNTOUCHED).round
+        number = state.steps.get(step, UNTOUCHED).action.round
         start = Start(
             effect_id(saga_id, step, "action", number, state.marked),
             data,
@@ -261,8 +261,7 @@ def _made(
         raise TypeError(f"step {effect.step}: expected the command {expected}, found {kind.__name__}")
     data = payload.write(value, f"the command of step {effect.step}")
     direction: Direction = "action" if isinstance(effect, RunAction) else "compensation"
-    here = state.steps.get(effect.step, UNTOUCHED)
-    number = here.round if direction == "action" else here.undo_round
+    number = state.steps.get(effect.step, UNTOUCHED).side(direction).round
     command_id = effect_id(saga_id, effect.step, direction, number, state.marked)
     return RequestMade(effect.step, direction, number, effect.attempt, command_id, name_of(kind), data)
 
@@ -291,6 +290,6 @@ def effect_key(saga_id: str, state: SagaState, effect: RunAction | RunCompensati
     """Return the identity of what an effect asks for; a new round of a request is another one."""
     here = state.steps.get(effect.step, UNTOUCHED)
     if isinstance(effect, RunAction):
-        return effect_id(saga_id, effect.step, "action", here.round, state.marked)
+        return effect_id(saga_id, effect.step, "action", here.action.round, state.marked)
     # Without a command the two counts are the same.
-    return effect_id(saga_id, effect.step, "compensation", max(effect.epoch, here.undo_round), state.marked)
+    return effect_id(saga_id, effect.step, "compensation", max(effect.epoch, here.undo.round), state.marked)

@@ -17,6 +17,7 @@ from sagalog.engine.writing.committer import Committer
 from sagalog.engine.writing.failed_writes import is_believed
 from sagalog.errors import WriteRefused
 from sagalog.messages import Envelope, Unreadable
+from sagalog.saga.choreography.definition import ChoreographyDefinition
 from sagalog.saga.definition import Definition
 from sagalog.saga.inputs import Input, Receive
 from sagalog.saga.state import UNTOUCHED, SagaState
@@ -100,7 +101,7 @@ class Refusals:
 
     async def park(self, message: Envelope, problem: WriteRefused | str) -> None:
         """Park a message that cannot be read, or that the database does not let the saga take; the others go on."""
-        kind = "saga" if self._definition.contract is None else "choreography"
+        kind = "choreography" if isinstance(self._definition, ChoreographyDefinition) else "saga"
         reason = f"saga {self._saga_id} could not take it: {problem}"
         position = message.position if isinstance(message, Unreadable) else None
         row = parked_row(self._clock, f"{kind}:{self._definition.name}", message, position, reason)

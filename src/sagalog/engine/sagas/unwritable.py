@@ -18,7 +18,7 @@ from sagalog.saga.inputs import (
     UndoSucceeded,
 )
 from sagalog.saga.react import CallOff, RunAction, RunCompensation
-from sagalog.saga.state import UNTOUCHED, SagaState, StepState
+from sagalog.saga.state import UNTOUCHED, SagaState, StepState, is_done, is_to_undo
 
 
 def fault_of(problem: BaseException) -> ErrorInfo:
@@ -35,9 +35,9 @@ def instead_of(input: Input, here: StepState, problem: BaseException) -> Input |
     error = fault_of(problem)
     match input:
         case ActionSucceeded() | ActionFailed():
-            return ActionFailed(input.step, max(input.attempt, here.attempts + 1), input.began, error)
+            return ActionFailed(input.step, max(input.attempt, here.action.attempts + 1), input.began, error)
         case UndoSucceeded() | UndoFailed():
-            attempt = max(input.attempt, here.undo_attempts + 1)
+            attempt = max(input.attempt, here.undo.attempts + 1)
             return UndoFailed(input.step, input.epoch, attempt, input.began, error)
         case RequestMade(direction="action"):
             return ActionFailed(input.step, input.attempt, None, error)
@@ -57,9 +57,9 @@ def is_news(state: SagaState, input: Input) -> bool:
     here = state.steps.get(getattr(input, "step", ""), UNTOUCHED)
     if isinstance(input, ActionSucceeded):
         # What has been undone since was done before that, and must not be undone once more.
-        return here.action not in ("succeeded", "skipped") and here.undo != "compensated"
+        return not is_done(here) and here.undo.status != "compensated"
     if isinstance(input, UndoSucceeded):
-        return here.undo in ("pending", "retrying", "failed") and here.epoch == input.epoch
+        return is_to_undo(here) and here.epoch == input.epoch
     return False
 
 

@@ -14,45 +14,50 @@ from msgspec.json import encode
 from sagalog.messages import Envelope
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
+from sagalog.saga.attempts import Attempt, failure
 from sagalog.saga.children import notes as n
 from sagalog.saga.definition import Definition
-from sagalog.saga.progress import begun, is_open
-from sagalog.saga.state import UNTOUCHED, SagaState, StepState
+from sagalog.saga.progress import begun
+from sagalog.saga.state import UNTOUCHED, SagaState, StepState, is_open, is_to_undo
 from sagalog.saga.transitions import ENDED
 
-TO_UNDO = ("pending", "retrying", "failed")
+
+def noted(definition: Definition, state: SagaState, note: Envelope, now: int) -> e.SagaEvent:
+    """Return the event that records a note, of a child or of the parent."""
+    about = _undo_asked if note.name == n.UNDO_CHILD else _child_said
+    return about(definition, state, note, now)
 
 
 # ------------------------------------------------------------------------------------------------------ the parent
 
 
-def child_begun(definition: Definition, state: SagaState, told: i.ChildBegun, now: int) -> e.SagaEvent | None:
+def child_begun(definition: Definition, state: SagaState, input: i.ChildBegun, now: int) -> e.SagaEvent | None:
     """Return the event that records which saga the step is; nothing if that is known, or of an earlier round."""
-    before = begun(definition, state, told.step)
-    if not is_open(before) or before.waiting is not None or before.round != told.round or state.status in ENDED:
+    before = begun(definition, state, input.step).action
+    if not is_open(before) or before.waiting is not None or before.round != input.round or state.status in ENDED:
         return None
-    rule = definition.step(told.step).child
+    rule = definition.step(input.step).child
     if rule is None:
         return None
     return e.ChildStarted(
-        time=now, step=told.step, attempt=before.attempts + 1, saga=rule.definition.name, child=told.child
+        time=now, step=input.step, attempt=before.attempts + 1, saga=rule.definition.name, child=input.child
     )
 
 
-def child_told(definition: Definition, state: SagaState, message: Envelope, now: int) -> e.SagaEvent:
+def _child_said(definition: Definition, state: SagaState, message: Envelope, now: int) -> e.SagaEvent:
     """Return the event that records what a child said."""
     note = msgspec.json.decode(message.data, type=n.ChildNote)
     step = definition.find(note.step)
     here = state.steps.get(note.step, UNTOUCHED)
-    if step is None or step.child is None or here.round != note.round or message.name != n.CHILD_ENDED:
+    if step is None or step.child is None or here.action.round != note.round or message.name != n.CHILD_ENDED:
         return _received(message, now)
-    if is_open(here) and here.waiting is None and state.status not in ENDED:
+    if is_open(here.action) and here.action.waiting is None and state.status not in ENDED:
         # It has ended before this saga could record that it began it.
         begun(definition, state, note.step)
         return e.ChildStarted(
             time=now,
             step=note.step,
-            attempt=here.attempts + 1,
+            attempt=here.action.attempts + 1,
             saga=note.saga,
             child=note.child,
             message=message.id,
@@ -77,24 +82,22 @@ def child_ended_before(state: SagaState, last: e.ChildStarted, now: int) -> e.Sa
 
 
 def _end(state: SagaState, here: StepState, note: n.ChildNote, message: str, now: int) -> e.SagaEvent | None:
-    if is_open(here) and here.waiting is not None and state.status not in ENDED:
-        attempt, began = here.waiting.attempt, here.waiting.since
+    waiting = here.action.waiting
+    if is_open(here.action) and waiting is not None and state.status not in ENDED:
         if note.status == "completed":
             return e.StepSucceeded(
-                time=now, step=note.step, attempt=attempt, began=began, result=note.result, message=message
+                time=now,
+                step=note.step,
+                attempt=waiting.attempt,
+                began=waiting.since,
+                result=note.result,
+                message=message,
             )
         error = note.error or e.error_from("refused", "ChildFailed", f"child {note.child} failed")
-        return e.StepFailed(
-            time=now,
-            step=note.step,
-            attempt=attempt,
-            began=began,
-            outcome="refused",
-            error=error,
-            message=message,
-        )
-    asked = here.undo_waiting
-    if note.status == "failed" and here.action == "succeeded" and here.undo in TO_UNDO and asked is not None:
+        attempt = Attempt("action", note.step, waiting.attempt, waiting.since)
+        return failure(attempt, error, now, outcome="refused", message=message)
+    asked = here.undo.waiting
+    if note.status == "failed" and here.action.status == "succeeded" and is_to_undo(here) and asked is not None:
         return e.StepCompensated(time=now, step=note.step, attempt=asked.attempt, began=asked.since, message=message)
     return None
 
@@ -103,10 +106,10 @@ def child_to_undo(definition: Definition, state: SagaState, names: Iterable[str]
     """Return the event that asks the first of these steps that is a child, and was not asked yet, to undo itself."""
     for name in names:
         here = state.steps.get(name, UNTOUCHED)
-        if here.child is None or here.undo not in TO_UNDO or here.undo_waiting is not None:
+        if here.child is None or not is_to_undo(here) or here.undo.waiting is not None:
             continue
         rule = definition.step(name).child
-        if rule is not None and (here.action == "succeeded" or here.waiting is not None):
+        if rule is not None and (here.action.status == "succeeded" or here.action.waiting is not None):
             return e.ChildUndoSent(time=now, step=name, saga=rule.definition.name, child=here.child)
     return None
 
@@ -114,7 +117,7 @@ def child_to_undo(definition: Definition, state: SagaState, names: Iterable[str]
 # ------------------------------------------------------------------------------------------------------- the child
 
 
-def undo_asked(definition: Definition, state: SagaState, message: Envelope, now: int) -> e.SagaEvent:
+def _undo_asked(definition: Definition, state: SagaState, message: Envelope, now: int) -> e.SagaEvent:
     """Return the event that records that the parent wants this saga undone.
 
     A saga with a pivot is never undone by its parent, which is checked when that is built.
@@ -157,7 +160,7 @@ def note_of(event: e.SagaEvent, here: StepState) -> Envelope | None:
 def _ended(
     id: str, step: str, here: StepState, status: n.ChildStatus, result: Raw, error: e.ErrorInfo | None
 ) -> Envelope:
-    note = n.ChildNote(step, here.round, "", here.child or "", status, result, error)
+    note = n.ChildNote(step, here.action.round, "", here.child or "", status, result, error)
     return _envelope(id, n.CHILD_ENDED, Raw(encode(note)), None)
 
 

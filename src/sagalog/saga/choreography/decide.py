@@ -1,4 +1,4 @@
-"""What a choreography decides when it is told something: the part of the kernel that differs from sagas. Pure.
+"""What a choreography decides when it is told something, in the place of what a saga would decide. Pure.
 
 It runs nothing and sends nothing. Each event that comes is recorded once; then it is judged by the contract what has
 become of the process, and whatever that says anew is recorded after it. `contract` holds the rules.
@@ -14,26 +14,21 @@ from sagalog.messages import Envelope
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
 from sagalog.saga.choreography.contract import Contract, Verdict
-from sagalog.saga.evolve import evolve
 from sagalog.saga.messages.decide import reason_of
 from sagalog.saga.state import SagaState
 from sagalog.saga.transitions import OPEN
 
 
-def advance(contract: Contract, state: SagaState, told: i.Input, now: int) -> tuple[list[e.SagaEvent], SagaState]:
-    """Return the events that follow from `told`, and the state after them.
+def recorded(contract: Contract, state: SagaState, input: i.Input, now: int) -> e.SagaEvent | None:
+    """Return the event that records `input`, or none if it is no news.
 
     Raises `InvalidAction` for an input that makes no sense for a choreography.
     """
-    first: e.SagaEvent | None = None
-    match told:
+    match input:
         case i.Receive():
-            first = _received(contract, state, told.message, now)
-            if first is None:
-                return [], state
+            return _received(contract, state, input.message, now)
         case i.DeadlineReached():
-            if state.status in OPEN:
-                first = _follow(contract, state, now)
+            return follow(contract, state, now) if state.status in OPEN else None
         case i.Resume():
             awaited = ", ".join(awaited_of(contract, state))
             raise InvalidAction(
@@ -41,13 +36,7 @@ def advance(contract: Contract, state: SagaState, told: i.Input, now: int) -> tu
                 f"the event comes that it waits for ({awaited}): see to it that somebody publishes that"
             )
         case _:
-            raise InvalidAction(f"expected an input of a choreography, found {type(told).__name__}")
-    events: list[e.SagaEvent] = []
-    while first is not None:
-        events.append(first)
-        state = evolve(state, first)
-        first = _follow(contract, state, now)
-    return events, state
+            raise InvalidAction(f"expected an input of a choreography, found {type(input).__name__}")
 
 
 def _received(contract: Contract, state: SagaState, message: Envelope, now: int) -> e.SagaEvent | None:
@@ -74,10 +63,10 @@ def _received(contract: Contract, state: SagaState, message: Envelope, now: int)
     )
 
 
-def _follow(contract: Contract, state: SagaState, now: int) -> e.SagaEvent | None:
+def follow(contract: Contract, state: SagaState, now: int) -> e.SagaEvent | None:
     """Return the event that says what has become of the process, if that is new."""
     for step, undoing in _pairs(contract, state):
-        if undoing is not None and state.steps[step].undo != "compensated":
+        if undoing is not None and state.steps[step].undo.status != "compensated":
             return e.StepCompensated(time=now, step=step, began=now, message=undoing)
     verdict = _judged(contract, state, now)
     match verdict.status:
@@ -98,20 +87,20 @@ def _follow(contract: Contract, state: SagaState, now: int) -> e.SagaEvent | Non
 def _judged(contract: Contract, state: SagaState, now: int) -> Verdict:
     late = state.error is not None and state.error.kind == "deadline"
     over = late or (state.deadline is not None and now >= state.deadline)
-    undone = any(step.undo == "compensated" for step in state.steps.values())
+    undone = any(step.undo.status == "compensated" for step in state.steps.values())
     stands = [contract.effect_of(step) for step in standing(contract, state)]
     return contract.judge(seen(contract, state), stands, undone, over)
 
 
 def _compensating(contract: Contract, state: SagaState, verdict: Verdict, now: int) -> e.SagaEvent | None:
     cause = _cause(state, verdict)
-    plan = tuple(name for name in reversed(standing(contract, state)) if state.steps[name].undo == "none")
+    plan = tuple(name for name in reversed(standing(contract, state)) if state.steps[name].undo.status == "none")
     if state.status == "compensating" and not plan and state.cause == cause:
         return None
     waived = tuple(
         name
         for name, step in state.steps.items()
-        if step.undo == "none" and contract.compensations.get(contract.effect_of(name), "") is None
+        if step.undo.status == "none" and contract.compensations.get(contract.effect_of(name), "") is None
     )
     return e.CompensationStarted(time=now, cause=cause, plan=plan, waived=waived)
 
@@ -179,7 +168,7 @@ def _pairs(contract: Contract, state: SagaState) -> Iterator[tuple[str, str | No
 
 def standing(contract: Contract, state: SagaState) -> tuple[str, ...]:
     """Return the effects that nobody has undone, in the order in which they came."""
-    return tuple(step for step, _ in _pairs(contract, state) if state.steps[step].undo != "compensated")
+    return tuple(step for step, _ in _pairs(contract, state) if state.steps[step].undo.status != "compensated")
 
 
 def awaited_of(contract: Contract, state: SagaState) -> tuple[str, ...]:

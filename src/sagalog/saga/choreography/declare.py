@@ -7,13 +7,13 @@ from typing import Any, cast
 
 import msgspec
 from msgspec.json import encode
-from msgspec.structs import replace
 
 from sagalog.errors import DefinitionError, InvalidIdentifier
 from sagalog.messages import Event, name_of
 from sagalog.saga.choreography.check import Ways, failing_events, reached_from
 from sagalog.saga.choreography.contract import Contract, Reaction
-from sagalog.saga.definition import Definition, assemble
+from sagalog.saga.choreography.definition import ChoreographyDefinition
+from sagalog.saga.definition import Steps
 from sagalog.saga.durations import Duration
 from sagalog.saga.identifiers import as_text, check_identifier
 from sagalog.saga.messages.handlers import GENERAL
@@ -72,19 +72,19 @@ class Choreography:
             "ignores": _listed(ignores),
         }
         self._follows = {kind: _listed(after) for kind, after in outside.items()}
-        self._definition: Definition | None = None
+        self._definition: ChoreographyDefinition | None = None
 
     def __repr__(self) -> str:
         return f"<Choreography {self.name} version {self.version}>"
 
     @property
-    def definition(self) -> Definition:
+    def definition(self) -> ChoreographyDefinition:
         """Return the checked definition; raises `DefinitionError` with every mistake found."""
         if self._definition is None:
             self._definition = self._build()
         return self._definition
 
-    def _build(self) -> Definition:
+    def _build(self) -> ChoreographyDefinition:
         mistakes = list(self._mistakes_of_events_named())
         mistakes = [*self._mistakes_of_names(), *mistakes, *(() if mistakes else self._mistakes_of_roles())]
         if mistakes:
@@ -95,16 +95,24 @@ class Choreography:
             mistakes = Ways(contract).mistakes()
         if mistakes:
             raise self._wrong(mistakes)
-        plain = assemble(
+        return ChoreographyDefinition(
             name=self.name,
             version=self.version,
+            digest=_digest(self.name, self.version, contract),
             input=PayloadType(type(None)),
             timeout=self._timeout,
             stages=(),
+            stage_after=(0,),
+            steps=Steps(),
+            pivot=None,
+            has_questions=False,
             key=None,
             reruns=True,
+            starts={},
+            waits={},
+            plain=False,
+            contract=contract,
         )
-        return replace(plain, plain=False, contract=contract, digest=_digest(self.name, self.version, contract))
 
     def _wrong(self, mistakes: Sequence[str]) -> DefinitionError:
         listed = "\n".join(f"  - {text}" for text in dict.fromkeys(mistakes))

@@ -9,8 +9,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from sagalog.saga import events as e
-from sagalog.saga.messages.evolve import misplaced, with_step
-from sagalog.saga.state import UNTOUCHED, Kept, SagaState, StepState
+from sagalog.saga.changes import misplaced, moved, with_step
+from sagalog.saga.state import NOT_ASKED, UNTOUCHED, ActionStatus, Kept, SagaState, Side, StepState
 from sagalog.saga.transitions import Status
 
 
@@ -18,7 +18,8 @@ def _step_succeeded(state: SagaState, event: e.StepSucceeded, status: Status) ->
     """An event came that says that something was done."""
     if event.message is None or event.message in state.received or event.step in state.steps:
         raise misplaced(state, event, f"effect {event.step} has been told by a message already, or by none")
-    step = StepState("succeeded", event.attempt, event.began, event.time, event.result, late=event.late)
+    action: Side[ActionStatus] = Side("succeeded", event.attempt, event.began, event.time)
+    step = StepState(action, NOT_ASKED, event.result, event.late)
     state = with_step(state, event, event.step, step, status)
     return replace(
         state,
@@ -34,11 +35,10 @@ def _event_received(state: SagaState, event: e.EventReceived, status: Status) ->
         raise misplaced(state, event, f"message {event.message} was received before")
     if state.status == "started" and state.received:
         status = "pending"
-    return replace(
+    return moved(
         state,
-        status=status,
-        version=state.version + 1,
-        updated=event.time,
+        event,
+        status,
         received=(*state.received, event.message),
         kept=(*state.kept, Kept(event.message, event.name, event.data)),
         last_message=event.message,
@@ -48,25 +48,22 @@ def _event_received(state: SagaState, event: e.EventReceived, status: Status) ->
 def _step_compensated(state: SagaState, event: e.StepCompensated, status: Status) -> SagaState:
     """What undoes an effect has come."""
     before = state.steps.get(event.step, UNTOUCHED)
-    if before.action != "succeeded" or before.undo == "compensated":
+    if before.action.status != "succeeded" or before.undo.status == "compensated":
         raise misplaced(state, event, f"effect {event.step} does not stand")
-    after = replace(
-        before, undo="compensated", undo_attempts=event.attempt, undo_began=event.began, undo_ended=event.time
-    )
-    return with_step(state, event, event.step, after, status)
+    undo = replace(before.undo, status="compensated", attempts=event.attempt, began=event.began, ended=event.time)
+    return with_step(state, event, event.step, replace(before, undo=undo), status)
 
 
 def _compensation_started(state: SagaState, event: e.CompensationStarted, status: Status) -> SagaState:
     steps = state.steps.copy()
     for name in event.plan:
-        steps[name] = replace(steps[name], undo="pending")
+        steps[name] = replace(steps[name], undo=replace(steps[name].undo, status="pending"))
     for name in event.waived:
-        steps[name] = replace(steps[name], undo="waived")
-    return replace(
+        steps[name] = replace(steps[name], undo=replace(steps[name].undo, status="waived"))
+    return moved(
         state,
-        status=status,
-        version=state.version + 1,
-        updated=event.time,
+        event,
+        status,
         steps=steps,
         rolling_back=True,
         plan=(*event.plan, *(name for name in state.plan if name not in event.plan)),
@@ -78,16 +75,8 @@ def _compensation_started(state: SagaState, event: e.CompensationStarted, status
 
 
 def _resumed(state: SagaState, event: e.SagaResumed, _: Status) -> SagaState:
-    return replace(
-        state,
-        status="compensating" if state.rolling_back else "pending",
-        version=state.version + 1,
-        updated=event.time,
-        error=state.cause,
-        reason=None,
-        pending=(),
-        actions=(),
-    )
+    status: Status = "compensating" if state.rolling_back else "pending"
+    return moved(state, event, status, error=state.cause, reason=None, pending=(), actions=())
 
 
 def _completed(state: SagaState, event: e.SagaCompleted, status: Status) -> SagaState:
@@ -99,11 +88,10 @@ def _failed(state: SagaState, event: e.SagaFailed, status: Status) -> SagaState:
 
 
 def _ended(state: SagaState, event: e.SagaEvent, status: Status) -> SagaState:
-    return replace(
+    return moved(
         state,
-        status=status,
-        version=state.version + 1,
-        updated=event.time,
+        event,
+        status,
         ended=event.time,
         reason=None,
         pending=(),

@@ -17,7 +17,7 @@ from msgspec import Struct
 from sagalog.errors import InvalidIdentifier
 from sagalog.messages import Envelope
 from sagalog.saga.choreography.contract import Contract
-from sagalog.saga.definition import Definition
+from sagalog.saga.choreography.definition import ChoreographyDefinition
 from sagalog.saga.events import EMPTY
 from sagalog.saga.failure import let_interrupts_through, named, storable
 from sagalog.saga.identifiers import check_identifier
@@ -63,14 +63,13 @@ class KnownProcesses:
 class ChoreographyRouting:
     """The rules of all loaded versions of one choreography; the newest one begins processes."""
 
-    def __init__(self, definitions: Sequence[Definition]) -> None:
+    def __init__(self, definitions: Sequence[ChoreographyDefinition]) -> None:
         versions = sorted(definitions, key=lambda one: one.version)
         self._newest = versions[-1]
         self.name = self._newest.name
         # A newer version's events replace an older one's; what only an older one knows, its processes still wait for.
         self._contracts: dict[str, Contract] = {}
         for version in versions:
-            assert version.contract is not None
             self._contracts.update(dict.fromkeys(version.contract.events, version.contract))
 
     @property

@@ -3,7 +3,6 @@
 The rules are at the head of `decide`, which asks these functions and adds what follows.
 """
 
-from collections.abc import Iterator
 from typing import Any, cast
 
 import msgspec
@@ -13,105 +12,71 @@ from sagalog.errors import InvalidInput
 from sagalog.messages import Envelope
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
-from sagalog.saga.children.decide import child_told, undo_asked
-from sagalog.saga.children.notes import UNDO_CHILD
+from sagalog.saga.attempts import Attempt, failure, last_attempt, next_attempt_at
 from sagalog.saga.definition import Definition, Exchange, StepDefinition
-from sagalog.saga.progress import begun, deadline_counts, is_open, next_attempt_at, next_undoing_at
-from sagalog.saga.state import UNTOUCHED, CommandState, SagaState, StepState
-from sagalog.saga.transitions import ENDED, OPEN
+from sagalog.saga.progress import begun, deadline_counts
+from sagalog.saga.state import UNTOUCHED, CommandState, SagaState, StepState, is_done, is_open, is_to_undo
+from sagalog.saga.transitions import ENDED, FORWARD, OPEN
 
 
-def request_made(definition: Definition, state: SagaState, told: i.RequestMade, now: int) -> e.SagaEvent | None:
+def request_made(definition: Definition, state: SagaState, input: i.RequestMade, now: int) -> e.SagaEvent | None:
     """Return the event that sends a command, unless it was sent already or is not wanted any more."""
-    step = definition.step(told.step)
-    if told.direction == "action":
-        before = begun(definition, state, told.step)
-        wanted = is_open(before) and before.waiting is None and state.status in ("started", "pending")
-        known, attempts, timeout = before.round, before.attempts, step.timeout
-    else:
-        before = state.steps.get(told.step, UNTOUCHED)
-        wanted = before.undo in ("pending", "retrying") and before.undo_waiting is None and state.status in OPEN
-        known, attempts = before.undo_round, before.undo_attempts
-        timeout = None if step.compensation is None else step.compensation.timeout
-    if not wanted or told.round != known or told.attempt <= attempts or timeout is None:
+    forwards = input.direction == "action"
+    declared = definition.step(input.step).side(input.direction)
+    here = begun(definition, state, input.step) if forwards else state.steps.get(input.step, UNTOUCHED)
+    side = here.side(input.direction)
+    if not is_open(side) or side.waiting is not None or state.status not in (FORWARD if forwards else OPEN):
         return None
-    until = now + timeout
-    if told.direction == "action" and state.deadline is not None and deadline_counts(definition, state):
+    if input.round != side.round or input.attempt <= side.attempts or declared is None or declared.timeout is None:
+        return None
+    until = now + declared.timeout
+    if forwards and state.deadline is not None and deadline_counts(definition, state):
         until = min(until, state.deadline)
     return e.RequestSent(
         time=now,
-        step=told.step,
-        direction=told.direction,
-        attempt=told.attempt,
-        command_id=told.command_id,
-        name=told.name,
-        data=told.data,
+        step=input.step,
+        direction=input.direction,
+        attempt=input.attempt,
+        command_id=input.command_id,
+        name=input.name,
+        data=input.data,
         until=until,
     )
 
 
-def timer_fired(definition: Definition, state: SagaState, told: i.TimerFired, now: int) -> e.SagaEvent | None:
+def timer_fired(definition: Definition, state: SagaState, input: i.TimerFired, now: int) -> e.SagaEvent | None:
     """Return what it means that a step's time is over; nothing if what it waited for came first."""
-    step = definition.step(told.step)
-    here = state.steps.get(told.step, UNTOUCHED)
-    waiting = here.waiting if told.direction == "action" else here.undo_waiting
+    step = definition.step(input.step)
+    side = state.steps.get(input.step, UNTOUCHED).side(input.direction)
+    waiting = side.waiting
     if waiting is None or waiting.until is None or now < waiting.until or state.status not in OPEN:
         return None
-    if waiting.attempt != told.attempt:
+    if waiting.attempt != input.attempt:
         return None
-    seconds = (waiting.until - waiting.since) / 1e6
-    if told.direction == "compensation":
-        assert step.compensation is not None
-        error = e.error_from(
-            "timeout", "ReplyTimeout", f"no reply to the compensation of {told.step} within {seconds:g} s"
-        )
-        return e.CompensationFailed(
-            time=now,
-            step=told.step,
-            attempt=waiting.attempt,
-            began=waiting.since,
-            error=error,
-            retry_at=next_undoing_at(
-                here, step.compensation, waiting.attempt, waiting.since, error, told.jitter, now, told.last
-            ),
-        )
     if step.kind == "sleep":
-        return e.StepSucceeded(time=now, step=told.step, attempt=waiting.attempt, began=waiting.since, result=e.EMPTY)
+        return e.StepSucceeded(time=now, step=input.step, attempt=waiting.attempt, began=waiting.since, result=e.EMPTY)
+    attempt = last_attempt(input.direction, input.step, side, now)
+    seconds = (waiting.until - waiting.since) / 1e6
     if step.wait is not None:
         # Nothing was asked of anybody, so there is nothing to undo: it counts as refused.
         error = e.error_from("timeout", "WaitTimeout", f"no {step.wait.name} came within {seconds:g} s")
-        outcome: e.FailedOutcome = "refused"
-        retry_at = None
-    else:
-        error = e.error_from("timeout", "ReplyTimeout", f"step {told.step}: no reply within {seconds:g} s")
-        outcome = "unknown"
-        retry_at = next_attempt_at(
-            definition, state, told.step, waiting.attempt, waiting.since, error, told.jitter, now, told.last
-        )
-    return e.StepFailed(
-        time=now,
-        step=told.step,
-        attempt=waiting.attempt,
-        began=waiting.since,
-        outcome=outcome,
-        error=error,
-        retry_at=retry_at,
-    )
+        return failure(attempt, error, now, outcome="refused")
+    text = f"step {input.step}: no reply within {seconds:g} s"
+    if input.direction == "compensation":
+        text = f"no reply to the compensation of {input.step} within {seconds:g} s"
+    error = e.error_from("timeout", "ReplyTimeout", text)
+    retry_at = next_attempt_at(definition, state, attempt, error, input, now)
+    return failure(attempt, error, now, retry_at=retry_at)
 
 
-def receive(definition: Definition, state: SagaState, message: Envelope, now: int) -> e.SagaEvent | None:
-    """Return the event that records a message; none only if it has been recorded before."""
-    if message.id in state.received:
-        return None
-    if message.kind == "note":
-        told = undo_asked if message.name == UNDO_CHILD else child_told
-        return told(definition, state, message, now)
+def received(definition: Definition, state: SagaState, message: Envelope, now: int) -> e.SagaEvent:
+    """Return the event that records a message, which is never none: it has not been recorded before."""
     answer: e.Answer | None = None
     command_id = _command_of(definition, state, message)
     if command_id is not None:
         command = state.commands[command_id]
         exchange = _exchange(definition, command)
-        answer = None if exchange is None else exchange.judge(message.name)
+        answer = None if exchange is None else exchange.answer_of(message.name)
         news = _reply(definition, state, command_id, message, answer, now)
         if news is not None:
             return news
@@ -125,8 +90,9 @@ def receive(definition: Definition, state: SagaState, message: Envelope, now: in
     awaited = definition.waits.get(message.name, ())
     for name in awaited:
         here = state.steps.get(name, UNTOUCHED)
-        if here.waiting is not None and state.status not in ENDED:
-            return _came(definition.step(name), name, here, message.id, message.data, now)
+        if here.action.waiting is not None and state.status not in ENDED:
+            attempt = last_attempt("action", name, here.action, now)
+            return _came(definition.step(name), attempt, message.id, message.data, now)
     return e.EventReceived(
         time=now,
         message=message.id,
@@ -143,7 +109,8 @@ def _is_kept(state: SagaState, name: str, awaited: tuple[str, ...]) -> bool:
     if state.rolling_back or state.status in ENDED:
         return False
     steps = [state.steps.get(step, UNTOUCHED) for step in awaited]
-    coming = sum(is_open(step) or (step.action == "refused" and state.status == "stuck") for step in steps)
+    stuck = state.status == "stuck"
+    coming = sum(is_open(one.action) or (stuck and one.action.status == "refused") for one in steps)
     return coming > sum(one.name == name for one in state.kept)
 
 
@@ -165,10 +132,8 @@ def _command_of(definition: Definition, state: SagaState, message: Envelope) -> 
 
 
 def _exchange(definition: Definition, command: CommandState) -> Exchange | None:
-    step = definition.step(command.step)
-    if command.direction == "action":
-        return step.exchange
-    return None if step.compensation is None else step.compensation.exchange
+    declared = definition.step(command.step).side(command.direction)
+    return None if declared is None else declared.exchange
 
 
 def _reply(
@@ -176,80 +141,54 @@ def _reply(
 ) -> e.SagaEvent | None:
     """Return what a reply means; nothing if its command was answered or given up, which only a success can change."""
     command = state.commands[command_id]
-    step = definition.step(command.step)
     here = state.steps.get(command.step, UNTOUCHED)
-    if command.direction == "compensation":
-        if answer is None or command_id != here.undo_command:
-            return None
-        return _undo_reply(here, command.step, message, answer, now)
-    if answer is None or command_id != here.command:
+    side = here.side(command.direction)
+    if answer is None or command_id != side.command:
         return None
-    attempt, began = _attempt(here, now)
+    attempt = last_attempt(command.direction, command.step, side, now)
     if answer == "refused":
-        if not is_open(here) or state.status in ENDED:
+        if not is_open(side) or state.status in ENDED:
             return None
-        return e.StepFailed(
-            time=now,
-            step=command.step,
-            attempt=attempt,
-            began=began,
-            outcome="refused",
-            error=refusal(message),
-            message=message.id,
-        )
-    if here.action in ("succeeded", "skipped"):
+        return failure(attempt, refusal(message), now, message=message.id)
+    if command.direction == "action":
+        return _action_done(definition.step(command.step), here, attempt, message, now)
+    if not is_to_undo(here):
         return None
-    if is_open(here):
-        return _came(step, command.step, here, message.id, message.data, now)
+    began = now if attempt.began is None else attempt.began
+    return e.StepCompensated(time=now, step=command.step, attempt=attempt.number, began=began, message=message.id)
+
+
+def _action_done(
+    step: StepDefinition, here: StepState, attempt: Attempt, message: Envelope, now: int
+) -> e.SagaEvent | None:
+    """Return the success that a reply says; none if it is known, or comes too late and cannot be read."""
+    if is_done(here):
+        return None
+    if is_open(here.action):
+        return _came(step, attempt, message.id, message.data, now)
     try:
         step.result.take(message.data)
     except InvalidInput:
         return None
-    return e.StepSucceeded(
-        time=now, step=command.step, attempt=attempt, began=began, result=message.data, late=True, message=message.id
-    )
+    return _succeeded(attempt, message.id, message.data, now, late=True)
 
 
-def _undo_reply(here: StepState, step: str, message: Envelope, answer: e.Answer, now: int) -> e.SagaEvent | None:
-    waiting = here.undo_waiting
-    attempt = max(1, here.undo_attempts) if waiting is None else waiting.attempt
-    began = waiting.since if waiting is not None else here.undo_began or now
-    if answer == "succeeded":
-        if here.undo not in ("pending", "retrying", "failed"):
-            return None
-        return e.StepCompensated(time=now, step=step, attempt=attempt, began=began, message=message.id)
-    if here.undo not in ("pending", "retrying"):
-        return None
-    return e.CompensationFailed(
-        time=now, step=step, attempt=attempt, began=began, error=refusal(message), message=message.id
-    )
-
-
-def _attempt(here: StepState, now: int) -> tuple[int, int]:
-    """Return the number of the attempt that a message ends, and when that began."""
-    if here.waiting is not None:
-        return here.waiting.attempt, here.waiting.since
-    return max(1, here.attempts), here.began or now
-
-
-def _came(step: StepDefinition, name: str, here: StepState, message: str, data: Raw, now: int) -> e.SagaEvent:
+def _came(step: StepDefinition, attempt: Attempt, message: str, data: Raw, now: int) -> e.SagaEvent:
     """Return the success of a step whose message came, or its failure if nobody can read that."""
-    attempt, began = _attempt(here, now)
     try:
         step.result.take(data)
     except InvalidInput:
         # What it says instead is not told: the text has to follow from what is recorded.
         text = f"message {message} cannot be read as {step.result.name}"
-        return e.StepFailed(
-            time=now,
-            step=name,
-            attempt=attempt,
-            began=began,
-            outcome="unknown",
-            error=e.error_from("fault", "InvalidInput", text),
-            message=message,
-        )
-    return e.StepSucceeded(time=now, step=name, attempt=attempt, began=began, result=data, message=message)
+        return failure(attempt, e.error_from("fault", "InvalidInput", text), now, message=message)
+    return _succeeded(attempt, message, data, now)
+
+
+def _succeeded(attempt: Attempt, message: str, data: Raw, now: int, late: bool = False) -> e.StepSucceeded:
+    began = now if attempt.began is None else attempt.began
+    return e.StepSucceeded(
+        time=now, step=attempt.step, attempt=attempt.number, began=began, result=data, late=late, message=message
+    )
 
 
 def refusal(message: Envelope) -> e.ErrorInfo:
@@ -269,18 +208,14 @@ def reason_of(data: Raw) -> str:
 
 def waits_begin(state: SagaState, stage: tuple[StepDefinition, ...], now: int) -> e.SagaEvent | None:
     """Return the event with which a step of this stage begins to wait, or takes what came before; none if none does."""
-    for step, here in _waiting_kinds(state, stage):
+    for step in stage:
+        here = state.steps.get(step.name, UNTOUCHED).action
+        if step.kind not in ("wait", "sleep") or not is_open(here):
+            continue
         if here.waiting is None:
             until = None if step.timeout is None else now + step.timeout
             return e.StepWaiting(time=now, step=step.name, until=until)
         for one in state.kept:
             if step.wait is not None and one.name == step.wait.name:
-                return _came(step, step.name, here, one.message, one.data, now)
+                return _came(step, last_attempt("action", step.name, here, now), one.message, one.data, now)
     return None
-
-
-def _waiting_kinds(state: SagaState, stage: tuple[StepDefinition, ...]) -> Iterator[tuple[StepDefinition, StepState]]:
-    for step in stage:
-        here = state.steps.get(step.name, UNTOUCHED)
-        if step.kind in ("wait", "sleep") and is_open(here):
-            yield step, here

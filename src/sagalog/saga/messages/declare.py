@@ -1,6 +1,7 @@
-"""Steps that send a command and wait for the reply, as they are declared; they send nothing.
+"""Steps that wait, as they are declared: for the reply to a command, for an event, or for time to pass.
 
 A request's function returns the command. What later steps and the compensation get is the event that answers it.
+Nothing here sends anything, and a wait or a sleep has no function.
 """
 
 from collections.abc import Callable, Coroutine, Sequence
@@ -13,6 +14,7 @@ from sagalog.saga.retry import Retry
 from sagalog.saga.steps import DEFAULT_STEP_TIMEOUT, ElementT, Params, UndoParams, declare_compensation
 from sagalog.saga.written import DeclaredCompensation, DeclaredReplies, DeclaredStep
 
+EventT = TypeVar("EventT", bound=Event)
 ReplyT = TypeVar("ReplyT", bound=Event)
 CommandT = TypeVar("CommandT", bound=Command)
 # What the compensation of a request may return: a command, or nothing if it is done by then.
@@ -122,3 +124,35 @@ class RequestDecorator(Protocol[ReplyT]):
     ) -> AsyncRequest[Params, CommandT, ReplyT]: ...
     @overload
     def __call__(self, handler: Callable[Params, CommandT], /) -> SyncRequest[Params, CommandT, ReplyT]: ...
+
+
+class WaitStep(Generic[EventT]):
+    """A declared wait for an event. Its result, for later steps, is the event."""
+
+    def __init__(self, name: str, event: type[EventT]) -> None:
+        self.name = name
+        self.event = event
+
+    def __repr__(self) -> str:
+        return f"<Wait {self.name}>"
+
+
+class SleepStep:
+    """A declared pause."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<Sleep {self.name}>"
+
+
+def snake_case(name: str) -> str:
+    """Return the name of a class as that of a step: `ParcelArrived` is `parcel_arrived`."""
+    letters: list[str] = []
+    for number, letter in enumerate(name):
+        before, after = name[number - 1 : number], name[number + 1 : number + 2]
+        if letter.isupper() and before and (before.islower() or before.isdigit() or after.islower()):
+            letters.append("_")
+        letters.append(letter.lower())
+    return "".join(letters)

@@ -38,9 +38,9 @@ def judge_families(definitions: Mapping[str, Definition], states: Mapping[str, S
         if here is None or here.child is None:
             if parent.status in ("completed", "failed"):
                 yield f"28: {name} was started and its parent, which {parent.status}, does not know it"
-        elif child.parent.round == here.round and here.child != saga_id:
+        elif child.parent.round == here.action.round and here.child != saga_id:
             yield f"28: {name} is there besides {here.child}"
-        elif parent.status == "completed" and child.parent.round == here.round and child.status != "completed":
+        elif parent.status == "completed" and child.parent.round == here.action.round and child.status != "completed":
             yield f"28: {name} is {child.status} and its parent completed"
         elif parent.status == "failed" and undone and child.status != "failed":
             yield f"28: {name} is {child.status} and its parent failed"

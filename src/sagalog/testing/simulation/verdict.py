@@ -12,9 +12,9 @@ from sagalog.readmodel.rows import status_row, step_rows
 from sagalog.saga import events as e
 from sagalog.saga.definition import Definition
 from sagalog.saga.evolve import evolve, fold
-from sagalog.saga.parts import part_name, part_of
+from sagalog.saga.identifiers import part_name, part_of
 from sagalog.saga.redecide import first_divergence
-from sagalog.saga.state import UNTOUCHED, SagaState
+from sagalog.saga.state import UNTOUCHED, SagaState, is_done, is_open, is_to_undo
 from sagalog.store import StatusRow, Store
 from sagalog.testing.simulation.families import judge_families, waiting_for_a_person
 from sagalog.testing.simulation.run import Simulation
@@ -86,7 +86,7 @@ def _end(definition: Definition, state: SagaState, events: History) -> Iterator[
             if began or undone:
                 yield "15: it completed and something was undone"
             names = [one for name in definition.steps for one in _names(state, name)]
-            missing = [n for n in names if state.steps.get(n, UNTOUCHED).action not in ("succeeded", "skipped")]
+            missing = [n for n in names if not is_done(state.steps.get(n, UNTOUCHED))]
             if missing:
                 yield f"15: it completed without {', '.join(missing)}"
         case "failed":
@@ -94,7 +94,7 @@ def _end(definition: Definition, state: SagaState, events: History) -> Iterator[
         case "stuck":
             if not state.reason or state.error is None:
                 yield "15: it is stuck without a reason"
-            waiting = {n for n, s in state.steps.items() if s.undo in ("pending", "retrying", "failed")}
+            waiting = {n for n, s in state.steps.items() if is_to_undo(s)}
             listed, late = set(state.pending), set(undone)
             if state.rolling_back and listed - late != waiting - late:
                 yield f"24: it is stuck with {waiting} to undo and says {state.pending}"
@@ -104,10 +104,10 @@ def _end(definition: Definition, state: SagaState, events: History) -> Iterator[
 
 def _failed(definition: Definition, state: SagaState, events: History, undone: list[str]) -> Iterator[str]:
     for name, step in state.steps.items():
-        none = step.action in ("refused", "skipped") or definition.steps[name].compensation is None
+        none = step.action.status in ("refused", "skipped") or definition.steps[name].compensation is None
         wanted = 0 if none else 1
         if _undone_at_last(events, name) != wanted or undone.count(name) > wanted + step.epoch:
-            yield f"15: {name} ({step.action}) was undone {undone.count(name)} times"
+            yield f"15: {name} ({step.action.status}) was undone {undone.count(name)} times"
     for name, fan in state.fans.items():
         names = _names(state, name)
         missing = [one for one in names[: fan.begun] if one not in state.steps]
@@ -185,15 +185,15 @@ def _order(definition: Definition, events: History) -> Iterator[str]:
             continue
         if isinstance(event, e.StepCompensated):
             for name, step in before.steps.items():
-                waits = step.undo in ("pending", "retrying", "failed") and not step.late
+                waits = is_to_undo(step) and not step.late
                 if waits and order.is_later(before, name, event.step):
                     yield f"17: {event.step} was undone before {name}"
-            if before.steps[event.step].action in ("open", "retrying"):
+            if is_open(before.steps[event.step].action):
                 yield f"18: {event.step} was undone before its own action had ended"
         if isinstance(event, e.CompensationStarted) and event.plan and definition.pivot is not None:
             late = before.status in ("failed", "compensating")
             pivot = before.steps.get(definition.pivot, UNTOUCHED)
-            if pivot.action == "succeeded" and not late:
+            if pivot.action.status == "succeeded" and not late:
                 yield "13: it began to undo after the pivot"
 
 
@@ -264,7 +264,7 @@ class _Walk:
         definition = self._definitions[self._rows[entry.saga_id].definition]
         order = _Order(definition)
         for name, step in state.steps.items():
-            if step.undo in ("pending", "retrying", "failed") and order.is_later(state, name, entry.step):
+            if is_to_undo(step) and order.is_later(state, name, entry.step):
                 self.found.append(f"17: undoing {entry.step} of {entry.saga_id} began before {name} was undone")
 
 

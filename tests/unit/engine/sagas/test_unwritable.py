@@ -9,7 +9,7 @@ from sagalog.errors import WriteRefused
 from sagalog.saga.events import SagaStarted, error_from
 from sagalog.saga.evolve import fold
 from sagalog.saga.inputs import ActionFailed, ActionSucceeded, DeadlineReached, Input, UndoFailed, UndoSucceeded
-from sagalog.saga.state import ActionStatus, SagaState, StepState, UndoStatus
+from sagalog.saga.state import NOT_ASKED, NOT_BEGUN, UNTOUCHED, ActionStatus, SagaState, Side, StepState, UndoStatus
 
 PROBLEM = WriteRefused("caf\u00e9 is not allowed")
 FAILED = error_from("error", "OSError", "no answer")
@@ -25,7 +25,7 @@ def state_with(pay: StepState) -> SagaState:
 @pytest.mark.parametrize("told", [PAID, ActionFailed("pay", 2, 1, FAILED)])
 @pytest.mark.parametrize(("attempts", "attempt"), [(0, 2), (1, 2), (2, 3), (5, 6)])
 def test_an_outcome_becomes_a_fault_of_an_attempt_that_is_news(told: Input, attempts: int, attempt: int) -> None:
-    found = instead_of(told, StepState(attempts=attempts), PROBLEM)
+    found = instead_of(told, StepState(Side("open", attempts), NOT_ASKED), PROBLEM)
     assert isinstance(found, ActionFailed)
     assert (found.step, found.attempt, found.error.kind) == ("pay", attempt, "fault")
     assert found.error.message.isascii()
@@ -34,13 +34,13 @@ def test_an_outcome_becomes_a_fault_of_an_attempt_that_is_news(told: Input, atte
 @pytest.mark.parametrize("told", [REFUNDED, UndoFailed("pay", 1, 2, 1, FAILED)])
 @pytest.mark.parametrize(("attempts", "attempt"), [(1, 2), (2, 3), (5, 6)])
 def test_an_undoing_likewise(told: Input, attempts: int, attempt: int) -> None:
-    found = instead_of(told, StepState(undo_attempts=attempts), PROBLEM)
+    found = instead_of(told, StepState(NOT_BEGUN, Side("pending", attempts)), PROBLEM)
     assert isinstance(found, UndoFailed)
     assert (found.step, found.epoch, found.attempt, found.error.kind) == ("pay", 1, attempt, "fault")
 
 
 def test_nothing_is_said_instead_of_what_is_no_outcome() -> None:
-    assert instead_of(DeadlineReached(), StepState(), PROBLEM) is None
+    assert instead_of(DeadlineReached(), UNTOUCHED, PROBLEM) is None
 
 
 def test_only_what_is_done_is_kept() -> None:
@@ -60,7 +60,7 @@ def test_only_what_is_done_is_kept() -> None:
     ],
 )
 def test_a_success_is_news_until_it_is_recorded_or_undone(action: ActionStatus, undo: UndoStatus, news: bool) -> None:
-    assert is_news(state_with(StepState(action, undo=undo)), PAID) == news
+    assert is_news(state_with(StepState(Side(action), Side(undo))), PAID) == news
 
 
 @pytest.mark.parametrize(
@@ -68,8 +68,8 @@ def test_a_success_is_news_until_it_is_recorded_or_undone(action: ActionStatus, 
     [("failed", 1, True), ("pending", 1, True), ("compensated", 1, False), ("failed", 2, False)],
 )
 def test_an_undoing_is_news_while_that_very_one_is_not_recorded(undo: UndoStatus, epoch: int, news: bool) -> None:
-    assert is_news(state_with(StepState("succeeded", undo=undo, epoch=epoch)), REFUNDED) == news
+    assert is_news(state_with(StepState(Side("succeeded"), Side(undo), epoch=epoch)), REFUNDED) == news
 
 
 def test_nothing_else_is_ever_news() -> None:
-    assert not is_news(state_with(StepState()), DeadlineReached())
+    assert not is_news(state_with(UNTOUCHED), DeadlineReached())

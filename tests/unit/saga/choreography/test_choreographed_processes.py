@@ -227,7 +227,6 @@ def test_the_cause_is_told_as_soon_as_it_is_known() -> None:
 
 def test_what_undoes_is_no_cause_however_near_it_is_to_the_start() -> None:
     contract = fulfilment().definition.contract
-    assert contract is not None
     nearer = replace(contract, order={**contract.order, "InventoryReleased": 0})
     assert nearer.failures(UNSHIPPED) == ("ShipmentFailed", "InventoryReleased", "PaymentRefunded")
 

@@ -27,7 +27,7 @@ def test_only_events_of_the_contract_are_asked_about() -> None:
     created = message("OrderCreated")
     others = [replace(created, name="CustomerTold"), replace(created, kind="command")]
     assert ROUTING.ask(others) == []
-    assert ROUTING.names == frozenset(FULFILMENT.definition.contract.events)  # type: ignore[union-attr]
+    assert ROUTING.names == frozenset(FULFILMENT.definition.contract.events)
 
 
 def test_the_first_event_begins_a_process_whichever_it_is() -> None:

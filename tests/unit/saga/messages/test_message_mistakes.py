@@ -8,7 +8,7 @@ from kernel.declared import Order, Payment, new_saga, only
 from sagalog import Command, Event, Saga
 from sagalog.errors import DefinitionError
 from sagalog.messages import CommandRefused
-from sagalog.saga.messages.waits import snake_case
+from sagalog.saga.messages.declare import snake_case
 
 
 class Reserve(Command):

@@ -10,9 +10,8 @@ from sagalog.readmodel.rows import command_rows, sent_messages
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
 from sagalog.saga.evolve import evolve
-from sagalog.saga.progress import is_open
 from sagalog.saga.react import Wait, react
-from sagalog.saga.state import UNTOUCHED, SagaState
+from sagalog.saga.state import UNTOUCHED, SagaState, is_open
 
 seeds = st.integers(0, 2**32)
 
@@ -77,7 +76,7 @@ def test_a_command_id_stands_for_one_command_of_one_step_and_always_the_same_dat
         if not isinstance(event, e.RequestSent):
             continue
         here = state.steps.get(event.step, UNTOUCHED)
-        number = here.round if event.direction == "action" else here.undo_round
+        number = here.side(event.direction).round
         what = (event.step, event.direction, event.name, bytes(event.data))
         assert known.setdefault(event.command_id, what) == what
         assert event.command_id.endswith(f":{number + 1}" if number else ("undo" if "undo" in event.command_id else ""))
@@ -92,8 +91,8 @@ def test_no_command_asks_for_new_work_while_rolling_back_nor_overtakes_what_it_u
             assert not state.rolling_back
         if isinstance(event, e.RequestSent) and event.direction == "compensation":
             here = state.steps[event.step]
-            assert not is_open(here)
-            assert here.waiting is None
+            assert not is_open(here.action)
+            assert here.action.waiting is None
 
 
 @given(seeds)
@@ -148,7 +147,7 @@ def test_of_reply_and_timer_exactly_one_ends_the_waiting(seed: int) -> None:
             other.tell(fired if first_is_timer else well)
             assert other.state is not None
             ended = other.state.steps[effect.step]
-            assert (ended.waiting if effect.direction == "action" else ended.undo_waiting) is None
+            assert ended.side(effect.direction).waiting is None
             if not first_is_timer:
                 assert other.tell(fired) == []
             elif isinstance(well, i.Receive):

@@ -153,8 +153,8 @@ def test_a_wait_without_a_timeout_ends_with_the_deadline() -> None:
     assert one.effects == [Wait("arrived", "action", 1, None), WatchDeadline(START + DAY)]
     one.when(times_out("arrived"), START + 2 * DAY).then_nothing()
     back = one.when(i.DeadlineReached(), START + DAY).then(e.CompensationStarted)
-    assert state_of(back).steps["arrived"].action == "dropped"
-    assert (state_of(back).plan, state_of(back).steps["arrived"].undo) == (("send",), "waived")
+    assert state_of(back).steps["arrived"].action.status == "dropped"
+    assert (state_of(back).plan, state_of(back).steps["arrived"].undo.status) == (("send",), "waived")
 
 
 def test_what_waits_is_not_waited_for_when_the_saga_is_rolled_back() -> None:
@@ -259,7 +259,7 @@ def test_a_step_lets_time_pass() -> None:
 
 def test_a_pause_ends_with_the_deadline() -> None:
     back = sleeping().when(i.DeadlineReached(), START + 2 * DAY).then(e.CompensationStarted)
-    assert (state_of(back).plan, state_of(back).steps["cool_down"].action) == (("send",), "dropped")
+    assert (state_of(back).plan, state_of(back).steps["cool_down"].action.status) == (("send",), "dropped")
 
 
 # ---------------------------------------------------------------------------------------------- starts

@@ -1,0 +1,42 @@
+"""What all events do to the state of a saga, whatever else each of them changes. It decides nothing. Pure."""
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from sagalog.errors import DivergentHistory
+from sagalog.saga.events import SagaEvent
+from sagalog.saga.state import SagaState, StepState
+from sagalog.saga.transitions import Status
+
+
+def moved(state: SagaState, event: SagaEvent, status: Status, **changes: Any) -> SagaState:
+    """Return the state after an event: the next version, at the event's time, in that status, with `changes`."""
+    return replace(state, status=status, version=state.version + 1, updated=event.time, **changes)
+
+
+def with_step(state: SagaState, event: SagaEvent, step: str, after: StepState, status: Status) -> SagaState:
+    """Return the state after an event that changes one step."""
+    steps = state.steps.copy()
+    steps[step] = after
+    return replace(state, status=status, version=state.version + 1, updated=event.time, steps=steps)
+
+
+def taken(state: SagaState, message: str, moves: bool = True) -> SagaState:
+    """Return the state once a message was taken; if it `moves` the saga, it is the cause of what follows."""
+    return replace(
+        state,
+        # What was kept is known already.
+        received=state.received if message in state.received else (*state.received, message),
+        kept=tuple(one for one in state.kept if one.message != message) if moves and state.kept else state.kept,
+        last_message=message if moves else state.last_message,
+    )
+
+
+def misplaced(state: SagaState, event: SagaEvent, why: str) -> DivergentHistory:
+    """Return the error for an event that cannot follow this state."""
+    name = type(event).__name__
+    return DivergentHistory(
+        f"expected an event that can follow version {state.version}, found {name}: {why}; "
+        "the history is malformed and is left as it is"
+    )
