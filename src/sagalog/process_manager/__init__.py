@@ -23,7 +23,7 @@ from sagalog.engine.following.translation import FollowContext
 from sagalog.engine.sagas.attempt import Attempts
 from sagalog.engine.sagas.inbox import Mail
 from sagalog.engine.sagas.start import Started, Starting
-from sagalog.engine.sagas.wait import AT_REST, LAST_LOOK_SECONDS, NoLongerThan, Waiting, end_of, not_known, still_going
+from sagalog.engine.sagas.wait import LAST_LOOK_SECONDS, NoLongerThan, Waiting, end_of, not_known, still_going
 from sagalog.engine.sagas.worker import Drive, Worker
 from sagalog.engine.transports.transports import Transports, check_transports
 from sagalog.engine.writing.committer import Committer
@@ -45,6 +45,7 @@ from sagalog.saga.failure import Redact
 from sagalog.saga.messages.participants import Participant
 from sagalog.saga.options import flag, several
 from sagalog.saga.state import SagaState
+from sagalog.saga.transitions import AT_REST
 from sagalog.settings import Settings, settings_of
 from sagalog.store import StatusRow, Store
 from sagalog.stores import store_for

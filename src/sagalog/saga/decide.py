@@ -360,8 +360,8 @@ def _follow_backward(definition: Definition, state: SagaState, last: e.SagaEvent
         if late:
             return _undo_late(definition, state, late, now)
     front = undo_front(definition, state)
-    if front.settling or front.ready:
-        names = (*front.settling, *front.ready)
+    if front.ending or front.ready:
+        names = (*front.ending, *front.ready)
         return None if definition.plain else children.child_to_undo(definition, state, names, now)
     if not front.blocked:
         assert state.cause is not None

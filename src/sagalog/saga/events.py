@@ -9,6 +9,8 @@ from typing import ClassVar, Literal
 
 from msgspec import Raw, Struct
 
+from sagalog.saga.failure import LONGEST_TYPE, storable
+
 Direction = Literal["action", "compensation"]
 Answer = Literal["succeeded", "refused"]
 ErrorKind = Literal["refused", "error", "timeout", "lost", "fault", "deadline", "late", "parent"]
@@ -298,5 +300,4 @@ EVENTS: tuple[type[SagaEvent], ...] = (
 
 def error_from(kind: ErrorKind, type: str, message: str, step: str | None = None) -> ErrorInfo:
     """Build an `ErrorInfo` whose text any store can keep: no NUL, no lone surrogates, at most 4,000 characters."""
-    text = message.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
-    return ErrorInfo(type=type[:200], message=text[:4000], kind=kind, step=step)
+    return ErrorInfo(type=type[:LONGEST_TYPE], message=storable(message), kind=kind, step=step)

@@ -4,6 +4,8 @@ Randomness (`jitter`, in [0, 1)) and times (microseconds since the epoch) come i
 `last` is known of a recorded attempt only: whether it was the last one, which the policy of today need not say.
 """
 
+from typing import Literal
+
 from msgspec import Raw, Struct
 
 from sagalog.messages import Envelope
@@ -151,3 +153,18 @@ Input = (
     | Resume
     | Faulted
 )
+
+
+def as_it_came(
+    id: str,
+    name: str,
+    data: Raw,
+    causation_id: str | None = None,
+    *,
+    kind: Literal["event", "note"] = "event",
+    time: int = 0,
+) -> Envelope:
+    """Return a message of which only its record is left: from where it came nobody decides by."""
+    return Envelope(
+        id=id, kind=kind, name=name, source="", correlation_id="", causation_id=causation_id, time=time, data=data
+    )

@@ -79,18 +79,18 @@ def never_sent(state: SagaState, here: Side[ActionStatus]) -> bool:
 
 
 class UndoFront(Struct, frozen=True):
-    """What the undoing waits for: actions still `settling`, steps `ready` to be undone, steps that are `blocked`."""
+    """What the undoing waits for: actions still `ending`, steps `ready` to be undone, steps that are `blocked`."""
 
-    settling: tuple[str, ...] = ()
+    ending: tuple[str, ...] = ()
     ready: tuple[str, ...] = ()
     blocked: tuple[str, ...] = ()
 
 
 def undo_front(definition: Definition, state: SagaState) -> UndoFront:
     """Return what can go on while rolling back; only the latest stage that is not undone yet is ever ready."""
-    settling = _settling(definition, state)
-    if settling:
-        return UndoFront(settling=settling)
+    ending = _ending(definition, state)
+    if ending:
+        return UndoFront(ending=ending)
     for stage in reversed(definition.stages):
         ready: list[str] = []
         blocked: list[str] = []
@@ -112,15 +112,15 @@ def can_be_undone(step: StepDefinition, here: StepState) -> bool:
     return here.undo.status != "failed" and (here.action.status == "succeeded" or takes_none)
 
 
-def _settling(definition: Definition, state: SagaState) -> tuple[str, ...]:
+def _ending(definition: Definition, state: SagaState) -> tuple[str, ...]:
     steps = state.steps
     if not state.fans:
-        return tuple(name for name, step in steps.items() if _settles(step))
+        return tuple(name for name, step in steps.items() if _is_ending(step))
     names = [name for step in definition.steps.values() for name in names_under_way(state, step)]
-    return tuple(name for name in names if name in steps and _settles(steps[name]))
+    return tuple(name for name in names if name in steps and _is_ending(steps[name]))
 
 
-def _settles(step: StepState) -> bool:
+def _is_ending(step: StepState) -> bool:
     return step.undo.status != "none" and is_open(step.action)
 
 
@@ -153,5 +153,5 @@ def check_undo_begun(definition: Definition, state: SagaState, name: str) -> Non
         later += [state.steps[n] for n in takewhile(lambda n: n != name, names_to_undo(state, own))]
     # What succeeded late was planned late: undoing an earlier step may have been under way by then.
     first = any(is_to_undo(step) and not step.late for step in later)
-    if first or undo_front(definition, state).settling:
+    if first or undo_front(definition, state).ending:
         raise InvalidAction(f"expected the outcome of a compensation that was begun, found one of {name}")

@@ -24,7 +24,7 @@ class RunAction(Struct, frozen=True, gc=False):
     at: int = 0
 
 
-class Settle(Struct, frozen=True, gc=False):
+class AwaitEnd(Struct, frozen=True, gc=False):
     """Wait for the step's attempt that is under way; if none is, report it as lost."""
 
     step: str
@@ -63,7 +63,7 @@ class Wait(Struct, frozen=True, gc=False):
     until: int | None
 
 
-Effect = RunAction | Settle | CallOff | RunCompensation | Wait | WatchDeadline
+Effect = RunAction | AwaitEnd | CallOff | RunCompensation | Wait | WatchDeadline
 
 
 def react(definition: Definition, state: SagaState) -> list[Effect]:
@@ -113,8 +113,8 @@ def _following(state: SagaState) -> list[Effect]:
 def _undoing(definition: Definition, state: SagaState) -> Iterator[Effect]:
     """Yield what goes on while rolling back."""
     front = undo_front(definition, state)
-    for name in front.settling:
-        yield _settle(definition, name, state.steps.get(name, UNTOUCHED).action)
+    for name in front.ending:
+        yield _end_of(definition, name, state.steps.get(name, UNTOUCHED).action)
     for name in front.ready:
         here = state.steps[name]
         undo = here.undo
@@ -124,10 +124,10 @@ def _undoing(definition: Definition, state: SagaState) -> Iterator[Effect]:
         yield RunCompensation(name, here.epoch, undo.attempts + 1, undo.retry_at or 0)
 
 
-def _settle(definition: Definition, name: str, here: Side[ActionStatus]) -> Effect:
+def _end_of(definition: Definition, name: str, here: Side[ActionStatus]) -> Effect:
     if here.waiting is not None:
         # A command is on its way, or a child: its effect has to be known, or its time over, before it is undone.
         return _wait(name, "action", here.waiting)
     if definition.has_children and definition.steps[name].child is not None:
         return CallOff(name, here.attempts + 1)
-    return Settle(name, here.attempts + 1)
+    return AwaitEnd(name, here.attempts + 1)

@@ -28,7 +28,7 @@ from sagalog.saga.definition import Definition
 from sagalog.saga.events import error_from
 from sagalog.saga.failure import described
 from sagalog.saga.inputs import ActionFailed, DeadlineReached, Input, Receive, TimerFired
-from sagalog.saga.react import CallOff, Effect, RunAction, RunCompensation, Settle, Wait, WatchDeadline, react
+from sagalog.saga.react import AwaitEnd, CallOff, Effect, RunAction, RunCompensation, Wait, WatchDeadline, react
 from sagalog.saga.state import SagaState
 from sagalog.saga.transitions import OPEN
 from sagalog.store import Posting
@@ -216,7 +216,7 @@ class SagaRunner:
                     wake_at = effect.at if wake_at is None else min(wake_at, effect.at)
                 elif not self._owner.stopping and not (self.lacks_thread and needs_thread(self.definition, effect)):
                     ready.append(effect)
-            elif isinstance(effect, Settle):
+            elif isinstance(effect, AwaitEnd):
                 if (RunAction, effect.step) not in self._running:
                     text = "it was under way when its process ended, or was given up before its next attempt"
                     lost = error_from("lost", "AttemptLost", text)

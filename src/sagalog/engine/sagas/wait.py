@@ -9,11 +9,11 @@ from sagalog.engine.loops import Loop
 from sagalog.engine.sagas.worker import Drive
 from sagalog.errors import NotRunning, StoreError
 from sagalog.saga.state import SagaState
+from sagalog.saga.transitions import AT_REST
 from sagalog.store import StatusRow, Store
 
 logger = logging.getLogger("sagalog.engine")
 
-AT_REST = ("completed", "failed", "stuck")
 # Whoever gives no time at all is told of what has ended all the same.
 LAST_LOOK_SECONDS = 0.5
 CLOSED = "the process manager was closed; the saga goes on elsewhere or later"
