@@ -20,7 +20,7 @@ EMPTY = Raw(b"null")
 
 
 class ErrorInfo(Struct, frozen=True, omit_defaults=True, gc=False):
-    """Say what went wrong: the error's class name, its text, and the step it came from.
+    """What went wrong: the error's class name, its text, and the step it came from.
 
     `kind` is "refused" (definitely not done), "error", "timeout" and "lost" (nobody knows whether it was done),
     "fault" (a mistake in a program, which compensating would only multiply), the saga's own "deadline", a "late"
@@ -34,7 +34,7 @@ class ErrorInfo(Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class SagaEvent(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """Be the base of every fact in a saga's stream."""
+    """A fact in a saga's stream, and when it was recorded."""
 
     TOPIC: ClassVar[str]
 
@@ -71,7 +71,7 @@ class SagaStarted(SagaEvent, frozen=True, kw_only=True, gc=False):
 
 
 class StepSucceeded(SagaEvent, frozen=True, kw_only=True, gc=False):
-    """An action did what it should. `late`: the saga had given it up, so it will be undone.
+    """An action did what it should. If it is `late`, the saga had given it up, and it will be undone.
 
     `message` is the reply, or the event that was waited for, whose data are the result.
     """

@@ -7,7 +7,7 @@ from msgspec import Struct
 from sagalog.errors import InvalidAction
 from sagalog.saga.definition import Definition, StepDefinition
 from sagalog.saga.parts import is_under_way, names_begun, names_to_undo, names_under_way
-from sagalog.saga.state import UNTOUCHED, ActionStatus, SagaState, Side, StepState, is_done, is_open, is_to_undo
+from sagalog.saga.state import UNTOUCHED, SagaState, StepState, is_done, is_open, is_to_undo
 from sagalog.saga.transitions import ENDED, FORWARD
 
 # Of an action that ended like this there is nothing to undo.
@@ -71,11 +71,6 @@ def begun(definition: Definition, state: SagaState, name: str) -> StepState:
 def to_be_undone(state: SagaState) -> tuple[str, ...]:
     """Return the steps that are still to be undone, in the order in which they are."""
     return tuple(name for name in state.plan if is_to_undo(state.steps[name]))
-
-
-def never_sent(state: SagaState, here: Side[ActionStatus]) -> bool:
-    """Tell whether a request can have had no effect yet: it sent no command, or a refused one in an earlier round."""
-    return here.command is None or state.commands[here.command].round != here.round
 
 
 class UndoFront(Struct, frozen=True):

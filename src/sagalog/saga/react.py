@@ -17,7 +17,7 @@ from sagalog.saga.transitions import FORWARD, OPEN
 
 
 class RunAction(Struct, frozen=True, gc=False):
-    """Make attempt number `attempt` of a step's action, not before `at` (microseconds since the epoch, 0: now)."""
+    """Attempt number `attempt` of a step's action, not before `at` (microseconds since the epoch, 0: now)."""
 
     step: str
     attempt: int
@@ -25,14 +25,14 @@ class RunAction(Struct, frozen=True, gc=False):
 
 
 class AwaitEnd(Struct, frozen=True, gc=False):
-    """Wait for the step's attempt that is under way; if none is, report it as lost."""
+    """The end of the step's attempt that is under way is awaited; if none is under way, it is reported as lost."""
 
     step: str
     attempt: int
 
 
 class CallOff(Struct, frozen=True, gc=False):
-    """Find the saga that a step is, if somebody has begun it, or see to it that nobody ever does."""
+    """The saga that a step is has to be found, if somebody began it; otherwise nobody must begin it any more."""
 
     step: str
     attempt: int
@@ -40,7 +40,7 @@ class CallOff(Struct, frozen=True, gc=False):
 
 
 class RunCompensation(Struct, frozen=True, gc=False):
-    """Make attempt number `attempt` of undoing a step, not before `at`."""
+    """Attempt number `attempt` of undoing a step, not before `at`."""
 
     step: str
     epoch: int
@@ -49,13 +49,13 @@ class RunCompensation(Struct, frozen=True, gc=False):
 
 
 class WatchDeadline(Struct, frozen=True, gc=False):
-    """Say `DeadlineReached` at `at`."""
+    """The deadline, at `at`: then the input is `DeadlineReached`."""
 
     at: int
 
 
 class Wait(Struct, frozen=True, gc=False):
-    """Wait for a message (a reply, an event) or for time to pass; say `TimerFired` at `until` (None: never)."""
+    """A message (a reply, an event) or the time is awaited; at `until` (None: never) the input is `TimerFired`."""
 
     step: str
     direction: Direction

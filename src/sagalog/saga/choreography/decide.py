@@ -1,4 +1,4 @@
-"""What a choreography decides when it is told something, in the place of what a saga would decide. Pure.
+"""What follows from an input of a choreography, in the place of what would follow for a saga. Pure.
 
 It runs nothing and sends nothing. Each event that comes is recorded once; then it is judged by the contract what has
 become of the process, and whatever that says anew is recorded after it. `contract` holds the rules.

@@ -71,7 +71,7 @@ class EventDecorator(Protocol):
 
 
 class Participant:
-    """Declare who handles commands and reacts to events.
+    """Somebody who handles commands and reacts to events, and how it does that.
 
     `retry` is how often a handler that fails is tried again before its message is parked; its `for_` counts from when
     the message arrived. `timeout` (seconds or timedelta; None: all the time it wants) is for one attempt. Both can be

@@ -94,7 +94,7 @@ class Deliver(Struct, frozen=True):
 
 
 class Park(Struct, frozen=True):
-    """Nobody can take the event: why."""
+    """Nobody can take the event, and why."""
 
     reason: str
 
