@@ -25,7 +25,7 @@ from sagalog.engine.hint import Hint
 from sagalog.engine.sagas.driven import Drive
 from sagalog.engine.sagas.inbox import Inbox
 from sagalog.engine.sagas.start import Started, Starting
-from sagalog.engine.sagas.wait import AT_REST, LAST_LOOK_SECONDS, NoLongerThan, Waiters, end_of, not_known, still_going
+from sagalog.engine.sagas.wait import LAST_LOOK_SECONDS, NoLongerThan, Waiters, end_of, not_known, still_going
 from sagalog.engine.sagas.worker import Worker
 from sagalog.engine.surroundings import Surroundings
 from sagalog.engine.transports.transports import Transports, check_transports
@@ -48,6 +48,7 @@ from sagalog.saga.failure import Redact
 from sagalog.saga.messages.participants import Participant
 from sagalog.saga.options import flag, several
 from sagalog.saga.state import SagaState
+from sagalog.saga.transitions import AT_REST
 from sagalog.settings import Settings, settings_of
 from sagalog.store import StatusRow, Store
 from sagalog.stores import store_for

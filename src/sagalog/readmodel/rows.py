@@ -11,11 +11,11 @@ from sagalog.saga.definition import Definition
 from sagalog.saga.events import Direction, RequestSent, SagaEvent
 from sagalog.saga.progress import undo_front
 from sagalog.saga.react import (
+    AwaitEnd,
     CallOff,
     Effect,
     RunAction,
     RunCompensation,
-    Settle,
     Wait,
     WatchDeadline,
     react,
@@ -100,7 +100,7 @@ def _waiting(
             until = _earliest(until, state.deadline)
         text = declared.waiting_text if declared.fan is None else _text(only, 0)
         return only.step, only.attempt, text, until, state.started
-    first: RunAction | RunCompensation | Settle | CallOff | Wait | None = None
+    first: RunAction | RunCompensation | AwaitEnd | CallOff | Wait | None = None
     texts: list[str] = []
     until = due = None
     for effect in effects:
@@ -117,7 +117,7 @@ def _waiting(
                 until = _earliest(until, effect.until)
                 due = _earliest(due, effect.until)
             continue
-        at = 0 if isinstance(effect, Settle) else effect.at
+        at = 0 if isinstance(effect, AwaitEnd) else effect.at
         if at:
             until = _earliest(until, at)
             due = _earliest(due, at)
@@ -145,7 +145,7 @@ def _text(effect: Effect, at: int) -> str:
             return f"retry of {step}" if at else f"step {step}"
         case RunCompensation(step):
             return f"retry of compensation of {step}" if at else f"compensation of {step}"
-        case Settle(step) | CallOff(step):
+        case AwaitEnd(step) | CallOff(step):
             return f"end of {step}"
         case _:
             return "deadline"
@@ -170,7 +170,7 @@ def _awaited(definition: Definition, state: SagaState, effect: Wait) -> str:
     return f"reply{reply} to {to}"
 
 
-def _timeout(definition: Definition, effect: RunAction | RunCompensation | Settle | CallOff) -> int | None:
+def _timeout(definition: Definition, effect: RunAction | RunCompensation | AwaitEnd | CallOff) -> int | None:
     declared = definition.step(effect.step).side("compensation" if isinstance(effect, RunCompensation) else "action")
     return None if declared is None else declared.timeout
 

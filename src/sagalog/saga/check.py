@@ -12,13 +12,12 @@ from sagalog.saga.children.notes import ChildResult
 from sagalog.saga.definition import (
     CompensationDefinition,
     Definition,
-    Exchange,
     StepDefinition,
     assemble,
 )
 from sagalog.saga.for_each.check import check_fan_out, list_of
 from sagalog.saga.identifiers import check_identifier, part_of
-from sagalog.saga.messages.check import exchange_of, is_event, starts_of, wait_of
+from sagalog.saga.messages.check import exchange_of, exchange_of_request, is_event, starts_of, wait_of
 from sagalog.saga.options import shown, version_mistake
 from sagalog.saga.payload.payload_type import PayloadType
 from sagalog.saga.retry import ACTION_RETRY, PATIENT, Retry
@@ -106,7 +105,7 @@ def _step(
         when=step.when,
         waiting_text=f"step {step.name}",
         kind=step.kind,
-        exchange=_exchange(step, mistakes),
+        exchange=exchange_of_request(step, mistakes),
         wait=wait_of(step, mistakes),
         fan=fan,
         child=child_of(step, declared.input, pivot_seen, mistakes),
@@ -182,16 +181,6 @@ def _retry(step: DeclaredStep, after_pivot: bool) -> Retry:
     if after_pivot:
         return RETRIABLE_RETRY
     return ACTION_RETRY if step.kind == "call" else REQUEST_RETRY
-
-
-def _exchange(step: DeclaredStep, mistakes: list[str]) -> Exchange | None:
-    if step.replies is None:
-        return None
-    if step.timeout is None:
-        mistakes.append(f"request {step.name} has no timeout, so a reply that is lost would be waited for for ever")
-    if handler_mistake(step.handler, step.fan is not None) is not None:
-        return None
-    return exchange_of(step.handler, step.replies, f"request {step.name}", False, mistakes)
 
 
 def _result_of(step: DeclaredStep, mistakes: list[str]) -> Any:

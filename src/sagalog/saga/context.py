@@ -8,7 +8,7 @@ from sagalog.saga.identifiers import effect_of
 
 
 class StepContext(Struct, frozen=True, kw_only=True):
-    """Tell a handler which saga, step and attempt it is run for.
+    """What a handler may know of what it is run for: the saga, the step and the attempt.
 
     `idempotency_key` is the same for every attempt of one action (or of one compensation): give it to the service that
     is called, so that a repeated call has one effect. `deadline` is when this attempt has to be over (UTC).

@@ -1,9 +1,9 @@
-"""What a saga decides when it is told something: `decide(definition, state, input, now) -> events`, pure.
+"""What follows from an input: `decide(definition, state, input, now) -> events`, pure.
 
 The rules, in the order in which they are asked:
 
-1.  A success is recorded once, and a failure once for each attempt. Told again, or told of an attempt before the last
-    recorded one, it says nothing new.
+1.  A success is recorded once, and a failure once for each attempt. One that comes again, or that is of an attempt
+    before the last recorded one, is no news.
 2.  A success of a step that was given up or refused is recorded as late and, once the saga is rolled back, undone
     exactly once, even after the saga has ended.
 3.  Refused is final: no retry, no compensation of that step. Anything else is unknown and may have had an effect.
@@ -48,7 +48,6 @@ from sagalog.saga.progress import (
     begun,
     check_undo_begun,
     deadline_counts,
-    never_sent,
     next_stage,
     pivot_passed,
     to_be_undone,
@@ -184,7 +183,7 @@ def _action_failed(definition: Definition, state: SagaState, input: i.ActionFail
         return None
     attempt = Attempt("action", input.step, input.attempt, input.began)
     retry_at = next_attempt_at(definition, state, attempt, input.error, input, now)
-    never_asked = step.kind == "request" and retry_at is None and never_sent(state, before)
+    never_asked = step.kind == "request" and retry_at is None and messages.never_sent(state, before)
     return failure(attempt, input.error, now, outcome="refused" if never_asked else None, retry_at=retry_at)
 
 
@@ -360,8 +359,8 @@ def _follow_backward(definition: Definition, state: SagaState, last: e.SagaEvent
         if late:
             return _undo_late(definition, state, late, now)
     front = undo_front(definition, state)
-    if front.settling or front.ready:
-        names = (*front.settling, *front.ready)
+    if front.ending or front.ready:
+        names = (*front.ending, *front.ready)
         return None if definition.plain else children.child_to_undo(definition, state, names, now)
     if not front.blocked:
         assert state.cause is not None

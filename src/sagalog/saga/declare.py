@@ -55,7 +55,7 @@ DEFAULT_SAGA_TIMEOUT = timedelta(days=1)
 
 
 class Saga(Generic[InputT]):
-    """Declare a saga: a long transaction over several services that either finishes or is undone.
+    """A saga as it is declared: a long transaction over several services that either finishes or is undone.
 
     `input` is the type of what a saga is started with. `timeout` (seconds or timedelta; None: no deadline) is for the
     whole saga. `key` finds the business key in the input, so that the same key is the same saga. `after_end` says

@@ -9,6 +9,8 @@ from typing import ClassVar, Literal
 
 from msgspec import Raw, Struct
 
+from sagalog.saga.failure import LONGEST_TYPE, storable
+
 Direction = Literal["action", "compensation"]
 Answer = Literal["succeeded", "refused"]
 ErrorKind = Literal["refused", "error", "timeout", "lost", "fault", "deadline", "late", "parent"]
@@ -18,7 +20,7 @@ EMPTY = Raw(b"null")
 
 
 class ErrorInfo(Struct, frozen=True, omit_defaults=True, gc=False):
-    """Say what went wrong: the error's class name, its text, and the step it came from.
+    """What went wrong: the error's class name, its text, and the step it came from.
 
     `kind` is "refused" (definitely not done), "error", "timeout" and "lost" (nobody knows whether it was done),
     "fault" (a mistake in a program, which compensating would only multiply), the saga's own "deadline", a "late"
@@ -32,7 +34,7 @@ class ErrorInfo(Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class SagaEvent(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """Be the base of every fact in a saga's stream."""
+    """A fact in a saga's stream, and when it was recorded."""
 
     TOPIC: ClassVar[str]
 
@@ -69,7 +71,7 @@ class SagaStarted(SagaEvent, frozen=True, kw_only=True, gc=False):
 
 
 class StepSucceeded(SagaEvent, frozen=True, kw_only=True, gc=False):
-    """An action did what it should. `late`: the saga had given it up, so it will be undone.
+    """An action did what it should. If it is `late`, the saga had given it up, and it will be undone.
 
     `message` is the reply, or the event that was waited for, whose data are the result.
     """
@@ -298,5 +300,4 @@ EVENTS: tuple[type[SagaEvent], ...] = (
 
 def error_from(kind: ErrorKind, type: str, message: str, step: str | None = None) -> ErrorInfo:
     """Build an `ErrorInfo` whose text any store can keep: no NUL, no lone surrogates, at most 4,000 characters."""
-    text = message.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
-    return ErrorInfo(type=type[:200], message=text[:4000], kind=kind, step=step)
+    return ErrorInfo(type=type[:LONGEST_TYPE], message=storable(message), kind=kind, step=step)

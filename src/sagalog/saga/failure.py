@@ -31,7 +31,7 @@ _held_by: Callable[[BaseException], Sequence[BaseException]] = BaseExceptionGrou
 
 
 class Carried(Exception):
-    """Hold an exception that no future and no coroutine can pass on as it is.
+    """An exception in the place of one that no future and no coroutine can pass on as it is.
 
     `StopIteration` means their own end, and what is no `Exception` would end more than what raised it.
     """

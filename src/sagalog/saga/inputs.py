@@ -1,8 +1,10 @@
-"""What can be told to a saga: the inputs of `decide`, each a frozen Struct that brings all it needs with it.
+"""The inputs of `decide`: what can happen to a saga, each a frozen Struct that brings all it needs with it.
 
 Randomness (`jitter`, in [0, 1)) and times (microseconds since the epoch) come in here, because the kernel has neither.
 `last` is known of a recorded attempt only: whether it was the last one, which the policy of today need not say.
 """
+
+from typing import Literal
 
 from msgspec import Raw, Struct
 
@@ -11,7 +13,7 @@ from sagalog.saga.events import Direction, ErrorInfo
 
 
 class Start(Struct, frozen=True, gc=False):
-    """Begin a saga that does not exist yet.
+    """A saga that does not exist yet is to begin.
 
     `parent` is the saga of which it is step `parent_step`. It is `called_off` if it is only to be there, so that nobody
     else can begin it.
@@ -38,7 +40,7 @@ class ChildBegun(Struct, frozen=True, gc=False):
 
 
 class StartAgain(Struct, frozen=True, gc=False):
-    """Begin a saga whose key has been used by one that may have ended."""
+    """Somebody wants to begin a saga whose key was used by this one, which may have ended."""
 
     correlation_id: str
     causation_id: str | None = None
@@ -151,3 +153,18 @@ Input = (
     | Resume
     | Faulted
 )
+
+
+def as_it_came(
+    id: str,
+    name: str,
+    data: Raw,
+    causation_id: str | None = None,
+    *,
+    kind: Literal["event", "note"] = "event",
+    time: int = 0,
+) -> Envelope:
+    """Return a message of which only its record is left: from where it came nobody decides by."""
+    return Envelope(
+        id=id, kind=kind, name=name, source="", correlation_id="", causation_id=causation_id, time=time, data=data
+    )

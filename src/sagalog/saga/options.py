@@ -60,7 +60,7 @@ def step_name(name: object, function: object) -> str:
 
 
 class Unset:
-    """Mark an argument that was not given, where None means something else."""
+    """The value of an argument that was not given, where None means something else."""
 
 
 UNSET = Unset()

@@ -7,7 +7,7 @@ from msgspec import Struct
 from sagalog.errors import InvalidAction
 from sagalog.saga.definition import Definition, StepDefinition
 from sagalog.saga.parts import is_under_way, names_begun, names_to_undo, names_under_way
-from sagalog.saga.state import UNTOUCHED, ActionStatus, SagaState, Side, StepState, is_done, is_open, is_to_undo
+from sagalog.saga.state import UNTOUCHED, SagaState, StepState, is_done, is_open, is_to_undo
 from sagalog.saga.transitions import ENDED, FORWARD
 
 # Of an action that ended like this there is nothing to undo.
@@ -73,24 +73,19 @@ def to_be_undone(state: SagaState) -> tuple[str, ...]:
     return tuple(name for name in state.plan if is_to_undo(state.steps[name]))
 
 
-def never_sent(state: SagaState, here: Side[ActionStatus]) -> bool:
-    """Tell whether a request can have had no effect yet: it sent no command, or a refused one in an earlier round."""
-    return here.command is None or state.commands[here.command].round != here.round
-
-
 class UndoFront(Struct, frozen=True):
-    """What the undoing waits for: actions still `settling`, steps `ready` to be undone, steps that are `blocked`."""
+    """What the undoing waits for: actions still `ending`, steps `ready` to be undone, steps that are `blocked`."""
 
-    settling: tuple[str, ...] = ()
+    ending: tuple[str, ...] = ()
     ready: tuple[str, ...] = ()
     blocked: tuple[str, ...] = ()
 
 
 def undo_front(definition: Definition, state: SagaState) -> UndoFront:
     """Return what can go on while rolling back; only the latest stage that is not undone yet is ever ready."""
-    settling = _settling(definition, state)
-    if settling:
-        return UndoFront(settling=settling)
+    ending = _ending(definition, state)
+    if ending:
+        return UndoFront(ending=ending)
     for stage in reversed(definition.stages):
         ready: list[str] = []
         blocked: list[str] = []
@@ -112,15 +107,15 @@ def can_be_undone(step: StepDefinition, here: StepState) -> bool:
     return here.undo.status != "failed" and (here.action.status == "succeeded" or takes_none)
 
 
-def _settling(definition: Definition, state: SagaState) -> tuple[str, ...]:
+def _ending(definition: Definition, state: SagaState) -> tuple[str, ...]:
     steps = state.steps
     if not state.fans:
-        return tuple(name for name, step in steps.items() if _settles(step))
+        return tuple(name for name, step in steps.items() if _is_ending(step))
     names = [name for step in definition.steps.values() for name in names_under_way(state, step)]
-    return tuple(name for name in names if name in steps and _settles(steps[name]))
+    return tuple(name for name in names if name in steps and _is_ending(steps[name]))
 
 
-def _settles(step: StepState) -> bool:
+def _is_ending(step: StepState) -> bool:
     return step.undo.status != "none" and is_open(step.action)
 
 
@@ -153,5 +148,5 @@ def check_undo_begun(definition: Definition, state: SagaState, name: str) -> Non
         later += [state.steps[n] for n in takewhile(lambda n: n != name, names_to_undo(state, own))]
     # What succeeded late was planned late: undoing an earlier step may have been under way by then.
     first = any(is_to_undo(step) and not step.late for step in later)
-    if first or undo_front(definition, state).settling:
+    if first or undo_front(definition, state).ending:
         raise InvalidAction(f"expected the outcome of a compensation that was begun, found one of {name}")

@@ -17,22 +17,22 @@ from sagalog.saga.transitions import FORWARD, OPEN
 
 
 class RunAction(Struct, frozen=True, gc=False):
-    """Make attempt number `attempt` of a step's action, not before `at` (microseconds since the epoch, 0: now)."""
+    """Attempt number `attempt` of a step's action, not before `at` (microseconds since the epoch, 0: now)."""
 
     step: str
     attempt: int
     at: int = 0
 
 
-class Settle(Struct, frozen=True, gc=False):
-    """Wait for the step's attempt that is under way; if none is, report it as lost."""
+class AwaitEnd(Struct, frozen=True, gc=False):
+    """The end of the step's attempt that is under way is awaited; if none is under way, it is reported as lost."""
 
     step: str
     attempt: int
 
 
 class CallOff(Struct, frozen=True, gc=False):
-    """Find the saga that a step is, if somebody has begun it, or see to it that nobody ever does."""
+    """The saga that a step is has to be found, if somebody began it; otherwise nobody must begin it any more."""
 
     step: str
     attempt: int
@@ -40,7 +40,7 @@ class CallOff(Struct, frozen=True, gc=False):
 
 
 class RunCompensation(Struct, frozen=True, gc=False):
-    """Make attempt number `attempt` of undoing a step, not before `at`."""
+    """Attempt number `attempt` of undoing a step, not before `at`."""
 
     step: str
     epoch: int
@@ -49,13 +49,13 @@ class RunCompensation(Struct, frozen=True, gc=False):
 
 
 class WatchDeadline(Struct, frozen=True, gc=False):
-    """Say `DeadlineReached` at `at`."""
+    """The deadline, at `at`: then the input is `DeadlineReached`."""
 
     at: int
 
 
 class Wait(Struct, frozen=True, gc=False):
-    """Wait for a message (a reply, an event) or for time to pass; say `TimerFired` at `until` (None: never)."""
+    """A message (a reply, an event) or the time is awaited; at `until` (None: never) the input is `TimerFired`."""
 
     step: str
     direction: Direction
@@ -63,7 +63,7 @@ class Wait(Struct, frozen=True, gc=False):
     until: int | None
 
 
-Effect = RunAction | Settle | CallOff | RunCompensation | Wait | WatchDeadline
+Effect = RunAction | AwaitEnd | CallOff | RunCompensation | Wait | WatchDeadline
 
 
 def react(definition: Definition, state: SagaState) -> list[Effect]:
@@ -113,8 +113,8 @@ def _following(state: SagaState) -> list[Effect]:
 def _undoing(definition: Definition, state: SagaState) -> Iterator[Effect]:
     """Yield what goes on while rolling back."""
     front = undo_front(definition, state)
-    for name in front.settling:
-        yield _settle(definition, name, state.steps.get(name, UNTOUCHED).action)
+    for name in front.ending:
+        yield _end_of(definition, name, state.steps.get(name, UNTOUCHED).action)
     for name in front.ready:
         here = state.steps[name]
         undo = here.undo
@@ -124,10 +124,10 @@ def _undoing(definition: Definition, state: SagaState) -> Iterator[Effect]:
         yield RunCompensation(name, here.epoch, undo.attempts + 1, undo.retry_at or 0)
 
 
-def _settle(definition: Definition, name: str, here: Side[ActionStatus]) -> Effect:
+def _end_of(definition: Definition, name: str, here: Side[ActionStatus]) -> Effect:
     if here.waiting is not None:
         # A command is on its way, or a child: its effect has to be known, or its time over, before it is undone.
         return _wait(name, "action", here.waiting)
     if definition.has_children and definition.steps[name].child is not None:
         return CallOff(name, here.attempts + 1)
-    return Settle(name, here.attempts + 1)
+    return AwaitEnd(name, here.attempts + 1)

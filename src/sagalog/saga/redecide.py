@@ -2,20 +2,19 @@
 
 from collections.abc import Sequence
 
-from msgspec import Raw, Struct
-from msgspec.json import encode
+from msgspec import Struct
 from msgspec.structs import replace
 
 from sagalog.errors import SagalogError
-from sagalog.messages import CommandDone, Envelope, name_of
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
-from sagalog.saga.children.decide import note_of
-from sagalog.saga.choreography import decide as choreography
+from sagalog.saga.children.redecide import note_of
 from sagalog.saga.choreography.definition import ChoreographyDefinition
+from sagalog.saga.choreography.redecide import input_of as input_of_choreography
 from sagalog.saga.decide import decide
-from sagalog.saga.definition import Definition, StepDefinition
+from sagalog.saga.definition import Definition
 from sagalog.saga.evolve import evolve
+from sagalog.saga.messages.redecide import message_of
 from sagalog.saga.state import UNTOUCHED, SagaState, StepState
 
 
@@ -34,7 +33,7 @@ class Divergence(Struct, frozen=True):
 def first_divergence(definition: Definition, events: Sequence[e.SagaEvent]) -> Divergence | None:
     """Decide again on each recorded input and return the first difference from the recorded events; None if none.
 
-    An input is told by the first event that it led to; what it led to besides must follow it in the history.
+    The first event that an input led to says which it was; what it led to besides must follow it in the history.
     """
     state: SagaState | None = None
     position = 0
@@ -64,9 +63,9 @@ def input_of(definition: Definition, state: SagaState | None, event: e.SagaEvent
     Raises `TypeError` for an event that only ever follows another one.
     """
     if state is not None and type(definition) is ChoreographyDefinition:
-        return choreography.input_of(definition.contract, event)
+        return input_of_choreography(definition.contract, event)
     here = UNTOUCHED if state is None else state.steps.get(getattr(event, "step", ""), UNTOUCHED)
-    message = _message(definition, event, here)
+    message = note_of(event, here) or message_of(definition, event, here)
     if message is not None:
         return i.Receive(message)
     match event:
@@ -132,57 +131,6 @@ def _was_last(event: e.SagaEvent) -> bool | None:
     return event.retry_at is None if isinstance(event, e.StepFailed | e.CompensationFailed) else None
 
 
-def _message(definition: Definition, event: e.SagaEvent, here: StepState) -> Envelope | None:
-    """Return a message that leads to the event, as far as the event says what came; None if it was no message.
-
-    What a refusal said besides its reason, and when and where a message was sent, nobody decides by. An event that was
-    waited for had some cause, which was no command of this saga.
-    """
-    command_id = here.action.command or ""
-    note = note_of(event, here)
-    if note is not None:
-        return note
-    match event:
-        case e.EventReceived():
-            return _envelope(event.message, event.name, event.causation_id, event.data)
-        case e.StepSucceeded(message=str(id)):
-            return _envelope(id, _success_name(definition.step(event.step)), command_id, event.result)
-        case e.StepFailed(message=str(id)) if event.error.kind == "fault":
-            # What could not be read is not kept; nothing can be read as an event.
-            return _envelope(id, _success_name(definition.step(event.step)), command_id, e.EMPTY)
-        case e.StepFailed(message=str(id)):
-            return _refused(id, command_id, event.error)
-        case e.StepCompensated(message=str(id)):
-            undo = definition.step(event.step).compensation
-            name = None if undo is None or undo.exchange is None else undo.exchange.success_name
-            return _envelope(id, name, here.undo.command, Raw(b"{}"))
-        case e.CompensationFailed(message=str(id)):
-            return _refused(id, here.undo.command, event.error)
-        case e.StartRefused(message=str(id)):
-            name = next(iter(definition.starts), None)
-            envelope = _envelope(id, name, event.causation_id, Raw(b"{}"))
-            return replace(envelope, correlation_id=event.correlation_id)
-        case _:
-            return None
-
-
-def _success_name(step: StepDefinition) -> str | None:
-    if step.wait is not None:
-        return step.wait.name
-    return None if step.exchange is None else step.exchange.success_name
-
-
-def _refused(id: str, command_id: str | None, error: e.ErrorInfo) -> Envelope:
-    return _envelope(id, error.type, command_id, Raw(encode({"reason": error.message})))
-
-
-def _envelope(id: str, name: str | None, causation_id: str | None, data: Raw) -> Envelope:
-    known = name or name_of(CommandDone)
-    return Envelope(
-        id=id, kind="event", name=known, source="", correlation_id="", causation_id=causation_id, time=0, data=data
-    )
-
-
 def _comparable(decided: e.SagaEvent, recorded: e.SagaEvent) -> e.SagaEvent:
     """Return `decided` with what may rightly differ as it is recorded.
 
@@ -206,8 +154,8 @@ def _comparable(decided: e.SagaEvent, recorded: e.SagaEvent) -> e.SagaEvent:
         if _raised_in(found) is not None and _raised_in(found) == _raised_in(before):
             return replace(decided, reason=recorded.reason, error=before)
         # Older histories have reasons that do not go on to the error which led there.
-        told = decided.reason.startswith(f"{recorded.reason}: ")
-        return replace(decided, reason=recorded.reason) if told else decided
+        goes_on = decided.reason.startswith(f"{recorded.reason}: ")
+        return replace(decided, reason=recorded.reason) if goes_on else decided
     for kind in (e.StepFailed, e.CompensationFailed):
         if (
             isinstance(decided, kind)

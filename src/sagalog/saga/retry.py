@@ -18,7 +18,7 @@ USUAL_ATTEMPTS = 3
 
 
 class Retry(Struct, frozen=True, kw_only=True):
-    """Declare a retry policy: how many attempts there are, for how long, and how long to wait between them.
+    """A retry policy: how many attempts there are, for how long, and how long to wait between them.
 
     At most `attempts` attempts (None: any number), and none later than `for_` (seconds or a timedelta; None: for ever)
     after the first one began; whichever limit is reached first ends them. With `for_` alone the number has no limit,

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 from sagalog.errors import DefinitionError
 from sagalog.saga.durations import Duration
 from sagalog.saga.options import microseconds
 from sagalog.saga.retry import Retry
-from sagalog.saga.written import DeclaredCompensation, DeclaredStep
+from sagalog.saga.written import DeclaredCompensation, DeclaredReplies, DeclaredStep
 
 ResultT = TypeVar("ResultT")
+ReturnT = TypeVar("ReturnT")
 Params = ParamSpec("Params")
 UndoParams = ParamSpec("UndoParams")
 # What a compensation may return: nothing, at once or when awaited.
@@ -43,11 +44,10 @@ class CompensationDecorator(Protocol[ResultT]):
     ) -> Callable[Concatenate[ResultT, UndoParams], UndoneT]: ...
 
 
-class Step(Generic[Params, ResultT]):
-    """A declared step. Calling it calls the plain function; `compensate` declares how it is undone.
+class Handle(Generic[Params]):
+    """What the name of a function stands for once it is declared as a step."""
 
-    `ResultT` is the step's result, which the compensation takes first. For an async action calling gives a coroutine.
-    """
+    _KIND: ClassVar[str]
 
     def __init__(self, declared: DeclaredStep) -> None:
         self._declared = declared
@@ -56,7 +56,48 @@ class Step(Generic[Params, ResultT]):
         self.__wrapped__ = declared.handler
 
     def __repr__(self) -> str:
-        return f"<Step {self.name}>"
+        return f"<{self._KIND} {self.name}>"
+
+    def _undone_by(
+        self,
+        handler: Callable[..., Any] | None,
+        retry: Retry | None,
+        timeout: Duration | None,
+        replies: DeclaredReplies | None = None,
+    ) -> Any:
+        """Declare the compensation, or return what will, once it is given the handler."""
+
+        def declare(function: Callable[..., Any]) -> Callable[..., Any]:
+            over = microseconds(timeout, f"compensation of {self.name}")
+            declare_compensation(self._declared, DeclaredCompensation(function, retry, over, replies))
+            return function
+
+        return declare if handler is None else declare(handler)
+
+
+class SyncHandle(Handle[Params], Generic[Params, ReturnT]):
+    """The handle of a plain function."""
+
+    def __call__(self, *args: Params.args, **kwargs: Params.kwargs) -> ReturnT:
+        """Call the function as it was written, outside any saga; nothing is started, sent or recorded."""
+        return cast(ReturnT, self._declared.handler(*args, **kwargs))
+
+
+class AsyncHandle(Handle[Params], Generic[Params, ReturnT]):
+    """The handle of a coroutine function."""
+
+    async def __call__(self, *args: Params.args, **kwargs: Params.kwargs) -> ReturnT:
+        """Call the function as it was written, outside any saga; nothing is started, sent or recorded."""
+        return cast(ReturnT, await self._declared.handler(*args, **kwargs))
+
+
+class Step(Handle[Params], Generic[Params, ResultT]):
+    """A declared step. Calling it calls the plain function; `compensate` declares how it is undone.
+
+    `ResultT` is the step's result, which the compensation takes first. For an async action calling gives a coroutine.
+    """
+
+    _KIND = "Step"
 
     @overload
     def compensate(
@@ -79,29 +120,15 @@ class Step(Generic[Params, ResultT]):
 
         `timeout` is in seconds or a timedelta, for one attempt. Raises `DefinitionError` when declared twice.
         """
-
-        def declare(function: Callable[..., Any]) -> Callable[..., Any]:
-            over = microseconds(timeout, f"compensation of {self.name}")
-            declare_compensation(self._declared, DeclaredCompensation(function, retry, over))
-            return function
-
-        return declare if handler is None else declare(handler)
+        return self._undone_by(handler, retry, timeout)
 
 
-class SyncStep(Step[Params, ResultT]):
+class SyncStep(Step[Params, ResultT], SyncHandle[Params, ResultT]):
     """A step whose action is a plain function."""
 
-    def __call__(self, *args: Params.args, **kwargs: Params.kwargs) -> ResultT:
-        """Call the action as it was written, outside any saga."""
-        return cast(ResultT, self._declared.handler(*args, **kwargs))
 
-
-class AsyncStep(Step[Params, ResultT]):
+class AsyncStep(Step[Params, ResultT], AsyncHandle[Params, ResultT]):
     """A step whose action is a coroutine function."""
-
-    async def __call__(self, *args: Params.args, **kwargs: Params.kwargs) -> ResultT:
-        """Call the action as it was written, outside any saga."""
-        return cast(ResultT, await self._declared.handler(*args, **kwargs))
 
 
 class StepDecorator(Protocol):

@@ -14,7 +14,7 @@ Upcaster = Callable[[Body], Body]
 
 
 class TopicRegistry:
-    """Know the event class of each current topic and the upcaster of each older one."""
+    """The event class of each current topic, and the upcaster of each older one."""
 
     def __init__(self, events: tuple[type[SagaEvent], ...] = EVENTS) -> None:
         self._classes = {event.TOPIC: event for event in events}

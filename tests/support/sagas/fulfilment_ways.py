@@ -19,8 +19,8 @@ from domain.ordering.messages import Order, OrderCreated, OrderPlaced
 from domain.reconciliation import Violation
 from projections import audits
 from projections.orders import orders
-from sagalog.engine.sagas.wait import AT_REST
 from sagalog.process_manager import ProcessManager
+from sagalog.saga.transitions import AT_REST
 from sagalog.settings import Settings
 from sagalog.store import Store
 

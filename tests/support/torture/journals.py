@@ -15,7 +15,7 @@ import domain
 from sagalog.codec import CODEC
 from sagalog.saga.definition import Definition
 from sagalog.saga.evolve import fold
-from sagalog.saga.react import RunAction, RunCompensation, Settle, react
+from sagalog.saga.react import AwaitEnd, RunAction, RunCompensation, react
 from sagalog.store import StoredEvent
 
 DEFINITIONS: dict[str, Definition] = {
@@ -158,7 +158,7 @@ class Journals:
         effects = react(DEFINITIONS[state.digest], state)
         saga_id = stream[0].saga_id
         runs = [effect for effect in effects if isinstance(effect, RunAction | RunCompensation)]
-        settled = {f"{saga_id}:{effect.step}": 0 for effect in effects if isinstance(effect, Settle)}
+        settled = {f"{saga_id}:{effect.step}": 0 for effect in effects if isinstance(effect, AwaitEnd)}
         return settled | {key_of(saga_id, effect): effect.at for effect in runs}
 
     def _read(self, path: Path) -> None:

@@ -6,7 +6,7 @@ from kernel.stories import RESUME, Plan, began, did, failed, line, saga_of, undi
 from sagalog.errors import DivergentHistory, InvalidAction
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
-from sagalog.saga.react import RunAction, RunCompensation, Settle, WatchDeadline
+from sagalog.saga.react import AwaitEnd, RunAction, RunCompensation, WatchDeadline
 from sagalog.testing.kernel import START, given
 
 SECOND = 1_000_000
@@ -195,7 +195,7 @@ def test_while_rolling_back_what_is_under_way_is_waited_for_and_undone() -> None
         .when(failed("c", "refused"))
         .then(e.StepFailed, e.CompensationStarted)
     )
-    assert back.effects == [Settle("b", 1)]
+    assert back.effects == [AwaitEnd("b", 1)]
     settled = back.when(did("b")).then(e.StepSucceeded)
     assert settled.effects == [RunCompensation("a", 0, 1), RunCompensation("b", 0, 1)]
     lost = back.when(failed("b", "lost")).then(e.StepFailed)

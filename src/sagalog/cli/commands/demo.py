@@ -30,11 +30,11 @@ from sagalog.cli.table import rows_table
 from sagalog.cli.tracing import tree_around
 from sagalog.cli.words import command_line
 from sagalog.codec import encode_json
-from sagalog.engine.sagas.wait import AT_REST
 from sagalog.errors import InvalidSettings, WaitTimeout
 from sagalog.messages import Event, name_of
 from sagalog.process_manager import ProcessManager
 from sagalog.saga.declare import Saga
+from sagalog.saga.transitions import AT_REST
 from sagalog.store import StatusRow
 from sagalog.stores import SQLITE, sqlite_path
 from sagalog.stores.sql import statements

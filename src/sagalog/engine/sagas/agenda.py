@@ -10,7 +10,7 @@ from msgspec import Struct
 from sagalog.clock import Clock
 from sagalog.saga.events import error_from
 from sagalog.saga.inputs import ActionFailed, DeadlineReached, Input, TimerFired
-from sagalog.saga.react import CallOff, Effect, RunAction, RunCompensation, Settle, Wait, WatchDeadline
+from sagalog.saga.react import AwaitEnd, CallOff, Effect, RunAction, RunCompensation, Wait, WatchDeadline
 
 # Effects that take their time, and end with something to tell.
 Attempted = RunAction | RunCompensation | CallOff
@@ -57,7 +57,7 @@ def agenda_of(effects: list[Effect], clock: Clock, under_way: UnderWay) -> Agend
             if at <= now:
                 ready.append(effect)
                 continue
-        elif isinstance(effect, Settle):
+        elif isinstance(effect, AwaitEnd):
             if (RunAction, effect.step) not in under_way:
                 return Agenda([], _lost(effect))
             continue
@@ -75,6 +75,6 @@ def agenda_of(effects: list[Effect], clock: Clock, under_way: UnderWay) -> Agend
     return Agenda(ready, None, wake_at)
 
 
-def _lost(effect: Settle) -> ActionFailed:
+def _lost(effect: AwaitEnd) -> ActionFailed:
     text = "it was under way when its process ended, or was given up before its next attempt"
     return ActionFailed(effect.step, max(1, effect.attempt - 1), None, error_from("lost", "AttemptLost", text))

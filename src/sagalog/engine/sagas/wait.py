@@ -10,11 +10,11 @@ from sagalog.engine.sagas.driven import Drive
 from sagalog.engine.surroundings import Surroundings
 from sagalog.errors import NotRunning, StoreError
 from sagalog.saga.state import SagaState
+from sagalog.saga.transitions import AT_REST
 from sagalog.store import StatusRow
 
 logger = logging.getLogger("sagalog.engine")
 
-AT_REST = ("completed", "failed", "stuck")
 # Whoever gives no time at all is told of what has ended all the same.
 LAST_LOOK_SECONDS = 0.5
 CLOSED = "the process manager was closed; the saga goes on elsewhere or later"

@@ -35,6 +35,7 @@ from sagalog.saga.failure import described
 from sagalog.saga.inputs import Faulted, Input
 from sagalog.saga.react import Effect
 from sagalog.saga.state import SagaState
+from sagalog.saga.transitions import AT_REST
 from sagalog.store import StatusRow, StoredEvent
 
 logger = logging.getLogger("sagalog.engine")
@@ -241,7 +242,7 @@ class Worker:
         if runner.has_mail:
             # It is in the inbox still, and whoever claims the saga gets it.
             self.hint()
-        at_rest = runner.state.status in ("completed", "failed", "stuck")
+        at_rest = runner.state.status in AT_REST
         if at_rest:
             self._finished(saga_id)
             unfinished = not runner.wrote

@@ -8,8 +8,6 @@ parent it was refused. A child is never left: whoever rolls back while it runs a
 from collections.abc import Iterable
 
 import msgspec
-from msgspec import Raw
-from msgspec.json import encode
 
 from sagalog.messages import Envelope
 from sagalog.saga import events as e
@@ -136,35 +134,3 @@ def parents_wish() -> e.ErrorInfo:
 def called_off(last: e.SagaStarted, now: int) -> e.SagaEvent | None:
     """Return the end of a saga that was only started so that nobody else can start it."""
     return e.SagaFailed(time=now, error=parents_wish()) if last.called_off else None
-
-
-def note_of(event: e.SagaEvent, here: StepState) -> Envelope | None:
-    """Return the note that leads to an event, as far as the event says what came; None if it was no note."""
-    match event:
-        case e.UndoAsked():
-            return _envelope(event.message, n.UNDO_CHILD, Raw(encode(n.UndoNote(event.parent, event.step))), None)
-        case e.ChildStarted(message=str(id)):
-            return _envelope(id, n.CHILD_ENDED, event.note, None)
-        case e.EventReceived() if event.name in n.NOTES:
-            return _envelope(event.message, event.name, event.data, event.causation_id)
-        case e.StepSucceeded(message=str(id)) if here.child is not None:
-            return _ended(id, event.step, here, "completed", event.result, None)
-        case e.StepFailed(message=str(id)) if here.child is not None:
-            return _ended(id, event.step, here, "failed", e.EMPTY, event.error)
-        case e.StepCompensated(message=str(id)) if here.child is not None:
-            return _ended(id, event.step, here, "failed", e.EMPTY, None)
-        case _:
-            return None
-
-
-def _ended(
-    id: str, step: str, here: StepState, status: n.ChildStatus, result: Raw, error: e.ErrorInfo | None
-) -> Envelope:
-    note = n.ChildNote(step, here.action.round, "", here.child or "", status, result, error)
-    return _envelope(id, n.CHILD_ENDED, Raw(encode(note)), None)
-
-
-def _envelope(id: str, name: str, data: Raw, causation_id: str | None) -> Envelope:
-    return Envelope(
-        id=id, kind="note", name=name, source="", correlation_id="", causation_id=causation_id, time=0, data=data
-    )

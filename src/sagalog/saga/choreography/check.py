@@ -34,7 +34,7 @@ def failing_events(
 
 
 class Ways:
-    """Walk every way that a process can go, and say where one leads to no end."""
+    """Every way that a process can go, walked to its end, and where one leads to none."""
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract

@@ -1,4 +1,4 @@
-"""What a choreography decides when it is told something, in the place of what a saga would decide. Pure.
+"""What follows from an input of a choreography, in the place of what would follow for a saga. Pure.
 
 It runs nothing and sends nothing. Each event that comes is recorded once; then it is judged by the contract what has
 become of the process, and whatever that says anew is recorded after it. `contract` holds the rules.
@@ -6,8 +6,6 @@ become of the process, and whatever that says anew is recorded after it. `contra
 
 from collections import Counter
 from collections.abc import Iterator
-
-from msgspec import Raw
 
 from sagalog.errors import InvalidAction
 from sagalog.messages import Envelope
@@ -179,26 +177,3 @@ def awaited_of(contract: Contract, state: SagaState) -> tuple[str, ...]:
 def seen(contract: Contract, state: SagaState) -> Counter[str]:
     """Return how often each event has come."""
     return Counter([*(contract.effect_of(step) for step in state.steps), *(one.name for one in state.kept)])
-
-
-def input_of(contract: Contract, event: e.SagaEvent) -> i.Input:
-    """Return the input that led to an event which stands first in its decision, as far as it is recorded.
-
-    Raises `TypeError` for an event that only ever follows another one.
-    """
-    match event:
-        case e.EventReceived():
-            return i.Receive(_envelope(event.message, event.name, event.data, event.causation_id, 0))
-        case e.StepSucceeded(message=str(id)):
-            return i.Receive(_envelope(id, contract.effect_of(event.step), event.result, None, event.began))
-        case e.SagaStuck(error=error) | e.SagaFailed(error=error) if error.kind == "deadline":
-            return i.DeadlineReached()
-        case _:
-            name = type(event).__name__
-            raise TypeError(f"{name} only follows another event of the same decision, and none is there")
-
-
-def _envelope(id: str, name: str, data: Raw, causation_id: str | None, time: int) -> Envelope:
-    return Envelope(
-        id=id, kind="event", name=name, source="", correlation_id="", causation_id=causation_id, time=time, data=data
-    )

@@ -27,7 +27,7 @@ DEFAULT_TIMEOUT = timedelta(days=1)
 
 
 class Choreography:
-    """Declare a process without a coordinator: participants react to events and publish events; this is its contract.
+    """A process without a coordinator: participants react to events and publish events, and this is the contract.
 
     `key` is the field that every one of its events has. `compensates` says which event undoes which effect, None where
     there is nothing to undo. After an event of `stuck_with` only a person can go on. `from_outside` are events that no

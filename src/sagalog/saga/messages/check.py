@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from sagalog.messages import Command, CommandRefused, Event, Message, name_of
 from sagalog.saga.binding import result_type
-from sagalog.saga.callables import question_mistake
+from sagalog.saga.callables import handler_mistake, question_mistake
 from sagalog.saga.definition import Exchange, StartRule, WaitRule
 from sagalog.saga.payload.payload_type import PayloadType
 from sagalog.saga.written import DeclaredReplies, DeclaredSaga, DeclaredStep
@@ -62,6 +62,17 @@ def exchange_of(
         refusals=frozenset(refusals),
         commands=commands,
     )
+
+
+def exchange_of_request(step: DeclaredStep, mistakes: Mistakes) -> Exchange | None:
+    """Return which commands a request may send and what answers them; None for any other step."""
+    if step.replies is None:
+        return None
+    if step.timeout is None:
+        mistakes.append(f"request {step.name} has no timeout, so a reply that is lost would be waited for for ever")
+    if handler_mistake(step.handler, step.fan is not None) is not None:
+        return None
+    return exchange_of(step.handler, step.replies, f"request {step.name}", False, mistakes)
 
 
 def wait_of(step: DeclaredStep, mistakes: Mistakes) -> WaitRule | None:

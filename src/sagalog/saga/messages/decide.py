@@ -15,7 +15,17 @@ from sagalog.saga import inputs as i
 from sagalog.saga.attempts import Attempt, failure, last_attempt, next_attempt_at
 from sagalog.saga.definition import Definition, Exchange, StepDefinition
 from sagalog.saga.progress import begun, deadline_counts
-from sagalog.saga.state import UNTOUCHED, CommandState, SagaState, StepState, is_done, is_open, is_to_undo
+from sagalog.saga.state import (
+    UNTOUCHED,
+    ActionStatus,
+    CommandState,
+    SagaState,
+    Side,
+    StepState,
+    is_done,
+    is_open,
+    is_to_undo,
+)
 from sagalog.saga.transitions import ENDED, FORWARD, OPEN
 
 
@@ -42,6 +52,11 @@ def request_made(definition: Definition, state: SagaState, input: i.RequestMade,
         data=input.data,
         until=until,
     )
+
+
+def never_sent(state: SagaState, here: Side[ActionStatus]) -> bool:
+    """Tell whether a request can have had no effect yet: it sent no command, or a refused one in an earlier round."""
+    return here.command is None or state.commands[here.command].round != here.round
 
 
 def timer_fired(definition: Definition, state: SagaState, input: i.TimerFired, now: int) -> e.SagaEvent | None:

@@ -5,14 +5,21 @@ Nothing here sends anything, and a wait or a sleep has no function.
 """
 
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Concatenate, Generic, Protocol, TypeVar, cast, overload
+from typing import Any, Concatenate, Generic, Protocol, TypeVar, overload
 
 from sagalog.messages import Command, Event
 from sagalog.saga.durations import Duration
-from sagalog.saga.options import microseconds
 from sagalog.saga.retry import Retry
-from sagalog.saga.steps import DEFAULT_STEP_TIMEOUT, ElementT, Params, UndoParams, declare_compensation
-from sagalog.saga.written import DeclaredCompensation, DeclaredReplies, DeclaredStep
+from sagalog.saga.steps import (
+    DEFAULT_STEP_TIMEOUT,
+    AsyncHandle,
+    ElementT,
+    Handle,
+    Params,
+    SyncHandle,
+    UndoParams,
+)
+from sagalog.saga.written import DeclaredReplies
 
 EventT = TypeVar("EventT", bound=Event)
 ReplyT = TypeVar("ReplyT", bound=Event)
@@ -36,17 +43,10 @@ class RequestCompensationDecorator(Protocol[ReplyT]):
     ) -> Callable[Concatenate[ReplyT, UndoParams], UndoT]: ...
 
 
-class RequestStep(Generic[Params, CommandT, ReplyT]):
+class RequestStep(Handle[Params], Generic[Params, CommandT, ReplyT]):
     """A declared request. Calling it calls the plain function, which returns the command and sends nothing."""
 
-    def __init__(self, declared: DeclaredStep) -> None:
-        self._declared = declared
-        self.name = declared.name
-        self.__doc__ = declared.handler.__doc__
-        self.__wrapped__ = declared.handler
-
-    def __repr__(self) -> str:
-        return f"<Request {self.name}>"
+    _KIND = "Request"
 
     @overload
     def compensate(
@@ -76,30 +76,15 @@ class RequestStep(Generic[Params, CommandT, ReplyT]):
         (seconds or a timedelta) is for one attempt: then the same command is sent again. Raises `DefinitionError` when
         declared twice.
         """
-
-        def declare(function: Callable[..., Any]) -> Callable[..., Any]:
-            over = microseconds(timeout, f"compensation of {self.name}")
-            undo = DeclaredCompensation(function, retry, over, DeclaredReplies(reply, refused))
-            declare_compensation(self._declared, undo)
-            return function
-
-        return declare if handler is None else declare(handler)
+        return self._undone_by(handler, retry, timeout, DeclaredReplies(reply, refused))
 
 
-class SyncRequest(RequestStep[Params, CommandT, ReplyT]):
+class SyncRequest(RequestStep[Params, CommandT, ReplyT], SyncHandle[Params, CommandT]):
     """A request whose command is made by a plain function."""
 
-    def __call__(self, *args: Params.args, **kwargs: Params.kwargs) -> CommandT:
-        """Make the command as it was written, outside any saga; it is not sent."""
-        return cast(CommandT, self._declared.handler(*args, **kwargs))
 
-
-class AsyncRequest(RequestStep[Params, CommandT, ReplyT]):
+class AsyncRequest(RequestStep[Params, CommandT, ReplyT], AsyncHandle[Params, CommandT]):
     """A request whose command is made by a coroutine function."""
-
-    async def __call__(self, *args: Params.args, **kwargs: Params.kwargs) -> CommandT:
-        """Make the command as it was written, outside any saga; it is not sent."""
-        return cast(CommandT, await self._declared.handler(*args, **kwargs))
 
 
 class ForEachRequestDecorator(Protocol[ElementT, ReplyT]):

@@ -27,7 +27,7 @@ _SEQUENCES = (list, tuple, abc.Sequence)
 
 
 class MessageContext(Struct, frozen=True, kw_only=True):
-    """Tell a handler which message it is run for.
+    """What a handler may know of the message that it is run for.
 
     `idempotency_key` is the message's id, the same for every attempt and every delivery: give it to the service that is
     called, so that a repeated call has one effect. `attempt` counts from 1. `source` is who published the message.

@@ -21,9 +21,9 @@ EventT = TypeVar("EventT", bound=Event)
 MessageT = TypeVar("MessageT", bound=Message)
 OtherT = TypeVar("OtherT", bound=Message)
 Params = ParamSpec("Params")
-Answer = Event | Sequence[Event] | None
-# What a handler may answer, at once or when awaited.
-AnswerT = TypeVar("AnswerT", bound=Answer | Coroutine[Any, Any, Answer])
+Output = Event | Sequence[Event] | None
+# What a handler may return, at once or when awaited.
+OutputT = TypeVar("OutputT", bound=Output | Coroutine[Any, Any, Output])
 
 DEFAULT_TIMEOUT = timedelta(seconds=60)
 # After the last attempt the message is parked, for a person to decide.
@@ -46,32 +46,32 @@ class HandlerDecorator(Protocol[MessageT]):
 
     @overload
     def __call__(
-        self, handler: Callable[Concatenate[MessageT | OtherT, Params], AnswerT], /
-    ) -> Callable[Concatenate[MessageT | OtherT, Params], AnswerT]: ...
+        self, handler: Callable[Concatenate[MessageT | OtherT, Params], OutputT], /
+    ) -> Callable[Concatenate[MessageT | OtherT, Params], OutputT]: ...
     @overload
     def __call__(
-        self, handler: Callable[Concatenate[MessageT, Params], AnswerT], /
-    ) -> Callable[Concatenate[MessageT, Params], AnswerT]: ...
+        self, handler: Callable[Concatenate[MessageT, Params], OutputT], /
+    ) -> Callable[Concatenate[MessageT, Params], OutputT]: ...
 
 
 class CommandDecorator(Protocol):
     """What `handles(...)` with options and without a type gives: the handler's first parameter says the type."""
 
     def __call__(
-        self, handler: Callable[Concatenate[CommandT, Params], AnswerT], /
-    ) -> Callable[Concatenate[CommandT, Params], AnswerT]: ...
+        self, handler: Callable[Concatenate[CommandT, Params], OutputT], /
+    ) -> Callable[Concatenate[CommandT, Params], OutputT]: ...
 
 
 class EventDecorator(Protocol):
     """What `on(...)` with options and without a type gives: the handler's first parameter says the type."""
 
     def __call__(
-        self, handler: Callable[Concatenate[EventT, Params], AnswerT], /
-    ) -> Callable[Concatenate[EventT, Params], AnswerT]: ...
+        self, handler: Callable[Concatenate[EventT, Params], OutputT], /
+    ) -> Callable[Concatenate[EventT, Params], OutputT]: ...
 
 
 class Participant:
-    """Declare who handles commands and reacts to events.
+    """Somebody who handles commands and reacts to events, and how it does that.
 
     `retry` is how often a handler that fails is tried again before its message is parked; its `for_` counts from when
     the message arrived. `timeout` (seconds or timedelta; None: all the time it wants) is for one attempt. Both can be
@@ -90,8 +90,8 @@ class Participant:
 
     @overload
     def handles(
-        self, handler: Callable[Concatenate[CommandT, Params], AnswerT], /
-    ) -> Callable[Concatenate[CommandT, Params], AnswerT]: ...
+        self, handler: Callable[Concatenate[CommandT, Params], OutputT], /
+    ) -> Callable[Concatenate[CommandT, Params], OutputT]: ...
     @overload
     def handles(
         self,
@@ -124,8 +124,8 @@ class Participant:
 
     @overload
     def on(
-        self, handler: Callable[Concatenate[EventT, Params], AnswerT], /
-    ) -> Callable[Concatenate[EventT, Params], AnswerT]: ...
+        self, handler: Callable[Concatenate[EventT, Params], OutputT], /
+    ) -> Callable[Concatenate[EventT, Params], OutputT]: ...
     @overload
     def on(
         self,

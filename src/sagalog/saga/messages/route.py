@@ -94,12 +94,12 @@ class Deliver(Struct, frozen=True):
 
 
 class Park(Struct, frozen=True):
-    """Nobody can take the event: why."""
+    """Nobody can take the event, and why."""
 
     reason: str
 
 
-Answer = Begin | Deliver | Park | None
+Destination = Begin | Deliver | Park | None
 
 
 class SagaRouting:
@@ -180,7 +180,7 @@ class SagaRouting:
                     origins[cause] = None
         return Wanted(tuple(commands), tuple(origins), tuple(keys), tuple(correlation_ids))
 
-    def answer(self, question: Question, facts: Facts) -> Answer:
+    def answer(self, question: Question, facts: Facts) -> Destination:
         """Return what is to become of an event."""
         message = question.message
         issuer = None if message.causation_id is None else facts.commands.get(message.causation_id)
@@ -202,7 +202,7 @@ class SagaRouting:
     def _not_started_by(self, message: Envelope) -> str:
         return f"saga {self.name} could not be started by {message.name}"
 
-    def _start(self, question: Question, facts: Facts) -> Answer:
+    def _start(self, question: Question, facts: Facts) -> Destination:
         message = question.message
         assert question.key is not None
         assert question.input is not None
@@ -222,7 +222,7 @@ class SagaRouting:
         start = Start(question.key, question.input, run, message.correlation_id, message.id, message.id)
         return Begin(self._newest, start)
 
-    def _reply(self, message: Envelope, facts: Facts) -> Answer:
+    def _reply(self, message: Envelope, facts: Facts) -> Destination:
         cause = message.causation_id
         if cause is not None:
             if cause in facts.origins:

@@ -11,7 +11,7 @@ BUILT_IN: tuple[tuple[str, type[Message]], ...] = (("sagalog", CommandDone), ("s
 
 
 class Vocabulary:
-    """Know the classes of messages by name; of `names` only that they are messages.
+    """The classes of messages by name; of `names` nothing is known but that they are messages.
 
     Raises `DefinitionError` if one name stands for two classes, for a message would be read as the wrong one, and for a
     name that no store can keep.

@@ -41,7 +41,7 @@ def exact(kind: Any) -> Test | None:
 
 
 class _Tests:
-    """Make the test for a type of those for its parts."""
+    """The making of a test for a type, out of the tests for its parts."""
 
     def __init__(self) -> None:
         self._within: set[int] = set()

@@ -18,7 +18,7 @@ from sagalog.saga.payload.exact import exact
 from sagalog.saga.payload.pydantic_models import Model, model_of
 from sagalog.saga.payload.refused_types import holds_messages, pydantic_in, refuse_unkept
 from sagalog.saga.payload.unkept import too_long, why_unkept
-from sagalog.saga.payload.unread import Unread, told
+from sagalog.saga.payload.unread import Unread, why_unread
 
 MAX_PAYLOAD = 256 * 1024
 # As it stands in JSON, unless what stands before it makes it something else.
@@ -55,7 +55,7 @@ def _reader(kind: Any, way: Callable[[Model], Callable[[bytes], Any]]) -> Read:
 
 
 class PayloadType:
-    """Read and write payloads of one declared type.
+    """How payloads of one declared type are read and written.
 
     `kind` is any type that msgspec can decode (dataclass, Struct, TypedDict, builtins, unions of them) or a class of
     pydantic's. Raises `TypeError` at once for a type whose values cannot be kept.
@@ -148,7 +148,7 @@ class PayloadType:
         if self._is_of_another(class_of(value)):
             found = "None" if value is None else type(value).__name__
             return f"$: expected {self.name}, found {'another class of that name' if found == self.name else found}"
-        path, colon, why = told(problem).partition(": ")
+        path, colon, why = why_unread(problem).partition(": ")
         if why.endswith("found float") and first_part(value, lambda one: isinstance(one, float)) is None:
             # So a whole number of more than 64 bits is read where none is expected.
             why = why.removesuffix("float") + "int"
@@ -194,7 +194,7 @@ class PayloadType:
 
     def _unfit(self, problem: Exception) -> InvalidInput:
         """Return the error for JSON that does not fit: for what a validator of the user's raises, too."""
-        return InvalidInput(f"expected {self.name}, found other JSON: {told(problem)}")
+        return InvalidInput(f"expected {self.name}, found other JSON: {why_unread(problem)}")
 
 
 def _name_of(kind: Any) -> str:

@@ -36,7 +36,7 @@ Schema = dict[str, Any]
 
 
 class Model:
-    """Write and read the instances of one class; `TypeError` if that cannot be known to keep them."""
+    """How the instances of one class are written and read. Raises `TypeError` if nobody can know that it keeps them."""
 
     def __init__(self, kind: Any) -> None:
         schema = _schema_of(kind)
@@ -155,7 +155,7 @@ def _declared_with(kind: Any) -> Iterator[Any]:
 
 
 class _Rewriting:
-    """Make a schema that leaves out some of what another one says, here the keys that are given."""
+    """How a schema is made of another one: without some of what that says, here without the keys that are given."""
 
     def __init__(self, without: frozenset[str]) -> None:
         self._without = without
@@ -184,7 +184,7 @@ class _Rewriting:
 
 
 class _Recorded(_Rewriting):
-    """Leave out all by which reading could change or refuse what was written: validators, the clock, other names."""
+    """A rewriting without all that could change or refuse what was written: validators, the clock, other names."""
 
     def __init__(self, declared: _Validators) -> None:
         super().__init__(_CLOCK | _CHANGING)

@@ -25,7 +25,7 @@ class Unread(ValueError):
         self.why = why
 
 
-def told(problem: BaseException) -> str:
+def why_unread(problem: BaseException) -> str:
     """Return why something could not be read."""
     if isinstance(problem, msgspec.MsgspecError):
         return _by_msgspec(problem)

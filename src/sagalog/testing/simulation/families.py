@@ -4,9 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sagalog.saga.definition import Definition
 from sagalog.saga.state import SagaState
+from sagalog.saga.transitions import AT_REST
 from sagalog.store import StatusRow
-
-AT_REST = ("completed", "failed", "stuck")
 
 
 def waiting_for_a_person(rows: Sequence[StatusRow]) -> set[str]:

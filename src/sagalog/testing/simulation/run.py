@@ -16,6 +16,7 @@ from sagalog.messages import Event
 from sagalog.process_manager import ProcessManager, SagaRun
 from sagalog.saga.declare import Saga
 from sagalog.saga.messages.participants import Participant
+from sagalog.saga.transitions import AT_REST
 from sagalog.settings import Settings
 from sagalog.testing.simulation.families import waiting_for_a_person
 from sagalog.testing.simulation.faults import Faults
@@ -25,7 +26,6 @@ from sagalog.testing.simulation.world import SimulatedBlocking, World
 
 Answer = TypeVar("Answer")
 SETTINGS = Settings(lease=3.0, poll=1.0, longest_wait=2.0, grace=2.0, write_timeout=4.0)
-AT_REST = ("completed", "failed", "stuck")
 
 
 class Request(Struct, frozen=True, kw_only=True):

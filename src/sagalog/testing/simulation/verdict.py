@@ -15,6 +15,7 @@ from sagalog.saga.evolve import evolve, fold
 from sagalog.saga.identifiers import part_name, part_of
 from sagalog.saga.redecide import first_divergence
 from sagalog.saga.state import UNTOUCHED, SagaState, is_done, is_open, is_to_undo
+from sagalog.saga.transitions import FORWARD
 from sagalog.store import StatusRow, Store
 from sagalog.testing.simulation.families import judge_families, waiting_for_a_person
 from sagalog.testing.simulation.run import Simulation
@@ -253,7 +254,7 @@ class _Walk:
     def _begins(self, entry: Entry) -> None:
         state = self._states[entry.saga_id]
         if not entry.undoing:
-            if state.status not in ("started", "pending"):
+            if state.status not in FORWARD:
                 self.found.append(f"19: {entry.step} of {entry.saga_id} began while {state.status}")
             return
         running = [one for one in self._in_flight.get((entry.saga_id, entry.step, False), []) if _lived(one, entry)]

@@ -25,7 +25,7 @@ from sagalog.readmodel.rows import status_row
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
 from sagalog.saga.evolve import fold
-from sagalog.saga.react import RunAction, RunCompensation, Settle, WatchDeadline
+from sagalog.saga.react import AwaitEnd, RunAction, RunCompensation, WatchDeadline
 from sagalog.testing.kernel import START, Given, made, message
 
 
@@ -139,7 +139,7 @@ def test_side_by_side_is_undone_side_by_side_once_all_have_ended() -> None:
     story = reached(three(at_once=True)).when(did("b[0]")).then(e.StepSucceeded)
     story = story.when(failed("b[1]", "refused")).then(e.StepFailed, e.CompensationStarted)
     assert [(type(effect), effect.step) for effect in story.effects if not isinstance(effect, WatchDeadline)] == [
-        (Settle, "b[2]")
+        (AwaitEnd, "b[2]")
     ]
     story = story.when(did("b[2]")).then(e.StepSucceeded)
     assert [(type(effect), effect.step) for effect in story.effects if not isinstance(effect, WatchDeadline)] == [

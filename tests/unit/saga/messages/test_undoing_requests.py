@@ -38,7 +38,7 @@ from sagalog import Retry, Saga
 from sagalog.messages import CommandDone
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
-from sagalog.saga.react import RunAction, RunCompensation, Settle, Wait
+from sagalog.saga.react import AwaitEnd, RunAction, RunCompensation, Wait
 from sagalog.testing.kernel import START, given, made, message, started
 
 # ---------------------------------------------------------------------------------------------- late replies
@@ -121,7 +121,7 @@ def test_a_command_that_was_made_when_the_saga_is_rolled_back_is_not_sent() -> N
             step.compensate(make_release)
     one = given(saga, started(saga, Order("o"))).when(made("a", Reserve(order_id="o"))).then(e.RequestSent)
     back = one.when(reply("a", REFUSED)).then(e.StepFailed, e.CompensationStarted)
-    assert back.effects == [Settle("b", 1)]
+    assert back.effects == [AwaitEnd("b", 1)]
     ended = back.when(made("b", Reserve(order_id="o"))).then(e.StepFailed, e.SagaFailed)
     assert state_of(ended).steps["b"].action.status == "refused"
 
