@@ -44,7 +44,6 @@ class Claiming:
 
     `own` drives one that has been claimed, and has been read.
 
-    `turn` is held by whoever changes what this process owns in the store, from the write to what follows from it here.
     `hint` is given by whoever knows that something may be due.
     """
 
@@ -55,12 +54,11 @@ class Claiming:
         driven: Driven,
         inbox: Inbox,
         threadless: Threadless,
-        own: Own,
         giving_back: GivingBack,
         given_up: GivenUp,
-        turn: asyncio.Lock,
         recovery: Recovery,
         hint: Hint,
+        own: Own,
     ) -> None:
         self._store = surroundings.store
         self._blocking = surroundings.blocking
@@ -74,7 +72,7 @@ class Claiming:
         self._own = own
         self._giving_back = giving_back
         self._given_up = given_up
-        self._turn = turn
+        self._turn = driven.turn
         self._size = BatchSize(surroundings.limits.claim_batch)
         now = asyncio.get_running_loop().time
         self._apart = Apart("cannot be claimed", self._writes, now)

@@ -19,6 +19,8 @@ class Driven:
 
     def __init__(self, most: int) -> None:
         self.most = most
+        # Held by whoever changes in the store what this process owns, from the write to what follows from it here.
+        self.turn = asyncio.Lock()
         self.runners: dict[str, SagaRunner] = {}
         self.tasks: dict[str, Drive] = {}
         # Those whose start is being written: nobody runs them yet.

@@ -5,11 +5,13 @@ What cannot be given back goes to the end, and less is tried at once: somebody m
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import islice
 
 from sagalog.engine.backoff import Backoff, Pauses
 from sagalog.engine.batch_size import BatchSize
+from sagalog.engine.sagas.driven import Driven
+from sagalog.engine.sagas.lease import WorkerLease
 from sagalog.engine.surroundings import Surroundings
 from sagalog.errors import StoreError
 from sagalog.saga.failure import described
@@ -22,17 +24,17 @@ PAUSES = Pauses(0.05, 5.0)
 
 
 class GivingBack:
-    """Sagas that are to be given back: nobody here drives them. `worker_id` says under which name they are owned.
+    """Sagas that are to be given back: nobody here drives them.
 
-    `turn` is held while something is given back: what is claimed at the same time might be what is given back once more
-    because nobody knew that it had been.
+    It has its turn while it gives something back: what is claimed at the same time might be what is given back once
+    more because nobody knew that it had been.
     """
 
-    def __init__(self, surroundings: Surroundings, worker_id: Callable[[], str], turn: asyncio.Lock) -> None:
+    def __init__(self, surroundings: Surroundings, lease: WorkerLease, driven: Driven) -> None:
         self._store = surroundings.store
         self._blocking = surroundings.blocking
-        self._worker_id = worker_id
-        self._turn = turn
+        self._lease = lease
+        self._turn = driven.turn
         self._waiting: dict[str, None] = {}
         self._wanted = asyncio.Event()
         self._size = BatchSize(MOST_AT_ONCE)
@@ -72,7 +74,7 @@ class GivingBack:
         if not some:
             return
         try:
-            await self._blocking.write(self._store.release, self._worker_id(), some)
+            await self._blocking.write(self._store.release, self._lease.worker_id, some)
         except Exception:
             self._size.too_large(len(some))
             self._waiting |= {saga_id: self._waiting.pop(saga_id) for saga_id in some if saga_id in self._waiting}

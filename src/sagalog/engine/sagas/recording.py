@@ -4,11 +4,10 @@ It owns no saga that is stuck or has ended, so that it is in nobody's way: a per
 moment. One that has to go on is told under the name of the worker that owns it, and stays its own.
 """
 
-import asyncio
-from collections.abc import Callable
-
 from sagalog.engine.cycle import append_of, decision_of, state_of
+from sagalog.engine.sagas.driven import Driven
 from sagalog.engine.sagas.giving_back import GivingBack
+from sagalog.engine.sagas.lease import WorkerLease
 from sagalog.engine.surroundings import Surroundings
 from sagalog.engine.transition_log import log_transitions
 from sagalog.engine.writing.committer import Committer
@@ -18,26 +17,23 @@ from sagalog.saga.transitions import OPEN
 
 
 class Recording:
-    """How outcomes are recorded that come after their saga has come to rest, or has been given up.
-
-    `turn` is held while a saga is taken from `giving_back`; `worker_id` says under which name it is owned then.
-    """
+    """How outcomes are recorded that come after their saga has come to rest, or has been given up."""
 
     def __init__(
         self,
         surroundings: Surroundings,
         committer: Committer,
+        lease: WorkerLease,
+        driven: Driven,
         giving_back: GivingBack,
-        worker_id: Callable[[], str],
-        turn: asyncio.Lock,
     ) -> None:
         self._store = surroundings.store
         self._blocking = surroundings.blocking
         self._committer = committer
         self._clock = surroundings.clock
+        self._lease = lease
+        self._turn = driven.turn
         self._giving_back = giving_back
-        self._worker_id = worker_id
-        self._turn = turn
 
     async def record(self, definition: Definition, saga_id: str, input: Input, holder: str | None = None) -> bool:
         """Tell a saga at rest, or one that `holder` owns; False if it is neither, or was changed meanwhile.
@@ -58,7 +54,7 @@ class Recording:
     async def record_at_last(self, definition: Definition, saga_id: str, input: Input) -> bool:
         """Tell a saga, at rest or not, that is driven here no more, and give it back; False if it cannot be had."""
         if not await self.record(definition, saga_id, input):
-            worker_id = self._worker_id()
+            worker_id = self._lease.worker_id
             async with self._turn:
                 self._giving_back.keep(saga_id)
                 if not await self._blocking.write(self._store.claim_one, worker_id, saga_id, self._clock.now()):

@@ -62,48 +62,35 @@ class Worker:
         inbox: Inbox,
     ) -> None:
         self._store = surroundings.store
-        self._definitions = definitions
-        self._committer = committer
-        self.beginnings = Beginnings(surroundings, committer, self)
-        self._attempts = Attempts(means, surroundings.clock, definitions, self.beginnings.begin_child)
-        self._turns = means.turns
-        self._hint = hint
         self._blocking = surroundings.blocking
         self._clock = surroundings.clock
         self._longest_wait = surroundings.limits.longest_wait
+        self._definitions = definitions
+        self._committer = committer
+        self._turns = means.turns
         self._finished = finished
+        self._hint = hint
         self.inbox = inbox
+        self.stopping = False
         self._loop = asyncio.get_running_loop()
-        self._driven = Driven(surroundings.limits.most_running)
         self._inside = inside(surroundings.blocking)
         self._loops: list[Loop] = []
-        self._lease = WorkerLease(surroundings)
-        self._turn = asyncio.Lock()
-        self._giving_back = GivingBack(surroundings, lambda: self.worker_id, self._turn)
-        self.leaving = Leaving(surroundings, lambda: self.worker_id)
-        recording = Recording(surroundings, committer, self._giving_back, lambda: self.worker_id, self._turn)
-        news = committer.recovery
-        self._late = LateOutcomes(
-            self.take, recording.record, recording.record_at_last, surroundings.limits.poll, news.recovered
-        )
-        self._given_up = GivenUp(self._loop.time)
-        self._threadless = Threadless(means.turns, definitions, surroundings.clock, self._loop.time)
+        lease = self._lease = WorkerLease(surroundings)
+        driven = self._driven = Driven(surroundings.limits.most_running)
+        self.leaving = Leaving(surroundings, lambda: lease.worker_id)
+        self.beginnings = Beginnings(surroundings, committer, self)
+        self._attempts = Attempts(means, self._clock, definitions, self.beginnings.begin_child)
+        giving_back = self._giving_back = GivingBack(surroundings, lease, driven)
+        recording = Recording(surroundings, committer, lease, driven, giving_back)
+        news, poll = committer.recovery, surroundings.limits.poll
+        self._late = LateOutcomes(self.take, recording.record, recording.record_at_last, poll, news.recovered)
+        given_up = self._given_up = GivenUp(self._loop.time)
+        threadless = self._threadless = Threadless(means.turns, definitions, self._clock, self._loop.time)
         self._claiming = Claiming(
-            surroundings,
-            self._lease,
-            self._driven,
-            inbox,
-            self._threadless,
-            self._own_claimed,
-            self._giving_back,
-            self._given_up,
-            self._turn,
-            news,
-            hint,
+            surroundings, lease, driven, inbox, threadless, giving_back, given_up, news, hint, self._own_claimed
         )
         news.add(self._late.hurry)
         means.turns.add(self._threads_are_free)
-        self.stopping = False
 
     @property
     def worker_id(self) -> str:
@@ -275,7 +262,7 @@ class Worker:
 
     async def take(self, definition: Definition, saga_id: str, unrecorded: list[Input] | None = None) -> bool:
         """Own one saga, due or not, and tell it something; False if it cannot be had now, since somebody runs it."""
-        async with self._turn:
+        async with self._driven.turn:
             return await self._take(definition, saga_id, unrecorded)
 
     async def _take(self, definition: Definition, saga_id: str, unrecorded: list[Input] | None) -> bool:
