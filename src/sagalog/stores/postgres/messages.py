@@ -21,10 +21,10 @@ from sagalog.store import (
     UnmatchedQuery,
     UnmatchedRow,
 )
+from sagalog.store.published import envelope_of, mail_of
 from sagalog.stores.postgres.connection import SQL, BoundedConnection, Connections
 from sagalog.stores.postgres.recorder import write_postings, write_route
 from sagalog.stores.postgres.writing import columns_of
-from sagalog.stores.published import envelope_of, mail_of
 from sagalog.stores.texts import check_postings, check_route, is_storable, storable
 
 

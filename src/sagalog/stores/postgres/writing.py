@@ -12,8 +12,8 @@ from msgspec.structs import astuple
 from sagalog.codec import encode_json
 from sagalog.messages import Envelope
 from sagalog.store import Advance, Append, InboxRow, Posting, Route
+from sagalog.store.published import PUBLISHED, stream_of
 from sagalog.stores.postgres.exchange import Call, bigint_array, bytea_array, text_array
-from sagalog.stores.published import PUBLISHED, stream_of
 
 # The kinds of the columns of each table that the blocks `attach`, `post`, `put` and `advance` unnest: text, bigint or
 # bytea.

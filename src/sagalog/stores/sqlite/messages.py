@@ -22,7 +22,7 @@ from sagalog.store import (
     UnmatchedQuery,
     UnmatchedRow,
 )
-from sagalog.stores.published import envelope_of, mail_of
+from sagalog.store.published import envelope_of, mail_of
 from sagalog.stores.sqlite.recorder import SagaRecorder
 from sagalog.stores.sqlite.writing import SQL, last_position, reindex
 from sagalog.stores.texts import check_postings, check_route, is_storable, storable

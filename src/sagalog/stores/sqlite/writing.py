@@ -15,7 +15,7 @@ from msgspec.structs import astuple, replace
 from sagalog.codec import encode_json
 from sagalog.messages import Envelope
 from sagalog.store import Append, CommandRow, InboxRow, Posting, UnmatchedRow
-from sagalog.stores.published import PUBLISHED, stream_of
+from sagalog.store.published import PUBLISHED, stream_of
 from sagalog.stores.sql import for_rows, statements
 
 BLOCKS = statements("sagalog.stores.sqlite", "store.sql") | statements("sagalog.stores.sqlite", "messages.sql")
