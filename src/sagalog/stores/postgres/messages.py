@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from msgspec.structs import astuple
-from psycopg import RawCursor
 
 from sagalog.messages import Envelope
 from sagalog.store import (
@@ -22,9 +21,10 @@ from sagalog.store import (
     UnmatchedRow,
 )
 from sagalog.store.published import envelope_of, mail_of
-from sagalog.stores.postgres.connection import SQL, BoundedConnection, Connections
+from sagalog.stores.postgres.connection import BoundedConnection, Connections
+from sagalog.stores.postgres.exchange import exchange
 from sagalog.stores.postgres.recorder import write_postings, write_route
-from sagalog.stores.postgres.writing import columns_of
+from sagalog.stores.postgres.writing import index
 from sagalog.stores.texts import check_postings, check_route, is_storable, storable
 
 
@@ -161,8 +161,7 @@ class PostgresMessages:
             connection.run("lock_log")
             connection.run("rows_soon")
             connection.run("forget_messages", (after, upto))
-            rows = [(position, *columns_of(envelope)) for position, envelope in messages]
-            RawCursor(connection).executemany(SQL["insert_message"], rows)
+            exchange(connection, [index(messages)])
 
     def redelivering(self, consumers: Sequence[str], limit: int, after: str = "") -> list[UnmatchedRow]:
         """Return the messages of these consumers that are to be routed again."""

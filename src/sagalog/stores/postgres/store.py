@@ -28,13 +28,15 @@ from sagalog.store import (
 )
 from sagalog.stores.error_codes import CANNOT_BE_SENT
 from sagalog.stores.migrations import Dialect, Migration, require_current, upgrade
-from sagalog.stores.postgres.connection import SQL, Address, BoundedConnection, Connections
+from sagalog.stores.postgres.connection import Address, BoundedConnection, Connections
 from sagalog.stores.postgres.errors import translated
+from sagalog.stores.postgres.exchange import exchange
 from sagalog.stores.postgres.fitness import check_database, check_may_migrate, check_privileges
 from sagalog.stores.postgres.lock import lock_schema
 from sagalog.stores.postgres.messages import PostgresMessages
 from sagalog.stores.postgres.recorder import BoundedDatastore, SagaRecorder, write
 from sagalog.stores.postgres.watch import Listener
+from sagalog.stores.postgres.writing import rewritten
 from sagalog.stores.texts import is_storable, storable
 
 logger = logging.getLogger("sagalog.stores")
@@ -356,14 +358,10 @@ class PostgresStore(PostgresMessages):
         with self._transaction() as connection:
             connection.run("lock_log")
             connection.run("rows_soon")
-            cursor = RawCursor(connection)
-            cursor.executemany(SQL["rewrite_status"], [astuple(row)[:-1] for row in rows])
             saga_ids = [row.saga_id for row in rows]
             connection.run("forget_steps", (saga_ids,))
-            cursor.executemany(SQL["insert_step"], [astuple(step) for step in steps])
             connection.run("forget_commands", (saga_ids, [row.command_id for row in commands]))
-            told = [(*astuple(row)[:-2], row.position) for row in commands]
-            cursor.executemany(SQL["rewrite_command"], told)
+            exchange(connection, rewritten(rows, steps, commands))
 
     def watch(self, hint: Callable[[], None]) -> Callable[[], None]:
         """Call `hint` when another process has left something to do, or has ended a saga; returns how to stop."""

@@ -11,9 +11,9 @@ from typing import Any
 from eventsourcing.persistence import IntegrityError
 from eventsourcing.persistence import StoredEvent as RecordedEvent
 from eventsourcing.sqlite import SQLiteCursor, SQLiteProcessRecorder
-from msgspec.structs import astuple
 
 from sagalog.store import Append, AppendOutcome, Posting, PostOutcome, Route, RouteOutcome
+from sagalog.stores.columns import STATUS, STEP
 from sagalog.stores.sqlite.connection import SafeDatastore
 from sagalog.stores.sqlite.writing import (
     SQL,
@@ -122,30 +122,12 @@ class SagaRecorder(SQLiteProcessRecorder):
             position += len(append.events)
             row = append.status
             if append.expected == 0:
-                starts.append((*astuple(row)[:-2], position, row.owner))
+                starts.append((*STATUS.given.values(row), position))
             else:
-                updates.append(
-                    (
-                        saga_id,
-                        append.expected,
-                        append.holder,
-                        row.status,
-                        row.current_step,
-                        row.waiting_for,
-                        row.waiting_until,
-                        row.attempt,
-                        row.error_type,
-                        row.error_text,
-                        row.updated_at,
-                        row.ended_at,
-                        row.due_at,
-                        row.version,
-                        position,
-                        row.owner,
-                    )
-                )
+                gate = (saga_id, append.expected, append.holder, position)
+                updates.append((*gate, *STATUS.changing.values(row)))
             for step in append.steps:
-                steps.append((*astuple(step)[:-1], position))
+                steps.append((*STEP.given.values(step), position))
             if append.messages or append.commands or append.taken or append.notes:
                 attached.append((append, position))
         if write_rows(cursor, "insert_status", starts) != len(starts):

@@ -37,7 +37,7 @@ from sagalog.stores.sqlite.connection import (
 )
 from sagalog.stores.sqlite.messages import SQLiteMessages
 from sagalog.stores.sqlite.recorder import SagaRecorder
-from sagalog.stores.sqlite.writing import SQL, free_the_dead, rewrite_commands
+from sagalog.stores.sqlite.writing import SQL, free_the_dead, rewrite
 from sagalog.stores.texts import is_storable, storable
 
 logger = logging.getLogger("sagalog.stores")
@@ -120,15 +120,12 @@ class SQLiteStore(SQLiteMessages):
             yield cursor.sqlite_cursor
 
     def _rows(self, statement: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
-        return self._found(SQL[statement], parameters)
-
-    def _found(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[Any]:
         values: Iterable[Any] = parameters.values() if isinstance(parameters, Mapping) else parameters
         if any(isinstance(value, str) and not is_storable(value) for value in values):
             # No database has such a text, so nothing can match it.
             return []
         with self._transaction(commit=False) as cursor:
-            return rows_of(cursor, sql, parameters)
+            return rows_of(cursor, SQL[statement], parameters)
 
     def schema_version(self) -> int:
         """Return the number of the last migration applied."""
@@ -193,8 +190,7 @@ class SQLiteStore(SQLiteMessages):
             "before": query.before,
             "limit": query.limit,
         }
-        statement = SQL["find"].replace("{among}", SQL[_among(query)])
-        return [StatusRow(*row) for row in self._found(statement, parameters)]
+        return [StatusRow(*row) for row in self._rows(_block_for(query), parameters)]
 
     def steps(self, saga_id: str) -> list[StepRow]:
         """Return a saga's step rows."""
@@ -306,10 +302,7 @@ class SQLiteStore(SQLiteMessages):
     def rewrite(self, rows: Sequence[StatusRow], steps: Sequence[StepRow], commands: Sequence[CommandRow] = ()) -> None:
         """Replace the read model's rows of these sagas."""
         with self._transaction(commit=True) as cursor:
-            cursor.executemany(SQL["rewrite_status"], [(*astuple(row)[1:-1], row.saga_id) for row in rows])
-            cursor.executemany(SQL["forget_steps"], [(row.saga_id,) for row in rows])
-            cursor.executemany(SQL["upsert_step"], [astuple(step) for step in steps])
-            rewrite_commands(cursor, [row.saga_id for row in rows], commands)
+            rewrite(cursor, rows, steps, commands)
 
     def watch(self, hint: Callable[[], None]) -> Callable[[], None]:
         """Promise nothing: SQLite calls nobody, so the poll does all the work."""
@@ -327,12 +320,12 @@ class SQLiteStore(SQLiteMessages):
                 cursor.execute("PRAGMA query_only = OFF")
 
 
-def _among(query: Query) -> str:
-    """Return the block that says which sagas to look through: never all of them if an index holds the few."""
+def _block_for(query: Query) -> str:
+    """Return the block that finds what is asked for: it never looks through all sagas if an index holds the few."""
     if query.key is not None:
-        return "among_those_of_a_key"
+        return "find_key"
     if query.error is not None or (query.statuses and WITH_AN_ERROR.issuperset(query.statuses)):
-        return "among_those_with_an_error"
+        return "find_with_an_error"
     if query.statuses and OPEN.issuperset(query.statuses):
-        return "among_the_open"
-    return "among_all"
+        return "find_open"
+    return "find"
