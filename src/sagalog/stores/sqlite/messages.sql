@@ -57,9 +57,9 @@ UPDATE saga_consumers SET position = ? WHERE consumer = ? AND owner = ? AND posi
 
 -- name: takeable_consumers
 -- How many there are that no live worker owns, or that are new.
-SELECT count(*) FROM json_each(?) AS wanted LEFT JOIN saga_consumers ON consumer = wanted.value
+SELECT count(*) FROM json_each(:names) AS wanted LEFT JOIN saga_consumers ON consumer = wanted.value
 WHERE consumer IS NULL OR owner IS NULL
-    OR (owner <> ? AND owner NOT IN (SELECT worker_id FROM saga_workers WHERE lease_until > ?));
+    OR (owner <> :worker_id AND owner NOT IN (SELECT worker_id FROM saga_workers WHERE lease_until > :now));
 
 -- name: insert_consumers
 INSERT INTO saga_consumers (consumer, position, owner, updated_at)
@@ -97,33 +97,33 @@ LEFT JOIN saga_messages AS m ON m.position = i.position AND i.body IS NULL
 -- name: read_messages
 SELECT {message}
 FROM saga_messages AS m LEFT JOIN saga_events AS e ON e.rowid = m.position
-WHERE m.position > ?
+WHERE m.position > :after
 ORDER BY m.position
-LIMIT ?;
+LIMIT :limit;
 
 -- name: messages_of
 SELECT {message}
 FROM saga_messages AS m LEFT JOIN saga_events AS e ON e.rowid = m.position
-WHERE m.correlation_id IN (SELECT value FROM json_each(?))
+WHERE m.correlation_id IN (SELECT value FROM json_each(:correlation_ids))
 ORDER BY m.position;
 
 -- name: find_message
 SELECT {message}
 FROM saga_messages AS m JOIN saga_events AS e ON e.rowid = m.position
-WHERE m.message_id = ?
+WHERE m.message_id = :message_id
 ORDER BY m.position
 LIMIT 1;
 
 -- name: commands
-SELECT {saga_commands.all} FROM saga_commands WHERE command_id IN (SELECT value FROM json_each(?));
+SELECT {saga_commands.all} FROM saga_commands WHERE command_id IN (SELECT value FROM json_each(:command_ids));
 
 -- name: commands_of
-SELECT {saga_commands.all} FROM saga_commands WHERE saga_id = ? ORDER BY issued_at, command_id;
+SELECT {saga_commands.all} FROM saga_commands WHERE saga_id = :saga_id ORDER BY issued_at, command_id;
 
 -- name: sagas_by_key
 SELECT {saga_status.all of saga_status}
-FROM json_each(?) AS wanted CROSS JOIN saga_status ON saga_key = wanted.value
-WHERE saga_name = ?
+FROM json_each(:keys) AS wanted CROSS JOIN saga_status ON saga_key = wanted.value
+WHERE saga_name = :saga_name
 ORDER BY run;
 
 -- name: sagas_by_correlation
@@ -137,32 +137,32 @@ SELECT {row}, {message}
 FROM saga_inbox AS i INDEXED BY saga_inbox_sagas
     CROSS JOIN saga_status AS s ON s.saga_id = i.recipient
     {and_what_it_is_about}
-WHERE substr(i.recipient, 1, 12) <> 'participant:' AND s.owner = ?
-    AND i.recipient NOT IN (SELECT value FROM json_each(?))
+WHERE substr(i.recipient, 1, 12) <> 'participant:' AND s.owner = :worker_id
+    AND i.recipient NOT IN (SELECT value FROM json_each(:but))
 ORDER BY i.position, i.message_id
-LIMIT ?;
+LIMIT :limit;
 
 -- name: mailed
 -- Whose mail that is.
 SELECT i.recipient
 FROM saga_inbox AS i INDEXED BY saga_inbox_sagas CROSS JOIN saga_status AS s ON s.saga_id = i.recipient
-WHERE substr(i.recipient, 1, 12) <> 'participant:' AND s.owner = ?
-    AND i.recipient NOT IN (SELECT value FROM json_each(?))
+WHERE substr(i.recipient, 1, 12) <> 'participant:' AND s.owner = :worker_id
+    AND i.recipient NOT IN (SELECT value FROM json_each(:but))
 GROUP BY i.recipient
 ORDER BY min(i.position), i.recipient
-LIMIT ?;
+LIMIT :limit;
 
 -- name: inbox
 SELECT {row}, {message}
 FROM saga_inbox AS i INDEXED BY saga_inbox_due
     {and_what_it_is_about}
-WHERE i.recipient = ? AND i.status = 'pending' AND i.due_at <= ? AND NOT EXISTS (
+WHERE i.recipient = :recipient AND i.status = 'pending' AND i.due_at <= :now AND NOT EXISTS (
     SELECT 1 FROM saga_inbox AS earlier
     WHERE earlier.recipient = i.recipient AND earlier.lane = i.lane
         AND (earlier.position, earlier.message_id) < (i.position, i.message_id)
 )
 ORDER BY i.position, i.message_id
-LIMIT ?;
+LIMIT :limit;
 
 -- name: unmatched
 SELECT {saga_unmatched.all} FROM saga_unmatched
@@ -195,8 +195,8 @@ DELETE FROM saga_inbox WHERE recipient = ? AND message_id = ? AND status = 'park
 SELECT {saga_unmatched.all}
 FROM (
     SELECT {saga_unmatched.all but message}, '' AS message FROM saga_unmatched
-    WHERE status = 'redelivering' AND consumer IN (SELECT value FROM json_each(?)) AND unmatched_id > ?
+    WHERE status = 'redelivering' AND consumer IN (SELECT value FROM json_each(:consumers)) AND unmatched_id > :after
     ORDER BY unmatched_id
-    LIMIT ?
+    LIMIT :limit
 ) AS known
 ORDER BY unmatched_id;

@@ -63,28 +63,28 @@ ORDER BY originator_version;
 
 -- name: read
 SELECT rowid, originator_id, originator_version, topic, state FROM saga_events
-WHERE originator_id = ? AND originator_version > ?
+WHERE originator_id = :saga_id AND originator_version > :after
 ORDER BY originator_version;
 
 -- name: read_many
 SELECT rowid, originator_id, originator_version, topic, state FROM saga_events
-WHERE originator_id IN (SELECT value FROM json_each(?))
+WHERE originator_id IN (SELECT value FROM json_each(:saga_ids))
 ORDER BY originator_id, originator_version;
 
 -- name: read_log
 SELECT rowid, originator_id, originator_version, topic, state FROM saga_events
-WHERE rowid > ?
+WHERE rowid > :after
 ORDER BY rowid
-LIMIT ?;
+LIMIT :limit;
 
 -- name: status
-SELECT {saga_status.all} FROM saga_status WHERE saga_id = ?;
+SELECT {saga_status.all} FROM saga_status WHERE saga_id = :saga_id;
 
 -- name: statuses
-SELECT {saga_status.all} FROM saga_status WHERE saga_id IN (SELECT value FROM json_each(?));
+SELECT {saga_status.all} FROM saga_status WHERE saga_id IN (SELECT value FROM json_each(:saga_ids));
 
 -- name: latest_run
-SELECT {saga_status.all} FROM saga_status WHERE saga_name = ? AND saga_key = ? ORDER BY run DESC LIMIT 1;
+SELECT {saga_status.all} FROM saga_status WHERE saga_name = :saga_name AND saga_key = :key ORDER BY run DESC LIMIT 1;
 
 -- name: matching
 (:saga_name IS NULL OR saga_name = :saga_name)
@@ -120,14 +120,14 @@ ORDER BY saga_id DESC
 LIMIT :limit;
 
 -- name: steps
-SELECT {saga_steps.all} FROM saga_steps WHERE saga_id = ? ORDER BY direction, ordinal;
+SELECT {saga_steps.all} FROM saga_steps WHERE saga_id = :saga_id ORDER BY direction, ordinal;
 
 -- name: counts
 SELECT saga_name, status, count(*) FROM saga_status GROUP BY saga_name, status ORDER BY saga_name, status;
 
 -- name: unloaded
 SELECT saga_name, saga_version, definition, count(*) FROM saga_status
-WHERE ended_at IS NULL AND definition NOT IN (SELECT value FROM json_each(?))
+WHERE ended_at IS NULL AND definition NOT IN (SELECT value FROM json_each(:definitions))
 GROUP BY saga_name, saga_version, definition
 ORDER BY saga_name, saga_version, definition;
 
@@ -147,11 +147,11 @@ UPDATE saga_workers SET lease_until = ? WHERE worker_id = ?;
 -- name: anything_due
 SELECT EXISTS (
     SELECT 1 FROM saga_status WHERE owner IS NULL AND due_at IS NOT NULL AND due_at <= :now
-    AND definition IN (SELECT value FROM json_each(:loaded)) AND saga_id NOT IN (SELECT value FROM json_each(:but))
+    AND definition IN (SELECT value FROM json_each(:definitions)) AND saga_id NOT IN (SELECT value FROM json_each(:but))
 ) OR EXISTS (
     SELECT 1 FROM saga_inbox AS mail CROSS JOIN saga_status ON saga_id = recipient
     WHERE substr(recipient, 1, 12) <> 'participant:' AND owner IS NULL
-        AND definition IN (SELECT value FROM json_each(:loaded)) AND saga_id NOT IN (SELECT value FROM json_each(:but))
+        AND definition IN (SELECT value FROM json_each(:definitions)) AND saga_id NOT IN (SELECT value FROM json_each(:but))
 );
 
 -- name: dead_workers
@@ -208,7 +208,7 @@ WHERE saga_id IN (SELECT value FROM json_each(:saga_ids)) AND owner IS NOT NULL
     AND owner NOT IN (SELECT worker_id FROM saga_workers);
 
 -- name: owned
-SELECT saga_id FROM saga_status WHERE owner = ?;
+SELECT saga_id FROM saga_status WHERE owner = :worker_id;
 
 -- name: free_consumers
 UPDATE saga_consumers SET owner = NULL WHERE owner = ?;
@@ -226,7 +226,7 @@ DELETE FROM saga_workers WHERE worker_id = ?;
 -- Those of `but` are left to others.
 SELECT {saga_status.all} FROM saga_status
 WHERE owner IS NULL AND due_at IS NOT NULL AND due_at <= :now
-    AND definition IN (SELECT value FROM json_each(:loaded)) AND saga_id NOT IN (SELECT value FROM json_each(:but))
+    AND definition IN (SELECT value FROM json_each(:definitions)) AND saga_id NOT IN (SELECT value FROM json_each(:but))
 ORDER BY due_at
 LIMIT :limit;
 
@@ -234,7 +234,7 @@ LIMIT :limit;
 -- Whatever their status is: what has come for a saga that has ended is recorded too.
 SELECT {saga_status.all of saga_status} FROM saga_inbox AS mail CROSS JOIN saga_status ON saga_id = recipient
 WHERE substr(recipient, 1, 12) <> 'participant:' AND owner IS NULL
-    AND definition IN (SELECT value FROM json_each(:loaded)) AND saga_id NOT IN (SELECT value FROM json_each(:but))
+    AND definition IN (SELECT value FROM json_each(:definitions)) AND saga_id NOT IN (SELECT value FROM json_each(:but))
 GROUP BY saga_id
 ORDER BY min(mail.position), saga_id
 LIMIT :limit;
