@@ -31,6 +31,11 @@ class Note(Struct, frozen=True, gc=False):
     recipient: str
     envelope: Envelope
 
+    def row(self, position: int = 0) -> InboxRow:
+        """Return the row of the inbox that it becomes; its lane is the recipient, as of all that a saga takes."""
+        note = self.envelope
+        return InboxRow(self.recipient, note.id, self.recipient, note.name, note.time, note.time, position=position)
+
 
 class Append(Struct, frozen=True, gc=False):
     """Everything one decision writes, in one transaction with others or alone.

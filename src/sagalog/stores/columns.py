@@ -117,7 +117,7 @@ COMMAND = _table(
     kept=("command_id", "deliveries"),
 )
 MESSAGE = _index()
-INBOX = _table(InboxRow, fixed=("recipient", "message_id", "lane", "name", "arrived_at", "position"))
+INBOX = _table(InboxRow, filled=("position",), fixed=("recipient", "message_id", "lane", "name", "arrived_at"))
 UNMATCHED = _table(UnmatchedRow, fixed=("unmatched_id", "consumer", "message_id"))
 
 TABLES: Final[Mapping[str, Table]] = {

@@ -34,14 +34,10 @@ WITH taken AS MATERIALIZED (
     ON CONFLICT (command_id) DO UPDATE SET
         {saga_commands.changing from excluded}, position = excluded.position
 ), noted AS (
-    INSERT INTO saga_inbox (
-        recipient, message_id, lane, name, arrived_at, due_at, status, attempts, position, body
-    )
-    SELECT
-        given.recipient, given.message_id, given.recipient, given.name, given.time, given.time, 'pending', 0,
-        e.notification_id, given.body
-    FROM unnest($7::text[], $8::bigint[], $9::text[], $10::text[], $11::text[], $12::bigint[], $13::text[])
-        AS given (saga_id, version, recipient, message_id, name, time, body)
+    INSERT INTO saga_inbox ({saga_inbox.given}, position, body)
+    SELECT {saga_inbox.given of given}, e.notification_id, given.body
+    FROM unnest($7::text[], $8::bigint[], $9::text[], {saga_inbox.given as arrays})
+        AS given (saga_id, version, body, {saga_inbox.given})
     JOIN saga_events AS e ON e.originator_id = given.saga_id AND e.originator_version = given.version
         AND e.xmin = pg_current_xact_id()::xid
     ON CONFLICT DO NOTHING

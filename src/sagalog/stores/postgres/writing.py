@@ -57,11 +57,11 @@ def attach(appends: Sequence[Append]) -> Call | None:
         for row in append.commands:
             commands[row.command_id] = (last, *COMMAND.given.values(row))
         for note in append.notes:
-            one = note.envelope
-            notes.append((saga_id, last, note.recipient, one.id, one.name, one.time, encode_json(one).decode()))
+            notes.append((saga_id, last, encode_json(note.envelope).decode(), *INBOX.given.values(note.row())))
     places, indexed = numbered_and_listed("tb", MESSAGE.given, messages)
     versions, issued = numbered_and_listed("b", COMMAND.given, list(commands.values()))
-    return "attach", [*arrays("tbt", taken), *places, *versions, *arrays("tbtttbt", notes), *indexed, *issued]
+    reflected, noted = numbered_and_listed("tbt", INBOX.given, notes)
+    return "attach", [*arrays("tbt", taken), *places, *versions, *reflected, *indexed, *issued, *noted]
 
 
 def post(postings: Sequence[tuple[int, Posting]]) -> Call:

@@ -52,7 +52,7 @@ class SagaRecorder(SQLiteProcessRecorder):
         last = last_position(cursor)
         rows = [(e.originator_id, e.originator_version, e.topic, e.state) for e in stored_events]
         try:
-            write_rows(cursor, "insert_event", rows)
+            write_rows(cursor, "insert_events", rows)
         except sqlite3.IntegrityError as problem:
             # What the applications that use a recorder expect of a conflict.
             raise IntegrityError(problem) from problem
@@ -135,7 +135,7 @@ class SagaRecorder(SQLiteProcessRecorder):
         if write_rows(cursor, "update_status", updates) != len(updates):
             raise Unfit
         write_rows(cursor, "upsert_step", steps)
-        write_rows(cursor, "insert_event", events)
+        write_rows(cursor, "insert_events", events)
         if attached:
             write_attached(cursor, attached)
 

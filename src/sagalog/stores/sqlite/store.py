@@ -200,7 +200,7 @@ class SQLiteStore(SQLiteMessages):
         """Give one saga to a worker whether it is due or not."""
         with self._transaction(commit=True) as cursor:
             cursor.execute(SQL["forget_their_owners"], {"now": now, "saga_ids": json.dumps([saga_id])})
-            return cursor.execute(SQL["take_one"], {"worker_id": worker_id, "saga_id": saga_id}).rowcount == 1
+            return cursor.execute(SQL["claim_one"], {"worker_id": worker_id, "saga_id": saga_id}).rowcount == 1
 
     def free(self, now: int, but: Sequence[str] = ()) -> None:
         """Take their leases and some of their sagas from the dead; a look that finds none writes nothing."""
@@ -219,7 +219,7 @@ class SQLiteStore(SQLiteMessages):
         """Give sagas back: those named, or all of the worker's and its lease with them."""
         with self._transaction(commit=True) as cursor:
             if saga_ids is None:
-                cursor.execute(SQL["free_consumers"], (worker_id,))
+                cursor.execute(SQL["give_back_consumers"], (worker_id,))
                 cursor.execute(SQL["give_back_all"], (worker_id,))
                 cursor.execute(SQL["forget_worker"], (worker_id,))
             else:

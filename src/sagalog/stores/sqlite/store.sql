@@ -17,7 +17,7 @@ INSERT INTO saga_schema (number, name, applied_at) VALUES (?, ?, ?);
 -- name: last_position
 SELECT coalesce(max(rowid), 0) FROM saga_events;
 
--- name: insert_event
+-- name: insert_events
 INSERT INTO saga_events (originator_id, originator_version, topic, state) VALUES (?, ?, ?, ?);
 
 -- name: insert_tracking
@@ -210,7 +210,7 @@ WHERE saga_id IN (SELECT value FROM json_each(:saga_ids)) AND owner IS NOT NULL
 -- name: owned
 SELECT saga_id FROM saga_status WHERE owner = :worker_id;
 
--- name: free_consumers
+-- name: give_back_consumers
 UPDATE saga_consumers SET owner = NULL WHERE owner = ?;
 
 -- name: give_back_some
@@ -246,7 +246,7 @@ UPDATE saga_status SET owner = ? WHERE saga_id IN (SELECT value FROM json_each(?
 -- Those of these that a worker owns: a trigger may have left one as it was.
 SELECT saga_id FROM saga_status WHERE owner = ? AND saga_id IN (SELECT value FROM json_each(?));
 
--- name: take_one
+-- name: claim_one
 UPDATE saga_status SET owner = :worker_id
 WHERE saga_id = :saga_id
     AND (owner IS NULL OR owner = :worker_id OR owner NOT IN (SELECT worker_id FROM saga_workers));

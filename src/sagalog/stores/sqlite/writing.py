@@ -82,10 +82,7 @@ def write_attached(cursor: sqlite3.Cursor, appends: Sequence[tuple[Append, int]]
         commands += [(*COMMAND.given.values(row), 0, position) for row in append.commands]
         taken += [(append.saga_id, message_id) for message_id in dict.fromkeys(append.taken)]
         for note in append.notes:
-            one = note.envelope
-            body = encode_json(one).decode()
-            row = InboxRow(note.recipient, one.id, note.recipient, one.name, one.time, one.time, position=position)
-            notes.append((*INBOX.all.values(row), body))
+            notes.append((*INBOX.all.values(note.row(position)), encode_json(note.envelope).decode()))
     if write_rows(cursor, "take_inbox", taken) != len(taken):
         raise Unfit
     write_rows(cursor, "insert_message", messages)
@@ -104,7 +101,7 @@ def publish(cursor: sqlite3.Cursor, envelopes: Sequence[Envelope]) -> None:
         del by_id[known]
     fresh = list(by_id.values())
     begin = last_position(cursor) + 1
-    write_rows(cursor, "insert_event", [(stream_of(one.id), 1, PUBLISHED, encode_json(one)) for one in fresh])
+    write_rows(cursor, "insert_events", [(stream_of(one.id), 1, PUBLISHED, encode_json(one)) for one in fresh])
     write_rows(cursor, "insert_message", [MESSAGE.all.values(one) for one in enumerate(fresh, begin)])
 
 
