@@ -14,7 +14,7 @@ from sagalog.saga.options import shown
 from sagalog.saga.state import SagaState
 from sagalog.saga.transitions import Status
 from sagalog.store import Query, StatusRow, StepRow, Store
-from sagalog.store.rows import check_number
+from sagalog.store.requests import check_number
 
 
 def not_found(what: str, given: str) -> SagaNotFound:

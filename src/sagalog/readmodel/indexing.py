@@ -15,7 +15,7 @@ from sagalog.saga.events import RequestSent
 from sagalog.saga.evolve import fold
 from sagalog.saga.failure import described
 from sagalog.store import Store, StoredEvent
-from sagalog.stores.published import PUBLISHED, is_message_stream
+from sagalog.store.published import PUBLISHED, is_message_stream
 
 _envelope = msgspec.json.Decoder(Envelope)
 

@@ -49,7 +49,7 @@ class Cooked(Event):
 
 # Computing the tables from the log again is for the owner of the tables.
 REBUILDING = {
-    *("rewrite_status", "forget_steps", "insert_step"),
+    *("rewrite_status", "forget_steps", "rewrite_step"),
     *("rewrite_command", "forget_commands", "forget_messages", "insert_message"),
 }
 MIGRATING = {"record_migration", "no_timeout", "try_lock_schema"}

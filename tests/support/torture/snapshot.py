@@ -12,7 +12,7 @@ import psycopg
 from domain.database import statements
 from projections import audits
 from sagalog.store import StatusRow, StepRow, StoredEvent
-from sagalog.stores.published import is_message_stream
+from sagalog.store.published import is_message_stream
 
 AT_REST = ("completed", "failed", "stuck")
 SQL = statements(Path(__file__).with_name("snapshot.sql"))

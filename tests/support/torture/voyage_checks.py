@@ -26,7 +26,7 @@ from sagalog.saga.events import (
 )
 from sagalog.saga.identifiers import part_of
 from sagalog.store import StatusRow
-from sagalog.stores.published import stream_of
+from sagalog.store.published import stream_of
 
 # What a planted refusal says, of whichever database.
 PLANTED = ("planted", "string or blob too big")

@@ -22,7 +22,7 @@ from sagalog.readmodel.verification import differences, index_differences
 from sagalog.saga.definition import Definition
 from sagalog.saga.failure import described
 from sagalog.store import StoredEvent
-from sagalog.stores.published import is_message_stream
+from sagalog.store.published import is_message_stream
 
 
 class Finding(NamedTuple):

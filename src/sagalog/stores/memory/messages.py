@@ -19,6 +19,7 @@ from sagalog.store import (
     UnmatchedQuery,
     UnmatchedRow,
 )
+from sagalog.stores.columns import INBOX
 from sagalog.stores.memory.matching import message_matches
 
 Mail = tuple[InboxRow, Envelope]
@@ -105,11 +106,8 @@ class MemoryMessages:
 
     def note(self, note: Note, position: int) -> None:
         """Put a note into an inbox unless it is there."""
-        body = note.envelope
-        self._notes.setdefault((note.recipient, body.id), body)
-        self.put(
-            InboxRow(note.recipient, body.id, note.recipient, body.name, body.time, body.time, position=position),
-        )
+        self._notes.setdefault((note.recipient, note.envelope.id), note.envelope)
+        self.put(note.row(position))
 
     def take(self, recipient: str, message_id: str) -> None:
         """Remove a row from an inbox."""
@@ -157,14 +155,8 @@ class MemoryMessages:
             self.take(*posting.taken)
         if posting.retry is not None:
             new = posting.retry
-            self._change(
-                self._inbox[new.recipient][new.message_id],
-                status=new.status,
-                attempts=new.attempts,
-                due_at=new.due_at,
-                error_type=new.error_type,
-                error_text=new.error_text,
-            )
+            how_it_went = {name: getattr(new, name) for name in INBOX.changing.names}
+            self._change(self._inbox[new.recipient][new.message_id], **how_it_went)
         if posting.parked is not None:
             self.park(posting.parked)
         for command_id in posting.delivered:

@@ -27,9 +27,9 @@ from sagalog.store import (
     StepRow,
     StoredEvent,
 )
+from sagalog.store.published import PUBLISHED, stream_of
 from sagalog.stores.memory.looks import MemoryLooks
 from sagalog.stores.memory.matching import saga_matches
-from sagalog.stores.published import PUBLISHED, stream_of
 from sagalog.stores.texts import check_postings, check_route
 
 

@@ -22,6 +22,7 @@ from psycopg.waiting import Ready, Wait
 from sagalog.address import secrets_of
 from sagalog.opening import check_wanted, is_given_up, unless
 from sagalog.store import StoreOptions
+from sagalog.stores.columns import written_out
 from sagalog.stores.postgres.address import read_address, refused_for_good, where_of
 from sagalog.stores.postgres.errors import TimedOut
 from sagalog.stores.sql import statements
@@ -31,26 +32,7 @@ BLOCKS = {
     for part in ("store", "messages", "fitness")
     for name, text in statements("sagalog.stores.postgres", f"{part}.sql").items()
 }
-# What several blocks share: lists of columns, and a look.
-SHARED = (
-    "due_rows",
-    "status_columns",
-    "step_columns",
-    "command_columns",
-    "unmatched_columns",
-    "message",
-    "row",
-    "and_what_it_is_about",
-)
-
-
-def _whole(text: str) -> bytes:
-    for name in SHARED:
-        text = text.replace("{" + name + "}", BLOCKS[name])
-    return text.encode()
-
-
-SQL = {name: _whole(text) for name, text in BLOCKS.items()}
+SQL = {name: text.encode() for name, text in written_out(BLOCKS).items()}
 
 Steps = Generator[Wait, Ready | int, Any]
 

@@ -1,7 +1,8 @@
 -- What the PostgreSQL store says about messages, inboxes and consumers, block by block. `$1` are parameters in the order
--- in which they are given; {message} and {row} stand for the blocks of that name. Whoever changes an inbox or adds a
--- message holds the lock of the log, so what a statement has looked at stays as it is until the commit. LATERAL and LIMIT
--- say what is looked through: tables that are empty one moment and full the next have no statistics to plan by.
+-- in which they are given; {saga_inbox.all} and its like are lists of columns, which `stores/columns.py` writes out, and
+-- {message} and its like are blocks. Whoever changes an inbox or adds a message holds the lock of the log, so what a
+-- statement has looked at stays as it is until the commit. LATERAL and LIMIT say what is looked through: tables that are
+-- empty one moment and full the next have no statistics to plan by.
 
 -- name: attach
 -- What appends have beside events and rows; follows the block `append` in its transaction. Only an append that passed
@@ -17,48 +18,26 @@ WITH taken AS MATERIALIZED (
     WHERE saga_inbox.recipient = taken.saga_id AND saga_inbox.message_id = taken.message_id
     RETURNING 1
 ), indexed AS (
-    INSERT INTO saga_messages (
-        position, message_id, kind, name, source, correlation_id, causation_id, time, saga_id, step
-    )
-    SELECT
-        e.notification_id, given.message_id, given.kind, given.name, given.source, given.correlation_id,
-        given.causation_id, given.time, given.saga_id, given.step
-    FROM unnest(
-        $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[],
-        $12::bigint[], $13::text[], $14::text[]
-    ) AS given (stream, version, message_id, kind, name, source, correlation_id, causation_id, time, saga_id, step)
+    INSERT INTO saga_messages (position, {saga_messages.given})
+    SELECT e.notification_id, {saga_messages.given of given}
+    FROM unnest($4::text[], $5::bigint[], {saga_messages.given as arrays})
+        AS given (stream, version, {saga_messages.given})
     JOIN saga_events AS e ON e.originator_id = given.stream AND e.originator_version = given.version
         AND e.xmin = pg_current_xact_id()::xid
 ), issued AS (
-    INSERT INTO saga_commands (
-        command_id, name, saga_id, step, direction, status, sendings, deliveries, correlation_id, causation_id,
-        issued_at, answered_at, position
-    )
-    SELECT
-        given.command_id, given.name, given.saga_id, given.step, given.direction, given.status, given.sendings, 0,
-        given.correlation_id, given.causation_id, given.issued_at, given.answered_at, e.notification_id
-    FROM unnest(
-        $15::bigint[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::bigint[],
-        $23::text[], $24::text[], $25::bigint[], $26::bigint[]
-    ) AS given (
-        version, command_id, name, saga_id, step, direction, status, sendings, correlation_id, causation_id, issued_at,
-        answered_at
-    )
+    INSERT INTO saga_commands ({saga_commands.given}, deliveries, position)
+    SELECT {saga_commands.given of given}, 0, e.notification_id
+    FROM unnest($6::bigint[], {saga_commands.given as arrays}) AS given (version, {saga_commands.given})
     JOIN saga_events AS e ON e.originator_id = given.saga_id AND e.originator_version = given.version
         AND e.xmin = pg_current_xact_id()::xid
     -- How often a command was delivered is not the saga's to say.
     ON CONFLICT (command_id) DO UPDATE SET
-        status = excluded.status, sendings = excluded.sendings, answered_at = excluded.answered_at,
-        position = excluded.position
+        {saga_commands.changing from excluded}, position = excluded.position
 ), noted AS (
-    INSERT INTO saga_inbox (
-        recipient, message_id, lane, name, arrived_at, due_at, status, attempts, position, body
-    )
-    SELECT
-        given.recipient, given.message_id, given.recipient, given.name, given.time, given.time, 'pending', 0,
-        e.notification_id, given.body
-    FROM unnest($27::text[], $28::bigint[], $29::text[], $30::text[], $31::text[], $32::bigint[], $33::text[])
-        AS given (saga_id, version, recipient, message_id, name, time, body)
+    INSERT INTO saga_inbox ({saga_inbox.given}, position, body)
+    SELECT {saga_inbox.given of given}, e.notification_id, given.body
+    FROM unnest($7::text[], $8::bigint[], $9::text[], {saga_inbox.given as arrays})
+        AS given (saga_id, version, body, {saga_inbox.given})
     JOIN saga_events AS e ON e.originator_id = given.saga_id AND e.originator_version = given.version
         AND e.xmin = pg_current_xact_id()::xid
     ON CONFLICT DO NOTHING
@@ -70,9 +49,8 @@ SELECT 1 / (CASE WHEN (SELECT count(*) FROM gone) = (SELECT count(*) FROM taken)
 -- if all that it needs is there. The answer is the postings that did not pass. No message, row or command may be in
 -- two postings: within one statement nothing sees what the statement itself has written.
 WITH needed AS MATERIALIZED (
-    SELECT * FROM unnest(
-        $1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::bigint[], $7::text[], $8::text[]
-    ) AS needed (posting, recipient, message_id, attempts, status, due_at, error_type, error_text)
+    SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], {saga_inbox.changing as arrays})
+        AS needed (posting, recipient, message_id, {saga_inbox.changing})
 ), missing AS MATERIALIZED (
     -- A worker that was not told yet that another took over must not undo what that one has tried.
     SELECT posting FROM needed
@@ -86,72 +64,40 @@ WITH needed AS MATERIALIZED (
     WHERE held.recipient = needed.recipient AND held.message_id = needed.message_id AND needed.attempts IS NULL
         AND (needed.posting IN (SELECT posting FROM missing)) IS NOT TRUE
 ), retried AS (
-    UPDATE saga_inbox AS held SET
-        status = needed.status, attempts = needed.attempts, due_at = needed.due_at, error_type = needed.error_type,
-        error_text = needed.error_text
+    UPDATE saga_inbox AS held SET {saga_inbox.changing from needed}
     FROM needed
     WHERE held.recipient = needed.recipient AND held.message_id = needed.message_id AND needed.attempts IS NOT NULL
         AND (needed.posting IN (SELECT posting FROM missing)) IS NOT TRUE
 ), fresh AS MATERIALIZED (
     SELECT nextval('saga_events_notification_id_seq') AS position, given.*
     FROM (
-        SELECT * FROM unnest(
-            $9::bigint[], $10::text[], $11::bytea[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[],
-            $17::text[], $18::bigint[], $19::text[], $20::text[]
-        ) WITH ORDINALITY AS given (
-            posting, stream, state, message_id, kind, name, source, correlation_id, causation_id, time, saga_id, step,
-            ordinal
-        )
+        SELECT * FROM unnest($4::bigint[], $5::text[], $6::bytea[], {saga_messages.given as arrays})
+            WITH ORDINALITY AS given (posting, stream, state, {saga_messages.given}, ordinal)
         WHERE (given.posting IN (SELECT posting FROM missing)) IS NOT TRUE
             AND NOT EXISTS (SELECT 1 FROM saga_messages AS known WHERE known.message_id = given.message_id)
         ORDER BY ordinal
     ) AS given
 ), logged AS (
     INSERT INTO saga_events (originator_id, originator_version, topic, state, notification_id)
-    SELECT stream, 1, $21::text, state, position FROM fresh
+    SELECT stream, 1, $7::text, state, position FROM fresh
 ), indexed AS (
-    INSERT INTO saga_messages (
-        position, message_id, kind, name, source, correlation_id, causation_id, time, saga_id, step
-    )
-    SELECT position, message_id, kind, name, source, correlation_id, causation_id, time, saga_id, step FROM fresh
+    INSERT INTO saga_messages ({saga_messages.all}) SELECT {saga_messages.all} FROM fresh
 ), parked AS (
-    INSERT INTO saga_unmatched (
-        unmatched_id, consumer, message_id, kind, name, source, reason, correlation_id, causation_id, position,
-        message, parked_at, status, actor, settled_reason, settled_at
-    )
-    SELECT
-        unmatched_id, consumer, message_id, kind, name, source, reason, correlation_id, causation_id, position,
-        message, parked_at, status, actor, settled_reason, settled_at
-    FROM unnest(
-        $22::bigint[], $23::text[], $24::text[], $25::text[], $26::text[], $27::text[], $28::text[], $29::text[],
-        $30::text[], $31::text[], $32::bigint[], $33::text[], $34::bigint[], $35::text[], $36::text[], $37::text[],
-        $38::bigint[]
-    ) AS given (
-        posting, unmatched_id, consumer, message_id, kind, name, source, reason, correlation_id, causation_id,
-        position, message, parked_at, status, actor, settled_reason, settled_at
-    )
+    INSERT INTO saga_unmatched ({saga_unmatched.all})
+    SELECT {saga_unmatched.all}
+    FROM unnest($8::bigint[], {saga_unmatched.all as arrays}) AS given (posting, {saga_unmatched.all})
     WHERE (given.posting IN (SELECT posting FROM missing)) IS NOT TRUE
-    ON CONFLICT (consumer, message_id) DO UPDATE SET
-        kind = excluded.kind, name = excluded.name, source = excluded.source, reason = excluded.reason,
-        correlation_id = excluded.correlation_id, causation_id = excluded.causation_id, position = excluded.position,
-        message = excluded.message, parked_at = excluded.parked_at, status = excluded.status, actor = excluded.actor,
-        settled_reason = excluded.settled_reason, settled_at = excluded.settled_at
+    ON CONFLICT (consumer, message_id) DO UPDATE SET {saga_unmatched.changing from excluded}
 ), delivered AS (
     UPDATE saga_commands AS command SET deliveries = command.deliveries + given.times
-    FROM unnest($39::bigint[], $40::text[], $41::bigint[]) AS given (posting, command_id, times)
+    FROM unnest($9::bigint[], $10::text[], $11::bigint[]) AS given (posting, command_id, times)
     WHERE command.command_id = given.command_id
         AND (given.posting IN (SELECT posting FROM missing)) IS NOT TRUE
 )
 SELECT DISTINCT posting FROM missing;
 
 -- name: put
-INSERT INTO saga_inbox (
-    recipient, message_id, lane, name, arrived_at, due_at, status, attempts, error_type, error_text, position
-)
-SELECT * FROM unnest(
-    $1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::text[], $8::bigint[], $9::text[],
-    $10::text[], $11::bigint[]
-)
+INSERT INTO saga_inbox ({saga_inbox.all}) SELECT * FROM unnest({saga_inbox.all as arrays})
 ON CONFLICT DO NOTHING;
 
 -- name: advance
@@ -166,15 +112,10 @@ WHERE status = 'redelivering' AND unmatched_id = ANY ($1::text[])
 RETURNING unmatched_id;
 
 -- name: rewrite_command
-INSERT INTO saga_commands (
-    command_id, name, saga_id, step, direction, status, sendings, correlation_id, causation_id, issued_at, answered_at,
-    deliveries, position
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, $12)
-ON CONFLICT (command_id) DO UPDATE SET
-    name = excluded.name, saga_id = excluded.saga_id, step = excluded.step, direction = excluded.direction,
-    status = excluded.status, sendings = excluded.sendings, correlation_id = excluded.correlation_id,
-    causation_id = excluded.causation_id, issued_at = excluded.issued_at, answered_at = excluded.answered_at,
-    position = excluded.position;
+INSERT INTO saga_commands ({saga_commands.given}, deliveries, position)
+SELECT {saga_commands.given}, 0, position
+FROM unnest({saga_commands.given as arrays}, $1::bigint[]) AS given ({saga_commands.given}, position)
+ON CONFLICT (command_id) DO UPDATE SET {saga_commands.computed from excluded};
 
 -- name: forget_commands
 DELETE FROM saga_commands WHERE saga_id = ANY ($1::text[]) AND NOT command_id = ANY ($2::text[]);
@@ -183,9 +124,7 @@ DELETE FROM saga_commands WHERE saga_id = ANY ($1::text[]) AND NOT command_id = 
 DELETE FROM saga_messages WHERE position > $1 AND position <= $2;
 
 -- name: insert_message
-INSERT INTO saga_messages (
-    position, message_id, kind, name, source, correlation_id, causation_id, time, saga_id, step
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
+INSERT INTO saga_messages ({saga_messages.all}) SELECT * FROM unnest({saga_messages.all as arrays});
 
 -- name: takeable_consumers
 -- How many there are that no live worker owns, or that are new.
@@ -232,11 +171,10 @@ WHERE known.consumer = given.consumer;
 SELECT consumer, position, owner, updated_at FROM saga_consumers ORDER BY consumer;
 
 -- name: message
-m.position, m.message_id, m.kind, m.name, m.source, m.correlation_id, m.causation_id, m.time, m.saga_id, m.step, e.state
+{saga_messages.all of m}, e.state
 
 -- name: row
-i.recipient, i.message_id, i.lane, i.name, i.arrived_at, i.due_at, i.status, i.attempts, i.error_type, i.error_text,
-i.position, i.body
+{saga_inbox.all of i}, i.body
 
 -- name: and_what_it_is_about
 LEFT JOIN LATERAL (
@@ -244,14 +182,6 @@ LEFT JOIN LATERAL (
 ) AS m ON TRUE LEFT JOIN LATERAL (
     SELECT state FROM saga_events WHERE notification_id = m.position LIMIT 1
 ) AS e ON TRUE
-
--- name: command_columns
-command_id, name, saga_id, step, direction, status, sendings, correlation_id, causation_id, issued_at, answered_at,
-deliveries, position
-
--- name: unmatched_columns
-unmatched_id, consumer, message_id, kind, name, source, reason, correlation_id, causation_id, position, message,
-parked_at, status, actor, settled_reason, settled_at
 
 -- name: read_messages
 SELECT {message}
@@ -274,15 +204,15 @@ ORDER BY m.position
 LIMIT 1;
 
 -- name: commands
-SELECT {command_columns} FROM saga_commands WHERE command_id = ANY ($1::text[]);
+SELECT {saga_commands.all} FROM saga_commands WHERE command_id = ANY ($1::text[]);
 
 -- name: commands_of
-SELECT {command_columns} FROM saga_commands WHERE saga_id = $1 ORDER BY issued_at, command_id;
+SELECT {saga_commands.all} FROM saga_commands WHERE saga_id = $1 ORDER BY issued_at, command_id;
 
 -- name: sagas_by_key
 SELECT found.*
 FROM unnest($2::text[]) AS wanted (key) CROSS JOIN LATERAL (
-    SELECT {status_columns} FROM saga_status
+    SELECT {saga_status.all} FROM saga_status
     WHERE saga_name = $1 AND saga_key = wanted.key
     ORDER BY run DESC
     LIMIT 1
@@ -291,7 +221,7 @@ FROM unnest($2::text[]) AS wanted (key) CROSS JOIN LATERAL (
 -- name: sagas_by_correlation
 SELECT found.*
 FROM (SELECT DISTINCT id FROM unnest($2::text[]) AS given (id)) AS wanted CROSS JOIN LATERAL (
-    SELECT {status_columns} FROM saga_status
+    SELECT {saga_status.all} FROM saga_status
     WHERE correlation_id COLLATE "C" = wanted.id AND ($1::text IS NULL OR saga_name = $1)
     OFFSET 0
 ) AS found
@@ -344,7 +274,7 @@ FROM (
 ORDER BY i.position, i.message_id;
 
 -- name: unmatched
-SELECT {unmatched_columns} FROM saga_unmatched
+SELECT {saga_unmatched.all} FROM saga_unmatched
 WHERE ($1::text[] IS NULL OR status = ANY ($1))
     AND ($2::text IS NULL OR name = $2)
     AND ($3::text IS NULL OR consumer = $3)
@@ -372,9 +302,11 @@ DELETE FROM saga_inbox WHERE recipient = $1 AND message_id = $2 AND status = 'pa
 
 -- name: redelivering
 -- Without the messages: there may be many, and large ones.
-SELECT unmatched_id, consumer, message_id, kind, name, source, reason, correlation_id, causation_id, position, '' AS message,
-    parked_at, status, actor, settled_reason, settled_at
-FROM saga_unmatched
-WHERE status = 'redelivering' AND consumer = ANY ($1::text[]) AND unmatched_id > $3
-ORDER BY unmatched_id
-LIMIT $2;
+SELECT {saga_unmatched.all}
+FROM (
+    SELECT {saga_unmatched.all but message}, '' AS message FROM saga_unmatched
+    WHERE status = 'redelivering' AND consumer = ANY ($1::text[]) AND unmatched_id > $3
+    ORDER BY unmatched_id
+    LIMIT $2
+) AS known
+ORDER BY unmatched_id;

@@ -10,20 +10,16 @@ from typing import Any
 
 from eventsourcing.persistence import StoredEvent as RecordedEvent
 from eventsourcing.postgres import PostgresDatastore, PostgresProcessRecorder, PostgresSubscription
-from msgspec.structs import astuple
 from psycopg import Cursor, errors
 from psycopg.pq.abc import PGresult
 from psycopg.rows import DictRow, dict_row, tuple_row
 
 from sagalog.store import Append, AppendOutcome, Posting, PostOutcome, Route, RouteOutcome
+from sagalog.stores.columns import STATUS, STEP
 from sagalog.stores.postgres.connection import SQL, BoundedConnection, Connections
 from sagalog.stores.postgres.exchange import Call, bigint_array, bytea_array, exchange, text_array
-from sagalog.stores.postgres.writing import advance, arrays, attach, post, results_of
+from sagalog.stores.postgres.writing import advance, attach, numbered_and_listed, post, results_of
 from sagalog.stores.postgres.writing import in_rounds as postings_in_rounds
-
-# The kinds of the columns of `given` and of the step rows in the block `append`: text or bigint.
-_GIVEN = "ttbttbtttbbttttbbbbbbtbtb"
-_STEP = "tttbtbbbttttb"
 
 LISTEN_SECONDS = 0.1
 
@@ -173,7 +169,7 @@ def _outcome(append: Append, landed: list[tuple[str, bytes]]) -> AppendOutcome:
 
 def _columns(appends: Sequence[Append]) -> list[bytes]:
     """Return the parameters of the block `append`."""
-    given: list[tuple[Any, ...]] = []
+    rows: list[tuple[Any, ...]] = []
     steps: list[tuple[Any, ...]] = []
     saga_ids: list[str | None] = []
     versions: list[int | None] = []
@@ -188,16 +184,19 @@ def _columns(appends: Sequence[Append]) -> list[bytes]:
             topics.append(topic)
             states.append(state)
         last = len(topics)
-        *row, _, owner = astuple(append.status)
-        given.append((*row, owner, append.expected, append.holder, last))
-        steps += [(*astuple(step)[:-1], last) for step in append.steps]
+        rows.append((append.expected, append.holder, last, *STATUS.given.values(append.status)))
+        steps += [(last, *STEP.given.values(step)) for step in append.steps]
+    gates, statuses = numbered_and_listed("btb", STATUS.given, rows)
+    reflected, step_rows = numbered_and_listed("b", STEP.given, steps)
     return [
-        *arrays(_GIVEN, given),
         text_array(saga_ids),
         bigint_array(versions),
         text_array(topics),
         bytea_array(states),
-        *arrays(_STEP, steps),
+        *gates,
+        *reflected,
+        *statuses,
+        *step_rows,
     ]
 
 

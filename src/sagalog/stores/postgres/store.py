@@ -4,13 +4,13 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 from eventsourcing.persistence import PersistenceError
-from msgspec.structs import astuple
+from msgspec.structs import asdict, astuple
 from psycopg import RawCursor
 
 from sagalog.errors import RowsLocked, StoreUnavailable
@@ -23,25 +23,33 @@ from sagalog.store import (
     Query,
     StatusRow,
     StepRow,
-    StoredEvent,
     StoreOptions,
 )
 from sagalog.stores.error_codes import CANNOT_BE_SENT
 from sagalog.stores.migrations import Dialect, Migration, require_current, upgrade
-from sagalog.stores.postgres.connection import SQL, Address, BoundedConnection, Connections
+from sagalog.stores.postgres.connection import Address, BoundedConnection, Connections
 from sagalog.stores.postgres.errors import translated
+from sagalog.stores.postgres.exchange import exchange
 from sagalog.stores.postgres.fitness import check_database, check_may_migrate, check_privileges
 from sagalog.stores.postgres.lock import lock_schema
 from sagalog.stores.postgres.messages import PostgresMessages
 from sagalog.stores.postgres.recorder import BoundedDatastore, SagaRecorder, write
 from sagalog.stores.postgres.watch import Listener
-from sagalog.stores.texts import is_storable, storable
+from sagalog.stores.postgres.writing import rewritten
+from sagalog.stores.texts import storable
 
 logger = logging.getLogger("sagalog.stores")
 
 FREE_AT_ONCE = 1000
 ENDED = {"completed", "failed"}
 FOREVER = float("inf")
+
+# Blocks that are planned for the values at hand: a person asks, in ever other ways.
+PLANNED_EACH_TIME = frozenset(("find", "unmatched"))
+# Blocks that may read whole tables.
+SCANS = frozenset(("counts", "unloaded"))
+# Blocks that do not wait long for a table that somebody has locked: whoever asks has sagas that do not need the answer.
+SOON = frozenset(("leases", "anything_lost", "lost", "with_mail", "mail", "mailed"))
 
 
 class PostgresStore(PostgresMessages):
@@ -79,15 +87,15 @@ class PostgresStore(PostgresMessages):
             return
         self._connections = Connections(self._address, self._options.readers, _prepare_writer)
         try:
-            check_database(self._rows, self._address.where)
-            check_privileges(self._rows, self._address.where, reads_only=self._options.reads_only)
+            check_database(self._ask, self._address.where)
+            check_privileges(self._ask, self._address.where, reads_only=self._options.reads_only)
             self._report_unsafe_settings()
             if self._options.migrate if migrate is None else migrate:
-                check_may_migrate(self, self._rows, self._address.where)
+                check_may_migrate(self, self._ask, self._address.where)
                 upgrade(self)
             else:
                 require_current(self, self._address.where)
-            schema = self._rows("current_schema")[0][0]
+            schema = self._ask("current_schema")[0][0]
             self._recorder = SagaRecorder(BoundedDatastore(self._connections, schema))
         except BaseException:
             self.close()
@@ -104,7 +112,7 @@ class PostgresStore(PostgresMessages):
 
     def _report_unsafe_settings(self) -> None:
         names = ("synchronous_commit", "fsync", "full_page_writes")
-        for name, value in zip(names, self._rows("durability")[0], strict=True):
+        for name, value in zip(names, self._ask("durability")[0], strict=True):
             if value == "off":
                 logger.warning(
                     "%s: %s is off: a crash of the server loses what was acknowledged, and steps are repeated or never "
@@ -131,25 +139,29 @@ class PostgresStore(PostgresMessages):
             yield connection
             connection.run("commit")
 
-    def _rows(
+    def _rows(self, block: str, values: Mapping[str, Any]) -> Sequence[Any]:
+        prepare, scan, soon = block not in PLANNED_EACH_TIME, block in SCANS, block in SOON
+        return self._ask(block, tuple(values.values()), prepare, scan, soon)
+
+    def _list(self, texts: Iterable[str]) -> list[str]:
+        return storable(texts)
+
+    def _ask(
         self,
-        name: str,
+        block: str,
         parameters: Sequence[Any] = (),
         prepare: bool = True,
         scan: bool = False,
         soon: bool = False,
     ) -> list[tuple[Any, ...]]:
-        if any(isinstance(value, str) and not is_storable(value) for value in parameters):
-            # No database has such a text, so nothing can match it.
-            return []
         with self._named_errors() as connections:
-            return connections.rows(name, parameters, prepare, scan, soon)
+            return connections.rows(block, parameters, prepare, scan, soon)
 
     def schema_version(self) -> int:
         """Return the number of the last migration applied."""
-        if not self._rows("schema_exists", prepare=False)[0][0]:
+        if not self._ask("schema_exists", prepare=False)[0][0]:
             return 0
-        return int(self._rows("schema_version", prepare=False)[0][0])
+        return int(self._ask("schema_version", prepare=False)[0][0])
 
     def apply(self, migration: Migration) -> None:
         """Apply one migration; nothing if another process was quicker."""
@@ -184,69 +196,21 @@ class PostgresStore(PostgresMessages):
 
     def _locked(self, saga_ids: Sequence[str]) -> frozenset[str]:
         """Return those sagas whose status rows somebody has locked now."""
-        free = {row[0] for row in self._rows("not_locked", (list(saga_ids),))}
+        free = {row[0] for row in self._look("not_locked", saga_ids=self._list(saga_ids))}
         return frozenset(self.statuses(saga_ids)) - free
-
-    def read(self, saga_id: str, after: int = 0) -> list[StoredEvent]:
-        """Return the saga's events above version `after`."""
-        return [StoredEvent(*row) for row in self._rows("read", (saga_id, after))]
-
-    def read_many(self, saga_ids: Sequence[str]) -> dict[str, list[StoredEvent]]:
-        """Return the events of several sagas."""
-        found: dict[str, list[StoredEvent]] = {saga_id: [] for saga_id in saga_ids}
-        for row in self._rows("read_many", (storable(saga_ids),)):
-            found[row[1]].append(StoredEvent(*row))
-        return found
-
-    def read_log(self, after: int, limit: int) -> list[StoredEvent]:
-        """Return events of all sagas above position `after`."""
-        return [StoredEvent(*row) for row in self._rows("read_log", (after, limit))]
-
-    def status(self, saga_id: str) -> StatusRow | None:
-        """Return a saga's row."""
-        rows = self._rows("status", (saga_id,))
-        return StatusRow(*rows[0]) if rows else None
-
-    def statuses(self, saga_ids: Sequence[str]) -> dict[str, StatusRow]:
-        """Return the rows of those sagas that exist."""
-        return {row[0]: StatusRow(*row) for row in self._rows("statuses", (storable(saga_ids),))}
-
-    def latest_run(self, saga_name: str, key: str) -> StatusRow | None:
-        """Return the newest run of a key."""
-        rows = self._rows("latest_run", (saga_name, key))
-        return StatusRow(*rows[0]) if rows else None
 
     def find(self, query: Query) -> list[StatusRow]:
         """Return the rows that match, newest first."""
-        statuses = list(query.statuses) or None
-        parameters = (
-            query.saga_name,
-            statuses,
-            query.error,
-            query.started_before,
-            query.started_after,
-            query.before,
-            query.limit,
-        )
-        if query.key is not None:
-            return [StatusRow(*row) for row in self._rows("find_key", (*parameters, query.key))]
-        none_has_ended = statuses is not None and ENDED.isdisjoint(statuses)
-        each_has_an_error = query.error is not None or statuses == ["failed"]
-        rows = self._rows("find", (*parameters, none_has_ended, each_has_an_error), prepare=False)
+        statuses = self._list(query.statuses) or None
+        wanted = asdict(query) | {"statuses": statuses}
+        key = wanted.pop("key")
+        if key is not None:
+            rows = self._look("find_key", **wanted, key=key)
+        else:
+            none_has_ended = statuses is not None and ENDED.isdisjoint(statuses)
+            each_has_an_error = query.error is not None or statuses == ["failed"]
+            rows = self._look("find", **wanted, none_has_ended=none_has_ended, each_has_an_error=each_has_an_error)
         return [StatusRow(*row) for row in rows]
-
-    def steps(self, saga_id: str) -> list[StepRow]:
-        """Return a saga's step rows."""
-        return [StepRow(*row) for row in self._rows("steps", (saga_id,))]
-
-    def counts(self) -> list[tuple[str, str, int]]:
-        """Return (saga name, status, number of sagas)."""
-        return [(name, status, number) for name, status, number in self._rows("counts", scan=True)]
-
-    def unloaded(self, definitions: Sequence[str]) -> list[tuple[str, int, str, int]]:
-        """Return (name, version, digest, number) of sagas not ended with another definition."""
-        rows = self._rows("unloaded", (list(definitions),), scan=True)
-        return [(name, version, digest, n) for name, version, digest, n in rows]
 
     def register(self, lease: Lease) -> None:
         """Begin a worker's lease."""
@@ -257,10 +221,6 @@ class PostgresStore(PostgresMessages):
         """Extend a worker's lease; False if it was taken away."""
         with self._named_errors() as connections, connections.lease() as connection:
             return connection.run("renew", (until, worker_id)).rowcount == 1
-
-    def leases(self) -> list[HeldLease]:
-        """Return the leases of all workers."""
-        return [HeldLease(*row) for row in self._rows("leases", soon=True)]
 
     def end_lease(self, lease: HeldLease) -> None:
         """Take a lease away, unless it has been renewed since it was seen so."""
@@ -303,30 +263,17 @@ class PostgresStore(PostgresMessages):
                 connection.run("commit")
             return claimed.rowcount == 1
 
-    def due(self, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()) -> list[str]:
-        """Return the ids of due sagas that nobody owns."""
-        return [row[0] for row in self._rows("due", (list(definitions), now, limit, list(but)))]
-
-    def with_mail(self, definitions: Sequence[str], limit: int, but: Sequence[str] = ()) -> list[str]:
-        """Return the ids of sagas with mail that nobody owns."""
-        # Whoever asks has sagas that need no mail.
-        return [row[0] for row in self._rows("with_mail", (list(definitions), limit, list(but)), soon=True)]
-
     def free(self, now: int, but: Sequence[str] = ()) -> None:
         """Take their leases and some of their sagas from the dead; a look that finds none writes nothing.
 
         It is looked at each poll, and the connection that writes has more to do.
         """
-        if not self._rows("anything_lost", (now, list(but)), soon=True)[0][0]:
+        if not self._look("anything_lost", now=now, but=self._list(but))[0][0]:
             return
         with self._transaction() as connection, connection.pipeline():
             connection.run("rows_soon")
             connection.run("forget_the_dead", (now,))
             connection.run("free_some", (FREE_AT_ONCE, list(but)))
-
-    def lost(self, now: int, limit: int, but: Sequence[str] = ()) -> list[str]:
-        """Return the ids of sagas whose owners are dead."""
-        return [row[0] for row in self._rows("lost", (now, limit, list(but)), soon=True)]
 
     def free_these(self, now: int, saga_ids: Sequence[str]) -> None:
         """Take these sagas from those of their owners that are dead."""
@@ -334,10 +281,6 @@ class PostgresStore(PostgresMessages):
             connection.run("rows_soon")
             connection.run("forget_their_owners", (now, list(saga_ids)))
             connection.run("free_these", (list(saga_ids),))
-
-    def owned(self, worker_id: str) -> list[str]:
-        """Return the ids of the sagas that a worker owns."""
-        return [row[0] for row in self._rows("owned", (worker_id,))]
 
     def release(self, worker_id: str, saga_ids: Sequence[str] | None = None) -> None:
         """Give sagas back: those named, or all of the worker's and its lease with them."""
@@ -356,14 +299,10 @@ class PostgresStore(PostgresMessages):
         with self._transaction() as connection:
             connection.run("lock_log")
             connection.run("rows_soon")
-            cursor = RawCursor(connection)
-            cursor.executemany(SQL["rewrite_status"], [astuple(row)[:-1] for row in rows])
             saga_ids = [row.saga_id for row in rows]
             connection.run("forget_steps", (saga_ids,))
-            cursor.executemany(SQL["insert_step"], [astuple(step) for step in steps])
             connection.run("forget_commands", (saga_ids, [row.command_id for row in commands]))
-            told = [(*astuple(row)[:-2], row.position) for row in commands]
-            cursor.executemany(SQL["rewrite_command"], told)
+            exchange(connection, rewritten(rows, steps, commands))
 
     def watch(self, hint: Callable[[], None]) -> Callable[[], None]:
         """Call `hint` when another process has left something to do, or has ended a saga; returns how to stop."""

@@ -1,6 +1,6 @@
 -- What the PostgreSQL store says to its database, block by block. `$1` are parameters in the order in which they are given.
--- {status_columns} and others stand for the blocks of that name: columns are listed, so that a newer schema with
--- one more column does not break a process that still runs.
+-- {saga_status.all} and its like are lists of columns, which `stores/columns.py` writes out: they are listed, so that a
+-- newer schema with one more column does not break a process that still runs. {due_rows} and its like are blocks.
 
 -- name: session
 -- Limits that the server keeps even if this process is gone: a dead client must not hold the lock of the log for long.
@@ -118,39 +118,20 @@ RETURNING notification_id;
 -- row: only what is a new key, or is at the expected version and held by the expected worker, passes, and only what
 -- has passed is logged. `(... IN ...) IS TRUE` is looked up in a hash table; without it the planner joins row by row.
 WITH given AS MATERIALIZED (
-    SELECT * FROM unnest(
-        $1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[],
-        $9::text[], $10::bigint[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[], $16::bigint[],
-        $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[], $21::bigint[], $22::text[], $23::bigint[],
-        $24::text[], $25::bigint[]
-    ) AS given (
-        saga_id, saga_name, saga_version, definition, saga_key, run, status, current_step,
-        waiting_for, waiting_until, attempt, error_type, error_text, correlation_id, causation_id, started_at,
-        updated_at, ended_at, deadline_at, due_at, version, owner, expected, holder, last_event
-    )
+    SELECT * FROM unnest({saga_status.given as arrays}, $5::bigint[], $6::text[], $7::bigint[])
+        AS given ({saga_status.given}, expected, holder, last_event)
 ), positions AS MATERIALIZED (
     SELECT array_agg(nextval('saga_events_notification_id_seq')) AS drawn
-    FROM generate_series(1, cardinality($27::bigint[]))
+    FROM generate_series(1, cardinality($2::bigint[]))
 ), started AS (
-    INSERT INTO saga_status (
-        saga_id, saga_name, saga_version, definition, saga_key, run, status, current_step, waiting_for,
-        waiting_until, attempt, error_type, error_text, correlation_id, causation_id, started_at, updated_at,
-        ended_at, deadline_at, due_at, version, position, owner
-    )
-    SELECT
-        saga_id, saga_name, saga_version, definition, saga_key, run, status, current_step, waiting_for,
-        waiting_until, attempt, error_type, error_text, correlation_id, causation_id, started_at, updated_at,
-        ended_at, deadline_at, due_at, version, (SELECT drawn[last_event] FROM positions), owner
+    INSERT INTO saga_status ({saga_status.given}, position)
+    SELECT {saga_status.given}, (SELECT drawn[last_event] FROM positions)
     FROM given WHERE expected = 0
     ON CONFLICT DO NOTHING
     RETURNING saga_id
 ), moved AS (
     UPDATE saga_status AS saga SET
-        status = given.status, current_step = given.current_step, waiting_for = given.waiting_for,
-        waiting_until = given.waiting_until, attempt = given.attempt, error_type = given.error_type,
-        error_text = given.error_text, updated_at = given.updated_at, ended_at = given.ended_at,
-        due_at = given.due_at, version = given.version,
-        position = (SELECT drawn[last_event] FROM positions), owner = given.owner
+        {saga_status.changing from given}, position = (SELECT drawn[last_event] FROM positions)
     FROM given
     WHERE given.expected > 0 AND saga.saga_id = given.saga_id AND saga.version = given.expected
         AND saga.owner IS NOT DISTINCT FROM given.holder
@@ -160,30 +141,16 @@ WITH given AS MATERIALIZED (
 ), logged AS (
     INSERT INTO saga_events (originator_id, originator_version, topic, state, notification_id)
     SELECT saga_id, version, topic, state, (SELECT drawn[ordinal] FROM positions)
-    FROM unnest($26::text[], $27::bigint[], $28::text[], $29::bytea[]) WITH ORDINALITY
+    FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bytea[]) WITH ORDINALITY
         AS event (saga_id, version, topic, state, ordinal)
     WHERE (saga_id IN (SELECT saga_id FROM passed)) IS TRUE
 ), stepped AS (
-    INSERT INTO saga_steps (
-        saga_id, step, direction, ordinal, status, attempts, started_at, ended_at, error_type, error_text, undoes,
-        result, position
-    )
-    SELECT
-        saga_id, step, direction, ordinal, status, attempts, started_at, ended_at, error_type, error_text, undoes,
-        result::json, (SELECT drawn[last_event] FROM positions)
-    FROM unnest(
-        $30::text[], $31::text[], $32::text[], $33::bigint[], $34::text[], $35::bigint[], $36::bigint[],
-        $37::bigint[], $38::text[], $39::text[], $40::text[], $41::text[], $42::bigint[]
-    ) AS step (
-        saga_id, step, direction, ordinal, status, attempts, started_at, ended_at, error_type, error_text, undoes,
-        result, last_event
-    )
+    INSERT INTO saga_steps ({saga_steps.given}, position)
+    SELECT {saga_steps.given}, (SELECT drawn[last_event] FROM positions)
+    FROM unnest({saga_steps.given as arrays}, $8::bigint[]) AS step ({saga_steps.given}, last_event)
     WHERE (saga_id IN (SELECT saga_id FROM passed)) IS TRUE
     ON CONFLICT (saga_id, step, direction) DO UPDATE SET
-        ordinal = excluded.ordinal, status = excluded.status, attempts = excluded.attempts,
-        started_at = excluded.started_at, ended_at = excluded.ended_at, error_type = excluded.error_type,
-        error_text = excluded.error_text, undoes = excluded.undoes, result = excluded.result,
-        position = excluded.position
+        {saga_steps.changing from excluded}, position = excluded.position
 )
 SELECT saga_id FROM passed;
 
@@ -214,34 +181,28 @@ WHERE notification_id > $1
 ORDER BY notification_id
 LIMIT $2;
 
--- name: status_columns
-saga_id, saga_name, saga_version, definition, saga_key, run, status, current_step, waiting_for, waiting_until, attempt,
-error_type, error_text, correlation_id, causation_id, started_at, updated_at, ended_at, deadline_at, due_at, version,
-position, owner
-
--- name: step_columns
-saga_id, step, direction, ordinal, status, attempts, started_at, ended_at, error_type, error_text, undoes,
-result::text, position
-
 -- name: status
-SELECT {status_columns} FROM saga_status WHERE saga_id = $1;
+SELECT {saga_status.all} FROM saga_status WHERE saga_id = $1;
 
 -- name: statuses
-SELECT {status_columns} FROM saga_status WHERE saga_id = ANY ($1::text[]);
+SELECT {saga_status.all} FROM saga_status WHERE saga_id = ANY ($1::text[]);
 
 -- name: latest_run
-SELECT {status_columns} FROM saga_status WHERE saga_name = $1 AND saga_key = $2 ORDER BY run DESC LIMIT 1;
+SELECT {saga_status.all} FROM saga_status WHERE saga_name = $1 AND saga_key = $2 ORDER BY run DESC LIMIT 1;
 
--- name: find
--- Planned for the values at hand: what is not asked for falls away, and $8 (none of these has ended) and $9 (each of
--- these has an error) let small indexes be used that hold no saga which completed.
-SELECT {status_columns} FROM saga_status
-WHERE ($1::text IS NULL OR saga_name = $1)
+-- name: matching
+($1::text IS NULL OR saga_name = $1)
     AND ($2::text[] IS NULL OR status = ANY ($2))
     AND ($3::text IS NULL OR strpos(lower(concat_ws(' ', error_type, error_text)), lower($3)) > 0)
     AND ($4::bigint IS NULL OR started_at < $4)
     AND ($5::bigint IS NULL OR started_at >= $5)
     AND ($6::text IS NULL OR saga_id < $6)
+
+-- name: find
+-- Planned for the values at hand: what is not asked for falls away, and $8 (none of these has ended) and $9 (each of
+-- these has an error) let small indexes be used that hold no saga which completed.
+SELECT {saga_status.all} FROM saga_status
+WHERE {matching}
     AND (NOT $8::boolean OR ended_at IS NULL)
     AND (NOT $9::boolean OR error_type IS NOT NULL)
 ORDER BY saga_id DESC
@@ -249,18 +210,13 @@ LIMIT $7;
 
 -- name: find_key
 -- The few sagas of a key first (OFFSET 0 keeps the planner from walking through all sagas, newest first, instead).
-SELECT {status_columns} FROM (SELECT * FROM saga_status WHERE saga_key = $8 OFFSET 0) AS keyed
-WHERE ($1::text IS NULL OR saga_name = $1)
-    AND ($2::text[] IS NULL OR status = ANY ($2))
-    AND ($3::text IS NULL OR strpos(lower(concat_ws(' ', error_type, error_text)), lower($3)) > 0)
-    AND ($4::bigint IS NULL OR started_at < $4)
-    AND ($5::bigint IS NULL OR started_at >= $5)
-    AND ($6::text IS NULL OR saga_id < $6)
+SELECT {saga_status.all} FROM (SELECT * FROM saga_status WHERE saga_key = $8 OFFSET 0) AS keyed
+WHERE {matching}
 ORDER BY saga_id DESC
 LIMIT $7;
 
 -- name: steps
-SELECT {step_columns} FROM saga_steps WHERE saga_id = $1 ORDER BY direction, ordinal;
+SELECT {saga_steps.all} FROM saga_steps WHERE saga_id = $1 ORDER BY direction, ordinal;
 
 -- name: counts
 SELECT saga_name, status, count(*) FROM saga_status GROUP BY saga_name, status ORDER BY saga_name, status;
@@ -415,7 +371,7 @@ WITH due AS MATERIALIZED (
     SELECT saga_id AS oldest_id FROM due ORDER BY due_at, saga_id LIMIT $3
 )
 UPDATE saga_status SET owner = $4 FROM oldest WHERE saga_id = oldest_id
-RETURNING {status_columns};
+RETURNING {saga_status.all};
 
 -- name: claim
 -- Those that are due, and then those that have mail, whatever their status is: what has come for a saga that has ended
@@ -448,7 +404,7 @@ WITH due AS MATERIALIZED (
     LIMIT $3
 )
 UPDATE saga_status SET owner = $4 FROM oldest WHERE saga_id = oldest_id
-RETURNING {status_columns};
+RETURNING {saga_status.all};
 
 -- name: claim_one
 -- Follows forget_their_owners. Whoever takes the saga between the look and the lock has a lease that was not looked for.
@@ -477,18 +433,12 @@ UPDATE saga_consumers SET owner = NULL WHERE owner = $1;
 DELETE FROM saga_workers WHERE worker_id = $1;
 
 -- name: rewrite_status
-UPDATE saga_status SET
-    saga_name = $2, saga_version = $3, definition = $4, saga_key = $5, run = $6, status = $7, current_step = $8,
-    waiting_for = $9, waiting_until = $10, attempt = $11, error_type = $12, error_text = $13, correlation_id = $14,
-    causation_id = $15, started_at = $16, updated_at = $17, ended_at = $18, deadline_at = $19, due_at = $20,
-    version = $21, position = $22
-WHERE saga_id = $1;
+UPDATE saga_status AS saga SET {saga_status.computed from given}
+FROM unnest($1::text[], {saga_status.computed as arrays}) AS given (saga_id, {saga_status.computed})
+WHERE saga.saga_id = given.saga_id;
 
 -- name: forget_steps
 DELETE FROM saga_steps WHERE saga_id = ANY ($1::text[]);
 
--- name: insert_step
-INSERT INTO saga_steps (
-    saga_id, step, direction, ordinal, status, attempts, started_at, ended_at, error_type, error_text, undoes,
-    result, position
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::json, $13);
+-- name: rewrite_step
+INSERT INTO saga_steps ({saga_steps.all}) SELECT * FROM unnest({saga_steps.all as arrays});

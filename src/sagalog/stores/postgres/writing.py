@@ -11,31 +11,33 @@ from msgspec.structs import astuple
 
 from sagalog.codec import encode_json
 from sagalog.messages import Envelope
-from sagalog.store import Advance, Append, InboxRow, Posting, Route
-from sagalog.stores.postgres.exchange import Call, bigint_array, bytea_array, text_array
-from sagalog.stores.published import PUBLISHED, stream_of
+from sagalog.store import Advance, Append, CommandRow, InboxRow, Posting, Route, StatusRow, StepRow
+from sagalog.store.published import PUBLISHED, stream_of
+from sagalog.stores.columns import COMMAND, INBOX, MESSAGE, STATUS, STEP, UNMATCHED, Columns
+from sagalog.stores.postgres.exchange import Call, bigint_array, bytea_array, json_array, text_array
 
-# The kinds of the columns of each table that the blocks `attach`, `post`, `put` and `advance` unnest: text, bigint or
-# bytea.
-_TAKEN = "tbt"
-_INDEXED = "tbttttttbtt"
-_ISSUED = "bttttttbttbb"
-_NOTED = "tbtttbt"
-_NEEDED = "bttbtbtt"
-_FRESH = "btyttttttbtt"
-_PARKED = "bttttttttt" + "btbtttb"
-_DELIVERED = "btb"
-_PUT = "ttttbbtbttb"
-_ADVANCE = "ttbb"
-_ENCODERS: dict[str, Callable[[Sequence[Any]], bytes]] = {"t": text_array, "b": bigint_array, "y": bytea_array}
+# What `post` is told of a row that is taken: nothing of how it is from now on.
+_TAKEN = (None,) * len(INBOX.changing.names)
+_ENCODERS: dict[str, Callable[[Sequence[Any]], bytes]] = {
+    "t": text_array,
+    "b": bigint_array,
+    "y": bytea_array,
+    "j": json_array,
+}
 
 Row = tuple[Any, ...]
 
 
 def arrays(kinds: str, rows: Sequence[Row]) -> list[bytes]:
-    """Return the columns of rows as arrays on the wire."""
+    """Return the columns of rows as arrays on the wire; a letter says of which kind each is."""
     columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) or [()] * len(kinds)
     return [_ENCODERS[kind](column) for kind, column in zip(kinds, columns, strict=True)]
+
+
+def numbered_and_listed(kinds: str, listed: Columns, rows: Sequence[Row]) -> tuple[list[bytes], list[bytes]]:
+    """Return rows as arrays in two parts: what the block numbers itself, and the columns that it lists after that."""
+    parts = arrays(kinds + listed.kinds, rows)
+    return parts[: len(kinds)], parts[len(kinds) :]
 
 
 def attach(appends: Sequence[Append]) -> Call | None:
@@ -51,34 +53,15 @@ def attach(appends: Sequence[Append]) -> Call | None:
         saga_id, last = append.saga_id, append.expected + len(append.events)
         taken += [(saga_id, last, message_id) for message_id in dict.fromkeys(append.taken)]
         for index, envelope in append.messages:
-            messages.append((saga_id, append.expected + index + 1, *columns_of(envelope)))
+            messages.append((saga_id, append.expected + index + 1, *MESSAGE.given.values(envelope)))
         for row in append.commands:
-            commands[row.command_id] = (last, *astuple(row)[:-2])
+            commands[row.command_id] = (last, *COMMAND.given.values(row))
         for note in append.notes:
-            one = note.envelope
-            notes.append((saga_id, last, note.recipient, one.id, one.name, one.time, encode_json(one).decode()))
-    parameters = [
-        *arrays(_TAKEN, taken),
-        *arrays(_INDEXED, messages),
-        *arrays(_ISSUED, list(commands.values())),
-        *arrays(_NOTED, notes),
-    ]
-    return "attach", parameters
-
-
-def columns_of(envelope: Envelope) -> Row:
-    """Return the columns of a message in the index."""
-    return (
-        envelope.id,
-        envelope.kind,
-        envelope.name,
-        envelope.source,
-        envelope.correlation_id,
-        envelope.causation_id,
-        envelope.time,
-        envelope.saga_id,
-        envelope.step,
-    )
+            notes.append((saga_id, last, encode_json(note.envelope).decode(), *INBOX.given.values(note.row())))
+    places, indexed = numbered_and_listed("tb", MESSAGE.given, messages)
+    versions, issued = numbered_and_listed("b", COMMAND.given, list(commands.values()))
+    reflected, noted = numbered_and_listed("tbt", INBOX.given, notes)
+    return "attach", [*arrays("tbt", taken), *places, *versions, *reflected, *indexed, *issued, *noted]
 
 
 def post(postings: Sequence[tuple[int, Posting]]) -> Call:
@@ -89,26 +72,24 @@ def post(postings: Sequence[tuple[int, Posting]]) -> Call:
     delivered: list[Row] = []
     for number, posting in postings:
         if posting.taken is not None:
-            needed.append((number, *posting.taken, None, None, None, None, None))
+            needed.append((number, *posting.taken, *_TAKEN))
         if posting.retry is not None:
             row = posting.retry
-            columns = (row.attempts, row.status, row.due_at, row.error_type, row.error_text)
-            needed.append((number, row.recipient, row.message_id, *columns))
+            needed.append((number, row.recipient, row.message_id, *INBOX.changing.values(row)))
         seen: set[str] = set()
         for envelope in posting.messages:
             if envelope.id not in seen:
                 seen.add(envelope.id)
-                fresh.append((number, stream_of(envelope.id), encode_json(envelope), *columns_of(envelope)))
+                message = MESSAGE.given.values(envelope)
+                fresh.append((number, stream_of(envelope.id), encode_json(envelope), *message))
         if posting.parked is not None:
-            parked.append((number, *astuple(posting.parked)))
+            parked.append((number, *UNMATCHED.all.values(posting.parked)))
         delivered += [(number, *counted) for counted in Counter(posting.delivered).items()]
-    return "post", [
-        *arrays(_NEEDED, needed),
-        *arrays(_FRESH, fresh),
-        PUBLISHED.encode(),
-        *arrays(_PARKED, parked),
-        *arrays(_DELIVERED, delivered),
-    ]
+    places, retried = numbered_and_listed("btt", INBOX.changing, needed)
+    streams, indexed = numbered_and_listed("bty", MESSAGE.given, fresh)
+    numbers, unmatched = numbered_and_listed("b", UNMATCHED.all, parked)
+    counted = arrays("btb", delivered)
+    return "post", [*places, *streams, PUBLISHED.encode(), *numbers, *counted, *retried, *indexed, *unmatched]
 
 
 def in_rounds(postings: Sequence[Posting]) -> list[list[tuple[int, Posting]]]:
@@ -150,9 +131,25 @@ def results_of(route: Route) -> list[Call]:
 
 def put(rows: Sequence[InboxRow]) -> Call:
     """Return the call that puts rows into inboxes unless they are there."""
-    return "put", arrays(_PUT, [astuple(row) for row in rows])
+    return "put", arrays(INBOX.all.kinds, [INBOX.all.values(row) for row in rows])
 
 
 def advance(advances: Sequence[Advance]) -> Call:
     """Return the call that moves consumers on; the answer has a row for each that was where it was expected."""
-    return "advance", arrays(_ADVANCE, [astuple(one) for one in advances])
+    return "advance", arrays("ttbb", [astuple(one) for one in advances])
+
+
+def rewritten(rows: Sequence[StatusRow], steps: Sequence[StepRow], commands: Sequence[CommandRow]) -> list[Call]:
+    """Return the calls that replace rows by what was computed from the log; how often it was delivered stays."""
+    statuses = [(row.saga_id, *STATUS.computed.values(row)) for row in rows]
+    issued = {row.command_id: (row.position, *COMMAND.given.values(row)) for row in commands}
+    return [
+        ("rewrite_status", arrays("t" + STATUS.computed.kinds, statuses)),
+        ("rewrite_step", arrays(STEP.all.kinds, [STEP.all.values(step) for step in steps])),
+        ("rewrite_command", arrays("b" + COMMAND.given.kinds, list(issued.values()))),
+    ]
+
+
+def index(messages: Sequence[tuple[int, Envelope]]) -> Call:
+    """Return the call that writes which messages there are at these positions."""
+    return "insert_message", arrays(MESSAGE.all.kinds, [MESSAGE.all.values(message) for message in messages])

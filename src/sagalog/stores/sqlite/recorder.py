@@ -11,9 +11,9 @@ from typing import Any
 from eventsourcing.persistence import IntegrityError
 from eventsourcing.persistence import StoredEvent as RecordedEvent
 from eventsourcing.sqlite import SQLiteCursor, SQLiteProcessRecorder
-from msgspec.structs import astuple
 
 from sagalog.store import Append, AppendOutcome, Posting, PostOutcome, Route, RouteOutcome
+from sagalog.stores.columns import STATUS, STEP
 from sagalog.stores.sqlite.connection import SafeDatastore
 from sagalog.stores.sqlite.writing import (
     SQL,
@@ -52,7 +52,7 @@ class SagaRecorder(SQLiteProcessRecorder):
         last = last_position(cursor)
         rows = [(e.originator_id, e.originator_version, e.topic, e.state) for e in stored_events]
         try:
-            write_rows(cursor, "insert_event", rows)
+            write_rows(cursor, "insert_events", rows)
         except sqlite3.IntegrityError as problem:
             # What the applications that use a recorder expect of a conflict.
             raise IntegrityError(problem) from problem
@@ -122,30 +122,12 @@ class SagaRecorder(SQLiteProcessRecorder):
             position += len(append.events)
             row = append.status
             if append.expected == 0:
-                starts.append((*astuple(row)[:-2], position, row.owner))
+                starts.append((*STATUS.given.values(row), position))
             else:
-                updates.append(
-                    (
-                        saga_id,
-                        append.expected,
-                        append.holder,
-                        row.status,
-                        row.current_step,
-                        row.waiting_for,
-                        row.waiting_until,
-                        row.attempt,
-                        row.error_type,
-                        row.error_text,
-                        row.updated_at,
-                        row.ended_at,
-                        row.due_at,
-                        row.version,
-                        position,
-                        row.owner,
-                    )
-                )
+                gate = (saga_id, append.expected, append.holder, position)
+                updates.append((*gate, *STATUS.changing.values(row)))
             for step in append.steps:
-                steps.append((*astuple(step)[:-1], position))
+                steps.append((*STEP.given.values(step), position))
             if append.messages or append.commands or append.taken or append.notes:
                 attached.append((append, position))
         if write_rows(cursor, "insert_status", starts) != len(starts):
@@ -153,7 +135,7 @@ class SagaRecorder(SQLiteProcessRecorder):
         if write_rows(cursor, "update_status", updates) != len(updates):
             raise Unfit
         write_rows(cursor, "upsert_step", steps)
-        write_rows(cursor, "insert_event", events)
+        write_rows(cursor, "insert_events", events)
         if attached:
             write_attached(cursor, attached)
 

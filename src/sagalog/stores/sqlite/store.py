@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from eventsourcing.persistence import PersistenceError
-from msgspec.structs import astuple, replace
+from msgspec.structs import asdict, astuple, replace
 
 from sagalog.errors import StoreError, StoreUnavailable, StoreUnfit
 from sagalog.saga.transitions import OPEN
@@ -22,7 +22,6 @@ from sagalog.store import (
     Query,
     StatusRow,
     StepRow,
-    StoredEvent,
     StoreOptions,
 )
 from sagalog.stores.error_codes import CANNOT_BE_SENT
@@ -37,8 +36,8 @@ from sagalog.stores.sqlite.connection import (
 )
 from sagalog.stores.sqlite.messages import SQLiteMessages
 from sagalog.stores.sqlite.recorder import SagaRecorder
-from sagalog.stores.sqlite.writing import SQL, free_the_dead, rewrite_commands
-from sagalog.stores.texts import is_storable, storable
+from sagalog.stores.sqlite.writing import SQL, free_the_dead, rewrite
+from sagalog.stores.texts import storable
 
 logger = logging.getLogger("sagalog.stores")
 
@@ -94,7 +93,7 @@ class SQLiteStore(SQLiteMessages):
             raise
 
     def _check_encoding(self) -> None:
-        encoding = self._rows("encoding")[0][0]
+        encoding = self._look("encoding")[0][0]
         if encoding != "UTF-8":
             raise StoreUnfit(
                 f"{self.path}: expected a database with encoding UTF-8, found {encoding}, in which what is recorded as "
@@ -119,22 +118,18 @@ class SQLiteStore(SQLiteMessages):
         with self._named_errors(), self.recorder.datastore.transaction(commit=commit) as cursor:
             yield cursor.sqlite_cursor
 
-    def _rows(self, statement: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
-        return self._found(SQL[statement], parameters)
-
-    def _found(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[Any]:
-        values: Iterable[Any] = parameters.values() if isinstance(parameters, Mapping) else parameters
-        if any(isinstance(value, str) and not is_storable(value) for value in values):
-            # No database has such a text, so nothing can match it.
-            return []
+    def _rows(self, block: str, values: Mapping[str, Any]) -> Sequence[Any]:
         with self._transaction(commit=False) as cursor:
-            return rows_of(cursor, sql, parameters)
+            return rows_of(cursor, SQL[block], values)
+
+    def _list(self, texts: Iterable[str]) -> str:
+        return json.dumps(storable(texts))
 
     def schema_version(self) -> int:
         """Return the number of the last migration applied."""
-        if not self._rows("schema_exists")[0][0]:
+        if not self._look("schema_exists")[0][0]:
             return 0
-        return int(self._rows("schema_version")[0][0] or 0)
+        return int(self._look("schema_version")[0][0] or 0)
 
     def apply(self, migration: Migration) -> None:
         """Apply one migration; nothing if another process was quicker."""
@@ -152,61 +147,10 @@ class SQLiteStore(SQLiteMessages):
         with self._named_errors():
             return self.recorder.append(appends)
 
-    def read(self, saga_id: str, after: int = 0) -> list[StoredEvent]:
-        """Return the saga's events above version `after`."""
-        return [StoredEvent(*row) for row in self._rows("read", (saga_id, after))]
-
-    def read_many(self, saga_ids: Sequence[str]) -> dict[str, list[StoredEvent]]:
-        """Return the events of several sagas."""
-        found: dict[str, list[StoredEvent]] = {saga_id: [] for saga_id in saga_ids}
-        for row in self._rows("read_many", (json.dumps(storable(saga_ids)),)):
-            found[row[1]].append(StoredEvent(*row))
-        return found
-
-    def read_log(self, after: int, limit: int) -> list[StoredEvent]:
-        """Return events of all sagas above position `after`."""
-        return [StoredEvent(*row) for row in self._rows("read_log", (after, limit))]
-
-    def status(self, saga_id: str) -> StatusRow | None:
-        """Return a saga's row."""
-        rows = self._rows("status", (saga_id,))
-        return StatusRow(*rows[0]) if rows else None
-
-    def statuses(self, saga_ids: Sequence[str]) -> dict[str, StatusRow]:
-        """Return the rows of those sagas that exist."""
-        return {row[0]: StatusRow(*row) for row in self._rows("statuses", (json.dumps(storable(saga_ids)),))}
-
-    def latest_run(self, saga_name: str, key: str) -> StatusRow | None:
-        """Return the newest run of a key."""
-        rows = self._rows("latest_run", (saga_name, key))
-        return StatusRow(*rows[0]) if rows else None
-
     def find(self, query: Query) -> list[StatusRow]:
         """Return the rows that match, newest first."""
-        parameters = {
-            "saga_name": query.saga_name,
-            "statuses": json.dumps(list(query.statuses)) if query.statuses else None,
-            "key": query.key,
-            "error": query.error,
-            "started_before": query.started_before,
-            "started_after": query.started_after,
-            "before": query.before,
-            "limit": query.limit,
-        }
-        statement = SQL["find"].replace("{among}", SQL[_among(query)])
-        return [StatusRow(*row) for row in self._found(statement, parameters)]
-
-    def steps(self, saga_id: str) -> list[StepRow]:
-        """Return a saga's step rows."""
-        return [StepRow(*row) for row in self._rows("steps", (saga_id,))]
-
-    def counts(self) -> list[tuple[str, str, int]]:
-        """Return (saga name, status, number of sagas)."""
-        return [tuple(row) for row in self._rows("counts")]
-
-    def unloaded(self, definitions: Sequence[str]) -> list[tuple[str, int, str, int]]:
-        """Return (name, version, digest, number) of sagas not ended with another definition."""
-        return [tuple(row) for row in self._rows("unloaded", (json.dumps(list(definitions)),))]
+        wanted = asdict(query) | {"statuses": self._list(query.statuses) if query.statuses else None}
+        return [StatusRow(*row) for row in self._look(_block_for(query), **wanted)]
 
     def register(self, lease: Lease) -> None:
         """Begin a worker's lease."""
@@ -218,10 +162,6 @@ class SQLiteStore(SQLiteMessages):
         with self._transaction(commit=True) as cursor:
             return cursor.execute(SQL["renew"], (until, worker_id)).rowcount == 1
 
-    def leases(self) -> list[HeldLease]:
-        """Return the leases of all workers."""
-        return [HeldLease(*row) for row in self._rows("leases")]
-
     def end_lease(self, lease: HeldLease) -> None:
         """Take a lease away, unless it has been renewed since it was seen so."""
         with self._transaction(commit=True) as cursor:
@@ -231,17 +171,17 @@ class SQLiteStore(SQLiteMessages):
         self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()
     ) -> list[StatusRow]:
         """Give due sagas that nobody owns to a worker."""
-        wanted = {"now": now, "loaded": json.dumps(list(definitions)), "but": json.dumps(list(but))}
+        wanted = {"now": now, "definitions": self._list(definitions), "but": self._list(but)}
         # A look costs no write transaction, so that idle workers do not disturb busy ones.
-        is_any = self._rows("anything_due", wanted)[0][0]
+        is_any = self._look("anything_due", **wanted)[0][0]
         return self._claim(worker_id, wanted, limit, "due", "with_mail") if is_any else []
 
     def claim_due(
         self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()
     ) -> list[StatusRow]:
         """Give sagas that are due to a worker, whoever else has mail."""
-        wanted = {"now": now, "loaded": json.dumps(list(definitions)), "but": json.dumps(list(but))}
-        is_any = self._rows("due", wanted | {"limit": 1})
+        wanted = {"now": now, "definitions": self._list(definitions), "but": self._list(but)}
+        is_any = self._look("due", **wanted, limit=1)
         return self._claim(worker_id, wanted, limit, "due") if is_any else []
 
     def _claim(self, worker_id: str, wanted: Mapping[str, Any], limit: int, *looks: str) -> list[StatusRow]:
@@ -260,27 +200,13 @@ class SQLiteStore(SQLiteMessages):
         """Give one saga to a worker whether it is due or not."""
         with self._transaction(commit=True) as cursor:
             cursor.execute(SQL["forget_their_owners"], {"now": now, "saga_ids": json.dumps([saga_id])})
-            return cursor.execute(SQL["take_one"], {"worker_id": worker_id, "saga_id": saga_id}).rowcount == 1
-
-    def due(self, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()) -> list[str]:
-        """Return the ids of due sagas that nobody owns."""
-        wanted = {"now": now, "loaded": json.dumps(list(definitions)), "but": json.dumps(list(but)), "limit": limit}
-        return [row["saga_id"] for row in self._rows("due", wanted)]
-
-    def with_mail(self, definitions: Sequence[str], limit: int, but: Sequence[str] = ()) -> list[str]:
-        """Return the ids of sagas with mail that nobody owns."""
-        wanted = {"loaded": json.dumps(list(definitions)), "but": json.dumps(list(but)), "limit": limit}
-        return [row["saga_id"] for row in self._rows("with_mail", wanted)]
+            return cursor.execute(SQL["claim_one"], {"worker_id": worker_id, "saga_id": saga_id}).rowcount == 1
 
     def free(self, now: int, but: Sequence[str] = ()) -> None:
         """Take their leases and some of their sagas from the dead; a look that finds none writes nothing."""
-        if self._rows("anything_lost", {"now": now, "but": json.dumps(list(but))})[0][0]:
+        if self._look("anything_lost", now=now, but=self._list(but))[0][0]:
             with self._transaction(commit=True) as cursor:
                 free_the_dead(cursor, now, but)
-
-    def lost(self, now: int, limit: int, but: Sequence[str] = ()) -> list[str]:
-        """Return the ids of sagas whose owners are dead."""
-        return [row[0] for row in self._rows("lost", {"now": now, "limit": limit, "but": json.dumps(list(but))})]
 
     def free_these(self, now: int, saga_ids: Sequence[str]) -> None:
         """Take these sagas from those of their owners that are dead."""
@@ -289,15 +215,11 @@ class SQLiteStore(SQLiteMessages):
             cursor.execute(SQL["forget_their_owners"], chosen)
             cursor.execute(SQL["free_these"], chosen)
 
-    def owned(self, worker_id: str) -> list[str]:
-        """Return the ids of the sagas that a worker owns."""
-        return [row[0] for row in self._rows("owned", (worker_id,))]
-
     def release(self, worker_id: str, saga_ids: Sequence[str] | None = None) -> None:
         """Give sagas back: those named, or all of the worker's and its lease with them."""
         with self._transaction(commit=True) as cursor:
             if saga_ids is None:
-                cursor.execute(SQL["free_consumers"], (worker_id,))
+                cursor.execute(SQL["give_back_consumers"], (worker_id,))
                 cursor.execute(SQL["give_back_all"], (worker_id,))
                 cursor.execute(SQL["forget_worker"], (worker_id,))
             else:
@@ -306,10 +228,7 @@ class SQLiteStore(SQLiteMessages):
     def rewrite(self, rows: Sequence[StatusRow], steps: Sequence[StepRow], commands: Sequence[CommandRow] = ()) -> None:
         """Replace the read model's rows of these sagas."""
         with self._transaction(commit=True) as cursor:
-            cursor.executemany(SQL["rewrite_status"], [(*astuple(row)[1:-1], row.saga_id) for row in rows])
-            cursor.executemany(SQL["forget_steps"], [(row.saga_id,) for row in rows])
-            cursor.executemany(SQL["upsert_step"], [astuple(step) for step in steps])
-            rewrite_commands(cursor, [row.saga_id for row in rows], commands)
+            rewrite(cursor, rows, steps, commands)
 
     def watch(self, hint: Callable[[], None]) -> Callable[[], None]:
         """Promise nothing: SQLite calls nobody, so the poll does all the work."""
@@ -327,12 +246,12 @@ class SQLiteStore(SQLiteMessages):
                 cursor.execute("PRAGMA query_only = OFF")
 
 
-def _among(query: Query) -> str:
-    """Return the block that says which sagas to look through: never all of them if an index holds the few."""
+def _block_for(query: Query) -> str:
+    """Return the block that finds what is asked for: it never looks through all sagas if an index holds the few."""
     if query.key is not None:
-        return "among_those_of_a_key"
+        return "find_key"
     if query.error is not None or (query.statuses and WITH_AN_ERROR.issuperset(query.statuses)):
-        return "among_those_with_an_error"
+        return "find_with_an_error"
     if query.statuses and OPEN.issuperset(query.statuses):
-        return "among_the_open"
-    return "among_all"
+        return "find_open"
+    return "find"

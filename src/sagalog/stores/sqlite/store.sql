@@ -1,4 +1,6 @@
--- What the SQLite store says to its database, block by block. `?` are parameters in the order of the text.
+-- What the SQLite store says to its database, block by block. `?` are parameters in the order of the text. Columns are
+-- listed, so that a newer schema with one more column does not break a process that still runs: {saga_status.all} and its
+-- like are lists of them, which `stores/columns.py` writes out. {matching} and its like are blocks.
 
 -- name: encoding
 PRAGMA encoding;
@@ -15,7 +17,7 @@ INSERT INTO saga_schema (number, name, applied_at) VALUES (?, ?, ?);
 -- name: last_position
 SELECT coalesce(max(rowid), 0) FROM saga_events;
 
--- name: insert_event
+-- name: insert_events
 INSERT INTO saga_events (originator_id, originator_version, topic, state) VALUES (?, ?, ?, ?);
 
 -- name: insert_tracking
@@ -29,33 +31,24 @@ RETURNING notification_id;
 SELECT max(notification_id) FROM saga_tracking WHERE application_name = ?;
 
 -- name: insert_status
-INSERT INTO saga_status (
-    saga_id, saga_name, saga_version, definition, saga_key, run, status, current_step, waiting_for, waiting_until,
-    attempt, error_type, error_text, correlation_id, causation_id, started_at, updated_at, ended_at, deadline_at,
-    due_at, version, position, owner
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO saga_status ({saga_status.given}, position) VALUES ({saga_status.given as marks}, ?)
 ON CONFLICT DO NOTHING;
 
 -- name: update_status
 -- The gate of every append: a row whose version or owner is another is left alone and not counted.
-UPDATE saga_status SET
-    status = new.column4, current_step = new.column5, waiting_for = new.column6, waiting_until = new.column7,
-    attempt = new.column8, error_type = new.column9, error_text = new.column10, updated_at = new.column11,
-    ended_at = new.column12, due_at = new.column13, version = new.column14, position = new.column15,
-    owner = new.column16
-FROM (VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)) AS new
-WHERE saga_id = new.column1 AND version = new.column2 AND owner IS new.column3;
+UPDATE saga_status AS saga SET {saga_status.changing from new}, position = new.position
+FROM (
+    WITH given (saga_id, expected, holder, position, {saga_status.changing}) AS (
+        VALUES (?, ?, ?, ?, {saga_status.changing as marks})
+    )
+    SELECT * FROM given
+) AS new
+WHERE saga.saga_id = new.saga_id AND saga.version = new.expected AND saga.owner IS new.holder;
 
 -- name: upsert_step
-INSERT INTO saga_steps (
-    saga_id, step, direction, ordinal, status, attempts, started_at, ended_at, error_type, error_text, undoes,
-    result, position
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO saga_steps ({saga_steps.given}, position) VALUES ({saga_steps.given as marks}, ?)
 ON CONFLICT (saga_id, step, direction) DO UPDATE SET
-    ordinal = excluded.ordinal, status = excluded.status, attempts = excluded.attempts,
-    started_at = excluded.started_at, ended_at = excluded.ended_at, error_type = excluded.error_type,
-    error_text = excluded.error_text, undoes = excluded.undoes, result = excluded.result,
-    position = excluded.position;
+    {saga_steps.changing from excluded}, position = excluded.position;
 
 -- name: gate
 SELECT version, owner FROM saga_status WHERE saga_id = ?;
@@ -70,63 +63,71 @@ ORDER BY originator_version;
 
 -- name: read
 SELECT rowid, originator_id, originator_version, topic, state FROM saga_events
-WHERE originator_id = ? AND originator_version > ?
+WHERE originator_id = :saga_id AND originator_version > :after
 ORDER BY originator_version;
 
 -- name: read_many
 SELECT rowid, originator_id, originator_version, topic, state FROM saga_events
-WHERE originator_id IN (SELECT value FROM json_each(?))
+WHERE originator_id IN (SELECT value FROM json_each(:saga_ids))
 ORDER BY originator_id, originator_version;
 
 -- name: read_log
 SELECT rowid, originator_id, originator_version, topic, state FROM saga_events
-WHERE rowid > ?
+WHERE rowid > :after
 ORDER BY rowid
-LIMIT ?;
+LIMIT :limit;
 
 -- name: status
-SELECT * FROM saga_status WHERE saga_id = ?;
+SELECT {saga_status.all} FROM saga_status WHERE saga_id = :saga_id;
 
 -- name: statuses
-SELECT * FROM saga_status WHERE saga_id IN (SELECT value FROM json_each(?));
+SELECT {saga_status.all} FROM saga_status WHERE saga_id IN (SELECT value FROM json_each(:saga_ids));
 
 -- name: latest_run
-SELECT * FROM saga_status WHERE saga_name = ? AND saga_key = ? ORDER BY run DESC LIMIT 1;
+SELECT {saga_status.all} FROM saga_status WHERE saga_name = :saga_name AND saga_key = :key ORDER BY run DESC LIMIT 1;
 
--- name: find
--- {among} is one of the blocks below: which sagas are looked through, and by which index.
-SELECT * FROM saga_status {among}
-    AND (:saga_name IS NULL OR saga_name = :saga_name)
+-- name: matching
+(:saga_name IS NULL OR saga_name = :saga_name)
     AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
     AND (:error IS NULL OR instr(lower(coalesce(error_type, '') || ' ' || coalesce(error_text, '')), lower(:error)) > 0)
     AND (:started_before IS NULL OR started_at < :started_before)
     AND (:started_after IS NULL OR started_at >= :started_after)
     AND (:before IS NULL OR saga_id < :before)
+
+-- name: find
+SELECT {saga_status.all} FROM saga_status
+WHERE {matching}
 ORDER BY saga_id DESC
 LIMIT :limit;
 
--- name: among_all
-WHERE TRUE;
+-- name: find_key
+SELECT {saga_status.all} FROM saga_status
+WHERE saga_key = :key AND {matching}
+ORDER BY saga_id DESC
+LIMIT :limit;
 
--- name: among_those_of_a_key
-WHERE saga_key = :key;
+-- name: find_with_an_error
+SELECT {saga_status.all} FROM saga_status INDEXED BY saga_status_error
+WHERE error_type IS NOT NULL AND {matching}
+ORDER BY saga_id DESC
+LIMIT :limit;
 
--- name: among_those_with_an_error
-INDEXED BY saga_status_error WHERE error_type IS NOT NULL;
-
--- name: among_the_open
+-- name: find_open
 -- A saga that is neither at rest nor stuck is owned, or due at some time.
-WHERE (owner IS NOT NULL OR (owner IS NULL AND due_at IS NOT NULL));
+SELECT {saga_status.all} FROM saga_status
+WHERE (owner IS NOT NULL OR (owner IS NULL AND due_at IS NOT NULL)) AND {matching}
+ORDER BY saga_id DESC
+LIMIT :limit;
 
 -- name: steps
-SELECT * FROM saga_steps WHERE saga_id = ? ORDER BY direction, ordinal;
+SELECT {saga_steps.all} FROM saga_steps WHERE saga_id = :saga_id ORDER BY direction, ordinal;
 
 -- name: counts
 SELECT saga_name, status, count(*) FROM saga_status GROUP BY saga_name, status ORDER BY saga_name, status;
 
 -- name: unloaded
 SELECT saga_name, saga_version, definition, count(*) FROM saga_status
-WHERE ended_at IS NULL AND definition NOT IN (SELECT value FROM json_each(?))
+WHERE ended_at IS NULL AND definition NOT IN (SELECT value FROM json_each(:definitions))
 GROUP BY saga_name, saga_version, definition
 ORDER BY saga_name, saga_version, definition;
 
@@ -146,11 +147,11 @@ UPDATE saga_workers SET lease_until = ? WHERE worker_id = ?;
 -- name: anything_due
 SELECT EXISTS (
     SELECT 1 FROM saga_status WHERE owner IS NULL AND due_at IS NOT NULL AND due_at <= :now
-    AND definition IN (SELECT value FROM json_each(:loaded)) AND saga_id NOT IN (SELECT value FROM json_each(:but))
+    AND definition IN (SELECT value FROM json_each(:definitions)) AND saga_id NOT IN (SELECT value FROM json_each(:but))
 ) OR EXISTS (
     SELECT 1 FROM saga_inbox AS mail CROSS JOIN saga_status ON saga_id = recipient
     WHERE substr(recipient, 1, 12) <> 'participant:' AND owner IS NULL
-        AND definition IN (SELECT value FROM json_each(:loaded)) AND saga_id NOT IN (SELECT value FROM json_each(:but))
+        AND definition IN (SELECT value FROM json_each(:definitions)) AND saga_id NOT IN (SELECT value FROM json_each(:but))
 );
 
 -- name: dead_workers
@@ -207,9 +208,9 @@ WHERE saga_id IN (SELECT value FROM json_each(:saga_ids)) AND owner IS NOT NULL
     AND owner NOT IN (SELECT worker_id FROM saga_workers);
 
 -- name: owned
-SELECT saga_id FROM saga_status WHERE owner = ?;
+SELECT saga_id FROM saga_status WHERE owner = :worker_id;
 
--- name: free_consumers
+-- name: give_back_consumers
 UPDATE saga_consumers SET owner = NULL WHERE owner = ?;
 
 -- name: give_back_some
@@ -223,17 +224,17 @@ DELETE FROM saga_workers WHERE worker_id = ?;
 
 -- name: due
 -- Those of `but` are left to others.
-SELECT * FROM saga_status
+SELECT {saga_status.all} FROM saga_status
 WHERE owner IS NULL AND due_at IS NOT NULL AND due_at <= :now
-    AND definition IN (SELECT value FROM json_each(:loaded)) AND saga_id NOT IN (SELECT value FROM json_each(:but))
+    AND definition IN (SELECT value FROM json_each(:definitions)) AND saga_id NOT IN (SELECT value FROM json_each(:but))
 ORDER BY due_at
 LIMIT :limit;
 
 -- name: with_mail
 -- Whatever their status is: what has come for a saga that has ended is recorded too.
-SELECT saga_status.* FROM saga_inbox AS mail CROSS JOIN saga_status ON saga_id = recipient
+SELECT {saga_status.all of saga_status} FROM saga_inbox AS mail CROSS JOIN saga_status ON saga_id = recipient
 WHERE substr(recipient, 1, 12) <> 'participant:' AND owner IS NULL
-    AND definition IN (SELECT value FROM json_each(:loaded)) AND saga_id NOT IN (SELECT value FROM json_each(:but))
+    AND definition IN (SELECT value FROM json_each(:definitions)) AND saga_id NOT IN (SELECT value FROM json_each(:but))
 GROUP BY saga_id
 ORDER BY min(mail.position), saga_id
 LIMIT :limit;
@@ -245,7 +246,7 @@ UPDATE saga_status SET owner = ? WHERE saga_id IN (SELECT value FROM json_each(?
 -- Those of these that a worker owns: a trigger may have left one as it was.
 SELECT saga_id FROM saga_status WHERE owner = ? AND saga_id IN (SELECT value FROM json_each(?));
 
--- name: take_one
+-- name: claim_one
 UPDATE saga_status SET owner = :worker_id
 WHERE saga_id = :saga_id
     AND (owner IS NULL OR owner = :worker_id OR owner NOT IN (SELECT worker_id FROM saga_workers));
@@ -257,12 +258,14 @@ UPDATE saga_status SET owner = NULL WHERE owner = ? AND saga_id IN (SELECT value
 UPDATE saga_status SET owner = NULL WHERE owner = ?;
 
 -- name: rewrite_status
-UPDATE saga_status SET
-    saga_name = ?, saga_version = ?, definition = ?, saga_key = ?, run = ?, status = ?, current_step = ?,
-    waiting_for = ?, waiting_until = ?, attempt = ?, error_type = ?, error_text = ?, correlation_id = ?,
-    causation_id = ?, started_at = ?, updated_at = ?, ended_at = ?, deadline_at = ?, due_at = ?, version = ?,
-    position = ?
-WHERE saga_id = ?;
+UPDATE saga_status AS saga SET {saga_status.computed from new}
+FROM (
+    WITH given (saga_id, {saga_status.computed}) AS (VALUES (?, {saga_status.computed as marks})) SELECT * FROM given
+) AS new
+WHERE saga.saga_id = new.saga_id;
 
 -- name: forget_steps
-DELETE FROM saga_steps WHERE saga_id = ?;
+DELETE FROM saga_steps WHERE saga_id IN (SELECT value FROM json_each(?));
+
+-- name: rewrite_step
+INSERT INTO saga_steps ({saga_steps.all}) VALUES ({saga_steps.all as marks});

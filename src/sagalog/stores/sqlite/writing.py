@@ -10,18 +10,17 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
-from msgspec.structs import astuple, replace
+from msgspec.structs import replace
 
 from sagalog.codec import encode_json
 from sagalog.messages import Envelope
-from sagalog.store import Append, CommandRow, InboxRow, Posting, UnmatchedRow
-from sagalog.stores.published import PUBLISHED, stream_of
+from sagalog.store import Append, CommandRow, InboxRow, Posting, StatusRow, StepRow, UnmatchedRow
+from sagalog.store.published import PUBLISHED, stream_of
+from sagalog.stores.columns import COMMAND, INBOX, MESSAGE, STATUS, STEP, UNMATCHED, written_out
 from sagalog.stores.sql import for_rows, statements
 
 BLOCKS = statements("sagalog.stores.sqlite", "store.sql") | statements("sagalog.stores.sqlite", "messages.sql")
-SQL = {
-    name: text.replace("{message}", BLOCKS["message"]).replace("{row}", BLOCKS["row"]) for name, text in BLOCKS.items()
-}
+SQL = written_out(BLOCKS)
 
 # Any number of rows up to 599 is at most three of these: hundreds, tens and ones. So a batch takes few statements, and
 # few statements have to be prepared.
@@ -79,34 +78,16 @@ def write_attached(cursor: sqlite3.Cursor, appends: Sequence[tuple[Append, int]]
     notes: list[Row] = []
     for append, position in appends:
         begin = position - len(append.events) + 1
-        messages += [_index_row(begin + index, envelope) for index, envelope in append.messages]
-        commands += [(*astuple(row)[:-2], 0, position) for row in append.commands]
+        messages += [MESSAGE.all.values((begin + index, envelope)) for index, envelope in append.messages]
+        commands += [(*COMMAND.given.values(row), 0, position) for row in append.commands]
         taken += [(append.saga_id, message_id) for message_id in dict.fromkeys(append.taken)]
         for note in append.notes:
-            one = note.envelope
-            body = encode_json(one).decode()
-            row = InboxRow(note.recipient, one.id, note.recipient, one.name, one.time, one.time, position=position)
-            notes.append((*astuple(row), body))
+            notes.append((*INBOX.all.values(note.row(position)), encode_json(note.envelope).decode()))
     if write_rows(cursor, "take_inbox", taken) != len(taken):
         raise Unfit
     write_rows(cursor, "insert_message", messages)
     write_rows(cursor, "upsert_command", commands)
-    write_rows(cursor, "insert_inbox", notes)
-
-
-def _index_row(position: int, envelope: Envelope) -> Row:
-    return (
-        position,
-        envelope.id,
-        envelope.kind,
-        envelope.name,
-        envelope.source,
-        envelope.correlation_id,
-        envelope.causation_id,
-        envelope.time,
-        envelope.saga_id,
-        envelope.step,
-    )
+    write_rows(cursor, "put", notes)
 
 
 def publish(cursor: sqlite3.Cursor, envelopes: Sequence[Envelope]) -> None:
@@ -120,26 +101,31 @@ def publish(cursor: sqlite3.Cursor, envelopes: Sequence[Envelope]) -> None:
         del by_id[known]
     fresh = list(by_id.values())
     begin = last_position(cursor) + 1
-    write_rows(cursor, "insert_event", [(stream_of(one.id), 1, PUBLISHED, encode_json(one)) for one in fresh])
-    write_rows(cursor, "insert_message", [_index_row(begin + index, one) for index, one in enumerate(fresh)])
+    write_rows(cursor, "insert_events", [(stream_of(one.id), 1, PUBLISHED, encode_json(one)) for one in fresh])
+    write_rows(cursor, "insert_message", [MESSAGE.all.values(one) for one in enumerate(fresh, begin)])
 
 
-def rewrite_commands(cursor: sqlite3.Cursor, saga_ids: Sequence[str], commands: Sequence[CommandRow]) -> None:
-    """Replace the commands of these sagas; how often they were delivered stays as it is."""
-    known = json.dumps([row.command_id for row in commands])
-    cursor.execute(SQL["forget_commands"], (json.dumps(list(saga_ids)), known))
-    write_rows(cursor, "rewrite_command", [(*astuple(row)[:-2], 0, row.position) for row in commands])
+def rewrite(
+    cursor: sqlite3.Cursor, rows: Sequence[StatusRow], steps: Sequence[StepRow], commands: Sequence[CommandRow]
+) -> None:
+    """Replace the rows of these sagas by what was computed from the log; how often it was delivered stays."""
+    saga_ids = json.dumps([row.saga_id for row in rows])
+    write_rows(cursor, "rewrite_status", [(row.saga_id, *STATUS.computed.values(row)) for row in rows])
+    cursor.execute(SQL["forget_steps"], (saga_ids,))
+    write_rows(cursor, "rewrite_step", [STEP.all.values(step) for step in steps])
+    cursor.execute(SQL["forget_commands"], (saga_ids, json.dumps([row.command_id for row in commands])))
+    write_rows(cursor, "rewrite_command", [(*COMMAND.given.values(row), 0, row.position) for row in commands])
 
 
 def reindex(cursor: sqlite3.Cursor, after: int, upto: int, messages: Sequence[tuple[int, Envelope]]) -> None:
     """Replace which messages there are at these positions."""
     cursor.execute(SQL["forget_messages"], (after, upto))
-    write_rows(cursor, "insert_message", [_index_row(*message) for message in messages])
+    write_rows(cursor, "insert_message", [MESSAGE.all.values(message) for message in messages])
 
 
 def put(cursor: sqlite3.Cursor, rows: Sequence[InboxRow]) -> None:
     """Put rows into inboxes unless they are there."""
-    write_rows(cursor, "insert_inbox", [(*astuple(row), None) for row in rows])
+    write_rows(cursor, "put", [(*INBOX.all.values(row), None) for row in rows])
 
 
 def park(cursor: sqlite3.Cursor, rows: Sequence[UnmatchedRow]) -> None:
@@ -148,17 +134,14 @@ def park(cursor: sqlite3.Cursor, rows: Sequence[UnmatchedRow]) -> None:
     for row in rows:
         place = (row.consumer, row.message_id)
         latest[place] = replace(row, unmatched_id=latest.get(place, row).unmatched_id)
-    write_rows(cursor, "park", [astuple(row) for row in latest.values()])
+    write_rows(cursor, "park", [UNMATCHED.all.values(row) for row in latest.values()])
 
 
 def write_postings(cursor: sqlite3.Cursor, postings: Sequence[Posting]) -> None:
     """Write postings that are expected to fit; raises `Unfit` if a row is gone or was attempted more often."""
     taken = [posting.taken for posting in postings if posting.taken is not None]
     retries = [posting.retry for posting in postings if posting.retry is not None]
-    tried = [
-        (row.recipient, row.message_id, row.status, row.attempts, row.due_at, row.error_type, row.error_text)
-        for row in retries
-    ]
+    tried = [(row.recipient, row.message_id, *INBOX.changing.values(row)) for row in retries]
     if write_rows(cursor, "retry_inbox", tried) != len(tried):
         raise Unfit
     if write_rows(cursor, "take_inbox", list(taken)) != len(taken):

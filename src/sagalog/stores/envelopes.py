@@ -1,4 +1,4 @@
-"""How messages stand in the log, the same in every store: streams, topics, envelopes from rows. It writes nothing."""
+"""Envelopes from what the SQL stores keep of them: a row of the index, an event of the log, the body of a note."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,16 +7,17 @@ import msgspec
 
 from sagalog.messages import Envelope, Unreadable
 from sagalog.store import InboxRow
+from sagalog.stores.columns import INBOX, INDEXED
 
-# An event, or a command that no saga issued, is a stream of its own with its envelope as the one event.
-PUBLISHED = "sagalog.MessagePublished.1"
-PREFIX = "message:"
-_INBOX_COLUMNS = 11
 _NO_DATA = msgspec.Raw(b"null")
 _REPAIR = "compute the tables from the log again (docs/reference/sql.md), or restore the database from a backup"
+_FIELDS = tuple(INDEXED.values())
+_OF_THE_INBOX = len(INBOX.all.names)
 
 
 class _Stated(msgspec.Struct):
+    """What the event of a message has at its top, and the index has not."""
+
     data: msgspec.Raw
     via: str | None = None
 
@@ -25,67 +26,27 @@ _stated = msgspec.json.Decoder(_Stated)
 _envelope = msgspec.json.Decoder(Envelope)
 
 
-def stream_of(message_id: str) -> str:
-    """Return the id of the stream that a published message is."""
-    return PREFIX + message_id
-
-
-def is_message_stream(stream_id: str) -> bool:
-    """Tell whether a stream of the log is a published message and no saga."""
-    return stream_id.startswith(PREFIX)
-
-
-def envelope_of(
-    position: int,
-    id: str,
-    kind: Any,
-    name: str,
-    source: str,
-    correlation_id: str,
-    causation_id: str | None,
-    time: int,
-    saga_id: str | None,
-    step: str | None,
-    state: bytes | str | None,
-) -> Envelope:
-    """Return a message from its row of the index and its event in the log, which has the data at the top.
+def envelope_of(row: Sequence[Any]) -> Envelope:
+    """Return a message from its position, the columns of its row in the index, and its event in the log.
 
     If the event there is no message, since somebody has written to the tables, it is `Unreadable`: one row must not
     keep others of the same page from being read.
     """
+    position, state = row[0], row[-1]
+    known: dict[str, Any] = dict(zip(_FIELDS, row[1:-1], strict=True))
     try:
         stated = _stated.decode(b"" if state is None else state)
     except (msgspec.MsgspecError, RecursionError, ValueError) as problem:
         why = "no event" if state is None else str(problem)
         return Unreadable(
-            id=id,
-            kind=kind,
-            name=name,
-            source=source,
-            correlation_id=correlation_id,
-            causation_id=causation_id,
-            time=time,
+            **known,
             data=_NO_DATA,
-            saga_id=saga_id,
-            step=step,
-            problem=f"expected the data of the message {id} at position {position} of the log, found none ({why}); "
-            f"{_REPAIR}",
+            problem=f"expected the data of the message {known['id']} at position {position} of the log, found none "
+            f"({why}); {_REPAIR}",
             raw=_bytes_of(state),
             position=position,
         )
-    return Envelope(
-        id=id,
-        kind=kind,
-        name=name,
-        source=source,
-        correlation_id=correlation_id,
-        causation_id=causation_id,
-        time=time,
-        data=stated.data,
-        saga_id=saga_id,
-        step=step,
-        via=stated.via,
-    )
+    return Envelope(**known, data=stated.data, via=stated.via)
 
 
 def mail_of(row: Sequence[Any]) -> tuple[InboxRow, Envelope]:
@@ -93,10 +54,10 @@ def mail_of(row: Sequence[Any]) -> tuple[InboxRow, Envelope]:
 
     What cannot be read of it is `Unreadable`, with what the row of the inbox itself says.
     """
-    mail = InboxRow(*row[:_INBOX_COLUMNS])
-    body, message = row[_INBOX_COLUMNS], row[_INBOX_COLUMNS + 1 :]
+    mail = InboxRow(*row[:_OF_THE_INBOX])
+    body, message = row[_OF_THE_INBOX], row[_OF_THE_INBOX + 1 :]
     if body is None and message[0] is not None:
-        return mail, envelope_of(*message)
+        return mail, envelope_of(message)
     why = "none"
     if body is not None:
         try:

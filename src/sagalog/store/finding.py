@@ -1,0 +1,54 @@
+"""The part of the port about the read model: rows of sagas and steps, found, counted, and replaced by a rebuild."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from sagalog.store.requests import Query
+from sagalog.store.rows import CommandRow, StatusRow, StepRow
+
+
+class Finding(Protocol):
+    """A store in which sagas are found."""
+
+    def status(self, saga_id: str) -> StatusRow | None:
+        """Return a saga's row."""
+        ...
+
+    def statuses(self, saga_ids: Sequence[str]) -> dict[str, StatusRow]:
+        """Return the rows of those sagas that exist."""
+        ...
+
+    def latest_run(self, saga_name: str, key: str) -> StatusRow | None:
+        """Return the newest run of a key."""
+        ...
+
+    def find(self, query: Query) -> list[StatusRow]:
+        """Return the rows that match, newest first."""
+        ...
+
+    def sagas_by_key(self, saga_name: str, keys: Sequence[str]) -> dict[str, StatusRow]:
+        """Return the newest run of each of these keys that has one."""
+        ...
+
+    def sagas_by_correlation(self, saga_name: str | None, correlation_ids: Sequence[str]) -> list[StatusRow]:
+        """Return the sagas with these correlation ids, ended or not, oldest first; `saga_name` None is any."""
+        ...
+
+    def steps(self, saga_id: str) -> list[StepRow]:
+        """Return a saga's step rows in the order in which they began."""
+        ...
+
+    def counts(self) -> list[tuple[str, str, int]]:
+        """Return (saga name, status, number of sagas)."""
+        ...
+
+    def unloaded(self, definitions: Sequence[str]) -> list[tuple[str, int, str, int]]:
+        """Return (name, version, digest, number) of the sagas not ended whose definition is none of `definitions`."""
+        ...
+
+    def rewrite(self, rows: Sequence[StatusRow], steps: Sequence[StepRow], commands: Sequence[CommandRow] = ()) -> None:
+        """Replace the read model's rows of these sagas by what was computed from the log.
+
+        Who owns a saga and how often a command was delivered stay as they are: the log does not say.
+        """
+        ...

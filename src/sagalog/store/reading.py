@@ -1,0 +1,22 @@
+"""The part of the port about the log: the streams of sagas, and all events in one order."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from sagalog.store.rows import StoredEvent
+
+
+class Reading(Protocol):
+    """A store whose log is read."""
+
+    def read(self, saga_id: str, after: int = 0) -> list[StoredEvent]:
+        """Return the saga's events above version `after`, in order; empty if there is no such saga."""
+        ...
+
+    def read_many(self, saga_ids: Sequence[str]) -> dict[str, list[StoredEvent]]:
+        """Return the events of several sagas at once."""
+        ...
+
+    def read_log(self, after: int, limit: int) -> list[StoredEvent]:
+        """Return events of all sagas above position `after`, in order. Never passes one that is committed later."""
+        ...

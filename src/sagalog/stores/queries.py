@@ -1,0 +1,166 @@
+"""What is looked up in the same way in every SQL store; in which words a database is asked it does not know."""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from msgspec.structs import asdict
+
+from sagalog.messages import Envelope
+from sagalog.store import (
+    CommandRow,
+    ConsumerRow,
+    HeldLease,
+    InboxRow,
+    StatusRow,
+    StepRow,
+    StoredEvent,
+    UnmatchedQuery,
+    UnmatchedRow,
+)
+from sagalog.stores.envelopes import envelope_of, mail_of
+from sagalog.stores.texts import is_storable
+
+
+class Queries:
+    """Implement the methods of the port that only look, by blocks of SQL that have the same names in every dialect.
+
+    A block takes its values by their names, or numbered in the order in which they are given here.
+    """
+
+    @abstractmethod
+    def _rows(self, block: str, values: Mapping[str, Any]) -> Sequence[Any]:
+        """Return the rows that a block finds."""
+
+    @abstractmethod
+    def _list(self, texts: Iterable[str]) -> Any:
+        """Return some texts as a block takes a list of them, but those that no database has."""
+
+    def _look(self, block: str, **values: Any) -> Sequence[Any]:
+        if not all(is_storable(value) for value in values.values() if isinstance(value, str)):
+            # No database has such a text, so nothing can match it.
+            return ()
+        return self._rows(block, values)
+
+    def read(self, saga_id: str, after: int = 0) -> list[StoredEvent]:
+        """Return the saga's events above version `after`."""
+        return [StoredEvent(*row) for row in self._look("read", saga_id=saga_id, after=after)]
+
+    def read_many(self, saga_ids: Sequence[str]) -> dict[str, list[StoredEvent]]:
+        """Return the events of several sagas."""
+        found: dict[str, list[StoredEvent]] = {saga_id: [] for saga_id in saga_ids}
+        for row in self._look("read_many", saga_ids=self._list(saga_ids)):
+            found[row[1]].append(StoredEvent(*row))
+        return found
+
+    def read_log(self, after: int, limit: int) -> list[StoredEvent]:
+        """Return events of all sagas above position `after`."""
+        return [StoredEvent(*row) for row in self._look("read_log", after=after, limit=limit)]
+
+    def status(self, saga_id: str) -> StatusRow | None:
+        """Return a saga's row."""
+        rows = self._look("status", saga_id=saga_id)
+        return StatusRow(*rows[0]) if rows else None
+
+    def statuses(self, saga_ids: Sequence[str]) -> dict[str, StatusRow]:
+        """Return the rows of those sagas that exist."""
+        return {row[0]: StatusRow(*row) for row in self._look("statuses", saga_ids=self._list(saga_ids))}
+
+    def latest_run(self, saga_name: str, key: str) -> StatusRow | None:
+        """Return the newest run of a key."""
+        rows = self._look("latest_run", saga_name=saga_name, key=key)
+        return StatusRow(*rows[0]) if rows else None
+
+    def sagas_by_key(self, saga_name: str, keys: Sequence[str]) -> dict[str, StatusRow]:
+        """Return the newest run of each of these keys that has one."""
+        rows = [StatusRow(*row) for row in self._look("sagas_by_key", saga_name=saga_name, keys=self._list(keys))]
+        # Where several runs of a key come, they come in their order: the newest is what stays.
+        return {row.saga_key: row for row in rows}
+
+    def sagas_by_correlation(self, saga_name: str | None, correlation_ids: Sequence[str]) -> list[StatusRow]:
+        """Return the sagas with these correlation ids."""
+        rows = self._look("sagas_by_correlation", saga_name=saga_name, correlation_ids=self._list(correlation_ids))
+        return [StatusRow(*row) for row in rows]
+
+    def steps(self, saga_id: str) -> list[StepRow]:
+        """Return a saga's step rows."""
+        return [StepRow(*row) for row in self._look("steps", saga_id=saga_id)]
+
+    def counts(self) -> list[tuple[str, str, int]]:
+        """Return (saga name, status, number of sagas)."""
+        return [(name, status, number) for name, status, number in self._look("counts")]
+
+    def unloaded(self, definitions: Sequence[str]) -> list[tuple[str, int, str, int]]:
+        """Return (name, version, digest, number) of sagas not ended with another definition."""
+        rows = self._look("unloaded", definitions=self._list(definitions))
+        return [(name, version, digest, number) for name, version, digest, number in rows]
+
+    def leases(self) -> list[HeldLease]:
+        """Return the leases of all workers."""
+        return [HeldLease(*row) for row in self._look("leases")]
+
+    def due(self, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()) -> list[str]:
+        """Return the ids of due sagas that nobody owns."""
+        rows = self._look("due", definitions=self._list(definitions), now=now, limit=limit, but=self._list(but))
+        return [row[0] for row in rows]
+
+    def with_mail(self, definitions: Sequence[str], limit: int, but: Sequence[str] = ()) -> list[str]:
+        """Return the ids of sagas with mail that nobody owns."""
+        rows = self._look("with_mail", definitions=self._list(definitions), limit=limit, but=self._list(but))
+        return [row[0] for row in rows]
+
+    def lost(self, now: int, limit: int, but: Sequence[str] = ()) -> list[str]:
+        """Return the ids of sagas whose owners are dead."""
+        return [row[0] for row in self._look("lost", now=now, limit=limit, but=self._list(but))]
+
+    def owned(self, worker_id: str) -> list[str]:
+        """Return the ids of the sagas that a worker owns."""
+        return [row[0] for row in self._look("owned", worker_id=worker_id)]
+
+    def read_messages(self, after: int, limit: int) -> list[tuple[int, Envelope]]:
+        """Return messages above position `after`."""
+        return [(row[0], envelope_of(row)) for row in self._look("read_messages", after=after, limit=limit)]
+
+    def messages_of(self, correlation_ids: Sequence[str]) -> list[tuple[int, Envelope]]:
+        """Return the messages with these correlation ids."""
+        rows = self._look("messages_of", correlation_ids=self._list(correlation_ids))
+        return [(row[0], envelope_of(row)) for row in rows]
+
+    def find_message(self, message_id: str) -> tuple[int, Envelope] | None:
+        """Return a message where it first stands in the log."""
+        rows = self._look("find_message", message_id=message_id)
+        return (rows[0][0], envelope_of(rows[0])) if rows else None
+
+    def commands(self, command_ids: Sequence[str]) -> dict[str, CommandRow]:
+        """Return the rows of those commands that sagas have issued."""
+        return {row[0]: CommandRow(*row) for row in self._look("commands", command_ids=self._list(command_ids))}
+
+    def commands_of(self, saga_id: str) -> list[CommandRow]:
+        """Return the commands that a saga has issued."""
+        return [CommandRow(*row) for row in self._look("commands_of", saga_id=saga_id)]
+
+    def mail(self, worker_id: str, limit: int, but: Sequence[str] = ()) -> list[tuple[InboxRow, Envelope]]:
+        """Return what is in the inboxes of the sagas that a worker owns."""
+        return [mail_of(row) for row in self._look("mail", worker_id=worker_id, limit=limit, but=self._list(but))]
+
+    def mailed(self, worker_id: str, limit: int, but: Sequence[str] = ()) -> list[str]:
+        """Return the ids of the sagas of a worker that have mail."""
+        return [row[0] for row in self._look("mailed", worker_id=worker_id, limit=limit, but=self._list(but))]
+
+    def inbox(self, recipient: str, now: int, limit: int) -> list[tuple[InboxRow, Envelope]]:
+        """Return the first row of each lane of a recipient, if it is pending and due."""
+        return [mail_of(row) for row in self._look("inbox", recipient=recipient, now=now, limit=limit)]
+
+    def consumers(self) -> list[ConsumerRow]:
+        """Return every consumer, by name."""
+        return [ConsumerRow(*row) for row in self._look("consumers")]
+
+    def unmatched(self, query: UnmatchedQuery) -> list[UnmatchedRow]:
+        """Return the messages nobody could take that match."""
+        wanted = asdict(query) | {"statuses": self._list(query.statuses) if query.statuses else None}
+        return [UnmatchedRow(*row) for row in self._look("unmatched", **wanted)]
+
+    def redelivering(self, consumers: Sequence[str], limit: int, after: str = "") -> list[UnmatchedRow]:
+        """Return the messages of these consumers that are to be routed again."""
+        rows = self._look("redelivering", consumers=self._list(consumers), limit=limit, after=after)
+        return [UnmatchedRow(*row) for row in rows]

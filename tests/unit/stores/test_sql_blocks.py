@@ -1,0 +1,141 @@
+"""The SQL of the two databases: blocks that do the same have the same name, and columns are written out of the rows."""
+
+import re
+from pathlib import Path
+
+import pytest
+from msgspec.structs import fields, replace
+
+from sagalog.store import InboxRow, StatusRow, StepRow
+from sagalog.stores import queries
+from sagalog.stores.columns import INBOX, INDEXED, MESSAGE, STATUS, STEP, TABLES, written_out
+from sagalog.stores.postgres.connection import BLOCKS as POSTGRES
+from sagalog.stores.sqlite.writing import BLOCKS as SQLITE
+from sagalog.testing.contracts.store.message_samples import event
+from sagalog.testing.contracts.store.samples import start
+
+STORES = Path(queries.__file__).parent
+DIALECTS = {"sqlite": SQLITE, "postgres": POSTGRES}
+
+# Why a block stands in one dialect alone.
+ONLY_IN_SQLITE = {
+    "each table has a statement of its own: one statement is one call into the file, and no round trip": {
+        *("gate", "key_taken", "insert_status", "update_status", "upsert_step", "upsert_command"),
+        *("take_inbox", "retry_inbox", "park", "delivered", "known_messages", "last_position"),
+    },
+    "sagas are looked for and then taken, by nobody else at the same time": {"anything_due", "take", "taken"},
+    "the dead are looked for and then freed, one by one": {"dead_workers", "give_back_some"},
+    "a block says by which index it looks, where PostgreSQL plans for the values at hand": {
+        *("find_open", "find_with_an_error"),
+    },
+    "the recorder of PostgreSQL can be told the name of its table": {"insert_tracking", "max_tracking_id"},
+    "a file may have an encoding that cannot hold every text": {"encoding"},
+}
+ONLY_IN_POSTGRES = {
+    "a whole batch is one statement and one round trip": {"append", "attach", "post"},
+    "sagas are looked for and taken in one statement, past what others have locked": {"claim", "claim_due", "due_rows"},
+    "the dead are looked for and freed in one statement": {"forget_the_dead", "free_some"},
+    "transactions are begun and ended by blocks, and may be told what they wait for": {
+        *("begin", "begin_read_only", "commit", "rollback", "rows_soon", "scans_allowed", "not_locked"),
+    },
+    "a connection has settings of its own, and so has a server": {
+        *("session", "session_on_17", "reader_session", "writer_session", "no_timeout", "durability"),
+    },
+    "one transaction at a time writes the log, which a file sees to by itself": {"lock_log"},
+    "one process at a time changes the schema, which a file sees to by itself": {"try_lock_schema", "who_locks_schema"},
+    "others can be told that something was written": {"listen", "notify", "notify_everybody"},
+    "there are schemas, roles and privileges": {
+        *("current_schema", "database", "may_create", "lacking", "lacking_sequences", "for_grants"),
+    },
+}
+
+
+def test_a_block_stands_in_both_dialects_or_there_is_a_reason() -> None:
+    assert set(SQLITE) - set(POSTGRES) == set().union(*ONLY_IN_SQLITE.values())
+    assert set(POSTGRES) - set(SQLITE) == set().union(*ONLY_IN_POSTGRES.values())
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_every_block_is_used(dialect: str) -> None:
+    modules = [*(STORES / dialect).glob("*.py"), STORES / "queries.py"]
+    python = "".join(module.read_text(encoding="utf-8") for module in modules)
+    sql = "".join(DIALECTS[dialect].values())
+    used_elsewhere = {"for_grants"}
+    unused = {name for name in DIALECTS[dialect] if f'"{name}"' not in python and "{" + name + "}" not in sql}
+    assert unused <= used_elsewhere
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("table", TABLES)
+def test_no_block_lists_the_columns_of_a_row(table: str, dialect: str) -> None:
+    listed = re.compile(r"\b" + r"\s*,\s*".join(TABLES[table].all.names[:5]) + r"\b")
+    assert [name for name, text in DIALECTS[dialect].items() if listed.search(text)] == []
+
+
+# ---------------------------------------------------------------------------------------------- columns
+
+
+def test_the_columns_of_a_table_are_the_fields_of_its_row() -> None:
+    assert STATUS.all.names == tuple(field.name for field in fields(StatusRow))
+    assert STEP.all.names == tuple(field.name for field in fields(StepRow))
+    assert INBOX.all.names == tuple(field.name for field in fields(InboxRow))
+    assert MESSAGE.all.names == ("position", *INDEXED)
+
+
+def test_values_stand_in_the_order_of_the_columns() -> None:
+    row = replace(start("o-1", owner="w1").status, position=7)
+    assert STATUS.all.values(row)[-2:] == (7, "w1")
+    assert dict(zip(STATUS.changing.names, STATUS.changing.values(row), strict=True))["owner"] == "w1"
+    envelope = event("m-1", saga_id="s-1")
+    assert dict(zip(MESSAGE.all.names, MESSAGE.all.values((3, envelope)), strict=True)) == {
+        "position": 3,
+        **{column: getattr(envelope, field) for column, field in INDEXED.items()},
+    }
+
+
+def test_a_decision_changes_all_but_what_a_saga_is_known_by() -> None:
+    known_by = ["saga_id", "saga_name", "saga_version", "definition", "saga_key", "run"]
+    from_the_start = ["correlation_id", "causation_id", "started_at", "deadline_at"]
+    by_the_store = ["position"]
+    assert set(STATUS.changing.names) == set(STATUS.all.names) - {*known_by, *from_the_start, *by_the_store}
+
+
+def test_what_is_json_is_json_on_postgresql() -> None:
+    kinds = dict(zip(STEP.all.names, STEP.all.kinds, strict=True))
+    assert {name for name, kind in kinds.items() if kind == "j"} == {"result"}
+    assert {name for name, kind in kinds.items() if kind == "b"} == {
+        *("ordinal", "attempts", "started_at", "ended_at", "position"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("asked", "written"),
+    [
+        ("{saga_inbox.changing}", "due_at, status, attempts, error_type, error_text"),
+        ("{saga_inbox.changing but status}", "due_at, attempts, error_type, error_text"),
+        ("{saga_inbox.changing of i}", "i.due_at, i.status, i.attempts, i.error_type, i.error_text"),
+        (
+            "{saga_commands.changing from new}",
+            "status = new.status, sendings = new.sendings, answered_at = new.answered_at",
+        ),
+        ("{saga_inbox.changing as marks}", "?, ?, ?, ?, ?"),
+        ("{saga_inbox.changing as arrays}", "$1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::text[]"),
+    ],
+)
+def test_a_list_of_columns_is_written_out(asked: str, written: str) -> None:
+    assert written_out({"block": asked}) == {"block": written}
+
+
+def test_arrays_are_numbered_on_from_what_the_block_numbers_itself() -> None:
+    block = "{saga_inbox.changing as arrays}, $2, $1, {saga_messages.given as arrays}"
+    numbers = [int(number) for number in re.findall(r"\$(\d+)", written_out({"block": block})["block"])]
+    assert numbers == [3, 4, 5, 6, 7, 2, 1, *range(8, 8 + len(INDEXED))]
+
+
+def test_a_block_is_written_out_where_another_asks_for_it() -> None:
+    look = "SELECT {row} FROM saga_inbox AS i"
+    with pytest.raises(KeyError):
+        written_out({"look": look})
+    assert written_out({"look": look, "row": "{saga_inbox.changing of i}, i.body"})["look"] == (
+        "SELECT i.due_at, i.status, i.attempts, i.error_type, i.error_text, i.body FROM saga_inbox AS i"
+    )
