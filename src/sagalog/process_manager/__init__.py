@@ -34,7 +34,7 @@ from sagalog.process_manager.following import Followers, Following
 from sagalog.process_manager.inspection import Inspection, check_named
 from sagalog.process_manager.lifecycle import Ends, Lifecycle, StoreUse
 from sagalog.process_manager.messaging import Messaging
-from sagalog.process_manager.signals import first_signal, opened_unless
+from sagalog.process_manager.run import first_signal, opened_unless
 from sagalog.process_manager.unloaded import report_unloaded
 from sagalog.readmodel.result import SagaResult, result_of
 from sagalog.saga.choreography.declare import Choreography
