@@ -55,13 +55,18 @@ class Handler(Struct, frozen=True):
 class Translation:
     """Translate the notifications of one followed application."""
 
-    def __init__(self, follow: str, source: Source, handlers: Mapping[type, Callable[..., object]]) -> None:
+    def __init__(
+        self,
+        follow: str,
+        source: Source,
+        handlers: Mapping[type, Callable[..., object]],
+        redact: Redact | None = None,
+    ) -> None:
         self.follow = check_identifier(follow, "the name of what is followed", LONGEST_NAME)
         self._source = source
         self._handlers = {kind: _checked(kind, function) for kind, function in handlers.items()}
         self._payloads: dict[type, PayloadType] = {}
-        # Set by whoever was given one.
-        self.redact: Redact | None = None
+        self.redact = redact
 
     def entry(self, notification: Notification, now: int) -> Entry:
         """Return the messages of one notification; whatever cannot be decoded or mapped is an entry with its error."""
