@@ -160,7 +160,7 @@ async def design_work(engine_side: Database, floor_side: Database, sizes: Sizes)
     store_commits = 0
     async with ProcessManager(engine_side.address, sagas=[work.three_steps]) as manager:
         await finish(manager, work.three_steps, orders("counted", sizes.sagas))
-        store_commits = manager._committer.commits
+        store_commits = manager._lifecycle.engine().committer.commits
         beside = await throughput(manager, floors, "work", sizes)
         # The size after all rounds: the first pages of a table would count too much in one.
         events = await manager.history((await manager.find(limit=1))[0].saga_id)

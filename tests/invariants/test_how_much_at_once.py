@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from databases.troubled import Troubled
+from lab.inside import engine_of
 from lab.lab import SETTINGS, Lab, in_lab
 from sagas.parcel import Desk, Parcel, parcel_saga
 
@@ -119,7 +120,7 @@ def test_a_start_does_not_wait_for_all_that_is_large_and_slow() -> None:
         for one in keys:
             # Large all of them, and there before the start.
             append = Append(one, 1, [("sagalog.StepSkipped.1", b"x" * 200_000)], None, [], "nobody")  # type: ignore[arg-type]
-            process.manager._committer.submit(append)
+            engine_of(process.manager).committer.submit(append)
         await process.start(saga, Parcel("small"), "small")
         return next(number for number, batch in enumerate(written) if "small 0" in batch)
 

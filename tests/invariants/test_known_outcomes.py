@@ -9,6 +9,7 @@ import pytest
 from databases.stores import EACH_KIND, empty_database
 from databases.trouble import DatabaseTrouble
 from databases.troubled import STRANGE, Troubled, goes_on
+from lab.inside import engine_of
 from lab.lab import SETTINGS, Lab, Process, in_lab
 from sagas.parcel import Desk, Parcel, parcel_saga
 
@@ -294,7 +295,7 @@ def test_what_is_known_is_told_to_a_saga_before_it_is_made_stuck() -> None:
         async with others(lab, process, saga):
             refuse(store, lambda one: goes_on(one) and one.expected > 1)
             saga_id = await process.start(saga, Parcel("odd"), "odd")
-            given_up = process.manager._worker._given_up
+            given_up = engine_of(process.manager).worker._given_up
             await lab.until(lambda: given_up.number(saga_id) == 3)
             refuse_nothing(store)
             return (await process.result(saga_id)).status

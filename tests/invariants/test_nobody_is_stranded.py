@@ -9,6 +9,7 @@ import pytest
 from databases.stores import EACH_KIND
 from databases.trouble import DatabaseTrouble
 from databases.troubled import CLASSES, STRANGE, TRANSIENT, Troubled, for_a_while, goes_on
+from lab.inside import engine_of
 from lab.lab import Lab, in_lab
 from sagas.greeting import QUICK, Greeting, greet, run
 from sagas.parcel import Desk, Parcel, parcel_saga
@@ -185,7 +186,7 @@ def test_a_saga_that_only_one_worker_stumbles_over_is_finished_by_another(monkey
         async def fails(*_: Any) -> None:
             raise ZeroDivisionError("only here")
 
-        desk.does["pay"] = lambda _: monkeypatch.setattr(first.manager._worker, "ready", fails)
+        desk.does["pay"] = lambda _: monkeypatch.setattr(engine_of(first.manager).worker, "ready", fails)
         saga_id = await first.start(saga, Parcel())
         await lab.until(lambda: "pay" in desk.calls())
         desk.does.clear()
@@ -238,7 +239,7 @@ def test_sagas_in_the_middle_of_a_step_go_on_after_a_switch_over(postgres_url: s
         await lab.until(lambda: desk.calls().count("pay") == 20)
         trouble.set_read_only(True)
         gate.set()
-        await lab.until(lambda: isinstance(process.manager._committer.trouble, StoreReadOnly))
+        await lab.until(lambda: isinstance(engine_of(process.manager).committer.trouble, StoreReadOnly))
         await lab.sleep(1.5)
         trouble.set_read_only(False)
         return [(await process.result(one)).status for one in ids]

@@ -8,6 +8,7 @@ import pytest
 from databases.stores import EACH_KIND, empty_database
 from databases.trouble import DatabaseTrouble
 from databases.troubled import Troubled
+from lab.inside import engine_of
 from lab.lab import SETTINGS, Lab, Process, in_lab
 from sagas.parcel import Desk, Parcel, parcel_saga
 
@@ -55,7 +56,7 @@ async def resumed(process: Process, saga_id: str) -> str:
 
 
 async def until_kept(lab: Lab, process: Process) -> None:
-    await lab.until(lambda: bool(process.manager._worker._late._kept))
+    await lab.until(lambda: bool(engine_of(process.manager).worker._late._kept))
 
 
 @pytest.mark.parametrize("seconds", [400, 415, 430, 445])

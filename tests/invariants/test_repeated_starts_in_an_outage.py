@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 from databases.troubled import Troubled
+from lab.inside import engine_of
 from lab.lab import SETTINGS, Lab, Process, in_lab
 from sagas.parcel import Desk, Parcel, parcel_saga
 
@@ -35,7 +36,7 @@ class Away(Troubled):
 
 def queued(process: Process) -> int:
     """Return how many appends wait to be written."""
-    committer = process.manager._committer
+    committer = engine_of(process.manager).committer
     pieces = [*committer._failed, *committer._resting]
     return len(committer._queue) + len(committer._urgent) + sum(len(one.queued) for one in pieces)
 

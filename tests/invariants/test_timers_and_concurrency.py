@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from lab.inside import engine_of
 from lab.lab import SETTINGS, Lab, in_lab
 from sagas.parcel import Desk, Parcel, parcel_saga, raising
 
@@ -264,7 +265,7 @@ def test_a_zombie_does_not_take_what_others_have_written_since_it_claimed_for_a_
         await lab.until(lambda: "pay" in desk.calls())
         await lab.until(lambda: not zombie.incarnation.paused)
         await lab.sleep(5)
-        worker = zombie.manager._worker
+        worker = engine_of(zombie.manager).worker
         assert worker is not None
         assert worker._given_up.number(saga_id) == 0
         assert worker.drive_of(saga_id) is None
@@ -293,7 +294,7 @@ def test_a_saga_that_is_claimed_twice_at_once_in_one_process_runs_once() -> None
         await lab.sleep(1)
         for number in range(20):
             saga_id = await client.start(saga, Parcel(str(number)), str(number))
-            worker = process.manager._worker
+            worker = engine_of(process.manager).worker
             claiming = process.incarnation.spawn(worker._claiming.claim())
             taking = process.incarnation.spawn(worker.take(saga.definition, saga_id, []))
             await asyncio.wait({claiming, taking})

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from lab.inside import engine_of
 from lab.lab import SETTINGS, Lab, Process, in_lab
 from sagas.parcel import Desk, Parcel, parcel_saga
 
@@ -61,7 +62,7 @@ def test_sagas_that_wait_for_long_leave_room_for_others() -> None:
 
 def lingering(process: Process) -> bool:
     """Tell whether an append waits for others to go along with."""
-    return bool(process.manager._committer._unhurried)
+    return bool(engine_of(process.manager).committer._unhurried)
 
 
 def test_a_failed_attempt_takes_no_transaction_from_those_that_get_on() -> None:

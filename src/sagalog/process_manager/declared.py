@@ -1,18 +1,12 @@
-"""All that one process manager was given: sagas, choreographies, participants, checked together. It runs nothing."""
+"""The sagas, choreographies and participants of one process manager, checked together. It runs nothing."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
-from sagalog.engine.bus.choreography_routes import ChoreographyRoutes
-from sagalog.engine.bus.participant_routes import ParticipantRoutes
-from sagalog.engine.bus.route_batch import Routes
-from sagalog.engine.bus.saga_routes import SagaRoutes
-from sagalog.engine.surroundings import Surroundings
-from sagalog.errors import DefinitionError, ServiceNotProvided
+from sagalog.errors import DefinitionError
 from sagalog.messages import Message
-from sagalog.process_manager.given import check_kinds
 from sagalog.saga.binding import Parameter
 from sagalog.saga.choreography.declare import Choreography
 from sagalog.saga.choreography.definition import ChoreographyDefinition
@@ -24,7 +18,10 @@ from sagalog.saga.messages.vocabulary import Vocabulary
 
 
 class Declared:
-    """Check what was declared as a whole; raises `DefinitionError` for what does not fit together."""
+    """All that is declared, which fits together: raises `DefinitionError` for what does not.
+
+    `sagas` are the definitions of sagas and of choreographies.
+    """
 
     def __init__(self, sagas: Sequence[Definition], participants: Sequence[ParticipantDefinition]) -> None:
         check_together(participants)
@@ -48,36 +45,22 @@ class Declared:
                         yield where, output
 
     @property
-    def has_mail(self) -> bool:
-        """Tell whether a saga of this process may get messages."""
+    def needs_inbox(self) -> bool:
+        """Tell whether a saga of this process may get messages, be it from another saga."""
         return any(takes_messages(one) or one.has_children for one in self.sagas)
 
-    def routes(self, surroundings: Surroundings) -> list[Routes]:
-        """Return what each consumer makes of messages."""
+    def taking_messages(self) -> Iterator[list[Definition]]:
+        """Yield the versions of each saga and choreography that takes messages, by name."""
         versions: dict[str, list[Definition]] = {}
         for one in self.sagas:
             if takes_messages(one):
                 versions.setdefault(one.name, []).append(one)
-        return [
-            *(_routes_of(group, surroundings) for group in versions.values()),
-            *(ParticipantRoutes(participant, surroundings.clock) for participant in self.participants),
-        ]
+        yield from versions.values()
 
-    def check_services(self, services: Mapping[type, Any]) -> None:
-        """Raise `ServiceNotProvided` naming every parameter that nothing provides, or something of another type."""
-        missing = [
-            f"  - {where}: {parameter.name}: {parameter.key.__name__}"
-            for where, parameter in self._parameters()
-            if parameter.source == "service" and parameter.key not in services
-        ]
-        if missing:
-            listed = "\n".join(dict.fromkeys(missing))
-            given = ", ".join(kind.__name__ for kind in services) or "none"
-            raise ServiceNotProvided(
-                f"these parameters have a type that nothing provides (services given: {given}):\n{listed}\n"
-                "give an instance in services={Type: instance}, or mend the annotation"
-            )
-        check_kinds(services, self._parameters())
+    @property
+    def parameters(self) -> list[tuple[str, Parameter]]:
+        """Return every parameter of a step, compensation or handler, each with where it stands."""
+        return list(self._parameters())
 
     def _parameters(self) -> Iterator[tuple[str, Parameter]]:
         for definition in self.sagas:
@@ -90,14 +73,6 @@ class Declared:
                 for handler in handlers:
                     for parameter in handler.parameters:
                         yield f"{participant.name}.{handler.name}", parameter
-
-
-def _routes_of(versions: Sequence[Definition], surroundings: Surroundings) -> SagaRoutes | ChoreographyRoutes:
-    """Return what all loaded versions of one saga, or of one choreography, make of messages."""
-    followed = [one for one in versions if isinstance(one, ChoreographyDefinition)]
-    if followed:
-        return ChoreographyRoutes(followed, surroundings)
-    return SagaRoutes(versions, surroundings)
 
 
 def by_digest(sagas: Sequence[Saga[Any] | Choreography], redact: Redact | None) -> dict[str, Definition]:

@@ -1,15 +1,12 @@
-"""What a process manager follows: `manager.follow`, and the followers that run while it does. It reads no log."""
+"""What a process manager follows: `manager.follow`, at any time, also before it is opened. It reads no log."""
 
-import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from sagalog.engine.following.follower import LARGEST_BATCH, Follow, Follower, Holder, Since
+from sagalog.engine.following.follower import LARGEST_BATCH, Follow, Since
 from sagalog.engine.following.translation import Translation
-from sagalog.engine.loops import Loop
-from sagalog.engine.recovery import Recovery
-from sagalog.engine.surroundings import Surroundings
 from sagalog.errors import DefinitionError
+from sagalog.process_manager.lifecycle import Lifecycle
 from sagalog.saga.failure import Redact
 from sagalog.source import Source
 
@@ -17,13 +14,36 @@ if TYPE_CHECKING:
     from sagalog.stores.followed.application import Followable
 
 
+class Follows:
+    """All that one process manager follows while it is open, by name; what cannot be translated is told redacted."""
+
+    def __init__(self, redact: Redact | None) -> None:
+        self._redact = redact
+        self._by_name: dict[str, Follow] = {}
+
+    def __iter__(self) -> Iterator[Follow]:
+        """Go through them in the order in which they were added."""
+        return iter(self._by_name.values())
+
+    def add(self, source: Source, handlers: Mapping[type, Callable[..., object]], since: Since, batch: int) -> Follow:
+        """Add a source that is to be followed; raises `DefinitionError`."""
+        if since not in ("start", "now"):
+            raise DefinitionError(f'since= is "start" or "now", found {since!r:.80}')
+        if batch not in range(1, LARGEST_BATCH + 1):
+            raise DefinitionError(f"batch= is a number from 1 to {LARGEST_BATCH:,}, found {batch!r:.80}")
+        if source.name in self._by_name:
+            raise DefinitionError(f"two sources are followed as {source.name!r}; give one of them another name=")
+        follow = Follow(source, Translation(source.name, source, handlers, self._redact), since, batch)
+        self._by_name[source.name] = follow
+        return follow
+
+
 class Following:
     """Follow other applications; this part of `ProcessManager`."""
 
-    _followers: "Followers"
-
-    def _check_here(self) -> None:
-        raise NotImplementedError
+    def __init__(self, lifecycle: Lifecycle, follows: Follows) -> None:
+        self._lifecycle = lifecycle
+        self._follows = follows
 
     def follow(
         self,
@@ -46,60 +66,9 @@ class Following:
         Raises `DefinitionError` for what cannot be followed, and `NotRunning` if the process manager runs on another
         event loop than the one that calls.
         """
-        self._check_here()
+        self._lifecycle.check_here()
         from sagalog.stores.followed.application import FollowedApplication
 
-        self._followers.add(FollowedApplication(application, handlers, name, mapper), handlers, since, batch)
-
-
-class Followers:
-    """All that one process manager follows."""
-
-    def __init__(self, redact: Redact | None) -> None:
-        self._follows: dict[str, Follow] = {}
-        self._make: Callable[[Follow], Follower] | None = None
-        self._redact = redact
-        self._running: dict[Loop, Follower] = {}
-
-    def add(self, source: Source, handlers: Mapping[type, Callable[..., object]], since: Since, batch: int) -> None:
-        """Follow a source from now on, or from when this is started; raises `DefinitionError`."""
-        if since not in ("start", "now"):
-            raise DefinitionError(f'since= is "start" or "now", found {since!r:.80}')
-        if batch not in range(1, LARGEST_BATCH + 1):
-            raise DefinitionError(f"batch= is a number from 1 to {LARGEST_BATCH:,}, found {batch!r:.80}")
-        if source.name in self._follows:
-            raise DefinitionError(f"two sources are followed as {source.name!r}; give one of them another name=")
-        translation = Translation(source.name, source, handlers, self._redact)
-        follow = Follow(source, translation, since, batch)
-        self._follows[source.name] = follow
-        self._start(follow)
-
-    def start(
-        self,
-        surroundings: Surroundings,
-        holder: Holder,
-        recovery: Recovery,
-        published: Callable[[], None],
-    ) -> None:
-        """Begin to follow; `published` is told when there are new messages in the store."""
-        self._make = lambda follow: Follower(follow, surroundings, holder, recovery, published)
-        for follow in self._follows.values():
-            self._start(follow)
-
-    def _start(self, follow: Follow) -> None:
-        if self._make is not None:
-            follower = self._make(follow)
-            self._running[Loop(follower.run, follower.consumer)] = follower
-
-    async def stop(self, grace: float) -> None:
-        """End each after what it writes; one whose source does not answer within `grace` seconds is left alone."""
-        self._make = None
-        await asyncio.gather(*(_stop(loop, follower, grace) for loop, follower in self._running.items()))
-        self._running.clear()
-
-
-async def _stop(loop: Loop, follower: Follower, grace: float) -> None:
-    follower.stop()
-    await asyncio.wait([loop.task], timeout=grace)
-    await loop.stop()
-    follower.leave()
+        follow = self._follows.add(FollowedApplication(application, handlers, name, mapper), handlers, since, batch)
+        if self._lifecycle.is_open:
+            self._lifecycle.engine().follow(follow)

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from sagalog.codec import CODEC
 from sagalog.engine.asking import asked
 from sagalog.engine.blocking import Blocking
-from sagalog.errors import InvalidIdentifier, InvalidQuery, SagaNotFound
+from sagalog.errors import InvalidQuery, SagaNotFound
 from sagalog.harmless import harmless
-from sagalog.process_manager.given import SagaNamed, name_of_saga
+from sagalog.process_manager.arguments import SagaNamed, check_named, name_of_saga
+from sagalog.process_manager.lifecycle import Lifecycle
 from sagalog.saga.events import SagaEvent
 from sagalog.saga.evolve import fold
-from sagalog.saga.options import shown
 from sagalog.saga.state import SagaState
 from sagalog.saga.transitions import Status
 from sagalog.store import Query, StatusRow, StepRow, Store
@@ -22,21 +22,16 @@ def not_found(what: str, given: str) -> SagaNotFound:
     return SagaNotFound(f"no saga has the {what} {harmless(repr(given), 200)}; `sagalog list` shows those there are")
 
 
-def check_named(given: object) -> str:
-    """Return what may be the id or key of a saga; raises `InvalidIdentifier` for what is no text."""
-    if not isinstance(given, str):
-        raise InvalidIdentifier(f"expected the id or key of a saga, found {shown(given)}; a run has it as run.id")
-    return given
-
-
 class Inspection:
-    """Read statuses, steps, histories and states; the reading half of `ProcessManager`."""
+    """Read statuses, steps, histories and states; this part of `ProcessManager`."""
 
-    store: Store
+    def __init__(self, lifecycle: Lifecycle, store: Store) -> None:
+        self._lifecycle = lifecycle
+        self.store = store
 
     @property
     def _blocking(self) -> Blocking:
-        raise NotImplementedError
+        return self._lifecycle.engine().blocking
 
     async def status(self, id_or_key: str, saga: SagaNamed | None = None) -> StatusRow:
         """Return the row of the saga with this id, or else of the newest one with this key.

@@ -1,100 +1,131 @@
-"""Whether a process manager runs, on which event loop, and who else has its store open. It opens nothing by itself."""
+"""Whether a process manager may be asked now, and by whom; and the engine that is asked. It begins nothing."""
 
 import asyncio
-import inspect
-import logging
 import threading
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
-from functools import partial
-from typing import Any, Literal
-from weakref import WeakKeyDictionary
+from typing import Literal
 
-from sagalog import opening
+from msgspec import Struct
+
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.inside import is_inside
-from sagalog.engine.loops import Loop
 from sagalog.errors import AlreadyRunning, InvalidAction, NotRunning
-from sagalog.saga.failure import described
-from sagalog.store import Store
-
-logger = logging.getLogger("sagalog.engine")
-
-# What is being ended and was cancelled by somebody who cancels every task is ended anew, after so many seconds, as
-# often as that happens; a bound only for who would never come to an end of it.
-PAUSE = 0.05
-MOST_TIMES = 1000
+from sagalog.process_manager.assembly import Engine
+from sagalog.process_manager.ends import Ends
 
 State = Literal["new", "opening", "open", "closing", "closed"]
 
 
+class Opening(Struct, frozen=True, eq=False):
+    """One opening of a process manager: its event loop, the thread of that loop, its own threads, and how it ends."""
+
+    loop: asyncio.AbstractEventLoop
+    thread: str
+    blocking: Blocking
+    ends: Ends
+
+
 class Lifecycle:
-    """Say what may be asked of a process manager now, and by whom."""
+    """The states that one process manager goes through, and its engine while it is open."""
 
     def __init__(self) -> None:
         self.state: State = "new"
-        # Those of the handlers that run in it.
-        self.threads: Blocking | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = ""
+        # The one that is open, or was open last.
+        self._opening: Opening | None = None
+        self._engine: Engine | None = None
 
-    def begin(self) -> None:
-        """Begin to open on the loop that runs here; raises `AlreadyRunning` unless it is closed."""
-        if self.state not in ("new", "closed"):
-            self._check_loop()
-            if self.state == "closing":
-                raise AlreadyRunning(
-                    "the process manager is being closed; await its end, `await manager.__aexit__(None, None, None)`, "
-                    "and open it again then"
-                )
-            raise AlreadyRunning(
-                f"expected a process manager that is not open, found one that is {self.state} on the event loop of "
-                f"thread {self._thread}; open it once and share it, or build another one"
-            )
+    @property
+    def is_open(self) -> bool:
+        """Tell whether it may be asked, by whoever is on its event loop."""
+        return self.state == "open"
+
+    def engine(self) -> Engine:
+        """Return the engine; raises `NotRunning`, which says what to do, unless it is open and this is its loop."""
+        self.check_here()
+        if self._engine is None:
+            raise NotRunning(self._not_open())
+        return self._engine
+
+    def _not_open(self) -> str:
+        if self.state == "new":
+            return "the process manager is not open; use `async with manager:` or its lifespan"
+        if self.state == "opening":
+            return "the process manager is still being opened; ask it within `async with manager:`"
+        return "the process manager was closed; use `async with manager:` to open it again"
+
+    def begin(self, blocking: Blocking) -> Ends:
+        """Begin to open on the event loop that runs here, with threads of its own; returns how that ends."""
         self.state = "opening"
-        self._loop = asyncio.get_running_loop()
-        self._thread = threading.current_thread().name
+        loop, thread = asyncio.get_running_loop(), threading.current_thread().name
+        self._opening = Opening(loop, thread, blocking, Ends(self._ended))
+        return self._opening.ends
 
-    def opened(self) -> None:
-        """Let it be asked."""
+    def opened(self, engine: Engine) -> None:
+        """Let this engine be asked."""
+        self._engine = engine
         self.state = "open"
 
     def ending(self) -> None:
         """Let it be asked no more."""
+        self._engine = None
         self.state = "closing"
 
-    def ended(self) -> None:
-        """Let it be opened again."""
+    async def end(self) -> None:
+        """End what was begun, or wait until it has ended; raises the first error of that.
+
+        Raises `NotRunning` and `InvalidAction` if it is not for the caller to end it; see `_check_begun`.
+        """
+        await self._check_begun().ends.reach()
+
+    def _ended(self) -> None:
         self.state = "closed"
 
-    def check_open(self) -> None:
-        """Raise `NotRunning` unless it is open and this is its event loop; says what to do instead."""
-        self.check_here()
-        if self.state != "open":
-            raise NotRunning(
-                {
-                    "new": "the process manager is not open; use `async with manager:` or its lifespan",
-                    "opening": "the process manager is still being opened; ask it within `async with manager:`",
-                }.get(self.state, "the process manager was closed; use `async with manager:` to open it again")
+    def check_not_open(self) -> None:
+        """Raise `AlreadyRunning` unless it may be opened; `NotRunning` if it can be neither opened nor closed again."""
+        if self._opening is None or self.state in ("new", "closed"):
+            return
+        self._check_loop(self._opening)
+        if self.state == "closing":
+            raise AlreadyRunning(
+                "the process manager is being closed; await its end, `await manager.__aexit__(None, None, None)`, "
+                "and open it again then"
             )
+        raise AlreadyRunning(
+            f"expected a process manager that is not open, found one that is {self.state} on the event loop of "
+            f"thread {self._opening.thread}; open it once and share it, or build another one"
+        )
 
-    def check_begun(self) -> None:
-        """Raise `NotRunning` if it was never open, or this is not its event loop: nothing can be closed then.
-
-        Raises `InvalidAction` in a handler of its own, which would wait for itself.
-        """
-        if self.state == "new":
-            self.check_open()
-        self.check_here()
-        self._check_outside("closed")
+    def check_here(self) -> None:
+        """Raise `NotRunning` if it runs, and this is not its event loop."""
+        opening, here = self._opening, running_loop()
+        if opening is None or here is opening.loop or self.state == "closed":
+            return
+        self._check_loop(opening)
+        found = "no event loop runs" if here is None else "another event loop runs"
+        raise NotRunning(
+            f"the process manager runs on the event loop of thread {opening.thread}, and {found} where it was called "
+            f"(thread {threading.current_thread().name}); hand the call over: "
+            "asyncio.run_coroutine_threadsafe(manager.start(...), loop).result(), where loop is what "
+            "asyncio.get_running_loop() gives inside `async with manager:`"
+        )
 
     def check_runs(self) -> None:
-        """Raise what keeps it from being run until a signal comes, as `check_begun` does."""
+        """Raise what keeps it from being run until a signal comes, as `end` does."""
         self.check_here()
         self._check_outside("run")
 
+    def _check_begun(self) -> Opening:
+        """Return the opening that may be ended; raises `NotRunning` if it was never open, or this is not its loop.
+
+        Raises `InvalidAction` in a handler of its own, which would wait for itself.
+        """
+        if self._opening is None:
+            raise NotRunning(self._not_open())
+        self.check_here()
+        self._check_outside("closed")
+        return self._opening
+
     def _check_outside(self, what: str) -> None:
-        if self.state in ("new", "closed") or self.threads is None or not is_inside(self.threads):
+        if self._opening is None or self.state == "closed" or not is_inside(self._opening.blocking):
             return
         raise InvalidAction(
             f"the process manager cannot be {what} by one of its own handlers, or by what one has begun: it waits for "
@@ -102,117 +133,14 @@ class Lifecycle:
             "it, by an asyncio.Event that is awaited inside `async with manager:` for example"
         )
 
-    def _check_loop(self) -> None:
+    def _check_loop(self, opening: Opening) -> None:
         """Raise `NotRunning` if the event loop it runs on is gone, so that nobody can close it any more."""
-        if self._loop is not None and self._loop.is_closed():
+        if opening.loop.is_closed():
             raise NotRunning(
                 "the process manager cannot be used any more, for its event loop was closed while it was open; build "
                 "another one, which takes up what this one had once its lease is over, and use `async with manager:`, "
                 "which closes it before its loop ends"
             )
-
-    def check_here(self) -> None:
-        """Raise `NotRunning` if it runs, and this is not its event loop."""
-        here = running_loop()
-        if here is self._loop or self.state in ("new", "closed"):
-            return
-        self._check_loop()
-        found = "no event loop runs" if here is None else "another event loop runs"
-        raise NotRunning(
-            f"the process manager runs on the event loop of thread {self._thread}, and {found} where it was called "
-            f"(thread {threading.current_thread().name}); hand the call over: "
-            "asyncio.run_coroutine_threadsafe(manager.start(...), loop).result(), where loop is what "
-            "asyncio.get_running_loop() gives inside `async with manager:`"
-        )
-
-
-class Ends:
-    """How what was begun is ended: what was begun last, first."""
-
-    def __init__(self, last: Callable[[], None]) -> None:
-        self._calls: list[Callable[[], Any]] = [last]
-        self._loop = asyncio.get_running_loop()
-        self._ending: Loop | None = None
-        self._since = 0.0
-        self._reached: asyncio.Future[None] = self._loop.create_future()
-        # How many wait for the end, and the first error, of which they are told.
-        self._waiting = 0
-        self._problem: BaseException | None = None
-
-    def add(self, call: Callable[..., Any], *arguments: Any) -> None:
-        """Call this, and await what it returns if that can be awaited, before what was added until now."""
-        self._calls.append(partial(call, *arguments))
-
-    async def begin(self, opening: Coroutine[Any, Any, None]) -> None:
-        """Await what begins, and end what it had begun by then if it raises."""
-        try:
-            await opening
-        except GeneratorExit:
-            # The loop was given up with all that is on it, so nothing can be waited for.
-            raise
-        except BaseException:
-            await self.reach()
-            raise
-
-    async def reach(self) -> None:
-        """End all; raises the first error, after everything else has been ended too.
-
-        That goes on in a task of its own, also when whoever waits for it is cancelled. Whoever comes second waits for
-        the same: what is ended later stands on what is ended before it.
-        """
-        if self._reached.done():
-            return
-        if self._ending is None:
-            self._since = self._loop.time()
-            self._ending = Loop(self._reach, "sagalog-close")
-        self._waiting += 1
-        try:
-            await asyncio.wait((self._reached,))
-        finally:
-            self._waiting -= 1
-        if self._problem is not None:
-            raise self._problem
-
-    def left(self, seconds: float) -> float:
-        """Return what is left of so many seconds since all began to be ended."""
-        return max(0.0, self._since + seconds - self._loop.time())
-
-    async def _reach(self) -> None:
-        while self._calls:
-            try:
-                await self._end(self._calls.pop())
-            except GeneratorExit:
-                raise
-            except BaseException as problem:
-                self._problem = self._problem or problem
-        if self._problem is not None and not self._waiting:
-            text = "the process manager was closed, and not without trouble: %s"
-            logger.error(text, described(self._problem), exc_info=self._problem)
-        self._reached.set_result(None)
-
-    async def _end(self, call: Callable[[], Any]) -> None:
-        """End one thing, in a task of its own: whoever cancels every task must not leave it half ended."""
-        for _ in range(MOST_TIMES):
-            task = asyncio.create_task(_called(call))
-            await _is_over(task)
-            if not task.cancelled() or not task.cancelling():
-                task.result()
-                return
-            await _is_over(asyncio.ensure_future(asyncio.sleep(PAUSE)))
-        raise TimeoutError(f"{call!r} was cancelled {MOST_TIMES} times by code that is not sagalog's, and is given up")
-
-
-async def _called(call: Callable[[], Any]) -> None:
-    ending = call()
-    if inspect.isawaitable(ending):
-        await ending
-
-
-async def _is_over(future: "asyncio.Future[Any]") -> None:
-    """Wait for something to its end, whoever cancels whoever waits, and be it the end of the event loop."""
-    while not future.done():
-        with suppress(asyncio.CancelledError):
-            await asyncio.wait((future,))
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
@@ -221,64 +149,3 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
-
-
-class _Use:
-    """How many have one store open; whoever holds the lock may open or close it."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.number = 0
-
-
-_uses: WeakKeyDictionary[Store, _Use] = WeakKeyDictionary()
-_finding = threading.Lock()
-
-
-def _use_of(store: Store) -> _Use:
-    with _finding:
-        return _uses.setdefault(store, _Use())
-
-
-class StoreUse:
-    """One process manager's use of a store that others of this process may have open as well."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._is_open = False
-
-    async def begin(self, blocking: Blocking) -> None:
-        """Open the store; whoever is cancelled meanwhile need not wait for what the opening waits for."""
-        given_up = threading.Event()
-        try:
-            await blocking.write(self._open, given_up.is_set)
-        finally:
-            given_up.set()
-
-    def _open(self, given_up: Callable[[], bool]) -> None:
-        use = _use_of(self._store)
-        with opening.unless(given_up):
-            while not use.lock.acquire(timeout=opening.LOOK_AGAIN_SECONDS):
-                opening.check_wanted()
-            try:
-                opening.check_wanted()
-                self._store.open()
-                use.number += 1
-                self._is_open = True
-            except BaseException:
-                if not use.number:
-                    self._store.close()
-                raise
-            finally:
-                use.lock.release()
-
-    def close(self) -> None:
-        """Close the store, unless it was not opened here, or somebody else of this process still has it open."""
-        if not self._is_open:
-            return
-        use = _use_of(self._store)
-        with use.lock:
-            self._is_open = False
-            use.number -= 1
-            if not use.number:
-                self._store.close()

@@ -9,6 +9,7 @@ import pytest
 from databases.held import Hold, held
 from databases.stores import store_of
 from kernel.raising import Asked, Done, Order
+from lab.inside import engine_of
 from sagas.greeting import run
 from sagas.parcel import parcel_saga
 
@@ -140,10 +141,10 @@ def test_a_lease_is_renewed_in_time_however_often_its_loop_is_cancelled() -> Non
     async def story() -> list[bool]:
         settings = Settings(poll=0.01, lease=0.6)
         async with ProcessManager(MemoryStore(), settings=settings) as manager:
-            name, held_all_the_time = manager._worker.worker_id, list[bool]()
+            name, held_all_the_time = engine_of(manager).worker.worker_id, list[bool]()
             for _ in range(12):
                 await asyncio.sleep(0.13)
-                held_all_the_time.append(manager._worker.holds_as(name))
+                held_all_the_time.append(engine_of(manager).worker.holds_as(name))
                 cancel("sagalog-renew")
                 await asyncio.sleep(0)
             return held_all_the_time
@@ -170,7 +171,7 @@ def test_a_saga_that_was_taken_without_anybody_being_told_is_given_back(each_dat
             definition = next(iter(manager.definitions.values()))
             if how == "cancelled":
                 hold = Hold(one, "claim_one", after=True)
-                taking = asyncio.ensure_future(manager._worker.take(definition, saga_id))
+                taking = asyncio.ensure_future(engine_of(manager).worker.take(definition, saga_id))
                 await until(hold.is_reached)
                 taking.cancel()
                 await asyncio.sleep(0)
@@ -183,7 +184,7 @@ def test_a_saga_that_was_taken_without_anybody_being_told_is_given_back(each_dat
 
                 one.hook = lose_the_answer
                 with pytest.raises(StoreUnavailable):
-                    await manager._worker.take(definition, saga_id)
+                    await engine_of(manager).worker.take(definition, saga_id)
             assert not is_free()
             await until(is_free)
 
@@ -244,7 +245,7 @@ def test_a_message_that_a_cancelled_router_has_written_comes_before_the_next(eac
         settings = Settings(poll=5, longest_wait=100)
         async with ProcessManager(store, sagas=[saga], settings=settings) as manager:
             started = await manager.start(saga, Order())
-            await until(lambda: manager._worker.drives(started.id))
+            await until(lambda: engine_of(manager).worker.drives(started.id))
             await asyncio.sleep(0.02)
             hold = Hold(one, "route", after=True)
             await manager.publish(Second(id="o-1"), id="m-2")
@@ -327,7 +328,7 @@ def test_whoever_starts_a_saga_when_everything_was_written_is_told_that_it_is_cl
     async def story() -> None:
         manager = ProcessManager(MemoryStore(), sagas=[saga], settings=SETTINGS)
         await manager.__aenter__()
-        starting, definition = manager._starting, next(iter(manager.definitions.values()))
+        starting, definition = engine_of(manager).starting, next(iter(manager.definitions.values()))
         await manager.__aexit__()
         with pytest.raises(StoreUnavailable, match="closed before"):
             await starting.start(definition, Order(), "late", None, None)

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import msgspec
 import pytest
+from lab.inside import engine_of
 from sagas.greeting import QUICK, Greeting, greet, run
 
 from sagalog import Refused, Saga
@@ -116,11 +117,11 @@ def test_a_full_disk_is_told_apart_and_nothing_acknowledged_is_lost(database: st
         async with ProcessManager(database, sagas=[saga], settings=QUICK) as manager:
             first = await manager.start(saga, Greeting("ada"))
             assert (await first.result(5)).status == "completed"
-            await manager._blocking.write(limit_pages, manager, 0)
+            await engine_of(manager).blocking.write(limit_pages, manager, 0)
             with pytest.raises(StoreFull, match=r"no room .*make room, nothing that was acknowledged is lost"):
                 for number in range(400):
                     await manager.start(saga, Greeting(f"name {number}", times=500))
-            await manager._blocking.write(limit_pages, manager, 1_000_000)
+            await engine_of(manager).blocking.write(limit_pages, manager, 1_000_000)
             later = await manager.start(saga, Greeting("grace"))
             assert (await later.result(5)).status == "completed"
             assert (await first.status()).status == "completed"

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from lab.inside import engine_of
 from sagas.greeting import Greeting, run
 
 from sagalog import Event, Participant, Saga
@@ -78,7 +79,7 @@ class Queue:
 
     async def renews(self) -> None:
         """Let the process ask for its lease again, as it does from time to time."""
-        worker = self.manager._worker
+        worker = engine_of(self.manager).worker
         assert worker is not None
         await worker._lease._renew()
 

@@ -13,7 +13,9 @@ from databases.stores import opened
 from eventsourcing.persistence import OperationalError, StoredEvent
 from followed.bookshop import HANDLERS, Bookshop, Order, OrderPlaced, bookshop, order_id, placed
 from followed.following import Target, manager_of, numbers, position, published, until
+from lab.inside import engine_of
 
+from sagalog.clock import SystemClock
 from sagalog.errors import DefinitionError, StoreUnavailable
 from sagalog.process_manager import ProcessManager
 from sagalog.store import Lease, Route, RouteOutcome, Store
@@ -214,9 +216,9 @@ def test_whoever_lost_the_consumer_cannot_write(
         manager.follow(shop, {Order.Placed: slow})
         async with manager:
             await asyncio.to_thread(standing_still.wait, 20)
-            each_target.eye.renew(manager._worker.worker_id, 1)
+            each_target.eye.renew(engine_of(manager).worker.worker_id, 1)
             each_target.eye.register(Lease("another", "host", 1, 0, 4_000_000_000_000_000))
-            (row,) = each_target.eye.take_consumers("another", ["follow:Bookshop"], manager._clock.now(), False)
+            (row,) = each_target.eye.take_consumers("another", ["follow:Bookshop"], SystemClock().now(), False)
             assert row.owner == "another"
             going_on.set()
             await until(lambda: len(outcomes) == 2)

@@ -13,7 +13,6 @@ from pages.command_line import write_app
 
 from sagalog import Saga
 from sagalog.cli.app import load
-from sagalog.stores.memory.store import MemoryStore
 
 
 @pytest.fixture
@@ -42,16 +41,15 @@ def follow(manager):
 def test_an_app_of_the_command_line_says_what_it_follows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
     app = load(tmp_path, write_app(tmp_path, "app_that_follows", AN_APP))
-    store = MemoryStore()
+    manager = app.process_manager("memory://", {})
+    store = manager.store
 
     async def story() -> None:
         sys.modules["app_that_follows"].shop.place_many(range(3))
-        manager = app.process_manager("memory://", {})
-        manager.store = store
         async with manager:
             await until(lambda: position(store, "books") == 3)
         # Whoever only asks, or starts sagas for others to run, follows nothing.
-        assert not app.process_manager("memory://", {}, worker=False)._followers._follows
+        assert list(app.process_manager("memory://", {}, worker=False)._follows) == []
 
     asyncio.run(story())
     assert numbers(store) == [0, 1, 2]

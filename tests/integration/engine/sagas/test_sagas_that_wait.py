@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from lab.inside import engine_of
 from lab.lab import SETTINGS, Lab, in_lab
 
 from sagalog import Event, Saga
@@ -149,6 +150,6 @@ def test_thousands_of_waiting_sagas_are_started_by_one_process(tmp_path: Path) -
         async with ProcessManager(f"sqlite:///{tmp_path / 'waiting.db'}", sagas=[saga], settings=settings) as manager:
             for turn in range(5):
                 await asyncio.gather(*(manager.start(saga, "o", key=f"{turn} {n}") for n in range(1000)))
-            return sum(number for _, _, number in await manager._blocking.read(manager.store.counts))
+            return sum(number for _, _, number in await engine_of(manager).blocking.read(manager.store.counts))
 
     assert asyncio.run(ask()) == 5000

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 from databases.held import Hold, held
 from databases.stores import store_of
+from lab.inside import engine_of
 from sagas.greeting import run
 
 from sagalog import Saga
@@ -96,13 +97,13 @@ def test_a_step_that_cleans_up_when_its_process_stops_is_not_told_again_at_once(
         async with ProcessManager(MemoryStore(), sagas=[saga], settings=HASTY) as manager:
             await manager.start(saga, "one")
             await began.wait()
-            wait = manager._worker._wait_for_runners
+            wait = engine_of(manager).worker._wait_for_runners
 
             async def counted(seconds: float | None) -> None:
                 rounds[0] += 1
                 await wait(seconds)
 
-            monkeypatch.setattr(manager._worker, "_wait_for_runners", counted)
+            monkeypatch.setattr(engine_of(manager).worker, "_wait_for_runners", counted)
             closing = asyncio.ensure_future(manager.__aexit__())
             await until(lambda: rounds[0] > 10 and len(cancelled) >= told)
             go.set()
@@ -158,7 +159,7 @@ def test_steps_side_by_side_are_not_begun_elsewhere_while_they_clean_up_here(eac
         second = ProcessManager(each_database, sagas=[quick, pair], settings=HASTY)
         async with first:
             one = await first.start(pair, "pair")
-            await until(lambda: len(first._worker._driven.runners[one.id]._running) == 2)
+            await until(lambda: len(engine_of(first).worker._driven.runners[one.id]._running) == 2)
             async with second:
                 closing = asyncio.ensure_future(first.__aexit__())
                 await until(lambda: len(cleaning) == 2)

@@ -8,9 +8,11 @@ from databases.held import Hold, held
 from databases.stores import store_of
 from followed.bookshop import HANDLERS, bookshop
 from followed.following import Target, numbers, position
+from lab.inside import engine_of
 from sagas.greeting import run
 
 from sagalog import Event, Participant, Saga
+from sagalog.engine.sagas.worker import Worker
 from sagalog.errors import StoreUnavailable
 from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings
@@ -92,8 +94,9 @@ async def beside(
         await begin()
         await until(scene.working.is_set)
         async with second:
+            worker = engine_of(first).worker
             closing = asyncio.ensure_future(first.__aexit__())
-            await until(lambda: first._worker.stopping)
+            await until(lambda: worker.stopping)
             try:
                 await story()
                 assert not closing.done()
@@ -199,8 +202,10 @@ def test_a_saga_goes_on_elsewhere_whose_outcome_was_being_written_when_its_proce
     first = ProcessManager(store, sagas=[scene.long, rung], settings=HASTY)
     second = ProcessManager(each_database, sagas=[other.long, bell()], settings=HASTY)
     held_up: list[Hold] = []
+    workers: list[Worker] = []
 
     async def begin() -> None:
+        workers.append(engine_of(first).worker)
         await first.start(scene.long, "long")
         await first.start(rung, "b")
         await until(lambda: bool(calls))
@@ -210,7 +215,7 @@ def test_a_saga_goes_on_elsewhere_whose_outcome_was_being_written_when_its_proce
 
     async def story() -> None:
         saga_id = (await second.status("b")).saga_id
-        await until(lambda: not first._worker.drives(saga_id))
+        await until(lambda: not workers[0].drives(saga_id))
         held_up[0].let_go()
         assert (await second.result("b", 10)).status == "completed"
 

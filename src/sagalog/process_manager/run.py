@@ -1,4 +1,4 @@
-"""Waiting for a signal that ends the process, as an orchestrator or a person at the keyboard sends it."""
+"""Working until a signal ends the process, as an orchestrator or a person at the keyboard sends it."""
 
 import asyncio
 import logging
@@ -9,9 +9,34 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from functools import partial
 from typing import Any
 
-from sagalog.errors import NotRunning
+from sagalog.errors import AlreadyRunning, NotRunning
 
 logger = logging.getLogger("sagalog")
+
+
+class UntilSignalled:
+    """Work until SIGTERM or SIGINT, once at a time; `ProcessManager.run`."""
+
+    def __init__(self) -> None:
+        self._waits = False
+
+    async def run(self, opens: AbstractAsyncContextManager[object], is_open: bool) -> None:
+        """Open something unless it is open, wait for the signal, and close it again; else leave it open.
+
+        Raises `AlreadyRunning` if this waits for a signal already, and `NotRunning` where no signal ever comes.
+        """
+        if self._waits:
+            raise AlreadyRunning("run() waits for a signal already; call it once")
+        with first_signal() as stop:
+            self._waits = True
+            try:
+                if is_open:
+                    await stop.wait()
+                else:
+                    async with opened_unless(stop, opens):
+                        await stop.wait()
+            finally:
+                self._waits = False
 
 
 @asynccontextmanager

@@ -1,0 +1,50 @@
+"""What a process manager is asked with, checked by its type before anything is done."""
+
+from typing import Any, cast
+
+from sagalog.errors import InvalidIdentifier, InvalidInput, InvalidQuery, UnknownSaga
+from sagalog.saga.choreography.declare import Choreography
+from sagalog.saga.declare import Saga
+from sagalog.saga.durations import Duration, seconds_of
+from sagalog.saga.options import shown
+
+SagaNamed = str | Saga[Any] | Choreography
+
+
+def check_named(given: object) -> str:
+    """Return what may be the id or key of a saga; raises `InvalidIdentifier` for what is no text."""
+    if not isinstance(given, str):
+        raise InvalidIdentifier(f"expected the id or key of a saga, found {shown(given)}; a run has it as run.id")
+    return given
+
+
+def check_start(saga: object, value: object) -> None:
+    """Raise `UnknownSaga` for what is no saga, its name for example, and `InvalidInput` for the class of an input."""
+    if not isinstance(saga, Saga):
+        known = "; a name is not enough, give the saga itself" if isinstance(saga, str) else ""
+        raise UnknownSaga(f"expected a Saga to start, found {shown(saga)}{known}")
+    if isinstance(value, type):
+        raise InvalidInput(
+            f"the input of saga {saga.name}: expected an instance, found the class {value.__name__} itself"
+        )
+
+
+def name_of_saga(saga: SagaNamed | None) -> str | None:
+    """Return the name of a saga that is named, or given itself; raises `InvalidQuery`."""
+    if isinstance(saga, Saga | Choreography):
+        return saga.name
+    if saga is not None and not isinstance(cast(object, saga), str):
+        raise InvalidQuery(f"expected the name of a saga, or the saga itself, found {shown(saga)}")
+    return saga
+
+
+def patience(timeout: Duration | None) -> float | None:
+    """Return how many seconds are waited; raises `InvalidQuery` for what is no time."""
+    if timeout is None:
+        return None
+    seconds = seconds_of(timeout)
+    if seconds < 0:
+        raise InvalidQuery(
+            f"timeout: expected seconds or a timedelta, from 0 on, or None to wait for ever, found {shown(timeout)}"
+        )
+    return seconds

@@ -1,0 +1,198 @@
+"""The engine of one process manager: assembled from what was given and declared, and begun and ended part by part.
+
+It is the one place where the parts of `sagalog.engine` are made. Each is complete when it is made; a process manager
+that is opened again has another engine.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any
+
+from msgspec import Struct
+
+from sagalog.clock import Clock
+from sagalog.engine.blocking import Blocking
+from sagalog.engine.bus.bus import Bus
+from sagalog.engine.bus.choreography_routes import ChoreographyRoutes
+from sagalog.engine.bus.handling import Handling
+from sagalog.engine.bus.participant_routes import ParticipantRoutes
+from sagalog.engine.bus.route_batch import Routes
+from sagalog.engine.bus.saga_routes import SagaRoutes
+from sagalog.engine.calls.failures import Failures
+from sagalog.engine.calls.means import Means
+from sagalog.engine.calls.own_task import OwnTasks
+from sagalog.engine.calls.turns import Turns
+from sagalog.engine.following.follower import Follow, Follower
+from sagalog.engine.following.followers import Followers
+from sagalog.engine.hint import Hint
+from sagalog.engine.sagas.inbox import Inbox
+from sagalog.engine.sagas.start import Starting
+from sagalog.engine.sagas.wait import Waiters
+from sagalog.engine.sagas.worker import Worker
+from sagalog.engine.surroundings import Surroundings
+from sagalog.engine.transports.receiving import HandleMessage
+from sagalog.engine.transports.transports import Transports
+from sagalog.engine.writing.committer import Committer
+from sagalog.process_manager.declared import Declared
+from sagalog.process_manager.ends import Ends
+from sagalog.process_manager.posting import park
+from sagalog.saga.choreography.definition import ChoreographyDefinition
+from sagalog.saga.definition import Definition
+from sagalog.settings import Settings
+from sagalog.store import Store
+from sagalog.transport import Transport
+
+
+class Equipment(Struct, frozen=True, eq=False, kw_only=True):
+    """What every engine of one process manager is assembled from: all that it was given, checked.
+
+    `definitions` are by digest; `failures` and `own_tasks` are what its handlers are called with.
+    """
+
+    settings: Settings
+    store: Store
+    clock: Clock
+    is_worker: bool
+    definitions: dict[str, Definition]
+    declared: Declared
+    services: dict[type, Any]
+    transports: Sequence[Transport]
+    failures: Failures
+    own_tasks: OwnTasks
+    follows: Iterable[Follow]
+
+
+class Engine(Struct, frozen=True, eq=False, kw_only=True):
+    """All that is at work in a process manager while it is open; `grace` is in seconds.
+
+    Without `is_worker` there is everything as well, but only what is asked for is done: nothing is claimed, routed,
+    handled, followed, sent or received.
+    """
+
+    is_worker: bool
+    grace: float
+    store: Store
+    blocking: Blocking
+    turns: Turns
+    committer: Committer
+    waiters: Waiters
+    worker: Worker
+    bus: Bus
+    transports: Transports
+    starting: Starting
+    followers: Followers
+
+    def __repr__(self) -> str:
+        return "<Engine>"
+
+    async def begin(self, ends: Ends) -> None:
+        """Begin all but the transports, each after what it needs, and say how it ends."""
+        ends.add(self.turns.close)
+        if self.is_worker:
+            ends.add(self.worker.release)
+        ends.add(self.committer.close)
+        self.committer.start()
+        if self.is_worker:
+            ends.add(self._stop, ends)
+            await self.worker.start()
+            self.bus.start()
+            self.followers.start()
+        ends.add(self.waiters.close)
+        loop = asyncio.get_running_loop()
+
+        def hint() -> None:
+            loop.call_soon_threadsafe(self._hint)
+
+        ends.add(self.store.watch(hint))
+
+    async def begin_transports(self, ends: Ends) -> None:
+        """Begin to send and to receive, once all else can be asked for what comes in.
+
+        They are ended first, while what is being received can still be written.
+        """
+        if self.is_worker:
+            ends.add(self.transports.stop)
+            await self.transports.start()
+
+    def follow(self, follow: Follow) -> None:
+        """Follow one application more, if this is a worker."""
+        if self.is_worker:
+            self.followers.begin(follow)
+
+    def _hint(self) -> None:
+        """Look at the store now, instead of at the next poll: another process may have written something."""
+        self.waiters.hint()
+        self.worker.hint()
+        self.bus.hint()
+        self.transports.hint()
+
+    async def _stop(self, ends: Ends) -> None:
+        """Let what runs end; each is waited for, also if another one raises."""
+        grace = ends.left(self.grace)
+        ended = await asyncio.gather(
+            self.followers.stop(grace), self.bus.stop(grace), self.worker.stop(grace), return_exceptions=True
+        )
+        for problem in ended:
+            if problem is not None:
+                raise problem
+
+
+def assemble(given: Equipment, blocking: Blocking, handle: HandleMessage) -> Engine:
+    """Make every part of an engine, none of which has begun; `handle` takes in what a transport receives.
+
+    It is called where the engine is to run, in its event loop, and once its store is open.
+    """
+    surroundings = Surroundings(given.store, blocking, given.clock, given.settings.limits())
+
+    def posted() -> None:
+        bus.posted()
+        transports.hint()
+
+    # What one saga tells another waits in an inbox, most often for the worker of this very process.
+    due = Hint()
+    committer = Committer(surroundings, given.settings.write_timeout, posted, due.give)
+    waiters = Waiters(surroundings)
+    turns = Turns(blocking)
+    means = Means(given.services, turns, given.failures, given.own_tasks)
+    inbox = Inbox(surroundings, given.declared.needs_inbox)
+    worker = Worker(surroundings, given.definitions, committer, means, waiters.finished, due, inbox)
+    bus = Bus(
+        surroundings,
+        committer,
+        worker,
+        given.declared.vocabulary,
+        _routes(given.declared, surroundings),
+        [Handling(one, means, given.clock) for one in given.declared.participants],
+    )
+    transports = Transports(given.transports, surroundings, committer, worker, handle, partial(park, committer))
+    return Engine(
+        is_worker=given.is_worker,
+        grace=given.settings.grace,
+        store=given.store,
+        blocking=blocking,
+        turns=turns,
+        committer=committer,
+        waiters=waiters,
+        worker=worker,
+        bus=bus,
+        transports=transports,
+        starting=Starting(surroundings, committer, worker),
+        followers=Followers(
+            given.follows, lambda follow: Follower(follow, surroundings, worker, committer.recovery, posted)
+        ),
+    )
+
+
+def _routes(declared: Declared, surroundings: Surroundings) -> list[Routes]:
+    """Return what each consumer makes of messages."""
+    return [
+        *(_routes_of(versions, surroundings) for versions in declared.taking_messages()),
+        *(ParticipantRoutes(participant, surroundings.clock) for participant in declared.participants),
+    ]
+
+
+def _routes_of(versions: Sequence[Definition], surroundings: Surroundings) -> SagaRoutes | ChoreographyRoutes:
+    """Return what all loaded versions of one saga, or of one choreography, make of messages."""
+    followed = [one for one in versions if isinstance(one, ChoreographyDefinition)]
+    return ChoreographyRoutes(followed, surroundings) if followed else SagaRoutes(versions, surroundings)

@@ -1,0 +1,174 @@
+"""What a process manager does with sagas: start them, wait for their results, let stuck ones go on. It decides nothing.
+
+Whoever waits for a saga that runs in this process is told by its task; of all others the rows are looked at.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+from sagalog.engine.sagas.driven import Drive
+from sagalog.engine.sagas.start import Started
+from sagalog.engine.sagas.wait import LAST_LOOK_SECONDS, NoLongerThan, end_of, not_known, still_going
+from sagalog.errors import InvalidAction, StoreUnavailable, UnknownSaga, WaitTimeout
+from sagalog.process_manager.arguments import SagaNamed, check_named, check_start, patience
+from sagalog.process_manager.assembly import Engine
+from sagalog.process_manager.inspection import Inspection
+from sagalog.process_manager.lifecycle import Lifecycle
+from sagalog.readmodel.result import SagaResult, result_of
+from sagalog.saga.declare import Saga
+from sagalog.saga.definition import Definition
+from sagalog.saga.durations import Duration
+from sagalog.saga.state import SagaState
+from sagalog.saga.transitions import AT_REST
+from sagalog.store import StatusRow, Store
+
+InputT = TypeVar("InputT")
+
+# A stuck saga may still be told what has become of a step, at the moment at which a person lets it go on.
+TRIES_TO_RESUME = 5
+
+
+class SagaRun:
+    """One run of a saga. `created` is False when the key had been used and this is the saga that was there."""
+
+    def __init__(
+        self,
+        owner: Inspection,
+        saga: str,
+        started: Started,
+        result: Callable[[float | None], Awaitable[SagaResult]],
+    ) -> None:
+        self._owner = owner
+        self._result = result
+        self.id = started.saga_id
+        self.saga = saga
+        self.key = started.key
+        self.created = started.created
+
+    def __repr__(self) -> str:
+        return f"<SagaRun {self.saga} {self.key} {self.id}>"
+
+    async def result(self, timeout: Duration | None = None) -> SagaResult:
+        """Wait until the saga has completed, failed or is stuck, at most `timeout`, and return its result.
+
+        Raises `WaitTimeout` when the time (seconds or a timedelta) is over; the saga goes on.
+        """
+        return await self._result(patience(timeout))
+
+    async def status(self) -> StatusRow:
+        """Return the saga's row of `saga_status` as it is now."""
+        return await self._owner.status(self.id)
+
+
+class Execution(Inspection):
+    """Start sagas, wait for them, and let stuck ones go on; this part of `ProcessManager`.
+
+    `sagas` can be started. `definitions`, by digest, are those by which sagas go on and results are read.
+    """
+
+    def __init__(
+        self, lifecycle: Lifecycle, store: Store, sagas: Sequence[Saga[Any]], definitions: Mapping[str, Definition]
+    ) -> None:
+        super().__init__(lifecycle, store)
+        self.definitions = definitions
+        self._sagas = {(saga.name, saga.version): saga for saga in sagas}
+
+    async def start(
+        self,
+        saga: Saga[InputT],
+        input: InputT,
+        *,
+        key: str | None = None,
+        correlation_id: str | None = None,
+        causation_id: str | None = None,
+    ) -> SagaRun:
+        """Start a saga and return once its start is durable. The same key is the same saga, never a second one.
+
+        Raises `MissingKey`, `InvalidInput`, `PayloadTooLarge`, `InvalidIdentifier` for what is wrong with the input,
+        `UnknownSaga` for a saga this was not built with, and `StoreUnavailable` when nobody knows whether the start was
+        written (starting again with the same key is safe).
+        """
+        engine = self._lifecycle.engine()
+        check_start(saga, input)
+        started = await engine.starting.start(self._definition_of(saga), input, key, correlation_id, causation_id)
+        return SagaRun(self, saga.name, started, partial(self._result, started.saga_id, started.drive))
+
+    async def execute(
+        self, saga: Saga[InputT], input: InputT, *, key: str | None = None, timeout: Duration | None = None
+    ) -> SagaResult:
+        """Start a saga and wait for its result, at most `timeout` (then `WaitTimeout`; the saga goes on)."""
+        seconds = patience(timeout)
+        run: SagaRun | None = None
+        ends = None if seconds is None else asyncio.get_running_loop().time() + seconds
+        async with NoLongerThan(None if seconds is None else max(seconds, LAST_LOOK_SECONDS)):
+            run = await self.start(saga, input, key=key)
+        if run is None:
+            raise WaitTimeout(not_known(f"saga {saga.name} was started", seconds))
+        async with NoLongerThan(None if ends is None else max(0.0, ends - asyncio.get_running_loop().time())):
+            return await run.result()
+        return self._result_of(await self._last_look(run.id, seconds))
+
+    async def result(self, id_or_key: str, timeout: Duration | None = None) -> SagaResult:
+        """Wait until a saga has completed, failed or is stuck, and return its result; see `SagaRun.result`."""
+        return await self._result(check_named(id_or_key), None, patience(timeout))
+
+    async def resume(self, id_or_key: str, saga: SagaNamed | None = None, *, actor: str, reason: str) -> None:
+        """Let a stuck saga go on where it stopped; what was done or undone is not repeated. Recorded with the actor.
+
+        The saga is the one with this id, or else the newest one with this key (of `saga`, a name or the saga itself).
+        Raises `InvalidAction` if it is not stuck, `SagaNotFound` and `UnknownSaga`.
+        """
+        engine = self._lifecycle.engine()
+        saga_id = (await self.status(id_or_key, saga)).saga_id
+        for _ in range(TRIES_TO_RESUME):
+            state = await self.state(saga_id)
+            definition = self.definitions.get(state.digest)
+            if definition is None:
+                raise UnknownSaga(f"saga {state.saga} version {state.definition_version} is not loaded in this process")
+            if await engine.starting.resume(definition, saga_id, state, actor, reason):
+                return
+        raise InvalidAction(f"saga {saga_id} is changed by others again and again; look at it, and resume it then")
+
+    async def _result(self, saga_id: str, drive: Drive | None, timeout: float | None) -> SagaResult:
+        """Wait for a result; `drive` is the task that drives the saga here: with it, nothing has to be read."""
+        engine = self._lifecycle.engine()
+        drive = drive or engine.worker.drive_of(saga_id)
+        async with NoLongerThan(timeout):
+            return self._result_of(await self._at_rest(engine, saga_id, drive))
+        return self._result_of(await self._last_look(saga_id, timeout))
+
+    async def _at_rest(self, engine: Engine, saga_id: str, drive: Drive | None) -> SagaState:
+        """Wait until a saga has ended or is stuck, and return its state."""
+        if drive is not None and (state := await end_of(drive)) is not None:
+            return state
+        row = await self.status(saga_id)
+        if row.status not in AT_REST:
+            await engine.waiters.wait(row.saga_id)
+        return await self.state(row.saga_id)
+
+    async def _last_look(self, saga_id: str, seconds: float | None) -> SagaState:
+        """Look once more whether it has ended, as the time may have been too short to see it: but not for long."""
+        try:
+            async with asyncio.timeout(LAST_LOOK_SECONDS):
+                row = await self.status(saga_id)
+                if row.status in AT_REST:
+                    return await self.state(row.saga_id)
+        except (TimeoutError, StoreUnavailable):
+            raise WaitTimeout(not_known(f"saga {saga_id} has ended", seconds)) from None
+        raise WaitTimeout(still_going(row, seconds))
+
+    def _result_of(self, state: SagaState) -> SagaResult:
+        return result_of(self.definitions.get(state.digest), state)
+
+    def _definition_of(self, saga: Saga[Any]) -> Definition:
+        """Return what a saga is started by; raises `UnknownSaga` for one that this was not built with."""
+        found = self._sagas.get((saga.name, saga.version))
+        if found is None or found.definition is not saga.definition:
+            known = ", ".join(f"{name} version {version}" for name, version in self._sagas) or "none"
+            raise UnknownSaga(
+                f"expected a saga that this process manager was built with ({known}), found {saga.name} "
+                f"version {saga.version}; add it to sagas=[...]"
+            )
+        return self.definitions[saga.definition.digest]

@@ -1,0 +1,86 @@
+"""The instances that steps and handlers ask for by type: each has to be there, and to be what it is asked for as."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from sagalog.errors import DefinitionError, ServiceNotProvided
+from sagalog.saga.binding import Parameter
+from sagalog.saga.options import shown
+
+
+def instances(services: object) -> dict[type, Any]:
+    """Return services by type; raises `DefinitionError` for what gives none by its type."""
+    if services is None:
+        return {}
+    expected = "expected {Type: instance} for services=, found"
+    if not isinstance(services, Mapping):
+        raise DefinitionError(f"{expected} {shown(services)}; say of which type each of them is")
+    given: dict[Any, Any] = dict(cast("Mapping[object, object]", services))
+    for kind in given:
+        if not isinstance(kind, type):
+            raise DefinitionError(f"{expected} {shown(kind)} in the place of a type")
+    return given
+
+
+def check_services(services: Mapping[type, Any], asked: Sequence[tuple[str, Parameter]]) -> None:
+    """Raise `ServiceNotProvided` naming every parameter that nothing provides, or something of another type.
+
+    `asked` are the parameters of handlers, each with where it stands.
+    """
+    missing = [
+        f"  - {where}: {parameter.name}: {parameter.key.__name__}"
+        for where, parameter in asked
+        if parameter.source == "service" and parameter.key not in services
+    ]
+    if missing:
+        listed = "\n".join(dict.fromkeys(missing))
+        given = ", ".join(kind.__name__ for kind in services) or "none"
+        raise ServiceNotProvided(
+            f"these parameters have a type that nothing provides (services given: {given}):\n{listed}\n"
+            "give an instance in services={Type: instance}, or mend the annotation"
+        )
+    _check_kinds(services, asked)
+
+
+def _check_kinds(services: Mapping[type, Any], asked: Sequence[tuple[str, Parameter]]) -> None:
+    """Raise `ServiceNotProvided` naming every service that cannot be what it is asked for as.
+
+    It is an instance of the type, or has all the public names that the type has, as a proxy or a stand-in has.
+    """
+    wrong = [
+        f"  - {where}: {parameter.name}: expected an instance of {parameter.key.__name__}, found {_found(given)}"
+        for where, parameter in asked
+        if parameter.source == "service" and parameter.key in services
+        if not _can_be(given := services[parameter.key], parameter)
+    ]
+    if wrong:
+        listed = "\n".join(dict.fromkeys(wrong))
+        raise ServiceNotProvided(
+            f"these services are not of the type under which they are given:\n{listed}\n"
+            "give an instance of the type, or something that has all its public names"
+        )
+
+
+def _can_be(given: Any, parameter: Parameter) -> bool:
+    if given is None:
+        return parameter.optional
+    try:
+        if isinstance(given, parameter.key):
+            return True
+    except Exception:
+        # A protocol that cannot be asked, or a metaclass with an opinion of its own.
+        return True
+    names = [name for name in dir(parameter.key) if not name.startswith("_")]
+    return bool(names) and not isinstance(given, type) and all(_has(given, name) for name in names)
+
+
+def _has(given: Any, name: str) -> bool:
+    try:
+        return hasattr(given, name)
+    except Exception:
+        # It is there, and says something else at this moment.
+        return True
+
+
+def _found(given: object) -> str:
+    return f"the class {given.__name__} itself" if isinstance(given, type) else shown(given)
