@@ -111,11 +111,11 @@ class WriterThread:
 
         def run() -> None:
             try:
-                answer = functools.partial(future.set_result, carrying(call))
+                tell = functools.partial(future.set_result, carrying(call))
             except Exception as problem:
-                answer = functools.partial(future.set_exception, problem)
+                tell = functools.partial(future.set_exception, problem)
             try:
-                loop.call_soon_threadsafe(_unless_cancelled, future, answer)
+                loop.call_soon_threadsafe(_unless_cancelled, future, tell)
             except RuntimeError:
                 # The loop is closed: nobody is left to be told.
                 return
@@ -134,6 +134,6 @@ class WriterThread:
             call()
 
 
-def _unless_cancelled(future: "asyncio.Future[Any]", answer: Callable[[], None]) -> None:
+def _unless_cancelled(future: "asyncio.Future[Any]", tell: Callable[[], None]) -> None:
     if not future.done():
-        answer()
+        tell()

@@ -211,7 +211,7 @@ class Participants:
     async def _post(self, row: InboxRow, envelope: Envelope, posting: Posting) -> None:
         key, task = (row.recipient, row.message_id), asyncio.current_task()
 
-        def answered(is_written: bool | None) -> None:
+        def then(is_written: bool | None) -> None:
             # Whoever waited for it may have been cancelled, and the message is in its inbox until now.
             self._written_now.discard(key)
             if is_written is not None:
@@ -222,7 +222,7 @@ class Participants:
                 self._is_over(row)
 
         self._written_now.add(key)
-        written = self._committer.post(posting, then=answered)
+        written = self._committer.post(posting, then=then)
         if is_cancelled_by_others():
             # Whoever ends all tasks is not to be kept waiting. It is being written all the same.
             raise asyncio.CancelledError

@@ -183,7 +183,7 @@ class Worker:
         worker_id = self.worker_id
         self._driven.expected.add(start.saga_id)
 
-        def has_ended(written: Written) -> None:
+        def then(written: Written) -> None:
             self._driven.expected.discard(start.saga_id)
             if written is None:
                 # It may be there all the same, and ours: then it has to be given back.
@@ -192,7 +192,7 @@ class Worker:
             if written and worker_id == self.worker_id and not self.stopping:
                 self.own(start.definition, start.saga_id, start.after, None, start.effects)
 
-        return has_ended
+        return then
 
     def drive_of(self, saga_id: str) -> Drive | None:
         """Return the task that drives this saga, if it runs here."""

@@ -37,14 +37,14 @@ async def hand_over(transport: Transport, found: Sequence[tuple[int, Envelope]],
     if not left:
         return
     try:
-        answered = await _send(transport, [envelope for _, envelope in left])
+        given = await _send(transport, [envelope for _, envelope in left])
     except TransportUnavailable:
         raise
     except BaseException as problem:
         raise_if_ending(problem)
         logger.warning("%d messages are sent over %s one by one: %s", len(left), transport.name, described(problem))
     else:
-        outcomes.update((number, why) for (number, _), why in zip(left, answered, strict=True))
+        outcomes.update((number, why) for (number, _), why in zip(left, given, strict=True))
         return
     for tries in range(1, MOST_TRIES + 1):
         await _send_one_by_one(transport, left, outcomes, tries)
@@ -73,7 +73,7 @@ async def _send(transport: Transport, envelopes: Sequence[Envelope]) -> list[str
     """Call a transport, which may be anybody's; raises `TransportUnavailable` if the broker is away."""
     try:
         async with asyncio.timeout(LONGEST_SEND):
-            answered = cast(object, await transport.send(envelopes))
+            given = cast(object, await transport.send(envelopes))
     except OSError as problem:
         # Connections that fail, and time that is over: never the fault of one message.
         raise TransportUnavailable(f"{transport.name}: {described(problem)}") from problem
@@ -83,11 +83,9 @@ async def _send(transport: Transport, envelopes: Sequence[Envelope]) -> list[str
         if away is None:
             raise
         raise TransportUnavailable(f"{transport.name}: {described(away)}") from group
-    if not isinstance(answered, list) or len(cast("list[object]", answered)) != len(envelopes):
-        raise TypeError(
-            f"expected a list with an outcome for each of {len(envelopes)} messages, found {answered!r:.80}"
-        )
-    for why in cast("list[object]", answered):
+    if not isinstance(given, list) or len(cast("list[object]", given)) != len(envelopes):
+        raise TypeError(f"expected a list with an outcome for each of {len(envelopes)} messages, found {given!r:.80}")
+    for why in cast("list[object]", given):
         if not isinstance(why, str | None):
             raise TypeError(f"expected None or a text as the outcome of a message, found {why!r:.80}")
-    return cast("list[str | None]", answered)
+    return cast("list[str | None]", given)

@@ -245,7 +245,7 @@ class Committer:
             await self._has_failed(piece, problem, self._loop.time() - began)
         else:
             self._size.passed()
-            self._answer(piece.queued, outcomes)
+            self._are_written(piece.queued, outcomes)
 
     async def _write_again(self, piece: Piece) -> None:
         spared = self._spared_until - self._loop.time()
@@ -322,7 +322,7 @@ class Committer:
             logger.warning("the store cannot be written for now, trying again: %s", described(problem))
         self.trouble = problem
 
-    def _answer(self, batch: list[Queued], outcomes: Sequence[str]) -> None:
+    def _are_written(self, batch: list[Queued], outcomes: Sequence[str]) -> None:
         if self.trouble is not None:
             logger.warning("the store can be written again")
             self.trouble = None
