@@ -1,1 +1,1 @@
-"""The library's own tables: what a row of saga_status and saga_steps says, computed from states, and their SQL."""
+"""The read model: what the rows of the library's own tables say, computed from states and from the log; no SQL."""

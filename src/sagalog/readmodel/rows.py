@@ -179,7 +179,7 @@ def step_rows(definition: Definition, saga_id: str, before: SagaState | None, af
     """Return the rows of the steps that changed between two states of a saga (all of them if there is no `before`)."""
     known = before.steps if before is not None else {}
     if after.kind == "choreography":
-        return _told_rows(saga_id, known, after)
+        return _choreography_rows(saga_id, known, after)
     if not after.rolling_back and len(after.steps) == len(known) + 1:
         # One step more is known: the last one, as nearly always.
         name, step = next(reversed(after.steps.items()))
@@ -212,7 +212,7 @@ def _running(definition: Definition, state: SagaState) -> tuple[str, ...]:
     return undo_front(definition, state).ready if state.rolling_back and state.status == "compensating" else ()
 
 
-def _told_rows(saga_id: str, known: Mapping[str, StepState], after: SagaState) -> list[StepRow]:
+def _choreography_rows(saga_id: str, known: Mapping[str, StepState], after: SagaState) -> list[StepRow]:
     """Return the rows of the steps of a choreography, which are told by messages and never run here."""
     rows: list[StepRow] = []
     for ordinal, (name, step) in enumerate(after.steps.items(), 1):

@@ -48,17 +48,17 @@ def differences(
 def index_differences(expected: Sequence[tuple[int, Envelope]], found: Sequence[tuple[int, Envelope]]) -> list[str]:
     """Return each place where `saga_messages` differs from the messages that a part of the log holds."""
     there = dict(found)
-    told: list[str] = []
+    differing: list[str] = []
     for position, envelope in expected:
         row = there.pop(position, None)
         what = f"saga_messages of position {position}"
         if row is None:
-            told.append(f"{what}: expected {envelope.name} {envelope.id}, found none")
+            differing.append(f"{what}: expected {envelope.name} {envelope.id}, found none")
         elif isinstance(row, Unreadable):
-            told.append(f"{what}: {row.problem}")
+            differing.append(f"{what}: {row.problem}")
         else:
-            told += _compare(what, envelope, row)
-    return told + [
+            differing += _compare(what, envelope, row)
+    return differing + [
         f"saga_messages of position {position}: {row.problem if isinstance(row, Unreadable) else _NO_ROW}"
         for position, row in there.items()
     ]

@@ -19,7 +19,7 @@ class StoredEvent(Struct, frozen=True, gc=False):
 
 
 class StatusRow(Struct, frozen=True, gc=False):
-    """One row of `saga_status`; the fields are its columns, in order. The store fills `position`."""
+    """One row of `saga_status`. Its fields are the columns, in their order; the store fills `position`."""
 
     saga_id: str
     saga_name: str

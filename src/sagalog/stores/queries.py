@@ -23,7 +23,7 @@ from sagalog.stores.texts import is_storable
 
 
 class Queries:
-    """Implement the methods of the port that only look, by blocks of SQL that have the same names in every dialect.
+    """The methods of the port that only look, by blocks of SQL that have the same names in every dialect.
 
     A block takes its values by their names, or numbered in the order in which they are given here.
     """

@@ -22,7 +22,7 @@ def is_storable(text: str) -> bool:
     return True
 
 
-def storable(texts: Iterable[str]) -> list[str]:
+def only_storable(texts: Iterable[str]) -> list[str]:
     """Return those that a database can hold: nothing there can be equal to the others."""
     return [text for text in texts if is_storable(text)]
 

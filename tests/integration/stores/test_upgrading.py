@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 from databases.catalogs import ask, names_in, plain, run_all
+from databases.of_then import write_as_then
 from databases.stores import empty_database, opened
 from eventsourcing.persistence import Tracking
 from eventsourcing.postgres import PostgresDatastore, PostgresProcessRecorder
@@ -70,13 +71,13 @@ def test_a_database_of_the_first_schema_is_upgraded_with_its_sagas(
         as_of(1, then)
         with opened(database) as store:
             assert schema_of(store) == 1
-            assert store.append([running, ended, decided, ending(ended)]) == ["written"] * 4
-            before = [store.status(one.saga_id) for one in (running, ended)], store.steps(running.saga_id)
+        sagas, steps = write_as_then(database, running, ended, decided, ending(ended))
         with plain(database) as connection:
             run_all(connection, "leased_by_the_first_release")
     with opened(database) as store:
         assert schema_of(store) == NEWEST[cast(Any, store).dialect]
-        assert ([store.status(one.saga_id) for one in (running, ended)], store.steps(running.saga_id)) == before
+        assert store.statuses([running.saga_id, ended.saga_id]) == sagas
+        assert store.steps(running.saga_id) == steps
         assert stream_of(store, running) == numbered(running, decided)
         assert [row.saga_id for row in store.sagas_by_correlation(None, ["c-2"])] == [ended.saga_id]
         asked = requesting(decided, holder="w1")
@@ -110,8 +111,9 @@ def test_an_old_database_is_left_as_it_is_when_no_upgrade_is_wanted(
 def of_the_first_release(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as then:
         as_of(2, then)
-        with opened(database) as store:
-            assert store.append([start("o-1")]) == ["written"]
+        with opened(database):
+            pass
+        write_as_then(database, start("o-1"))
     assert ("table" if database.startswith("sqlite") else "relation", "tracking") in names_in(database)
 
 

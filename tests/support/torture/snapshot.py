@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 import psycopg
+from msgspec.structs import replace
 
 from domain.database import statements
 from projections import audits
@@ -116,10 +117,10 @@ def _event(row: Sequence[Any]) -> StoredEvent:
 
 def _step(row: Sequence[Any], decoded: bool) -> StepRow:
     """Return a row whose result is compared as JSON, not as text: a database may write it with other spaces."""
-    values = [*row]
-    if values[-2] is not None:
-        values[-2] = canonical(values[-2] if decoded else msgspec.json.decode(values[-2]))
-    return StepRow(*values)
+    step = StepRow(*row)
+    if step.result is None:
+        return step
+    return replace(step, result=canonical(step.result if decoded else msgspec.json.decode(step.result)))
 
 
 def can_be_written(path: Path) -> bool:

@@ -29,7 +29,7 @@ from sagalog.source import Notification, Page
 if TYPE_CHECKING:
     from sagalog.stores.followed.postgres import Gaps
 
-Answer = TypeVar("Answer")
+Returned = TypeVar("Returned")
 Followable = Application[Any] | ApplicationRecorder
 
 # Of an entry's state, this much is shown to a person.
@@ -39,7 +39,7 @@ MOST_TOPICS = 10_000
 
 
 class FollowedApplication:
-    """Implement the source port on an application, or on one of its recorders.
+    """The source port on an application, or on one of its recorders.
 
     `mapper` decodes its events: that of the application, or for a recorder by default what an application without
     settings has.
@@ -122,7 +122,7 @@ class FollowedApplication:
             lambda: self._recorder.select_notifications(after, limit, stop, inclusive_of_start=False),
         )
 
-    def _asked(self, call: Callable[[], Answer]) -> Answer:
+    def _asked(self, call: Callable[[], Returned]) -> Returned:
         try:
             return call()
         except (EventSourcingError, OSError) as problem:

@@ -18,7 +18,7 @@ Select = Callable[[int, int, int | None], Sequence[Notification]]
 
 
 class Gaps:
-    """Read a recorder's log up to the first gap that somebody may still fill."""
+    """A recorder's log, read up to the first gap that somebody may still fill."""
 
     def __init__(self, recorder: ApplicationRecorder) -> None:
         assert isinstance(recorder, PostgresApplicationRecorder)

@@ -9,7 +9,7 @@ from sagalog.stores.memory.messages import MemoryMessages
 
 
 class MemoryLooks:
-    """Implement the methods of the port that concern no saga."""
+    """The methods of the port that concern no saga."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()

@@ -15,7 +15,7 @@ from sagalog.stores.texts import check_postings, check_route, is_storable
 
 
 class PostgresMessages(Queries):
-    """Implement the methods of the port that write what a saga without messages does not need.
+    """The methods of the port that write messages, what became of inboxes, and how far consumers are.
 
     Whoever writes through this store knows what was written: only listeners of other stores are called.
     """

@@ -54,7 +54,7 @@ class _Pool:
 
 
 class BoundedDatastore(PostgresDatastore):
-    """Give the recorder connections that never hang; it makes none of its own and starts no thread."""
+    """A datastore that gives the recorder connections which never hang; it makes none and starts no thread."""
 
     def __init__(self, connections: Connections, schema: str) -> None:
         pool: Any = _Pool(connections)
@@ -96,7 +96,7 @@ class _Subscription(PostgresSubscription):
 
 
 class SagaRecorder(PostgresProcessRecorder):
-    """Record saga events, as any `eventsourcing` recorder does, and whole appends."""
+    """A recorder of saga events, as any of `eventsourcing` is, and of whole appends."""
 
     def __init__(self, datastore: BoundedDatastore) -> None:
         super().__init__(datastore, events_table_name="saga_events", tracking_table_name="saga_tracking")

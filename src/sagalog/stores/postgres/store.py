@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 from eventsourcing.persistence import PersistenceError
-from msgspec.structs import asdict, astuple
+from msgspec.structs import asdict
 from psycopg import RawCursor
 
 from sagalog.errors import RowsLocked, StoreUnavailable
@@ -18,8 +18,6 @@ from sagalog.store import (
     Append,
     AppendOutcome,
     CommandRow,
-    HeldLease,
-    Lease,
     Query,
     StatusRow,
     StepRow,
@@ -35,12 +33,12 @@ from sagalog.stores.postgres.lock import lock_schema
 from sagalog.stores.postgres.messages import PostgresMessages
 from sagalog.stores.postgres.recorder import BoundedDatastore, SagaRecorder, write
 from sagalog.stores.postgres.watch import Listener
+from sagalog.stores.postgres.workers import PostgresWorkers
 from sagalog.stores.postgres.writing import rewritten
-from sagalog.stores.texts import storable
+from sagalog.stores.texts import only_storable
 
 logger = logging.getLogger("sagalog.stores")
 
-FREE_AT_ONCE = 1000
 ENDED = {"completed", "failed"}
 FOREVER = float("inf")
 
@@ -52,8 +50,8 @@ SCANS = frozenset(("counts", "unloaded"))
 SOON = frozenset(("leases", "anything_lost", "lost", "with_mail", "mail", "mailed"))
 
 
-class PostgresStore(PostgresMessages):
-    """Implement the store port on one PostgreSQL database; `address` as in `postgresql://user@host/database`."""
+class PostgresStore(PostgresWorkers, PostgresMessages):
+    """The store port on one PostgreSQL database; `address` as in `postgresql://user@host/database`."""
 
     name = "postgres"
     dialect: Dialect = "postgres"
@@ -144,7 +142,7 @@ class PostgresStore(PostgresMessages):
         return self._ask(block, tuple(values.values()), prepare, scan, soon)
 
     def _list(self, texts: Iterable[str]) -> list[str]:
-        return storable(texts)
+        return only_storable(texts)
 
     def _ask(
         self,
@@ -211,88 +209,6 @@ class PostgresStore(PostgresMessages):
             each_has_an_error = query.error is not None or statuses == ["failed"]
             rows = self._look("find", **wanted, none_has_ended=none_has_ended, each_has_an_error=each_has_an_error)
         return [StatusRow(*row) for row in rows]
-
-    def register(self, lease: Lease) -> None:
-        """Begin a worker's lease."""
-        with self._named_errors() as connections, connections.lease() as connection:
-            connection.run("register", astuple(lease))
-
-    def renew(self, worker_id: str, until: int) -> bool:
-        """Extend a worker's lease; False if it was taken away."""
-        with self._named_errors() as connections, connections.lease() as connection:
-            return connection.run("renew", (until, worker_id)).rowcount == 1
-
-    def end_lease(self, lease: HeldLease) -> None:
-        """Take a lease away, unless it has been renewed since it was seen so."""
-        with self._transaction() as connection, connection.pipeline():
-            connection.run("rows_soon")
-            connection.run("end_lease", (lease.worker_id, lease.lease_until))
-
-    def claim(
-        self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()
-    ) -> list[StatusRow]:
-        """Give due sagas that nobody owns to a worker; writes nothing when there is nothing to give."""
-        return self._claim("claim", worker_id, definitions, now, limit, but)
-
-    def claim_due(
-        self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()
-    ) -> list[StatusRow]:
-        """Give sagas that are due to a worker, whoever else has mail: the table of that is not touched."""
-        return self._claim("claim_due", worker_id, definitions, now, limit, but)
-
-    def _claim(
-        self, block: str, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str]
-    ) -> list[StatusRow]:
-        with self._named_errors() as connections, connections.writer() as connection:
-            with connection.pipeline():
-                connection.run("begin")
-                connection.run("rows_soon")
-                claimed = connection.run(block, (list(definitions), now, limit, worker_id, list(but)))
-                connection.run("commit")
-            rows = [StatusRow(*row) for row in claimed.fetchall()]
-        return sorted(rows, key=lambda row: (row.due_at is None or row.due_at > now, row.due_at or 0, row.saga_id))
-
-    def claim_one(self, worker_id: str, saga_id: str, now: int) -> bool:
-        """Give one saga to a worker whether it is due or not."""
-        with self._named_errors() as connections, connections.writer() as connection:
-            with connection.pipeline():
-                connection.run("begin")
-                connection.run("rows_soon")
-                connection.run("forget_their_owners", (now, [saga_id]))
-                claimed = connection.run("claim_one", (worker_id, saga_id))
-                connection.run("commit")
-            return claimed.rowcount == 1
-
-    def free(self, now: int, but: Sequence[str] = ()) -> None:
-        """Take their leases and some of their sagas from the dead; a look that finds none writes nothing.
-
-        It is looked at each poll, and the connection that writes has more to do.
-        """
-        if not self._look("anything_lost", now=now, but=self._list(but))[0][0]:
-            return
-        with self._transaction() as connection, connection.pipeline():
-            connection.run("rows_soon")
-            connection.run("forget_the_dead", (now,))
-            connection.run("free_some", (FREE_AT_ONCE, list(but)))
-
-    def free_these(self, now: int, saga_ids: Sequence[str]) -> None:
-        """Take these sagas from those of their owners that are dead."""
-        with self._transaction() as connection, connection.pipeline():
-            connection.run("rows_soon")
-            connection.run("forget_their_owners", (now, list(saga_ids)))
-            connection.run("free_these", (list(saga_ids),))
-
-    def release(self, worker_id: str, saga_ids: Sequence[str] | None = None) -> None:
-        """Give sagas back: those named, or all of the worker's and its lease with them."""
-        with self._transaction() as connection, connection.pipeline():
-            connection.run("rows_soon")
-            if saga_ids is None:
-                connection.run("give_back_consumers", (worker_id,))
-                connection.run("give_back_all", (worker_id,))
-                connection.run("forget_worker", (worker_id,))
-            else:
-                connection.run("give_back", (worker_id, list(saga_ids)))
-            connection.run("notify", (self._token,))
 
     def rewrite(self, rows: Sequence[StatusRow], steps: Sequence[StepRow], commands: Sequence[CommandRow] = ()) -> None:
         """Replace the read model's rows of these sagas."""

@@ -24,7 +24,7 @@ LONGEST_PAUSE = 5.0
 
 
 class Listener:
-    """Listen on a connection of its own, which is made again whenever it breaks."""
+    """A thread that listens for news on a connection of its own, which is made again whenever it breaks."""
 
     def __init__(self, address: Address, hint: Callable[[], None], own: str) -> None:
         self._address = address

@@ -41,7 +41,7 @@ NO_UTF_8 = "Could not decode to UTF-8"
 
 
 class SafePool(SQLiteConnectionPool):
-    """Make connections with every setting said explicitly."""
+    """A pool whose connections have every setting said explicitly."""
 
     def _create_connection(self) -> SQLiteConnection:
         return connect(self.db_name, self.lock_timeout or 5)
@@ -117,7 +117,7 @@ def _readable(text: bytes) -> str:
 
 
 class SafeDatastore(SQLiteDatastore):
-    """Give out transactions that begin immediately when they write.
+    """A datastore whose transactions begin immediately when they write.
 
     All writes go through one connection, so that its pages and prepared statements stay warm: a connection forgets its
     pages when another one has written, and to get one from the pool takes as long as to write a few rows.

@@ -15,7 +15,7 @@ from sagalog.stores.texts import check_postings, check_route, is_storable
 
 
 class SQLiteMessages(Queries):
-    """Implement the methods of the port that write what a saga without messages does not need."""
+    """The methods of the port that write messages, what became of inboxes, and how far consumers are."""
 
     @property
     @abstractmethod

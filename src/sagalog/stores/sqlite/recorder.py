@@ -32,7 +32,7 @@ TAKEN = ("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CON
 
 
 class SagaRecorder(SQLiteProcessRecorder):
-    """Record saga events, as any `eventsourcing` recorder does, and whole appends."""
+    """A recorder of saga events, as any of `eventsourcing` is, and of whole appends."""
 
     datastore: SafeDatastore
 
@@ -198,7 +198,7 @@ def _let_through(problem: Unfit | sqlite3.IntegrityError) -> None:
 
 
 class _NotRouted(Exception):
-    """A route does not fit; nothing of it is written."""
+    """A route that does not fit; nothing of it is written."""
 
     def __init__(self, outcome: RouteOutcome) -> None:
         super().__init__(outcome)

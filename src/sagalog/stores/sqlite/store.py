@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from eventsourcing.persistence import PersistenceError
-from msgspec.structs import asdict, astuple, replace
+from msgspec.structs import asdict
 
 from sagalog.errors import StoreError, StoreUnavailable, StoreUnfit
 from sagalog.saga.transitions import OPEN
@@ -17,8 +17,6 @@ from sagalog.store import (
     Append,
     AppendOutcome,
     CommandRow,
-    HeldLease,
-    Lease,
     Query,
     StatusRow,
     StepRow,
@@ -36,16 +34,17 @@ from sagalog.stores.sqlite.connection import (
 )
 from sagalog.stores.sqlite.messages import SQLiteMessages
 from sagalog.stores.sqlite.recorder import SagaRecorder
-from sagalog.stores.sqlite.writing import SQL, free_the_dead, rewrite
-from sagalog.stores.texts import storable
+from sagalog.stores.sqlite.workers import SQLiteWorkers
+from sagalog.stores.sqlite.writing import SQL, rewrite
+from sagalog.stores.texts import only_storable
 
 logger = logging.getLogger("sagalog.stores")
 
 WITH_AN_ERROR = frozenset(("compensating", "failed", "stuck"))
 
 
-class SQLiteStore(SQLiteMessages):
-    """Implement the store port on one SQLite file; `path` as in `sqlite:///path`."""
+class SQLiteStore(SQLiteWorkers, SQLiteMessages):
+    """The store port on one SQLite file; `path` as in `sqlite:///path`."""
 
     name = "sqlite"
     dialect: Dialect = "sqlite"
@@ -123,7 +122,7 @@ class SQLiteStore(SQLiteMessages):
             return rows_of(cursor, SQL[block], values)
 
     def _list(self, texts: Iterable[str]) -> str:
-        return json.dumps(storable(texts))
+        return json.dumps(only_storable(texts))
 
     def schema_version(self) -> int:
         """Return the number of the last migration applied."""
@@ -151,79 +150,6 @@ class SQLiteStore(SQLiteMessages):
         """Return the rows that match, newest first."""
         wanted = asdict(query) | {"statuses": self._list(query.statuses) if query.statuses else None}
         return [StatusRow(*row) for row in self._look(_block_for(query), **wanted)]
-
-    def register(self, lease: Lease) -> None:
-        """Begin a worker's lease."""
-        with self._transaction(commit=True) as cursor:
-            cursor.execute(SQL["register"], (*astuple(lease), lease.lease_until - lease.started_at))
-
-    def renew(self, worker_id: str, until: int) -> bool:
-        """Extend a worker's lease; False if it was taken away."""
-        with self._transaction(commit=True) as cursor:
-            return cursor.execute(SQL["renew"], (until, worker_id)).rowcount == 1
-
-    def end_lease(self, lease: HeldLease) -> None:
-        """Take a lease away, unless it has been renewed since it was seen so."""
-        with self._transaction(commit=True) as cursor:
-            cursor.execute(SQL["end_lease"], (lease.worker_id, lease.lease_until))
-
-    def claim(
-        self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()
-    ) -> list[StatusRow]:
-        """Give due sagas that nobody owns to a worker."""
-        wanted = {"now": now, "definitions": self._list(definitions), "but": self._list(but)}
-        # A look costs no write transaction, so that idle workers do not disturb busy ones.
-        is_any = self._look("anything_due", **wanted)[0][0]
-        return self._claim(worker_id, wanted, limit, "due", "with_mail") if is_any else []
-
-    def claim_due(
-        self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()
-    ) -> list[StatusRow]:
-        """Give sagas that are due to a worker, whoever else has mail."""
-        wanted = {"now": now, "definitions": self._list(definitions), "but": self._list(but)}
-        is_any = self._look("due", **wanted, limit=1)
-        return self._claim(worker_id, wanted, limit, "due") if is_any else []
-
-    def _claim(self, worker_id: str, wanted: Mapping[str, Any], limit: int, *looks: str) -> list[StatusRow]:
-        rows: list[sqlite3.Row] = []
-        with self._transaction(commit=True) as cursor:
-            for look in looks:
-                found = rows_of(cursor, SQL[look], {**wanted, "limit": limit - len(rows)})
-                these = json.dumps([row["saga_id"] for row in found])
-                if found and cursor.execute(SQL["take"], (worker_id, these)).rowcount != len(found):
-                    taken = {row[0] for row in cursor.execute(SQL["taken"], (worker_id, these))}
-                    found = [row for row in found if row["saga_id"] in taken]
-                rows += found
-        return [replace(StatusRow(*row), owner=worker_id) for row in rows]
-
-    def claim_one(self, worker_id: str, saga_id: str, now: int) -> bool:
-        """Give one saga to a worker whether it is due or not."""
-        with self._transaction(commit=True) as cursor:
-            cursor.execute(SQL["forget_their_owners"], {"now": now, "saga_ids": json.dumps([saga_id])})
-            return cursor.execute(SQL["claim_one"], {"worker_id": worker_id, "saga_id": saga_id}).rowcount == 1
-
-    def free(self, now: int, but: Sequence[str] = ()) -> None:
-        """Take their leases and some of their sagas from the dead; a look that finds none writes nothing."""
-        if self._look("anything_lost", now=now, but=self._list(but))[0][0]:
-            with self._transaction(commit=True) as cursor:
-                free_the_dead(cursor, now, but)
-
-    def free_these(self, now: int, saga_ids: Sequence[str]) -> None:
-        """Take these sagas from those of their owners that are dead."""
-        chosen = {"now": now, "saga_ids": json.dumps(list(saga_ids))}
-        with self._transaction(commit=True) as cursor:
-            cursor.execute(SQL["forget_their_owners"], chosen)
-            cursor.execute(SQL["free_these"], chosen)
-
-    def release(self, worker_id: str, saga_ids: Sequence[str] | None = None) -> None:
-        """Give sagas back: those named, or all of the worker's and its lease with them."""
-        with self._transaction(commit=True) as cursor:
-            if saga_ids is None:
-                cursor.execute(SQL["give_back_consumers"], (worker_id,))
-                cursor.execute(SQL["give_back_all"], (worker_id,))
-                cursor.execute(SQL["forget_worker"], (worker_id,))
-            else:
-                cursor.execute(SQL["give_back"], (worker_id, json.dumps(list(saga_ids))))
 
     def rewrite(self, rows: Sequence[StatusRow], steps: Sequence[StepRow], commands: Sequence[CommandRow] = ()) -> None:
         """Replace the read model's rows of these sagas."""

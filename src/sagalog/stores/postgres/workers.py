@@ -1,0 +1,107 @@
+"""The part of the PostgreSQL store about workers: which sagas they are given, and their leases."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+
+from msgspec.structs import astuple
+
+from sagalog.store import HeldLease, Lease, StatusRow
+from sagalog.stores.postgres.connection import BoundedConnection, Connections
+from sagalog.stores.queries import Queries
+
+FREE_AT_ONCE = 1000
+
+
+class PostgresWorkers(Queries):
+    """The methods of the port that give sagas to workers, and take them back."""
+
+    _token: str
+
+    @abstractmethod
+    def _named_errors(self) -> AbstractContextManager[Connections]: ...
+
+    @abstractmethod
+    def _transaction(self, seconds: float | None = None) -> AbstractContextManager[BoundedConnection]: ...
+
+    def register(self, lease: Lease) -> None:
+        """Begin a worker's lease."""
+        with self._named_errors() as connections, connections.lease() as connection:
+            connection.run("register", astuple(lease))
+
+    def renew(self, worker_id: str, until: int) -> bool:
+        """Extend a worker's lease; False if it was taken away."""
+        with self._named_errors() as connections, connections.lease() as connection:
+            return connection.run("renew", (until, worker_id)).rowcount == 1
+
+    def end_lease(self, lease: HeldLease) -> None:
+        """Take a lease away, unless it has been renewed since it was seen so."""
+        with self._transaction() as connection, connection.pipeline():
+            connection.run("rows_soon")
+            connection.run("end_lease", (lease.worker_id, lease.lease_until))
+
+    def claim(
+        self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()
+    ) -> list[StatusRow]:
+        """Give due sagas that nobody owns to a worker; writes nothing when there is nothing to give."""
+        return self._claim("claim", worker_id, definitions, now, limit, but)
+
+    def claim_due(
+        self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()
+    ) -> list[StatusRow]:
+        """Give sagas that are due to a worker, whoever else has mail: the table of that is not touched."""
+        return self._claim("claim_due", worker_id, definitions, now, limit, but)
+
+    def _claim(
+        self, block: str, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str]
+    ) -> list[StatusRow]:
+        with self._named_errors() as connections, connections.writer() as connection:
+            with connection.pipeline():
+                connection.run("begin")
+                connection.run("rows_soon")
+                claimed = connection.run(block, (list(definitions), now, limit, worker_id, list(but)))
+                connection.run("commit")
+            rows = [StatusRow(*row) for row in claimed.fetchall()]
+        return sorted(rows, key=lambda row: (row.due_at is None or row.due_at > now, row.due_at or 0, row.saga_id))
+
+    def claim_one(self, worker_id: str, saga_id: str, now: int) -> bool:
+        """Give one saga to a worker whether it is due or not."""
+        with self._named_errors() as connections, connections.writer() as connection:
+            with connection.pipeline():
+                connection.run("begin")
+                connection.run("rows_soon")
+                connection.run("forget_their_owners", (now, [saga_id]))
+                claimed = connection.run("claim_one", (worker_id, saga_id))
+                connection.run("commit")
+            return claimed.rowcount == 1
+
+    def free(self, now: int, but: Sequence[str] = ()) -> None:
+        """Take their leases and some of their sagas from the dead; a look that finds none writes nothing.
+
+        It is looked at each poll, and the connection that writes has more to do.
+        """
+        if not self._look("anything_lost", now=now, but=self._list(but))[0][0]:
+            return
+        with self._transaction() as connection, connection.pipeline():
+            connection.run("rows_soon")
+            connection.run("forget_the_dead", (now,))
+            connection.run("free_some", (FREE_AT_ONCE, list(but)))
+
+    def free_these(self, now: int, saga_ids: Sequence[str]) -> None:
+        """Take these sagas from those of their owners that are dead."""
+        with self._transaction() as connection, connection.pipeline():
+            connection.run("rows_soon")
+            connection.run("forget_their_owners", (now, list(saga_ids)))
+            connection.run("free_these", (list(saga_ids),))
+
+    def release(self, worker_id: str, saga_ids: Sequence[str] | None = None) -> None:
+        """Give sagas back: those named, or all of the worker's and its lease with them."""
+        with self._transaction() as connection, connection.pipeline():
+            connection.run("rows_soon")
+            if saga_ids is None:
+                connection.run("give_back_consumers", (worker_id,))
+                connection.run("give_back_all", (worker_id,))
+                connection.run("forget_worker", (worker_id,))
+            else:
+                connection.run("give_back", (worker_id, list(saga_ids)))
+            connection.run("notify", (self._token,))

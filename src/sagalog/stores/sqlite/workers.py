@@ -1,0 +1,95 @@
+"""The part of the SQLite store about workers: which sagas they are given, and their leases."""
+
+import json
+import sqlite3
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from msgspec.structs import astuple, replace
+
+from sagalog.store import HeldLease, Lease, StatusRow
+from sagalog.stores.queries import Queries
+from sagalog.stores.sqlite.connection import rows_of
+from sagalog.stores.sqlite.writing import SQL, free_the_dead
+
+
+class SQLiteWorkers(Queries):
+    """The methods of the port that give sagas to workers, and take them back."""
+
+    @abstractmethod
+    def _transaction(self, commit: bool) -> AbstractContextManager[sqlite3.Cursor]: ...
+
+    def register(self, lease: Lease) -> None:
+        """Begin a worker's lease."""
+        with self._transaction(commit=True) as cursor:
+            cursor.execute(SQL["register"], (*astuple(lease), lease.lease_until - lease.started_at))
+
+    def renew(self, worker_id: str, until: int) -> bool:
+        """Extend a worker's lease; False if it was taken away."""
+        with self._transaction(commit=True) as cursor:
+            return cursor.execute(SQL["renew"], (until, worker_id)).rowcount == 1
+
+    def end_lease(self, lease: HeldLease) -> None:
+        """Take a lease away, unless it has been renewed since it was seen so."""
+        with self._transaction(commit=True) as cursor:
+            cursor.execute(SQL["end_lease"], (lease.worker_id, lease.lease_until))
+
+    def claim(
+        self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()
+    ) -> list[StatusRow]:
+        """Give due sagas that nobody owns to a worker."""
+        wanted = {"now": now, "definitions": self._list(definitions), "but": self._list(but)}
+        # A look costs no write transaction, so that idle workers do not disturb busy ones.
+        is_any = self._look("anything_due", **wanted)[0][0]
+        return self._claim(worker_id, wanted, limit, "due", "with_mail") if is_any else []
+
+    def claim_due(
+        self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()
+    ) -> list[StatusRow]:
+        """Give sagas that are due to a worker, whoever else has mail."""
+        wanted = {"now": now, "definitions": self._list(definitions), "but": self._list(but)}
+        is_any = self._look("due", **wanted, limit=1)
+        return self._claim(worker_id, wanted, limit, "due") if is_any else []
+
+    def _claim(self, worker_id: str, wanted: Mapping[str, Any], limit: int, *looks: str) -> list[StatusRow]:
+        rows: list[sqlite3.Row] = []
+        with self._transaction(commit=True) as cursor:
+            for look in looks:
+                found = rows_of(cursor, SQL[look], {**wanted, "limit": limit - len(rows)})
+                these = json.dumps([row["saga_id"] for row in found])
+                if found and cursor.execute(SQL["take"], (worker_id, these)).rowcount != len(found):
+                    taken = {row[0] for row in cursor.execute(SQL["taken"], (worker_id, these))}
+                    found = [row for row in found if row["saga_id"] in taken]
+                rows += found
+        return [replace(StatusRow(*row), owner=worker_id) for row in rows]
+
+    def claim_one(self, worker_id: str, saga_id: str, now: int) -> bool:
+        """Give one saga to a worker whether it is due or not."""
+        with self._transaction(commit=True) as cursor:
+            cursor.execute(SQL["forget_their_owners"], {"now": now, "saga_ids": json.dumps([saga_id])})
+            return cursor.execute(SQL["claim_one"], {"worker_id": worker_id, "saga_id": saga_id}).rowcount == 1
+
+    def free(self, now: int, but: Sequence[str] = ()) -> None:
+        """Take their leases and some of their sagas from the dead; a look that finds none writes nothing."""
+        if self._look("anything_lost", now=now, but=self._list(but))[0][0]:
+            with self._transaction(commit=True) as cursor:
+                free_the_dead(cursor, now, but)
+
+    def free_these(self, now: int, saga_ids: Sequence[str]) -> None:
+        """Take these sagas from those of their owners that are dead."""
+        chosen = {"now": now, "saga_ids": json.dumps(list(saga_ids))}
+        with self._transaction(commit=True) as cursor:
+            cursor.execute(SQL["forget_their_owners"], chosen)
+            cursor.execute(SQL["free_these"], chosen)
+
+    def release(self, worker_id: str, saga_ids: Sequence[str] | None = None) -> None:
+        """Give sagas back: those named, or all of the worker's and its lease with them."""
+        with self._transaction(commit=True) as cursor:
+            if saga_ids is None:
+                cursor.execute(SQL["give_back_consumers"], (worker_id,))
+                cursor.execute(SQL["give_back_all"], (worker_id,))
+                cursor.execute(SQL["forget_worker"], (worker_id,))
+            else:
+                cursor.execute(SQL["give_back"], (worker_id, json.dumps(list(saga_ids))))
