@@ -19,7 +19,7 @@ def check_named(given: object) -> str:
 
 
 def check_start(saga: object, value: object) -> None:
-    """Raise `UnknownSaga` for what is no saga, its name for example, and `InvalidInput` for the class of an input."""
+    """Raise `UnknownSaga` for what is no saga, such as its name, and `InvalidInput` for a class instead of an input."""
     if not isinstance(saga, Saga):
         known = "; a name is not enough, give the saga itself" if isinstance(saga, str) else ""
         raise UnknownSaga(f"expected a Saga to start, found {shown(saga)}{known}")

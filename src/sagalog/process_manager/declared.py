@@ -76,7 +76,7 @@ class Declared:
 
 
 def by_digest(sagas: Sequence[Saga[Any] | Choreography], redact: Redact | None) -> dict[str, Definition]:
-    """Return the definitions by digest, each with what redacts here.
+    """Return the definitions by digest, each with `redact` in it.
 
     Raises `DefinitionError` if two have one name and version.
     """

@@ -13,14 +13,14 @@ from sagalog.saga.failure import described
 
 logger = logging.getLogger("sagalog.engine")
 
-# What is being ended and was cancelled by somebody who cancels every task is ended anew, after so many seconds, as
-# often as that happens; a bound only for who would never come to an end of it.
+# Whoever cancels every task cancels also what ends something here: that is ended anew, after so many seconds. The bound
+# is for those who would go on cancelling for ever.
 PAUSE = 0.05
 MOST_TIMES = 1000
 
 
 class Ends:
-    """How what was begun is ended: what was begun last, first."""
+    """How what was begun is ended: what was begun last, first. `last` is called when all is ended."""
 
     def __init__(self, last: Callable[[], None]) -> None:
         self._calls: list[Callable[[], Any]] = [last]
@@ -33,7 +33,7 @@ class Ends:
         self._problem: BaseException | None = None
 
     def add(self, call: Callable[..., Any], *arguments: Any) -> None:
-        """Call this, and await what it returns if that can be awaited, before what was added until now."""
+        """Let this be called, and awaited if it can be, before all that was added until now."""
         self._calls.append(partial(call, *arguments))
 
     async def begin(self, opening: Coroutine[Any, Any, None]) -> None:
@@ -51,7 +51,7 @@ class Ends:
         """End all; raises the first error, after everything else has been ended too.
 
         That goes on in a task of its own, also when whoever waits for it is cancelled. Whoever comes second waits for
-        the same: what is ended later stands on what is ended before it.
+        the same end.
         """
         if self._reached.done():
             return
@@ -67,7 +67,7 @@ class Ends:
             raise self._problem
 
     def left(self, seconds: float) -> float:
-        """Return what is left of so many seconds since all began to be ended."""
+        """Return what is left of so many seconds that began when the end did."""
         return max(0.0, self._since + seconds - self._loop.time())
 
     async def _reach(self) -> None:

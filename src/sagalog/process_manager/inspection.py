@@ -18,7 +18,7 @@ from sagalog.store.requests import check_number
 
 
 def not_found(what: str, given: str) -> SagaNotFound:
-    """Return the error that says which saga there is not; whoever asked may have given anything."""
+    """Return the error that says which saga is not there; what was asked for may be anything."""
     return SagaNotFound(f"no saga has the {what} {harmless(repr(given), 200)}; `sagalog list` shows those there are")
 
 

@@ -34,7 +34,7 @@ class StoreUse:
         self._is_open = False
 
     async def begin(self, blocking: Blocking) -> None:
-        """Open the store; whoever is cancelled meanwhile need not wait for what the opening waits for."""
+        """Open the store; if whoever waits for that is cancelled, the thread that opens it gives up soon."""
         given_up = threading.Event()
         try:
             await blocking.write(self._open, given_up.is_set)

@@ -11,7 +11,7 @@ logger = logging.getLogger("sagalog")
 def report_unloaded(
     missing: Iterable[tuple[str, int, str, int]], definitions: Iterable[Definition], is_worker: bool
 ) -> None:
-    """Log each (name, version, digest, number) that is missing, and what to do; to whoever runs nothing softly."""
+    """Log each (name, version, digest, number) that is missing, and what to do: only a worker is warned."""
     known = {(one.name, one.version) for one in definitions}
     for name, version, digest, number in missing:
         why = (

@@ -162,7 +162,7 @@ def test_an_entry_that_cannot_be_decoded_is_parked(each_target: Target) -> None:
     with bookshop("popo") as shop:
         states = [b"", b"{", b"[]", b'{"_type_": "nope", "_data_": 1}', b"\xff\xfe", b'{"number": 1}', b"null"]
         for state in states:
-            shop.recorder.insert_events([StoredEvent(uuid4(), 1, "bookshop:Order.Placed", state)])
+            shop.recorder.insert_events([StoredEvent(uuid4(), 1, "followed.bookshop:Order.Placed", state)])
         shop.place(5)
         asyncio.run(follow(each_target, shop, lambda: position(each_target.eye) == 8))
     assert numbers(each_target.eye) == [5]
