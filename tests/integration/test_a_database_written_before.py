@@ -234,14 +234,16 @@ def test_the_same_story_writes_today_what_it_wrote_then(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     address = str(empty_database(kind, tmp_path, request))
+    recorded, lines = text_of(f"{kind}_rows.sql"), text_of("memory.jsonl")
     with lived(address, story) as store:
-        assert sql_of(address).splitlines() == text_of(f"{kind}_rows.sql").splitlines()
-        assert lines_of(store).splitlines() == text_of("memory.jsonl").splitlines()
+        assert sql_of(address, recorded).splitlines() == recorded.splitlines()
+        assert lines_of(store, lines).splitlines() == lines.splitlines()
 
 
 def test_the_same_story_is_in_memory_what_it_was_then() -> None:
+    lines = text_of("memory.jsonl")
     with lived("memory://", story) as store:
-        assert lines_of(store).splitlines() == text_of("memory.jsonl").splitlines()
+        assert lines_of(store, lines).splitlines() == lines.splitlines()
 
 
 def test_what_is_printed_of_it_is_what_was_printed_then(tmp_path: Path) -> None:

@@ -1,13 +1,18 @@
 """What the command line prints of the recorded sagas, one command after the other; it changes nothing."""
 
+import json
 import os
 import re
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from earlier_database.recorded import fields_in, text_of
 from pages.command_line import Ran, sagalog
+
+from sagalog.store import CommandRow, StatusRow, StepRow
 
 KEYS = (
     "order-completed",
@@ -57,9 +62,30 @@ def printed_of(address: str) -> str:
         for words in commands:
             ran = with_app(address, *words)
             assert ran.code == 0, ran
-            shown = FROM_NOW.sub("some time from now", ran.out + ran.err)
+            out = _as_then(ran.out) if words[-1].startswith("json") and words[0] in ("list", "show") else ran.out
+            shown = FROM_NOW.sub("some time from now", out + ran.err)
             found.append(f"$ sagalog {' '.join(words)}\n{shown}")
     return "\n".join(found)
+
+
+def _as_then(text: str) -> str:
+    """Return rows as JSON without the columns that have been added since."""
+    since = {name for kind in (StatusRow, StepRow, CommandRow) for name in kind.__struct_fields__} - fields_in(
+        text_of("memory.jsonl")
+    )
+    if not since:
+        return text
+    is_one = text.startswith("{\n")
+    values = [json.loads(text)] if is_one else [json.loads(line) for line in text.splitlines()]
+    return "".join(
+        json.dumps(_without(since, value), indent=2 if is_one else None, ensure_ascii=False) + "\n" for value in values
+    )
+
+
+def _without(names: set[str], value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without(names, one) for name, one in value.items() if name not in names}
+    return [_without(names, one) for one in value] if isinstance(value, list) else value
 
 
 @contextmanager

@@ -1,8 +1,10 @@
 """What a database holds as text, row by row, and back into an empty database; it knows no saga.
 
-The rows are SQL, so that a file can be read, compared and loaded by the plain drivers.
+The rows are SQL, so that a file can be read, compared and loaded by the plain drivers. What is compared with a file has
+the columns, and the migrations, that the file knows: newer ones may be added, and then the file is still true.
 """
 
+import re
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -11,7 +13,7 @@ from typing import Any
 
 import psycopg
 from msgspec import Raw
-from msgspec.json import encode
+from msgspec.json import decode, encode
 from msgspec.structs import asdict
 from psycopg.types.string import TextLoader
 
@@ -35,6 +37,7 @@ HEADER = """-- The rows of a database as the last process of the story has left 
 -- Nothing here may change: see `write.py`.
 
 """
+STEPS_OF_THE_SCHEMA = 4
 # What is true of the machine and the moment, and not of what was told.
 OF_THE_MACHINE = {"applied_at": 0, "host": "a host", "pid": 1}
 
@@ -55,14 +58,35 @@ def text_of(name: str) -> str:
     return (HERE / name).read_text(encoding="utf-8")
 
 
-def sql_of(address: str) -> str:
-    """Return the rows of a database as SQL: a statement for each table, a row a line (more if its text has several)."""
-    return HEADER + "\n".join(statement_of(address, table) for table in TABLES)
+def columns_in(recorded: str, table: str) -> list[str] | None:
+    """Return the columns that a recorded file has of a table; None if it has none of it."""
+    found = re.search(rf"^INSERT INTO {table} \((.+)\) VALUES$", recorded, re.MULTILINE)
+    return None if found is None else found[1].split(", ")
 
 
-def statement_of(address: str, table: str) -> str:
+def fields_in(recorded: str) -> frozenset[str]:
+    """Return the fields that the recorded lines have of rows of any kind."""
+    lines = [decode(line) for line in recorded.splitlines() if line.startswith('["')]
+    return frozenset(
+        name for line in lines if line[1:] and all(isinstance(one, str) for one in line) for name in line[1:]
+    )
+
+
+def sql_of(address: str, recorded: str = "") -> str:
+    """Return the rows of a database as SQL: a statement for each table, a row a line (more if its text has several).
+
+    Of a table that is in `recorded` it has the columns that are there, and of the schema's steps those that are.
+    """
+    return HEADER + "\n".join(statement_of(address, table, recorded) for table in TABLES)
+
+
+def statement_of(address: str, table: str, recorded: str = "") -> str:
     """Return the rows of a table as a statement; those of the log in its order, all others by their keys."""
-    columns, rows = asked(address, table)
+    every, found = asked(address, table)
+    columns = columns_in(recorded, table) or every
+    rows = [[row[every.index(name)] for name in columns] for row in found]
+    if table == "saga_schema" and recorded:
+        rows = rows[:STEPS_OF_THE_SCHEMA]
     is_sqlite = address.startswith("sqlite")
     values = [
         ", ".join(literal(OF_THE_MACHINE.get(name, value), is_sqlite) for name, value in zip(columns, row, strict=True))
@@ -102,8 +126,11 @@ def literal(value: object, is_sqlite: bool) -> str:
     return str(value)
 
 
-def lines_of(store: Store) -> str:
-    """Return what a store says of all that it holds, by its port: a line of JSON for each row, after its fields."""
+def lines_of(store: Store, recorded: str = "") -> str:
+    """Return what a store says of all that it holds, by its port: a line of JSON for each row, after its fields.
+
+    Rows have the fields that `recorded` knows, if it is given.
+    """
     sagas = sorted(store.find(Query(limit=1000)), key=lambda row: row.saga_id)
     kinds: dict[str, list[Any]] = {
         "status": sagas,
@@ -117,7 +144,8 @@ def lines_of(store: Store) -> str:
         for event in store.read_log(0, 10_000)
     ]
     for kind, rows in kinds.items():
-        found.append([kind, *asdict(rows[0])])
-        found += [list(asdict(row).values()) for row in rows]
+        fields = [name for name in asdict(rows[0]) if not recorded or name in fields_in(recorded)]
+        found.append([kind, *fields])
+        found += [[getattr(row, name) for name in fields] for row in rows]
     found += [["messages", position, envelope] for position, envelope in store.read_messages(0, 10_000)]
     return "".join(encode(line).decode() + "\n" for line in found)
