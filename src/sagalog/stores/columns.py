@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from types import UnionType
-from typing import Any, Final, get_args
+from typing import Any, Final, Literal, get_args, get_origin
 
 from msgspec import Struct
 from msgspec.structs import fields
@@ -16,7 +16,7 @@ from msgspec.structs import fields
 from sagalog.messages import Envelope
 from sagalog.store import CommandRow, InboxRow, StatusRow, StepRow, UnmatchedRow
 
-# How PostgreSQL calls an array of each kind of column, which one letter stands for.
+# How PostgreSQL calls an array of each kind of column; one letter stands for a kind.
 ARRAYS: Final[Mapping[str, str]] = {"t": "text[]", "b": "bigint[]", "y": "bytea[]", "j": "json[]"}
 # The columns of saga_messages beside the position, and the fields of an envelope that they hold.
 INDEXED: Final[Mapping[str, str]] = {
@@ -72,7 +72,11 @@ def _kind(field: str, declared: Any) -> str:
     if field in _JSON:
         return "j"
     parts = get_args(declared) if isinstance(declared, UnionType) else (declared,)
-    return "b" if int in parts else "t"
+    if int in parts:
+        return "b"
+    if str in parts or get_origin(declared) is Literal:
+        return "t"
+    raise TypeError(f"{field}: expected a column of int or str, perhaps None, found {declared}; name its kind here")
 
 
 def _table(row: type[Struct], *, filled: Sequence[str] = (), fixed: Sequence[str], kept: Sequence[str] = ()) -> Table:

@@ -4,10 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
+from msgspec import Struct
 from msgspec.structs import asdict, fields, replace
 
 from sagalog.store import InboxRow, StatusRow, StepRow
-from sagalog.stores import queries
+from sagalog.stores import columns, queries
 from sagalog.stores.columns import INBOX, INDEXED, MESSAGE, STATUS, STEP, TABLES, written_out
 from sagalog.stores.postgres.connection import BLOCKS as POSTGRES
 from sagalog.stores.sqlite.writing import BLOCKS as SQLITE
@@ -106,6 +107,14 @@ def test_what_is_json_is_json_on_postgresql() -> None:
     assert {name for name, kind in kinds.items() if kind == "b"} == {
         *("ordinal", "attempts", "started_at", "ended_at", "position"),
     }
+
+
+def test_a_column_of_another_kind_is_not_taken_for_text() -> None:
+    class Row(Struct):
+        share: float | None
+
+    with pytest.raises(TypeError, match=r"share: expected a column of int or str, perhaps None, found float"):
+        columns._table(Row, fixed=())
 
 
 @pytest.mark.parametrize(
