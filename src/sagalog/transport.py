@@ -26,7 +26,7 @@ class Receipt(Struct, frozen=True):
     pause: float = 0.0
 
 
-Receive = Callable[[Incoming], Awaitable[Receipt]]
+Receiver = Callable[[Incoming], Awaitable[Receipt]]
 
 
 class Transport(Protocol):
@@ -45,7 +45,7 @@ class Transport(Protocol):
         """Tell whether messages like this one are to be sent over it."""
         ...
 
-    async def open(self, receive: Receive) -> None:
+    async def open(self, receive: Receiver) -> None:
         """Begin to connect, and to hand over what comes in; returns at once, also while the broker is away."""
         ...
 

@@ -13,7 +13,7 @@ from sagalog.clock import Clock, SystemClock
 from sagalog.errors import DefinitionError, Refused
 from sagalog.messages import Envelope
 from sagalog.participant_kit.connections import AsyncConnection, AsyncDatabase, Connection, database_of, how_to_make
-from sagalog.participant_kit.turn import Answer, Delivered, Row, Turn, delivered
+from sagalog.participant_kit.turn import Answers, Delivered, Row, Turn, delivered
 from sagalog.saga.identifiers import as_text, check_identifier
 from sagalog.saga.options import shown
 
@@ -58,10 +58,10 @@ class ParticipantKit:
         self,
         connection: Connection,
         message: Envelope,
-        do: Callable[[], Answer],
+        do: Callable[[], Answers],
         *,
         undoes: str | None = None,
-        nothing_to_undo: Callable[[], Answer] | None = None,
+        nothing_to_undo: Callable[[], Answers] | None = None,
     ) -> list[Envelope]:
         """Make the effect of a message once, and return its answers, to be sent after the commit.
 
@@ -84,10 +84,10 @@ class ParticipantKit:
         self,
         connection: AsyncConnection,
         message: Envelope,
-        do: Callable[[], Awaitable[Answer]],
+        do: Callable[[], Awaitable[Answers]],
         *,
         undoes: str | None = None,
-        nothing_to_undo: Callable[[], Answer] | None = None,
+        nothing_to_undo: Callable[[], Answers] | None = None,
     ) -> list[Envelope]:
         """Do what `handle` does with a `psycopg.AsyncConnection` and a coroutine function."""
         async with self._turn_async(connection, delivered(message, undoes)) as turn:

@@ -19,7 +19,7 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list[Envelope]).decode
 _payload_of = cache(PayloadType)
 
-Answer = Event | Sequence[Event] | None
+Answers = Event | Sequence[Event] | None
 
 
 class Delivered(Struct, frozen=True, kw_only=True):
@@ -107,7 +107,7 @@ class Turn:
         elif not self.is_new:
             self.answers = [self._addressed(one, n) for n, one in enumerate(_recorded(self._recorded_answers()))]
 
-    def answer(self, events: Answer) -> None:
+    def answer(self, events: Answers) -> None:
         """Say what answers the message: an event, several, or None for "done".
 
         Raises `InvalidAction` for a message that was answered before: nothing may follow from it again.

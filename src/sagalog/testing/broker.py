@@ -13,7 +13,7 @@ from msgspec import Struct, structs
 from sagalog.cloudevents import encode
 from sagalog.errors import SagalogError, TransportUnavailable
 from sagalog.messages import Command, Envelope, Message, name_of
-from sagalog.transport import Incoming, Receive
+from sagalog.transport import Incoming, Receiver
 
 Address = tuple[str, str]
 
@@ -95,7 +95,7 @@ class MemoryTransport:
         """Tell whether it was told to send messages like this one."""
         return (envelope.kind, envelope.name) in self._sends
 
-    async def open(self, receive: Receive) -> None:
+    async def open(self, receive: Receiver) -> None:
         """Begin to receive."""
         self._broker.subscribe(self._service, self._listens)
         self._task = asyncio.get_running_loop().create_task(self._deliver(receive))
@@ -125,7 +125,7 @@ class MemoryTransport:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _deliver(self, receive: Receive) -> None:
+    async def _deliver(self, receive: Receiver) -> None:
         broker = self._broker
         queue = broker.queues[self._service]
         loop = asyncio.get_running_loop()
@@ -144,7 +144,7 @@ class MemoryTransport:
                 await receiving
                 raise
 
-    async def _receive(self, receive: Receive, incoming: Incoming) -> None:
+    async def _receive(self, receive: Receiver, incoming: Incoming) -> None:
         receipt = await receive(incoming)
         if not self._broker.up:
             # The acknowledgement does not arrive.

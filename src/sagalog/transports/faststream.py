@@ -21,7 +21,7 @@ from sagalog.saga.durations import LONGEST, Duration, seconds_of
 from sagalog.saga.failure import described
 from sagalog.saga.options import listed
 from sagalog.saga.options import shown as as_given
-from sagalog.transport import Receive
+from sagalog.transport import Receiver
 from sagalog.transports.link import Link, MessageRefused, Plan
 
 logger = logging.getLogger("sagalog.transports")
@@ -130,15 +130,15 @@ class FastStreamTransport:
         """Tell whether it was told to send messages like this one."""
         return (envelope.kind, envelope.name) in self._sends
 
-    async def open(self, receive: Receive) -> None:
+    async def open(self, receive: Receiver) -> None:
         """Begin to connect, and go on doing so until `close`."""
         self._begin(receive)
 
-    def _begin(self, receive: Receive) -> None:
+    def _begin(self, receive: Receiver) -> None:
         self._task = asyncio.get_running_loop().create_task(self._keep(receive), name=f"sagalog-{self.name}")
         self._task.add_done_callback(partial(self._has_ended, receive))
 
-    def _has_ended(self, receive: Receive, task: "asyncio.Task[None]") -> None:
+    def _has_ended(self, receive: Receiver, task: "asyncio.Task[None]") -> None:
         """Connect anew after code that is not ours, such as a handler that cancels every task, drivers' ones too."""
         if task.cancelled() and not self._closing.is_set():
             logger.error("%s was cancelled by code that is not sagalog's, and connects anew", self.name)
@@ -153,7 +153,7 @@ class FastStreamTransport:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _keep(self, receive: Receive) -> None:
+    async def _keep(self, receive: Receiver) -> None:
         pause, told = FIRST_PAUSE, False
         while not self._closing.is_set():
             link = self._module.link(self._plan)

@@ -29,7 +29,7 @@ from nats.js.api import (
 from nats.js.errors import APIError, NotFoundError
 
 from sagalog.cloudevents import HTTP, TWICE, attributes_of
-from sagalog.transport import Incoming, Receive
+from sagalog.transport import Incoming, Receiver
 from sagalog.transports.link import MessageRefused, Plan
 
 logger = logging.getLogger("sagalog.transports")
@@ -131,7 +131,7 @@ class JetStreamLink:
     async def _on_close(self) -> None:
         self._closed.set()
 
-    async def open(self, receive: Receive) -> None:
+    async def open(self, receive: Receiver) -> None:
         """Connect, make the stream and the consumer if they are missing, and begin to fetch."""
         await self._broker.connect()
         await self._make_stream()
@@ -191,7 +191,7 @@ class JetStreamLink:
         found.filter_subject, found.filter_subjects = None, wanted
         await jetstream.add_consumer(self._stream, found)
 
-    def _listen(self, receive: Receive) -> None:
+    def _listen(self, receive: Receiver) -> None:
         subscriber = self._broker.subscriber(
             "",
             stream=JStream(self._stream, declare=False),

@@ -23,7 +23,7 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaMessage
 
 from sagalog.cloudevents import KAFKA, attributes_of
-from sagalog.transport import Incoming, Receipt, Receive
+from sagalog.transport import Incoming, Receipt, Receiver
 from sagalog.transports.link import MessageRefused, Plan
 
 logger = logging.getLogger("sagalog.transports")
@@ -79,13 +79,13 @@ class KafkaLink:
         }
         self._broker = KafkaBroker(plan.address.removeprefix("kafka://").split(","), **options)
 
-    async def open(self, receive: Receive) -> None:
+    async def open(self, receive: Receiver) -> None:
         """Connect, join the group, and begin to consume; topics are made by the cluster, or by its operator."""
         if self._plan.subjects:
             self._listen(receive)
         await self._broker.start()
 
-    def _listen(self, receive: Receive) -> None:
+    def _listen(self, receive: Receiver) -> None:
         subscriber = self._broker.subscriber(
             *self._plan.subjects,
             group_id=f"{self._plan.prefix}.{self._plan.service}",

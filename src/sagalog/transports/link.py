@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from sagalog.cloudevents import Binding
-from sagalog.transport import Receive
+from sagalog.transport import Receiver
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -42,7 +42,7 @@ class Link(Protocol):
     # What the driver raises when the broker is away, does not answer, or takes nothing for now.
     away: tuple[type[BaseException], ...]
 
-    async def open(self, receive: Receive) -> None:
+    async def open(self, receive: Receiver) -> None:
         """Connect, declare what is missing, and hand over what comes in; raises whatever the driver raises."""
         ...
 

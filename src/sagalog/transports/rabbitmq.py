@@ -10,7 +10,7 @@ from faststream.rabbit import Channel, ExchangeType, QueueType, RabbitBroker, Ra
 from faststream.rabbit.message import RabbitMessage
 
 from sagalog.cloudevents import AMQP, attributes_of
-from sagalog.transport import Incoming, Receive
+from sagalog.transport import Incoming, Receiver
 from sagalog.transports.link import MessageInDoubt, Plan
 
 logger = logging.getLogger("sagalog.transports")
@@ -51,7 +51,7 @@ class RabbitLink:
         }
         self._broker = RabbitBroker(plan.address, **options)
 
-    async def open(self, receive: Receive) -> None:
+    async def open(self, receive: Receiver) -> None:
         """Connect, declare the exchange and the queue, and begin to consume."""
         await self._broker.connect()
         await self._broker.declare_exchange(self._exchange)
@@ -65,7 +65,7 @@ class RabbitLink:
             self._listen(receive)
         await self._broker.start()
 
-    def _listen(self, receive: Receive) -> None:
+    def _listen(self, receive: Receiver) -> None:
         queue = RabbitQueue(self._queue, queue_type=QueueType.QUORUM, declare=False)
         subscriber = self._broker.subscriber(queue, ack_policy=AckPolicy.MANUAL, no_reply=True, decoder=_undecoded)
 

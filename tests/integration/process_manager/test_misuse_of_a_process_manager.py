@@ -16,7 +16,7 @@ from sagalog.process_manager import ProcessManager, SagaRun
 from sagalog.store import Store
 from sagalog.stores import store_for
 from sagalog.stores.memory.store import MemoryStore
-from sagalog.transport import Receive
+from sagalog.transport import Receiver
 
 
 class Told(Event):
@@ -86,7 +86,7 @@ class BrokenTransport:
 
     name = "broken"
 
-    async def open(self, receive: Receive) -> None:
+    async def open(self, receive: Receiver) -> None:
         raise ConnectionError("no broker")
 
     async def close(self) -> None:

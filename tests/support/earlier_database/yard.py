@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from sagalog import Refused, Retry, StepContext
 from sagalog.messages import Envelope
-from sagalog.transport import Receive
+from sagalog.transport import Receiver
 
 TWICE = Retry(attempts=2, delay=10)
 # Nothing whose time is over may change how a saga ends, whenever it is opened again: some 98 years.
@@ -50,7 +50,7 @@ class Outside:
     def carries(self, envelope: Envelope) -> bool:
         return envelope.kind == "command" and envelope.name in OUTSIDE
 
-    async def open(self, receive: Receive) -> None:
+    async def open(self, receive: Receiver) -> None:
         """Do nothing: answers come by `ProcessManager.handle`."""
 
     async def send(self, envelopes: Sequence[Envelope]) -> list[str | None]:

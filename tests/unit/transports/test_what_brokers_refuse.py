@@ -25,7 +25,7 @@ from pamqp import encode
 from sagalog.cloudevents import AMQP, HTTP, KAFKA, Unreadable, attributes_of, decode
 from sagalog.errors import TransportUnavailable
 from sagalog.messages import Envelope
-from sagalog.transport import Receive
+from sagalog.transport import Receiver
 from sagalog.transports import faststream
 from sagalog.transports.faststream import FastStreamTransport
 from sagalog.transports.jetstream import JetStreamLink, header_values
@@ -50,7 +50,7 @@ class PlantedLink:
         self.sent: list[str] = []
         self.gone = asyncio.Event()
 
-    async def open(self, receive: Receive) -> None:
+    async def open(self, receive: Receiver) -> None:
         LINKS.append(self)
 
     async def publish(self, subject: str, kind: str, headers: dict[str, str], body: bytes, key: str) -> None:

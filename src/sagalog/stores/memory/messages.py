@@ -22,7 +22,7 @@ from sagalog.store import (
 from sagalog.stores.columns import INBOX
 from sagalog.stores.memory.matching import message_matches
 
-Mail = tuple[InboxRow, Envelope]
+InboxEntry = tuple[InboxRow, Envelope]
 
 
 class MemoryMessages:
@@ -125,14 +125,14 @@ class MemoryMessages:
         """Return what is in an inbox, in order."""
         return sorted(self._inbox.get(recipient, {}).values(), key=_place)
 
-    def with_envelopes(self, rows: Sequence[InboxRow]) -> list[Mail]:
+    def with_envelopes(self, rows: Sequence[InboxRow]) -> list[InboxEntry]:
         """Return rows in the order of their positions, with what they are about."""
         return [
             (row, self._notes.get((row.recipient, row.message_id)) or self._at[row.position])
             for row in sorted(rows, key=_place)
         ]
 
-    def due(self, recipient: str, now: int, limit: int) -> list[Mail]:
+    def due(self, recipient: str, now: int, limit: int) -> list[InboxEntry]:
         """Return the first row of each lane if it may be taken now."""
         first: dict[str, InboxRow] = {}
         for row in self.rows_of(recipient):

@@ -15,7 +15,7 @@ from sagalog.errors import TransportUnavailable
 from sagalog.messages import Command, Envelope, Event, name_of
 from sagalog.testing.simulation.virtual_loop import Incarnation, current_incarnation, outside
 from sagalog.testing.simulation.world import Killed, World
-from sagalog.transport import Incoming, Receive
+from sagalog.transport import Incoming, Receiver
 
 SERVICE = "elsewhere"
 
@@ -32,13 +32,13 @@ class Network:
         self.waiting = 0
         self.accepted: set[str] = set()
         self.acknowledged: set[str] = set()
-        self._doors: dict[Incarnation, Receive] = {}
+        self._doors: dict[Incarnation, Receiver] = {}
 
     def transport(self) -> "SimulatedTransport":
         """Return this network as one process has it."""
         return SimulatedTransport(self)
 
-    def listen(self, incarnation: Incarnation, receive: Receive) -> None:
+    def listen(self, incarnation: Incarnation, receive: Receiver) -> None:
         """Deliver to this process too, for as long as it lives."""
         self._doors[incarnation] = receive
 
@@ -86,7 +86,7 @@ class Network:
                 return
 
 
-async def _call(receive: Receive, incoming: Incoming) -> bool:
+async def _call(receive: Receiver, incoming: Incoming) -> bool:
     return (await receive(incoming)).taken
 
 
@@ -103,7 +103,7 @@ class SimulatedTransport:
         """Tell whether the service is asked for it."""
         return envelope.kind == "command" and envelope.name in self._network.service.commands
 
-    async def open(self, receive: Receive) -> None:
+    async def open(self, receive: Receiver) -> None:
         """Begin to listen."""
         self._incarnation = current_incarnation()
         assert self._incarnation is not None

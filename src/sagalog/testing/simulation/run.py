@@ -24,7 +24,7 @@ from sagalog.testing.simulation.network import Network
 from sagalog.testing.simulation.virtual_loop import Incarnation, outside
 from sagalog.testing.simulation.world import SimulatedBlocking, World
 
-Answer = TypeVar("Answer")
+ResultT = TypeVar("ResultT")
 SETTINGS = Settings(lease=3.0, poll=1.0, longest_wait=2.0, grace=2.0, write_timeout=4.0)
 
 
@@ -172,7 +172,7 @@ class Simulation:
         """Ask some worker to start a saga; None if it died, was not there, or does not know whether it was written."""
         return await self._from_some_worker(lambda manager: manager.start(request.saga, request.input, key=request.key))
 
-    async def _from_some_worker(self, call: Callable[[ProcessManager], Coroutine[Any, Any, Answer]]) -> Answer | None:
+    async def _from_some_worker(self, call: Callable[[ProcessManager], Coroutine[Any, Any, ResultT]]) -> ResultT | None:
         if not self._running:
             return None
         incarnation, manager = self.world.seeded.choice(list(self._running.items()))

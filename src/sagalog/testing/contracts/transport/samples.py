@@ -10,7 +10,7 @@ from msgspec import Raw, structs
 
 from sagalog.errors import TransportUnavailable
 from sagalog.messages import Command, Envelope, Event, Message
-from sagalog.transport import Incoming, Receipt, Receive, Transport
+from sagalog.transport import Incoming, Receipt, Receiver, Transport
 
 # A bound and not a pause: everything waits for what it needs, and this ends a test that would wait for ever.
 BOUND_SECONDS = 60.0
@@ -80,7 +80,7 @@ class Mailbox:
         self.probed = False
 
     async def __call__(self, incoming: Incoming) -> Receipt:
-        """Receive."""
+        """Receiver."""
         if incoming.attributes["id"].startswith(PROBE):
             self.probed = True
             return TAKEN
@@ -129,7 +129,7 @@ async def introduce(broker: BrokerOnTrial, service: str) -> None:
 
 
 @asynccontextmanager
-async def opened(transport: Transport, receive: Receive | None = None) -> AsyncGenerator[Transport]:
+async def opened(transport: Transport, receive: Receiver | None = None) -> AsyncGenerator[Transport]:
     """Give an open transport, closed afterwards."""
     await transport.open(receive or Mailbox())
     try:
