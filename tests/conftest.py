@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from nats_server import NatsServer, open_nats_server
 from postgres_server import PostgresServer, open_server
 from shop_demo import finished_demo
-from stores import each_database, each_store
+from stores import each_database, each_store, migrated_file, migrated_postgres_url, migrated_template
 
 from sagalog.logs import LOGGERS
 
@@ -24,6 +24,9 @@ __all__ = [
     "each_store",
     "each_target",
     "finished_demo",
+    "migrated_file",
+    "migrated_postgres_url",
+    "migrated_template",
     "nats_server",
     "postgres_server",
     "postgres_url",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from command_line import Ran, sagalog
 from msgspec import Struct
-from stores import EACH_KIND, empty_database
+from stores import EACH_KIND, migrated_database
 
 from sagalog import Command, Event, Participant, Refused, Saga
 from sagalog.process_manager import ProcessManager
@@ -125,7 +125,7 @@ async def book(address: str) -> None:
 
 @pytest.fixture(params=EACH_KIND[1:])
 def traced(request: pytest.FixtureRequest, tmp_path: Path) -> Traced:
-    address = empty_database(request.param, tmp_path, request)
+    address = migrated_database(request.param, tmp_path, request)
     assert isinstance(address, str)
     asyncio.run(book(address))
     return Traced(address)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from command_line import Ran, sagalog
 from msgspec.structs import replace
-from stores import EACH_KIND, empty_database, opened
+from stores import EACH_KIND, migrated_database, opened
 
 from sagalog import Event, Participant, Retry
 from sagalog.process_manager import ProcessManager
@@ -47,7 +47,7 @@ class Database:
 
 @pytest.fixture(params=EACH_KIND[1:])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    address = empty_database(request.param, tmp_path, request)
+    address = migrated_database(request.param, tmp_path, request)
     assert isinstance(address, str)
     with opened(address) as store:
         yield Database(address, store)

@@ -13,7 +13,7 @@ from eventsourcing.tests.persistence import (
     ProcessRecorderTestCase,
     TrackingRecorderTestCase,
 )
-from stores import empty_database, opened
+from stores import migrated_database, opened
 
 
 class OnOurRecorder:
@@ -25,7 +25,7 @@ class OnOurRecorder:
     def database(self, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[None]:
         with ExitStack() as stack:
             self._recorder = cast(
-                Any, stack.enter_context(opened(empty_database(self.kind, tmp_path, request)))
+                Any, stack.enter_context(opened(migrated_database(self.kind, tmp_path, request)))
             ).recorder
             yield
 

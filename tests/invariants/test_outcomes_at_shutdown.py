@@ -8,7 +8,7 @@ import pytest
 from database_trouble import DatabaseTrouble
 from lab import SETTINGS, Lab, Process, in_lab
 from parcel import Desk, Parcel, parcel_saga
-from stores import EACH_KIND, empty_database
+from stores import EACH_KIND, migrated_database
 from troubled import Troubled
 
 from sagalog import Refused, Saga, StepContext
@@ -41,8 +41,8 @@ class Withheld(Troubled):
 
 @pytest.fixture
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> str | Store:
-    """An empty database that speaks SQL."""
-    return empty_database(request.param, tmp_path, request)
+    """A database without rows that speaks SQL."""
+    return migrated_database(request.param, tmp_path, request)
 
 
 def let_pass(_: Sequence[Append]) -> None:
