@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-from databases.stores import each_database, each_store
+from databases.stores import each_database, each_store, migrated_file, migrated_postgres_url, migrated_template
 from followed.applications import application_url, each_bookshop
 from followed.following import each_target
 from hypothesis import HealthCheck, settings
@@ -24,6 +24,9 @@ __all__ = [
     "each_store",
     "each_target",
     "finished_demo",
+    "migrated_file",
+    "migrated_postgres_url",
+    "migrated_template",
     "nats_server",
     "postgres_server",
     "postgres_url",

@@ -7,7 +7,7 @@ from typing import Any, cast
 from uuid import uuid4
 
 import pytest
-from databases.stores import empty_database, opened
+from databases.stores import migrated_database, opened
 from eventsourcing.tests.persistence import (
     ApplicationRecorderTestCase,
     NonInterleavingNotificationIDsBaseCase,
@@ -25,7 +25,7 @@ class OnOurRecorder:
     def database(self, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[None]:
         with ExitStack() as stack:
             self._recorder = cast(
-                Any, stack.enter_context(opened(empty_database(self.kind, tmp_path, request)))
+                Any, stack.enter_context(opened(migrated_database(self.kind, tmp_path, request)))
             ).recorder
             yield
 

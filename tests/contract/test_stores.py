@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from databases.stores import empty_database, opened
+from databases.stores import migrated_database, opened
 from servers.postgres_roles import role_on
 
 from sagalog.store import Store
@@ -25,7 +25,7 @@ class OnOneKind:
 
     @pytest.fixture
     def database(self, tmp_path: Path, request: pytest.FixtureRequest) -> str | Store:
-        return empty_database(self.kind, tmp_path, request)
+        return migrated_database(self.kind, tmp_path, request)
 
     @pytest.fixture
     def store(self, database: str | Store) -> Generator[Store]:
@@ -61,9 +61,9 @@ class TestPostgresAsARoleWithoutDdl(
     kind = "postgres"
 
     @pytest.fixture
-    def database(self, postgres_url: str) -> Generator[str]:
-        with opened(postgres_url), role_on(postgres_url) as (role, address):
-            with psycopg.connect(postgres_url) as owner:
+    def database(self, migrated_postgres_url: str) -> Generator[str]:
+        with opened(migrated_postgres_url), role_on(migrated_postgres_url) as (role, address):
+            with psycopg.connect(migrated_postgres_url) as owner:
                 place = Place("public", "", everybody_connects=True, server_version=owner.info.server_version)
                 for statement in grants_for(role, place, reads_only=False):
                     owner.execute(statement.encode())

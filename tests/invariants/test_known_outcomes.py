@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from databases.stores import EACH_KIND, empty_database
+from databases.stores import EACH_KIND, migrated_database
 from databases.trouble import DatabaseTrouble
 from databases.troubled import STRANGE, Troubled, goes_on
 from lab.inside import engine_of
@@ -49,8 +49,8 @@ def refuse_nothing(store: Troubled) -> None:
 
 @pytest.fixture
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> str | Store:
-    """An empty database that speaks SQL."""
-    return empty_database(request.param, tmp_path, request)
+    """A database without rows that speaks SQL."""
+    return migrated_database(request.param, tmp_path, request)
 
 
 @asynccontextmanager

@@ -141,13 +141,13 @@ def test_while_no_mail_can_be_read_those_that_need_none_go_on(each_database: str
 
 
 @pytest.mark.postgres
-def test_a_table_of_mail_that_is_locked_keeps_those_that_need_none_for_moments_only(postgres_url: str) -> None:
+def test_a_table_of_mail_that_is_locked_keeps_those_that_need_none_for_moments_only(migrated_postgres_url: str) -> None:
     plain, desk = parcel_saga(timeout=None), Desk()
 
     async def story(lab: Lab) -> None:
         ids = await mailed(lab)
         client = await lab.begin([plain], worker=False)
-        with psycopg.connect(postgres_url) as session:
+        with psycopg.connect(migrated_postgres_url) as session:
             session.execute("LOCK TABLE saga_inbox IN ACCESS EXCLUSIVE MODE")
             process = await lab.begin([patient(), plain], {Desk: desk})
             began = time.monotonic()
@@ -158,7 +158,7 @@ def test_a_table_of_mail_that_is_locked_keeps_those_that_need_none_for_moments_o
         for saga_id in ids.values():
             assert (await process.result(saga_id)).status == "completed"
 
-    in_lab(postgres_url, story)
+    in_lab(migrated_postgres_url, story)
 
 
 @pytest.mark.parametrize("table", ["saga_inbox", "saga_status", "saga_messages"])

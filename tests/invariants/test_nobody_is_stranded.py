@@ -219,17 +219,17 @@ def test_a_row_that_a_real_database_refuses_makes_only_its_own_saga_stuck(databa
 
 @pytest.fixture
 def database(request: pytest.FixtureRequest, tmp_path: Any) -> str:
-    """The address of an empty database that speaks SQL."""
+    """The address of a database without rows that speaks SQL."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'sagas.db'}"
-    url: str = request.getfixturevalue("postgres_url")
+    url: str = request.getfixturevalue("migrated_postgres_url")
     return url
 
 
 @pytest.mark.postgres
-def test_sagas_in_the_middle_of_a_step_go_on_after_a_switch_over(postgres_url: str) -> None:
+def test_sagas_in_the_middle_of_a_step_go_on_after_a_switch_over(migrated_postgres_url: str) -> None:
     """For a while the database can only be read, and every connection to it was ended: nobody is left behind."""
-    saga, desk, trouble = parcel_saga(timeout=None, patience=10_000), Desk(), DatabaseTrouble(postgres_url)
+    saga, desk, trouble = parcel_saga(timeout=None, patience=10_000), Desk(), DatabaseTrouble(migrated_postgres_url)
 
     async def story(lab: Lab) -> list[str]:
         process = await lab.begin([saga], {Desk: desk})
@@ -244,7 +244,7 @@ def test_sagas_in_the_middle_of_a_step_go_on_after_a_switch_over(postgres_url: s
         trouble.set_read_only(False)
         return [(await process.result(one)).status for one in ids]
 
-    assert in_lab(postgres_url, story) == ["completed"] * 20
+    assert in_lab(migrated_postgres_url, story) == ["completed"] * 20
     assert desk.calls().count("pay") == 20
 
 

@@ -70,9 +70,9 @@ def test_what_is_refused_for_some_seconds_only_is_not_believed(kind: type[Except
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("code", ["55P03", "40001", "40P01", "25006", "57014", "57P04", "08006", "53100", "42P01"])
-def test_a_row_that_fails_with_a_code_of_outages_holds_up_no_other(postgres_url: str, code: str) -> None:
+def test_a_row_that_fails_with_a_code_of_outages_holds_up_no_other(migrated_postgres_url: str, code: str) -> None:
     """Its own saga waits, and goes on once the trigger is gone: such an error says that it may pass."""
-    saga, desk, trouble = parcel_saga(timeout=None, patience=10_000), Desk(), DatabaseTrouble(postgres_url)
+    saga, desk, trouble = parcel_saga(timeout=None, patience=10_000), Desk(), DatabaseTrouble(migrated_postgres_url)
 
     async def story(lab: Lab) -> list[str]:
         process = await lab.begin([saga], {Desk: desk})
@@ -87,5 +87,5 @@ def test_a_row_that_fails_with_a_code_of_outages_holds_up_no_other(postgres_url:
             assert (await process.do(process.manager.status(saga_id))).status == "pending"
         return [*found, (await process.result(saga_id)).status]
 
-    assert in_lab(postgres_url, story) == ["completed"] * 51
+    assert in_lab(migrated_postgres_url, story) == ["completed"] * 51
     assert desk.calls().count("pay") == 51

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import psycopg
 import pytest
-from databases.stores import EACH_KIND, empty_database
+from databases.stores import EACH_KIND, migrated_database
 from databases.trouble import DatabaseTrouble
 from lab.lab import SETTINGS, Lab, Process, in_lab
 from sagas.parcel import Desk, Parcel, parcel_saga
@@ -27,8 +27,8 @@ CODES = ["P0001", "55P03", "57014"]
 
 @pytest.fixture(params=EACH_KIND[1:])
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of an empty database."""
-    found = empty_database(request.param, tmp_path, request)
+    """The address of a database without rows."""
+    found = migrated_database(request.param, tmp_path, request)
     assert isinstance(found, str)
     return found
 
@@ -178,10 +178,10 @@ def test_a_row_that_is_not_changed_though_nothing_says_so_keeps_nobody_else_from
 @pytest.mark.postgres
 @pytest.mark.parametrize("dead", [False, True])
 def test_a_row_that_somebody_has_locked_keeps_no_other_from_being_claimed_or_freed(
-    postgres_url: str, dead: bool
+    migrated_postgres_url: str, dead: bool
 ) -> None:
     """SQLite locks no rows: there whoever writes locks all of it, for everybody."""
-    saga, desk, trouble = parcel_saga(timeout=None), Desk(), DatabaseTrouble(postgres_url)
+    saga, desk, trouble = parcel_saga(timeout=None), Desk(), DatabaseTrouble(migrated_postgres_url)
 
     async def story(lab: Lab) -> list[str]:
         client = await lab.begin([saga], worker=False)
@@ -193,7 +193,7 @@ def test_a_row_that_somebody_has_locked_keeps_no_other_from_being_claimed_or_fre
                 "VALUES ('dead', 'h', 1, 1, 1)",
                 "UPDATE saga_status SET owner = 'dead'",
             )
-        with psycopg.connect(postgres_url) as session:
+        with psycopg.connect(migrated_postgres_url) as session:
             session.execute("SELECT 1 FROM saga_status WHERE saga_key = 'odd' FOR UPDATE")
             if dead:
                 session.execute("SELECT 1 FROM saga_workers WHERE worker_id = 'dead' FOR UPDATE")
@@ -205,11 +205,11 @@ def test_a_row_that_somebody_has_locked_keeps_no_other_from_being_claimed_or_fre
             found = await completed(process, [*others, *later])
         return [*found, (await process.result(odd)).status]
 
-    assert in_lab(postgres_url, story) == ["completed"] * (21 if dead else 41)
+    assert in_lab(migrated_postgres_url, story) == ["completed"] * (21 if dead else 41)
 
 
 @pytest.mark.postgres
-def test_a_table_of_leases_that_is_locked_keeps_nobody_from_being_claimed(postgres_url: str) -> None:
+def test_a_table_of_leases_that_is_locked_keeps_nobody_from_being_claimed(migrated_postgres_url: str) -> None:
     saga, desk = parcel_saga(timeout=None), Desk()
 
     async def story(lab: Lab) -> list[str]:
@@ -217,12 +217,12 @@ def test_a_table_of_leases_that_is_locked_keeps_nobody_from_being_claimed(postgr
         # Whoever holds a lease goes on for as long as that lasts.
         settings = SETTINGS.model_copy(update={"lease": 3000.0})
         process = await lab.begin([saga], {Desk: desk}, settings=settings)
-        with psycopg.connect(postgres_url) as session:
+        with psycopg.connect(migrated_postgres_url) as session:
             session.execute("LOCK TABLE saga_workers IN ACCESS EXCLUSIVE MODE")
             ids = [await client.start(saga, Parcel(str(n)), str(n)) for n in range(5)]
             return await completed(process, ids)
 
-    assert in_lab(postgres_url, story) == ["completed"] * 5
+    assert in_lab(migrated_postgres_url, story) == ["completed"] * 5
 
 
 class LongHistory:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from databases.stores import EACH_KIND, empty_database
+from databases.stores import EACH_KIND, migrated_database
 from databases.trouble import DatabaseTrouble
 from databases.troubled import Troubled
 from lab.inside import engine_of
@@ -42,8 +42,8 @@ class Withheld(Troubled):
 
 @pytest.fixture
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> str | Store:
-    """An empty database that speaks SQL."""
-    return empty_database(request.param, tmp_path, request)
+    """A database without rows that speaks SQL."""
+    return migrated_database(request.param, tmp_path, request)
 
 
 def let_pass(_: Sequence[Append]) -> None:

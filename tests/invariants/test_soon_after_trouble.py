@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from databases.stores import EACH_KIND, empty_database
+from databases.stores import EACH_KIND, migrated_database
 from databases.trouble import DatabaseTrouble
 from lab.lab import Lab, Process, in_lab
 from sagas.parcel import Desk, Parcel, parcel_saga
@@ -77,8 +77,8 @@ def test_a_full_disk_that_is_over_keeps_no_saga_waiting(tmp_path: Path, first: b
 
 @pytest.fixture(params=EACH_KIND[1:])
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of an empty database."""
-    found = empty_database(request.param, tmp_path, request)
+    """The address of a database without rows."""
+    found = migrated_database(request.param, tmp_path, request)
     assert isinstance(found, str)
     return found
 
@@ -89,8 +89,10 @@ FULL = "53100"
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("code", [FULL, "25006"])
-def test_claims_that_were_refused_because_of_the_whole_store_pass_soon_after(postgres_url: str, code: str) -> None:
-    saga, desk, trouble = parcel_saga(timeout=None), Desk(), DatabaseTrouble(postgres_url)
+def test_claims_that_were_refused_because_of_the_whole_store_pass_soon_after(
+    migrated_postgres_url: str, code: str
+) -> None:
+    saga, desk, trouble = parcel_saga(timeout=None), Desk(), DatabaseTrouble(migrated_postgres_url)
 
     async def story(lab: Lab) -> None:
         client = await lab.begin([saga], worker=False)
@@ -100,12 +102,14 @@ def test_claims_that_were_refused_because_of_the_whole_store_pass_soon_after(pos
             await lab.sleep(300)
         assert await seconds_until_completed(lab, process, ids) < SOON
 
-    in_lab(postgres_url, story)
+    in_lab(migrated_postgres_url, story)
 
 
 @pytest.mark.postgres
-def test_messages_that_were_set_aside_because_of_the_whole_store_are_routed_soon_after(postgres_url: str) -> None:
-    trouble = DatabaseTrouble(postgres_url)
+def test_messages_that_were_set_aside_because_of_the_whole_store_are_routed_soon_after(
+    migrated_postgres_url: str,
+) -> None:
+    trouble = DatabaseTrouble(migrated_postgres_url)
 
     async def story(lab: Lab) -> None:
         seen: list[int] = []
@@ -119,7 +123,7 @@ def test_messages_that_were_set_aside_because_of_the_whole_store_are_routed_soon
         assert lab.now() - began < SOON
         await lab.until(lambda: pongs(lab.stores[0]) == list(range(5)))
 
-    in_lab(postgres_url, story)
+    in_lab(migrated_postgres_url, story)
 
 
 def test_outcomes_that_were_refused_are_recorded_soon_after_the_first_is_taken(address: str) -> None:

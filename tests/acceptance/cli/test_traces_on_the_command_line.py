@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from databases.stores import EACH_KIND, empty_database
+from databases.stores import EACH_KIND, migrated_database
 from msgspec import Struct
 from pages.command_line import Ran, sagalog
 
@@ -125,7 +125,7 @@ async def book(address: str) -> None:
 
 @pytest.fixture(params=EACH_KIND[1:])
 def traced(request: pytest.FixtureRequest, tmp_path: Path) -> Traced:
-    address = empty_database(request.param, tmp_path, request)
+    address = migrated_database(request.param, tmp_path, request)
     assert isinstance(address, str)
     asyncio.run(book(address))
     return Traced(address)

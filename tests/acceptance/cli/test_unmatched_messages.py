@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from databases.stores import EACH_KIND, empty_database, opened
+from databases.stores import EACH_KIND, migrated_database, opened
 from msgspec.structs import replace
 from pages.command_line import Ran, sagalog
 
@@ -47,7 +47,7 @@ class Database:
 
 @pytest.fixture(params=EACH_KIND[1:])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    address = empty_database(request.param, tmp_path, request)
+    address = migrated_database(request.param, tmp_path, request)
     assert isinstance(address, str)
     with opened(address) as store:
         yield Database(address, store)

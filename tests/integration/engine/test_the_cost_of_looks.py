@@ -86,9 +86,9 @@ def literal(value: Any) -> str:
 
 
 @pytest.mark.postgres
-def test_no_look_scans_a_table_of_postgres(postgres_url: str) -> None:
+def test_no_look_scans_a_table_of_postgres(migrated_postgres_url: str) -> None:
     """Neither while the tables are empty nor with statistics that say they are, when they have filled up since."""
-    with opened(PostgresStore(postgres_url)) as one:
+    with opened(PostgresStore(migrated_postgres_url)) as one:
         store = cast(PostgresStore, one)
         for filled in (False, True):
             if filled:
@@ -106,9 +106,9 @@ def test_no_look_scans_a_table_of_postgres(postgres_url: str) -> None:
 
 
 @pytest.mark.postgres
-def test_what_is_written_to_an_inbox_of_postgres_is_found_by_its_key(postgres_url: str) -> None:
+def test_what_is_written_to_an_inbox_of_postgres_is_found_by_its_key(migrated_postgres_url: str) -> None:
     """Planned once, while the tables are empty: another index that begins with the recipient would read all it has."""
-    with opened(PostgresStore(postgres_url)) as one, cast(Any, one)._connections.writer() as connection:
+    with opened(PostgresStore(migrated_postgres_url)) as one, cast(Any, one)._connections.writer() as connection:
         for name in ("post", "attach"):
             text = POSTGRES[name].decode()
             connection.execute(f"PREPARE write_{name} AS {text}".encode())

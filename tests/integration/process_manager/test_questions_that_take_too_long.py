@@ -36,11 +36,11 @@ def locked(database: str, *tables: str) -> Generator[None]:
 
 
 @pytest.mark.parametrize("seconds", [0, 0.05])
-def test_a_result_that_is_waited_for_comes_in_time_or_not_at_all(postgres_url: str, seconds: float) -> None:
+def test_a_result_that_is_waited_for_comes_in_time_or_not_at_all(migrated_postgres_url: str, seconds: float) -> None:
     async def story() -> None:
-        async with ProcessManager(postgres_url, sagas=[SAGA], settings=PATIENT, worker=False) as manager:
+        async with ProcessManager(migrated_postgres_url, sagas=[SAGA], settings=PATIENT, worker=False) as manager:
             saga = await manager.start(SAGA, Greeting("ada"))
-            with locked(postgres_url, "saga_status"):
+            with locked(migrated_postgres_url, "saga_status"):
                 # The second time all threads that read are busy.
                 for _ in range(3):
                     async with asyncio.timeout(5):
@@ -50,11 +50,11 @@ def test_a_result_that_is_waited_for_comes_in_time_or_not_at_all(postgres_url: s
     run(story())
 
 
-def test_what_is_executed_in_a_limited_time_is_given_up_in_time(postgres_url: str) -> None:
+def test_what_is_executed_in_a_limited_time_is_given_up_in_time(migrated_postgres_url: str) -> None:
     async def story() -> None:
         saga = greet()
-        async with ProcessManager(postgres_url, sagas=[saga], settings=PATIENT, worker=False) as manager:
-            with locked(postgres_url, "saga_status"):
+        async with ProcessManager(migrated_postgres_url, sagas=[saga], settings=PATIENT, worker=False) as manager:
+            with locked(migrated_postgres_url, "saga_status"):
                 async with asyncio.timeout(5):
                     with pytest.raises(
                         WaitTimeout, match=r"nobody knows yet whether saga greet was started, after 0\.05 s"
@@ -85,12 +85,12 @@ QUESTIONS: dict[str, Callable[[ProcessManager, str], Awaitable[object]]] = {
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
-def test_a_question_that_met_a_lock_says_so_and_nothing_of_batches(postgres_url: str, question: str) -> None:
+def test_a_question_that_met_a_lock_says_so_and_nothing_of_batches(migrated_postgres_url: str, question: str) -> None:
     async def story() -> None:
-        async with ProcessManager(postgres_url, sagas=[SAGA], settings=HASTY, worker=False) as manager:
+        async with ProcessManager(migrated_postgres_url, sagas=[SAGA], settings=HASTY, worker=False) as manager:
             saga = await manager.start(SAGA, Greeting("ada"))
             with (
-                locked(postgres_url, *TABLES, "saga_steps"),
+                locked(migrated_postgres_url, *TABLES, "saga_steps"),
                 pytest.raises(StoreUnavailable, match="look for long transactions and locks") as caught,
             ):
                 await QUESTIONS[question](manager, saga.id)
@@ -100,15 +100,15 @@ def test_a_question_that_met_a_lock_says_so_and_nothing_of_batches(postgres_url:
 
 
 @pytest.mark.parametrize("table", ["saga_schema", "saga_status", "saga_workers"])
-def test_an_opening_that_met_a_lock_says_so_and_nothing_of_batches(postgres_url: str, table: str) -> None:
+def test_an_opening_that_met_a_lock_says_so_and_nothing_of_batches(migrated_postgres_url: str, table: str) -> None:
     async def story() -> None:
-        async with ProcessManager(postgres_url, sagas=[SAGA], settings=HASTY):
+        async with ProcessManager(migrated_postgres_url, sagas=[SAGA], settings=HASTY):
             pass
         with (
-            locked(postgres_url, table),
+            locked(migrated_postgres_url, table),
             pytest.raises(StoreUnavailable, match="look for long transactions and locks") as caught,
         ):
-            async with ProcessManager(postgres_url, sagas=[SAGA], settings=HASTY):
+            async with ProcessManager(migrated_postgres_url, sagas=[SAGA], settings=HASTY):
                 pass
         assert caught.type is StoreUnavailable
 
@@ -116,14 +116,18 @@ def test_an_opening_that_met_a_lock_says_so_and_nothing_of_batches(postgres_url:
 
 
 @pytest.mark.parametrize("words", [("list",), ("show", "ada"), ("history", "ada"), ("unmatched", "list")])
-def test_a_command_that_met_a_lock_says_so_and_nothing_of_batches(postgres_url: str, words: tuple[str, ...]) -> None:
+def test_a_command_that_met_a_lock_says_so_and_nothing_of_batches(
+    migrated_postgres_url: str, words: tuple[str, ...]
+) -> None:
     async def story() -> None:
-        async with ProcessManager(postgres_url, sagas=[SAGA], settings=HASTY, worker=False):
+        async with ProcessManager(migrated_postgres_url, sagas=[SAGA], settings=HASTY, worker=False):
             pass
 
     run(story())
-    with locked(postgres_url, *TABLES):
-        ran = sagalog("--db", postgres_url, "--debug", *words, environment={"SAGALOG_STATEMENT_TIMEOUT": "0.3"})
+    with locked(migrated_postgres_url, *TABLES):
+        ran = sagalog(
+            "--db", migrated_postgres_url, "--debug", *words, environment={"SAGALOG_STATEMENT_TIMEOUT": "0.3"}
+        )
     assert ran.code == 5
     assert "look for long transactions and locks" in ran.err
     assert ran.err.splitlines()[-1].startswith("sagalog.errors.StoreUnavailable: ")

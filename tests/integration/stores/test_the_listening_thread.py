@@ -18,13 +18,13 @@ pytestmark = pytest.mark.postgres
 
 
 @pytest.fixture
-def store(postgres_url: str) -> Iterator[Store]:
-    with opened(postgres_url) as store:
+def store(migrated_postgres_url: str) -> Iterator[Store]:
+    with opened(migrated_postgres_url) as store:
         yield store
 
 
 def test_a_store_that_is_watched_is_closed_without_waiting_for_the_next_look(
-    store: Store, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    store: Store, migrated_postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The thread that listens is woken; it looks by itself so rarely here that the test would not end before."""
     monkeypatch.setattr(postgres_watch, "LOOK_SECONDS", 3600.0)
@@ -51,13 +51,13 @@ def test_a_store_that_is_watched_is_closed_without_waiting_for_the_next_look(
 
 
 def test_a_hint_comes_at_once_however_rarely_the_thread_looks_by_itself(
-    store: Store, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    store: Store, migrated_postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgres_watch, "LOOK_SECONDS", 3600.0)
     called: queue.SimpleQueue[None] = queue.SimpleQueue()
     store.watch(lambda: called.put(None))
     called.get(timeout=10)
-    with opened(postgres_url) as other:
+    with opened(migrated_postgres_url) as other:
         other.append([start()])
         called.get(timeout=10)
 

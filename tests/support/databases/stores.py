@@ -1,13 +1,18 @@
-"""Every store, for tests that hold on each: fixtures that give an open store, or the address of an empty database.
+"""Every store, for tests that hold on each: fixtures that give an open store, or the address of a new database.
 
 `tests/conftest.py` imports the fixtures, so any test may ask for `each_store` or `each_database` and runs on all three.
+What they give has the newest schema and no rows: a copy of a database that was migrated once, which is quicker than to
+migrate each. A test about migrations, or about what opens an empty database, asks for `empty_database`.
 """
 
+import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from servers.postgres_server import PostgresServer
 
 from sagalog.store import Store, StoreOptions
 from sagalog.stores import store_for
@@ -50,10 +55,49 @@ def empty_database(kind: str, folder: Path, request: pytest.FixtureRequest) -> s
             raise ValueError(f"expected one of {KINDS}, found {kind}")
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the newest schema and no rows, to be copied and never opened."""
+    path = tmp_path_factory.mktemp("migrated") / "sagas.db"
+    with opened(f"sqlite:///{path}"):
+        pass
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_server: PostgresServer) -> Generator[str]:
+    """The name of a PostgreSQL database with the newest schema and no rows, to be copied and never opened."""
+    with postgres_server.database() as url:
+        with opened(url):
+            pass
+        yield urlsplit(url).path.removeprefix("/")
+
+
+@pytest.fixture
+def migrated_postgres_url(postgres_server: PostgresServer, migrated_template: str) -> Generator[str]:
+    """The address of a PostgreSQL database with the newest schema and no rows, removed after the test."""
+    with postgres_server.database(migrated_template) as url:
+        yield url
+
+
+def migrated_database(kind: str, folder: Path, request: pytest.FixtureRequest) -> str | Store:
+    """Return what `empty_database` becomes once it has been opened: it has the newest schema and no rows."""
+    match kind:
+        case "sqlite":
+            template: Path = request.getfixturevalue("migrated_file")
+            shutil.copy(template, folder / "sagas.db")
+            return f"sqlite:///{folder / 'sagas.db'}"
+        case "postgres":
+            url: str = request.getfixturevalue("migrated_postgres_url")
+            return url
+        case _:
+            return empty_database(kind, folder, request)
+
+
 @pytest.fixture(params=EACH_KIND)
 def each_database(request: pytest.FixtureRequest, tmp_path: Path) -> str | Store:
-    """An empty database of each kind, for those that open it several times or in several processes."""
-    return empty_database(request.param, tmp_path, request)
+    """A database of each kind without rows, for those that open it several times or in several processes."""
+    return migrated_database(request.param, tmp_path, request)
 
 
 @pytest.fixture

@@ -21,10 +21,10 @@ DAMAGES = ['{"oops":1}', "no JSON", ""]
 
 @pytest.fixture
 def database(request: pytest.FixtureRequest, tmp_path: object) -> str:
-    """The address of an empty database that speaks SQL."""
+    """The address of a database without rows that speaks SQL."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/sagas.db"
-    url: str = request.getfixturevalue("postgres_url")
+    url: str = request.getfixturevalue("migrated_postgres_url")
     return url
 
 

@@ -51,10 +51,10 @@ async def all_unmatched(process: Process) -> list[UnmatchedRow]:
 
 @pytest.fixture
 def database(request: pytest.FixtureRequest, tmp_path: object) -> str:
-    """The address of an empty database that speaks SQL."""
+    """The address of a database without rows that speaks SQL."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/sagas.db"
-    url: str = request.getfixturevalue("postgres_url")
+    url: str = request.getfixturevalue("migrated_postgres_url")
     return url
 
 
@@ -85,8 +85,8 @@ def test_a_row_that_is_in_trouble_for_a_while_holds_up_no_other_and_is_there_aft
 
 
 @pytest.mark.postgres
-def test_a_row_that_somebody_holds_locked_holds_up_no_other(postgres_url: str) -> None:
-    trouble, seen = DatabaseTrouble(postgres_url), list[int]()
+def test_a_row_that_somebody_holds_locked_holds_up_no_other(migrated_postgres_url: str) -> None:
+    trouble, seen = DatabaseTrouble(migrated_postgres_url), list[int]()
 
     async def story(lab: Lab) -> None:
         client = await lab.begin(worker=False)
@@ -101,7 +101,7 @@ def test_a_row_that_somebody_holds_locked_holds_up_no_other(postgres_url: str) -
         await lab.until(lambda: sorted(seen) == [1, 2, 3])
         assert await process.do(process.manager.unmatched()) == []
 
-    in_lab(postgres_url, story)
+    in_lab(migrated_postgres_url, story)
 
 
 @pytest.mark.parametrize("database", ON_SQL, indirect=True)

@@ -107,7 +107,9 @@ def test_a_batch_for_which_the_database_has_too_little_time_is_routed_in_pieces(
 
 
 @pytest.mark.postgres
-def test_a_message_whose_ids_are_too_long_for_an_index_ends_no_routing_on_a_real_database(postgres_url: str) -> None:
+def test_a_message_whose_ids_are_too_long_for_an_index_ends_no_routing_on_a_real_database(
+    migrated_postgres_url: str,
+) -> None:
     """It came past the door, as one of an older version may have; what is published after it is handled."""
     seeded = random.Random(1)
     # Four bytes each, and nothing that a database could make shorter.
@@ -132,13 +134,15 @@ def test_a_message_whose_ids_are_too_long_for_an_index_ends_no_routing_on_a_real
         (row,) = await process.parked()
         assert "index row size" in row.reason
 
-    in_lab(postgres_url, story)
+    in_lab(migrated_postgres_url, story)
 
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("table", ["saga_inbox", "saga_messages"])
-def test_a_row_that_a_real_database_refuses_for_a_message_holds_up_no_other(postgres_url: str, table: str) -> None:
-    trouble = DatabaseTrouble(postgres_url)
+def test_a_row_that_a_real_database_refuses_for_a_message_holds_up_no_other(
+    migrated_postgres_url: str, table: str
+) -> None:
+    trouble = DatabaseTrouble(migrated_postgres_url)
 
     async def story(lab: Lab) -> None:
         seen: list[int] = []
@@ -159,7 +163,7 @@ def test_a_row_that_a_real_database_refuses_for_a_message_holds_up_no_other(post
             await process.do(process.manager.redeliver(row.unmatched_id, actor="ada", reason="the trigger is gone"))
             await lab.until(lambda: 2 in pongs(lab.stores[0]))
 
-    in_lab(postgres_url, story)
+    in_lab(migrated_postgres_url, story)
 
 
 def test_a_message_that_a_saga_could_not_take_is_parked_and_taken_once_it_can_be(each_database: str | Store) -> None:

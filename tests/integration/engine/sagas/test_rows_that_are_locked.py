@@ -34,13 +34,13 @@ def locked(url: str, *saga_ids: str) -> Generator[None]:
 
 
 @pytest.fixture
-def store(postgres_url: str) -> Iterator[Store]:
-    with opened(postgres_url) as store:
+def store(migrated_postgres_url: str) -> Iterator[Store]:
+    with opened(migrated_postgres_url) as store:
         yield store
 
 
 @pytest.mark.postgres
-def test_no_write_waits_long_for_a_row_that_somebody_has_locked(store: Store, postgres_url: str) -> None:
+def test_no_write_waits_long_for_a_row_that_somebody_has_locked(store: Store, migrated_postgres_url: str) -> None:
     """It holds the lock of the log meanwhile, or the only writer of its process."""
     first, second = start(owner="w1"), start(owner="w1")
     store.register(lease("w1"))
@@ -51,7 +51,7 @@ def test_no_write_waits_long_for_a_row_that_somebody_has_locked(store: Store, po
         lambda: store.release("w1"),
         lambda: store.claim_one("w1", first.saga_id, NOW),
     ]
-    with locked(postgres_url, first.saga_id):
+    with locked(migrated_postgres_url, first.saga_id):
         with pytest.raises(RowsLocked) as caught:
             store.append([ending(second, holder="w1"), ending(first, holder="w1"), start()])
         assert caught.value.sagas == {first.saga_id}
@@ -66,12 +66,12 @@ def test_no_write_waits_long_for_a_row_that_somebody_has_locked(store: Store, po
 
 
 @pytest.mark.postgres
-def test_no_look_for_what_is_free_waits_for_a_row_of_a_consumer(store: Store, postgres_url: str) -> None:
+def test_no_look_for_what_is_free_waits_for_a_row_of_a_consumer(store: Store, migrated_postgres_url: str) -> None:
     store.register(lease("w1"))
     store.take_consumers("w1", ["a", "b"], NOW, False)
     begun = start(owner="w1")
     store.append([begun])
-    with psycopg.connect(postgres_url) as session:
+    with psycopg.connect(migrated_postgres_url) as session:
         session.execute("SELECT 1 FROM saga_consumers WHERE consumer = 'a' FOR UPDATE")
         began = time.monotonic()
         with pytest.raises(StoreUnavailable, match="lock"):
@@ -83,12 +83,12 @@ def test_no_look_for_what_is_free_waits_for_a_row_of_a_consumer(store: Store, po
 
 
 @pytest.mark.postgres
-def test_what_a_person_decides_does_not_keep_the_log_locked_for_a_row(store: Store, postgres_url: str) -> None:
+def test_what_a_person_decides_does_not_keep_the_log_locked_for_a_row(store: Store, migrated_postgres_url: str) -> None:
     [place] = published(store, event())
     parked = unmatched(place, "participant:echo")
     put(store, waiting(place, "participant:echo"))
     store.post([Posting([], parked=parked)])
-    with psycopg.connect(postgres_url) as session:
+    with psycopg.connect(migrated_postgres_url) as session:
         session.execute("SELECT 1 FROM saga_unmatched FOR UPDATE")
         began = time.monotonic()
         with pytest.raises(StoreUnavailable, match="lock"):
@@ -97,14 +97,14 @@ def test_what_a_person_decides_does_not_keep_the_log_locked_for_a_row(store: Sto
 
 
 @pytest.mark.postgres
-def test_a_table_of_messages_that_is_locked_keeps_no_saga_without_messages_waiting(postgres_url: str) -> None:
+def test_a_table_of_messages_that_is_locked_keeps_no_saga_without_messages_waiting(migrated_postgres_url: str) -> None:
     """Somebody rebuilds it, say; every write that fails in vain has a new connection made."""
     saga, desk = parcel_saga(timeout=None), Desk()
 
     async def story(lab: Lab) -> list[str]:
         process = await lab.begin([saga], {Desk: desk})
         client = await lab.begin([saga], worker=False)
-        with psycopg.connect(postgres_url) as session:
+        with psycopg.connect(migrated_postgres_url) as session:
             session.execute("LOCK TABLE saga_inbox, saga_unmatched IN ACCESS EXCLUSIVE MODE")
             began = time.monotonic()
             ids = [await client.start(saga, Parcel(str(n)), str(n)) for n in range(3)]
@@ -112,14 +112,16 @@ def test_a_table_of_messages_that_is_locked_keeps_no_saga_without_messages_waiti
             assert time.monotonic() - began < 4 * SOON
         return found
 
-    assert in_lab(postgres_url, story) == ["completed"] * 3
+    assert in_lab(migrated_postgres_url, story) == ["completed"] * 3
 
 
 @pytest.mark.postgres
-def test_a_table_of_leases_that_is_locked_keeps_no_look_for_the_dead_waiting(store: Store, postgres_url: str) -> None:
+def test_a_table_of_leases_that_is_locked_keeps_no_look_for_the_dead_waiting(
+    store: Store, migrated_postgres_url: str
+) -> None:
     """It is looked at in the thread that writes, and whoever starts a saga waits for that."""
     store.register(lease("w1"))
-    with psycopg.connect(postgres_url) as session:
+    with psycopg.connect(migrated_postgres_url) as session:
         session.execute("LOCK TABLE saga_workers IN ACCESS EXCLUSIVE MODE")
         looks: list[Callable[[], object]] = [lambda: store.free(NOW), lambda: store.lost(NOW, 10)]
         for look in looks:
@@ -232,7 +234,7 @@ def test_closing_while_nothing_can_be_written_ends_in_time(which: str) -> None:
 
 
 @pytest.mark.postgres
-def test_a_locked_row_holds_up_its_own_saga_only(postgres_url: str) -> None:
+def test_a_locked_row_holds_up_its_own_saga_only(migrated_postgres_url: str) -> None:
     saga, desk = parcel_saga(timeout=None, patience=10_000), Desk()
 
     async def story(lab: Lab) -> list[str]:
@@ -242,18 +244,18 @@ def test_a_locked_row_holds_up_its_own_saga_only(postgres_url: str) -> None:
         saga_id = await process.start(saga, Parcel("odd"), "odd")
         others = [await process.start(saga, Parcel(str(n)), str(n)) for n in range(10)]
         await lab.until(lambda: desk.calls().count("pick") == 11)
-        with locked(postgres_url, saga_id):
+        with locked(migrated_postgres_url, saga_id):
             gate.set()
             found = [(await process.result(one)).status for one in others]
             assert (await process.do(process.manager.status(saga_id))).status == "started"
         return [*found, (await process.result(saga_id)).status]
 
-    assert in_lab(postgres_url, story) == ["completed"] * 11
+    assert in_lab(migrated_postgres_url, story) == ["completed"] * 11
     assert desk.calls().count("pay") == 11
 
 
 @pytest.mark.postgres
-def test_one_locked_row_keeps_no_other_saga_of_a_worker_that_ends(postgres_url: str) -> None:
+def test_one_locked_row_keeps_no_other_saga_of_a_worker_that_ends(migrated_postgres_url: str) -> None:
     saga, desk = parcel_saga(timeout=None, patience=10_000), Desk()
 
     async def story(lab: Lab) -> list[str]:
@@ -262,7 +264,7 @@ def test_one_locked_row_keeps_no_other_saga_of_a_worker_that_ends(postgres_url: 
         desk.does["pick"] = lambda _: asyncio.sleep(1000)
         ids = [await process.start(saga, Parcel(str(n)), str(n)) for n in range(10)]
         await lab.until(lambda: desk.calls().count("pick") == 10)
-        with locked(postgres_url, ids[0]):
+        with locked(migrated_postgres_url, ids[0]):
             await process.stop()
             desk.does.clear()
             other = await lab.begin([saga], {Desk: desk}, settings=settings)
@@ -270,4 +272,4 @@ def test_one_locked_row_keeps_no_other_saga_of_a_worker_that_ends(postgres_url: 
                 found = [(await other.result(one)).status for one in ids[1:]]
         return [*found, (await other.result(ids[0])).status]
 
-    assert in_lab(postgres_url, story) == ["completed"] * 10
+    assert in_lab(migrated_postgres_url, story) == ["completed"] * 10
