@@ -1,22 +1,22 @@
-"""The cycle by which every saga goes on, turn by turn, written down once. Pure but for the append, which is others'.
+"""The cycle by which every saga goes on: input, decide, append, react. It says what is to be written; others write.
 
 1.  *Input*: something has happened. The saga is started, an attempt has ended, a message has come, a time is over.
 2.  *Decide*: `decision_of` asks the kernel which events follow from that in the saga's state. If none does, the input
     was no news, and the turn is over.
-3.  *Append*: `append_of` makes one write of the decision: the events, the rows of the tables, the messages. It is
-    written in one transaction, if nobody else has changed the saga meanwhile: if somebody has, the decision comes to
-    nothing. Only what is written has happened: now it is logged (`log_transitions`).
-4.  *React*: the decision has the effects too: what ought to be going on in the world in the new state. Whoever owns
-    the saga begins what is not going on yet, and what comes of that is the next input.
+3.  *Append*: `append_of` makes one write of the decision: the events, the rows of the tables, the messages. They go
+    into one transaction. If somebody else has changed the saga meanwhile, that is refused and the decision is dropped.
+    Only what is written has happened, so only then is it logged (`log_transitions`).
+4.  *React*: the decision has the effects too: what ought to be going on in the world now that the saga is in its new
+    state. Whoever owns the saga begins what is not going on yet, and what comes of that is the next input.
 
 Whoever has something to tell a saga goes through this: its runner while it is owned (`sagas/runner`), whoever begins
 one (`sagas/beginnings`, and for messages `bus/route_answers`), and whoever tells one that nobody owns (`sagas/start`,
 `sagas/recording`). They differ in who writes: the committer, many decisions in one transaction; or the router, together
 with what becomes of the messages.
 
-Nothing here keeps anything between two turns, nor waits, so that a whole batch can go through it in one pass: a list of
-sagas and inputs comes in, their decisions go out, one append writes them all, and one pass goes over what was written.
-Let what is added here stay so: one saga's turn is a function of values, and nothing is said or begun before the write.
+A turn keeps nothing and waits for nothing, so that a whole batch may go through it in one pass: a list of sagas and
+inputs comes in, their decisions go out, one append writes them all, and one pass goes over what was written. Let what
+is added here stay a function of values, and nothing be said or begun before the write.
 """
 
 from collections.abc import Iterable, Sequence
