@@ -45,7 +45,7 @@ format: $(VENV)/all.stamp ## Format the code, and repair what can be repaired by
 	$(RUN)/ruff format .
 
 bench: $(VENV)/all.stamp ## Measure against the floor: the same rows by the plain drivers
-	$(WITH_SUPPORT) $(RUN)/python tests/benchmarks/bench.py $(BENCH)
+	$(WITH_SUPPORT) $(RUN)/python -m tests.benchmarks.bench $(BENCH)
 
 torture: $(VENV)/all.stamp ## Strike workers, servers and databases for SECONDS (300) and check what is left
 	$(WITH_SUPPORT) $(RUN)/python -m torture --seconds $(SECONDS) $(TORTURE)
