@@ -33,7 +33,7 @@ demo: $(VENV)/run.stamp ## Run a few hundred orders through the reference servic
 test: $(VENV)/all.stamp ## Run every test, on a real PostgreSQL (SAGALOG_TEST_POSTGRES=postgresql://... uses yours)
 	$(RUN)/python -m pytest --numprocesses $(JOBS) --maxprocesses 4 --dist worksteal $(PYTEST) $(TESTS)
 
-check: $(VENV)/all.stamp ## Check style, types and the rings of the architecture
+check: $(VENV)/all.stamp ## Check style, types and what each room may import
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy

@@ -1,6 +1,6 @@
 """Text that came from outside, made harmless for wherever it is shown: a terminal, a log, a table, a picture.
 
-It imports nothing of sagalog: every ring shows something.
+It imports nothing of sagalog: every room shows something.
 """
 
 import re

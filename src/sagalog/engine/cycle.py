@@ -6,17 +6,17 @@
 3.  *Append*: `append_of` makes one write of the decision: the events, the rows of the tables, the messages. They go
     into one transaction. If somebody else has changed the saga meanwhile, that is refused and the decision is dropped.
     Only what is written has happened, so only then is it logged (`log_transitions`).
-4.  *React*: the decision has the effects too: what ought to be going on in the world now that the saga is in its new
-    state. Whoever owns the saga begins what is not going on yet, and what comes of that is the next input.
+4.  *React*: the decision has the effects too: what ought to be going on in the world once the saga is in its new state.
+    Whoever owns the saga begins, after the write, what is not going on yet; what comes of that is the next input.
 
 Whoever has something to tell a saga goes through this: its runner while it is owned (`sagas/runner`), whoever begins
 one (`sagas/beginnings`, and for messages `bus/route_answers`), and whoever tells one that nobody owns (`sagas/start`,
 `sagas/recording`). They differ in who writes: the committer, many decisions in one transaction; or the router, together
 with what becomes of the messages.
 
-A turn keeps nothing and waits for nothing, so that a whole batch may go through it in one pass: a list of sagas and
-inputs comes in, their decisions go out, one append writes them all, and one pass goes over what was written. Let what
-is added here stay a function of values, and nothing be said or begun before the write.
+Each function here is about one saga, keeps nothing and waits for nothing. So whoever has a list of sagas and inputs can
+decide on all of it in one pass, write it in one transaction, and go once over what was written. Let what is added here
+stay a function of values, and nothing be said or begun before the write.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""Whose handlers call: a process manager that ends waits for its handlers, so none of them may wait for its end.
+"""Who calls: a process manager that ends waits for its own handlers, so none of them may wait for its end.
 
 Every task and thread that a handler begins is told apart likewise, and so is what it hands over to an event loop.
 """

@@ -1,6 +1,6 @@
 """The composition root: `ProcessManager` brings definitions, services, a store and the engine together.
 
-It is the one place where the rings meet; what a saga does is decided in `sagalog.saga`, how it is run in
+It is the one place where all rooms meet; what a saga does is decided in `sagalog.saga`, how it is run in
 `sagalog.engine`.
 """
 

@@ -255,7 +255,7 @@ def _from_outside(state: SagaState, input: i.Resume | i.StartAgain | i.Faulted, 
 
 
 def _follow(definition: Definition, state: SagaState, last: e.SagaEvent, now: int) -> e.SagaEvent | None:
-    """Return the event that follows from the state alone, if there is one."""
+    """Return the event that follows from the state and from its last event, if there is one."""
     if type(definition) is ChoreographyDefinition:
         return choreography.follow(definition.contract, state, now)
     status = state.status

@@ -22,7 +22,7 @@ ENDED: Final[frozenset[Status]] = frozenset(("completed", "failed"))
 AT_REST: Final[frozenset[Status]] = frozenset((*ENDED, "stuck"))
 
 # (status before, event) -> statuses after. `None` before is a saga that does not exist yet.
-# More than one status after only where the event's own content decides (a resume goes back to where it was).
+# More than one status after only where the state decides: `evolve` chooses (a resume goes back to where it was).
 TRANSITIONS: Final[dict[tuple[Status | None, str], tuple[Status, ...]]] = {
     (None, "SagaStarted"): ("started",),
     ("started", "StepSucceeded"): ("pending",),

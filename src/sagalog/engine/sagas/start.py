@@ -1,4 +1,4 @@
-"""How a saga begins: the input is checked first, the key decides, and the start is one append like any other."""
+"""What is asked of sagas from outside: to begin (the input is checked, the key decides), or to go on when stuck."""
 
 from collections.abc import Callable
 from functools import partial

@@ -1,4 +1,4 @@
-"""The sagas that this process owns: claiming them, driving them, giving them back."""
+"""The sagas that this process owns, and what claims them, drives them and gives them back, held together."""
 
 import asyncio
 import logging
