@@ -72,7 +72,7 @@ def test_nothing_is_imported_because_a_row_names_it(
     for topic in (
         "sabotage:Boom",
         "bookshop.sabotage:Boom",
-        "bookshop:Order.__init__",
+        "followed.bookshop:Order.__init__",
         "sabotage",
         "",
         ":",
@@ -98,7 +98,7 @@ def test_a_class_that_was_renamed_is_known_by_the_names_that_the_application_reg
         insert(each_bookshop, topic, state)
     source = followed(each_bookshop)
     found = source.read(0, 100).notifications
-    assert [one.topic for one in found] == ["bookshop:Order.Placed", *old]
+    assert [one.topic for one in found] == ["followed.bookshop:Order.Placed", *old]
     assert {type(source.decode(one)) for one in found} == {Order.Placed}
 
 
@@ -106,7 +106,7 @@ def test_topics_without_end_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("sagalog.stores.followed.application.MOST_TOPICS", 10)
     with bookshop("popo") as application:
         for number in range(50):
-            insert(application, f"bookshop:Order.Unknown{number}")
+            insert(application, f"followed.bookshop:Order.Unknown{number}")
         application.place(1)
         source = followed(application)
         assert len(source.read(0, 100).notifications) == 1
@@ -123,12 +123,12 @@ def test_a_recorder_alone_is_followed_under_a_name_that_is_given(each_bookshop: 
 
 def test_an_entry_is_shown_as_text_whatever_its_state_is(each_bookshop: Bookshop) -> None:
     each_bookshop.place(1)
-    insert(each_bookshop, "bookshop:Order.Placed", b"\xff\x00\x01")
+    insert(each_bookshop, "followed.bookshop:Order.Placed", b"\xff\x00\x01")
     source = followed(each_bookshop)
     readable, binary = (json.decode(source.text(one)) for one in source.read(0, 10).notifications)
     assert (readable["notification_id"], readable["originator_id"]) == (1, str(order_id(1)))
     assert '"number":1' in readable["state"]
-    assert (binary["topic"], binary["state_base64"]) == ("bookshop:Order.Placed", "/wAB")
+    assert (binary["topic"], binary["state_base64"]) == ("followed.bookshop:Order.Placed", "/wAB")
 
 
 def test_what_cannot_be_followed_is_refused() -> None:
