@@ -18,7 +18,7 @@ from sagalog.testing.contracts.store.samples import start
 
 # A row for each worker or each consumer of the fleet; and what a person asks for.
 SMALL = {"saga_workers", "saga_consumers"}
-ASKED_BY_A_PERSON = {"counts", "unloaded", "find", "find_with_an_error", "unmatched"}
+ASKED_BY_A_PERSON = {"counts", "unloaded", "find", "find_open", "find_with_an_error", "unmatched"}
 # Only what is waited for is in these indexes.
 OF_WHAT_WAITS = "saga_inbox_sagas"
 

@@ -84,8 +84,12 @@ def _as_then(text: str) -> str:
 
 def _without(names: set[str], value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _without(names, one) for name, one in value.items() if name not in names}
-    return [_without(names, one) for one in value] if isinstance(value, list) else value
+        fields: dict[str, Any] = value
+        return {name: _without(names, one) for name, one in fields.items() if name not in names}
+    if isinstance(value, list):
+        members: list[Any] = value
+        return [_without(names, one) for one in members]
+    return value
 
 
 @contextmanager

@@ -99,7 +99,9 @@ class Counting(MemoryStore):
 def test_batches_are_full_although_most_events_are_nobodys_business(shop: Bookshop) -> None:
     for number in range(40):
         shop.place(number)
-        shop.recorder.insert_events([StoredEvent(uuid4(), 1, "followed.bookshop:Order.Noted", b"{}") for _ in range(60)])
+        shop.recorder.insert_events(
+            [StoredEvent(uuid4(), 1, "followed.bookshop:Order.Noted", b"{}") for _ in range(60)]
+        )
     store = Counting()
     with opened(store):
         asyncio.run(follow_until(lambda: position(store) == 40 * 61, store, shop, batch=20))
