@@ -4,10 +4,10 @@ import json
 import os
 import re
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from earlier_database.recorded import fields_in, text_of
 from pages.command_line import Ran, sagalog
@@ -83,13 +83,17 @@ def _as_then(text: str) -> str:
 
 
 def _without(names: set[str], value: Any) -> Any:
-    if isinstance(value, dict):
-        fields: dict[str, Any] = value
-        return {name: _without(names, one) for name, one in fields.items() if name not in names}
-    if isinstance(value, list):
-        members: list[Any] = value
-        return [_without(names, one) for one in members]
-    return value
+    match value:
+        case dict():
+            return {
+                name: _without(names, one)
+                for name, one in cast("Mapping[str, Any]", value).items()
+                if name not in names
+            }
+        case list():
+            return [_without(names, one) for one in cast("Iterable[Any]", value)]
+        case _:
+            return value
 
 
 @contextmanager
