@@ -45,12 +45,13 @@ def follow(state: SagaState, event: e.SagaEvent) -> SagaState:
         return replace(state, fans={name: _resumed(state, name, fan) for name, fan in state.fans.items()})
     if isinstance(event, e.CompensationStarted):
         return replace(state, fans={name: _planned(state, name, fan) for name, fan in state.fans.items()})
-    part = part_of(getattr(event, "step", ""))
+    name: str = getattr(event, "step", "")
+    part = part_of(name)
     fan = state.fans.get(part[0]) if part else None
     if part is None or fan is None:
         return state
     step, number = part
-    return replace(state, fans={**state.fans, step: _moved(state, event, fan, number, state.steps[event.step])})  # type: ignore[attr-defined]
+    return replace(state, fans={**state.fans, step: _moved(state, event, fan, number, state.steps[name])})
 
 
 def _moved(state: SagaState, event: e.SagaEvent, fan: FanOut, number: int, part: StepState) -> FanOut:
