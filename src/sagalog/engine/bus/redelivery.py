@@ -20,6 +20,7 @@ from sagalog.engine.bus.consumers import Consumers
 from sagalog.engine.bus.mended import mended_message, with_message
 from sagalog.engine.bus.route_batch import Batch, Found, Routes
 from sagalog.engine.bus.route_writing import RouteWriting, is_passing
+from sagalog.engine.cycle import Decision
 from sagalog.engine.recovery import is_of_the_store
 from sagalog.engine.setbacks import Setbacks
 from sagalog.engine.surroundings import Surroundings
@@ -244,7 +245,7 @@ class Redelivery:
                 return 0
             await self._routes[lane[0].consumer].route(found, batch)
             route = batch.route(stays, [row.unmatched_id for row in lane[: len(found)]])
-            return len(found) if await self._writing.write(route, found) == "written" else 0
+            return len(found) if await self._writing.write(route, found, batch.begun) == "written" else 0
         except Exception as problem:
             logger.info("messages for %s are routed again one by one: %s", lane[0].consumer, described(problem))
             self._consumers.doubt()
@@ -319,8 +320,11 @@ class Redelivery:
             return None
         return [Advance(consumer, self._consumers.worker_id, here.position, here.position)]
 
-    async def _again(self, row: UnmatchedRow) -> tuple[Route, Found] | None:
-        """Return what becomes of a message that is routed again, and that; it may well be parked. None: not ours."""
+    async def _again(self, row: UnmatchedRow) -> tuple[Route, Found, Sequence[Decision]] | None:
+        """Return what becomes of a message that is routed again (it may be parked), that, and what begins with it.
+
+        None if the consumer is lost.
+        """
         batch = Batch()
         try:
             envelope = msgspec.json.decode(row.message, type=Envelope)
@@ -333,7 +337,7 @@ class Redelivery:
             if envelope.name not in self._vocabulary:
                 return self._parked(row, unknown(envelope))
             batch.messages.append(envelope)
-            return batch.route((), (row.unmatched_id,)), ()
+            return batch.route((), (row.unmatched_id,)), (), ()
         position = row.position
         if position is None:
             # A saga that could not take it knows only the message.
@@ -344,11 +348,11 @@ class Redelivery:
         found = [(position, envelope)]
         await self._routes[row.consumer].route(found, batch)
         stays = self._stays(row.consumer)
-        return None if stays is None else (batch.route(stays, (row.unmatched_id,)), found)
+        return None if stays is None else (batch.route(stays, (row.unmatched_id,)), found, batch.begun)
 
-    def _parked(self, row: UnmatchedRow, why: str) -> tuple[Route, Found]:
+    def _parked(self, row: UnmatchedRow, why: str) -> tuple[Route, Found, Sequence[Decision]]:
         parked = replace(row, status="parked", reason=why)
-        return Route((), parked=[parked], redelivered=[row.unmatched_id]), ()
+        return Route((), parked=[parked], redelivered=[row.unmatched_id]), (), ()
 
 
 def _lane(row: UnmatchedRow) -> Lane:

@@ -5,14 +5,14 @@ It looks nothing up and writes nothing.
 
 from sagalog.clock import Clock, new_id
 from sagalog.engine.bus.route_batch import Batch, inbox_row
-from sagalog.engine.cycle import append_of, decision_of
+from sagalog.engine.cycle import Decision, decision_of
 from sagalog.engine.unmatched import parked_row
 from sagalog.messages import Envelope
 from sagalog.saga.choreography.definition import ChoreographyDefinition
 from sagalog.saga.definition import Definition
 from sagalog.saga.inputs import Receive, Start
 from sagalog.saga.messages.route import Begin, Deliver, KnownSaga, Park
-from sagalog.store import Append, StatusRow
+from sagalog.store import StatusRow
 
 
 class RouteAnswers:
@@ -29,7 +29,7 @@ class RouteAnswers:
         match answer:
             case Begin(definition, start):
                 saga_id = new_id(self._clock)
-                batch.starts.append(_beginning(definition, saga_id, start, message, now))
+                batch.begun.append(_beginning(definition, saga_id, start, message, now))
                 return KnownSaga(saga_id, definition.name, "started", start.run, message.id)
             case Deliver(saga_id):
                 batch.inbox.append(inbox_row(saga_id, saga_id, position, message, now))
@@ -40,15 +40,15 @@ class RouteAnswers:
         return None
 
 
-def _beginning(definition: Definition, saga_id: str, start: Start, message: Envelope, now: int) -> Append:
-    """Return the beginning of a saga that any worker may take up.
+def _beginning(definition: Definition, saga_id: str, start: Start, message: Envelope, now: int) -> Decision:
+    """Return the beginning of a saga.
 
     A choreographed process is told the message that begins it, too: a saga has all it needs of that in its input.
     """
     inputs = (start, Receive(message)) if isinstance(definition, ChoreographyDefinition) else (start,)
     decision = decision_of(definition, saga_id, None, inputs, now)
     assert decision is not None
-    return append_of(decision, None, None)
+    return decision
 
 
 def known(row: StatusRow) -> KnownSaga:

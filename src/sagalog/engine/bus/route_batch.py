@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from sagalog.engine.cycle import Decision, append_of
 from sagalog.messages import Envelope
-from sagalog.store import Advance, Append, InboxRow, Route, UnmatchedRow
+from sagalog.store import Advance, InboxRow, Route, UnmatchedRow
 
 Found = Sequence[tuple[int, Envelope]]
 
@@ -13,18 +14,19 @@ class Batch:
     """What consumers make of some messages, until it is written."""
 
     def __init__(self) -> None:
-        self.starts: list[Append] = []
+        self.begun: list[Decision] = []
         self.inbox: list[InboxRow] = []
         self.messages: list[Envelope] = []
         self.parked: list[UnmatchedRow] = []
 
     def __bool__(self) -> bool:
         """Tell whether anything is made of them at all."""
-        return bool(self.starts or self.inbox or self.messages or self.parked)
+        return bool(self.begun or self.inbox or self.messages or self.parked)
 
     def route(self, advances: Sequence[Advance], redelivered: Sequence[str] = ()) -> Route:
-        """Return it as one write."""
-        return Route(advances, self.starts, self.inbox, self.messages, self.parked, redelivered)
+        """Return it as one write; the sagas that it begins may be taken up by any worker."""
+        starts = [append_of(decision, None, None) for decision in self.begun]
+        return Route(advances, starts, self.inbox, self.messages, self.parked, redelivered)
 
 
 def inbox_row(recipient: str, lane: str, position: int, envelope: Envelope, now: int) -> InboxRow:

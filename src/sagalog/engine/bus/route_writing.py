@@ -4,13 +4,15 @@ An error of the database tells its kind, not its cause: a lock, a conflict or a 
 store, or the row of one message. It is of the message if the store takes something else at the same time.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from sagalog.engine.blocking import Blocking
 from sagalog.engine.bus.consumers import Consumers
 from sagalog.engine.bus.route_batch import Found
+from sagalog.engine.cycle import Decision
 from sagalog.engine.message_log import log_routed
 from sagalog.engine.surroundings import Surroundings
+from sagalog.engine.transition_log import log_transitions
 from sagalog.errors import StoreError, WriteRefused
 from sagalog.messages import Envelope
 from sagalog.store import Advance, Route, RouteOutcome, Store
@@ -32,8 +34,11 @@ class RouteWriting:
         self._routed = routed
         self._unsure = unsure
 
-    async def write(self, route: Route, found: Found) -> RouteOutcome:
-        """Write what was made of messages; what is not "written" has to be made again: something was otherwise."""
+    async def write(self, route: Route, found: Found, begun: Sequence[Decision] = ()) -> RouteOutcome:
+        """Write what was made of messages; what is not "written" has to be made again: something was otherwise.
+
+        `begun` are the decisions behind the sagas that the route starts.
+        """
         try:
             outcome = await self._blocking.write(self._store.route, route)
         except BaseException:
@@ -42,6 +47,8 @@ class RouteWriting:
             raise
         if outcome == "written":
             log_routed(route)
+            for decision in begun:
+                log_transitions(decision)
             self._routed(route, {envelope.id: envelope for _, envelope in found})
         elif outcome == "conflict":
             self._consumers.doubt()

@@ -255,7 +255,7 @@ class Router:
             batch = Batch()
             for name in names:
                 await self._route(name, found, batch)
-            outcome = await self._writing.write(batch.route(self._advances(names, position, found)), found)
+            outcome = await self._writing.write(batch.route(self._advances(names, position, found)), found, batch.begun)
             if outcome == "written":
                 self._moved(names, found, batch.parked)
             if outcome != "exists":
