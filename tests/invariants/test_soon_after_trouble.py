@@ -15,7 +15,7 @@ from sagas.parcel import Desk, Parcel, parcel_saga
 from sagas.pinging import echo, pinged, pongs
 
 from sagalog.engine.recovery import CALM, Recovery
-from sagalog.engine.sagas.apart import Apart
+from sagalog.engine.sagas.one_by_one import Apart
 from sagalog.errors import RowsLocked, StoreFull
 from sagalog.store import Store
 from sagalog.testing.simulation.virtual_loop import VirtualLoop

@@ -10,9 +10,9 @@
     Whoever owns the saga begins, after the write, what is not going on yet; what comes of that is the next input.
 
 Whoever has something to tell a saga goes through this: its runner while it is owned (`sagas/runner`), whoever begins
-one (`sagas/beginnings`, and for messages `bus/route_answers`), and whoever tells one that nobody owns (`sagas/start`,
-`sagas/recording`). They differ in who writes: the committer, many decisions in one transaction; or the router, together
-with what becomes of the messages.
+one (`sagas/beginnings`, and for messages `bus/route_answers`), and whoever tells one that nobody owns
+(`sagas/outside_inputs`, `sagas/recording`). They differ in who writes: the committer, many decisions in one
+transaction; or the router, together with what becomes of the messages.
 
 Each function here is about one saga, keeps nothing and waits for nothing. So whoever has a list of sagas and inputs can
 decide on all of it in one pass, write it in one transaction, and go once over what was written. Let what is added here

@@ -23,10 +23,10 @@ from sagalog.process_manager.following import Following, Follows
 from sagalog.process_manager.lifecycle import Lifecycle
 from sagalog.process_manager.messaging import Messaging
 from sagalog.process_manager.ports import blocking_of, clock_of, store_of, transports_of
-from sagalog.process_manager.run import UntilSignalled
 from sagalog.process_manager.services import check_services, instances
 from sagalog.process_manager.store_use import StoreUse
 from sagalog.process_manager.unloaded import report_unloaded
+from sagalog.process_manager.until_signalled import UntilSignalled
 from sagalog.readmodel.result import SagaResult
 from sagalog.saga.choreography.declare import Choreography
 from sagalog.saga.declare import Saga

@@ -19,16 +19,16 @@ from sagalog.engine.bus.handling import Handling
 from sagalog.engine.bus.participant_routes import ParticipantRoutes
 from sagalog.engine.bus.route_batch import Routes
 from sagalog.engine.bus.saga_routes import SagaRoutes
+from sagalog.engine.calls.call_resources import Means
 from sagalog.engine.calls.failures import Failures
-from sagalog.engine.calls.means import Means
 from sagalog.engine.calls.own_task import OwnTasks
 from sagalog.engine.calls.turns import Turns
 from sagalog.engine.following.follower import Follow, Follower
 from sagalog.engine.following.followers import Followers
 from sagalog.engine.hint import Hint
 from sagalog.engine.sagas.inbox import Inbox
-from sagalog.engine.sagas.start import Starting
-from sagalog.engine.sagas.wait import Waiters
+from sagalog.engine.sagas.outside_inputs import Starting
+from sagalog.engine.sagas.waiters import Waiters
 from sagalog.engine.sagas.worker import Worker
 from sagalog.engine.surroundings import Surroundings
 from sagalog.engine.transports.receiving import HandleMessage

@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any, TypeVar
 
 from sagalog.engine.sagas.driven import Drive
-from sagalog.engine.sagas.start import Started
-from sagalog.engine.sagas.wait import LAST_LOOK_SECONDS, NoLongerThan, end_of, not_known, still_going
+from sagalog.engine.sagas.outside_inputs import Started
+from sagalog.engine.sagas.waiters import LAST_LOOK_SECONDS, NoLongerThan, end_of, not_known, still_going
 from sagalog.errors import InvalidAction, StoreUnavailable, UnknownSaga, WaitTimeout
 from sagalog.process_manager.arguments import SagaNamed, check_named, check_start, patience
 from sagalog.process_manager.assembly import Engine

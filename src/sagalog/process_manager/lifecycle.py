@@ -7,7 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 from sagalog.engine.blocking import Blocking
-from sagalog.engine.inside import is_inside
+from sagalog.engine.reentry import is_inside
 from sagalog.errors import AlreadyRunning, InvalidAction, NotRunning
 from sagalog.process_manager.assembly import Engine
 from sagalog.process_manager.ends import Ends

@@ -39,6 +39,7 @@ from sagalog.saga.attempts import Attempt, failure, next_attempt_at
 from sagalog.saga.children import decide as children
 from sagalog.saga.choreography import decide as choreography
 from sagalog.saga.choreography.definition import ChoreographyDefinition
+from sagalog.saga.conditions import skipped
 from sagalog.saga.definition import Definition, StepDefinition
 from sagalog.saga.evolve import evolve
 from sagalog.saga.for_each.decide import fan_out
@@ -54,7 +55,6 @@ from sagalog.saga.progress import (
     undo_front,
     unfinished,
 )
-from sagalog.saga.questions import skipped
 from sagalog.saga.state import UNTOUCHED, SagaState, is_done, is_left, is_open, is_to_undo
 from sagalog.saga.transitions import ENDED, FORWARD, OPEN
 

@@ -26,7 +26,7 @@ from sagalog.saga.messages.declare import (
 )
 from sagalog.saga.options import UNSET, Unset, flag, microseconds, shown, step_name, waives
 from sagalog.saga.retry import Retry
-from sagalog.saga.steps import (
+from sagalog.saga.step_handles import (
     DEFAULT_STEP_TIMEOUT,
     AsyncStep,
     ElementT,

@@ -11,7 +11,7 @@ from sagalog.cli.failures import AppError
 from sagalog.cli.logs import LEVELS, log_to_stderr
 from sagalog.cli.options import Command, Invocation
 from sagalog.process_manager import ProcessManager
-from sagalog.process_manager.run import first_signal, opened_unless
+from sagalog.process_manager.until_signalled import first_signal, opened_unless
 
 logger = logging.getLogger("sagalog.cli")
 

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from sagalog.clock import Clock
 from sagalog.engine.calls.call import StillOurs, call_handler
+from sagalog.engine.calls.call_resources import Means
 from sagalog.engine.calls.failures import raise_if_no_outcome
-from sagalog.engine.calls.means import Means
 from sagalog.engine.carrying import carrying
 from sagalog.engine.unmatched import parked_row
 from sagalog.messages import CommandDone, CommandRefused, Envelope, Event, name_of

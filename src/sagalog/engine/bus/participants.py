@@ -20,8 +20,8 @@ from sagalog.engine.bus.handling import Handling
 from sagalog.engine.calls.call import NotBegun, NoThread, StillOurs
 from sagalog.engine.ending import end, is_cancelled_by_others, raise_if_ending
 from sagalog.engine.hint import Hint
-from sagalog.engine.inside import enter
 from sagalog.engine.message_log import log_handled
+from sagalog.engine.reentry import enter
 from sagalog.engine.setbacks import Setbacks
 from sagalog.engine.surroundings import Surroundings
 from sagalog.engine.unmatched import parked_row

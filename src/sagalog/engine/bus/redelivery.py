@@ -17,9 +17,9 @@ from msgspec.structs import replace
 from sagalog.engine.backoff import Backoff, Pauses, rest_after
 from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.bus.consumers import Consumers
-from sagalog.engine.bus.mended import mended_message, with_message
 from sagalog.engine.bus.route_batch import Batch, Found, Routes
 from sagalog.engine.bus.route_writing import RouteWriting, is_passing
+from sagalog.engine.bus.unmatched_messages import mended_message, with_message
 from sagalog.engine.cycle import Decision
 from sagalog.engine.recovery import is_of_the_store
 from sagalog.engine.setbacks import Setbacks

@@ -14,15 +14,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 from sagalog.engine.backoff import Backoff, rest_after
 from sagalog.engine.bus.consumers import Consumers
-from sagalog.engine.bus.course import PAUSES, TRIES_IN_ALL, Course
+from sagalog.engine.bus.own_pace import PAUSES, TRIES_IN_ALL, Course
 from sagalog.engine.bus.reads_beside import ReadsBeside
 from sagalog.engine.bus.redelivery import Redelivery
 from sagalog.engine.bus.route_batch import Batch, Found, Routes
 from sagalog.engine.bus.route_writing import RouteWriting
 from sagalog.engine.hint import Hint
-from sagalog.engine.inside import enter
 from sagalog.engine.message_log import WAITS_FOR
 from sagalog.engine.recovery import Recovery
+from sagalog.engine.reentry import enter
 from sagalog.engine.surroundings import Surroundings
 from sagalog.engine.unmatched import cut_down, parked_row
 from sagalog.errors import BatchTooLarge, StoreError, WriteRefused

@@ -20,12 +20,12 @@ from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.bus.redelivery import MOST_REFUSALS
 from sagalog.engine.bus.redelivery import PAUSES as PAUSES_OF_ONE
 from sagalog.engine.bus.route_writing import is_of_the_write
+from sagalog.engine.consumer_release import Leaving
 from sagalog.engine.following.parked_lanes import Again, Parked, ParkedLanes
 from sagalog.engine.following.translation import Entry, Translation
 from sagalog.engine.hint import is_set_within
-from sagalog.engine.inside import enter
-from sagalog.engine.leaving import Leaving
 from sagalog.engine.recovery import Recovery, is_of_the_store
+from sagalog.engine.reentry import enter
 from sagalog.engine.setbacks import Setbacks
 from sagalog.engine.surroundings import Surroundings
 from sagalog.errors import BatchTooLarge, SourceUnavailable, StoreError, WriteRefused

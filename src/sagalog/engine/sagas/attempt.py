@@ -8,8 +8,8 @@ from msgspec import Raw
 
 from sagalog.clock import Clock
 from sagalog.engine.calls.call import StillOurs, call_handler
+from sagalog.engine.calls.call_resources import Means
 from sagalog.engine.calls.failures import raise_if_no_outcome
-from sagalog.engine.calls.means import Means
 from sagalog.engine.carrying import carrying
 from sagalog.messages import Message, name_of
 from sagalog.saga.binding import Parameter

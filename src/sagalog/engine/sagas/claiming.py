@@ -11,7 +11,6 @@ from sagalog.engine.backoff import Backoff, Pauses, is_worth_saying, rest_after
 from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.hint import Hint
 from sagalog.engine.recovery import Recovery
-from sagalog.engine.sagas.apart import Apart
 from sagalog.engine.sagas.clock_watch import ClockWatch
 from sagalog.engine.sagas.driven import Driven
 from sagalog.engine.sagas.given_up import GivenUp
@@ -19,6 +18,7 @@ from sagalog.engine.sagas.giving_back import GivingBack
 from sagalog.engine.sagas.inbox import Inbox
 from sagalog.engine.sagas.lease import WorkerLease
 from sagalog.engine.sagas.lease_watch import LeaseWatch
+from sagalog.engine.sagas.one_by_one import Apart
 from sagalog.engine.sagas.taking_over import TakingOver
 from sagalog.engine.sagas.threadless import Threadless
 from sagalog.engine.setbacks import Setbacks

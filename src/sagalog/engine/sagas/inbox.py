@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from sagalog.engine.batch_size import BatchSize
-from sagalog.engine.sagas.apart import Apart
+from sagalog.engine.sagas.one_by_one import Apart
 from sagalog.engine.surroundings import Surroundings
 from sagalog.errors import BatchTooLarge
 from sagalog.messages import Envelope

@@ -4,7 +4,7 @@ import asyncio
 import logging
 
 from sagalog.engine.backoff import Backoff, Pauses, is_worth_saying
-from sagalog.engine.sagas.apart import Apart
+from sagalog.engine.sagas.one_by_one import Apart
 from sagalog.engine.surroundings import Surroundings
 from sagalog.saga.failure import described
 

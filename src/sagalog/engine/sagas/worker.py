@@ -5,13 +5,13 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from sagalog.engine.calls.means import Means
+from sagalog.engine.calls.call_resources import Means
+from sagalog.engine.consumer_release import Leaving
 from sagalog.engine.cycle import Decision, state_of
 from sagalog.engine.ending import end, end_patiently
 from sagalog.engine.hint import Hint
-from sagalog.engine.inside import inside
-from sagalog.engine.leaving import Leaving
 from sagalog.engine.loops import Loop
+from sagalog.engine.reentry import inside
 from sagalog.engine.sagas.attempt import Attempts
 from sagalog.engine.sagas.beginnings import Beginnings
 from sagalog.engine.sagas.claiming import Claiming

@@ -15,14 +15,14 @@ from msgspec.structs import replace
 from sagalog.engine.backoff import Backoff, Pauses
 from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.bus.consumers import Consumers
-from sagalog.engine.bus.course import TRIES_IN_ALL
-from sagalog.engine.bus.mended import mended_message, with_message
+from sagalog.engine.bus.own_pace import TRIES_IN_ALL
 from sagalog.engine.bus.route_writing import is_of_the_write
+from sagalog.engine.bus.unmatched_messages import mended_message, with_message
 from sagalog.engine.ending import raise_if_ending
 from sagalog.engine.hint import Hint
-from sagalog.engine.inside import enter
 from sagalog.engine.loops import Loop
 from sagalog.engine.message_log import log_parked
+from sagalog.engine.reentry import enter
 from sagalog.engine.setbacks import Setbacks
 from sagalog.engine.surroundings import Surroundings
 from sagalog.engine.transports.handover import Outcomes, hand_over

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from sagalog.saga.steps import Params, SyncHandle
+from sagalog.saga.step_handles import Params, SyncHandle
 
 ChildInputT = TypeVar("ChildInputT")
 

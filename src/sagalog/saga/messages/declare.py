@@ -10,7 +10,7 @@ from typing import Any, Concatenate, Generic, Protocol, TypeVar, overload
 from sagalog.messages import Command, Event
 from sagalog.saga.durations import Duration
 from sagalog.saga.retry import Retry
-from sagalog.saga.steps import (
+from sagalog.saga.step_handles import (
     DEFAULT_STEP_TIMEOUT,
     AsyncHandle,
     ElementT,

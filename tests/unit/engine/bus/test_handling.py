@@ -8,8 +8,8 @@ from sagalog import Command, Event, Participant
 from sagalog.engine.blocking import Threads
 from sagalog.engine.bus.handling import Handling
 from sagalog.engine.calls.call import LoopWatch
+from sagalog.engine.calls.call_resources import Means
 from sagalog.engine.calls.failures import Failures
-from sagalog.engine.calls.means import Means
 from sagalog.engine.calls.own_task import OwnTasks
 from sagalog.engine.calls.turns import Turns
 from sagalog.messages import Envelope
