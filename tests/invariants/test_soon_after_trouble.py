@@ -15,7 +15,7 @@ from sagas.parcel import Desk, Parcel, parcel_saga
 from sagas.pinging import echo, pinged, pongs
 
 from sagalog.engine.recovery import CALM, Recovery
-from sagalog.engine.sagas.one_by_one import Apart
+from sagalog.engine.sagas.one_by_one import OneByOne
 from sagalog.errors import RowsLocked, StoreFull
 from sagalog.store import Store
 from sagalog.testing.simulation.virtual_loop import VirtualLoop
@@ -163,16 +163,16 @@ def test_of_those_that_fail_because_of_the_whole_store_one_is_tried_now_and_then
 
     async def story() -> None:
         loop = asyncio.get_running_loop()
-        apart = Apart("fails", lambda: asyncio.sleep(0), loop.time)
-        await apart.each([str(n) for n in range(20)], lambda _: _raise(StoreFull("full")))
-        await apart.each(["locked"], lambda _: _raise(RowsLocked("locked", frozenset())))
-        await apart.each(["locked"], lambda _: _raise(RowsLocked("locked", frozenset())))
-        assert len(apart.resting()) == 21
+        one_by_one = OneByOne("fails", lambda: asyncio.sleep(0), loop.time)
+        await one_by_one.each([str(n) for n in range(20)], lambda _: _raise(StoreFull("full")))
+        await one_by_one.each(["locked"], lambda _: _raise(RowsLocked("locked", frozenset())))
+        await one_by_one.each(["locked"], lambda _: _raise(RowsLocked("locked", frozenset())))
+        assert len(one_by_one.resting()) == 21
         await asyncio.sleep(4.1)
-        assert len(apart.resting()) == 18
-        await apart.each(["locked"], lambda _: _raise(RowsLocked("locked", frozenset())))
-        await apart.each(["0"], lambda _: asyncio.sleep(0))
-        assert apart.resting() == ["locked"]
+        assert len(one_by_one.resting()) == 18
+        await one_by_one.each(["locked"], lambda _: _raise(RowsLocked("locked", frozenset())))
+        await one_by_one.each(["0"], lambda _: asyncio.sleep(0))
+        assert one_by_one.resting() == ["locked"]
 
     run(story())
 

@@ -17,7 +17,7 @@ logger = logging.getLogger("sagalog.engine")
 PAUSES = Pauses(0.05, 5.0)
 
 
-class Leaving:
+class ConsumerRelease:
     """Consumers that are being given back; `worker_id` says under which name they are owned.
 
     What this process was writing for them comes before: a store is written to in the order in which it was asked.

@@ -16,7 +16,7 @@ def enter(threads: Blocking) -> None:
     _inside.set(_inside.get() | {threads})
 
 
-def inside(threads: Blocking) -> Context:
+def context_inside(threads: Blocking) -> Context:
     """Return a context like the current one, but inside; each task that is begun in it is given a copy of its own."""
     context = copy_context()
     context.run(enter, threads)

@@ -19,7 +19,7 @@ from sagalog.engine.bus.handling import Handling
 from sagalog.engine.bus.participant_routes import ParticipantRoutes
 from sagalog.engine.bus.route_batch import Routes
 from sagalog.engine.bus.saga_routes import SagaRoutes
-from sagalog.engine.calls.call_resources import Means
+from sagalog.engine.calls.call_resources import CallResources
 from sagalog.engine.calls.failures import Failures
 from sagalog.engine.calls.own_task import OwnTasks
 from sagalog.engine.calls.turns import Turns
@@ -27,7 +27,7 @@ from sagalog.engine.following.follower import Follow, Follower
 from sagalog.engine.following.followers import Followers
 from sagalog.engine.hint import Hint
 from sagalog.engine.sagas.inbox import Inbox
-from sagalog.engine.sagas.outside_inputs import Starting
+from sagalog.engine.sagas.outside_inputs import OutsideInputs
 from sagalog.engine.sagas.waiters import Waiters
 from sagalog.engine.sagas.worker import Worker
 from sagalog.engine.surroundings import Surroundings
@@ -80,7 +80,7 @@ class Engine(Struct, frozen=True, eq=False, kw_only=True):
     worker: Worker
     bus: Bus
     transports: Transports
-    starting: Starting
+    outside_inputs: OutsideInputs
     followers: Followers
 
     def __repr__(self) -> str:
@@ -154,16 +154,16 @@ def assemble(given: Equipment, blocking: Blocking, handle: HandleMessage) -> Eng
     committer = Committer(surroundings, given.settings.write_timeout, posted, due.give)
     waiters = Waiters(surroundings)
     turns = Turns(blocking)
-    means = Means(given.services, turns, given.failures, given.own_tasks)
+    resources = CallResources(given.services, turns, given.failures, given.own_tasks)
     inbox = Inbox(surroundings, given.declared.needs_inbox)
-    worker = Worker(surroundings, given.definitions, committer, means, waiters.finished, due, inbox)
+    worker = Worker(surroundings, given.definitions, committer, resources, waiters.finished, due, inbox)
     bus = Bus(
         surroundings,
         committer,
         worker,
         given.declared.vocabulary,
         _routes(given.declared, surroundings),
-        [Handling(one, means, given.clock) for one in given.declared.participants],
+        [Handling(one, resources, given.clock) for one in given.declared.participants],
     )
     transports = Transports(given.transports, surroundings, committer, worker, handle, partial(park, committer))
     return Engine(
@@ -177,7 +177,7 @@ def assemble(given: Equipment, blocking: Blocking, handle: HandleMessage) -> Eng
         worker=worker,
         bus=bus,
         transports=transports,
-        starting=Starting(surroundings, committer, worker),
+        outside_inputs=OutsideInputs(surroundings, committer, worker),
         followers=Followers(
             given.follows, lambda follow: Follower(follow, surroundings, worker, committer.recovery, posted)
         ),

@@ -92,7 +92,7 @@ class Execution(Inspection):
         """
         engine = self._lifecycle.engine()
         check_start(saga, input)
-        started = await engine.starting.start(self._definition_of(saga), input, key, correlation_id, causation_id)
+        started = await engine.outside_inputs.start(self._definition_of(saga), input, key, correlation_id, causation_id)
         return SagaRun(self, saga.name, started, partial(self._result, started.saga_id, started.drive))
 
     async def execute(
@@ -127,7 +127,7 @@ class Execution(Inspection):
             definition = self.definitions.get(state.digest)
             if definition is None:
                 raise UnknownSaga(f"saga {state.saga} version {state.definition_version} is not loaded in this process")
-            if await engine.starting.resume(definition, saga_id, state, actor, reason):
+            if await engine.outside_inputs.resume(definition, saga_id, state, actor, reason):
                 return
         raise InvalidAction(f"saga {saga_id} is changed by others again and again; look at it, and resume it then")
 

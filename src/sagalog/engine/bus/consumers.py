@@ -143,7 +143,7 @@ class Consumers:
         """Let others have these at once: this process stops, and nothing runs for them here."""
         for name in names:
             self._rows.pop(name, None)
-        self._worker.leaving.add(names)
+        self._worker.consumer_release.add(names)
 
     def hurry(self) -> None:
         """Try now to take what could not be taken."""

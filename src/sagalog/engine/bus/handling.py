@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from sagalog.clock import Clock
 from sagalog.engine.calls.call import StillOurs, call_handler
-from sagalog.engine.calls.call_resources import Means
+from sagalog.engine.calls.call_resources import CallResources
 from sagalog.engine.calls.failures import raise_if_no_outcome
 from sagalog.engine.carrying import carrying
 from sagalog.engine.unmatched import parked_row
@@ -41,15 +41,15 @@ class Handling:
     def __init__(
         self,
         definition: ParticipantDefinition,
-        means: Means,
+        resources: CallResources,
         clock: Clock,
     ) -> None:
         self.definition = definition
-        self._services = means.services
+        self._services = resources.services
         self._clock = clock
-        self.turns = means.turns
-        self._failures = means.failures
-        self._own_tasks = means.own_tasks
+        self.turns = resources.turns
+        self._failures = resources.failures
+        self._own_tasks = resources.own_tasks
         self._payloads: dict[type[Event], PayloadType] = {}
 
     def can_be_cancelled(self, envelope: Envelope) -> bool:

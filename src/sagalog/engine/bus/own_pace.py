@@ -14,8 +14,8 @@ TRIES_BEFORE_ASIDE = 3
 TRIES_IN_ALL = 9
 
 
-class Course:
-    """The course of one consumer; times are those of the event loop."""
+class OwnPace:
+    """The pace of one consumer; times are those of the event loop."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -23,7 +23,7 @@ class Course:
         self.backoff = Backoff(PAUSES)
         self.resumes_at = 0.0
         # Whether what failed last is of the consumer, and not of messages, which are set aside after some tries.
-        self.is_stuck = False
+        self.failed_itself = False
         # Up to this position messages are routed one by one.
         self.alone_upto = 0
         self._stands_before = 0

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from sagalog.engine.backoff import Backoff, rest_after
 from sagalog.engine.bus.consumers import Consumers
-from sagalog.engine.bus.own_pace import PAUSES, TRIES_IN_ALL, Course
+from sagalog.engine.bus.own_pace import PAUSES, TRIES_IN_ALL, OwnPace
 from sagalog.engine.bus.reads_beside import ReadsBeside
 from sagalog.engine.bus.redelivery import Redelivery
 from sagalog.engine.bus.route_batch import Batch, Found, Routes
@@ -63,7 +63,7 @@ class Router:
             surroundings, consumers, self._routes, vocabulary, self._writing, recovery.recovered
         )
         # Of those consumers that do not go along with the others.
-        self._courses: dict[str, Course] = {}
+        self._paces: dict[str, OwnPace] = {}
         self._reads = ReadsBeside(surroundings, self._hint.give)
         self._recovery = recovery
         recovery.add(self._hurry)
@@ -76,8 +76,8 @@ class Router:
         """Try now what could not be done while the store was in trouble."""
         self._consumers.hurry()
         self._redelivery.hurry()
-        for course in self._courses.values():
-            course.resumes_at = 0.0
+        for pace in self._paces.values():
+            pace.resumes_at = 0.0
         self._hint.give()
 
     def redeliver(self) -> None:
@@ -122,7 +122,7 @@ class Router:
 
     async def _wait(self) -> None:
         now = asyncio.get_running_loop().time()
-        pauses = [course.resumes_at - now for course in self._courses.values() if course.resumes_at > now]
+        pauses = [pace.resumes_at - now for pace in self._paces.values() if pace.resumes_at > now]
         await self._hint.wait(min([self._poll, *pauses]))
 
     async def _round(self) -> bool:
@@ -132,21 +132,21 @@ class Router:
         await self._redelivery.know()
         now = asyncio.get_running_loop().time()
         owned = self._consumers.owned
-        self._courses = {name: course for name, course in self._courses.items() if name in owned}
-        self._reads.keep(self._courses)
+        self._paces = {name: pace for name, pace in self._paces.items() if name in owned}
+        self._reads.keep(self._paces)
         together: dict[int, list[str]] = {}
         apart: list[str] = []
         for name, row in owned.items():
-            course = self._courses.get(name)
-            if course is None:
+            pace = self._paces.get(name)
+            if pace is None:
                 together.setdefault(row.position, []).append(name)
-            elif now >= course.resumes_at:
+            elif now >= pace.resumes_at:
                 apart.append(name)
         moved = False
         for position, names in sorted(together.items()):
             moved |= await self._go_together(position, names)
         for name in apart:
-            moved |= await self._go_apart(name, self._courses[name])
+            moved |= await self._go_apart(name, self._paces[name])
         return moved | await self._redelivery.look()
 
     async def _go_together(self, position: int, names: list[str]) -> bool:
@@ -164,70 +164,70 @@ class Router:
             logger.warning(text, position, who, described(problem), exc_info=trace)
             # One message that cannot be routed must not hold up the others, and one consumer no other.
             for name in names:
-                self._courses[name] = Course(BATCH)
+                self._paces[name] = OwnPace(BATCH)
                 if isinstance(problem, BatchTooLarge):
-                    self._courses[name].size.too_large(BATCH)
+                    self._paces[name].size.too_large(BATCH)
             return True
 
-    async def _go_apart(self, name: str, course: Course) -> bool:
+    async def _go_apart(self, name: str, pace: OwnPace) -> bool:
         """Route messages for a consumer that has been in trouble; returns whether it goes on at once."""
         time = asyncio.get_running_loop().time
         began = time()
-        course.is_stuck = False
+        pace.failed_itself = False
         try:
-            moved = await self._advance(name, course)
+            moved = await self._advance(name, pace)
         except Exception as problem:
             self.doubt()
             took = time() - began
-            rests = course.is_stuck and await self._writing.passes()
-            pause = course.failed(time(), rest_after(took, is_outage=not rests))
+            rests = pace.failed_itself and await self._writing.passes()
+            pause = pace.failed(time(), rest_after(took, is_outage=not rests))
             logger.info("%s does not go on for %g s: %s", name, pause, described(problem))
             return False
         if moved is None:
             return False
-        if course.is_smooth:
-            del self._courses[name]
+        if pace.is_smooth:
+            del self._paces[name]
             logger.warning("messages are routed for %s again", name)
         return moved
 
-    async def _advance(self, name: str, course: Course) -> bool | None:
+    async def _advance(self, name: str, pace: OwnPace) -> bool | None:
         """Route what has been read for a consumer; None while that is being read."""
         row = self._consumers.owned.get(name)
         if row is None:
             return False
-        limit = course.size.now
+        limit = pace.size.now
         try:
             found = self._reads.take(name, row.position, limit)
         except BatchTooLarge as problem:
             if limit == 1:
                 raise
-            course.size.too_large(limit)
-            logger.info("%s reads at most %d messages at once: %s", name, course.size.now, described(problem))
+            pace.size.too_large(limit)
+            logger.info("%s reads at most %d messages at once: %s", name, pace.size.now, described(problem))
             return True
         if found is None:
             return None
-        alone = [one for one in found if one[0] <= course.alone_upto]
+        alone = [one for one in found if one[0] <= pace.alone_upto]
         if alone:
-            return await self._move_one_by_one(name, row.position, alone, course)
+            return await self._move_one_by_one(name, row.position, alone, pace)
         if found:
-            await self._move_apart(name, row.position, found, course)
-        course.passed()
+            await self._move_apart(name, row.position, found, pace)
+        pace.passed()
         return bool(found)
 
-    async def _move_apart(self, name: str, position: int, found: Found, course: Course) -> None:
+    async def _move_apart(self, name: str, position: int, found: Found, pace: OwnPace) -> None:
         """Route a batch; if it fails and the store takes something else, its messages are to be routed one by one."""
         try:
             await self._move(position, [name], found)
         except Exception as problem:
             if isinstance(problem, BatchTooLarge) and len(found) > 1:
-                course.size.too_large(len(found))
+                pace.size.too_large(len(found))
             elif await self._writing.is_to_blame(name, problem):
-                course.alone_upto = found[-1][0]
+                pace.alone_upto = found[-1][0]
             else:
-                course.is_stuck = True
+                pace.failed_itself = True
             raise
 
-    async def _move_one_by_one(self, name: str, position: int, found: Found, course: Course) -> bool:
+    async def _move_one_by_one(self, name: str, position: int, found: Found, pace: OwnPace) -> bool:
         """Route messages one by one; one that fails is set aside after some tries. False if the consumer is lost."""
         for one in found:
             try:
@@ -235,18 +235,18 @@ class Router:
             except Exception as problem:
                 self.doubt()
                 if not await self._writing.is_to_blame(name, problem):
-                    course.is_stuck = True
+                    pace.failed_itself = True
                     raise
-                tries = course.failed_alone(position)
-                if not course.has_had_its_tries():
+                tries = pace.failed_alone(position)
+                if not pace.has_had_its_tries():
                     raise
                 written = await self._set_aside(name, position, one, problem, tries)
-                course.set_aside()
+                pace.set_aside()
             if not written:
                 return False
             position = one[0]
-        if position >= course.alone_upto:
-            course.passed()
+        if position >= pace.alone_upto:
+            pace.passed()
         return True
 
     async def _move(self, position: int, names: list[str], found: Found) -> bool:

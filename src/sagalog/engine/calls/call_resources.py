@@ -11,7 +11,7 @@ from sagalog.engine.calls.turns import Turns
 Services = dict[type, Any]
 
 
-class Means(Struct, frozen=True, eq=False):
+class CallResources(Struct, frozen=True, eq=False):
     """The services that handlers ask for, threads and tasks to run them in, and who judges what they raise."""
 
     services: Services

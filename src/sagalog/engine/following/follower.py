@@ -20,7 +20,7 @@ from sagalog.engine.batch_size import BatchSize
 from sagalog.engine.bus.redelivery import MOST_REFUSALS
 from sagalog.engine.bus.redelivery import PAUSES as PAUSES_OF_ONE
 from sagalog.engine.bus.route_writing import is_of_the_write
-from sagalog.engine.consumer_release import Leaving
+from sagalog.engine.consumer_release import ConsumerRelease
 from sagalog.engine.following.parked_lanes import Again, Parked, ParkedLanes
 from sagalog.engine.following.translation import Entry, Translation
 from sagalog.engine.hint import is_set_within
@@ -53,7 +53,7 @@ NOT_YET = "it could not be written yet: "
 class Holder(Protocol):
     """The worker of this process, under whose lease a consumer is owned."""
 
-    leaving: Leaving
+    consumer_release: ConsumerRelease
 
     @property
     def worker_id(self) -> str:
@@ -116,7 +116,7 @@ class Follower:
 
     def leave(self) -> None:
         """Let another worker follow now; call it when `run` has ended."""
-        self._holder.leaving.add([self.consumer])
+        self._holder.consumer_release.add([self.consumer])
 
     async def run(self) -> None:
         """Follow until told to stop; whatever goes wrong is tried again."""

@@ -8,7 +8,7 @@ from msgspec import Raw
 
 from sagalog.clock import Clock
 from sagalog.engine.calls.call import StillOurs, call_handler
-from sagalog.engine.calls.call_resources import Means
+from sagalog.engine.calls.call_resources import CallResources
 from sagalog.engine.calls.failures import raise_if_no_outcome
 from sagalog.engine.carrying import carrying
 from sagalog.messages import Message, name_of
@@ -36,16 +36,16 @@ class Attempts:
 
     def __init__(
         self,
-        means: Means,
+        resources: CallResources,
         clock: Clock,
         definitions: Mapping[str, Definition],
         begin_child: BeginChild,
     ) -> None:
-        self._services = means.services
+        self._services = resources.services
         self._clock = clock
-        self._turns = means.turns
-        self._failures = means.failures
-        self._own_tasks = means.own_tasks
+        self._turns = resources.turns
+        self._failures = resources.failures
+        self._own_tasks = resources.own_tasks
         self._definitions = definitions
         self._begin_child = begin_child
 

@@ -18,7 +18,7 @@ from sagalog.engine.sagas.giving_back import GivingBack
 from sagalog.engine.sagas.inbox import Inbox
 from sagalog.engine.sagas.lease import WorkerLease
 from sagalog.engine.sagas.lease_watch import LeaseWatch
-from sagalog.engine.sagas.one_by_one import Apart
+from sagalog.engine.sagas.one_by_one import OneByOne
 from sagalog.engine.sagas.taking_over import TakingOver
 from sagalog.engine.sagas.threadless import Threadless
 from sagalog.engine.setbacks import Setbacks
@@ -75,15 +75,15 @@ class Claiming:
         self._turn = driven.turn
         self._size = BatchSize(surroundings.limits.claim_batch)
         now = asyncio.get_running_loop().time
-        self._apart = Apart("cannot be claimed", self._writes, now)
-        self._unread = Apart("has a history that cannot be read", self._reads, now)
-        freed = Apart("cannot be taken over from a dead worker", self._writes, now)
+        self._one_by_one = OneByOne("cannot be claimed", self._writes, now)
+        self._unread = OneByOne("has a history that cannot be read", self._reads, now)
+        freed = OneByOne("cannot be taken over from a dead worker", self._writes, now)
         self._taking_over = TakingOver(surroundings, freed)
         self._lease_watch = LeaseWatch(surroundings, lambda: lease.worker_id)
         self._setbacks = Setbacks(now, Pauses(self._poll, LONGEST_PAUSE))
         self._recovery = recovery
         for listener in (
-            self._apart.hurry,
+            self._one_by_one.hurry,
             self._unread.hurry,
             freed.hurry,
             given_up.hurry,
@@ -166,7 +166,7 @@ class Claiming:
         self._definitions = self._threadless.claimed()
         if not self._definitions:
             return []
-        now, but = self._clock.now(), [*self._given_up.resting(), *self._apart.resting(), *self._unread.resting()]
+        now, but = self._clock.now(), [*self._given_up.resting(), *self._one_by_one.resting(), *self._unread.resting()]
         but += self._threadless.resting()
         but += self._inbox.unread
         # While no mail can be read nobody is claimed for it.
@@ -180,18 +180,18 @@ class Claiming:
                 self._size.too_large(room)
             logger.info("sagas are claimed one by one: %s", described(problem))
             rows = await self._claim_apart(worker_id, room, but)
-            if not rows and not self._apart.resting() and not self._setbacks.waits(INBOXES):
+            if not rows and not self._one_by_one.resting() and not self._setbacks.waits(INBOXES):
                 raise
-        self._apart.forget(row.saga_id for row in rows)
+        self._one_by_one.forget(row.saga_id for row in rows)
         return rows
 
     async def _claim_apart(self, worker_id: str, room: int, but: Sequence[str]) -> list[StatusRow]:
         due = await self._blocking.read(self._store.due, self._definitions, self._clock.now(), room, but)
-        given = await self._apart.each(due, self._claim_one)
+        given = await self._one_by_one.each(due, self._claim_one)
         # Those with mail have their turn when nothing else is due: their table may be what is in trouble.
         if not given and not self._setbacks.waits(INBOXES):
             mailed = await self._look_for_mail(room, but)
-            given = await self._apart.each([one for one in mailed if one not in due], self._claim_one)
+            given = await self._one_by_one.each([one for one in mailed if one not in due], self._claim_one)
         rows = await self._blocking.read(self._store.statuses, [saga_id for saga_id, got in given.items() if got])
         return [row for row in rows.values() if row.owner == worker_id]
 

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from sagalog.engine.batch_size import BatchSize
-from sagalog.engine.sagas.one_by_one import Apart
+from sagalog.engine.sagas.one_by_one import OneByOne
 from sagalog.engine.surroundings import Surroundings
 from sagalog.errors import BatchTooLarge
 from sagalog.messages import Envelope
@@ -48,7 +48,7 @@ class Inbox:
         self._size = BatchSize(BATCH)
         # How many rows the last read found and left: the next one has to look behind them.
         self._left = 0
-        self._apart = Apart("has mail that cannot be read", self._passes, asyncio.get_running_loop().time)
+        self._one_by_one = OneByOne("has mail that cannot be read", self._passes, asyncio.get_running_loop().time)
         # Whose mail was not read, so that nothing that comes later may be given to them; and whose was read alone since
         # all of it could not be read.
         self._unread: set[str] = set()
@@ -61,7 +61,7 @@ class Inbox:
         self._behind |= self._missed
         self._missed.clear()
         limit = self._size.now + self._left
-        but = self._apart.resting()
+        but = self._one_by_one.resting()
         try:
             found = await self._blocking.read(self._store.mail, worker_id, limit, but)
         except Exception as problem:
@@ -74,7 +74,7 @@ class Inbox:
             self._overflowed = True
             return await self._read_apart(worker_id, but)
         self._size.passed()
-        self._apart.forget(row.recipient for row, _ in found)
+        self._one_by_one.forget(row.recipient for row, _ in found)
         self._overflowed = len(found) == limit
         self._unread = set(but)
         self._looked_at.clear()
@@ -89,8 +89,8 @@ class Inbox:
         self._looked_at.update(mailed)
         if len(mailed) < APART_AT_ONCE:
             self._looked_at.clear()
-        read = await self._apart.each(mailed, self._read_one)
-        self._unread = set(self._apart.resting())
+        read = await self._one_by_one.each(mailed, self._read_one)
+        self._unread = set(self._one_by_one.resting())
         return [one for found in read.values() for one in found]
 
     async def _read_one(self, saga_id: str) -> list[tuple[InboxRow, Envelope]]:
@@ -103,11 +103,11 @@ class Inbox:
     @property
     def unread(self) -> list[str]:
         """Return the sagas whose mail cannot be read for now: nobody has to claim them for that."""
-        return self._apart.resting()
+        return self._one_by_one.resting()
 
     def hurry(self) -> None:
         """Try now to read what could not be read."""
-        self._apart.hurry()
+        self._one_by_one.hurry()
 
     def took(self, saga_id: str, message_id: str) -> None:
         """Say that a saga has taken a message, and that this is durable."""

@@ -19,7 +19,7 @@ LONGEST_IN_VAIN = 2.0
 MOST_NAMED = 10
 
 
-class Apart:
+class OneByOne:
     """One thing that is done for sagas one by one; `cannot` says in the log what could not be done to a saga.
 
     `passes` raises if nothing at all can be done now: then it is nobody's fault. `now` is the time of the event loop.

@@ -41,7 +41,7 @@ class Started(Struct, frozen=True):
     drive: Drive | None = None
 
 
-class Starting:
+class OutsideInputs:
     """What is asked for from outside: that a saga begins, or that one which nobody runs is told something."""
 
     def __init__(

@@ -4,7 +4,7 @@ import asyncio
 import logging
 
 from sagalog.engine.backoff import Backoff, Pauses, is_worth_saying
-from sagalog.engine.sagas.one_by_one import Apart
+from sagalog.engine.sagas.one_by_one import OneByOne
 from sagalog.engine.surroundings import Surroundings
 from sagalog.saga.failure import described
 
@@ -21,12 +21,12 @@ class TakingOver:
     `apart` frees one by one.
     """
 
-    def __init__(self, surroundings: Surroundings, apart: Apart) -> None:
+    def __init__(self, surroundings: Surroundings, one_by_one: OneByOne) -> None:
         self._store = surroundings.store
         self._blocking = surroundings.blocking
         self._clock = surroundings.clock
         self._poll = surroundings.limits.poll / 1e6
-        self._apart = apart
+        self._one_by_one = one_by_one
         self._backoff = Backoff(Pauses(self._poll, LONGEST_PAUSE))
         self._next = 0.0
         # How often in a row not all could be freed at once.
@@ -38,11 +38,11 @@ class TakingOver:
         if time() < self._next:
             return
         try:
-            await self._blocking.write(self._store.free, self._clock.now(), self._apart.resting())
+            await self._blocking.write(self._store.free, self._clock.now(), self._one_by_one.resting())
         except Exception as problem:
             self._next = time() + self._backoff.pause()
             self._say(problem)
-            if await self._apart.each(await self._lost(), self._free):
+            if await self._one_by_one.each(await self._lost(), self._free):
                 # The others of a dead worker must not wait for long because one of them, or of another, is in trouble.
                 self._backoff.reset()
                 self._next = time() + self._poll
@@ -55,7 +55,9 @@ class TakingOver:
 
     async def _lost(self) -> list[str]:
         try:
-            return await self._blocking.read(self._store.lost, self._clock.now(), MOST_AT_ONCE, self._apart.resting())
+            return await self._blocking.read(
+                self._store.lost, self._clock.now(), MOST_AT_ONCE, self._one_by_one.resting()
+            )
         except Exception as problem:
             # Somebody may have locked the table of leases, which those who claim do not need.
             logger.debug("it is not known what dead workers owned: %s", described(problem))

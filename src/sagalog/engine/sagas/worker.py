@@ -5,13 +5,13 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from sagalog.engine.calls.call_resources import Means
-from sagalog.engine.consumer_release import Leaving
+from sagalog.engine.calls.call_resources import CallResources
+from sagalog.engine.consumer_release import ConsumerRelease
 from sagalog.engine.cycle import Decision, state_of
 from sagalog.engine.ending import end, end_patiently
 from sagalog.engine.hint import Hint
 from sagalog.engine.loops import Loop
-from sagalog.engine.reentry import inside
+from sagalog.engine.reentry import context_inside
 from sagalog.engine.sagas.attempt import Attempts
 from sagalog.engine.sagas.beginnings import Beginnings
 from sagalog.engine.sagas.claiming import Claiming
@@ -56,7 +56,7 @@ class Worker:
         surroundings: Surroundings,
         definitions: dict[str, Definition],
         committer: Committer,
-        means: Means,
+        resources: CallResources,
         finished: Callable[[str], None],
         hint: Hint,
         inbox: Inbox,
@@ -67,30 +67,30 @@ class Worker:
         self._longest_wait = surroundings.limits.longest_wait
         self._definitions = definitions
         self._committer = committer
-        self._turns = means.turns
+        self._turns = resources.turns
         self._finished = finished
         self._hint = hint
         self.inbox = inbox
         self.stopping = False
         self._loop = asyncio.get_running_loop()
-        self._inside = inside(surroundings.blocking)
+        self._inside = context_inside(surroundings.blocking)
         self._loops: list[Loop] = []
         lease = self._lease = WorkerLease(surroundings)
         driven = self._driven = Driven(surroundings.limits.most_running)
-        self.leaving = Leaving(surroundings, lambda: lease.worker_id)
+        self.consumer_release = ConsumerRelease(surroundings, lambda: lease.worker_id)
         self.beginnings = Beginnings(surroundings, committer, self)
-        self._attempts = Attempts(means, self._clock, definitions, self.beginnings.begin_child)
+        self._attempts = Attempts(resources, self._clock, definitions, self.beginnings.begin_child)
         giving_back = self._giving_back = GivingBack(surroundings, lease, driven)
         recording = Recording(surroundings, committer, lease, driven, giving_back)
         news, poll = committer.recovery, surroundings.limits.poll
         self._late = LateOutcomes(self.take, recording.record, recording.record_at_last, poll, news.recovered)
         given_up = self._given_up = GivenUp(self._loop.time)
-        threadless = self._threadless = Threadless(means.turns, definitions, self._clock, self._loop.time)
+        threadless = self._threadless = Threadless(resources.turns, definitions, self._clock, self._loop.time)
         self._claiming = Claiming(
             surroundings, lease, driven, inbox, threadless, giving_back, given_up, news, hint, self._own_claimed
         )
         news.add(self._late.hurry)
-        means.turns.add(self._threads_are_free)
+        resources.turns.add(self._threads_are_free)
 
     @property
     def worker_id(self) -> str:
@@ -337,7 +337,7 @@ class Worker:
 
         Until then the lease is renewed: a handler of a message may take its time, and nobody else is to begin it anew.
         """
-        await asyncio.gather(self.leaving.stop(), *(loop.stop() for loop in self._loops))
+        await asyncio.gather(self.consumer_release.stop(), *(loop.stop() for loop in self._loops))
         try:
             await self._blocking.write(self._store.release, self.worker_id)
         except Exception as problem:

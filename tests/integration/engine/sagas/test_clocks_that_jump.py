@@ -148,7 +148,7 @@ class Leased:
 
     def __init__(self) -> None:
         # To whom consumers are handed over that are given back.
-        self.leaving = self
+        self.consumer_release = self
         self.left: list[str] = []
 
     def add(self, consumers: Any) -> None:

@@ -8,7 +8,7 @@ from sagalog import Command, Event, Participant
 from sagalog.engine.blocking import Threads
 from sagalog.engine.bus.handling import Handling
 from sagalog.engine.calls.call import LoopWatch
-from sagalog.engine.calls.call_resources import Means
+from sagalog.engine.calls.call_resources import CallResources
 from sagalog.engine.calls.failures import Failures
 from sagalog.engine.calls.own_task import OwnTasks
 from sagalog.engine.calls.turns import Turns
@@ -44,7 +44,7 @@ def handled(times: int) -> list[Posting]:
 
     async def test() -> list[Posting]:
         threads = Threads(1, 1)
-        means = Means({}, Turns(threads), Failures(), OwnTasks(LoopWatch(1).held_up))
+        means = CallResources({}, Turns(threads), Failures(), OwnTasks(LoopWatch(1).held_up))
         handling = Handling(chef.definition, means, FakeClock())
         try:
             return [await handling.handle(row, envelope, lambda: True) for _ in range(times)]
