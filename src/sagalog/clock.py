@@ -39,8 +39,7 @@ class SystemClock:
 
 
 def new_id(clock: Clock) -> str:
-    """Return a UUID of version 7 (RFC 9562), ordered by time, so that the newest rows are close together in every
-    index.
+    """Return a UUID of version 7 (RFC 9562), ordered by time, so that the newest rows lie together in every index.
 
     The 12 bits after the milliseconds hold the rest of the microseconds (method 3 of the RFC). So the ids of one
     process are in the order of their creation, as far as its clock can tell them apart.
