@@ -1,7 +1,6 @@
-"""What a saga is declared with: `from sagalog import Saga, Retry, StepContext, Refused`; importing it loads no I/O.
+"""The public names: `from sagalog import Saga, Retry, StepContext, Refused`; importing it loads no I/O.
 
-The names are found when they are first asked for, so that the command line, which needs none of them to say what it can
-do, does not wait for them.
+Each name is loaded when it is first used. So the command line, whose help needs none of them, starts quickly.
 """
 
 from importlib import import_module
@@ -49,7 +48,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    """Return a public name from the module that defines it."""
+    """Return a public name from the module that defines it; raises `AttributeError` for any other name."""
     if name not in _HOMES:
         raise AttributeError(f"module 'sagalog' has no attribute {name!r}")
     found: object = getattr(import_module(_HOMES[name]), name)

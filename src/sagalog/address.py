@@ -1,7 +1,7 @@
-"""What may be shown of the address of a database or a broker: where it is, and nothing that lets somebody in.
+"""What may be shown of the address of a database or a broker: where it is, without any secret.
 
-What is shown is put together from parts that are known to be harmless; nothing is cut out of the rest. An address may
-be written wrongly, and then nobody knows where in it the password ends. It opens nothing and never raises.
+What is shown is composed of parts that are known to be harmless; it is not made by cutting secrets out. In a malformed
+address nobody knows where the password ends. Nothing here opens a connection or raises.
 """
 
 import re
@@ -12,11 +12,11 @@ from urllib.parse import unquote
 from sagalog.harmless import harmless
 
 LONGEST: Final = 200
-# No database and no broker has an address as long as this, so none that is longer is taken apart.
+# No valid address is this long, so longer texts are not parsed.
 LONGEST_ADDRESS: Final = 4_000
 HIDDEN: Final = "***"
 
-# Of the settings of libpq and the options of brokers those that say where something is, or how it is talked to.
+# The settings of libpq and options of brokers that say where something is, or how it is reached.
 PLACES: Final = ("host", "hostaddr", "port", "dbname")
 HARMLESS: Final = frozenset(
     (
@@ -26,7 +26,7 @@ HARMLESS: Final = frozenset(
         *("mode", "cache", "immutable", "heartbeat", "timeout"),
     )
 )
-# What SQLAlchemy writes behind the database to say which driver it uses; it is libpq's address all the same.
+# SQLAlchemy's suffix for the driver; the rest is an address for libpq.
 DRIVERS: Final = ("psycopg", "psycopg_async", "psycopg2", "asyncpg")
 SQLITE_DRIVERS: Final = ("pysqlite", "aiosqlite")
 
@@ -34,13 +34,13 @@ _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,30})://(.*)", re.DOTALL)
 _SERVER = r"(?:[a-z]{2,10}://)?(?:\[[\w:.%]{2,60}\]|[\w.-]{1,260}|(?:%2[Ff][\w.-]*)+)?(?::\d{1,5})?"
 _PLACE = re.compile(rf"{_SERVER}(?:,{_SERVER})*(?:/[\w.$+-]{{0,63}})?")
 _VALUE = re.compile(r"[\w./:,\[\]-]{1,255}")
-# libpq's own grammar: key = value, quoted or not, a backslash before whatever is meant as it is.
+# libpq's own grammar: key = value, quoted or not, with a backslash as escape character.
 _PAIR = re.compile(r"\s*([^=\s]+)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|(?!')((?:[^\s\\]|\\.)*))", re.DOTALL)
 _BACKSLASH = re.compile(r"\\(.)", re.DOTALL)
 _WORD = re.compile(r"\S+")
-# What the path of a file may have, and the address of a server has before a secret.
+# What precedes a secret in the address of a server, and may also occur in the path of a file.
 _NO_PATH = re.compile(r"[@?;]|&\w*=")
-# A user and a password, or an option; the drive of a path of Windows is none.
+# A user with a password, or an option; the drive letter of a Windows path is neither.
 _NO_FILE = re.compile(r"(?<!^[A-Za-z]):.*@|[;&]\w*=", re.DOTALL)
 _OPTION = re.compile(r"--[\w-]+=(.*)", re.DOTALL)
 _SECRET_SETTING = re.compile(
@@ -51,7 +51,7 @@ _SECRET_SETTING = re.compile(
 
 
 def shown(address: str) -> str:
-    """Return an address as it may be shown: without user, password and options, and never longer than a line or two."""
+    """Return an address in a form that may be shown: without user, password and options, and of limited length."""
     if len(address) > LONGEST_ADDRESS:
         return f"{len(address):,} characters"
     address = _bare(address)
@@ -68,20 +68,20 @@ def shown(address: str) -> str:
 
 
 def is_open(address: str) -> bool:
-    """Tell whether an address may be repeated letter by letter: it has no part that could hold a secret."""
+    """Tell whether an address may be shown unchanged: it has no part that could hold a secret."""
     address = _bare(address)
     url = _URL.match(address)
     if url is None:
         return not any(letter in address for letter in "@=;?")
     if url[1].lower().startswith("sqlite"):
         return _NO_PATH.search(url[2]) is None
-    # A user's name is no secret; of some brokers what stands there is a token.
+    # A user's name is no secret, but for some brokers a token is in its place.
     place = re.sub(r"^[\w.-]{1,63}@", "", url[2]) if url[1].startswith("postgres") else url[2]
     return len(address) <= LONGEST_ADDRESS and _PLACE.fullmatch(place) is not None
 
 
 def secrets_of(address: str) -> list[str]:
-    """Return everything in an address that could be a secret, as it is written and as it is meant."""
+    """Return everything in an address that could be a secret, both as written and decoded."""
     if is_open(address):
         return []
     given, address = address, _bare(address)
@@ -93,7 +93,7 @@ def secrets_of(address: str) -> list[str]:
 
 
 def secrets_in(words: Iterable[str]) -> Iterator[str]:
-    """Yield what could be a secret in the words of a command line: of those that look like an address, all of them."""
+    """Yield possible secrets among the words of a command line; of words that look like an address, all of them."""
     for word in words:
         option = _OPTION.fullmatch(word)
         address = word.lstrip("-") if option is None else option[1]
@@ -103,14 +103,14 @@ def secrets_in(words: Iterable[str]) -> Iterator[str]:
 
 
 def hosts_of(address: str) -> list[str]:
-    """Return the hosts that a URL names, of one server or of several behind commas."""
+    """Return the hosts in a URL; several may be separated by commas."""
     servers = address.partition("://")[2].partition("?")[0].split(",")
     places = (server.rpartition("://")[2].rpartition("@")[2].partition("/")[0] for server in servers)
     return [place if place.startswith("[") else place.partition(":")[0] for place in places]
 
 
 def impossible_host(hosts: Iterable[str]) -> str | None:
-    """Return the first host that no machine can have, as it may be shown; asking the network for it would raise."""
+    """Return the first host that cannot exist, in a form that may be shown; looking such a host up would raise."""
     for host in hosts:
         try:
             host.encode("idna")
@@ -120,14 +120,14 @@ def impossible_host(hosts: Iterable[str]) -> str | None:
 
 
 def taken_from_another(path: str) -> bool:
-    """Tell whether a path has what only the address of a server has: a user with a password, or an option."""
+    """Tell whether a path has parts that only a server's address has: a user with a password, or an option."""
     return _NO_FILE.search(path) is not None
 
 
 def misplaced(address: str) -> tuple[str, str] | None:
-    """Return the first part of a URL with a letter in it that begins something else, and the letter.
+    """Return the first part of a URL that holds a reserved letter, and that letter; None if there is none.
 
-    Whoever forgets the question mark before the options gets them taken for the name of the database, or of the user.
+    Without the question mark before them, for instance, the options become part of the database's or the user's name.
     """
     server = address.partition("://")[2].partition("?")[0]
     user, _, place = server.rpartition("@")
@@ -140,7 +140,7 @@ def misplaced(address: str) -> tuple[str, str] | None:
 
 
 def cut(text: str, secrets: Iterable[str]) -> str:
-    """Return a text without these secrets; a short one is only cut out where it stands alone, not out of words."""
+    """Return a text without these secrets; a short secret is only removed where it is a word of its own."""
     for secret in sorted(set(secrets), key=len, reverse=True):
         if len(secret) >= 6:
             text = text.replace(secret, HIDDEN)
@@ -150,15 +150,15 @@ def cut(text: str, secrets: Iterable[str]) -> str:
 
 
 def masked(text: str) -> str:
-    """Return a text of somebody else's in which whatever looks like an address or a secret setting shows no secret."""
+    """Return foreign text without the secrets in anything that looks like an address or a secret setting."""
     return _SECRET_SETTING.sub(rf"\1{HIDDEN}", _WORD.sub(_without_user, text))
 
 
 def as_meant(address: str) -> str:
-    """Return an address without what says nothing: white space around it, capitals in its scheme.
+    """Return an address without white space around it, and with its scheme in lower case.
 
-    An environment variable or a file often ends with a line end. SQLAlchemy's name of a driver is left out as well:
-    `postgresql+psycopg://` is `postgresql://`.
+    A value from a file often ends with a line end. SQLAlchemy's name of a driver is removed as well:
+    `postgresql+psycopg://` becomes `postgresql://`.
     """
     scheme, colon, rest = _bare(address).partition(":")
     database, plus, driver = scheme.lower().partition("+")
@@ -180,12 +180,12 @@ def _without_user(word: re.Match[str]) -> str:
 
 def _url_shown(scheme: str, rest: str) -> str:
     if scheme.startswith("sqlite"):
-        # A path has no secret, but for what somebody has taken from another address.
+        # A path holds no secret, unless part of another address was pasted into it.
         path = rest.partition("?")[0]
         return f"{scheme}://..." if _NO_PATH.search(path) is not None else harmless(f"{scheme}://{path}", LONGEST)
     before, _, options = rest.partition("?")
     place = before.rpartition("@")[2]
-    # An @ behind the question mark: the question mark may be one of the password's.
+    # An @ after the question mark: that question mark may belong to the password.
     if "@" in options or len(place) > 2 * LONGEST or _PLACE.fullmatch(place) is None:
         return f"{scheme}://..."
     places = [f"{name}={value}" for name, value in _options(options) if name in PLACES and _VALUE.fullmatch(value)]
@@ -197,7 +197,7 @@ def _secrets_of_url(scheme: str, rest: str) -> Iterator[str]:
     if at:
         password = user if scheme in ("nats", "tls") else user.partition(":")[2]
         yield password
-        # Whoever takes the wrong @ or / for the end of it repeats a piece.
+        # Errors that split at the wrong @ or / repeat a piece of the password, so the pieces count as secrets, too.
         yield from (piece for piece in re.split(r"[@/?#:]", password))
     for name, value in _options(rest.partition("?")[2]):
         if name not in HARMLESS:
@@ -211,7 +211,7 @@ def _options(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _pairs(text: str) -> list[tuple[str, str]] | None:
-    """Return the settings of a connection string of libpq; None if it cannot be read as one."""
+    """Return the settings in a connection string of libpq; None if it cannot be parsed."""
     found: list[tuple[str, str]] = []
     position, end = 0, len(text.rstrip())
     while position < end:

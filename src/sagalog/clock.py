@@ -1,4 +1,4 @@
-"""The port for time, chance and new ids; nothing else in the library reads a clock or draws a number."""
+"""The port for time, randomness and new ids; nothing else in the library reads a clock or draws a number."""
 
 import random
 import secrets
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Where time comes from, and what has to differ between processes."""
+    """A source of the time and of random numbers."""
 
     def now(self) -> int:
         """Return the time in microseconds since the epoch."""
@@ -23,7 +23,7 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The time and chance of this machine; it honours freezegun, because users freeze time in their own tests."""
+    """The time and randomness of this machine; it honours freezegun, because users freeze time in their own tests."""
 
     def now(self) -> int:
         """Return the time in microseconds since the epoch."""
@@ -39,10 +39,10 @@ class SystemClock:
 
 
 def new_id(clock: Clock) -> str:
-    """Return a UUID of version 7 (RFC 9562): ordered by time, so that the newest rows lie together in every index.
+    """Return a UUID of version 7 (RFC 9562), ordered by time, so that the newest rows lie together in every index.
 
-    The 12 bits after the milliseconds hold what is left of the microseconds (method 3 of the RFC), so that ids of one
-    process are in the order in which they were made, as far as its clock tells them apart.
+    The 12 bits after the milliseconds hold the rest of the microseconds (method 3 of the RFC). So the ids of one
+    process are in the order of their creation, as far as its clock can tell them apart.
     """
     milliseconds, rest = divmod(clock.now(), 1000)
     number = (milliseconds & 0xFFFFFFFFFFFF) << 80 | 0x7 << 76 | (rest << 12) // 1000 << 64

@@ -1,6 +1,6 @@
-"""Envelopes as CloudEvents 1.0 in binary mode and back: attributes and a body, pure. It opens no connection.
+"""Converts envelopes to CloudEvents 1.0 in binary mode and back: attributes and a body, pure. It opens no connection.
 
-Nothing that comes from outside raises here: what cannot be read comes back as `Unreadable`, with the reason.
+`decode` never raises for messages from outside: one that cannot be read is returned as `Unreadable` with the reason.
 """
 
 import re
@@ -19,8 +19,8 @@ from sagalog.saga.payload.payload_type import MAX_PAYLOAD, refuse_unstorable
 from sagalog.saga.times import check_time, date_of, time_of
 
 SPECVERSION = "1.0"
-# Messages of a service that runs on sagalog come from here: `sagalog:<service>/<what in it>`. Their ids are unique
-# wherever they were made, since a command's id is a function of its saga's; all other sources may number from 1.
+# The source of messages of services that use sagalog: `sagalog:<service>/<source>`. Their ids are unique everywhere,
+# because a command's id depends on its saga's. Other sources may number their messages from 1.
 OUR_SCHEME = "sagalog:"
 DEEPEST = 100
 
@@ -35,7 +35,7 @@ _KINDS: dict[str, Literal["event", "command"]] = {"event": "event", "command": "
 class Binding(Struct, frozen=True):
     """How one kind of broker writes attributes as headers.
 
-    `prefix` is put before their names; `percent` says that values are percent-encoded, because its headers are ASCII.
+    `prefix` is put before their names. `percent`: values are percent-encoded, because the broker's headers are ASCII.
     """
 
     prefix: str
@@ -47,9 +47,9 @@ AMQP = Binding("cloudEvents_", False)
 KAFKA = Binding("ce_", False)
 _PREFIXES = ("ce-", "ce_", "cloudevents:", "cloudevents_")
 
-# What cannot be read as text stays among the attributes, so that two never become one: bytes that are no UTF-8 as lone
-# surrogates (PEP 383), a value that is no text behind one mark, and values of a header that came twice around another.
-# No text that was sent can hold any of these, and `decode` refuses them.
+# Unreadable values stay among the attributes in a marked form, so that two different messages never get the same id:
+# bytes that are not UTF-8 as lone surrogates (PEP 383), other types after one mark, and values of a repeated header
+# joined by another. No text that was sent can hold any of these, and `decode` refuses them.
 NO_TEXT = "\ud800"
 TWICE = "\ud801"
 _BYTE = re.compile("[\udc80-\udcff]")
@@ -57,13 +57,13 @@ _PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
 class Unreadable(Struct, frozen=True):
-    """Why a message from outside cannot be taken."""
+    """A message from outside that cannot be taken, and the reason."""
 
     reason: str
 
 
 def headers_of(attributes: Mapping[str, str], binding: Binding) -> dict[str, str]:
-    """Return attributes as the headers of a broker; the type of the body goes where the broker looks for it."""
+    """Return attributes as the headers of a broker; the content type goes into the broker's own field for it."""
     found = {
         binding.prefix + name: quote(value, safe=_SAFE) if binding.percent else value
         for name, value in attributes.items()
@@ -73,14 +73,14 @@ def headers_of(attributes: Mapping[str, str], binding: Binding) -> dict[str, str
     return found
 
 
-# What is printed in ASCII, but for the space, the quotation mark and the percent sign, as the HTTP binding has it.
+# Printable ASCII without the space, the quotation mark and the percent sign, as in the HTTP binding.
 _SAFE = "".join(chr(code) for code in range(33, 127) if chr(code) not in '"%')
 
 
 def attributes_of(headers: Mapping[str, object] | Iterable[tuple[str, object]], binding: Binding) -> dict[str, str]:
-    """Return the attributes among the headers of a broker, whichever of the known prefixes the sender used.
+    """Return the attributes among a broker's headers, with any of the known prefixes.
 
-    Nothing is lost that would make two messages one: see `NO_TEXT` and `TWICE`.
+    Unreadable values are kept in a marked form, so that different messages stay different: see `NO_TEXT` and `TWICE`.
     """
     pairs = cast("Mapping[str, object]", headers).items() if isinstance(headers, Mapping) else headers
     found: dict[str, str] = {}
@@ -97,12 +97,12 @@ def attributes_of(headers: Mapping[str, object] | Iterable[tuple[str, object]], 
             if lowered.startswith(prefix):
                 _add(found, lowered.removeprefix(prefix), _unquoted(text) if binding.percent else text)
                 break
-    # The broker's own place for it is the one that counts.
+    # The broker's own field for the content type wins.
     return found | types
 
 
 def _text_of(value: object) -> str | None:
-    """Return the value of a header as text; None if there is none."""
+    """Return the value of a header as text; None if it has none."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bytes | bytearray):
@@ -113,7 +113,7 @@ def _text_of(value: object) -> str | None:
 
 
 def _unquoted(text: str) -> str:
-    """Return text whose percent-encoding is undone, once. What is none would stand for itself and for another text."""
+    """Return text with its percent-encoding decoded once; malformed encoding is marked with `NO_TEXT`."""
     return NO_TEXT + text if _PERCENT.search(text) else unquote(text, errors="surrogateescape")
 
 
@@ -125,8 +125,8 @@ def _add(found: dict[str, str], name: str, text: str) -> None:
 def encode(envelope: Envelope, service: str) -> tuple[dict[str, str], bytes]:
     """Return the attributes and the body of a message that `service` sends.
 
-    Whatever the door takes can be sent. Raises `InvalidIdentifier` and `InvalidInput` for what `decode` would refuse:
-    it is better parked here than there.
+    Raises `InvalidIdentifier` or `InvalidInput` for a message that `decode` would refuse: it is better parked by its
+    sender than by its recipient.
     """
     source, message_id = _address(envelope, service)
     attributes = {
@@ -149,26 +149,26 @@ def encode(envelope: Envelope, service: str) -> tuple[dict[str, str], bytes]:
 
 
 def _address(envelope: Envelope, service: str) -> tuple[str, str]:
-    """Return the source and the id on the wire; what came from elsewhere keeps those it came with."""
+    """Return the source and the id for the wire; a message from elsewhere keeps its original ones."""
     source = envelope.source
     if source.startswith(OUR_SCHEME):
         return source, envelope.id
     scope = _scope(source)
     if envelope.via is None or not envelope.id.startswith(scope) or envelope.id == scope:
-        # Without its source before it, an id is unique in our log only, so it goes out in our name.
+        # Without its source, this id is unique only in our own log, so the message is sent with our source.
         return f"{OUR_SCHEME}{service}/{source}", envelope.id
     return source, envelope.id.removeprefix(scope)
 
 
 def _scope(source: str) -> str:
-    """Return what is put before the ids of a foreign source; no two sources have the same, whatever they hold."""
+    """Return the prefix for the ids of a foreign source; it is different for each source."""
     return source.replace("%", "%25").replace("#", "%23") + "#"
 
 
 def decode(attributes: Mapping[str, str], body: bytes, now: int, via: str) -> Envelope | Unreadable:
-    """Return the message that came over the transport `via`, or why it cannot be read. It never raises.
+    """Return the message that came over the transport `via`, or the reason why it cannot be read. It never raises.
 
-    A message without a time happened `now` (microseconds); one without a correlation id begins its own.
+    A message without a time gets `now` (microseconds since the epoch); one without a correlation id begins its own.
     """
     for name in _READ:
         if (value := attributes.get(name)) is not None and (problem := _unread(name, value)) is not None:
@@ -197,7 +197,7 @@ def decode(attributes: Mapping[str, str], body: bytes, now: int, via: str) -> En
             correlation_id=given.get("correlationid", message_id),
             causation_id=given.get("causationid"),
             time=_time_of(attributes.get("time"), now),
-            # An empty one has no fields.
+            # An empty body is an object without fields.
             data=data_of(body or b"{}", "the body"),
             saga_id=given.get("sagaid"),
             step=given.get("step"),
@@ -212,7 +212,7 @@ _READ = ("specversion", "id", "source", "type", "time", "messagekind", "datacont
 
 
 def _unread(name: str, value: str) -> str | None:
-    """Return why an attribute that a transport handed over cannot be read as text, or None."""
+    """Return why an attribute from a transport is no readable text; None if it is."""
     if TWICE in value:
         return f"{name}: expected one header, found several with different values: {_shown(value)}"
     if value.startswith(NO_TEXT):
@@ -228,7 +228,7 @@ def _shown(value: str | None, nothing: str = "") -> str:
 
 def _is_json(content: str) -> bool:
     media = content.split(";", maxsplit=1)[0].strip().lower()
-    # An event in structured mode holds its attributes and its data in one; it must not be taken for data.
+    # Not structured mode, which holds the attributes as well and must not be taken for the data.
     return not media.startswith("application/cloudevents") and (media.endswith(("/json", "+json")))
 
 
@@ -247,11 +247,11 @@ def _time_of(text: str | None, now: int) -> int:
 
 
 def data_of(body: bytes, what: str) -> Raw:
-    """Return a body if it is JSON that every store can keep and every reader can read; raises `InvalidInput`."""
+    """Return a body if it is JSON that every store and every reader can take; raises `InvalidInput` otherwise."""
     if len(body) > MAX_PAYLOAD:
         raise InvalidInput(f"{what} is {len(body):,} bytes, the cap is {MAX_PAYLOAD:,}; pass a reference to large data")
     try:
-        # Decoded and not only skimmed: text that is no UTF-8 and lone surrogates are found by nothing less.
+        # Only decoding it finds text that is not UTF-8 and lone surrogates.
         msgspec.json.encode(msgspec.json.decode(body))
     except RecursionError:
         raise InvalidInput(_too_deep(what)) from None
@@ -263,7 +263,7 @@ def data_of(body: bytes, what: str) -> Raw:
 
 
 def refuse_deep(body: bytes, what: str) -> None:
-    """Raise `InvalidInput` if valid JSON is nested deeper than every reader must bear."""
+    """Raise `InvalidInput` if valid JSON is nested deeper than every reader can take."""
     if _is_deep(body):
         raise InvalidInput(_too_deep(what))
 
@@ -273,7 +273,7 @@ def _too_deep(what: str) -> str:
 
 
 def _is_deep(body: bytes) -> bool:
-    """Tell whether the brackets of valid JSON go deeper than readers must bear."""
+    """Tell whether the brackets of valid JSON are nested too deep."""
     if body.count(b"[") + body.count(b"{") <= DEEPEST:
         return False
     depth = 0

@@ -1,4 +1,4 @@
-"""Events as they are stored: a topic and JSON, and back through the registry. It imports nothing that data names."""
+"""Events in stored form: a topic and JSON, and back through the registry. Stored data cannot cause an import."""
 
 from collections.abc import Iterable
 
@@ -13,7 +13,7 @@ encode_json = _encoder.encode
 
 
 class Codec:
-    """How saga events are written and read, with the topics of one registry."""
+    """Writes and reads saga events, with the topics of one registry."""
 
     def __init__(self, topics: TopicRegistry = TOPICS) -> None:
         self._topics = topics

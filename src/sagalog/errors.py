@@ -9,10 +9,10 @@ class SagalogError(Exception):
 
 
 class Refused(Exception):
-    """Raised in a step, it says: this was definitely not done, and trying again will not help.
+    """Raise this in a step to say that it was definitely not done, and that trying again will not help.
 
-    A refused step is never retried and never compensated; the steps before it are undone. Raised in a
-    compensation it means that the step cannot be undone: the saga is stuck at once, for a person to decide.
+    A refused step is never retried and never compensated; the steps before it are undone. In a compensation it means
+    that the step cannot be undone: the saga is stuck at once, for a person to decide.
     """
 
 
@@ -21,7 +21,7 @@ class DefinitionError(SagalogError):
 
 
 class InvalidRetry(DefinitionError, ValueError):
-    """A retry policy makes no sense."""
+    """The values of a retry policy make no sense."""
 
 
 class MissingKey(SagalogError):
@@ -37,7 +37,7 @@ class InvalidIdentifier(SagalogError):
 
 
 class PayloadTooLarge(SagalogError):
-    """An input or a result is larger than the cap for one payload."""
+    """An input or a result is larger than the size limit of a payload."""
 
 
 class UnknownSaga(SagalogError):
@@ -53,15 +53,15 @@ class ServiceNotProvided(SagalogError):
 
 
 class InvalidAction(SagalogError):
-    """The action is not allowed in the state in which the saga is, or not in a handler."""
+    """The action is not allowed in the present state of the saga, or not inside a handler."""
 
 
 class InvalidQuery(SagalogError):
-    """What is looked for cannot be there: a status that there is none of, a limit below one, a time that is none."""
+    """A query asks for what cannot exist: an unknown status, a limit below one, or an invalid time."""
 
 
 class DivergentHistory(SagalogError):
-    """A stored history is malformed or says what the definition cannot have said; nothing is appended to it."""
+    """A stored history is malformed, or cannot have been written with the definition; nothing is appended to it."""
 
 
 class UnknownTopic(DivergentHistory):
@@ -69,7 +69,7 @@ class UnknownTopic(DivergentHistory):
 
 
 class WaitTimeout(SagalogError, TimeoutError):
-    """The time given for waiting is over; the saga goes on all the same."""
+    """The time given for waiting is over; the saga itself goes on."""
 
 
 class NotRunning(SagalogError):
@@ -85,23 +85,23 @@ class StoreError(SagalogError):
 
 
 class StoreUnavailable(StoreError):
-    """The store did not answer, or cannot be written for now; a write may or may not have landed."""
+    """The store did not answer, or cannot be written for now; the write may or may not have happened."""
 
 
 class StoreReadOnly(StoreUnavailable):
-    """The database can be read but not written for now, as while another server takes its place."""
+    """The database can be read but not written for now, for instance during a failover."""
 
 
 class StoreFull(StoreUnavailable):
-    """There is no room left for the database."""
+    """The database has no space left."""
 
 
 class BatchTooLarge(StoreUnavailable):
-    """The database could not do so much at once in its time or memory; less may pass, and so may the same later."""
+    """The database ran out of time or memory for one large write; a smaller one, or the same one later, may succeed."""
 
 
 class RowsLocked(StoreUnavailable):
-    """Somebody else has locked rows that were to be written; `sagas` are the ids of those whose rows they are."""
+    """Another session has locked rows that were to be written; `sagas` are the ids of the sagas of these rows."""
 
     def __init__(self, text: str, sagas: frozenset[str] = frozenset()) -> None:
         super().__init__(text)
@@ -109,11 +109,11 @@ class RowsLocked(StoreUnavailable):
 
 
 class WriteRefused(StoreError):
-    """The database does not take this one write, now or later, while it takes others."""
+    """The database refuses this one write for good, while it accepts others."""
 
 
 class StoreUnfit(StoreError):
-    """The database cannot hold sagas, or the role may not do what is needed; nothing was written."""
+    """The database cannot hold sagas, or its role lacks privileges; nothing was written."""
 
 
 class SchemaTooNew(StoreError):
@@ -121,7 +121,7 @@ class SchemaTooNew(StoreError):
 
 
 class SchemaTooOld(StoreError):
-    """The database was made by an older sagalog and has not been upgraded; `found` is the schema that it has."""
+    """The database was made by an older sagalog and has not been upgraded; `found` is its schema number."""
 
     def __init__(self, text: str, found: int = 0) -> None:
         super().__init__(text)
@@ -129,12 +129,12 @@ class SchemaTooOld(StoreError):
 
 
 class SourceUnavailable(SagalogError):
-    """The log of an application that is followed cannot be read for now, or is not the one that was read before."""
+    """The log of a followed application cannot be read for now, or is not the one that was read before."""
 
 
 class TransportUnavailable(SagalogError):
-    """The broker did not acknowledge what was sent to it; it may or may not have it, and sending again is safe."""
+    """The broker did not acknowledge a message; it may or may not have it, and sending it again is safe."""
 
 
 class InvalidSettings(SagalogError):
-    """A setting or a database address cannot be understood, or can never be used."""
+    """A setting or an address cannot be understood, or can never work."""

@@ -1,10 +1,9 @@
-"""The library's loggers: whatever they are told, each record is one line that forges no other, and ends nothing.
+"""The library's loggers: each record is one line that cannot forge another one, and logging never raises.
 
-Ids, names and the texts of errors come from outside. They are made harmless in the record itself, before any handler
-sees it, so that it does not matter which formatter somebody has chosen. A handler or a filter that raises is told on
-stderr, as `logging` does of those that it calls itself, and never ends what was to be logged. The packages that log
-call `make_records_harmless` when they are imported: what only declares sagas loads no logging. It imports nothing of
-sagalog but harmless.
+Ids, names and texts of errors come from outside. They are made harmless in the record itself, before any handler sees
+it, so that every formatter is safe. If a handler or a filter raises, this is reported on stderr, as `logging` does, and
+the caller goes on. Packages that log call `make_records_harmless` when they are imported, so that declaring sagas loads
+no logging. It imports nothing of sagalog but `harmless`.
 """
 
 import contextlib
@@ -26,7 +25,7 @@ LOGGERS: Final = (
     "sagalog.transports",
 )
 LONGEST: Final = 10_000
-# No line of a traceback begins where a record begins.
+# Continuation lines of a traceback are indented, so that they cannot look like a record.
 INDENT: Final = "    "
 
 _STANDARD = frozenset((*vars(logging.makeLogRecord({})), "message", "asctime"))
@@ -34,7 +33,7 @@ _tracebacks = logging.Formatter()
 
 
 class HarmlessRecords(logging.Filter):
-    """A filter that makes what a record shows harmless; every record passes."""
+    """A filter that makes the contents of records harmless; every record passes."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Change the record's text, arguments, traceback and added fields in place."""
@@ -55,7 +54,7 @@ class HarmlessRecords(logging.Filter):
 
 
 def _harmless(value: object) -> Any:
-    """Return an argument of a record as it may be shown; numbers stay what they are, for `%d`."""
+    """Return an argument of a record in harmless form; numbers are kept, for `%d`."""
     if value is None or isinstance(value, int | float | Lines):
         return value
     return harmless(value if isinstance(value, str) else _said(value), LONGEST)
@@ -65,21 +64,21 @@ def _said(value: object) -> str:
     try:
         return str(value)
     except BaseException as problem:
-        # Somebody's exception; it is logged because something went wrong, and that must not go wrong too.
+        # The `__str__` of a foreign exception may raise, and logging it must not fail.
         return f"({type(value).__name__} cannot say what it is: {type(problem).__name__})"
 
 
 class Handling:
-    """The handing of records to a logger's filters and handlers, which survives whatever they raise.
+    """Passes records to a logger's filters and handlers, and survives whatever they raise.
 
-    A handler may write to the very database whose outage is to be logged.
+    A handler may, for instance, write to the very database whose outage is being logged.
     """
 
     def __init__(self, handle: Callable[[logging.LogRecord], None]) -> None:
         self._handle = handle
 
     def __call__(self, record: logging.LogRecord) -> None:
-        """Hand over one record; stderr has what went wrong."""
+        """Pass on one record; errors are reported on stderr."""
         try:
             self._handle(record)
         except Exception:
@@ -88,7 +87,7 @@ class Handling:
 
 
 def make_records_harmless() -> None:
-    """Let no record of the library pass that is not harmless, or that ends what it is about; again changes nothing."""
+    """Make all records of the library harmless, and their handling safe; calling it again changes nothing."""
     for name in LOGGERS:
         logger = logging.getLogger(name)
         logger.addFilter(_HARMLESS)

@@ -1,4 +1,4 @@
-"""Domain messages: events that have happened, commands that ask, and the envelope they travel in; values only."""
+"""Domain messages: events that have happened, commands that ask for something, and their envelope; values only."""
 
 from typing import Literal, dataclass_transform
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class MessageMeta(msgspec.StructMeta):
-    """The class of message classes: each is frozen and keyword-only."""
+    """The metaclass of messages: their classes are frozen and keyword-only."""
 
     def __new__(
         mcls, name: str, bases: tuple[type, ...], namespace: dict[str, object], **options: object
@@ -17,7 +17,7 @@ class MessageMeta(msgspec.StructMeta):
         return super().__new__(mcls, name, bases, namespace, **options)  # type: ignore[arg-type]
 
 
-# Tell mypy and pyright what the metaclass does. It stands on the class and not on the metaclass because msgspec has its
+# Tells mypy and pyright what the metaclass does. It is on the class and not on the metaclass because msgspec has its
 # own on `Struct`, and the nearest base class wins.
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class Message(msgspec.Struct, frozen=True, kw_only=True, metaclass=MessageMeta):
@@ -29,7 +29,7 @@ class Event(Message):
 
 
 class Command(Message):
-    """Something that is asked of a participant, declared as `class ReserveInventory(Command): order_id: str`."""
+    """A request to a participant, declared as `class ReserveInventory(Command): order_id: str`."""
 
 
 class CommandDone(Event):
@@ -43,18 +43,18 @@ class CommandRefused(Event):
 
 
 def name_of(kind: type[Message]) -> str:
-    """Return the name under which messages of a class travel: its own `NAME`, or the name of the class."""
+    """Return the name of a class as a message: its own `NAME`, or the name of the class."""
     named: object = kind.__dict__.get("NAME", kind.__name__)
     return str(named)
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a message travels in: its id, what caused it, and its data as JSON that is never changed by being read.
+    """A message with its id, its causes, and its data as JSON; reading never changes the data.
 
-    `time` is in microseconds since the epoch. `correlation_id` is one for all that a first cause led to, `causation_id`
-    the message (or saga) that led to this one. `saga_id` and `step` say which saga issued a command. `via` names the
-    transport that a message came over, which never sends it back. A "note" goes from one saga to another and is no
-    message of the domain.
+    `time` is in microseconds since the epoch. `correlation_id` is shared by everything that a first cause led to;
+    `causation_id` is the message (or saga) that led to this one. `saga_id` and `step` say which saga sent a command.
+    `via` is the transport that a message came over, which never sends it back. A "note" goes from one saga to another
+    and is no message of the domain.
     """
 
     id: str
@@ -71,10 +71,10 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Unreadable(Envelope, frozen=True, kw_only=True, omit_defaults=True):
-    """A message of which only the columns can be read: somebody, or a disk, has damaged its row.
+    """A message whose stored row is damaged, so that only some of its columns can be read.
 
-    `problem` says which row and why; `raw` is what is there in its place, `position` where. Its `data` is no data of
-    anybody's, so nobody may be given it: whoever would take the message parks it instead.
+    `problem` says which row and why, `raw` is its stored content, `position` its place in the log. Its `data` is not
+    real, so no handler may get it: the recipient parks the message instead.
     """
 
     problem: str

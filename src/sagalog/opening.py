@@ -1,6 +1,6 @@
-"""An opening of a store that somebody else may give up: whatever waits in it asks here whether it still should.
+"""Lets a caller give up the opening of a store: code that waits inside checks here whether it should go on.
 
-An opening runs in a thread of its own, and nobody can stop a thread from outside.
+An opening runs in a thread of its own, and a thread cannot be stopped from outside.
 """
 
 import logging
@@ -23,7 +23,7 @@ _given_up: ContextVar[Callable[[], bool] | None] = ContextVar("sagalog_opening_g
 
 @contextmanager
 def unless(given_up: Callable[[], bool]) -> Generator[None]:
-    """Let what is opened within, in this thread, end soon after `given_up` has become true."""
+    """Let openings inside the block, in this thread, end soon after `given_up` returns true."""
     token = _given_up.set(given_up)
     try:
         yield
@@ -32,37 +32,37 @@ def unless(given_up: Callable[[], bool]) -> Generator[None]:
 
 
 def is_opening() -> bool:
-    """Tell whether this thread opens something for somebody."""
+    """Tell whether this thread is opening something that can be given up."""
     return _given_up.get() is not None
 
 
 def is_given_up() -> bool:
-    """Tell whether whoever asked for what this thread opens waits for it no more."""
+    """Tell whether the opening in this thread was given up."""
     given_up = _given_up.get()
     return given_up is not None and given_up()
 
 
 def check_wanted() -> None:
-    """Raise `NotRunning` if nobody waits for the opening any more."""
+    """Raise `NotRunning` if the opening was given up."""
     if is_given_up():
         raise NotRunning("the opening was given up")
 
 
 def look_again(seconds: float = LOOK_AGAIN_SECONDS) -> None:
-    """Wait before another look; raises `NotRunning` if nobody waits for the opening any more."""
+    """Wait `seconds` before another try; raises `NotRunning` if the opening was given up."""
     check_wanted()
     time.sleep(seconds)
     check_wanted()
 
 
 class Said:
-    """When to say that somebody else is waited for: soon, and then once a minute."""
+    """Limits how often waiting is reported: soon, and then once a minute."""
 
     def __init__(self) -> None:
         self._next = time.monotonic() + FIRST_SAID_SECONDS
 
     def is_due(self) -> bool:
-        """Tell whether it is time to say it."""
+        """Tell whether it is time to report."""
         return time.monotonic() >= self._next
 
     def say(self, text: str, *values: object) -> None:

@@ -23,7 +23,7 @@ from sagalog.saga.options import shown
 from sagalog.store import StoreOptions
 
 PREFIX = "SAGALOG_"
-# PostgreSQL counts its bounds in milliseconds, in 32 bits: some 24 days. Whoever wants more of anything has slipped.
+# PostgreSQL stores its timeouts as milliseconds in 32 bits, some 24 days; a larger setting is certainly a mistake.
 LONGEST: Final = 2_000_000
 MOST: Final = 1_000_000
 Seconds = Annotated[float, Field(le=LONGEST, allow_inf_nan=False)]
@@ -33,7 +33,8 @@ Count = Annotated[int, Field(le=MOST)]
 class Settings(BaseModel):
     """The settings of a process manager; all durations are in seconds.
 
-    Every field can be given by an environment variable: `SAGALOG_` and its name in capitals. Raises `InvalidSettings`.
+    Each field can be set by an environment variable: `SAGALOG_` and the field's name in capitals. Raises
+    `InvalidSettings` for invalid values.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -90,12 +91,12 @@ class Settings(BaseModel):
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, **given: object) -> "Settings":
-        """Read the settings from `SAGALOG_*`; `given` wins. Raises `InvalidSettings` naming what is wrong."""
+        """Read the settings from `SAGALOG_*`; `given` wins. Raises `InvalidSettings` that names what is wrong."""
         source = os.environ if environment is None else environment
         if not isinstance(cast(object, source), Mapping):
             raise InvalidSettings(f"expected {{variable: text}} for the environment, found {shown(environment)}")
         found: dict[str, object] = {
-            # A variable that was read from a file ends with a line end.
+            # A value that was read from a file ends with a line end.
             name: _stripped(source[PREFIX + name.upper()])
             for name in cls.model_fields
             if PREFIX + name.upper() in source
@@ -103,7 +104,7 @@ class Settings(BaseModel):
         return cls(**{**found, **given})  # type: ignore[arg-type]
 
     def limits(self) -> Limits:
-        """Return the engine's numbers."""
+        """Return the settings of the engine."""
         return Limits(
             lease=int(self.lease * 1e6),
             poll=int(self.poll * 1e6),
@@ -116,7 +117,7 @@ class Settings(BaseModel):
         )
 
     def store_options(self) -> StoreOptions:
-        """Return what the store goes by."""
+        """Return the settings of the store."""
         return StoreOptions(
             connect_timeout=self.connect_timeout,
             statement_timeout=self.statement_timeout,
@@ -126,7 +127,7 @@ class Settings(BaseModel):
 
 
 def settings_of(given: object) -> Settings:
-    """Return the settings that were given, or else those of the environment; raises `InvalidSettings`."""
+    """Return the given settings, or those of the environment; raises `InvalidSettings`."""
     if given is not None and not isinstance(given, Settings):
         raise InvalidSettings(f"expected Settings, such as Settings(lease=30), for settings=, found {shown(given)}")
     return Settings.from_environment() if given is None else given
@@ -137,7 +138,7 @@ def _stripped(value: object) -> object:
 
 
 def _mistake(name: str, found: object, why: object) -> str:
-    """Return what is wrong with one setting, by its name and that of its variable; `why` is what its own rule said."""
+    """Return the error text for one setting, by its name and variable; `why` is the text of its own rule."""
     if why is not None:
         return str(why)
     field = Settings.model_fields.get(name)
@@ -148,7 +149,7 @@ def _mistake(name: str, found: object, why: object) -> str:
 
 
 def _expected(field: FieldInfo) -> str:
-    """Return in words what a setting may be."""
+    """Return in words which values a setting accepts."""
     if field.annotation is bool:
         return "True or False"
     if field.annotation is str:

@@ -1,4 +1,4 @@
-"""The port of a log that somebody else writes and that is followed here: it is only read. All calls block."""
+"""The port to the log of another application, which is followed: it is only read. All calls block."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -9,8 +9,8 @@ from msgspec import Struct
 class Notification(Struct, frozen=True, gc=False):
     """One entry of the log, of a class that is followed.
 
-    Ids grow along the log, and may have gaps. `originator_id` and `originator_version` say which aggregate it is about
-    and the place among its events; `stored` is the entry as the source keeps it.
+    Ids grow along the log, and may have gaps. `originator_id` and `originator_version` name the aggregate and the
+    entry's place among its events; `stored` is the entry in the source's own form.
     """
 
     id: int
@@ -22,9 +22,9 @@ class Notification(Struct, frozen=True, gc=False):
 
 
 class Page(Struct, frozen=True, gc=False):
-    """A stretch of the log: the notifications of classes that are followed, and the last id that was looked at.
+    """Part of the log: the notifications of followed classes, and the last id that was looked at.
 
-    `more` says that there was no end to it.
+    `more` says that the log goes on after it.
     """
 
     notifications: Sequence[Notification]
@@ -42,15 +42,15 @@ class Source(Protocol):
         ...
 
     def read(self, after: int, limit: int) -> Page:
-        """Look at up to `limit` entries above id `after`, in order. Never passes one that is committed later."""
+        """Return entries from up to `limit` ids above `after`, in order; no lower id appears later."""
         ...
 
     def find(self, notification_id: int) -> Notification | None:
-        """Return one entry; None if it is not there, or of a class that is not followed."""
+        """Return one entry; None if it does not exist, or is of a class that is not followed."""
         ...
 
     def decode(self, notification: Notification) -> object:
-        """Return the entry's event; raises whatever its reader raises for what it cannot read."""
+        """Return the entry's event; raises whatever its decoder raises."""
         ...
 
     def text(self, notification: Notification) -> str:

@@ -1,4 +1,4 @@
-"""The command line: it names every command and loads none before it is asked for. It must import nothing but click."""
+"""The command line: it names every command and loads each only when it is used. It must import nothing but click."""
 
 import sys
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import click
 
 from sagalog.cli.options import GLOBAL_OPTIONS, OUTPUT_OPTION, Invocation
 
-# Section -> command -> (its function, short help); it lies in the module of its name. The help stands here so that
+# Section -> command -> (its function, short help). A command's module has the command's name. The help is here so that
 # `--help` imports no command.
 COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     "Run sagas": {
@@ -38,7 +38,7 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
 
 
 class SagalogGroup(click.Group):
-    """The group of all commands: loads one when it is asked for, turns every error into one line and an exit code."""
+    """The group of all commands: loads a command when it is used, and turns errors into one line and an exit code."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the commands in the order of the help."""
@@ -54,7 +54,7 @@ class SagalogGroup(click.Group):
         return None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the commands by section, from what stands here alone."""
+        """Write the commands by section, without importing them."""
         for title, section in COMMANDS.items():
             with formatter.section(title):
                 formatter.write_dl([(name, text) for name, (_, text) in section.items()], col_max=20)
@@ -73,7 +73,7 @@ class SagalogGroup(click.Group):
         try:
             code = super().main(
                 args,
-                # Not what the file is called: whoever runs it may have called it anything.
+                # Always "sagalog", because the program file may have any name.
                 prog_name or "sagalog",
                 complete_var,
                 standalone_mode=False,

@@ -1,4 +1,4 @@
-"""Which database the command line means, opened to be read."""
+"""The database that the command line names, opened for reading."""
 
 import re
 from collections.abc import Generator
@@ -24,10 +24,10 @@ SUFFIXES = (".db", ".sqlite", ".sqlite3")
 
 
 class SqlStore(Store, Migrated, Protocol):
-    """A store with a schema that can be looked at before it is upgraded."""
+    """A store whose schema can be read before it is upgraded."""
 
     def open(self, migrate: bool = True) -> None:
-        """Connect, with `migrate` bring the schema up to date, and without it refuse an older one."""
+        """Connect; with `migrate` bring the schema up to date, otherwise refuse an older one."""
         ...
 
 
@@ -39,12 +39,12 @@ def address_of(invocation: Invocation) -> str:
 
 
 def store_of(invocation: Invocation) -> AbstractContextManager[SqlStore]:
-    """Open the store to read from it; the database must be there and up to date."""
+    """Open the store for reading; the database must exist and be up to date."""
     return opened(address_of(invocation))
 
 
 def complete(database: str) -> str:
-    """Return an address; what is a SQLite file for everyone to see may be given as a plain path."""
+    """Return an address; a plain path becomes a SQLite address if it clearly is a SQLite file."""
     database = as_meant(database)
     if "://" in database or database.startswith(SCHEMES):
         return database
@@ -59,7 +59,7 @@ def _is_file(path: str) -> bool:
     try:
         return Path(path).is_file()
     except OSError:
-        # Longer than any name of a file, for one.
+        # Raised, for instance, if the text is too long for a file name.
         return False
 
 
@@ -71,7 +71,7 @@ def _exists(path: str) -> bool:
 
 
 def require_file(address: str) -> None:
-    """Raise `StoreUnavailable` if the address names a SQLite file that is not there: a question must not create one."""
+    """Raise `StoreUnavailable` if the address names a missing SQLite file: reading must not create one."""
     if address.startswith(SQLITE) and not _exists(path := sqlite_path(address)):
         raise StoreUnavailable(
             f"there is no database {harmless(path, LONGEST)}; check --db and the folder you are in, or create it with "
@@ -80,7 +80,7 @@ def require_file(address: str) -> None:
 
 
 def sql_store(address: str) -> SqlStore:
-    """Return the closed store of an address, for those who look; raises `InvalidSettings` if it is no database."""
+    """Return the store of an address for reading, not opened yet; raises `InvalidSettings` if it is no database."""
     options = replace(Settings.from_environment().store_options(), reads_only=True)
     store = store_for(address, options)
     if not hasattr(store, "schema_version"):
@@ -90,7 +90,7 @@ def sql_store(address: str) -> SqlStore:
 
 @contextmanager
 def opened(address: str, *, migrate: bool = False) -> Generator[SqlStore]:
-    """Open a store and close it; one that is only asked is neither created nor upgraded."""
+    """Open a store and close it after; without `migrate` it is neither created nor upgraded."""
     if not migrate:
         require_file(address)
     store = sql_store(address)

@@ -1,4 +1,4 @@
-"""Find the service that the operator names on the command line, and what it declares. Data never names it."""
+"""Finds the app that the operator names on the command line, and its declarations. Data never names it."""
 
 import importlib
 import sys
@@ -28,9 +28,9 @@ DEFAULT_APP = "domain"
 
 
 class Demo(NamedTuple):
-    """What an app demonstrates, and the environment that it does so in.
+    """What an app runs in a demo, and the environment variables for it.
 
-    `starts` are pairs of a saga and its input, and events to be published. `beside` are the keys of two sagas that are
+    `starts` are pairs of a saga and its input, or events to be published. `beside` are the keys of two sagas that are
     then shown side by side.
     """
 
@@ -40,7 +40,7 @@ class Demo(NamedTuple):
 
 
 class App:
-    """An imported service: `sagas`, `services()`, and where its projections are; it may have more, see `docs/`."""
+    """An imported app: `sagas`, `services()`, and the folder of its projections; `docs/` lists its other attributes."""
 
     def __init__(self, name: str, folder: Path, module: ModuleType) -> None:
         self.name = name
@@ -60,7 +60,7 @@ class App:
     def process_manager(
         self, address: str, services: Mapping[type, Any] | None = None, *, worker: bool = True
     ) -> ProcessManager:
-        """Return what runs all that the app declares on a database; raises `DefinitionError`, `ServiceNotProvided`."""
+        """Return a process manager for all that the app declares; raises `DefinitionError` or `ServiceNotProvided`."""
         process_manager = ProcessManager(
             address,
             sagas=self.sagas,
@@ -76,7 +76,7 @@ class App:
         return process_manager
 
     def transports(self) -> Sequence[Transport]:
-        """Return what carries messages to other processes; none if the app says nothing of it."""
+        """Return the app's transports; an empty sequence if it defines none."""
         if not hasattr(self._module, "transports"):
             return ()
         found = given = self._call("transports", "a list of transports")
@@ -104,7 +104,7 @@ class App:
 
     @contextmanager
     def services(self) -> Generator[Mapping[type, Any]]:
-        """Open the services, and close them; raises `AppError` if the app offers none, or offers something else."""
+        """Open the services, and close them; raises `AppError` if the app offers none, or something else."""
         context = self._call("services", "a context manager that gives {Type: instance}")
         if not hasattr(context, "__enter__") or not hasattr(context, "__exit__"):
             raise AppError(
@@ -123,7 +123,7 @@ class App:
 
     @contextmanager
     def _kept(self, context: AbstractContextManager[object]) -> Generator[object]:
-        """Enter what the app has made, and leave it; what it raises of its own then is told as the app's."""
+        """Enter and leave a context manager of the app; exceptions of its own become errors of the app."""
         within: BaseException | None = None
         try:
             with context as entered:
@@ -133,13 +133,13 @@ class App:
                     within = problem
                     raise
         except BaseException as problem:
-            # What was raised within is whoever's it was; the context has only let it through.
+            # The exception came from inside the block, so it is raised as it is.
             if problem is within:
                 raise
             self._tell("services()", problem)
 
     def demo(self, database: Path) -> Demo:
-        """Return what is run in a demo on this database file."""
+        """Return the app's demo for this database file."""
         if not hasattr(self._module, "demo"):
             raise AppError(
                 f"the app {self.name} has nothing to demonstrate: it defines no demo(); "
@@ -152,7 +152,7 @@ class App:
         return Demo(*cast("tuple[Any, Any]", found))
 
     def _call(self, name: str, what: str, *arguments: object) -> Any:
-        """Return what a function of the app returns; raises `AppError` if there is none, `AppRaised` if it raises."""
+        """Return what a function of the app returns; raises `AppError` if it is missing, `AppRaised` if it raises."""
         function: object = getattr(self._module, name, None)
         if not callable(function):
             raise AppError(f"the app {self.name} must define {name}(), {what}; found {type(function).__name__}")
@@ -164,7 +164,7 @@ class App:
             raise
 
     def _tell(self, what: str, problem: BaseException) -> None:
-        """Raise what the app raised as an error that says so and has been redacted; an interrupt stays one."""
+        """Raise the app's exception as a redacted error of the app; an interrupt is raised as it is."""
         if isinstance(problem, AppError):
             raise problem
         let_interrupts_through(problem)
@@ -185,7 +185,7 @@ class App:
 
 
 def load_app(invocation: Invocation) -> App:
-    """Import the app that the command line names; from then on its `redact` is asked."""
+    """Import the app that the command line names; its `redact` is used from then on."""
     app = load(invocation.app_dir, invocation.app)
     invocation.redact = app.redact
     return app
@@ -198,10 +198,10 @@ def load(folder: Path, name: str | None) -> App:
         if not (root / DEFAULT_APP / "__init__.py").is_file() and not (root / f"{DEFAULT_APP}.py").is_file():
             raise NotThere(f"no app was named and {root} has no package {DEFAULT_APP}; give --app-dir and --app")
         name = DEFAULT_APP
-    # A variable that was read from a file ends with a line end.
+    # A value that was read from a file ends with a line end.
     name = name.strip()
     if not _is_dotted(name):
-        # As a path has it, and as servers of web applications do.
+        # A path, or the `module:attribute` form of web servers.
         meant = name.partition(":")[0].removesuffix(".py").strip("/").replace("/", ".")
         instead = f"; write {meant}" if _is_dotted(meant) else ""
         raise MisnamedApp(f"--app takes the dotted name of a package, found {name!r}{instead}")
@@ -230,7 +230,7 @@ def _is_dotted(name: str) -> bool:
 
 
 def _redact_of(name: str, problem: BaseException) -> Redact | None:
-    """Return the `redact` of a module that could not be imported, if it had come so far as to define it."""
+    """Return the `redact` of a module whose import failed, if the module had already defined it."""
     trace = problem.__traceback__
     while trace is not None:
         names = trace.tb_frame.f_globals

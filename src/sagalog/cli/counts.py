@@ -1,4 +1,4 @@
-"""Sagas that were started: waiting until all are at rest, and how many came to which status."""
+"""Sagas that were started: waiting until all are at rest, and counting them by status."""
 
 import asyncio
 from collections import Counter
@@ -11,7 +11,7 @@ from sagalog.saga.transitions import STATUSES
 
 
 async def at_rest(runs: list[SagaRun], advance: Advance) -> Counter[str]:
-    """Wait until every saga has ended or is stuck, and return how many there are of each status."""
+    """Wait until every saga has ended or is stuck, and return the number of sagas by status."""
     counts: Counter[str] = Counter()
     waiting = [asyncio.ensure_future(run.result()) for run in runs]
     for result in asyncio.as_completed(waiting):
@@ -21,7 +21,7 @@ async def at_rest(runs: list[SagaRun], advance: Advance) -> Counter[str]:
 
 
 def write_counts(counts: Counter[str]) -> None:
-    """Write how many sagas there are of each status."""
+    """Write the number of sagas for each status."""
     columns: tuple[Column[tuple[str, int]], ...] = (
         Column("STATUS", lambda row: status_text(row[0])),
         Column("SAGAS", lambda row: f"{row[1]:,}", right=True),

@@ -1,4 +1,4 @@
-"""What an event changed in a saga's state, one change a line; pure, and it knows no definition."""
+"""What an event changed in a saga's state, one line for each change; pure, and without the definition."""
 
 import re
 from collections.abc import Iterator
@@ -27,12 +27,12 @@ TIMES: Final = frozenset(
         "answered",
     )
 )
-# These change with every event, and stand in its headline.
+# These change with every event, and are in its headline.
 EVIDENT: Final = frozenset(("version", "updated", "settled"))
-# How far a step with many parts has come; its parts say it already.
+# Counters of a step with many parts; its parts show the same.
 EVIDENT_OF_PARTS: Final = re.compile(r"fans\..+\.(begun|open|done|undo)")
 ABSENT: Final = "-"
-# The fields of a step in the order in which they are shown, and where the state has them: in one of its sides or not.
+# The fields of a step in the order in which they are shown, with the side of the state that holds each, if any.
 _FIELDS_OF_STEP: Final = {
     "action": ("action", "status"),
     **{name: ("action", name) for name in ("attempts", "began", "ended")},
@@ -52,7 +52,7 @@ _USUAL: Final = {"action": "open", "undo": "none"}
 
 
 class Change(NamedTuple):
-    """One field of the state before and after; None where there was nothing."""
+    """One field of the state before and after; None where it had no value."""
 
     path: str
     before: Any
@@ -60,12 +60,12 @@ class Change(NamedTuple):
 
 
 def flat(state: SagaState | None) -> dict[str, Any]:
-    """Return a state as one level of plain values: `steps.process_payment.action` -> `succeeded`."""
+    """Return a state as one flat dict: `steps.process_payment.action` -> `succeeded`."""
     return {} if state is None else dict(_flatten(as_values(state), ""))
 
 
 def as_values(state: SagaState) -> dict[str, Any]:
-    """Return a state as JSON has it, both directions of a step side by side: `attempts` and `undo_attempts`."""
+    """Return a state as JSON values, with both directions of a step merged: `attempts` and `undo_attempts`."""
     found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(state))
     found["steps"] = {name: dict(_fields_of(step)) for name, step in found["steps"].items()}
     return found
@@ -74,7 +74,7 @@ def as_values(state: SagaState) -> dict[str, Any]:
 def _fields_of(step: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, (side, field) in _FIELDS_OF_STEP.items():
         where: dict[str, Any] = step[side] if side else step
-        # What has its usual value is left out.
+        # A field with its default value is left out.
         if field in where and where[field] != _USUAL.get(name, _USUAL):
             yield name, where[field]
 
@@ -82,7 +82,7 @@ def _fields_of(step: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 def _flatten(value: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
     for name, inner in value.items():
         path = f"{prefix}{name}"
-        # What a service gave us stays in one piece: it is one value to the saga.
+        # Inputs and results are not split: each is one value to the saga.
         if isinstance(inner, dict) and name not in ("input", "result", "data"):
             yield from _flatten(cast("dict[str, Any]", inner), f"{path}.")
         elif inner is not None and inner != []:
@@ -90,7 +90,7 @@ def _flatten(value: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def changes(before: SagaState | None, after: SagaState) -> list[Change]:
-    """Return what differs between two states, in the order of the state's fields."""
+    """Return the differences between two states, in the order of the state's fields."""
     old, new = flat(before), flat(after)
     paths = [*new, *(path for path in old if path not in new)]
     return [
@@ -101,7 +101,7 @@ def changes(before: SagaState | None, after: SagaState) -> list[Change]:
 
 
 def shown(path: str, value: Any) -> str:
-    """Return a value of the state as a person reads it."""
+    """Return a value of the state in the form for people."""
     if value is None:
         return ABSENT
     if path.rpartition(".")[2] in TIMES and isinstance(value, int):

@@ -1,13 +1,13 @@
-"""In which encoding a file was written: UTF-8 is read, with a mark before it or not, and any other is named."""
+"""Checks the encoding of a file: UTF-8 is read, with or without a byte order mark; any other is named in the error."""
 
 from typing import Final
 
 from sagalog.errors import InvalidInput
 
 MARK: Final = b"\xef\xbb\xbf"
-# What nothing tells the encoding of.
+# Said of text whose encoding cannot be recognized.
 NO_UTF8: Final = "expected UTF-8, found another encoding, such as Latin-1; save it as UTF-8"
-# The longer marks first: that of UTF-32 begins like that of UTF-16.
+# The longer byte order marks first, because that of UTF-32 begins like that of UTF-16.
 _MARKS: Final = (
     (b"\xff\xfe\x00\x00", "UTF-32"),
     (b"\x00\x00\xfe\xff", "UTF-32"),
@@ -17,7 +17,7 @@ _MARKS: Final = (
 
 
 def checked(head: bytes, name: str) -> bytes:
-    """Return the beginning of a file without the mark of UTF-8; raises `InvalidInput` for another encoding."""
+    """Return the beginning of a file without UTF-8's byte order mark; raises `InvalidInput` for another encoding."""
     other = _other(head)
     if other is not None:
         raise InvalidInput(
@@ -27,7 +27,7 @@ def checked(head: bytes, name: str) -> bytes:
 
 
 def text_of(data: bytes, name: str) -> str:
-    """Return what a file says; raises `InvalidInput` if it is no UTF-8."""
+    """Return the text of a file; raises `InvalidInput` if it is not UTF-8."""
     try:
         return checked(data, name).decode()
     except UnicodeDecodeError:
@@ -36,9 +36,9 @@ def text_of(data: bytes, name: str) -> str:
 
 def _other(head: bytes) -> str | None:
     for mark, encoding in _MARKS:
-        # Bytes alone may be anything; in text of these there are zeros as soon as there is ASCII.
+        # Without a mark, ASCII characters in UTF-16 or UTF-32 can be recognized by their zero bytes.
         if head.startswith(mark) and b"\0" in head[:64]:
             return encoding
-    # What begins with two characters of ASCII tells by its zeros how many bytes each has, and which stands first.
+    # The zero bytes of the first two characters show how many bytes each has, and the byte order.
     zeros = "".join("." if byte else "0" for byte in head[:4])
     return {".000": "UTF-32LE", "000.": "UTF-32BE", ".0.0": "UTF-16LE", "0.0.": "UTF-16BE"}.get(zeros)

@@ -1,4 +1,4 @@
-"""An event in words, as a person reads it: its name in its colour, and what happened on one line."""
+"""An event in words, for people: its coloured name, and a one-line summary."""
 
 from rich.text import Text
 
@@ -27,7 +27,7 @@ def event_text(event: e.SagaEvent) -> Text:
 
 
 def summary(event: e.SagaEvent, kind: e.Kind = "saga") -> str:
-    """Return what a person wants to know of an event, of a saga or of a choreography, on one line."""
+    """Return a one-line summary of an event, of a saga or of a choreography."""
     words: list[str] = [plain(getattr(event, "step", ""))]
     attempt = getattr(event, "attempt", 1)
     if attempt > 1:

@@ -1,4 +1,4 @@
-"""Exported histories: one event a line as JSON, written and read again without changing a value of an event."""
+"""Exported histories: one event a line as JSON, written and read without changing any value of an event."""
 
 from collections.abc import Iterator
 from typing import IO
@@ -15,7 +15,7 @@ from sagalog.store import StoredEvent
 
 
 class ExportedEvent(Struct, frozen=True):
-    """One line: where the event stood in the log, and its JSON."""
+    """One line: an event's place in the log, and its JSON."""
 
     position: int
     saga_id: str
@@ -28,13 +28,13 @@ _decode = msgspec.json.Decoder(ExportedEvent).decode
 
 
 def export_line(stored: StoredEvent) -> bytes:
-    """Return one event as a line that is harmless wherever it is looked at: a pipe may end at a terminal, too."""
+    """Return one event as a line that is safe to show, because a pipe may end at a terminal."""
     exported = ExportedEvent(stored.position, stored.saga_id, stored.version, stored.topic, Raw(stored.state))
     return harmless_json(encode_json(exported).decode()).encode() + b"\n"
 
 
 def read_export(source: IO[bytes], name: str) -> Iterator[tuple[str, SagaEvent]]:
-    """Yield (saga id, event) of an exported file; raises `AppError` with the number of a line that is not one.
+    """Yield (saga id, event) from an exported file; raises `AppError` with the line's number for an invalid line.
 
     Raises `InvalidInput` for a file that is not in UTF-8.
     """

@@ -26,7 +26,7 @@ INTERRUPTED: Final = 130
 
 
 class AppError(errors.SagalogError):
-    """The app on the command line cannot be used; the text is redacted, and `redact` is for what caused it."""
+    """Raised when the app cannot be used; the text is redacted, and `redact` is applied to its cause."""
 
     def __init__(self, text: str, redact: Redact | None = None) -> None:
         super().__init__(text)
@@ -34,7 +34,7 @@ class AppError(errors.SagalogError):
 
 
 class AppRaised(AppError):
-    """A function of the app raised; an error of ours that comes through it says itself what it is."""
+    """Raised when a function of the app raised; an error of sagalog inside keeps its own text."""
 
     def __init__(self, what: str, problem: BaseException, redact: Redact | None) -> None:
         ours = isinstance(problem, errors.SagalogError)
@@ -44,14 +44,14 @@ class AppRaised(AppError):
 
 
 class MisnamedApp(AppError):
-    """What was given as the name of the app can be the name of none."""
+    """Raised for a text that cannot be the name of an app."""
 
 
 class NotThere(errors.SagalogError):
-    """What was named on the command line does not exist."""
+    """Raised when something named on the command line does not exist."""
 
 
-# The first class that fits decides, so the special ones stand before the general ones.
+# The first matching class decides, so special ones come before general ones.
 EXIT_CODES: Final[tuple[tuple[type[BaseException], int], ...]] = (
     (errors.SagaNotFound, NOT_FOUND),
     (errors.UnknownSaga, NOT_FOUND),
@@ -71,7 +71,7 @@ EXIT_CODES: Final[tuple[tuple[type[BaseException], int], ...]] = (
 
 
 def exit_code_of(problem: BaseException) -> int:
-    """Return the exit code that stands for an error."""
+    """Return the exit code for an error."""
     if isinstance(problem, AppRaised):
         problem = problem.problem
     for kind, code in EXIT_CODES:
@@ -81,7 +81,7 @@ def exit_code_of(problem: BaseException) -> int:
 
 
 def one_line(text: str) -> str:
-    """Return the text on one line that is no longer than a screen; a listed mistake stays, others are counted."""
+    """Return the text on one line, abridged if it is long; of several listed mistakes the first is kept."""
     first, *listed = text.split("\n  - ")
     if listed:
         more = f" (and {len(listed) - 1} more; `sagalog check` lists them)" if len(listed) > 1 else ""
@@ -90,10 +90,10 @@ def one_line(text: str) -> str:
 
 
 def explain(problem: BaseException, secrets: Iterable[str] = (), redact: Redact | None = None) -> str:
-    """Return an error as one line, which says what to do and holds no secret.
+    """Return an error as one line, with advice and without secrets.
 
-    The texts of others repeat what they were given, so whatever looks like a secret is left out of them, and what
-    `redact` takes out, which is the app's.
+    Texts of other libraries may repeat what they were given. So whatever looks like a secret is removed from them, and
+    so is whatever the app's `redact` removes.
     """
     if isinstance(problem, click.UsageError):
         where = f"; see `{problem.ctx.command_path} --help`" if problem.ctx is not None else ""
@@ -104,7 +104,7 @@ def explain(problem: BaseException, secrets: Iterable[str] = (), redact: Redact 
         text = redacted(f"{problem.filename or 'the system'}: {problem.strerror}", redact)
         return one_line(masked(cut(text, secrets)))
     if isinstance(problem, AppError):
-        # It repeats what the app has said.
+        # Its text repeats the app's, so it is redacted.
         theirs = isinstance(problem, AppRaised) and not isinstance(problem.problem, errors.SagalogError)
         return one_line(masked(cut(str(problem) + ("; --debug shows where" if theirs else ""), secrets)))
     if isinstance(problem, errors.SagalogError | errors.Refused):
@@ -113,10 +113,10 @@ def explain(problem: BaseException, secrets: Iterable[str] = (), redact: Redact 
 
 
 def report(problem: Exception, words: Sequence[str] = (), *, debug: bool = False, redact: Redact | None = None) -> int:
-    """Write the error to stderr, with `debug` where it came from, and return the exit code.
+    """Write the error to stderr, with `debug` its traceback as well, and return the exit code.
 
-    `words` are those of the command line: no secret among them is written, whoever repeats it. `redact` is that of the
-    app, if one was loaded.
+    `words` are those of the command line: secrets among them are removed from the output. `redact` is the app's, if an
+    app was loaded.
     """
     if isinstance(problem, click.Abort):
         click.echo("interrupted", err=True)
@@ -129,7 +129,7 @@ def report(problem: Exception, words: Sequence[str] = (), *, debug: bool = False
         click.echo(harmless_lines(abridged(masked(cut(redacted(text, redact), secrets)), 100_000)), err=True, nl=False)
         if redact is None:
             return exit_code_of(problem)
-        # What is left of the traceback may be nothing.
+        # After redaction nothing may be left of the traceback.
         click.echo(err=True)
     label = click.style("error:", fg="red", bold=True) if colours_wanted(sys.stderr) else "error:"
     click.echo(f"{label} {explain(problem, secrets, redact)}", err=True, color=True if "\x1b" in label else None)

@@ -1,4 +1,4 @@
-"""A replay as frames: each event with the state after it and what it changed, computed and written."""
+"""A replay as frames: each event with the state after it and its changes, computed and written."""
 
 import sys
 from collections.abc import Sequence
@@ -39,12 +39,12 @@ def frames(events: Sequence[SagaEvent]) -> list[Frame]:
 
 
 def write_title(saga_id: str, state: SagaState) -> None:
-    """Write which saga is replayed."""
+    """Write the title: which saga is replayed."""
     write(Text.assemble((plain(state.saga), "bold"), " ", plain(state.key), "  ", (saga_id, "dim")))
 
 
 def write_frames(replayed: Sequence[Frame], *, pause: bool = False, brief: bool = False) -> None:
-    """Write events with what each of them changed; `pause`: wait for Enter between them, `brief`: statuses only."""
+    """Write events with their changes; `pause`: wait for Enter between them, `brief`: statuses only."""
     for number, frame in enumerate(replayed):
         changed = [change for change in frame.changed if not brief or change.path.endswith(BRIEFLY)]
         _write_frame(frame._replace(changed=changed), brief and number == 0)
@@ -53,7 +53,7 @@ def write_frames(replayed: Sequence[Frame], *, pause: bool = False, brief: bool 
 
 
 def _quits() -> bool:
-    """Ask at the terminal whether to go on; whatever is piped in instead of a person simply goes on."""
+    """Ask the person whether to quit; return False without asking if stdin is no terminal."""
     if not sys.stdin.isatty():
         return False
     note("Enter: next event   q and Enter: end")

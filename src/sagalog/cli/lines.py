@@ -1,4 +1,4 @@
-"""Lines of JSON from a file or a pipe, numbered, one at a time; too long ones are cut off, never kept in memory."""
+"""Lines of JSON from a file or a pipe, numbered, one at a time; too long ones are dropped, never kept in memory."""
 
 import asyncio
 import contextlib
@@ -17,17 +17,17 @@ Line = tuple[int, bytes | None]
 
 
 def name_of(source: IO[bytes]) -> str:
-    """Return what the source is called where something is said of it."""
+    """Return the name of the source for messages."""
     name: object = getattr(source, "name", None)
     return name if isinstance(name, str) and name not in ("<stdin>", "-") else "the standard input"
 
 
 def numbered(source: IO[bytes]) -> Iterator[Line]:
-    """Yield the lines that are not blank; raises `InvalidInput` if they are not in UTF-8 as a whole."""
+    """Yield the lines that are not blank; raises `InvalidInput` if the input is not UTF-8."""
     number = 0
     while line := source.readline(LONGEST + 1):
         number += 1
-        # Files that were put one behind the other have a mark in the middle.
+        # Concatenated files may have a byte order mark in the middle.
         line = checked(line, name_of(source)) if number == 1 else line.removeprefix(MARK)
         if len(line) > LONGEST:
             while line and not line.endswith(b"\n"):
@@ -38,16 +38,16 @@ def numbered(source: IO[bytes]) -> Iterator[Line]:
 
 
 async def prefetched(source: IO[bytes]) -> AsyncIterator[Line]:
-    """Yield the same from a thread, so that a slow pipe stops nobody.
+    """Yield the same lines, read in a thread, so that a slow pipe does not block the event loop.
 
-    The thread is a daemon: one that waits for a pipe that nobody closes must not keep the process from ending.
+    It is a daemon thread: waiting for a pipe that nobody closes must not keep the process alive.
     """
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[Line | BaseException | None] = asyncio.Queue()
     room = threading.Semaphore(PREFETCHED)
 
     def put(item: Line | BaseException | None) -> None:
-        # The loop may be closed when the command has ended before the pipe did.
+        # The event loop may be closed, if the command ends before the pipe does.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(queue.put_nowait, item)
 

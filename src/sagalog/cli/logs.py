@@ -1,4 +1,4 @@
-"""Where the library's log records go when the command line runs it; the records themselves are the engine's."""
+"""Where log records of the library go when it is run from the command line; the engine writes the records."""
 
 import json
 import logging
@@ -27,21 +27,21 @@ FIELDS = (
 
 
 class TextFormatter(logging.Formatter):
-    """The text of a record on one line. Other libraries' records are made as harmless as ours."""
+    """Formats a record as text on one line. Records of other libraries are made harmless, too."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, and a traceback below it if there is one."""
+        """Return the line, with the traceback below it if there is one."""
         text = f"{self.beginning(record)}{harmless(record.getMessage())}"
         below = _traceback(self, record)
         return text if below is None else f"{text}\n{textwrap.indent(harmless_lines(below), INDENT, lambda _: True)}"
 
     def beginning(self, record: logging.LogRecord) -> str:
-        """Return what stands before the text."""
+        """Return what precedes the text: nothing here."""
         return ""
 
 
 class LineFormatter(TextFormatter):
-    """One line a record: time, level, text."""
+    """Formats a record as one line: time, level, text."""
 
     def beginning(self, record: logging.LogRecord) -> str:
         """Return the time and the level."""
@@ -49,7 +49,7 @@ class LineFormatter(TextFormatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a record, with the saga's fields beside the text."""
+    """Formats a record as one JSON object, with the saga's fields beside the text."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the object on one line."""
@@ -82,9 +82,9 @@ def log_to_stderr(level: str, form: str) -> None:
 
 
 def keep_transitions_quiet() -> None:
-    """Write no line for each transition, message or attempt: a command that says what became of them has said it.
+    """Silence the log lines for transitions, messages and attempts, for commands that print the outcome themselves.
 
-    Warnings are still written to stderr, those of other libraries too, by the handler that Python has for them.
+    Warnings, those of other libraries included, are still written to stderr by Python's own handler.
     """
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(TextFormatter())

@@ -1,4 +1,4 @@
-"""Find the saga that an argument means, and read its history; it only reads."""
+"""Finds the saga that an argument names, and reads its history; it only reads."""
 
 from collections.abc import Iterator
 
@@ -33,12 +33,12 @@ def find(store: Store, id_or_key: str, saga: str | None = None) -> StatusRow:
 
 
 def history(store: Store, saga_id: str) -> list[SagaEvent]:
-    """Return everything that happened to a saga."""
+    """Return all events of a saga."""
     return CODEC.decode_all((event.topic, event.state) for event in store.read(saga_id))
 
 
 def every_saga(store: Store) -> Iterator[StatusRow]:
-    """Yield every saga's row, newest first, a page at a time."""
+    """Yield every saga's row, newest first, reading page by page."""
     before = None
     while True:
         page = store.find(Query(before=before, limit=PAGE))

@@ -1,4 +1,4 @@
-"""One saga for people and for machines: where it stands, its steps, its commands, and its error on a line."""
+"""One saga for people and for machines: its status, its steps, its commands, and its error on one line."""
 
 import json
 import time
@@ -17,14 +17,14 @@ from sagalog.store import CommandRow, StatusRow, StepRow, Store
 
 
 def error_of(row: StatusRow) -> str:
-    """Return a saga's error on one line; for a stuck one that is the reason, which names the error itself."""
+    """Return a saga's error on one line; for a stuck saga this is the reason, which includes the error."""
     if row.error_type is None:
         return ""
     return row.error_text or "" if row.status == "stuck" else f"{row.error_type}: {row.error_text}"
 
 
 class StepLine(NamedTuple):
-    """A step's row, and when its saga started."""
+    """A step's row, and the start time of its saga."""
 
     step: StepRow
     start: int
@@ -76,7 +76,7 @@ COMMAND_COLUMNS: tuple[Column[CommandRow], ...] = (
 
 
 def present(output: str, store: Store, row: StatusRow) -> None:
-    """Write a saga and its steps in a format."""
+    """Write a saga and its steps in the given format."""
     steps = in_order(store.steps(row.saga_id))
     state = fold(history(store, row.saga_id))
     commands = store.commands_of(row.saga_id)
@@ -99,7 +99,7 @@ def present(output: str, store: Store, row: StatusRow) -> None:
 
 
 def in_order(steps: list[StepRow]) -> list[StepRow]:
-    """Return the actions as they were done, then the compensations as they were, or will be: the last step first."""
+    """Return actions in the order in which they ran, then compensations in theirs: the last step first."""
     actions = [step for step in steps if step.direction == "action"]
     undone = [step for step in steps if step.direction != "action"]
     return actions + sorted(undone, key=lambda step: (step.started_at is None, step.started_at or 0, -step.ordinal))
@@ -112,7 +112,7 @@ def _step_record(step: StepRow) -> dict[str, Any]:
 
 
 def _more(state: SagaState) -> dict[str, Any]:
-    """Return what only the log knows: the input, and for a stuck saga what a person needs."""
+    """Return what only the log holds: the input, and for a stuck saga the details that a person needs."""
     return {
         "input": msgspec.json.decode(state.input),
         "reason": state.reason,
@@ -168,7 +168,7 @@ def _header(row: StatusRow, state: SagaState) -> None:
 
 
 def _events_kept(state: SagaState) -> list[tuple[str, object]]:
-    """Return the events that came and are no step: those that wait for theirs; of a choreography all that are none."""
+    """Return the received events that are no steps: those kept for a later step, or others of a choreography."""
     if state.kind == "choreography":
         names = ", ".join(kept.name for kept in state.kept)
         return [("also came", names)] if names else []

@@ -1,4 +1,4 @@
-"""The options that every command takes, before or behind its name, and what was given; it imports only click."""
+"""The options that every command takes, before or after its name, and their values; it imports only click."""
 
 import os
 from collections.abc import Callable
@@ -16,7 +16,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Invocation:
-    """What the global options said."""
+    """The values of the global options."""
 
     def __init__(self) -> None:
         self.database: str | None = None
@@ -27,12 +27,12 @@ class Invocation:
         self.output = "table"
         self.debug = False
         self.redact: Redact | None = None
-        """What takes out of texts what is not to be shown; that of the app, once it is loaded."""
+        """Removes from texts what must not be shown; the app's function, once the app is loaded."""
 
 
 def _remember(field: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     def remember(ctx: click.Context, _: click.Parameter, value: Any) -> None:
-        # Nothing given behind the command must not undo what was given before it.
+        # An option left out after the command must not reset one given before it.
         if value is not None and value is not False:
             invocation = ctx.find_object(Invocation)
             assert invocation is not None
@@ -44,7 +44,7 @@ def _remember(field: str) -> Callable[[click.Context, click.Parameter, Any], Non
 
 
 def GLOBAL_OPTIONS(*, environment: bool) -> list[click.Parameter]:  # noqa: N802 - stands for a constant list
-    """Return new options; only those before the command read the environment, so that an option always wins over it."""
+    """Return new options; only those before the command read the environment, so an explicit option always wins."""
 
     def option(name: str, field: str, **rest: Any) -> click.Option:
         return click.Option([name], expose_value=False, callback=_remember(field), **rest)
@@ -87,7 +87,7 @@ def OUTPUT_OPTION() -> click.Option:  # noqa: N802 - as above
 
 
 class Command(click.Command):
-    """A command that takes the global options too, and lists them last in its help."""
+    """A command that also takes the global options, and lists them last in its help."""
 
     shows_rows = False
 
@@ -98,7 +98,7 @@ class Command(click.Command):
         self.params.extend(self.shared)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the command's own options, then those that every command has."""
+        """Write the command's own options, then the global ones."""
         own = [param for param in self.get_params(ctx) if param not in self.shared]
         for title, params in (("Options", own), ("Options of every command", self.shared)):
             records = [record for param in params if (record := param.get_help_record(ctx)) is not None]
@@ -108,11 +108,11 @@ class Command(click.Command):
 
 
 class RowsCommand(Command):
-    """A command that writes rows, in the format that `-o` says."""
+    """A command that writes rows, in the format that `-o` chooses."""
 
     shows_rows = True
 
 
 def colours_wanted(stream: Any) -> bool:
-    """Tell whether colours may be written to a stream: a terminal that nobody asked to do without (NO_COLOR)."""
+    """Tell whether a stream gets colours: only a terminal, and only if NO_COLOR is not set."""
     return bool(stream.isatty()) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

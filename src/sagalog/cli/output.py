@@ -1,4 +1,4 @@
-"""What is written: rows as a table, JSON, JSON Lines or CSV, and lines for people. It asks nobody for data."""
+"""Output: rows as a table, JSON, JSON Lines or CSV, and lines for people. It reads no data."""
 
 import csv
 import io
@@ -27,17 +27,17 @@ def write(renderable: RenderableType = "", *, indent: int = 0, stream: IO[str] |
     padded = Padding(what, (0, 0, 0, indent), expand=False) if indent else what
     buffer = console(stream)
     if isinstance(what, Table) and what.columns and what.columns[0].width:
-        # A terminal too narrow for the columns breaks the lines; nothing of an id or a name is left out.
+        # On a terminal that is too narrow the lines wrap; no part of an id or a name is left out.
         buffer.width = max(buffer.width, indent + sum((column.width or 0) + GUTTER for column in what.columns))
     with buffer.capture() as captured:
         buffer.print(_Harmless(padded))
-    # Cells are padded to their column's width; the blanks at the end of a line only hurt whoever copies it.
+    # Cells are padded; blanks at the end of a line are removed, because they get in the way of copying.
     text = "\n".join(line.rstrip() for line in captured.get().split("\n"))
     click.echo(text, nl=False, file=stream, color=True)
 
 
 class _Harmless:
-    """Whatever is drawn, with no control in it but those of its own colours: the last door to a terminal."""
+    """Wraps a renderable and removes all controls but its own colours, as the last step before a terminal."""
 
     def __init__(self, drawn: RenderableType) -> None:
         self._drawn = drawn
@@ -48,17 +48,17 @@ class _Harmless:
 
 
 def note(text: str) -> None:
-    """Write a line for the person at the terminal to stderr, which no pipe gets."""
+    """Write a line for the person at the terminal to stderr, so that no pipe gets it."""
     write(Text(plain(text), style="dim"), stream=sys.stderr)
 
 
 def write_json(value: object, indent: int | None = 2) -> None:
-    """Write a value as JSON whose strings hold no control, however they are shown; read again they are the same."""
+    """Write a value as JSON with all controls in strings escaped; read again, the values are the same."""
     click.echo(harmless_json(json.dumps(value, indent=indent, ensure_ascii=False)))
 
 
 def write_fields(fields: Sequence[tuple[str, object]], indent: int = 2) -> None:
-    """Write names and values, one a line; a long value goes on under itself."""
+    """Write names and values, one a line; a long value continues indented below."""
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
@@ -68,7 +68,7 @@ def write_fields(fields: Sequence[tuple[str, object]], indent: int = 2) -> None:
 
 
 def record(row: Struct) -> dict[str, Any]:
-    """Return a row of the store as plain values, its times in ISO form."""
+    """Return a row of the store as plain values, with times as ISO text."""
     return {
         name: moment(value, "microseconds") if name.endswith(("_at", "_until")) and value is not None else value
         for name, value in asdict(row).items()
@@ -78,7 +78,7 @@ def record(row: Struct) -> dict[str, Any]:
 def emit(
     output: str, rows: Sequence[Shown], columns: Sequence[Column[Shown]], show: Callable[[Shown], Mapping[str, Any]]
 ) -> None:
-    """Write rows in a format: as a table with these columns, or each of them as `show` gives it to machines."""
+    """Write rows as a table with these columns, or, for machines, each row as `show` returns it."""
     if output == "table":
         write(table_of(rows, columns))
     else:
@@ -86,7 +86,7 @@ def emit(
 
 
 def emit_records(output: str, records: Sequence[Mapping[str, Any]]) -> None:
-    """Write records for machines: json, jsonl or csv."""
+    """Write records for machines, as json, jsonl or csv."""
     if output == "json":
         write_json(records)
     elif output == "jsonl":
@@ -107,7 +107,7 @@ def _emit_csv(records: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _csv_cell(value: object) -> object:
-    """Return what a cell holds: one line, and nothing that a spreadsheet would run."""
+    """Return a CSV cell: on one line, with nothing that a spreadsheet would run as a formula."""
     if isinstance(value, dict | list | tuple):
         return harmless_json(json.dumps(value, ensure_ascii=False))
     return harmless_cell(value) if isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""Long lists, a page at a time: the options that say where, and the command line of the next page."""
+"""Long lists, a page at a time: the option for the start of a page, and the command line of the next page."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast
@@ -21,7 +21,7 @@ limit_option = click.option(
 
 
 def after_option(what: str) -> Callable[[FunctionT], FunctionT]:
-    """Return the option that says where a page begins; `what` is listed."""
+    """Return the option that chooses where a page begins; `what` names what is listed."""
     return click.option("--after", metavar="ID", help=f"Go on after this {what}: the last one of the page before.")
 
 
@@ -36,7 +36,7 @@ def emit_page(
     id_of: Callable[[Shown], str],
     nothing: str,
 ) -> None:
-    """Write at most `limit` rows; one more among `rows` tells of another page, `nothing` is said of none at all."""
+    """Write at most `limit` rows; one more in `rows` means another page. `nothing` is written for no rows."""
     emit(invocation.output, rows[:limit], columns, show)
     if not rows and invocation.output == "table":
         note(nothing)
@@ -45,7 +45,7 @@ def emit_page(
 
 
 def _next_page(invocation: Invocation, command: Sequence[str], last: str) -> str:
-    """Return the command line for the page after `last`, with everything else as it was given."""
+    """Return the command line for the page after `last`, with all other options as they were given."""
     context = click.get_current_context()
     words = [*command]
     for option in context.command.params:

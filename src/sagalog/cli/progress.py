@@ -1,4 +1,4 @@
-"""A progress bar on stderr, when a person is there to see it."""
+"""A progress bar on stderr, shown only on a terminal."""
 
 import sys
 from collections.abc import Callable, Generator
@@ -12,7 +12,7 @@ Advance = Callable[[float, str], None]
 
 @contextmanager
 def progress(title: str, total: float | None) -> Generator[Advance]:
-    """Yield `advance(how far, what to say)`; `total` None is a bar without an end. Silent without a terminal."""
+    """Yield a function `advance(how far, what to say)`; `total` None: the end is unknown. Silent without a terminal."""
     if not sys.stderr.isatty():
         yield lambda _far, _text: None
         return

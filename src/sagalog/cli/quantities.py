@@ -1,4 +1,4 @@
-"""Times, durations and ages as people write them; it knows no saga."""
+"""Times, durations and ages in the form in which people write them; it knows no saga."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -10,20 +10,20 @@ from sagalog.harmless import harmless
 
 SECOND = 1_000_000
 UNITS = {"ms": 1_000, "s": SECOND, "m": 60 * SECOND, "h": 3_600 * SECOND, "d": 86_400 * SECOND, "w": 604_800 * SECOND}
-# No age and no wait is longer, so whatever is as long as that is a slip of the hand.
+# The limit of ages and waits; anything longer is certainly a mistake.
 LONGEST_DURATION = 36_525 * UNITS["d"]
 _AGE = re.compile(r"(?:\d{1,18}(?:\.\d{1,18})?\s{0,9}(?:ms|s|m|h|d|w)\s{0,9}){1,9}", re.ASCII)
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)", re.ASCII)
 LONGEST_SHOWN = 80
-# After so many seconds the calendar is the same again, weekdays and all.
+# The calendar, weekdays included, repeats after this many seconds.
 _CYCLE_YEARS, _CYCLE_SECONDS = 400, 146_097 * 86_400
 
 
 def moment(microseconds: int, precision: str = "milliseconds") -> str:
-    """Return a time in local ISO form with its UTC offset.
+    """Return a time (microseconds since the epoch) in local ISO form with its UTC offset.
 
-    A year before 1 or after 9999, which a database can hold and a `datetime` cannot, is written with its sign, as
-    ISO 8601 has it, and its time is in UTC.
+    A year before 1 or after 9999 is possible in a database but not in a `datetime`. It is written with its sign, as in
+    ISO 8601, and its time is in UTC.
     """
     whole, rest = divmod(microseconds, SECOND)
     try:
@@ -42,9 +42,9 @@ def _far_off(seconds: int, rest: int, precision: str) -> str:
 
 
 def duration(microseconds: int) -> str:
-    """Return a length of time: 0.4 ms, 12 ms, 3.4 s, 2 m 05 s, 3 h 12 m, 4 d 07 h.
+    """Return a duration as text: 0.4 ms, 12 ms, 3.4 s, 2 m 05 s, 3 h 12 m, 4 d 07 h.
 
-    It has a minus if it ends before it begins: then two machines whose clocks differ have written its ends.
+    It is negative if it ends before it begins, because two machines with different clocks recorded it.
     """
     if microseconds < 0:
         return f"-{duration(-microseconds)}"
@@ -65,12 +65,12 @@ def duration(microseconds: int) -> str:
 
 
 def since(microseconds: int) -> str:
-    """Return how long after a beginning something was, with its sign: +12 ms, -3.4 s."""
+    """Return a signed duration since a beginning: +12 ms, -3.4 s."""
     return duration(microseconds) if microseconds < 0 else f"+{duration(microseconds)}"
 
 
 def parse_duration(text: str) -> int:
-    """Return the microseconds that `10m`, `2h`, `1d12h` or `500ms` stand for; raises `ValueError`."""
+    """Return the microseconds of a duration such as `10m`, `2h`, `1d12h` or `500ms`; raises `ValueError`."""
     wanted = text.strip()
     found = f"found {harmless(repr(text), LONGEST_SHOWN)}"
     if _AGE.fullmatch(wanted) is None:
@@ -93,7 +93,7 @@ def parse_moment(text: str) -> int:
 
 
 class Age(click.ParamType[int]):
-    """A length of time such as 10m, as microseconds."""
+    """An option's duration such as 10m, converted to microseconds."""
 
     name = "AGE"
 

@@ -1,4 +1,4 @@
-"""Two sagas side by side, what was done and what undid it, line by line; it only reads."""
+"""Two sagas side by side, their actions and compensations line by line; it only reads."""
 
 from itertools import zip_longest
 from typing import NamedTuple
@@ -12,14 +12,14 @@ from sagalog.store import StatusRow, StepRow, Store
 
 
 class Line(NamedTuple):
-    """A step of one saga and a step of the other; the shorter one has none."""
+    """A step of one saga and a step of the other; None where one saga has no more steps."""
 
     left: StepRow | None
     right: StepRow | None
 
 
 def side_by_side(store: Store, left: StatusRow, right: StatusRow) -> Table:
-    """Return a table of the steps of two sagas, each in the order in which they were done and undone."""
+    """Return a table of the steps of two sagas, each in the order in which it did and undid them."""
     steps = zip_longest(in_order(store.steps(left.saga_id)), in_order(store.steps(right.saga_id)))
     columns: tuple[Column[Line], ...] = (
         Column(f"{left.saga_name} {left.saga_key}", lambda line: _name(line.left)),

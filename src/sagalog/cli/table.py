@@ -1,4 +1,4 @@
-"""Tables for people: how wide, in which colours, and what gives way on a narrow terminal; it writes nothing."""
+"""Tables for people: widths, colours, and what is shortened on a narrow terminal; it writes nothing."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -40,7 +40,7 @@ STATUS_STYLES = {
     "skipped": "dim",
     "waived": "dim",
 }
-# Wide enough for any row: what goes into a pipe is cut by nobody but its reader.
+# Wide enough for any row: in a pipe nothing is cut.
 PIPE_WIDTH = 1_000
 # Between columns: one blank of the box, the rest is padding.
 GUTTER = 2
@@ -56,13 +56,13 @@ class Column(Generic[Shown]):
     right: bool = False
     style: str = ""
     narrows: Literal["", "cut", "wrap"] = ""
-    """How the column gives way when the terminal is narrow; others keep their width, so that names stay whole."""
+    """How the column is shortened on a narrow terminal; other columns keep their width, so that names stay whole."""
     spare: int = 0
-    """Left out of a terminal that is too narrow, the highest number first; 0 is never left out."""
+    """The order in which columns are left out on a narrow terminal: the highest number first; 0 is never left out."""
 
 
 def console(stream: IO[str] | None = None) -> Console:
-    """Return a console on stdout (or `stream`) that wraps nothing it was not asked to wrap."""
+    """Return a console on stdout (or `stream`) that wraps no lines by itself."""
     target = stream or sys.stdout
     terminal = target.isatty()
     return Console(
@@ -77,7 +77,7 @@ def console(stream: IO[str] | None = None) -> Console:
 
 
 def plain(value: object) -> str:
-    """Return text that cannot move the cursor or colour a terminal, on one line: a line end is shown as its escape."""
+    """Return text on one line that cannot move the cursor or colour a terminal: a line end is shown as its escape."""
     return "" if value is None else harmless(str(value))
 
 
@@ -87,7 +87,7 @@ def status_text(status: str) -> Text:
 
 
 def table_of(rows: Sequence[Shown], columns: Sequence[Column[Shown]], indent: int = 0) -> Table:
-    """Return a calm table: one line under the titles, numbers to the right."""
+    """Return a table with one line under the titles, and numbers aligned to the right."""
     table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=False, padding=(0, GUTTER - 1, 0, 0))
     every_cell = [[_cell(column.cell(row)) for row in rows] for column in columns]
     widths = [
@@ -114,7 +114,7 @@ def table_of(rows: Sequence[Shown], columns: Sequence[Column[Shown]], indent: in
 
 
 def _that_fit(columns: Sequence[Column[Any]], widths: Sequence[int], room: int) -> list[int]:
-    """Return which columns are shown: all that are needed, and of the others those for which there is room."""
+    """Return which columns are shown: the required ones, and as many of the others as there is room for."""
     shown = list(range(len(columns)))
     for dispensable in sorted(
         (index for index in shown if columns[index].spare), key=lambda index: -columns[index].spare
@@ -130,7 +130,7 @@ def _cell(value: object) -> Text:
 
 
 def rows_table(columns: Sequence[str], rows: Sequence[tuple[Any, ...]], indent: int = 0) -> Table:
-    """Return the result of a query as a table, numbers to the right."""
+    """Return the result of a query as a table, with numbers aligned to the right."""
     return table_of(rows, [_column(index, name, rows) for index, name in enumerate(columns)], indent)
 
 

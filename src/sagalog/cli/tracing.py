@@ -14,14 +14,14 @@ from sagalog.codec import CODEC
 from sagalog.readmodel.trace import Node, Rows, Taken, taken_by, trace, walk
 from sagalog.store import StatusRow, Store, UnmatchedQuery, UnmatchedRow
 
-# Deeper than this a terminal has no room to its right: what is deeper is shown at this depth, and says how deep it is.
+# A deeper tree does not fit a terminal: deeper nodes are drawn at this depth, with their real depth as text.
 DEEPEST = 24
 PAGE = 500
 SETTLED_OR_NOT = ()
 
 
 def present_trace(output: str, store: Store, row: StatusRow) -> None:
-    """Write what led to a saga and what it led to."""
+    """Write the causes and effects of a saga."""
     roots = trace(rows_of(store, row.correlation_id))
     if output != "table":
         emit_records(output, list(_records(roots)))
@@ -32,7 +32,7 @@ def present_trace(output: str, store: Store, row: StatusRow) -> None:
 
 
 def tree_around(store: Store, row: StatusRow) -> Tree:
-    """Return what led to a saga and what it led to, as a tree to be written."""
+    """Return the causes and effects of a saga as a tree to be written."""
     return _tree(trace(rows_of(store, row.correlation_id)), row)
 
 
@@ -56,7 +56,7 @@ def rows_of(store: Store, correlation_id: str) -> Rows:
 
 
 def _taken(store: Store, correlation_id: str, saga_ids: Sequence[str]) -> Iterator[Taken]:
-    """Yield what the sagas took, with the messages that another correlation id keeps out of sight."""
+    """Yield what the sagas took, with those messages that have another correlation id."""
     for saga_id, stored in store.read_many(saga_ids).items():
         for one in taken_by(saga_id, CODEC.decode_all((event.topic, event.state) for event in stored)):
             found = store.find_message(one.message_id)
@@ -76,7 +76,7 @@ def _unmatched(store: Store, correlation_id: str) -> Iterator[UnmatchedRow]:
 
 
 def tree_of(roots: Sequence[Node], start: int, asked: str | None, title: Text) -> Tree:
-    """Return the tree as it is drawn; `asked` is the saga that was asked for, `start` the time to count from."""
+    """Return the tree as it is drawn; `asked` is the requested saga, `start` the time to count from."""
     drawn = Tree(title, guide_style="dim")
     places: list[Tree] = [drawn]
     for depth, _, node in walk(roots):

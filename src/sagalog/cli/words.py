@@ -1,4 +1,4 @@
-"""How a command is written down again, so that it can be pasted into a shell; it shows no secret."""
+"""Writes a command line that can be pasted into a shell; it shows no secret."""
 
 import os
 import shlex

@@ -1,7 +1,7 @@
-"""For a service that keeps its own database: an inbox with tombstones in its own transaction; it must open nothing.
+"""For a service with its own database: an inbox with tombstones in the service's own transaction; it opens nothing.
 
-A command that is repeated has one effect and gets the same answer; a compensation that comes first is remembered, and
-the command that comes after it is refused (practice of Seata's TCC mode).
+A repeated command has one effect and gets the same answer. A compensation that comes before its command is recorded as
+a tombstone, and the command that comes later is refused (practice of Seata's TCC mode).
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
@@ -23,8 +23,8 @@ __all__ = ["ParticipantKit", "Turn"]
 class ParticipantKit:
     """The inbox of one participant, in the tables of its own database.
 
-    `name` says whose rows they are, so that several participants may share a database; it is also the source of the
-    answers. Nothing is kept here: one kit serves any number of connections, threads and processes.
+    `name` marks its rows, so that several participants may share a database; it is also the source of the answers. The
+    kit holds no state: one kit serves any number of connections, threads and processes.
     """
 
     def __init__(self, name: str, *, clock: Clock | None = None) -> None:
@@ -36,9 +36,9 @@ class ParticipantKit:
         self._clock = SystemClock() if clock is None else clock
 
     def create(self, connection: Connection) -> None:
-        """Make the table `saga_participant_inbox` if it is not there; safe to call at every start.
+        """Create the table `saga_participant_inbox` if it does not exist; safe to call at every start.
 
-        The `participant_inbox` of an older sagalog is renamed. Raises `InvalidAction` if both are there.
+        The `participant_inbox` of an older sagalog is renamed. Raises `InvalidAction` if both tables exist.
         """
         database = database_of(connection)
         with database.transaction():
@@ -47,7 +47,7 @@ class ParticipantKit:
                 database.execute(name)
 
     async def create_async(self, connection: AsyncConnection) -> None:
-        """Do what `create` does with a `psycopg.AsyncConnection`."""
+        """Do the same as `create`, with a `psycopg.AsyncConnection`."""
         database = AsyncDatabase(connection)
         async with database.transaction():
             await database.execute("lock")
@@ -66,12 +66,12 @@ class ParticipantKit:
         """Make the effect of a message once, and return its answers, to be sent after the commit.
 
         `do` makes the effect with this connection and returns the events that answer the message, or None. It is not
-        called for a message whose effect was made, nor for a command that was called off. `Refused` raised by it undoes
-        what it wrote and answers a command that it was definitely not done; anything else undoes everything, so that
-        the message can be delivered again. `undoes` is the id of the command that this one undoes; of a saga's own
-        commands it is known. `nothing_to_undo` answers a compensation whose command was never done.
+        called if the effect was made before, or if the command was called off. If it raises `Refused`, its writes are
+        undone and a command is answered as definitely not done. If it raises anything else, everything is undone, and
+        the message can be delivered again. `undoes` is the id of the command that this one undoes; it is known for
+        commands of sagas. `nothing_to_undo` returns the answer to a compensation whose command was never done.
 
-        If a transaction is open, this becomes part of it and its owner commits; otherwise it is a transaction.
+        Inside an open transaction, this becomes a part of it and its owner commits; otherwise it is a transaction.
         """
         with self._turn(connection, delivered(message, undoes)) as turn:
             if turn.is_new:
@@ -89,7 +89,7 @@ class ParticipantKit:
         undoes: str | None = None,
         nothing_to_undo: Callable[[], Answers] | None = None,
     ) -> list[Envelope]:
-        """Do what `handle` does with a `psycopg.AsyncConnection` and a coroutine function."""
+        """Do the same as `handle`, with a `psycopg.AsyncConnection` and a coroutine function."""
         async with self._turn_async(connection, delivered(message, undoes)) as turn:
             if turn.is_new:
                 turn.answer(await do())
@@ -106,7 +106,7 @@ class ParticipantKit:
         undoes: str | None = None,
         correlation_id: str | None = None,
     ) -> Generator[Turn]:
-        """Give the `Turn` of a command that comes without an envelope; the block is its transaction.
+        """Yield the `Turn` of a command that comes without an envelope; the block is its transaction.
 
         `undoes` is the id of the command that this one undoes. Make the effect only if `turn.is_new`.
         """
@@ -118,10 +118,10 @@ class ParticipantKit:
             yield turn
 
     def forget(self, connection: Connection, *, older_than: timedelta) -> int:
-        """Remove what nobody has asked for since `older_than`, and return how many rows.
+        """Delete rows of messages that last came more than `older_than` ago, and return how many.
 
-        Choose it longer than the longest redelivery, one by hand from a dead-letter queue included: a command that is
-        forgotten is new when it comes again.
+        Choose it longer than the longest redelivery, one by hand from a dead-letter queue included: a forgotten command
+        counts as new when it comes again.
         """
         before = self._clock.now() - int(older_than.total_seconds() * 1_000_000)
         database = database_of(connection)
@@ -161,14 +161,14 @@ class ParticipantKit:
                 await database.execute("record", {**where, **_recorded(row)})
 
     def _where(self, message: Delivered) -> dict[str, Any]:
-        """Return which row a message is about; its ids are checked at the door."""
+        """Return the key columns of a message's row; raises `InvalidIdentifier` for invalid ids."""
         check_identifier(message.id, "the id of a message")
         check_identifier(message.action, "the id of the command that is undone")
         return {"participant": self.name, "action": message.action}
 
 
 def _refuse(turn: Turn, message: Delivered, refusal: Refused) -> None:
-    """Answer a command that it was refused; nothing can refuse an event, or what was answered before."""
+    """Answer that a command was refused; an event, or what was answered before, cannot be refused."""
     if not (turn.is_new and message.answered):
         raise refusal
     turn.refuse(str(refusal))

@@ -1,4 +1,4 @@
-"""What the kit needs of a connection, the same for sqlite3 and psycopg; it imports neither driver and opens nothing."""
+"""What the kit does with a connection, for sqlite3 and psycopg alike; it imports neither driver and opens nothing."""
 
 import inspect
 from collections.abc import Generator, Sequence
@@ -26,7 +26,7 @@ POSTGRES = statements("sagalog.participant_kit", "postgres.sql")
 class Executing(Protocol):
     """A connection of `sqlite3` or of `psycopg`, or a `Connection` or `Session` of SQLAlchemy on one of them.
 
-    It may have whatever settings and row factory its owner wants.
+    It may have any settings and any row factory.
     """
 
     def execute(self, statement: Any, parameters: Any = ..., /) -> Any:
@@ -34,7 +34,7 @@ class Executing(Protocol):
         ...
 
 
-# SQLAlchemy says by its types that a text is no statement, which is nothing that the kit would rest on.
+# SQLAlchemy's types do not accept a text as a statement, so this type promises nothing about statements.
 Connection = Executing | Begun | Pooled
 
 
@@ -47,27 +47,27 @@ class AsyncConnection(Protocol):
 
 
 class Database(Protocol):
-    """The few things that are done with a connection."""
+    """The few operations that the kit needs."""
 
     def execute(self, name: str, parameters: dict[str, Any] | None = None) -> int:
         """Run a named statement and return how many rows it changed."""
         ...
 
     def row(self, parameters: dict[str, Any]) -> Row:
-        """Read the row of an action."""
+        """Return the row of an action."""
         ...
 
     def state(self) -> str:
-        """Tell whose table there is, as the block `state` says it."""
+        """Return which tables exist, as the block `state` reports it."""
         ...
 
     def transaction(self) -> AbstractContextManager[Any]:
-        """Begin a transaction and commit it at the end, or, inside one, undo only what fails here."""
+        """Begin a transaction and commit it at the end; inside an open one, an error undoes only this part."""
         ...
 
 
 def database_of(connection: Connection) -> Database:
-    """Return how to work with a connection; raises `TypeError`, which says what to give, for what is none."""
+    """Return the operations for a connection; raises `TypeError`, with advice, for anything else."""
     transactions = sqlalchemy_transactions(connection)
     if transactions is not None:
         return _SQLAlchemy(transactions)
@@ -87,15 +87,15 @@ def _plain(connection: Any) -> "_Psycopg | _SQLite":
 
 
 def _is_of_sqlite(connection: object) -> bool:
-    """Look at its kind: others have `in_transaction` too, but only SQLite counts all changes since it was opened."""
+    """Tell whether a connection is sqlite3's: others have `in_transaction` too, but only SQLite has `total_changes`."""
     kind = type(connection)
     return hasattr(kind, "in_transaction") and hasattr(kind, "total_changes")
 
 
 def how_to_make(state: str) -> str | None:
-    """Return the statement that makes the table where `state` is what there is; None if it is there.
+    """Return the name of the statement that creates the table, given the `state` of the database; None if it exists.
 
-    Raises `InvalidAction` if there are two: what is in the older one was done, and would be done again.
+    Raises `InvalidAction` if both tables exist: what the older one records as done would be done again.
     """
     if state == "both":
         raise InvalidAction(
@@ -121,13 +121,13 @@ class _SQLite:
 
     def _first(self, name: str, parameters: dict[str, Any]) -> Sequence[Any]:
         cursor = self._connection.cursor()
-        # The rows are the owner's to shape, but not these.
+        # The owner's row factory must not change these rows.
         cursor.row_factory = None
         found: Sequence[Any] = cursor.execute(SQLITE[name], parameters).fetchone()
         return found
 
     def begin(self) -> None:
-        """Make the transaction that its owner believes to be in one that the database knows of."""
+        """Begin the transaction that its owner has begun, if the database does not know of it yet."""
         if not self._connection.in_transaction:
             self.execute("begin")
 
@@ -139,7 +139,7 @@ class _SQLite:
             yield
             self.execute("unmark" if inside else "commit")
         except BaseException:
-            # SQLite may have ended the transaction by itself, and then has undone everything.
+            # SQLite may have rolled back by itself already.
             if self._connection.in_transaction:
                 for name in ("back_to_mark", "unmark") if inside else ("end",):
                     self.execute(name)
@@ -160,7 +160,7 @@ class _Psycopg:
         return value_of(self._connection.execute(POSTGRES["state"]))
 
     def begin(self) -> None:
-        """Do nothing: psycopg begins with the first statement, unless it is told to commit each."""
+        """Do nothing: psycopg begins with the first statement, unless autocommit is on."""
         if self._connection.autocommit:
             raise expected("a connection of SQLAlchemy with transactions", "one with isolation_level AUTOCOMMIT")
 
@@ -170,14 +170,14 @@ class _Psycopg:
 
 
 class _SQLAlchemy:
-    """Statements go to the driver's connection, transactions are begun and ended by whoever keeps account of them."""
+    """Runs statements on the driver's connection; SQLAlchemy's object begins and ends the transactions."""
 
     def __init__(self, owner: Begun) -> None:
         self._owner = owner
 
     @property
     def _driver(self) -> _Psycopg | _SQLite:
-        # Asked for only within a transaction: a session begins one by being asked.
+        # Only inside a transaction, because asking a session for its connection begins one.
         return _plain(driver_connection(self._owner))
 
     def execute(self, name: str, parameters: dict[str, Any] | None = None) -> int:
@@ -202,7 +202,7 @@ class _SQLAlchemy:
 
 
 class AsyncDatabase:
-    """The same with a `psycopg.AsyncConnection`."""
+    """The same operations with a `psycopg.AsyncConnection`."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         if not (hasattr(connection, "pgconn") and inspect.iscoroutinefunction(connection.execute)):
@@ -214,27 +214,27 @@ class AsyncDatabase:
         return int((await self._connection.execute(POSTGRES[name], parameters)).rowcount)
 
     async def row(self, parameters: dict[str, Any]) -> Row:
-        """Read the row of an action."""
+        """Return the row of an action."""
         return row_of(await self._connection.execute(POSTGRES["read"], parameters))
 
     async def state(self) -> str:
-        """Tell whose table there is, as the block `state` says it."""
+        """Return which tables exist, as the block `state` reports it."""
         return value_of(await self._connection.execute(POSTGRES["state"]))
 
     def transaction(self) -> AbstractAsyncContextManager[Any]:
-        """Begin a transaction, or a part of one that can fail by itself."""
+        """Begin a transaction; inside an open one, a savepoint that can fail by itself."""
         found: AbstractAsyncContextManager[Any] = self._connection.transaction()
         return found
 
 
 def row_of(cursor: Any) -> Row:
-    """Return the row that a psycopg cursor has read, whatever its connection makes of rows."""
+    """Return the row that a psycopg cursor has read, whatever its row factory."""
     result = cursor.pgresult
     return _row([result.get_value(0, column) for column in range(result.nfields)])
 
 
 def value_of(cursor: Any) -> str:
-    """Return the one text that a psycopg cursor has read, whatever its connection makes of rows."""
+    """Return the one text that a psycopg cursor has read, whatever its row factory."""
     return str(_text(cursor.pgresult.get_value(0, 0)))
 
 

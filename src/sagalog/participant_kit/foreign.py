@@ -1,6 +1,6 @@
-"""What the kit is given instead of a driver's connection: unwrapped if it holds one, or refused with what to give.
+"""Objects given instead of a driver's connection: unwrapped if they hold one, otherwise refused with advice.
 
-Nothing is imported to find out: a type says by its name where it comes from.
+No library is imported for this: the full name of a type says where it comes from.
 """
 
 import inspect
@@ -11,7 +11,7 @@ _TAKEN = "a connection of sqlite3 or psycopg, or a Connection or Session of SQLA
 _PLAIN = "give the driver's own connection"
 _AWAITED = "use a connection that blocks, or the methods with _async and a psycopg.AsyncConnection of its own"
 
-# By the beginning of the full name of a type, the first that fits: what to give instead.
+# What to give instead, by the beginning of a type's full name; the first match counts.
 _INSTEAD = (
     ("sqlite3.Cursor", "give the connection that it is of"),
     ("psycopg_pool.", "give a connection that it hands out"),
@@ -28,37 +28,37 @@ _INSTEAD = (
 )
 
 
-# Some of these look like a connection of sqlite3 or psycopg until something is done with them.
+# Some of these look like a connection of sqlite3 or psycopg, but fail when they are used.
 _OTHER_DRIVERS = ("aiosqlite.", "asyncpg.", "psycopg2.", "django.")
 
 
 class Pooled(Protocol):
-    """What `raw_connection()` of an engine of SQLAlchemy gives."""
+    """The result of `raw_connection()` of a SQLAlchemy engine."""
 
     @property
     def driver_connection(self) -> Any:
-        """The driver's own connection."""
+        """Return the driver's own connection."""
         ...
 
 
 class Begun(Protocol):
-    """What a `Connection` and a `Session` of SQLAlchemy know of transactions."""
+    """The methods for transactions of SQLAlchemy's `Connection` and `Session`."""
 
     def in_transaction(self) -> bool:
-        """Tell whether one has begun, though the database may not have heard of it yet."""
+        """Tell whether a transaction has begun, even if nothing was sent to the database yet."""
         ...
 
     def begin(self) -> AbstractContextManager[Any]:
-        """Begin one."""
+        """Begin a transaction."""
         ...
 
     def begin_nested(self) -> AbstractContextManager[Any]:
-        """Begin a part of one that can fail by itself."""
+        """Begin a savepoint, a part of a transaction that can fail by itself."""
         ...
 
 
 def sqlalchemy_transactions(given: Any) -> Begun | None:
-    """Return what keeps account of the transactions, if it is a `Connection` or a `Session` of SQLAlchemy."""
+    """Return `given` if it is a `Connection` or a `Session` of SQLAlchemy; otherwise None."""
     names = _names(given)
     if any(name == "sqlalchemy.orm.scoping.scoped_session" for name in names):
         given = given()
@@ -68,7 +68,7 @@ def sqlalchemy_transactions(given: Any) -> Begun | None:
 
 
 def driver_connection(given: Any) -> Any:
-    """Return the driver's connection that something of SQLAlchemy holds; anything else as it is."""
+    """Return the driver's connection inside an object of SQLAlchemy; any other object unchanged."""
     names = _names(given)
     if "sqlalchemy.orm.session.Session" in names:
         given = given.connection()
@@ -79,25 +79,25 @@ def driver_connection(given: Any) -> Any:
 
 
 def is_of_another_driver(given: object) -> bool:
-    """Tell whether it is known to be of a driver that the kit cannot use, whatever it looks like."""
+    """Tell whether an object is of a driver that the kit cannot use, whatever methods it has."""
     return any(name.startswith(_OTHER_DRIVERS) for name in _names(given))
 
 
 def refusal(given: Any) -> TypeError:
-    """Return the error for what is no connection that can be used."""
+    """Return the error for an object that is no usable connection."""
     names = _names(given)
     instead = next((hint for start, hint in _INSTEAD for name in names if name.startswith(start)), _PLAIN)
     return expected(_TAKEN, _shown(given), instead)
 
 
 def refusal_to_await(given: Any) -> TypeError:
-    """Return the error for what is no connection that can be awaited."""
+    """Return the error for an object that is no usable async connection."""
     instead = "for a connection that blocks use the methods without _async"
     return expected("a psycopg.AsyncConnection", _shown(given), instead)
 
 
 def expected(wanted: str, found: str, instead: str = _PLAIN) -> TypeError:
-    """Return the error that says what was wanted, what was found and what to do."""
+    """Return the error with what was wanted, what was found, and what to do."""
     return TypeError(f"expected {wanted}, found {found}: {instead}")
 
 

@@ -1,4 +1,4 @@
-"""One message's turn in a participant's transaction: is its effect to be made, and what is answered? Pure."""
+"""One message in a participant's transaction: whether to make its effect, and what to answer. Pure."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -23,9 +23,9 @@ Answers = Event | Sequence[Event] | None
 
 
 class Delivered(Struct, frozen=True, kw_only=True):
-    """A message as it is delivered: its id, the action that it is about, and whether it undoes that action.
+    """A delivered message: its id, its action, and whether it undoes that action.
 
-    Only a command is `answered` when there is nothing to say.
+    `answered`: it is a command, which gets an answer even if the handler returns no event.
     """
 
     id: str
@@ -36,10 +36,10 @@ class Delivered(Struct, frozen=True, kw_only=True):
 
 
 def delivered(message: Envelope, undoes: str | None) -> Delivered:
-    """Return what a message is about; `undoes` is the id of the command that it undoes.
+    """Return the action that a message is about; `undoes` is the id of the command that it undoes.
 
-    A saga's own commands say it by their ids: all commands of one step are about one action, whichever round they are
-    of, and those that undo it carry `:undo`.
+    For commands of sagas the ids say it: all commands of one step, of any round, are about one action. Those that undo
+    it contain `:undo`.
     """
     if not isinstance(cast(object, message), Envelope):
         raise InvalidInput(
@@ -61,7 +61,7 @@ def delivered(message: Envelope, undoes: str | None) -> Delivered:
 
 
 class Row(Struct, frozen=True):
-    """A row of `saga_participant_inbox` as a transaction finds it; "new" is one that it has just made itself."""
+    """A row of `saga_participant_inbox` as a transaction finds it; "new": this transaction has just created it."""
 
     status: str
     deliveries: int = 1
@@ -72,11 +72,11 @@ class Row(Struct, frozen=True):
 
 
 class Turn:
-    """Whether a message's effect is to be made now, and the answers to send once it is committed.
+    """Whether a message's effect is to be made now, and the answers to send after the commit.
 
-    `is_new`: make the effect, in this transaction, and give its events to `answer`. Otherwise make nothing: `answers`
-    holds what was answered the first time, or that the command was called off. `nothing_to_undo`: this undoes what was
-    never done; `answer` may say so with an event of its own. `undone` is what the undone command had been answered.
+    `is_new`: make the effect in this transaction, and pass its events to `answer`. Otherwise make nothing: `answers`
+    holds the first answers, or says that the command was called off. `nothing_to_undo`: the command to undo was never
+    done; `answer` may report that with an event of its own. `undone` holds the answers to the undone command.
     """
 
     def __init__(self, participant: str, message: Delivered, row: Row, now: int) -> None:
@@ -92,7 +92,7 @@ class Turn:
         self._status: str | None = None
         own_id = row.undo_id if message.undoes else row.command_id
         self.is_new = row.status == "done" if message.undoes else row.status in ("new", "refused")
-        # A refusal is final for the command that was refused; asked by another one, it may turn out otherwise.
+        # A refusal is final only for the command that was refused; another command about the same action is new.
         self.is_new = self.is_new and own_id != message.id
         self.nothing_to_undo = message.undoes and row.status in ("new", "refused")
         self.undone = _recorded(row.answers) if message.undoes else []
@@ -100,7 +100,7 @@ class Turn:
         if self.nothing_to_undo:
             self.answer(None)
         elif not message.undoes and row.status in ("called_off", "undone") and own_id != message.id:
-            # As of then, so that it is the same answer however often the command comes.
+            # With the original time, so that a repeated command gets the same answer.
             since = min((one.time for one in _recorded(row.undo_answers)), default=now)
             reason = f"{message.action} has been undone; nothing is done for it any more"
             self._say([CommandRefused(reason=reason)], since)
@@ -108,9 +108,9 @@ class Turn:
             self.answers = [self._addressed(one, n) for n, one in enumerate(_recorded(self._recorded_answers()))]
 
     def answer(self, events: Answers) -> None:
-        """Say what answers the message: an event, several, or None for "done".
+        """Set the answer to the message: an event, several, or None for "done".
 
-        Raises `InvalidAction` for a message that was answered before: nothing may follow from it again.
+        Raises `InvalidAction` if the message was answered before: nothing may follow from it again.
         """
         if not (self.is_new or self.nothing_to_undo):
             raise InvalidAction(f"{self._message.id} has been answered before; ask `is_new` before making its effect")
@@ -123,11 +123,11 @@ class Turn:
             self._record("done", said)
 
     def refuse(self, reason: str) -> None:
-        """Say that the effect was definitely not made; what was to be undone still stands."""
+        """Answer that the effect was definitely not made; if it was a compensation, nothing was undone."""
         self._record("done" if self._message.undoes else "refused", [CommandRefused(reason=reason)])
 
     def close(self) -> Row | None:
-        """Return the row to be written; None if nothing is new."""
+        """Return the row to write; None if nothing changed."""
         if self.is_new and self._status is None:
             self.answer(None)
         if self._status is None:
@@ -160,7 +160,7 @@ class Turn:
         return self._row.undo_answers if self._message.undoes else self._row.answers
 
     def _addressed(self, answer: Envelope, number: int) -> Envelope:
-        """Return a recorded answer as it answers this message, which may be another command about the same action."""
+        """Return a recorded answer, addressed to this message, which may be another command about the same action."""
         if answer.causation_id == self._message.id:
             return answer
         number_id = output_id(self._message.id, self._participant, "", number)

@@ -1,1 +1,1 @@
-"""The read model: what the rows of the library's own tables say, computed from states and from the log; no SQL."""
+"""The read model: the rows of the library's own tables, computed from states and from the log; no SQL."""

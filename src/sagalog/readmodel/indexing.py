@@ -1,6 +1,6 @@
-"""Which messages the log holds, computed from it: what `saga_messages` has to say. Nothing is sent, nothing decided.
+"""Computes from the log which messages it holds, for the table `saga_messages`. Nothing is sent, nothing decided.
 
-What cannot be read, since somebody has written to the log, is named, and keeps nobody from reading the rest.
+Events that cannot be read, for instance after a change by hand, are reported, and the rest is still read.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ _envelope = msgspec.json.Decoder(Envelope)
 
 
 class Indexed(Struct, frozen=True):
-    """The messages at positions above `after`, up to `upto`; `damaged` says where none can be computed, and why."""
+    """The messages at positions above `after`, up to `upto`; `damaged` gives reasons for positions without a result."""
 
     after: int
     upto: int
@@ -43,9 +43,9 @@ def indexed_pages(store: Store, size: int) -> Iterator[Indexed]:
 def messages_among(
     page: Sequence[StoredEvent], streams: Mapping[str, Sequence[StoredEvent]]
 ) -> tuple[list[tuple[int, Envelope]], dict[int, str]]:
-    """Return the messages among some events of the log, and at which positions they cannot be read, and why.
+    """Return the messages among some events of the log, and the reasons by position for those that cannot be read.
 
-    `streams` are the whole streams of the sagas that sent any.
+    `streams` are the complete streams of the sagas that sent any of them.
     """
     found: dict[int, Envelope] = {}
     damaged: dict[int, str] = {}

@@ -16,9 +16,9 @@ from sagalog.store import Note
 
 
 def notes_of(saga_id: str, after: SagaState, events: Sequence[e.SagaEvent]) -> list[Note]:
-    """Return what the events of one decision tell other sagas; `after` is the state after all of them.
+    """Return the notes that the events of one decision send to other sagas; `after` is the state after all of them.
 
-    The id of a note is that of the event which sends it: told again, it is the same note.
+    The id of a note follows from the event that sends it, so a repeated note has the same id.
     """
     first = after.version - len(events) + 1
     found: list[Note] = []
@@ -70,12 +70,12 @@ def _note(
 
 
 def _result(saga_id: str, after: SagaState) -> Raw:
-    """Return the result of the parent's step: all results of the child, unless they are too much for one payload."""
+    """Return the result of the parent's step: all results of the child, unless they exceed the limit of a payload."""
     full = Raw(encode({"saga_id": saga_id, "status": "completed", "data": raw_results(after)}))
     return full if len(full) <= MAX_PAYLOAD else Raw(encode({"saga_id": saga_id, "status": "completed", "data": {}}))
 
 
 def _error(saga_id: str, after: SagaState, error: e.ErrorInfo) -> e.ErrorInfo:
-    """Return the error of the parent's step: the child has undone all it did, so it counts as refused."""
+    """Return the error of the parent's step: the child has undone all it did, so the step counts as refused."""
     at = f"{error.step}: " if error.step else ""
     return e.error_from("refused", error.type, f"child {after.saga} {saga_id}: {at}{error.message}")

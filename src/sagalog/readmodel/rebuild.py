@@ -1,7 +1,7 @@
-"""The read model from nothing: rows of sagas, their steps and commands, and which messages there are, from the log.
+"""Rebuilds the read model from the log: rows of sagas, their steps and commands, and the index of messages.
 
-For a database on which nothing runs; what runs keeps its rows true by itself. No effect is made, nothing is decided.
-What cannot be computed, since somebody has written to the log, is named; its rows stay as they are.
+It is for a database on which nothing runs; a running system keeps its rows correct by itself. No effect is made,
+nothing is decided. What cannot be computed, for instance after a change by hand, is reported, and its rows are kept.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,17 +21,17 @@ from sagalog.saga.failure import described
 from sagalog.saga.state import SagaState
 from sagalog.store import CommandRow, Query, StatusRow, StepRow, Store, StoredEvent
 
-# A saga has about so many events, so a page of the log is about as long as a batch of sagas.
+# A saga has about this many events, so a page of the log holds about as many sagas as a batch.
 EVENTS_OF_A_SAGA = 5
 
 Rows = tuple[StatusRow, list[StepRow], list[CommandRow]]
 
 
 class Rebuilt(Struct, frozen=True):
-    """How many sagas have their rows from the log again, and how many were left: their definition is not loaded.
+    """The result of a rebuild: how many sagas were rebuilt, and how many were left because their definition is unknown.
 
-    `messages` is how many messages the log holds, and `damaged` says of which sagas and messages nothing could be
-    computed, and why: their rows are as they were.
+    `messages` is the number of messages in the log. `damaged` gives the reasons for sagas and messages that could not
+    be computed; their rows are unchanged.
     """
 
     sagas: int
@@ -43,8 +43,8 @@ class Rebuilt(Struct, frozen=True):
 def rebuild(store: Store, definitions: Mapping[str, Definition], batch: int = 200) -> Rebuilt:
     """Compute the rows of every saga from the log and write them, `batch` sagas in a transaction.
 
-    `definitions` are by digest. It may be interrupted and begun again at any time. A history that makes no saga, and a
-    message that is none, are named in what is returned.
+    `definitions` are by digest. A rebuild may be interrupted and started again at any time. Invalid histories and
+    messages are reported in the result.
     """
     sagas = left = 0
     damaged: list[str] = []
@@ -87,7 +87,7 @@ def rows_of(definition: Definition, saga_id: str, stored: Sequence[StoredEvent])
     steps: dict[tuple[str, str], StepRow] = {}
     commands: dict[str, CommandRow] = {}
     decoded = [(event.position, CODEC.decode(event.topic, event.state)) for event in stored]
-    # The events of one decision have one time, and were written with one position.
+    # All events of a decision have the same time and were written with one position.
     for _, decision in groupby(decoded, key=_time):
         before = state
         last = 0

@@ -1,4 +1,4 @@
-"""What a saga came to: `SagaResult`, read from its state."""
+"""The outcome of a saga: `SagaResult`, read from its state."""
 
 from typing import Any, Literal, cast
 
@@ -13,7 +13,7 @@ from sagalog.saga.state import SagaState
 
 
 class SagaResult(Struct, frozen=True):
-    """The end of a saga, or where it is stuck.
+    """The outcome of a saga that ended or is stuck.
 
     `data` maps the name of each step that succeeded to its result, in the declared type. `error` is why the saga
     failed (the original cause) or why it is stuck; None when it completed.
@@ -25,7 +25,7 @@ class SagaResult(Struct, frozen=True):
 
 
 def result_of(definition: Definition | None, state: SagaState) -> SagaResult:
-    """Return the result; without the definition the data are plain JSON values."""
+    """Return the result; without the definition, `data` holds plain JSON values."""
     data = {name: _read(definition, name, result) for name, result in raw_results(state).items()}
     return SagaResult(cast(Any, state.status), data, state.error)
 

@@ -1,4 +1,4 @@
-"""The rows of the tables, and the messages that a decision sends, as pure functions of a state; it writes nothing."""
+"""The rows of the tables, and the messages that a decision sends, as pure functions of states; it writes nothing."""
 
 import operator
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ _ACTION_STATUS = {
 }
 
 
-# How much of what a saga waits for is named; a step with many elements can wait for a hundred at once.
+# The longest text for what a saga waits for, because a step with many elements can wait for a hundred at once.
 MOST_TEXTS = 5
 
 
@@ -46,7 +46,7 @@ def status_row(
     effects: list[Effect] | None = None,
     owner: str | None = None,
 ) -> StatusRow:
-    """Return the row that says where a saga stands; `effects` is `react`'s answer if it is at hand already."""
+    """Return the status row of a saga; `effects` is the answer of `react`, if the caller has it already."""
     step = waiting_for = waiting_until = due = None
     attempt = 0
     if state.status in OPEN:
@@ -87,13 +87,13 @@ def status_row(
 def _waiting(
     definition: Definition, state: SagaState, effects: list[Effect]
 ) -> tuple[str | None, int, str | None, int | None, int | None]:
-    """Return the step in hand, its attempt, what the saga waits for and until when, and when to look at it again."""
+    """Return the current step, its attempt, what the saga waits for, until when, and when to look at it again."""
     if type(definition) is ChoreographyDefinition:
         awaited = ", ".join(f"event {name}" for name in awaited_of(definition.contract, state))
         return None, 0, awaited, state.deadline, state.deadline
     watched = len(effects) == 2 and type(effects[1]) is WatchDeadline
     if (watched or len(effects) == 1) and type(only := effects[0]) is RunAction and not only.at:
-        # One action now, and perhaps the deadline: nearly every row.
+        # The fast path: nearly always there is one action, and perhaps the deadline.
         declared = definition.steps[only.step]
         until = None if declared.timeout is None else state.updated + declared.timeout
         if watched and state.deadline is not None:
@@ -122,7 +122,7 @@ def _waiting(
             until = _earliest(until, at)
             due = _earliest(due, at)
         else:
-            # Due since it began: a constant, so that PostgreSQL can update the row without touching an index.
+            # Due since the start: a constant, so that PostgreSQL can update the row without touching an index.
             due = state.started
             timeout = _timeout(definition, effect)
             until = until if timeout is None else _earliest(until, state.updated + timeout)
@@ -181,14 +181,14 @@ def step_rows(definition: Definition, saga_id: str, before: SagaState | None, af
     if after.kind == "choreography":
         return _choreography_rows(saga_id, known, after)
     if not after.rolling_back and len(after.steps) == len(known) + 1:
-        # One step more is known: the last one, as nearly always.
+        # The fast path: nearly always only the last step is new.
         name, step = next(reversed(after.steps.items()))
         if step.action.attempts and all(map(operator.is_, known.values(), after.steps.values())):
             return [_step_row(saga_id, name, len(after.steps), step)]
     rows: list[StepRow] = []
     running = _running(definition, after)
     was_running = running if before is None else _running(definition, before)
-    # The steps that changed, found without a step of Python for each of the others: there may be thousands.
+    # Found without a Python operation for each unchanged step, because there may be thousands.
     changed = map(operator.is_not, after.steps.values(), chain(known.values(), repeat(None)))
     for ordinal, (name, step) in compress(enumerate(after.steps.items(), 1), changed):
         action = step.action
@@ -198,7 +198,7 @@ def step_rows(definition: Definition, saga_id: str, before: SagaState | None, af
             rows.append(_step_row(saga_id, name, ordinal, step, "compensation", name in running))
     begins_or_ends = set(running).symmetric_difference(was_running)
     if begins_or_ends:
-        # Which pending compensation is running follows from the other steps.
+        # Which of the pending compensations is running depends on the other steps.
         names = list(after.steps)
         for name in sorted(begins_or_ends):
             step = after.steps[name]
@@ -208,12 +208,12 @@ def step_rows(definition: Definition, saga_id: str, before: SagaState | None, af
 
 
 def _running(definition: Definition, state: SagaState) -> tuple[str, ...]:
-    """Return the steps whose compensations can be run now."""
+    """Return the steps whose compensations can run now."""
     return undo_front(definition, state).ready if state.rolling_back and state.status == "compensating" else ()
 
 
 def _choreography_rows(saga_id: str, known: Mapping[str, StepState], after: SagaState) -> list[StepRow]:
-    """Return the rows of the steps of a choreography, which are told by messages and never run here."""
+    """Return the rows of the steps of a choreography, which are known from messages and never run here."""
     rows: list[StepRow] = []
     for ordinal, (name, step) in enumerate(after.steps.items(), 1):
         if known.get(name) is not step:
@@ -226,7 +226,7 @@ def _choreography_rows(saga_id: str, known: Mapping[str, StepState], after: Saga
 def _step_row(
     saga_id: str, name: str, ordinal: int, step: StepState, direction: Direction = "action", running: bool = False
 ) -> StepRow:
-    """Return the row of one direction of a step; `running`: its compensation can be run now."""
+    """Return the row of one direction of a step; `running`: its compensation can run now."""
     forwards = direction == "action"
     side = step.action if forwards else step.undo
     status: str = side.status
@@ -282,7 +282,7 @@ def _row(saga_id: str, command_id: str, command: CommandState, state: SagaState)
 def sent_messages(saga_id: str, after: SagaState, events: Sequence[SagaEvent]) -> list[tuple[int, Envelope]]:
     """Return the commands among the events of a decision, each as (index of the event, envelope).
 
-    A command is caused by the message that moved the saga last, or by what caused the saga, or else by the saga itself.
+    A command is caused by the message that moved the saga last, else by what caused the saga, else by the saga itself.
     """
     return [
         (

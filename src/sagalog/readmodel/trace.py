@@ -1,9 +1,9 @@
-"""From rows to a tree: what caused what, over all sagas and messages of one correlation. Pure; it reads no store.
+"""Builds a tree from rows: what caused what, over all sagas and messages of one correlation id. Pure.
 
-A message hangs under what caused it, a command under the step that issued it, that step under its saga, and a saga
-under the message that started it, or under its parent saga. A step that took an event says so; an event that came from
-outside of the correlation hangs under whatever took it. What names a cause that is not there is a root and says so.
-Whatever the rows say, each of them is in the tree exactly once: a circle is cut where its oldest member is.
+A message is below its cause, a command below the step that sent it, that step below its saga, and a saga below the
+message that started it, or below its parent saga. A step that took an event says so. An event from another correlation
+is below the step or saga that took it. A node whose cause is missing is a root and says so. Each row is in the tree
+exactly once, even with invalid data: a circle of causes is cut at its oldest member.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,10 +22,10 @@ Steps = dict[tuple[str, str, str], StepRow]
 class Node(Struct):
     """One cause or effect. Times are in microseconds since the epoch.
 
-    `status` is that of a saga, a step or a command, or "unreadable"; `source` who published an event. `cause` names a
-    cause that is not in the tree. `sent` counts how often a command was sent. `parked` says who could not take it, and
-    why. `took` is the event that a step waited for, and `elsewhere` the correlation of a message that has another than
-    the tree.
+    `status` is that of a saga, a step or a command, or "unreadable"; `source` is who published an event. `cause` is the
+    id of a cause that is not in the tree. `sent` counts how often a command was sent. `parked` says who could not take
+    it, and why. `took` is the event that a step waited for. `elsewhere` is the correlation id of a message that has
+    another one than the tree.
     """
 
     kind: Kind
@@ -47,7 +47,7 @@ class Node(Struct):
 
 
 class Taken(Struct, frozen=True):
-    """A message that a saga took, and the step that it was for; with `message` if it is of another correlation."""
+    """A message that a saga took, and the step it was for; `message` is set if it has another correlation id."""
 
     saga_id: str
     message_id: str
@@ -56,7 +56,7 @@ class Taken(Struct, frozen=True):
 
 
 class Rows(Struct, frozen=True):
-    """What a trace is made of."""
+    """The rows that a trace is built from."""
 
     sagas: Sequence[StatusRow]
     messages: Sequence[tuple[int, Envelope]]
@@ -67,12 +67,12 @@ class Rows(Struct, frozen=True):
 
 
 def taken_by(saga_id: str, events: Iterable[e.SagaEvent]) -> list[Taken]:
-    """Return the messages that a saga took, by its history; what a step took is that step's."""
+    """Return the messages that a saga took, according to its history, with the step that took each, if any."""
     steps: dict[str, str | None] = {}
     by_steps = True
     for event in events:
         if isinstance(event, e.SagaStarted):
-            # The effects of a choreography are told by events, and none of them waited.
+            # In a choreography steps are effects that events report; no step waited for them.
             by_steps = event.kind == "saga"
             continue
         message: str | None = getattr(event, "message", None)
@@ -84,7 +84,7 @@ def taken_by(saga_id: str, events: Iterable[e.SagaEvent]) -> list[Taken]:
 
 
 def trace(rows: Rows) -> list[Node]:
-    """Return the first causes, oldest first, each with all that it led to."""
+    """Return the first causes, oldest first, each with everything it led to."""
     nodes, causes = _nodes(rows)
     _add_taken(rows, nodes, causes, _add_steps(rows, nodes, causes))
     _park(rows.unmatched, nodes)
@@ -92,7 +92,7 @@ def trace(rows: Rows) -> list[Node]:
 
 
 def walk(roots: Sequence[Node]) -> Iterator[tuple[int, Node | None, Node]]:
-    """Yield (depth, parent, node) in the order in which a person reads the tree, however deep it is."""
+    """Yield (depth, parent, node) from top to bottom of the tree, for any depth."""
     waiting: list[tuple[int, Node | None, Node]] = [(0, None, root) for root in reversed(roots)]
     while waiting:
         depth, parent, node = waiting.pop()
@@ -101,7 +101,7 @@ def walk(roots: Sequence[Node]) -> Iterator[tuple[int, Node | None, Node]]:
 
 
 def _nodes(rows: Rows) -> tuple[dict[str, Node], dict[str, str]]:
-    """Return a node for each saga and message, by id, and what each names as its cause."""
+    """Return a node for each saga and message, by id, and the id of each node's cause."""
     nodes: dict[str, Node] = {}
     causes: dict[str, str] = {}
     issued = {command.command_id: command for command in rows.commands}
@@ -121,7 +121,7 @@ def _nodes(rows: Rows) -> tuple[dict[str, Node], dict[str, str]]:
     for position, envelope in rows.messages:
         known = nodes.get(envelope.id)
         if known is not None:
-            # The same command, sent once more.
+            # The same command, sent again.
             known.sent += 1
             continue
         node = nodes[envelope.id] = _message(position, envelope)
@@ -148,14 +148,14 @@ def _message(position: int, envelope: Envelope) -> Node:
 
 
 def _add_steps(rows: Rows, nodes: dict[str, Node], causes: dict[str, str]) -> Steps:
-    """Put a node for each step that issued a command, or that is a child saga, between it and its saga."""
+    """Insert a node for each step that sent a command, or is a child saga, between that and its saga."""
     known = {(step.saga_id, step.undoes or step.step, step.direction): step for step in rows.steps}
     for _, envelope in rows.messages:
         if envelope.saga_id in nodes and envelope.step is not None and nodes[envelope.id].kind == "command":
             direction = nodes[envelope.id].direction
             causes[envelope.id] = _step(nodes, causes, known, envelope.saga_id, envelope.step, direction, envelope.time)
     for saga in rows.sagas:
-        # The key of a child is the id that its step would have given to a command.
+        # A child's key is the id that a command of its step would have.
         parent, _, step = saga.saga_key.partition(":")
         if step and parent == saga.causation_id and parent in nodes:
             causes[saga.saga_id] = _step(
@@ -165,7 +165,7 @@ def _add_steps(rows: Rows, nodes: dict[str, Node], causes: dict[str, str]) -> St
 
 
 def _add_taken(rows: Rows, nodes: dict[str, Node], causes: dict[str, str], known: Steps) -> None:
-    """Let each step that waited say what it took, and hang up what came from outside of the correlation."""
+    """Show at each step which event it took, and place events of other correlations below it."""
     for one in rows.taken:
         if one.saga_id not in nodes:
             continue
@@ -180,7 +180,7 @@ def _add_taken(rows: Rows, nodes: dict[str, Node], causes: dict[str, str], known
             continue
         place = one.saga_id
         if one.step is not None and causes.get(causes.get(node.id, "")) != _place(one.saga_id, one.step, "action"):
-            # Not a reply, which hangs under its command and so under the step already.
+            # A reply is already below its command, and so below the step.
             place = _step(nodes, causes, known, one.saga_id, one.step, "action", node.time)
             nodes[place].took = node
         if node.elsewhere is not None:
@@ -196,7 +196,7 @@ def _step(
     direction: str,
     time: int,
 ) -> str:
-    """Return the id of a step's node, made if it is not there yet."""
+    """Return the id of a step's node, creating the node if it does not exist."""
     place = _place(saga_id, step, direction)
     if place not in nodes:
         row = known.get((saga_id, step, direction))
@@ -226,13 +226,13 @@ def _park(unmatched: Sequence[UnmatchedRow], nodes: dict[str, Node]) -> None:
 
 
 def _hung_up(nodes: dict[str, Node], causes: dict[str, str]) -> list[Node]:
-    """Hang each node under its cause and return those that have none."""
+    """Place each node below its cause and return those that have none."""
     cut = _circles(nodes, causes)
     roots: list[Node] = []
     for node_id, node in nodes.items():
         cause = causes.get(node_id)
         if cause is None or cause not in nodes or node_id in cut:
-            # A saga that nobody caused names itself.
+            # A saga without a cause names itself.
             node.cause = None if cause == node_id else cause
             roots.append(node)
         else:
@@ -243,7 +243,7 @@ def _hung_up(nodes: dict[str, Node], causes: dict[str, str]) -> list[Node]:
 
 
 def _circles(nodes: dict[str, Node], causes: dict[str, str]) -> set[str]:
-    """Return the oldest member of each circle of causes: only bad data has any."""
+    """Return the oldest member of each circle of causes; only invalid data has circles."""
     done: set[str] = set()
     cut: set[str] = set()
     for first in nodes:

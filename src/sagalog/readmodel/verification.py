@@ -1,4 +1,4 @@
-"""Whether the rows of a saga say what its log says: both are compared, nothing is repaired. Pure."""
+"""Compares the rows of a saga with its log; nothing is repaired. Pure."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
@@ -13,7 +13,7 @@ from sagalog.saga.evolve import fold
 from sagalog.saga.transitions import OPEN
 from sagalog.store import CommandRow, StatusRow, StepRow
 
-# The store fills these: where in the log the row was written, who works on the saga, who was given a command.
+# Columns that the store fills: the position of the write, the owner, and deliveries of commands.
 _NO_ROW = "expected no row, found one"
 STORED = frozenset(("position", "owner", "deliveries"))
 
@@ -25,15 +25,15 @@ def differences(
     commands: Sequence[CommandRow],
     events: Sequence[SagaEvent],
 ) -> list[str] | None:
-    """Return each place where a saga's rows differ from those computed from its events; None if nobody can tell.
+    """Return each place where a saga's rows differ from those computed from its events; None if it cannot be known.
 
-    What an open saga waits for follows from its definition, so without one only sagas at rest can be compared. Raises
+    What an open saga waits for depends on its definition, so without one only sagas at rest can be compared. Raises
     `DivergentHistory` for events that make no saga.
     """
     state = fold(events)
     if definition is None and state.status in OPEN:
         return None
-    # The rows of a saga at rest ask the definition nothing.
+    # The rows of a saga at rest do not depend on the definition.
     known = cast(Definition, definition)
     expected_row = status_row(known, row.saga_id, state)
     expected_steps = step_rows(known, row.saga_id, None, state)
@@ -46,7 +46,7 @@ def differences(
 
 
 def index_differences(expected: Sequence[tuple[int, Envelope]], found: Sequence[tuple[int, Envelope]]) -> list[str]:
-    """Return each place where `saga_messages` differs from the messages that a part of the log holds."""
+    """Return each place where `saga_messages` differs from the messages in a part of the log."""
     there = dict(found)
     differing: list[str] = []
     for position, envelope in expected:

@@ -1,4 +1,4 @@
-"""Attempts of a step, forwards or backwards: what is recorded when one failed, and whether there is another. Pure."""
+"""Attempts of an action or a compensation: how a failure is recorded, and whether another attempt follows. Pure."""
 
 from msgspec import Struct
 
@@ -15,12 +15,12 @@ from sagalog.saga.progress import pivot_passed
 from sagalog.saga.state import UNTOUCHED, ActionStatus, SagaState, Side, UndoStatus
 from sagalog.saga.transitions import FORWARD
 
-# An error of this kind is never met by trying again: it was not done and will not be, or a program is mistaken.
+# These kinds are never retried: the work was definitely not done, or the program itself is wrong.
 FINAL = frozenset(("refused", "fault"))
 
 
 class Attempt(Struct, frozen=True, gc=False):
-    """One attempt to do a step, or to undo it: its number, and when it began (None: nobody knows)."""
+    """One attempt of an action or a compensation: its number, and when it began (None: not known)."""
 
     direction: Direction
     step: str
@@ -29,7 +29,7 @@ class Attempt(Struct, frozen=True, gc=False):
 
 
 def last_attempt(direction: Direction, step: str, side: Side[ActionStatus] | Side[UndoStatus], now: int) -> Attempt:
-    """Return the attempt that a message ends: the one that waits for it, or the last one that was recorded."""
+    """Return the attempt that a message ends: the one that waits for it, otherwise the last one recorded."""
     waiting = side.waiting
     if waiting is not None:
         return Attempt(direction, step, waiting.attempt, waiting.since)
@@ -45,7 +45,7 @@ def failure(
     retry_at: int | None = None,
     message: str | None = None,
 ) -> StepFailed | CompensationFailed:
-    """Return the event that records a failed attempt; unless given, an action's `outcome` is that of the error."""
+    """Return the event that records a failed attempt; an action's `outcome` defaults to that of the error."""
     if attempt.direction == "compensation":
         return CompensationFailed(
             time=now,
@@ -76,9 +76,9 @@ def next_attempt_at(
     input: ActionFailed | UndoFailed | TimerFired,
     now: int,
 ) -> int | None:
-    """Return when there is another attempt after this one failed, or None if the step is given up.
+    """Return when the next attempt is due (microseconds since the epoch), or None if the step is given up.
 
-    `input` brings the jitter, and says whether it is known to have been the last one, whatever the policy says today.
+    `input` carries the jitter. If it says that this was the last attempt, today's retry policy is not asked.
     """
     step = definition.step(attempt.step).side(attempt.direction)
     if step is None or error.kind in FINAL:
@@ -94,7 +94,7 @@ def next_attempt_at(
 
 
 def _may_go_on(definition: Definition, state: SagaState, now: int) -> bool:
-    """Tell whether an action may still be tried: the saga goes forwards, and its time is not over."""
+    """Tell whether an action may be retried: the saga goes forward, and its deadline has not passed."""
     if state.status not in FORWARD:
         return False
     return state.deadline is None or now < state.deadline or pivot_passed(definition, state)

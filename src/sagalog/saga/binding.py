@@ -1,4 +1,4 @@
-"""Which argument of a handler comes from where, found once from its annotations; it calls nothing."""
+"""Where each argument of a handler comes from, found once from its annotations; no handler is called here."""
 
 import inspect
 import types
@@ -14,12 +14,12 @@ from sagalog.saga.payload.annotations import plain
 
 Source = Literal["input", "result", "context", "service", "element"]
 
-# Annotations that are data and never a service: a parameter of such a type that nothing provides is a mistake.
+# Plain data, never a service: a parameter of such a type that no step or input provides is a mistake.
 _PLAIN = (str, int, float, bool, bytes, dict, list, tuple, set, frozenset, object, type(None), Any)
 
 
 class Parameter(Struct, frozen=True):
-    """One parameter of a handler: its name, where its value comes from, and which (a step's name or a service type)."""
+    """A parameter of a handler: its name, the source of its value, and which step or service type that is."""
 
     name: str
     source: Source
@@ -28,7 +28,7 @@ class Parameter(Struct, frozen=True):
 
 
 class Earlier(Struct, frozen=True):
-    """A step whose result a handler may take; or the element that a step is made for, under its parameter's name."""
+    """A step whose result a handler may take, or the element of a `for_each=` step, by the parameter's name."""
 
     name: str
     result: Any
@@ -37,12 +37,12 @@ class Earlier(Struct, frozen=True):
 
 
 def result_type(function: Callable[..., Any]) -> Any:
-    """Return what a handler is annotated to return; `inspect.Parameter.empty` if it says nothing."""
+    """Return the annotated return type of a handler; `inspect.Parameter.empty` if there is none."""
     return annotations_of(function).get("return", inspect.Parameter.empty)
 
 
 def without_none(kind: Any) -> tuple[Any, bool]:
-    """Split `T | None` into T and True; any other type into itself and False."""
+    """Split `T | None` into `(T, True)`; return any other type as `(type, False)`."""
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
         members = typing.get_args(kind)
         rest = [member for member in members if member is not type(None)]
@@ -85,7 +85,7 @@ def bind(
 
 
 def not_by_name(parameter: inspect.Parameter) -> str:
-    """Return what is wrong with a parameter that cannot be given by name."""
+    """Return why a parameter cannot be passed by keyword."""
     if parameter.kind is parameter.POSITIONAL_ONLY:
         return "cannot be given by name; leave out the / behind it"
     return "cannot be given by name; name each parameter (a decorator that hides them needs functools.wraps)"
@@ -96,7 +96,7 @@ def _source(
 ) -> Parameter | str:
     """Return where the value of a parameter comes from, or what is wrong with it."""
     kind, optional = without_none(annotation)
-    # Of a union the name is "Union" and nothing more.
+    # A union's `__name__` is only "Union", so its full text is shown.
     shown = str(kind) if typing.get_origin(kind) is typing.Union else getattr(kind, "__name__", None) or str(kind)
     is_input = input_type in (kind, annotation)
     if kind is StepContext:

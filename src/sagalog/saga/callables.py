@@ -1,7 +1,7 @@
-"""What kinds of callables are handlers, and what is wrong with the others; it calls none.
+"""Which callables can be handlers, and what is wrong with the others; none is called here.
 
-What calling one gives is told by the outermost callable. What it is written with, its annotations, is told by the
-function inside: behind `functools.wraps`, `functools.partial`, a bound method, or an object's `__call__`.
+What a call returns depends on the outermost callable. The annotations are those of the function inside: behind
+`functools.wraps`, `functools.partial`, a bound method, or an object's `__call__`.
 """
 
 import functools
@@ -15,7 +15,7 @@ from typing import Any, TypeGuard, cast
 
 from sagalog.saga.payload.annotations import unhashable_in
 
-# What a plain function is annotated to return when what it returns has to be awaited.
+# Return annotations of plain functions whose result must be awaited.
 _AWAITED: tuple[object, ...] = (abc.Awaitable, abc.Coroutine)
 _DEEPEST = 100
 
@@ -24,7 +24,7 @@ def _sample(given: Any) -> Any:
     return given
 
 
-# What the standard library wraps around a function; all of a kind share their code.
+# Wrappers of the standard library, recognized by their type or by the code object that all of one kind share.
 _CACHED: type = type(functools.lru_cache(_sample))
 _CHOOSING: object = cast(Any, functools.singledispatch(_sample)).__code__
 _CHOOSING_METHOD: object = getattr(functools.singledispatchmethod(_sample).__get__(object()), "__code__", None)
@@ -32,16 +32,16 @@ _CONTEXT_MANAGERS: tuple[object, ...] = (contextmanager(_sample).__code__, async
 
 
 def is_async(function: object) -> bool:
-    """Tell whether calling `function` gives a coroutine, as far as that can be told without calling it."""
+    """Tell whether calling `function` returns a coroutine, as far as can be known without calling it."""
     called = _outermost(function)
-    # A class gives an instance, whatever that can be called for.
+    # Calling a class returns an instance, even if that instance is itself callable.
     return not isinstance(called, type) and any(
         _is_one(inspect.iscoroutinefunction, one) for one in (function, called, _call_of(called))
     )
 
 
 def name_of_callable(function: object) -> str:
-    """Return the name that a function has: its own, that of the one inside, or that of its class."""
+    """Return the `__name__` of a callable, else that of the function inside, else the name of its class."""
     for one in (function, _outermost(function)):
         name: object = getattr(one, "__name__", None)
         if isinstance(name, str) and name:
@@ -57,22 +57,22 @@ def annotations_of(function: Callable[..., Any]) -> dict[str, Any]:
     target = _innermost(function)
     if not _is_function(target):
         return {}
-    # It would look for ever for the end of functions that say that they wrap each other; this raises instead.
+    # `inspect.unwrap` raises if functions wrap each other in a circle; `get_type_hints` would never return.
     inspect.unwrap(target)
     local: Mapping[str, Any] = inspect.getclosurevars(target).nonlocals
     return typing.get_type_hints(target, localns=dict(local))
 
 
 def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    """Return the parameters that are still to be given: without those that a `functools.partial` gives by name."""
+    """Return the parameters still to be passed, without those that a `functools.partial` passes by keyword."""
     taken = signature_of(function).parameters.values()
     given: Mapping[str, Any] = cast(Any, function).keywords if isinstance(function, functools.partial) else {}
     return [one for one in taken if one.name not in given]
 
 
 def signature_of(function: Callable[..., Any]) -> inspect.Signature:
-    """Return what a call takes; raises `TypeError` and `ValueError` if nobody knows."""
-    # Of an object whose class has this for its `__call__`, Python leaves out the first parameter.
+    """Return the signature of a callable; raises `TypeError` or `ValueError` if it has none."""
+    # If a class has a static or class method as `__call__`, `inspect.signature` wrongly drops the first parameter.
     own = inspect.getattr_static(type(function), "__call__", None)
     called: Any = cast(Any, function).__call__ if isinstance(own, staticmethod | classmethod) else function
     return inspect.signature(called)
@@ -81,7 +81,7 @@ def signature_of(function: Callable[..., Any]) -> inspect.Signature:
 def handler_mistake(function: object, first: bool) -> str | None:
     """Return why `function` cannot be a handler, and what to write instead; None if it can.
 
-    It is given all by name, or its `first` argument by position.
+    With `first`, the first argument is passed by position; all others are passed by keyword.
     """
     if not callable(function):
         return f"it is no function but {_a(function)}; {_instead(function)}"
@@ -104,9 +104,9 @@ def handler_mistake(function: object, first: bool) -> str | None:
 
 
 def question_mistake(function: object, what: str, given: object, may_generate: bool = False) -> str | None:
-    """Return why `function` cannot be asked about one value at once; None if it can.
+    """Return why `function` cannot be called with one value and return its answer at once; None if it can.
 
-    `what` is the value it takes, and `given` its type.
+    `what` names the value in the text, `given` is the value's type. `may_generate` also accepts a generator function.
     """
     if not callable(function):
         return f"takes a function of {what}, found {function!r:.80}"
@@ -119,18 +119,18 @@ def question_mistake(function: object, what: str, given: object, may_generate: b
     try:
         signature = signature_of(function)
     except (TypeError, ValueError):
-        # Some that are written in C say nothing of what they take.
+        # Some functions written in C have no signature; they are accepted.
         return None
     return None if _binds(signature, 1, ()) else f"takes a function of {what} alone, found one of {signature}"
 
 
 def asked_mistake(function: Callable[..., Any], given: object) -> str | None:
-    """Return why a function that is wrapped by functools cannot be asked about a value of the type `given`."""
+    """Return why a function that functools wraps cannot take a value of type `given`; None if it can."""
     return _choice_mistake(function, first=True) or _cache_mistake(function, given)
 
 
 def answers_later(function: Callable[..., Any]) -> str | None:
-    """Return what a function is that gives no answer when it is called; None if it gives one at once."""
+    """Return what kind of function it is ("async", "a generator", ...) if its result comes later; otherwise None."""
     layers = list(_layers(function))
     if any(map(is_async, layers)) or _returns(function) in _AWAITED:
         return "async"
@@ -142,7 +142,7 @@ def answers_later(function: Callable[..., Any]) -> str | None:
 
 
 def plain_answer(value: Any, given_by: object) -> Any:
-    """Return what a function gave; raises `TypeError` for what nobody has awaited, and closes it."""
+    """Return `value`; raises `TypeError` if it still has to be awaited, after closing a coroutine."""
     kind: object = cast(object, value).__class__
     if not hasattr(kind, "__await__") and kind is not types.AsyncGeneratorType:
         return value
@@ -155,7 +155,7 @@ def plain_answer(value: Any, given_by: object) -> Any:
 
 
 def _choice_mistake(function: Callable[..., Any], first: bool) -> str | None:
-    """Return what is wrong with a `functools.singledispatch` function; None if it is none, or chooses well."""
+    """Return why a `functools.singledispatch` function cannot be used; None if it can, or is something else."""
     if any(_is_function(one) and one.__code__ is _CHOOSING_METHOD for one in _handing_on(function)):
         return "it is a functools.singledispatchmethod, and nobody knows what it takes; write a function that calls it"
     chosen = next((made for one in _handing_on(function) if (made := _chosen_from(one)) is not None), None)
@@ -176,7 +176,7 @@ def _choice_mistake(function: Callable[..., Any], first: bool) -> str | None:
 
 
 def _cache_mistake(function: Callable[..., Any], given: object = None) -> str | None:
-    """Return what is wrong with a `functools.lru_cache` function that takes `given`, or what its annotations say."""
+    """Return why a `functools.lru_cache` function cannot take `given`, or its annotated types; None if it can."""
     if not any(isinstance(one, _CACHED) for one in _handing_on(function)):
         return None
     taken = [given]
@@ -184,7 +184,7 @@ def _cache_mistake(function: Callable[..., Any], given: object = None) -> str | 
         try:
             taken = [kind for name, kind in annotations_of(function).items() if name != "return"]
         except Exception:
-            # That the annotations cannot be resolved is said where they are needed.
+            # Annotations that cannot be resolved are reported where the parameters are bound.
             return None
     found = next((kind for one in taken if (kind := unhashable_in(one)) is not None), None)
     if found is None:
@@ -196,18 +196,18 @@ def _cache_mistake(function: Callable[..., Any], given: object = None) -> str | 
 
 
 def _handing_on(function: object) -> Iterator[object]:
-    """Yield the callables that are given what `function` is given, the outermost first."""
+    """Yield the callables that receive the same arguments as `function`, the outermost first."""
     for one in _layers(function):
         yield one
         called = one if _is_function(one) else _call_of(one)
         own = called.__code__.co_argcount + called.__code__.co_kwonlyargcount if _is_function(called) else 0
         if own > (0 if called is one else 1):
-            # It names what it takes, and may give something else to what it is wrapped around.
+            # A wrapper with parameters of its own may pass different arguments to the function it wraps.
             return
 
 
 def _chosen_from(function: object) -> list[Callable[..., Any]] | None:
-    """Return the functions that a `functools.singledispatch` function chooses from; None if it is none."""
+    """Return the functions that a `functools.singledispatch` function chooses from; None for any other function."""
     if not _is_function(function) or function.__code__ is not _CHOOSING:
         return None
     registry: object = getattr(function, "registry", None)
@@ -215,7 +215,7 @@ def _chosen_from(function: object) -> list[Callable[..., Any]] | None:
 
 
 def _outermost(function: object) -> object:
-    """Return what a call gets to first: behind partials, methods, and static methods."""
+    """Return the callable that a call reaches first, behind partials, methods and static methods."""
     for _ in range(_DEEPEST):
         made = getattr(function, "__partialmethod__", None) or getattr(function, "_partialmethod", None)
         if isinstance(function, functools.partial):
@@ -230,7 +230,7 @@ def _outermost(function: object) -> object:
 
 
 def _layers(function: object) -> Iterator[object]:
-    """Yield the callables that are wrapped into each other, the outermost first; it ends, whatever they say."""
+    """Yield the callables along `__wrapped__`, the outermost first; stops at a depth limit, so circles end, too."""
     for _ in range(_DEEPEST):
         function = _outermost(function)
         yield function
@@ -259,7 +259,7 @@ def _is_generator(function: object) -> bool:
 
 
 def _is_one(kind: Callable[[Any], bool], function: object) -> bool:
-    """Tell what kind a callable is; what only says that it is a function, such as a mock, is none."""
+    """Return `kind(function)`; False if that raises, as it does for some mocks that pose as functions."""
     try:
         return kind(function)
     except Exception:
@@ -267,7 +267,7 @@ def _is_one(kind: Callable[[Any], bool], function: object) -> bool:
 
 
 def _is_function(function: object) -> TypeGuard[types.FunctionType]:
-    """Tell whether something is a function written in Python, whatever it says of its class."""
+    """Tell whether this is exactly a Python function, whatever its `__class__` claims."""
     return type(function) is types.FunctionType
 
 
@@ -276,17 +276,17 @@ def _is_context_manager(function: object) -> bool:
 
 
 def _returns(function: Callable[..., Any]) -> object:
-    """Return the origin of what a function is annotated to return; None if it says nothing that can be told."""
+    """Return the annotated return type without its arguments; None if there is none or it cannot be resolved."""
     try:
         found = annotations_of(function).get("return")
     except Exception:
-        # That the annotations cannot be resolved is said where they are needed.
+        # Annotations that cannot be resolved are reported where the parameters are bound.
         return None
     return typing.get_origin(found) or found
 
 
 def _signature_mistake(function: Callable[..., Any], first: bool) -> str | None:
-    """Return what is wrong if a function is not called as its signature says, which anybody may set."""
+    """Return how a function's real parameters differ from its signature, which a decorator can replace; None if not."""
     try:
         said = signature_of(function)
     except (TypeError, ValueError) as problem:
@@ -294,7 +294,7 @@ def _signature_mistake(function: Callable[..., Any], first: bool) -> str | None:
     own = _outermost(function)
     if not _is_function(own) or own is not function:
         return None
-    # A copy without what others have set on it tells what it takes.
+    # A copy of the function without attributes such as `__signature__` shows the real parameters.
     bare = types.FunctionType(own.__code__, own.__globals__, own.__name__, own.__defaults__, own.__closure__)
     bare.__kwdefaults__ = own.__kwdefaults__
     truth = inspect.signature(bare)

@@ -1,4 +1,4 @@
-"""What all events do to the state of a saga, whatever else each of them changes. It decides nothing. Pure."""
+"""The changes of a saga's state that all events share. It decides nothing. Pure."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from sagalog.saga.transitions import Status
 
 
 def moved(state: SagaState, event: SagaEvent, status: Status, **changes: Any) -> SagaState:
-    """Return the state after an event: the next version, at the event's time, in that status, with `changes`."""
+    """Return the state after an event, with the next version, the event's time, the given status, and `changes`."""
     return replace(state, status=status, version=state.version + 1, updated=event.time, **changes)
 
 
@@ -23,10 +23,10 @@ def with_step(state: SagaState, event: SagaEvent, step: str, after: StepState, s
 
 
 def taken(state: SagaState, message: str, moves: bool = True) -> SagaState:
-    """Return the state once a message was taken; if it `moves` the saga, it is the cause of what follows."""
+    """Return the state after a message was taken. If it `moves` the saga, it becomes the cause of what follows."""
     return replace(
         state,
-        # What was kept is known already.
+        # A kept event was counted when it arrived.
         received=state.received if message in state.received else (*state.received, message),
         kept=tuple(one for one in state.kept if one.message != message) if moves and state.kept else state.kept,
         last_message=message if moves else state.last_message,

@@ -1,4 +1,4 @@
-"""From what was declared to a `Definition`, or to one `DefinitionError` that names every mistake."""
+"""Turns a declared saga into a `Definition`, or raises one `DefinitionError` that names every mistake."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -23,9 +23,9 @@ from sagalog.saga.payload.payload_type import PayloadType
 from sagalog.saga.retry import ACTION_RETRY, PATIENT, Retry
 from sagalog.saga.written import DeclaredSaga, DeclaredStep
 
-# After the pivot a step is retried until it succeeds or a person is needed, as a compensation is.
+# After the pivot a step is retried like a compensation: until it succeeds or a person is needed.
 RETRIABLE_RETRY = PATIENT
-# What is sent is not lost, so a command is sent once unless somebody wants it otherwise.
+# A sent command is not lost, so it is sent once unless the user asks for retries.
 REQUEST_RETRY = Retry(attempts=1)
 
 
@@ -78,8 +78,8 @@ def _step(
     pivot_seen: bool,
     mistakes: list[str],
 ) -> StepDefinition:
-    """Return one checked step; `own` is the type of its result, of one part if it has several."""
-    # What is wrong with a message is said where the request or the wait is checked.
+    """Return one checked step; `own` is its result type (with `for_each=`, the result type of one part)."""
+    # Mistakes in messages are reported where the request or the wait is checked.
     about = mistakes if step.kind == "call" else []
     result = _payload(own, f"result of step {step.name}", about)
     fan, element = check_fan_out(step, declared.input, own, mistakes)
@@ -115,7 +115,7 @@ def _step(
 def _bound(
     handler: Callable[..., Any], input_type: Any, earlier: list[Earlier], later: list[Earlier], skip_first: bool
 ) -> tuple[list[Parameter], list[str]]:
-    """Return the parameters of a handler and the mistakes found: only that it is none, if it is none."""
+    """Return a handler's parameters and the mistakes found; if it cannot be a handler, only that mistake."""
     wrong = handler_mistake(handler, skip_first)
     return bind(handler, input_type, earlier, later, skip_first) if wrong is None else ([], [wrong])
 
@@ -191,7 +191,7 @@ def _result_of(step: DeclaredStep, mistakes: list[str]) -> Any:
     if step.child is not None:
         return ChildResult
     if handler_mistake(step.handler, step.fan is not None) is not None:
-        # Said where its parameters are bound.
+        # This mistake is reported where the parameters are bound.
         return None
     try:
         found = result_type(step.handler)

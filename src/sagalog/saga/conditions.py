@@ -1,4 +1,4 @@
-"""What a saga asks the user's own function when it reaches a step: is it wanted? Pure."""
+"""The condition of a step (`when=`), asked when the saga reaches it. Pure."""
 
 from sagalog.saga import events as e
 from sagalog.saga.callables import plain_answer
@@ -8,14 +8,14 @@ from sagalog.saga.state import SagaState
 
 
 def skipped(definition: Definition, state: SagaState, step: StepDefinition, now: int) -> e.SagaEvent | None:
-    """Ask the step's condition, if it has one; return the event that skips the step, or the end of the way.
+    """Return the event that skips the step, if its condition is false; that of a stuck saga, if asking it raises.
 
-    The condition is the user's code: a mistake in it must not stop anything but its own saga.
+    The condition is the user's code: a mistake in it must stop only its own saga.
     """
     if step.when is None:
         return None
     try:
-        # What it returns may be an object that cannot be asked whether it is true.
+        # The truth of the returned object is asked here, because that may raise, too.
         wanted = bool(plain_answer(step.when(definition.read_input(state.input)), "it"))
     except BaseException as problem:
         let_interrupts_through(problem)

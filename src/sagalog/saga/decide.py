@@ -1,33 +1,34 @@
 """What follows from an input: `decide(definition, state, input, now) -> events`, pure.
 
-The rules, in the order in which they are asked:
+The rules, in the order in which they are applied:
 
-1.  A success is recorded once, and a failure once for each attempt. One that comes again, or that is of an attempt
-    before the last recorded one, is no news.
-2.  A success of a step that was given up or refused is recorded as late and, once the saga is rolled back, undone
+1.  A success is recorded once, and a failure once for each attempt. A repeated one, or one of an attempt before the
+    last recorded one, is no news.
+2.  A success of a step that was given up or refused is recorded as late. Once the saga is rolled back, it is undone
     exactly once, even after the saga has ended.
 3.  Refused is final: no retry, no compensation of that step. Anything else is unknown and may have had an effect.
-4.  An unknown outcome is retried while the budget lasts and the deadline has not passed; then the step is given up.
+4.  An unknown outcome is retried while the retry budget lasts and the deadline has not passed; then the step is
+    given up.
 5.  A fault (a mistake in a program) is neither retried nor compensated: the saga is stuck until it is mended.
 6.  Before the pivot has succeeded, a step that is refused or given up rolls the saga back; after it, the saga is stuck.
-7.  While rolling back no action is begun. What is under way is waited for; what it did is undone as well.
-8.  Undoing goes in reverse causal order: a stage is undone when every later one is, its steps side by side.
-9.  A compensation that is refused, at fault, out of attempts, or unable to take an unknown result, ends the undoing
-    of what lies before it. When nothing else can go on the saga is stuck, and says what is pending.
-10. The deadline rolls back what has not passed the pivot; it never stops a compensation and never ends a saga.
-11. A resume gives what failed for good a fresh budget. It forgives a refusal only if that is what it was stuck for.
-12. An outcome of a step that cannot have been begun is refused as malformed: nothing is recorded.
-13. A step that is a saga succeeds when that completes and is refused when that fails. Whoever rolls back asks it to
-    undo, once, and waits for its end; whoever is asked rolls back, also after it has completed.
+7.  While rolling back no action is begun. What is under way is waited for, and its effect is undone as well.
+8.  Undoing goes in reverse causal order: a stage is undone after every later one; steps of one stage side by side.
+9.  A compensation can be refused, at fault, out of attempts, or unable to take an unknown result. Then nothing that
+    lies before it is undone. When nothing else can go on, the saga is stuck and lists what is pending.
+10. The deadline rolls back a saga that has not passed its pivot; it never stops a compensation and never ends a saga.
+11. A resume gives what failed for good a fresh budget. It forgives a refusal only if the saga is stuck because of it.
+12. An outcome of a step that cannot have begun is refused as malformed: nothing is recorded.
+13. A step that is a saga succeeds when its child completes, and is refused when the child fails. A parent that rolls
+    back asks the child to undo, once, and waits for its end. A child that is asked rolls back, even when completed.
 14. Every message is recorded once, by its id, whether it changes anything or not.
-15. A reply belongs to the command that caused it, or, if it does not say which, to the only one that it can answer. It
-    ends the step's attempt, whichever of the attempts it answers: they are one command, sent again.
-16. A command without a reply in time is an unknown outcome (rule 4). A success that comes later is rule 2, a refusal is
-    recorded and changes nothing.
-17. A message that a step waits for ends it; one that comes before is kept for it. A wait that ends without its message
-    is refused: nothing was asked of anybody, so there is nothing to undo.
-18. A message that cannot be read as what it should be is a fault (rule 5).
-19. A saga that its process cannot go on with, whatever the reason, is stuck, and says what is still to be undone.
+15. A reply belongs to the command that caused it. If it names no cause, it belongs to the only command that it can
+    answer. It ends the step's attempt, whichever attempt it answers: all attempts send the same command.
+16. A command without a reply in time is an unknown outcome (rule 4). A success that comes later falls under rule 2; a
+    later refusal is recorded and changes nothing.
+17. A message that a step waits for ends that step; one that comes earlier is kept for it. A wait that ends without its
+    message counts as refused: nobody was asked for anything, so there is nothing to undo.
+18. A message that does not fit its declared type is a fault (rule 5).
+19. A saga that its process cannot go on with, for whatever reason, is stuck and lists what is still to be undone.
 """
 
 from msgspec.structs import replace
@@ -72,7 +73,7 @@ def decide(definition: Definition, state: SagaState | None, input: i.Input, now:
 def advance(
     definition: Definition, state: SagaState | None, input: i.Input, now: int
 ) -> tuple[Events, SagaState | None]:
-    """Decide, and return the state after the new events too, so that the hot path folds each event once."""
+    """Return the events as `decide` does, and the state after them, so that no event is applied twice."""
     if type(input) is i.Start:
         if state is not None:
             raise InvalidAction("expected no saga yet, found one; a saga is started once")
@@ -175,9 +176,9 @@ def _action_failed(definition: Definition, state: SagaState, input: i.ActionFail
     if not is_open(before) or before.waiting is not None or state.status in ENDED:
         return None
     if step.child is not None and state.rolling_back:
-        # Whether it was begun all the same is found out by calling it off.
+        # The attempt may have begun all the same; calling the child off finds out.
         return None
-    # What is given up while rolling back may be the wait for the next attempt, which has no number yet.
+    # While rolling back, a wait for a retry may be given up; that next attempt has no number yet.
     given_up = state.rolling_back and input.error.kind == "lost"
     if input.attempt <= before.attempts and not given_up:
         return None
@@ -234,7 +235,7 @@ def _deadline_reached(definition: Definition, state: SagaState, now: int) -> e.S
 
 
 def _from_outside(state: SagaState, input: i.Resume | i.StartAgain | i.Faulted, now: int) -> e.SagaEvent | None:
-    """Return what a person, a client or the saga's process has to say of it."""
+    """Return the event that records an input from a person, a client, or the saga's process."""
     if isinstance(input, i.Resume):
         if state.status != "stuck":
             raise InvalidAction(
@@ -255,7 +256,7 @@ def _from_outside(state: SagaState, input: i.Resume | i.StartAgain | i.Faulted, 
 
 
 def _follow(definition: Definition, state: SagaState, last: e.SagaEvent, now: int) -> e.SagaEvent | None:
-    """Return the event that follows from the state and from its last event, if there is one."""
+    """Return the event that follows from the state and its last event; None if nothing follows."""
     if type(definition) is ChoreographyDefinition:
         return choreography.follow(definition.contract, state, now)
     status = state.status
@@ -275,7 +276,7 @@ def _follow(definition: Definition, state: SagaState, last: e.SagaEvent, now: in
 
 
 def _undo_late(definition: Definition, state: SagaState, names: tuple[str, ...], now: int) -> e.SagaEvent:
-    """Return the event that plans to undo steps which succeeded although nobody expected it any more."""
+    """Return the event that plans to undo steps that succeeded late."""
     late = e.error_from("late", "LateSuccess", "a step that had been given up succeeded after all", names[0])
     return _roll_back(definition, state, late, now, names)
 
@@ -292,7 +293,7 @@ def _follow_forward(definition: Definition, state: SagaState, last: e.SagaEvent,
     if type(last) is e.SagaResumed:
         for step in stage:
             for name in names_begun(state, step):
-                # It was refused while the saga was stuck for another reason, so nothing has followed from it yet.
+                # It was refused while the saga was stuck for another reason, so the refusal has had no consequence yet.
                 before = state.steps.get(name, UNTOUCHED)
                 if before.action.status == "refused" and before.action.error is not None:
                     return _give_up(definition, state, name, before.action.error, now)
@@ -305,7 +306,7 @@ def _follow_forward(definition: Definition, state: SagaState, last: e.SagaEvent,
 
 
 def _asked(definition: Definition, state: SagaState, step: StepDefinition, now: int) -> e.SagaEvent | None:
-    """Ask the user's functions what becomes of a step that is reached: skipped, or made for which elements."""
+    """Return what the user's functions say of a step that is reached: skip it, or make it for these elements."""
     if step.name in state.steps or step.name in state.fans:
         return None
     found = skipped(definition, state, step, now)
@@ -313,7 +314,7 @@ def _asked(definition: Definition, state: SagaState, step: StepDefinition, now: 
 
 
 def _give_up(definition: Definition, state: SagaState, step: str, found: e.ErrorInfo, now: int) -> e.SagaEvent:
-    """Return what follows when a step has failed for good: rolled back, or stuck."""
+    """Return the event that follows when a step has failed for good: the saga is rolled back, or stuck."""
     error = e.ErrorInfo(found.type, found.message, found.kind, step)
     reason = None
     if error.kind == "fault":
@@ -342,7 +343,7 @@ def _roll_back(
     now: int,
     only: tuple[str, ...] | None = None,
 ) -> e.SagaEvent:
-    """Return the event that begins to undo, or the end if nothing can have been done."""
+    """Return the event that begins to undo, or the saga's end if no step can have had an effect."""
     steps = unfinished(definition, state) if only is None else only
     plan = tuple(name for name in steps if definition.step(name).compensation is not None)
     waived = tuple(name for name in steps if definition.step(name).compensation is None)

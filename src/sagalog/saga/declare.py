@@ -1,4 +1,4 @@
-"""How a saga is declared: `Saga` and its `step` decorator; nothing is checked before it is built."""
+"""How a saga is declared: `Saga` and its `step` decorator. Most checks are made later, when it is built."""
 
 from collections.abc import Callable, Coroutine, Generator, Iterable
 from contextlib import contextmanager
@@ -55,11 +55,11 @@ DEFAULT_SAGA_TIMEOUT = timedelta(days=1)
 
 
 class Saga(Generic[InputT]):
-    """A saga as it is declared: a long transaction over several services that either finishes or is undone.
+    """A declared saga: a long transaction over several services that either finishes or is undone.
 
-    `input` is the type of what a saga is started with. `timeout` (seconds or timedelta; None: no deadline) is for the
-    whole saga. `key` finds the business key in the input, so that the same key is the same saga. `after_end` says
-    what a start with the key of a saga that has ended does: "reject" gives the ended saga and records the refusal,
+    `input` is the type that a saga is started with. `timeout` (seconds or timedelta; None: no deadline) is for the
+    whole saga. `key` returns the business key of an input: the same key means the same saga. `after_end` says what a
+    start does with the key of a saga that has ended: "reject" returns the ended saga and records the refusal,
     "rerun" begins a new run.
     """
 
@@ -135,11 +135,11 @@ class Saga(Generic[InputT]):
     ) -> Any:
         """Declare the next step; steps run in the order of their declarations.
 
-        `timeout` (seconds or timedelta) is for one attempt. `pivot=True`: once it has succeeded nothing is undone any
-        more. `when` skips the step if it is false of the input. `compensation=None` says that there is nothing to undo.
-        `for_each` makes the step once for each element that it finds in the input, one after the other, or `at_once`
-        (True: up to 100 at a time, or say how many); the action takes the element first.
-        Raises `DefinitionError` after the saga was given to a process manager: such a step would never be reached.
+        `timeout` (seconds or timedelta) is for one attempt. `pivot=True`: once this step has succeeded, nothing is
+        undone any more. The step is skipped if `when` returns false for the input. `compensation=None` says that there
+        is nothing to undo. `for_each` returns elements of the input; the step is made once for each of them, one after
+        the other, or `at_once` (True: up to 100 at a time, or a number). The element is the action's first argument.
+        Raises `DefinitionError` after the saga was given to a process manager.
         """
 
         def declare(function: Callable[..., Any]) -> Step[..., Any]:
@@ -202,9 +202,9 @@ class Saga(Generic[InputT]):
     ) -> Any:
         """Declare the next step as a request: its function returns a command, and the `reply` is the step's result.
 
-        The events of `refused`, and `CommandRefused`, say that it was definitely not done. No answer within `timeout`
-        (seconds or a timedelta) leaves that unknown. It is sent once unless `retry` says how often the same command is
-        sent again; after the pivot for a day. The rest is as for `step`.
+        An event of `refused`, or `CommandRefused`, says that it was definitely not done. If no answer comes within
+        `timeout` (seconds or a timedelta), the outcome is unknown. The command is sent once unless `retry` says how
+        often it is sent again; after the pivot, it is sent again for a day. The rest is as for `step`.
         """
 
         def declare(function: Callable[..., Any]) -> RequestStep[..., Any, Any]:
@@ -259,10 +259,10 @@ class Saga(Generic[InputT]):
     ) -> Any:
         """Declare the next step as another saga, which is started, awaited, and undone as a whole.
 
-        Its input is made by `input` from this saga's, or by the decorated function, whose parameters are bound as a
-        step's. The step has the name of the function, or of the other saga, unless given. Its result is a
-        `ChildResult`. If the child fails, the step was refused; if this saga is rolled back, the child is, too, unless
-        `compensation=None` says that there is nothing to undo.
+        `input`, or the decorated function, makes the child's input; that function's parameters are bound as those of a
+        step. The step is named after the function, or after the other saga, unless `name` is given. Its result is a
+        `ChildResult`. If the child fails, the step is refused. If this saga is rolled back, the child is rolled back,
+        too, unless `compensation=None` says that there is nothing to undo.
         """
         if not isinstance(cast(object, saga), Saga):
             raise DefinitionError(f"expected another Saga for a child of saga {self.name}, found {shown(saga)}")
@@ -299,9 +299,9 @@ class Saga(Generic[InputT]):
     ) -> WaitStep[EventT]:
         """Declare the next step as a wait for an event, which is its result.
 
-        `key` finds the saga's key in the event. Events that come before the saga waits are kept, each is taken once. No
-        event within `timeout` (seconds or a timedelta; None: as long as the saga has time) rolls the saga back. The
-        step has the event's name in snake case unless given.
+        `key` returns the key of the saga that the event is for. Events that come before the saga waits are kept, and
+        each is used once. If none comes within `timeout` (seconds or a timedelta; None: until the saga's deadline), the
+        saga is rolled back. The step is named after the event, in snake case, unless `name` is given.
         """
         named = step_name(snake_case(getattr(event, "__name__", "event")) if name is None else name, event)
         over = microseconds(timeout, f"wait {named}")
@@ -319,10 +319,10 @@ class Saga(Generic[InputT]):
     def started_by(
         self, event: type[EventT], *, input: Callable[[EventT], InputT], key: Callable[[EventT], str] | None = None
     ) -> None:
-        """Declare that an event starts this saga: `input` makes its input of the event, and `key` its key.
+        """Declare that an event starts this saga: `input` returns the saga's input, and `key` its key, from the event.
 
-        Without `key` the saga's own finds it in the input. Several events may start a saga. What one does that comes
-        with a key that was used is said by `after_end`; it never makes a second saga while the first is open.
+        Without `key`, the saga's own `key` is asked for the input. Several events may start a saga. If the key was used
+        before, `after_end` decides; a second saga is never started while the first one is open.
         """
         self._check_open(f"started_by {getattr(event, '__name__', event)}")
         self._declared.starts.append(DeclaredStart(event, input, key))
@@ -343,7 +343,7 @@ class Saga(Generic[InputT]):
 
     @contextmanager
     def parallel(self) -> Generator[None]:
-        """Let the steps declared inside run side by side; the next step waits for all of them."""
+        """Run the steps declared inside side by side; the next step waits for all of them."""
         if self._group is not None:
             raise DefinitionError(f"saga {self.name}: parallel() inside parallel(); declare one group after the other")
         self._group = []

@@ -1,4 +1,4 @@
-"""A checked saga definition: stages of steps as data, which the kernel's functions read and nobody changes."""
+"""A checked saga definition: stages of steps as data. The kernel's functions read it, and nothing changes it."""
 
 import hashlib
 from collections.abc import Callable
@@ -16,13 +16,13 @@ from sagalog.saga.identifiers import needs_mark, part_of
 from sagalog.saga.payload.payload_type import PayloadType
 from sagalog.saga.retry import Retry
 
-# What a step does: call its handler, send the command that its handler returns, wait for an event, let time pass, or be
-# another saga, whose input its handler returns.
+# What a step does: call its handler, send the command that its handler returns, wait for an event, wait for a time,
+# or run another saga, whose input its handler returns.
 StepKind = Literal["call", "request", "wait", "sleep", "child"]
 
 
 class Exchange(Struct, frozen=True):
-    """The commands that a request may send, and what answers them; no `success` means any event that is no refusal."""
+    """The commands that a request may send, and its answers. No `success`: any event that is no refusal is one."""
 
     success: PayloadType | None
     success_name: str | None
@@ -30,14 +30,14 @@ class Exchange(Struct, frozen=True):
     commands: dict[type[Message], PayloadType]
 
     def answer_of(self, name: str) -> Answer | None:
-        """Return what an event of that name says of the command that caused it, or None if it says neither."""
+        """Return what an event of that name says of the command that caused it; None if it is no answer."""
         if name in self.refusals:
             return "refused"
         return "succeeded" if self.success_name in (None, name) else None
 
 
 class WaitRule(Struct, frozen=True):
-    """The event that a step waits for, and the key of the saga that it is for."""
+    """The event that a step waits for, and the function that returns the saga's key from it."""
 
     event: PayloadType
     name: str
@@ -45,7 +45,7 @@ class WaitRule(Struct, frozen=True):
 
 
 class StartRule(Struct, frozen=True):
-    """An event that starts a saga: its input and its key (None: the saga finds the key in the input)."""
+    """An event that starts a saga: the functions for its input and its key (None: the saga's own, from the input)."""
 
     event: PayloadType
     name: str
@@ -56,7 +56,7 @@ class StartRule(Struct, frozen=True):
 class CompensationDefinition(Struct, frozen=True):
     """How a step is undone: the handler, its parameters after the result, its retries, its timeout (microseconds).
 
-    With an `exchange` the handler returns a command, and the reply ends it.
+    With an `exchange` the handler returns a command, and the reply ends the attempt.
     """
 
     handler: Callable[..., Any]
@@ -69,7 +69,7 @@ class CompensationDefinition(Struct, frozen=True):
 
 
 class FanOutDefinition(Struct, frozen=True):
-    """How a step is made once for each element: the function that finds them, their type, all results as one list.
+    """How a step is made for each element: the function that returns them, their type, the type of all results.
 
     At most `at_once` of its parts are under way at a time.
     """
@@ -81,18 +81,18 @@ class FanOutDefinition(Struct, frozen=True):
 
 
 class ChildRule(Struct, frozen=True):
-    """The saga that a step is. `takes_input`: the handler is given the input by position and nothing else."""
+    """The saga that a step runs. `takes_input`: its handler takes the parent's input by position, and nothing else."""
 
     definition: "Definition"
     takes_input: bool
 
 
 class StepDefinition(Struct, frozen=True):
-    """One step: its action, its compensation (None: declared to need none), and what else was declared of it.
+    """One step: its action, its compensation (None: it needs none), and its other options.
 
-    A request has an `exchange`, a wait the event it waits for. A sleep's `timeout` is how long it lasts. Neither of the
-    last two has an effect, or a handler that is ever called. With `fan` it is made once for each element; `result` is
-    then the result of one part.
+    A request has an `exchange`, a wait has a `wait` rule, a sleep's `timeout` is how long it lasts. Waits and sleeps
+    have no effect, and their handlers are never called. With `fan` the step is made once for each element; `result`
+    is then the result type of one part.
     """
 
     name: str
@@ -113,12 +113,12 @@ class StepDefinition(Struct, frozen=True):
     child: ChildRule | None = None
 
     def side(self, direction: Direction) -> "StepDefinition | CompensationDefinition | None":
-        """Return what was declared of one direction: the step itself, or how it is undone, if it is."""
+        """Return the declaration of one direction: the step itself, or its compensation (None if it has none)."""
         return self if direction == "action" else self.compensation
 
 
 class Steps(dict[str, StepDefinition]):
-    """The declared steps by name. A part, such as `ship_line[0]`, is found as well: it is done as it was declared."""
+    """The declared steps by name. The name of a part, such as `ship_line[0]`, gives the step it is a part of."""
 
     def __missing__(self, name: str) -> StepDefinition:
         """Return the step of which `name` is a part; raises `KeyError` if it is none."""
@@ -133,13 +133,13 @@ class Definition(Struct, frozen=True):
     """A whole saga. `stages` run one after the other, the steps of one stage side by side.
 
     `stage_after[n]` is the number of the stage that is being done when n steps have succeeded or were skipped.
-    `has_questions`: some step asks the user's own functions for its condition or its elements when it is reached.
-    `digest` covers name, version and structure: a stored saga is only ever run with the definition it started with.
-    `starts` are the events that start one, by name; `waits` the steps that wait for an event of that name, in order.
-    `has_children`: some step is another saga. `plain` says that nothing but outcomes of handlers and the deadline (and
-    what its parent asks, if it is a child) ever moves it.
-    `redact`, if the process that runs it has one, is asked what may be recorded of what the user's functions raise.
-    `marked` says that some step's name is one that `effect_id` marks.
+    `has_questions`: some step has a condition or elements, for which user functions are called when it is reached.
+    `digest` covers name, version and structure: a stored saga only ever runs with the definition it started with.
+    `starts` are the events that start a saga, by name; `waits` are the steps that wait for an event, by its name.
+    `has_children`: some step is another saga. `plain`: only outcomes of handlers, the deadline, and (for a child) a
+    request of its parent ever move it.
+    `redact`, if set by the process, decides what may be recorded of the exceptions of user functions.
+    `marked`: some step has a name that `effect_id` marks.
     """
 
     name: str
@@ -172,7 +172,7 @@ class Definition(Struct, frozen=True):
             ) from None
 
     def find(self, name: str) -> StepDefinition | None:
-        """Return a step, or the one of which `name` is a part; None for a name that the definition does not have."""
+        """Return a step, or the step of which `name` is a part; None if the definition has neither."""
         try:
             return self.steps[name]
         except KeyError:
@@ -223,7 +223,7 @@ def assemble(
 
 
 def _digest(name: str, version: int, stages: tuple[tuple[StepDefinition, ...], ...]) -> str:
-    """Hash what a running saga depends on: the order of its steps and what can be undone; retries may be tuned."""
+    """Hash what a running saga depends on: the order of its steps and what can be undone. Retries are left out."""
     shape = [[_shape(step) for step in stage] for stage in stages]
     return hashlib.sha256(encode([name, version, shape])).hexdigest()[:16]
 
@@ -231,7 +231,7 @@ def _digest(name: str, version: int, stages: tuple[tuple[StepDefinition, ...], .
 def _shape(step: StepDefinition) -> list[Any]:
     shape: list[Any] = [step.name, step.pivot, step.when is not None, step.compensation is not None]
     if step.kind != "call":
-        # Which messages it is about, too: a saga on its way would take another reply for no answer.
+        # The messages are included: a running saga would not recognize another reply type as its answer.
         names = step.exchange.success_name if step.exchange is not None else None
         shape += [step.kind, names if step.wait is None else step.wait.name]
     if step.child is not None:

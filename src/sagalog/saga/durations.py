@@ -1,4 +1,4 @@
-"""Durations as they are written down: seconds, or a `timedelta`; nothing else, whatever could be read as one."""
+"""Durations as users give them: seconds, or a `timedelta`; any other type is refused, even if it could be read."""
 
 from datetime import timedelta
 from math import isfinite
@@ -10,12 +10,12 @@ LONGEST: Final = 100 * 365 * 86_400
 
 
 def seconds_of(given: object) -> float:
-    """Return a duration in seconds; what is none is -1, under every bound."""
+    """Return a duration in seconds; -1, which every bound refuses, for anything that is no duration."""
     return given.total_seconds() if isinstance(given, timedelta) else number_of(given)
 
 
 def number_of(given: object) -> float:
-    """Return a number as one that can be compared; what is none is -1, under every bound."""
+    """Return a number as a float; -1, which every bound refuses, for anything that is no number."""
     if isinstance(given, bool) or not isinstance(given, int | float):
         return -1.0
     try:

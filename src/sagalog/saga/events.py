@@ -1,8 +1,8 @@
 """What the log of a saga holds: one frozen Struct for each fact, and no behaviour.
 
-Times are integer microseconds since the epoch. Inputs and results are JSON as it was first written (`msgspec.Raw`),
-so that a fact is never changed by being read. Fields are only ever added; anything else gets a new topic and an
-upcaster (see `upcast`).
+Times are integer microseconds since the epoch. Inputs and results stay the JSON text that was first written
+(`msgspec.Raw`), so that reading never changes a fact. Fields are only ever added; any other change needs a new topic
+and an upcaster (see `upcast`).
 """
 
 from typing import ClassVar, Literal
@@ -42,12 +42,12 @@ class SagaEvent(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
 
 
 class SagaStarted(SagaEvent, frozen=True, kw_only=True, gc=False):
-    """The saga exists. `digest` pins the definition it will be run with to its end.
+    """The saga exists. `digest` pins the definition that it runs with to its end.
 
-    `message` is the event that started it, if one did. `kind` says whether it is run or a choreography, which is only
-    followed. `parent` is the saga of which it is step `parent_step`, after `parent_round` others. It is `called_off` if
-    it was only started so that nobody else can start it, and
-    `marked` if some names of steps are marked in its identities (`effect_id`).
+    `message` is the event that started it, if any. `kind` is "saga" or "choreography", which is only followed.
+    `parent` is the parent saga, `parent_step` the parent's step, and `parent_round` counts that step's earlier
+    children. `called_off`: it was started only so that nobody else can start it.
+    `marked`: some names of steps are marked in its identities (`effect_id`).
     """
 
     TOPIC = "sagalog.SagaStarted.1"
@@ -71,9 +71,9 @@ class SagaStarted(SagaEvent, frozen=True, kw_only=True, gc=False):
 
 
 class StepSucceeded(SagaEvent, frozen=True, kw_only=True, gc=False):
-    """An action did what it should. If it is `late`, the saga had given it up, and it will be undone.
+    """An action succeeded. `late`: the saga had given the step up before, so it will be undone.
 
-    `message` is the reply, or the event that was waited for, whose data are the result.
+    `message` is the reply or the awaited event; its data are the result.
     """
 
     TOPIC = "sagalog.StepSucceeded.1"
@@ -87,7 +87,7 @@ class StepSucceeded(SagaEvent, frozen=True, kw_only=True, gc=False):
 
 
 class StepFailed(SagaEvent, frozen=True, kw_only=True, gc=False):
-    """An attempt ended without success; without `retry_at` it was the last one. `message` is the reply that refused."""
+    """An attempt failed; without `retry_at` it was the last one. `message` is the reply that refused, if any."""
 
     TOPIC = "sagalog.StepFailed.1"
 
@@ -101,7 +101,7 @@ class StepFailed(SagaEvent, frozen=True, kw_only=True, gc=False):
 
 
 class StepSkipped(SagaEvent, frozen=True, kw_only=True, gc=False):
-    """The step's `when` was false."""
+    """The step's `when` returned false."""
 
     TOPIC = "sagalog.StepSkipped.1"
 
@@ -109,7 +109,7 @@ class StepSkipped(SagaEvent, frozen=True, kw_only=True, gc=False):
 
 
 class StepWaiting(SagaEvent, frozen=True, kw_only=True, gc=False):
-    """A step waits for its event, or for time to pass; `until` is when that is over."""
+    """A step waits for its event, or for time to pass; the wait ends at `until`."""
 
     TOPIC = "sagalog.StepWaiting.1"
 
@@ -118,9 +118,9 @@ class StepWaiting(SagaEvent, frozen=True, kw_only=True, gc=False):
 
 
 class RequestSent(SagaEvent, frozen=True, kw_only=True, gc=False):
-    """A command is sent: this event is the message, so the command is there when the saga knows of it, and not before.
+    """A command is sent. This event is itself the message, so the command exists as soon as the saga has recorded it.
 
-    The reply is waited for `until` then. The same `command_id` again is the same command, sent once more.
+    The reply is awaited until `until`. The same `command_id` again means the same command, sent once more.
     """
 
     TOPIC = "sagalog.RequestSent.1"
@@ -135,10 +135,10 @@ class RequestSent(SagaEvent, frozen=True, kw_only=True, gc=False):
 
 
 class EventReceived(SagaEvent, frozen=True, kw_only=True, gc=False):
-    """A message came that moves nothing now.
+    """A message arrived that moves nothing now.
 
-    `kept`: a step that is still to come waits for it, or a choreography is judged by it. `answer` is what it says of
-    the command that caused it, which had been answered or given up already.
+    `kept`: a later step waits for it, or a choreography is judged by it. `answer` is what it says of the command that
+    caused it, if that command had already been answered or given up.
     """
 
     TOPIC = "sagalog.EventReceived.1"
@@ -152,7 +152,7 @@ class EventReceived(SagaEvent, frozen=True, kw_only=True, gc=False):
 
 
 class StepFannedOut(SagaEvent, frozen=True, kw_only=True):
-    """The elements for which the step is made: one part each, at most `at_once` of them at a time."""
+    """The elements for which the step is made: one part each, at most `at_once` parts at a time."""
 
     TOPIC = "sagalog.StepFannedOut.1"
 
@@ -162,9 +162,9 @@ class StepFannedOut(SagaEvent, frozen=True, kw_only=True):
 
 
 class ChildStarted(SagaEvent, frozen=True, kw_only=True, gc=False):
-    """A step is another saga, and this is which one.
+    """The child saga of a step was found or started.
 
-    `message` and `note`: what it said when it ended, if that came first.
+    `message` and `note`: the child's last note, if the child ended before this was recorded.
     """
 
     TOPIC = "sagalog.ChildStarted.1"
@@ -178,7 +178,7 @@ class ChildStarted(SagaEvent, frozen=True, kw_only=True, gc=False):
 
 
 class ChildUndoSent(SagaEvent, frozen=True, kw_only=True, gc=False):
-    """The saga that a step is was asked to undo everything; this event is the note that asks."""
+    """The child of a step was asked to undo everything; this event is itself the note that asks."""
 
     TOPIC = "sagalog.ChildUndoSent.1"
 
@@ -188,7 +188,7 @@ class ChildUndoSent(SagaEvent, frozen=True, kw_only=True, gc=False):
 
 
 class UndoAsked(SagaEvent, frozen=True, kw_only=True, gc=False):
-    """The saga of which this one is a step is rolled back, and this one has to be undone with it."""
+    """The parent saga is rolled back, so this one must be undone with it."""
 
     TOPIC = "sagalog.UndoAsked.1"
 
@@ -198,7 +198,7 @@ class UndoAsked(SagaEvent, frozen=True, kw_only=True, gc=False):
 
 
 class CompensationStarted(SagaEvent, frozen=True, kw_only=True):
-    """The saga is rolled back. `plan` is what will be undone, first one first; `waived` is what needs no undoing."""
+    """The saga is rolled back. `plan` lists what will be undone, in order; `waived` lists what needs no undoing."""
 
     TOPIC = "sagalog.CompensationStarted.1"
 
@@ -208,7 +208,7 @@ class CompensationStarted(SagaEvent, frozen=True, kw_only=True):
 
 
 class StepCompensated(SagaEvent, frozen=True, kw_only=True, gc=False):
-    """A step is undone; `message` is the reply that says so, if it was asked for by a command."""
+    """A step is undone; `message` is the reply that says so, if a command had asked for it."""
 
     TOPIC = "sagalog.StepCompensated.1"
 
@@ -219,7 +219,7 @@ class StepCompensated(SagaEvent, frozen=True, kw_only=True, gc=False):
 
 
 class CompensationFailed(SagaEvent, frozen=True, kw_only=True, gc=False):
-    """An attempt to undo a step failed; without `retry_at` it was the last one. `message` is the reply that refused."""
+    """An attempt to undo a step failed; without `retry_at` it was the last one. `message` is the refusing reply."""
 
     TOPIC = "sagalog.CompensationFailed.1"
 
@@ -238,7 +238,7 @@ class SagaCompleted(SagaEvent, frozen=True, kw_only=True, gc=False):
 
 
 class SagaFailed(SagaEvent, frozen=True, kw_only=True, gc=False):
-    """The saga ended and every step that may have had an effect is undone."""
+    """The saga ended, and every step that may have had an effect is undone."""
 
     TOPIC = "sagalog.SagaFailed.1"
 
@@ -246,7 +246,7 @@ class SagaFailed(SagaEvent, frozen=True, kw_only=True, gc=False):
 
 
 class SagaStuck(SagaEvent, frozen=True, kw_only=True):
-    """Neither way goes on by itself. `pending` is what is still to be undone, `actions` what a person may do."""
+    """The saga cannot go on by itself. `pending` lists what is still to be undone, `actions` what a person may do."""
 
     TOPIC = "sagalog.SagaStuck.1"
 
@@ -257,7 +257,7 @@ class SagaStuck(SagaEvent, frozen=True, kw_only=True):
 
 
 class SagaResumed(SagaEvent, frozen=True, kw_only=True, gc=False):
-    """A person let a stuck saga go on, after mending what was wrong."""
+    """A person let a stuck saga go on after repairing the cause."""
 
     TOPIC = "sagalog.SagaResumed.1"
 
@@ -266,7 +266,7 @@ class SagaResumed(SagaEvent, frozen=True, kw_only=True, gc=False):
 
 
 class StartRefused(SagaEvent, frozen=True, kw_only=True, gc=False):
-    """A start with a key that has been used came again and made no second saga; `message` was to start it, if any."""
+    """A start with a used key made no second saga; `message` is the event that asked for the start, if any."""
 
     TOPIC = "sagalog.StartRefused.1"
 

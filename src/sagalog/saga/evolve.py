@@ -1,8 +1,8 @@
-"""How each event changes the state of a saga: `evolve(state, event) -> state`, total over the registered events.
+"""How each event changes the state of a saga: `evolve(state, event) -> state`, for every registered event.
 
 It decides nothing and knows no definition, so any history can be replayed by a process that lacks the saga's code.
-An event that cannot follow the state raises `DivergentHistory`. The events of messages, children, parts and
-choreographies change the state in their own rooms, by tables like the one below.
+An event that cannot follow the state raises `DivergentHistory`. Events of messages, children, parts and
+choreographies are handled in their own rooms, by tables like the one below.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -60,7 +60,7 @@ def _out_of_place(state: SagaState | None, event: e.SagaEvent) -> DivergentHisto
 
 
 def fold(events: Iterable[e.SagaEvent], state: SagaState | None = None) -> SagaState:
-    """Return the state after all of `events`; raises `DivergentHistory` when there is none or one does not fit."""
+    """Return the state after all of `events`; raises `DivergentHistory` if there are none, or if one does not fit."""
     for event in events:
         state = evolve(state, event)
     if state is None:
@@ -100,7 +100,7 @@ def _step_succeeded(state: SagaState, event: e.StepSucceeded, status: Status) ->
     if before is not None and is_done(before):
         raise misplaced(state, event, f"step {event.step} has {before.action.status} already")
     if before is None and not state.rolling_back:
-        # The first attempt of a step, as nearly always.
+        # The fast path: nearly every step succeeds at its first attempt.
         after = StepState(Side("succeeded", event.attempt, event.began, event.time), NOT_ASKED, event.result)
     else:
         after = _succeeded_again(before or UNTOUCHED, event)
@@ -114,7 +114,7 @@ def _step_succeeded(state: SagaState, event: e.StepSucceeded, status: Status) ->
 
 
 def _succeeded_again(before: StepState, event: e.StepSucceeded) -> StepState:
-    """Return a step that succeeded after something else was known of it: an attempt, or that it is to be undone."""
+    """Return a step that succeeded although something was recorded of it before: an attempt, or a planned undoing."""
     action = replace(
         before.action,
         status="succeeded",
@@ -130,7 +130,7 @@ def _succeeded_again(before: StepState, event: e.StepSucceeded) -> StepState:
     undo = replace(before.undo, status="pending", forgiven=before.undo.attempts, since=None)
     if not event.late:
         return replace(after, undo=undo)
-    # An empty compensation may be under way or done: the real one is another, with its own identity.
+    # A compensation without a result may be under way or done: the real one is another effect with its own id.
     return replace(after, undo=replace(undo, round=undo.round + 1, waiting=None), epoch=before.epoch + 1)
 
 
@@ -151,7 +151,7 @@ def _step_failed(state: SagaState, event: e.StepFailed, status: Status) -> SagaS
 def _failed_side(
     side: Side[StatusT], event: e.StepFailed | e.CompensationFailed, status: ActionStatus | UndoStatus
 ) -> Side[StatusT]:
-    """Return one direction of a step after a failed attempt; one that was lost began at some time before it failed."""
+    """Return one direction of a step after a failed attempt; for a lost attempt the beginning is not known exactly."""
     since = side.since
     if since is None:
         since = event.time if event.began is None else event.began
@@ -187,7 +187,7 @@ def _compensation_started(state: SagaState, event: e.CompensationStarted, status
         here = steps.get(step, UNTOUCHED)
         here = replace(here, undo=replace(here.undo, status="waived"))
         if here.action.waiting is not None and here.action.command is None and here.child is None:
-            # Nothing is under way that could have an effect: it waits no more.
+            # A pure wait can have had no effect, so it is dropped.
             here = replace(here, action=replace(here.action, status="dropped", waiting=None, ended=event.time))
         steps[step] = here
     return moved(
@@ -238,7 +238,7 @@ def _compensation_failed(state: SagaState, event: e.CompensationFailed, status: 
 
 
 def _completed(state: SagaState, event: e.SagaCompleted, status: Status) -> SagaState:
-    # As `moved` does it, without a dict of one change: nearly every saga ends so.
+    # Does the same as `moved`, without building a dict: nearly every saga ends here.
     return replace(state, status=status, version=state.version + 1, updated=event.time, ended=event.time)
 
 
@@ -268,12 +268,12 @@ def _resumed(state: SagaState, event: e.SagaResumed, _: Status) -> SagaState:
 
 
 def _forgiven(step: StepState, rolling_back: bool, culprit: bool) -> StepState:
-    """Give what failed for good a fresh retry budget; leave alone what succeeded, and a refusal nobody looked at."""
+    """Give what failed for good a fresh retry budget; keep successes, and refusals that did not make the saga stuck."""
     if rolling_back:
         undo = step.undo
         if undo.status != "failed":
             return step
-        # The answer to a command never changes: what was refused is asked for by another one.
+        # The answer to a command is final, so a refused request is sent again as a new command.
         refused = undo.error is not None and undo.error.kind == "refused" and undo.command is not None
         return replace(step, undo=_afresh(undo, "pending", refused))
     action = step.action
@@ -285,14 +285,14 @@ def _forgiven(step: StepState, rolling_back: bool, culprit: bool) -> StepState:
 
 
 def _afresh(side: Side[StatusT], status: ActionStatus | UndoStatus, by_another: bool) -> Side[StatusT]:
-    """Return one direction of a step with a fresh budget, to be asked of somebody `by_another` command if it was."""
+    """Return one direction of a step with a fresh retry budget; `by_another`: it sends a new command."""
     return replace(
         side, status=status, forgiven=side.attempts, since=None, retry_at=None, round=side.round + by_another
     )
 
 
 def _start_refused(state: SagaState, event: e.StartRefused, _: Status) -> SagaState:
-    # It says nothing of the saga itself, which is not updated by it.
+    # The event changes nothing in the saga itself, so its update time stays.
     state = replace(state, version=state.version + 1, refused_starts=state.refused_starts + 1)
     return state if event.message is None else taken(state, event.message, moves=False)
 
@@ -324,7 +324,7 @@ _EVOLVE: dict[type[e.SagaEvent], Change] = {
 def _by_status(
     table: Mapping[tuple[Status | None, str], tuple[Status, ...]], changes: Mapping[type[e.SagaEvent], Change]
 ) -> dict[tuple[Status, type[e.SagaEvent]], tuple[Change, Status]]:
-    """Return what each event does in each status, and the status after it, found in one look."""
+    """Return a table from status and event class to the change and the next status, for one fast lookup."""
     return {
         (before, kind): (change, targets[0])
         for kind, change in changes.items()

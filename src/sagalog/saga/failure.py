@@ -1,6 +1,6 @@
-"""What somebody's exception says, as text that can be kept: it survives exceptions that do not survive being asked.
+"""Text of exceptions that can be stored, made safely even if the exception itself raises when it is asked.
 
-Whatever is asked of an exception here may run the user's code, or that of a native extension; none of it is let out.
+Asking an exception for its text may run the user's code, or that of a native extension; no exception escapes from it.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,31 +9,32 @@ from sagalog.harmless import harmless
 
 LONGEST_TEXT = 4000
 LONGEST_TYPE = 200
-# So much of a text is looked at: a secret that would be cut in two at the cap is still found whole.
+# More than is kept is looked at, so that a secret across the cut is still found whole and redacted.
 LOOKED_AT = 100_000
-# So many exceptions of a group are looked at, however they are nested.
+# The limit of exceptions that are looked at in a group, nested ones included.
 MOST_LEAVES = 10_000
 MENTIONED = 5
 
-# What Python says in the place of a `StopIteration` or a `StopAsyncIteration`.
+# The texts of the `RuntimeError` that Python raises instead of a `StopIteration` or a `StopAsyncIteration`.
 _IN_PLACE_OF_STOP = [
     (f"{what} raised {which}",)
     for what in ("coroutine", "generator", "async generator")
     for which in ("StopIteration", "StopAsyncIteration")
 ]
 
-# Takes a text that somebody's exception made, and returns it without what is not to be kept or shown.
+# Takes the text of an exception, and returns it without what must not be kept or shown.
 Redact = Callable[[str], str]
 
-# Asked of the classes and not of the exceptions, which may answer by code of their own.
+# Taken from the classes: an instance may answer with code of its own.
 _name_of: Callable[[type], str] = type.__dict__["__name__"].__get__
 _held_by: Callable[[BaseException], Sequence[BaseException]] = BaseExceptionGroup.__dict__["exceptions"].__get__
 
 
 class Carried(Exception):
-    """An exception in the place of one that no future and no coroutine can pass on as it is.
+    """A wrapper for an exception that futures and coroutines cannot pass on.
 
-    `StopIteration` means their own end, and what is no `Exception` would end more than what raised it.
+    `StopIteration` would end the coroutine itself. What is not an `Exception`, such as `SystemExit`, would end more
+    than the task that raised it.
     """
 
     def __init__(self, problem: BaseException) -> None:
@@ -50,27 +51,27 @@ def type_of(problem: BaseException) -> str:
 
 
 def text_of(problem: BaseException, redact: Redact | None = None) -> str:
-    """Return what an exception says; why it says nothing, if asking it raises or gives no text.
+    """Return an exception's text, or a text that says why there is none if asking for it raises.
 
-    The text can be kept by every store: it has neither NUL nor lone surrogates, and at most 4,000 characters.
+    The text can be stored everywhere: it has neither NUL nor lone surrogates, and at most 4,000 characters.
     """
     try:
         # A `__str__` may return a subclass of `str`, with methods of its own.
         said = str.__getitem__(str(problem), slice(LOOKED_AT))
     except BaseException as second:
-        # `__str__` is the user's code, or that of a native extension: nothing it does may be worse than what it is of.
+        # `__str__` is foreign code; whatever it raises must not hide the original exception.
         said = f"({type_of(problem)} cannot say what happened: its text raised {type_of(second)})"
     return storable(redacted(said, redact))
 
 
 def named(problem: BaseException, redact: Redact | None = None) -> tuple[str, str]:
-    """Return the class and the text of an exception; of a group, those of the first it holds, and what is beside it."""
+    """Return an exception's class name and text; of a group, those of its first exception, mentioning the others."""
     first, *others = leaves_of(problem)
     return type_of(first), f"{text_of(first, redact)}{mentioned(others, redact)}"
 
 
 def described(problem: BaseException, redact: Redact | None = None) -> str:
-    """Return an exception's class and text in one line of prose; a group is what it holds."""
+    """Return an exception's class and text on one line; a group is described by what it holds."""
     kind, said = named(problem, redact)
     return f"{kind}: {said}" if said else kind
 
@@ -81,7 +82,7 @@ def storable(text: str, longest: int = LONGEST_TEXT) -> str:
 
 
 def redacted(text: str, redact: Redact | None) -> str:
-    """Return what `redact` leaves of a text; nothing of the text, if it raises or returns something else."""
+    """Return the text after `redact`; a placeholder without the text if `redact` raises or returns no str."""
     if redact is None:
         return text
     try:
@@ -91,13 +92,13 @@ def redacted(text: str, redact: Redact | None) -> str:
         found = _name_of(type(left))
     except BaseException as second:
         let_interrupts_through(second)
-        # Its text may well repeat what it was given.
+        # Only the class is named: the text of this exception may repeat the secret.
         return f"(withheld: redact= raised {type_of(second)})"
     return f"(withheld: redact= returned {found}, expected str)"
 
 
 def leaves_of(problem: BaseException) -> list[BaseException]:
-    """Return the exceptions that a group holds, however deep, in their order; the exception itself if it is none."""
+    """Return the exceptions that a group holds, nested ones included, in order; for no group, the exception itself."""
     found: list[BaseException] = []
     left = [problem]
     while left and len(found) < MOST_LEAVES:
@@ -110,7 +111,7 @@ def leaves_of(problem: BaseException) -> list[BaseException]:
 
 
 def cause_of(problem: BaseException) -> BaseException:
-    """Return the exception that was raised, where Python or we had to put another one in its place.
+    """Return the original exception, where Python or `Carried` replaced it.
 
     A `StopIteration` that leaves a coroutine or a generator becomes a `RuntimeError`.
     """
@@ -121,12 +122,12 @@ def cause_of(problem: BaseException) -> BaseException:
 
 
 def uncarried(problem: BaseException) -> BaseException:
-    """Return what an exception was before it had to be carried."""
+    """Return the exception inside a `Carried`; any other exception unchanged."""
     return problem.problem if type(problem) is Carried else problem
 
 
 def mentioned(others: Sequence[BaseException], redact: Redact | None = None) -> str:
-    """Return in one phrase what else was raised beside what decided; nothing if there was nothing else."""
+    """Return in one phrase what else was raised; an empty string if nothing was."""
     if not others:
         return ""
     shown = "; ".join(described(one, redact)[:LONGEST_TYPE] for one in others[:MENTIONED])
@@ -135,12 +136,12 @@ def mentioned(others: Sequence[BaseException], redact: Redact | None = None) -> 
 
 
 def is_a(problem: object, kinds: type[BaseException] | tuple[type[BaseException], ...]) -> bool:
-    """Tell of which kind an exception is by its class alone: its `__class__` may be a property that raises."""
+    """Tell whether an exception is of these kinds, by its type alone: its `__class__` may be a property that raises."""
     return issubclass(type(problem), kinds)
 
 
 def let_interrupts_through(problem: BaseException) -> None:
-    """Raise a `KeyboardInterrupt` that a person may have caused, also one in a group: the process is to end."""
+    """Raise the first `KeyboardInterrupt` that `problem` is or holds, so that the process ends; otherwise return."""
     if is_a(problem, Exception):
         return
     for one in leaves_of(problem):

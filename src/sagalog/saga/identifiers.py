@@ -1,4 +1,4 @@
-"""Ids, keys and names at the door: the same rules for every store."""
+"""Checks of ids, keys and names when they come in: the same rules for every store."""
 
 import re
 import unicodedata
@@ -7,21 +7,21 @@ from typing import Any, Literal
 from sagalog.errors import InvalidIdentifier
 from sagalog.harmless import CONTROLS, is_plain
 
-# In bytes of UTF-8, as an index counts: PostgreSQL's rows of one hold 2,704 bytes, and the widest of ours joins two ids
+# In bytes of UTF-8, as an index counts: an index row of PostgreSQL holds 2,704 bytes, and our widest one joins two ids
 # and the name of a consumer. `docs/decisions/0031-what-an-index-holds.md` has the sums.
 LONGEST_ID = 500
 LONGEST_NAME = 200
 LONGEST_REASON = 4000
-# The cell of Braille without a dot, which Python takes for a letter.
+# U+2800, the empty Braille cell: it is invisible, but Python counts it as printable.
 _BLANK = "\u2800"
 
 
 def check_identifier(value: str, what: str, longest: int = LONGEST_ID) -> str:
     """Return `value` if every store can keep it and its indexes can hold it.
 
-    Raises `InvalidIdentifier` for anything but 1 to `longest` bytes of UTF-8, for what could forge the text beside it
-    wherever it is shown (controls, line separators, marks that turn the direction of text, lone surrogates), and for
-    what cannot be seen, so that two would look the same. `what` names the value in the text.
+    Raises `InvalidIdentifier` unless it is 1 to `longest` bytes of UTF-8. It is also raised for characters that could
+    forge the text around them (controls, line separators, marks of text direction, lone surrogates), and for invisible
+    ones, because two ids would look the same. `what` names the value in the error.
     """
     text = _plain(value, what)
     size = len(text) if text.isascii() else len(text.encode())
@@ -31,7 +31,7 @@ def check_identifier(value: str, what: str, longest: int = LONGEST_ID) -> str:
 
 
 def check_reason(value: str, what: str) -> str:
-    """Return a person's reason, which no index holds: 1 to 4,000 characters, as harmless as an id."""
+    """Return a person's reason, which is in no index: 1 to 4,000 characters, otherwise checked like an id."""
     text = _plain(value, what)
     if not 1 <= len(text) <= LONGEST_REASON:
         raise InvalidIdentifier(f"{what}: expected 1 to {LONGEST_REASON} characters, found {len(text):,}")
@@ -39,9 +39,9 @@ def check_reason(value: str, what: str) -> str:
 
 
 def check_lookup(value: str, what: str) -> str:
-    """Return an id or key that is only looked up: older versions stored longer ones, and ones with other characters.
+    """Return an id or key for a lookup: older versions stored longer ones, and ones with other characters.
 
-    Raises `InvalidIdentifier` for what none of them can have stored.
+    Raises `InvalidIdentifier` for a value that no version can have stored.
     """
     text = _text(value, what)
     if not 1 <= len(text) <= LONGEST_ID:
@@ -54,9 +54,9 @@ def check_lookup(value: str, what: str) -> str:
 
 
 def check_recorded(value: str, what: str) -> str:
-    """Return a key that a saga may have, whichever version took it; for a new saga it is checked once more.
+    """Return a key that an existing saga may have, whichever version took it; a new saga's key is checked again.
 
-    Raises `InvalidIdentifier` for what no version took, and says what is asked of a new one.
+    Raises `InvalidIdentifier` for a key that no version took; the error states the rule for new keys.
     """
     try:
         return check_lookup(value, what)
@@ -65,15 +65,15 @@ def check_recorded(value: str, what: str) -> str:
 
 
 def exact_text(value: str) -> str:
-    """Return a text as nothing but text: of an enum of words, or any other kind of text, what stands in it.
+    """Return a text as a plain `str`: a text enum, or another subclass of `str`, gives the characters it holds.
 
-    Such a kind may say anything of itself, and what is joined, written and compared has to be the same everywhere.
+    A subclass may override how it is shown and compared, but ids have to be the same everywhere.
     """
     return value if type(value) is str else str.__str__(value)
 
 
 def as_text(value: Any) -> Any:
-    """Return a name as nothing but text; whatever is no text as it is, for those who refuse it in words."""
+    """Return a text as a plain `str`; anything else unchanged, so that the caller can refuse it with its own error."""
     return exact_text(value) if isinstance(value, str) else value
 
 
@@ -84,7 +84,7 @@ def _text(value: object, what: str) -> str:
 
 
 def _plain(value: object, what: str) -> str:
-    """Return a text that forges nothing and that can be seen; raises `InvalidIdentifier` for any other."""
+    """Return a text without forging or invisible characters; raises `InvalidIdentifier` for any other."""
     text = _text(value, what)
     if text.isascii() and text.isprintable() and not text.isspace():
         return text
@@ -100,22 +100,22 @@ def _plain(value: object, what: str) -> str:
     return text
 
 
-# The names of steps that end as if something had been joined to them already.
+# Names of steps that end like an identity, with ":undo" or a number.
 _READS_AS_MORE = re.compile(r".*:(undo|[0-9]*)", re.DOTALL)
 _JOINED = re.compile(r"(:undo)?(?:|:[0-9]+)")
 _JOINED_TO_NOTE = re.compile(r"(:undo)?(?:|:?:[0-9]+)")
-# A step of this name has its first effect under its own name, and the next ones where no note is.
+# Later effects of a step of this name would have the ids of notes (see `note_id`), so they are marked.
 _NOTE = "note"
 
 
 def effect_id(
     saga_id: str, step: str, direction: Literal["action", "compensation"], number: int, marked: bool = True
 ) -> str:
-    """Return the identity of an effect: an idempotency key, and the id of the command that asks for it.
+    """Return the identity of an effect: its idempotency key, and the id of the command that asks for it.
 
-    A pure function of the saga, the step, the direction, and how many effects of this kind came before (`number`). No
-    two have the same one, whatever the steps are called, in a saga that is `marked`: a colon is put behind a name after
-    which ":undo" or a number could be its own. All other names are joined as they are.
+    It depends only on the saga, the step, the direction, and `number`: how many effects of this kind came before. In
+    a saga that is `marked`, all identities differ whatever the steps are called: a colon is added to a name that ends
+    with ":undo" or a number. All other names are used as they are.
     """
     if marked and (_READS_AS_MORE.fullmatch(step) or (number and direction == "action" and step == _NOTE)):
         step += ":"
@@ -124,14 +124,14 @@ def effect_id(
 
 
 def needs_mark(step: str) -> bool:
-    """Tell whether some identity of a step of this name is another one in a saga that is marked."""
+    """Tell whether marking a saga would change some identity of a step of this name."""
     return step == _NOTE or _READS_AS_MORE.fullmatch(step) is not None
 
 
 def effect_of(saga_id: str, step: str, identity: str) -> tuple[str, bool] | None:
-    """Return the first action of the step that an effect's identity belongs to, and whether the effect undoes it.
+    """Return the identity of the step's first action, and whether the given effect undoes the step.
 
-    None if it is no identity of an effect of this step. The identity says itself whether its saga is marked.
+    None if `identity` is no effect of this step. Whether the saga is marked can be seen from `identity` itself.
     """
     rest_of = _JOINED_TO_NOTE if step == _NOTE else _JOINED
     for marked in (True, False):
@@ -151,7 +151,7 @@ def part_name(step: str, number: int) -> str:
 
 
 def part_of(name: str) -> tuple[str, int] | None:
-    """Return the step and the number that a part's name is made of; None for a name that is not made like that."""
+    """Return the step and the number of a part's name; None for a name that is not of that form."""
     if name[-1:] != "]":
         return None
     found = _PART.fullmatch(name)
@@ -159,5 +159,5 @@ def part_of(name: str) -> tuple[str, int] | None:
 
 
 def note_id(saga_id: str, version: int) -> str:
-    """Return the identity of the note that the event of this version sends to another saga."""
+    """Return the id of the note that the event of this version sends to another saga."""
     return f"{saga_id}:{_NOTE}:{version}"

@@ -1,7 +1,7 @@
-"""The inputs of `decide`: what can happen to a saga, each a frozen Struct that brings all it needs with it.
+"""The inputs of `decide`: what can happen to a saga, each a frozen Struct with all that is needed.
 
-Randomness (`jitter`, in [0, 1)) and times (microseconds since the epoch) come in here, because the kernel has neither.
-`last` is known of a recorded attempt only: whether it was the last one, which the policy of today need not say.
+Randomness (`jitter`, in [0, 1)) and times (microseconds since the epoch) are passed in, because the kernel has neither.
+`last` is set when recorded history is decided again: it says whether that attempt was the last one.
 """
 
 from typing import Literal
@@ -13,9 +13,9 @@ from sagalog.saga.events import Direction, ErrorInfo
 
 
 class Start(Struct, frozen=True, gc=False):
-    """A saga that does not exist yet is to begin.
+    """A saga that does not exist yet begins.
 
-    `parent` is the saga of which it is step `parent_step`. It is `called_off` if it is only to be there, so that nobody
+    `parent` is the parent saga, of which it is step `parent_step`. `called_off`: it is only recorded so that nobody
     else can begin it.
     """
 
@@ -32,7 +32,7 @@ class Start(Struct, frozen=True, gc=False):
 
 
 class ChildBegun(Struct, frozen=True, gc=False):
-    """The saga that a step is was found or begun; `round` says how many others the step was before."""
+    """The child saga of a step was found or begun; `round` counts the step's earlier children."""
 
     step: str
     round: int
@@ -40,7 +40,7 @@ class ChildBegun(Struct, frozen=True, gc=False):
 
 
 class StartAgain(Struct, frozen=True, gc=False):
-    """Somebody wants to begin a saga whose key was used by this one, which may have ended."""
+    """Somebody starts a saga with the key of this one, which may have ended."""
 
     correlation_id: str
     causation_id: str | None = None
@@ -90,7 +90,7 @@ class UndoFailed(Struct, frozen=True, gc=False):
 class RequestMade(Struct, frozen=True, gc=False):
     """The function of a request returned its command, which is not sent yet.
 
-    `round` says which command of the step and the direction it is; the same round has the same `command_id`.
+    `round` counts the commands of this step and direction; the same round has the same `command_id`.
     """
 
     step: str
@@ -103,9 +103,9 @@ class RequestMade(Struct, frozen=True, gc=False):
 
 
 class TimerFired(Struct, frozen=True, gc=False):
-    """The time for which a step waits may be over: for a reply, for an event, or for time to pass.
+    """The time that a step waits for may be over: for a reply, for an event, or of a sleep.
 
-    `decide` compares it with its own `now`, and with what the step waits for by then.
+    `decide` compares the time with its own `now`, and with what the step waits for at that moment.
     """
 
     step: str
@@ -116,7 +116,7 @@ class TimerFired(Struct, frozen=True, gc=False):
 
 
 class Receive(Struct, frozen=True, gc=False):
-    """A message came for this saga: a reply, an event that it waits for or will, or an event that is to start it."""
+    """A message came for this saga: a reply, an event that a step waits for now or later, or one that starts sagas."""
 
     message: Envelope
 
@@ -133,7 +133,7 @@ class Resume(Struct, frozen=True, gc=False):
 
 
 class Faulted(Struct, frozen=True, gc=False):
-    """Whoever runs the saga cannot go on with it, and trying again has not helped."""
+    """The process that runs the saga cannot go on with it, and trying again did not help."""
 
     error: ErrorInfo
 
@@ -164,7 +164,7 @@ def as_it_came(
     kind: Literal["event", "note"] = "event",
     time: int = 0,
 ) -> Envelope:
-    """Return a message of which only its record is left: from where it came nobody decides by."""
+    """Return a message rebuilt from its record. The other fields of its envelope decide nothing."""
     return Envelope(
         id=id, kind=kind, name=name, source="", correlation_id="", causation_id=causation_id, time=time, data=data
     )

@@ -1,6 +1,6 @@
-"""What is given to a declaration by name, checked as it is written down: the value, or a `DefinitionError`.
+"""Checks of single options of a declaration: each returns the value, or raises `DefinitionError`.
 
-What the value means together with others is checked where the declaration is built.
+What an option means together with others is checked when the declaration is built.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,13 +14,13 @@ from sagalog.saga.identifiers import exact_text
 
 KindT = TypeVar("KindT")
 
-# As much as the column of every store holds, and far more than anybody counts to.
+# The largest integer that the column of every store holds.
 LARGEST_VERSION = 1_000_000_000
 _SHOWN = 80
 
 
 def shown(given: object) -> str:
-    """Return what was given as it is shown in an error: on one line, cut, whatever its `repr` does."""
+    """Return a given value as an error shows it: on one line, shortened, even if its `repr` raises."""
     try:
         return harmless(repr(given), _SHOWN)
     except Exception:
@@ -28,7 +28,7 @@ def shown(given: object) -> str:
 
 
 def microseconds(given: Duration | None, what: str) -> int | None:
-    """Return a duration as the kernel counts it; raises `DefinitionError` for one that nobody can have meant."""
+    """Return a duration in microseconds; raises `DefinitionError` for a value that is out of range."""
     if given is None:
         return None
     seconds = seconds_of(given)
@@ -41,14 +41,14 @@ def microseconds(given: Duration | None, what: str) -> int | None:
 
 
 def flag(given: object, option: str, what: str) -> bool:
-    """Return what is True or False; anything else may have been meant the other way."""
+    """Return a bool; raises `DefinitionError` for any other type, whose truth may not be what was meant."""
     if not isinstance(given, bool):
         raise DefinitionError(f"{what}: expected True or False for {option}=, found {shown(given)}")
     return given
 
 
 def step_name(name: object, function: object) -> str:
-    """Return what a step or a handler is called: the name given, as plain text, or that of its function."""
+    """Return the name of a step or a handler: the one given, as plain text, or that of its function."""
     if name is None:
         return name_of_callable(function)
     if not isinstance(name, str) or not name:
@@ -60,14 +60,14 @@ def step_name(name: object, function: object) -> str:
 
 
 class Unset:
-    """The value of an argument that was not given, where None means something else."""
+    """The default of an argument where None has a meaning of its own."""
 
 
 UNSET = Unset()
 
 
 def waives(compensation: object, what: str) -> bool:
-    """Tell whether it was said that there is nothing to undo, which is all that `compensation=` can say."""
+    """Tell whether `compensation=None` was given; raises `DefinitionError` for any other value."""
     if compensation is not None and compensation is not UNSET:
         raise DefinitionError(
             f"{what}: expected nothing but None for compensation=, which says that there is nothing to undo, "
@@ -77,7 +77,7 @@ def waives(compensation: object, what: str) -> bool:
 
 
 def several(given: object, kind: type[KindT], option: str) -> list[KindT]:
-    """Return the members of a list; raises `DefinitionError` for one that stands alone, and for what is none."""
+    """Return the members of a list; raises `DefinitionError` for a single member without a list, and for no list."""
     expected = f"expected a list of {kind.__name__} for {option}=, found"
     if isinstance(given, kind):
         raise DefinitionError(f"{expected} one that stands alone, {shown(given)}; write {option}=[...] around it")
@@ -91,14 +91,14 @@ def several(given: object, kind: type[KindT], option: str) -> list[KindT]:
 
 
 def listed(given: object) -> list[Any] | None:
-    """Return the members of what can be gone through; None for a text or a mapping, and for what cannot."""
+    """Return the members of an iterable; None for a text, for a mapping, and for what cannot be iterated."""
     if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
         return None
     return list(cast("Iterable[object]", given))
 
 
 def version_mistake(version: object) -> str | None:
-    """Return what is wrong with the version of a declaration; None if it is one."""
+    """Return what is wrong with the version of a declaration; None if nothing is."""
     if isinstance(version, int) and not isinstance(version, bool) and 1 <= version <= LARGEST_VERSION:
         return None
     return f"version must be a whole number from 1 to {LARGEST_VERSION:,}, found {shown(version)}"

@@ -1,7 +1,7 @@
-"""The parts of a step that is made once for each element: those under way, those to be undone, their results. Pure.
+"""The parts of a step with `for_each=`: those under way, those to be undone, their results. Pure.
 
-A part is a step of its own, named `ship_line[0]`. A step without elements is its own and only part, so that whoever
-goes through steps by these functions need not ask which kind they are.
+A part is a step of its own, named `ship_line[0]`. A step without elements counts as its own only part, so callers of
+these functions need not ask which kind a step is.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from sagalog.saga.state import FanOut, SagaState
 
 
 def names_under_way(state: SagaState, step: StepDefinition) -> Iterator[str]:
-    """Yield the names under which a declared step is under way or still to come: its own, or those of its parts."""
+    """Yield the names under which a step is under way or still to come: its own, or those of its parts."""
     fan = state.fans.get(step.name)
     if fan is None:
         yield step.name
@@ -26,7 +26,7 @@ def names_under_way(state: SagaState, step: StepDefinition) -> Iterator[str]:
 
 
 def names_begun(state: SagaState, step: StepDefinition) -> Iterator[str]:
-    """Yield the names under which a declared step may have had an effect, the latest first."""
+    """Yield the names under which a step may have had an effect, the latest first."""
     fan = state.fans.get(step.name)
     if fan is not None:
         for number in range(fan.begun - 1, -1, -1):
@@ -36,7 +36,7 @@ def names_begun(state: SagaState, step: StepDefinition) -> Iterator[str]:
 
 
 def names_to_undo(state: SagaState, step: StepDefinition) -> Iterator[str]:
-    """Yield the names under which a declared step may still have to be undone, the latest first."""
+    """Yield the names under which a step may still have to be undone, the latest first."""
     fan = state.fans.get(step.name)
     if fan is None:
         yield step.name
@@ -46,7 +46,7 @@ def names_to_undo(state: SagaState, step: StepDefinition) -> Iterator[str]:
 
 
 def is_under_way(state: SagaState, step: StepDefinition, name: str) -> bool:
-    """Tell whether an attempt of a step that is known to be due can have been begun under this name."""
+    """Tell whether an attempt may be under way under this name, for a step of the current stage."""
     part = part_of(name)
     if step.fan is None:
         return part is None or name == step.name
@@ -55,17 +55,17 @@ def is_under_way(state: SagaState, step: StepDefinition, name: str) -> bool:
 
 
 def element_of(fan: FanOutDefinition, state: SagaState, name: str) -> Any:
-    """Return the element of a part, read afresh from what was recorded."""
+    """Return the element of a part, decoded again from the record."""
     part = part_of(name)
     assert part is not None
     return fan.element.read(state.fans[part[0]].elements[part[1]])
 
 
 def results_of(definition: Definition, state: SagaState, name: str) -> list[Any] | None:
-    """Return the results of all parts in the order of their elements; None if not all of them have one."""
+    """Return the results of all parts in the order of their elements; None if a result is missing."""
     declared = definition.steps[name].fan
     if declared is None or name in state.steps:
-        # It had no elements, or was skipped.
+        # The step had no elements, or was skipped.
         whole = state.steps[name].result if name in state.steps else None
         return None if whole is None else []
     fan = state.fans.get(name)
@@ -76,7 +76,7 @@ def results_of(definition: Definition, state: SagaState, name: str) -> list[Any]
 
 
 def raw_results(state: SagaState) -> dict[str, Raw]:
-    """Return the results of all steps as they were recorded, those of all parts of a step that is done as one list."""
+    """Return the recorded results of all steps; those of the parts of a completed step as one list."""
     found: dict[str, Raw] = {}
     for name, step in state.steps.items():
         if step.result is None:

@@ -1,4 +1,4 @@
-"""Where a saga stands in its definition: which stage is next, what is still open, what can be undone now. Pure."""
+"""Where a saga stands in its definition: the current stage, what is still open, what can be undone now. Pure."""
 
 from itertools import takewhile
 
@@ -10,12 +10,12 @@ from sagalog.saga.parts import is_under_way, names_begun, names_to_undo, names_u
 from sagalog.saga.state import UNTOUCHED, SagaState, StepState, is_done, is_open, is_to_undo
 from sagalog.saga.transitions import ENDED, FORWARD
 
-# Of an action that ended like this there is nothing to undo.
+# An action that ended like this leaves nothing to undo.
 WITHOUT_EFFECT = frozenset(("refused", "skipped", "dropped"))
 
 
 def next_stage(definition: Definition, state: SagaState) -> tuple[StepDefinition, ...] | None:
-    """Return the steps of the stage that is being done, or None when every stage is done."""
+    """Return the steps of the current stage, or None when every stage is done."""
     number = definition.stage_after[state.settled]
     return definition.stages[number] if number < len(definition.stages) else None
 
@@ -29,7 +29,7 @@ def pivot_passed(definition: Definition, state: SagaState) -> bool:
 def deadline_counts(definition: Definition, state: SagaState) -> bool:
     """Tell whether the saga's deadline may still roll it back.
 
-    Not once the pivot has begun: whether it succeeds decides the direction, and a compensation must not overtake it.
+    It cannot once the pivot has begun: the pivot's outcome decides the direction, and no compensation may precede it.
     """
     if state.status not in FORWARD:
         return False
@@ -69,12 +69,12 @@ def begun(definition: Definition, state: SagaState, name: str) -> StepState:
 
 
 def to_be_undone(state: SagaState) -> tuple[str, ...]:
-    """Return the steps that are still to be undone, in the order in which they are."""
+    """Return the steps that are still to be undone, in the order in which they will be undone."""
     return tuple(name for name in state.plan if is_to_undo(state.steps[name]))
 
 
 class UndoFront(Struct, frozen=True):
-    """What the undoing waits for: actions still `ending`, steps `ready` to be undone, steps that are `blocked`."""
+    """What the undoing stands at: actions still `ending`, steps `ready` to be undone, steps that are `blocked`."""
 
     ending: tuple[str, ...] = ()
     ready: tuple[str, ...] = ()
@@ -82,7 +82,7 @@ class UndoFront(Struct, frozen=True):
 
 
 def undo_front(definition: Definition, state: SagaState) -> UndoFront:
-    """Return what can go on while rolling back; only the latest stage that is not undone yet is ever ready."""
+    """Return what can go on while rolling back; only steps of the latest stage that is not undone are ready."""
     ending = _ending(definition, state)
     if ending:
         return UndoFront(ending=ending)
@@ -102,7 +102,7 @@ def undo_front(definition: Definition, state: SagaState) -> UndoFront:
 
 
 def can_be_undone(step: StepDefinition, here: StepState) -> bool:
-    """Tell whether a compensation that is asked for can be run: it has not failed for good, and its input is known."""
+    """Tell whether a planned compensation can run: it has not failed for good, and the result it needs is known."""
     takes_none = step.compensation is not None and step.compensation.takes_none
     return here.undo.status != "failed" and (here.action.status == "succeeded" or takes_none)
 
@@ -120,7 +120,7 @@ def _is_ending(step: StepState) -> bool:
 
 
 def _front_of_parts(state: SagaState, step: StepDefinition, ready: list[str], blocked: list[str]) -> None:
-    """Add what can be undone of a step's parts: as many as were done at once; one by one stops where one is blocked."""
+    """Add the parts that can be undone, as many as ran at once; one by one, a blocked part stops the rest."""
     width = state.fans[step.name].width
     found = 0
     for name in names_to_undo(state, step):
@@ -144,9 +144,9 @@ def check_undo_begun(definition: Definition, state: SagaState, name: str) -> Non
         later += [state.steps.get(n, UNTOUCHED) for step in stage for n in names_to_undo(state, step)]
     fan = state.fans.get(own.name)
     if fan is not None and fan.width == 1:
-        # One element after the other forwards is one after the other backwards.
+        # Elements that were done one after the other are undone one after the other.
         later += [state.steps[n] for n in takewhile(lambda n: n != name, names_to_undo(state, own))]
-    # What succeeded late was planned late: undoing an earlier step may have been under way by then.
+    # A late success was planned late: by then, undoing an earlier step may have begun.
     first = any(is_to_undo(step) and not step.late for step in later)
     if first or undo_front(definition, state).ending:
         raise InvalidAction(f"expected the outcome of a compensation that was begun, found one of {name}")

@@ -1,7 +1,7 @@
-"""What is to be done in the world because of a saga's state: `react(definition, state) -> effects`, pure.
+"""What must be going on for a saga in a given state: `react(definition, state) -> effects`, pure.
 
-It is a function of the state and not of the last event, so that a process that takes a saga over after a crash asks the
-same question as the one that ran it: what ought to be going on now? The engine starts what is not going on yet.
+It depends on the state and not on the last event. A process that takes a saga over after a crash asks the same
+question as the one before: what ought to be going on now? The engine starts what is not going on yet.
 """
 
 from collections.abc import Iterator
@@ -25,14 +25,14 @@ class RunAction(Struct, frozen=True, gc=False):
 
 
 class AwaitEnd(Struct, frozen=True, gc=False):
-    """The end of the step's attempt that is under way is awaited; if none is under way, it is reported as lost."""
+    """Wait for the end of the step's current attempt; if none is under way here, it is reported as lost."""
 
     step: str
     attempt: int
 
 
 class CallOff(Struct, frozen=True, gc=False):
-    """The saga that a step is has to be found, if somebody began it; otherwise nobody must begin it any more."""
+    """Find the child saga of a step if it was begun; otherwise see to it that nobody can begin it any more."""
 
     step: str
     attempt: int
@@ -40,7 +40,7 @@ class CallOff(Struct, frozen=True, gc=False):
 
 
 class RunCompensation(Struct, frozen=True, gc=False):
-    """Attempt number `attempt` of undoing a step, not before `at`."""
+    """Attempt number `attempt` of a step's compensation, not before `at` (microseconds since the epoch, 0: now)."""
 
     step: str
     epoch: int
@@ -49,13 +49,13 @@ class RunCompensation(Struct, frozen=True, gc=False):
 
 
 class WatchDeadline(Struct, frozen=True, gc=False):
-    """The deadline, at `at`: then the input is `DeadlineReached`."""
+    """Watch the deadline: at `at` the input is `DeadlineReached`."""
 
     at: int
 
 
 class Wait(Struct, frozen=True, gc=False):
-    """A message (a reply, an event) or the time is awaited; at `until` (None: never) the input is `TimerFired`."""
+    """Wait for a message (a reply, an event) or a time; at `until` (None: never) the input is `TimerFired`."""
 
     step: str
     direction: Direction
@@ -126,7 +126,7 @@ def _undoing(definition: Definition, state: SagaState) -> Iterator[Effect]:
 
 def _end_of(definition: Definition, name: str, here: Side[ActionStatus]) -> Effect:
     if here.waiting is not None:
-        # A command is on its way, or a child: its effect has to be known, or its time over, before it is undone.
+        # A sent command or a child must end, or its time be over, before it is known what has to be undone.
         return _wait(name, "action", here.waiting)
     if definition.has_children and definition.steps[name].child is not None:
         return CallOff(name, here.attempts + 1)

@@ -1,4 +1,4 @@
-"""Deciding a recorded history again: does today's code still say what was written? It changes and runs nothing."""
+"""Decides a recorded history again: would today's code write the same events? It changes and runs nothing."""
 
 from collections.abc import Sequence
 
@@ -19,9 +19,9 @@ from sagalog.saga.state import UNTOUCHED, SagaState, StepState
 
 
 class Divergence(Struct, frozen=True):
-    """The first event that would not be written today: its version, what is recorded, what would be (None: nothing).
+    """The first event that would differ today: its version, what is recorded, and what would be (None: nothing).
 
-    `problem` says why the history could not be read on from there, if it could not.
+    `problem` says why the history could not be read further, if so.
     """
 
     version: int
@@ -31,9 +31,9 @@ class Divergence(Struct, frozen=True):
 
 
 def first_divergence(definition: Definition, events: Sequence[e.SagaEvent]) -> Divergence | None:
-    """Decide again on each recorded input and return the first difference from the recorded events; None if none.
+    """Decide again for each recorded input and return the first difference from the recorded events; None if none.
 
-    The first event that an input led to says which it was; what it led to besides must follow it in the history.
+    The first event of a decision tells which input led to it; the other events of the decision must follow it.
     """
     state: SagaState | None = None
     position = 0
@@ -47,7 +47,7 @@ def first_divergence(definition: Definition, events: Sequence[e.SagaEvent]) -> D
             return Divergence(position + 1, first, None)
         for one in decided:
             if position >= len(events):
-                # The history may have been cut off in the middle of one decision, at a version somebody asked for.
+                # The history may end in the middle of a decision, if it was cut at a requested version.
                 return None
             recorded = events[position]
             if _comparable(one, recorded) != recorded:
@@ -58,7 +58,7 @@ def first_divergence(definition: Definition, events: Sequence[e.SagaEvent]) -> D
 
 
 def input_of(definition: Definition, state: SagaState | None, event: e.SagaEvent) -> i.Input:
-    """Return the input that led to an event which stands first in its decision.
+    """Return the input that led to an event, which must be the first one of its decision.
 
     Raises `TypeError` for an event that only ever follows another one.
     """
@@ -127,17 +127,17 @@ def _of_undoing(event: e.StepCompensated | e.CompensationFailed, here: StepState
 
 
 def _was_last(event: e.SagaEvent) -> bool | None:
-    """Return whether an attempt was recorded as the last one: how often to try may be tuned, for others to come."""
+    """Return whether an attempt was recorded as the last one, because the retry policy may have changed since."""
     return event.retry_at is None if isinstance(event, e.StepFailed | e.CompensationFailed) else None
 
 
 def _comparable(decided: e.SagaEvent, recorded: e.SagaEvent) -> e.SagaEvent:
-    """Return `decided` with what may rightly differ as it is recorded.
+    """Return `decided` with the fields of `recorded` that may rightly differ.
 
-    A retry time, if both have one: its jitter was random. What the reason of a stuck saga says besides. How many
-    elements are taken at once, which may be tuned. The digest, version, deadline and mark of the start: they are what
-    the definition is, and what is asked is what it decides. What the user's functions said when they raised: it may
-    hold an address of memory, and may have been redacted.
+    These are: a retry time, if both have one (its jitter was random); details in the reason of a stuck saga; how many
+    elements run at once (it may be tuned); digest, version, deadline and mark of the start (they belong to the
+    definition, and only decisions are compared); and the texts of exceptions of user functions, which may hold a
+    memory address or have been redacted.
     """
     if isinstance(decided, e.SagaStarted) and isinstance(recorded, e.SagaStarted):
         return replace(
@@ -153,7 +153,7 @@ def _comparable(decided: e.SagaEvent, recorded: e.SagaEvent) -> e.SagaEvent:
         found, before = decided.error, recorded.error
         if _raised_in(found) is not None and _raised_in(found) == _raised_in(before):
             return replace(decided, reason=recorded.reason, error=before)
-        # Older histories have reasons that do not go on to the error which led there.
+        # Reasons in older histories stop before the error that led to them.
         goes_on = decided.reason.startswith(f"{recorded.reason}: ")
         return replace(decided, reason=recorded.reason) if goes_on else decided
     for kind in (e.StepFailed, e.CompensationFailed):
@@ -167,7 +167,7 @@ def _comparable(decided: e.SagaEvent, recorded: e.SagaEvent) -> e.SagaEvent:
 
 
 def _raised_in(error: e.ErrorInfo | None) -> tuple[str, str, str | None] | None:
-    """Return which of the user's functions raised what, if that is what an error is."""
+    """Return which user function raised what; None if the error came from elsewhere."""
     if error is None:
         return None
     where = next((one for one in ("in when=: ", "in for_each=: ") if error.message.startswith(one)), None)

@@ -1,4 +1,4 @@
-"""How often, how long and how patiently an attempt is made again."""
+"""Retry policies: how often, for how long, and with which pauses an attempt is repeated."""
 
 from datetime import timedelta
 from typing import Any, cast
@@ -13,19 +13,19 @@ from sagalog.saga.options import shown
 SECOND = 1_000_000
 MOST_ATTEMPTS = 1_000_000
 LARGEST_FACTOR = 1_000_000
-# What `Retry()` says when neither limit is given.
+# The number of attempts of `Retry()`, when neither limit is given.
 USUAL_ATTEMPTS = 3
 
 
 class Retry(Struct, frozen=True, kw_only=True):
     """A retry policy: how many attempts there are, for how long, and how long to wait between them.
 
-    At most `attempts` attempts (None: any number), and none later than `for_` (seconds or a timedelta; None: for ever)
-    after the first one began; whichever limit is reached first ends them. With `for_` alone the number has no limit,
-    and with neither it is 3. They wait `delay` after the first attempt, then `factor` times longer each time, never
-    over `max_delay` (both in seconds or as a timedelta), each wait spread by up to `jitter` of itself.
+    There are at most `attempts` attempts (None: no limit). None begins later than `for_` (seconds or a timedelta; None:
+    no limit) after the first one began. The limit that is reached first counts. If neither is given, there are 3
+    attempts. The pause is `delay` after the first attempt, then `factor` times longer each time, at most `max_delay`
+    (both in seconds or as a timedelta). Each pause varies randomly by up to the fraction `jitter` of itself.
 
-    Raises `InvalidRetry`, which is also a `ValueError`, for what makes no policy.
+    Raises `InvalidRetry`, which is also a `ValueError`, for values that make no policy.
     """
 
     attempts: int | None = cast(Any, UNSET)
@@ -57,7 +57,7 @@ class Retry(Struct, frozen=True, kw_only=True):
 
     @staticmethod
     def mistake(given: object) -> str | None:
-        """Return what is wrong with something given as a policy; None if it is one, or nothing was given."""
+        """Return what is wrong with a given policy; None if it is a `Retry`, or None."""
         if given is None or isinstance(given, Retry):
             return None
         return f"retry= takes a Retry, such as Retry(attempts=3), found {shown(given)}"
@@ -74,7 +74,7 @@ class Retry(Struct, frozen=True, kw_only=True):
     def next_at(self, attempt: int, since: int, jitter: float, now: int) -> int | None:
         """Return when to try again after `attempt` (from 1) failed at `now`; None if a limit is reached.
 
-        `since` is when the first attempt began. The last attempt is made when the time is over, not a pause before.
+        `since` is when the first attempt began. The last attempt is made exactly when the time is over, not earlier.
         """
         if self.is_over(attempt, since, now):
             return None
@@ -82,7 +82,7 @@ class Retry(Struct, frozen=True, kw_only=True):
         return due if longest is None else min(due, since + longest)
 
     def is_over(self, attempt: int, since: int, now: int) -> bool:
-        """Tell whether a limit is reached after `attempt` failed at `now`; chance has no part in it."""
+        """Tell whether a limit is reached after `attempt` failed at `now`; jitter plays no part."""
         longest = self.microseconds
         return (self.attempts is not None and attempt >= self.attempts) or (
             longest is not None and now >= since + longest
@@ -90,7 +90,7 @@ class Retry(Struct, frozen=True, kw_only=True):
 
     @property
     def microseconds(self) -> int | None:
-        """Return how long after the first attempt the last one may begin; None if time does not end them."""
+        """Return how long after the first attempt the last one may begin, in microseconds; None: no limit of time."""
         return None if self.for_ is None else int(seconds_of(self.for_) * SECOND)
 
 
@@ -105,7 +105,7 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-# An outage of an hour, or of a night, must need no person: a bug that only looks like one is shown by the attempts.
+# An outage of an hour, or of a night, must need no person. Many attempts show a bug that only looks like an outage.
 PATIENT = Retry(for_=86_400, max_delay=300)
 
 ACTION_RETRY = Retry()

@@ -1,6 +1,6 @@
-"""What a saga is after some of its events: values that `evolve` makes and everything else only reads.
+"""The state of a saga after some of its events: values that `evolve` makes and all other code only reads.
 
-They hold nothing but values and so make no circles: the garbage collector need not look at them.
+They hold only plain values and form no reference cycles, so the garbage collector need not track them.
 """
 
 from typing import Generic, Literal, TypeVar
@@ -11,10 +11,10 @@ from msgspec.structs import replace
 from sagalog.saga.events import Direction, ErrorInfo, Kind
 from sagalog.saga.transitions import Status
 
-# The action of a step. Absent: not begun, or its first attempt is under way (which the event before it implies).
-# "dropped": it waited for an event or for time to pass when the saga was rolled back.
+# Status of a step's action. No entry: not begun, or its first attempt is under way (as the event before implies).
+# "dropped": a wait for an event or a time that was ended because the saga was rolled back.
 ActionStatus = Literal["open", "retrying", "succeeded", "refused", "unknown", "skipped", "dropped"]
-# The compensation of a step. "none": not asked for (yet). "skipped": planned, then the action turned out refused.
+# Status of a step's compensation. "none": not planned. "skipped": planned, but then the action was refused.
 UndoStatus = Literal["none", "pending", "retrying", "compensated", "failed", "waived", "skipped"]
 StatusT = TypeVar("StatusT", bound=str)
 
@@ -22,7 +22,7 @@ CommandStatus = Literal["sent", "succeeded", "refused", "unanswered"]
 
 
 class Waiting(Struct, frozen=True, omit_defaults=True, gc=False):
-    """What a step waits for besides its handler: a reply, an event, or time to pass. `until` None: for ever."""
+    """What a step waits for besides its handler: a reply, an event, or a time. `until` None: without limit."""
 
     since: int
     until: int | None = None
@@ -30,9 +30,9 @@ class Waiting(Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class CommandState(Struct, frozen=True, omit_defaults=True, gc=False):
-    """A command that the saga has sent, and what became of it; `data` is kept until it is answered, to send it again.
+    """A sent command and its outcome; `data` is kept until it is answered, so that it can be sent again.
 
-    `round` says which command of this step and direction it is. `cause` is the message that led to it (None: the saga).
+    `round` counts the commands of this step and direction. `cause` is the message that led to it (None: the saga).
     """
 
     name: str
@@ -56,12 +56,12 @@ class Kept(Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Side(Struct, Generic[StatusT], frozen=True, omit_defaults=True, gc=False):
-    """One direction of a step, doing it or undoing it: where that is, and how its last attempt went.
+    """One direction of a step, its action or its compensation: its status, and how its last attempt went.
 
-    `attempts` is the number of the last attempt, which `began` and `ended` then. `error` is what the last failure was,
-    and `retry_at` when the next attempt is due. `forgiven` are the attempts that a resume took out of the retry budget;
+    `attempts` is the number of the last attempt, which `began` and `ended` at those times. `error` is the last failure,
+    and `retry_at` when the next attempt is due. `forgiven` counts attempts that a resume took out of the retry budget;
     `since` is when the first attempt of the budget began, once one has failed. `command` is the id of the last command
-    that was sent; `round` counts those that a resume, or a late success, made a new one of.
+    sent; `round` counts how often a resume, or a late success, led to a new command.
     """
 
     status: StatusT
@@ -84,9 +84,9 @@ NOT_ASKED: Side[UndoStatus] = Side("none")
 class StepState(Struct, frozen=True, omit_defaults=True, gc=False):
     """One step: how its action went and, once the saga is rolled back, how its compensation goes.
 
-    The action is `late` if it succeeded after it had been given up. `epoch` counts the times the step had to be undone:
-    a success that arrives after an empty compensation asks for one more. `child` is the saga that the step is, if it is
-    one.
+    `late`: the action succeeded after it had been given up. `epoch` counts how often the step had to be undone: a
+    success that arrives after an empty compensation needs one more. `child` is the id of the child saga, for a step
+    that is one.
     """
 
     action: Side[ActionStatus]
@@ -98,11 +98,11 @@ class StepState(Struct, frozen=True, omit_defaults=True, gc=False):
     child_is_stuck: bool = False
 
     def side(self, direction: Direction) -> Side[ActionStatus] | Side[UndoStatus]:
-        """Return how the step goes in one direction."""
+        """Return the state of one direction of the step."""
         return self.action if direction == "action" else self.undo
 
     def with_side(self, direction: Direction, side: Side[ActionStatus] | Side[UndoStatus]) -> "StepState":
-        """Return the step with one direction changed."""
+        """Return the step with one direction replaced."""
         return replace(self, action=side) if direction == "action" else replace(self, undo=side)
 
 
@@ -118,22 +118,22 @@ def is_open(side: Side[ActionStatus] | Side[UndoStatus]) -> bool:
 
 
 def is_done(step: StepState) -> bool:
-    """Tell whether the step asks for nothing more forwards: it succeeded or was skipped."""
+    """Tell whether the action needs nothing more: it succeeded or was skipped."""
     return step.action.status in ("succeeded", "skipped")
 
 
 def is_left(step: StepState) -> bool:
-    """Tell whether the step succeeded and nobody has asked for its compensation."""
+    """Tell whether the step succeeded and no compensation of it is planned."""
     return step.action.status == "succeeded" and step.undo.status == "none"
 
 
 def is_to_undo(step: StepState) -> bool:
-    """Tell whether a compensation of the step is asked for and has not succeeded, be it that it failed for good."""
+    """Tell whether a compensation is planned and has not succeeded; one that failed for good counts, too."""
     return step.undo.status in _TO_UNDO
 
 
 class Parent(Struct, frozen=True, omit_defaults=True, gc=False):
-    """The saga of which another one is a step; `round` counts the sagas that this step was before."""
+    """The parent of a saga, and the parent's step; `round` counts that step's earlier children."""
 
     saga_id: str
     step: str
@@ -141,10 +141,10 @@ class Parent(Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class FanOut(Struct, frozen=True, omit_defaults=True, gc=False):
-    """A step that is made once for each element, apart from its parts, which are steps of their own.
+    """A step with `for_each=` as a whole, apart from its parts, which are steps of their own.
 
-    Of `elements` the first `begun` were begun, at most `width` at a time. `open` are those that are under way or wait
-    for a retry, `done` is how many succeeded, `undo` those that are still to be undone, the latest first.
+    The first `begun` of `elements` were begun, at most `width` at a time. `open` are the parts under way or waiting for
+    a retry, `done` counts the successes, `undo` are the parts still to be undone, the latest first.
     """
 
     elements: tuple[Raw, ...]
@@ -156,11 +156,11 @@ class FanOut(Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class SagaState(Struct, frozen=True, omit_defaults=True, gc=False):
-    """One saga after `version` events. `cause` is why it was rolled back and stays to the end of its history.
+    """One saga after `version` events. `cause` is why it was rolled back; it stays to the end of its history.
 
-    `commands` are all it ever sent, by id, so that a reply finds its way after the end too. `received` are the ids of
-    all messages it took, `kept` those that wait for their step, `last_message` the one that moved it last. With
-    `marked` some names of steps are marked in identities, see `effect_id`.
+    `commands` are all commands it ever sent, by id, so that late replies find it, too. `received` are the ids of all
+    messages it took, `kept` the events that wait for their step, `last_message` the id of the one that moved it last.
+    `marked`: some names of steps are marked in identities, see `effect_id`.
     """
 
     saga: str

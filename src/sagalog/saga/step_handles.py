@@ -1,4 +1,4 @@
-"""The handles of declared steps: calling one calls the plain function, `compensate` says how it is undone; no more."""
+"""The handles of declared steps. Calling one calls the plain function; `compensate` declares how it is undone."""
 
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
@@ -14,7 +14,7 @@ ResultT = TypeVar("ResultT")
 ReturnT = TypeVar("ReturnT")
 Params = ParamSpec("Params")
 UndoParams = ParamSpec("UndoParams")
-# What a compensation may return: nothing, at once or when awaited.
+# The result of a compensation: None, directly or awaited.
 UndoneT = TypeVar("UndoneT", None, Coroutine[Any, Any, None])
 ElementT = TypeVar("ElementT")
 
@@ -22,14 +22,14 @@ DEFAULT_STEP_TIMEOUT = timedelta(seconds=60)
 
 
 def declare_compensation(step: DeclaredStep, compensation: DeclaredCompensation) -> None:
-    """Keep how a step is undone; raises `DefinitionError` if that was said before."""
+    """Keep the compensation of a step; raises `DefinitionError` if it already has one."""
     if step.compensation is not None or step.waived:
         raise DefinitionError(f"step {step.name}: its compensation is declared twice; keep one")
     step.compensation = compensation
 
 
 class CompensationDecorator(Protocol[ResultT]):
-    """What `step.compensate(...)` with options gives: it takes a handler whose first parameter takes the result.
+    """What `step.compensate(...)` with options returns: it takes a handler whose first parameter is the result.
 
     The overload with `| None` comes first, so that such a compensation can still be called with None.
     """
@@ -45,7 +45,7 @@ class CompensationDecorator(Protocol[ResultT]):
 
 
 class Handle(Generic[Params]):
-    """What the name of a function stands for once it is declared as a step."""
+    """The object that replaces a function once it is declared as a step."""
 
     _KIND: ClassVar[str]
 
@@ -65,7 +65,7 @@ class Handle(Generic[Params]):
         timeout: Duration | None,
         replies: DeclaredReplies | None = None,
     ) -> Any:
-        """Declare the compensation, or return what will, once it is given the handler."""
+        """Declare the compensation; without a handler, return a decorator that does."""
 
         def declare(function: Callable[..., Any]) -> Callable[..., Any]:
             over = microseconds(timeout, f"compensation of {self.name}")
@@ -94,7 +94,7 @@ class AsyncHandle(Handle[Params], Generic[Params, ReturnT]):
 class Step(Handle[Params], Generic[Params, ResultT]):
     """A declared step. Calling it calls the plain function; `compensate` declares how it is undone.
 
-    `ResultT` is the step's result, which the compensation takes first. For an async action calling gives a coroutine.
+    `ResultT` is the step's result, which the compensation takes first. Calling an async action returns a coroutine.
     """
 
     _KIND = "Step"
@@ -132,9 +132,9 @@ class AsyncStep(Step[Params, ResultT], AsyncHandle[Params, ResultT]):
 
 
 class StepDecorator(Protocol):
-    """What `saga.step(...)` with options gives: it tells async actions from plain ones.
+    """What `saga.step(...)` with options returns: a decorator for async and plain actions.
 
-    A coroutine function would also fit the second overload, with the coroutine for its result: the first one wins.
+    A coroutine function would also fit the second overload, with the coroutine as its result: the first one wins.
     """
 
     @overload
@@ -146,7 +146,7 @@ class StepDecorator(Protocol):
 
 
 class ForEachDecorator(Protocol[ElementT]):
-    """What `saga.step(for_each=...)` gives: it takes an action whose first parameter takes one element."""
+    """What `saga.step(for_each=...)` returns: a decorator for an action whose first parameter is one element."""
 
     @overload
     def __call__(  # type: ignore[overload-overlap]

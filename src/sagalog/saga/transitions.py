@@ -1,4 +1,4 @@
-"""Which event takes a saga from which status to which: the whole state machine as data.
+"""Which event takes a saga from which status to which other one: the whole state machine as data.
 
 The diagram in the docs is drawn from `TRANSITIONS`, and a property test holds decide and evolve to it.
 """
@@ -18,11 +18,11 @@ STATUSES: Final[tuple[Status, ...]] = (
 OPEN: Final[frozenset[Status]] = frozenset(("started", "pending", "compensating"))
 FORWARD: Final[frozenset[Status]] = frozenset(("started", "pending"))
 ENDED: Final[frozenset[Status]] = frozenset(("completed", "failed"))
-# Nothing goes on by itself: it has ended, or a person is needed.
+# Statuses in which nothing goes on by itself: the saga has ended, or a person is needed.
 AT_REST: Final[frozenset[Status]] = frozenset((*ENDED, "stuck"))
 
-# (status before, event) -> statuses after. `None` before is a saga that does not exist yet.
-# More than one status after only where the state decides: `evolve` chooses (a resume goes back to where it was).
+# (status before, event) -> possible statuses after. `None` before: the saga does not exist yet.
+# There are several statuses after only where the state decides which; `evolve` chooses.
 TRANSITIONS: Final[dict[tuple[Status | None, str], tuple[Status, ...]]] = {
     (None, "SagaStarted"): ("started",),
     ("started", "StepSucceeded"): ("pending",),
@@ -54,7 +54,7 @@ TRANSITIONS: Final[dict[tuple[Status | None, str], tuple[Status, ...]]] = {
     ("pending", "SagaStuck"): ("stuck",),
     ("compensating", "StepSucceeded"): ("compensating",),
     ("compensating", "StepFailed"): ("compensating",),
-    # A step that was thought to be refused succeeded after all: it is planned to be undone, too.
+    # A step that counted as refused succeeded after all: its undoing is planned, too.
     ("compensating", "CompensationStarted"): ("compensating",),
     ("compensating", "ChildStarted"): ("compensating",),
     ("compensating", "ChildUndoSent"): ("compensating",),
@@ -75,23 +75,23 @@ TRANSITIONS: Final[dict[tuple[Status | None, str], tuple[Status, ...]]] = {
     ("stuck", "StepCompensated"): ("stuck",),
     ("stuck", "CompensationFailed"): ("stuck",),
     ("stuck", "SagaResumed"): ("pending", "compensating"),
-    # A success that was given up for unknown arrives after all: it is recorded and undone.
+    # A success of a step that was given up arrives after all: it is recorded and undone.
     ("failed", "StepSucceeded"): ("failed",),
     ("failed", "CompensationStarted"): ("compensating",),
     ("failed", "UndoAsked"): ("failed",),
     ("failed", "EventReceived"): ("failed",),
     ("failed", "StartRefused"): ("failed",),
-    # The saga of which it is a step is rolled back: what was completed is undone.
+    # The parent saga is rolled back: this completed saga is undone.
     ("completed", "UndoAsked"): ("completed",),
     ("completed", "CompensationStarted"): ("compensating",),
     ("completed", "EventReceived"): ("completed",),
     ("completed", "StartRefused"): ("completed",),
 }
 
-# A choreography is judged by the events that came, whenever they come: what had ended may turn out otherwise.
+# A choreography is judged by its events whenever they come, so an ended one may still change its status.
 CHOREOGRAPHED: Final[dict[tuple[Status | None, str], tuple[Status, ...]]] = {
     (None, "SagaStarted"): ("started",),
-    # The first event leaves it as it was started, a second one shows that it goes on.
+    # The first event keeps the status of the start; the second one shows that the process goes on.
     ("started", "EventReceived"): ("started", "pending"),
     ("started", "StepSucceeded"): ("pending",),
     ("started", "SagaFailed"): ("failed",),
@@ -112,7 +112,7 @@ CHOREOGRAPHED: Final[dict[tuple[Status | None, str], tuple[Status, ...]]] = {
     ("stuck", "EventReceived"): ("stuck",),
     ("stuck", "StepSucceeded"): ("stuck",),
     ("stuck", "StepCompensated"): ("stuck",),
-    # The event that it was stuck without.
+    # The event whose absence made it stuck.
     ("stuck", "SagaResumed"): ("pending", "compensating"),
     ("stuck", "SagaCompleted"): ("completed",),
     ("stuck", "SagaFailed"): ("failed",),

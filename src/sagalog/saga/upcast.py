@@ -1,6 +1,6 @@
-"""Which topic is which event class, and how the body of an older topic becomes the newest one. Pure, closed to data.
+"""Which topic is which event class, and how the body of an older topic becomes the newest one. Pure.
 
-Nothing is imported because of what a row says: a topic that is not registered is refused.
+No code is imported because of a stored row: a topic that is not registered is refused.
 """
 
 from collections.abc import Callable
@@ -21,9 +21,10 @@ class TopicRegistry:
         self._upcasters: dict[str, tuple[Upcaster, str]] = {}
 
     def register_upcaster(self, topic: str, upcaster: Upcaster, newer: str) -> None:
-        """Say how a body stored under `topic` becomes a body of topic `newer`; chains are followed to their end.
+        """Register how a body stored under `topic` becomes a body of topic `newer`; chains are followed to their end.
 
-        Raises `ValueError` if `topic` is current, or leads back to itself.
+        `upcaster` takes the decoded body and returns the new one. Raises `ValueError` if `topic` is current, or leads
+        back to itself.
         """
         seen, target = {topic}, newer
         while target in self._upcasters:
@@ -39,7 +40,7 @@ class TopicRegistry:
         return self._classes.get(topic)
 
     def upcast(self, topic: str, body: Body) -> tuple[type[SagaEvent], Body]:
-        """Return the class and the newest body; raises `UnknownTopic` for a topic that nobody registered."""
+        """Return the event class and the newest body; raises `UnknownTopic` for a topic that is not registered."""
         while topic not in self._classes:
             if topic not in self._upcasters:
                 raise UnknownTopic(

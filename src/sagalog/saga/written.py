@@ -1,4 +1,4 @@
-"""A saga as it was written down, before anything is checked; it knows no rule."""
+"""A saga as it was declared, before anything is checked; there are no rules here."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, cast
@@ -9,7 +9,7 @@ from sagalog.saga.retry import COMPENSATION_RETRY, Retry
 
 
 class DeclaredReplies:
-    """What a command may be answered with, as it was written down."""
+    """The declared answers to a command."""
 
     def __init__(self, reply: Any, refused: Any) -> None:
         self.reply = reply
@@ -21,7 +21,7 @@ def _is_listed(given: object) -> bool:
 
 
 class DeclaredCompensation:
-    """A compensation as it was written down; with `replies` its handler may return a command."""
+    """A declared compensation; with `replies` its handler may return a command."""
 
     def __init__(
         self,
@@ -36,12 +36,12 @@ class DeclaredCompensation:
         self.replies = replies
 
 
-# How many parts of a step are under way at a time with `at_once=True`.
+# How many parts of a step run at a time with `at_once=True`.
 AT_ONCE = 100
 
 
 class DeclaredFanOut:
-    """`for_each=` and `at_once=` as they were written down."""
+    """The declared `for_each=` and `at_once=`."""
 
     def __init__(self, elements: Any, at_once: bool | int) -> None:
         self.elements = elements
@@ -56,7 +56,7 @@ class DeclaredFanOut:
 
 
 class DeclaredChild:
-    """The saga that a step is, as it was written down; `takes_input`: its function takes the input and nothing else."""
+    """The declared child saga of a step; `takes_input`: its function takes the parent's input and nothing else."""
 
     def __init__(self, saga: Any, takes_input: bool) -> None:
         self.saga = saga
@@ -64,7 +64,7 @@ class DeclaredChild:
 
 
 class DeclaredStep:
-    """A step as it was written down."""
+    """A step as it was declared."""
 
     def __init__(
         self,
@@ -101,18 +101,18 @@ class DeclaredStep:
 
 
 def fan_out(elements: Any, at_once: bool | int) -> DeclaredFanOut | None:
-    """Return what was said of elements, if anything was."""
+    """Return the declared elements and width; None without `for_each=`."""
     return None if elements is None and at_once is False else DeclaredFanOut(elements, at_once)
 
 
 def nothing() -> None:
-    """Stand for the handler of a step that has none; nobody calls it."""
+    """Do nothing: the handler of a step that has none; it is never called."""
 
 
 def still(
     name: str, kind: StepKind, timeout: int | None, when: Any, event: Any = None, key: Any = None
 ) -> DeclaredStep:
-    """Return a step without a handler: there is nothing to retry and nothing to undo."""
+    """Return a step without a handler, which has nothing to retry and nothing to undo."""
     return DeclaredStep(
         name=name,
         handler=nothing,
@@ -128,7 +128,7 @@ def still(
 
 
 class DeclaredStart:
-    """An event that starts a saga, as it was written down."""
+    """A declared event that starts a saga."""
 
     def __init__(self, event: Any, input: Any, key: Any) -> None:
         self.event = event
@@ -137,7 +137,7 @@ class DeclaredStart:
 
 
 class DeclaredSaga:
-    """A saga as it was written down; `stages` are lists of steps that run side by side."""
+    """A saga as it was declared; each of `stages` is a list of steps that run side by side."""
 
     def __init__(
         self,

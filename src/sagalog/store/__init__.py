@@ -1,4 +1,4 @@
-"""The port every store implements, cut by roles as the suite that holds every implementation to it is.
+"""The port that every store implements, divided by roles. The contract's suite of tests is divided in the same way.
 
 All calls block. Times are integer microseconds since the epoch. The suite is `sagalog.testing.contracts.store`.
 """
@@ -69,7 +69,7 @@ __all__ = [
 
 
 class Store(Appending, Reading, Finding, Claiming, Leases, Messages, Inboxes, Consumers, Protocol):
-    """All roles of a store, and what it is as a whole: opened and closed, watched, and asked in SQL."""
+    """All roles of a store, and the store as a whole: opened, closed, watched, and queried in SQL."""
 
     name: str
 
@@ -78,13 +78,13 @@ class Store(Appending, Reading, Finding, Claiming, Leases, Messages, Inboxes, Co
         ...
 
     def close(self) -> None:
-        """Give every connection back; the store can be opened again."""
+        """Close every connection; the store can be opened again."""
         ...
 
     def watch(self, hint: Callable[[], None]) -> Callable[[], None]:
-        """Call `hint` (from any thread) when there may be news; returns how to stop. A hint may be lost."""
+        """Call `hint` (from any thread) when there may be news; return a function that stops it. Hints may be lost."""
         ...
 
     def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Run one read-only SQL query and return its columns and rows (stores that speak SQL)."""
+        """Run one read-only SQL query and return its columns and rows; only stores with SQL support it."""
         ...

@@ -1,4 +1,4 @@
-"""The part of the port about writing: what was decided of sagas, each decision whole or not at all."""
+"""The part of the port that appends decisions to sagas, each one completely or not at all."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,14 +7,15 @@ from sagalog.store.requests import Append, AppendOutcome
 
 
 class Appending(Protocol):
-    """A store that decisions are written to."""
+    """The role of a store to append decisions."""
 
     def append(self, appends: Sequence[Append]) -> list[AppendOutcome]:
-        """Write all that can be written in one durable transaction; a conflict fails only its own append.
+        """Write all appends that can be written, in one durable transaction; a conflict fails only its own append.
 
-        An append that had landed before (its acknowledgement was lost) counts as written. Raises `StoreUnavailable`
-        when nobody knows whether it was written: appending the same again is safe. Each append has an event at least;
-        its messages, commands and notes are written, and what it has taken leaves the inbox, with its events or not at
-        all. A message that is taken but is not in the inbox (any more) is a conflict.
+        The outcomes come in the order of `appends`. An append that was written before, although its acknowledgement was
+        lost, counts as written. Raises `StoreUnavailable` when it is unknown whether it was written; appending the same
+        again is safe. Each append has at least one event. Its messages, commands and notes are written together with
+        its events, and what it has taken leaves the inbox. A message that it took but that is not in the inbox is a
+        conflict.
         """
         ...

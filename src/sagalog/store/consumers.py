@@ -1,4 +1,4 @@
-"""The part of the port about consumers: how far each has read, what it made of a batch, and what it could not use."""
+"""The part of the port about consumers: how far each has read, what it routed, and what it could not use."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -8,21 +8,21 @@ from sagalog.store.rows import ConsumerRow, UnmatchedRow
 
 
 class Consumers(Protocol):
-    """A store that consumers read by."""
+    """The role of a store to keep consumers and unmatched messages."""
 
     def route(self, route: Route) -> RouteOutcome:
-        """Move consumers on and write what they made of a batch of messages, all of it or nothing.
+        """Write the results of a batch of messages and move its consumers on, all of it or nothing.
 
-        "conflict": a consumer has another position or owner than `advances` say, or a row of `redelivered` waits for
-        that no more. "exists": the key of a start is taken. Rows of an inbox that are there already are left alone.
-        After a lost acknowledgement the same route is a conflict: look where the consumers are.
+        "conflict": a consumer has another position or owner than `advances` says, or a row of `redelivered` no longer
+        waits. "exists": the key of a start is taken. Inbox rows that exist already are kept as they are. After a lost
+        acknowledgement the same route gives a conflict; then look up the positions of the consumers.
         """
         ...
 
     def take_consumers(self, worker_id: str, names: Sequence[str], now: int, from_now: bool) -> list[ConsumerRow]:
-        """Give those of these consumers that no live worker owns to a worker; return all of them that it owns now.
+        """Give a worker those of these consumers that no live worker owns; return all of them that it owns now.
 
-        A consumer that is new begins at the start of the log, or at its present end if `from_now`.
+        A new consumer begins at the start of the log, or at its present end if `from_now`.
         """
         ...
 
@@ -35,21 +35,21 @@ class Consumers(Protocol):
         ...
 
     def unmatched(self, query: UnmatchedQuery) -> list[UnmatchedRow]:
-        """Return the messages nobody could take that match, newest first."""
+        """Return the unmatched messages that match the query, newest first."""
         ...
 
     def settle_unmatched(self, unmatched_id: str, status: str, actor: str, reason: str, now: int) -> bool:
-        """Write what a person decided, "redelivering" or "discarded"; False if the message is not parked (any more).
+        """Write a person's decision, "redelivering" or "discarded"; return False if the message is no longer parked.
 
-        What is to be routed again and cannot be may be discarded, too.
-        Where the consumer's inbox holds the message, redelivering makes that row pending and due with no attempts
-        counted, and the message is "redelivered" at once; discarding removes it, so that its lane goes on.
+        A message that is "redelivering" can be discarded, too. If the message is in the consumer's inbox, redelivering
+        makes its row pending and due, with no attempts counted, and the message is "redelivered" at once. Discarding
+        removes the row, so that its lane goes on.
         """
         ...
 
     def redelivering(self, consumers: Sequence[str], limit: int, after: str = "") -> list[UnmatchedRow]:
         """Return the messages of these consumers that are to be routed again, oldest first, after an unmatched id.
 
-        The rows are there to be known and ordered by: their `message` is empty, and `unmatched` has it.
+        Their `message` is left empty to keep the answer small; `unmatched` returns it.
         """
         ...

@@ -8,18 +8,18 @@ from sagalog.store.rows import CommandRow, StatusRow, StepRow
 
 
 class Finding(Protocol):
-    """A store in which sagas are found."""
+    """The role of a store to find sagas."""
 
     def status(self, saga_id: str) -> StatusRow | None:
-        """Return a saga's row."""
+        """Return a saga's row; None if there is no such saga."""
         ...
 
     def statuses(self, saga_ids: Sequence[str]) -> dict[str, StatusRow]:
-        """Return the rows of those sagas that exist."""
+        """Return the rows of those sagas that exist, by saga id."""
         ...
 
     def latest_run(self, saga_name: str, key: str) -> StatusRow | None:
-        """Return the newest run of a key."""
+        """Return the newest run of a key; None if there is none."""
         ...
 
     def find(self, query: Query) -> list[StatusRow]:
@@ -27,11 +27,11 @@ class Finding(Protocol):
         ...
 
     def sagas_by_key(self, saga_name: str, keys: Sequence[str]) -> dict[str, StatusRow]:
-        """Return the newest run of each of these keys that has one."""
+        """Return, by key, the newest run of each of these keys that has one."""
         ...
 
     def sagas_by_correlation(self, saga_name: str | None, correlation_ids: Sequence[str]) -> list[StatusRow]:
-        """Return the sagas with these correlation ids, ended or not, oldest first; `saga_name` None is any."""
+        """Return the sagas with these correlation ids, ended or not, oldest first; `saga_name=None` means any name."""
         ...
 
     def steps(self, saga_id: str) -> list[StepRow]:
@@ -39,16 +39,16 @@ class Finding(Protocol):
         ...
 
     def counts(self) -> list[tuple[str, str, int]]:
-        """Return (saga name, status, number of sagas)."""
+        """Return (saga name, status, number of sagas) for each name and status."""
         ...
 
     def unloaded(self, definitions: Sequence[str]) -> list[tuple[str, int, str, int]]:
-        """Return (name, version, digest, number) of the sagas not ended whose definition is none of `definitions`."""
+        """Return (name, version, digest, number) of open sagas whose definition's digest is not in `definitions`."""
         ...
 
     def rewrite(self, rows: Sequence[StatusRow], steps: Sequence[StepRow], commands: Sequence[CommandRow] = ()) -> None:
-        """Replace the read model's rows of these sagas by what was computed from the log.
+        """Replace the rows of these sagas in the read model by ones computed from the log.
 
-        Who owns a saga and how often a command was delivered stay as they are: the log does not say.
+        The owner of a saga and the deliveries of a command are kept: they are not in the log.
         """
         ...

@@ -1,4 +1,4 @@
-"""The part of the port about workers: their leases, what they own and give back, and what the dead leave."""
+"""The part of the port about workers: their leases, what they own, and what is taken from dead ones."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -8,14 +8,14 @@ from sagalog.store.rows import HeldLease
 
 
 class Leases(Protocol):
-    """A store that knows which workers are alive."""
+    """The role of a store to keep the leases of workers. A worker is dead once its lease is over."""
 
     def register(self, lease: Lease) -> None:
         """Begin a worker's lease."""
         ...
 
     def renew(self, worker_id: str, until: int) -> bool:
-        """Extend a worker's lease; False if it was taken away, and with it every saga that the worker owned."""
+        """Extend a worker's lease; return False if it was taken away, and with it every saga that the worker owned."""
         ...
 
     def leases(self) -> list[HeldLease]:
@@ -23,29 +23,29 @@ class Leases(Protocol):
         ...
 
     def end_lease(self, lease: HeldLease) -> None:
-        """Take a lease away, unless it has been renewed since it was seen so."""
+        """End a lease, unless it has been renewed since it was read."""
         ...
 
     def free(self, now: int, but: Sequence[str] = ()) -> None:
-        """Take their leases and some sagas from workers that are dead by `now`; those of `but` are left as they are.
+        """Take the leases and some sagas of workers that are dead by `now`; sagas of `but` are left as they are.
 
-        With its lease a worker loses whatever it owns, and is told when it renews. Who has no lease, having lost it
-        without being told yet, counts as dead. Consumers of the dead stay theirs until somebody takes them.
+        A worker that loses its lease loses all it owns, and finds out when it renews. An owner without a lease counts
+        as dead, too. Consumers of a dead worker stay its own until another worker takes them.
         """
         ...
 
     def lost(self, now: int, limit: int, but: Sequence[str] = ()) -> list[str]:
-        """Return the ids of sagas that `free` would free: up to `limit`, or up to `limit` of each owner."""
+        """Return the ids of sagas that `free` would free: up to `limit` in all, or up to `limit` for each owner."""
         ...
 
     def free_these(self, now: int, saga_ids: Sequence[str]) -> None:
-        """Free those of these sagas whose owners are dead by `now`, with the leases of these owners only."""
+        """Free those of these sagas whose owners are dead by `now`, and end only the leases of these owners."""
         ...
 
     def owned(self, worker_id: str) -> list[str]:
-        """Return the ids of the sagas that a worker owns: after a claim without an answer it has to ask."""
+        """Return the ids of the sagas that a worker owns, for instance after a claim whose answer was lost."""
         ...
 
     def release(self, worker_id: str, saga_ids: Sequence[str] | None = None) -> None:
-        """Give sagas back: those named, or all of the worker's, with its consumers and its lease."""
+        """Give back the named sagas; with None, all sagas of the worker, its consumers and its lease."""
         ...

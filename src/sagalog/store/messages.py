@@ -1,4 +1,4 @@
-"""The part of the port about messages: in the log once, read in its order, and what became of commands."""
+"""The part of the port about messages: each is in the log once and read in order; and the state of commands."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -9,21 +9,21 @@ from sagalog.store.rows import CommandRow
 
 
 class Messages(Protocol):
-    """A store that keeps messages."""
+    """The role of a store to keep messages."""
 
     def post(self, postings: Sequence[Posting]) -> list[PostOutcome]:
-        """Write messages, and what became of rows of inboxes, in one durable transaction; each posting wholly or not.
+        """Write messages and changes of inbox rows in one durable transaction, each posting completely or not at all.
 
-        A message whose id is in the log already, as an event or as a saga's command, is passed over: posting the same
-        again is safe, and a posting without `taken` and `retry` is always "written". "conflict": the row that was taken
-        or is to be retried is gone, or has been attempted more often than `retry` knows; nothing of that posting is
-        written. A row of `parked` replaces the one for the same consumer and message, and keeps its id. Raises
-        `InvalidIdentifier` for a text with NUL or lone surrogates, as `route` does; nothing is written.
+        A message whose id is already in the log, as an event or as a saga's command, is skipped. So posting the same
+        again is safe, and a posting without `taken` and `retry` is always "written". "conflict": the row to take or
+        retry is gone, or was attempted more often than `retry` says; nothing of that posting is written. A row of
+        `parked` replaces an existing one for the same consumer and message, and keeps its id. Raises
+        `InvalidIdentifier`, as `route` does, for a text with NUL or lone surrogates; then nothing is written.
         """
         ...
 
     def read_messages(self, after: int, limit: int) -> list[tuple[int, Envelope]]:
-        """Return messages above position `after` with their positions, in order. Never passes one committed later."""
+        """Return messages above position `after`, with positions, in order; no lower position appears later."""
         ...
 
     def messages_of(self, correlation_ids: Sequence[str]) -> list[tuple[int, Envelope]]:
@@ -31,17 +31,17 @@ class Messages(Protocol):
         ...
 
     def find_message(self, message_id: str) -> tuple[int, Envelope] | None:
-        """Return a message where it first stands in the log."""
+        """Return a message with its position, the first one if it is in the log twice; None if it is not there."""
         ...
 
     def commands(self, command_ids: Sequence[str]) -> dict[str, CommandRow]:
-        """Return the rows of those commands that sagas have issued."""
+        """Return, by id, the rows of those of these commands that sagas have sent."""
         ...
 
     def commands_of(self, saga_id: str) -> list[CommandRow]:
-        """Return the commands that a saga has issued, in the order in which it did."""
+        """Return the commands that a saga has sent, in the order of sending."""
         ...
 
     def reindex(self, after: int, upto: int, messages: Sequence[tuple[int, Envelope]]) -> None:
-        """Replace which messages there are above position `after`, up to `upto`, by what was computed from the log."""
+        """Replace the index of messages above position `after`, up to `upto`, by one computed from the log."""
         ...

@@ -7,16 +7,16 @@ from sagalog.store.rows import StoredEvent
 
 
 class Reading(Protocol):
-    """A store whose log is read."""
+    """The role of a store to read its log."""
 
     def read(self, saga_id: str, after: int = 0) -> list[StoredEvent]:
         """Return the saga's events above version `after`, in order; empty if there is no such saga."""
         ...
 
     def read_many(self, saga_ids: Sequence[str]) -> dict[str, list[StoredEvent]]:
-        """Return the events of several sagas at once."""
+        """Return the events of several sagas, by saga id."""
         ...
 
     def read_log(self, after: int, limit: int) -> list[StoredEvent]:
-        """Return events of all sagas above position `after`, in order. Never passes one that is committed later."""
+        """Return events of all sagas above position `after`, in order; no lower position appears later."""
         ...

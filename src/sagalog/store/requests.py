@@ -1,4 +1,4 @@
-"""What a store is asked for and told to write, as values, and what became of it. They know no store.
+"""What a store can be asked to find or write, and the outcomes, as values. They know no store.
 
 Times are integer microseconds since the epoch.
 """
@@ -26,23 +26,24 @@ from sagalog.store.rows import (
 
 
 class Note(Struct, frozen=True, gc=False):
-    """Something that one saga tells another: it is put into the inbox of `recipient` (a saga id)."""
+    """A message from a saga to another one; it is put into the inbox of `recipient` (a saga id)."""
 
     recipient: str
     envelope: Envelope
 
     def row(self, position: int = 0) -> InboxRow:
-        """Return the row of the inbox that it becomes; its lane is the recipient, as of all that a saga takes."""
+        """Return the note as an inbox row; its lane is the recipient, as for everything that a saga takes."""
         note = self.envelope
         return InboxRow(self.recipient, note.id, self.recipient, note.name, note.time, note.time, position=position)
 
 
 class Append(Struct, frozen=True, gc=False):
-    """Everything one decision writes, in one transaction with others or alone.
+    """Everything that one decision writes, in one transaction, alone or with other decisions.
 
     `expected` is the version of the stream before it (0: the saga is new). `holder` is the worker that must own the
-    saga for the append to be allowed (None: nobody may own it); `status.owner` is who owns it afterwards. `messages`
-    says which of the events carry messages, by index; `taken` names the messages of the saga's inbox that it has taken.
+    saga for the append to be allowed (None: nobody may own it); `status.owner` owns it afterwards. `messages` are the
+    messages among the events, each with the index of its event. `taken` are the ids of messages that it takes from the
+    saga's inbox.
     """
 
     saga_id: str
@@ -57,15 +58,15 @@ class Append(Struct, frozen=True, gc=False):
     notes: Sequence[Note] = ()
 
 
-# What became of an append: written; the version or the owner was another; a saga with that key was there already.
+# The outcome of an append: written; another version or owner was found; a saga with that key was there already.
 AppendOutcome = Literal["written", "conflict", "exists"]
 
 
 class Posting(Struct, frozen=True, gc=False):
-    """What is written without a saga: messages, and what became of one row of an inbox; all of it or nothing.
+    """What is written without a saga: messages, and the change of one inbox row; all of it or nothing.
 
-    `taken` is (recipient, message id) of a row that is done, `retry` a row as it is to be from now on. `delivered`
-    names commands that were handed to somebody once more.
+    `taken` is the (recipient, message id) of a row that is done. `retry` is a row as it is to be from now on.
+    `delivered` names commands that were delivered once more.
     """
 
     messages: Sequence[Envelope] = ()
@@ -75,12 +76,12 @@ class Posting(Struct, frozen=True, gc=False):
     delivered: Sequence[str] = ()
 
 
-# What became of a posting: written; its row of an inbox is gone, or was attempted more often.
+# The outcome of a posting: written; or its inbox row is gone or was attempted more often.
 PostOutcome = Literal["written", "conflict"]
 
 
 class Advance(Struct, frozen=True, gc=False):
-    """How far a consumer has come: from position `expected` to `position`. Only its owner may say so."""
+    """A move of a consumer from position `expected` to `position`, allowed only to its owner."""
 
     consumer: str
     worker_id: str
@@ -89,7 +90,7 @@ class Advance(Struct, frozen=True, gc=False):
 
 
 class Route(Struct, frozen=True, gc=False):
-    """What consumers make of a batch of messages, written in one transaction with their new positions.
+    """The results of a batch of messages, written in one transaction with the consumers' new positions.
 
     `redelivered` names rows of `saga_unmatched` that were routed again.
     """
@@ -102,12 +103,12 @@ class Route(Struct, frozen=True, gc=False):
     redelivered: Sequence[str] = ()
 
 
-# Not written: a consumer has another position or owner ("conflict"), a key that was to start is taken ("exists").
+# Otherwise not written: a consumer has another position or owner ("conflict"), or a key is taken ("exists").
 RouteOutcome = Literal["written", "conflict", "exists"]
 
 
 class Lease(Struct, frozen=True, gc=False):
-    """A worker and until when the sagas that it owns are its own."""
+    """A worker's lease: until `until` it owns its sagas."""
 
     worker_id: str
     host: str
@@ -117,10 +118,10 @@ class Lease(Struct, frozen=True, gc=False):
 
 
 class StoreOptions(Struct, frozen=True, kw_only=True):
-    """How long a store waits for its database, in seconds, how many connections it reads with, what it may do there.
+    """Options of a store: how long it waits for its database (seconds), its readers, and what it may change.
 
-    Without `migrate` a database with an older schema is refused when it is opened, and none is made. With
-    `reads_only` it is opened by a role that may do no more.
+    With `migrate=False`, a database with an older schema is refused when it is opened, and no new one is made. With
+    `reads_only`, the database role needs no right to write.
     """
 
     connect_timeout: float = 5.0
@@ -131,9 +132,9 @@ class StoreOptions(Struct, frozen=True, kw_only=True):
 
 
 class Query(Struct, frozen=True, kw_only=True):
-    """What to look for in `saga_status`; None is "any". Rows come newest first, after `before` (a saga id).
+    """What to look for in `saga_status`; None means any. Rows come newest first, after `before` (a saga id).
 
-    Raises `InvalidQuery` for what cannot be there.
+    Raises `InvalidQuery` for values that no row can have.
     """
 
     saga_name: str | None = None
@@ -146,7 +147,7 @@ class Query(Struct, frozen=True, kw_only=True):
     limit: int = 50
 
     def __post_init__(self) -> None:
-        """Refuse what would silently find nothing."""
+        """Refuse values that would silently find nothing."""
         _check_statuses(self.statuses, STATUSES)
         for field in ("saga_name", "key", "error", "before"):
             _check_text(field, getattr(self, field))
@@ -158,7 +159,7 @@ class Query(Struct, frozen=True, kw_only=True):
 class UnmatchedQuery(Struct, frozen=True, kw_only=True):
     """What to look for in `saga_unmatched`; rows come newest first, after `before` (an unmatched id).
 
-    No `statuses` are any. Raises `InvalidQuery` for what cannot be there.
+    Empty `statuses` mean any status. Raises `InvalidQuery` for values that no row can have.
     """
 
     statuses: Sequence[UnmatchedStatus] = ("parked",)
@@ -170,7 +171,7 @@ class UnmatchedQuery(Struct, frozen=True, kw_only=True):
     limit: int = 50
 
     def __post_init__(self) -> None:
-        """Refuse what would silently find nothing."""
+        """Refuse values that would silently find nothing."""
         _check_statuses(self.statuses, UNMATCHED_STATUSES)
         for field in ("name", "consumer", "correlation_id", "unmatched_id", "before"):
             _check_text(field, getattr(self, field))
@@ -187,7 +188,7 @@ def _check_statuses(given: object, known: Sequence[str]) -> None:
 
 
 def _advised(given: object, known: Sequence[str]) -> str:
-    """Return the list that was most likely meant, or an example: either is taken when it is written."""
+    """Return advice with the list that was most likely meant, or an example, in the form to write it in."""
     close = get_close_matches(given.lower(), known, 1) if isinstance(given, str) else []
     return repr(close) if close else f"for example {[known[-1]]}"
 
@@ -198,7 +199,7 @@ def _check_text(field: str, given: object) -> None:
 
 
 def check_number(field: str, given: object, least: int | None = None, *, may_be_none: bool = True) -> None:
-    """Raise `InvalidQuery` for what is no whole number that a store can hold."""
+    """Raise `InvalidQuery` for anything but a whole number that a store can hold."""
     if given is None and may_be_none:
         return
     expected = "microseconds since the epoch" if least is None else f"a whole number from {least} on"
@@ -211,5 +212,5 @@ def _shown(value: object) -> str:
     try:
         return harmless(repr(value), 80)
     except Exception:
-        # Whole numbers have a `repr` only up to a number of digits.
+        # Python refuses to convert a whole number with too many digits to text.
         return f"something of type {type(value).__name__} that cannot be shown"

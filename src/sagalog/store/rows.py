@@ -19,7 +19,7 @@ class StoredEvent(Struct, frozen=True, gc=False):
 
 
 class StatusRow(Struct, frozen=True, gc=False):
-    """One row of `saga_status`. Its fields are the columns, in their order; the store fills `position`."""
+    """One row of `saga_status`. Its fields are the columns, in the same order; the store fills `position`."""
 
     saga_id: str
     saga_name: str
@@ -65,10 +65,10 @@ class StepRow(Struct, frozen=True, gc=False):
 
 
 class CommandRow(Struct, frozen=True, gc=False):
-    """One row of `saga_commands`: a command that a saga issued, and what became of it.
+    """One row of `saga_commands`: a command that a saga sent, and its outcome.
 
-    `direction` is "action" or "compensation", `status` "sent", "succeeded", "refused" or "unanswered". `sendings` says
-    how often the saga sent it; the store counts `deliveries` and fills `position`.
+    `direction` is "action" or "compensation". `status` is "sent", "succeeded", "refused" or "unanswered". `sendings`
+    counts how often the saga sent it; the store counts `deliveries` and fills `position`.
     """
 
     command_id: str
@@ -111,10 +111,10 @@ UNMATCHED_STATUSES: Final[tuple[UnmatchedStatus, ...]] = ("parked", "redeliverin
 
 
 class UnmatchedRow(Struct, frozen=True, gc=False):
-    """One row of `saga_unmatched`: a message that nobody could take, why, and what a person did about it.
+    """One row of `saga_unmatched`: a message that nobody could take, the reason, and a person's decision.
 
-    `consumer` is who was to take it; `message` the envelope as JSON, or the text that could not be read as one.
-    `status` is "parked", "redelivering", "redelivered" or "discarded".
+    `consumer` is the one that should have taken it. `message` is the envelope as JSON, or the text that could not be
+    read as one. `status` is "parked", "redelivering", "redelivered" or "discarded".
     """
 
     unmatched_id: str
@@ -145,7 +145,7 @@ class ConsumerRow(Struct, frozen=True, gc=False):
 
 
 class HeldLease(Struct, frozen=True, gc=False):
-    """A worker's lease as it is seen by others; its length is None if an older version has begun it."""
+    """A worker's lease as others see it; its length is None if an older version of sagalog began it."""
 
     worker_id: str
     lease_until: int

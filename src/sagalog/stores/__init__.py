@@ -1,4 +1,4 @@
-"""The stores: one port (`sagalog.store`), kept in memory, in SQLite, or in PostgreSQL."""
+"""The stores: implementations of one port (`sagalog.store`) in memory, in SQLite, and in PostgreSQL."""
 
 import re
 from pathlib import PurePath
@@ -15,7 +15,7 @@ SQLITE: Final = "sqlite:///"
 EXPECTED: Final = "expected a database such as sqlite:///shop.db or postgresql://user@host/shop"
 
 _SETTINGS = re.compile(r"\s*\w+\s*=")
-# As it stands in a file of variables, and as it comes out of one whose quotation marks nobody has taken off.
+# A copied line of an env file (`NAME=value`), or a value that still has its quotation marks.
 _WRAPPED = re.compile(r"(?:export\s+)?\w+=[\"']?(?:sqlite|postgres|postgresql|memory)(?:\+\w+)?:", re.IGNORECASE)
 _QUOTES: Final = ("'", '"', "`")
 _ONE_SLASH = re.compile(r"postgres(?:ql)?:/?(?!/)", re.IGNORECASE)
@@ -23,11 +23,11 @@ _IN_MEMORY: Final = "for a store in memory, which ends with the process, say mem
 
 
 def store_for(address: str, options: StoreOptions | None = None) -> Store:
-    """Return the closed store that a database address names.
+    """Return the store for a database address, not opened yet.
 
-    `sqlite:///relative.db`, `sqlite:////absolute.db`, `postgresql://user@host/database`, `memory://`; also with the
-    name of a driver as SQLAlchemy writes it, `postgresql+psycopg://`, and with white space around it. Drivers are
-    imported only for the store that is asked for. Raises `InvalidSettings` for any other address.
+    Addresses are `sqlite:///relative.db`, `sqlite:////absolute.db`, `postgresql://user@host/database` and `memory://`.
+    SQLAlchemy's form with a driver, such as `postgresql+psycopg://`, and white space around are accepted. A driver is
+    imported only for its own store. Raises `InvalidSettings` for any other address.
     """
     given: object = address
     if isinstance(given, PurePath):
@@ -59,7 +59,7 @@ def store_for(address: str, options: StoreOptions | None = None) -> Store:
 
 
 def not_an_address(text: str) -> InvalidSettings:
-    """Return the error for what names no database, with what to do about it."""
+    """Return the error for a text that is no database address, with advice."""
     wrapped = _WRAPPED.match(text)
     if text[:1] in _QUOTES and text[-1:] == text[:1]:
         return InvalidSettings(f"{EXPECTED}, found one in quotation marks; leave them out")
@@ -73,11 +73,11 @@ def not_an_address(text: str) -> InvalidSettings:
 
 
 def sqlite_path(address: str) -> str:
-    """Return the path of a SQLite address; raises `InvalidSettings` for one that SQLite would take in another way."""
+    """Return the path of a SQLite address; raises `InvalidSettings` for a path with a special meaning to SQLite."""
     expected = "expected a SQLite file such as sqlite:///shop.db, or sqlite:////var/lib/shop.db for an absolute path"
     path = address.removeprefix(SQLITE)
     if not address.startswith(SQLITE):
-        # With two slashes what follows is a host, which SQLite has none of.
+        # After two slashes comes a host, and SQLite has no hosts.
         hint = _IN_MEMORY if address in ("sqlite:", "sqlite://") else "a file is written with three slashes before it"
         raise InvalidSettings(f"{EXPECTED}, found {shown(address)}; {hint}")
     if path in ("", ":memory:"):

@@ -1,7 +1,7 @@
-"""The columns of our tables, from the fields of their rows: what `{saga_status.all}` and its like stand for in SQL.
+"""The columns of our tables, taken from the fields of their rows, for placeholders such as `{saga_status.all}` in SQL.
 
-No statement names the columns of a row one by one, and no store does: a field that is added to a row is a column in all
-of them. It knows no statement and no database.
+No statement and no store lists the columns of a row by hand, so a new field of a row becomes a column everywhere. This
+module knows no statement and no database.
 """
 
 import re
@@ -16,9 +16,9 @@ from msgspec.structs import fields
 from sagalog.messages import Envelope
 from sagalog.store import CommandRow, InboxRow, StatusRow, StepRow, UnmatchedRow
 
-# How PostgreSQL calls an array of each kind of column; one letter stands for a kind.
+# PostgreSQL's array type for each kind of column; one letter stands for a kind.
 ARRAYS: Final[Mapping[str, str]] = {"t": "text[]", "b": "bigint[]", "y": "bytea[]", "j": "json[]"}
-# The columns of saga_messages beside the position, and the fields of an envelope that they hold.
+# The columns of saga_messages except the position, and the envelope fields that they hold.
 INDEXED: Final[Mapping[str, str]] = {
     "message_id": "id",
     "kind": "kind",
@@ -30,7 +30,7 @@ INDEXED: Final[Mapping[str, str]] = {
     "saga_id": "saga_id",
     "step": "step",
 }
-# What is JSON in PostgreSQL and text everywhere else.
+# Columns that are JSON in PostgreSQL, and text in the other stores.
 _JSON: Final = ("result",)
 
 _BLOCK = re.compile(r"\{(\w+)\}")
@@ -39,23 +39,23 @@ _NUMBER = re.compile(r"\$(\d+)")
 
 
 class Columns(Struct, frozen=True):
-    """Some columns of a table and the kind of each; `values` gives what a row has in them, in the same order."""
+    """Some columns of a table and their kinds; `values` returns a row's values for them, in the same order."""
 
     names: tuple[str, ...]
     kinds: str
     values: Callable[[Any], tuple[Any, ...]]
 
     def but(self, names: Sequence[str]) -> "Columns":
-        """Return them without some."""
+        """Return the columns without the named ones."""
         kept = {name: kind for name, kind in zip(self.names, self.kinds, strict=True) if name not in names}
         return _columns(kept)
 
 
 class Table(Struct, frozen=True):
-    """The columns of a table, and which of them are written when.
+    """The columns of a table, grouped by when they are written.
 
-    `given` come with a row, and the store fills the others. `changing` are those of them that replace what a row has
-    that is there already, `computed` those that follow from the log.
+    `given` come with a row; the store fills the others. `changing` are the given ones that replace an existing row's,
+    `computed` are those that follow from the log.
     """
 
     all: Columns
@@ -80,14 +80,14 @@ def _kind(field: str, declared: Any) -> str:
 
 
 def _table(row: type[Struct], *, filled: Sequence[str] = (), fixed: Sequence[str], kept: Sequence[str] = ()) -> Table:
-    """Return the table of a row: `filled` by the store, `fixed` once it is there, `kept` when it is computed anew."""
+    """Return the table of a row type: `filled` by the store, `fixed` once written, `kept` by a rebuild."""
     every = _columns({field.name: _kind(field.name, field.type) for field in fields(row)})
     given = every.but(filled)
     return Table(every, given, given.but(fixed), every.but(kept))
 
 
 def _index() -> Table:
-    """Return the table of messages, which has no row of its own: it holds the fields of an envelope."""
+    """Return the table of messages, which has no row type: it holds the fields of an envelope."""
     declared = {field.name: field.type for field in fields(Envelope)}
     kinds = {name: _kind(field, declared[field]) for name, field in INDEXED.items()}
     given = Columns(tuple(kinds), "".join(kinds.values()), attrgetter(*INDEXED.values()))
@@ -113,7 +113,7 @@ STATUS = _table(
     kept=("saga_id", "owner"),
 )
 STEP = _table(StepRow, filled=("position",), fixed=("saga_id", "step", "direction"))
-# How often a command was delivered is not the saga's to say.
+# The store counts deliveries, so an append does not write them.
 COMMAND = _table(
     CommandRow,
     filled=("deliveries", "position"),
@@ -135,15 +135,15 @@ TABLES: Final[Mapping[str, Table]] = {
 
 
 def written_out(blocks: Mapping[str, str]) -> dict[str, str]:
-    """Return SQL blocks with what stands in braces in them: other blocks of theirs, and lists of columns.
+    """Return SQL blocks with their placeholders replaced: by other blocks, and by lists of columns.
 
-    Of a table and a part of its columns, such as `saga_status.given`, a list is asked for as
+    For some columns of a table, such as `saga_status.given`, the placeholders are:
     - `{saga_status.given}`: the names;
     - `{saga_status.given but run}`: the names without one;
-    - `{saga_status.given of s}`: the names, of what is called `s`;
-    - `{saga_status.given from new}`: assignments from what is called `new`;
+    - `{saga_status.given of s}`: the names, each prefixed with the alias `s`;
+    - `{saga_status.given from new}`: assignments from the alias `new`;
     - `{saga_status.given as marks}`: a `?` for each;
-    - `{saga_status.given as arrays}`: an array of each as a parameter, numbered on from the last number of the block.
+    - `{saga_status.given as arrays}`: an array parameter for each, numbered on from the last number in the block.
     """
     whole = {name: _BLOCK.sub(lambda found: blocks[found[1]], text) for name, text in blocks.items()}
     return {name: _with_lists(text) for name, text in whole.items()}

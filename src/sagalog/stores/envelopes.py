@@ -1,4 +1,4 @@
-"""Envelopes from what the SQL stores keep of them: a row of the index, an event of the log, the body of a note."""
+"""Builds envelopes from what the SQL stores keep: an index row, an event of the log, or the body of a note."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ _OF_THE_INBOX = len(INBOX.all.names)
 
 
 class _Stated(msgspec.Struct):
-    """What the event of a message has at its top, and the index has not."""
+    """The fields of a message's event that the index does not have."""
 
     data: msgspec.Raw
     via: str | None = None
@@ -27,10 +27,10 @@ _envelope = msgspec.json.Decoder(Envelope)
 
 
 def envelope_of(row: Sequence[Any]) -> Envelope:
-    """Return a message from its position, the columns of its row in the index, and its event in the log.
+    """Return a message from its position, its index columns, and its event in the log.
 
-    If the event there is no message, since somebody has written to the tables, it is `Unreadable`: one row must not
-    keep others of the same page from being read.
+    If the event is no valid message, for instance after a change by hand, it is returned as `Unreadable`: one bad row
+    must not keep the others of its page from being read.
     """
     position, state = row[0], row[-1]
     known: dict[str, Any] = dict(zip(_FIELDS, row[1:-1], strict=True))
@@ -50,9 +50,9 @@ def envelope_of(row: Sequence[Any]) -> Envelope:
 
 
 def mail_of(row: Sequence[Any]) -> tuple[InboxRow, Envelope]:
-    """Return a row of an inbox and what it is about, from its columns, its body and the columns of the message.
+    """Return an inbox row and its message, from the row's columns, its body and the columns of the message.
 
-    What cannot be read of it is `Unreadable`, with what the row of the inbox itself says.
+    A message that cannot be read is returned as `Unreadable`, with what the inbox row itself says.
     """
     mail = InboxRow(*row[:_OF_THE_INBOX])
     body, message = row[_OF_THE_INBOX], row[_OF_THE_INBOX + 1 :]

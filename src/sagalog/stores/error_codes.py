@@ -1,10 +1,10 @@
-"""What the errors of databases mean, by the codes of their drivers: one table for each. It knows no connection.
+"""What database errors mean, by the error codes of the drivers: one table for each. It knows no connection.
 
-There are three kinds. Most are **transient**: the same may pass later, however long that takes (`StoreUnavailable`, and
-any `StoreError` that is none of the others: a database that is damaged or not set up is mended by a person). Some are
-**of this one write**: the database takes others, but not this one (`WriteRefused`). Some are **of the size of the
-batch**: less at once may pass (`BatchTooLarge`). A code that nobody knows is taken for one of this write: that is found
-out by writing it alone, and then nothing else is held up by it.
+There are three kinds. Most errors are **transient**: the same call may succeed later, after whatever time
+(`StoreUnavailable`, and any `StoreError` that is not named below; a damaged database is repaired by a person). Some
+concern **this one write**: the database accepts others (`WriteRefused`). Some concern **the size of the batch**: a
+smaller one may succeed (`BatchTooLarge`). An unknown code counts as one of this write: the write is then tried alone,
+and nothing else is held up by it.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from sagalog.errors import (
 
 
 class Meaning(NamedTuple):
-    """The error of ours that a code stands for, and what to do about it; SQLite's has a place for the driver's text."""
+    """The error class for a code, and advice; SQLite's advice has a placeholder for the driver's text."""
 
     kind: type[StoreError]
     hint: str
@@ -37,8 +37,8 @@ UNKNOWN = Meaning(WriteRefused, _REFUSED)
 NO_ANSWER = Meaning(StoreUnavailable, UNKNOWN_FATE)
 TOO_SLOW = Meaning(BatchTooLarge, UNKNOWN_FATE)
 
-# SQLSTATEs, and classes of them (their first two characters). `psycopg` groups its own classes by the first two as
-# well, which would make "read-only for a moment" an internal error and "this row is too large" a lost connection.
+# SQLSTATEs, and classes of them (their first two characters). `psycopg` groups by the first two only, which would
+# make "read-only for a moment" an internal error and "this row is too large" a lost connection.
 POSTGRES: Mapping[str, Meaning] = {
     "08": NO_ANSWER,
     "22": Meaning(WriteRefused, "the database cannot keep this value"),
@@ -70,7 +70,7 @@ POSTGRES: Mapping[str, Meaning] = {
     "XX002": Meaning(StoreError, _DAMAGED),
 }
 
-# Names of result codes; an extended one begins with the name of what it extends.
+# Names of result codes; the name of an extended code begins with that of its primary code.
 _LOCKED = Meaning(StoreUnavailable, "is locked by another process ({}); end long transactions on it")
 _UNHEALTHY = Meaning(StoreError, "is not a healthy SQLite database ({}); restore it from a backup")
 _NO_ACCESS = "cannot be used ({}); give this user access to the file and its folder"
@@ -101,12 +101,12 @@ SQLITE: Mapping[str, Meaning] = {
     "SQLITE_SCHEMA": SQLITE_NO_ANSWER,
 }
 
-# What drivers and we ourselves raise of a value before a database has seen it: a number or a text that has no bytes.
+# Raised by drivers and by sagalog before a database has seen the value: a number that is too large, or invalid text.
 CANNOT_BE_SENT = (OverflowError, UnicodeError)
 
 
 def meaning_of(code: str, table: Mapping[str, Meaning], unknown: Meaning = UNKNOWN) -> Meaning:
-    """Return what a code means: that of its longest part that the table has."""
+    """Return the meaning of the longest prefix of `code` that is in the table; `unknown` if there is none."""
     for length in range(len(code), 1, -1):
         found = table.get(code[:length])
         if found is not None:

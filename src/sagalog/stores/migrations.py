@@ -1,8 +1,9 @@
-"""The schema in numbered steps: what a database has, what is missing, and how it is brought up to date.
+"""The schema in numbered steps: what a database has, what it lacks, and how it is brought up to date.
 
-A migration is `stores/<dialect>/migrations/NNNN_what.sql`. A database with a higher number than this library knows is
-refused; one with a lower number is upgraded when it is opened, each step in a transaction of its own. What follows a
-line `-- only in an older database: SELECT ...` is for one that an older release has made, if the answer is true.
+A migration is a file `stores/<dialect>/migrations/NNNN_what.sql`. A database with a higher number than this library
+knows is refused. One with a lower number is upgraded when it is opened, each step in a transaction of its own. SQL
+after a line `-- only in an older database: SELECT ...` runs only in a database of an older release, if the query
+returns true.
 """
 
 import re
@@ -22,7 +23,7 @@ _CONDITION = re.compile(r"^-- only in an older database: (.+)$\n", re.MULTILINE)
 
 
 class Migration(Struct, frozen=True):
-    """One step of the schema: its number (from 1), what it is about, and its SQL."""
+    """One step of the schema: its number (from 1), its name, and its SQL."""
 
     number: int
     name: str
@@ -30,11 +31,11 @@ class Migration(Struct, frozen=True):
 
     @property
     def when_new(self) -> str:
-        """Return the part that an empty database needs."""
+        """Return the SQL that a new database needs."""
         return _CONDITION.split(self.sql)[0].strip()
 
     def run(self, ask: Callable[[str], object], execute: Callable[[str], object]) -> None:
-        """Give each statement to `execute`, up to the first condition that `ask` finds untrue."""
+        """Pass each statement to `execute`; stop at the first condition for which `ask` returns false."""
         first, *rest = _CONDITION.split(self.sql)
         parts = [("", first), *zip(rest[::2], rest[1::2], strict=True)]
         for condition, sql in parts:
@@ -45,7 +46,7 @@ class Migration(Struct, frozen=True):
 
 
 class Migrated(Protocol):
-    """A store that can say and change what schema its database has."""
+    """A store whose schema version can be read and changed."""
 
     dialect: Dialect
 
@@ -54,7 +55,7 @@ class Migrated(Protocol):
         ...
 
     def apply(self, migration: Migration) -> None:
-        """Apply one migration and record it, in one transaction; nothing if another process was quicker."""
+        """Apply one migration and record it, in one transaction; do nothing if another process already has."""
         ...
 
 
@@ -75,7 +76,7 @@ def newest(dialect: Dialect) -> int:
 
 
 def pending(store: Migrated) -> list[Migration]:
-    """Return the migrations that the database lacks; raises `SchemaTooNew` if it has more than we know."""
+    """Return the migrations that the database lacks; raises `SchemaTooNew` if it has more than this library knows."""
     version = store.schema_version()
     if version > newest(store.dialect):
         raise SchemaTooNew(
@@ -86,7 +87,7 @@ def pending(store: Migrated) -> list[Migration]:
 
 
 def upgrade(store: Migrated) -> list[Migration]:
-    """Bring the database up to date and return what was applied."""
+    """Bring the database up to date and return the migrations that were applied."""
     applied: list[Migration] = []
     for migration in pending(store):
         store.apply(migration)
@@ -95,7 +96,7 @@ def upgrade(store: Migrated) -> list[Migration]:
 
 
 def require_current(store: Migrated, place: str) -> None:
-    """Raise `SchemaTooOld` if the database, which stands at `place`, lacks a migration; it is left as it is."""
+    """Raise `SchemaTooOld` if the database lacks a migration; `place` names it in the error. It is left unchanged."""
     if pending(store):
         found = store.schema_version()
         raise SchemaTooOld(

@@ -1,4 +1,4 @@
-"""What is looked up in the same way in every SQL store; in which words a database is asked it does not know."""
+"""Look-ups that are the same in every SQL store; the SQL itself belongs to each dialect."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,9 +23,9 @@ from sagalog.stores.texts import is_storable
 
 
 class Queries:
-    """The methods of the port that only look, by blocks of SQL that have the same names in every dialect.
+    """The methods of the port that only read, through SQL blocks with the same names in every dialect.
 
-    A block takes its values by their names, or numbered in the order in which they are given here.
+    A block takes its values by name, or numbered in the order in which they are given here.
     """
 
     @abstractmethod
@@ -34,11 +34,11 @@ class Queries:
 
     @abstractmethod
     def _list(self, texts: Iterable[str]) -> Any:
-        """Return some texts as a block takes a list of them, but those that no database has."""
+        """Return texts in the form in which a block takes a list, without those that no database can hold."""
 
     def _look(self, block: str, **values: Any) -> Sequence[Any]:
         if not all(is_storable(value) for value in values.values() if isinstance(value, str)):
-            # No database has such a text, so nothing can match it.
+            # A value with text that no database can hold matches nothing.
             return ()
         return self._rows(block, values)
 
@@ -74,7 +74,7 @@ class Queries:
     def sagas_by_key(self, saga_name: str, keys: Sequence[str]) -> dict[str, StatusRow]:
         """Return the newest run of each of these keys that has one."""
         rows = [StatusRow(*row) for row in self._look("sagas_by_key", saga_name=saga_name, keys=self._list(keys))]
-        # Where several runs of a key come, they come in their order: the newest is what stays.
+        # Rows of one key come in the order of their runs, so the newest run is kept.
         return {row.saga_key: row for row in rows}
 
     def sagas_by_correlation(self, saga_name: str | None, correlation_ids: Sequence[str]) -> list[StatusRow]:
@@ -91,7 +91,7 @@ class Queries:
         return [(name, status, number) for name, status, number in self._look("counts")]
 
     def unloaded(self, definitions: Sequence[str]) -> list[tuple[str, int, str, int]]:
-        """Return (name, version, digest, number) of sagas not ended with another definition."""
+        """Return (name, version, digest, number) of open sagas with other definitions."""
         rows = self._look("unloaded", definitions=self._list(definitions))
         return [(name, version, digest, number) for name, version, digest, number in rows]
 
@@ -105,7 +105,7 @@ class Queries:
         return [row[0] for row in rows]
 
     def with_mail(self, definitions: Sequence[str], limit: int, but: Sequence[str] = ()) -> list[str]:
-        """Return the ids of sagas with mail that nobody owns."""
+        """Return the ids of unowned sagas with messages in their inbox."""
         rows = self._look("with_mail", definitions=self._list(definitions), limit=limit, but=self._list(but))
         return [row[0] for row in rows]
 
@@ -127,24 +127,24 @@ class Queries:
         return [(row[0], envelope_of(row)) for row in rows]
 
     def find_message(self, message_id: str) -> tuple[int, Envelope] | None:
-        """Return a message where it first stands in the log."""
+        """Return a message with the position of its first entry in the log."""
         rows = self._look("find_message", message_id=message_id)
         return (rows[0][0], envelope_of(rows[0])) if rows else None
 
     def commands(self, command_ids: Sequence[str]) -> dict[str, CommandRow]:
-        """Return the rows of those commands that sagas have issued."""
+        """Return the rows of those of these commands that sagas have sent."""
         return {row[0]: CommandRow(*row) for row in self._look("commands", command_ids=self._list(command_ids))}
 
     def commands_of(self, saga_id: str) -> list[CommandRow]:
-        """Return the commands that a saga has issued."""
+        """Return the commands that a saga has sent."""
         return [CommandRow(*row) for row in self._look("commands_of", saga_id=saga_id)]
 
     def mail(self, worker_id: str, limit: int, but: Sequence[str] = ()) -> list[tuple[InboxRow, Envelope]]:
-        """Return what is in the inboxes of the sagas that a worker owns."""
+        """Return the inbox rows of the sagas that a worker owns."""
         return [mail_of(row) for row in self._look("mail", worker_id=worker_id, limit=limit, but=self._list(but))]
 
     def mailed(self, worker_id: str, limit: int, but: Sequence[str] = ()) -> list[str]:
-        """Return the ids of the sagas of a worker that have mail."""
+        """Return the ids of a worker's sagas that have messages in their inbox."""
         return [row[0] for row in self._look("mailed", worker_id=worker_id, limit=limit, but=self._list(but))]
 
     def inbox(self, recipient: str, now: int, limit: int) -> list[tuple[InboxRow, Envelope]]:
@@ -156,7 +156,7 @@ class Queries:
         return [ConsumerRow(*row) for row in self._look("consumers")]
 
     def unmatched(self, query: UnmatchedQuery) -> list[UnmatchedRow]:
-        """Return the messages nobody could take that match."""
+        """Return the unmatched messages that match the query."""
         wanted = asdict(query) | {"statuses": self._list(query.statuses) if query.statuses else None}
         return [UnmatchedRow(*row) for row in self._look("unmatched", **wanted)]
 

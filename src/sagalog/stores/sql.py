@@ -1,4 +1,4 @@
-"""SQL lives in `.sql` files, in named blocks (`-- name: insert_events`); this reads them and knows no dialect."""
+"""Reads `.sql` files, in which SQL stands in named blocks (`-- name: insert_events`); it knows no dialect."""
 
 import re
 from functools import cache
@@ -10,7 +10,7 @@ _VALUES = re.compile(r"VALUES\s+(\((?:\?,\s*)*\?\))")
 
 @cache
 def statements(package: str, path: str) -> dict[str, str]:
-    """Return the named blocks of one `.sql` file that lies in `package`; comment lines are left out."""
+    """Return the named blocks of one `.sql` file in `package`, by name; comment lines are left out."""
     parts = _NAME.split(files(package).joinpath(path).read_text("utf-8"))
     return {name: _without_comments(text) for name, text in zip(parts[1::2], parts[2::2], strict=True)}
 

@@ -1,4 +1,4 @@
-"""Which texts every database can keep; it changes none."""
+"""Checks which texts every database can keep; it changes none."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,7 +10,7 @@ from sagalog.store import Posting, Route
 
 
 def is_storable(text: str) -> bool:
-    """Tell whether a text has neither NUL, which PostgreSQL refuses, nor lone surrogates, which have no bytes."""
+    """Tell whether a text has neither NUL, which PostgreSQL refuses, nor lone surrogates, which UTF-8 cannot encode."""
     if "\0" in text:
         return False
     if text.isascii():
@@ -23,7 +23,7 @@ def is_storable(text: str) -> bool:
 
 
 def only_storable(texts: Iterable[str]) -> list[str]:
-    """Return those that a database can hold: nothing there can be equal to the others."""
+    """Return the texts that a database can hold; the others can match nothing there."""
     return [text for text in texts if is_storable(text)]
 
 

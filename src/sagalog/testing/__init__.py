@@ -1,10 +1,10 @@
-"""What tests of sagas and of stores stand on; nothing here is needed at run time.
+"""Tools for tests of sagas and of stores; nothing here is needed at run time.
 
-`given(saga, *events).when(input).then(*events)` specifies what a saga decides; `made(step, command)` and
-`message(event)` tell it of commands and events. `FakeClock` is time that a test sets.
+`given(saga, *events).when(input).then(*events)` specifies what a saga decides. `made(step, command)` and
+`message(event)` build inputs for commands and events. `FakeClock` is a clock that a test sets.
 `sagalog.testing.simulation` runs the real engine on a seeded virtual-time loop with crashes, pauses and lost answers,
-and tells what is wrong afterwards. `sagalog.testing.contracts` holds any store, and any transport, to its port; it
-needs pytest, so it is imported by name.
+and reports violations afterwards. `sagalog.testing.contracts` tests any store, and any transport, against its port; it
+needs pytest, so it is not imported here.
 """
 
 from sagalog.testing.clock import FakeClock

@@ -1,6 +1,6 @@
-"""A broker in memory, for tests and simulations: it delivers at least once, can be killed, and keeps what it has.
+"""A broker in memory, for tests and simulations: it delivers at least once, can be killed, and keeps its messages.
 
-It speaks CloudEvents like the real ones, so that what goes over it is what would go over them.
+It uses CloudEvents like the real adapters, so the same attributes and bodies go over it.
 """
 
 import asyncio
@@ -19,31 +19,31 @@ Address = tuple[str, str]
 
 
 class Queued(Struct, frozen=True):
-    """A message in the queue of a service, and when it may be delivered (seconds of the event loop's clock)."""
+    """A message in the queue of a service; `due` is when it may be delivered (seconds of the event loop's clock)."""
 
     incoming: Incoming
     due: float = 0.0
 
 
 class MemoryBroker:
-    """A broker in memory: a queue for each service, and who has subscribed to what."""
+    """A broker in memory: a queue for each service, and the services' subscriptions."""
 
     def __init__(self, largest: int = 1024 * 1024) -> None:
         self.largest = largest
         self.up = True
         self.queues: dict[str, deque[Queued]] = {}
         self.subscriptions: dict[str, set[Address]] = {}
-        # Everything that was ever sent, for a service that subscribes later.
+        # Everything that was ever sent, for services that subscribe later.
         self.kept: list[tuple[Address, Incoming]] = []
         self.change = asyncio.Event()
 
     def kill(self) -> None:
-        """Cut every connection; what was acknowledged to a sender is kept, what was not taken is delivered again."""
+        """Cut every connection; acknowledged messages are kept, and those not taken are delivered again."""
         self.up = False
         self._tell()
 
     def start(self) -> None:
-        """Come back."""
+        """Start again."""
         self.up = True
         self._tell()
 
@@ -54,7 +54,7 @@ class MemoryBroker:
         return MemoryTransport(self, service, {_address(one) for one in sends}, {_address(one) for one in listens})
 
     def subscribe(self, service: str, addresses: set[Address]) -> None:
-        """Give a service its queue; it holds what was sent before, too."""
+        """Create the queue of a service; it also gets what was sent before."""
         known = self.subscriptions.setdefault(service, set())
         queue = self.queues.setdefault(service, deque())
         queue.extend(Queued(incoming) for address, incoming in self.kept if address in addresses - known)
@@ -70,7 +70,7 @@ class MemoryBroker:
         self._tell()
 
     def give_back(self, service: str, incoming: Incoming, due: float) -> None:
-        """Deliver a message once more, at `due`."""
+        """Deliver a message again at `due`."""
         self.queues[service].append(Queued(structs.replace(incoming, deliveries=incoming.deliveries + 1), due))
         self._tell()
 
@@ -80,7 +80,7 @@ class MemoryBroker:
 
 
 class MemoryTransport:
-    """One process's connection to a broker in memory."""
+    """The connection of one process to a broker in memory."""
 
     name = "memory"
 
@@ -92,7 +92,7 @@ class MemoryTransport:
         self._task: asyncio.Task[None] | None = None
 
     def carries(self, envelope: Envelope) -> bool:
-        """Tell whether it was told to send messages like this one."""
+        """Tell whether messages like this one are in `sends`."""
         return (envelope.kind, envelope.name) in self._sends
 
     async def open(self, receive: Receiver) -> None:
@@ -101,7 +101,7 @@ class MemoryTransport:
         self._task = asyncio.get_running_loop().create_task(self._deliver(receive))
 
     async def send(self, envelopes: Sequence[Envelope]) -> list[str | None]:
-        """Put messages into the queues of those who listen."""
+        """Put messages into the services' queues; raises `TransportUnavailable` while the broker is down."""
         await asyncio.sleep(0)
         if not self._broker.up:
             raise TransportUnavailable("the broker is down")
@@ -136,7 +136,7 @@ class MemoryTransport:
                 await self._rest(change, min((one.due for one in queue), default=None))
                 continue
             queue.remove(ready)
-            # Shielded: a message that has been begun is ended, and only then does closing end.
+            # Shielded, so that a message being handled is finished before closing returns.
             receiving = asyncio.ensure_future(self._receive(receive, ready.incoming))
             try:
                 await asyncio.shield(receiving)
@@ -147,14 +147,14 @@ class MemoryTransport:
     async def _receive(self, receive: Receiver, incoming: Incoming) -> None:
         receipt = await receive(incoming)
         if not self._broker.up:
-            # The acknowledgement does not arrive.
+            # The acknowledgement is lost.
             self._broker.give_back(self._service, incoming, 0.0)
         elif not receipt.taken:
             self._broker.give_back(self._service, incoming, asyncio.get_running_loop().time() + receipt.pause)
 
     @staticmethod
     async def _rest(change: asyncio.Event, due: float | None) -> None:
-        # A message that is due while the broker is down waits for a change, as everything does.
+        # While the broker is down even a message that is due waits for a change.
         later = due if due is not None and due > asyncio.get_running_loop().time() else None
         with suppress(TimeoutError):
             async with asyncio.timeout_at(later):

@@ -1,4 +1,4 @@
-"""A clock that stands until it is told to go on, and chance that comes from a seed; it never reads the machine's."""
+"""A clock that stands still until a test moves it, with seeded randomness; it never reads the machine's clock."""
 
 import random
 from datetime import UTC, datetime, timedelta
@@ -8,12 +8,12 @@ NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
 
 def microseconds(moment: datetime) -> int:
-    """Return a moment as events hold it: integer microseconds since the epoch."""
+    """Return a datetime as integer microseconds since the epoch, as events hold it."""
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 class FakeClock:
-    """A `sagalog.clock.Clock` for tests: settable time, and chance that the same seed repeats."""
+    """A `sagalog.clock.Clock` for tests: the time is set by the test, and random numbers repeat with the same seed."""
 
     def __init__(self, now: datetime = NOON, seed: int = 0) -> None:
         self._now = microseconds(now)
@@ -32,11 +32,11 @@ class FakeClock:
         return self._random.getrandbits(62)
 
     def set(self, now: datetime) -> None:
-        """Let it be `now`; going back is allowed, since clocks of machines do."""
+        """Set the time to `now`; going back is allowed, because clocks of machines do."""
         self._now = microseconds(now)
 
     def advance(self, by: timedelta | float) -> int:
-        """Let `by` (seconds or a timedelta) pass and return the new time in microseconds since the epoch."""
+        """Move the time by `by` (seconds or a timedelta) and return it in microseconds since the epoch."""
         seconds = by.total_seconds() if isinstance(by, timedelta) else by
         self._now += round(seconds * 1_000_000)
         return self._now

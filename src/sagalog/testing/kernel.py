@@ -1,4 +1,4 @@
-"""Given / when / then for the kernel: what does a saga decide when it is told something? It runs no handler.
+"""Given / when / then for the kernel: what does a saga decide after an input? No handler is run.
 
 After Emmett's decider specifications:
 
@@ -30,7 +30,7 @@ Expected = SagaEvent | type[SagaEvent]
 
 
 def started(saga: Saga[Any], input: Any, *, key: str = "key", at: int = START) -> SagaStarted:
-    """Return the event that begins a saga at `at` (microseconds since the epoch)."""
+    """Return the event that starts a saga at `at` (microseconds since the epoch)."""
     definition = saga.definition
     return SagaStarted(
         time=at,
@@ -48,7 +48,7 @@ def started(saga: Saga[Any], input: Any, *, key: str = "key", at: int = START) -
 def message(
     event: Event, *, id: str = "message", causation_id: str | None = None, correlation_id: str = "key", at: int = START
 ) -> Receive:
-    """Return what a saga is told when an event comes for it; a reply has its command's id for `causation_id`."""
+    """Return the input for an event that comes for a saga; for a reply, `causation_id` is the command's id."""
     kind = type(event)
     data = PayloadType(kind).write(event, "the event")
     return Receive(
@@ -74,7 +74,7 @@ def made(
     direction: Direction = "action",
     saga_id: str = "saga",
 ) -> RequestMade:
-    """Return what a saga is told when the function of a request returned its command; see `effect_id` for its id."""
+    """Return the input for a command that the function of a request returned; `effect_id` makes the command's id."""
     kind = type(command)
     data = PayloadType(kind).write(command, "the command")
     command_id = effect_id(saga_id, step, direction, round)
@@ -82,7 +82,7 @@ def made(
 
 
 def given(saga: Saga[Any], *events: SagaEvent) -> "Given":
-    """Begin a specification: a saga to which these events have happened (none: it does not exist yet)."""
+    """Begin a specification with a saga's history; without events the saga does not exist yet."""
     return Given(saga.definition, events)
 
 
@@ -100,17 +100,17 @@ class Given:
 
     @property
     def effects(self) -> list[Effect]:
-        """Return what ought to be going on after the given events."""
+        """Return what `react` says ought to be going on after the given events."""
         return [] if self.state is None else react(self.definition, self.state)
 
     def when(self, told: Input, now: int | None = None) -> "When":
-        """Tell it something at `now` (default: the time of the last given event)."""
+        """Give the saga an input at `now` (microseconds since the epoch; default: the time of the last given event)."""
         at = now if now is not None else (self.events[-1].time if self.events else START)
         return When(self, told, at)
 
 
 class When:
-    """What a saga is told; `then` compares what it decides."""
+    """A saga with its history and an input; `then` compares what it decides."""
 
     def __init__(self, given: Given, told: Input, now: int) -> None:
         self._given = given
@@ -118,13 +118,13 @@ class When:
         self._now = now
 
     def decided(self) -> list[SagaEvent]:
-        """Return what it decides."""
+        """Return the events that the saga decides; raises what `decide` raises."""
         return decide(self._given.definition, self._given.state, self._told, self._now)
 
     def then(self, *expected: Expected) -> Given:
-        """Expect exactly these events: classes, or events whose `time` is not compared.
+        """Expect exactly these events, given as classes, or as events whose `time` is not compared.
 
-        Returns the saga with the new events, to go on from. Raises `AssertionError` that shows both sides.
+        Returns a `Given` with the new events, to go on from. Raises `AssertionError` that shows both sides.
         """
         found = self.decided()
         if len(found) != len(expected) or not all(map(_fits, expected, found)):
@@ -132,7 +132,7 @@ class When:
         return Given(self._given.definition, [*self._given.events, *found])
 
     def then_nothing(self) -> Given:
-        """Expect that it is no news."""
+        """Expect no events."""
         return self.then()
 
     def then_raises(self, error: type[Exception]) -> Exception:

@@ -1,4 +1,4 @@
-"""A service as a saga needs it: idempotent by key, with tombstones, counting what it did. It knows no saga."""
+"""A fake service that sagas can use: idempotent by key, with tombstones, counting its effects. It knows no saga."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -8,10 +8,10 @@ from sagalog.saga.context import StepContext
 
 
 class RecordingService:
-    """A service that makes and undoes effects, each once for its key, however often it is asked.
+    """A service that makes and undoes effects, each once per key, however often it is asked.
 
-    Undoing what was never made leaves a tombstone, so that a request which arrives later is refused (a practice of
-    Seata's TCC mode). `made` and `undone` count real effects by the key of the action.
+    Undoing an effect that was never made leaves a tombstone, so that a request that arrives later is refused (a
+    practice of Seata's TCC mode). `made` and `undone` count real effects by the key of the action.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class RecordingService:
         self.refused_late = 0
 
     def perform(self, key: str) -> None:
-        """Make the effect of a key; raises `Refused` if it has been undone, or called off before it came."""
+        """Make the effect of a key; raises `Refused` if the effect was undone, or undone before it was made."""
         if key in self.tombstones:
             self.refused_late += 1
             raise Refused(f"{key} has been called off")
@@ -30,20 +30,20 @@ class RecordingService:
             self.made[key] += 1
 
     def undo(self, key: str) -> None:
-        """Undo the effect of the action with this key, or see to it that it can never be made."""
+        """Undo the effect of the action with this key, or prevent it from ever being made."""
         if self.made[key] > self.undone[key]:
             self.undone[key] += 1
         self.tombstones.add(key)
 
     def standing(self) -> set[str]:
-        """Return the keys of the effects that were made and are not undone."""
+        """Return the keys of effects that were made and not undone."""
         return {key for key, times in self.made.items() if times > self.undone[key]}
 
     def play(self, context: StepContext, script: str) -> Callable[[], None]:
-        """Return what a request does here, told by its script.
+        """Return a function that does what a request does here, according to its script.
 
-        "ok"; "refused"; "fault" (the program is wrong); "down 2": the first two requests do nothing and get no answer;
-        "mute 2": the first two are done and get no answer. A compensation is told by its idempotency key.
+        Scripts are "ok", "refused", "fault" (the program is wrong), "down 2" (the first two requests do nothing and get
+        no answer) and "mute 2" (the first two are done and get no answer). A compensation is recognized by its key.
         """
         key = context.idempotency_key
         action = context.action_key
@@ -68,7 +68,7 @@ class RecordingService:
         return act
 
     def disagreements(self, ended: dict[str, str]) -> list[str]:
-        """Return where effects do not match the ends of the sagas; `ended` gives the status by saga id."""
+        """Return where effects do not match the ends of the sagas; `ended` maps saga ids to statuses."""
         found = [f"{key} was made {times} times" for key, times in self.made.items() if times > 1]
         found += [f"{key} was undone {times} times" for key, times in self.undone.items() if times > 1]
         for key in self.standing():

@@ -1,4 +1,4 @@
-"""Adapters to brokers, the only place that imports their drivers; each is imported by name, when it is asked for."""
+"""Adapters to brokers, the only place that imports their drivers; each adapter is imported when it is needed."""
 
 from sagalog.logs import make_records_harmless
 

@@ -1,7 +1,7 @@
 """The adapter to NATS JetStream, RabbitMQ and Kafka through FastStream; it decides nothing about messages.
 
-A connection is never repaired: when it is lost, another is made from nothing, with what it declares and listens to, as
-often as it takes. So the first connection and the hundredth go the same way. `Link` says what differs between brokers.
+A lost connection is never repaired: a new one is made from the beginning, with its declarations and subscriptions. So
+every connection is made in the same way. `Link` covers the differences between brokers.
 """
 
 import asyncio
@@ -29,16 +29,16 @@ logger = logging.getLogger("sagalog.transports")
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
 LONGEST_TEXT = 2_000
-# How many messages wait for an acknowledgement at once.
+# How many messages may wait for an acknowledgement at the same time.
 IN_FLIGHT = 100
-# What every broker can have as a subject, a routing key (255 bytes) or a topic (249 characters).
+# A length that every broker takes for a subject, a routing key (255 bytes) or a topic (249 characters).
 LONGEST_SUBJECT = 240
-# Whatever the driver: connections that fail, time that is over, sending that is broken off.
+# For every driver: a failed connection, a timeout, or interrupted sending.
 AWAY = (OSError, asyncio.CancelledError)
-# What a driver raises when it cannot write a message down.
+# What a driver raises when it cannot encode a message.
 UNWRITABLE = (ValueError, TypeError, OverflowError)
 
-# Scheme of the address: the name of the broker, the module with its link, and what `pip install` must be told.
+# By the address's scheme: the name of the broker, the module with its link, and the package to install.
 BROKERS = {
     "nats": ("nats", "jetstream", "sagalog[faststream]"),
     "tls": ("nats", "jetstream", "sagalog[faststream]"),
@@ -47,7 +47,7 @@ BROKERS = {
     "kafka": ("kafka", "kafka", "'faststream[kafka]'"),
 }
 
-# What is a name for every broker: of a durable consumer, of a queue, of a group; and of a subject, a key or a topic.
+# Names that every broker accepts: for a durable consumer, a queue or a group; and for a subject, a key or a topic.
 _A_SERVICE = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _A_WORD = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", re.ASCII)
 
@@ -62,14 +62,13 @@ class FastStreamTransport:
     """Commands and events over a broker: `FastStreamTransport("nats://host:4222", service="orders", ...)`.
 
     `service` names this application on the broker: all its processes share one durable consumer, and each message goes
-    to one of them. `sends` and `listens` are classes of messages, or names (then commands and events of that name).
-    A message goes to the subject `{prefix}.commands.{name}` or `{prefix}.events.{name}`; all services that talk to each
-    other have the same prefix.
+    to one of them. `sends` and `listens` are message classes, or names (which mean both the command and the event of
+    that name). A message goes to the subject `{prefix}.commands.{name}` or `{prefix}.events.{name}`; services that talk
+    to each other must have the same prefix.
 
-    `acknowledge_within` is how long (seconds or a timedelta, as all durations here) the broker waits before it delivers
-    again, `keep` how long it keeps messages (None: for ever; NATS only), `options` what FastStream's broker class takes
-    beyond this (`security=...`).
-    Raises `DefinitionError` for names that no broker can have.
+    All durations are seconds or a timedelta. After `acknowledge_within` the broker delivers again what was not
+    acknowledged. `keep` is how long it keeps messages (None: for ever; NATS only). `options` are further arguments of
+    FastStream's broker class (`security=...`). Raises `DefinitionError` for names that no broker can have.
     """
 
     def __init__(
@@ -127,11 +126,11 @@ class FastStreamTransport:
         return f"{self._prefix}.{kind}s.{name}"
 
     def carries(self, envelope: Envelope) -> bool:
-        """Tell whether it was told to send messages like this one."""
+        """Tell whether messages like this one are in `sends`."""
         return (envelope.kind, envelope.name) in self._sends
 
     async def open(self, receive: Receiver) -> None:
-        """Begin to connect, and go on doing so until `close`."""
+        """Begin to connect; reconnect until `close` is called."""
         self._begin(receive)
 
     def _begin(self, receive: Receiver) -> None:
@@ -139,7 +138,7 @@ class FastStreamTransport:
         self._task.add_done_callback(partial(self._has_ended, receive))
 
     def _has_ended(self, receive: Receiver, task: "asyncio.Task[None]") -> None:
-        """Connect anew after code that is not ours, such as a handler that cancels every task, drivers' ones too."""
+        """Connect again after foreign code ended the connecting task, such as a handler that cancels all tasks."""
         if task.cancelled() and not self._closing.is_set():
             logger.error("%s was cancelled by code that is not sagalog's, and connects anew", self.name)
             self._again = asyncio.get_running_loop().call_later(FIRST_PAUSE, self._begin, receive)
@@ -167,7 +166,7 @@ class FastStreamTransport:
                 self._link = link
                 problem = await self._lost(link)
             except Exception as failure:
-                # Drivers raise all kinds of things, and none of them may end this.
+                # Drivers raise many kinds of exceptions; none of them may end this loop.
                 problem = f"{type(failure).__name__}: {failure}"
             finally:
                 self._link = None
@@ -182,8 +181,8 @@ class FastStreamTransport:
     async def _lost(self, link: Link) -> str:
         """Return why the link was lost, or that it is to be closed.
 
-        Whoever looks is a task of its own, since it may swallow the only cancellation that it gets: in Python 3.11
-        `asyncio.wait_for` does, if what it waits for comes at the same moment.
+        The check runs in a task of its own, because it may swallow the only cancellation that it gets.
+        `asyncio.wait_for` of Python 3.11 does so if what it waits for arrives at the same moment.
         """
         looking = asyncio.ensure_future(link.lost())
         looking.add_done_callback(_hear)
@@ -213,7 +212,7 @@ class FastStreamTransport:
         sendings = [asyncio.ensure_future(self._send_one(link, envelope)) for envelope in envelopes]
         all_sent: asyncio.Future[list[Any]] = asyncio.gather(*sendings, return_exceptions=True)
         try:
-            # A driver may wait for an answer on a connection that is gone until its time is over: this does not.
+            # A driver may wait for an answer on a lost connection until its timeout; this wait ends at once.
             bound = self._plan.send_timeout * 2
             await asyncio.wait([all_sent, lost], timeout=bound, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -222,12 +221,12 @@ class FastStreamTransport:
                 sending.cancel()
             outcomes = await all_sent
         problems = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
-        # Here, for a service that declares a transport need not have its driver: a demo that opens none does not.
+        # Imported here, because declaring a transport must not need the driver; a demo opens no transport.
         from faststream.exceptions import FastStreamException
 
         away: tuple[type[BaseException], ...] = (*AWAY, FastStreamException, *link.away)
         for problem in problems:
-            # On a connection that is gone a driver may stumble over anything.
+            # On a lost connection a driver may fail in any way.
             if isinstance(problem, away) or self._link is not link:
                 text = self._without_secrets(described(problem))
                 raise TransportUnavailable(f"{self.name} did not acknowledge a message: {text}") from None
@@ -258,7 +257,7 @@ async def _close(link: Link) -> None:
         async with asyncio.timeout(20):
             await link.close()
     except Exception as problem:
-        # It is being left behind: a connection that is broken cannot be closed in good order.
+        # The link is abandoned; a broken connection cannot be closed cleanly.
         logger.debug("a lost connection was not closed in good order: %s", problem)
 
 
@@ -268,7 +267,7 @@ def _hear(looking: "asyncio.Future[str]") -> None:
 
 
 def _broker_of(address: str) -> tuple[str, _LinkModule, str]:
-    """Return the name of a broker, the module with its link, and its address as it is meant."""
+    """Return the name of a broker, the module with its link, and its normalized address."""
     if not isinstance(cast(object, address), str):
         raise DefinitionError(f"expected the address of a broker, such as nats://host:4222, found {as_given(address)}")
     address = as_meant(address)
@@ -290,7 +289,7 @@ def _broker_of(address: str) -> tuple[str, _LinkModule, str]:
 
 
 def _check_lengths(subjects: Sequence[str]) -> None:
-    """Raise `DefinitionError` if a broker cannot have a subject for being too long."""
+    """Raise `DefinitionError` if a subject is too long for a broker."""
     for subject in subjects:
         if len(subject) > LONGEST_SUBJECT:
             raise DefinitionError(
@@ -300,7 +299,7 @@ def _check_lengths(subjects: Sequence[str]) -> None:
 
 
 def _named(given: object, option: str) -> list[Named]:
-    """Return what was listed of messages; raises `DefinitionError` for what is no list."""
+    """Return the members of a list of messages; raises `DefinitionError` for anything else."""
     found = listed(given)
     if found is None:
         raise DefinitionError(
@@ -322,7 +321,7 @@ def _is_like(pattern: re.Pattern[str], text: object) -> bool:
 
 
 def _pairs(one: Named) -> list[tuple[str, str]]:
-    """Return the kinds and names that are meant by a class of messages or a name."""
+    """Return the kinds and names that a message class or a name stands for."""
     if isinstance(one, str):
         name, kinds = one, ["command", "event"]
     elif isinstance(cast(object, one), type) and issubclass(one, Event | Command):

@@ -1,8 +1,8 @@
 """NATS JetStream through FastStream: one stream for all messages of a prefix, one durable push consumer a service.
 
-What is declared is written out, since the defaults lose messages: a server that deletes old messages when it is full,
-or stops delivering after some attempts, would do so silently. The duplicate window is not used: a command that is
-sent again after silence has the same id and must arrive.
+All options are set explicitly, because defaults lose messages silently: a server may delete old messages when it is
+full, or stop delivering after some attempts. The duplicate window is not used, because a command that is sent again has
+the same id and must arrive.
 """
 
 import asyncio
@@ -34,18 +34,18 @@ from sagalog.transports.link import MessageRefused, Plan
 
 logger = logging.getLogger("sagalog.transports")
 
-# How many messages one process has in hand at once, and how many the server may have delivered to all of a service.
-# Those that are delivered and not in hand wait in the client while their time to be acknowledged runs: with many of
-# them, a slow store would make the server deliver everything twice, and be slower still.
+# How many messages one process handles at once, and how many the server may have delivered to a service. Messages that
+# are delivered but not yet handled wait in the client while their acknowledgement time runs. With many of them, a slow
+# store would make the server deliver everything twice, which makes it slower still.
 AT_ONCE = 100
 MOST_UNACKNOWLEDGED = 200
-# How often, in seconds, the connection is looked at, and how often the server is asked whether the consumer is still
-# there: it may have come back without its data.
+# How often, in seconds, the connection is checked, and how often the server is asked whether the consumer still exists:
+# the server may have restarted without its data.
 LOOK = 0.2
 ASK = 3.0
-# What FastStream and the client put into the headers beside ours, at most, in bytes.
+# The most that FastStream and the client add to our headers, in bytes.
 HEADERS_OF_OTHERS = 300
-# Answers of the server that are of one message: it, or its headers, are larger than the stream takes.
+# Server errors about a single message: the message or its headers are too large for the stream.
 OF_ONE_MESSAGE = (10054, 10049)
 HEADER_LINE = b"NATS/1.0\r\n"
 
@@ -56,12 +56,12 @@ def link(plan: Plan) -> "JetStreamLink":
 
 
 async def _undecoded(message: NatsMessage) -> NatsMessage:
-    """Leave the body alone: what is malformed must reach the inbox, and not fail before it."""
+    """Return the message undecoded: a malformed body must reach the inbox, and not fail before it."""
     return message
 
 
 class _Client(Client):
-    """The driver's, but for headers: it replaces bytes that are no UTF-8, and keeps the last of several values."""
+    """The driver's client with other headers: the driver replaces invalid UTF-8, and keeps one value a header."""
 
     async def _process_headers(self, headers: bytes) -> dict[str, str] | None:
         driver: Any = super()
@@ -70,9 +70,9 @@ class _Client(Client):
 
 
 def header_values(block: bytes) -> dict[str, str]:
-    """Return the headers of a message as they came, those that came several times with all their values.
+    """Return the headers of a message unchanged; a repeated header keeps all its values.
 
-    Bytes that are no UTF-8 become lone surrogates, which `cloudevents.decode` refuses.
+    Bytes that are not UTF-8 become lone surrogates, which `cloudevents.decode` refuses.
     """
     found: dict[str, str] = {}
     for line in block.removeprefix(HEADER_LINE).split(b"\r\n"):
@@ -86,7 +86,7 @@ def header_values(block: bytes) -> dict[str, str]:
 
 
 class _Broker(NatsBroker):
-    """FastStream's, but for a connection that fails half way: of that one the client leaves the socket open."""
+    """FastStream's broker, but it closes the client's socket if connecting fails half way."""
 
     async def _connect(self) -> Client:
         client = _Client()
@@ -111,7 +111,7 @@ class JetStreamLink:
         self._stream = plan.prefix.replace(".", "--")
         self._closed = asyncio.Event()
         options: dict[str, Any] = {
-            # Who is not there is not waited for in here: the driver would sleep for seconds between its attempts.
+            # No reconnecting inside the driver, which would sleep for seconds between its attempts.
             "allow_reconnect": False,
             "max_reconnect_attempts": 1,
             "reconnect_time_wait": 0,
@@ -132,7 +132,7 @@ class JetStreamLink:
         self._closed.set()
 
     async def open(self, receive: Receiver) -> None:
-        """Connect, make the stream and the consumer if they are missing, and begin to fetch."""
+        """Connect, create the stream and the consumer if they are missing, and begin to fetch."""
         await self._broker.connect()
         await self._make_stream()
         if self._plan.subjects:
@@ -155,7 +155,7 @@ class JetStreamLink:
                     subjects=[f"{self._plan.prefix}.commands.>", f"{self._plan.prefix}.events.>"],
                     storage=StorageType.FILE,
                     retention=RetentionPolicy.LIMITS,
-                    # Full means that sending waits. The other policy forgets what nobody has read yet.
+                    # If the stream is full, sending waits. The other policy would delete messages that nobody has read.
                     discard=DiscardPolicy.NEW,
                     max_msgs=-1,
                     max_bytes=-1,
@@ -175,19 +175,19 @@ class JetStreamLink:
                 deliver_policy=DeliverPolicy.ALL,
                 ack_policy=Acknowledging.EXPLICIT,
                 ack_wait=self._plan.acknowledge_within,
-                # Endless: after the last of a number of deliveries the server would just stop, and tell nobody. The
-                # inbox counts, and parks what it cannot take.
+                # No limit: after a limited number of deliveries the server would stop silently. The inbox counts
+                # deliveries and parks what it cannot take.
                 max_deliver=-1,
                 max_ack_pending=MOST_UNACKNOWLEDGED,
-                # Pushed, to one of those who have subscribed under the name of the service: FastStream's loop that
-                # pulls never lets go of the event loop while its connection is closed.
+                # Pushed to one subscriber of the service's group: FastStream's pull loop blocks the event loop while
+                # its connection is closed.
                 deliver_subject=f"_deliver.{self._stream}.{self._plan.service}",
                 deliver_group=self._plan.service,
             )
         else:
             if sorted(found.filter_subjects or [found.filter_subject or ""]) == wanted:
                 return
-        # Made anew, or told to listen to what the service listens to by now; what an operator has set stays.
+        # Created, or updated to the service's present subjects; other options that an operator has set are kept.
         found.filter_subject, found.filter_subjects = None, wanted
         await jetstream.add_consumer(self._stream, found)
 
@@ -203,7 +203,7 @@ class JetStreamLink:
             decoder=_undecoded,
         )
 
-        # What is delivered before FastStream has come to say this itself would be left lying for a while.
+        # FastStream sets this only later; messages delivered before that would not be handled for a while.
         subscriber.running = True
 
         @subscriber
@@ -218,7 +218,7 @@ class JetStreamLink:
                 else:
                     await message.nack(delay=receipt.pause)
             except NatsError as problem:
-                # The connection is gone, so it will be delivered again; whoever has taken it knows it.
+                # The connection is lost, so the message will be delivered again; its recipient knows its id.
                 logger.debug("not acknowledged: %s", problem)
 
     async def publish(self, subject: str, kind: str, headers: dict[str, str], body: bytes, key: str) -> None:
@@ -226,7 +226,7 @@ class JetStreamLink:
         room = self._broker.connection.max_payload
         size = len(body) + sum(len(name) + len(value) + 4 for name, value in headers.items()) + HEADERS_OF_OTHERS
         if size > room:
-            # The server answers this by cutting the connection, so it must never see it.
+            # The server would cut the connection for a message this large, so it is not sent.
             raise MessageRefused(f"it is {size:,} bytes with its headers, the server takes {room:,}")
         try:
             await self._broker.publish(
@@ -240,11 +240,11 @@ class JetStreamLink:
             raise
 
     async def lost(self) -> str:
-        """Return when the connection is closed, or the consumer is gone."""
+        """Return the reason when the connection is closed, or the consumer is gone."""
         connection = self._broker.connection
         jetstream = self._jetstream()
         looks = 0
-        # Looked at as well: the driver does not call back when closing itself fails.
+        # Also checked regularly: the driver does not call back if closing itself fails.
         while connection.is_connected and not self._closed.is_set():
             try:
                 async with asyncio.timeout(LOOK):
@@ -264,13 +264,13 @@ class JetStreamLink:
         return f"the connection was closed ({connection.last_error!r})"
 
     async def close(self) -> None:
-        """Take nothing more, wait for what is in hand, and disconnect."""
+        """Take nothing more, wait for messages that are being handled, and disconnect."""
         subscribers: list[Any] = list(self._broker.subscribers)
         for subscriber in subscribers:
             try:
                 await subscriber.stop()
             except NatsError:
-                # Unsubscribing is all that fails on a closed connection; FastStream leaves out what comes after it.
+                # Unsubscribing fails on a closed connection, and FastStream then skips the rest of closing.
                 subscriber.subscription = None
                 await subscriber.stop()
         connection = self._broker.connection
@@ -279,10 +279,10 @@ class JetStreamLink:
 
 
 def _end_what_is_left(connection: object) -> None:
-    """End what the driver forgets when its closing is broken off by the connection that it closes.
+    """End what the driver leaves behind when its closing is interrupted because the connection closes.
 
-    Nobody would wake the tasks of subscriptions again, ask those that read and write what they ended with, or close the
-    socket; each would be reported as an error when it is collected.
+    Nothing would wake its subscription tasks again, read the results of its reading and writing tasks, or close the
+    socket; each would be reported as an error when it is garbage-collected.
     """
     driver = vars(connection)
     subscriptions = cast("dict[int, object]", driver.get("_subs", {}))

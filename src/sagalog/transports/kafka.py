@@ -1,7 +1,7 @@
-"""Kafka through FastStream: a topic a message, a consumer group a service. Messages of one correlation stay in order.
+"""Kafka through FastStream: one topic for each message type, one consumer group for each service.
 
-A group has no acknowledgement of one message, only a position; so messages of a process are taken one after the other,
-and one that fails holds up those behind it until it is taken or parked.
+Messages of one correlation id stay in order. A group acknowledges no single message, only a position. So a process
+takes messages one after the other, and one that fails holds up those behind it until it is taken or parked.
 """
 
 import asyncio
@@ -44,12 +44,12 @@ def link(plan: Plan) -> "KafkaLink":
 
 
 async def _undecoded(message: KafkaMessage) -> KafkaMessage:
-    """Leave the body alone: what is malformed must reach the inbox, and not fail before it."""
+    """Return the message undecoded: a malformed body must reach the inbox, and not fail before it."""
     return message
 
 
 async def as_it_is(record: Any, parse: Callable[[Any], Awaitable[Any]]) -> Any:
-    """Parse a record without its headers: FastStream fails on those that are no UTF-8 before anybody can park them."""
+    """Parse a record without its headers: FastStream fails on headers that are not UTF-8 before they can be parked."""
     bare = copy(record)
     bare.headers = ()
     message = await parse(bare)
@@ -65,7 +65,7 @@ class KafkaLink:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        # Kafka counts no deliveries. Messages come one after the other, so one count is enough.
+        # Kafka counts no deliveries. Messages come one after the other, so one counter is enough.
         self._failing: tuple[str, int, int] | None = None
         self._failed = 0
         options: dict[str, Any] = {
@@ -80,7 +80,7 @@ class KafkaLink:
         self._broker = KafkaBroker(plan.address.removeprefix("kafka://").split(","), **options)
 
     async def open(self, receive: Receiver) -> None:
-        """Connect, join the group, and begin to consume; topics are made by the cluster, or by its operator."""
+        """Connect, join the group, and begin to consume; the cluster or its operator creates the topics."""
         if self._plan.subjects:
             self._listen(receive)
         await self._broker.start()
@@ -123,18 +123,18 @@ class KafkaLink:
             await message.nack()
 
     async def publish(self, subject: str, kind: str, headers: dict[str, str], body: bytes, key: str) -> None:
-        """Publish and wait until all replicas that are in step have the message."""
+        """Publish and wait until all in-sync replicas have the message."""
         try:
             await self._broker.publish(body, subject, key=key.encode(), headers=headers)
         except OF_ONE_MESSAGE as problem:
             raise MessageRefused(str(problem)) from None
 
     async def lost(self) -> str:
-        """Return when the cluster does not answer any more."""
+        """Return the reason when the cluster does not answer any more."""
         while await self._broker.ping(timeout=self._plan.connect_timeout):  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(LOOK)
         return "the cluster does not answer"
 
     async def close(self) -> None:
-        """Take nothing more, wait for what is in hand, and leave the group."""
+        """Take nothing more, wait for messages that are being handled, and leave the group."""
         await self._broker.stop()

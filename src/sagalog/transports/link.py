@@ -1,4 +1,4 @@
-"""One connection to a broker, as the adapter needs it, and what it is to carry; it knows no kind of broker."""
+"""One connection to a broker, as the adapter needs it, and its configuration; it knows no kind of broker."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -10,10 +10,10 @@ from sagalog.transport import Receiver
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """Where messages go out and come in; `subjects` are those that `service` listens to.
+    """The configuration of a link; `subjects` are those that `service` listens to.
 
-    `options` go to the broker class of FastStream as they are. Durations are in seconds; `keep` is how long the broker
-    keeps a message that nobody has asked for (None: for ever).
+    `options` are passed to FastStream's broker class. Durations are in seconds; `keep` is how long the broker keeps a
+    message that nobody has read (None: for ever).
     """
 
     address: str
@@ -28,33 +28,33 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 
 class MessageRefused(Exception):
-    """The broker will never take this message."""
+    """Raised when the broker will never take this message."""
 
 
 class MessageInDoubt(Exception):
-    """The broker refused this message or one that was sent beside it, and only sending them alone will tell which."""
+    """Raised when the broker refused this message or one sent beside it; sending each alone finds out which."""
 
 
 class Link(Protocol):
-    """One connection: opened once, lost once, never repaired. The adapter makes another."""
+    """One connection: opened once, lost once, never repaired. The adapter makes a new one."""
 
     binding: Binding
-    # What the driver raises when the broker is away, does not answer, or takes nothing for now.
+    # What the driver raises when the broker is away, does not answer, or accepts nothing for now.
     away: tuple[type[BaseException], ...]
 
     async def open(self, receive: Receiver) -> None:
-        """Connect, declare what is missing, and hand over what comes in; raises whatever the driver raises."""
+        """Connect, declare what is missing, and pass on what comes in; raises whatever the driver raises."""
         ...
 
     async def publish(self, subject: str, kind: str, headers: dict[str, str], body: bytes, key: str) -> None:
         """Return when the broker has the message for good; raises `MessageRefused`, or what the driver raises.
 
-        What is not of `away` and is raised on a connection that stands is of this message.
+        An exception that is not in `away`, on a connection that works, concerns this message.
         """
         ...
 
     async def lost(self) -> str:
-        """Return when the connection, or what was declared, is no longer there, and say which."""
+        """Return when the connection, or something declared on it, no longer exists; the text says which."""
         ...
 
     async def close(self) -> None:

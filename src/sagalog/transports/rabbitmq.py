@@ -17,7 +17,7 @@ logger = logging.getLogger("sagalog.transports")
 
 AT_ONCE = 100
 LOOK = 0.2
-# The word of RabbitMQ 4 for "none", -1, makes version 3 drop a message when it is given back for the first time.
+# RabbitMQ 4 writes "no limit" as -1, which makes version 3 drop a message when it is first given back.
 NO_LIMIT = 1_000_000_000
 
 
@@ -27,7 +27,7 @@ def link(plan: Plan) -> "RabbitLink":
 
 
 async def _undecoded(message: RabbitMessage) -> RabbitMessage:
-    """Leave the body alone: what is malformed must reach the inbox, and not fail before it."""
+    """Return the message undecoded: a malformed body must reach the inbox, and not fail before it."""
     return message
 
 
@@ -56,8 +56,8 @@ class RabbitLink:
         await self._broker.connect()
         await self._broker.declare_exchange(self._exchange)
         if self._plan.subjects:
-            # Quorum: it counts deliveries, and survives a node. At its limit the server would drop a message for good;
-            # the inbox counts, and parks what it cannot take.
+            # Quorum queues count deliveries and survive the loss of a node. At a delivery limit the server would drop a
+            # message for good; the inbox counts deliveries, and parks what it cannot take.
             queue = RabbitQueue(self._queue, queue_type=QueueType.QUORUM, arguments={"x-delivery-limit": NO_LIMIT})
             declared = await self._broker.declare_queue(queue)
             for subject in self._plan.subjects:
@@ -69,7 +69,7 @@ class RabbitLink:
         queue = RabbitQueue(self._queue, queue_type=QueueType.QUORUM, declare=False)
         subscriber = self._broker.subscriber(queue, ack_policy=AckPolicy.MANUAL, no_reply=True, decoder=_undecoded)
 
-        # What is delivered before FastStream has come to say this itself would be left lying, never acknowledged.
+        # FastStream sets this only later; messages delivered before that would never be acknowledged.
         subscriber.running = True
 
         @subscriber
@@ -87,7 +87,7 @@ class RabbitLink:
                 if receipt.taken:
                     await message.ack()
                 else:
-                    # RabbitMQ knows no pause: it delivers at once what is given back.
+                    # RabbitMQ has no pause: a message that is given back is delivered again at once.
                     await asyncio.sleep(receipt.pause)
                     await message.nack(requeue=True)
             except (AMQPError, ConnectionError, RuntimeError) as problem:
@@ -104,24 +104,24 @@ class RabbitLink:
                 headers=dict(headers),
                 content_type=content_type,
                 persist=True,
-                # An exchange keeps nothing: without a queue a message is gone. A command waits until its service has
-                # declared one; an event that nobody listens to has nobody to miss it.
+                # An exchange keeps nothing: without a queue a message is lost. A command waits until its service has
+                # declared a queue; an event without a queue has no listener, and can be dropped.
                 mandatory=kind == "command",
                 timeout=self._plan.send_timeout,
             )
         except DeliveryError as problem:
             raise ConnectionError(f"no queue takes {subject}: start the service that listens to it") from problem
         except ChannelPreconditionFailed as problem:
-            # A message that is larger than the server takes closes the channel, under those beside it as well.
+            # A message that is too large closes the channel, also for messages sent at the same time.
             raise MessageInDoubt(str(problem)) from problem
 
     async def lost(self) -> str:
-        """Return when the connection is closed."""
+        """Return the reason when the connection is closed."""
         connection = await self._broker.connect()
         while connection.connected.is_set() and not connection.is_closed:  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(LOOK)
         return "the connection was closed"
 
     async def close(self) -> None:
-        """Take nothing more, wait for what is in hand, and disconnect."""
+        """Take nothing more, wait for messages that are being handled, and disconnect."""
         await self._broker.stop()

@@ -1,1 +1,1 @@
-"""The commands, a file each, of the command's name."""
+"""The commands, each in a file of its name."""

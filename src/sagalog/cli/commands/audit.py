@@ -20,7 +20,7 @@ MOST_SHOWN = 20
 
 
 class Audit(NamedTuple):
-    """What a query found: no rows if all is well, None if it could not be run."""
+    """The result of a query: no rows if all is well, None if it could not be run."""
 
     name: str
     meaning: str
@@ -30,7 +30,7 @@ class Audit(NamedTuple):
 
     @property
     def result(self) -> str:
-        """Return ok or wrong; a query that cannot be run is as wrong as one that finds something."""
+        """Return "ok" or "wrong"; a query that cannot be run is wrong, too."""
         return "ok" if self.rows == [] else "wrong"
 
 
@@ -42,7 +42,7 @@ COLUMNS: tuple[Column[Audit], ...] = (
 
 
 def run_audit(store: SqlStore, path: Path) -> Audit:
-    """Run one query; raises `StoreUnavailable` only if the database answers nothing at all."""
+    """Run one query; raises `StoreUnavailable` only if the database does not answer at all."""
     sql = text_of(path.read_bytes(), str(path))
     try:
         columns, rows = store.query(sql)

@@ -26,7 +26,7 @@ from sagalog.store.published import is_message_stream
 
 
 class Finding(NamedTuple):
-    """What was checked, whether it is ok or wrong, and what was seen."""
+    """What was checked, whether it is ok or wrong, and details."""
 
     check: str
     result: str
@@ -38,7 +38,7 @@ COLUMNS: tuple[Column[Finding], ...] = (
     Column("RESULT", lambda finding: status_text(finding.result)),
     Column("DETAIL", lambda finding: finding.detail, narrows="wrap"),
 )
-# What is wrong with the command line, and so with nothing that is checked.
+# These errors concern the command line, not what is checked.
 NOT_NAMED = (MisnamedApp, NotThere)
 MOST_SHOWN = 10
 TRIES = 5
@@ -62,7 +62,7 @@ def check(ctx: click.Context, quick: bool) -> None:
     definitions = _check_app(rows, app) if app is not None else {}
     if invocation.database is not None:
         _check_database(rows, invocation, definitions, quick)
-    # What an app raises may repeat the address that it was to use.
+    # An exception of the app may repeat the address, so its secrets are removed.
     secrets = secrets_of(invocation.database or "")
     rows = [row._replace(detail=masked(cut(row.detail, secrets))) for row in rows]
     emit(invocation.output, rows, COLUMNS, Finding._asdict)
@@ -70,7 +70,7 @@ def check(ctx: click.Context, quick: bool) -> None:
 
 
 def _attempt(rows: list[Finding], what: str, call: Callable[[], Any], told: tuple[type[Exception], ...] = ()) -> Any:
-    """Return what `call` returns; what it raises becomes a row, but for what is `told` as any command tells it."""
+    """Return what `call` returns; an exception becomes a row, except those of `told`, which are raised."""
     try:
         return call()
     except told:
@@ -114,7 +114,7 @@ def _check_app(rows: list[Finding], app: App) -> dict[str, Definition]:
 
 @contextmanager
 def _mistakes(rows: list[Finding], name: str) -> Generator[None]:
-    """Let each mistake of a declaration become a row."""
+    """Turn each mistake of a declaration into a row."""
     try:
         yield
     except DefinitionError as problem:
@@ -147,7 +147,7 @@ def _check_database(
 def _check_log(store: SqlStore, definitions: dict[str, Definition]) -> Iterator[Finding]:
     """Compare every saga's rows with its events."""
     sagas = untold = wrong = 0
-    # Counted first: a saga that is started meanwhile is in the log, and only adds to what is seen there.
+    # Counted first, because a saga that starts meanwhile only adds to the log.
     rows_there = sum(count for _, _, count in store.counts())
     with progress("Comparing", None) as advance:
         for saga_id in _saga_ids(store):
@@ -171,12 +171,12 @@ def _check_log(store: SqlStore, definitions: dict[str, Definition]) -> Iterator[
 
 
 def _check_messages(store: SqlStore) -> Iterator[Finding]:
-    """Compare which messages there are with those in the log; nothing is said of a log without any."""
+    """Compare the index of messages with the log; yield nothing for a log without messages."""
     messages = wrong = 0
     for page in indexed_pages(store, PAGE):
         found = [one for one in store.read_messages(page.after, PAGE) if one[0] <= page.upto]
         messages += max(len(page.messages), len(found))
-        # What the log does not say any more cannot be compared.
+        # A message that is not in the log cannot be compared.
         readable = [one for one in found if one[0] not in page.damaged]
         for text in [*dict.fromkeys(page.damaged.values()), *index_differences(page.messages, readable)]:
             wrong += 1
@@ -196,13 +196,13 @@ def _saga_ids(store: SqlStore) -> Iterator[str]:
 
 
 def _compare(store: SqlStore, saga_id: str, definitions: dict[str, Definition]) -> list[str] | None:
-    """Compare one saga; one that goes on meanwhile is looked at again."""
+    """Compare one saga; if it changes meanwhile, compare it again."""
     try:
         return _compared(store, saga_id, definitions)
     except StoreUnavailable:
         raise
     except Exception as problem:
-        # Whatever is wrong with its rows, the other sagas are compared.
+        # Rows that cannot be read are reported, and the other sagas are still compared.
         return [described(problem)]
 
 

@@ -60,7 +60,7 @@ def upgrade(invocation: Invocation) -> None:
 
 
 class Consumer(NamedTuple):
-    """Who reads the log, how far, how many messages are behind that, and the worker that reads for it."""
+    """A consumer, its position, how many messages follow that position, and the worker that reads for it."""
 
     consumer: str
     position: int
@@ -157,12 +157,12 @@ def grants(invocation: Invocation, role: str, read_only: bool) -> None:
 
 
 def recorded(migration: Migration, dialect: Dialect) -> str:
-    """Return the statement by which the database knows that it has a migration."""
+    """Return the statement that records in the database that it has a migration."""
     return f"{SQL[f'recorded_{dialect}']};".format(number=migration.number, name=migration.name)
 
 
 def schema_of(address: str) -> tuple[int, tuple[Migration, ...]]:
-    """Return the schema that a database has, as it is, and all that there are; raises `SchemaTooNew`."""
+    """Return the number of a database's schema, and all migrations; raises `SchemaTooNew`."""
     store = sql_store(address)
     try:
         store.open(migrate=False)

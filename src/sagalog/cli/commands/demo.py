@@ -1,4 +1,4 @@
-"""`sagalog demo`: the app's own sample inputs on a database that is left behind, and a first look at them."""
+"""`sagalog demo`: runs the app's sample inputs on a database that is kept, and shows them."""
 
 import asyncio
 import hashlib
@@ -91,7 +91,7 @@ async def _run(address: str, app: App, starts: Iterable[tuple[Saga[Any], Any] | 
     keep_transitions_quiet()
     wanted = list(starts)
     events = {_message_id(one): one for one in wanted if isinstance(one, Event)}
-    # The database is the demo's own, so it is made whatever workers are told of migrations.
+    # The database belongs to the demo, so it is created whatever the settings say of migrations.
     with opened(address, migrate=True):
         pass
     with app.services() as services, progress("Running", len(wanted)) as advance:
@@ -107,7 +107,7 @@ async def _run(address: str, app: App, starts: Iterable[tuple[Saga[Any], Any] | 
 
 
 def _message_id(event: Event) -> str:
-    """Return the id of a sample event, the same each time: a second demo on a database publishes nothing anew."""
+    """Return the id of a sample event, the same each time, so that a second demo publishes nothing again."""
     text = name_of(type(event)).encode() + encode_json(event)
     return f"demo-{hashlib.sha256(text).hexdigest()[:32]}"
 
@@ -134,7 +134,7 @@ async def _at_rest(process_manager: ProcessManager, events: Mapping[str, Event])
 
 
 def _most_telling(store: SqlStore, rows: list[StatusRow]) -> StatusRow | None:
-    """Return the failed saga with most to undo, and of those the one with the shortest history."""
+    """Return the failed saga with the most to undo; among equals, the one with the shortest history."""
     failed = [row for row in rows if row.status == "failed"]
 
     def telling(row: StatusRow) -> tuple[int, int]:

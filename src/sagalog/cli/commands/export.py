@@ -30,7 +30,7 @@ def export(invocation: Invocation, ids_or_keys: tuple[str, ...], everything: boo
         raise click.UsageError("name the sagas to export, or give --all", click.get_current_context())
     out: IO[bytes] = sys.stdout.buffer
     with store_of(invocation) as store:
-        # All names are looked up first: half an export looks like a whole one.
+        # All names are looked up before anything is written, because half an export looks like a whole one.
         wanted = _all_ids(store) if everything else iter([find(store, one, saga).saga_id for one in ids_or_keys])
         for ids in _batches(wanted):
             histories = store.read_many(ids)

@@ -18,7 +18,7 @@ from sagalog.store import StoredEvent
 
 
 def event_record(stored: StoredEvent) -> dict[str, Any]:
-    """Return an event as machines read it: the columns of `saga_history`."""
+    """Return an event for machines: the columns of `saga_history`."""
     event = CODEC.decode(stored.topic, stored.state)
     return {
         "position": stored.position,
@@ -31,7 +31,7 @@ def event_record(stored: StoredEvent) -> dict[str, Any]:
 
 
 class EventLine(NamedTuple):
-    """An event as it is stored and as it is meant, when its saga started, and of what kind that is."""
+    """An event as stored and as decoded, with the start time and kind of its saga."""
 
     stored: StoredEvent
     event: e.SagaEvent

@@ -1,4 +1,4 @@
-"""`sagalog list`: sagas by what is looked for, a page at a time; it only reads."""
+"""`sagalog list`: sagas that match the options, a page at a time; it only reads."""
 
 import time
 
@@ -75,7 +75,7 @@ def list_sagas(
         started_before=None if older is None else now - older,
         started_after=None if newer is None else now - newer,
         before=after,
-        # One more than is shown tells whether there is another page.
+        # One row more than is shown, to know whether there is another page.
         limit=limit + 1,
     )
     with store_of(invocation) as store:

@@ -77,7 +77,7 @@ def replay(
 
 
 def _exported(source: Any, wanted: str | None) -> tuple[str, list[SagaEvent]]:
-    """Return the one saga that is meant in an exported file."""
+    """Return the wanted saga from an exported file."""
     name = getattr(source, "name", "the export")
     streams: dict[str, list[SagaEvent]] = {}
     for saga_id, event in read_export(source, name):
@@ -90,7 +90,7 @@ def _exported(source: Any, wanted: str | None) -> tuple[str, list[SagaEvent]]:
         )
     if wanted is None and len(found) > 1:
         raise click.UsageError(f"{name} has {len(found)} sagas: name one of {_some(list(keys.values()))}")
-    # Ids are ordered by time: of several runs with one key the newest is meant, as with a database.
+    # Ids are ordered by time: of several runs with one key the newest is chosen, as with a database.
     newest = max(found)
     return newest, streams[newest]
 
@@ -120,7 +120,7 @@ def _emit(output: str, saga_id: str, replayed: Sequence[Frame]) -> None:
 
 
 def _record(saga_id: str, frame: Frame) -> dict[str, Any]:
-    """Return a frame as machines read it; times in the state are microseconds since the epoch, as in the log."""
+    """Return a frame for machines; times in the state are microseconds since the epoch, as in the log."""
     return {
         "saga_id": saga_id,
         "version": frame.state.version,

@@ -1,4 +1,4 @@
-"""`sagalog run`: a worker process; what it does is the process manager's."""
+"""`sagalog run`: a worker process; the process manager does the work."""
 
 import asyncio
 import logging
@@ -51,7 +51,7 @@ def run(invocation: Invocation, log_level: str, log_format: str) -> None:
 
 
 async def _work(process_manager: ProcessManager, names: str) -> None:
-    """Work until a signal comes; it may come while the database is being opened."""
+    """Work until a signal arrives, which may be while the database is being opened."""
     with first_signal() as stop:
         async with opened_unless(stop, process_manager) as is_open:
             if is_open:

@@ -1,4 +1,4 @@
-"""`sagalog start`: one saga for each line of JSON, streamed; a bad line is told and stops no other."""
+"""`sagalog start`: starts one saga for each line of JSON, streamed; a bad line is reported and stops no other."""
 
 import asyncio
 import os
@@ -30,12 +30,12 @@ from sagalog.saga.failure import Redact, described, uncarried
 
 AT_ONCE = 256
 TRIES = 3
-# What is wrong with a line, as opposed to what is wrong with the database or the program.
+# Errors of a single line, not of the database or the program.
 BAD_LINE = (InvalidInput, InvalidIdentifier, MissingKey, PayloadTooLarge)
 
 
 class Starter:
-    """The start of a saga for each line, so many at once, and the count of what became of them."""
+    """Starts a saga for each line, several at once, and counts the results."""
 
     def __init__(
         self, process_manager: ProcessManager, saga: Saga[Any], key_field: str | None, redact: Redact | None
@@ -109,7 +109,7 @@ class Starter:
             try:
                 return await self._process_manager.start(self._saga, value, key=key)
             except StoreUnavailable:
-                # Nobody knows whether it was written; the key makes it safe to say it again.
+                # It is unknown whether the start was written; with its key it is safe to repeat.
                 if attempt == TRIES:
                     raise
         raise AssertionError("the loop returns or raises")
@@ -139,7 +139,7 @@ def start(ctx: click.Context, saga: str, source: IO[bytes], key_field: str | Non
 
 
 def _first(group: BaseExceptionGroup[StoreError | InvalidInput]) -> BaseException:
-    """Return one of the errors that came at once: a database that is gone tells every line the same."""
+    """Return one of several simultaneous errors: an unavailable database gives the same error for every line."""
     first: BaseException = group
     while isinstance(first, BaseExceptionGroup):
         first = cast("BaseExceptionGroup[BaseException]", first).exceptions[0]

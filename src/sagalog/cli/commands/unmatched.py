@@ -1,4 +1,4 @@
-"""`sagalog unmatched`: messages that nobody could take, why, and what is to become of them. It routes nothing."""
+"""`sagalog unmatched`: messages that nobody could take, the reasons, and decisions about them. It routes nothing."""
 
 import asyncio
 import getpass
@@ -65,7 +65,7 @@ def list_unmatched(
         name=name,
         consumer=consumer,
         before=after,
-        # One more than is shown tells whether there is another page.
+        # One row more than is shown, to know whether there is another page.
         limit=limit + 1,
     )
     with store_of(invocation) as store:
@@ -101,7 +101,7 @@ def show_unmatched(invocation: Invocation, unmatched_id: str) -> None:
 
 
 def _settling(function: Any) -> Any:
-    """Add what `redeliver` and `discard` both take."""
+    """Add the options that `redeliver` and `discard` share."""
     for decorate in (
         click.option("--dry-run", is_flag=True, help="Only list the messages that are meant."),
         click.option(
@@ -192,7 +192,7 @@ def _every(store: Store, name: str | None, consumer: str | None) -> Iterator[Unm
 
 
 def _find(store: Store, unmatched_id: str) -> UnmatchedRow:
-    """Return one row; raises `NotThere`."""
+    """Return one row; raises `NotThere` if it does not exist."""
     check_lookup(unmatched_id, "the id")
     for row in store.unmatched(UnmatchedQuery(statuses=(), unmatched_id=unmatched_id)):
         return row
@@ -200,7 +200,7 @@ def _find(store: Store, unmatched_id: str) -> UnmatchedRow:
 
 
 def _unsettled(store: Store, unmatched_id: str, statuses: Sequence[str]) -> UnmatchedRow:
-    """Return one row to be settled; raises `NotThere`, and `InvalidAction` if something was done about it already."""
+    """Return one row to be settled; raises `NotThere`, or `InvalidAction` if it is settled already."""
     row = _find(store, unmatched_id)
     if row.status not in statuses:
         by = f" by {row.actor}" if row.actor else ""
@@ -209,7 +209,7 @@ def _unsettled(store: Store, unmatched_id: str, statuses: Sequence[str]) -> Unma
 
 
 def _record(row: UnmatchedRow) -> dict[str, Any]:
-    """Return a row for machines; the message is data if it can be read, and text if not."""
+    """Return a row for machines; the message is JSON data if it can be read, otherwise text."""
     found = record(row)
     found["message"] = _readable(row.message)
     return found

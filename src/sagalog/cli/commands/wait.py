@@ -1,4 +1,4 @@
-"""`sagalog wait`: wait for one saga, and say by the exit code how it ended; it runs nothing."""
+"""`sagalog wait`: waits for one saga; the exit code says how it ended; it runs nothing."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""A saga's definition as what a picture of it shows: stages of boxes with their labels; it draws nothing."""
+"""The contents of a saga's picture, from its definition: stages of boxes with their labels; it draws nothing."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from sagalog.saga.retry import Retry
 class StepBox(NamedTuple):
     """One step: its action, and how it is undone (None: not at all, for the reason in `undo_detail`).
 
-    `repeated` says for what it is made, if it is made more than once; `child` which saga it is, if it is one.
+    `repeated` says what it is made for, if it is made several times; `child` names the saga that it runs, if any.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Chart(NamedTuple):
 
 
 def chart_of(definition: Definition) -> Chart:
-    """Return what there is to draw of a definition."""
+    """Return the chart of a definition."""
     past_pivot = False
     stages: list[list[StepBox]] = []
     for stage in definition.stages:
@@ -85,7 +85,7 @@ def _repeated(step: StepDefinition) -> str:
 
 
 def _detail(step: StepDefinition) -> str:
-    """Return what a step does besides calling its function, and how patient it is."""
+    """Return what a step does besides calling its function, with its retries and timeout."""
     over = None if step.timeout is None else _long(step.timeout)
     if step.kind == "sleep":
         return f"sleeps for {over}"

@@ -20,7 +20,7 @@ OUTSIDE: Final = "somebody outside"
 
 
 class EventBox(NamedTuple):
-    """One event: what it says of the process, by whom it is published, how far down it stands."""
+    """One event: its meaning for the process, its publishers, and its layer from the top."""
 
     name: str
     kind: str
@@ -38,7 +38,7 @@ class EventChart(NamedTuple):
 
 
 def event_chart_of(definition: ChoreographyDefinition) -> EventChart:
-    """Return what there is to draw of a choreography."""
+    """Return the chart of a choreography."""
     contract = definition.contract
     leads: dict[tuple[str, str], list[str]] = {}
     for reaction in contract.reactions:
@@ -56,7 +56,7 @@ def event_chart_of(definition: ChoreographyDefinition) -> EventChart:
 
 
 def _kind(contract: Contract, name: str) -> str:
-    """Return the class of an event's box, one of those of the drawing's style."""
+    """Return the style class of an event's box."""
     if name in contract.starts:
         return "start"
     if name in contract.completes:
@@ -69,7 +69,7 @@ def _kind(contract: Contract, name: str) -> str:
 
 
 def _detail(contract: Contract, name: str) -> str:
-    """Return what an event says of the process, in words."""
+    """Return an event's meaning for the process, in words."""
     undone = [effect for effect, undo in contract.compensations.items() if undo == name]
     undo = contract.compensations.get(name, "")
     words = [
@@ -85,7 +85,7 @@ def _detail(contract: Contract, name: str) -> str:
 
 
 def _layers(contract: Contract, leads: list[tuple[str, str]]) -> dict[str, int]:
-    """Return how far down each event stands: below everything that leads to it, but for what leads back."""
+    """Return each event's layer: below all events that lead to it, except along paths that lead back."""
     layers = dict.fromkeys(contract.sorted(contract.events), 0)
     back: set[tuple[str, str]] = set()
 
@@ -105,7 +105,7 @@ def _layers(contract: Contract, leads: list[tuple[str, str]]) -> dict[str, int]:
 
 
 def event_mermaid(chart: EventChart) -> str:
-    """Return a Mermaid flowchart: events downwards, what undoes an effect by dashed edges back to it."""
+    """Return a Mermaid flowchart: events downwards, and dashed edges back from compensating events."""
     ids = {box.name: f"e{number}" for number, box in enumerate(chart.boxes, 1)}
     lines = [f"%% {harmless(chart.title)}", "flowchart TD"]
     for box in chart.boxes:
@@ -173,16 +173,16 @@ def _box(box: EventBox, x: float, y: float, width: float) -> str:
 
 
 def _short(source: Point, target: Point, width: float) -> str:
-    """Draw a curve from the foot of a box to the head of one right below it."""
+    """Draw a curve from the bottom of a box to the top of one directly below it."""
     x, y, to_x, to_y = source[0] + width / 2, source[1] + BOX_HEIGHT, target[0] + width / 2, target[1]
     bend = (to_y - y) / 2
     return _arrow(f"M{x:g} {y:g}C{x:g} {y + bend:g} {to_x:g} {to_y - bend:g} {to_x:g} {to_y - 8:g}", to_x, to_y)
 
 
 def _long(source: Point, target: Point, width: float, lane: float, number: int) -> str:
-    """Draw a line from the foot of a box to the head of any other, between the layers and along a lane beside them."""
+    """Draw a line from the bottom of a box to the top of a distant one, along a lane beside the layers."""
     x, y, to_x, to_y = source[0] + width / 2, source[1] + BOX_HEIGHT, target[0] + width / 2, target[1]
-    # What shares a gap between layers must not share a line.
+    # Lines in the same gap between layers are drawn at different heights.
     offset = 10 + number % 4 * 6
     return _arrow(f"M{x:g} {y:g}V{y + offset:g}H{lane:g}V{to_y - offset - 5:g}H{to_x:g}V{to_y - 8:g}", to_x, to_y)
 

@@ -5,7 +5,7 @@ from sagalog.harmless import harmless
 
 
 def mermaid(chart: Chart) -> str:
-    """Return the flowchart: steps downwards, what is undone by dashed edges back up."""
+    """Return the flowchart: steps downwards, compensations as dashed edges back up."""
     lines = [f"%% {harmless(chart.title)}", "flowchart TD", f"    start([{quoted('start: ' + chart.input)}])"]
     before = ["start"]
     undone: list[list[str]] = []
@@ -48,7 +48,7 @@ def _action(node: str, box: StepBox) -> str:
 
 
 def quoted(*lines: str) -> str:
-    """Return lines as the label of a node: Mermaid reads them as HTML, and a name is none."""
+    """Return lines as the label of a node, escaped, because Mermaid reads labels as HTML."""
     return '"' + "<br/>".join(harmless(line).translate(_ENTITIES) for line in lines) + '"'
 
 

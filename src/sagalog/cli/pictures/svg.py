@@ -1,6 +1,6 @@
-"""A saga as an SVG picture, laid out in two columns: what is done downwards, what undoes it upwards; pure text.
+"""A saga as an SVG picture in two columns: actions downwards, compensations upwards; pure text.
 
-The picture brings its own background, so that it can be read on a light and on a dark page.
+The picture has a background of its own, so that it is readable on light and dark pages.
 """
 
 from html import escape
@@ -52,19 +52,19 @@ STYLE: Final = """
 
 
 class Place(NamedTuple):
-    """Where a stage, or one step of it, stands: from `top` to `bottom`."""
+    """The vertical place of a stage, or of one step: from `top` to `bottom`."""
 
     top: float
     bottom: float
 
     @property
     def middle(self) -> float:
-        """Return the height of its middle."""
+        """Return the vertical middle."""
         return (self.top + self.bottom) / 2
 
 
 class Layout(NamedTuple):
-    """Where everything stands: the columns' left edges, the stages and their boxes from top to bottom."""
+    """The positions of everything: the columns' left edges, the stages and their boxes from top to bottom."""
 
     width: float
     height: float
@@ -152,7 +152,7 @@ def _backwards(chart: Chart, layout: Layout) -> list[str]:
         undone = [box for box in stage if box.undo is not None]
         for box, where in zip(stage, row, strict=True):
             if box.undo is None:
-                # Beside the action, where no arrow of the steps below passes on its way up.
+                # Drawn beside the action, where no arrow of the steps below passes.
                 x = layout.left + layout.box_width + GROUP_PADDING + 6
                 parts.append(_text(x, where.middle + 4, "detail", box.undo_detail, anchor="start"))
                 continue
@@ -192,7 +192,7 @@ def _box(layout: Layout, x: float, place: Place, kind: str, name: str, detail: s
 
 
 def _behind(layout: Layout, x: float, place: Place, kind: str) -> list[str]:
-    """Draw two more boxes behind one, the farthest first: it is made once for each element."""
+    """Draw two more boxes behind one, the farthest first, for a step that is made once for each element."""
     return [_rect(kind, x + by, place.top - by, layout.box_width, BOX_HEIGHT, 6) for by in (6, 3)]
 
 
@@ -217,7 +217,7 @@ def _group(layout: Layout, x: float, place: Place) -> list[str]:
 
 
 def _arrow(kind: str, x: float, start: float, end: float) -> list[str]:
-    """Draw a vertical arrow, down for what is done and up for what is undone."""
+    """Draw a vertical arrow: down for actions, up for compensations."""
     direction = 1 if end > start else -1
     tip, neck = end - 1 * direction, end - 8 * direction
     head = "head" if kind == "then" else "backhead"
@@ -240,5 +240,5 @@ def _text(x: float, y: float, kind: str, text: str, anchor: str = "middle") -> s
 
 
 def label(text: str) -> str:
-    """Return a name as text of the picture, which is XML and knows no controls."""
+    """Return a name as text of the picture, escaped for XML and without control characters."""
     return escape(harmless(text))

@@ -1,4 +1,4 @@
-"""What was declared with `saga.child(...)`: checked, and made into rules of the definition. It starts nothing."""
+"""Checks of what was declared with `saga.child(...)`, and the rules of the definition made from it."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from sagalog.saga.written import DeclaredStep
 
 
 def child_of(step: DeclaredStep, input_type: Any, after_pivot: bool, mistakes: list[str]) -> ChildRule | None:
-    """Return the saga that a step is; adds to `mistakes`."""
+    """Return the child saga of a step; appends to `mistakes`."""
     if step.child is None:
         return None
     try:
@@ -30,7 +30,7 @@ def child_of(step: DeclaredStep, input_type: Any, after_pivot: bool, mistakes: l
             wrong = handler_mistake(step.handler, first=False)
             found: Any = result_type(step.handler) if wrong is None else definition.input.kind
         except Exception:
-            # That the annotations cannot be resolved is said where the parameters are bound.
+            # Annotations that cannot be resolved are reported where the parameters are bound.
             found = definition.input.kind
         if plain(found) != plain(definition.input.kind):
             shown = getattr(found, "__name__", found)
@@ -52,7 +52,7 @@ def is_undone(step: DeclaredStep, after_pivot: bool) -> bool:
 
 
 def undoing_of(step: DeclaredStep, after_pivot: bool) -> CompensationDefinition | None:
-    """Return how a child is undone: by itself, for it is asked to."""
+    """Return how a child is undone: it undoes itself when it is asked."""
     if not is_undone(step, after_pivot):
         return None
     return CompensationDefinition(
@@ -66,4 +66,4 @@ def undoing_of(step: DeclaredStep, after_pivot: bool) -> CompensationDefinition 
 
 
 def undo_child() -> None:
-    """Stand for the compensation of a child, which nobody calls: the child is told."""
+    """Do nothing: the compensation of a child, which is never called; a note asks the child instead."""

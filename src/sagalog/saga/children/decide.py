@@ -1,8 +1,8 @@
 """A saga as a step of another one: how the parent begins, awaits and undoes it, and how the child answers. Pure.
 
-The parent is told of the child's end by a note, and asks by a note that it be undone: both go into the inbox of the
-other in the transaction of the decision that they belong to. A child that failed has undone all it did, so to its
-parent it was refused. A child is never left: whoever rolls back while it runs asks it to undo, and waits for its end.
+A note reports the child's end to the parent, and another note asks the child to undo. Each is put into the other's
+inbox in the transaction of the decision it belongs to. A child that failed has undone all it did, so for its parent the
+step is refused. A child is never abandoned: a parent that rolls back asks it to undo, and waits for its end.
 """
 
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ from sagalog.saga.transitions import ENDED
 
 
 def noted(definition: Definition, state: SagaState, note: Envelope, now: int) -> e.SagaEvent:
-    """Return the event that records a note, of a child or of the parent."""
+    """Return the event that records a note from a child or from the parent."""
     about = _undo_asked if note.name == n.UNDO_CHILD else _child_said
     return about(definition, state, note, now)
 
@@ -30,7 +30,7 @@ def noted(definition: Definition, state: SagaState, note: Envelope, now: int) ->
 
 
 def child_begun(definition: Definition, state: SagaState, input: i.ChildBegun, now: int) -> e.SagaEvent | None:
-    """Return the event that records which saga the step is; nothing if that is known, or of an earlier round."""
+    """Return the event that records which child a step has; None if that is known, or of an earlier round."""
     before = begun(definition, state, input.step).action
     if not is_open(before) or before.waiting is not None or before.round != input.round or state.status in ENDED:
         return None
@@ -43,14 +43,14 @@ def child_begun(definition: Definition, state: SagaState, input: i.ChildBegun, n
 
 
 def _child_said(definition: Definition, state: SagaState, message: Envelope, now: int) -> e.SagaEvent:
-    """Return the event that records what a child said."""
+    """Return the event that records a child's note."""
     note = msgspec.json.decode(message.data, type=n.ChildNote)
     step = definition.find(note.step)
     here = state.steps.get(note.step, UNTOUCHED)
     if step is None or step.child is None or here.action.round != note.round or message.name != n.CHILD_ENDED:
         return _received(message, now)
     if is_open(here.action) and here.action.waiting is None and state.status not in ENDED:
-        # It has ended before this saga could record that it began it.
+        # The child ended before this saga could record that it had begun it.
         begun(definition, state, note.step)
         return e.ChildStarted(
             time=now,
@@ -72,7 +72,7 @@ def _received(message: Envelope, now: int) -> e.EventReceived:
 
 
 def child_ended_before(state: SagaState, last: e.ChildStarted, now: int) -> e.SagaEvent | None:
-    """Return what follows if a child had ended when it was recorded that it began."""
+    """Return what follows if the child's end came before its beginning was recorded; otherwise None."""
     if last.message is None:
         return None
     note = msgspec.json.decode(last.note, type=n.ChildNote)
@@ -101,7 +101,7 @@ def _end(state: SagaState, here: StepState, note: n.ChildNote, message: str, now
 
 
 def child_to_undo(definition: Definition, state: SagaState, names: Iterable[str], now: int) -> e.SagaEvent | None:
-    """Return the event that asks the first of these steps that is a child, and was not asked yet, to undo itself."""
+    """Return the event that asks the first child among these steps to undo, unless it was asked already."""
     for name in names:
         here = state.steps.get(name, UNTOUCHED)
         if here.child is None or not is_to_undo(here) or here.undo.waiting is not None:
@@ -118,7 +118,7 @@ def child_to_undo(definition: Definition, state: SagaState, names: Iterable[str]
 def _undo_asked(definition: Definition, state: SagaState, message: Envelope, now: int) -> e.SagaEvent:
     """Return the event that records that the parent wants this saga undone.
 
-    A saga with a pivot is never undone by its parent, which is checked when that is built.
+    A saga with a pivot is never undone by its parent; the definition of the parent is checked for that.
     """
     if definition.pivot is not None:
         return _received(message, now)
@@ -127,10 +127,10 @@ def _undo_asked(definition: Definition, state: SagaState, message: Envelope, now
 
 
 def parents_wish() -> e.ErrorInfo:
-    """Return why a child is rolled back whose parent is."""
+    """Return the error with which a child is rolled back because its parent is."""
     return e.error_from("parent", "ParentRolledBack", "the saga that this one is a step of is rolled back")
 
 
 def called_off(last: e.SagaStarted, now: int) -> e.SagaEvent | None:
-    """Return the end of a saga that was only started so that nobody else can start it."""
+    """Return the event that ends a saga that was only started so that nobody else can start it."""
     return e.SagaFailed(time=now, error=parents_wish()) if last.called_off else None

@@ -1,4 +1,4 @@
-"""Steps that are sagas, as they are declared; they start nothing. The function of one makes the input of the child."""
+"""Steps that are sagas, as they are declared. The function of such a step returns the child's input."""
 
 from collections.abc import Callable
 from typing import Protocol, TypeVar
@@ -9,7 +9,7 @@ ChildInputT = TypeVar("ChildInputT")
 
 
 class ChildStep(SyncHandle[Params, ChildInputT]):
-    """A declared child saga. Calling it makes the child's input as it was written, and starts nothing.
+    """A declared child saga. Calling it calls the function that returns the child's input, and starts nothing.
 
     Its result, for later steps, is a `ChildResult`.
     """
@@ -18,7 +18,7 @@ class ChildStep(SyncHandle[Params, ChildInputT]):
 
 
 class ChildDecorator(Protocol[ChildInputT]):
-    """What `saga.child(other)` gives: it takes a function that makes the input of the other saga."""
+    """What `saga.child(other)` returns: it takes a function that returns the input of the other saga."""
 
     def __call__(self, handler: Callable[Params, ChildInputT], /) -> ChildStep[Params, ChildInputT]:
         """Declare the step."""

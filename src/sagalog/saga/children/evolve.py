@@ -1,4 +1,4 @@
-"""How a child, or its parent, changes the state of a saga: the part of `evolve` for sagas that are steps. Pure."""
+"""How children and parents change the state of a saga: the part of `evolve` for sagas that are steps. Pure."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,14 +14,14 @@ from sagalog.saga.transitions import Status
 
 
 def parent_of(event: e.SagaStarted) -> Parent | None:
-    """Return the saga that a start makes this one a part of."""
+    """Return the parent of a saga that starts; None if it has none."""
     if event.parent is None or event.parent_step is None:
         return None
     return Parent(event.parent, event.parent_step, event.parent_round)
 
 
 def heard(state: SagaState, event: e.EventReceived) -> SagaState:
-    """Return the state that knows whether a child is stuck, if an event that moved nothing says it."""
+    """Return the state after a note that moves nothing: it may say that a child is stuck, or not any more."""
     if event.name not in (n.CHILD_STUCK, n.CHILD_RESUMED):
         return state
     note = msgspec.json.decode(event.data, type=n.ChildNote)

@@ -1,4 +1,4 @@
-"""What a saga and the saga that it is a part of tell each other: notes, and the result of a child; values only."""
+"""The notes that a parent saga and its child send each other, and the result of a child; values only."""
 
 from typing import Any, Final, Literal
 
@@ -6,7 +6,7 @@ from msgspec import Raw, Struct
 
 from sagalog.saga.events import EMPTY, ErrorInfo
 
-# The names under which notes travel.
+# The names of the notes as messages.
 CHILD_ENDED: Final = "sagalog.ChildEnded"
 CHILD_STUCK: Final = "sagalog.ChildStuck"
 CHILD_RESUMED: Final = "sagalog.ChildResumed"
@@ -18,9 +18,9 @@ ChildStatus = Literal["completed", "failed", "stuck", "running"]
 
 
 class ChildResult(Struct, frozen=True):
-    """The result of a step that is a saga: its id, how it ended, and the results of its steps by name, as plain JSON.
+    """The result of a step that is a saga: the child's id, its end, and its steps' results by name, as plain JSON.
 
-    `data` is empty if it is over the cap of a payload; the child's own result has it all.
+    `data` is empty if it would exceed the size limit of a payload; the child's own result is complete.
     """
 
     saga_id: str
@@ -29,10 +29,10 @@ class ChildResult(Struct, frozen=True):
 
 
 class ChildNote(Struct, frozen=True, omit_defaults=True):
-    """What a child says of itself: which step of its parent it is, and where it is now.
+    """A note from a child: its step in the parent, and the child's status.
 
-    `round` counts the children that this step had before. With "completed" there is a `result`, a `ChildResult` as
-    JSON; with "failed" the `error` that the step has from it.
+    `round` counts the step's earlier children. With "completed" there is a `result`, a `ChildResult` as JSON; with
+    "failed" there is an `error`, which becomes the error of the step.
     """
 
     step: str
@@ -45,7 +45,7 @@ class ChildNote(Struct, frozen=True, omit_defaults=True):
 
 
 class UndoNote(Struct, frozen=True):
-    """What a parent asks of a child: undo everything, for the step is undone."""
+    """A note from a parent: the child must undo everything, because the step is undone."""
 
     parent: str
     step: str

@@ -1,4 +1,4 @@
-"""The notes of a parent or a child that led to recorded events, as far as the log says what came. Pure."""
+"""The notes that led to recorded events, rebuilt from what the log recorded of them. Pure."""
 
 from msgspec import Raw
 from msgspec.json import encode
@@ -11,7 +11,7 @@ from sagalog.saga.state import StepState
 
 
 def note_of(event: e.SagaEvent, here: StepState) -> Envelope | None:
-    """Return the note that leads to an event, as far as the event says what came; None if it was no note."""
+    """Return the note that led to an event, as far as the event recorded it; None if it was no note."""
     match event:
         case e.UndoAsked():
             return _note(event.message, n.UNDO_CHILD, Raw(encode(n.UndoNote(event.parent, event.step))))

@@ -1,1 +1,1 @@
-"""Choreographies: contracts over what participants publish, and what becomes of a process. Pure."""
+"""Choreographies: contracts over what participants publish, and the outcome of a process by them. Pure."""

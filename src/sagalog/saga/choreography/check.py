@@ -1,16 +1,16 @@
-"""Whether a choreography's contract holds: every way that the participants' reactions can go leads to an end. Pure."""
+"""Checks a choreography's contract: every sequence of the participants' reactions must lead to an end. Pure."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
 
 from sagalog.saga.choreography.contract import Contract, Reaction
 
-# Ways that reactions can go. A process with more of them is understood by nobody.
+# The limit of sequences that are checked. Nobody could understand a process with more of them.
 MOST_WAYS = 20_000
 
 
 def reached_from(entries: Sequence[str], reactions: Sequence[Reaction]) -> dict[str, int]:
-    """Return every event that can follow from `entries`, themselves included, with its place in that order."""
+    """Return every event that can follow from `entries`, themselves included, with its number in that order."""
     found: dict[str, int] = {}
     waiting = deque(entries)
     while waiting:
@@ -24,7 +24,7 @@ def reached_from(entries: Sequence[str], reactions: Sequence[Reaction]) -> dict[
 def failing_events(
     events: Sequence[str], completes: Sequence[str], fails: Sequence[str], reactions: Sequence[Reaction]
 ) -> tuple[str, ...]:
-    """Return the events after which a process can only fail."""
+    """Return the events after which a process can only fail, never complete."""
     found: list[str] = []
     for name in events:
         reached = reached_from([name], reactions)
@@ -34,7 +34,7 @@ def failing_events(
 
 
 class Ways:
-    """Every way that a process can go, walked to its end, and where one leads to none."""
+    """Every way that a process can take, followed to its end, to find those without a proper end."""
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
@@ -44,7 +44,7 @@ class Ways:
         self._walked = 0
 
     def mistakes(self) -> list[str]:
-        """Return what is wrong, each thing once, with the first way on which it shows."""
+        """Return what is wrong, each mistake once, with the first way that shows it."""
         found: dict[str, str] = {}
         for start in self._contract.starts:
             for way in self._from({start: 1}):
@@ -55,7 +55,7 @@ class Ways:
         return list(found.values())
 
     def _from(self, came: dict[str, int], done: frozenset[int] = frozenset()) -> Iterator[dict[str, int]]:
-        """Yield, for every way to go on from the events that came, how often each came once nobody reacts any more."""
+        """Yield how often each event came, for every way to go on from `came` until nobody reacts any more."""
         for name in came:
             for reaction in self._by_event.get(name, ()):
                 if id(reaction) not in done:
@@ -67,7 +67,7 @@ class Ways:
         yield came
 
     def _waived(self, way: dict[str, int]) -> Iterator[tuple[str, str]]:
-        """Yield what may be an effect, for the process can fail after it, and of which nothing is said."""
+        """Yield mistakes for events that may be effects of a failing process, but have no entry in `compensates=`."""
         contract = self._contract
         if not any(name in contract.failing for name in way):
             return

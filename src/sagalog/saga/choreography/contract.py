@@ -1,16 +1,16 @@
-"""The contract of a choreography as data, and what has become of a process by the events that came. Pure.
+"""The contract of a choreography as data, and how a process is judged by the events that came. Pure.
 
-What is judged is which events came, and how often, never in what order: events overtake each other.
+Only which events came counts, and how often, never their order: events may overtake each other. The rules, in order:
 
-1. An event that completes the process and one after which it can only fail contradict each other: it is stuck.
-2. One that completes it: completed.
-3. One that it fails with, and every effect has been undone: failed.
-4. One that only a person can go on from, and nobody has: stuck.
-5. Its time is over: stuck if an effect stands, or if something came that says it was half done; otherwise failed.
-6. One after which it can only fail, and an effect stands or has been undone: compensating.
-7. Anything else: it is still going on.
+1. An event that completes the process contradicts one after which it can only fail: stuck.
+2. An event that completes the process came: completed.
+3. An event that fails the process came, and every effect has been undone: failed.
+4. An event came after which only a person can go on, and nobody has: stuck.
+5. The time is over: stuck if an effect stands, or if an event shows that something was half done; otherwise failed.
+6. An event came after which it can only fail, and an effect stands or has been undone: compensating.
+7. Anything else: still running.
 
-An effect stands until the event that undoes it has come, as many times as the effect has.
+An effect stands until its compensating event has come as often as the effect.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,9 +26,9 @@ Why = Literal["", "contradiction", "completed", "failed", "person", "time", "fai
 
 
 class Reaction(Struct, frozen=True):
-    """A participant's handler of an event, and the names of the events that it may answer with, way by way.
+    """A participant's handler of an event, with the events that it may answer with, as alternative `ways`.
 
-    Without a name of its own it is whoever is outside.
+    `participant` and `handler` are empty for events that come from outside.
     """
 
     participant: str
@@ -43,7 +43,7 @@ class Reaction(Struct, frozen=True):
 
 
 class Verdict(Struct, frozen=True):
-    """What has become of a process, why, and the names of the events that say so."""
+    """The judgement of a process: its status, the reason, and the names of the events that are the reason."""
 
     status: Literal["pending", "compensating", "completed", "failed", "stuck"]
     why: Why = ""
@@ -51,11 +51,11 @@ class Verdict(Struct, frozen=True):
 
 
 class Contract(Struct, frozen=True):
-    """Which events a choreographed process is made of, by name, and what each of them says.
+    """The events of a choreographed process, by name, and what each of them means.
 
-    `compensations` gives for each effect what undoes it, or None if nothing has to be undone. `failing` are the events
-    after which it can only fail. `order` is how far each is from the start. `reactions` is empty where a bus is only
-    observed.
+    `compensations` gives for each effect the event that undoes it, or None if nothing must be undone. `failing` are
+    the events after which the process can only fail. `order` numbers the events from the start of the process.
+    `reactions` is empty for a bus that is only observed.
     """
 
     key: str
@@ -71,42 +71,42 @@ class Contract(Struct, frozen=True):
     reactions: tuple[Reaction, ...] = ()
 
     def is_effect(self, name: str) -> bool:
-        """Tell whether an event says that something was done, so that it is a step."""
+        """Tell whether an event says that something was done; each such event is a step."""
         return name in self.compensations or name in self.completes
 
     def effect_of(self, step: str) -> str:
-        """Return the name of the event that a step is: of the second one of a name, the step is called `name:2`."""
+        """Return the name of the event of a step; the second event of a name is the step `name:2`."""
         return step if self.is_effect(step) else step.rpartition(":")[0]
 
     def read(self, step: str, data: Raw) -> Any:
-        """Return the event that a step is."""
+        """Return the event of a step, decoded."""
         return self.events[self.effect_of(step)].read(data)
 
     def key_of(self, name: str, data: Raw) -> str:
-        """Return the business key that an event holds; raises `InvalidInput` and `InvalidIdentifier`."""
+        """Return the business key in an event; raises `InvalidInput` or `InvalidIdentifier` if it has none."""
         found: object = getattr(self.events[name].take(data), self.key)
         if not isinstance(found, str | int) or isinstance(found, bool):
             raise InvalidInput(f"expected text or a whole number in {self.key}, found {type(found).__name__}")
         return check_recorded(str(found), self.what_key_of(name))
 
     def what_key_of(self, name: str) -> str:
-        """Return what the key of an event is called."""
+        """Return how errors name the key of an event."""
         return f"the key {self.key} of event {name}"
 
     def sorted(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Return names from the start of the process to its ends."""
+        """Return names in the order of the process, from its start to its ends."""
         return tuple(sorted(set(names), key=lambda name: (self.order.get(name, len(self.order)), name)))
 
     def failures(self, seen: Iterable[str]) -> tuple[str, ...]:
-        """Return those after which the process can only fail, the likeliest cause first: what undoes is never it."""
+        """Return the events after which the process can only fail, likely causes first and compensations last."""
         undoing = set(self.compensations.values())
         return tuple(sorted(self.sorted(name for name in seen if name in self.failing), key=undoing.__contains__))
 
     def judge(self, seen: Mapping[str, int], standing: Iterable[str], undone: bool, over: bool) -> Verdict:
-        """Return what has become of a process; see the head of this module.
+        """Return the status of a process and the reason; the rules are at the head of this module.
 
-        `seen` counts the events that came, `standing` are the effects that stand, `undone` says that one has been
-        undone, and `over` that its time is.
+        `seen` counts the events that came, `standing` are the effects that stand. `undone`: some effect has been
+        undone. `over`: the process's time is over.
         """
         bad = self.failures(seen)
         completed = self.sorted(name for name in seen if name in self.completes)
@@ -127,17 +127,17 @@ class Contract(Struct, frozen=True):
         return Verdict("pending")
 
     def _is_half_done(self, seen: Mapping[str, int]) -> bool:
-        """Tell whether something came that is neither the start, nor an effect, nor what undoes one."""
+        """Tell whether an event came that is neither a start, nor an effect, nor a compensating event."""
         known = {*self.starts, *self.compensations, *self.compensations.values()}
         return any(name not in known for name in seen)
 
     def after(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Return what somebody outside may publish after these events."""
+        """Return the events that may come from outside after these events."""
         outside = [reaction for reaction in self.reactions if not reaction.handler and reaction.event in names]
         return self.sorted(name for reaction in outside for name in reaction.outputs)
 
     def next(self, seen: Mapping[str, int], standing: Iterable[str]) -> tuple[str, ...]:
-        """Return the events that may come next, those that undo what stands before all others."""
+        """Return the events that may come next; if effects must be undone, only the events that undo them."""
         if any(name in self.failing for name in seen):
             undoing = self.sorted(undo for name in standing if (undo := self.compensations.get(name)) is not None)
             if undoing:

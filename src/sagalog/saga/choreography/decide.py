@@ -1,7 +1,7 @@
-"""What follows from an input of a choreography, in the place of what would follow for a saga. Pure.
+"""What follows from an input of a choreography; it replaces what would follow for a saga. Pure.
 
-It runs nothing and sends nothing. Each event that comes is recorded once; then it is judged by the contract what has
-become of the process, and whatever that says anew is recorded after it. `contract` holds the rules.
+Nothing is run or sent. Each event that comes is recorded once. Then the process is judged by its contract, and a new
+judgement is recorded after the event. The rules are at the head of `contract`.
 """
 
 from collections import Counter
@@ -53,7 +53,7 @@ def _received(contract: Contract, state: SagaState, message: Envelope, now: int)
     return e.StepSucceeded(
         time=now,
         step=f"{message.name}:{number + 1}" if number else message.name,
-        # The clock of whoever published it may be ahead of this one.
+        # The publisher's clock may be ahead of this one.
         began=min(message.time, now),
         result=message.data,
         late=state.status == "failed",
@@ -62,7 +62,7 @@ def _received(contract: Contract, state: SagaState, message: Envelope, now: int)
 
 
 def follow(contract: Contract, state: SagaState, now: int) -> e.SagaEvent | None:
-    """Return the event that says what has become of the process, if that is new."""
+    """Return the event that records the judgement of the process, if it is new."""
     for step, undoing in _pairs(contract, state):
         if undoing is not None and state.steps[step].undo.status != "compensated":
             return e.StepCompensated(time=now, step=step, began=now, message=undoing)
@@ -127,7 +127,7 @@ def _stuck(contract: Contract, state: SagaState, verdict: Verdict, now: int) -> 
 
 
 def _deadline(contract: Contract, state: SagaState) -> e.ErrorInfo:
-    """Return why a process whose time is over is where it is."""
+    """Return the error that a process gets when its time is over."""
     stands = standing(contract, state)
     parts = ["the time of the process was over before it ended"]
     if stands:
@@ -141,7 +141,7 @@ def _deadline(contract: Contract, state: SagaState) -> e.ErrorInfo:
 
 
 def _cause(state: SagaState, verdict: Verdict) -> e.ErrorInfo:
-    """Return the event that is nearest to the start of those that say that it fails; it may have come last."""
+    """Return the error for the failing event nearest to the start of the process; it may have arrived last."""
     return _error_of(state, verdict.by[0])
 
 
@@ -152,7 +152,7 @@ def _error_of(state: SagaState, name: str) -> e.ErrorInfo:
 
 
 def _pairs(contract: Contract, state: SagaState) -> Iterator[tuple[str, str | None]]:
-    """Yield each effect that can be undone, with the message that undoes it: the first one the first, and so on."""
+    """Yield each effect that can be undone, with the message that undid it (None: none yet), matched in order."""
     numbers: Counter[str] = Counter()
     for step in state.steps:
         effect = contract.effect_of(step)
@@ -165,7 +165,7 @@ def _pairs(contract: Contract, state: SagaState) -> Iterator[tuple[str, str | No
 
 
 def standing(contract: Contract, state: SagaState) -> tuple[str, ...]:
-    """Return the effects that nobody has undone, in the order in which they came."""
+    """Return the effects that have not been undone, in the order in which they came."""
     return tuple(step for step, _ in _pairs(contract, state) if state.steps[step].undo.status != "compensated")
 
 

@@ -1,4 +1,4 @@
-"""How a choreography is declared: `Choreography`, a contract over what participants publish; it runs nothing."""
+"""How a choreography is declared: `Choreography`, a contract over what participants publish. Nothing is run here."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,14 +27,14 @@ DEFAULT_TIMEOUT = timedelta(days=1)
 
 
 class Choreography:
-    """A process without a coordinator: participants react to events and publish events, and this is the contract.
+    """A process without a coordinator: participants react to events and publish events. This is their contract.
 
-    `key` is the field that every one of its events has. `compensates` says which event undoes which effect, None where
-    there is nothing to undo. After an event of `stuck_with` only a person can go on. `from_outside` are events that no
-    participant publishes, each with those that it may follow. `ignores` are events of the participants that are no
-    part of this process. `timeout` (seconds or timedelta; None: never) is for the whole process. With `observed=True`
-    it follows a bus whose participants are not known here. Nothing is checked before it is given to a process manager,
-    or asked for its `definition`.
+    `key` is the name of a field that each event of the process has. `compensates` maps each effect to the event that
+    undoes it, or to None if there is nothing to undo. After an event of `stuck_with` only a person can go on.
+    `from_outside` maps events that no participant publishes to the events that they may follow. `ignores` are events of
+    the participants that are no part of this process. `timeout` (seconds or timedelta; None: never) is for the whole
+    process. `observed=True`: the participants are not known here, and the process is only followed. Most checks are
+    made later, when it is given to a process manager or its `definition` is read.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class Choreography:
         return tuple(name_of(kind) for kind in self._roles[role])
 
     def _kinds(self) -> Iterator[tuple[str, Any]]:
-        """Yield every type that was given, with where it was given."""
+        """Yield every given type, with the option that it was given by."""
         for role, kinds in self._roles.items():
             for kind in kinds:
                 yield role, kind
@@ -152,14 +152,14 @@ class Choreography:
             yield "it has no participants; name those that react, or say observed=True to follow a bus from outside"
 
     def _mistakes_of_events_named(self) -> Iterator[str]:
-        """Yield what was named as an event and is none."""
+        """Yield mistakes for types that are no events."""
         for role, kind in self._kinds():
             if not (isinstance(kind, type) and issubclass(kind, Event)) or kind in GENERAL:
                 named = kind.__name__ if isinstance(kind, type) else shown(kind)
                 yield f"{role} takes events, and {named} is none; subclass Event"
 
     def _mistakes_of_roles(self) -> Iterator[str]:
-        """Yield events that say two things at once."""
+        """Yield mistakes for events that have two contradictory roles."""
         undoing = [undo for undo in self._compensates.values() if undo is not None]
         ends = {
             **dict.fromkeys(self._roles["starts_with"], "starts it"),
@@ -184,7 +184,7 @@ class Choreography:
                 yield f"{name_of(kind)} is ignored and yet has a part in the process; it can only be one of them"
 
     def _contract(self) -> tuple[Contract, list[str]]:
-        """Return the contract and what is wrong with the participants' part in it."""
+        """Return the contract, and the mistakes in the participants' part of it."""
         mistakes: list[str] = []
         ignored = set(self._names("ignores"))
         kinds: dict[str, Any] = {name_of(kind): kind for _, kind in self._kinds() if name_of(kind) not in ignored}
@@ -240,7 +240,7 @@ class Choreography:
             return None
 
     def _mistakes_of_events(self, contract: Contract) -> Iterator[str]:
-        """Yield events that nobody publishes, or that nobody takes."""
+        """Yield mistakes for events that nobody publishes, or that nobody handles."""
         for name in filter(contract.is_effect, contract.events):
             first, _, number = name.rpartition(":")
             if contract.is_effect(first) and number.isdecimal():
@@ -273,14 +273,14 @@ def _listed(kinds: EventTypes) -> tuple[Any, ...]:
 
 
 def _mapped(given: object, option: str, what: str) -> dict[Any, Any]:
-    """Return events by events, as a dict; raises `DefinitionError` for what maps nothing."""
+    """Return a mapping of events to events as a dict; raises `DefinitionError` for anything else."""
     if given is not None and not isinstance(given, Mapping):
         raise DefinitionError(f"{what}: expected {{Event: Event}} for {option}=, found {shown(given)}")
     return dict(cast("Mapping[object, object]", given or {}))
 
 
 def _digest(name: str, version: int, contract: Contract) -> str:
-    """Hash what a process on its way depends on: what each event says of it."""
+    """Hash what a running process depends on: the role of each event."""
     roles = [contract.key, contract.starts, contract.completes, contract.fails, contract.stuck_with]
     said = [*roles, contract.from_outside, contract.failing, contract.compensations, list(contract.events)]
     return hashlib.sha256(encode(["choreography", name, version, said])).hexdigest()[:16]

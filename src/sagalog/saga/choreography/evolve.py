@@ -1,6 +1,6 @@
 """How events change the state of a choreography: the part of `evolve` that differs from sagas. It decides nothing.
 
-Every event of the process that came is counted: as a step, if it says that something was done, otherwise in `kept`.
+Every event of the process is counted: as a step if it says that something was done, otherwise in `kept`.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from sagalog.saga.transitions import Status
 
 
 def _step_succeeded(state: SagaState, event: e.StepSucceeded, status: Status) -> SagaState:
-    """An event came that says that something was done."""
+    """Record an event that says that something was done, as a step."""
     if event.message is None or event.message in state.received or event.step in state.steps:
         raise misplaced(state, event, f"effect {event.step} has been told by a message already, or by none")
     action: Side[ActionStatus] = Side("succeeded", event.attempt, event.began, event.time)
@@ -30,7 +30,7 @@ def _step_succeeded(state: SagaState, event: e.StepSucceeded, status: Status) ->
 
 
 def _event_received(state: SagaState, event: e.EventReceived, status: Status) -> SagaState:
-    """An event came that says anything else."""
+    """Record any other event."""
     if event.message in state.received:
         raise misplaced(state, event, f"message {event.message} was received before")
     if state.status == "started" and state.received:
@@ -46,7 +46,7 @@ def _event_received(state: SagaState, event: e.EventReceived, status: Status) ->
 
 
 def _step_compensated(state: SagaState, event: e.StepCompensated, status: Status) -> SagaState:
-    """What undoes an effect has come."""
+    """Record that an effect was undone."""
     before = state.steps.get(event.step, UNTOUCHED)
     if before.action.status != "succeeded" or before.undo.status == "compensated":
         raise misplaced(state, event, f"effect {event.step} does not stand")
@@ -67,7 +67,7 @@ def _compensation_started(state: SagaState, event: e.CompensationStarted, status
         steps=steps,
         rolling_back=True,
         plan=(*event.plan, *(name for name in state.plan if name not in event.plan)),
-        # The first cause in the order of the process, which may be told after what it led to.
+        # The cause is the first failing event in the order of the process, even if it arrives after its consequences.
         cause=event.cause,
         error=event.cause,
         ended=None,
@@ -99,7 +99,7 @@ def _ended(state: SagaState, event: e.SagaEvent, status: Status) -> SagaState:
     )
 
 
-# Anything else is the same for both.
+# All other events change sagas and choreographies alike.
 CHANGES: dict[type[e.SagaEvent], Callable[[SagaState, Any, Status], SagaState]] = {
     e.StepSucceeded: _step_succeeded,
     e.EventReceived: _event_received,

@@ -1,4 +1,4 @@
-"""The inputs of a choreography that led to recorded events, as far as the log says what came. Pure."""
+"""The inputs of a choreography that led to recorded events, rebuilt from what the log recorded. Pure."""
 
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
@@ -6,7 +6,7 @@ from sagalog.saga.choreography.contract import Contract
 
 
 def input_of(contract: Contract, event: e.SagaEvent) -> i.Input:
-    """Return the input that led to an event which stands first in its decision, as far as it is recorded.
+    """Return the input that led to an event, which must be the first one of its decision.
 
     Raises `TypeError` for an event that only ever follows another one.
     """

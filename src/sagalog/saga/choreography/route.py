@@ -1,13 +1,13 @@
-"""Which choreographed process an event is for: rules for the choreographies of one name. Pure: it looks nothing up.
+"""Which process of a choreography an event is for: the rules for the choreographies of one name. Pure, no look-ups.
 
 An event of the contract is, in this order:
 
 1. for the process with its correlation id and its key;
-2. if it does not start one: for the newest process with its key, ended or not, for whoever published it may not have
-   known the correlation id;
-3. the first that is heard of a new process, whichever event it is.
+2. if it starts no process: for the newest process with its key, ended or not, because its publisher may not have known
+   the correlation id;
+3. for a new process, whichever event it is.
 
-An event whose key cannot be read is parked with the reason. Any other event is nobody's here.
+An event whose key cannot be read is parked with the reason. Any other event is ignored here.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,7 +26,7 @@ from sagalog.saga.messages.route import Begin, Deliver, KnownSaga, Park
 
 
 class KeyedEvent(Struct, frozen=True):
-    """An event of the contract and the key that was found in it, or why none was."""
+    """An event of the contract with its key, or the reason why it has none."""
 
     message: Envelope
     key: str = ""
@@ -34,9 +34,9 @@ class KeyedEvent(Struct, frozen=True):
 
 
 class KnownProcesses:
-    """The processes that may be meant: by correlation id and key, and the newest run of each key.
+    """The known processes an event may be for: by correlation id and key, and the newest run of each key.
 
-    A batch that begins processes adds them as it goes, for what comes later in it may be for them.
+    Processes that a batch begins are added at once, because later events of the batch may be for them.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class KnownProcesses:
         self._newest: dict[str, KnownSaga] = {}
 
     def add(self, correlation_id: str, key: str, found: KnownSaga) -> None:
-        """Know a process; of several with one key, or one correlation id and key, the newest run counts."""
+        """Add a process; of several with one key, or one correlation id and key, the newest run is kept."""
         newest, same = self._newest.get(key), self._correlated.get((correlation_id, key))
         if newest is None or newest.run <= found.run:
             self._newest[key] = found
@@ -61,13 +61,13 @@ class KnownProcesses:
 
 
 class ChoreographyRouting:
-    """The rules of all loaded versions of one choreography; the newest one begins processes."""
+    """The rules of all loaded versions of one choreography; the newest version begins processes."""
 
     def __init__(self, definitions: Sequence[ChoreographyDefinition]) -> None:
         versions = sorted(definitions, key=lambda one: one.version)
         self._newest = versions[-1]
         self.name = self._newest.name
-        # A newer version's events replace an older one's; what only an older one knows, its processes still wait for.
+        # A newer version replaces an older one's events. Events that only an older one has are still for its processes.
         self._contracts: dict[str, Contract] = {}
         for version in versions:
             self._contracts.update(dict.fromkeys(version.contract.events, version.contract))
@@ -78,7 +78,7 @@ class ChoreographyRouting:
         return frozenset(self._contracts)
 
     def ask(self, messages: Iterable[Envelope]) -> list[KeyedEvent]:
-        """Return those of the messages that belong to the contract, in their order."""
+        """Return those of the messages that belong to the contract, with their keys, in their order."""
         return [self._keyed(one) for one in messages if one.kind == "event" and one.name in self._contracts]
 
     def _keyed(self, message: Envelope) -> KeyedEvent:
@@ -93,7 +93,7 @@ class ChoreographyRouting:
         return storable(f"{what}: {named(problem, self._newest.redact)[1]}")
 
     def answer(self, event: KeyedEvent, known: KnownProcesses) -> Begin | Deliver | Park:
-        """Return what is to become of an event. One that begins a process is also the first that it is told."""
+        """Return what to do with an event. An event that begins a process is also its first event."""
         message = event.message
         if event.problem is not None:
             return Park(event.problem)
@@ -104,7 +104,7 @@ class ChoreographyRouting:
         if found is not None:
             return Deliver(found.saga_id)
         if newest is None:
-            # Only a new key has to be one that is taken today.
+            # Only the key of a new process must follow today's rules for keys.
             try:
                 check_identifier(event.key, self._contracts[message.name].what_key_of(message.name))
             except InvalidIdentifier as problem:

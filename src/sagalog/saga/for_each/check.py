@@ -1,4 +1,4 @@
-"""What was declared with `for_each=`: checked, and made into a definition. It finds no elements."""
+"""Checks of what was declared with `for_each=`, and the definition made from it. No elements are looked for here."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -16,12 +16,12 @@ MOST_AT_ONCE = 1_000
 
 
 def list_of(result: Any) -> Any:
-    """Return the type of the results of all parts: what later steps ask for."""
+    """Return the type of the list of all parts' results, which later steps may take."""
     return GenericAlias(list, (result,))
 
 
 def element_of_handler(handler: Callable[..., Any]) -> Earlier | None:
-    """Return the first parameter of a handler as something that its compensation may take; None if there is none."""
+    """Return the first parameter of a handler, which its compensation may take as well; None if there is none."""
     parameters = parameters_of(handler)
     if not parameters or parameters[0].kind not in (
         inspect.Parameter.POSITIONAL_ONLY,
@@ -36,7 +36,7 @@ def element_of_handler(handler: Callable[..., Any]) -> Earlier | None:
 def check_fan_out(
     step: DeclaredStep, input_type: Any, result: Any, mistakes: list[str]
 ) -> tuple[FanOutDefinition | None, Earlier | None]:
-    """Return the definition, and the element for the compensation to take; adds to `mistakes`."""
+    """Return the definition, and the element that the compensation may take; appends to `mistakes`."""
     fan = step.fan
     if fan is None:
         return None, None

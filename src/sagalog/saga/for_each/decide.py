@@ -1,7 +1,7 @@
-"""A step that is made once for each element: its elements are found, once, and recorded. Pure.
+"""A step that is made once for each element: its elements are asked for and recorded once. Pure.
 
-Each element gives a part, which is a step of its own, named `ship_line[0]`, with its own attempts, result and
-compensation; what is decided of a part is what is decided of any step.
+Each element gives a part: a step of its own, named `ship_line[0]`, with its own attempts, result and compensation.
+Parts are decided on like any other step.
 """
 
 from collections.abc import Mapping
@@ -18,21 +18,21 @@ from sagalog.saga.failure import let_interrupts_through, named
 from sagalog.saga.payload.payload_type import MAX_PAYLOAD
 
 MAX_ELEMENTS = 10_000
-# What can be iterated over and is no list of elements; the order of a set is another one in every process.
+# Iterables that are no list of elements; the order of a set differs from process to process.
 _NO_LISTS = (str, bytes, set, frozenset, Mapping)
 
 
 def elements_of(step: StepDefinition, fan: FanOutDefinition, given: Any) -> tuple[Raw, ...]:
-    """Ask the user's function for the elements, once, and return them as JSON.
+    """Ask the user's function for the elements, once, and return each as JSON.
 
-    Raises what the function raises, `TypeError` for what makes no list of elements, and `PayloadTooLarge`.
+    Raises what the function raises, `TypeError` if its result is no list of elements, and `PayloadTooLarge`.
     """
     found: Any = plain_answer(fan.elements(given), "it")
     if isinstance(found, _NO_LISTS) or not hasattr(found, "__iter__"):
         raise TypeError(
             f"expected a list of elements in an order of its own, found {type(cast(object, found)).__name__}"
         )
-    # One more than may be: an endless generator has to end here.
+    # One more than the limit is read, so that an endless generator ends here.
     taken: list[Any] = list(islice(found, MAX_ELEMENTS + 1))
     if len(taken) > MAX_ELEMENTS:
         raise PayloadTooLarge(
@@ -47,12 +47,12 @@ def elements_of(step: StepDefinition, fan: FanOutDefinition, given: Any) -> tupl
 def fan_out(
     definition: Definition, step: StepDefinition, fan: FanOutDefinition, input: Raw, now: int
 ) -> e.StepFannedOut | e.SagaStuck:
-    """Return the event that records the elements, or the end of the way if they cannot be found."""
+    """Return the event that records the elements, or that the saga is stuck because they cannot be found."""
     try:
         elements = elements_of(step, fan, definition.read_input(input))
     except BaseException as problem:
         let_interrupts_through(problem)
-        # The function is the user's code: a mistake in it must not stop anything but its own saga.
+        # The function is the user's code: a mistake in it must stop only its own saga.
         kind, text = named(problem, definition.redact)
         error = e.error_from("fault", kind, f"in for_each=: {text}", step.name)
         reason = f"the elements of step {step.name} could not be found: {kind}: {text}"

@@ -1,7 +1,7 @@
-"""How events change what a saga knows of all parts of a step together: its `FanOut`. It decides nothing. Pure.
+"""How events change a step with `for_each=` as a whole: its `FanOut`. It decides nothing. Pure.
 
-At most `width` parts are begun or undone at a time, so that what is said of a saga with many elements stays small, and
-what one outcome costs does not depend on their number.
+At most `width` parts are begun or undone at a time. So the lists of a saga with many elements stay short, and the cost
+of one outcome does not depend on the number of elements.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ NO_RESULTS = Raw(b"[]")
 
 
 def _step_fanned_out(state: SagaState, event: e.StepFannedOut, status: Status) -> SagaState:
-    """The step has elements; a step without any is done, and there is nothing to undo."""
+    """Record the elements; a step without any is done, and has nothing to undo."""
     if event.step in state.steps or event.step in state.fans:
         raise misplaced(state, event, f"step {event.step} has been begun")
     if not event.elements:
@@ -33,14 +33,14 @@ def _step_fanned_out(state: SagaState, event: e.StepFannedOut, status: Status) -
 
 
 def settles(state: SagaState, name: str) -> int:
-    """Return 1 if the success of this step ends a declared step, 0 if it is a part that others are missing beside."""
+    """Return 1 if the success of this step completes a declared step, 0 if it is a part and others are not done."""
     part = part_of(name)
     fan = state.fans.get(part[0]) if part else None
     return 1 if fan is None or fan.done + 1 == len(fan.elements) else 0
 
 
 def follow(state: SagaState, event: e.SagaEvent) -> SagaState:
-    """Return the state with what `event` means for all parts together; the part itself has changed already."""
+    """Return the state with the step as a whole after `event`; its part has changed already."""
     if isinstance(event, e.SagaResumed):
         return replace(state, fans={name: _resumed(state, name, fan) for name, fan in state.fans.items()})
     if isinstance(event, e.CompensationStarted):
@@ -80,18 +80,18 @@ def _without(numbers: tuple[int, ...], number: int) -> tuple[int, ...]:
 
 
 def _planned(state: SagaState, name: str, fan: FanOut) -> FanOut:
-    """Return what is to be undone, the latest element first."""
+    """Return the step with the parts to be undone, the latest element first."""
     begun = range(fan.begun - 1, -1, -1)
     undo = tuple(n for n in begun if is_to_undo(state.steps.get(part_name(name, n), UNTOUCHED)))
     return replace(fan, undo=undo)
 
 
 def _resumed(state: SagaState, name: str, fan: FanOut) -> FanOut:
-    """Return the parts that are under way again: what failed for good has a new chance."""
+    """Return the step with its open parts after a resume: parts that failed for good are open again."""
     actions = [state.steps.get(part_name(name, n), UNTOUCHED).action for n in range(fan.begun)]
     under_way = tuple(n for n, action in enumerate(actions) if is_open(action))
     last = fan.begun
-    # What was refused while the saga was stuck will roll it back at once, and then nothing more is begun.
+    # A refusal recorded while the saga was stuck rolls it back at once; then no further part is begun.
     if state.status == "pending" and not any(step.action.status == "refused" for step in state.steps.values()):
         last = min(len(fan.elements), fan.begun + max(0, fan.width - len(under_way)))
     return replace(fan, open=(*under_way, *range(fan.begun, last)), begun=last)

@@ -1,4 +1,4 @@
-"""What is wrong with the messages that a saga is declared with, and the rules that come of those that are right."""
+"""Checks of the messages that a saga declares, and the rules of the definition made from them."""
 
 import inspect
 import types
@@ -23,7 +23,7 @@ def is_event(kind: Any) -> bool:
 
 
 def event_payload(kind: Any, what: str, mistakes: Mistakes) -> PayloadType | None:
-    """Return how an event is read; a mistake that names `what` if it is none or cannot be stored."""
+    """Return how an event is read; None, with a mistake that names `what`, if it is no event or cannot be stored."""
     if not is_event(kind):
         mistakes.append(f"{what} must be a class of Event, found {_shown(kind)}")
         return None
@@ -33,9 +33,9 @@ def event_payload(kind: Any, what: str, mistakes: Mistakes) -> PayloadType | Non
 def exchange_of(
     handler: Callable[..., Any], replies: DeclaredReplies, what: str, may_be_local: bool, mistakes: Mistakes
 ) -> Exchange | None:
-    """Return which commands a function may return and what they are answered with; None if it returns none.
+    """Return the commands that a function may return, and their answers; None if it returns no command.
 
-    `may_be_local`: it may return None instead, as a compensation that needs nobody else.
+    `may_be_local`: it may also return None, as a compensation does that undoes the step itself.
     """
     commands, local = _commands(handler, what, mistakes)
     if local and not may_be_local:
@@ -76,7 +76,7 @@ def exchange_of_request(step: DeclaredStep, mistakes: Mistakes) -> Exchange | No
 
 
 def wait_of(step: DeclaredStep, mistakes: Mistakes) -> WaitRule | None:
-    """Return the event that a step waits for and how its saga is found."""
+    """Return the rule of a wait: its event, and how the saga is found; None for any other step."""
     if step.kind == "sleep" and step.timeout is None:
         mistakes.append(f"sleep {step.name} has no duration, so it would never end")
     if step.kind != "wait":
@@ -115,11 +115,11 @@ def starts_of(declared: DeclaredSaga, mistakes: Mistakes) -> tuple[StartRule, ..
 
 
 def _commands(handler: Callable[..., Any], what: str, mistakes: Mistakes) -> tuple[Commands, bool]:
-    """Return the commands that a function is annotated to return, and whether it may return None."""
+    """Return the annotated command types of a function, and whether it may return None."""
     try:
         found = result_type(handler)
     except Exception:
-        # Said already, with the names that cannot be found.
+        # Reported already, with the names that cannot be found.
         return {}, True
     if found is inspect.Parameter.empty:
         mistakes.append(f"{what} does not say what it returns; annotate it with the command, or -> None")

@@ -1,4 +1,4 @@
-"""What a saga makes of messages and timers: the one event that records each of them, or none if it is no news. Pure.
+"""How a saga records messages and timers: the one event for each of them, or None if it is no news. Pure.
 
 The rules are at the head of `decide`, which asks these functions and adds what follows.
 """
@@ -30,7 +30,7 @@ from sagalog.saga.transitions import ENDED, FORWARD, OPEN
 
 
 def request_made(definition: Definition, state: SagaState, input: i.RequestMade, now: int) -> e.SagaEvent | None:
-    """Return the event that sends a command, unless it was sent already or is not wanted any more."""
+    """Return the event that sends a command; None if it was sent already or is no longer wanted."""
     forwards = input.direction == "action"
     declared = definition.step(input.step).side(input.direction)
     here = begun(definition, state, input.step) if forwards else state.steps.get(input.step, UNTOUCHED)
@@ -55,12 +55,12 @@ def request_made(definition: Definition, state: SagaState, input: i.RequestMade,
 
 
 def never_sent(state: SagaState, here: Side[ActionStatus]) -> bool:
-    """Tell whether a request can have had no effect yet: it sent no command, or a refused one in an earlier round."""
+    """Tell whether a request can have had no effect yet: nothing was sent, or only commands that were refused."""
     return here.command is None or state.commands[here.command].round != here.round
 
 
 def timer_fired(definition: Definition, state: SagaState, input: i.TimerFired, now: int) -> e.SagaEvent | None:
-    """Return what it means that a step's time is over; nothing if what it waited for came first."""
+    """Return the event for a step whose time is over; None if what it waited for came first."""
     step = definition.step(input.step)
     side = state.steps.get(input.step, UNTOUCHED).side(input.direction)
     waiting = side.waiting
@@ -73,7 +73,7 @@ def timer_fired(definition: Definition, state: SagaState, input: i.TimerFired, n
     attempt = last_attempt(input.direction, input.step, side, now)
     seconds = (waiting.until - waiting.since) / 1e6
     if step.wait is not None:
-        # Nothing was asked of anybody, so there is nothing to undo: it counts as refused.
+        # Nobody was asked for anything, so there is nothing to undo: it counts as refused.
         error = e.error_from("timeout", "WaitTimeout", f"no {step.wait.name} came within {seconds:g} s")
         return failure(attempt, error, now, outcome="refused")
     text = f"step {input.step}: no reply within {seconds:g} s"
@@ -85,7 +85,7 @@ def timer_fired(definition: Definition, state: SagaState, input: i.TimerFired, n
 
 
 def received(definition: Definition, state: SagaState, message: Envelope, now: int) -> e.SagaEvent:
-    """Return the event that records a message, which is never none: it has not been recorded before."""
+    """Return the event that records a message; there always is one, because the message is new."""
     answer: e.Answer | None = None
     command_id = _command_of(definition, state, message)
     if command_id is not None:
@@ -120,7 +120,7 @@ def received(definition: Definition, state: SagaState, message: Envelope, now: i
 
 
 def _is_kept(state: SagaState, name: str, awaited: tuple[str, ...]) -> bool:
-    """Tell whether a step that is still to come, or will wait again after a resume, takes an event of that name."""
+    """Tell whether a later step, or one that waits again after a resume, takes an event of that name."""
     if state.rolling_back or state.status in ENDED:
         return False
     steps = [state.steps.get(step, UNTOUCHED) for step in awaited]
@@ -130,9 +130,9 @@ def _is_kept(state: SagaState, name: str, awaited: tuple[str, ...]) -> bool:
 
 
 def _command_of(definition: Definition, state: SagaState, message: Envelope) -> str | None:
-    """Return the id of the command that a message answers.
+    """Return the id of the command that a message answers; None if it answers none.
 
-    One that does not say what caused it answers the only command that it can be an answer to, if there is just one.
+    A message that names no cause answers the only command that it can be an answer to, if there is exactly one.
     """
     if message.causation_id is not None:
         return message.causation_id if message.causation_id in state.commands else None
@@ -154,7 +154,7 @@ def _exchange(definition: Definition, command: CommandState) -> Exchange | None:
 def _reply(
     definition: Definition, state: SagaState, command_id: str, message: Envelope, answer: e.Answer | None, now: int
 ) -> e.SagaEvent | None:
-    """Return what a reply means; nothing if its command was answered or given up, which only a success can change."""
+    """Return the event for a reply; None if its command was answered or given up and the reply is no success."""
     command = state.commands[command_id]
     here = state.steps.get(command.step, UNTOUCHED)
     side = here.side(command.direction)
@@ -176,7 +176,7 @@ def _reply(
 def _action_done(
     step: StepDefinition, here: StepState, attempt: Attempt, message: Envelope, now: int
 ) -> e.SagaEvent | None:
-    """Return the success that a reply says; none if it is known, or comes too late and cannot be read."""
+    """Return the success that a reply reports; None if it is known, or comes late and cannot be read."""
     if is_done(here):
         return None
     if is_open(here.action):
@@ -189,11 +189,11 @@ def _action_done(
 
 
 def _came(step: StepDefinition, attempt: Attempt, message: str, data: Raw, now: int) -> e.SagaEvent:
-    """Return the success of a step whose message came, or its failure if nobody can read that."""
+    """Return the success of a step whose message came, or its failure if the message cannot be read."""
     try:
         step.result.take(data)
     except InvalidInput:
-        # What it says instead is not told: the text has to follow from what is recorded.
+        # The reader's own text is left out: the error must follow from what is recorded.
         text = f"message {message} cannot be read as {step.result.name}"
         return failure(attempt, e.error_from("fault", "InvalidInput", text), now, message=message)
     return _succeeded(attempt, message, data, now)
@@ -207,12 +207,12 @@ def _succeeded(attempt: Attempt, message: str, data: Raw, now: int, late: bool =
 
 
 def refusal(message: Envelope) -> e.ErrorInfo:
-    """Return the error that a refusing message stands for: its name, and its `reason` if it has one."""
+    """Return the error for a refusing message: its name, and its `reason` if it has one."""
     return e.error_from("refused", message.name, reason_of(message.data))
 
 
 def reason_of(data: Raw) -> str:
-    """Return the `reason` that a message gives; all it says if it gives none."""
+    """Return the `reason` field of a message; its whole data if it has none."""
     try:
         found: Any = msgspec.json.decode(data)
     except (msgspec.MsgspecError, RecursionError):
@@ -222,7 +222,7 @@ def reason_of(data: Raw) -> str:
 
 
 def waits_begin(state: SagaState, stage: tuple[StepDefinition, ...], now: int) -> e.SagaEvent | None:
-    """Return the event with which a step of this stage begins to wait, or takes what came before; none if none does."""
+    """Return the event with which a step of this stage begins to wait, or takes a kept event; None if none does."""
     for step in stage:
         here = state.steps.get(step.name, UNTOUCHED).action
         if step.kind not in ("wait", "sleep") or not is_open(here):

@@ -1,7 +1,7 @@
-"""Steps that wait, as they are declared: for the reply to a command, for an event, or for time to pass.
+"""Steps that wait, as they are declared: for the reply to a command, for an event, or for a time.
 
-A request's function returns the command. What later steps and the compensation get is the event that answers it.
-Nothing here sends anything, and a wait or a sleep has no function.
+The function of a request returns the command. Later steps and the compensation get the event that answers it. Nothing
+is sent here, and a wait or a sleep has no function.
 """
 
 from collections.abc import Callable, Coroutine, Sequence
@@ -24,14 +24,14 @@ from sagalog.saga.written import DeclaredReplies
 EventT = TypeVar("EventT", bound=Event)
 ReplyT = TypeVar("ReplyT", bound=Event)
 CommandT = TypeVar("CommandT", bound=Command)
-# What the compensation of a request may return: a command, or nothing if it is done by then.
+# The result of a request's compensation: a command, or None if it has undone the step itself.
 UndoT = TypeVar("UndoT", bound="Command | Coroutine[Any, Any, Command | None] | None")
 
 Refusals = type[Event] | Sequence[type[Event]]
 
 
 class RequestCompensationDecorator(Protocol[ReplyT]):
-    """What `step.compensate(...)` with options gives: it takes a handler whose first parameter takes the reply."""
+    """What `step.compensate(...)` with options returns: it takes a handler whose first parameter is the reply."""
 
     @overload
     def __call__(
@@ -71,10 +71,10 @@ class RequestStep(Handle[Params], Generic[Params, CommandT, ReplyT]):
     ) -> Any:
         """Declare how this step is undone; the handler's first parameter is the reply, `| None` if it is not known.
 
-        It returns a command, or None if it has undone the step itself. The command is done when `reply` comes, or any
-        event that it caused if none is named, and refused by the events of `refused` and by `CommandRefused`. `timeout`
-        (seconds or a timedelta) is for one attempt: then the same command is sent again. Raises `DefinitionError` when
-        declared twice.
+        The handler returns a command, or None if it has undone the step itself. `reply` is the event that says it is
+        done; without it, any event that the command caused says so. The events of `refused`, and `CommandRefused`, say
+        that it was refused. `timeout` (seconds or a timedelta) is for one attempt; after it the same command is sent
+        again. Raises `DefinitionError` when declared twice.
         """
         return self._undone_by(handler, retry, timeout, DeclaredReplies(reply, refused))
 
@@ -88,7 +88,7 @@ class AsyncRequest(RequestStep[Params, CommandT, ReplyT], AsyncHandle[Params, Co
 
 
 class ForEachRequestDecorator(Protocol[ElementT, ReplyT]):
-    """What `saga.request(..., for_each=...)` gives: the function that returns the command takes one element first."""
+    """What `saga.request(..., for_each=...)` returns: a decorator for a function that takes one element first."""
 
     @overload
     def __call__(
@@ -101,7 +101,7 @@ class ForEachRequestDecorator(Protocol[ElementT, ReplyT]):
 
 
 class RequestDecorator(Protocol[ReplyT]):
-    """What `saga.request(...)` gives: it takes a function that returns a command."""
+    """What `saga.request(...)` returns: a decorator for a function that returns a command."""
 
     @overload
     def __call__(
@@ -133,7 +133,7 @@ class SleepStep:
 
 
 def snake_case(name: str) -> str:
-    """Return the name of a class as that of a step: `ParcelArrived` is `parcel_arrived`."""
+    """Return the snake-case name of a class: `ParcelArrived` becomes `parcel_arrived`."""
     letters: list[str] = []
     for number, letter in enumerate(name):
         before, after = name[number - 1 : number], name[number + 1 : number + 2]

@@ -1,4 +1,4 @@
-"""How messages and waiting change the state of a saga: the part of `evolve` that plain steps never need. Pure."""
+"""How messages and waits change the state of a saga: the part of `evolve` that plain steps never need. Pure."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +23,7 @@ from sagalog.saga.transitions import Status
 
 
 def answered(state: SagaState, command_id: str | None, status: CommandStatus, time: int) -> SagaState:
-    """Return the state once it is known what became of a command; a later answer replaces that there was none."""
+    """Return the state with the outcome of a command; a later answer replaces a missing one."""
     command = None if command_id is None else state.commands.get(command_id)
     if command_id is None or command is None:
         return state
@@ -43,7 +43,7 @@ def replied(
     event: e.StepFailed | e.CompensationFailed,
     refused: bool,
 ) -> SagaState:
-    """Return the state once a failure says what became of the command of an attempt, if there was one."""
+    """Return the state with the outcome of an attempt's command, if the attempt sent one and failed."""
     if event.message is None:
         return state if before.waiting is None else answered(state, before.command, "unanswered", event.time)
     return taken(answered(state, before.command, "refused" if refused else "unanswered", event.time), event.message)

@@ -1,4 +1,4 @@
-"""A checked handler of a message as data: what it takes, what it may answer, what is wrong; it calls nothing."""
+"""A checked handler of a message as data: what it takes, and what it may answer. No handler is called here."""
 
 import hashlib
 import inspect
@@ -19,7 +19,7 @@ from sagalog.saga.identifiers import check_identifier
 from sagalog.saga.payload.payload_type import PayloadType
 from sagalog.saga.retry import Retry
 
-# Too general to say which message is meant, or what is answered.
+# Too general to identify a message or an answer.
 GENERAL = (Message, Event, Command)
 
 _PLAIN = (str, int, float, bool, bytes, dict, list, tuple, set, frozenset, object, type(None), Any)
@@ -27,9 +27,9 @@ _SEQUENCES = (list, tuple, abc.Sequence)
 
 
 class MessageContext(Struct, frozen=True, kw_only=True):
-    """What a handler may know of the message that it is run for.
+    """What a handler may know about the message it is called for.
 
-    `idempotency_key` is the message's id, the same for every attempt and every delivery: give it to the service that is
+    `idempotency_key` is the message's id, the same for every attempt and every delivery. Pass it to the service that is
     called, so that a repeated call has one effect. `attempt` counts from 1. `source` is who published the message.
     """
 
@@ -42,7 +42,7 @@ class MessageContext(Struct, frozen=True, kw_only=True):
 
     @property
     def idempotency_key(self) -> str:
-        """Return the key under which a repeated call is the same call: the message's id."""
+        """Return the message's id, to be passed to services so that a repeated call has one effect."""
         return self.message_id
 
 
@@ -50,8 +50,8 @@ class Handler(Struct, frozen=True):
     """A function that takes one type of message.
 
     The message is its first argument, by position; `parameters` are the others, by name. `outputs` are the types of
-    events that it may answer with, `ways` which of them come together, and `may_be_silent` says whether it may answer
-    with nothing. `timeout` is in microseconds, for one attempt.
+    events that it may answer with, and `ways` the combinations of them. `may_be_silent`: it may answer with nothing.
+    `timeout` is in microseconds, for one attempt.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Handler(Struct, frozen=True):
     def answers(self, returned: object) -> list[Event]:
         """Return what the function returned as the list of events that it answers with.
 
-        Raises `TypeError` for anything that it did not declare.
+        Raises `TypeError` for a result that it did not declare.
         """
         given: list[object] = []
         if isinstance(returned, list | tuple):
@@ -92,7 +92,7 @@ class Handler(Struct, frozen=True):
 
 
 class DeclaredHandler(Struct):
-    """A handler as it was written down; no `message` means that the first parameter's type says which."""
+    """A handler as it was declared; without `message`, the type of its first parameter is the message."""
 
     kind: Literal["command", "event"]
     message: type[Message] | None
@@ -103,13 +103,13 @@ class DeclaredHandler(Struct):
 
 
 def output_id(message_id: str, participant: str, handler: str, number: int) -> str:
-    """Return the id of the event that a handler answers a message with: the same however often it is handled."""
+    """Return the id of a handler's answer to a message: the same however often the message is handled."""
     text = f"{message_id}\0{participant}\0{handler}\0{number}"
     return "r-" + hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def read_handler(declared: DeclaredHandler) -> tuple[list[Handler], list[str]]:
-    """Return a handler for each type of message that is declared, and the mistakes found."""
+    """Return a `Handler` for each declared type of message, and the mistakes found."""
     mistakes: list[str] = []
     if not _is_name(declared.name):
         mistakes.append(f"its name {declared.name!r} cannot be stored; give name=")
@@ -162,7 +162,7 @@ def _is_name(name: str) -> bool:
 def _messages(
     declared: DeclaredHandler, signature: list[inspect.Parameter], hints: dict[str, Any], mistakes: list[str]
 ) -> Iterator[type[Message]]:
-    """Yield the types of messages that the handler takes: what was given, or what its first parameter says."""
+    """Yield the types of messages that the handler takes: the one given, or those of its first parameter."""
     wanted: type[Message] = Command if declared.kind == "command" else Event
     word, other = ("handles", "on") if declared.kind == "command" else ("on", "handles")
     first = signature[0] if signature else None
@@ -190,14 +190,14 @@ def _messages(
 
 
 def _members(annotation: Any) -> list[Any]:
-    """Return the members of a union, or the one type that an annotation is."""
+    """Return the members of a union, or the one type of any other annotation."""
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         return [member for one in typing.get_args(annotation) for member in _members(one)]
     return [annotation]
 
 
 def _parameter(parameter: inspect.Parameter, hints: dict[str, Any], mistakes: list[str]) -> Parameter | None:
-    """Return where the value of a further parameter comes from; None if nothing has to be given, or it is a mistake."""
+    """Return where the value of a further parameter comes from; None if it needs none, or on a mistake."""
     has_default = parameter.default is not parameter.empty
     if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
         mistakes.append(f"parameter {parameter.name} {not_by_name(parameter)}")
@@ -224,7 +224,7 @@ def _parameter(parameter: inspect.Parameter, hints: dict[str, Any], mistakes: li
 
 
 def _ways(hints: dict[str, Any], mistakes: list[str]) -> tuple[tuple[type[Event], ...], ...]:
-    """Return what the handler may answer with by its return annotation, each way as the events that it gives."""
+    """Return what the handler may answer by its return annotation: each way as the events that come together."""
     if "return" not in hints:
         mistakes.append("it does not say what it returns; annotate it with -> Event types or -> None")
         return ((),)
@@ -238,13 +238,13 @@ def _ways(hints: dict[str, Any], mistakes: list[str]) -> tuple[tuple[type[Event]
             found.update((tuple(chain.from_iterable(ways)), None) for ways in product(*parts))
         else:
             kinds = [kind for part in given for one in _members(part) for way in _way(one, mistakes) for kind in way]
-            # Any of them, in any number: what matters is which of them come.
+            # It may hold any of these events in any number, so each combination of them is a way.
             found.update((way, None) for size in range(len(kinds) + 1) for way in combinations(kinds, size))
     return tuple(found)
 
 
 def _way(kind: Any, mistakes: list[str]) -> list[tuple[type[Event], ...]]:
-    """Return the one way that a single type stands for; none if it is no event, which is a mistake."""
+    """Return the one way that a single type stands for; an empty list, and a mistake, if it is no event."""
     if kind in (None, type(None)):
         return [()]
     if isinstance(kind, type) and issubclass(kind, Event) and kind is not Event:

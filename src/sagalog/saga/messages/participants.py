@@ -1,4 +1,4 @@
-"""Who handles commands and reacts to events: `Participant`, what it declares, and the checked data; it runs nothing."""
+"""Who handles commands and reacts to events: `Participant`, as declared and as checked data. Nothing is run here."""
 
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from datetime import timedelta
@@ -22,26 +22,26 @@ MessageT = TypeVar("MessageT", bound=Message)
 OtherT = TypeVar("OtherT", bound=Message)
 Params = ParamSpec("Params")
 Output = Event | Sequence[Event] | None
-# What a handler may return, at once or when awaited.
+# The result of a handler, directly or awaited.
 OutputT = TypeVar("OutputT", bound=Output | Coroutine[Any, Any, Output])
 
 DEFAULT_TIMEOUT = timedelta(seconds=60)
-# After the last attempt the message is parked, for a person to decide.
+# After the last attempt the message is parked, so that a person can decide.
 DEFAULT_RETRY = PATIENT
 
 
 class ParticipantDefinition(Struct, frozen=True):
-    """A checked participant: `handlers` by the name of the message they take, in the order of their declaration."""
+    """A checked participant: `handlers` by the name of the message that they take, in the order of declaration."""
 
     name: str
     handlers: dict[str, tuple[Handler, ...]]
 
 
 class HandlerDecorator(Protocol[MessageT]):
-    """What `handles(Type)` and `on(Type)` give: it takes a handler whose first parameter takes that type.
+    """What `handles(Type)` and `on(Type)` return: a decorator for a handler whose first parameter takes that type.
 
-    The overload with `OtherT`, what the handler takes besides, comes first, so that a handler can be declared for
-    several types by one decorator for each.
+    The overload with `OtherT`, the other types that the handler takes, comes first. So a handler of several types can
+    have one decorator for each.
     """
 
     @overload
@@ -55,7 +55,7 @@ class HandlerDecorator(Protocol[MessageT]):
 
 
 class CommandDecorator(Protocol):
-    """What `handles(...)` with options and without a type gives: the handler's first parameter says the type."""
+    """What `handles(...)` without a type returns: a decorator that takes the type from the first parameter."""
 
     def __call__(
         self, handler: Callable[Concatenate[CommandT, Params], OutputT], /
@@ -63,7 +63,7 @@ class CommandDecorator(Protocol):
 
 
 class EventDecorator(Protocol):
-    """What `on(...)` with options and without a type gives: the handler's first parameter says the type."""
+    """What `on(...)` without a type returns: a decorator that takes the type from the first parameter."""
 
     def __call__(
         self, handler: Callable[Concatenate[EventT, Params], OutputT], /
@@ -71,11 +71,11 @@ class EventDecorator(Protocol):
 
 
 class Participant:
-    """Somebody who handles commands and reacts to events, and how it does that.
+    """A service that handles commands and reacts to events.
 
-    `retry` is how often a handler that fails is tried again before its message is parked; its `for_` counts from when
-    the message arrived. `timeout` (seconds or timedelta; None: all the time it wants) is for one attempt. Both can be
-    said for one handler alone.
+    `retry` says how often a failing handler is tried again before its message is parked; its `for_` counts from when
+    the message arrived. `timeout` (seconds or timedelta; None: no limit) is for one attempt. Each handler may override
+    both.
     """
 
     def __init__(self, name: str, *, retry: Retry = DEFAULT_RETRY, timeout: Duration | None = DEFAULT_TIMEOUT) -> None:
@@ -117,8 +117,9 @@ class Participant:
     ) -> Any:
         """Declare the handler of a command; it returns the events that answer it, or None for "done".
 
-        `raise Refused(...)` answers that it was definitely not done. The type is the one given, or the type of the
-        handler's first parameter. Raises `DefinitionError` once the participant was given to a process manager.
+        A handler that raises `Refused(...)` answers that it was definitely not done. Without `command`, the type of the
+        handler's first parameter is the command. Raises `DefinitionError` after the participant was given to a process
+        manager.
         """
         return self._decorator("command", command, name, retry, timeout)
 
@@ -151,8 +152,8 @@ class Participant:
     ) -> Any:
         """Declare a reaction to an event; it returns the events that follow from it, or None.
 
-        The type is the one given, or the type of the handler's first parameter. Several handlers may react to one
-        event. Raises `DefinitionError` once the participant was given to a process manager.
+        Without `event`, the type of the handler's first parameter is the event. Several handlers may react to one
+        event. Raises `DefinitionError` after the participant was given to a process manager.
         """
         return self._decorator("event", event, name, retry, timeout)
 
@@ -218,7 +219,7 @@ def _build(name: str, declared: Sequence[DeclaredHandler]) -> ParticipantDefinit
 
 
 def _clashes(handler: Handler, others: Sequence[Handler]) -> Iterator[str]:
-    """Yield what is wrong with a handler beside those that take a message of the same name."""
+    """Yield the mistakes of a handler together with others that take a message of the same name."""
     shown = handler.message_name
     for other in others:
         if other.message is not handler.message:
@@ -230,7 +231,7 @@ def _clashes(handler: Handler, others: Sequence[Handler]) -> Iterator[str]:
 
 
 def check_together(participants: Sequence[ParticipantDefinition]) -> None:
-    """Raise `DefinitionError` for participants that cannot work in one process: two of one name, or of one command."""
+    """Raise `DefinitionError` if two participants have the same name, or handle the same command."""
     mistakes: list[str] = []
     names: set[str] = set()
     handled: dict[str, str] = {}

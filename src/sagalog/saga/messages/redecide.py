@@ -1,4 +1,4 @@
-"""The messages that led to recorded events, as far as the log says what came. Pure."""
+"""The messages that led to recorded events, rebuilt from what the log recorded of them. Pure."""
 
 from msgspec import Raw
 from msgspec.json import encode
@@ -12,10 +12,10 @@ from sagalog.saga.state import StepState
 
 
 def message_of(definition: Definition, event: e.SagaEvent, here: StepState) -> Envelope | None:
-    """Return a message that leads to the event, as far as the event says what came; None if it was no message.
+    """Return the message that led to the event, as far as the event recorded it; None if it was no message.
 
-    What a refusal said besides its reason, and when and where a message was sent, nobody decides by. An event that was
-    waited for had some cause, which was no command of this saga.
+    The other contents of a refusal, and when and where a message was sent, decide nothing. An awaited event gets a
+    cause that is no command of this saga.
     """
     command_id = here.action.command or ""
     match event:
@@ -24,7 +24,7 @@ def message_of(definition: Definition, event: e.SagaEvent, here: StepState) -> E
         case e.StepSucceeded(message=str(id)):
             return _envelope(id, _success_name(definition.step(event.step)), command_id, event.result)
         case e.StepFailed(message=str(id)) if event.error.kind == "fault":
-            # What could not be read is not kept; nothing can be read as an event.
+            # The data that could not be read is not recorded; empty data cannot be read as an event either.
             return _envelope(id, _success_name(definition.step(event.step)), command_id, e.EMPTY)
         case e.StepFailed(message=str(id)):
             return _refused(id, command_id, event.error)

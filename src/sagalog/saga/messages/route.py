@@ -1,18 +1,17 @@
-"""Which saga an event is for: the rules for the sagas of one name, as questions and answers. Pure: it looks nothing up.
+"""Which saga an event is for: the rules for the sagas of one name, as questions and answers. Pure, no look-ups.
 
 For each event, in this order:
 
-1. It was caused by a command that a saga of this name issued: it is for that saga.
-2. It starts sagas: a new one, unless the newest run of its key is open, or has ended and may not run again. Then it is
-   for that run, which records it.
-3. A step waits for such events: it is for the newest run of its key. None: it is parked.
-4. It is only ever a reply. Caused by something that nobody knows of, it is parked; caused by something else that is
-   known, it is somebody else's. Without any cause it is for the one open saga with its correlation id, or parked.
+1. A command of a saga of this name caused it: it is for that saga.
+2. It starts sagas: it starts a new one, unless the newest run of its key is open, or has ended and may not run again.
+   Then it is for that run, which records it.
+3. A step waits for such events: it is for the newest run of its key; without one, it is parked.
+4. It is only ever a reply. If its cause is unknown, it is parked. If its cause is known and is something else, it is
+   ignored here. Without a cause it is for the one open saga with its correlation id, or parked.
 
-Whatever a user's function raises, or an event that cannot be read, parks the event with the reason. What is none of
-these is nobody's here.
+If a user function raises, or the event cannot be read, it is parked with the reason. Any other event is ignored here.
 
-`ask` makes questions of a batch, `wanted` says what has to be looked up for all of them at once, `answer` decides each.
+`ask` makes the questions of a batch, `wanted` says what to look up for all of them at once, `answer` decides each.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,9 +32,9 @@ QuestionKind = Literal["start", "wait", "reply", "caused"]
 
 
 class Question(Struct, frozen=True):
-    """An event that may be for a saga: what it could be, and the key and input that were found in it.
+    """An event that may be for a saga: the rule that applies, and the key and input found in the event.
 
-    "caused": for a saga only if one of its commands caused it. `problem`: why nothing could be found in it.
+    Kind "caused": it is for a saga only if one of its commands caused it. `problem`: why no key or input was found.
     """
 
     message: Envelope
@@ -48,8 +47,8 @@ class Question(Struct, frozen=True):
 class Wanted(Struct, frozen=True):
     """What has to be looked up.
 
-    `commands`: which of these ids are commands of sagas, and of which. `origins`: of those that are none, which are
-    messages in the log. `keys` and `correlation_ids`: the sagas of this name that have them.
+    `commands`: ids that may be commands of sagas, to find those sagas. `origins`: ids among them that may be other
+    messages in the log. `keys` and `correlation_ids`: find the sagas of this name that have them.
     """
 
     commands: tuple[str, ...] = ()
@@ -59,7 +58,7 @@ class Wanted(Struct, frozen=True):
 
 
 class KnownSaga(Struct, frozen=True):
-    """What has to be known of a saga that is there: `cause` is what caused its start."""
+    """What must be known of an existing saga; `cause` is the id of the message that started it."""
 
     saga_id: str
     saga_name: str
@@ -69,9 +68,9 @@ class KnownSaga(Struct, frozen=True):
 
 
 class Facts(Struct, frozen=True):
-    """What was found: sagas by the commands they issued, by key (the newest run), by correlation id; known messages.
+    """The results of the look-up: sagas by command id, by key (newest run), and by correlation id; known message ids.
 
-    A batch that starts sagas adds them to `keys` as it goes, for what comes later in it may be for them.
+    Sagas that a batch starts are added to `keys` at once, because later events of the batch may be for them.
     """
 
     commands: Mapping[str, KnownSaga] = {}
@@ -81,20 +80,20 @@ class Facts(Struct, frozen=True):
 
 
 class Begin(Struct, frozen=True):
-    """A saga is to be started."""
+    """The decision to start a saga."""
 
     definition: Definition
     start: Start
 
 
 class Deliver(Struct, frozen=True):
-    """The event is for this saga."""
+    """The decision to deliver the event to this saga."""
 
     saga_id: str
 
 
 class Park(Struct, frozen=True):
-    """Nobody can take the event, and why."""
+    """The decision to park the event, with the reason."""
 
     reason: str
 
@@ -103,14 +102,14 @@ Destination = Begin | Deliver | Park | None
 
 
 class SagaRouting:
-    """The rules of all loaded versions of one saga; the newest one decides what starts it."""
+    """The rules of all loaded versions of one saga; the newest version decides what starts it."""
 
     def __init__(self, definitions: Sequence[Definition]) -> None:
         versions = sorted(definitions, key=lambda one: one.version)
         self._newest = versions[-1]
         self.name = self._newest.name
         self._starts = self._newest.starts
-        # A newer version's rule replaces an older one's; what only an older one waits for, its open sagas still do.
+        # A newer version replaces an older one's rule. Open sagas still wait for events that only an older one has.
         self._waits: dict[str, WaitRule] = {}
         self._replies: set[str] = set()
         self._asks = False
@@ -125,11 +124,11 @@ class SagaRouting:
 
     @property
     def names(self) -> frozenset[str]:
-        """Return the names of the events that it handles, whatever they were caused by."""
+        """Return the names of the events that it handles whatever caused them."""
         return frozenset({*self._starts, *self._waits, *self._replies})
 
     def ask(self, messages: Iterable[Envelope]) -> list[Question]:
-        """Return a question for each of the messages that may be for a saga of this name, in their order."""
+        """Return a question for each message that may be for a saga of this name, in their order."""
         return [found for message in messages if message.kind == "event" and (found := self._question(message))]
 
     def _question(self, message: Envelope) -> Question | None:
@@ -181,7 +180,7 @@ class SagaRouting:
         return Wanted(tuple(commands), tuple(origins), tuple(keys), tuple(correlation_ids))
 
     def answer(self, question: Question, facts: Facts) -> Destination:
-        """Return what is to become of an event."""
+        """Return what to do with an event."""
         message = question.message
         issuer = None if message.causation_id is None else facts.commands.get(message.causation_id)
         if issuer is not None and issuer.saga_name == self.name:
@@ -209,13 +208,13 @@ class SagaRouting:
         before = facts.keys.get(question.key)
         run = 1
         if before is None:
-            # Only a new key has to be one that is taken today.
+            # Only the key of a new saga must follow today's rules for keys.
             try:
                 check_identifier(question.key, "the key")
             except InvalidIdentifier as problem:
                 return Park(why(self._not_started_by(message), problem, self._newest.redact))
         else:
-            # The event that started this very run does not start another one, however often it comes.
+            # The event that started this run starts no second one, however often it is delivered.
             if before.status not in ENDED or not self._newest.reruns or before.cause == message.id:
                 return Deliver(before.saga_id)
             run = before.run + 1
@@ -249,6 +248,6 @@ def _key(find: Callable[[Any], str] | None, given: Any) -> str:
 
 
 def why(what: str, problem: BaseException, redact: Redact | None) -> str:
-    """Return why the user's functions could not make anything of an event; raises what is to end the process."""
+    """Return why a user function failed on an event; raises interrupts that must end the process."""
     let_interrupts_through(problem)
     return storable(f"{what}: {described(problem, redact)}")

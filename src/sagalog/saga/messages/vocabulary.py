@@ -1,4 +1,4 @@
-"""Which class of message a name stands for, over everything that one process declares; it routes nothing."""
+"""Which class of message each name stands for, over everything that one process declares."""
 
 from collections.abc import Iterable
 
@@ -11,10 +11,10 @@ BUILT_IN: tuple[tuple[str, type[Message]], ...] = (("sagalog", CommandDone), ("s
 
 
 class Vocabulary:
-    """The classes of messages by name; of `names` nothing is known but that they are messages.
+    """The classes of messages by name. Names of `names` are known as messages without a class.
 
-    Raises `DefinitionError` if one name stands for two classes, for a message would be read as the wrong one, and for a
-    name that no store can keep.
+    Raises `DefinitionError` if one name stands for two classes, because a message would be read as the wrong one. It is
+    also raised for a name that no store can keep.
     """
 
     def __init__(self, declared: Iterable[tuple[str, type[Message]]], names: Iterable[str] = ()) -> None:
@@ -43,11 +43,11 @@ class Vocabulary:
         return len(self._kinds.keys() | self._names) - len(BUILT_IN)
 
     def kind(self, name: str) -> type[Message] | None:
-        """Return the class of messages called so."""
+        """Return the class of messages of that name; None if it is not known."""
         return self._kinds.get(name)
 
     def payload(self, name: str) -> PayloadType | None:
-        """Return how messages called so are read and written."""
+        """Return how messages of that name are read and written; None if their class is not known."""
         if name not in self._payloads:
             kind = self._kinds.get(name)
             if kind is None:

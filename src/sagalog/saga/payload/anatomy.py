@@ -1,6 +1,6 @@
-"""What a value is made of, and how the way to a part of it is written: `$.lines[3].price`. It shows no values.
+"""The parts of a value, and the path to a part as text: `$.lines[3].price`. Paths show no values.
 
-Pydantic's classes are recognised by what they carry; pydantic is not imported.
+Pydantic's classes are recognised by their attributes; pydantic is not imported.
 """
 
 import dataclasses
@@ -18,17 +18,17 @@ from msgspec import Struct
 LONGEST_NAME = 60
 DEEPEST = 100
 
-# The labels of the parts of a value (names of fields, positions, keys), and the parts.
+# The labels of the parts (field names, positions, or keys), and the parts themselves.
 Parts = tuple[Sequence[Any], Sequence[Any]]
 Dissect = Callable[[Any], Parts]
 Beyond = Callable[[Any], dict[str, Any]]
 
-# `type` itself, of which type checkers know more of its results.
+# `type` itself, annotated so that type checkers treat its results as Any.
 class_of: Callable[[object], Any] = type
 
 
 class Way(Struct, frozen=True, gc=False):
-    """How a part of a value was reached: from what, by which label; None stands for the whole."""
+    """One step of a path to a part: the value that holds it, its label, and the steps before (None: the whole)."""
 
     before: "Way | None"
     inside: Any
@@ -36,26 +36,26 @@ class Way(Struct, frozen=True, gc=False):
 
 
 def is_pydantic(kind: object) -> bool:
-    """Tell whether `kind` is a class of pydantic's: a model, or a dataclass that it made."""
+    """Tell whether `kind` is a pydantic model, or a dataclass made by pydantic."""
     return inspect.isclass(kind) and hasattr(cast(object, kind), "__pydantic_validator__")
 
 
 def fields_of(kind: Any) -> dict[str, Any]:
-    """Return the declared fields of a class of pydantic's, by name."""
-    # `__pydantic_fields__` is what newer versions call it.
+    """Return the declared fields of a pydantic class, by name."""
+    # Newer versions of pydantic use `__pydantic_fields__`.
     fields: dict[str, Any] = getattr(kind, "__pydantic_fields__", None) or getattr(kind, "model_fields", None) or {}
     return fields
 
 
 def parts_of(value: Any) -> Parts | None:
-    """Return what a value is made of; None if it is one thing."""
+    """Return the parts of a value; None if it has none."""
     dissect = dissection(class_of(value))
     return None if dissect is None else dissect(value)
 
 
 @lru_cache(maxsize=4096)
 def dissection(kind: Any) -> Dissect | None:
-    """Return how the values of a class are taken apart; None if each is one thing."""
+    """Return a function that splits values of a class into parts; None if they have none."""
     if issubclass(kind, str | bytes | bytearray | memoryview | Enum | type):
         return None
     if issubclass(kind, Mapping):
@@ -75,16 +75,16 @@ def dissection(kind: Any) -> Dissect | None:
     if is_pydantic(kind):
         return _of_model(frozenset(fields_of(kind)))
     if kind.__eq__ is object.__eq__ and kind.__dictoffset__:
-        # It cannot be asked whether it is the same, so what it holds is.
+        # Its `==` is identity, so its attributes are compared instead.
         return lambda value: _of_mapping(value.__dict__)
     return None
 
 
 @lru_cache(maxsize=4096)
 def beyond(kind: Any) -> Beyond | None:
-    """Return how to find what else the instances of a class with fields hold, by name; None if they cannot.
+    """Return a function that finds attributes of an instance beside its fields, by name; None if there can be none.
 
-    It is what somebody has set that is no field. What Python, or a `cached_property`, keeps there is found again.
+    Those are attributes set by hand. Dunder attributes and those of a `cached_property` are left out: they come back.
     """
     fields = _fields_of(kind)
     if fields is None or not kind.__dictoffset__:
@@ -92,7 +92,7 @@ def beyond(kind: Any) -> Beyond | None:
 
     def look(value: Any) -> dict[str, Any]:
         held: dict[str, Any] = value.__dict__
-        # Of most it is nothing, and that is quickly told.
+        # The fast path: most instances have nothing beside their fields.
         return {} if held.keys() <= fields else {name: one for name, one in held.items() if is_set_by_hand(name)}
 
     def is_set_by_hand(name: str) -> bool:
@@ -103,19 +103,19 @@ def beyond(kind: Any) -> Beyond | None:
 
 
 def _fields_of(kind: Any) -> frozenset[str] | None:
-    """Return the names of a class's fields; None if it is none that is made of fields."""
+    """Return the names of a class's fields; None for a class without fields."""
     if issubclass(kind, Struct):
         return frozenset(kind.__struct_fields__)
     if dataclasses.is_dataclass(kind):
         return frozenset(field.name for field in dataclasses.fields(kind))
     if is_pydantic(kind):
         return frozenset(fields_of(kind))
-    # Those of a named tuple stand nowhere beside it.
+    # The fields of a named tuple are not in its `__dict__`.
     return frozenset[str]() if hasattr(kind, "_fields") and issubclass(kind, tuple) else None
 
 
 def _finds_again(kind: Any, name: str) -> bool:
-    """Tell whether the class says how an attribute is found, as by a `cached_property`; a method does not."""
+    """Tell whether the class can compute an attribute again, as by a `cached_property`; a method does not count."""
     found: object = inspect.getattr_static(kind, name, None)
     return hasattr(type(found), "__get__") and not callable(found) and not isinstance(found, classmethod)
 
@@ -130,10 +130,10 @@ def _present(value: Any, names: list[str]) -> Parts:
 
 
 def _of_model(fields: frozenset[str]) -> Dissect:
-    """Return how a model is taken apart: its fields, what it was given beyond them, its private attributes."""
+    """Return a function that splits a model into its fields, extra values, and private attributes."""
 
     def dissect(value: Any) -> Parts:
-        # Anything else that stands there was derived from the fields, and is derived again.
+        # Anything else in `__dict__` was derived from the fields, and will be derived again.
         found = {name: one for name, one in value.__dict__.items() if name in fields}
         for more in (value.__pydantic_extra__, value.__pydantic_private__):
             if more:
@@ -144,7 +144,7 @@ def _of_model(fields: frozenset[str]) -> Dissect:
 
 
 def path_of(way: Way | None) -> str:
-    """Return the way to a part as text; keys that are no plain names are left out, for they may be secrets."""
+    """Return a path as text. Keys that are no plain names are replaced, because they may be secrets."""
     steps: list[str] = []
     while way is not None:
         steps.append(named(way.label) if isinstance(way.inside, Mapping) else _step(way.label))
@@ -157,7 +157,7 @@ def _step(label: object) -> str:
 
 
 def named(label: object) -> str:
-    """Return the step to what a key or a position leads to."""
+    """Return a key or a position as one step of a path."""
     if isinstance(label, int) and not isinstance(label, bool):
         return f"[{label}]"
     if isinstance(label, str) and label.isidentifier() and len(label) <= LONGEST_NAME:
@@ -166,9 +166,9 @@ def named(label: object) -> str:
 
 
 def smallest(value: Any, is_wrong: Callable[[Any, Any, Any], bool]) -> tuple[str, Any]:
-    """Return the path of the smallest part that is wrong, of a value that is, and the part.
+    """Return the path and value of the smallest part that is wrong, where the whole value is known to be wrong.
 
-    `is_wrong` takes a value, the label of a part of it, and the part.
+    `is_wrong` takes a value, the label of one of its parts, and that part.
     """
     way: Way | None = None
     for _ in range(DEEPEST):
@@ -185,7 +185,7 @@ def not_finite(value: Any) -> str | None:
 
 
 def first_part(value: Any, is_wanted: Callable[[Any], bool]) -> str | None:
-    """Return the path of the first part of a value, itself included, that is wanted; None if there is none."""
+    """Return the path of the first part that is wanted, where the value itself counts, too; None if there is none."""
     left: list[tuple[Any, Way | None]] = [(value, None)]
     while left:
         one, way = left.pop()

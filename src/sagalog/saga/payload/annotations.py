@@ -1,4 +1,4 @@
-"""What the annotations of classes with fields hold: types, however deep inside of others, and what was said of them."""
+"""What annotations of fields contain: the types, nested ones included, and the metadata of `Annotated`."""
 
 import inspect
 import typing
@@ -11,18 +11,18 @@ from sagalog.saga.payload.anatomy import fields_of, is_pydantic
 
 
 def fields_in(kind: Any) -> dict[str, Any]:
-    """Return the annotations of the fields of a class, by name; none if they cannot be resolved."""
+    """Return the annotations of a class's fields, by name; an empty dict if they cannot be resolved."""
     if is_pydantic(kind):
         return {name: (field.annotation, *field.metadata) for name, field in fields_of(kind).items()}
     try:
         return typing.get_type_hints(kind, include_extras=True)
     except Exception:
-        # Whoever reads the class says what is wrong with it.
+        # The mistake is reported where the class is used.
         return {}
 
 
 def inside(annotation: Any) -> Iterator[Any]:
-    """Yield an annotation and everything inside it, with what `Annotated` says, but not the fields of classes."""
+    """Yield an annotation and all that is nested in it, metadata included, but not the fields of classes."""
     left: list[Any] = [annotation]
     seen: set[int] = set()
     while left:
@@ -37,19 +37,19 @@ def inside(annotation: Any) -> Iterator[Any]:
         left += typing.get_args(one)
         left += getattr(one, "__metadata__", ())
         for more in ("__value__", "__supertype__"):
-            # A named alias, a NewType.
+            # A named alias, or a NewType.
             if not inspect.isclass(one) and hasattr(one, more):
                 left.append(getattr(one, more))
 
 
 def metadata_in(kind: Any) -> Iterator[Any]:
-    """Yield everything that the annotations of the fields of a class hold."""
+    """Yield all types and metadata in the annotations of a class's fields."""
     for annotation in fields_in(kind).values():
         yield from inside(annotation)
 
 
 def plain(annotation: Any) -> Any:
-    """Return an annotation as `typing.get_type_hints` gives it: without what `Annotated` says beside the types."""
+    """Return an annotation without the metadata of `Annotated`, as `typing.get_type_hints` gives it."""
 
     def holder() -> None: ...
 
@@ -57,14 +57,14 @@ def plain(annotation: Any) -> Any:
     try:
         return typing.get_type_hints(holder)["held"]
     except Exception:
-        # What is no annotation is said where its values are to be kept.
+        # What is no annotation is reported where its values would be kept.
         return annotation
 
 
 def unhashable_in(annotation: Any) -> str | None:
-    """Return the name of a type whose values cannot be hashed, if one is inside; None if nothing says so.
+    """Return the name of an unhashable type in an annotation; None if none is found.
 
-    What is declared frozen is hashed by its fields, unless its author says how.
+    A frozen class is hashed by its fields, which are looked at as well, unless it has a `__hash__` of its own.
     """
     left: list[Any] = [annotation]
     seen: set[Any] = set()
@@ -83,7 +83,7 @@ def unhashable_in(annotation: Any) -> str | None:
 
 def _is_unhashable(kind: Any) -> bool:
     if issubclass(kind, Struct) and not _has_own_hash(kind):
-        # All of them have a method, which raises for these.
+        # Every Struct has a `__hash__`, but that of these raises.
         return kind.__struct_config__.eq and not kind.__struct_config__.frozen
     return kind.__hash__ is None
 
@@ -92,5 +92,5 @@ def _has_own_hash(kind: Any) -> bool:
     found: object = inspect.getattr_static(kind, "__hash__", None)
     if not inspect.isfunction(found):
         return False
-    # What was generated comes from no file, or from pydantic's.
+    # A generated `__hash__` is compiled from a string, or is pydantic's.
     return found.__code__.co_filename != "<string>" and not (found.__module__ or "").startswith("pydantic")

@@ -1,4 +1,4 @@
-"""Where what is read back is not what was given: compared part by part, types included, whatever its `__eq__` says."""
+"""Compares a value with what is read back from its JSON: part by part, types included, not by its `__eq__` alone."""
 
 import math
 from collections import defaultdict, deque
@@ -22,7 +22,7 @@ Pair = tuple[Any, Any, Way | None]
 
 
 def difference(given: Any, read: Any) -> str | None:
-    """Return where and how what is read back differs from what was given; None if it does not.
+    """Return where and how the value that is read back differs from the given one; None if it does not.
 
     The text holds paths and types, and no values.
     """
@@ -51,12 +51,12 @@ def difference(given: Any, read: Any) -> str | None:
 
 
 def _can_be_compared(value: object) -> bool:
-    """Tell whether a value can be asked whether it is another one; a lock, or a function, is only ever itself."""
+    """Tell whether a value has an `==` of its own; a lock or a function equals only itself."""
     return class_of(value).__eq__ is not object.__eq__ and not callable(value)
 
 
 def _parts(inside: Any, parts: Parts, again: Parts, way: Way | None) -> list[Pair]:
-    """Return the parts that have to be looked at: of most, their type and `==` say that they are the same."""
+    """Return the pairs of parts that need a closer look; for most parts, type and `==` are enough."""
     labels, values = parts
     others = again[1]
     found: list[Pair] = []
@@ -76,7 +76,7 @@ def _parts(inside: Any, parts: Parts, again: Parts, way: Way | None) -> list[Pai
 
 
 def _of_one(one: Any, other: Any) -> str | None:
-    """Return how two values differ, but for what they are made of."""
+    """Return how two values differ, apart from their parts."""
     kind = class_of(one)
     if isinstance(one, float):
         if not math.isfinite(one):
@@ -84,7 +84,7 @@ def _of_one(one: Any, other: Any) -> str | None:
         same = type(other) is kind and one == other and math.copysign(1, one) == math.copysign(1, other)
         return None if same else _changed(one, other)
     if kind is int and type(other) is float:
-        # Where a float is declared an int is one for every type checker, as long as it is the same number.
+        # Type checkers accept an int where a float is declared. It is kept as long as it stays the same number.
         return None if one == other else LARGE_INT
     if isinstance(one, datetime | time):
         return _moment(one, other)
@@ -93,7 +93,7 @@ def _of_one(one: Any, other: Any) -> str | None:
     if isinstance(one, Enum):
         return None if one is other else _changed(one, other)
     if isinstance(one, Decimal):
-        # The places that it has belong to it: 1.10 is not 1.1.
+        # The number of decimal places counts: 1.10 is not 1.1.
         return None if one.as_tuple() == other.as_tuple() else _changed(one, other)
     if dissection(kind) is not None:
         return _beside_its_parts(one, other)
@@ -105,7 +105,7 @@ def _of_one(one: Any, other: Any) -> str | None:
 
 
 def _beside_its_parts(one: Any, other: Any) -> str | None:
-    """Return what a container that is read back has otherwise, though its parts are the same."""
+    """Return how two containers with the same parts differ otherwise; None if they do not."""
     for kind, name, instead in ((deque, "maxlen", "list"), (defaultdict, "default_factory", "dict")):
         if issubclass(class_of(one), kind) and getattr(one, name) != getattr(other, name):
             return f"a {kind.__name__} whose {name} would not be read back; declare a {instead}"
@@ -113,7 +113,7 @@ def _beside_its_parts(one: Any, other: Any) -> str | None:
 
 
 def _moment(one: Any, other: Any) -> str | None:
-    """Compare times: a zone by name has rules, and of these nothing is written down but the offset of one moment."""
+    """Compare times. Of a time zone with a name only the offset at that moment is written, so that is refused."""
     if _type(one) is not class_of(other):
         return _changed(one, other)
     if one.tzinfo is not None and one.tzinfo.utcoffset(None) is None:
@@ -122,14 +122,14 @@ def _moment(one: Any, other: Any) -> str | None:
             "give it in UTC, and the name of the zone beside it if it matters"
         )
     if one.tzinfo is None and one.fold != other.fold:
-        # Which of two hours of one name it is says a time without a zone only so.
+        # Without a time zone, only `fold` tells the two hours apart when clocks are put back.
         return f"a {type(one).__name__} with fold=1 and no time zone, which would be lost; give it in UTC"
     same = one.replace(tzinfo=None, fold=0) == other.replace(tzinfo=None, fold=0)
     return None if same and one.utcoffset() == other.utcoffset() else _changed(one, other)
 
 
 def _type(value: Any) -> Any:
-    """Return the type of a value; that of the real time if a test has frozen it."""
+    """Return the type of a value; for a fake datetime of freezegun, the real type."""
     kind = class_of(value)
     return kind.__mro__[1] if kind.__module__ == "freezegun.api" else kind
 
@@ -142,7 +142,7 @@ def _changed(one: Any, other: Any) -> str:
 
 
 def _labels(inside: Any, given: Parts, read: Parts) -> str | None:
-    """Return which part is missing, or is there too much."""
+    """Return which part is missing or additional; None if the labels are the same."""
     if isinstance(inside, Mapping):
         pairs = list(zip(given[0], read[0], strict=False))
         wrong = next(((a, b) for a, b in pairs if type(a) is not type(b)), None)
@@ -160,6 +160,6 @@ def _labels(inside: Any, given: Parts, read: Parts) -> str | None:
 
 
 def _paired(given: Any, read: Any) -> list[Any]:
-    """Return what is read back in the order of what was given, for a set has none; what is missing is None."""
+    """Return what is read back in the order of what was given, because sets have none; a missing value is None."""
     known = {one: one for one in read}
     return [known.get(one) for one in given]

@@ -1,6 +1,6 @@
-"""Types whose JSON is known to be read back as it was, found once when they are declared, as a test of values.
+"""Tests for values that are known to be unchanged when they are read back, made once for each declared type.
 
-Where the test holds, nothing has to be read back to know. Where it does not, or there is none, it has to be.
+If a value passes the test, it need not be read back and compared. If it fails, or its type has no test, it must be.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ from sagalog.saga.payload.anatomy import is_pydantic
 
 Test = Callable[[Any], bool]
 
-# Types that stand for themselves: text in JSON, or a word, or a whole number. A subclass of one does not.
+# Types with one JSON form, so that the exact type is enough; values of a subclass would lose their class.
 _THEMSELVES: dict[type, type] = {
     types.NoneType: type(None),
     types.BoolType: bool,
@@ -31,23 +31,23 @@ _THEMSELVES: dict[type, type] = {
     types.DateType: date,
     types.DecimalType: Decimal,
 }
-# Which of them cannot be taken for each other when they are read.
+# Types that JSON keeps apart, so that a union of them is read back correctly.
 _DISTINCT = frozenset({bool, int, str, type(None)})
 
 
 def exact(kind: Any) -> Test | None:
-    """Return a test that holds only for values of a type that come back as they were; None if there is none."""
+    """Return a test that only values pass that are read back unchanged; None if the type has no such test."""
     return _Tests().of(types.type_info(kind))
 
 
 class _Tests:
-    """The making of a test for a type, out of the tests for its parts."""
+    """Makes the test for a type out of the tests for its parts."""
 
     def __init__(self) -> None:
         self._within: set[int] = set()
 
     def of(self, info: types.Type) -> Test | None:
-        # A type inside of itself may be too deep to be read, though it can be written.
+        # A recursive type may nest too deep to be read, though it can be written.
         if id(info) in self._within:
             return None
         self._within.add(id(info))
@@ -63,7 +63,7 @@ class _Tests:
         if isinstance(info, types.FloatType) and _is_bare(info):
             return lambda value: type(value) is float and math.isfinite(value)
         if isinstance(info, types.UUIDType):
-            # By its name, because the module can make random ones, which the kernel must not.
+            # By its name: the module `uuid` makes random ids, so the kernel must not import it.
             return lambda value: (type(value).__module__, type(value).__name__) == ("uuid", "UUID")
         if isinstance(info, types.DateTimeType) and _is_bare(info):
             return lambda value: type(value) is datetime and (value.tzinfo is UTC or not (value.tzinfo or value.fold))
@@ -78,13 +78,13 @@ class _Tests:
         if isinstance(info, types.DictType) and info.min_length is None and info.max_length is None:
             return self._mapping(info)
         if isinstance(info, types.StructType | types.DataclassType):
-            # Of a generic class it is the class with its arguments.
+            # A generic class appears with its arguments, such as `Box[int]`.
             kind: Any = typing.get_origin(info.cls) or info.cls
             return self._fields(kind, info.fields) if _is_made_of_its_fields(kind) else None
         return None
 
     def _optional(self, info: types.UnionType) -> Test | None:
-        """Return the test for one type or None; which of several is read, JSON alone does not say."""
+        """Return the test for `T | None`. Other unions get none: JSON alone does not say which member is read."""
         others = [one for one in info.types if not isinstance(one, types.NoneType)]
         test = self.of(others[0]) if len(others) == 1 else None
         return None if test is None else lambda value: value is None or test(value)
@@ -108,7 +108,7 @@ class _Tests:
         return test_all
 
     def _fields(self, kind: type, fields: tuple[types.Field, ...]) -> Test | None:
-        """Return the test for a class: its plain fields at once, the others one after the other."""
+        """Return the test for a class: all plain fields at once, the others one after the other."""
         plain = {one.name: own for one in fields if (own := leaves(one.type)) is not None}
         others: list[tuple[Callable[[Any], Any], Test]] = []
         for field in fields:
@@ -118,7 +118,7 @@ class _Tests:
             if test is None:
                 return None
             others.append((operator.attrgetter(field.name), test))
-        # With a second name it returns several values, whatever the number of fields.
+        # With a second name, `attrgetter` always returns a tuple, even for one field.
         values = operator.attrgetter(*plain, "__class__")
         allowed = (*plain.values(), frozenset({type(kind)}))
         is_itself = _instance(kind, [one.name for one in fields])
@@ -136,16 +136,16 @@ class _Tests:
 
 
 def _instance(kind: Any, fields: list[str]) -> Test:
-    """Return the test for an instance of a class that holds its fields and nothing beyond them."""
+    """Return a test for exact instances of a class with no attributes beside its fields."""
     if not kind.__dictoffset__:
         return lambda value: type(value) is kind
-    # In their order, in which they are set when it is made; in another one it is looked at more closely.
+    # Compared in the order in which they are set; another order only means a closer look.
     held = [name for name in fields if not inspect.ismemberdescriptor(inspect.getattr_static(kind, name, None))]
     return lambda value: type(value) is kind and [*value.__dict__] == held
 
 
 def leaves(info: types.Type) -> frozenset[type] | None:
-    """Return the exact types that a value may be of; None if more has to be known of it."""
+    """Return the exact types that a value may have; None if the types alone are not enough."""
     if isinstance(info, types.UnionType):
         several = [leaves(one) for one in info.types]
         known = frozenset(kind for one in several if one is not None for kind in one)
@@ -159,7 +159,7 @@ def leaves(info: types.Type) -> frozenset[type] | None:
 
 
 def _is_made_of_its_fields(kind: Any) -> bool:
-    """Tell whether all fields of a class are written, and nothing but reading them makes an instance again."""
+    """Tell whether all fields of a class are written, and reading them is enough to make an equal instance."""
     if hasattr(kind, "__post_init__") or is_pydantic(kind):
         return False
     if issubclass(kind, Struct):
@@ -168,5 +168,5 @@ def _is_made_of_its_fields(kind: Any) -> bool:
 
 
 def _is_bare(info: types.Type) -> bool:
-    """Tell whether nothing more is asked of a value than its type."""
+    """Tell whether a type has no constraints beside the type itself."""
     return all(getattr(info, name) is None for name in info.__struct_fields__)

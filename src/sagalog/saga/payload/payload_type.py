@@ -1,6 +1,6 @@
 """Inputs and results as JSON and back, by declared type: pydantic's classes by pydantic, everything else by msgspec.
 
-What is read back is what was given, or it is refused where it is given. A payload is at most `MAX_PAYLOAD` bytes.
+A value that would be read back differently is refused when it is written. A payload has at most `MAX_PAYLOAD` bytes.
 """
 
 import contextlib
@@ -21,11 +21,11 @@ from sagalog.saga.payload.unkept import too_long, why_unkept
 from sagalog.saga.payload.unread import Unread, why_unread
 
 MAX_PAYLOAD = 256 * 1024
-# As it stands in JSON, unless what stands before it makes it something else.
+# A NUL as JSON writes it; if a backslash precedes, it is text that only looks like it.
 _NUL = b"\\u0000"
 
 _NULL = re.compile(r"\bnull\b")
-# What says nothing without what stands in its brackets.
+# Names that say nothing without the brackets that follow.
 _SPECIAL = frozenset({"Annotated", "Literal", "Optional", "Union"})
 
 Read = Callable[[bytes | Raw], Any]
@@ -42,11 +42,11 @@ _encode = msgspec.json.Encoder(enc_hook=_to_plain).encode
 
 
 def _reader(kind: Any, way: Callable[[Model], Callable[[bytes], Any]]) -> Read:
-    """Return how a type is read that may have pydantic's classes inside, each of them read in one way."""
+    """Return a decoder for a type that may contain pydantic classes, which are read in one given `way`."""
 
     def from_plain(inner: type, value: Any) -> Any:
         try:
-            # As JSON, because from Python's values a strict model takes no text for a time.
+            # As JSON: a strict model accepts text for a time only from JSON, not from Python values.
             return way(model_of(inner))(msgspec.json.encode(value))
         except Exception as problem:
             raise Unread(problem) from None
@@ -57,8 +57,8 @@ def _reader(kind: Any, way: Callable[[Model], Callable[[bytes], Any]]) -> Read:
 class PayloadType:
     """How payloads of one declared type are read and written.
 
-    `kind` is any type that msgspec can decode (dataclass, Struct, TypedDict, builtins, unions of them) or a class of
-    pydantic's. Raises `TypeError` at once for a type whose values cannot be kept.
+    `kind` is a type that msgspec can decode (dataclass, Struct, TypedDict, builtins, unions of them) or a pydantic
+    class. Raises `TypeError` at once for a type whose values cannot be kept.
     """
 
     __slots__ = ("_accept", "_class", "_dump", "_exact", "_read", "_take", "_written", "kind", "name")
@@ -67,7 +67,7 @@ class PayloadType:
         self.kind: Any = kind
         self.name: str = _name_of(kind)
         refuse_unkept(kind)
-        # The class that a value must be of before it is encoded; for most types decoding tells what does not fit.
+        # The class that a value must have before it is encoded; for most types decoding finds what does not fit.
         self._class: type | None = type(None) if kind in (None, type(None)) else None
         self._exact: Callable[[Any], bool] | None = None
         self._dump: Callable[[Any], bytes] = _encode
@@ -75,7 +75,7 @@ class PayloadType:
             self._class = kind
             model = model_of(kind)
             self._dump = model.dump
-            # bytes(): pydantic does not take a msgspec.Raw for the bytes that it is.
+            # bytes(): pydantic does not accept a msgspec.Raw as bytes.
             self._accept: Read = lambda data: model.accept(bytes(data))
             self._take: Read = lambda data: model.take(bytes(data))
             self._read: Read = lambda data: model.read(bytes(data))
@@ -86,7 +86,7 @@ class PayloadType:
         else:
             self._accept = self._take = self._read = msgspec.json.Decoder(kind).decode
             self._exact = exact(kind)
-        # A message is read by others, too, who read in full what comes from outside, and so is it here.
+        # Other services validate a message in full when they read it, so it is checked the same way here.
         self._written = self._read
         if self._read is not self._accept and holds_messages(kind):
             self._written = self._accept
@@ -94,8 +94,8 @@ class PayloadType:
     def write(self, value: Any, what: str) -> Raw:
         """Return `value` as JSON that is read back as the same value.
 
-        Raises `TypeError` if it is not of the declared type, `InvalidInput` with the path of what would be another
-        value, and `PayloadTooLarge` if it is over the cap; `what` names the payload in the text.
+        Raises `TypeError` if it is not of the declared type, `InvalidInput` with the path of a part that would change,
+        and `PayloadTooLarge` if it is over the size limit. `what` names the payload in the error.
         """
         if self._class is not None and not isinstance(value, self._class):
             raise TypeError(f"{what}: $: expected {self.name}, found {type(value).__name__}")
@@ -117,12 +117,12 @@ class PayloadType:
         except RecursionError:
             raise InvalidInput(f"{what} cannot be stored as JSON: it has too many levels, or holds itself") from None
         except Exception as problem:
-            # A type that nobody can write, text with a lone surrogate. What the problem says may hold the value.
+            # A type without a JSON form, or text with a lone surrogate. The text of `problem` may hold the value.
             text = f"{what}: {why_unkept(value, _cannot_be_written)}"
             raise (TypeError if isinstance(problem, TypeError) else InvalidInput)(text) from None
 
     def _compare(self, value: Any, data: bytes, what: str) -> None:
-        """Raise unless `data` is read back as `value`."""
+        """Raise `TypeError` or `InvalidInput` unless `data` is read back as `value`."""
         try:
             read = self._written(data)
         except Exception as problem:
@@ -141,50 +141,50 @@ class PayloadType:
             raise InvalidInput(f"{what} would not be read back as it is: {differs}")
 
     def _misfit(self, value: Any, problem: Exception) -> str:
-        """Return why what was written of a value cannot be read as the declared type: the path, and once what is wrong.
+        """Return why the JSON of a value cannot be read as the declared type: the path, and the mistake, said once.
 
-        The value is one of Python's, so that what JSON calls null is None here.
+        The value comes from Python, so the text says None where JSON says null.
         """
         if self._is_of_another(class_of(value)):
             found = "None" if value is None else type(value).__name__
             return f"$: expected {self.name}, found {'another class of that name' if found == self.name else found}"
         path, colon, why = why_unread(problem).partition(": ")
         if why.endswith("found float") and first_part(value, lambda one: isinstance(one, float)) is None:
-            # So a whole number of more than 64 bits is read where none is expected.
+            # msgspec reports an unexpected whole number of more than 64 bits as a float.
             why = why.removesuffix("float") + "int"
         return path + colon + (_NULL.sub("None", why) if why.startswith("expected ") else why)
 
     def _is_of_another(self, kind: type) -> bool:
-        """Tell whether values of a class are none of the declared one; of what is no class the parts have to tell."""
+        """Tell whether a class is not the declared one; False if the declared type is no class."""
         if not isinstance(self.kind, type) or is_typeddict(self.kind):
             return False
         return not issubclass(kind, self.kind) and not (self.kind is float and issubclass(kind, int))
 
     def accept(self, data: Raw | bytes) -> Any:
-        """Return what comes from outside, validated in full; raises `InvalidInput` if it does not fit the type."""
+        """Return data from outside, validated in full; raises `InvalidInput` if it does not fit the type."""
         try:
             return self._accept(data)
         except Exception as problem:
             raise self._unfit(problem) from None
 
     def take(self, data: Raw | bytes) -> Any:
-        """Return what was accepted and has waited in the log since: as `accept`, but for rules about the clock."""
+        """Return data that was accepted and has waited in the log: as `accept`, without rules about the clock."""
         try:
             return self._take(data)
         except Exception as problem:
             raise self._unfit(problem) from None
 
     def read(self, data: Raw | bytes) -> Any:
-        """Return what is recorded: what was accepted once is not refused, nor changed again, by the user's rules.
+        """Return recorded data: the user's validators neither refuse nor change what was accepted before.
 
-        Raises `InvalidInput` for what does not fit the type in any way.
+        Raises `InvalidInput` if it does not fit the type in any way of reading.
         """
         try:
             return self._written(data)
         except Exception as problem:
             first = problem
-        # A message may have waited for longer than its rules allow; anything else may have been written for an older
-        # type, which the user's validators bring up to date.
+        # A message may have waited longer than its rules about time allow. Other data may have been written for an
+        # older type, which the user's validators convert.
         for way in (self._take, self._read, self._accept):
             if way is self._written:
                 continue
@@ -193,7 +193,7 @@ class PayloadType:
         raise self._unfit(first)
 
     def _unfit(self, problem: Exception) -> InvalidInput:
-        """Return the error for JSON that does not fit: for what a validator of the user's raises, too."""
+        """Return the error for JSON that does not fit, also if a validator of the user raised."""
         return InvalidInput(f"expected {self.name}, found other JSON: {why_unread(problem)}")
 
 
@@ -208,7 +208,7 @@ def _cannot_be_written(whole: Any, label: Any, part: Any) -> bool:
     try:
         kind = class_of(whole)
         if is_pydantic(kind) and label in fields_of(kind):
-            # How a field is written, its model says.
+            # The model decides how its field is written.
             model_of(kind).dump(whole, only=label)
         else:
             _encode(part)

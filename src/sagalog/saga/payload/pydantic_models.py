@@ -1,7 +1,7 @@
-"""How the instances of a class of pydantic's are written and read; pydantic itself is not imported.
+"""How instances of a pydantic class are written and read; pydantic itself is not imported.
 
-Three ways to read, by what the class says of itself (its core schema): in full, for what comes from outside; but for
-rules that look at the clock, for what has waited in the log; and as it was written, without the user's validators.
+There are three ways to read, all made from the class's core schema. Data from outside is validated in full. Data that
+waited in the log is validated without rules about the clock. Recorded data is read without the user's validators.
 """
 
 import sys
@@ -11,7 +11,7 @@ from typing import Any, cast
 from sagalog.saga.payload.anatomy import fields_of, is_pydantic
 from sagalog.saga.payload.annotations import metadata_in
 
-# Where schemas stand inside of schemas; anything else, such as a default, only looks like one.
+# Keys of a schema that hold inner schemas; other values, such as defaults, may only look like schemas.
 _INNER = frozenset(
     {
         "schema", "fields", "items_schema", "keys_schema", "values_schema", "choices", "definitions", "lax_schema",
@@ -23,7 +23,7 @@ _VALIDATORS = ("function-before", "function-after", "function-wrap")
 _WRAPPERS = (*_VALIDATORS, "default", "nullable", "model")
 _CLASSES = ("model", "dataclass", "typed-dict")
 _CLOCK = frozenset({"now_op", "now_utc_offset"})
-# What changes text on its way in, and which of its names a field is read by.
+# Options that change text when it is read, or choose by which name a field is read.
 _CHANGING = frozenset({"strip_whitespace", "to_lower", "to_upper", "coerce_numbers_to_str"})
 _CONFIGURED = frozenset({f"str_{name}" for name in ("strip_whitespace", "to_lower", "to_upper")}) | {
     "coerce_numbers_to_str",
@@ -36,7 +36,7 @@ Schema = dict[str, Any]
 
 
 class Model:
-    """How the instances of one class are written and read. Raises `TypeError` if nobody can know that it keeps them."""
+    """How instances of one class are written and read. Raises `TypeError` if nobody can know that they survive."""
 
     def __init__(self, kind: Any) -> None:
         schema = _schema_of(kind)
@@ -50,7 +50,7 @@ class Model:
         self.read = _validator(_Recorded(declared).of(schema))
 
     def dump(self, value: Any, only: str | None = None) -> bytes:
-        """Return an instance as JSON, by alias, without what is only computed; of its fields only one if asked so."""
+        """Return an instance as JSON, by alias and without computed fields; with `only`, just that field."""
         wanted = None if only is None else {only}
         written: bytes = self._kind.__pydantic_serializer__.to_json(
             value, by_alias=True, round_trip=True, warnings=False, include=wanted
@@ -58,7 +58,7 @@ class Model:
         return written
 
     def to_plain(self, value: Any) -> Any:
-        """Return an instance as `dump` writes it, as plain values."""
+        """Return an instance in the form of `dump`, as plain Python values."""
         return self._kind.__pydantic_serializer__.to_python(
             value, mode="json", by_alias=True, round_trip=True, warnings=False
         )
@@ -68,7 +68,7 @@ _models: dict[type, Model] = {}
 
 
 def model_of(kind: Any) -> Model:
-    """Return how the instances of a class are written and read; raises `TypeError` for one that is not complete."""
+    """Return how instances of a class are written and read; raises `TypeError` for an incomplete class."""
     found = _models.get(kind)
     if found is None:
         found = _models[kind] = Model(kind)
@@ -76,13 +76,13 @@ def model_of(kind: Any) -> Model:
 
 
 def _schema_of(kind: Any) -> Schema:
-    """Return the core schema of a class; one that was put off until it is needed is made now."""
+    """Return the core schema of a class; a deferred one is built now."""
     for _ in range(2):
         schema: object = kind.__pydantic_core_schema__
         if isinstance(schema, dict):
             return cast(Schema, schema)
         try:
-            # A stand-in makes the real one as soon as it is looked into.
+            # Pydantic's placeholder builds the real schema when it is accessed.
             cast(Any, schema)["type"]
         except Exception as problem:
             raise TypeError(
@@ -95,17 +95,17 @@ def _schema_of(kind: Any) -> Schema:
 def _validator(schema: Schema) -> Callable[[bytes], Any]:
     make: Any = sys.modules["pydantic_core"].SchemaValidator
     try:
-        # Otherwise the models inside would be read by what they were built with, and not by this schema.
+        # False: inner models are read by this schema, not by the validator that was prebuilt for them.
         made = make(schema, None, False)
     except TypeError:
-        # Older versions have nothing of that kind to turn off.
+        # Older versions have no prebuilt validators, and no such argument.
         made = make(schema)
     validate: Callable[[bytes], Any] = made.validate_json
     return validate
 
 
 def _nodes(schema: Any) -> Iterator[Schema]:
-    """Yield every schema inside of one, itself included."""
+    """Yield all schemas nested in a schema, itself included."""
     left: list[Any] = [schema]
     while left:
         node = left.pop()
@@ -121,13 +121,13 @@ def _nodes(schema: Any) -> Iterator[Schema]:
 
 
 def classes_in(kind: Any) -> set[type]:
-    """Return the classes with fields that are read along with a class of pydantic's, itself included."""
+    """Return the classes with fields that are read together with a pydantic class, itself included."""
     found: set[type] = {node["cls"] for node in _nodes(_schema_of(kind)) if node["type"] in _CLASSES and "cls" in node}
     return {kind, *found}
 
 
 class _Validators:
-    """The validators that users declared with the classes inside a schema: those of types of their own are not."""
+    """The validators that users declared in the classes inside a schema; those inside library types do not count."""
 
     def __init__(self, schema: Schema) -> None:
         self._found: dict[int, Any] = {}
@@ -155,13 +155,13 @@ def _declared_with(kind: Any) -> Iterator[Any]:
 
 
 class _Rewriting:
-    """How a schema is made of another one: without some of what that says, here without the keys that are given."""
+    """Copies a schema without some of its rules; this class leaves out the given keys."""
 
     def __init__(self, without: frozenset[str]) -> None:
         self._without = without
 
     def of(self, node: Any, keep: bool | None = None) -> Any:
-        """Return the schema anew; `keep` says for what is wrapped whether its validators belong to a serializer."""
+        """Return a copy of a schema; `keep`: whether the validators of what it wraps belong to a custom serializer."""
         if isinstance(node, list):
             return [self.of(one) for one in cast("Iterable[Any]", node)]
         if isinstance(node, tuple):
@@ -184,7 +184,7 @@ class _Rewriting:
 
 
 class _Recorded(_Rewriting):
-    """A rewriting without all that could change or refuse what was written: validators, the clock, other names."""
+    """Copies a schema without all that could change or refuse recorded data: validators, the clock, other names."""
 
     def __init__(self, declared: _Validators) -> None:
         super().__init__(_CLOCK | _CHANGING)
@@ -209,9 +209,10 @@ class _Recorded(_Rewriting):
 
 
 def _of_this_shape(model: Schema) -> Schema:
-    """Let a model refuse what it has no field for: it may be older, and the validator left out may bring it up to date.
+    """Return a model's schema that refuses unknown fields; any other schema unchanged.
 
-    Then the user's validators read it, all of them. Any schema but a model's is left as it is.
+    Data with unknown fields may be older. It is then read again with all of the user's validators, which may convert
+    it.
     """
     if model["type"] == "model":
         if model.get("config", {}).get("extra_fields_behavior") == "allow":
@@ -221,7 +222,7 @@ def _of_this_shape(model: Schema) -> Schema:
 
 
 def _by_any_name(name: str, field: Schema) -> Schema:
-    """Let a field be read by what it is written as, by its own name (as before 0.2), and as from outside, in turn."""
+    """Let a field be read by its written name, by its own name (as before 0.2), or by its names for input."""
     written: str = field.get("serialization_alias") or name
     given: Any = field.get("validation_alias")
     if written == name and given is None:
@@ -237,7 +238,7 @@ def _by_any_name(name: str, field: Schema) -> Schema:
 
 
 def _has_own_serializer(node: Schema) -> bool:
-    """Tell whether the user's own function writes what a schema reads: its validators are then how that is read."""
+    """Tell whether a user function writes what a schema reads; then its validators are needed to read it."""
     inner: Any = node
     while isinstance(inner, dict):
         known = cast(Schema, inner)
@@ -251,7 +252,7 @@ def _has_own_serializer(node: Schema) -> bool:
 
 
 def serializes_itself(kind: Any, field: str | None = None) -> bool:
-    """Tell whether a class says by functions of its own how it, or one of its fields, is written."""
+    """Tell whether a class has its own serializer for itself, or for the given field."""
     decorators = getattr(kind, "__pydantic_decorators__", None)
     if getattr(decorators, "model_serializers", {}):
         return True
@@ -262,7 +263,7 @@ def serializes_itself(kind: Any, field: str | None = None) -> bool:
 
 
 def never_written(kind: Any) -> str | None:
-    """Return a field that must be given and is excluded from what is written, so that no instance can be kept."""
+    """Return a required field that is excluded from what is written, so that no instance can be kept; None if none."""
     if not is_pydantic(kind):
         return None
     excluded = (name for name, one in fields_of(kind).items() if getattr(one, "exclude", None) is True)

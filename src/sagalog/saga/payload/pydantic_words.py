@@ -1,12 +1,12 @@
-"""What pydantic calls what is wrong with a value, as a sentence would say it; pydantic itself is not imported.
+"""Texts for pydantic's error types, in plain words; pydantic itself is not imported.
 
-Its own texts hold values, or words of whoever declared a validator, so only the kinds of its errors are looked at.
+Pydantic's own texts hold values, or words of the user's validators, so only the error's type is used.
 """
 
 from collections.abc import Mapping
 from typing import Any, Final
 
-# By the first part of a kind, such as `string_type` and `int_parsing`.
+# By the first part of an error type, such as `string_type` or `int_parsing`.
 _EXPECTED: Final = {
     "string": "text", "bytes": "bytes", "int": "a whole number", "float": "a number", "decimal": "a decimal number",
     "complex": "a complex number", "bool": "true or false", "list": "a list", "tuple": "a list", "set": "a list",
@@ -42,7 +42,7 @@ _WRONG: Final = {
 
 
 def in_words(error: Mapping[str, Any]) -> str:
-    """Return what one of pydantic's errors means; of what was found it says the type alone."""
+    """Return the meaning of a pydantic error; of the value that was found, only its type is named."""
     kind = str(error["type"])
     if kind in _WRONG:
         return _WRONG[kind]
@@ -52,5 +52,5 @@ def in_words(error: Mapping[str, Any]) -> str:
         return f"expected {expected}, found {type(error.get('input')).__name__}"
     if expected is not None and ending == "parsing":
         return f"expected {expected}, found what cannot be read as one"
-    # What a pydantic to come calls it, or a type of somebody's own.
+    # An error type of a future pydantic, or of a user's own validator.
     return f"it was refused ({kind.replace('_', ' ')})"

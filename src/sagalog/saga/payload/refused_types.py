@@ -1,4 +1,4 @@
-"""Types whose values can never be kept, found when they are declared: secrets, fields that are never written."""
+"""Types whose values can never be kept, refused when they are declared: secrets, and fields that are never written."""
 
 import dataclasses
 import inspect
@@ -18,7 +18,7 @@ _SERIALIZERS = ("PlainSerializer", "WrapSerializer")
 
 
 def refuse_unkept(kind: Any) -> None:
-    """Raise `TypeError` for a type, or one inside of it, whose values are not written as they are."""
+    """Raise `TypeError` if values of a type, or of a type inside it, would not be written as they are."""
     for owner in classes_in(kind):
         lost = never_written(owner)
         if lost is not None:
@@ -39,7 +39,7 @@ def holds_messages(kind: Any) -> bool:
 
 
 def classes_in(kind: Any) -> Iterator[type]:
-    """Yield the classes with fields that a type is made of, each once."""
+    """Yield the classes with fields inside a type, each once."""
     left: list[Any] = [kind]
     seen: set[type] = set()
     while left:
@@ -61,7 +61,7 @@ def _has_fields(kind: Any) -> bool:
 
 
 def _is_written_by_the_user(owner: Any, field: str, annotation: Any) -> bool:
-    """Tell whether a serializer of the user's writes a field: then it says what is kept, and what is not."""
+    """Tell whether a user's serializer writes a field; then the user decides what is kept."""
     configured: dict[str, Any] = getattr(owner, "model_config", {}) if is_pydantic(owner) else {}
     if any(map(_is_secret, configured.get("json_encoders") or ())):
         return True
@@ -92,9 +92,9 @@ def _is_secret(kind: Any) -> bool:
 
 
 def pydantic_in(kind: Any) -> list[type]:
-    """Return the classes of pydantic's inside a type that msgspec reads, which it leaves to us.
+    """Return the pydantic classes inside a type that msgspec reads; sagalog has to read those itself.
 
-    Raises `TypeError` for a class that nobody understands: it would be left to us as well, when it is met.
+    Raises `TypeError` for a class that neither msgspec nor pydantic can read.
     """
     classes: list[type] = []
     found: list[Any] = [types.type_info(kind)]

@@ -1,4 +1,4 @@
-"""Why a value cannot be written down, in one sentence with the path first: of which kind it is, and never the value."""
+"""Why a value cannot be written, in one sentence: the path and the type, and never the value itself."""
 
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
@@ -6,7 +6,7 @@ from typing import Any, Final, cast
 
 from sagalog.saga.payload.anatomy import class_of, first_part, smallest
 
-# As many digits as Python writes out, and reads, unless it is told otherwise.
+# Python's default limit of digits for converting a whole number to text and back.
 MOST_DIGITS: Final = 4_300
 _MOST_BITS: Final = 14_284
 
@@ -22,13 +22,13 @@ _PLAIN: Final = (str, int, float, bytes)
 
 
 def why_unkept(value: Any, is_wrong: Callable[[Any, Any, Any], bool]) -> str:
-    """Return what is wrong with the smallest part of a value that cannot be written; `is_wrong` finds it."""
+    """Return the path and the reason for the smallest part that cannot be written; `is_wrong` finds it."""
     path, part = smallest(value, is_wrong)
     return f"{path}: {_of(part)}"
 
 
 def too_long(value: Any) -> str | None:
-    """Return what is wrong with the first whole number that has too many digits to be read back; None if none has."""
+    """Return the path and the reason for the first whole number with too many digits; None if there is none."""
     path = first_part(value, _has_too_many_digits)
     return None if path is None else f"{path}: {_TOO_LONG}"
 

@@ -1,4 +1,4 @@
-"""Why a value could not be read, as text of paths and types: never the value, which may be a secret."""
+"""Why a value could not be read, as text with paths and types, but never the value, which may be a secret."""
 
 import re
 from typing import Any
@@ -10,7 +10,7 @@ from sagalog.saga.payload.anatomy import named
 from sagalog.saga.payload.pydantic_words import ANOTHER, in_words
 
 MOST = 3
-# The value stands in the texts of these two.
+# msgspec puts the value into these two texts.
 _SHOWN = re.compile(r"^Invalid (enum )?value .*", re.DOTALL)
 _AT = re.compile(r" - at `(\$[^`]*)`$")
 _GOT = re.compile(r"^Expected (.*), got (.*)$", re.DOTALL)
@@ -18,7 +18,7 @@ _FIELD = re.compile(r"^Object (missing required|contains unknown) field `(.*)`$"
 
 
 class Unread(ValueError):
-    """What stands inside of other JSON could not be read, and why not; its text says nothing."""
+    """Raised for JSON inside other JSON that could not be read; `why` holds the cause, the text says nothing of it."""
 
     def __init__(self, why: Exception) -> None:
         super().__init__("it could not be read")
@@ -26,14 +26,14 @@ class Unread(ValueError):
 
 
 def why_unread(problem: BaseException) -> str:
-    """Return why something could not be read."""
+    """Return why something could not be read, without its value."""
     if isinstance(problem, msgspec.MsgspecError):
         return _by_msgspec(problem)
     return _by_pydantic(problem, "$") if hasattr(problem, "errors") else type_of(problem)
 
 
 def _by_msgspec(problem: msgspec.MsgspecError) -> str:
-    """Return what msgspec found: the path, and what is expected there."""
+    """Return msgspec's error as text: the path, and what is expected there."""
     text = str(problem)
     path = _AT.search(text)
     at = path[1] if path else "$"
@@ -41,7 +41,7 @@ def _by_msgspec(problem: msgspec.MsgspecError) -> str:
     if isinstance(cause, Unread):
         return _by_pydantic(cause.why, at)
     if cause is not None:
-        # The text is that of the user's own code, such as a `__post_init__`.
+        # The exception comes from the user's code, such as a `__post_init__`, so only its type is named.
         return f"{at}: {type_of(cause)} was raised when it was made"
     if not isinstance(problem, msgspec.ValidationError):
         return text
@@ -59,7 +59,7 @@ def _by_msgspec(problem: msgspec.MsgspecError) -> str:
 
 
 def _by_pydantic(problem: Any, before: str) -> str:
-    """Return what pydantic found, by path and kind; its own texts hold values, or the user's words."""
+    """Return pydantic's errors as text, by path and type; pydantic's own texts hold values, or the user's words."""
     try:
         found: list[dict[str, Any]] = problem.errors(include_url=False, include_context=False)
     except Exception:

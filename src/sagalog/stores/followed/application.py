@@ -1,7 +1,7 @@
-"""The log of an `eventsourcing` application (9.5), read as a source: by notification id, never through a subscription.
+"""The log of an `eventsourcing` application (9.5) as a source: read by notification id, never through a subscription.
 
-It resolves no topic that is not the topic of a class that was declared, so nothing is imported because of what a row
-says. What the application's own mapper does with the topics of those classes is its own choice.
+Only topics of declared classes are resolved, so a stored row cannot cause an import. What the application's own
+mapper does with those topics is outside of our control.
 """
 
 import base64
@@ -32,17 +32,17 @@ if TYPE_CHECKING:
 Returned = TypeVar("Returned")
 Followable = Application[Any] | ApplicationRecorder
 
-# Of an entry's state, this much is shown to a person.
+# How much of an entry's state is shown to a person, in characters.
 SHOWN = 64 * 1024
-# Topics come from rows: what has been decided about them must not grow without end.
+# Topics come from rows, so the cache of resolved topics needs a limit.
 MOST_TOPICS = 10_000
 
 
 class FollowedApplication:
-    """The source port on an application, or on one of its recorders.
+    """The source port for an application, or for one of its recorders.
 
-    `mapper` decodes its events: that of the application, or for a recorder by default what an application without
-    settings has.
+    `mapper` decodes its events. By default it is the application's own; for a recorder, it is the mapper of an
+    application without special settings.
     """
 
     def __init__(self, source: object, kinds: Iterable[type], name: str | None, mapper: object = None) -> None:
@@ -64,7 +64,7 @@ class FollowedApplication:
             if not isinstance(mapper, Mapper):
                 raise DefinitionError(f"mapper= takes an `eventsourcing` Mapper, found {type(mapper).__name__}")
             self._mapper = cast(Any, mapper)
-        # get_topic also tells the library which class a topic is, so that its mapper need not import anything.
+        # get_topic also registers the class with the library, so that its mapper need not import anything.
         self._kinds: dict[str, type | None] = {topics.get_topic(kind): kind for kind in kinds}
         self._declared = frozenset(kind for kind in self._kinds.values() if kind is not None)
         self._gaps: Gaps | None = _gaps(self._recorder)
@@ -74,7 +74,7 @@ class FollowedApplication:
         return self._asked(self._recorder.max_notification_id) or 0
 
     def read(self, after: int, limit: int) -> Page:
-        """Look at entries above `after`; those of other classes are passed by without being decoded."""
+        """Return entries above `after`; those of other classes are skipped without being decoded."""
         found: Sequence[Recorded]
         gaps = self._gaps
         if gaps is None:
@@ -89,7 +89,7 @@ class FollowedApplication:
         return Page(wanted, found[-1].id if found else after, whole and len(found) == limit)
 
     def find(self, notification_id: int) -> Notification | None:
-        """Return one entry."""
+        """Return one entry; None if there is none, or if it is of another class."""
         for one in self._select(notification_id - 1, 1, notification_id):
             kind = self._kind_of(one.topic)
             return None if kind is None else _notification(one, kind)
@@ -101,7 +101,7 @@ class FollowedApplication:
         return event
 
     def text(self, notification: Notification) -> str:
-        """Return the entry as JSON; a state that is no text is given in base64."""
+        """Return the entry as JSON text; a state that is no text is given in base64."""
         state = bytes(notification.stored.state)[:SHOWN]
         try:
             shown: dict[str, str] = {"state": state.decode()}
@@ -130,7 +130,7 @@ class FollowedApplication:
             raise SourceUnavailable(f"the log of {self.name} cannot be read: {text}") from problem
 
     def _kind_of(self, topic: str) -> type | None:
-        """Return the declared class whose topic this is, or was: the library knows the old names of renamed ones."""
+        """Return the declared class of a topic, old names of renamed classes included; None for any other topic."""
         try:
             return self._kinds[topic]
         except KeyError:
@@ -154,7 +154,7 @@ def _plain_mapper() -> Mapper[Any]:
 
 
 def _registered(topic: str) -> Any:
-    """Return what `register_topic` was told about a topic, a class around it or its module; nothing is imported."""
+    """Return what is registered for a topic, for an enclosing class, or for its module; nothing is imported."""
     known: dict[str, Any] = topics._topic_cache  # noqa: SLF001 - the library's own lookup imports what it does not know
     module, _, path = topic.partition(":")
     names = path.split(".")

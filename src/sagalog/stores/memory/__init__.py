@@ -1,1 +1,1 @@
-"""The store in memory: for tests, simulations and trying things out."""
+"""The store in memory: for tests, simulations and experiments."""

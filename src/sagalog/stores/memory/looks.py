@@ -1,4 +1,4 @@
-"""What may be asked of messages, inboxes and consumers in memory, under the store's lock; it keeps none itself."""
+"""The methods of the memory store about messages, inboxes and consumers, under the store's lock."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from sagalog.stores.memory.messages import MemoryMessages
 
 
 class MemoryLooks:
-    """The methods of the port that concern no saga."""
+    """The methods of the port that do not concern sagas."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -31,22 +31,22 @@ class MemoryLooks:
             return self._messages.read(after, limit)
 
     def messages_of(self, correlation_ids: Sequence[str]) -> list[tuple[int, Envelope]]:
-        """Return the messages with these correlation ids."""
+        """Return the messages with these correlation ids, by position."""
         with self._lock:
             return self._messages.of(correlation_ids)
 
     def find_message(self, message_id: str) -> tuple[int, Envelope] | None:
-        """Return a message where it first stands in the log."""
+        """Return a message with the position of its first entry in the log."""
         with self._lock:
             return self._messages.find(message_id)
 
     def commands(self, command_ids: Sequence[str]) -> dict[str, CommandRow]:
-        """Return the rows of those commands that sagas have issued."""
+        """Return the rows of those of these commands that sagas have sent."""
         with self._lock:
             return self._messages.commands(command_ids)
 
     def commands_of(self, saga_id: str) -> list[CommandRow]:
-        """Return the commands that a saga has issued."""
+        """Return the commands that a saga has sent."""
         with self._lock:
             return self._messages.commands_of(saga_id)
 
@@ -56,12 +56,12 @@ class MemoryLooks:
             return self._messages.due(recipient, now, limit)
 
     def unmatched(self, query: UnmatchedQuery) -> list[UnmatchedRow]:
-        """Return the messages nobody could take that match."""
+        """Return the unmatched messages that match the query."""
         with self._lock:
             return self._messages.unmatched(query)
 
     def settle_unmatched(self, unmatched_id: str, status: str, actor: str, reason: str, now: int) -> bool:
-        """Write what a person decided about a message that is parked."""
+        """Write a person's decision about a parked message."""
         with self._lock:
             settled = self._messages.decide(unmatched_id, status, actor, reason, now)
         self._hint()
@@ -73,6 +73,6 @@ class MemoryLooks:
             return self._messages.redelivering(consumers, limit, after)
 
     def reindex(self, after: int, upto: int, messages: Sequence[tuple[int, Envelope]]) -> None:
-        """Replace which messages there are at these positions."""
+        """Replace the index of messages at these positions."""
         with self._lock:
             self._messages.reindex(after, upto, messages)

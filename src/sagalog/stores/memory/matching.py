@@ -1,10 +1,10 @@
-"""Whether a row is what a query looks for, as pure functions; for stores that have no database to ask."""
+"""Whether a row matches a query, as pure functions, for stores without a database to ask."""
 
 from sagalog.store import Query, StatusRow, UnmatchedQuery, UnmatchedRow
 
 
 def saga_matches(row: StatusRow, query: Query) -> bool:
-    """Tell whether a saga is among those looked for."""
+    """Tell whether a saga matches a query."""
     return (
         (query.saga_name is None or row.saga_name == query.saga_name)
         and (not query.statuses or row.status in query.statuses)
@@ -17,7 +17,7 @@ def saga_matches(row: StatusRow, query: Query) -> bool:
 
 
 def message_matches(row: UnmatchedRow, query: UnmatchedQuery) -> bool:
-    """Tell whether a message that nobody could take is among those looked for."""
+    """Tell whether an unmatched message matches a query."""
     return (
         (not query.statuses or row.status in query.statuses)
         and (query.name is None or row.name == query.name)

@@ -1,6 +1,6 @@
-"""The part of the memory store that keeps messages, inboxes and consumers; it knows nothing of how sagas are kept.
+"""The part of the memory store that keeps messages, inboxes and consumers; it does not know how sagas are kept.
 
-Whoever calls holds the store's lock. Everything is looked at before the first change, so that nothing is half written.
+Callers hold the store's lock. Everything is checked before the first change, so that nothing is half written.
 """
 
 from bisect import bisect_right
@@ -60,26 +60,26 @@ class MemoryMessages:
         return [(position, one) for position, one in self._at.items() if one.correlation_id in wanted]
 
     def find(self, message_id: str) -> tuple[int, Envelope] | None:
-        """Return a message where it first stands."""
+        """Return a message with the position of its first entry in the log; None if it is not there."""
         position = self._first.get(message_id)
         return None if position is None else (position, self._at[position])
 
     def issue(self, row: CommandRow, position: int) -> None:
-        """Write what became of a command; how often it was delivered stays as it is."""
+        """Write the state of a command; its count of deliveries is kept."""
         known = self._commands.get(row.command_id)
         self._commands[row.command_id] = replace(row, position=position, deliveries=known.deliveries if known else 0)
 
     def commands(self, command_ids: Sequence[str]) -> dict[str, CommandRow]:
-        """Return the rows of those commands that there are."""
+        """Return the rows of those of these commands that exist."""
         return {one: self._commands[one] for one in command_ids if one in self._commands}
 
     def commands_of(self, saga_id: str) -> list[CommandRow]:
-        """Return the commands of a saga in the order in which it issued them."""
+        """Return the commands of a saga in the order in which it sent them."""
         rows = [row for row in self._commands.values() if row.saga_id == saga_id]
         return sorted(rows, key=lambda row: (row.issued_at, row.command_id))
 
     def rewrite(self, saga_ids: Sequence[str], rows: Sequence[CommandRow]) -> None:
-        """Replace the commands of these sagas; how often they were delivered stays as it is."""
+        """Replace the commands of these sagas; their counts of deliveries are kept."""
         gone = {one: row.deliveries for one, row in self._commands.items() if row.saga_id in saga_ids}
         for one in gone:
             del self._commands[one]
@@ -87,7 +87,7 @@ class MemoryMessages:
             self._commands[row.command_id] = replace(row, deliveries=gone.get(row.command_id, 0))
 
     def reindex(self, after: int, upto: int, messages: Sequence[tuple[int, Envelope]]) -> None:
-        """Replace which messages there are above one position, up to another."""
+        """Replace the index of messages above position `after`, up to `upto`."""
         kept = {position: one for position, one in self._at.items() if not after < position <= upto}
         self._at = dict(sorted([*kept.items(), *messages]))
         self._positions = list(self._at)
@@ -96,7 +96,7 @@ class MemoryMessages:
             self._first.setdefault(envelope.id, position)
 
     def holds(self, recipient: str, message_ids: Sequence[str]) -> bool:
-        """Tell whether all of these are in an inbox."""
+        """Tell whether all of these messages are in an inbox."""
         there = self._inbox.get(recipient, {})
         return all(message_id in there for message_id in message_ids)
 
@@ -117,23 +117,23 @@ class MemoryMessages:
         self._notes.pop((recipient, message_id), None)
 
     def recipients(self, among: Container[str] | None = None) -> list[str]:
-        """Return those who have something to take (None: all of them), who has waited longest first."""
+        """Return recipients with something in their inbox (`among` None: any), the one that waited longest first."""
         waiting = [one for one in self._inbox if among is None or one in among]
         return sorted(waiting, key=lambda one: min(row.position for row in self._inbox[one].values()))
 
     def rows_of(self, recipient: str) -> list[InboxRow]:
-        """Return what is in an inbox, in order."""
+        """Return the rows of an inbox in order."""
         return sorted(self._inbox.get(recipient, {}).values(), key=_place)
 
     def with_envelopes(self, rows: Sequence[InboxRow]) -> list[InboxEntry]:
-        """Return rows in the order of their positions, with what they are about."""
+        """Return rows in the order of their positions, with their messages."""
         return [
             (row, self._notes.get((row.recipient, row.message_id)) or self._at[row.position])
             for row in sorted(rows, key=_place)
         ]
 
     def due(self, recipient: str, now: int, limit: int) -> list[InboxEntry]:
-        """Return the first row of each lane if it may be taken now."""
+        """Return the first row of each lane, if it is pending and due."""
         first: dict[str, InboxRow] = {}
         for row in self.rows_of(recipient):
             first.setdefault(row.lane, row)
@@ -141,7 +141,7 @@ class MemoryMessages:
         return self.with_envelopes(rows)[:limit]
 
     def fits(self, posting: Posting) -> bool:
-        """Tell whether a posting may be written: its rows are there and have not been attempted more often."""
+        """Tell whether a posting may be written: its inbox rows exist and were not attempted more often."""
         if posting.taken is not None and not self.holds(posting.taken[0], [posting.taken[1]]):
             return False
         if posting.retry is None:
@@ -150,7 +150,7 @@ class MemoryMessages:
         return known is not None and known.attempts <= posting.retry.attempts
 
     def settle(self, posting: Posting) -> None:
-        """Write all of a posting that is no message."""
+        """Write everything of a posting but its messages."""
         if posting.taken is not None:
             self.take(*posting.taken)
         if posting.retry is not None:
@@ -168,7 +168,7 @@ class MemoryMessages:
         self._inbox[row.recipient][row.message_id] = replace(row, **changes)
 
     def take_consumers(self, worker_id: str, names: Sequence[str], now: int, begin: int) -> list[ConsumerRow]:
-        """Give consumers without an owner to a worker; new ones begin at `begin`."""
+        """Give unowned consumers to a worker; new ones begin at position `begin`. Return all of them that it owns."""
         for name in names:
             row = self._consumers.setdefault(name, ConsumerRow(name, begin, None, now))
             if row.owner is None:
@@ -176,17 +176,17 @@ class MemoryMessages:
         return [row for row in self.consumers() if row.owner == worker_id and row.consumer in names]
 
     def owners(self) -> set[str]:
-        """Return everybody who owns a consumer."""
+        """Return the ids of all workers that own a consumer."""
         return {row.owner for row in self._consumers.values() if row.owner is not None}
 
     def free(self, owners: Sequence[str]) -> None:
-        """Take their consumers from these owners."""
+        """Make consumers of these owners unowned."""
         for row in list(self._consumers.values()):
             if row.owner in owners:
                 self._consumers[row.consumer] = replace(row, owner=None)
 
     def release_consumers(self, worker_id: str, names: Sequence[str]) -> None:
-        """Take these consumers from their owner."""
+        """Make those of these consumers unowned that the worker owns."""
         for name in names:
             row = self._consumers.get(name)
             if row is not None and row.owner == worker_id:
@@ -197,17 +197,17 @@ class MemoryMessages:
         return sorted(self._consumers.values(), key=lambda row: row.consumer)
 
     def may_advance(self, advance: Advance) -> bool:
-        """Tell whether a consumer is where it is expected, with the owner expected."""
+        """Tell whether a consumer has the expected position and owner."""
         row = self._consumers.get(advance.consumer)
         return row is not None and (row.owner, row.position) == (advance.worker_id, advance.expected)
 
     def advance(self, advance: Advance) -> None:
-        """Move a consumer on."""
+        """Move a consumer to its new position."""
         row = self._consumers[advance.consumer]
         self._consumers[advance.consumer] = replace(row, position=advance.position)
 
     def park(self, row: UnmatchedRow) -> None:
-        """Write a message that nobody could take; it replaces what was said of the same message before."""
+        """Write an unmatched message; it replaces an earlier row for the same consumer and message."""
         unmatched_id = self._unmatched_of.setdefault((row.consumer, row.message_id), row.unmatched_id)
         self._unmatched[unmatched_id] = replace(row, unmatched_id=unmatched_id)
 
@@ -217,11 +217,11 @@ class MemoryMessages:
         return row is not None and row.status == "redelivering"
 
     def redelivered(self, unmatched_id: str) -> None:
-        """Say that a message was routed again."""
+        """Mark a message as redelivered."""
         self._unmatched[unmatched_id] = replace(self._unmatched[unmatched_id], status="redelivered")
 
     def decide(self, unmatched_id: str, status: str, actor: str, reason: str, now: int) -> bool:
-        """Write what a person decided about a message that is parked."""
+        """Write a person's decision about a parked message; return False if it is no longer parked."""
         row = self._unmatched.get(unmatched_id)
         if row is None or not (row.status == "parked" or (row.status, status) == ("redelivering", "discarded")):
             return False

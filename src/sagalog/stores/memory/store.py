@@ -1,4 +1,4 @@
-"""Sagas in memory: for tests, simulations and trying things out. Nothing survives the process."""
+"""Sagas in memory: for tests, simulations and experiments. Nothing survives the process."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -32,7 +32,7 @@ from sagalog.stores.texts import check_postings, check_route
 
 
 class MemoryStore(MemoryWorkers):
-    """The store port on dictionaries under one lock; several process managers may share one."""
+    """The store port on dictionaries under one lock; several process managers may share one store."""
 
     name = "memory"
 
@@ -51,7 +51,7 @@ class MemoryStore(MemoryWorkers):
         """Keep everything, so that the same store can be opened again."""
 
     def append(self, appends: Sequence[Append]) -> list[AppendOutcome]:
-        """Write each append that fits; a conflict fails only its own."""
+        """Write each append that fits; a conflict fails only its own append."""
         with self._lock:
             outcomes: list[AppendOutcome] = [self._append(one) for one in appends]
         self._hint()
@@ -64,7 +64,7 @@ class MemoryStore(MemoryWorkers):
         return outcome or "written"
 
     def _fits(self, one: Append) -> AppendOutcome | None:
-        """Return what becomes of an append that must not be written; None for one that may be."""
+        """Return the outcome of an append that must not be written; None for one that may be."""
         row = self._status.get(one.saga_id)
         if one.expected == 0 and row is None:
             return "exists" if _key(one.status) in self._keys else self._refused(one)
@@ -126,7 +126,7 @@ class MemoryStore(MemoryWorkers):
         return self._status.get(saga_id)
 
     def statuses(self, saga_ids: Sequence[str]) -> dict[str, StatusRow]:
-        """Return the rows of those sagas that exist."""
+        """Return the rows of those sagas that exist, by saga id."""
         return {saga_id: self._status[saga_id] for saga_id in saga_ids if saga_id in self._status}
 
     def latest_run(self, saga_name: str, key: str) -> StatusRow | None:
@@ -156,7 +156,7 @@ class MemoryStore(MemoryWorkers):
         return [(name, status, number) for (name, status), number in sorted(found.items())]
 
     def unloaded(self, definitions: Sequence[str]) -> list[tuple[str, int, str, int]]:
-        """Return (name, version, digest, number) of sagas not ended with another definition."""
+        """Return (name, version, digest, number) of open sagas with other definitions."""
         found: dict[tuple[str, int, str], int] = {}
         with self._lock:
             for row in self._status.values():
@@ -166,7 +166,7 @@ class MemoryStore(MemoryWorkers):
         return [(*what, number) for what, number in sorted(found.items())]
 
     def post(self, postings: Sequence[Posting]) -> list[PostOutcome]:
-        """Write messages, and what became of rows of inboxes."""
+        """Write messages and changes of inbox rows."""
         check_postings(postings)
         with self._lock:
             outcomes: list[PostOutcome] = [self._post(one) for one in postings]
@@ -187,7 +187,7 @@ class MemoryStore(MemoryWorkers):
                 self._messages.add(len(self._log), envelope)
 
     def route(self, route: Route) -> RouteOutcome:
-        """Move consumers on and write what they made of a batch."""
+        """Write the results of a batch and move its consumers on."""
         check_route(route)
         messages = self._messages
         with self._lock:
@@ -212,7 +212,7 @@ class MemoryStore(MemoryWorkers):
         return "written"
 
     def take_consumers(self, worker_id: str, names: Sequence[str], now: int, from_now: bool) -> list[ConsumerRow]:
-        """Give consumers that no live worker owns to a worker."""
+        """Give a worker those of these consumers that no live worker owns."""
         with self._lock:
             self._free_the_dead(now)
             return self._messages.take_consumers(worker_id, names, now, len(self._log) if from_now else 0)
@@ -237,13 +237,13 @@ class MemoryStore(MemoryWorkers):
         return [row for row in rows if saga_name in (None, row.saga_name)]
 
     def mail(self, worker_id: str, limit: int, but: Sequence[str] = ()) -> list[tuple[InboxRow, Envelope]]:
-        """Return what is in the inboxes of the sagas that a worker owns."""
+        """Return the inbox rows of the sagas that a worker owns."""
         with self._lock:
             rows = [row for one in self._mailed(worker_id, but) for row in self._messages.rows_of(one)]
             return self._messages.with_envelopes(rows)[:limit]
 
     def mailed(self, worker_id: str, limit: int, but: Sequence[str] = ()) -> list[str]:
-        """Return the ids of the sagas of a worker that have mail."""
+        """Return the ids of a worker's sagas that have messages in their inbox."""
         with self._lock:
             return self._mailed(worker_id, but)[:limit]
 
@@ -267,7 +267,7 @@ class MemoryStore(MemoryWorkers):
         return lambda: self._hints.remove(hint) if hint in self._hints else None
 
     def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Refuse: memory speaks no SQL."""
+        """Raise an error: the memory store has no SQL."""
         raise StoreError("the memory store speaks no SQL; use sqlite:///... or postgresql://...")
 
 

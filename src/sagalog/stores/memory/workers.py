@@ -1,4 +1,4 @@
-"""The part of the memory store about workers: which sagas they are given, and their leases."""
+"""The part of the memory store about workers: which sagas they get, and their leases."""
 
 from collections.abc import Container, Sequence
 
@@ -37,7 +37,7 @@ class MemoryWorkers(MemoryLooks):
             return [HeldLease(name, one.lease_until, self._lengths[name]) for name, one in self._leases.items()]
 
     def end_lease(self, lease: HeldLease) -> None:
-        """Take a lease away, unless it has been renewed since it was seen so."""
+        """End a lease, unless it has been renewed since it was read."""
         with self._lock:
             known = self._leases.get(lease.worker_id)
             if known is not None and known.lease_until == lease.lease_until:
@@ -46,7 +46,7 @@ class MemoryWorkers(MemoryLooks):
     def claim(
         self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()
     ) -> list[StatusRow]:
-        """Give due sagas that nobody owns to a worker."""
+        """Give due sagas without an owner, or with messages, to a worker."""
         with self._lock:
             chosen = [*self.due(definitions, now, limit, but), *self.with_mail(definitions, limit, but)]
             return self._take(worker_id, list(dict.fromkeys(chosen))[:limit])
@@ -54,7 +54,7 @@ class MemoryWorkers(MemoryLooks):
     def claim_due(
         self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()
     ) -> list[StatusRow]:
-        """Give sagas that are due to a worker, whoever else has mail."""
+        """Give due sagas to a worker, without looking at any inbox."""
         with self._lock:
             return self._take(worker_id, self.due(definitions, now, limit, but))
 
@@ -72,7 +72,7 @@ class MemoryWorkers(MemoryLooks):
         return [saga_id for _, saga_id in sorted(due)[:limit]]
 
     def with_mail(self, definitions: Sequence[str], limit: int, but: Sequence[str] = ()) -> list[str]:
-        """Return the ids of sagas with mail that nobody owns."""
+        """Return the ids of unowned sagas with messages in their inbox."""
         with self._lock:
             return self._messages.recipients({row.saga_id for row in self._unowned(definitions, but)})[:limit]
 
@@ -81,7 +81,7 @@ class MemoryWorkers(MemoryLooks):
         return [row for row in free if row.saga_id not in but]
 
     def free(self, now: int, but: Sequence[str] = ()) -> None:
-        """Take their leases and their sagas, but these, from the dead."""
+        """Take leases and sagas from dead workers, except the sagas of `but`."""
         with self._lock:
             self._free_the_dead(now, but)
 
@@ -93,21 +93,21 @@ class MemoryWorkers(MemoryLooks):
             return [row.saga_id for row in owned if row.saga_id not in but][:limit]
 
     def free_these(self, now: int, saga_ids: Sequence[str]) -> None:
-        """Take these sagas from those of their owners that are dead."""
+        """Free those of these sagas whose owners are dead."""
         with self._lock:
             self._free_the_dead(now, self._status.keys() - set(saga_ids))
 
     def _free_the_dead(self, now: int, but: Container[str] = ()) -> None:
         for worker in [worker for worker, lease in self._leases.items() if lease.lease_until <= now]:
             del self._leases[worker]
-        # A worker that has not been told yet may have begun a saga after its lease was taken: nobody else would look.
+        # A worker may have begun a saga after its lease was taken, before it found out; no lease leads to such a saga.
         for row in list(self._status.values()):
             if row.owner is not None and row.owner not in self._leases and row.saga_id not in but:
                 self._status[row.saga_id] = replace(row, owner=None)
         self._messages.free([owner for owner in self._messages.owners() if owner not in self._leases])
 
     def claim_one(self, worker_id: str, saga_id: str, now: int) -> bool:
-        """Give one saga to a worker whether it is due or not."""
+        """Give one saga to a worker, due or not."""
         with self._lock:
             self._free_the_dead(now)
             row = self._status.get(saga_id)
@@ -122,7 +122,7 @@ class MemoryWorkers(MemoryLooks):
             return [row.saga_id for row in self._status.values() if row.owner == worker_id]
 
     def release(self, worker_id: str, saga_ids: Sequence[str] | None = None) -> None:
-        """Give sagas back: those named, or all of the worker's and its lease with them."""
+        """Give back the named sagas; with None, all sagas of the worker, and its lease."""
         with self._lock:
             if saga_ids is None:
                 self._leases.pop(worker_id, None)

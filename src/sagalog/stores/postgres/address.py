@@ -1,7 +1,8 @@
-"""What an address of PostgreSQL says, read as libpq reads it and checked before anything is connected to.
+"""Reads a PostgreSQL address as libpq does, and checks it before any connection is made.
 
-libpq looks at most values only when it connects, and says then what it would say of a server that is away. An address
-that can never be used is refused when it is given, without a letter of it: what looks like an option may be a secret.
+libpq checks most values only when it connects, and then reports a mistake as if the server were away. So an address
+that can never work is refused at once. The error repeats nothing of it: a part that looks like an option may be a
+secret.
 """
 
 import math
@@ -35,24 +36,24 @@ _WORDS: Final = {
 }
 _WHOLE: Final = ("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout")
 _LARGEST: Final = 2_147_483_647
-# Where no server is: libpq, asked to connect to it, comes as far as to look at all that it was given.
+# An address without a server: libpq checks all other values before it fails to connect there.
 _NOWHERE: Final = "/no/server/of/sagalog"
-# What is said of the address alone, by libpq behind its first step, and by a server of the options for it.
+# Parts of error texts that concern the address itself: from libpq after its first step, or from a server on options.
 _OF_THE_ADDRESS = re.compile(r"invalid integer value|setsockopt\(|invalid port number|could not (?:parse|match) ")
 _OF_ITS_OPTIONS = re.compile(
     r"unrecognized configuration parameter|invalid value for parameter|requires a value|invalid command-line argument"
     r"|cannot be (?:changed|set)|permission denied to set parameter"
 )
 
-# What libpq hands to the server as it finds it.
+# Options that libpq passes to the server unchecked.
 _VARIABLES: Final = ("PGOPTIONS", "PGTZ", "PGDATESTYLE", "PGGEQO")
 
 
 def read_address(address: str) -> dict[str, Any]:
-    """Return the settings that an address stands for; raises `InvalidSettings` without repeating a letter of it.
+    """Return the settings in an address; raises `InvalidSettings` without repeating any part of it.
 
-    What is not written as it should be is refused before it gets anywhere: libpq takes a piece of a password with an @,
-    a / or a ? in it for the host, the port, the database or the user, and every error would name those.
+    Anything malformed is refused first. In a password, libpq would take text after an @, a / or a ? for the host, the
+    port, the database or the user, and every later error would show it.
     """
     if (found := misplaced(address)) is not None:
         part, letter = found
@@ -66,7 +67,7 @@ def read_address(address: str) -> dict[str, Any]:
         raise InvalidSettings(f"{EXPECTED} something that cannot be read; {_advice(address)}") from None
     if re.fullmatch(r"[\d, ]*", str(given.get("port", "")), re.ASCII) is None:
         raise InvalidSettings(f"{EXPECTED} one whose port is no number; {_ESCAPE}")
-    # What is written as %XX is meant so; the letter itself is where libpq has cut in the wrong place.
+    # An @, / or ? written as %XX is meant; one written as itself shows where libpq has split the text wrongly.
     for setting, letter in (("host", "@"), ("dbname", "@"), ("user", "@"), ("user", "?")):
         is_meant = "://" not in address or quote(letter).lower() in address.lower()
         if letter in str(given.get(setting, "")) and not is_meant:
@@ -85,7 +86,7 @@ def read_address(address: str) -> dict[str, Any]:
 
 
 def where_of(given: dict[str, Any]) -> str:
-    """Return where a database is, in words that need no secret."""
+    """Return where a database is, in words without a secret."""
     database = given.get("dbname", "")
     if "service" in given and "host" not in given:
         return harmless(f"postgresql:///{database}?service={given['service']}", LONGEST)
@@ -94,7 +95,7 @@ def where_of(given: dict[str, Any]) -> str:
 
 
 def refused_for_good(problem: psycopg.OperationalError, given: dict[str, Any], where: str) -> InvalidSettings | None:
-    """Return the error for an address that libpq, or the server that it names, will never take; None for any other."""
+    """Return the error for an address that libpq or its server will never accept; None for any other problem."""
     text = str(problem)
     said = _OF_THE_ADDRESS.search(text)
     if said is not None:
@@ -109,7 +110,7 @@ def refused_for_good(problem: psycopg.OperationalError, given: dict[str, Any], w
 
 
 def _advice(address: str) -> str:
-    """Return what to do about an address that libpq cannot read: it may be one of its options alone."""
+    """Return advice about an address that libpq cannot read: perhaps only one of its options is wrong."""
     for option in address.partition("?")[2].split("&"):
         name, _, value = option.partition("=")
         if name in _OPTIONS and "=" in value and "@" not in value:
@@ -121,7 +122,7 @@ def _advice(address: str) -> str:
 
 
 def _mistakes(given: dict[str, Any]) -> Iterator[str]:
-    """Yield what no server and no libpq will ever take, most of it found by asking libpq."""
+    """Yield mistakes that no server and no libpq accept, most of them found by asking libpq."""
     hosts, addresses, ports = (str(given.get(name, "")).split(",") for name in ("host", "hostaddr", "port"))
     if not all(_is_whole(one, 65_535, least=1) for one in ports if one.strip()):
         yield f"one whose port is none from 1 to 65535; {_ESCAPE}"
@@ -142,9 +143,9 @@ def _mistakes(given: dict[str, Any]) -> Iterator[str]:
 
 
 def _mistakes_by_libpq(given: dict[str, Any], hosts: int) -> Iterator[str]:
-    """Yield what libpq does not take of the other values, its version and environment being what they are.
+    """Yield what libpq rejects in the other values, given its version and environment.
 
-    Nothing is sent: it is to connect to a socket that nobody has made, and looks at the values before.
+    Nothing is sent: it is told to connect to a socket that does not exist, and checks the values before.
     """
     instead = {"host": ",".join([_NOWHERE] * hosts), "hostaddr": "", "port": "", "password": "-"}
     asked = psycopg.pq.PGconn.connect_start(make_conninfo(**given | instead).encode())
@@ -157,7 +158,7 @@ def _mistakes_by_libpq(given: dict[str, Any], hosts: int) -> Iterator[str]:
 
 
 def _in_words(text: str, given: dict[str, Any]) -> str:
-    """Return what libpq does not take, by the name of the option alone, or of the variable that stands for it."""
+    """Return what libpq rejects, named only by the option or by the environment variable for it."""
     name = _option_in(text)
     if "weak sslmode" in text:
         return "one whose other options ask for more than its sslmode; write sslmode=verify-full"
@@ -172,7 +173,7 @@ def _in_words(text: str, given: dict[str, Any]) -> str:
 
 
 def _option_in(text: str) -> str | None:
-    """Return the option that an error of libpq's is about."""
+    """Return the option that an error of libpq is about; None if it names none."""
     return next((word for word in re.findall(r"[a-z_]+", text.lower()) if word in _OPTIONS), None)
 
 

@@ -1,8 +1,8 @@
-"""Connections to PostgreSQL on which no call outlives its bound, and how they are replaced. It knows no table.
+"""Connections to PostgreSQL on which every call ends in time, and how they are replaced. It knows no table.
 
-A call on a dead network does not come back by itself: the kernel waits for minutes. Server and kernel are told to give
-up (statement_timeout, keepalives, tcp_user_timeout), and should neither, every wait of ours ends at a deadline anyway;
-the connection is then closed, as nobody knows what became of what was asked on it.
+A call on a dead network hangs: the kernel waits for minutes. The server and the kernel are configured to give up
+(statement_timeout, keepalives, tcp_user_timeout). In case they do not, every wait here ends at a deadline, and the
+connection is then closed, because it is unknown what happened to its last statement.
 """
 
 import math
@@ -42,7 +42,7 @@ def _never() -> bool:
 
 
 class BoundedConnection(psycopg.Connection[TupleRow]):
-    """A connection whose calls raise `TimedOut` when `deadline` (of `time.monotonic`) is over."""
+    """A connection whose calls raise `TimedOut` once `deadline` (a time of `time.monotonic`) has passed."""
 
     deadline: float = math.inf
     uses: int = 0
@@ -50,11 +50,11 @@ class BoundedConnection(psycopg.Connection[TupleRow]):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        # The blocks that `exchange` has prepared on it.
+        # The names of the blocks that `exchange` has prepared on this connection.
         self.prepared: set[str] = set()
 
     def wait(self, gen: Steps, *arguments: Any, **options: Any) -> Any:
-        """Drive what psycopg does on this connection, looking at the deadline a few times a second."""
+        """Run a generator of psycopg on this connection, checking the deadline a few times a second."""
         return super().wait(self._bounded(gen), *arguments, **options)
 
     def _bounded(self, gen: Steps) -> Steps:
@@ -73,26 +73,26 @@ class BoundedConnection(psycopg.Connection[TupleRow]):
             return end.value
 
     def _end_statement(self) -> None:
-        """Let the server end what it does for us: it would notice only later that nobody waits for it."""
+        """Ask the server to end the current statement; by itself it would notice only later that nobody waits."""
         with suppress(psycopg.Error), unless(_never):
             self.cancel_safe(timeout=1.0)
 
     def notifies(self, *, timeout: float | None = None, stop_after: int | None = None) -> Generator[psycopg.Notify]:
-        """Wait for news, as long as the caller says: whoever listens keeps the connection for as long as it likes."""
+        """Wait for notifications without our deadline: a listener may keep its connection for as long as it likes."""
         self.listens = True
         self.deadline = math.inf
         return super().notifies(timeout=timeout, stop_after=stop_after)
 
     def run(self, name: str, parameters: Any = ()) -> RawCursor[TupleRow]:
-        """Execute a named block."""
+        """Execute a named block of SQL."""
         return RawCursor(self).execute(SQL[name], parameters, prepare=True, binary=True)
 
     def rows(self, name: str, parameters: Any = (), prepare: bool = True) -> list[TupleRow]:
-        """Return what a named block finds."""
+        """Return the rows that a named block finds."""
         return RawCursor(self).execute(SQL[name], parameters, prepare=prepare, binary=True).fetchall()
 
     def rows_soon(self, name: str, parameters: Any = ()) -> list[TupleRow]:
-        """Return what a named block finds, without waiting long for a table that somebody has locked."""
+        """Return the rows that a named block finds, waiting only briefly for a table that is locked."""
         with self.pipeline():
             self.run("begin")
             self.run("rows_soon")
@@ -101,7 +101,7 @@ class BoundedConnection(psycopg.Connection[TupleRow]):
         return found.fetchall()
 
     def scanned(self, name: str, parameters: Any = ()) -> list[TupleRow]:
-        """Return what a named block finds that may read whole tables."""
+        """Return the rows that a named block finds, allowing it to read whole tables."""
         self.run("begin_read_only")
         self.run("scans_allowed")
         found = self.rows(name, parameters, prepare=False)
@@ -110,7 +110,7 @@ class BoundedConnection(psycopg.Connection[TupleRow]):
 
 
 class Address:
-    """A `postgresql://` address with the limits that every connection needs; it is shown without its secrets."""
+    """A `postgresql://` address with the limits that every connection needs; its text shows no secrets."""
 
     def __init__(self, address: str, options: StoreOptions) -> None:
         given = self._given = read_address(address)
@@ -123,7 +123,7 @@ class Address:
             "keepalives_count": 3,
             "application_name": "sagalog",
         }
-        # Bytes go past the driver, so that no other encoding will do, whatever the address says.
+        # Bytes are passed to the server unconverted, so the encoding must be UTF-8 whatever the address says.
         self.parameters: dict[str, Any] = limits | given | {"client_encoding": "utf-8"}
         self.secrets = [*secrets_of(address), *filter(None, [os.environ.get("PGPASSWORD")])]
         self.where = where_of(given)
@@ -131,16 +131,16 @@ class Address:
         self.statement_timeout = options.statement_timeout
 
     def connect(self) -> BoundedConnection:
-        """Return a new connection with our limits set on both sides."""
+        """Return a new connection with our limits set on client and server."""
         try:
             connection = BoundedConnection.connect(autocommit=True, **self.parameters)
         except UnicodeError:
-            # A host from the environment or from a service file, which psycopg looks up itself.
+            # The host comes from the environment or from a service file, which psycopg resolves itself.
             raise psycopg.OperationalError(
                 "could not translate host name: it is none that a machine can have"
             ) from None
         except psycopg.OperationalError as problem:
-            # Whoever was let in once has an address that can be used: what is said now may pass.
+            # If a connection ever succeeded, the address is valid, and this error may pass.
             refused = None if self._was_there else refused_for_good(problem, self._given, self.where)
             if refused is None:
                 raise
@@ -148,7 +148,7 @@ class Address:
         self._was_there = True
         try:
             connection.deadline = time.monotonic() + self.bound
-            # The same text on every store: JSON is not parsed for those who only look at it.
+            # JSON comes as text, as in every other store; most code only passes it on, so it need not be parsed.
             set_json_loads(lambda data: bytes(data).decode() if not isinstance(data, str) else data, connection)
             connection.run("session", (str(int(self.statement_timeout * 1000)),))
             connection.run("session_on_17", (str(int(self.bound * 1000)),))
@@ -159,12 +159,12 @@ class Address:
 
     @property
     def bound(self) -> float:
-        """Our own limit for one use of a connection, in seconds: a little later than the server's."""
+        """Return the limit for one use of a connection, in seconds: a little longer than the server's."""
         return self.statement_timeout * 1.1 + 0.5
 
 
 class KeptConnection:
-    """A connection that is kept for one purpose: one thread at a time has it, and it is made again when it breaks."""
+    """A connection kept for one purpose: used by one thread at a time, and replaced when it breaks."""
 
     def __init__(self, make: Callable[[], BoundedConnection], purpose: str, bound: float) -> None:
         self._make = make
@@ -175,7 +175,7 @@ class KeptConnection:
 
     @contextmanager
     def use(self, seconds: float | None = None) -> Generator[BoundedConnection]:
-        """Give the connection for at most `seconds` (None: the usual bound)."""
+        """Yield the connection, for at most `seconds` (None: the usual limit)."""
         if not self._turn.acquire(timeout=self._bound):
             raise TimedOut(f"another thread has been {self._purpose} for too long")
         try:
@@ -185,7 +185,7 @@ class KeptConnection:
             try:
                 yield self._connection
             except BaseException:
-                # Whatever is left on it, a transaction or half an answer, ends with the connection.
+                # An unfinished transaction or answer ends with the connection.
                 self._drop()
                 raise
         finally:
@@ -197,19 +197,19 @@ class KeptConnection:
             connection.close()
 
     def close(self) -> None:
-        """Close it, once nobody uses it any more."""
+        """Close the connection as soon as it is not in use."""
         with self._turn:
             self._drop()
 
 
 class Connections:
-    """One connection that writes, one for the lease, a few that read: made when needed, and again when they break."""
+    """One connection for writing, one for the lease, a few for reading: made when needed, replaced when they break."""
 
     def __init__(self, address: Address, readers: int, prepare: Callable[[BoundedConnection], None]) -> None:
         self._address = address
         self._prepare = prepare
         self._writer = KeptConnection(self._new_writer, "writing", address.bound)
-        # Whatever is being written, and for however long: the lease must not run out because of it.
+        # Separate from writing, however long a write takes, so that the lease does not expire meanwhile.
         self._lease = KeptConnection(self._new, "renewing the lease", address.bound)
         self._reading = threading.BoundedSemaphore(readers + 1)
         self._idle: list[BoundedConnection] = []
@@ -223,16 +223,16 @@ class Connections:
         self.close()
 
     def writer(self, seconds: float | None = None) -> AbstractContextManager[BoundedConnection]:
-        """Give the writing connection, to one thread at a time, for at most `seconds` (None: the usual bound)."""
+        """Yield the writing connection, to one thread at a time, for at most `seconds` (None: the usual limit)."""
         return self._writer.use(seconds)
 
     def lease(self) -> AbstractContextManager[BoundedConnection]:
-        """Give the connection that keeps the lease."""
+        """Yield the connection that renews the lease."""
         return self._lease.use()
 
     @contextmanager
     def reader(self) -> Generator[BoundedConnection]:
-        """Give a connection for reading."""
+        """Yield a connection for reading."""
         if not self._reading.acquire(timeout=self._address.bound):
             raise TimedOut("all connections for reading have been busy for too long")
         try:
@@ -247,11 +247,11 @@ class Connections:
                 broken = connection.broken
                 connection.close()
                 if broken:
-                    # The server went away, so the others that wait here are as dead as this one.
+                    # The server went away, so the other idle connections are dead as well.
                     self._close_idle()
                 raise
             with self._lock:
-                # One that listens would collect news that nobody asks for any more.
+                # A connection that listens would go on collecting notifications that nobody reads.
                 if not self._closed and not connection.listens:
                     self._idle.append(connection)
                     connection = None
@@ -263,9 +263,9 @@ class Connections:
     def rows(
         self, name: str, parameters: Any = (), prepare: bool = True, scan: bool = False, soon: bool = False
     ) -> list[TupleRow]:
-        """Return what a named block finds; a connection that broke while it lay idle is replaced unseen.
+        """Return the rows that a named block finds; an idle connection that broke is replaced and the block run again.
 
-        Only with `scan` may it read whole tables; with `soon` it does not wait long for one that somebody has locked.
+        Only with `scan` may it read whole tables. With `soon` it waits only briefly for a table that is locked.
         """
 
         def ask(connection: BoundedConnection) -> list[TupleRow]:
@@ -314,7 +314,7 @@ class Connections:
             connection.close()
 
     def close(self) -> None:
-        """Close what is idle now, and what is in use as soon as it is given back."""
+        """Close idle connections now, and those in use as soon as they are returned."""
         self._closed = True
         self._close_idle()
         self._writer.close()

@@ -1,4 +1,4 @@
-"""PostgreSQL's errors in our words, with what to do about them; no text of it ever holds a password."""
+"""PostgreSQL's errors as errors of sagalog, with advice; no text ever holds a password."""
 
 from collections.abc import Sequence
 
@@ -14,10 +14,10 @@ LONGEST_TEXT = 2_000
 
 
 class TimedOut(psycopg.OperationalError):
-    """The database did not answer within our own bound, whatever it or the network promised."""
+    """Raised when the database did not answer within our own limit, whatever limits it and the network have."""
 
 
-# What a connection attempt is refused with has no code, only the server's text.
+# A refused connection attempt has no code, only the server's text.
 _BY_TEXT = (
     ("password authentication failed", "check the user and the password in the address"),
     ("no password supplied", "give a password in the address, in PGPASSWORD or in ~/.pgpass"),
@@ -34,9 +34,9 @@ _BY_TEXT = (
 
 
 def translated(problem: BaseException, where: str, secrets: Sequence[str] = ()) -> StoreError:
-    """Return one of our errors for one of psycopg's, of the recorders', or of what a value could not be sent for.
+    """Return an error of sagalog for one of psycopg, of the recorders, or for a value that cannot be sent.
 
-    `where` names the database without secrets; `secrets` are cut out of the text should a server repeat one.
+    `where` names the database without secrets; `secrets` are removed from the text in case a server repeats one.
     """
     cause = problem
     while isinstance(cause, PersistenceError) and isinstance(cause.__cause__, Exception):

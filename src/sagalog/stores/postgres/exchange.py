@@ -1,7 +1,7 @@
-"""Several prepared statements in one round trip, with arrays encoded at once: the fast path for appends.
+"""Runs several prepared statements in one round trip, with whole arrays encoded at once: the fast path for appends.
 
-psycopg's pipeline does the same for any value; for what a saga commits a hundred times a second this takes a quarter
-of its time. It knows the wire format of four kinds of array and nothing of sagas.
+psycopg's pipeline can do the same for any value. For appends, made hundreds of times a second, this takes a quarter of
+its time. It knows the wire format of four kinds of arrays, and nothing of sagas.
 """
 
 import struct
@@ -39,12 +39,12 @@ def text_array(values: Sequence[str | None], kind: int = _TEXT) -> bytes:
 
 
 def json_array(values: Sequence[str | None]) -> bytes:
-    """Return a `json[]`: on the wire JSON is text."""
+    """Return a `json[]` in PostgreSQL's binary format; each JSON value is sent as text."""
     return text_array(values, _JSON)
 
 
 def bigint_array(values: Sequence[int | None]) -> bytes:
-    """Return a `bigint[]`."""
+    """Return a `bigint[]` in PostgreSQL's binary format."""
     parts = [_heading(_BIGINT, len(values))]
     try:
         parts += [_NULL if value is None else _bigint(8, value) for value in values]
@@ -54,7 +54,7 @@ def bigint_array(values: Sequence[int | None]) -> bytes:
 
 
 def bytea_array(values: Sequence[bytes]) -> bytes:
-    """Return a `bytea[]`."""
+    """Return a `bytea[]` in PostgreSQL's binary format."""
     parts = [_heading(_BYTEA, len(values))]
     add = parts.append
     for value in values:
@@ -64,22 +64,22 @@ def bytea_array(values: Sequence[bytes]) -> bytes:
 
 
 def _heading(kind: int, length: int) -> bytes:
-    # Dimensions, whether there may be NULLs, the type of an element, the length, the first index.
+    # Number of dimensions, whether there may be NULLs, the element type, the length, the first index.
     return _head(1, 1, kind, length, 1) if length else _empty(0, 0, kind)
 
 
 def exchange(connection: BoundedConnection, calls: Sequence[Call]) -> list[PGresult]:
     """Execute blocks one after the other in one round trip and return their results.
 
-    A block is prepared where it is first needed: preparing waits for whoever has locked a table of it, so nothing is to
-    be prepared for somebody else, nor before the transaction has said how long it waits.
+    A block is prepared where it is first needed. Preparing waits for locks on the block's tables, so no block is
+    prepared before it is needed, or before the transaction has set its lock timeout.
 
-    Raises psycopg's error for the first that failed; the server has then skipped the rest, and a transaction begun
-    among them is still open.
+    Raises psycopg's error for the first block that failed. The server has then skipped the rest, and a transaction
+    begun among them is still open.
     """
     pgconn = connection.pgconn
     pgconn.enter_pipeline_mode()
-    # For each answer that is to come, the block that it says is prepared.
+    # For each expected answer, the block that it reports as prepared (None: it is the result of a call).
     prepares: list[str | None] = []
     for name, parameters in calls:
         if name not in connection.prepared and name not in prepares:
@@ -100,10 +100,10 @@ def exchange(connection: BoundedConnection, calls: Sequence[Call]) -> list[PGres
 
 
 def _finish(pgconn: PGconn) -> Steps:
-    """Send what is queued, and collect the results up to the end of the pipeline; runs under `connection.wait`."""
+    """Send what is queued, and collect the results up to the end of the pipeline; run it with `connection.wait`."""
     pgconn.pipeline_sync()
     while pgconn.flush():
-        # The server may not take more before we have read what it says.
+        # The server may accept nothing more until we have read its answers.
         ready = yield Wait.RW
         if ready & Ready.R:
             pgconn.consume_input()
@@ -134,6 +134,6 @@ def _error_from(result: PGresult) -> Exception:
     except KeyError:
         kind = errors.InternalError if state else errors.OperationalError
     problem = kind(message)
-    # Of a code that psycopg does not know only this says which it is.
+    # For a code that psycopg does not know, only this attribute holds the code.
     problem.sqlstate = state or None
     return problem

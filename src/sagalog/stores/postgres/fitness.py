@@ -1,6 +1,6 @@
-"""Whether a PostgreSQL database can hold our sagas and this role may work in it, asked when a store is opened.
+"""Checks, when a store is opened, that a PostgreSQL database can hold sagas and that this role may work in it.
 
-What is not fit is refused with what to do, before anything is written; nothing is changed here.
+Problems are reported with advice before anything is written; nothing is changed here.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ Ask = Callable[..., list[tuple[Any, ...]]]
 
 
 def check_database(ask: Ask, where: str) -> None:
-    """Raise `StoreUnfit` if texts would be lost or refused, or if it is not certain which schema is meant."""
+    """Raise `StoreUnfit` if texts would be lost or refused, or if it is uncertain which schema is used."""
     [(*names, exists, encoding)] = ask("database", prepare=False)
     role, schema, search_path, found = (None if name is None else harmless(name) for name in names)
     if encoding != ENCODING:
@@ -41,7 +41,7 @@ def check_database(ask: Ask, where: str) -> None:
 
 
 def check_may_migrate(store: Migrated, ask: Ask, where: str) -> None:
-    """Raise `StoreUnfit` if the schema is to be brought up to date by a role that may create nothing."""
+    """Raise `StoreUnfit` if the schema must be upgraded but the role may create nothing."""
     lacking = pending(store)
     if lacking and not ask("may_create", prepare=False)[0][0]:
         role = _role(ask)
@@ -53,7 +53,7 @@ def check_may_migrate(store: Migrated, ask: Ask, where: str) -> None:
 
 
 def check_privileges(ask: Ask, where: str, *, reads_only: bool) -> None:
-    """Raise `StoreUnfit` if the role lacks what it will need, naming all of it."""
+    """Raise `StoreUnfit` if the role lacks privileges, naming all of them."""
     version = place_of(ask).server_version
     needed = needed_on_tables(reads_only=reads_only, server_version=version)
     lacking = ask("lacking", _columns(needed), prepare=False)
@@ -69,7 +69,7 @@ def check_privileges(ask: Ask, where: str, *, reads_only: bool) -> None:
 
 
 def place_of(ask: Ask) -> Place:
-    """Return what grants have to know of the database."""
+    """Return the database and schema that grants must name, and the server's version."""
     return Place(*ask("for_grants", prepare=False)[0])
 
 
@@ -82,6 +82,6 @@ def _columns(rows: Sequence[tuple[str, str]]) -> list[list[str]]:
 
 
 def _one(privileges: str) -> str:
-    """Return the privilege to name where one of several will do: the last lets do the least beside it."""
+    """Return the privilege to name where one of several is enough: the last one, which allows the least else."""
     *_, last = privileges.split(", ")
     return last if last == "MAINTAIN" else privileges.split(", ", maxsplit=1)[0]

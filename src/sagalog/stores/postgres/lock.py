@@ -1,4 +1,4 @@
-"""The lock under which one process at a time makes or upgrades the tables of a schema: waited for aloud."""
+"""The lock that lets one process at a time create or upgrade the tables of a schema; waiting for it is reported."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from sagalog.stores.postgres.connection import BoundedConnection
 
 
 def lock_schema(connection: BoundedConnection, where: str) -> None:
-    """Begin the transaction in which nobody else changes the tables; says who does, for as long as somebody else does.
+    """Begin the transaction in which nobody else changes the tables; while it waits, report who holds the lock.
 
     Raises `NotRunning` if the opening is given up meanwhile.
     """

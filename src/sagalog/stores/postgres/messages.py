@@ -1,4 +1,4 @@
-"""The part of the PostgreSQL store about messages, inboxes and consumers; its connections are the store's."""
+"""The part of the PostgreSQL store about messages, inboxes and consumers; it uses the store's connections."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ from sagalog.stores.texts import check_postings, check_route, is_storable
 
 
 class PostgresMessages(Queries):
-    """The methods of the port that write messages, what became of inboxes, and how far consumers are.
+    """The methods of the port that write messages, inbox rows, and positions of consumers.
 
-    Whoever writes through this store knows what was written: only listeners of other stores are called.
+    Code that writes through this store knows what was written, so only listeners of other stores are notified.
     """
 
     _token: str
@@ -29,7 +29,7 @@ class PostgresMessages(Queries):
     def _transaction(self, seconds: float | None = None) -> AbstractContextManager[BoundedConnection]: ...
 
     def post(self, postings: Sequence[Posting]) -> list[PostOutcome]:
-        """Write messages, and what became of rows of inboxes, in one transaction and one round trip."""
+        """Write messages and changes of inbox rows, in one transaction and one round trip."""
         if not postings:
             return []
         check_postings(postings)
@@ -37,13 +37,13 @@ class PostgresMessages(Queries):
             return write_postings(connection, postings, self._token.encode())
 
     def route(self, route: Route) -> RouteOutcome:
-        """Move consumers on and write what they made of a batch."""
+        """Write the results of a batch and move its consumers on."""
         check_route(route)
         with self._named_errors() as connections, connections.writer() as connection:
             return write_route(connection, route, self._token.encode())
 
     def take_consumers(self, worker_id: str, names: Sequence[str], now: int, from_now: bool) -> list[ConsumerRow]:
-        """Give consumers that no live worker owns to a worker; a look that finds none writes nothing."""
+        """Give a worker those of these consumers that no live worker owns; if there are none, write nothing."""
         wanted = self._list(names)
         if self._look("takeable_consumers", names=wanted, worker_id=worker_id, now=now)[0][0]:
             with self._transaction() as connection, connection.pipeline():
@@ -54,14 +54,14 @@ class PostgresMessages(Queries):
         return [row for row in self.consumers() if row.owner == worker_id and row.consumer in wanted]
 
     def release_consumers(self, worker_id: str, names: Sequence[str]) -> None:
-        """Give consumers back, and wake those who may take them."""
+        """Give consumers back, and notify workers that may take them."""
         with self._transaction() as connection, connection.pipeline():
             connection.run("rows_soon")
             connection.run("release_consumers", (worker_id, list(names)))
             connection.run("notify", (self._token,))
 
     def settle_unmatched(self, unmatched_id: str, status: str, actor: str, reason: str, now: int) -> bool:
-        """Write what a person decided about a message that is parked."""
+        """Write a person's decision about a parked message."""
         if not is_storable(unmatched_id):
             return False
         with self._transaction() as connection:
@@ -79,7 +79,7 @@ class PostgresMessages(Queries):
         return True
 
     def reindex(self, after: int, upto: int, messages: Sequence[tuple[int, Envelope]]) -> None:
-        """Replace which messages there are at these positions."""
+        """Replace the index of messages at these positions."""
         with self._transaction() as connection:
             connection.run("lock_log")
             connection.run("rows_soon")

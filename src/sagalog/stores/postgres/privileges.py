@@ -1,4 +1,4 @@
-"""What a role needs of our tables in PostgreSQL, and the statements that grant it. Pure: it asks no database."""
+"""The privileges that a role needs on our tables in PostgreSQL, and the statements that grant them. Pure."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,13 +6,13 @@ from typing import NamedTuple
 from sagalog.errors import InvalidIdentifier
 from sagalog.harmless import harmless
 
-# Since this version of the server there is a privilege that lets lock a table without letting change what is in it.
+# Since this server version there is a privilege to lock a table without changing its rows.
 MAINTAIN_SINCE = 170_000
-# To lock the log. Any of these lets do it; MAINTAIN is the one that lets nobody change what was recorded.
+# To lock the log, any one of these is enough; only MAINTAIN allows no change of what was recorded.
 LOCKS = ("UPDATE", "DELETE", "TRUNCATE")
 
-# What a worker does, and whoever starts sagas, publishes, resumes or redelivers. Computing the tables from the log
-# again needs more, and is for their owner.
+# For a worker, and for starting sagas, publishing, resuming and redelivering. Rebuilding the tables from the log needs
+# more, and is left to their owner.
 WORKER: dict[str, tuple[str, ...]] = {
     "saga_schema": ("SELECT",),
     "saga_events": ("SELECT", "INSERT"),
@@ -31,7 +31,7 @@ READER: dict[str, tuple[str, ...]] = dict.fromkeys(WORKER, ("SELECT",))
 
 
 class Place(NamedTuple):
-    """Where grants are for: a schema of a database, as its server says them."""
+    """Where grants apply: a schema of a database, whether everybody may connect to it, and the server's version."""
 
     schema: str
     database: str
@@ -40,14 +40,14 @@ class Place(NamedTuple):
 
 
 class Needed(NamedTuple):
-    """A privilege on a table, a view or a sequence; `privilege` may be several, of which one will do."""
+    """A privilege on a table, a view or a sequence; `privilege` may list several, of which one is enough."""
 
     name: str
     privilege: str
 
 
 def needed_on_tables(*, reads_only: bool, server_version: int) -> list[Needed]:
-    """Return what a role needs, as `has_table_privilege` understands it."""
+    """Return the privileges that a role needs, as `has_table_privilege` takes them."""
     granted = READER if reads_only else WORKER
     needed: list[Needed] = []
     for table, privileges in granted.items():
@@ -59,9 +59,9 @@ def needed_on_tables(*, reads_only: bool, server_version: int) -> list[Needed]:
 
 
 def grants_for(role: str, place: Place, *, reads_only: bool) -> list[str]:
-    """Return the statements that give a role what a worker needs, or what one needs who only looks.
+    """Return the statements that give a role what a worker needs, or, with `reads_only`, what a reader needs.
 
-    Raises `InvalidIdentifier` for a name that is no role's: PostgreSQL would take it for everybody, or refuse it.
+    Raises `InvalidIdentifier` for a name that cannot be a role: PostgreSQL would refuse it, or take it for everybody.
     """
     if role in ("", "public", "none") or "\0" in role:
         raise InvalidIdentifier(f"expected the name of a role, found {role!r}; grants are for a role of its own")
@@ -83,7 +83,7 @@ def grants_for(role: str, place: Place, *, reads_only: bool) -> list[str]:
 
 
 def quoted(name: str) -> str:
-    """Return an identifier in quotes, such that it is read as this name whatever is in it, and harmless to look at."""
+    """Return a quoted identifier that PostgreSQL reads as exactly this name, and that is safe to show."""
     if all(map(_is_seen, name)):
         return '"' + name.replace('"', '""') + '"'
     return 'U&"' + "".join(map(_escaped, name)) + '"'

@@ -1,6 +1,6 @@
-"""The `eventsourcing` process recorder of the PostgreSQL store, and what an append is made of on the wire.
+"""The `eventsourcing` process recorder of the PostgreSQL store, and how appends are sent to the server.
 
-It holds what happens inside one transaction; `sagalog.stores.postgres.store` opens connections and names errors.
+It covers what happens inside one transaction; `sagalog.stores.postgres.store` opens connections and translates errors.
 """
 
 from collections import defaultdict
@@ -30,7 +30,7 @@ ROLLBACK: Call = ("rollback", ())
 
 
 class _Pool:
-    """What the recorders of `eventsourcing` need of a pool: our reading connections, with rows as dictionaries."""
+    """The pool that the recorders of `eventsourcing` expect: our reading connections, with rows as dictionaries."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
@@ -43,7 +43,7 @@ class _Pool:
 
     @contextmanager
     def connection(self) -> Generator[Any]:
-        """Give a connection."""
+        """Yield a connection for reading."""
         with self._connections.reader() as connection:
             shown: Any = connection
             shown.row_factory = dict_row
@@ -54,7 +54,7 @@ class _Pool:
 
 
 class BoundedDatastore(PostgresDatastore):
-    """A datastore that gives the recorder connections which never hang; it makes none and starts no thread."""
+    """A datastore that gives the recorder connections with deadlines; it makes none itself and starts no thread."""
 
     def __init__(self, connections: Connections, schema: str) -> None:
         pool: Any = _Pool(connections)
@@ -64,7 +64,7 @@ class BoundedDatastore(PostgresDatastore):
         self.lock_timeout = 0
         self.single_row_tracking = True
         self.originator_id_type = "text"
-        # Database functions drop the tracking, mix up applications and take no lock: never turned on.
+        # Off: the database functions drop the tracking, mix up applications and take no lock.
         self.enable_db_functions = False
         self.db_type_names = set[str]()
         self.psycopg_type_adapters = {}
@@ -75,10 +75,10 @@ class BoundedDatastore(PostgresDatastore):
 
 
 class _Subscription(PostgresSubscription):
-    """A subscription of `eventsourcing` that takes what it is told for a hint, and looks each time it has listened.
+    """A subscription of `eventsourcing` that treats notifications as hints, and also looks after each wait.
 
-    The parent looks only when told, and starts to listen after its first look: it would wait for ever for what is
-    written between the two (seen in its own tests), and for what we write without telling anybody.
+    The parent looks only when notified, and begins to listen after its first look. It would wait forever for events
+    written in between (seen in its own tests), and for what this store writes without notifying anybody.
     """
 
     def _listen(self) -> None:
@@ -90,13 +90,13 @@ class _Subscription(PostgresSubscription):
                     for _ in connection.notifies(timeout=LISTEN_SECONDS, stop_after=1):
                         pass
         except BaseException as problem:
-            # As the parent does: whoever iterates gets it.
+            # As the parent does: the error is raised to whoever iterates.
             self._thread_error = self._thread_error or problem
             self.stop()
 
 
 class SagaRecorder(PostgresProcessRecorder):
-    """A recorder of saga events, as any of `eventsourcing` is, and of whole appends."""
+    """A recorder of saga events, usable like any of `eventsourcing`, that also writes whole appends."""
 
     def __init__(self, datastore: BoundedDatastore) -> None:
         super().__init__(datastore, events_table_name="saga_events", tracking_table_name="saga_tracking")
@@ -105,15 +105,15 @@ class SagaRecorder(PostgresProcessRecorder):
         """Do nothing: migrations make the tables."""
 
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> PostgresSubscription:
-        """Return what is in the log after the position `gt`, and then what is written to it, within 0.1 s."""
+        """Return the events in the log after position `gt`, and then new ones, within 0.1 s of being written."""
         return _Subscription(recorder=self, gt=gt, topics=topics)
 
     def _notify_channel(self, curs: Cursor[DictRow]) -> None:
-        """Tell those who listen to this schema; the parent's channel is one for all schemas of the database."""
+        """Notify listeners of this schema; the parent would notify those of all schemas of the database."""
         curs.execute(SQL["notify_everybody"])
 
     def _insert_stored_events(self, curs: Cursor[DictRow], stored_events: Sequence[RecordedEvent], **_: Any) -> None:
-        """Insert with four arrays, which takes a third of the time of the composite type that the parent sends."""
+        """Insert with four arrays, which takes a third of the time of the parent's composite type."""
         self._lock_table(curs)
         self._notify_channel(curs)
         columns = (
@@ -125,9 +125,9 @@ class SagaRecorder(PostgresProcessRecorder):
         curs.execute(SQL["insert_events"], columns)
 
     def append(self, connection: BoundedConnection, appends: Sequence[Append], sender: bytes) -> list[AppendOutcome]:
-        """Write those that fit, in one transaction and one round trip; a saga may be in `appends` once.
+        """Write the appends that fit, in one transaction and one round trip; `appends` holds each saga at most once.
 
-        `sender` is told to everybody who listens if something may be claimed or routed, or has come to rest.
+        `sender` is sent to all listeners if something may be claimed or routed, or has come to rest.
         """
         calls: list[Call] = [BEGIN, *LOCK_LOG, ("append", _columns(appends))]
         attached = attach(appends)
@@ -148,7 +148,7 @@ class SagaRecorder(PostgresProcessRecorder):
 
 
 def _landed(connection: BoundedConnection, refused: Sequence[Append]) -> dict[str, list[tuple[str, bytes]]]:
-    """Return, by saga, what stands in the log where these would have been written."""
+    """Return, by saga, the events in the log at the versions where these appends would have been written."""
     places = (
         [append.saga_id for append in refused],
         [append.expected for append in refused],
@@ -161,7 +161,7 @@ def _landed(connection: BoundedConnection, refused: Sequence[Append]) -> dict[st
 
 
 def _outcome(append: Append, landed: list[tuple[str, bytes]]) -> AppendOutcome:
-    """Say what became of an append that did not pass: its acknowledgement was lost, its key is taken, or it is late."""
+    """Return the outcome of a refused append: written before (acknowledgement lost), key taken, or a conflict."""
     if landed == [tuple(event) for event in append.events]:
         return "written"
     return "exists" if append.expected == 0 and not landed else "conflict"
@@ -201,9 +201,9 @@ def _columns(appends: Sequence[Append]) -> list[bytes]:
 
 
 def in_rounds(appends: Sequence[Append]) -> list[list[int]]:
-    """Return indexes of `appends` in groups, in order, such that no group has a saga, or a key to start, twice.
+    """Return indexes of `appends` in groups, in order, so that no group has a saga, or a key to start, twice.
 
-    Within one statement nothing sees what the statement itself has written, so what depends on it has to wait.
+    One SQL statement does not see its own writes, so an append that depends on another goes into a later group.
     """
     rounds: list[list[int]] = []
     taken: dict[str, int] = {}
@@ -219,7 +219,7 @@ def in_rounds(appends: Sequence[Append]) -> list[list[int]]:
 def write(
     recorder: SagaRecorder, connection: BoundedConnection, appends: Sequence[Append], sender: bytes
 ) -> list[AppendOutcome]:
-    """Write a batch in one transaction; in more only if a saga is in it twice or a stream was tampered with."""
+    """Write a batch in one transaction; in several only if a saga occurs twice or a stream was changed by hand."""
     outcomes: dict[int, AppendOutcome] = {}
     for chosen in in_rounds(appends):
         batch = [appends[index] for index in chosen]
@@ -233,9 +233,9 @@ def _write_apart(
     try:
         return recorder.append(connection, appends, sender)
     except (errors.UniqueViolation, errors.DivisionByZero):
-        # Somebody wrote to a stream without its status row: the log itself is the last guard. Or a message that one has
-        # taken is not in its inbox. Halving finds which.
-        # psycopg would forget every prepared statement after a ROLLBACK, ours too; so it is sent past it.
+        # Somebody wrote to a stream without its status row, which the log's unique key detects. Or an append has taken
+        # a message that is not in its inbox. Halving the batch finds the bad append.
+        # psycopg would forget all prepared statements after a ROLLBACK, so it is sent without psycopg's knowledge.
         exchange(connection, [ROLLBACK])
         if len(appends) == 1:
             return ["conflict"]
@@ -247,7 +247,7 @@ def _write_apart(
 
 
 def write_postings(connection: BoundedConnection, postings: Sequence[Posting], sender: bytes) -> list[PostOutcome]:
-    """Write postings in one transaction and one round trip; `sender` is told to everybody who listens."""
+    """Write postings in one transaction and one round trip; `sender` is sent to all listeners."""
     calls = [post(numbered) for numbered in postings_in_rounds(postings)]
     results = exchange(connection, [BEGIN, *LOCK_LOG, *calls, ("notify", (sender,)), COMMIT])[3 : 3 + len(calls)]
     missed = {number for result in results for number in _numbers(result)}
@@ -259,7 +259,7 @@ def _numbers(result: PGresult) -> list[int]:
 
 
 def write_route(connection: BoundedConnection, route: Route, sender: bytes) -> RouteOutcome:
-    """Write a route in one transaction, or nothing of it; `sender` is told to everybody who listens."""
+    """Write a route in one transaction, or nothing of it; `sender` is sent to all listeners."""
     again = list(dict.fromkeys(route.redelivered))
     calls: list[Call] = [BEGIN, *LOCK_LOG, advance(route.advances), ("redelivered", [text_array(again)])]
     if route.starts:

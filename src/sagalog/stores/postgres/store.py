@@ -42,16 +42,16 @@ logger = logging.getLogger("sagalog.stores")
 ENDED = {"completed", "failed"}
 FOREVER = float("inf")
 
-# Blocks that are planned for the values at hand: a person asks, in ever other ways.
+# Blocks that the server plans anew for each call, because a person's queries differ each time.
 PLANNED_EACH_TIME = frozenset(("find", "unmatched"))
 # Blocks that may read whole tables.
 SCANS = frozenset(("counts", "unloaded"))
-# Blocks that do not wait long for a table that somebody has locked: whoever asks has sagas that do not need the answer.
+# Blocks that wait only briefly for locked tables, because their caller can go on with other sagas meanwhile.
 SOON = frozenset(("leases", "anything_lost", "lost", "with_mail", "mail", "mailed"))
 
 
 class PostgresStore(PostgresWorkers, PostgresMessages):
-    """The store port on one PostgreSQL database; `address` as in `postgresql://user@host/database`."""
+    """The store port on one PostgreSQL database; `address` is like `postgresql://user@host/database`."""
 
     name = "postgres"
     dialect: Dialect = "postgres"
@@ -59,7 +59,7 @@ class PostgresStore(PostgresWorkers, PostgresMessages):
     def __init__(self, address: str, options: StoreOptions | None = None) -> None:
         self._options = options or StoreOptions()
         self._address = Address(address, self._options)
-        # Tells our own hints from those of others.
+        # Sent with notifications, so that a store can ignore its own.
         self._token = secrets.token_hex(8)
         self._connections: Connections | None = None
         self._recorder: SagaRecorder | None = None
@@ -70,16 +70,16 @@ class PostgresStore(PostgresWorkers, PostgresMessages):
 
     @property
     def recorder(self) -> SagaRecorder:
-        """Return the `eventsourcing` process recorder, which other applications may read the log with."""
+        """Return the `eventsourcing` process recorder, through which other applications may read the log."""
         if self._recorder is None:
             raise StoreUnavailable(f"{self._address.where} is not open; call open() first")
         return self._recorder
 
     def open(self, migrate: bool | None = None) -> None:
-        """Connect, and create or upgrade the schema as needed; with `migrate=False` an old one is refused.
+        """Connect, and create or upgrade the schema as needed; with `migrate=False`, an old schema is refused.
 
-        Without `migrate` it is as the options say. Raises `StoreUnfit` for a database that cannot hold sagas, and for a
-        role that lacks what it will need.
+        `migrate=None` follows the options. Raises `StoreUnfit` for a database that cannot hold sagas, and for a role
+        that lacks privileges.
         """
         if self._connections is not None:
             return
@@ -126,12 +126,12 @@ class PostgresStore(PostgresWorkers, PostgresMessages):
         try:
             yield self._connections
         except (psycopg.Error, PersistenceError, *CANNOT_BE_SENT) as problem:
-            # Not chained: a driver's text may repeat the address.
+            # Without a cause: a driver's text may repeat the address.
             raise translated(problem, self._address.where, self._address.secrets) from None
 
     @contextmanager
     def _transaction(self, seconds: float | None = None) -> Generator[BoundedConnection]:
-        """Begin on the writing connection and commit; an error ends the connection and the transaction with it."""
+        """Begin a transaction on the writing connection and commit it; an error closes the connection instead."""
         with self._named_errors() as connections, connections.writer(seconds) as connection:
             connection.run("begin")
             yield connection
@@ -162,7 +162,7 @@ class PostgresStore(PostgresWorkers, PostgresMessages):
         return int(self._ask("schema_version", prepare=False)[0][0])
 
     def apply(self, migration: Migration) -> None:
-        """Apply one migration; nothing if another process was quicker."""
+        """Apply one migration; do nothing if another process already has."""
         with self._named_errors() as connections, contextlib.closing(self._address.connect()) as connection:
             del connections
             connection.deadline = FOREVER
@@ -181,7 +181,7 @@ class PostgresStore(PostgresWorkers, PostgresMessages):
     def append(self, appends: Sequence[Append]) -> list[AppendOutcome]:
         """Write each append that fits, all in one transaction and one round trip.
 
-        Raises `RowsLocked`, with nothing written, if somebody else has locked the status rows of some.
+        Raises `RowsLocked`, with nothing written, if another session has locked some of the status rows.
         """
         recorder = self.recorder
         if not appends:
@@ -193,7 +193,7 @@ class PostgresStore(PostgresWorkers, PostgresMessages):
             raise RowsLocked(str(problem), self._locked([one.saga_id for one in appends if one.expected])) from None
 
     def _locked(self, saga_ids: Sequence[str]) -> frozenset[str]:
-        """Return those sagas whose status rows somebody has locked now."""
+        """Return those sagas whose status rows are locked by another session."""
         free = {row[0] for row in self._look("not_locked", saga_ids=self._list(saga_ids))}
         return frozenset(self.statuses(saga_ids)) - free
 
@@ -221,7 +221,7 @@ class PostgresStore(PostgresWorkers, PostgresMessages):
             exchange(connection, rewritten(rows, steps, commands))
 
     def watch(self, hint: Callable[[], None]) -> Callable[[], None]:
-        """Call `hint` when another process has left something to do, or has ended a saga; returns how to stop."""
+        """Call `hint` when another process has left work or ended a saga; return a function that stops it."""
         listener = Listener(self._address, hint, self._token)
         self._listeners.append(listener)
 
@@ -238,7 +238,7 @@ class PostgresStore(PostgresWorkers, PostgresMessages):
             connection.run("begin_read_only")
             connection.run("scans_allowed")
             try:
-                # Parameters, though there are none, make the server refuse a second statement in the text.
+                # Even without parameters, passing them makes the server refuse a second statement in the text.
                 cursor = RawCursor(connection).execute(sql.encode(), (), prepare=False, binary=True)
                 columns = [column.name for column in cursor.description or ()]
                 return columns, cursor.fetchall() if columns else []

@@ -1,4 +1,4 @@
-"""Hints from PostgreSQL: a thread that listens and calls back. A hint may be lost; nothing may rest on one."""
+"""Hints from PostgreSQL: a thread that listens and calls back. A hint may be lost, so nothing may depend on one."""
 
 import contextlib
 import logging
@@ -14,9 +14,9 @@ from sagalog.stores.postgres.errors import translated
 
 logger = logging.getLogger("sagalog.stores")
 
-# How often the thread looks by itself, whatever woke it, and how long it rests after a hint: many at once are one.
+# How often the thread checks without a hint, and how long it pauses after one, so that many at once count as one.
 LOOK_SECONDS = 0.5
-# How long a thread that was woken may take to end. It sends one last packet, which may find no room.
+# How long stopping the thread may take; it sends one last packet, which may have to wait for space.
 ENDING_SECONDS = 1.0
 REST_SECONDS = 0.01
 FIRST_PAUSE = 0.1
@@ -24,14 +24,14 @@ LONGEST_PAUSE = 5.0
 
 
 class Listener:
-    """A thread that listens for news on a connection of its own, which is made again whenever it breaks."""
+    """A thread that listens on a connection of its own, which is replaced whenever it breaks."""
 
     def __init__(self, address: Address, hint: Callable[[], None], own: str) -> None:
         self._address = address
         self._hint = hint
         self._own = own
         self._stopped = threading.Event()
-        # While it listens, only something to read wakes it, so to end it something is written here.
+        # While the thread listens, only readable data wakes it; writing to this socket ends it.
         self._listening = threading.Event()
         self._woken, self._waker = socket.socketpair()
         self._waker.setblocking(False)
@@ -39,10 +39,10 @@ class Listener:
         self._thread.start()
 
     def stop(self) -> None:
-        """End at once; a connection that is being made is not waited for, its thread ends when that does."""
+        """End the thread at once; if it is connecting, it ends by itself after that, and is not waited for."""
         self._stopped.set()
         with contextlib.suppress(OSError):
-            # Closed already, or so full that it has been told.
+            # The socket is closed already, or is full, so that the thread has been woken.
             self._waker.send(b"x")
         if threading.current_thread() is not self._thread and self._listening.is_set():
             self._thread.join(ENDING_SECONDS)
@@ -58,7 +58,7 @@ class Listener:
                 with self._address.connect() as connection:
                     connection.execute(SQL["listen"])
                     pause = FIRST_PAUSE
-                    # Something may have happened while nobody listened.
+                    # Something may have happened while nothing listened.
                     self._call()
                     self._listen(connection)
             except psycopg.Error as problem:
@@ -77,7 +77,7 @@ class Listener:
             self._listening.set()
             try:
                 while not self._stopped.is_set():
-                    # What has come is taken, and nothing is waited for.
+                    # Only notifications that have arrived are taken; there is no further wait.
                     heard = [note.payload for note in connection.notifies(timeout=0)]
                     if any(sender != self._own for sender in heard):
                         self._call()

@@ -1,4 +1,4 @@
-"""The part of the PostgreSQL store about workers: which sagas they are given, and their leases."""
+"""The part of the PostgreSQL store about workers: which sagas they get, and their leases."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ class PostgresWorkers(Queries):
             return connection.run("renew", (until, worker_id)).rowcount == 1
 
     def end_lease(self, lease: HeldLease) -> None:
-        """Take a lease away, unless it has been renewed since it was seen so."""
+        """End a lease, unless it has been renewed since it was read."""
         with self._transaction() as connection, connection.pipeline():
             connection.run("rows_soon")
             connection.run("end_lease", (lease.worker_id, lease.lease_until))
@@ -43,13 +43,13 @@ class PostgresWorkers(Queries):
     def claim(
         self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()
     ) -> list[StatusRow]:
-        """Give due sagas that nobody owns to a worker; writes nothing when there is nothing to give."""
+        """Give due sagas without an owner, or with messages, to a worker; if there are none, write nothing."""
         return self._claim("claim", worker_id, definitions, now, limit, but)
 
     def claim_due(
         self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()
     ) -> list[StatusRow]:
-        """Give sagas that are due to a worker, whoever else has mail: the table of that is not touched."""
+        """Give due sagas to a worker, without touching the table of inboxes."""
         return self._claim("claim_due", worker_id, definitions, now, limit, but)
 
     def _claim(
@@ -65,7 +65,7 @@ class PostgresWorkers(Queries):
         return sorted(rows, key=lambda row: (row.due_at is None or row.due_at > now, row.due_at or 0, row.saga_id))
 
     def claim_one(self, worker_id: str, saga_id: str, now: int) -> bool:
-        """Give one saga to a worker whether it is due or not."""
+        """Give one saga to a worker, due or not."""
         with self._named_errors() as connections, connections.writer() as connection:
             with connection.pipeline():
                 connection.run("begin")
@@ -76,9 +76,9 @@ class PostgresWorkers(Queries):
             return claimed.rowcount == 1
 
     def free(self, now: int, but: Sequence[str] = ()) -> None:
-        """Take their leases and some of their sagas from the dead; a look that finds none writes nothing.
+        """Take leases and some sagas from dead workers; if there are none, write nothing.
 
-        It is looked at each poll, and the connection that writes has more to do.
+        It is called at each poll, so it must not use the writing connection without need.
         """
         if not self._look("anything_lost", now=now, but=self._list(but))[0][0]:
             return
@@ -88,14 +88,14 @@ class PostgresWorkers(Queries):
             connection.run("free_some", (FREE_AT_ONCE, list(but)))
 
     def free_these(self, now: int, saga_ids: Sequence[str]) -> None:
-        """Take these sagas from those of their owners that are dead."""
+        """Free those of these sagas whose owners are dead."""
         with self._transaction() as connection, connection.pipeline():
             connection.run("rows_soon")
             connection.run("forget_their_owners", (now, list(saga_ids)))
             connection.run("free_these", (list(saga_ids),))
 
     def release(self, worker_id: str, saga_ids: Sequence[str] | None = None) -> None:
-        """Give sagas back: those named, or all of the worker's and its lease with them."""
+        """Give back the named sagas; with None, all sagas of the worker, and its lease."""
         with self._transaction() as connection, connection.pipeline():
             connection.run("rows_soon")
             if saga_ids is None:

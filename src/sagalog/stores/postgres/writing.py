@@ -1,4 +1,4 @@
-"""What messages, inboxes and consumers are made of on the wire to PostgreSQL: calls of prepared blocks.
+"""How messages, inboxes and consumers are sent to PostgreSQL: as calls of prepared blocks.
 
 It talks to no server; `sagalog.stores.postgres.recorder` puts the calls into transactions.
 """
@@ -16,7 +16,7 @@ from sagalog.store.published import PUBLISHED, stream_of
 from sagalog.stores.columns import COMMAND, INBOX, MESSAGE, STATUS, STEP, UNMATCHED, Columns
 from sagalog.stores.postgres.exchange import Call, bigint_array, bytea_array, json_array, text_array
 
-# What `post` is told of a row that is taken: nothing of how it is from now on.
+# The values of a taken row that `post` ignores: the row is removed, so it has no new values.
 _TAKEN = (None,) * len(INBOX.changing.names)
 _ENCODERS: dict[str, Callable[[Sequence[Any]], bytes]] = {
     "t": text_array,
@@ -29,19 +29,19 @@ Row = tuple[Any, ...]
 
 
 def arrays(kinds: str, rows: Sequence[Row]) -> list[bytes]:
-    """Return the columns of rows as arrays on the wire; a letter says of which kind each is."""
+    """Return the columns of rows as arrays in wire format; each letter of `kinds` is the kind of one column."""
     columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) or [()] * len(kinds)
     return [_ENCODERS[kind](column) for kind, column in zip(kinds, columns, strict=True)]
 
 
 def numbered_and_listed(kinds: str, listed: Columns, rows: Sequence[Row]) -> tuple[list[bytes], list[bytes]]:
-    """Return rows as arrays in two parts: what the block numbers itself, and the columns that it lists after that."""
+    """Return rows as arrays in two parts: columns with fixed numbers in the block, and those the block lists."""
     parts = arrays(kinds + listed.kinds, rows)
     return parts[: len(kinds)], parts[len(kinds) :]
 
 
 def attach(appends: Sequence[Append]) -> Call | None:
-    """Return the call that writes what appends have beside events and rows; None if they have nothing."""
+    """Return the call that writes everything of appends but events and rows; None if there is nothing."""
     appends = [one for one in appends if one.messages or one.commands or one.taken or one.notes]
     if not appends:
         return None
@@ -65,7 +65,7 @@ def attach(appends: Sequence[Append]) -> Call | None:
 
 
 def post(postings: Sequence[tuple[int, Posting]]) -> Call:
-    """Return the call that writes postings, each with a number that the answer names if it did not pass."""
+    """Return the call that writes postings; the answer names the numbers of those that were not written."""
     needed: list[Row] = []
     fresh: list[Row] = []
     parked: list[Row] = []
@@ -93,9 +93,9 @@ def post(postings: Sequence[tuple[int, Posting]]) -> Call:
 
 
 def in_rounds(postings: Sequence[Posting]) -> list[list[tuple[int, Posting]]]:
-    """Return numbered postings in groups, in order, such that no group says anything twice of one row or message.
+    """Return numbered postings in groups, in order, so that no group concerns a row or message twice.
 
-    Within one statement nothing sees what the statement itself has written, so what depends on it has to wait.
+    One SQL statement does not see its own writes, so a posting that depends on another goes into a later group.
     """
     rounds: list[list[tuple[int, Posting]]] = []
     latest: dict[Row, int] = {}
@@ -122,7 +122,7 @@ def _touched(posting: Posting) -> list[Row]:
 
 
 def results_of(route: Route) -> list[Call]:
-    """Return the calls that write what a route has beside new positions and starts."""
+    """Return the calls that write everything of a route but new positions and starts."""
     postings = [Posting(route.messages)] if route.messages else []
     postings += [Posting(parked=row) for row in route.parked]
     calls = [post(numbered) for numbered in in_rounds(postings)]
@@ -135,12 +135,12 @@ def put(rows: Sequence[InboxRow]) -> Call:
 
 
 def advance(advances: Sequence[Advance]) -> Call:
-    """Return the call that moves consumers on; the answer has a row for each that was where it was expected."""
+    """Return the call that moves consumers on; it answers with a row for each that had the expected position."""
     return "advance", arrays("ttbb", [astuple(one) for one in advances])
 
 
 def rewritten(rows: Sequence[StatusRow], steps: Sequence[StepRow], commands: Sequence[CommandRow]) -> list[Call]:
-    """Return the calls that replace rows by what was computed from the log; how often it was delivered stays."""
+    """Return the calls that replace rows by ones computed from the log; counts of deliveries are kept."""
     statuses = [(row.saga_id, *STATUS.computed.values(row)) for row in rows]
     issued = {row.command_id: (row.position, *COMMAND.given.values(row)) for row in commands}
     return [
@@ -151,5 +151,5 @@ def rewritten(rows: Sequence[StatusRow], steps: Sequence[StepRow], commands: Seq
 
 
 def index(messages: Sequence[tuple[int, Envelope]]) -> Call:
-    """Return the call that writes which messages there are at these positions."""
+    """Return the call that writes the index of messages at these positions."""
     return "insert_message", arrays(MESSAGE.all.kinds, [MESSAGE.all.values(message) for message in messages])

@@ -1,7 +1,7 @@
-"""Connections to a SQLite file that are safe by default, and its errors in our words. It knows no table.
+"""Connections to a SQLite file with safe settings, and SQLite's errors as errors of sagalog. It knows no table.
 
-The `eventsourcing` pool sets only WAL and begins transactions late; here synchronous=FULL is set, writers begin with
-BEGIN IMMEDIATE (so that a read is never overtaken between itself and its write), and files are created 0600.
+The `eventsourcing` pool sets only WAL and begins transactions late. Here synchronous=FULL is set, and files are created
+with mode 0600. Writers begin with BEGIN IMMEDIATE, so that nobody else writes between their read and their write.
 """
 
 import os
@@ -31,28 +31,28 @@ from sagalog.stores.error_codes import CANNOT_BE_SENT, SQLITE, SQLITE_NO_ANSWER,
 
 OLDEST_SQLITE = (3, 38, 0)
 CACHE_KIB = 32 * 1024
-# How long SQLite waits by itself for the lock that lets write, and after how long we look again.
+# How long SQLite itself waits for the write lock, and the pause before we try again (seconds).
 WRITER_WAITS_SECONDS = 0.002
 OPENING_SECONDS = 5.0
 OPENING_WAITS_SECONDS = 0.05
 LOOK_AGAIN_SECONDS = (0.0005, 0.003)
-# How the error of Python's driver begins for a text that is none; it has no code.
+# How the error text of Python's driver begins for undecodable text; that error has no code.
 NO_UTF_8 = "Could not decode to UTF-8"
 
 
 class SafePool(SQLiteConnectionPool):
-    """A pool whose connections have every setting said explicitly."""
+    """A pool whose connections have every setting made explicitly."""
 
     def _create_connection(self) -> SQLiteConnection:
         return connect(self.db_name, self.lock_timeout or 5)
 
 
 def connect(path: str, lock_seconds: float) -> SQLiteConnection:
-    """Return a connection to the file with every setting said explicitly."""
+    """Return a connection to the file with every setting made explicitly."""
     try:
         connection = sqlite3.connect(
             path,
-            # SQLite's own wait ends for nobody; how long it is later is said below.
+            # SQLite's own wait cannot be interrupted, so it is short at first; its final length is set below.
             timeout=min(lock_seconds, OPENING_WAITS_SECONDS),
             isolation_level=None,
             check_same_thread=False,
@@ -74,13 +74,13 @@ def connect(path: str, lock_seconds: float) -> SQLiteConnection:
 
 
 def _say_once(said: Said, path: str) -> None:
-    """Say what an opening waits for; a write that waits later is told of when it fails."""
+    """Report once what an opening waits for; a later write reports its waiting only when it fails."""
     if is_opening() and said.is_due():
         said.say("%s is locked by another process; waiting for it", harmless(path, LONGEST))
 
 
 def _use_wal(connection: sqlite3.Connection, path: str, seconds: float) -> None:
-    """Switch to WAL; SQLite does not wait for a lock while it switches, so several first openers have to take turns."""
+    """Switch to WAL. SQLite does not wait for a lock here, so processes that open a new file together retry in turn."""
     give_up = time.monotonic() + seconds
     said = Said()
     while True:
@@ -95,16 +95,16 @@ def _use_wal(connection: sqlite3.Connection, path: str, seconds: float) -> None:
 
 
 def rows_of(cursor: sqlite3.Cursor, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
-    """Return what a statement finds that changes nothing.
+    """Return the rows of a statement that changes nothing.
 
-    Bytes of a text that are no UTF-8 are written in hexadecimal: else one damaged text would hide every other row.
+    Bytes of a text that are not UTF-8 are shown in hexadecimal; otherwise one damaged text would hide all other rows.
     """
     try:
         return cursor.execute(sql, parameters).fetchall()
     except sqlite3.OperationalError as problem:
         if NO_UTF_8 not in str(problem):
             raise
-    # Only now: to decode texts in Python takes its time.
+    # Only after an error, because decoding texts in Python is slow.
     cursor.connection.text_factory = _readable
     try:
         return cursor.execute(sql, parameters).fetchall()
@@ -117,10 +117,11 @@ def _readable(text: bytes) -> str:
 
 
 class SafeDatastore(SQLiteDatastore):
-    """A datastore whose transactions begin immediately when they write.
+    """A datastore whose writing transactions begin immediately.
 
-    All writes go through one connection, so that its pages and prepared statements stay warm: a connection forgets its
-    pages when another one has written, and to get one from the pool takes as long as to write a few rows.
+    All writes go through one connection, whose page cache and prepared statements stay warm: SQLite drops a
+    connection's cached pages when another connection writes. Getting one from the pool also takes as long as writing a
+    few rows.
     """
 
     def __init__(self, path: str, lock_seconds: float, readers: int) -> None:
@@ -142,7 +143,7 @@ class SafeDatastore(SQLiteDatastore):
 
     @contextmanager
     def transaction(self, *, commit: bool) -> Generator[SQLiteCursor]:
-        """Begin, yield a cursor, and commit; or roll back what was begun if anything is raised."""
+        """Begin a transaction, yield a cursor, and commit; roll back if anything is raised."""
         with self.get_connection(commit=commit) as connection:
             cursor = connection.cursor()
             try:
@@ -158,10 +159,10 @@ class SafeDatastore(SQLiteDatastore):
                 cursor.sqlite_cursor.close()
 
     def _begin_to_write(self, cursor: SQLiteCursor) -> None:
-        """Wait for the one lock that lets write.
+        """Wait for the single write lock.
 
-        SQLite itself looks only every 100 ms after a while: where another process writes without a pause, its turn
-        hardly ever comes.
+        SQLite itself checks only every 100 ms after a while. Beside a process that writes without a pause, it would
+        hardly ever get the lock.
         """
         give_up = time.monotonic() + (self.pool.lock_timeout or 5)
         said = Said()
@@ -177,7 +178,7 @@ class SafeDatastore(SQLiteDatastore):
 
     @contextmanager
     def get_connection(self, *, commit: bool) -> Generator[SQLiteConnection]:
-        """Give the connection that writes, or one of those that read."""
+        """Yield the writing connection, or one of the reading ones."""
         if not commit:
             with self._to_read() as connection:
                 yield connection
@@ -208,9 +209,9 @@ class SafeDatastore(SQLiteDatastore):
                 self._readers_changed.notify_all()
 
     def close(self) -> None:
-        """Close every connection, after the write and the reads that are under way.
+        """Close every connection, after the current write and reads have ended.
 
-        To close one that another thread works with ends the process, so reads that take too long are interrupted first.
+        Closing a connection that another thread uses crashes the process, so reads that take too long are interrupted.
         """
         with self._writing:
             with self._readers_changed:
@@ -227,7 +228,7 @@ class SafeDatastore(SQLiteDatastore):
 
 
 def require_file(path: str) -> None:
-    """Raise `StoreUnavailable` if the database file is not there: SQLite would make an empty one."""
+    """Raise `StoreUnavailable` if the database file does not exist; SQLite would create an empty one."""
     if not Path(path).exists():
         raise StoreUnavailable(
             f"there is no database {path}; check its address, or create it with `sagalog db upgrade`"
@@ -235,9 +236,9 @@ def require_file(path: str) -> None:
 
 
 def create_file(path: str) -> None:
-    """Create the database file, readable by its owner alone, unless it is there; SQLite's other files follow its mode.
+    """Create the database file, readable only by its owner, unless it exists; SQLite's other files get its mode.
 
-    Raises `StoreUnavailable` if the folder is not there or cannot be written, or what is there is no file.
+    Raises `StoreUnavailable` if the folder does not exist or is not writable, or if the path is no file.
     """
     shown = harmless(path, LONGEST)
     try:
@@ -259,7 +260,7 @@ def create_file(path: str) -> None:
 
 
 def translated(problem: BaseException, path: str) -> StoreError:
-    """Return one of our errors for one of SQLite's, of the recorders', or of what a value could not be written for."""
+    """Return an error of sagalog for one of SQLite, of the recorders, or for a value that cannot be written."""
     path = harmless(path, LONGEST)
     cause = problem
     while isinstance(cause, PersistenceError) and (cause.__cause__ or cause.args):

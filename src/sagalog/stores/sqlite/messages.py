@@ -1,4 +1,4 @@
-"""The part of the SQLite store about messages, inboxes and consumers; the file and its transactions are the store's."""
+"""The part of the SQLite store about messages, inboxes and consumers; it uses the store's file and transactions."""
 
 import json
 import sqlite3
@@ -15,7 +15,7 @@ from sagalog.stores.texts import check_postings, check_route, is_storable
 
 
 class SQLiteMessages(Queries):
-    """The methods of the port that write messages, what became of inboxes, and how far consumers are."""
+    """The methods of the port that write messages, inbox rows, and positions of consumers."""
 
     @property
     @abstractmethod
@@ -29,19 +29,19 @@ class SQLiteMessages(Queries):
     def _named_errors(self) -> AbstractContextManager[None]: ...
 
     def post(self, postings: Sequence[Posting]) -> list[PostOutcome]:
-        """Write messages, and what became of rows of inboxes, in one transaction."""
+        """Write messages and changes of inbox rows, in one transaction."""
         check_postings(postings)
         with self._named_errors():
             return self.recorder.post(postings)
 
     def route(self, route: Route) -> RouteOutcome:
-        """Move consumers on and write what they made of a batch."""
+        """Write the results of a batch and move its consumers on."""
         check_route(route)
         with self._named_errors():
             return self.recorder.route(route)
 
     def take_consumers(self, worker_id: str, names: Sequence[str], now: int, from_now: bool) -> list[ConsumerRow]:
-        """Give consumers that no live worker owns to a worker; a look that finds none writes nothing."""
+        """Give a worker those of these consumers that no live worker owns; if there are none, write nothing."""
         wanted = self._list(names)
         if self._look("takeable_consumers", names=wanted, worker_id=worker_id, now=now)[0][0]:
             with self._transaction(commit=True) as cursor:
@@ -57,7 +57,7 @@ class SQLiteMessages(Queries):
             cursor.execute(SQL["release_consumers"], (worker_id, json.dumps(list(names))))
 
     def settle_unmatched(self, unmatched_id: str, status: str, actor: str, reason: str, now: int) -> bool:
-        """Write what a person decided about a message that is parked."""
+        """Write a person's decision about a parked message."""
         if not is_storable(unmatched_id):
             return False
         with self._transaction(commit=True) as cursor:
@@ -72,6 +72,6 @@ class SQLiteMessages(Queries):
         return True
 
     def reindex(self, after: int, upto: int, messages: Sequence[tuple[int, Envelope]]) -> None:
-        """Replace which messages there are at these positions."""
+        """Replace the index of messages at these positions."""
         with self._transaction(commit=True) as cursor:
             reindex(cursor, after, upto, messages)

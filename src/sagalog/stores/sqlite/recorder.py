@@ -1,6 +1,6 @@
 """The `eventsourcing` process recorder of the SQLite store: the log and, in the same transaction, its read model.
 
-It holds what happens inside one transaction; `sagalog.stores.sqlite.store` opens them.
+It covers what happens inside one transaction; `sagalog.stores.sqlite.store` opens them.
 """
 
 import json
@@ -27,18 +27,18 @@ from sagalog.stores.sqlite.writing import (
     write_rows,
 )
 
-# What SQLite says when somebody else has written what has to be unique.
+# SQLite's error text when a unique key exists already.
 TAKEN = ("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_ROWID")
 
 
 class SagaRecorder(SQLiteProcessRecorder):
-    """A recorder of saga events, as any of `eventsourcing` is, and of whole appends."""
+    """A recorder of saga events, usable like any of `eventsourcing`, that also writes whole appends."""
 
     datastore: SafeDatastore
 
     def __init__(self, datastore: SafeDatastore) -> None:
         super().__init__(datastore, events_table_name="saga_events")
-        # The parent knows one name for the table, which belongs to those with whom the file is shared.
+        # The parent has one fixed name for the tracking table, which other applications that share the file use.
         self.insert_tracking_statement = SQL["insert_tracking"]
         self.select_max_tracking_id_statement = SQL["max_tracking_id"]
 
@@ -54,7 +54,7 @@ class SagaRecorder(SQLiteProcessRecorder):
         try:
             write_rows(cursor, "insert_events", rows)
         except sqlite3.IntegrityError as problem:
-            # What the applications that use a recorder expect of a conflict.
+            # The exception that applications with a recorder expect on a conflict.
             raise IntegrityError(problem) from problem
         tracking = kwargs.get("tracking")
         if tracking is not None:
@@ -62,7 +62,7 @@ class SagaRecorder(SQLiteProcessRecorder):
         return list(range(last + 1, last + 1 + len(stored_events)))
 
     def append(self, appends: Sequence[Append]) -> list[AppendOutcome]:
-        """Write a batch in one transaction; if one of it does not fit, write those that do."""
+        """Write a batch in one transaction; if an append does not fit, write those that do."""
         try:
             with self.datastore.transaction(commit=True) as c:
                 self._write(c.sqlite_cursor, appends)
@@ -84,7 +84,7 @@ class SagaRecorder(SQLiteProcessRecorder):
                         outcome = "written"
                     except (Unfit, sqlite3.IntegrityError) as problem:
                         _let_through(problem)
-                        # Somebody wrote to the stream without its status row: the log itself is the last guard.
+                        # Somebody wrote to the stream without its status row, which the log's unique key detects.
                         cursor.execute("ROLLBACK TO one")
                         outcome = "conflict"
                     cursor.execute("RELEASE one")
@@ -93,7 +93,7 @@ class SagaRecorder(SQLiteProcessRecorder):
 
     @staticmethod
     def _fits(cursor: sqlite3.Cursor, append: Append) -> AppendOutcome | None:
-        """Return what becomes of an append that must not be written; None for one that may be."""
+        """Return the outcome of an append that must not be written; None for one that may be."""
         row = cursor.execute(SQL["gate"], (append.saga_id,)).fetchone()
         if row is None and append.expected == 0:
             status = append.status
@@ -107,7 +107,7 @@ class SagaRecorder(SQLiteProcessRecorder):
 
     @staticmethod
     def _write(cursor: sqlite3.Cursor, appends: Sequence[Append]) -> None:
-        """Write appends that are expected to fit; raises `Unfit` if the gate, the status row, says otherwise."""
+        """Write appends that should fit; raises `Unfit` if their status rows say that one does not."""
         position = last_position(cursor)
         attached: list[tuple[Append, int]] = []
         events: list[tuple[Any, ...]] = []
@@ -192,13 +192,13 @@ class SagaRecorder(SQLiteProcessRecorder):
 
 
 def _let_through(problem: Unfit | sqlite3.IntegrityError) -> None:
-    """Raise what is no conflict with what others wrote: a constraint or a trigger that is none of ours."""
+    """Raise `problem` again if it is no conflict with other writers, but a constraint or trigger that is not ours."""
     if isinstance(problem, sqlite3.IntegrityError) and problem.sqlite_errorname not in TAKEN:
         raise problem
 
 
 class _NotRouted(Exception):
-    """A route that does not fit; nothing of it is written."""
+    """Raised for a route that does not fit; nothing of it is written."""
 
     def __init__(self, outcome: RouteOutcome) -> None:
         super().__init__(outcome)

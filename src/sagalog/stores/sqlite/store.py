@@ -59,15 +59,15 @@ class SQLiteStore(SQLiteWorkers, SQLiteMessages):
 
     @property
     def recorder(self) -> SagaRecorder:
-        """Return the `eventsourcing` process recorder, which other applications may read the log with."""
+        """Return the `eventsourcing` process recorder, through which other applications may read the log."""
         if self._recorder is None:
             raise StoreUnavailable(f"{self.path} is not open; call open() first")
         return self._recorder
 
     def open(self, migrate: bool | None = None) -> None:
-        """Open the file, creating and upgrading it as needed; with `migrate=False` an old one is refused.
+        """Open the file, creating and upgrading it as needed; with `migrate=False`, an old schema is refused.
 
-        Without `migrate` it is as the options say. Raises `StoreUnfit` for a file that cannot hold every text.
+        `migrate=None` follows the options. Raises `StoreUnfit` for a file that cannot hold every text.
         """
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             raise StoreError(f"expected SQLite 3.38 or newer, found {sqlite3.sqlite_version}; use a newer Python build")
@@ -131,7 +131,7 @@ class SQLiteStore(SQLiteWorkers, SQLiteMessages):
         return int(self._look("schema_version")[0][0] or 0)
 
     def apply(self, migration: Migration) -> None:
-        """Apply one migration; nothing if another process was quicker."""
+        """Apply one migration; do nothing if another process already has."""
         with self._transaction(commit=True) as cursor:
             exists = cursor.execute(SQL["schema_exists"]).fetchone()[0]
             done = cursor.execute(SQL["schema_version"]).fetchone()[0] if exists else 0
@@ -157,7 +157,7 @@ class SQLiteStore(SQLiteWorkers, SQLiteMessages):
             rewrite(cursor, rows, steps, commands)
 
     def watch(self, hint: Callable[[], None]) -> Callable[[], None]:
-        """Promise nothing: SQLite calls nobody, so the poll does all the work."""
+        """Call nobody: SQLite cannot notify, so all news are found by polling."""
         return lambda: None
 
     def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
@@ -173,7 +173,7 @@ class SQLiteStore(SQLiteWorkers, SQLiteMessages):
 
 
 def _block_for(query: Query) -> str:
-    """Return the block that finds what is asked for: it never looks through all sagas if an index holds the few."""
+    """Return the block for a query; if an index narrows it down, the block never reads all sagas."""
     if query.key is not None:
         return "find_key"
     if query.error is not None or (query.statuses and WITH_AN_ERROR.issuperset(query.statuses)):

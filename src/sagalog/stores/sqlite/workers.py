@@ -1,4 +1,4 @@
-"""The part of the SQLite store about workers: which sagas they are given, and their leases."""
+"""The part of the SQLite store about workers: which sagas they get, and their leases."""
 
 import json
 import sqlite3
@@ -32,23 +32,23 @@ class SQLiteWorkers(Queries):
             return cursor.execute(SQL["renew"], (until, worker_id)).rowcount == 1
 
     def end_lease(self, lease: HeldLease) -> None:
-        """Take a lease away, unless it has been renewed since it was seen so."""
+        """End a lease, unless it has been renewed since it was read."""
         with self._transaction(commit=True) as cursor:
             cursor.execute(SQL["end_lease"], (lease.worker_id, lease.lease_until))
 
     def claim(
         self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()
     ) -> list[StatusRow]:
-        """Give due sagas that nobody owns to a worker."""
+        """Give due sagas without an owner, or with messages, to a worker."""
         wanted = {"now": now, "definitions": self._list(definitions), "but": self._list(but)}
-        # A look costs no write transaction, so that idle workers do not disturb busy ones.
+        # The look before uses no write transaction, so that idle workers do not disturb busy ones.
         is_any = self._look("anything_due", **wanted)[0][0]
         return self._claim(worker_id, wanted, limit, "due", "with_mail") if is_any else []
 
     def claim_due(
         self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()
     ) -> list[StatusRow]:
-        """Give sagas that are due to a worker, whoever else has mail."""
+        """Give due sagas to a worker, without looking at any inbox."""
         wanted = {"now": now, "definitions": self._list(definitions), "but": self._list(but)}
         is_any = self._look("due", **wanted, limit=1)
         return self._claim(worker_id, wanted, limit, "due") if is_any else []
@@ -66,26 +66,26 @@ class SQLiteWorkers(Queries):
         return [replace(StatusRow(*row), owner=worker_id) for row in rows]
 
     def claim_one(self, worker_id: str, saga_id: str, now: int) -> bool:
-        """Give one saga to a worker whether it is due or not."""
+        """Give one saga to a worker, due or not."""
         with self._transaction(commit=True) as cursor:
             cursor.execute(SQL["forget_their_owners"], {"now": now, "saga_ids": json.dumps([saga_id])})
             return cursor.execute(SQL["claim_one"], {"worker_id": worker_id, "saga_id": saga_id}).rowcount == 1
 
     def free(self, now: int, but: Sequence[str] = ()) -> None:
-        """Take their leases and some of their sagas from the dead; a look that finds none writes nothing."""
+        """Take leases and some sagas from dead workers; if there are none, write nothing."""
         if self._look("anything_lost", now=now, but=self._list(but))[0][0]:
             with self._transaction(commit=True) as cursor:
                 free_the_dead(cursor, now, but)
 
     def free_these(self, now: int, saga_ids: Sequence[str]) -> None:
-        """Take these sagas from those of their owners that are dead."""
+        """Free those of these sagas whose owners are dead."""
         chosen = {"now": now, "saga_ids": json.dumps(list(saga_ids))}
         with self._transaction(commit=True) as cursor:
             cursor.execute(SQL["forget_their_owners"], chosen)
             cursor.execute(SQL["free_these"], chosen)
 
     def release(self, worker_id: str, saga_ids: Sequence[str] | None = None) -> None:
-        """Give sagas back: those named, or all of the worker's and its lease with them."""
+        """Give back the named sagas; with None, all sagas of the worker, and its lease."""
         with self._transaction(commit=True) as cursor:
             if saga_ids is None:
                 cursor.execute(SQL["give_back_consumers"], (worker_id,))

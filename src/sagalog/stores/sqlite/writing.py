@@ -1,6 +1,6 @@
-"""What is written to SQLite about messages, inboxes and dead workers, inside a transaction that has been begun.
+"""How messages, inboxes, consumers and dead workers are written to SQLite, inside a transaction that has begun.
 
-It opens nothing and commits nothing; what does not fit raises `Unfit`, and the transaction is rolled back.
+It opens nothing and commits nothing. What does not fit raises `Unfit`, and the caller rolls the transaction back.
 """
 
 import json
@@ -22,8 +22,8 @@ from sagalog.stores.sql import for_rows, statements
 BLOCKS = statements("sagalog.stores.sqlite", "store.sql") | statements("sagalog.stores.sqlite", "messages.sql")
 SQL = written_out(BLOCKS)
 
-# Any number of rows up to 599 is at most three of these: hundreds, tens and ones. So a batch takes few statements, and
-# few statements have to be prepared.
+# Batches of hundreds, tens and ones: any number of rows up to 599 needs few statements, and only few different ones
+# have to be prepared.
 ROWS_AT_ONCE = (*range(500, 0, -100), *range(90, 0, -10), *range(9, 0, -1))
 
 FREE_AT_ONCE = 1000
@@ -32,14 +32,14 @@ Row = tuple[Any, ...]
 
 
 class Unfit(Exception):
-    """Something of the batch does not fit; the batch is rolled back and looked at one by one."""
+    """Raised if something in a batch does not fit; the batch is rolled back and its items are tried one by one."""
 
 
 def write_rows(cursor: sqlite3.Cursor, block: str, rows: list[Row]) -> int:
     """Write rows, many in one statement, and return how many were written.
 
-    Python lets go of its lock once for each statement and has to get it back after: with a statement for each row the
-    event loop and this thread would wait for one another all the time.
+    Python releases its global lock for each statement and must get it back after. With one statement for each row, the
+    event loop and this thread would constantly wait for each other.
     """
     written = begin = 0
     for size in ROWS_AT_ONCE:
@@ -52,9 +52,9 @@ def write_rows(cursor: sqlite3.Cursor, block: str, rows: list[Row]) -> int:
 
 
 def free_the_dead(cursor: sqlite3.Cursor, now: int, but: Sequence[str]) -> None:
-    """Take their leases and up to `FREE_AT_ONCE` sagas each, but these, from workers that are dead by now.
+    """Take the leases of dead workers and up to `FREE_AT_ONCE` sagas of each, except those of `but`.
 
-    The lease goes with the first saga, so that the worker is told should it live; the rest are owned without one.
+    The lease goes with the first sagas, so a worker that is still alive finds out. The others then have no live owner.
     """
     for (dead,) in cursor.execute(SQL["dead_workers"], (now,)).fetchall():
         cursor.execute(SQL["forget_worker"], (dead,))
@@ -68,9 +68,9 @@ def last_position(cursor: sqlite3.Cursor) -> int:
 
 
 def write_attached(cursor: sqlite3.Cursor, appends: Sequence[tuple[Append, int]]) -> None:
-    """Write what appends, each with the position of its last event, have beside events and rows.
+    """Write everything of appends but events and rows; each append comes with the position of its last event.
 
-    Raises `Unfit` if something that was taken is not in the inbox.
+    Raises `Unfit` if a message that was taken is not in the inbox.
     """
     messages: list[Row] = []
     commands: list[Row] = []
@@ -91,7 +91,7 @@ def write_attached(cursor: sqlite3.Cursor, appends: Sequence[tuple[Append, int]]
 
 
 def publish(cursor: sqlite3.Cursor, envelopes: Sequence[Envelope]) -> None:
-    """Write the messages that the log does not have."""
+    """Write the messages that are not in the log yet."""
     if not envelopes:
         return
     by_id: dict[str, Envelope] = {}
@@ -108,7 +108,7 @@ def publish(cursor: sqlite3.Cursor, envelopes: Sequence[Envelope]) -> None:
 def rewrite(
     cursor: sqlite3.Cursor, rows: Sequence[StatusRow], steps: Sequence[StepRow], commands: Sequence[CommandRow]
 ) -> None:
-    """Replace the rows of these sagas by what was computed from the log; how often it was delivered stays."""
+    """Replace the rows of these sagas by ones computed from the log; counts of deliveries are kept."""
     saga_ids = json.dumps([row.saga_id for row in rows])
     write_rows(cursor, "rewrite_status", [(row.saga_id, *STATUS.computed.values(row)) for row in rows])
     cursor.execute(SQL["forget_steps"], (saga_ids,))
@@ -118,7 +118,7 @@ def rewrite(
 
 
 def reindex(cursor: sqlite3.Cursor, after: int, upto: int, messages: Sequence[tuple[int, Envelope]]) -> None:
-    """Replace which messages there are at these positions."""
+    """Replace the index of messages at these positions."""
     cursor.execute(SQL["forget_messages"], (after, upto))
     write_rows(cursor, "insert_message", [MESSAGE.all.values(message) for message in messages])
 
@@ -129,7 +129,7 @@ def put(cursor: sqlite3.Cursor, rows: Sequence[InboxRow]) -> None:
 
 
 def park(cursor: sqlite3.Cursor, rows: Sequence[UnmatchedRow]) -> None:
-    """Write messages that nobody could take; of two rows for the same message the last counts, with the first's id."""
+    """Write unmatched messages; of two rows for one message the later one is kept, with the id of the first."""
     latest: dict[tuple[str, str], UnmatchedRow] = {}
     for row in rows:
         place = (row.consumer, row.message_id)
@@ -138,7 +138,7 @@ def park(cursor: sqlite3.Cursor, rows: Sequence[UnmatchedRow]) -> None:
 
 
 def write_postings(cursor: sqlite3.Cursor, postings: Sequence[Posting]) -> None:
-    """Write postings that are expected to fit; raises `Unfit` if a row is gone or was attempted more often."""
+    """Write postings that should fit; raises `Unfit` if a row is gone or was attempted more often."""
     taken = [posting.taken for posting in postings if posting.taken is not None]
     retries = [posting.retry for posting in postings if posting.retry is not None]
     tried = [(row.recipient, row.message_id, *INBOX.changing.values(row)) for row in retries]

@@ -1,7 +1,7 @@
 """Deterministic simulation of the real engine, and what must hold once it has come to rest.
 
 `Simulation` runs requests on a seeded loop of virtual time, with the crashes, pauses and lost answers that `faults`
-says; `judge` tells what is wrong afterwards. Its names may still change.
+chooses; `judge` reports violations afterwards. The names here may still change.
 """
 
 from sagalog.testing.simulation.faults import Faults, Odds, RandomFaults

@@ -1,4 +1,4 @@
-"""What must hold between a saga and those that are steps of it, once all have come to rest; it mends nothing."""
+"""What must hold between parent and child sagas once all have come to rest; it repairs nothing."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -9,7 +9,7 @@ from sagalog.store import StatusRow
 
 
 def waiting_for_a_person(rows: Sequence[StatusRow]) -> set[str]:
-    """Return the open sagas that wait for a child which is stuck, or which waits for one in its turn."""
+    """Return the open sagas that wait for a stuck child, or for a child that itself waits for one."""
     children: dict[str | None, list[StatusRow]] = {}
     for row in rows:
         children.setdefault(row.causation_id, []).append(row)
@@ -23,7 +23,7 @@ def waiting_for_a_person(rows: Sequence[StatusRow]) -> set[str]:
 
 
 def judge_families(definitions: Mapping[str, Definition], states: Mapping[str, SagaState]) -> Iterator[str]:
-    """Hold every child to the end of its parent (invariant 28)."""
+    """Yield violations of invariant 28: the end of every child must match its parent's."""
     for saga_id, child in states.items():
         if child.parent is None:
             continue

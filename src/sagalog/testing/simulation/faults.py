@@ -1,15 +1,14 @@
-"""What may go wrong in a simulation, and when: crash points as data, seeded or enumerated. It breaks nothing itself."""
+"""What can go wrong in a simulation, and when: crash points as data, seeded or enumerated. It breaks nothing itself."""
 
 import random
 from typing import Literal, Protocol
 
 from msgspec import Struct
 
-# crash: the process ends here. pause: it stands still for longer than its lease. unavailable: the store or the service
-# does not answer (before: nothing was done; after: it was done and the acknowledgement is lost). What is about writes
-# only: the database cannot be written for a while ("read-only"), refuses one write for a while, answers to one as if it
-# were in trouble for all ("locked"), or has too little time for what it is given ("too large"). jump: the clock of the
-# process is wrong for a while.
+# crash: the process ends here. pause: it stops for longer than its lease. unavailable: the store or the service does
+# not answer (before: nothing was done; after: it was done, and the acknowledgement is lost). For writes only: the
+# database is "read-only" for a while, refuses one write for a while, blames one write on the whole database ("locked"),
+# or is too slow for the batch ("too large"). jump: the clock of the process is wrong for a while.
 Fault = Literal["crash", "pause", "unavailable", "read-only", "refused", "locked", "too large", "jump"]
 # append: events are written. effect: a service does something. store: any other call to the store.
 Where = Literal["append", "effect", "store"]
@@ -17,15 +16,15 @@ When = Literal["before", "after"]
 
 
 class Faults(Protocol):
-    """What decides at each point of a run whether something goes wrong there."""
+    """Decides at each point of a run whether something goes wrong there."""
 
     def at(self, where: Where, when: When) -> Fault | None:
-        """Return what goes wrong at this point, or None; it is asked once for each point that is passed."""
+        """Return the fault at this point, or None; it is called once for each point that is passed."""
         ...
 
 
 class NoFaults:
-    """A world in which everything goes well."""
+    """No faults at all."""
 
     def at(self, where: Where, when: When) -> Fault | None:
         """Return None."""
@@ -35,7 +34,7 @@ class NoFaults:
 class CrashAt:
     """Crashes at the points with these numbers, counted from 1 over all appends and effects, before and after each.
 
-    `passed` counts the points that have been passed: run once without crashes to know how many there are.
+    `passed` counts the points passed so far: run once without crashes to know how many there are.
     """
 
     def __init__(self, *points: int) -> None:
@@ -51,7 +50,7 @@ class CrashAt:
 
 
 class Odds(Struct, frozen=True, kw_only=True):
-    """How likely each fault is at one point, as a share of 1, and how many there are before the world calms down."""
+    """The probability of each fault at one point, in [0, 1], and how many faults there are at most in a run."""
 
     crash: float = 0.03
     pause: float = 0.01
@@ -65,7 +64,7 @@ class Odds(Struct, frozen=True, kw_only=True):
 
 
 class RandomFaults:
-    """Faults drawn from a seed until there were `odds.most`: a world that never calms down proves nothing."""
+    """Random faults from a seed, `odds.most` at most: in a run whose faults never end nothing could come to rest."""
 
     def __init__(self, seeded: random.Random, odds: Odds) -> None:
         self._seeded = seeded
@@ -83,14 +82,14 @@ class RandomFaults:
         self.made = 0
 
     def at(self, where: Where, when: When) -> Fault | None:
-        """Return what goes wrong at this point, or None."""
+        """Return the fault at this point, or None."""
         if self.made >= self._odds.most:
             return None
         drawn = self._seeded.random()
         fault: Fault | None = None
         for kind, share in self._shares:
             if drawn < share:
-                # Only what is written can be refused.
+                # Only writes can be refused.
                 fault = kind if where == "append" or kind in ("crash", "pause", "unavailable", "jump") else None
                 break
             drawn -= share

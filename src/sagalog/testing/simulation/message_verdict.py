@@ -1,6 +1,6 @@
-"""What must hold of every message once a simulation has come to rest; it reads the store and mends nothing.
+"""What must hold of every message once a simulation has come to rest; it reads the store and repairs nothing.
 
-Each finding is a sentence with the number of the invariant that it breaks.
+Each violation is a sentence with the number of its invariant.
 """
 
 from collections import Counter, defaultdict
@@ -28,7 +28,7 @@ def judge_messages(simulation: Simulation) -> list[str]:
 
 
 def _log(simulation: Simulation) -> Iterator[str]:
-    """Hold the log to invariants 5 and 7: what was published is in it once, and each saga took a message once."""
+    """Check invariants 5 and 7: a published message is in the log once, and each saga took it once."""
     store = simulation.world.store
     published = Counter(one.id for _, one in store.read_messages(0, ALL) if one.kind == "event")
     yield from (f"7: message {name} stands in the log {times} times" for name, times in published.items() if times > 1)
@@ -45,17 +45,17 @@ def _log(simulation: Simulation) -> Iterator[str]:
             event = CODEC.decode(stored.topic, stored.state)
             message = _message_of(event)
             if message is not None:
-                # What came early is received first and moves the saga later.
+                # An early message is first recorded as received, and moves the saga later.
                 taken[message, isinstance(event, e.EventReceived) and event.kept] += 1
         yield from (f"7: {row.saga_key} took {name} {times} times" for (name, _), times in taken.items() if times > 1)
 
 
 def _nothing_passed_over(simulation: Simulation) -> Iterator[str]:
-    """Hold events to invariant 4: each that a saga has a rule for was taken by one, or is parked with a reason."""
+    """Check invariant 4: each event that a saga has a rule for was taken by one, or is parked with a reason."""
     store = simulation.world.store
     messages = [one for _, one in store.read_messages(0, ALL)]
     rows = {row.message_id for row in store.unmatched(UnmatchedQuery(statuses=(), limit=ALL))}
-    # What the database took under no id of its own is parked by its digest.
+    # A message without an id of its own in the database is parked under its digest.
     parked = {one.id for one in messages if not rows.isdisjoint((one.id, digest_id(one.id)))}
     taken = {
         _message_of(CODEC.decode(stored.topic, stored.state))
@@ -76,13 +76,13 @@ def _nothing_passed_over(simulation: Simulation) -> Iterator[str]:
 
 
 def _message_of(event: e.SagaEvent) -> str | None:
-    """Return the id of the message that an event of a saga records, if it does."""
+    """Return the id of the message that a saga's event records; None if it records none."""
     found: str | None = getattr(event, "message", None)
     return found
 
 
 def _commands(simulation: Simulation) -> Iterator[str]:
-    """Hold commands to invariants 3, 5 and 6: with their saga's decision in the log, and one id for one purpose."""
+    """Check invariants 3, 5 and 6: each command is in the log with its saga's decision, and each id has one purpose."""
     store = simulation.world.store
     visible = {position: one for position, one in store.read_messages(0, ALL) if one.kind == "command"}
     purposes: dict[str, set[tuple[str, str, str]]] = defaultdict(set)
@@ -108,7 +108,7 @@ def _commands(simulation: Simulation) -> Iterator[str]:
 
 
 def _consumers(simulation: Simulation) -> Iterator[str]:
-    """Hold consumers to invariants 7, 36 and 43: each has read to the end, and nothing waits that could be taken."""
+    """Check invariants 7, 36 and 43: each consumer has read to the end, and no message waits that could be taken."""
     store = simulation.world.store
     last = store.last_message()
     for consumer in store.consumers():
@@ -118,7 +118,7 @@ def _consumers(simulation: Simulation) -> Iterator[str]:
 
 
 def _unmatched(simulation: Simulation) -> Iterator[str]:
-    """Hold what nobody could take to invariant 4: it says why."""
+    """Check invariant 4: each unmatched message has a reason."""
     for row in simulation.world.store.unmatched(UnmatchedQuery(statuses=(), limit=ALL)):
         if not row.reason:
             yield f"4: {row.name} ({row.message_id}) is parked without a reason"

@@ -1,6 +1,6 @@
-"""A broker and a service behind it, outside of all simulated processes: messages come late, doubled and out of order.
+"""A broker and a service behind it, outside of all simulated processes: messages come late, twice and out of order.
 
-It loses no message for good, as no broker with acknowledgements does; everything else that a network may do, it does.
+It loses no message for good, as a broker with acknowledgements does not; all other faults of a network can happen.
 """
 
 import asyncio
@@ -21,33 +21,33 @@ SERVICE = "elsewhere"
 
 
 class Network:
-    """A network between simulated processes and one service; `copies` bounds how often a message is delivered."""
+    """A network between simulated processes and one service; a message is delivered at most `copies` times."""
 
     def __init__(self, world: World, service: "RemoteService", *, copies: int = 3, slowest: float = 2.0) -> None:
         self.world = world
         self.service = service
         self.copies = copies
         self.slowest = slowest
-        # How much is on its way; what was taken over from processes, and what they have taken over.
+        # How many messages are on their way, and the ids accepted from processes and by them.
         self.waiting = 0
         self.accepted: set[str] = set()
         self.acknowledged: set[str] = set()
         self._doors: dict[Incarnation, Receiver] = {}
 
     def transport(self) -> "SimulatedTransport":
-        """Return this network as one process has it."""
+        """Return a transport over this network for one process."""
         return SimulatedTransport(self)
 
     def listen(self, incarnation: Incarnation, receive: Receiver) -> None:
-        """Deliver to this process too, for as long as it lives."""
+        """Deliver to this process as well, as long as it lives."""
         self._doors[incarnation] = receive
 
     def leave(self, incarnation: Incarnation) -> None:
-        """Deliver to this process no more."""
+        """Stop delivering to this process."""
         self._doors.pop(incarnation, None)
 
     def accept(self, envelope: Envelope) -> None:
-        """Take a command over: it reaches the service at least once."""
+        """Accept a command: it will reach the service at least once."""
         self.accepted.add(envelope.id)
         for _ in range(1 + self.world.seeded.randrange(self.copies)):
             self.waiting += 1
@@ -65,7 +65,7 @@ class Network:
                 self.world.loop.create_task(self._deliver(reply), context=outside())
 
     async def _deliver(self, reply: Envelope) -> None:
-        """Hand a reply to some process again and again until one has taken it."""
+        """Deliver a reply to some process again and again until one has taken it."""
         attributes, body = encode(reply, SERVICE)
         deliveries = 0
         while True:
@@ -79,7 +79,7 @@ class Network:
             task = incarnation.spawn(_call(receive, incoming))
             waiting: set[asyncio.Future[Any]] = {task, incarnation.ended}
             await asyncio.wait(waiting, timeout=30, return_when=asyncio.FIRST_COMPLETED)
-            # An acknowledgement may be lost, too: then it is delivered again.
+            # The acknowledgement may be lost as well; then the reply is delivered again.
             if task.done() and not task.cancelled() and task.result() and self.world.chance() > 0.1:
                 self.waiting -= 1
                 self.acknowledged.add(reply.id)
@@ -100,7 +100,7 @@ class SimulatedTransport:
         self._incarnation = current_incarnation()
 
     def carries(self, envelope: Envelope) -> bool:
-        """Tell whether the service is asked for it."""
+        """Tell whether the message is one of the service's commands."""
         return envelope.kind == "command" and envelope.name in self._network.service.commands
 
     async def open(self, receive: Receiver) -> None:
@@ -126,13 +126,13 @@ class SimulatedTransport:
         return [None] * len(envelopes)
 
     async def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         if self._incarnation is not None:
             self._network.leave(self._incarnation)
 
 
 class Ask(msgspec.Struct, frozen=True):
-    """What the service does for one command: its reply if it is done, its reply if not, and what it undoes."""
+    """How the service handles one command: its reply on success, its reply on refusal, and what the command undoes."""
 
     done: Callable[[Command], Event]
     refused: Callable[[Command], Event] | None = None
@@ -140,9 +140,9 @@ class Ask(msgspec.Struct, frozen=True):
 
 
 class RemoteService:
-    """A service with a database of its own: idempotent by command id, with tombstones, with recorded replies.
+    """A service with a database of its own: idempotent by command id, with tombstones and recorded replies.
 
-    `script` tells by the id of a command how it goes: "ok", "refused", "silent" (done, but never answered).
+    `script` returns the course for a command: "ok", "refused", or "silent" (done, but never answered).
     """
 
     def __init__(self, commands: Mapping[type[Command], Ask], script: Callable[[Envelope], str]) -> None:
@@ -155,7 +155,7 @@ class RemoteService:
         self._answers: dict[str, list[Envelope]] = {}
 
     def handle(self, envelope: Envelope, now: int) -> list[Envelope]:
-        """Do what a command asks for, once, and return the replies: the same again for a command that comes again."""
+        """Do what a command asks for, once, and return the replies; a repeated command gets the same replies."""
         if envelope.id not in self._answers:
             kind, ask = self.commands[envelope.name]
             command = msgspec.json.decode(envelope.data, type=kind)
@@ -193,5 +193,5 @@ class RemoteService:
         )
 
     def standing(self) -> set[str]:
-        """Return the ids of the commands whose effects were made and are not undone."""
+        """Return the ids of the commands whose effects were made and not undone."""
         return {key for key, times in self.made.items() if times > self.undone[key]}

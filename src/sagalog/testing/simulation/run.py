@@ -29,7 +29,7 @@ SETTINGS = Settings(lease=3.0, poll=1.0, longest_wait=2.0, grace=2.0, write_time
 
 
 class Request(Struct, frozen=True, kw_only=True):
-    """A client that starts a saga, `repeats` more times than once, and does not give up until it is acknowledged."""
+    """A client that starts a saga, repeats that `repeats` times, and does not give up until it is acknowledged."""
 
     saga: Saga[Any]
     input: Any
@@ -39,7 +39,7 @@ class Request(Struct, frozen=True, kw_only=True):
 
 
 class Notice(Struct, frozen=True, kw_only=True):
-    """A client that publishes an event, `repeats` more times than once, under one message id until it is durable."""
+    """A client that publishes an event, repeats that `repeats` times under one message id, until it is durable."""
 
     event: Event
     id: str
@@ -51,9 +51,9 @@ class Notice(Struct, frozen=True, kw_only=True):
 class Simulation:
     """A run of requests on some workers, until every saga has come to rest and stays there.
 
-    `services` gives a process the instances that its handlers ask for. `restart` bounds the seconds that a dead worker
-    stays away. `participants` handle messages in each process; `network` leads to a service elsewhere. `resumes` is how
-    often a person lets each stuck saga go on; `mend` is called before the first time.
+    `services` returns the service instances for a process. A dead worker stays away for up to `restart` seconds.
+    `participants` handle messages in each process; `network` leads to a service elsewhere. `resumes` is how often a
+    person resumes each stuck saga; `mend` is called before the first time.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Simulation:
         self._resumed: dict[str, int] = {}
 
     def run(self, requests: Sequence[Request | Notice]) -> None:
-        """Serve all requests; afterwards `world.store` and `world.trace` tell what happened."""
+        """Serve all requests; afterwards `world.store` and `world.trace` hold what happened."""
         loop = self.world.loop
         loudness = logging.root.manager.disable
         logging.disable(logging.CRITICAL)
@@ -115,7 +115,7 @@ class Simulation:
             task.cancel()
 
     async def _supervise(self, number: int) -> None:
-        """Keep a worker running: begin a new incarnation some time after the last one ended."""
+        """Keep a worker running: start a new incarnation some time after the last one ended."""
         seeded = self.world.seeded
         for life in range(1_000):
             incarnation = Incarnation(self.world.loop, f"worker {number}, life {life}")
@@ -140,7 +140,7 @@ class Simulation:
             blocking=SimulatedBlocking(self.world, incarnation),
         )
         with contextlib.suppress(SagalogError):
-            # Not `async with`: a killed process must not shut down gracefully when its coroutine is thrown away.
+            # Not `async with`, because a killed process must not shut down gracefully when its coroutine is discarded.
             await manager.__aenter__()
             self._running[incarnation] = manager
             if not self._shutdowns or self.world.chance() < 0.5:
@@ -169,7 +169,7 @@ class Simulation:
             await asyncio.sleep(self.world.chance() * 3)
 
     async def _ask(self, request: Request) -> SagaRun | None:
-        """Ask some worker to start a saga; None if it died, was not there, or does not know whether it was written."""
+        """Ask some worker to start a saga; return None if it died, was away, or does not know the outcome."""
         return await self._from_some_worker(lambda manager: manager.start(request.saga, request.input, key=request.key))
 
     async def _from_some_worker(self, call: Callable[[ProcessManager], Coroutine[Any, Any, ResultT]]) -> ResultT | None:
@@ -182,10 +182,10 @@ class Simulation:
         return task.result() if task.done() and not task.cancelled() and task.exception() is None else None
 
     async def _rest(self) -> bool:
-        """Wait until nothing moves for longer than any lease, pause or retry; False if that never comes."""
+        """Wait until nothing changes for longer than any lease, pause or retry; return False if that never happens."""
         loop, store = self.world.loop, self.world.store
         quiet_since, length = 0.0, -1
-        # Longer than a lease can last and a late outcome can wait to be told; paused workers are waited for besides.
+        # Longer than a lease, and than a late outcome can wait to be reported; paused workers are waited for as well.
         window = self._settings.lease + 2 * self._settings.poll
         while loop.time() < self._most_seconds:
             await asyncio.sleep(1.0)
@@ -209,7 +209,7 @@ class Simulation:
         return all(row.status in AT_REST or row.saga_id in waiting for row in rows)
 
     async def _a_person_resumes(self) -> bool:
-        """Let stuck sagas go on that have resumes left; False if there was nothing to do."""
+        """Resume stuck sagas that have resumes left; return False if there were none."""
         found = False
         for row in self.world.store.rows():
             if row.status != "stuck" or self._resumed.get(row.saga_id, 0) >= self._resumes:
@@ -225,7 +225,7 @@ class Simulation:
         return found
 
     def _close(self) -> None:
-        """Let go of what killed incarnations left standing, before the garbage collector finds it."""
+        """Close what killed incarnations left behind, before the garbage collector finds it."""
         for incarnation in self._alive:
             incarnation.kill()
         self.world.loop.abandon()

@@ -1,6 +1,6 @@
-"""A database in trouble, for simulations: read-only for a while, short of time, or against one write for a while.
+"""A database in trouble, for simulations: read-only for a while, too slow, or refusing one write for a while.
 
-It decides nothing by itself: a fault begins a trouble, which ends by itself in virtual time.
+It decides nothing: a fault begins a trouble, which ends by itself in virtual time.
 """
 
 import random
@@ -11,16 +11,16 @@ from sagalog.errors import BatchTooLarge, StoreError, StoreFull, StoreReadOnly, 
 from sagalog.store import Append, Posting, Route
 from sagalog.testing.simulation.faults import Fault
 
-# In seconds: over before anybody tries again; after a few tries; longer than a lease.
+# In seconds: shorter than the first retry; as long as a few retries; longer than a lease.
 LENGTHS = (0.03, 1.0, 6.0)
-# What is said of one write: that it is refused, by the database or by something that nobody foresaw; or what is said of
-# a whole database in trouble.
+# Troubles of one write: it is refused, by the database or by something unexpected. Otherwise: troubles of a whole
+# database.
 REFUSALS = (WriteRefused, OverflowError)
 LOCKS = (StoreUnavailable, StoreReadOnly, StoreFull, BatchTooLarge, StoreError)
 
 
 class StoreTroubles:
-    """What is wrong with the database of a world now; `now` is its virtual time in seconds."""
+    """The present troubles of a world's database; `now` is its virtual time in seconds."""
 
     def __init__(self, seeded: random.Random, now: Callable[[], float]) -> None:
         self._seeded = seeded
@@ -31,7 +31,7 @@ class StoreTroubles:
         self._too_large_next = False
 
     def begin(self, fault: Fault) -> None:
-        """Begin what a fault says; a fault that is none of the database's does nothing."""
+        """Begin the trouble of a fault; faults that do not concern the database do nothing."""
         if fault == "read-only":
             self._read_only_until = self._now() + self._seeded.choice(LENGTHS)
         elif fault == "refused":
@@ -42,7 +42,7 @@ class StoreTroubles:
             self._too_large_next = True
 
     def check(self, arguments: tuple[Any, ...]) -> None:
-        """Raise what the database answers to a write that it does not take."""
+        """Raise the database's error for a write that it does not accept now."""
         if self._now() < self._read_only_until:
             raise StoreReadOnly("cannot execute INSERT in a read-only transaction")
         first: Any = arguments[0] if arguments else ()
@@ -63,7 +63,7 @@ class StoreTroubles:
 
 
 def _identities(write: object) -> Iterator[str]:
-    """Yield what a write is about, so that the same is refused again, whatever else is written with it."""
+    """Yield the identities in a write, so that the same item is refused again, whatever else is in the batch."""
     if isinstance(write, Append):
         yield f"saga {write.saga_id}"
     elif isinstance(write, Posting):

@@ -1,6 +1,6 @@
-"""What must hold of every saga once a simulation has come to rest; it reads the store and the trace and mends nothing.
+"""What must hold of every saga once a simulation has come to rest; it reads store and trace, and repairs nothing.
 
-Each finding is a sentence with the number of the invariant that it breaks.
+Each violation is a sentence with the number of its invariant.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ History = list[e.SagaEvent]
 
 
 def judge(simulation: Simulation) -> list[str]:
-    """Return everything that is wrong after a run; empty if every invariant holds."""
+    """Return all violations after a run; empty if every invariant holds."""
     store = simulation.world.store
     definitions = {saga.definition.digest: saga.definition for saga in simulation.sagas}
     found = [] if simulation.came_to_rest else ["15: the sagas did not come to rest"]
@@ -42,7 +42,7 @@ def judge(simulation: Simulation) -> list[str]:
         name = f"saga {row.saga_key} ({row.saga_id})"
         wrong = judge_saga(definition, store, row, events)
         if row.saga_id in waiting:
-            # It may be open, and looked at by nobody, for as long as a person leaves its child stuck.
+            # It may stay open, with no worker, as long as its child is stuck.
             wrong = [text for text in wrong if not text.startswith(("15: it came to rest", "33: it is open"))]
         found += [f"{text} [{name}]" for text in wrong]
     found += judge_families(definitions, {row.saga_id: fold(histories[row.saga_id]) for row in rows})
@@ -79,7 +79,7 @@ def _starts(simulation: Simulation, rows: list[StatusRow]) -> Iterator[str]:
 
 
 def _end(definition: Definition, state: SagaState, events: History) -> Iterator[str]:
-    """Hold the end to invariants 15, 16, 24, 25, 26 and 27."""
+    """Check invariants 15, 16, 24, 25, 26 and 27 at the saga's end."""
     undone = [event.step for event in events if isinstance(event, e.StepCompensated)]
     began = any(isinstance(event, e.CompensationStarted) for event in events)
     match state.status:
@@ -120,13 +120,13 @@ def _failed(definition: Definition, state: SagaState, events: History, undone: l
 
 
 def _names(state: SagaState, step: str) -> list[str]:
-    """Return the names of what is done for a declared step: its own, or those of its parts."""
+    """Return the names under which a declared step ran: its own, or those of its parts."""
     fan = state.fans.get(step)
     return [step] if fan is None else [part_name(step, number) for number in range(len(fan.elements))]
 
 
 class _Order:
-    """Which step comes after which, parts of steps included."""
+    """The order of steps, parts of steps included."""
 
     def __init__(self, definition: Definition) -> None:
         self._stage_of = {step.name: n for n, stage in enumerate(definition.stages) for step in stage}
@@ -142,7 +142,7 @@ class _Order:
 
 
 def _undone_at_last(events: History, name: str) -> int:
-    """Return how often a step was undone since it last succeeded (a late success asks for one more)."""
+    """Return how often a step was undone since it last succeeded (after a late success, once more)."""
     times = 0
     for event in events:
         if isinstance(event, e.StepSucceeded) and event.step == name:
@@ -152,7 +152,7 @@ def _undone_at_last(events: History, name: str) -> int:
 
 
 def _rows(definition: Definition, store: Store, row: StatusRow, state: SagaState) -> Iterator[str]:
-    """Hold the tables to the log (48), and to the conditions of the audits."""
+    """Check the tables against the log (invariant 48), and the conditions of the audits."""
     expected = replace(status_row(definition, row.saga_id, state), position=row.position, owner=row.owner)
     if expected != row:
         yield f"48: its status row is {row}, the log says {expected}"
@@ -177,7 +177,7 @@ def _rows(definition: Definition, store: Store, row: StatusRow, state: SagaState
 
 
 def _order(definition: Definition, events: History) -> Iterator[str]:
-    """Hold the history to invariants 13, 17, 18 and 19, event by event."""
+    """Check invariants 13, 17, 18 and 19, event by event."""
     order = _Order(definition)
     state: SagaState | None = None
     for event in events:
@@ -204,7 +204,7 @@ def judge_trace(
     histories: dict[str, History],
     trace: list[Entry],
 ) -> list[str]:
-    """Return what was done at the wrong time, by processes that held their lease (18, 19, 17, 35)."""
+    """Return what was done at the wrong time by processes that held their lease (invariants 17, 18, 19, 35)."""
     walk = _Walk(definitions, rows, histories)
     for entry in trace:
         walk.take(entry)
@@ -212,7 +212,7 @@ def judge_trace(
 
 
 class _Walk:
-    """The trace, followed; processes that have lost their lease are fenced and not judged until they lease again."""
+    """Walks through the trace; a process that lost its lease is fenced and not judged until it has a new one."""
 
     def __init__(
         self, definitions: dict[str, Definition], rows: dict[str, StatusRow], histories: dict[str, History]
@@ -226,7 +226,7 @@ class _Walk:
         self._in_flight: dict[tuple[str, str, bool], list[Incarnation | None]] = {}
 
     def take(self, entry: Entry) -> None:
-        """Take the next line of the trace."""
+        """Check the next line of the trace."""
         inside = entry.incarnation
         key = (entry.saga_id, entry.step, entry.undoing)
         if entry.kind == "leased":
@@ -270,5 +270,5 @@ class _Walk:
 
 
 def _lived(incarnation: Incarnation | None, entry: Entry) -> bool:
-    # What a process that died was doing is not in flight any more; its end was never written to the trace.
+    # Attempts of a dead process are no longer in flight, though their end is not in the trace.
     return incarnation is not None and (incarnation.died_at is None or incarnation.died_at > entry.at)

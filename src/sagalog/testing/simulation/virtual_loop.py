@@ -18,17 +18,17 @@ _INSIDE: "contextvars.ContextVar[Incarnation | None]" = contextvars.ContextVar("
 
 
 class Deadlock(Exception):
-    """Nothing is ready and no timer is set, yet somebody still waits."""
+    """Raised when nothing is ready and no timer is set, but something still waits."""
 
 
 class OutOfTurns(Exception):
-    """The simulation took more turns than it was given: it runs in a circle."""
+    """Raised when the simulation takes more turns of the loop than allowed: it runs in a circle."""
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
     """An event loop that runs callbacks in a seeded random order, and jumps to the next timer when nothing is ready.
 
-    What belongs to an `Incarnation` that was killed is thrown away; what belongs to one that is paused is held back.
+    Callbacks of a killed `Incarnation` are discarded; those of a paused one are held back.
     """
 
     def __init__(self, seeded: random.Random, most_turns: int = 1_000_000) -> None:
@@ -36,19 +36,19 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._seeded = seeded
         self._now = 0.0
         self._turns_left = most_turns
-        # Every task is kept to the end: collecting one that a killed process left standing would run its `finally`.
+        # All tasks are kept to the end: collecting an unfinished one of a killed process would run its `finally`.
         self._made: list[asyncio.Task[Any]] = []
         self._queue: list[Any] = []
         self._timers: list[tuple[float, int, Any]] = []
         self._timers_made = 0
-        # A killed incarnation leaves tasks behind that nobody will ever ask for: that is no news.
+        # Unfinished tasks of killed incarnations are expected, so they are not reported.
         self.set_exception_handler(lambda _loop, _context: None)
 
     def time(self) -> float:
         """Return the seconds of virtual time that have passed."""
         return self._now
 
-    # The three that follow do what every loop does, in fewer steps: a simulation makes millions of callbacks.
+    # The three methods that follow do what every loop does, in fewer steps: a simulation makes millions of callbacks.
 
     def call_soon(
         self,
@@ -90,11 +90,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
         *args: *Args,
         context: contextvars.Context | None = None,
     ) -> asyncio.Handle:
-        """Run a callback in the next turn: there is only one thread."""
+        """Run a callback in the next turn; there is only one thread."""
         return self.call_soon(callback, *args, context=context)
 
     def create_task(self, coro: Any, **options: Any) -> "asyncio.Task[Any]":
-        """Make a task as every loop does."""
+        """Create a task and keep it to the end."""
         task = super().create_task(coro, **options)
         self._made.append(task)
         return task
@@ -104,16 +104,16 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._queue.extend(held)
 
     def abandon(self) -> None:
-        """Close the loop and throw away what still stands on it."""
+        """Close the loop and discard its unfinished tasks."""
         for task in self._made:
             coroutine = task.get_coro()
             for _ in range(0 if task.done() else 5):
-                # One that awaits something while it is closed has to be told again.
+                # A coroutine that awaits something while it is closed must be closed again.
                 with contextlib.suppress(RuntimeError):
                     cast("Coroutine[Any, Any, Any]", coroutine).close()
                     break
         self._made.clear()
-        # Contexts that lead in a circle through the callbacks waiting here are not found by the garbage collector.
+        # The garbage collector cannot find circles of contexts through the callbacks waiting here.
         self._queue.clear()
         self._timers.clear()
         self.close()
@@ -146,7 +146,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
 
 class Incarnation:
-    """One life of one process on a `VirtualLoop`: all that it spawns, and what that spawns, lives and dies with it."""
+    """One life of one process on a `VirtualLoop`; all that it spawns, directly or indirectly, dies with it."""
 
     def __init__(self, loop: VirtualLoop, name: str) -> None:
         self.name = name
@@ -181,7 +181,7 @@ class Incarnation:
             self._loop.call_later(seconds, self._wake, context=contextvars.Context())
 
     def admits(self, handle: asyncio.Handle) -> bool:
-        """Tell the loop whether a callback of this process may run now; one that comes while paused is kept."""
+        """Tell whether a callback of this process may run now; while the process is paused, the callback is kept."""
         if self.alive and self.paused:
             self._held.append(handle)
             return False
@@ -194,10 +194,10 @@ class Incarnation:
 
 
 def current_incarnation() -> Incarnation | None:
-    """Return the process that the calling code is part of; None for the world outside of all processes."""
+    """Return the process that the calling code belongs to; None outside of all processes."""
     return _INSIDE.get()
 
 
 def outside() -> contextvars.Context:
-    """Return a context that is part of no process, for what goes on when a process dies."""
+    """Return a context outside of all processes, for what must go on when a process dies."""
     return contextvars.Context()

@@ -1,4 +1,4 @@
-"""What lies outside of all processes in a simulation: the store, the network, the clock, the trace. It runs no saga."""
+"""What is outside of all processes in a simulation: the store, the network, the clock, the trace. It runs no saga."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ from sagalog.testing.simulation.virtual_loop import Incarnation, VirtualLoop, cu
 Result = TypeVar("Result")
 
 # began/ended: an attempt of a handler. written: an append. leased/lost: a worker's lease. fenced: an append of a worker
-# that did not own the saga was written all the same, which must never be.
+# that did not own the saga was written nevertheless, which must never happen.
 Kind = Literal["began", "ended", "written", "leased", "lost", "fenced"]
 
 
@@ -38,7 +38,7 @@ class Entry(Struct, frozen=True, gc=False):
 
 
 class World:
-    """Everything that a process's death does not end."""
+    """Everything that survives the death of a process."""
 
     def __init__(self, seed: int, faults: Faults | None = None, *, slowest: float = 0.2) -> None:
         self.seeded = random.Random(seed)
@@ -50,7 +50,7 @@ class World:
         self.store = TracedStore(self)
         self.troubles = StoreTroubles(self.seeded, self.loop.time)
         self.epoch = microseconds(NOON)
-        # By how many seconds the clocks of processes are wrong.
+        # How wrong the clocks of processes are, in seconds.
         self._ahead: dict[Incarnation, float] = {}
         self.farthest_jump = 3600.0
 
@@ -61,11 +61,11 @@ class World:
         return self.epoch + round((self.loop.time() + ahead) * 1_000_000)
 
     def set_clock(self, incarnation: Incarnation, ahead: float) -> None:
-        """Let the clock of one process jump, so that it is `ahead` seconds ahead of all others; negative is behind."""
+        """Set the clock of one process `ahead` seconds ahead of all others; a negative number sets it behind."""
         self._ahead[incarnation] = ahead
 
     def _jump(self, incarnation: Incarnation) -> None:
-        """Set a clock for some seconds, back or ahead: one that is ahead takes over sagas of workers that are alive."""
+        """Set a clock wrong for some seconds; one that is ahead takes over sagas of workers that are alive."""
         self.set_clock(incarnation, self.farthest_jump * self.seeded.uniform(-1.0, 1.0))
         self.loop.call_later(5.0 * self.seeded.random(), self.set_clock, incarnation, 0.0, context=outside())
 
@@ -78,7 +78,7 @@ class World:
         return self.seeded.getrandbits(62)
 
     def delay(self) -> float:
-        """Return how long the next thing takes, in seconds: mostly little, now and then much."""
+        """Return how long the next operation takes, in seconds: usually little, sometimes much."""
         drawn = self.seeded.random()
         return drawn * 0.01 if drawn < 0.9 else drawn * self.slowest
 
@@ -92,10 +92,9 @@ class World:
             self.trace.append(Entry(kind, self.loop.time(), inside, context.saga_id, context.step, undoing))
 
     def passes(self, where: Where, when: When, incarnation: Incarnation | None) -> bool:
-        """Pass a point where something may go wrong; False if no answer is to come back from it.
+        """Pass a point where something may go wrong; return False if its answer is lost.
 
-        A process that was paused here stands still at its next `await`.
-        Raises `Killed` in a process that has just died.
+        A process that is paused here stops at its next `await`. Raises `Killed` in a process that has just died.
         """
         fault = self.faults.at(where, when)
         if fault is None:
@@ -115,7 +114,7 @@ class World:
         return True
 
     async def call(self, context: StepContext | MessageContext, act: Callable[[], Result]) -> Result:
-        """Call a service over the network for a handler: a request on its way outlives the process that sent it.
+        """Call a service over the network for a handler; a request that was sent survives the process that sent it.
 
         Raises `ConnectionError` if no answer comes, whether or not it was done, and whatever `act` raises.
         """
@@ -160,7 +159,7 @@ class World:
 
 
 class Killed(BaseException):
-    """The process has died at this instant; it unwinds a plain function, which cannot be left standing."""
+    """Raised when the process dies at this instant; it unwinds a plain function, which cannot be left unfinished."""
 
 
 class TracedStore(MemoryStore):
@@ -171,7 +170,7 @@ class TracedStore(MemoryStore):
         return list(self._status.values())
 
     def untaken(self) -> list[InboxRow]:
-        """Return what is still to be taken and could be: not what waits behind something parked."""
+        """Return the inbox rows that could be taken: not those behind a parked one."""
         recipients = self._messages.recipients()
         rows = [row for recipient in recipients for row in self._messages.rows_of(recipient)]
         parked = {(row.recipient, row.lane) for row in rows if row.status == "parked"}
@@ -182,7 +181,7 @@ class TracedStore(MemoryStore):
         return max((position for position, _ in self.read_messages(0, 1_000_000)), default=0)
 
     def has_untaken_messages(self) -> bool:
-        """Tell whether a consumer has not read to the end, or has never begun, or something is still to be taken."""
+        """Tell whether a consumer has not begun or not read to the end, or some inbox row could be taken."""
         read_to = min((row.position for row in self.consumers()), default=0)
         return read_to < self.last_message() or bool(self.untaken())
 
@@ -202,7 +201,7 @@ class TracedStore(MemoryStore):
             super()._free_the_dead(now, but)
 
     def end_lease(self, lease: HeldLease) -> None:
-        """Take a lease away that nobody renews any more."""
+        """End a lease that is not renewed any more."""
         with self._tracing_the_lost():
             super().end_lease(lease)
 
@@ -236,12 +235,12 @@ class SimulatedBlocking:
         self._writer = asyncio.Lock()
 
     async def write(self, call: Callable[..., Result], *arguments: Any) -> Result:
-        """Run a write to the store, after those before it, and let it take its time."""
+        """Run a write to the store after those before it; it takes some virtual time."""
         async with self._writer:
             return await self._store(call, arguments, writes=True)
 
     async def renew(self, call: Callable[..., Result], *arguments: Any) -> Result:
-        """Run what keeps the lease: it stands behind no write."""
+        """Run a renewal of the lease, which waits for no write."""
         return await self._store(call, arguments, writes=True)
 
     async def read(self, call: Callable[..., Result], *arguments: Any) -> Result:
@@ -266,14 +265,14 @@ class SimulatedBlocking:
         except Killed:
             await self._never()
         if where == "append" or world.chance() < 0.2:
-            # Between being written and being known to be written much can happen, and what was read grows old.
+            # Between the write and its acknowledgement other things can happen, and what was read gets old.
             await asyncio.sleep(world.delay())
         return result
 
     def handler(self, call: Callable[[], Result]) -> "asyncio.Future[Result]":
         """Run a plain handler at one instant of virtual time; like a thread, it goes on when nobody awaits it.
 
-        It counts as begun from when it is handed over until it has ended, or was taken back by cancelling the future.
+        It counts as begun from the call until it has ended, or was taken back by cancelling the future.
         """
         context = _context_of(call)
         if context is not None:
@@ -316,6 +315,6 @@ class SimulatedBlocking:
 
 
 def _context_of(call: Callable[[], Any]) -> StepContext | None:
-    """Find the `StepContext` among the arguments that the engine bound to a handler."""
+    """Return the `StepContext` among the arguments that the engine bound to a handler; None if there is none."""
     given: dict[str, Any] = getattr(call, "keywords", {})
     return next((value for value in given.values() if isinstance(value, StepContext)), None)

@@ -1,4 +1,4 @@
-"""What every store must do, as one suite of tests in parts, cut as the port is."""
+"""What every store must do, as one suite of tests, divided like the port."""
 
 from sagalog.testing.contracts.store.contract import StoreContract
 

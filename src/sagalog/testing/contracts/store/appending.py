@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 
 def at_once(calls: Sequence[Callable[[], Result]]) -> list[Result]:
-    """Make each call in a thread of its own, all beginning at the same moment."""
+    """Make all calls at the same moment, each in its own thread, and return their results in order."""
     barrier = Barrier(len(calls))
 
     def run(call: Callable[[], Result]) -> Result:
@@ -30,17 +30,17 @@ def at_once(calls: Sequence[Callable[[], Result]]) -> list[Result]:
 
 
 def stream_of(store: Store, append: Append) -> list[tuple[int, str, bytes]]:
-    """Return what is stored of an append's saga."""
+    """Return the stored events of an append's saga."""
     return [(event.version, event.topic, event.state) for event in store.read(append.saga_id)]
 
 
 def numbered(*appends: Append) -> list[tuple[int, str, bytes]]:
-    """Return the events of these appends as they must be stored."""
+    """Return the events of these appends in the form in which they must be stored."""
     return [(number, *event) for number, event in enumerate((e for one in appends for e in one.events), 1)]
 
 
 class AppendingContract:
-    """Appends: what is written, what is refused, and what is neither."""
+    """Appends: what is written, and what is refused."""
 
     def test_a_start_is_written_with_its_event_and_its_row(self, store: Store) -> None:
         begun = start(owner="w1", causation_id="the-cause")

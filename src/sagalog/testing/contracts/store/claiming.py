@@ -1,4 +1,4 @@
-"""The part of the store contract about handing out sagas: what is due, to whom, in which order, and to one only."""
+"""The part of the store contract about claiming: what is due, to whom it goes, in which order, and only once."""
 
 from collections.abc import Callable, Sequence
 from itertools import chain
@@ -10,7 +10,7 @@ from sagalog.testing.contracts.store.samples import DEFINITION, NOW, SECOND, end
 
 
 def claimed(store: Store, worker_id: str, now: int = NOW, limit: int = 100) -> list[str]:
-    """Return the ids of the sagas that a worker is given once the dead have lost theirs."""
+    """Return the ids of the sagas that a worker gets after dead workers were freed."""
     store.free(now)
     return [row.saga_id for row in store.claim(worker_id, [DEFINITION], now, limit)]
 

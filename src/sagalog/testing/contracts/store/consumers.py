@@ -1,4 +1,4 @@
-"""The part of the store contract about consumers: one reader at a time, and what it makes of a batch is one write."""
+"""The part of the store contract about consumers: one reader at a time, and one write for each batch."""
 
 from functools import partial
 from threading import Event
@@ -39,7 +39,7 @@ SAGAS, CARRIER = "saga:order-fulfilment", "transport:carrier"
 
 
 def positions(store: Store) -> dict[str, int]:
-    """Return where each consumer is."""
+    """Return the position of each consumer."""
     return {row.consumer: row.position for row in store.consumers()}
 
 
@@ -85,7 +85,7 @@ class ConsumerContract:
         assert store.take_consumers("w2", [SAGAS], END, False) == [ConsumerRow(SAGAS, 0, "w2", END)]
         assert store.route(Route([Advance(SAGAS, "w1", 0, 0)])) == "conflict"
         assert store.route(Route([Advance(SAGAS, "w2", 0, 0)])) == "written"
-        # With a consumer its owner loses the lease, and so is told.
+        # Losing a consumer means losing the lease, so its owner finds out.
         assert store.renew("w1", END + 10 * SECOND) is False
 
     def test_a_lost_lease_frees_consumers_as_it_frees_sagas(self, store: Store) -> None:
@@ -94,7 +94,7 @@ class ConsumerContract:
         store.take_consumers("w1", [SAGAS, PAYMENTS], NOW, False)
         assert claimed(store, "w2", END) == []
         assert [row.consumer for row in store.take_consumers("w2", [PAYMENTS], END, False)] == [PAYMENTS]
-        # One that was not told yet may take a consumer after its lease was taken.
+        # A worker may take a consumer after its lease was taken, before it found out.
         assert len(store.take_consumers("w1", [SAGAS], END, False)) == 1
         assert [row.owner for row in store.take_consumers("w2", [SAGAS, PAYMENTS], END, False)] == ["w2", "w2"]
 
@@ -114,12 +114,12 @@ class ConsumerContract:
         store.release_consumers("w1", [SAGAS, PAYMENTS, "saga:unknown"])
         store.release_consumers("w1", [])
         assert {row.consumer: row.owner for row in store.consumers()} == {PAYMENTS: "w2", SAGAS: None, CARRIER: "w1"}
-        # What was on its way to be written by whoever has given it back is written no more.
+        # A write that a worker began before it gave the consumer back is refused.
         assert store.route(Route([Advance(SAGAS, "w1", 0, 0)])) == "conflict"
         assert len(store.take_consumers("w2", [SAGAS, CARRIER], NOW, False)) == 1
 
     def test_a_route_is_written_with_all_it_made_of_the_batch(self, store: Store) -> None:
-        """Invariants 5 and 44: the position moves with what came of the messages."""
+        """Invariants 5 and 44: the position moves together with the results of the messages."""
         working(store, "w1")
         store.take_consumers("w1", [SAGAS, PAYMENTS], NOW, False)
         messages = published(store, event("m-1"), event("m-2", correlation_id="c-2"), event("m-3"))
@@ -145,7 +145,7 @@ class ConsumerContract:
         assert store.find_message(route.starts[0].messages[0][1].id) is not None
 
     def test_a_route_from_another_position_or_owner_is_a_conflict_and_writes_nothing(self, store: Store) -> None:
-        """Invariant 7: a worker that was not told yet that another took over doubles nothing."""
+        """Invariant 7: a worker that does not know yet that another took over repeats nothing."""
         working(store, "w1", "w2")
         store.take_consumers("w1", [SAGAS], NOW, False)
         store.take_consumers("w2", [PAYMENTS], NOW, False)
@@ -166,7 +166,7 @@ class ConsumerContract:
         assert positions(store) == {SAGAS: 0, PAYMENTS: 0}
 
     def test_a_route_that_starts_a_saga_whose_key_is_taken_writes_nothing(self, store: Store) -> None:
-        """Invariant 1: whoever loses looks the key up again."""
+        """Invariant 1: the loser looks the key up again."""
         working(store, "w1")
         store.take_consumers("w1", [SAGAS], NOW, False)
         [place] = published(store, event())
@@ -180,7 +180,7 @@ class ConsumerContract:
         assert store.route(Route(advances, [start("new")])) == "written"
 
     def test_a_route_whose_acknowledgement_was_lost_is_a_conflict_and_doubles_nothing(self, store: Store) -> None:
-        """Invariant 7: the positions say that it landed."""
+        """Invariant 7: the positions show that it was written."""
         working(store, "w1")
         store.take_consumers("w1", [SAGAS], NOW, False)
         messages = published(store, event(), event())

@@ -1,6 +1,6 @@
-"""What every store must do, as one suite of tests; it knows the port `sagalog.store.Store` and nothing behind it.
+"""What every store must do, as one suite of tests; it uses only the port `sagalog.store.Store`.
 
-Hold your own store to it with a subclass and two fixtures (pytest is needed, and not imported here):
+Test your own store with a subclass and two fixtures (pytest is needed, and not imported here):
 
     pytest.register_assert_rewrite("sagalog.testing")
     from sagalog.testing.contracts.store import StoreContract
@@ -33,4 +33,4 @@ class StoreContract(
     InboxContract,
     ConsumerContract,
 ):
-    """Every rule of the port; `hints` is False for a store that cannot call anybody."""
+    """Every rule of the port; set `hints` to False for a store that never calls hints."""

@@ -129,7 +129,7 @@ class FindingContract:
         assert rows[3].undoes == "zebra"
 
     def test_the_read_model_can_be_replaced_and_the_log_stays(self, store: Store) -> None:
-        """Invariant 45: what a rebuild computes takes the place of what is there; the owner is not its to say."""
+        """Invariant 45: a rebuild replaces the rows, but keeps the owner."""
         damaged, other = start(owner="w1"), start()
         decided = following(damaged, holder="w1", steps=[step(damaged.saga_id, "s"), step(damaged.saga_id, "odd", 7)])
         store.append([damaged, other, decided])

@@ -1,4 +1,4 @@
-"""The part of the store contract about inboxes: who is still to take what, in which order, and taken once."""
+"""The part of the store contract about inboxes: who takes which message, in which order, and only once."""
 
 from functools import partial
 
@@ -95,7 +95,7 @@ class InboxContract:
         assert len(store.commands_of(other.saga_id)) == 1
 
     def test_of_two_that_take_the_same_one_is_written(self, store: Store, peer: Store) -> None:
-        """Invariant 7: whoever loses must look again."""
+        """Invariant 7: the loser must look again."""
         sagas = [start(owner="w1") for _ in range(10)]
         store.append(sagas)
         messages = published(store, *[event() for _ in sagas])
@@ -113,7 +113,7 @@ class InboxContract:
         assert store.mail("w1", 99) == []
 
     def test_a_saga_that_nobody_owns_is_given_when_something_came_for_it(self, store: Store) -> None:
-        """Invariants 20 and 32: whatever its status is, and whenever it is due."""
+        """Invariants 20 and 32: whatever its status is, and even if it is not due."""
         working(store, "w1", "w2")
         later, ended, stuck, quiet = start(due_at=NOW + SECOND), start(), start(), start(due_at=NOW + SECOND)
         store.append([later, ended, stuck, quiet])
@@ -257,7 +257,7 @@ class InboxContract:
         assert ids_of(store.read_messages(0, 10)) == [one.id]
 
     def test_of_two_workers_that_handled_the_same_message_one_is_heard(self, store: Store, peer: Store) -> None:
-        """Invariant 7: a worker that was not told yet that another took over."""
+        """Invariant 7: a worker that does not know yet that another took over."""
         messages = published(store, *[event(correlation_id=f"c-{number}") for number in range(20)])
         put(store, *[waiting(one) for one in messages])
 
@@ -297,7 +297,7 @@ class InboxContract:
         assert store.find_message("late") is None
 
     def test_a_parked_message_holds_its_lane_and_no_other(self, store: Store) -> None:
-        """Invariant 36: neither acknowledged away nor passed by."""
+        """Invariant 36: it is neither acknowledged nor skipped."""
         first, second, other = published(store, event(), event(), event(correlation_id="c-2"))
         put(store, waiting(first), waiting(second), waiting(other))
         row = unmatched(first, PAYMENTS)

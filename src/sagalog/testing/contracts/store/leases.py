@@ -103,7 +103,7 @@ class LeaseContract:
         assert store.renew("w1", END + 10 * SECOND) is False
 
     def test_whoever_loses_one_saga_loses_the_lease(self, store: Store, peer: Store) -> None:
-        """It would go on as the owner of what another has, and do what is refused afterwards."""
+        """Otherwise it would go on as the owner of what another worker has, and its writes would be refused."""
         working(store, "w1")
         begun, other = start(owner="w1", due_at=END + SECOND), start(owner="w1")
         store.append([begun, other])
@@ -123,7 +123,7 @@ class LeaseContract:
         assert store.renew("w1", END + 20 * SECOND) is True
 
     def test_a_saga_of_a_worker_without_a_lease_is_not_lost(self, store: Store) -> None:
-        """A worker that was taken for dead may still have begun a saga in its own name before it was told."""
+        """A worker that counts as dead may have begun a saga before it found out."""
         store.register(lease("w1", NOW))
         store.register(lease("w2", END))
         claimed(store, "w2", NOW)
@@ -132,7 +132,7 @@ class LeaseContract:
         assert claimed(store, "w2", NOW + 1) == ids([begun])
 
     def test_a_worker_can_ask_what_it_owns(self, store: Store) -> None:
-        """A claim whose answer was lost made sagas its own without its knowledge."""
+        """A claim whose answer was lost gave it sagas without its knowledge."""
         working(store, "w1", "w2")
         mine, other = start(owner="w1"), start(owner="w2")
         store.append([mine, other])
@@ -227,7 +227,7 @@ class LeaseContract:
         store.free(END, [one.saga_id])
         assert store.lost(END, 10) == [one.saga_id]
         assert store.due([DEFINITION], NOW, 10) == [other.saga_id]
-        # Who loses one has lost the lease, and with it all.
+        # A worker that loses one saga has lost its lease, and with it all its sagas.
         assert store.renew("w1", END + SECOND) is False
 
     def test_these_sagas_can_be_freed_and_those_of_the_living_stay_theirs(self, store: Store) -> None:
@@ -245,7 +245,7 @@ class LeaseContract:
 
 
 def calls_hint(called: Event, write: object) -> bool:
-    """Tell whether a write makes the hint come; a hint may be lost, so one is given three chances."""
+    """Tell whether a write triggers the hint; it is tried three times, because hints may be lost."""
     assert callable(write)
     for _ in range(3):
         called.clear()

@@ -1,4 +1,4 @@
-"""Messages and rows of inboxes as a bus would make them, small and made up, for tests of stores; it knows no store."""
+"""Sample messages and inbox rows, small and invented, for tests of stores; it knows no store."""
 
 import secrets
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ PAYMENTS = "participant:payments"
 
 
 def event(message_id: str | None = None, data: Any = None, **fields: Any) -> Envelope:
-    """Return an event that somebody publishes."""
+    """Return an event to be published."""
     given: dict[str, Any] = {
         "id": message_id or f"m-{secrets.token_hex(8)}",
         "kind": "event",
@@ -29,12 +29,12 @@ def event(message_id: str | None = None, data: Any = None, **fields: Any) -> Env
 
 
 def posted(*envelopes: Envelope) -> Posting:
-    """Return the posting that publishes these."""
+    """Return the posting that publishes these messages."""
     return Posting(envelopes)
 
 
 def ids_of(messages: Sequence[tuple[Any, Envelope]]) -> list[str]:
-    """Return the ids of messages that were read with their positions or rows."""
+    """Return the ids of messages that come with their positions or rows."""
     return [envelope.id for _, envelope in messages]
 
 
@@ -73,7 +73,7 @@ def requesting(before: Append, *, holder: str | None = None, data: Any = None, *
 
 
 def asking_at_once(begun: Append) -> Append:
-    """Return the same start, whose second event is the request that carries a command."""
+    """Return the same start with a second event: the request that carries a command."""
     asked = requesting(begun)
     version = begun.status.version + 1
     events = [*begun.events, asked.events[1]]
@@ -99,7 +99,7 @@ def for_saga(message: tuple[int, Envelope], saga_id: str) -> InboxRow:
 
 
 def unmatched(place: tuple[int, Envelope], consumer: str = "saga:order-fulfilment", **columns: Any) -> UnmatchedRow:
-    """Return the row of a message that nobody could take."""
+    """Return the row of an unmatched message."""
     position, envelope = place
     row = UnmatchedRow(
         unmatched_id=f"u-{secrets.token_hex(8)}",
@@ -119,14 +119,14 @@ def unmatched(place: tuple[int, Envelope], consumer: str = "saga:order-fulfilmen
 
 
 def reading(store: Store, worker_id: str = "w1", *consumers: str) -> int:
-    """Make a worker the owner of consumers, moved to the end of the log; return where that is."""
+    """Make a worker the owner of consumers, move them to the end of the log, and return that position."""
     store.register(lease(worker_id))
     [row, *_] = store.take_consumers(worker_id, list(consumers) or [PAYMENTS], NOW, True)
     return row.position
 
 
 def put(store: Store, *rows: InboxRow, worker_id: str = "w1") -> None:
-    """Put rows into inboxes, by a route of a consumer made for it."""
+    """Put rows into inboxes, through a route of a consumer made for this."""
     position = reading(store, worker_id, "saga:for-tests")
     outcome = store.route(Route([Advance("saga:for-tests", worker_id, position, position)], inbox=rows))
     assert outcome == "written", outcome

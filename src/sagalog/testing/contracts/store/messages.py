@@ -1,4 +1,4 @@
-"""The part of the store contract about messages: in the log once, read in its order, written with what caused them."""
+"""The part of the store contract about messages: in the log once, read in order, written with their causes."""
 
 from collections.abc import Callable
 from functools import partial
@@ -139,7 +139,7 @@ class MessageContract:
         assert len(written) == 8 * 100 + 100 + 120
 
     def test_a_request_of_a_saga_is_a_message_with_the_data_of_its_event(self, store: Store) -> None:
-        """Invariants 3 and 5: what can answer it is durable with it."""
+        """Invariants 3 and 5: everything needed to answer it is durable with it."""
         begun = start(owner="w1")
         asked = requesting(begun, holder="w1")
         assert store.append([begun, asked]) == ["written", "written"]
@@ -219,7 +219,7 @@ class MessageContract:
         assert (row.sendings, row.position) == (2, store.read(begun.saga_id)[-1].position)
 
     def test_nobody_publishes_a_message_with_the_id_of_a_sagas_command(self, store: Store) -> None:
-        """Invariant 7: a command that comes back from a broker is no second one."""
+        """Invariant 7: a command that comes back from a broker is not a second one."""
         begun = start()
         asked = requesting(begun)
         store.append([begun, asked])
@@ -319,7 +319,7 @@ class MessageContract:
         assert store.sagas_by_key("none", ["k"]) == store.sagas_by_key("order-fulfilment", []) == {}
 
     def test_sagas_are_found_by_what_they_belong_to(self, store: Store) -> None:
-        """Invariant 4: it takes all of them to tell one from several."""
+        """Invariant 4: with several matches it must be known that there are several."""
         mine = [start(correlation_id="c-1"), start(correlation_id="c-1", saga="returns"), start(correlation_id="c-2")]
         store.append([*mine, start()])
         store.append([ending(mine[0])])

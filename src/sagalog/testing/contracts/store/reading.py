@@ -8,7 +8,7 @@ from sagalog.store import Store, StoredEvent
 from sagalog.testing.contracts.store.appending import at_once, numbered, stream_of
 from sagalog.testing.contracts.store.samples import following, sample_event, sample_id, start
 
-# Long and short transactions side by side: what a long one writes first must not be passed by what a short one commits.
+# Long and short transactions together: a reader must not skip early writes of a long one when a short one commits.
 WRITERS = ((200, 8), (200, 8), (1, 150), (1, 150))
 
 
@@ -104,7 +104,7 @@ class ReadingContract:
             def loop() -> None:
                 for _ in range(times):
                     batch = [start() for _ in range(size)]
-                    # A conflict in the middle: what is not written must leave no trace in the order.
+                    # A conflict in the middle: an append that is not written must leave no trace in the order.
                     side.append([*batch, following(start())])
                     written.extend(one.saga_id for one in batch)
 

@@ -1,4 +1,4 @@
-"""Appends as an engine would make them, small and made up, for tests of stores; it knows no store and no engine."""
+"""Sample appends like an engine's, small and invented, for tests of stores; it knows no store and no engine."""
 
 import itertools
 import secrets
@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from sagalog.clock import new_id
 from sagalog.store import Append, Lease, StatusRow, StepRow
 
-# A moment in November 2026, in microseconds: stores are told the time and must never look at a clock.
+# A moment in November 2026, in microseconds: stores get the time as an argument and must never read a clock.
 NOW = 1_795_400_000_000_000
 SECOND = 1_000_000
 DEFINITION = "digest-of-the-first-definition"
@@ -20,7 +20,7 @@ _milliseconds = itertools.count()
 
 
 class _Ticks:
-    """A clock that is a millisecond later each time, so that ids made after one another are in order."""
+    """A clock that advances by a millisecond with each reading, so that new ids are in order."""
 
     def now(self) -> int:
         return NOW + next(_milliseconds) * 1000
@@ -33,7 +33,7 @@ class _Ticks:
 
 
 def sample_id() -> str:
-    """Return a new saga id that comes after all those made before."""
+    """Return a new saga id that sorts after all earlier ones."""
     return new_id(_Ticks())
 
 
@@ -53,7 +53,7 @@ def start(
     owner: str | None = None,
     **columns: Any,
 ) -> Append:
-    """Return the append that starts a saga: one event, due at once and owned by nobody unless told otherwise."""
+    """Return the append that starts a saga: one event; by default it is due at once and has no owner."""
     saga_id = sample_id()
     row = StatusRow(
         saga_id=saga_id,
@@ -90,7 +90,7 @@ def following(
     holder: str | None = None,
     **columns: Any,
 ) -> Append:
-    """Return the next append of the same saga: the columns given change, and the holder stays the owner."""
+    """Return the next append of the same saga with the given columns changed; the holder stays the owner."""
     written = list(events) or [sample_event("StepSucceeded", step="reserve_inventory")]
     version = before.status.version
     changes = {"version": version + len(written), "status": "pending", "owner": holder, "updated_at": NOW + 1}
@@ -98,7 +98,7 @@ def following(
 
 
 def ending(before: Append, status: str = "completed", *, holder: str | None = None, **columns: Any) -> Append:
-    """Return the append that ends a saga: nothing is due any more and nobody owns it."""
+    """Return the append that ends a saga: nothing is due any more and it has no owner."""
     name = {"completed": "SagaCompleted", "failed": "SagaFailed", "stuck": "SagaStuck"}[status]
     at_rest: dict[str, Any] = {
         "current_step": None,

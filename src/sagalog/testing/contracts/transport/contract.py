@@ -1,6 +1,6 @@
-"""What every transport must do, as one suite of tests; it knows the port `sagalog.transport` and nothing behind it.
+"""What every transport must do, as one suite of tests; it uses only the port `sagalog.transport`.
 
-Hold your own transport to it with a subclass and a fixture (pytest is needed, and not imported here):
+Test your own transport with a subclass and a fixture (pytest is needed, and not imported here):
 
     pytest.register_assert_rewrite("sagalog.testing")
     from sagalog.testing.contracts.transport import TransportContract
@@ -153,7 +153,7 @@ class TransportContract:
         run(test)
 
     def test_the_same_id_sent_again_arrives_again(self, broker: BrokerOnTrial) -> None:
-        """A command is sent again after silence under its own id; a broker that swallows it would leave the silence."""
+        """A command is sent again under the same id after a timeout; a broker must not drop it as a duplicate."""
         inbox = Mailbox()
 
         async def test() -> None:
@@ -187,7 +187,7 @@ class TransportContract:
     def test_what_cannot_be_written_down_is_refused_and_its_neighbours_are_sent_once(
         self, broker: BrokerOnTrial
     ) -> None:
-        """Sent together, an hour late or early, too deep, too long: none of them is a broker that is away."""
+        """Sent together: a wrong time, JSON too deep, text too long; none of them means that the broker is away."""
         inbox = Mailbox()
         bad = [
             structs.replace(charge(10), time=LATEST_TIME + 1),
@@ -216,7 +216,7 @@ class TransportContract:
         assert inbox.ids == {one.id: 1 for one in [*good, charge(20)]}
 
     def test_ids_and_times_at_the_edge_of_what_is_taken_arrive_as_they_were_sent(self, broker: BrokerOnTrial) -> None:
-        """Invariant 7: two ids that became one on the way would be one message."""
+        """Invariant 7: if two ids became equal on the way, two messages would count as one."""
         inbox = Mailbox()
         ids = [
             "a%2Fb",

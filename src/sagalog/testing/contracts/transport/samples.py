@@ -1,4 +1,4 @@
-"""What the suite of transports sends, receives and waits for, and the broker that it puts on trial; no test."""
+"""What the suite for transports sends, receives and waits for, and the broker under test; it holds no tests."""
 
 import asyncio
 from collections import Counter
@@ -12,14 +12,14 @@ from sagalog.errors import TransportUnavailable
 from sagalog.messages import Command, Envelope, Event, Message
 from sagalog.transport import Incoming, Receipt, Receiver, Transport
 
-# A bound and not a pause: everything waits for what it needs, and this ends a test that would wait for ever.
+# A limit, not a pause: it ends a test that would wait for ever (seconds).
 BOUND_SECONDS = 60.0
 TAKEN = Receipt(True)
 PROBE = "probe:"
 
 
 class Charge(Command):
-    """A command that asks for something."""
+    """A sample command."""
 
     amount: int
 
@@ -31,27 +31,27 @@ class Charged(Event):
 
 
 class BrokerOnTrial(Protocol):
-    """A broker that a test may kill; messages that are larger than `largest` bytes it refuses."""
+    """The broker under test, which can be killed; it refuses messages larger than `largest` bytes."""
 
     largest: int
 
     def transport(
         self, service: str, *, sends: Sequence[type[Message]] = (), listens: Sequence[type[Message]] = ()
     ) -> Transport:
-        """Return a transport for one process of a service; undelivered messages come again within seconds."""
+        """Return a transport for one process of a service; messages that were not taken come again within seconds."""
         ...
 
     def kill(self) -> None:
-        """End the broker as a power cut would end its process."""
+        """End the broker without warning, as a power cut would."""
         ...
 
     def start(self) -> None:
-        """Start it again with what it has kept."""
+        """Start it again with the messages that it has stored."""
         ...
 
 
 def charge(number: int, amount: int = 1) -> Envelope:
-    """Return a command as a saga issues it."""
+    """Return a command like one from a saga."""
     return Envelope(
         id=f"saga-{number}:charge",
         kind="command",
@@ -72,7 +72,7 @@ def padded(number: int, length: int) -> Envelope:
 
 
 class Mailbox:
-    """What has come in; `answer` decides what becomes of it."""
+    """Collects what comes in; `answer` returns the receipt for each message."""
 
     def __init__(self, answer: Callable[[Incoming], Receipt] = lambda _: TAKEN) -> None:
         self._answer = answer
@@ -80,7 +80,7 @@ class Mailbox:
         self.probed = False
 
     async def __call__(self, incoming: Incoming) -> Receipt:
-        """Receiver."""
+        """Receive one message and return its receipt."""
         if incoming.attributes["id"].startswith(PROBE):
             self.probed = True
             return TAKEN
@@ -89,23 +89,23 @@ class Mailbox:
 
     @property
     def ids(self) -> Counter[str]:
-        """How often each message was delivered."""
+        """Return how often each message was delivered, by id."""
         return Counter(incoming.attributes["id"] for incoming in self.deliveries)
 
 
 def has(mailbox: Mailbox, number: int) -> bool:
-    """Tell whether at least so many messages have arrived, each counted once."""
+    """Tell whether at least `number` different messages have arrived."""
     return len(mailbox.ids) >= number
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait until something is true, up to the bound of the test."""
+    """Wait until a condition is true, up to the test's time limit."""
     while not condition():
         await asyncio.sleep(0.005)
 
 
 async def insist(transport: Transport, envelopes: Sequence[Envelope]) -> list[str | None]:
-    """Send until the broker has acknowledged, as the outbox does."""
+    """Send again and again until the broker has acknowledged, as the outbox does."""
     while True:
         try:
             return await transport.send(envelopes)
@@ -114,7 +114,7 @@ async def insist(transport: Transport, envelopes: Sequence[Envelope]) -> list[st
 
 
 async def introduce(broker: BrokerOnTrial, service: str) -> None:
-    """Let the broker know a service: some keep nothing for one that they have never seen."""
+    """Let a service subscribe once: some brokers keep nothing for a service that they have never seen."""
     mailbox = Mailbox()
     probe = structs.replace(charge(0), id=f"{PROBE}{service}")
     async with (
@@ -130,7 +130,7 @@ async def introduce(broker: BrokerOnTrial, service: str) -> None:
 
 @asynccontextmanager
 async def opened(transport: Transport, receive: Receiver | None = None) -> AsyncGenerator[Transport]:
-    """Give an open transport, closed afterwards."""
+    """Yield an open transport, and close it after."""
     await transport.open(receive or Mailbox())
     try:
         yield transport
@@ -139,7 +139,7 @@ async def opened(transport: Transport, receive: Receiver | None = None) -> Async
 
 
 def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run one test on an event loop of its own."""
+    """Run one test on an event loop of its own, with a time limit."""
 
     async def bounded() -> None:
         async with asyncio.timeout(BOUND_SECONDS):
