@@ -1,5 +1,6 @@
 """The kernel reads no clock, draws no number, opens nothing, and gives the same answer however often it is asked."""
 
+import ast
 import copy
 import random
 import socket
@@ -7,6 +8,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 from kernel.stories import line
 from kernel.walks import Walk, walked
 
+import sagalog.saga
 from sagalog.codec import CODEC, encode_json
 from sagalog.readmodel.rows import status_row, step_rows
 from sagalog.saga.decide import decide
@@ -135,3 +138,16 @@ def lines_run(steps: int) -> int:
 def test_the_work_of_deciding_a_saga_grows_with_its_length_and_no_faster() -> None:
     """Counted in lines that are run, since the time of a busy machine proves nothing."""
     assert lines_run(100) < 4.2 * lines_run(25)
+
+
+def test_no_module_of_the_kernel_asks_a_date_for_the_time() -> None:
+    """`datetime` is imported for its values; import-linter keeps out every other clock."""
+    modules = sorted(Path(str(sagalog.saga.__file__)).parent.rglob("*.py"))
+    asked = [
+        f"{module.name}: {ast.unparse(node)}"
+        for module in modules
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in ("now", "today", "utcnow")
+    ]
+    assert len(modules) > 50
+    assert asked == []
