@@ -7,9 +7,11 @@ byte for byte. `tests/support/earlier_database/` has the story, the files, and h
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import pytest
+from databases.catalogs import shape_of
 from databases.stores import empty_database
 from earlier_database.app import choreographies, participants, sagas
 from earlier_database.by_messages import GoodsArrived, MoneyGivenBack, MoneyTaken
@@ -175,6 +177,19 @@ def rows_of_sagas(address: str) -> list[dict[str, Any]]:
     """Return the rows of the status tables, without how much of the log each is known to reflect."""
     rows = [row for table in ("saga_status", "saga_steps", "saga_commands") for row in named(address, table)]
     return [{name: value for name, value in row.items() if name != "position"} for row in rows]
+
+
+def test_an_upgraded_database_is_made_as_a_new_one_is(
+    address: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """A migration that was released is never changed: it would change new databases only."""
+    if address.startswith("sqlite"):
+        new = f"sqlite:///{copyfile(request.getfixturevalue('migrated_file'), tmp_path / 'new.db')}"
+    else:
+        new = request.getfixturevalue("migrated_postgres_url")
+    shape = shape_of(address)
+    assert len(shape) > 20
+    assert shape == shape_of(new)
 
 
 def test_what_was_written_before_is_in_order_and_is_read_as_it_was(address: str) -> None:

@@ -1,6 +1,7 @@
 """What a database holds by its catalogs, and what others have in it: looked at and made by the plain drivers."""
 
 import contextlib
+import re
 import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ import psycopg
 
 from sagalog.stores.sql import split, statements
 
+COMMENT = re.compile("--.*")
 SQL = statements("tests.support.databases", "catalogs.sql")
 
 
@@ -40,3 +42,9 @@ def ask(database: str, name: str) -> list[tuple[Any, ...]]:
 def names_in(database: str) -> list[tuple[str, str]]:
     """Return the kind and the name of everything that was made in a database."""
     return [(kind, name) for kind, name in ask(database, "sqlite" if database.startswith("sqlite") else "postgres")]
+
+
+def shape_of(database: str) -> dict[tuple[str, str], str]:
+    """Return how everything in a database was made, by its kind and name, without comments and line breaks."""
+    found = ask(database, f"shape_in_{'sqlite' if database.startswith('sqlite') else 'postgres'}")
+    return {(kind, name): " ".join(COMMENT.sub("", made).split()) for kind, name, made in found}

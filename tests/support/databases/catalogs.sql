@@ -61,3 +61,25 @@ SELECT DISTINCT schemaname::text FROM pg_tables WHERE tablename LIKE 'saga~_%' E
 -- name: leased_by_the_first_release
 INSERT INTO saga_workers (worker_id, host, pid, started_at, lease_until)
 SELECT 'w1', 'a-machine', 4242, min(updated_at), min(updated_at) + 10000000 FROM saga_status;
+
+-- name: shape_in_sqlite
+-- Everything that was made, by the statement that makes it.
+SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite%' ORDER BY type, name;
+
+-- name: shape_in_postgres
+-- Every column, with its type, default and collation; every constraint, index and view.
+SELECT 'column', format('%s.%s', c.relname, a.attname),
+    concat_ws(' ', format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, pg_get_expr(d.adbin, d.adrelid), o.collname)
+FROM pg_attribute AS a
+JOIN pg_class AS c ON c.oid = a.attrelid AND c.relkind IN ('r', 'v') AND c.relnamespace = current_schema()::regnamespace
+LEFT JOIN pg_attrdef AS d ON (d.adrelid, d.adnum) = (a.attrelid, a.attnum)
+LEFT JOIN pg_collation AS o ON o.oid = a.attcollation
+WHERE a.attnum > 0 AND NOT a.attisdropped
+UNION ALL
+SELECT 'constraint', format('%s.%s', conrelid::regclass, conname), pg_get_constraintdef(oid)
+FROM pg_constraint WHERE connamespace = current_schema()::regnamespace
+UNION ALL
+SELECT 'index', indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema()
+UNION ALL
+SELECT 'view', viewname, definition FROM pg_views WHERE schemaname = current_schema()
+ORDER BY 1, 2;
