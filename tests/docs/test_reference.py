@@ -4,14 +4,13 @@ import inspect
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 import pytest
 from pages import sagalog_commands
-from pages.pages import Page, page
+from pages.pages import ROOT, Page, page, pages
 from pages.transition_diagram import diagram
 
 import sagalog
@@ -224,13 +223,27 @@ def test_every_field_of_a_value_is_documented_and_no_other(kind: type[msgspec.St
 # ---------------------------------------------------------------------------------------------- architecture
 
 
+LIBRARY = ROOT / "src" / "sagalog"
+PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)+/?|[\w-]+/")
+
+
+def is_there(path: str) -> bool:
+    return (ROOT / path).exists() or (LIBRARY / path).exists()
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.name))
+def test_every_path_that_a_page_names_is_there(page: Page) -> None:
+    """A path is one of ours if its first folder is, of the repository or of the library."""
+    paths = [path for span in CODE.findall(page.prose) for path in span.split() if PATH.fullmatch(path)]
+    assert [path for path in paths if is_there(path.partition("/")[0]) and not is_there(path)] == []
+
+
 @pytest.mark.parametrize(("name", "least"), [("architecture.md", 100), ("contributing.md", 30)])
-def test_every_path_that_a_page_about_the_code_names_is_there(name: str, least: int) -> None:
+def test_every_file_that_a_page_about_the_code_names_is_there(name: str, least: int) -> None:
     about: Page = page(name)
-    root = Path(about.path).parent.parent
-    library = root / "src" / "sagalog"
-    paths = [one for one in CODE.findall(about.prose) if re.fullmatch(r"[\w/.-]+(/|\.(py|sql|md|toml))", one)]
-    # A table that names a folder first goes on with files of it.
-    wrong = [one for one in paths if not ((root / one).exists() or (library / one).exists() or [*library.rglob(one)])]
-    assert len(paths) > least
-    assert wrong == []
+    files = [one for one in CODE.findall(about.prose) if re.fullmatch(r"[\w/.-]+(/|\.(py|sql|md|toml))", one)]
+    assert len(files) > least
+    # Where a table names a folder first, or any room, it goes on with a file of it.
+    bare = {one for one in files if "/" not in one and not is_there(one)} if name == "architecture.md" else set()
+    assert [one for one in files if not is_there(one) and one not in bare] == []
+    assert [one for one in bare if not [*LIBRARY.rglob(one)]] == []
