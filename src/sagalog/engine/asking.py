@@ -1,4 +1,4 @@
-"""What a person or a service asks the store, answered in their words: a question is no batch that could be smaller."""
+"""Questions of a person or a service to the store. One that takes too long gets an error that says what to do."""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager

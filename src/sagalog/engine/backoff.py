@@ -11,12 +11,12 @@ MOST_DOUBLINGS = 60
 
 
 def is_worth_saying(times: int) -> bool:
-    """Tell whether what has failed so many times is told of: less and less often the longer it takes."""
+    """Tell whether failure number so many is logged: the longer it goes on, the more seldom."""
     return times & (times - 1) == 0
 
 
 def rest_after(took: float, is_outage: bool = False) -> float:
-    """Return how many seconds nothing is tried after a try in vain that took so many."""
+    """Return how many seconds to rest after a failed try that took so many seconds."""
     return 0.0 if is_outage else min(SHARE * took, LONGEST_REST)
 
 
@@ -32,7 +32,7 @@ class Pauses(Struct, frozen=True):
 
 
 class Backoff:
-    """Where one thing that fails again and again stands in its pauses."""
+    """The pauses of one thing that may fail again and again."""
 
     def __init__(self, pauses: Pauses) -> None:
         self._pauses = pauses
@@ -49,5 +49,5 @@ class Backoff:
         return self._pauses.after(self._failures)
 
     def reset(self) -> None:
-        """Begin anew: it went well."""
+        """Begin with the first pause again, after a success."""
         self._failures = 0

@@ -1,4 +1,4 @@
-"""How much is written or read at once: halved when it was too much, and then little by little more again. Pure."""
+"""How much is written or read at once: halved when it was too much, then increased again step by step. Pure."""
 
 # In how many steps it grows back: a limit that is met each time would cost a failure each time.
 STEPS = 32
@@ -19,9 +19,9 @@ class BatchSize:
         return int(self._exact)
 
     def too_large(self, tried: int) -> None:
-        """Take half of what was tried in vain from now on."""
+        """From now on take half of the size that was too large."""
         self._exact = float(max(1, min(self.now, tried) // 2))
 
     def passed(self) -> None:
-        """Take a little more from now on, up to the largest."""
+        """From now on take a little more, up to the largest size."""
         self._exact = min(self._largest, self._exact + min(self._largest / STEPS, self._exact / QUARTERS))

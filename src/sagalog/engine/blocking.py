@@ -29,7 +29,7 @@ class Blocking(Protocol):
         ...
 
     async def renew(self, call: Callable[..., Result], *arguments: Any) -> Result:
-        """Run what keeps the lease of this process; nothing else stands before it."""
+        """Run a write that keeps the lease of this process; it waits for no other call."""
         ...
 
     async def read(self, call: Callable[..., Result], *arguments: Any) -> Result:
@@ -41,7 +41,7 @@ class Blocking(Protocol):
         ...
 
     def close(self) -> None:
-        """End what was started for this."""
+        """End all threads that were started for calls."""
         ...
 
 
@@ -60,7 +60,7 @@ class Threads:
         return await self._writer.submit(functools.partial(call, *arguments))
 
     async def renew(self, call: Callable[..., Result], *arguments: Any) -> Result:
-        """Run what keeps the lease in a thread of its own."""
+        """Run a write that keeps the lease, in a thread of its own."""
         return await self._lease.submit(functools.partial(call, *arguments))
 
     async def read(self, call: Callable[..., Result], *arguments: Any) -> Result:
@@ -80,7 +80,7 @@ class Threads:
         return asyncio.get_running_loop().run_in_executor(threads, call)
 
     def close(self) -> None:
-        """Let every thread end after what it does now; a handler that never returns is not waited for."""
+        """End each thread after its present call; do not wait for a handler that never returns."""
         self._closed = True
         self._writer.close()
         self._lease.close()
@@ -102,7 +102,7 @@ class WriterThread:
         self._thread.start()
 
     def submit(self, call: Callable[[], Result]) -> "asyncio.Future[Result]":
-        """Queue a call; the future has what it returns or raises."""
+        """Queue a call; return a future of its result."""
         if self._closed:
             # Nobody would ever run it.
             raise NotRunning(CLOSED)

@@ -1,4 +1,4 @@
-"""Calling somebody's code such that futures and coroutines can pass on whatever it raises. It judges nothing."""
+"""Calls of users' code. What no future or coroutine can pass on, such as `StopIteration`, is wrapped as `Carried`."""
 
 import threading
 from collections.abc import Callable
@@ -17,7 +17,7 @@ def let_signals_through(problem: BaseException) -> None:
 
 
 def carrying(call: Callable[..., Any], /, *arguments: Any) -> Any:
-    """Call somebody's function; what it raises that is no `Exception`, or a `StopIteration`, comes as `Carried`."""
+    """Call a user's function; raise `Carried` in place of a `StopIteration` and of what is no `Exception`."""
     try:
         return call(*arguments)
     except StopIteration as problem:

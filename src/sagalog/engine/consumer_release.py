@@ -1,6 +1,6 @@
-"""Consumers that a process which stops gives back as soon as nothing runs for them here. It reads no message.
+"""Giving back consumers while a process stops, each as soon as nothing runs for it here. It reads no message.
 
-Something else may be waited for until long after that, and nobody would route or handle anything meanwhile.
+Stopping may take long. Without this, no process would route or handle their messages meanwhile.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ PAUSES = Pauses(0.05, 5.0)
 class ConsumerRelease:
     """Consumers that are being given back; `worker_id` says under which name they are owned.
 
-    What this process was writing for them comes before: a store is written to in the order in which it was asked.
+    Earlier writes for them come first, since the store executes writes in the order in which they were submitted.
     """
 
     def __init__(self, surroundings: Surroundings, worker_id: Callable[[], str]) -> None:
@@ -32,19 +32,19 @@ class ConsumerRelease:
         self._loop: Loop | None = None
 
     def add(self, consumers: Iterable[str]) -> None:
-        """Give these back now: nothing reads for them here, and nothing will."""
+        """Give these consumers back now; nothing in this process may read for them any more."""
         self._waiting.update(consumers)
         self._wanted.set()
         if self._waiting and self._loop is None:
             self._loop = Loop(self._run, "sagalog-leave", self._wanted.set)
 
     async def stop(self) -> None:
-        """Try no more: whoever calls this gives back all that is left."""
+        """Stop trying; the caller gives back all that is left."""
         if self._loop is not None:
             await self._loop.stop()
 
     async def _run(self) -> None:
-        """Give back for ever; what could not be given back is tried again."""
+        """Give back consumers until this is stopped; retry what failed."""
         backoff = Backoff(PAUSES)
         while True:
             await self._wanted.wait()

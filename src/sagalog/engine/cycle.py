@@ -9,14 +9,13 @@
 4.  *React*: the decision has the effects too: what ought to be going on in the world once the saga is in its new state.
     Whoever owns the saga begins, after the write, what is not going on yet; what comes of that is the next input.
 
-Whoever has something to tell a saga goes through this: its runner while it is owned (`sagas/runner`), whoever begins
-one (`sagas/beginnings`, and for messages `bus/route_answers`), and whoever tells one that nobody owns
-(`sagas/outside_inputs`, `sagas/recording`). They differ in who writes: the committer, many decisions in one
-transaction; or the router, together with what becomes of the messages.
+All inputs go through this: those of a saga that is owned (`sagas/runner`), the start of one (`sagas/beginnings`, and
+for messages `bus/route_answers`), and those of one that nobody owns (`sagas/outside_inputs`, `sagas/recording`). They
+differ in who writes: the committer, many decisions in one transaction; or the router, together with the messages.
 
-Each function here is about one saga, keeps nothing and waits for nothing. So whoever has a list of sagas and inputs can
-decide on all of it in one pass, write it in one transaction, and go once over what was written. Let what is added here
-stay a function of values, and nothing be said or begun before the write.
+Each function here is about one saga, keeps nothing and waits for nothing. So a list of sagas and inputs can be decided
+in one pass, written in one transaction, and reacted to in another pass. Keep it so: only functions of values here, and
+no logging and no effect before the write.
 """
 
 from collections.abc import Iterable, Sequence
@@ -38,7 +37,7 @@ from sagalog.store import Append, CommandRow, StoredEvent
 
 
 class Decision(Struct, frozen=True, gc=False):
-    """What one turn comes to: the events that follow, the saga before and after them, and what is to be done then.
+    """The result of deciding: the new events, the state of the saga before and after them, and the effects.
 
     `before` is None for a saga that begins.
     """
@@ -59,7 +58,7 @@ def state_of(stored: Iterable[StoredEvent]) -> SagaState:
 def decision_of(
     definition: Definition, saga_id: str, before: SagaState | None, inputs: Sequence[Input], now: int
 ) -> Decision | None:
-    """Return what follows from inputs, told one after the other; None if they are no news."""
+    """Return what follows from these inputs, in their order; None if nothing does."""
     events, after = advance(definition, before, inputs[0], now)
     for another in inputs[1:]:
         more, after = advance(definition, after, another, now)

@@ -1,6 +1,6 @@
-"""Which tasks the engine itself told to end, and what may end a loop of the engine, and what must not.
+"""Telling a cancellation by the engine from one by other code, and ending tasks of the engine.
 
-Anybody's code runs in some of the tasks: it may raise anything, and a cancellation may be anybody's doing.
+Users' code runs in some of these tasks. It may raise anything and cancel any task; that must not end the engine.
 """
 
 import asyncio
@@ -16,21 +16,21 @@ _told: WeakKeyDictionary[asyncio.Future[Any], float] = WeakKeyDictionary()
 
 
 def end(task: "asyncio.Future[Any]") -> None:
-    """Cancel a task of the engine, and keep in mind that it was the engine that did."""
+    """Cancel a task of the engine, and note that the engine did."""
     _told[task] = task.get_loop().time()
     task.cancel()
 
 
 def end_patiently(task: "asyncio.Future[Any]") -> None:
-    """Tell a task to end, unless it was told so just now: what a handler does then may take its time."""
+    """Cancel a task, unless that was done just now: a handler that is cancelled may need time to clean up."""
     if task not in _told or task.get_loop().time() >= _told[task] + TELL_AGAIN:
         end(task)
 
 
 async def end_all(tasks: "Iterable[asyncio.Future[Any]]") -> None:
-    """End tasks, and wait until each has: what a handler does when it is cancelled takes its time.
+    """Cancel tasks and wait until each has ended; a handler that is cancelled may need time to clean up.
 
-    Nobody else may begin the same meanwhile; so whoever waits is kept here, also if told once more to end.
+    The same work may not begin elsewhere meanwhile, so the caller waits here even if it is cancelled once more.
     """
     running: set[asyncio.Future[Any]] = {task for task in tasks if not task.done()}
     for task in running:
@@ -48,15 +48,15 @@ def is_told_to_end() -> bool:
 
 
 def is_cancelled_by_others() -> bool:
-    """Tell whether the current task was cancelled by code that is not ours, such as a handler that cancels them all."""
+    """Tell whether other code than the engine cancelled the current task, such as a handler that cancels all tasks."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0 and task not in _told
 
 
 def raise_if_ending(problem: BaseException) -> None:
-    """Raise `problem` again if the current task is cancelled, or a person interrupts; everything else is survived.
+    """Raise `problem` again if the engine cancelled the current task, or a person interrupts; else return.
 
-    A cancellation that somebody's code raised by itself is a failure like others.
+    A `CancelledError` that users' code raised by itself is a failure like any other.
     """
     task = asyncio.current_task()
     if isinstance(problem, asyncio.CancelledError) and task is not None and task.cancelling():

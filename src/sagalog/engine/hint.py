@@ -1,10 +1,10 @@
-"""Somebody's word that it is worth looking now. It saves the wait for the next poll, and nobody relies on it."""
+"""Hints that a loop should look now. They save the wait for the next poll; correctness never depends on them."""
 
 import asyncio
 
 
 class Hint:
-    """A hint for one loop that looks again and again: whoever has news gives it, and the loop waits for it.
+    """A hint for one polling loop: it can be given from any part of the engine, and the loop waits for it.
 
     The loop forgets a hint before it looks, not after: what comes while it looks may be what it has not seen.
     """
@@ -17,16 +17,16 @@ class Hint:
         self._event.set()
 
     def forget(self) -> None:
-        """Wait for the next one."""
+        """Forget hints given until now."""
         self._event.clear()
 
     async def wait(self, poll: float) -> bool:
-        """Wait until one is given, or for so many seconds: hints may be lost. Returns whether one was given."""
+        """Wait until a hint is given, for so many seconds at most; return whether one was given."""
         return await is_set_within(self._event, poll)
 
 
 async def is_set_within(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for an event, for so many seconds at most; returns whether it came."""
+    """Wait for an event, for so many seconds at most; return whether it was set."""
     try:
         async with asyncio.timeout(seconds):
             await event.wait()

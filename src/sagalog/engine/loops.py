@@ -1,4 +1,4 @@
-"""Tasks of the engine that go on until they are done: one that was ended by somebody else, or failed, is begun anew."""
+"""Tasks of the engine that restart: one that was cancelled by other code, or failed, is begun anew."""
 
 import asyncio
 import logging
@@ -19,7 +19,7 @@ PAUSE_AFTER_FAILURE = 1.0
 class Loop:
     """Something that runs until it returns, or for ever, in a task called `name`.
 
-    `before_again` is called before it is begun anew: what it was doing may have been done, and nobody knows.
+    `before_again` is called before each restart; the outcome of what it was doing is then unknown.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Loop:
         self.task = self._begin()
 
     def end(self) -> None:
-        """Let it end, and begin it no more."""
+        """Cancel it, and restart it no more."""
         self._ended = True
         if self._again is not None:
             self._again.cancel()
@@ -69,12 +69,12 @@ class Loop:
         end(self.task)
 
     async def stop(self) -> None:
-        """End it, and wait for that."""
+        """Cancel it, and wait until it has ended."""
         self.end()
         await asyncio.gather(self.task, return_exceptions=True)
 
     async def ended(self) -> None:
-        """Wait until it has returned, however often it is begun anew; only then is whoever waits cancelled."""
+        """Wait until it has returned, also after restarts; a cancellation of the caller takes effect only then."""
         cancelled: asyncio.CancelledError | None = None
         while not self._over.done():
             try:

@@ -1,7 +1,7 @@
-"""Telling what rests that the store takes writes again after trouble, so that nobody rests for what is over.
+"""Ending pauses early once the store takes writes again after trouble.
 
-It finds out nothing itself: whoever has written something after trouble says so. Where that happens all the time, since
-it is of some rows only, it is passed on less and less often: a rest is there to spare the others.
+It detects nothing itself: it is called by code that has written something after a failure. If that happens all the
+time, because only some rows are in trouble, it is passed on more and more seldom, since the pauses spare the others.
 """
 
 import asyncio
@@ -20,12 +20,12 @@ CALM = 2 * PAUSES.longest
 
 
 def is_of_the_store(problem: BaseException) -> bool:
-    """Tell whether an error is of the whole store as a rule, and over for everybody at once."""
+    """Tell whether such an error is usually one of the whole store, which ends for all writes at once."""
     return isinstance(problem, StoreFull | StoreReadOnly)
 
 
 class Recovery:
-    """Those who are to be called soon after the store has been written again."""
+    """Callbacks that are called soon after the store has been written again."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -36,7 +36,7 @@ class Recovery:
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, listener: Callable[[], None]) -> None:
-        """Let something be called from now on."""
+        """Add a callback."""
         self._listeners.append(listener)
 
     def recovered(self) -> None:
@@ -60,7 +60,7 @@ class Recovery:
             listener()
 
     def close(self) -> None:
-        """Call nobody any more."""
+        """Make no calls any more."""
         if self._timer is not None:
             self._timer.cancel()
         self._listeners.clear()

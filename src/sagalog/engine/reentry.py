@@ -1,6 +1,7 @@
-"""Who calls: a process manager that ends waits for its own handlers, so none of them may wait for its end.
+"""Whether a call comes from inside a process manager: from a handler of its own, or from what one began.
 
-Every task and thread that a handler begins is told apart likewise, and so is what it hands over to an event loop.
+A process manager that ends waits for its handlers, so none of them may wait for its end. Tasks, threads and callbacks
+that a handler begins count as inside, too, since they copy its context.
 """
 
 from contextvars import Context, ContextVar, copy_context
@@ -17,12 +18,12 @@ def enter(threads: Blocking) -> None:
 
 
 def context_inside(threads: Blocking) -> Context:
-    """Return a context like the current one, but inside; each task that is begun in it is given a copy of its own."""
+    """Return a copy of the current context that is inside; give each task a copy of its own."""
     context = copy_context()
     context.run(enter, threads)
     return context
 
 
 def is_inside(threads: Blocking) -> bool:
-    """Tell whether a handler of the process manager with these threads called, or something that one began."""
+    """Tell whether the caller is a handler of the process manager with these threads, or something that one began."""
     return threads in _inside.get()

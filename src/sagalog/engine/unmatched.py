@@ -1,4 +1,4 @@
-"""The rows of `saga_unmatched`: what nobody could take, as it came, and why. It writes none, and knows no recipient."""
+"""The rows of `saga_unmatched`: messages that could not be taken, and why. It writes none."""
 
 import hashlib
 
@@ -17,14 +17,14 @@ LONGEST_RAW = 64 * 1024
 
 
 def unknown(envelope: Envelope) -> str:
-    """Return why a message is parked whose name is none of this process's."""
+    """Return why a message is parked whose name this process does not know."""
     return f"nobody knows {envelope.kind}s called {envelope.name}; add who takes them, then redeliver it"
 
 
 def parked_row(clock: Clock, consumer: str, envelope: Envelope, position: int | None, reason: str) -> UnmatchedRow:
     """Return the row of `saga_unmatched` that says why a consumer could not take a message.
 
-    One that cannot be read is kept as what is there in its place, and known by its digest.
+    An unreadable message is kept as its raw text, and its digest is its id.
     """
     row = UnmatchedRow(
         unmatched_id=new_id(clock),
@@ -50,7 +50,7 @@ def _text_of(envelope: Envelope) -> str:
 
 
 def cut_down(row: UnmatchedRow) -> UnmatchedRow:
-    """Return the row of a message that no database takes as it is: its digest for its id, and all texts in ASCII."""
+    """Return the row of a message that the database refuses as it is: a digest as its id, and all texts in ASCII."""
     return replace(
         row,
         message_id=digest_id(row.message_id),
@@ -65,15 +65,15 @@ def cut_down(row: UnmatchedRow) -> UnmatchedRow:
 
 
 def digest_id(message_id: str) -> str:
-    """Return the id under which a message is parked whose own id no database takes."""
+    """Return the id under which a message is parked if the database refuses its own id."""
     return "raw-" + hashlib.sha256(message_id.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def raw_row(clock: Clock, source: str, raw: bytes | str, reason: str) -> UnmatchedRow:
     r"""Return the row for something that came from `source` and could not be read as a message.
 
-    The same again is the same row: its id is that of its bytes, of which 64 KiB are kept. What is no text among them is
-    kept as its escape (`\xff`).
+    The id is a digest of its bytes, so the same bytes are the same row. 64 KiB are kept, and bytes that are no text as
+    escapes (`\xff`).
     """
     data = raw if isinstance(raw, bytes) else raw.encode("utf-8", "surrogatepass")
     text = data[:LONGEST_RAW].decode("utf-8", "backslashreplace").replace("\x00", "\\x00")

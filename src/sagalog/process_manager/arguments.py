@@ -1,4 +1,4 @@
-"""What a process manager is asked with, checked by its type before anything is done."""
+"""Arguments of a process manager's methods, checked by type before anything is done."""
 
 from typing import Any, cast
 
@@ -39,7 +39,7 @@ def name_of_saga(saga: SagaNamed | None) -> str | None:
 
 
 def patience(timeout: Duration | None) -> float | None:
-    """Return how many seconds are waited; raises `InvalidQuery` for what is no time."""
+    """Return a time to wait in seconds; raise `InvalidQuery` for what is no time."""
     if timeout is None:
         return None
     seconds = seconds_of(timeout)

@@ -47,7 +47,7 @@ from sagalog.transport import Transport
 class Equipment(Struct, frozen=True, eq=False, kw_only=True):
     """What every engine of one process manager is assembled from: all that it was given, checked.
 
-    `definitions` are by digest; `failures` and `own_tasks` are what its handlers are called with.
+    `definitions` are by digest; `failures` and `own_tasks` are for calls of handlers.
     """
 
     settings: Settings
@@ -66,7 +66,7 @@ class Equipment(Struct, frozen=True, eq=False, kw_only=True):
 class Engine(Struct, frozen=True, eq=False, kw_only=True):
     """All that is at work in a process manager while it is open; `grace` is in seconds.
 
-    Without `is_worker` there is everything as well, but only what is asked for is done: nothing is claimed, routed,
+    Without `is_worker` every part exists as well, but only direct requests are served: nothing is claimed, routed,
     handled, followed, sent or received.
     """
 
@@ -87,7 +87,7 @@ class Engine(Struct, frozen=True, eq=False, kw_only=True):
         return "<Engine>"
 
     async def begin(self, ends: Ends) -> None:
-        """Begin all but the transports, each after what it needs, and say how it ends."""
+        """Begin all parts but the transports, each after those it needs, and add to `ends` how it ends."""
         ends.add(self.turns.close)
         if self.is_worker:
             ends.add(self.worker.release)
@@ -107,9 +107,9 @@ class Engine(Struct, frozen=True, eq=False, kw_only=True):
         ends.add(self.store.watch(hint))
 
     async def begin_transports(self, ends: Ends) -> None:
-        """Begin to send and to receive, once all else can be asked for what comes in.
+        """Begin to send and to receive, after all other parts.
 
-        They are ended first, while what is being received can still be written.
+        They are ended first, while received messages can still be written.
         """
         if self.is_worker:
             ends.add(self.transports.stop)
@@ -128,7 +128,7 @@ class Engine(Struct, frozen=True, eq=False, kw_only=True):
         self.transports.hint()
 
     async def _stop(self, ends: Ends) -> None:
-        """Let what runs end; each is waited for, also if another one raises."""
+        """Stop the running parts; each is waited for, also if another one raises."""
         grace = ends.left(self.grace)
         ended = await asyncio.gather(
             self.followers.stop(grace), self.bus.stop(grace), self.worker.stop(grace), return_exceptions=True
@@ -141,7 +141,7 @@ class Engine(Struct, frozen=True, eq=False, kw_only=True):
 def assemble(given: Equipment, blocking: Blocking, handle: HandleMessage) -> Engine:
     """Make every part of an engine, none of which has begun; `handle` takes in what a transport receives.
 
-    It is called where the engine is to run, in its event loop, and once its store is open.
+    Call it on the event loop that the engine will run on, with the store open.
     """
     surroundings = Surroundings(given.store, blocking, given.clock, given.settings.limits())
 
@@ -185,7 +185,7 @@ def assemble(given: Equipment, blocking: Blocking, handle: HandleMessage) -> Eng
 
 
 def _routes(declared: Declared, surroundings: Surroundings) -> list[Routes]:
-    """Return what each consumer makes of messages."""
+    """Return the routes of each consumer."""
     return [
         *(_routes_of(versions, surroundings) for versions in declared.taking_messages()),
         *(ParticipantRoutes(participant, surroundings.clock) for participant in declared.participants),
@@ -193,6 +193,6 @@ def _routes(declared: Declared, surroundings: Surroundings) -> list[Routes]:
 
 
 def _routes_of(versions: Sequence[Definition], surroundings: Surroundings) -> SagaRoutes | ChoreographyRoutes:
-    """Return what all loaded versions of one saga, or of one choreography, make of messages."""
+    """Return the routes of all loaded versions of one saga, or of one choreography."""
     followed = [one for one in versions if isinstance(one, ChoreographyDefinition)]
     return ChoreographyRoutes(followed, surroundings) if followed else SagaRoutes(versions, surroundings)

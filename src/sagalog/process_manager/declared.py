@@ -18,7 +18,7 @@ from sagalog.saga.messages.vocabulary import Vocabulary
 
 
 class Declared:
-    """All that is declared, which fits together: raises `DefinitionError` for what does not.
+    """All declarations together; raises `DefinitionError` if they contradict each other.
 
     `sagas` are the definitions of sagas and of choreographies.
     """
@@ -46,7 +46,7 @@ class Declared:
 
     @property
     def needs_inbox(self) -> bool:
-        """Tell whether a saga of this process may get messages, be it from another saga."""
+        """Tell whether a saga of this process may get messages, also from another saga."""
         return any(takes_messages(one) or one.has_children for one in self.sagas)
 
     def taking_messages(self) -> Iterator[list[Definition]]:
@@ -92,7 +92,7 @@ def by_digest(sagas: Sequence[Saga[Any] | Choreography], redact: Redact | None) 
 
 
 def _check_names(definitions: Sequence[Definition]) -> None:
-    """Raise `DefinitionError` for a saga and a choreography of one name: nobody could tell their rows apart."""
+    """Raise `DefinitionError` for a saga and a choreography of one name, whose rows could not be told apart."""
     sagas = {one.name for one in definitions if not isinstance(one, ChoreographyDefinition)}
     for one in definitions:
         if isinstance(one, ChoreographyDefinition) and one.name in sagas:
@@ -109,7 +109,7 @@ def takes_messages(definition: Definition) -> bool:
 
 
 def check_children(sagas: Sequence[Definition]) -> None:
-    """Raise `DefinitionError` naming every child that is none of the sagas that the process manager was given."""
+    """Raise `DefinitionError` naming every child saga that the process manager was not given."""
     known = {saga.digest for saga in sagas}
     missing = [
         f"  - {saga.name}.{step.name}: saga {step.child.definition.name} version {step.child.definition.version}"
@@ -141,7 +141,7 @@ def messages_of(definition: Definition) -> Iterator[type[Message]]:
 
 
 def refusals_of(definitions: Sequence[Definition]) -> Iterator[str]:
-    """Yield the names of the events that refuse a command; which classes they have does not matter to a saga."""
+    """Yield the names of the events that refuse a command; a saga needs no classes of them."""
     for definition in definitions:
         for step in definition.steps.values():
             undo = None if step.compensation is None else step.compensation.exchange

@@ -1,4 +1,4 @@
-"""How what a process manager has begun is ended, in full and once, whoever is cancelled meanwhile. It knows no part."""
+"""Ending what a process manager has begun: completely and once, whatever is cancelled meanwhile. It knows no part."""
 
 import asyncio
 import inspect
@@ -20,7 +20,7 @@ MOST_TIMES = 1000
 
 
 class Ends:
-    """How what was begun is ended: what was begun last, first. `last` is called when all is ended."""
+    """The ends of all that was begun, called in reverse order. `last` is called when all has ended."""
 
     def __init__(self, last: Callable[[], None]) -> None:
         self._calls: list[Callable[[], Any]] = [last]
@@ -33,11 +33,11 @@ class Ends:
         self._problem: BaseException | None = None
 
     def add(self, call: Callable[..., Any], *arguments: Any) -> None:
-        """Let this be called, and awaited if it can be, before all that was added until now."""
+        """Add an end, which is called, and awaited if it is awaitable, before those added earlier."""
         self._calls.append(partial(call, *arguments))
 
     async def begin(self, opening: Coroutine[Any, Any, None]) -> None:
-        """Await what begins, and end what it had begun by then if it raises."""
+        """Await a beginning; if it raises, end what it had begun by then."""
         try:
             await opening
         except GeneratorExit:
@@ -48,10 +48,9 @@ class Ends:
             raise
 
     async def reach(self) -> None:
-        """End all; raises the first error, after everything else has been ended too.
+        """End all; raise the first error after everything else has been ended, too.
 
-        That goes on in a task of its own, also when whoever waits for it is cancelled. Whoever comes second waits for
-        the same end.
+        It runs in a task of its own, which goes on if the caller is cancelled. A second caller waits for the same task.
         """
         if self._reached.done():
             return
@@ -67,7 +66,7 @@ class Ends:
             raise self._problem
 
     def left(self, seconds: float) -> float:
-        """Return what is left of so many seconds that began when the end did."""
+        """Return how many of so many seconds are left, counted from when the ending began."""
         return max(0.0, self._since + seconds - self._loop.time())
 
     async def _reach(self) -> None:
@@ -84,7 +83,7 @@ class Ends:
         self._reached.set_result(None)
 
     async def _end(self, call: Callable[[], Any]) -> None:
-        """End one thing, in a task of its own: whoever cancels every task must not leave it half ended."""
+        """Call one end in a task of its own, so that code that cancels all tasks does not leave it half done."""
         for _ in range(MOST_TIMES):
             task = asyncio.create_task(_called(call))
             await _is_over(task)
@@ -102,7 +101,7 @@ async def _called(call: Callable[[], Any]) -> None:
 
 
 async def _is_over(future: "asyncio.Future[Any]") -> None:
-    """Wait for something to its end, whoever cancels whoever waits, and be it the end of the event loop."""
+    """Wait until a task has ended, ignoring cancellations of the caller, even by the end of the event loop."""
     while not future.done():
         with suppress(asyncio.CancelledError):
             await asyncio.wait((future,))

@@ -1,6 +1,6 @@
 """What a process manager does with sagas: start them, wait for their results, let stuck ones go on. It decides nothing.
 
-Whoever waits for a saga that runs in this process is told by its task; of all others the rows are looked at.
+A wait for a saga that runs in this process ends with its task; for all other sagas the rows are read.
 """
 
 import asyncio
@@ -115,7 +115,7 @@ class Execution(Inspection):
         return await self._result(check_named(id_or_key), None, patience(timeout))
 
     async def resume(self, id_or_key: str, saga: SagaNamed | None = None, *, actor: str, reason: str) -> None:
-        """Let a stuck saga go on where it stopped; what was done or undone is not repeated. Recorded with the actor.
+        """Let a stuck saga go on where it stopped; nothing done or undone is repeated. Recorded with the actor.
 
         The saga is the one with this id, or else the newest one with this key (of `saga`, a name or the saga itself).
         Raises `InvalidAction` if it is not stuck, `SagaNotFound` and `UnknownSaga`.
@@ -132,7 +132,7 @@ class Execution(Inspection):
         raise InvalidAction(f"saga {saga_id} is changed by others again and again; look at it, and resume it then")
 
     async def _result(self, saga_id: str, drive: Drive | None, timeout: float | None) -> SagaResult:
-        """Wait for a result; `drive` is the task that drives the saga here: with it, nothing has to be read."""
+        """Wait for a result; with `drive`, the task that drives the saga here, nothing has to be read."""
         engine = self._lifecycle.engine()
         drive = drive or engine.worker.drive_of(saga_id)
         async with NoLongerThan(timeout):
@@ -149,7 +149,7 @@ class Execution(Inspection):
         return await self.state(row.saga_id)
 
     async def _last_look(self, saga_id: str, seconds: float | None) -> SagaState:
-        """Look once more whether it has ended, as the time may have been too short to see it: but not for long."""
+        """Read the row once more, for a short time, since the time to wait may have been too short to see the end."""
         try:
             async with asyncio.timeout(LAST_LOOK_SECONDS):
                 row = await self.status(saga_id)
@@ -163,7 +163,7 @@ class Execution(Inspection):
         return result_of(self.definitions.get(state.digest), state)
 
     def _definition_of(self, saga: Saga[Any]) -> Definition:
-        """Return what a saga is started by; raises `UnknownSaga` for one that this was not built with."""
+        """Return the definition of a saga; raise `UnknownSaga` for one that this process manager was not given."""
         found = self._sagas.get((saga.name, saga.version))
         if found is None or found.definition is not saga.definition:
             known = ", ".join(f"{name} version {version}" for name, version in self._sagas) or "none"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Follows:
-    """All that one process manager follows while it is open, by name; what cannot be translated is told redacted."""
+    """All that one process manager follows, by name; errors of translation are redacted."""
 
     def __init__(self, redact: Redact | None) -> None:
         self._redact = redact

@@ -1,4 +1,4 @@
-"""What can be asked of a process manager about its sagas; it only reads."""
+"""Questions to a process manager about its sagas; it only reads."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ from sagalog.store.requests import check_number
 
 
 def not_found(what: str, given: str) -> SagaNotFound:
-    """Return the error that says which saga is not there; what was asked for may be anything."""
+    """Return the error that there is no such saga; the argument may be of any type."""
     return SagaNotFound(f"no saga has the {what} {harmless(repr(given), 200)}; `sagalog list` shows those there are")
 
 
@@ -59,11 +59,11 @@ class Inspection:
         before: str | None = None,
         limit: int = 50,
     ) -> list[StatusRow]:
-        """Return rows that match, newest first; None and no statuses are "any".
+        """Return rows that match, newest first; None, and an empty list of statuses, mean "any".
 
         `saga_name` may be the saga itself, `error` is a part of the error's type or text, the times are in microseconds
-        since the epoch, `before` is the last saga id of the page before. Raises `InvalidQuery` for a status that there
-        is none of, and the like.
+        since the epoch, `before` is the last saga id of the previous page. Raises `InvalidQuery` for an unknown status,
+        a wrong type, and the like.
         """
         query = Query(
             saga_name=name_of_saga(saga_name),
@@ -97,7 +97,7 @@ class Inspection:
     async def state(self, saga_id: str, version: int | None = None) -> SagaState:
         """Return the saga's state, now or after its first `version` events.
 
-        Raises `SagaNotFound`, and `InvalidQuery` for a version that it has not.
+        Raises `SagaNotFound`, and `InvalidQuery` for a version that it does not have.
         """
         check_number("version", version, 1)
         events = await self.history(saga_id)

@@ -1,4 +1,4 @@
-"""Whether a process manager may be asked now, and by whom; and the engine that is asked. It begins nothing."""
+"""The states of a process manager: whether it may be called now, and by whom. It begins nothing."""
 
 import asyncio
 import threading
@@ -35,7 +35,7 @@ class Lifecycle:
 
     @property
     def is_open(self) -> bool:
-        """Tell whether it may be asked, by whoever is on its event loop."""
+        """Tell whether it may be called, on its event loop."""
         return self.state == "open"
 
     def engine(self) -> Engine:
@@ -53,26 +53,26 @@ class Lifecycle:
         return "the process manager was closed; use `async with manager:` to open it again"
 
     def begin(self, blocking: Blocking) -> Ends:
-        """Begin to open on the event loop that runs here, with threads of its own; returns how that ends."""
+        """Begin to open on the running event loop, with threads of its own; return the `Ends` of this opening."""
         self.state = "opening"
         loop, thread = asyncio.get_running_loop(), threading.current_thread().name
         self._opening = Opening(loop, thread, blocking, Ends(self._ended))
         return self._opening.ends
 
     def opened(self, engine: Engine) -> None:
-        """Let this engine be asked."""
+        """Make this engine available."""
         self._engine = engine
         self.state = "open"
 
     def ending(self) -> None:
-        """Let it be asked no more."""
+        """Make the engine unavailable."""
         self._engine = None
         self.state = "closing"
 
     async def end(self) -> None:
         """End what was begun, or wait until it has ended; raises the first error of that.
 
-        Raises `NotRunning` and `InvalidAction` if it is not for the caller to end it; see `_check_begun`.
+        Raises `NotRunning` and `InvalidAction` if the caller may not end it; see `_check_begun`.
         """
         await self._check_begun().ends.reach()
 
@@ -95,7 +95,7 @@ class Lifecycle:
         )
 
     def check_here(self) -> None:
-        """Raise `NotRunning` if it runs, and this is not its event loop."""
+        """Raise `NotRunning` if it runs on another event loop."""
         opening, here = self._opening, running_loop()
         if opening is None or here is opening.loop or self.state == "closed":
             return
@@ -116,7 +116,7 @@ class Lifecycle:
     def _check_begun(self) -> Opening:
         """Return the opening that may be ended; raises `NotRunning` if it was never open, or this is not its loop.
 
-        Raises `InvalidAction` in a handler of its own, which would wait for itself.
+        Raises `InvalidAction` in a handler of this process manager, which would wait for itself.
         """
         if self._opening is None:
             raise NotRunning(self._not_open())
@@ -134,7 +134,7 @@ class Lifecycle:
         )
 
     def _check_loop(self, opening: Opening) -> None:
-        """Raise `NotRunning` if the event loop it runs on is gone, so that nobody can close it any more."""
+        """Raise `NotRunning` if its event loop is closed, so that it cannot be closed any more."""
         if opening.loop.is_closed():
             raise NotRunning(
                 "the process manager cannot be used any more, for its event loop was closed while it was open; build "

@@ -1,4 +1,4 @@
-"""What a process manager does with messages: publish, handle, and look after what nobody could take. It routes none."""
+"""What a process manager does with messages: publish, handle, and settle unmatched ones. It routes none."""
 
 from typing import cast
 
@@ -75,7 +75,7 @@ class Messaging:
     async def handle(self, envelope: Envelope) -> bool:
         """Take in a message from elsewhere; returns once it is durable, False if it was there already.
 
-        Its id is what makes handling it again harmless: without a usable one it is refused with `InvalidIdentifier`.
+        Its id makes handling it again harmless; without a valid one it is refused with `InvalidIdentifier`.
         Raises `InvalidInput` and `PayloadTooLarge` for data that is not what the name says. A message whose name
         nobody here knows is parked in `saga_unmatched`.
         """
@@ -109,7 +109,7 @@ class Messaging:
         return row.unmatched_id
 
     async def unmatched(self, query: UnmatchedQuery | None = None) -> list[UnmatchedRow]:
-        """Return messages that nobody could take, newest first; raises `InvalidQuery` for what is no query."""
+        """Return messages that could not be taken, newest first; raises `InvalidQuery` for what is no query."""
         if query is not None and not isinstance(cast(object, query), UnmatchedQuery):
             raise InvalidQuery(f"expected an UnmatchedQuery, such as UnmatchedQuery(name='...'), found {shown(query)}")
         engine = self._lifecycle.engine()
@@ -118,22 +118,22 @@ class Messaging:
     async def redeliver(self, unmatched_id: str, *, actor: str, reason: str) -> None:
         """Let a message that was parked be delivered again. Recorded with the actor.
 
-        Raises `InvalidAction` if it is not parked (any more).
+        Raises `InvalidAction` if it is not parked, or no longer.
         """
         engine = await self._settle(unmatched_id, "redelivering", actor, reason)
         engine.bus.redeliver()
         engine.transports.redeliver()
 
     async def discard(self, unmatched_id: str, *, actor: str, reason: str) -> None:
-        """Give up a message that was parked, or is tried again; what waits behind it goes on. Recorded with the actor.
+        """Give up a message that is parked or retried; messages behind it go on. Recorded with the actor.
 
-        Raises `InvalidAction` if it is neither (any more).
+        Raises `InvalidAction` if it is neither, or no longer.
         """
         engine = await self._settle(unmatched_id, "discarded", actor, reason)
         engine.bus.redeliver()
 
     async def _settle(self, unmatched_id: str, status: str, actor: str, reason: str) -> Engine:
-        """Write what a person has decided about a message that was parked; returns the engine that goes by it."""
+        """Write what a person decided about a parked message; return the engine, for hints."""
         check_lookup(unmatched_id, "the unmatched id")
         engine = self._lifecycle.engine()
         actor, reason = check_identifier(actor, "the actor"), check_reason(reason, "the reason")

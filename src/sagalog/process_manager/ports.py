@@ -1,4 +1,4 @@
-"""The ports that a process manager is given, each checked by its methods: it need be of no class. Nothing is opened."""
+"""The ports given to a process manager, each checked by its methods, not by its class. Nothing is opened."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -26,7 +26,7 @@ def store_of(database: str | Store, options: StoreOptions) -> Store:
 
 
 def transports_of(given: object) -> list[Transport]:
-    """Return the transports in a list; raises `DefinitionError` for what is none, and for names that cannot be."""
+    """Return the transports in a list; raise `DefinitionError` for what is none, and for invalid names."""
     transports = listed(given)
     if transports is None:
         raise DefinitionError(f"expected a list for transports=, found {shown(given)}; write transports=[...]")
@@ -60,5 +60,5 @@ def _port(given: Any, methods: Sequence[str], option: str) -> Any:
 
 
 def _lacking(given: object, methods: Sequence[str]) -> str:
-    """Return the names that something has not, of those that are asked of it."""
+    """Return those of the given names that an object does not have."""
     return ", ".join(name for name in methods if isinstance(given, type) or not hasattr(given, name))

@@ -1,4 +1,4 @@
-"""What goes into the log of messages, or aside: written once, and told of when it is durable. It checks nothing."""
+"""Putting messages into the log, or into `saga_unmatched`: once, and logged when durable. It checks nothing."""
 
 from functools import partial
 
@@ -15,7 +15,7 @@ async def publish(committer: Committer, envelope: Envelope) -> None:
 
 
 async def park(committer: Committer, row: UnmatchedRow) -> None:
-    """Put what nobody could take into `saga_unmatched`, unless it is there; returns once it is durable."""
+    """Put a message that could not be taken into `saga_unmatched`, unless it is there; return once it is durable."""
     await committer.post(Posting(parked=row), patient=False, then=partial(_parked, row))
 
 

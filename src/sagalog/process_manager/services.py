@@ -1,4 +1,4 @@
-"""The instances that steps and handlers ask for by type: each has to be there, and to be what it is asked for as."""
+"""Services: the instances that steps and handlers ask for by type, checked when the process manager is built."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -9,7 +9,7 @@ from sagalog.saga.options import shown
 
 
 def instances(services: object) -> dict[type, Any]:
-    """Return services by type; raises `DefinitionError` for what gives none by its type."""
+    """Return services by type; raise `DefinitionError` for anything but a mapping from types to instances."""
     if services is None:
         return {}
     expected = "expected {Type: instance} for services=, found"
@@ -23,7 +23,7 @@ def instances(services: object) -> dict[type, Any]:
 
 
 def check_services(services: Mapping[type, Any], asked: Sequence[tuple[str, Parameter]]) -> None:
-    """Raise `ServiceNotProvided` naming every parameter that nothing provides, or something of another type.
+    """Raise `ServiceNotProvided` naming every parameter without a service, or with one of another type.
 
     `asked` are the parameters of handlers, each with where it stands.
     """
@@ -43,9 +43,9 @@ def check_services(services: Mapping[type, Any], asked: Sequence[tuple[str, Para
 
 
 def _check_kinds(services: Mapping[type, Any], asked: Sequence[tuple[str, Parameter]]) -> None:
-    """Raise `ServiceNotProvided` naming every service that cannot be what it is asked for as.
+    """Raise `ServiceNotProvided` naming every service that does not fit its type.
 
-    It is an instance of the type, or has all the public names that the type has, as a proxy or a stand-in has.
+    It fits if it is an instance of the type, or has all public names of the type, as a proxy or a stand-in has.
     """
     wrong = [
         f"  - {where}: {parameter.name}: expected an instance of {parameter.key.__name__}, found {_found(given)}"

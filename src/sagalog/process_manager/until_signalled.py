@@ -1,4 +1,4 @@
-"""Working until a signal ends the process, as an orchestrator or a person at the keyboard sends it."""
+"""Running until a signal ends the process, from an orchestrator or from the keyboard."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ class UntilSignalled:
         self._waits = False
 
     async def run(self, opens: AbstractAsyncContextManager[object], is_open: bool) -> None:
-        """Open something unless it is open, wait for the signal, and close it again; else leave it open.
+        """Open something, wait for the signal, and close it; if it was open before, leave it open.
 
         Raises `AlreadyRunning` if this waits for a signal already, and `NotRunning` where no signal ever comes.
         """
@@ -41,7 +41,7 @@ class UntilSignalled:
 
 @asynccontextmanager
 async def opened_unless(stop: asyncio.Event, opens: AbstractAsyncContextManager[object]) -> AsyncGenerator[bool]:
-    """Open something and close it again; gives False, with nothing left open, if `stop` comes while it is opened."""
+    """Open something and close it again; give False, with nothing left open, if `stop` is set during the opening."""
     async with AsyncExitStack() as closing:
         scope = asyncio.timeout(None)
         heeding = asyncio.create_task(stop.wait())

@@ -1,6 +1,6 @@
 """The durable bus at work in this process: the loops that route messages and handle them, begun and ended together.
 
-It starts nothing if there is no consumer: a process manager with plain sagas pays nothing for it.
+It starts nothing if there is no consumer, so a process manager with plain sagas has no cost.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from sagalog.store import Route
 
 
 class Bus:
-    """What runs for the consumers of this process: its router and its participants."""
+    """The router and the participants of this process."""
 
     def __init__(
         self,
@@ -66,12 +66,12 @@ class Bus:
         self._participants.hint()
 
     def redeliver(self) -> None:
-        """Look for what a person wants to be delivered again."""
+        """Look for messages that a person wants to be redelivered."""
         self._router.redeliver()
         self._participants.hint()
 
     def _routed(self, route: Route, envelopes: Mapping[str, Envelope]) -> None:
-        """Give what was routed to those who are here, and hint those who have to fetch it."""
+        """Give routed messages to the sagas that run here, and give a hint to all that have to fetch theirs."""
         fetch = bool(route.starts)
         for row in route.inbox:
             if self._participants.has(row.recipient):
@@ -82,7 +82,7 @@ class Bus:
             self._worker.hint()
 
     def _unsure(self, route: Route) -> None:
-        """Let all that may have been routed be fetched: it is in the inboxes, or will be routed again."""
+        """Let all messages that may have been routed be fetched; those that were not are routed again."""
         for row in route.inbox:
             if not self._participants.has(row.recipient):
                 self._worker.inbox.missed(row.recipient)
@@ -90,7 +90,7 @@ class Bus:
         self._worker.hint()
 
     async def stop(self, grace: float) -> None:
-        """Route no more; let handlers end within `grace` seconds, those in threads in their own time.
+        """Stop routing; let async handlers end within `grace` seconds, and those in threads in their own time.
 
         Each consumer is given back as soon as nothing is routed or handled for it any more.
         """

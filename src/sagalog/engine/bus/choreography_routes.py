@@ -1,4 +1,4 @@
-"""What the choreographies of one name make of messages: it only looks up what the rules ask for."""
+"""Routing messages to the choreographies of one name: it looks up what the kernel's rules ask for."""
 
 from collections.abc import Sequence
 

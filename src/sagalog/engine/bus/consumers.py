@@ -20,7 +20,7 @@ LONGEST_LEAVE = 10.0
 
 
 class Consumers:
-    """Those of `names` that this process has, since no other live worker has them, and their positions."""
+    """The consumers among `names` that this process has, and their positions; no other live worker has them."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Consumers:
 
     @property
     def worker_id(self) -> str:
-        """Return the worker for which they were taken."""
+        """Return the name of the worker that owns them."""
         return self._taken_by
 
     @property
@@ -58,7 +58,7 @@ class Consumers:
         return worker_id == self._taken_by and consumer in self.owned
 
     async def take(self) -> bool:
-        """Take what can be had, if it is time to look; returns whether any is ours."""
+        """Take the consumers that are free, if it is time to look; return whether any is ours."""
         if not self._worker.holds:
             return False
         looked_at = asyncio.get_running_loop().time()
@@ -121,7 +121,7 @@ class Consumers:
         self._rows[consumer] = ConsumerRow(consumer, position, row.owner, row.updated_at)
 
     async def leave_to_others(self, consumer: str, why: Exception) -> None:
-        """Give one back that is not served here for now, and take it again after a pause that grows."""
+        """Give back a consumer that cannot be served here for now; take it again after a growing pause."""
         async with self._turn:
             if consumer not in self.owned:
                 return
@@ -135,12 +135,12 @@ class Consumers:
                 logger.info("consumer %s could not be left to others: %s", consumer, described(problem))
 
     def take_what_was_left(self) -> None:
-        """Take again what was left to others: it is served here again."""
+        """Take consumers again that were left to others, since they can be served here."""
         self._left.hurry()
         self._take_at = 0.0
 
     def give_back(self, names: Collection[str]) -> None:
-        """Let others have these at once: this process stops, and nothing runs for them here."""
+        """Give these back at once, because this process stops and nothing runs for them here."""
         for name in names:
             self._rows.pop(name, None)
         self._worker.consumer_release.add(names)
@@ -151,5 +151,5 @@ class Consumers:
         self._take_at = 0.0
 
     def doubt(self) -> None:
-        """Ask the store where they are before anything else is done: a write failed, or nobody knows."""
+        """Read the positions again before anything else, because a write failed or its outcome is unknown."""
         self._take_at = 0.0

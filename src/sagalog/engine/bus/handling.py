@@ -1,6 +1,6 @@
-"""One handling of a message by a participant: its handlers are called, and what follows is one posting. It writes none.
+"""One handling of a message by a participant: its handlers are called, and the outcome is one posting. It writes none.
 
-What a handler answers has ids that are a pure function of the message, so that handling it again publishes nothing new.
+The ids of answers are a pure function of the message, so handling it again publishes nothing new.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ LAST = Retry(attempts=1)
 
 
 class Failed(Exception):
-    """A handler did not do its work; `retry` is the policy declared for it."""
+    """A handler failed; `retry` is the policy declared for it."""
 
     def __init__(self, handler: str, error: ErrorInfo, retry: Retry) -> None:
         super().__init__(error.message)
@@ -57,7 +57,7 @@ class Handling:
         return all(handler.is_async for handler in self.definition.handlers.get(envelope.name, ()))
 
     async def handle(self, row: InboxRow, envelope: Envelope, ours: StillOurs) -> Posting:
-        """Call the handlers of a message; returns what is to be written: answers, or the next attempt, or its end.
+        """Call the handlers of a message; return the posting: answers, the next attempt, or the message parked.
 
         Raises `NotBegun` if the consumer is not `ours` any more when a handler's turn has come, and `NoThread` if it
         never comes.

@@ -1,4 +1,4 @@
-"""What comes from outside is checked here before it enters the log. It parks and routes nothing."""
+"""Checks of messages from outside before they enter the log. It parks and routes nothing."""
 
 from typing import Any, cast
 

@@ -1,7 +1,7 @@
-"""How one consumer gets on that does not go along with the others: how much it reads, and when it is its turn. Pure.
+"""The pace of a consumer in trouble, which does not go along with the others: how much it reads, and when. Pure.
 
-What a batch cannot be written for is found by routing its messages alone. So a consumer in trouble holds up no other,
-and goes along with them again when it is over.
+The message that keeps a batch from being written is found by routing its messages one by one. A consumer in trouble
+holds up no other, and goes along with them again when it is over.
 """
 
 from sagalog.engine.backoff import Backoff, Pauses
@@ -37,13 +37,13 @@ class OwnPace:
         return not self.backoff.has_begun and self.size.now == self._most
 
     def failed(self, now: float, rest: float = 0.0) -> float:
-        """Take note of a failure; returns for how long the consumer pauses: `rest` at least."""
+        """Count a failure; return for how many seconds the consumer pauses, `rest` at least."""
         pause = max(self.backoff.pause(), rest)
         self.resumes_at = now + pause
         return pause
 
     def failed_alone(self, position: int) -> int:
-        """Take note that what stands behind `position` fails alone; returns how often it did."""
+        """Count a failure of the one message behind `position`; return how often it has failed."""
         if position != self._stands_before:
             self._stands_before, self._tries = position, 0
         self._tries += 1
@@ -54,11 +54,11 @@ class OwnPace:
         return self._tries >= self._patience
 
     def set_aside(self) -> None:
-        """Say that a message was set aside: the next that fails is so too, and at once."""
+        """Note that a message was set aside; the next one that fails is then set aside at once."""
         self._patience = 1
 
     def passed(self) -> None:
-        """Say that a batch was routed."""
+        """Note that a batch was routed."""
         self.size.passed()
         self.backoff.reset()
         self.resumes_at = 0.0

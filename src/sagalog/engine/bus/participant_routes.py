@@ -1,4 +1,4 @@
-"""What a participant makes of messages: a row in its inbox for each that it handles. It looks nothing up."""
+"""Routing messages to a participant: a row in its inbox for each that it handles. It looks nothing up."""
 
 from sagalog.clock import Clock
 from sagalog.engine.bus.route_batch import Batch, Found, inbox_row

@@ -1,8 +1,8 @@
-"""The participants whose consumers this process has: what is due in their inboxes is handled, lane by lane.
+"""The participants whose consumers this process has: due messages of their inboxes are handled, lane by lane.
 
-A lane is what belongs together by its correlation id. Its messages are handled one after the other, also when the first
-of them has to be tried again or is parked; other lanes go on meanwhile. What comes of a message and cannot be written
-is tried again with pauses that grow, a bounded number of times, and then the message is parked.
+A lane holds the messages of one correlation id. They are handled one after the other, also when the first has to be
+retried or is parked; other lanes go on meanwhile. If the outcome of a handling cannot be written, that is retried with
+growing pauses, a bounded number of times; then the message is parked.
 """
 
 import asyncio
@@ -44,14 +44,14 @@ LARGEST_LOOK = 10_000
 
 
 class Postponed(Struct, frozen=True):
-    """How often what came of a message could not be written, and when, by the loop's time, it is tried again."""
+    """How often the outcome of a message could not be written, and when, by the loop's time, that is tried again."""
 
     times: int
     until: float
 
 
 class Participants:
-    """Those who handle messages here, each at most `limits.most_handling` at once."""
+    """The participants of this process; each handles at most `limits.most_handling` messages at once."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class Participants:
         self.hint()
 
     async def run(self) -> None:
-        """Handle what is due, for ever."""
+        """Handle due messages until cancelled."""
         enter(self._blocking)
         loop = asyncio.get_running_loop()
         look_at_all_at = 0.0
@@ -113,7 +113,7 @@ class Participants:
             await self._hint.wait(self._poll)
 
     async def _look_at_those_asked(self) -> None:
-        """Look into inboxes; one that cannot be read is left alone for a pause that grows, and holds up no other."""
+        """Read inboxes; one that cannot be read rests for a growing pause, and holds up no other."""
         asked = list(self._asked)
         self._asked.clear()
         for recipient in asked:
@@ -193,7 +193,7 @@ class Participants:
             await self._set_back(row, envelope, problem)
 
     def _is_handled(self, row: InboxRow, _: "asyncio.Future[None]") -> None:
-        """Let the message be handled again, unless what came of it is still being written; also if it never began."""
+        """Let the message be handled again, unless its outcome is still being written."""
         if (row.recipient, row.message_id) not in self._written_now:
             self._is_over(row)
 
@@ -204,7 +204,7 @@ class Participants:
         self._leave_if_idle(row.recipient)
 
     def _leave_if_idle(self, recipient: str) -> None:
-        """Give a participant back if this process stops, and no handler of it runs, nor is written what one did."""
+        """Give a participant back if this process stops, none of its handlers runs, and no outcome is being written."""
         if self._stopping and not self._tasks[recipient]:
             self._consumers.give_back([recipient])
 
@@ -231,7 +231,7 @@ class Participants:
             logger.info("message %s was handled by another worker of %s too", envelope.id, row.recipient)
 
     async def _set_back(self, row: InboxRow, envelope: Envelope, problem: BaseException) -> None:
-        """Let a message be tried again after a pause, or park it: whatever it was, it was not the handler's failure."""
+        """Let a message be retried after a pause, or park it, for an error that was not the handler's."""
         setbacks = self._setbacks[row.recipient]
         before = setbacks.get(row.message_id)
         times = 1 if before is None else before.times + 1
@@ -253,7 +253,7 @@ class Participants:
             logger.error("message %s can be neither handled nor parked: %s", envelope.id, described(second))
 
     async def _park(self, row: InboxRow, envelope: Envelope, problem: BaseException, times: int) -> None:
-        """Park a message of which nothing else could be written, so that its lane waits for a person."""
+        """Park a message whose outcome could not be written, so that its lane waits for a person."""
         try:
             await self._post_given_up(row, envelope, times, type_of(problem), text_of(problem))
         except StoreUnavailable:

@@ -1,8 +1,8 @@
-"""Messages that are routed again: what a person lets go, and what the router has set aside. It reads no positions.
+"""Messages that are routed again: those that a person redelivers, and those that the router has set aside.
 
-What is set aside is a row of `saga_unmatched` that nobody has to settle: it is tried again with pauses that grow, for
-as long as its error may pass. What the database refuses is parked for a person at the last of so many times. What comes
-after it for the same consumer, with the same correlation id, waits behind it, so that their order stays what it was.
+A message that is set aside is a row of `saga_unmatched` that needs no person. It is retried with growing pauses for as
+long as its error may pass. If the database refuses it, it is parked for a person after a number of tries. Later
+messages for the same consumer with the same correlation id wait behind it, so that their order is kept.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ Lane = tuple[str, str | None]
 
 
 class Redelivery:
-    """What waits to be routed again for the consumers of this process, and who has to wait behind it."""
+    """The messages to be routed again for the consumers of this process, and the lanes that wait behind them."""
 
     def __init__(
         self,
@@ -100,11 +100,11 @@ class Redelivery:
         self.ask()
 
     def doubt(self) -> None:
-        """Ask the store what is set aside before anything else is routed: a write failed, or nobody knows."""
+        """Read anew what is set aside before routing anything, because a write failed or its outcome is unknown."""
         self._known = ()
 
     async def know(self) -> None:
-        """Find out what is set aside for the consumers of this process, if that is not known."""
+        """Read what is set aside for the consumers of this process, if that is not known."""
         names = self._names()
         if self._known != (self._consumers.worker_id, *names):
             await self._read(names)
@@ -128,7 +128,7 @@ class Redelivery:
         return replace(parked_row(self._clock, consumer, one[1], one[0], reason), status="redelivering")
 
     def is_aside(self, rows: Sequence[UnmatchedRow]) -> None:
-        """Say that rows are written, some of which may set messages aside."""
+        """Note that rows were written, some of which may set messages aside."""
         for row in rows:
             if row.status == "redelivering":
                 self._first.setdefault(_lane(row), row.message_id)
@@ -140,7 +140,7 @@ class Redelivery:
         return [name for name in self._routes if name in owned]
 
     async def _read(self, names: Sequence[str]) -> None:
-        """Read what is to be routed again, in lanes: what was set aside in order, the rest each by itself."""
+        """Read what is to be routed again: set-aside messages in lanes, in order; each redelivered one by itself."""
         worker_id = self._consumers.worker_id
         rows: list[UnmatchedRow] = []
         is_last = False
@@ -159,7 +159,7 @@ class Redelivery:
         self._lanes = deque(lanes.values())
 
     async def _page(self, names: Sequence[str], after: str) -> tuple[list[UnmatchedRow], bool]:
-        """Return rows behind one, and whether there are no more: mostly one look tells it of all consumers."""
+        """Return the rows behind one, and whether these are the last; mostly one page has those of all consumers."""
         while True:
             limit = self._size.now
             try:
@@ -173,7 +173,7 @@ class Redelivery:
                 return page, len(page) < limit
 
     async def look(self) -> bool:
-        """Route again some of what is due, if it is time to look; returns whether there is more to be done at once."""
+        """Route some due messages again, if it is time to look; return whether there is more to be done at once."""
         time = asyncio.get_running_loop().time
         if not self._is_looking and (time() < self._look_at or not await self._begin()):
             return False
@@ -185,7 +185,7 @@ class Redelivery:
         return moved or self._is_looking
 
     async def _begin(self) -> bool:
-        """Begin to look; returns whether what is to be routed again could be read."""
+        """Read what is to be routed again; return whether that was possible."""
         now = asyncio.get_running_loop().time()
         try:
             await self._read(self._names())
@@ -207,7 +207,7 @@ class Redelivery:
         return True
 
     async def _route_lane(self, lane: Sequence[UnmatchedRow], until: float) -> bool:
-        """Route messages again, one after the other up to one that cannot be, or until the time is over."""
+        """Route messages again, one after the other, until one cannot be routed or the time is over."""
         done = 0
         while done < len(lane):
             if done and asyncio.get_running_loop().time() >= until:
@@ -227,7 +227,7 @@ class Redelivery:
         return True
 
     async def _route_together(self, lane: Sequence[UnmatchedRow], until: float) -> int:
-        """Route messages of a lane again in one transaction; returns how many: none if anything is wrong with one."""
+        """Route messages of a lane again in one transaction; return how many, 0 if one of them is in trouble."""
         batch = Batch()
         found: list[tuple[int, Envelope]] = []
         size = 0
@@ -252,7 +252,7 @@ class Redelivery:
             return 0
 
     async def _route(self, row: UnmatchedRow) -> bool:
-        """Route one message again; returns whether it is settled, if only by being parked."""
+        """Route one message again; return whether it is settled: routed, parked, or settled by a person."""
         time = asyncio.get_running_loop().time
         began = time()
         try:
@@ -288,7 +288,7 @@ class Redelivery:
             return False
 
     async def _failed(self, row: UnmatchedRow, problem: Exception, rest: float) -> bool:
-        """Let a message be tried again after a pause, or park it; returns whether it is parked."""
+        """Let a message be retried after a pause, or park it; return whether it was parked."""
         refused = not is_passing(problem)
         at_most = LONGEST_PAUSE_IN_AN_OUTAGE if is_of_the_store(problem) else math.inf
         setback = self._setbacks.add(row.unmatched_id, refused, 0.0 if refused else rest, at_most)
@@ -312,7 +312,7 @@ class Redelivery:
             return False
 
     def _stays(self, consumer: str) -> Sequence[Advance] | None:
-        """Return what holds a write to who has the consumer, whose position stays; None if it is lost."""
+        """Return an advance that keeps the position, so that a write of a lost consumer fails; None if it is lost."""
         if consumer == INTAKE:
             return ()
         here = self._consumers.owned.get(consumer)
@@ -321,7 +321,7 @@ class Redelivery:
         return [Advance(consumer, self._consumers.worker_id, here.position, here.position)]
 
     async def _again(self, row: UnmatchedRow) -> tuple[Route, Found, Sequence[Decision]] | None:
-        """Return what becomes of a message that is routed again (it may be parked), that, and what begins with it.
+        """Return the route of a message that is routed again (it may be parked), the message, and what begins with it.
 
         None if the consumer is lost.
         """
@@ -356,5 +356,5 @@ class Redelivery:
 
 
 def _lane(row: UnmatchedRow) -> Lane:
-    """Return with which others a message keeps its order: with none, if a person has let it go."""
+    """Return the lane in which a message keeps its order; one that a person redelivers has a lane of its own."""
     return (row.consumer, row.correlation_id) if row.actor is None else (row.unmatched_id, None)

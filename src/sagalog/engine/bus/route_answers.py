@@ -1,7 +1,4 @@
-"""What is to become of a message, as routing answers it, put into a batch: for sagas and for choreographies alike.
-
-It looks nothing up and writes nothing.
-"""
+"""The answers of the kernel's routing put into a batch, for sagas and choreographies. It looks nothing up."""
 
 from sagalog.clock import Clock, new_id
 from sagalog.engine.bus.route_batch import Batch, inbox_row
@@ -25,7 +22,7 @@ class RouteAnswers:
     def add(
         self, batch: Batch, position: int, message: Envelope, answer: Begin | Deliver | Park | None, now: int
     ) -> KnownSaga | None:
-        """Add what is to become of the message that stands at a position; returns the saga that it begins, if any."""
+        """Add the answer for the message at a position; return the saga that it begins, if any."""
         match answer:
             case Begin(definition, start):
                 saga_id = new_id(self._clock)
@@ -43,7 +40,7 @@ class RouteAnswers:
 def _beginning(definition: Definition, saga_id: str, start: Start, message: Envelope, now: int) -> Decision:
     """Return the beginning of a saga.
 
-    A choreographed process is told the message that begins it, too: a saga has all it needs of that in its input.
+    A choreographed process also receives the message that begins it; a saga has all it needs in its input.
     """
     inputs = (start, Receive(message)) if isinstance(definition, ChoreographyDefinition) else (start,)
     decision = decision_of(definition, saga_id, None, inputs, now)
@@ -52,5 +49,5 @@ def _beginning(definition: Definition, saga_id: str, start: Start, message: Enve
 
 
 def known(row: StatusRow) -> KnownSaga:
-    """Return what routing has to know of a saga that is there."""
+    """Return what routing has to know of an existing saga."""
     return KnownSaga(row.saga_id, row.saga_name, row.status, row.run, row.causation_id)

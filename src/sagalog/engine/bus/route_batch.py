@@ -1,4 +1,4 @@
-"""What consumers make of some messages, until it is one write; and who makes it. It reads and writes nothing."""
+"""The batch: what consumers make of some messages, to be written at once. It reads and writes nothing."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -20,7 +20,7 @@ class Batch:
         self.parked: list[UnmatchedRow] = []
 
     def __bool__(self) -> bool:
-        """Tell whether anything is made of them at all."""
+        """Tell whether there is anything to write."""
         return bool(self.begun or self.inbox or self.messages or self.parked)
 
     def route(self, advances: Sequence[Advance], redelivered: Sequence[str] = ()) -> Route:
@@ -40,5 +40,5 @@ class Routes(Protocol):
     consumer: str
 
     async def route(self, found: Found, batch: Batch) -> None:
-        """Add to `batch` what is to become of messages that stand at these positions; it may look into the store."""
+        """Add to `batch` what this consumer makes of messages at their positions; it may read the store."""
         ...

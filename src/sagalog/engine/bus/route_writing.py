@@ -1,7 +1,7 @@
-"""Writing what consumers make of messages; and finding out, when that fails, whether anything at all can be written.
+"""Writing routes; and finding out, when that fails, whether anything else can be written.
 
-An error of the database tells its kind, not its cause: a lock, a conflict or a table that is missing may stop the whole
-store, or the row of one message. It is of the message if the store takes something else at the same time.
+An error of the database has a kind, but no cause: a lock, a conflict or a missing table may stop the whole store, or
+the row of one message. It is the message's if the store takes another write at the same time.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +19,7 @@ from sagalog.store import Advance, Route, RouteOutcome, Store
 
 
 class RouteWriting:
-    """How routes are written; `routed` is told what was, with the messages by id, and `unsure` what may have been."""
+    """Writes routes; `routed` is called with each written one and its messages, `unsure` with one that may be."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class RouteWriting:
         self._unsure = unsure
 
     async def write(self, route: Route, found: Found, begun: Sequence[Decision] = ()) -> RouteOutcome:
-        """Write what was made of messages; what is not "written" has to be made again: something was otherwise.
+        """Write a route; one that is not "written" has to be made anew, since something has changed.
 
         `begun` are the decisions behind the sagas that the route starts.
         """
@@ -55,23 +55,23 @@ class RouteWriting:
         return outcome
 
     async def passes(self) -> bool:
-        """Tell whether the store takes writes that are about nobody."""
+        """Tell whether the store takes an empty write."""
         try:
             return await self._blocking.write(self._store.route, Route(())) == "written"
         except Exception:
             return False
 
     async def is_to_blame(self, consumer: str, problem: Exception) -> bool:
-        """Tell whether `problem` is of what was to be written for a consumer."""
+        """Tell whether `problem` is of the write itself, and not of the store or the consumer."""
         row = self._consumers.owned.get(consumer)
         stays = None if row is None else Advance(consumer, self._consumers.worker_id, row.position, row.position)
         return await is_of_the_write(problem, self._store, self._blocking, stays)
 
 
 async def is_of_the_write(problem: Exception, store: Store, blocking: Blocking, stays: Advance | None) -> bool:
-    """Tell whether `problem` is of what was to be written, and not of the store, nor of the consumer.
+    """Tell whether `problem` is of the write itself, and not of the store or the consumer.
 
-    Then the consumer's position can be written, where it `stays`, without anything else.
+    It is if the consumer's position, which `stays`, can be written alone.
     """
     if not is_passing(problem):
         return True
@@ -82,5 +82,5 @@ async def is_of_the_write(problem: Exception, store: Store, blocking: Blocking, 
 
 
 def is_passing(problem: Exception) -> bool:
-    """Tell whether the same may be written later, however long that takes."""
+    """Tell whether the same write may succeed later, however long that takes."""
     return isinstance(problem, StoreError) and not isinstance(problem, WriteRefused)

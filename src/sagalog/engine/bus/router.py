@@ -1,11 +1,11 @@
-"""Messages from the log to those who are to take them: read by position, routed in batches, each batch one transaction.
+"""Routing messages from the log to their recipients: read by position, in batches, each batch one transaction.
 
-It never moves a consumer past a message without having written what became of it, in the same transaction. Whatever
-goes wrong, the batch is read and routed again from where the store says the consumer is.
+A consumer moves past a message only in the transaction that writes what became of it. After any error, the batch is
+read and routed again from the position that the store has for the consumer.
 
-Consumers that stand at the same position go together. One that cannot go on goes by itself, with pauses of its own, and
-holds up no other: its messages are routed one by one, and one that cannot be routed while the store takes something
-else is set aside, to be routed again later, so that those behind it go on.
+Consumers at the same position go together. One in trouble goes at its own pace and holds up no other: its messages are
+routed one by one. One that cannot be routed while the store takes other writes is set aside, to be routed again later,
+so that those behind it go on.
 """
 
 import asyncio
@@ -86,12 +86,12 @@ class Router:
         self._hint.give()
 
     def doubt(self) -> None:
-        """Ask the store before anything else is done: a write failed, or nobody knows."""
+        """Read anew from the store before anything else, because a write failed or its outcome is unknown."""
         self._consumers.doubt()
         self._redelivery.doubt()
 
     async def run(self) -> None:
-        """Route for ever."""
+        """Route until cancelled."""
         enter(self._blocking)
         try:
             await self._run()
@@ -170,7 +170,7 @@ class Router:
             return True
 
     async def _go_apart(self, name: str, pace: OwnPace) -> bool:
-        """Route messages for a consumer that has been in trouble; returns whether it goes on at once."""
+        """Route messages for a consumer in trouble; return whether it goes on at once."""
         time = asyncio.get_running_loop().time
         began = time()
         pace.failed_itself = False
@@ -191,7 +191,7 @@ class Router:
         return moved
 
     async def _advance(self, name: str, pace: OwnPace) -> bool | None:
-        """Route what has been read for a consumer; None while that is being read."""
+        """Route the messages read for a consumer; return None while they are being read."""
         row = self._consumers.owned.get(name)
         if row is None:
             return False
@@ -215,7 +215,7 @@ class Router:
         return bool(found)
 
     async def _move_apart(self, name: str, position: int, found: Found, pace: OwnPace) -> None:
-        """Route a batch; if it fails and the store takes something else, its messages are to be routed one by one."""
+        """Route a batch; if it fails while the store takes other writes, its messages are routed one by one next."""
         try:
             await self._move(position, [name], found)
         except Exception as problem:
@@ -228,7 +228,7 @@ class Router:
             raise
 
     async def _move_one_by_one(self, name: str, position: int, found: Found, pace: OwnPace) -> bool:
-        """Route messages one by one; one that fails is set aside after some tries. False if the consumer is lost."""
+        """Route messages one by one, setting one aside after some failures; return False if the consumer is lost."""
         for one in found:
             try:
                 written = await self._move(position, [name], [one])
@@ -250,7 +250,7 @@ class Router:
         return True
 
     async def _move(self, position: int, names: list[str], found: Found) -> bool:
-        """Route messages and move consumers behind them; False if one of the consumers is lost, or elsewhere."""
+        """Route messages and move consumers behind them; return False if a consumer is lost or has moved."""
         for _ in range(MOST_RACES):
             batch = Batch()
             for name in names:
@@ -265,7 +265,7 @@ class Router:
     async def _route(self, name: str, found: Found, batch: Batch) -> None:
         """Add what one consumer makes of messages.
 
-        What it would take and cannot be read is parked; what has to wait for one that was set aside is so too.
+        An unreadable message for it is parked. One that has to wait for a message set aside is set aside, too.
         """
         plain = [one for one in found if not isinstance(one[1], Unreadable)]
         if self._redelivery.has_any_aside:
@@ -300,7 +300,7 @@ class Router:
     async def _set_aside(
         self, name: str, position: int, one: tuple[int, Envelope], problem: Exception, tries: int
     ) -> bool:
-        """Set a message aside, so that the consumer goes on; park it by its digest if it cannot even be set aside."""
+        """Set a message aside, so that the consumer goes on; park it by its digest if even that fails."""
         why = f"it could not be routed yet: {described(problem)}"
         advances = self._advances([name], position, [one])
         aside = [self._redelivery.aside_row(name, one, why)]

@@ -1,4 +1,4 @@
-"""What the sagas of one name make of messages: it only looks up what the rules ask for."""
+"""Routing messages to the sagas of one name: it looks up what the kernel's rules ask for."""
 
 from collections.abc import Mapping, Sequence
 
@@ -37,7 +37,7 @@ class SagaRoutes:
                 begun[question.key] = begins
 
     async def _facts(self, questions: Sequence[Question], begun: dict[str, KnownSaga]) -> Facts:
-        """Look up what the answers depend on; `begun` is filled, and will have what the batch itself starts."""
+        """Look up what the answers depend on; `begun` is filled, and later gets the sagas that the batch starts."""
         wanted = self._routing.wanted(questions)
         read, store = self._blocking.read, self._store
         commands: Mapping[str, str] = {}

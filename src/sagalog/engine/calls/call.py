@@ -1,7 +1,6 @@
 """One call of a handler: on the loop or in a thread, within its time. It judges nothing that the handler does.
 
-Whatever the handler raises comes back as an exception that can be told from what the engine itself was told: a
-cancellation, or the end of the program.
+What the handler raises can be told from a cancellation of the engine itself, and from an interrupt.
 """
 
 import asyncio
@@ -32,13 +31,13 @@ class Overdue(Exception):
 
 
 class NotBegun(Exception):
-    """The handler was not called: what it was to be called for may be another worker's by now."""
+    """The handler was not called, since another worker may own the saga or consumer by now."""
 
 
 class NoThread(NotBegun):
-    """The handler was not called, for no thread of this process is free: others may have one.
+    """The handler was not called, since no thread of this process is free; another process may have one.
 
-    Since it is known that nothing happened it is no attempt: none is counted, and neither is its time.
+    It is known that nothing happened, so it does not count as an attempt.
     """
 
 
@@ -50,7 +49,7 @@ class LoopWatch:
         self._named: dict[str, float] = {}
 
     def held_up(self, what: str, seconds: float) -> None:
-        """Name a handler that held the loop up for too long, unless it has just been named."""
+        """Warn of a handler that blocked the loop for too long, unless a warning of it was logged just now."""
         if seconds <= self.longest:
             return
         now = monotonic()
@@ -114,7 +113,7 @@ async def _of_thread(turns: Turns, turn: Turn, running: "asyncio.Future[Any]", w
 
 
 async def _has_ended(running: "asyncio.Future[Any]", seconds: float | None) -> bool:
-    """Wait for a thread, at most so long. The engine never cancels whoever waits for one, so nobody else is heeded."""
+    """Wait for a thread, for so long at most. The engine never cancels this wait, so cancellations are ignored."""
     until = None if seconds is None else monotonic() + seconds
     while True:
         left = None if until is None else max(0.0, until - monotonic())
@@ -138,7 +137,7 @@ def _coroutine(
 def _if_ours(
     ours: StillOurs, turn: Turn | None, handler: Callable[..., Any], first: tuple[Any, ...], arguments: dict[str, Any]
 ) -> Any:
-    """Call a handler now that its turn has come, unless the process stood still meanwhile, and others went on."""
+    """Call a handler when its turn has come; raise `NotBegun` if the process lost what it is called for meanwhile."""
     if (turn is not None and not turn.begin()) or not ours():
         raise NotBegun
     try:

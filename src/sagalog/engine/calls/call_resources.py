@@ -1,4 +1,4 @@
-"""What handlers are called with, those of steps and those of messages alike."""
+"""What calls of handlers need, those of steps and those of messages."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ Services = dict[type, Any]
 
 
 class CallResources(Struct, frozen=True, eq=False):
-    """The services that handlers ask for, threads and tasks to run them in, and who judges what they raise."""
+    """The services that handlers ask for, the threads and tasks that run them, and how their exceptions are judged."""
 
     services: Services
     turns: Turns

@@ -36,23 +36,22 @@ ENGINE = ("sagalog.engine", "concurrent.futures")
 
 
 def check_redact(redact: object) -> None:
-    """Raise `DefinitionError` for what cannot take anything out of a text."""
+    """Raise `DefinitionError` for a `redact=` that cannot be called with a text."""
     if redact is not None and (wrong := question_mistake(redact, "a text", str)) is not None:
         raise DefinitionError(f"redact= {wrong}; let it return what may be kept of the text")
 
 
 def raise_if_no_outcome(problem: BaseException) -> None:
-    """Raise what is no outcome: `NotBegun`, and a cancellation that came from the engine.
+    """Raise `problem` again if it is no outcome of an attempt: `NotBegun`, or a cancellation by the engine.
 
-    Any other cancellation is an error like others, whoever it came from: the handler itself, or somebody who has its
-    task.
+    Any other cancellation is an error like others, whether by the handler itself or by other code.
     """
     if is_a(problem, NotBegun) or (is_a(problem, asyncio.CancelledError) and is_told_to_end()):
         raise problem
 
 
 class Failures:
-    """The judge of what handlers of one process manager raise; `redact` takes out of texts what is not to be kept."""
+    """Judges what the handlers of one process manager raise; `redact` removes secrets from texts."""
 
     def __init__(self, redact: Redact | None = None) -> None:
         self.redact = redact
@@ -74,7 +73,7 @@ class Failures:
         return error
 
     def fault_of(self, problem: BaseException, what: str, doing: str, **fields: Any) -> ErrorInfo:
-        """Return what is recorded of something that raised, and would again: the program has to be mended."""
+        """Return what is recorded of a fault: an error that would come again until the program is mended."""
         _, decisive, others = judged(problem)
         text = f"in {doing}: {text_of(decisive, self.redact)}{mentioned(others, self.redact)}"
         error = error_from("fault", type_of(decisive), text)
@@ -95,10 +94,10 @@ class Failures:
 
 
 def judged(problem: BaseException) -> tuple[ErrorKind, BaseException, list[BaseException]]:
-    """Return which outcome an exception is, the exception that makes it so, and what a group holds beside that.
+    """Return which outcome an exception is, the exception that decides, and the others of its group.
 
-    One mistake in a program decides. A group is refused only if all that it holds is: what stands beside a refusal may
-    have been done.
+    One fault in a group makes it a fault. A group is a refusal only if each of its exceptions is one: beside a
+    refusal, something else may have been done.
     """
     leaves = leaves_of(problem)
     kind: ErrorKind = "error"
@@ -128,7 +127,7 @@ def traceback_of(problem: BaseException, redact: Redact | None = None) -> str:
 
 
 def _beyond_the_engine(trace: TracebackType | None) -> TracebackType | None:
-    """Return a traceback from where somebody else's code begins: how it was called is the same for every handler."""
+    """Return a traceback from the first frame of users' code on; the frames of the engine say nothing new."""
     found = trace
     while found is not None and str(found.tb_frame.f_globals.get("__name__")).startswith(ENGINE):
         found = found.tb_next

@@ -1,7 +1,7 @@
 """Calls of plain functions that wait for a thread, and those that have one. It starts no thread and judges no outcome.
 
-A call that no thread has begun has not happened, whoever waits for it: it can be taken back, and the thread that comes
-to it later finds nothing to do. So what hangs in all threads holds up nothing but itself.
+A call that no thread has begun can be taken back; the thread that reaches it later finds nothing to do. So handlers
+that hang in all threads delay no other saga.
 """
 
 import asyncio
@@ -59,7 +59,7 @@ class Turn:
 
 
 def nothing() -> None:
-    """Do nothing: it matters when it is done."""
+    """Do nothing; it is called to see when a thread is free."""
 
 
 class Turns:
@@ -81,25 +81,25 @@ class Turns:
 
     @property
     def is_stuck(self) -> bool:
-        """Tell whether all threads are taken, and none of them has come to anything new for long."""
+        """Tell whether all threads are busy, and none of them has begun a call for long."""
         return self._sentinel is not None
 
     @property
     def has_threads(self) -> bool:
-        """Tell whether more may be asked for: threads are free, or soon will be."""
+        """Tell whether more calls may be queued: threads are free, or soon will be."""
         return self._sentinel is None and not self._is_crowded
 
     def add(self, listener: Callable[[], None]) -> None:
-        """Tell somebody whenever threads are free again after there was none."""
+        """Add a callback for when threads are free again."""
         if listener not in self._listeners:
             self._listeners.append(listener)
 
     def ask(
         self, call: Callable[[Turn], Callable[[], Any]], what: str, seconds: float | None
     ) -> tuple[Turn, "asyncio.Future[Any]"] | None:
-        """Queue a call, made for its turn; None if no thread would come to it.
+        """Queue a call and return its future; None if no thread would reach it.
 
-        It is taken back when it has waited for `seconds`, its own time: then its future is cancelled.
+        When it has waited for `seconds`, it is taken back, and its future is cancelled.
         """
         if self._sentinel is not None or self._is_stopped:
             return None
@@ -111,7 +111,7 @@ class Turns:
         return turn, future
 
     def left(self, turn: Turn, seconds: float) -> float:
-        """Return how much of its time a call has left: that is counted from when a thread has begun it."""
+        """Return how much of its time a call has left, counted from when a thread began it."""
         if turn.began_at is None:
             return max(seconds, BETWEEN_LOOKS)
         return turn.began_at + seconds - self._loop.time()
@@ -121,19 +121,19 @@ class Turns:
         self._turns.pop(turn, None)
 
     def stop(self) -> None:
-        """Let nothing begin that has not begun: the process stops."""
+        """Take back all calls that have not begun, since the process stops."""
         self._is_stopped = True
         self._take_back(self._waiting())
 
     def close(self) -> None:
-        """Look no more."""
+        """End the timer."""
         if self._timer is not None:
             self._timer.cancel()
         if self._sentinel is not None:
             self._sentinel.cancel()
 
     def _moved(self) -> float:
-        """Take note that a thread has come to a call; returns when. A thread calls it."""
+        """Note that a thread has reached a call, and return the time. Called by the thread."""
         self._moved_at = self._loop.time()
         return self._moved_at
 
@@ -141,7 +141,7 @@ class Turns:
         return [turn for turn in self._turns if turn.began_at is None and not turn.is_taken_back]
 
     def _look(self) -> None:
-        """Take back what has waited for too long; one timer for all."""
+        """Take back calls that have waited for too long; there is one timer for all."""
         now = self._loop.time()
         waiting = self._waiting()
         was_crowded, self._is_crowded = self._is_crowded, False
@@ -180,7 +180,7 @@ class Turns:
             listener()
 
     def _say(self, now: float, waiting: int) -> None:
-        """Say what hangs, less and less often as long as something hangs now and then."""
+        """Log what hangs, more and more seldom."""
         if now > self._silent_until + SILENCES.longest:
             self._silence.reset()
         self._silent_until = now + self._silence.pause()

@@ -1,7 +1,7 @@
 """Following an application: read its log by position, translate, and write messages and position in one transaction.
 
-It reads and translates ahead while a batch is written. Whoever lost the consumer cannot write: its position and its
-owner are compared with what they were.
+It reads and translates ahead while a batch is written. Each write compares the position and owner of the consumer with
+the expected ones, so a process that lost the consumer cannot write.
 """
 
 import asyncio
@@ -83,7 +83,7 @@ class Chunk(Struct, frozen=True):
 
 
 class Follower:
-    """Who follows one application, for as long as the worker owns its consumer."""
+    """Follows one application, while the worker of this process owns its consumer."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class Follower:
         self._lanes = ParkedLanes(follow.translation.follow, follow.source, surroundings)
 
     def stop(self) -> None:
-        """End after what is being written."""
+        """End after the present write."""
         self._stop.set()
 
     def leave(self) -> None:
@@ -119,7 +119,7 @@ class Follower:
         self._holder.consumer_release.add([self.consumer])
 
     async def run(self) -> None:
-        """Follow until told to stop; whatever goes wrong is tried again."""
+        """Follow until stopped; retry after any error."""
         enter(self._blocking)
         while not self._stop.is_set():
             try:
@@ -155,7 +155,7 @@ class Follower:
         return next((row.position for row in taken if row.consumer == self.consumer), None)
 
     async def _own(self, worker_id: str, position: int) -> None:
-        """Follow from a position until the consumer is lost, or this is told to stop."""
+        """Follow from a position until the consumer is lost, or this is stopped."""
         source = self._follow.source
         head = await self._blocking.handler(source.head)
         if head < position:
@@ -204,7 +204,7 @@ class Follower:
         return Chunk(entries, max(after, page.position), page.more)
 
     async def _write_full(self, own: "_Own", pending: "deque[Entry]", chunk: Chunk) -> bool:
-        """Write what fills a batch, and at the end of the log all there is; False if the consumer was lost."""
+        """Write full batches, and at the end of the log all there is; return False if the consumer was lost."""
         size = self._size.now
         while pending and (len(pending) >= size or not chunk.more) and not self._stop.is_set():
             batch = [pending.popleft() for _ in range(min(size, len(pending)))]
@@ -217,7 +217,7 @@ class Follower:
         return True
 
     async def _write_apart(self, own: "_Own", position: int, batch: Sequence[Entry]) -> bool:
-        """Write a batch; what the database does not take of it is set aside, and takes none of the others with it."""
+        """Write a batch; set aside entries that the database does not take, and write the others."""
         try:
             return await self._write(own, position, batch)
         except StoreError as problem:
@@ -233,7 +233,7 @@ class Follower:
         )
 
     async def _write_or_set_aside(self, own: "_Own", position: int, entry: Entry) -> bool:
-        """Write a notification once more, and let it be tried again later if it still cannot be written."""
+        """Write a notification once more; set it aside to be retried if it still cannot be written."""
         try:
             return await self._write(own, position, [entry])
         except StoreError as problem:
@@ -243,7 +243,7 @@ class Follower:
             return await self._write(own, position, [aside])
 
     async def _is_of_the_write(self, own: "_Own", problem: Exception) -> bool:
-        """Tell whether a problem is of what was to be written, since the position alone can be written."""
+        """Tell whether a problem is of the write itself: it is if the position alone can be written."""
         stays = Advance(self.consumer, own.worker_id, own.position, own.position)
         return await is_of_the_write(problem, self._store, self._blocking, stays)
 
@@ -264,7 +264,7 @@ class Follower:
         return True
 
     async def _try_parked(self, own: "_Own") -> bool:
-        """Try again what was parked and may go on now; False if the consumer was lost."""
+        """Retry parked notifications that may go on now; return False if the consumer was lost."""
         seldom = SELDOM * (1 + self._lanes.number / PAGE)
         if not self._lanes.number or self._loop.time() - own.tried_at < seldom:
             return True
@@ -286,7 +286,7 @@ class Follower:
         return outcome != "lost"
 
     async def _try_one_by_one(self, own: "_Own", lane: Sequence[Parked]) -> Outcome:
-        """Try again what is parked of one aggregate, up to what cannot be written; that is parked if it is refused."""
+        """Retry the parked notifications of one aggregate until one cannot be written; park that if it is refused."""
         outcome: Outcome = "nothing"
         for parked in lane:
             try:
@@ -311,7 +311,7 @@ class Follower:
         return await self._route_again(own, Again([], [], [parked]))
 
     async def _write_again(self, own: "_Own", lanes: Sequence[Sequence[Parked]], limit: int) -> Outcome:
-        """Translate what is parked again, and write what comes of it."""
+        """Translate parked notifications again, and write the results."""
         translate = self._follow.translation.entry
         again = await self._blocking.handler(partial(self._lanes.again, lanes, limit, translate))
         if not again.done and not again.parked:
@@ -337,7 +337,7 @@ class Follower:
 
 
 class _Own(Struct):
-    """Where a consumer stands while it is owned; times are those of the event loop."""
+    """The position and pauses of a consumer while it is owned; times are those of the event loop."""
 
     worker_id: str
     position: int

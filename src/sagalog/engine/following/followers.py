@@ -26,7 +26,7 @@ class Followers:
         self._running[Loop(follower.run, follower.consumer)] = follower
 
     async def stop(self, grace: float) -> None:
-        """End each after what it writes; one whose source does not answer within `grace` seconds is left alone."""
+        """End each after its present write; do not wait for a source that does not answer within `grace` seconds."""
         await asyncio.gather(*(_stop(loop, follower, grace) for loop, follower in self._running.items()))
         self._running.clear()
 

@@ -1,6 +1,6 @@
-"""Notifications of a followed application that were parked, by aggregate: what comes after one waits for it in order.
+"""Parked notifications of a followed application, by aggregate: later ones of the same aggregate wait, in order.
 
-It remembers which aggregates wait and says what is to be written about them; the follower writes it.
+It remembers which aggregates wait, and returns what is to be written about them; the follower writes it.
 """
 
 import logging
@@ -45,7 +45,7 @@ class Parked(Struct, frozen=True):
 
 
 class Again(Struct, frozen=True):
-    """What came of parked notifications that were tried again: messages, whose rows are done, and what failed anew."""
+    """The results of retried notifications: messages, the rows that are done, and those that failed again."""
 
     messages: list[Envelope]
     done: list[UnmatchedRow]
@@ -92,7 +92,7 @@ class ParkedLanes:
         return list(lanes.values())
 
     async def _subject(self, row: UnmatchedRow) -> _Subject | None:
-        """Return what a row is about; if its text is damaged, the log of the application knows; None if nobody does."""
+        """Return what a row is about, from its text or else from the application's log; None if neither says."""
         try:
             return msgspec.json.decode(row.message, type=_Subject)
         except (msgspec.MsgspecError, RecursionError, ValueError) as problem:
@@ -108,7 +108,7 @@ class ParkedLanes:
             return None
 
     def divide(self, entries: Sequence[Entry]) -> tuple[list[Envelope], list[Entry]]:
-        """Return the messages of a batch, and the entries that are to be parked: those that failed and those behind."""
+        """Return the messages of a batch, and the entries to park: those that failed, and those behind them."""
         messages: list[Envelope] = []
         failed: list[Entry] = []
         first_here: dict[str, int] = {}
@@ -145,7 +145,7 @@ class ParkedLanes:
         )
 
     def parked(self, entries: Sequence[Entry]) -> None:
-        """Say that these entries have been parked, and that this is durable."""
+        """Note that these entries were durably parked."""
         for entry in entries:
             first = self._first.setdefault(entry.notification.originator_id, entry.notification.id)
             if entry.is_aside:
@@ -155,7 +155,7 @@ class ParkedLanes:
     def again(
         self, lanes: Sequence[Sequence[Parked]], limit: int, translate: Callable[[Notification, int], Entry]
     ) -> Again:
-        """Translate again what a person wants to be tried, and what only waited for it, in order; blocking.
+        """Translate again what a person redelivers, and what only waited behind it, in order; blocking.
 
         Behind one that fails, the others of its aggregate stay as they are.
         """
@@ -189,7 +189,7 @@ class ParkedLanes:
         return entry.error
 
     async def settle(self, rows: Sequence[UnmatchedRow]) -> bool:
-        """Let those that only waited be redelivered too; False if somebody else has settled one meanwhile."""
+        """Redeliver those that only waited, too; return False if another process has settled one meanwhile."""
         for row in rows:
             if row.status == "parked":
                 settled = (row.unmatched_id, "redelivering", OURSELVES, SETTLED, self._clock.now())

@@ -1,7 +1,7 @@
 """From an application's domain events to messages of our log: pure, and it reads and writes nothing.
 
-The same notification gives the same messages with the same ids, however often it is translated: that is what makes
-following exactly once together with the position.
+A notification always gives the same messages with the same ids. Together with the position, that makes following
+exactly once.
 """
 
 import inspect
@@ -36,7 +36,7 @@ class FollowContext(Struct, frozen=True, kw_only=True):
 class Entry(Struct, frozen=True, gc=False):
     """What became of one notification: its messages, or why there are none.
 
-    `is_aside`: nobody has to do anything about it, it is tried again by itself.
+    `is_aside`: it is retried automatically and needs no person.
     """
 
     notification: Notification
@@ -53,7 +53,7 @@ class Translator(Struct, frozen=True):
 
 
 class Translation:
-    """How the notifications of one application become messages; `redact` is asked what is kept of an error."""
+    """Translates the notifications of one application into messages; `redact` removes secrets from errors."""
 
     def __init__(
         self,
@@ -173,7 +173,7 @@ def _events(given: object) -> Sequence[Event]:
 
 
 def _identifier(event: object, name: str) -> str | None:
-    """Return an id that the event carries itself, as applications that answer our commands do."""
+    """Return an id that the event itself carries, as events of applications that answer our commands do."""
     value = getattr(event, name, None)
     if value is None or callable(value):
         return None

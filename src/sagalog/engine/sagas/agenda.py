@@ -1,4 +1,4 @@
-"""What is to be done now of all that ought to be going on for a saga, and when to look again. It begins nothing.
+"""Which effects of a saga are to be begun now, and when to look again. It begins nothing.
 
 It is pure but for the clock, which is asked only if it matters.
 """
@@ -19,7 +19,7 @@ UnderWay = Container[tuple[type, str]]
 
 
 class Agenda(Struct, frozen=True):
-    """The effects that are to be begun now, what is known already and is to be told first, and when to look again."""
+    """The effects to begin now, an input that is known already and comes first, and when to look again."""
 
     ready: list[Attempted]
     known: Input | None = None
@@ -40,13 +40,13 @@ def only_action(effects: list[Effect], clock: Clock) -> RunAction | None:
 
 
 def idle_until(effects: list[Effect]) -> int:
-    """Return until when nothing is to be done, if only time will bring it about; 0 if that is not so."""
+    """Return until when nothing is to be done, if the saga waits for nothing but time; else 0."""
     idle = (RunAction, RunCompensation, WatchDeadline)
     return min((effect.at if isinstance(effect, idle) else 0 for effect in effects), default=0)
 
 
 def agenda_of(effects: list[Effect], clock: Clock, under_way: UnderWay) -> Agenda:
-    """Return what is to be done now; what is `under_way` is not begun again."""
+    """Return what is to be done now; effects that are `under_way` are not begun again."""
     now = clock.now()
     ready, wake_at = list[Attempted](), None
     for effect in effects:

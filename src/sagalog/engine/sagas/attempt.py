@@ -29,7 +29,7 @@ BeginChild = Callable[[Definition, Start], Awaitable[str]]
 
 
 class Attempts:
-    """Who makes the attempts of one process manager, with its means and its clock.
+    """Makes the attempts of one process manager.
 
     `definitions` are those by which it runs sagas, by digest. `begin_child` starts those that are steps.
     """
@@ -120,7 +120,7 @@ class Attempts:
         return rule.definition.input.write(value, f"the input of saga {rule.definition.name}")
 
     async def call_off(self, definition: Definition, saga_id: str, state: SagaState, effect: CallOff) -> ChildBegun:
-        """Find the saga that a step is, or start one that has ended already, so that nobody else can."""
+        """Find the child saga of a step, or start one that has ended already, so that it cannot begin later."""
         rule = definition.steps[effect.step].child
         assert rule is not None
         return await self._begun(rule, saga_id, state, effect.step, EMPTY, called_off=True)
@@ -199,7 +199,7 @@ class Attempts:
         effect: RunAction | RunCompensation,
         over: int | None,
     ) -> dict[str, Any]:
-        """Return the handler's arguments, read afresh from what is recorded: no handler can change it for another."""
+        """Return the handler's arguments, decoded anew for each call: no handler can change them for another."""
         arguments: dict[str, Any] = {}
         for parameter in parameters:
             source = parameter.source
@@ -241,7 +241,7 @@ def _shown(
 
 
 def _sent(saga_id: str, state: SagaState, effect: RunAction | RunCompensation) -> RequestMade | None:
-    """Return the command that is sent again because nobody answered: the same, byte by byte, under the same id."""
+    """Return the command to send again after no reply came: the same bytes under the same id."""
     command_id = effect_key(saga_id, state, effect)
     before = state.commands.get(command_id)
     if before is None or before.data is None:

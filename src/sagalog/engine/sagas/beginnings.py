@@ -1,7 +1,7 @@
 """The first decision of a saga, written: one start at a time for each key. It checks no input, and drives no saga.
 
-A saga that the worker of this process has room for is its own from the start, and is driven as soon as it is written.
-Any other one is left to whoever claims it.
+If the worker of this process has room for the saga, it owns it from the start, and drives it once it is written. Any
+other saga is left to the worker that claims it.
 """
 
 import asyncio
@@ -57,9 +57,9 @@ class Beginnings:
         self._starts = OneAtATime(committer)
 
     async def begin(self, definition: Definition, saga_id: str, start: Start) -> bool:
-        """Write a start; False if there may be a saga with its key, since another start was written, here or elsewhere.
+        """Write a start; return False if another start of its key was written, here or elsewhere.
 
-        Raises the store's error if nobody knows for too long, also of a start with the same key that is queued already.
+        Raises the store's error if the outcome is unknown for too long, also that of an earlier start of the key.
         """
         purpose = definition.name, start.key
         if await self._starts.other(purpose):
@@ -77,7 +77,7 @@ class Beginnings:
     async def begin_child(self, definition: Definition, start: Start) -> str:
         """Start a saga that is a step of another one, or find the one that was, and return its id.
 
-        It does not give up while the store is unavailable: whoever cancels it may ask again later. Raises
+        It retries while the store is unavailable, until it is cancelled, and may be called again later. Raises
         `WriteRefused` if the database does not take the start.
         """
         backoff = Backoff(PAUSES)
@@ -102,7 +102,7 @@ class Beginnings:
 
 
 def log_written(decision: Decision, then: Then | None, written: Written) -> None:
-    """Log a decision if it has become durable, and tell whoever else waits for it; called once."""
+    """Log a decision if it has become durable, then call `then`; called once."""
     if written:
         log_transitions(decision)
     if then is not None:

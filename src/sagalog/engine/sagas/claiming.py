@@ -1,6 +1,6 @@
-"""Looking for sagas that nobody owns: claimed in batches, read, and handed to the worker. It drives none.
+"""Claiming sagas without an owner: they are claimed in batches, read, and handed to the worker. It drives none.
 
-Nothing that goes wrong with one round or one saga ends the looking: whatever it is, the others have to be looked after.
+No error of one round or one saga ends the loop, since the other sagas still need it.
 """
 
 import asyncio
@@ -40,11 +40,11 @@ Own = Callable[[StatusRow, Sequence[StoredEvent]], None]
 
 
 class Claiming:
-    """Who claims sagas for the worker with the lease, as long as there is room, of the kinds that `threadless` says.
+    """Claims sagas for the worker that has the lease, while it has room, of the definitions that `threadless` allows.
 
-    `own` drives one that has been claimed, and has been read.
+    `own` drives a saga that was claimed and read.
 
-    `hint` is given by whoever knows that something may be due.
+    `hint` is given when something may be due.
     """
 
     def __init__(
@@ -94,16 +94,16 @@ class Claiming:
         self._in_doubt = False
 
     def _look_again(self) -> None:
-        """Look now for what could not be read or claimed while the store was in trouble."""
+        """Try now what could not be read or claimed while the store was in trouble."""
         self._setbacks.hurry()
         self._inbox.hurry()
 
     def doubt(self) -> None:
-        """Ask the store what is owned before anything else is claimed: something may be ours that nobody here knows."""
+        """Ask the store which sagas we own before claiming more; after a lost answer we may own some unknowingly."""
         self._in_doubt = True
 
     async def run(self) -> None:
-        """Claim for ever."""
+        """Claim until cancelled."""
         backoff = Backoff(Pauses(self._poll, LONGEST_PAUSE))
         watch = ClockWatch(self._clock, asyncio.get_running_loop().time)
         while True:
@@ -160,7 +160,7 @@ class Claiming:
         return self._hand_over(rows, streams, mail)
 
     async def _claim_some(self, worker_id: str, room: int) -> list[StatusRow]:
-        """Claim the oldest that are due; if something fails, one by one, so that what is wrong with one is its own."""
+        """Claim the oldest due sagas; if that fails, one by one, so that one in trouble does not affect the others."""
         await self._lease_watch.look()
         await self._taking_over.look()
         self._definitions = self._threadless.claimed()
@@ -196,7 +196,7 @@ class Claiming:
         return [row for row in rows.values() if row.owner == worker_id]
 
     async def _look_for_mail(self, room: int, but: Sequence[str]) -> list[str]:
-        """Return the sagas that are to be claimed for their mail; none for a while if nobody can see that."""
+        """Return the sagas to claim because of messages; none for a while after that could not be read."""
         began = asyncio.get_running_loop().time()
         try:
             return await self._blocking.read(self._store.with_mail, self._definitions, room, but)
@@ -206,7 +206,7 @@ class Claiming:
             return []
 
     async def _read_mail(self, worker_id: str) -> Handed | None:
-        """Return what has come for sagas of this worker; None if that is not known for now: others need none."""
+        """Return the messages for sagas of this worker; None if they cannot be read for now."""
         if not self._inbox.is_used or self._setbacks.waits(INBOXES):
             return None
         began = asyncio.get_running_loop().time()
@@ -220,7 +220,7 @@ class Claiming:
         return mail
 
     def _set_mail_back(self, problem: Exception, began: float) -> None:
-        """Read no mail for a while; whoever waited for it in vain has waited for long enough."""
+        """Read no messages for a while after a failure."""
         took = asyncio.get_running_loop().time() - began
         setback = self._setbacks.add(INBOXES, counts=True, at_least=rest_after(took))
         if is_worth_saying(setback.counted):
@@ -229,7 +229,7 @@ class Claiming:
             logger.warning(text, described(problem), exc_info=trace)
 
     async def _read(self, saga_ids: Sequence[str]) -> dict[str, list[StoredEvent]]:
-        """Return the histories of sagas that have just been claimed; one by one if that fails for all of them."""
+        """Return the histories of sagas that were just claimed; read them one by one if reading all fails."""
         try:
             return await self._blocking.read(self._store.read_many, saga_ids)
         except Exception as problem:
@@ -249,7 +249,7 @@ class Claiming:
         await self._blocking.read(self._store.owned, self._lease.worker_id)
 
     async def _writes(self) -> None:
-        """Raise if no write passes; on a full disk this one does, so those that rest for that are tried again soon."""
+        """Raise if no write passes. On a full disk this one does, so sagas that rest because of it are soon retried."""
         await self._blocking.write(self._store.release, self._lease.worker_id, [])
 
     def _hand_over(
@@ -273,7 +273,7 @@ class Claiming:
         return len(rows) - len(busy) + news
 
     async def _give_back_strays(self, worker_id: str) -> None:
-        """Give back what a claim without an answer may have made ours: nobody here runs it."""
+        """Give back sagas that a claim with a lost answer may have made ours, and that nobody here drives."""
         owned = await self._blocking.read(self._store.owned, worker_id)
         self._in_doubt = False
         self._giving_back.add(one for one in owned if one not in self._driven and one not in self._driven.expected)

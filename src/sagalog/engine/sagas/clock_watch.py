@@ -1,4 +1,4 @@
-"""Notices when the wall clock was set: whoever sleeps until a time of it has to look again. It sets nothing."""
+"""Notices when the wall clock was set, since sleeps until a wall-clock time must then be computed again."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ JUMP = 1_000_000
 
 
 class ClockWatch:
-    """The wall clock beside `loop_time`, the seconds of the event loop, which nobody can set."""
+    """The wall clock compared with `loop_time`, the monotonic seconds of the event loop."""
 
     def __init__(self, clock: Clock, loop_time: Callable[[], float]) -> None:
         self._clock = clock

@@ -1,7 +1,7 @@
 """The sagas that are driven in this process, each by a runner in a task of its own. It drives none itself.
 
-Beside them it knows those whose start is being written for this process, so that nobody takes them for strays, and
-those that have just come to an end here.
+It also knows the sagas whose start is being written for this process, which must not be given back as strays, and those
+that have just ended here.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ Drive = asyncio.Task[SagaState | None]
 
 
 class Driven:
-    """Runners and tasks by the ids of their sagas, at most so many."""
+    """Runners and tasks by saga id, up to a maximum."""
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -37,12 +37,12 @@ class Driven:
         return self.most - len(self.tasks) - len(self.expected)
 
     def add(self, runner: SagaRunner, task: Drive) -> None:
-        """Say that a saga is driven from now on."""
+        """Add the runner of a saga."""
         self.runners[runner.saga_id] = runner
         self.tasks[runner.saga_id] = task
 
     def remove(self, runner: SagaRunner) -> None:
-        """Say that a runner drives its saga no more; another one may by now."""
+        """Remove a runner, unless another one drives the saga by now."""
         if self.runners.get(runner.saga_id) is runner:
             del self.runners[runner.saga_id]
             del self.tasks[runner.saga_id]
@@ -59,6 +59,6 @@ class Driven:
             runner.wake()
 
     def give(self, saga_id: str, envelope: Envelope) -> bool:
-        """Give a message from the inbox to its saga if that is driven here; False if it has it already."""
+        """Give a message from the inbox to its saga if it is driven here; return False if the saga has it already."""
         runner = self.runners.get(saga_id)
         return runner is not None and runner.deliver(envelope)

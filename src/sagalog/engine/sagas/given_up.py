@@ -1,4 +1,4 @@
-"""Sagas that could not be driven here, and for how long each is left to other workers. It drives none."""
+"""Sagas that could not be driven here, and for how long each is left to other workers. It drives none itself."""
 
 from collections.abc import Callable
 
@@ -37,7 +37,7 @@ class GivenUp:
         return found is not None and self._now() < found.until
 
     def add(self, saga_id: str, problem: BaseException, at_most: float | None = None) -> float:
-        """Take note of one more failure; return for how many seconds (`at_most` so many) the saga is left to others."""
+        """Count one more failure; return for how many seconds (`at_most` so many) the saga is left to others."""
         self._forget_the_old()
         found = self._failures.setdefault(saga_id, _Failures(Backoff(PAUSES), problem))
         pause = found.backoff.pause()
@@ -67,13 +67,13 @@ class GivenUp:
         return [saga_id for saga_id, one in self._failures.items() if now < one.until]
 
     def hurry(self) -> None:
-        """Let those that rest be tried now; how long they rest if they fail again goes on growing."""
+        """Let all be tried now; after another failure their pauses continue to grow."""
         now = self._probed_until = self._now()
         for one in self._failures.values():
             one.until = min(one.until, now)
 
     def forget(self, saga_id: str) -> None:
-        """Say that a saga could be driven; if it could not because of the whole store, that is over for all."""
+        """Forget the failures of a saga that was driven; if the store was the cause, let all such sagas be tried."""
         found = self._failures.pop(saga_id, None)
         if found is not None and is_of_the_store(found.problem):
             now = self._probed_until = self._now()

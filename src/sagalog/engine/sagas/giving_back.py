@@ -1,6 +1,6 @@
-"""Sagas that this process gives back: all of one moment in one write, however many they are. It claims none.
+"""Giving back sagas: all that are to be given back at one moment go into one write. It claims none.
 
-What cannot be given back goes to the end, and less is tried at once: somebody may have locked one of them for long.
+Sagas that cannot be given back go to the end of the queue, and fewer are tried at once: one of them may be locked.
 """
 
 import asyncio
@@ -24,10 +24,9 @@ PAUSES = Pauses(0.05, 5.0)
 
 
 class GivingBack:
-    """Sagas that are to be given back: nobody here drives them.
+    """The queue of sagas to give back, which nobody here drives.
 
-    It has its turn while it gives something back: what is claimed at the same time might be what is given back once
-    more because nobody knew that it had been.
+    It holds `turn` during a write. Otherwise a retry after a lost answer could give back a saga claimed anew meanwhile.
     """
 
     def __init__(self, surroundings: Surroundings, lease: WorkerLease, driven: Driven) -> None:
@@ -48,11 +47,11 @@ class GivingBack:
         self._wanted.set()
 
     def keep(self, saga_id: str) -> None:
-        """Do not give this one back: it is driven here again."""
+        """Do not give this saga back, since it is driven here again."""
         self._waiting.pop(saga_id, None)
 
     async def run(self) -> None:
-        """Give back for ever; what could not be given back is tried again."""
+        """Give back sagas until cancelled; retry what failed."""
         backoff = Backoff(PAUSES)
         while True:
             await self._wanted.wait()

@@ -1,6 +1,6 @@
-"""The messages that wait in the inbox for the sagas of one worker: read, and handed over once. It decides nothing.
+"""The inbox messages of one worker's sagas: read, and handed over once. It decides nothing.
 
-What cannot be read at once is read saga by saga: a saga whose mail cannot be read goes without it for a while, alone.
+If reading all fails, they are read saga by saga, so that a message that cannot be read delays only its own saga.
 """
 
 import asyncio
@@ -25,12 +25,12 @@ AT_ANY_TIME = 2**62
 
 
 class Inbox:
-    """What has arrived for the sagas of this worker, but for what has been handed over and is not taken yet.
+    """The messages for the sagas of this worker, without those that were handed over and are not taken yet.
 
-    A row stays in the inbox until the decision that takes it is durable. So a saga that is lost to another worker loses
-    no mail with it, and a read that began before such a decision may still show what the decision has taken.
+    A row stays in the inbox until the decision that takes it is durable. So no message is lost when another worker
+    takes a saga over; and a read that began before such a decision may still return what the decision has taken.
 
-    Where no saga ever gets a message it is not used, until one is driven that is a step of another.
+    It is not used while no saga can get messages, that is until a child saga is driven.
     """
 
     def __init__(self, surroundings: Surroundings, is_used: bool) -> None:
@@ -81,7 +81,7 @@ class Inbox:
         return found
 
     async def _read_apart(self, worker_id: str, but: Sequence[str]) -> list[tuple[InboxRow, Envelope]]:
-        """Return the first that each of some sagas has; raises if it cannot even be known who has any."""
+        """Return the first message of each of some sagas; raise if it cannot be read which sagas have any."""
         self._worker_id = worker_id
         left_out = [*but, *self._looked_at]
         mailed = await self._blocking.read(self._store.mailed, worker_id, APART_AT_ONCE, left_out)
@@ -102,25 +102,25 @@ class Inbox:
 
     @property
     def unread(self) -> list[str]:
-        """Return the sagas whose mail cannot be read for now: nobody has to claim them for that."""
+        """Return the sagas whose messages cannot be read for now, which are not claimed because of them."""
         return self._one_by_one.resting()
 
     def hurry(self) -> None:
-        """Try now to read what could not be read."""
+        """Try now what could not be read."""
         self._one_by_one.hurry()
 
     def took(self, saga_id: str, message_id: str) -> None:
-        """Say that a saga has taken a message, and that this is durable."""
+        """Note that a saga has durably taken a message."""
         if self.is_used:
             self._taken.add((saga_id, message_id))
 
     def missed(self, saga_id: str) -> None:
-        """Say that a message may have come to the inbox of a saga, and that nobody has given it to the saga."""
+        """Note that the inbox of a saga may have a message that was not given to the saga."""
         if self.is_used:
             self._missed.add(saga_id)
 
     def is_read(self, saga_id: str) -> bool:
-        """Tell whether a message that has just come may be given to a saga at once: none came before it unseen."""
+        """Tell whether a new message may be given to a saga at once, since no earlier one may be unread."""
         unseen = (self._missed, self._behind, self._unread)
         return self.is_used and not (self._overflowed or any(saga_id in those for those in unseen))
 

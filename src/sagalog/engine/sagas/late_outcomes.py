@@ -1,6 +1,6 @@
-"""Outcomes that could not be recorded yet: kept until they can be. It claims and appends nothing itself.
+"""Outcomes that could not be recorded yet, kept until they can be. It claims and appends nothing itself.
 
-Whoever cancels the task that asks for a saga does not end the asking. When the process ends, each is tried once more.
+The task that asks for a saga restarts when other code cancels it. When the process ends, each saga is tried once more.
 """
 
 import asyncio
@@ -45,12 +45,11 @@ class Undriven(Exception):
 
 
 class LateOutcomes:
-    """What nobody else can know, kept until it is recorded or whoever drives the saga here takes it.
+    """Outcomes that only this process knows, kept until they are recorded or the saga's runner here takes them.
 
-    `take` is asked again and again to own a saga, which takes its outcomes with it. What was refused is told by
-    `record` to the saga at rest, which nobody owns; False means that it is not at rest. `record_at_last` tells a saga
-    that nobody drives, at rest or not, if it can be had. `poll` is in microseconds. `recovered` is told when something
-    is taken that was refused.
+    `take` is called repeatedly until this worker owns the saga, whose runner then gets the outcomes. `record` records a
+    refused outcome of a saga at rest, and returns False if it is not at rest. `record_at_last` records one of any saga
+    that can be claimed. `poll` is in microseconds. `recovered` is called when a refused outcome is written after all.
     """
 
     def __init__(
@@ -75,12 +74,12 @@ class LateOutcomes:
         self._hurried = asyncio.Event()
 
     def hurry(self) -> None:
-        """Record now what was refused, if it is taken by now: the store takes other writes again."""
+        """Try refused outcomes now, since the store takes other writes again."""
         self._hurried.set()
         self._hurried = asyncio.Event()
 
     def keep(self, definition: Definition, saga_id: str, unrecorded: list[Input]) -> None:
-        """Keep what has happened to a saga and is not recorded."""
+        """Keep outcomes of a saga that are not recorded."""
         if not unrecorded:
             return
         self._kept.setdefault(saga_id, []).extend(unrecorded)
@@ -89,7 +88,7 @@ class LateOutcomes:
             self._loops[saga_id] = Loop(partial(self._ask, definition, saga_id), f"sagalog-late-{saga_id}")
 
     def keep_refused(self, definition: Definition, saga_id: str, refused: list[Input]) -> None:
-        """Keep what is known of a saga and was refused, if anything was: a fault is recorded in its place."""
+        """Keep refused outcomes of a saga, if there are any; a fault is recorded in their place."""
         if refused:
             self._refused.setdefault(saga_id, Backoff(PAUSES_OF_REFUSED))
             self.keep(definition, saga_id, refused)
@@ -97,12 +96,12 @@ class LateOutcomes:
             self._refused.pop(saga_id, None)
 
     def pop(self, saga_id: str) -> list[Input]:
-        """Return what is to be told to a saga that is driven here from now on."""
+        """Remove and return the outcomes of a saga that is driven here from now on."""
         self._definitions.pop(saga_id, None)
         return self._kept.pop(saga_id, [])
 
     async def _ask(self, definition: Definition, saga_id: str) -> None:
-        """Ask until nothing is kept of the saga."""
+        """Try until nothing is kept of the saga."""
         backoff = Backoff(self._pauses)
         asked, to_be_said = 0, MANY
         while saga_id in self._kept:
@@ -127,7 +126,7 @@ class LateOutcomes:
         self._loops.pop(saga_id, None)
 
     async def _record_all(self, definition: Definition, saga_id: str) -> bool:
-        """Record what is known of a saga at rest; False if it is not at rest."""
+        """Record the outcomes of a saga at rest; return False if it is not at rest."""
         problem: Exception | None = None
         for outcome in list(self._kept.get(saga_id, ())):
             try:
@@ -152,7 +151,7 @@ class LateOutcomes:
             self.pop(saga_id)
 
     async def try_at_last(self, seconds: float) -> None:
-        """Ask no more, but try once for each saga, all of them within so many seconds; it may be called again."""
+        """Stop the tasks and try once for each saga, within so many seconds in all; it may be called again."""
         self._stopped = True
         await asyncio.gather(*(loop.stop() for loop in self._loops.values()))
         self._loops.clear()
@@ -164,9 +163,9 @@ class LateOutcomes:
         await asyncio.gather(*tries, return_exceptions=True)
 
     async def stop(self, seconds: float) -> None:
-        """Ask no more, after one last try for each saga, all of them within so many seconds.
+        """Stop after one last try for each saga, within so many seconds in all.
 
-        What is still not recorded then is nobody's any more: whoever takes the sagas over makes the attempts again.
+        What is not recorded then is lost: the worker that takes the saga over makes the attempt again.
         """
         await self.try_at_last(seconds)
         for saga_id in self._kept:

@@ -1,8 +1,8 @@
 """The lease of this process's worker: begun, renewed, lost and begun anew under another name. It owns no saga.
 
-Others judge the lease by the time that is written in the store and by their clocks. We judge it by the safer of two: by
-our clock, which runs on while the machine sleeps, and by the time of the event loop since it was renewed, which nobody
-can set. A clock that is set back makes us hold nothing for longer than we asked for.
+Others judge the lease by the time written in the store and by their clocks. We take the safer of two measures: our
+clock, which runs on while the machine sleeps, and the time of the event loop since the renewal, which nobody can set.
+So a clock that is set back does not let us hold the lease for longer than we asked for.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ LONGEST_HOST = 255
 
 
 class WorkerLease:
-    """One worker's lease, as long as the limits say, and who the worker is now."""
+    """The lease of one worker, and the present name of the worker."""
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._store = surroundings.store
@@ -60,7 +60,7 @@ class WorkerLease:
         self._holds_until(lease.lease_until, ends)
 
     async def keep(self) -> None:
-        """Renew for ever, three times in each length."""
+        """Renew the lease three times in each length, until cancelled."""
         while True:
             await asyncio.sleep(max(0.0, self._renew_at - self._loop.time()))
             self._renew_at = self._loop.time() + self._length / 3e6
@@ -74,7 +74,7 @@ class WorkerLease:
                 logger.exception("the lease could not be renewed")
 
     def renew_soon(self) -> None:
-        """Renew now: whoever cancels what keeps the lease must not keep it from being renewed in time."""
+        """Renew now; called when other code cancelled the renewal, so that the lease is renewed in time."""
         self._renew_at = 0.0
 
     async def _renew(self) -> None:
@@ -95,9 +95,9 @@ class WorkerLease:
         self._news.set()
 
     async def _begin_anew(self) -> None:
-        """Lease under another name once the lease has run out: it may be its row alone that cannot be written.
+        """Lease under another name once the lease has run out, since only its row may be in trouble.
 
-        What is owned under the old name goes on wherever it is taken over, as when the lease was taken away.
+        Sagas owned under the old name are taken over, as after the loss of a lease.
         """
         if self.holds:
             return
@@ -119,6 +119,6 @@ class WorkerLease:
         return False
 
     def end(self) -> None:
-        """Let nobody wait for the lease any longer; the store is told by whoever gives the sagas back."""
+        """End all waits for the lease; the store learns of its end when the sagas are given back."""
         self._ended = True
         self._news.set()

@@ -1,9 +1,8 @@
 """Leases that are over though the time in them is not: of workers that died while their clocks were ahead.
 
 A live worker renews its lease three times in each length, and each renewal changes the time in it. So a lease that has
-not changed for longer than it is long is over, by the time of our event loop, which nobody can set. It is unchanged
-from the moment at which the first look had its answer to that at which the last one was asked for, whatever has
-happened to us in between.
+not changed for longer than its length is over, by the time of our event loop, which nobody can set. The unchanged time
+is counted from the answer to the first look to the question of the last one, whatever happened to us in between.
 """
 
 import asyncio
@@ -21,7 +20,7 @@ MISSED = 3
 
 
 class LeaseWatch:
-    """The leases that there are, watched so that those which nobody renews are taken away; `own` says which is ours."""
+    """Watches all leases, and ends those that nobody renews; `own` returns the name of ours."""
 
     def __init__(self, surroundings: Surroundings, own: Callable[[], str]) -> None:
         self._store = surroundings.store
@@ -34,7 +33,7 @@ class LeaseWatch:
         self._seen: dict[str, tuple[HeldLease, float]] = {}
 
     async def look(self) -> None:
-        """Look at the leases, if it is time to; raises nothing that the store raises."""
+        """Look at the leases, if it is time to; errors of the store are logged, not raised."""
         time = asyncio.get_running_loop().time
         asked = time()
         if asked < self._next:

@@ -1,4 +1,4 @@
-"""Sagas one by one, after something failed for all of them at once: those that fail alone rest. It knows no store."""
+"""Trying sagas one by one after something failed for all of them at once; those that fail alone rest for a while."""
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable
@@ -20,9 +20,9 @@ MOST_NAMED = 10
 
 
 class OneByOne:
-    """One thing that is done for sagas one by one; `cannot` says in the log what could not be done to a saga.
+    """One kind of work on sagas, done one by one; `cannot` says in the log what failed.
 
-    `passes` raises if nothing at all can be done now: then it is nobody's fault. `now` is the time of the event loop.
+    `passes` raises if the work cannot be done for any saga now; then none is set aside. `now` is the time of the loop.
     """
 
     def __init__(self, cannot: str, passes: Callable[[], Awaitable[object]], now: Callable[[], float]) -> None:
@@ -32,20 +32,20 @@ class OneByOne:
         self._resting = GivenUp(now)
 
     def resting(self) -> list[str]:
-        """Return those that failed alone and are left out for a while."""
+        """Return the sagas that failed alone and are left out for a while."""
         return self._resting.resting()
 
     def hurry(self) -> None:
-        """Let those that rest be tried now."""
+        """Let all be tried now."""
         self._resting.hurry()
 
     def forget(self, saga_ids: Iterable[str]) -> None:
-        """Say that it could be done to these."""
+        """Forget the failures of these sagas after a success."""
         for saga_id in saga_ids:
             self._resting.forget(saga_id)
 
     async def each(self, saga_ids: Iterable[str], call: Callable[[str], Awaitable[Result]]) -> dict[str, Result]:
-        """Return what the call returned for those for which it did; those for which it raised rest, 1 to 60 s."""
+        """Call for each saga and return the results by saga; those for which it raised rest for 1 to 60 s."""
         done: dict[str, Result] = {}
         in_vain = 0.0
         passes = False

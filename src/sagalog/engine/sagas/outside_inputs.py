@@ -1,4 +1,4 @@
-"""What is asked of sagas from outside: to begin (the input is checked, the key decides), or to go on when stuck."""
+"""Inputs from outside: the start of a saga, with its input checked and its key, and the resume of a stuck one."""
 
 from collections.abc import Callable
 from functools import partial
@@ -33,7 +33,7 @@ TRIES = 20
 
 
 class Started(Struct, frozen=True):
-    """The saga that a start led to, and the task that drives it if that is here."""
+    """The saga that a start led to, and the task that drives it, if it is driven here."""
 
     saga_id: str
     key: str
@@ -42,7 +42,7 @@ class Started(Struct, frozen=True):
 
 
 class OutsideInputs:
-    """What is asked for from outside: that a saga begins, or that one which nobody runs is told something."""
+    """Starts sagas, and gives inputs to sagas that no worker owns."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class OutsideInputs:
         )
 
     async def _known_or_new(self, definition: Definition, key: str) -> str:
-        """Return a key that is taken today, or that an older version took: the same key is the same saga."""
+        """Return a key that is valid today, or that an older version recorded; the same key is the same saga."""
         what = f"the key of saga {definition.name}"
         try:
             return check_identifier(key, what)
@@ -114,7 +114,7 @@ class OutsideInputs:
         raise StoreUnavailable(f"saga {saga_id} is changed by others all the time; start it again later")
 
     async def resume(self, definition: Definition, saga_id: str, state: SagaState, actor: str, reason: str) -> bool:
-        """Tell a stuck saga to go on, and any worker takes it up; False if it is in another state meanwhile."""
+        """Let a stuck saga go on, on any worker; return False if its state has changed meanwhile."""
         resume = Resume(check_identifier(actor, "the actor"), check_reason(reason, "the reason"))
         if not await self._tell(definition, saga_id, state, resume):
             return False
@@ -122,7 +122,7 @@ class OutsideInputs:
         return True
 
     async def _tell(self, definition: Definition, saga_id: str, state: SagaState, input: Input) -> bool:
-        """Decide for a saga that nobody owns; False if somebody else was quicker, or was about to be."""
+        """Decide on an input for a saga without an owner; return False if another write came first."""
         if await self._inputs.other(saga_id):
             return False
         decision = decision_of(definition, saga_id, state, (input,), self._clock.now())
@@ -144,9 +144,9 @@ def _key(definition: Definition, value: Any, key: str | None) -> str:
 
 
 def _asked(function: Callable[[Any], Any], value: Any, what: str, redact: Redact | None) -> Any:
-    """Return what a function of the user's says of a value; what it raises reaches whoever asked as it is.
+    """Return what a function of the user returns for a value; what it raises is passed on.
 
-    Raises `InvalidInput`, which names the function, in the place of what would end the caller's own coroutine, loop or
+    Raises `InvalidInput`, which names the function, in place of what would end the caller's own coroutine, loop or
     task: `StopIteration`, a cancellation, whatever is no `Exception`.
     """
     try:

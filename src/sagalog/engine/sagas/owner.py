@@ -17,13 +17,13 @@ class Owner(Protocol):
         ...
 
     def patience(self, expects_mail: bool) -> int:
-        """Return how long, in microseconds, a saga may stay that waits for a message, or for nothing but time."""
+        """Return for how many microseconds a saga that only waits may stay with this worker."""
         ...
 
     async def ready(self, worker_id: str) -> bool:
         """Wait until the lease holds, so that no attempt is begun on a saga that others may take.
 
-        False if no attempt may be begun: the worker stops, or is not `worker_id` any more, since its lease was lost.
+        Returns False if none may be begun, because the worker stops, or lost its lease and is no longer `worker_id`.
         """
         ...
 

@@ -1,7 +1,7 @@
-"""Recording what is known of a saga that nobody drives. It makes no attempt.
+"""Recording outcomes of sagas that nobody drives. It makes no attempt.
 
-It owns no saga that is stuck or has ended, so that it is in nobody's way: a person may let the saga go on at any
-moment. One that has to go on is told under the name of the worker that owns it, and stays its own.
+It does not own a saga that is stuck or has ended, so that a person can resume the saga at any moment. An input for a
+saga that has to go on is written under the name of the worker that owns it.
 """
 
 from sagalog.engine.cycle import append_of, decision_of, state_of
@@ -17,7 +17,7 @@ from sagalog.saga.transitions import OPEN
 
 
 class Recording:
-    """How outcomes are recorded that come after their saga has come to rest, or has been given up."""
+    """Records outcomes that arrive after their saga came to rest or was given up."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Recording:
         self._giving_back = giving_back
 
     async def record(self, definition: Definition, saga_id: str, input: Input, holder: str | None = None) -> bool:
-        """Tell a saga at rest, or one that `holder` owns; False if it is neither, or was changed meanwhile.
+        """Record an input of a saga at rest, or owned by `holder`; return False if it is neither, or has changed.
 
         Raises `WriteRefused` if the database does not take it, and what the store raises while it is read.
         """
@@ -52,7 +52,7 @@ class Recording:
         return written
 
     async def record_at_last(self, definition: Definition, saga_id: str, input: Input) -> bool:
-        """Tell a saga, at rest or not, that is driven here no more, and give it back; False if it cannot be had."""
+        """Record an input of a saga that is no longer driven here, and give it back; False if it cannot be claimed."""
         if not await self.record(definition, saga_id, input):
             worker_id = self._lease.worker_id
             async with self._turn:

@@ -1,7 +1,7 @@
-"""What a saga's runner does when the database refuses a decision: tries it again, or tells a fault in its place.
+"""What a saga's runner does when the database refuses a decision: it tries again, or records a fault in its place.
 
-One that is refused while others are written is believed. If nothing else is written it may well be the database that
-takes nothing, whatever it says, and then nothing may be concluded of this one. What is known to be done is kept.
+A refusal is believed if other writes pass meanwhile. If none does, the whole database may be in trouble, whatever the
+error says, so nothing is concluded about this write. Successes are kept, to be recorded later.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ class Recorder(Protocol):
 
 
 class Refusals:
-    """What is refused of one saga; `successes` takes those that a fault was recorded in place of."""
+    """Handles the refused decisions of one saga; `successes` collects those that a fault was recorded in place of."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Refusals:
         self._successes = successes
 
     async def tell(self, saga: Recorder, input: Input, last: bool, problem: WriteRefused, commits: int) -> bool:
-        """Tell again what was refused, until that is believed, and then something instead; False on a conflict.
+        """Try a refused input until the refusal is believed, then record a fault instead; return False on a conflict.
 
         `commits` is how many the committer had made before. Raises `WriteRefused` if nothing can be told.
         """
@@ -82,7 +82,7 @@ class Refusals:
                 problem = again
 
     async def _tell_instead(self, saga: Recorder, input: Input, problem: WriteRefused) -> bool:
-        """Tell that something cannot be written, in its place; raises `problem` if there is nothing to be said."""
+        """Record that an input cannot be written; raise `problem` if there is nothing to record."""
         if isinstance(input, Receive) and input.message.kind != "note":
             await self.park(input.message, problem)
             return True

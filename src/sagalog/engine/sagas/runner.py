@@ -80,7 +80,7 @@ class SagaRunner:
         self._alarm: asyncio.Future[None] | None = None
 
     def deliver(self, envelope: Envelope) -> bool:
-        """Give the saga a message, to be told in the order of arrival; False if it has it already."""
+        """Queue a message for the saga, in the order of arrival; return False if it has it already."""
         if any(waiting.id == envelope.id for waiting in self._mail):
             return False
         self._mail.append(envelope)
@@ -89,19 +89,19 @@ class SagaRunner:
 
     @property
     def unrecorded(self) -> list[Input]:
-        """Return what has happened and is not recorded, also what attempts have come to that nobody has asked yet."""
+        """Return the inputs that are not recorded, including outcomes of attempts that have just ended."""
         ended = [task for task in self._running.values() if task.done() and not task.cancelled()]
         outcomes = [None if task.exception() is not None else task.result() for task in ended]
         return self._unrecorded + [outcome for outcome in outcomes if outcome is not None]
 
     @property
     def refused(self) -> list[Input]:
-        """Return what is known to be done, could not be written, and is still news."""
+        """Return the successes that could not be written and are still of use."""
         return [success for success in self._successes if is_news(self.state, success)]
 
     @property
     def has_mail(self) -> bool:
-        """Tell whether messages were given to it that it has not told the saga."""
+        """Tell whether there are messages that the saga has not decided on."""
         return bool(self._mail)
 
     def wake(self) -> None:
@@ -174,7 +174,7 @@ class SagaRunner:
         return alarm.done()
 
     async def _open_mail(self) -> bool:
-        """Tell the saga what has come for it, one message after the other; True if it has come to rest by that."""
+        """Decide on the queued messages one after the other; return True if the saga has come to rest."""
         while self._mail:
             message = self._mail[0]
             if isinstance(message, Unreadable):
@@ -188,7 +188,7 @@ class SagaRunner:
         return False
 
     async def _begin(self) -> tuple[Input | None, int | None]:
-        """Begin what ought to be going on; return an input that is there already, or when to look again."""
+        """Begin the effects that are due; return an input that is known already, or when to look again."""
         self.lacks_thread = self.lacks_thread and any(needs_thread(self.definition, one) for one in self._effects)
         agenda = agenda_of(self._effects, self._clock, self._running)
         ready = [] if self._owner.stopping else agenda.ready
@@ -197,7 +197,7 @@ class SagaRunner:
         return (await self._run(ready) if ready else agenda.known), agenda.wake_at
 
     async def _run(self, ready: list[Attempted]) -> Input | None:
-        """Begin attempts: a single one is made here and now, and its outcome returned; others go on by themselves."""
+        """Begin attempts: a single one is awaited here and its outcome returned; several run in tasks of their own."""
         while await self._owner.ready(self._worker_id):
             if len(ready) > 1 or self._running:
                 for effect in ready:
@@ -212,7 +212,7 @@ class SagaRunner:
         return None
 
     async def _lose(self, unrecorded: list[Input]) -> NoReturn:
-        """Give the saga up to whoever has it now, once the attempts under way have ended."""
+        """Leave the saga to its new owner, once the attempts under way have ended."""
         raise Conflict(unrecorded + await self._ends_of_attempts())
 
     async def _ends_of_attempts(self) -> list[Input]:
@@ -263,7 +263,7 @@ class SagaRunner:
         return outcomes
 
     async def _ended(self, wake_at: int | None) -> tuple[list[Input], list[BaseException]]:
-        """Wait likewise; return the outcomes, and what was raised by attempts that came to none."""
+        """Wait as `_wait` does; return the outcomes, and the exceptions of attempts without one."""
         timeout = None if wake_at is None else max(0.0, (wake_at - self._clock.now()) / 1e6)
         alarm = self._alarm = asyncio.get_running_loop().create_future()
         waited: set[asyncio.Future[Any]] = {alarm, *self._running.values()}
@@ -282,7 +282,7 @@ class SagaRunner:
         return outcomes, problems
 
     async def _tell_what_is_known(self) -> None:
-        """Tell what happened before; that the saga is stuck only if that cannot be told, or if it was nothing."""
+        """Record inputs from before; record that the saga is stuck only if they cannot be written or there are none."""
         known = len(self._unrecorded)
         try:
             await self._tell_all(self._unrecorded)

@@ -1,4 +1,4 @@
-"""What workers owned that are dead: their leases end and their sagas are free for everybody. It claims none."""
+"""Freeing the sagas of dead workers and ending their leases. It claims none."""
 
 import asyncio
 import logging
@@ -16,10 +16,7 @@ MOST_AT_ONCE = 100
 
 
 class TakingOver:
-    """The sagas of the dead, freed: all of a round in one write, or one by one while something is wrong with one.
-
-    `apart` frees one by one.
-    """
+    """Frees the sagas of dead workers: all of a round in one write, or one by one while one of them is in trouble."""
 
     def __init__(self, surroundings: Surroundings, one_by_one: OneByOne) -> None:
         self._store = surroundings.store
@@ -33,7 +30,7 @@ class TakingOver:
         self._failures = 0
 
     async def look(self) -> None:
-        """Free some, if it is time to look; raises only if the store takes nothing at all."""
+        """Free some sagas, if it is time to; raise only if the store takes no write at all."""
         time = asyncio.get_running_loop().time
         if time() < self._next:
             return
@@ -64,7 +61,7 @@ class TakingOver:
             return []
 
     def _say(self, problem: Exception) -> None:
-        """Log it less and less often: a lease that cannot be removed may stay for days, and stops nobody."""
+        """Log it more and more seldom: a lease that cannot be removed may stay for days, and does no harm."""
         self._failures += 1
         level = logging.WARNING if is_worth_saying(self._failures) else logging.DEBUG
         logger.log(level, "what dead workers owned is freed one by one for now: %s", described(problem))

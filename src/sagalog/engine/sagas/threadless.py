@@ -1,4 +1,4 @@
-"""Sagas that wait in vain for a thread of this process, and are left to others; which ones are claimed meanwhile."""
+"""Sagas that got no thread of this process and are left to others, and which definitions are claimed meanwhile."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -31,7 +31,7 @@ def _is_undone_plainly(step: StepDefinition) -> bool:
 
 
 class Threadless:
-    """The sagas that wait in vain; `now` is the time of the event loop."""
+    """The sagas that got no thread; `now` is the time of the event loop."""
 
     def __init__(
         self, turns: Turns, definitions: Mapping[str, Definition], clock: Clock, now: Callable[[], float]
@@ -49,11 +49,11 @@ class Threadless:
         self._try_at = 0.0
 
     def takes(self, definition: Definition) -> bool:
-        """Tell whether a saga may be begun here: it never needs a thread, or one may be had sometime."""
+        """Tell whether a saga may be begun here: it never needs a thread, or threads may become free."""
         return not self._turns.is_stuck or definition.digest not in self._plain
 
     def claimed(self) -> Sequence[str]:
-        """Return the definitions, by their digests, of which sagas are claimed now."""
+        """Return the digests of the definitions whose sagas are claimed now."""
         if self._turns.has_threads or self._now() >= self._try_at:
             self._try_at = self._now() + BETWEEN_TRIES
             return self._definitions
@@ -64,7 +64,7 @@ class Threadless:
         return self._given_up.resting()
 
     def driven(self, saga_id: str, state: SagaState, lacks_thread: bool) -> None:
-        """Take note of a saga that has been driven: if it lacked a thread it rests, until its deadline at most."""
+        """Note that a saga was driven: if it got no thread it rests, until its deadline at most."""
         if not lacks_thread:
             self._given_up.forget(saga_id)
             return
@@ -72,6 +72,6 @@ class Threadless:
         self._given_up.add(saga_id, NoThread(), left if left is not None and left > 0 else None)
 
     def hurry(self) -> None:
-        """Let all that rest be claimed: a thread is free."""
+        """Let all resting sagas be claimed, since a thread is free."""
         self._given_up.hurry()
         self._try_at = 0.0

@@ -1,10 +1,10 @@
-"""What is told to a saga instead of something that its database does not take: a fault, which says so. Pure.
+"""The fault that is recorded in place of an outcome that the database refuses. Pure.
 
-A success is known all the same, so it is not forgotten: it is told again later, beside the fault.
+A success is kept, and recorded later beside the fault.
 
-A failure is not kept. The fault stands for the same attempt, of which a second failure is no news (rule 1 of `decide`);
-and a person who lets the saga go on gives the step that it was stuck for a fresh attempt whatever it failed of, also if
-it was refused (rule 11). Told after that, it would take from the fresh budget what that is for, and end the step again.
+A failure is not kept. The fault counts for the same attempt, and a second failure of it is no news (rule 1 of
+`decide`). When a person resumes the saga, the step gets a fresh budget whatever it failed of (rule 11). Recorded after
+that, the old failure would use up that budget and end the step again.
 """
 
 from sagalog.saga.events import ErrorInfo, error_from
@@ -22,15 +22,15 @@ from sagalog.saga.state import UNTOUCHED, SagaState, StepState, is_done, is_to_u
 
 
 def fault_of(problem: BaseException) -> ErrorInfo:
-    """Return the fault that an error of the database or the engine is, in a text that every database takes."""
+    """Return the fault for an error of the database or the engine, in a text that every database takes."""
     return error_from("fault", type_of(problem), ascii(text_of(problem))[1:-1])
 
 
 def instead_of(input: Input, here: StepState, problem: BaseException) -> Input | None:
-    """Return what is told instead of an outcome that could not be written; None if there is nothing to be said.
+    """Return the input to record in place of an outcome that could not be written; None if there is none.
 
-    The step may have had its effect, and others cannot know its result: that is what a fault says of it, too. It is the
-    fault of one attempt more if the step, which is `here`, was at fault already: told once more it would be no news.
+    A fault says that the step may have had its effect, and that its result is unknown. If the step, which is `here`,
+    was at fault already, it is the fault of a further attempt, since a repeated one would be no news.
     """
     error = fault_of(problem)
     match input:
@@ -48,7 +48,7 @@ def instead_of(input: Input, here: StepState, problem: BaseException) -> Input |
 
 
 def is_success(input: Input) -> bool:
-    """Tell whether something is known to be done, and must not be done again."""
+    """Tell whether an input says that something was done, which must not be done again."""
     return isinstance(input, ActionSucceeded | UndoSucceeded)
 
 
@@ -64,7 +64,7 @@ def is_news(state: SagaState, input: Input) -> bool:
 
 
 def outcome_of(effect: RunAction | RunCompensation | CallOff, problem: BaseException) -> Input | None:
-    """Return the outcome of an attempt that the engine itself could not make; None if nothing may be concluded."""
+    """Return the outcome of an attempt that failed in the engine itself; None if nothing may be concluded."""
     error = fault_of(problem)
     if isinstance(effect, RunAction):
         return ActionFailed(effect.step, effect.attempt, None, error)

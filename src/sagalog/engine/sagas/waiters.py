@@ -21,7 +21,7 @@ CLOSED = "the process manager was closed; the saga goes on elsewhere or later"
 
 
 def not_known(what: str, seconds: float | None) -> str:
-    """Return that a question was not answered within the time given: the database did not answer it."""
+    """Return the error that the database gave no answer within the time to wait."""
     return (
         f"nobody knows yet whether {what}, after {seconds or 0:g} s: the database takes longer to answer; look for "
         "long transactions and locks. Asking again, or starting again with the same key, is safe"
@@ -29,14 +29,14 @@ def not_known(what: str, seconds: float | None) -> str:
 
 
 def still_going(row: StatusRow, seconds: float | None) -> str:
-    """Return that a saga has not ended within the time given, and what it waits for, if that is known."""
+    """Return the error that a saga has not ended within the time to wait, and what it waits for, if known."""
     what = f", waiting for {row.waiting_for}" if row.waiting_for is not None else ""
     which = f"saga {row.saga_name} {row.saga_key}"
     return f"{which} is still {row.status} after {seconds or 0:g} s{what}; it goes on, ask again later"
 
 
 class NoLongerThan:
-    """A time that waiting within takes at most; a read that nobody waits for then goes on in its thread."""
+    """A time limit for the waits within; a read that is abandoned goes on in its thread."""
 
     def __init__(self, seconds: float | None) -> None:
         self._scope = asyncio.timeout(seconds)
@@ -58,7 +58,7 @@ class NoLongerThan:
 
 
 async def end_of(drive: Drive) -> SagaState | None:
-    """Wait for a saga that runs in this process; None if its row has to be asked."""
+    """Wait for a saga that runs in this process; return None if its row has to be read."""
     if not drive.done():
         # Whoever gives up waiting must not stop the saga, so the task itself is not awaited.
         ended = asyncio.Event()
@@ -71,7 +71,7 @@ async def end_of(drive: Drive) -> SagaState | None:
 
 
 class Waiters:
-    """Those who wait for a saga to end or to be stuck."""
+    """The callers that wait for a saga to end or to be stuck."""
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._store = surroundings.store
@@ -84,13 +84,13 @@ class Waiters:
         self._closed = False
 
     def finished(self, saga_id: str) -> None:
-        """Wake those who wait for this saga."""
+        """Wake the callers that wait for this saga."""
         for future in self._waiters.pop(saga_id, ()):
             if not future.done():
                 future.set_result(None)
 
     def hint(self) -> None:
-        """Look at the rows now instead of at the next poll."""
+        """Read the rows now instead of at the next poll."""
         self._hint.give()
 
     async def wait(self, saga_id: str) -> None:
@@ -130,7 +130,7 @@ class Waiters:
                     self.finished(saga_id)
 
     async def close(self) -> None:
-        """Stop looking; whoever still waits is told so."""
+        """Stop reading; callers that still wait get `NotRunning`."""
         self._closed = True
         if self._task is not None:
             await self._task.stop()

@@ -1,4 +1,4 @@
-"""The sagas that this process owns, and what claims them, drives them and gives them back, held together."""
+"""The worker: it holds together what claims, drives and gives back the sagas of this process."""
 
 import asyncio
 import logging
@@ -49,7 +49,7 @@ TRIES = 3
 
 
 class Worker:
-    """Who runs the sagas that are claimed from the store or begun in this process."""
+    """Runs the sagas that are claimed from the store or begun in this process."""
 
     def __init__(
         self,
@@ -94,12 +94,12 @@ class Worker:
 
     @property
     def worker_id(self) -> str:
-        """Return the name under which this worker owns sagas now; a worker that loses its lease takes another."""
+        """Return the name under which this worker owns sagas now; it takes a new one after losing its lease."""
         return self._lease.worker_id
 
     @property
     def holds(self) -> bool:
-        """Tell whether the lease has not run out, so that what this worker has is its own."""
+        """Tell whether the lease has not run out, so that this worker still owns its sagas."""
         return self._lease.holds
 
     def has_room_for(self, definition: Definition) -> bool:
@@ -111,10 +111,10 @@ class Worker:
         return saga_id in self._driven
 
     def patience(self, expects_mail: bool) -> int:
-        """Return how long, in microseconds, a saga may stay that only waits.
+        """Return for how many microseconds a saga that only waits may stay.
 
-        Once half of what this process may own is owned, those who wait would keep out those who could run: then one
-        that waits for nothing but time goes at once, and one that `expects_mail` unless that comes soon.
+        Once this process owns half of its maximum, waiting sagas could keep out others that could run. Then one that
+        waits only for time is given back at once, and one that `expects_mail` if no message comes soon.
         """
         longest, driven = self._longest_wait, self._driven
         if 2 * len(driven.tasks) <= driven.most:
@@ -135,7 +135,7 @@ class Worker:
         self._hint.give()
 
     def _threads_are_free(self) -> None:
-        """Look for what was left to others for want of a thread."""
+        """Look for sagas that were left to others because no thread was free."""
         self._threadless.hurry()
         self.hint()
 
@@ -156,7 +156,7 @@ class Worker:
         effects: list[Effect] | None = None,
         last_resort: Input | None = None,
     ) -> Drive:
-        """Drive a saga that the store says is ours; the task ends when it is at rest or has left this process."""
+        """Drive a saga that we own; the task ends when it is at rest or has left this process."""
         runner = SagaRunner(
             definition,
             saga_id,
@@ -199,7 +199,7 @@ class Worker:
         return self._driven.tasks.get(saga_id)
 
     def deliver(self, saga_id: str, envelope: Envelope) -> bool:
-        """Give a message that is in the inbox now to its saga, if that runs here; False if it has to be fetched."""
+        """Give a message from the inbox to its saga, if it runs here; return False if the message has to be fetched."""
         runner = self._driven.runners.get(saga_id)
         if runner is None or not self.inbox.is_read(saga_id):
             self.inbox.missed(saga_id)
@@ -238,7 +238,7 @@ class Worker:
         return runner.state if at_rest else None
 
     def _was_driven(self, runner: SagaRunner, task: Drive) -> None:
-        """Keep what is known of a saga whose task was cancelled, by whomever and perhaps before it had begun."""
+        """Keep the outcomes of a saga whose task was cancelled by any code, perhaps before it had begun."""
         if not task.cancelled():
             return
         self._driven.remove(runner)
@@ -251,7 +251,7 @@ class Worker:
         self._claiming.doubt()
 
     def _give_up(self, saga_id: str, problem: BaseException) -> None:
-        """Leave a saga that cannot be driven here to others for a while, and say so."""
+        """Leave a saga that cannot be driven here to other workers for a while, and log it."""
         if self.stopping:
             # What cannot be written any more is not this saga's fault; it is given back with all others.
             return
@@ -261,7 +261,7 @@ class Worker:
         logger.error(text, saga_id, pause, described(problem), exc_info=trace)
 
     async def take(self, definition: Definition, saga_id: str, unrecorded: list[Input] | None = None) -> bool:
-        """Own one saga, due or not, and tell it something; False if it cannot be had now, since somebody runs it."""
+        """Claim one saga, due or not, to record its kept outcomes; return False if another worker runs it."""
         async with self._driven.turn:
             return await self._take(definition, saga_id, unrecorded)
 
@@ -287,17 +287,17 @@ class Worker:
     def _own_with_all(
         self, definition: Definition, saga_id: str, state: SagaState, unrecorded: list[Input] | None = None
     ) -> None:
-        """Drive a saga, and tell it what is known of it here; if that cannot be told, that it is stuck."""
+        """Drive a saga with its kept outcomes; if they cannot be recorded, record that it is stuck."""
         known = [*self._late.pop(saga_id), *(unrecorded or ())]
         self.own(definition, saga_id, state, known, last_resort=self._end_of_patience(saga_id))
 
     def _end_of_patience(self, saga_id: str) -> Input | None:
-        """Return what is told to a saga that could not be driven often enough: that it is stuck."""
+        """Return the input that makes a saga stuck after it could not be driven too often."""
         problem = self._given_up.problem(saga_id)
         return None if problem is None or self._given_up.number(saga_id) < TRIES else Faulted(fault_of(problem))
 
     def _own_claimed(self, row: StatusRow, stored: Sequence[StoredEvent]) -> None:
-        """Drive a saga that has just been claimed, with all that is known of it here."""
+        """Drive a saga that has just been claimed, with its kept outcomes."""
         try:
             state = state_of(stored)
             if state.version != row.version:
@@ -335,7 +335,7 @@ class Worker:
     async def release(self) -> None:
         """Give back every saga and the lease; call it when nothing is left to be written.
 
-        Until then the lease is renewed: a handler of a message may take its time, and nobody else is to begin it anew.
+        Until then the lease is renewed, so that no other process begins a message handler that still runs here.
         """
         await asyncio.gather(self.consumer_release.stop(), *(loop.stop() for loop in self._loops))
         try:
@@ -345,7 +345,7 @@ class Worker:
             await self._end_lease()
 
     async def _end_lease(self) -> None:
-        """Let the lease be over now: who cannot give back everything leaves it to others, who take over one by one."""
+        """End the lease now; if not everything could be given back, others take it over one by one."""
         try:
             await self._blocking.renew(self._store.renew, self.worker_id, self._clock.now())
         except Exception as problem:

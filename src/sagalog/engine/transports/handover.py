@@ -1,7 +1,7 @@
-"""Messages handed to a transport such that one that fails holds up no other; it reads and writes no store.
+"""Handing messages to a transport such that one that fails holds up no other; it reads and writes no store.
 
-What fails together is sent one by one, so that its neighbours go out once more and not again and again; what fails
-alone is tried some times more, and is then an outcome like others: it will never be sent.
+A batch that fails is sent one by one, so that the other messages are sent once more, and not again and again. One that
+fails alone is retried some times; then its outcome is that it will never be sent.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ LONGEST_SEND = 300.0
 async def hand_over(transport: Transport, found: Sequence[tuple[int, Envelope]], outcomes: Outcomes) -> None:
     """Send messages, known by their numbers, that have no outcome yet; each outcome is noted as soon as it is known.
 
-    Raises `TransportUnavailable` if the broker is away: what has no outcome then is to be handed over again.
+    Raises `TransportUnavailable` if the broker is away; hand over again what has no outcome then.
     """
     left = [one for one in found if one[0] not in outcomes]
     if not left:
@@ -70,7 +70,7 @@ async def _send_one_by_one(
 
 
 async def _send(transport: Transport, envelopes: Sequence[Envelope]) -> list[str | None]:
-    """Call a transport, which may be anybody's; raises `TransportUnavailable` if the broker is away."""
+    """Call a transport, which may be a user's own; raise `TransportUnavailable` if the broker is away."""
     try:
         async with asyncio.timeout(LONGEST_SEND):
             given = cast(object, await transport.send(envelopes))

@@ -1,7 +1,7 @@
-"""What a transport delivers: into the log once, or into `saga_unmatched` with a reason. It knows no broker.
+"""Receiving from a transport: each message goes into the log once, or into `saga_unmatched` with a reason.
 
-A message may be forgotten by the broker only when one of the two is durable. What failed is delivered again, a bounded
-number of times; while the store is away that number does not count, because parking needs the store as well.
+The broker may forget a message only when one of the two is durable. A failed one is redelivered, a bounded number of
+times. While the store is away tries are not counted, because parking needs the store, too.
 """
 
 import logging
@@ -33,7 +33,7 @@ TAKEN = Receipt(True)
 
 
 class Receiving:
-    """What takes in the messages of one transport; a call never raises."""
+    """Takes in the messages of one transport; a call never raises."""
 
     def __init__(
         self, name: str, handle: HandleMessage, park: ParkRow, clock: Clock, most: int = MOST_DELIVERIES
@@ -49,7 +49,7 @@ class Receiving:
         self._failures: dict[str, int] = {}
 
     async def __call__(self, incoming: Incoming) -> Receipt:
-        """Take one message, and say whether it is taken."""
+        """Take in one message; return whether it is taken."""
         try:
             receipt = await self._take(incoming)
         except (StoreUnavailable, NotRunning) as problem:
@@ -84,7 +84,7 @@ class Receiving:
         return TAKEN
 
     async def _failed(self, found: Envelope, incoming: Incoming, problem: BaseException) -> Receipt:
-        """Ask for a message again, or park it for good."""
+        """Ask for a redelivery, or park the message."""
         if isinstance(problem, SagalogError) and not isinstance(problem, StoreError):
             # It says what is wrong with the message: no later attempt can end otherwise.
             await self._park_message(found, incoming, text_of(problem))

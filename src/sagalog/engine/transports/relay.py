@@ -50,7 +50,7 @@ HandedOver = Callable[[Sequence[str]], Awaitable[None]]
 
 
 class Relay:
-    """What sends over one transport, as long as this process's worker owns its consumer."""
+    """Sends over one transport, while the worker of this process owns its consumer."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class Relay:
         self._hint.give()
 
     async def close(self) -> None:
-        """Stop; what was not acknowledged is sent again by whoever goes on."""
+        """Stop; messages that were not acknowledged are sent again by the next owner."""
         if self._loop is not None:
             await self._loop.stop()
             self._consumers.give_back([self._consumer])
@@ -193,7 +193,7 @@ class Relay:
     async def _route(
         self, row: ConsumerRow, position: int, parked: Sequence[UnmatchedRow] = (), redelivered: Sequence[str] = ()
     ) -> bool:
-        """Move the position, unless somebody else has moved it: then False."""
+        """Move the position; return False if another process has moved it."""
         advance = Advance(row.consumer, self._consumers.worker_id, row.position, position)
         route = Route([advance], parked=parked, redelivered=redelivered)
         if await self._blocking.write(self._store.route, route) != "written":
@@ -218,7 +218,7 @@ class Relay:
                 return
 
     async def _park(self, row: ConsumerRow, position: int, parked: UnmatchedRow) -> bool:
-        """Park a message that the broker refused; by its digest, if the store never takes it as it is."""
+        """Park a message that the broker refused; by its digest, if the store does not take it as it is."""
         try:
             return await self._route(row, position, [parked])
         except StoreError as problem:
@@ -231,7 +231,7 @@ class Relay:
             return await self._route(row, position, [cut_down(parked)])
 
     async def _is_of_the_write(self, problem: StoreError) -> bool:
-        """Tell whether a problem is of what was to be written, since the position alone can be written."""
+        """Tell whether a problem is of the write itself: it is if the position alone can be written."""
         row = self._consumers.owned.get(self._consumer)
         stays = None if row is None else Advance(row.consumer, self._consumers.worker_id, row.position, row.position)
         return await is_of_the_write(problem, self._store, self._blocking, stays)
@@ -241,7 +241,7 @@ class Relay:
             await self._handed_over(commands)
 
     async def _again(self) -> bool:
-        """Send what the broker refused and a person lets go once more; False if there is nothing."""
+        """Send again what the broker had refused and a person redelivers; return False if there is nothing."""
         waiting = await self._blocking.read(self._store.redelivering, [self._consumer], BATCH)
         ids = {row.unmatched_id for row in waiting}
         self._setbacks.keep(ids)
@@ -274,9 +274,9 @@ class Relay:
         return bool(rows)
 
     async def _settle(self, once_more: UnmatchedRow, parked: UnmatchedRow | None) -> None:
-        """Write what became of a message that was sent once more; one that the store does not take holds up no other.
+        """Write the outcome of a message that was sent again.
 
-        Then that is tried again after a pause, and the message is not sent again.
+        If that fails, it is retried after a pause, without sending the message again; other messages go on.
         """
         row = self._consumers.owned.get(self._consumer)
         if row is None:

@@ -1,4 +1,4 @@
-"""The transports at work in this process: each reads the log for what goes out, and hands over what comes in."""
+"""The transports of this process: each reads the log for what goes out, and hands over what comes in."""
 
 import asyncio
 from collections.abc import Sequence
@@ -51,27 +51,27 @@ class Transports:
             await transport.open(receiving)
 
     def carry(self, envelope: Envelope) -> bool:
-        """Tell whether one of them takes messages like this one to somebody else."""
+        """Tell whether one of them carries this message."""
         return any(one.carries(envelope) for one, _ in self._receivings)
 
     def hint(self) -> None:
-        """Look for messages now: some have just become durable."""
+        """Look for messages now, since some have just become durable."""
         for relay in self._relays:
             relay.hint()
 
     def redeliver(self) -> None:
-        """Look for what a person wants to be sent once more."""
+        """Look for messages that a person wants to be sent again."""
         for relay in self._relays:
             relay.redeliver()
 
     async def stop(self) -> None:
-        """Send no more, and take in no more after what is being received."""
+        """Stop sending; stop receiving after the messages that are being taken in."""
         await asyncio.gather(*(relay.close() for relay in self._relays))
         await asyncio.gather(*(transport.close() for transport, _ in self._receivings))
 
 
 def check_transports(transports: Sequence[Transport]) -> None:
-    """Raise `DefinitionError` for a name that no store can keep, and one that two have: they would share a position."""
+    """Raise `DefinitionError` for a name that no store can keep, or that two have, which would share a position."""
     names = [one.name for one in transports]
     for name in names:
         try:

@@ -1,15 +1,15 @@
-"""Group commit: one loop writes all decisions of a process, as many in one transaction as have come in meanwhile.
+"""Group commit: one loop writes all decisions of a process. What comes in during one transaction goes into the next.
 
-It never gives up what it was given and whose fate is unknown: it writes the same again until the store answers, because
-the store recognises what had landed. Only closing ends that, and a write that the database refuses while it takes
-others: that is found out by writing it alone, several times (`failed_writes`). What fails and what is new take turns.
-Postings (messages, and what became of those that a participant took) go the same way as the appends of sagas, in a
-transaction of their own.
+A write whose outcome is unknown is never given up. It is written again until the store answers, since the store
+recognises what was written before. That ends only when the committer is closed, or when the database refuses the write
+while it takes others, which is found out by writing it alone several times (`failed_writes`). Failed and new writes
+take turns. Postings (messages, and outcomes of those that a participant took) go the same way, in transactions of
+their own.
 
-What nobody waits for goes along with what somebody waits for: a thousand sagas that are tried in vain again and again
-would else take a transaction each from those that get on.
+A write that nobody waits for goes along with one that somebody waits for. Otherwise a thousand sagas that fail again
+and again would take a transaction each from those that get on.
 
-Whoever cancels its loop does not end it: it is begun anew, with what it had in hand.
+If other code cancels its loop, it is begun anew with what it had in hand.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ CLOSED = "the process manager was closed before this was written"
 class Committer:
     """The one writer of decisions and messages: it writes them in batches, and answers each once it is durable.
 
-    `posted` is told when messages have become durable: somebody may be waiting to route them. `noted` is told of notes
+    `posted` is called when messages have become durable, so that they are routed. `noted` is called for durable notes
     from one saga to another.
     """
 
@@ -98,7 +98,7 @@ class Committer:
         self._impatience.look()
 
     def _problem_of(self, future: "asyncio.Future[Any]") -> Exception | None:
-        """Return what keeps this one from being written, or all of them."""
+        """Return the error that keeps this write, or all writes, from being written."""
         for piece in (*self._resting, *self._failed):
             if any(one is future for _, one, _ in piece.queued):
                 return piece.problem
@@ -107,9 +107,9 @@ class Committer:
     def submit(self, append: Append, patient: bool = True, then: Then | None = None) -> "asyncio.Future[AppendOutcome]":
         """Queue an append; the future has its outcome once the transaction is durable.
 
-        Whoever is not `patient` gets the store's error after `write_timeout`, while the append is still tried. `then`
-        is told once whether it was written, also when nobody waits for the future any more. The future has
-        `WriteRefused` if the database takes others and not this one.
+        Unless `patient`, the future gets the store's error after `write_timeout`, while the append is still tried.
+        `then` is called once with whether it was written, also if nobody waits for the future any more. The future gets
+        `WriteRefused` if the database refuses this append and takes others.
         """
         future: asyncio.Future[AppendOutcome] = self._loop.create_future()
         self._enqueue(self._queue if patient else self._urgent, append, future, patient, then)
@@ -126,7 +126,7 @@ class Committer:
         return self._impatience.beside(written)
 
     def submit_unhurried(self, append: Append) -> "asyncio.Future[AppendOutcome]":
-        """Queue an append that nobody waits for: it goes with the next that is submitted, or after `LINGER`."""
+        """Queue an append that nobody waits for; it is written with the next one, or after `LINGER`."""
         future: asyncio.Future[AppendOutcome] = self._loop.create_future()
         if self._closed:
             self._fail([(append, future, None)], StoreUnavailable(CLOSED))
@@ -171,7 +171,7 @@ class Committer:
     async def close(self) -> None:
         """Write what is queued, if the store answers, and end; what is left gets `StoreUnavailable`.
 
-        That takes as long as callers wait at most, and the statement that is under way then.
+        It takes at most `write_timeout`, and the rest of the statement that is under way then.
         """
         self._closing = True
         self._close_by = self._loop.time() + self._write_timeout
@@ -213,7 +213,7 @@ class Committer:
                 await self._write_again(self._failed.popleft())
 
     def _batch(self, *queues: deque[Queued]) -> list[Queued]:
-        """Take what is written together, from all queues in turn: not too many, and not too much."""
+        """Take the next batch from all queues in turn, limited in number and in bytes."""
         batch: list[Queued] = []
         room = self._size.now
         while held := [queue for queue in queues if queue]:
@@ -255,7 +255,7 @@ class Committer:
             await self._write(piece)
 
     async def _has_failed(self, piece: Piece, problem: Exception, seconds: float) -> None:
-        """Do what is to be done about a piece that failed after so many seconds."""
+        """Decide what to do about a piece that failed after so many seconds."""
         number = len(piece.queued)
         # A store in trouble is one in which something new has failed, and nothing was written since.
         others_pass = piece.tries > 0 and self.trouble is None
@@ -278,7 +278,7 @@ class Committer:
             await asyncio.sleep(self._backoff.pause())
 
     def _cut(self, piece: Piece, problem: Exception, seconds: float) -> None:
-        """Try a piece in two parts; or without those whose rows are locked, if it is known which they are."""
+        """Try a piece in two halves; or without the writes whose rows are known to be locked."""
         parts = [piece.queued[: len(piece.queued) // 2], piece.queued[len(piece.queued) // 2 :]]
         if isinstance(problem, RowsLocked) and problem.sagas:
             parts = [[one for one in piece.queued if one[0].saga_id not in problem.sagas]]
@@ -302,7 +302,7 @@ class Committer:
         self._fail(piece.queued, problem)
 
     def _say_of(self, piece: Piece, problem: Exception) -> None:
-        """Log that a write rests: less and less often the longer it takes, and not of each if there are many."""
+        """Log that a write rests: more and more seldom, and not for each if there are many."""
         if is_worth_saying(piece.rests) and len(self._resting) < MOST_NAMED:
             name = name_of(piece.queued[0][0])
             logger.warning("%s is not written yet, trying again alone: %s", name, described(problem))

@@ -1,8 +1,8 @@
-"""What is done about a write that failed: the same again, in halves, again after a rest, or no more. Pure.
+"""What is done about a write that failed: try it again, in halves, again after a rest, or no more. Pure.
 
-An error says only half of what there is to know: a code of outages may be of one row that somebody has locked, or whose
-trigger raises it. The other half is whether anything else has been written since. If so, it is this that cannot be
-written, and it must not hold up the rest, however long it takes; if not, the whole store is waited for.
+An error alone does not say enough: a code that means an outage may come from one row that is locked, or from its
+trigger. It also matters whether anything else was written since. If so, only this write is in trouble, and it must not
+hold up the rest, however long it takes. If not, the whole store is waited for.
 """
 
 from typing import Literal
@@ -23,31 +23,31 @@ LONGEST_DOUBT = 60.0
 
 
 def is_refused(problem: Exception) -> bool:
-    """Tell whether an error is of what was to be written: trying it for ever would be in vain."""
+    """Tell whether an error is of the write itself, so that trying it for ever would be useless."""
     return not isinstance(problem, StoreError) or isinstance(problem, WriteRefused)
 
 
 def is_its_own(problem: Exception, writes: int, others_pass: bool) -> bool:
-    """Tell whether so many writes failed together by themselves, and not because the whole store is in trouble."""
+    """Tell whether so many writes failed together because of themselves, and not because of the whole store."""
     if isinstance(problem, RowsLocked) and problem.sagas:
         return True
     return others_pass or is_refused(problem) or (writes > 1 and isinstance(problem, BatchTooLarge))
 
 
 def is_believed(others_pass: bool, seconds: float) -> bool:
-    """Tell whether a refusal is of the write itself, after so many seconds in which it was refused again and again.
+    """Tell whether a write that was refused for so many seconds is given up as refused.
 
-    `others_pass` says that something else was written while it was tried.
+    `others_pass`: something else was written meanwhile.
     """
     return others_pass or seconds >= LONGEST_DOUBT
 
 
 def next_move(problem: Exception, writes: int, refusals: int, others_pass: bool) -> Move:
-    """Return what to do about so many writes that failed together, and `refusals` times with an error of their own.
+    """Return what to do about so many writes that failed together, `refusals` times with an error of their own.
 
-    `others_pass` says that something has been written since they failed before. Several are halved whatever it was:
-    after an outage that costs some transactions more, and one row never costs the others more than some tries.
-    *again* is in its turn, *rest* is later, so that it holds up nobody.
+    `others_pass`: something was written since they failed before. Several writes are always halved. After an outage
+    that costs a few more transactions, but one bad row never costs the others more than a few tries.
+    *again* means in its turn, *rest* means later, so that it holds up no other write.
     """
     if writes > 1:
         return "halves"

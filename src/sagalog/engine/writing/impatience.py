@@ -1,4 +1,4 @@
-"""Those who do not wait for ever until something is written: told in time that nobody knows. It writes nothing."""
+"""Callers with a limited time to wait for a write: they get an error in time that its outcome is unknown."""
 
 import asyncio
 from collections import deque
@@ -12,9 +12,9 @@ Awaited = asyncio.Future[Any]
 
 
 class Impatience:
-    """Those who wait for `seconds` at most, and get the store's error then; what they wait for goes on.
+    """Futures that get the store's error after `seconds`, while the write itself goes on.
 
-    `problem_of` says what keeps something from being written, if that is known.
+    `problem_of` returns the error that keeps a write from being written, if there was one.
     """
 
     def __init__(self, seconds: float, problem_of: Callable[[Awaited], Exception | None]) -> None:
@@ -26,18 +26,18 @@ class Impatience:
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, future: Awaited, awaited: Awaited | None = None) -> None:
-        """Let whoever has this future wait no longer for it, or for what it stands for."""
+        """Limit the wait for this future, or for the write that it stands for."""
         self._waiting.append((self._loop.time() + self._seconds, future, awaited or future))
 
     def beside(self, awaited: Awaited) -> Awaited:
-        """Return a future that has what this one will have, unless whoever waits for it has lost patience before."""
+        """Return a future with the same outcome, or with an error when the time to wait is over."""
         mine: Awaited = self._loop.create_future()
         awaited.add_done_callback(partial(_pass_on, mine))
         self.add(mine, awaited)
         return mine
 
     def look(self) -> None:
-        """Tell those who have waited too long that nobody knows; one timer for all of them, not one for each."""
+        """End the waits that took too long; there is one timer for all."""
         now = self._loop.time()
         while self._waiting and (self._waiting[0][1].done() or self._waiting[0][0] <= now):
             _, future, awaited = self._waiting.popleft()
@@ -56,7 +56,7 @@ class Impatience:
         self._timer = self._loop.call_later(min(1.0, self._seconds / 4), self.look)
 
     def end(self) -> None:
-        """Look no more."""
+        """End the timer."""
         if self._timer is not None:
             self._timer.cancel()
 

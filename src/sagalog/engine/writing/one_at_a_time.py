@@ -1,7 +1,6 @@
 """Appends that may be asked for again and again while the store is away: at most one is queued for each purpose.
 
-A client that tries once more each second would else queue as many appends as the outage has seconds, all of which but
-one can come to nothing.
+Otherwise a client that tries once a second would queue an append for each second of an outage, all but one in vain.
 """
 
 import asyncio
@@ -14,14 +13,14 @@ from sagalog.store import Append, AppendOutcome
 
 
 class OneAtATime:
-    """Queued appends, each for a purpose such as a key; whoever waits for one gets the store's error in time."""
+    """Queued appends, each for a purpose such as a key; callers get the store's error after their time to wait."""
 
     def __init__(self, committer: Committer) -> None:
         self._committer = committer
         self._written: dict[Any, asyncio.Future[AppendOutcome]] = {}
 
     async def other(self, purpose: object) -> bool:
-        """Wait for the append that is queued for the same, if there is one; returns whether there was.
+        """Wait for the append that is queued for the same purpose, if there is one; return whether there was.
 
         Raises what it raises.
         """

@@ -24,7 +24,7 @@ Write = Callable[[Sequence[Any]], Sequence[str]]
 
 
 class Piece(Struct, eq=False):
-    """What is written in one transaction, until it is known what became of it."""
+    """The writes of one transaction, until their outcomes are known."""
 
     queued: list[Queued]
     write: Write
@@ -37,7 +37,7 @@ class Piece(Struct, eq=False):
 
 
 def tell(then: Then, written: Written) -> None:
-    """Tell somebody what became of a write; whatever that raises must not end the writing of all others."""
+    """Call back with the outcome of a write; an exception of the callback must not end the writing."""
     try:
         then(written)
     except Exception:
@@ -45,7 +45,7 @@ def tell(then: Then, written: Written) -> None:
 
 
 def size_of(write: Append | Posting) -> int:
-    """Return roughly how many bytes a write is; a result is in an event, and in the row of its step once more."""
+    """Return roughly how many bytes a write has; a result counts twice, in its event and in the row of its step."""
     if isinstance(write, Append):
         return BYTES_OF_A_WRITE + 2 * sum(len(state) for _, state in write.events)
     return BYTES_OF_A_WRITE + sum(len(one.data) for one in write.messages)
