@@ -1,7 +1,4 @@
-"""What is to become of a message, as routing answers it, put into a batch: for sagas and for choreographies alike.
-
-It looks nothing up and writes nothing.
-"""
+"""Puts the answers of routing, for sagas and choreographies, into a batch. It looks nothing up and writes nothing."""
 
 from sagalog.clock import Clock, new_id
 from sagalog.engine.bus.route_batch import Batch, inbox_row
@@ -16,7 +13,7 @@ from sagalog.store import StatusRow
 
 
 class RouteAnswers:
-    """The answers of one consumer's routing, which are put into batches."""
+    """Puts the answers of one consumer's routing into batches."""
 
     def __init__(self, consumer: str, clock: Clock) -> None:
         self._consumer = consumer
@@ -25,7 +22,7 @@ class RouteAnswers:
     def add(
         self, batch: Batch, position: int, message: Envelope, answer: Begin | Deliver | Park | None, now: int
     ) -> KnownSaga | None:
-        """Add what is to become of the message that stands at a position; returns the saga that it begins, if any."""
+        """Add one answer to the batch, for the message at `position`; return the saga that it starts, if any."""
         match answer:
             case Begin(definition, start):
                 saga_id = new_id(self._clock)
@@ -41,9 +38,9 @@ class RouteAnswers:
 
 
 def _beginning(definition: Definition, saga_id: str, start: Start, message: Envelope, now: int) -> Decision:
-    """Return the beginning of a saga.
+    """Return the first decision of a saga.
 
-    A choreographed process is told the message that begins it, too: a saga has all it needs of that in its input.
+    A choreographed process also receives the message that starts it; a saga has what it needs in its input.
     """
     inputs = (start, Receive(message)) if isinstance(definition, ChoreographyDefinition) else (start,)
     decision = decision_of(definition, saga_id, None, inputs, now)
@@ -52,5 +49,5 @@ def _beginning(definition: Definition, saga_id: str, start: Start, message: Enve
 
 
 def known(row: StatusRow) -> KnownSaga:
-    """Return what routing has to know of a saga that is there."""
+    """Return what routing has to know of an existing saga."""
     return KnownSaga(row.saga_id, row.saga_name, row.status, row.run, row.causation_id)
