@@ -1,4 +1,4 @@
-"""How what a process manager has begun is ended, in full and once, whoever is cancelled meanwhile. It knows no part."""
+"""Stops what a process manager has started: completely and once, even if tasks are cancelled meanwhile."""
 
 import asyncio
 import inspect
@@ -13,14 +13,14 @@ from sagalog.saga.failure import described
 
 logger = logging.getLogger("sagalog.engine")
 
-# Whoever cancels every task cancels also what ends something here: that is ended anew, after so many seconds. The bound
-# is for those who would go on cancelling for ever.
+# Code that cancels every task also cancels a call that stops something here. That call is made again after a pause.
 PAUSE = 0.05
+# A limit, in case that code never ceases to cancel.
 MOST_TIMES = 1000
 
 
 class Ends:
-    """How what was begun is ended: what was begun last, first. `last` is called when all is ended."""
+    """The calls that stop what was started, made in reverse order; `last` is called when all others are done."""
 
     def __init__(self, last: Callable[[], None]) -> None:
         self._calls: list[Callable[[], Any]] = [last]
@@ -28,30 +28,30 @@ class Ends:
         self._ending: Loop | None = None
         self._since = 0.0
         self._reached: asyncio.Future[None] = self._loop.create_future()
-        # How many wait for the end, and the first error, of which they are told.
+        # How many callers wait for the end, and the first error, which each of them raises.
         self._waiters = 0
         self._problem: BaseException | None = None
 
     def add(self, call: Callable[..., Any], *arguments: Any) -> None:
-        """Let this be called, and awaited if it can be, before all that was added until now."""
+        """Add a call that stops something; it is made before those added earlier, and awaited if awaitable."""
         self._calls.append(partial(call, *arguments))
 
     async def begin(self, opening: Coroutine[Any, Any, None]) -> None:
-        """Await what begins, and end what it had begun by then if it raises."""
+        """Await `opening`; if it raises, stop what it has started by then."""
         try:
             await opening
         except GeneratorExit:
-            # The loop was given up with all that is on it, so nothing can be waited for.
+            # The event loop was abandoned, so nothing can be awaited.
             raise
         except BaseException:
             await self.reach()
             raise
 
     async def reach(self) -> None:
-        """End all; raises the first error, after everything else has been ended too.
+        """Stop everything; raises the first error, after all calls were made.
 
-        That goes on in a task of its own, also when whoever waits for it is cancelled. Whoever comes second waits for
-        the same end.
+        The work is done in a task of its own, which goes on if a caller is cancelled. Later callers wait for the same
+        task.
         """
         if self._reached.done():
             return
@@ -67,7 +67,7 @@ class Ends:
             raise self._problem
 
     def left(self, seconds: float) -> float:
-        """Return what is left of so many seconds that began when the end did."""
+        """Return how much is left of `seconds`, counted from when stopping began; 0 if it is over."""
         return max(0.0, self._since + seconds - self._loop.time())
 
     async def _reach(self) -> None:
@@ -84,7 +84,10 @@ class Ends:
         self._reached.set_result(None)
 
     async def _end(self, call: Callable[[], Any]) -> None:
-        """End one thing, in a task of its own: whoever cancels every task must not leave it half ended."""
+        """Make one call in a task of its own, again if that task is cancelled by foreign code.
+
+        Raises `TimeoutError` after too many cancellations.
+        """
         for _ in range(MOST_TIMES):
             task = asyncio.create_task(_called(call))
             await _is_over(task)
@@ -102,7 +105,7 @@ async def _called(call: Callable[[], Any]) -> None:
 
 
 async def _is_over(future: "asyncio.Future[Any]") -> None:
-    """Wait for something to its end, whoever cancels whoever waits, and be it the end of the event loop."""
+    """Wait until the future is done, even if the waiting task is cancelled, as it is when the event loop ends."""
     while not future.done():
         with suppress(asyncio.CancelledError):
             await asyncio.wait((future,))

@@ -1,4 +1,4 @@
-"""What goes into the log of messages, or aside: written once, and told of when it is durable. It checks nothing."""
+"""Writes messages to the log or to `saga_unmatched`, each once, and logs it when durable. It checks nothing."""
 
 from functools import partial
 
@@ -10,12 +10,12 @@ from sagalog.store import Posting, UnmatchedRow
 
 
 async def publish(committer: Committer, envelope: Envelope) -> None:
-    """Put a message into the log, unless one with its id is there; returns once it is durable."""
+    """Write a message to the log unless its id is there already; return once it is durable."""
     await committer.post(Posting(messages=(envelope,)), patient=False, then=partial(_published, envelope))
 
 
 async def park(committer: Committer, row: UnmatchedRow) -> None:
-    """Put what nobody could take into `saga_unmatched`, unless it is there; returns once it is durable."""
+    """Write a row to `saga_unmatched`, or update the one for the same message; return once it is durable."""
     await committer.post(Posting(parked=row), patient=False, then=partial(_parked, row))
 
 
