@@ -1,7 +1,6 @@
 """The composition root: `ProcessManager` brings definitions, services, a store and the engine together.
 
-It is the one place where all rooms meet; what a saga does is decided in `sagalog.saga`, how it is run in
-`sagalog.engine`.
+Only here do all rooms meet. What a saga does is decided in `sagalog.saga`; how it is run, in `sagalog.engine`.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -41,14 +40,18 @@ __all__ = ["FollowContext", "ProcessManager", "SagaResult", "SagaRun"]
 
 
 class ProcessManager(Execution, Messaging, Following):
-    """Run sagas on a database.
+    """A process manager that runs sagas on a database.
 
     `database` is an address (`sqlite:///shop.db`, `postgresql://...`, `memory://`) or a store. `participants` handle
-    commands and events in this process, `choreographies` are followed by their events, `transports` carry messages to
-    other processes and back. `services` gives the instances that steps and handlers ask for by type. With
-    `worker=False` it starts sagas, publishes and answers questions, and leaves the running to other processes. What
-    handlers raise is recorded and logged as `redact` returns it, a function of the text. Raises `DefinitionError` and
-    `ServiceNotProvided` when it is built.
+    commands and events in this process, `choreographies` are tracked by their events, and `transports` carry messages
+    to other processes and back. `services` maps each type that steps and handlers ask for to its instance. By default,
+    `settings` come from the environment. With `worker=False` it starts sagas, publishes and answers queries, but other
+    processes run the steps. `redact` takes the text of a handler's exception and returns what may be recorded and
+    logged.
+
+    Raises `DefinitionError`, `ServiceNotProvided` or `InvalidSettings` when it is built. While it is not open, or on
+    another event loop, every method that works on the database raises `NotRunning`. If the database does not answer,
+    it raises `StoreUnavailable`.
     """
 
     def __init__(
@@ -100,9 +103,9 @@ class ProcessManager(Execution, Messaging, Following):
         Following.__init__(self, self._lifecycle, follows)
 
     async def __aenter__(self) -> Self:
-        """Open the store, report what cannot be run, and begin to work.
+        """Open the store, log which open sagas this process cannot run, and start to work.
 
-        Raises `AlreadyRunning` if it is open. What was begun is ended if something raises.
+        Raises `AlreadyRunning` if it is open. If anything raises, what was started is stopped again.
         """
         self._lifecycle.check_not_open()
         threads = self._given_blocking or Threads(self.settings.readers, self.settings.handler_threads)
@@ -112,11 +115,14 @@ class ProcessManager(Execution, Messaging, Following):
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Shut down gracefully: running steps end, what is unfinished is given back; also if nobody waits for it."""
+        """Shut down gracefully: running steps get time to end, and unfinished sagas are left to other workers.
+
+        The shutdown goes on even if the caller is cancelled.
+        """
         await self._lifecycle.end()
 
     async def _open(self, threads: Blocking, ends: Ends) -> None:
-        """Begin everything, each after what it needs, and say how it ends."""
+        """Start every part after the parts it needs, and add to `ends` how each is stopped."""
         ends.add(threads.close)
         use = StoreUse(self.store)
         ends.add(threads.write, use.close)
@@ -131,14 +137,15 @@ class ProcessManager(Execution, Messaging, Following):
 
     @asynccontextmanager
     async def lifespan(self, _: Any = None) -> AsyncGenerator[None, None]:
-        """Run for as long as a web application does: `FastAPI(lifespan=manager.lifespan)`."""
+        """Keep the process manager open while a web application runs: `FastAPI(lifespan=manager.lifespan)`."""
         async with self:
             yield
 
     async def run(self) -> None:
         """Work until SIGTERM or SIGINT, then shut down gracefully; a second signal ends the process at once.
 
-        Raises `NotRunning` in any other than the main thread, and `AlreadyRunning` if it waits for signals already.
+        It opens the process manager if needed, and closes it only then. Raises `NotRunning` outside of the main thread,
+        `AlreadyRunning` if `run` is waiting already, and `InvalidAction` in one of its own handlers.
         """
         self._lifecycle.check_runs()
         await self._until_signalled.run(self, self._lifecycle.is_open)

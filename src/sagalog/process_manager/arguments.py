@@ -1,4 +1,4 @@
-"""Arguments of a process manager's methods, checked by type before anything is done."""
+"""Type checks of the arguments of a process manager's methods, made before anything is done."""
 
 from typing import Any, cast
 
@@ -12,14 +12,14 @@ SagaNamed = str | Saga[Any] | Choreography
 
 
 def check_named(given: object) -> str:
-    """Return what may be the id or key of a saga; raises `InvalidIdentifier` for what is no text."""
+    """Return the id or key of a saga; raises `InvalidIdentifier` unless it is text."""
     if not isinstance(given, str):
         raise InvalidIdentifier(f"expected the id or key of a saga, found {shown(given)}; a run has it as run.id")
     return given
 
 
 def check_start(saga: object, value: object) -> None:
-    """Raise `UnknownSaga` for what is no saga, such as its name, and `InvalidInput` for a class instead of an input."""
+    """Raise `UnknownSaga` unless `saga` is a `Saga` (not its name), and `InvalidInput` if `value` is a class."""
     if not isinstance(saga, Saga):
         known = "; a name is not enough, give the saga itself" if isinstance(saga, str) else ""
         raise UnknownSaga(f"expected a Saga to start, found {shown(saga)}{known}")
@@ -30,7 +30,7 @@ def check_start(saga: object, value: object) -> None:
 
 
 def name_of_saga(saga: SagaNamed | None) -> str | None:
-    """Return the name of a saga that is named, or given itself; raises `InvalidQuery`."""
+    """Return the name of a saga given by name or itself, or None; raises `InvalidQuery` for anything else."""
     if isinstance(saga, Saga | Choreography):
         return saga.name
     if saga is not None and not isinstance(cast(object, saga), str):
@@ -39,7 +39,7 @@ def name_of_saga(saga: SagaNamed | None) -> str | None:
 
 
 def patience(timeout: Duration | None) -> float | None:
-    """Return a time to wait in seconds; raise `InvalidQuery` for what is no time."""
+    """Return a timeout in seconds, or None; raises `InvalidQuery` unless it is a duration of 0 or more."""
     if timeout is None:
         return None
     seconds = seconds_of(timeout)

@@ -1,7 +1,7 @@
-"""The engine of one process manager: assembled from what was given and declared, and begun and ended part by part.
+"""The engine of one process manager: assembled from its arguments, then started and stopped part by part.
 
-It is the one place where the parts of `sagalog.engine` are made. Each is complete when it is made; a process manager
-that is opened again has another engine.
+All parts of `sagalog.engine` are created here, and each is complete when it is created. Opening a process manager again
+creates another engine.
 """
 
 import asyncio
@@ -45,9 +45,9 @@ from sagalog.transport import Transport
 
 
 class Equipment(Struct, frozen=True, eq=False, kw_only=True):
-    """What every engine of one process manager is assembled from: all that it was given, checked.
+    """The checked arguments of a process manager, from which each of its engines is assembled.
 
-    `definitions` are by digest; `failures` and `own_tasks` are for calls of handlers.
+    `definitions` are by digest; `failures` and `own_tasks` are used when handlers are called.
     """
 
     settings: Settings
@@ -64,10 +64,10 @@ class Equipment(Struct, frozen=True, eq=False, kw_only=True):
 
 
 class Engine(Struct, frozen=True, eq=False, kw_only=True):
-    """All that is at work in a process manager while it is open; `grace` is in seconds.
+    """The parts of an open process manager; `grace` is in seconds.
 
-    Without `is_worker` every part exists as well, but only direct requests are served: nothing is claimed, routed,
-    handled, followed, sent or received.
+    Without `is_worker` all parts exist, but they only serve calls: nothing is claimed, routed, handled, followed, sent
+    or received.
     """
 
     is_worker: bool
@@ -87,7 +87,7 @@ class Engine(Struct, frozen=True, eq=False, kw_only=True):
         return "<Engine>"
 
     async def begin(self, ends: Ends) -> None:
-        """Begin all parts but the transports, each after those it needs, and add to `ends` how it ends."""
+        """Start all parts but the transports, each after those it needs, and add to `ends` how each is stopped."""
         ends.add(self.turns.close)
         if self.is_worker:
             ends.add(self.worker.release)
@@ -107,28 +107,28 @@ class Engine(Struct, frozen=True, eq=False, kw_only=True):
         ends.add(self.store.watch(hint))
 
     async def begin_transports(self, ends: Ends) -> None:
-        """Begin to send and to receive, after all other parts.
+        """Start to send and to receive; call it when all other parts can handle what comes in.
 
-        They are ended first, while received messages can still be written.
+        Transports are stopped first, while what is being received can still be written.
         """
         if self.is_worker:
             ends.add(self.transports.stop)
             await self.transports.start()
 
     def follow(self, follow: Follow) -> None:
-        """Follow one application more, if this is a worker."""
+        """Start to follow one more application, if this is a worker."""
         if self.is_worker:
             self.followers.begin(follow)
 
     def _hint(self) -> None:
-        """Look at the store now, instead of at the next poll: another process may have written something."""
+        """Let all parts look at the store now, because another process may have written to it."""
         self.waiters.hint()
         self.worker.hint()
         self.bus.hint()
         self.transports.hint()
 
     async def _stop(self, ends: Ends) -> None:
-        """Stop the running parts; each is waited for, also if another one raises."""
+        """Stop the followers, the bus and the worker, and wait for all of them even if one raises."""
         grace = ends.left(self.grace)
         ended = await asyncio.gather(
             self.followers.stop(grace), self.bus.stop(grace), self.worker.stop(grace), return_exceptions=True
@@ -139,9 +139,9 @@ class Engine(Struct, frozen=True, eq=False, kw_only=True):
 
 
 def assemble(given: Equipment, blocking: Blocking, handle: HandleMessage) -> Engine:
-    """Make every part of an engine, none of which has begun; `handle` takes in what a transport receives.
+    """Create every part of an engine without starting it; `handle` takes in what a transport receives.
 
-    Call it on the event loop that the engine will run on, with the store open.
+    Call it on the event loop on which the engine will run, after the store was opened.
     """
     surroundings = Surroundings(given.store, blocking, given.clock, given.settings.limits())
 
@@ -149,7 +149,7 @@ def assemble(given: Equipment, blocking: Blocking, handle: HandleMessage) -> Eng
         bus.posted()
         transports.hint()
 
-    # What one saga tells another waits in an inbox, most often for the worker of this very process.
+    # Given when one saga has sent another a note, because most often the worker of this process has to take it.
     due = Hint()
     committer = Committer(surroundings, given.settings.write_timeout, posted, due.give)
     waiters = Waiters(surroundings)
@@ -185,7 +185,7 @@ def assemble(given: Equipment, blocking: Blocking, handle: HandleMessage) -> Eng
 
 
 def _routes(declared: Declared, surroundings: Surroundings) -> list[Routes]:
-    """Return the routes of each consumer."""
+    """Return the routing of each consumer."""
     return [
         *(_routes_of(versions, surroundings) for versions in declared.taking_messages()),
         *(ParticipantRoutes(participant, surroundings.clock) for participant in declared.participants),
@@ -193,6 +193,6 @@ def _routes(declared: Declared, surroundings: Surroundings) -> list[Routes]:
 
 
 def _routes_of(versions: Sequence[Definition], surroundings: Surroundings) -> SagaRoutes | ChoreographyRoutes:
-    """Return the routes of all loaded versions of one saga, or of one choreography."""
+    """Return the routing for all loaded versions of one saga or one choreography."""
     followed = [one for one in versions if isinstance(one, ChoreographyDefinition)]
     return ChoreographyRoutes(followed, surroundings) if followed else SagaRoutes(versions, surroundings)

@@ -1,4 +1,4 @@
-"""The sagas, choreographies and participants of one process manager, checked together. It runs nothing."""
+"""The sagas, choreographies and participants of one process manager, checked together."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ from sagalog.saga.messages.vocabulary import Vocabulary
 
 
 class Declared:
-    """All declarations together; raises `DefinitionError` if they contradict each other.
+    """All that is declared for one process manager; raises `DefinitionError` if it does not fit together.
 
     `sagas` are the definitions of sagas and of choreographies.
     """
@@ -46,11 +46,11 @@ class Declared:
 
     @property
     def needs_inbox(self) -> bool:
-        """Tell whether a saga of this process may get messages, also from another saga."""
+        """Tell whether a saga of this process may receive messages, or notes from another saga."""
         return any(takes_messages(one) or one.has_children for one in self.sagas)
 
     def taking_messages(self) -> Iterator[list[Definition]]:
-        """Yield the versions of each saga and choreography that takes messages, by name."""
+        """Yield a list for each saga or choreography that takes messages: its loaded versions."""
         versions: dict[str, list[Definition]] = {}
         for one in self.sagas:
             if takes_messages(one):
@@ -59,7 +59,7 @@ class Declared:
 
     @property
     def parameters(self) -> list[tuple[str, Parameter]]:
-        """Return every parameter of a step, compensation or handler, each with where it stands."""
+        """Return every parameter of a step, compensation or handler, each after its place, such as `order.pay`."""
         return list(self._parameters())
 
     def _parameters(self) -> Iterator[tuple[str, Parameter]]:
@@ -76,9 +76,9 @@ class Declared:
 
 
 def by_digest(sagas: Sequence[Saga[Any] | Choreography], redact: Redact | None) -> dict[str, Definition]:
-    """Return the definitions by digest, each with `redact` in it.
+    """Return the definitions by digest, each with `redact` set.
 
-    Raises `DefinitionError` if two have one name and version.
+    Raises `DefinitionError` if two share a name and a version.
     """
     found: dict[str, Definition] = {}
     names: set[tuple[str, int]] = set()
@@ -92,7 +92,7 @@ def by_digest(sagas: Sequence[Saga[Any] | Choreography], redact: Redact | None) 
 
 
 def _check_names(definitions: Sequence[Definition]) -> None:
-    """Raise `DefinitionError` for a saga and a choreography of one name, whose rows could not be told apart."""
+    """Raise `DefinitionError` if a saga and a choreography share a name: nobody could tell their rows apart."""
     sagas = {one.name for one in definitions if not isinstance(one, ChoreographyDefinition)}
     for one in definitions:
         if isinstance(one, ChoreographyDefinition) and one.name in sagas:
@@ -100,7 +100,7 @@ def _check_names(definitions: Sequence[Definition]) -> None:
 
 
 def takes_messages(definition: Definition) -> bool:
-    """Tell whether sagas of a definition are started by messages, or ever get any."""
+    """Tell whether messages start sagas of this definition, or can reach them later."""
     return (
         isinstance(definition, ChoreographyDefinition)
         or bool(definition.starts)
@@ -109,7 +109,7 @@ def takes_messages(definition: Definition) -> bool:
 
 
 def check_children(sagas: Sequence[Definition]) -> None:
-    """Raise `DefinitionError` naming every child saga that the process manager was not given."""
+    """Raise `DefinitionError` that names every child saga that is missing among `sagas`."""
     known = {saga.digest for saga in sagas}
     missing = [
         f"  - {saga.name}.{step.name}: saga {step.child.definition.name} version {step.child.definition.version}"
@@ -141,7 +141,7 @@ def messages_of(definition: Definition) -> Iterator[type[Message]]:
 
 
 def refusals_of(definitions: Sequence[Definition]) -> Iterator[str]:
-    """Yield the names of the events that refuse a command; a saga needs no classes of them."""
+    """Yield the names of the events that refuse a command; a saga does not need their classes."""
     for definition in definitions:
         for step in definition.steps.values():
             undo = None if step.compensation is None else step.compensation.exchange

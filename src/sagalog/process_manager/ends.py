@@ -1,4 +1,4 @@
-"""Ending what a process manager has begun: completely and once, whatever is cancelled meanwhile. It knows no part."""
+"""Stops what a process manager has started: completely and once, even if tasks are cancelled meanwhile."""
 
 import asyncio
 import inspect
@@ -13,14 +13,14 @@ from sagalog.saga.failure import described
 
 logger = logging.getLogger("sagalog.engine")
 
-# Whoever cancels every task cancels also what ends something here: that is ended anew, after so many seconds. The bound
-# is for those who would go on cancelling for ever.
+# Code that cancels every task also cancels a call that stops something here. That call is made again after a pause.
 PAUSE = 0.05
+# A limit, in case that code never ceases to cancel.
 MOST_TIMES = 1000
 
 
 class Ends:
-    """The ends of all that was begun, called in reverse order. `last` is called when all has ended."""
+    """The calls that stop what was started, made in reverse order; `last` is called when all others are done."""
 
     def __init__(self, last: Callable[[], None]) -> None:
         self._calls: list[Callable[[], Any]] = [last]
@@ -28,29 +28,30 @@ class Ends:
         self._ending: Loop | None = None
         self._since = 0.0
         self._reached: asyncio.Future[None] = self._loop.create_future()
-        # How many wait for the end, and the first error, of which they are told.
+        # How many callers wait for the end, and the first error, which each of them raises.
         self._waiters = 0
         self._problem: BaseException | None = None
 
     def add(self, call: Callable[..., Any], *arguments: Any) -> None:
-        """Add an end, which is called, and awaited if it is awaitable, before those added earlier."""
+        """Add a call that stops something; it is made before those added earlier, and awaited if awaitable."""
         self._calls.append(partial(call, *arguments))
 
     async def begin(self, opening: Coroutine[Any, Any, None]) -> None:
-        """Await a beginning; if it raises, end what it had begun by then."""
+        """Await `opening`; if it raises, stop what it has started by then."""
         try:
             await opening
         except GeneratorExit:
-            # The loop was given up with all that is on it, so nothing can be waited for.
+            # The event loop was abandoned, so nothing can be awaited.
             raise
         except BaseException:
             await self.reach()
             raise
 
     async def reach(self) -> None:
-        """End all; raise the first error after everything else has been ended, too.
+        """Stop everything; raises the first error, after all calls were made.
 
-        It runs in a task of its own, which goes on if the caller is cancelled. A second caller waits for the same task.
+        The work is done in a task of its own, which goes on if a caller is cancelled. Later callers wait for the same
+        task.
         """
         if self._reached.done():
             return
@@ -66,7 +67,7 @@ class Ends:
             raise self._problem
 
     def left(self, seconds: float) -> float:
-        """Return how many of so many seconds are left, counted from when the ending began."""
+        """Return how much is left of `seconds`, counted from when stopping began; 0 if it is over."""
         return max(0.0, self._since + seconds - self._loop.time())
 
     async def _reach(self) -> None:
@@ -83,7 +84,10 @@ class Ends:
         self._reached.set_result(None)
 
     async def _end(self, call: Callable[[], Any]) -> None:
-        """Call one end in a task of its own, so that code that cancels all tasks does not leave it half done."""
+        """Make one call in a task of its own, again if that task is cancelled by foreign code.
+
+        Raises `TimeoutError` after too many cancellations.
+        """
         for _ in range(MOST_TIMES):
             task = asyncio.create_task(_called(call))
             await _is_over(task)
@@ -101,7 +105,7 @@ async def _called(call: Callable[[], Any]) -> None:
 
 
 async def _is_over(future: "asyncio.Future[Any]") -> None:
-    """Wait until a task has ended, ignoring cancellations of the caller, even by the end of the event loop."""
+    """Wait until the future is done, even if the waiting task is cancelled, as it is when the event loop ends."""
     while not future.done():
         with suppress(asyncio.CancelledError):
             await asyncio.wait((future,))

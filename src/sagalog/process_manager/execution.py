@@ -1,6 +1,6 @@
-"""What a process manager does with sagas: start them, wait for their results, let stuck ones go on. It decides nothing.
+"""What a process manager does with sagas: start them, wait for their results, resume stuck ones. It decides nothing.
 
-A wait for a saga that runs in this process ends with its task; for all other sagas the rows are read.
+A result is taken from the saga's task if the saga runs in this process; otherwise its row is polled.
 """
 
 import asyncio
@@ -26,12 +26,15 @@ from sagalog.store import StatusRow, Store
 
 InputT = TypeVar("InputT")
 
-# A stuck saga may still be told what has become of a step, at the moment at which a person lets it go on.
+# A stuck saga may still receive a message while a person resumes it; then the resume is decided again.
 TRIES_TO_RESUME = 5
 
 
 class SagaRun:
-    """One run of a saga. `created` is False when the key had been used and this is the saga that was there."""
+    """One run of a saga: its id, saga name and key.
+
+    `created` is False if a saga with this key existed already and no new run was started.
+    """
 
     def __init__(
         self,
@@ -51,21 +54,22 @@ class SagaRun:
         return f"<SagaRun {self.saga} {self.key} {self.id}>"
 
     async def result(self, timeout: Duration | None = None) -> SagaResult:
-        """Wait until the saga has completed, failed or is stuck, at most `timeout`, and return its result.
+        """Wait until the saga has completed, failed or is stuck, and return its result.
 
-        Raises `WaitTimeout` when the time (seconds or a timedelta) is over; the saga goes on.
+        `timeout` is in seconds or a timedelta; None waits for as long as it takes. Raises `WaitTimeout` when it is
+        over; the saga goes on. Raises `InvalidQuery` for an invalid timeout.
         """
         return await self._result(patience(timeout))
 
     async def status(self) -> StatusRow:
-        """Return the saga's row of `saga_status` as it is now."""
+        """Return the saga's present row of `saga_status`."""
         return await self._owner.status(self.id)
 
 
 class Execution(Inspection):
-    """Start sagas, wait for them, and let stuck ones go on; this part of `ProcessManager`.
+    """The part of `ProcessManager` that starts sagas, waits for them, and resumes stuck ones.
 
-    `sagas` can be started. `definitions`, by digest, are those by which sagas go on and results are read.
+    `sagas` can be started; `definitions`, by digest, are used to resume sagas and to read results.
     """
 
     def __init__(
@@ -84,11 +88,14 @@ class Execution(Inspection):
         correlation_id: str | None = None,
         causation_id: str | None = None,
     ) -> SagaRun:
-        """Start a saga and return once its start is durable. The same key is the same saga, never a second one.
+        """Start a saga and return its run once the start is durable.
 
-        Raises `MissingKey`, `InvalidInput`, `PayloadTooLarge`, `InvalidIdentifier` for what is wrong with the input,
-        `UnknownSaga` for a saga this was not built with, and `StoreUnavailable` when nobody knows whether the start was
-        written (starting again with the same key is safe).
+        If a saga with this key exists, that one is returned and no second one is started. Only a saga declared with
+        `after_end="rerun"` starts a new run once the last one has ended.
+
+        Raises `MissingKey`, `InvalidInput`, `PayloadTooLarge` or `InvalidIdentifier` for a mistake in the arguments,
+        and `UnknownSaga` for a saga that the process manager was not built with. Raises `StoreUnavailable` if it is
+        unknown whether the start was written; starting again with the same key is safe.
         """
         engine = self._lifecycle.engine()
         check_start(saga, input)
@@ -98,7 +105,11 @@ class Execution(Inspection):
     async def execute(
         self, saga: Saga[InputT], input: InputT, *, key: str | None = None, timeout: Duration | None = None
     ) -> SagaResult:
-        """Start a saga and wait for its result, at most `timeout` (then `WaitTimeout`; the saga goes on)."""
+        """Start a saga and return its result; raises what `start` and `SagaRun.result` raise.
+
+        `timeout` covers both. If `WaitTimeout` is raised before the start is known to be written, its text says so;
+        starting again with the same key is safe.
+        """
         seconds = patience(timeout)
         run: SagaRun | None = None
         ends = None if seconds is None else asyncio.get_running_loop().time() + seconds
@@ -111,14 +122,20 @@ class Execution(Inspection):
         return self._result_of(await self._last_look(run.id, seconds))
 
     async def result(self, id_or_key: str, timeout: Duration | None = None) -> SagaResult:
-        """Wait until a saga has completed, failed or is stuck, and return its result; see `SagaRun.result`."""
+        """Wait until a saga, given by id or key, has completed, failed or is stuck, and return its result.
+
+        Raises `SagaNotFound` if there is none, and what `SagaRun.result` raises.
+        """
         return await self._result(check_named(id_or_key), None, patience(timeout))
 
     async def resume(self, id_or_key: str, saga: SagaNamed | None = None, *, actor: str, reason: str) -> None:
-        """Let a stuck saga go on where it stopped; nothing done or undone is repeated. Recorded with the actor.
+        """Resume a stuck saga where it stopped; steps that were done or undone are not repeated.
 
-        The saga is the one with this id, or else the newest one with this key (of `saga`, a name or the saga itself).
-        Raises `InvalidAction` if it is not stuck, `SagaNotFound` and `UnknownSaga`.
+        The saga is the one with this id, or else the newest one with this key. If several sagas use the key, `saga`
+        (a name or the saga itself) says which. `actor` and `reason` are recorded in its history.
+
+        Raises `InvalidAction` if it is not stuck, `InvalidIdentifier` for an invalid actor or reason, `SagaNotFound`,
+        and `UnknownSaga` if this process does not have its definition.
         """
         engine = self._lifecycle.engine()
         saga_id = (await self.status(id_or_key, saga)).saga_id
@@ -132,7 +149,7 @@ class Execution(Inspection):
         raise InvalidAction(f"saga {saga_id} is changed by others again and again; look at it, and resume it then")
 
     async def _result(self, saga_id: str, drive: Drive | None, timeout: float | None) -> SagaResult:
-        """Wait for a result; with `drive`, the task that drives the saga here, nothing has to be read."""
+        """Wait for a result; `drive` is the task that runs the saga in this process, if any."""
         engine = self._lifecycle.engine()
         drive = drive or engine.worker.drive_of(saga_id)
         async with NoLongerThan(timeout):
@@ -149,7 +166,10 @@ class Execution(Inspection):
         return await self.state(row.saga_id)
 
     async def _last_look(self, saga_id: str, seconds: float | None) -> SagaState:
-        """Read the row once more, for a short time, since the time to wait may have been too short to see the end."""
+        """Return the saga's state if it has ended or is stuck; otherwise raise `WaitTimeout`.
+
+        This is called when the time is over, because the time may have been too short for the first read.
+        """
         try:
             async with asyncio.timeout(LAST_LOOK_SECONDS):
                 row = await self.status(saga_id)
@@ -163,7 +183,7 @@ class Execution(Inspection):
         return result_of(self.definitions.get(state.digest), state)
 
     def _definition_of(self, saga: Saga[Any]) -> Definition:
-        """Return the definition of a saga; raise `UnknownSaga` for one that this process manager was not given."""
+        """Return a saga's definition; raises `UnknownSaga` if the process manager was not built with this saga."""
         found = self._sagas.get((saga.name, saga.version))
         if found is None or found.definition is not saga.definition:
             known = ", ".join(f"{name} version {version}" for name, version in self._sagas) or "none"

@@ -1,4 +1,4 @@
-"""What a process manager follows: `manager.follow`, at any time, also before it is opened. It reads no log."""
+"""The applications that a process manager follows: `manager.follow`, which may be called before it is opened, too."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 class Follows:
-    """All that one process manager follows, by name; errors of translation are redacted."""
+    """The applications that one process manager follows, by name; `redact` is applied to the text of errors."""
 
     def __init__(self, redact: Redact | None) -> None:
         self._redact = redact
         self._by_name: dict[str, Follow] = {}
 
     def __iter__(self) -> Iterator[Follow]:
-        """Go through them in the order in which they were added."""
+        """Iterate in the order in which they were added."""
         return iter(self._by_name.values())
 
     def add(self, source: Source, handlers: Mapping[type, Callable[..., object]], since: Since, batch: int) -> Follow:
-        """Add a source that is to be followed; raises `DefinitionError`."""
+        """Add a source to follow; raises `DefinitionError` for wrong arguments, or if its name is in use."""
         if since not in ("start", "now"):
             raise DefinitionError(f'since= is "start" or "now", found {since!r:.80}')
         if batch not in range(1, LARGEST_BATCH + 1):
@@ -39,7 +39,7 @@ class Follows:
 
 
 class Following:
-    """Follow other applications; this part of `ProcessManager`."""
+    """The part of `ProcessManager` that follows other applications."""
 
     def __init__(self, lifecycle: Lifecycle, follows: Follows) -> None:
         self._lifecycle = lifecycle
@@ -55,16 +55,17 @@ class Following:
         batch: int = 500,
         mapper: Any = None,
     ) -> None:
-        """Follow an `eventsourcing` application (or one of its recorders), in this or any other database.
+        """Follow an `eventsourcing` application or one of its recorders, in any database.
 
-        Each handler maps one class of domain events to an `Event`, several, or None, and may ask for a `FollowContext`
-        as its second argument; it must be a pure function. What it returns is published exactly once. `name` is what
-        the application is known by here (its own name by default), and must stay the same; `since` says where to begin
-        when it is followed for the first time, `batch` how many events one transaction takes at most, and `mapper` how
-        a recorder's events are decoded. A process manager with `worker=False` follows nothing.
+        `handlers` maps classes of domain events to pure functions. Each takes the event and, if it wants, a
+        `FollowContext`; it returns an `Event`, a list of them, or None. What it returns is published exactly once.
 
-        Raises `DefinitionError` for what cannot be followed, and `NotRunning` if the process manager runs on another
-        event loop than the one that calls.
+        `name` must never change; it defaults to the application's own. `since` is where to begin the first time: at the
+        "start" of the log, or "now". `batch` is the most events in one transaction, 1 to 10,000. `mapper` decodes a
+        recorder's events. A process manager with `worker=False` follows nothing.
+
+        Raises `DefinitionError` for wrong arguments, and `NotRunning` if called on another event loop than the process
+        manager's.
         """
         self._lifecycle.check_here()
         from sagalog.stores.followed.application import FollowedApplication

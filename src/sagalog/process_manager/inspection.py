@@ -1,4 +1,4 @@
-"""Questions to a process manager about its sagas; it only reads."""
+"""The queries that a process manager answers about its sagas; it only reads."""
 
 from collections.abc import Sequence
 
@@ -18,12 +18,12 @@ from sagalog.store.requests import check_number
 
 
 def not_found(what: str, given: str) -> SagaNotFound:
-    """Return the error that there is no such saga; the argument may be of any type."""
+    """Return the error for a saga that does not exist; `given` may be any text, so it is made harmless to print."""
     return SagaNotFound(f"no saga has the {what} {harmless(repr(given), 200)}; `sagalog list` shows those there are")
 
 
 class Inspection:
-    """Read statuses, steps, histories and states; this part of `ProcessManager`."""
+    """The part of `ProcessManager` that reads statuses, steps, histories and states."""
 
     def __init__(self, lifecycle: Lifecycle, store: Store) -> None:
         self._lifecycle = lifecycle
@@ -34,9 +34,9 @@ class Inspection:
         return self._lifecycle.engine().blocking
 
     async def status(self, id_or_key: str, saga: SagaNamed | None = None) -> StatusRow:
-        """Return the row of the saga with this id, or else of the newest one with this key.
+        """Return the `saga_status` row of the saga with this id, or else of the newest one with this key.
 
-        Of several sagas that have the key `saga`, a name or the saga itself, says which. Raises `SagaNotFound`.
+        If several sagas use the key, `saga` (a name or the saga itself) says which. Raises `SagaNotFound`.
         """
         query = Query(key=check_named(id_or_key), saga_name=name_of_saga(saga), limit=1)
         row = await asked(self._blocking, self.store.status, id_or_key)
@@ -59,11 +59,11 @@ class Inspection:
         before: str | None = None,
         limit: int = 50,
     ) -> list[StatusRow]:
-        """Return rows that match, newest first; None, and an empty list of statuses, mean "any".
+        """Return at most `limit` rows of `saga_status` that match all conditions, newest first.
 
-        `saga_name` may be the saga itself, `error` is a part of the error's type or text, the times are in microseconds
-        since the epoch, `before` is the last saga id of the previous page. Raises `InvalidQuery` for an unknown status,
-        a wrong type, and the like.
+        A condition that is None or empty matches any saga. `saga_name` may be the saga itself. `error` is a part of the
+        error's type or text. Times are in microseconds since the epoch. For the next page, `before` is the last saga id
+        of the page before. Raises `InvalidQuery` for values that no row can have, such as an unknown status.
         """
         query = Query(
             saga_name=name_of_saga(saga_name),
@@ -78,9 +78,9 @@ class Inspection:
         return await asked(self._blocking, self.store.find, query)
 
     async def steps(self, saga_id: str) -> list[StepRow]:
-        """Return the rows of a saga's steps: the actions in their order, then the compensations.
+        """Return the `saga_steps` rows of a saga: the actions in their order, then the compensations.
 
-        Raises `SagaNotFound`.
+        Raises `SagaNotFound` if no saga has this id; a key is not accepted.
         """
         rows = await asked(self._blocking, self.store.steps, check_named(saga_id))
         if not rows and await asked(self._blocking, self.store.status, saga_id) is None:
@@ -88,16 +88,16 @@ class Inspection:
         return rows
 
     async def history(self, saga_id: str) -> list[SagaEvent]:
-        """Return everything that happened to a saga; raises `SagaNotFound`."""
+        """Return all events of a saga, oldest first; raises `SagaNotFound`."""
         stored = await asked(self._blocking, self.store.read, check_named(saga_id))
         if not stored:
             raise not_found("id", saga_id)
         return CODEC.decode_all((event.topic, event.state) for event in stored)
 
     async def state(self, saga_id: str, version: int | None = None) -> SagaState:
-        """Return the saga's state, now or after its first `version` events.
+        """Return the saga's present state, or its state after the first `version` events.
 
-        Raises `SagaNotFound`, and `InvalidQuery` for a version that it does not have.
+        Raises `SagaNotFound`, and `InvalidQuery` unless `version` is between 1 and the number of its events.
         """
         check_number("version", version, 1)
         events = await self.history(saga_id)
@@ -106,7 +106,7 @@ class Inspection:
         return fold(events[:version])
 
     async def counts(self) -> dict[str, dict[str, int]]:
-        """Return how many sagas there are: by name, by status."""
+        """Return the number of sagas by name and status: `{name: {status: number}}`."""
         found: dict[str, dict[str, int]] = {}
         for name, status, number in await asked(self._blocking, self.store.counts):
             found.setdefault(name, {})[status] = number

@@ -1,4 +1,4 @@
-"""The states of a process manager: whether it may be called now, and by whom. It begins nothing."""
+"""The lifecycle of a process manager: whether it may be called now and from here. It starts nothing."""
 
 import asyncio
 import threading
@@ -16,7 +16,7 @@ State = Literal["new", "opening", "open", "closing", "closed"]
 
 
 class Opening(Struct, frozen=True, eq=False):
-    """One opening of a process manager: its event loop, the thread of that loop, its own threads, and how it ends."""
+    """One opening of a process manager: its event loop, that loop's thread, its own threads, and how it is closed."""
 
     loop: asyncio.AbstractEventLoop
     thread: str
@@ -25,21 +25,21 @@ class Opening(Struct, frozen=True, eq=False):
 
 
 class Lifecycle:
-    """The states that one process manager goes through, and its engine while it is open."""
+    """The state of one process manager, and its engine while it is open."""
 
     def __init__(self) -> None:
         self.state: State = "new"
-        # The one that is open, or was open last.
+        # The present opening, or the last one.
         self._opening: Opening | None = None
         self._engine: Engine | None = None
 
     @property
     def is_open(self) -> bool:
-        """Tell whether it may be called, on its event loop."""
+        """Tell whether it is open."""
         return self.state == "open"
 
     def engine(self) -> Engine:
-        """Return the engine; raises `NotRunning`, which says what to do, unless it is open and this is its loop."""
+        """Return the engine; raises `NotRunning` if it is not open or if this is not its event loop."""
         self.check_here()
         if self._engine is None:
             raise NotRunning(self._not_open())
@@ -53,26 +53,26 @@ class Lifecycle:
         return "the process manager was closed; use `async with manager:` to open it again"
 
     def begin(self, blocking: Blocking) -> Ends:
-        """Begin to open on the running event loop, with threads of its own; return the `Ends` of this opening."""
+        """Begin an opening on the running event loop, with threads of its own; return its `Ends`."""
         self.state = "opening"
         loop, thread = asyncio.get_running_loop(), threading.current_thread().name
         self._opening = Opening(loop, thread, blocking, Ends(self._ended))
         return self._opening.ends
 
     def opened(self, engine: Engine) -> None:
-        """Make this engine available."""
+        """Record that the process manager is open, with this engine."""
         self._engine = engine
         self.state = "open"
 
     def ending(self) -> None:
-        """Make the engine unavailable."""
+        """Record that the process manager is being closed; from now on calls are refused."""
         self._engine = None
         self.state = "closing"
 
     async def end(self) -> None:
-        """End what was begun, or wait until it has ended; raises the first error of that.
+        """Close the process manager, or wait until it is closed; raises the first error that closing meets.
 
-        Raises `NotRunning` and `InvalidAction` if the caller may not end it; see `_check_begun`.
+        Raises `NotRunning` or `InvalidAction` if the caller may not close it; see `_check_begun`.
         """
         await self._check_begun().ends.reach()
 
@@ -80,7 +80,7 @@ class Lifecycle:
         self.state = "closed"
 
     def check_not_open(self) -> None:
-        """Raise `AlreadyRunning` unless it may be opened; `NotRunning` if it can be neither opened nor closed again."""
+        """Raise `AlreadyRunning` if it is not closed yet, and `NotRunning` if its event loop was closed before it."""
         if self._opening is None or self.state in ("new", "closed"):
             return
         self._check_loop(self._opening)
@@ -95,7 +95,7 @@ class Lifecycle:
         )
 
     def check_here(self) -> None:
-        """Raise `NotRunning` if it runs on another event loop."""
+        """Raise `NotRunning` if it runs on another event loop than the caller."""
         opening, here = self._opening, running_loop()
         if opening is None or here is opening.loop or self.state == "closed":
             return
@@ -109,14 +109,15 @@ class Lifecycle:
         )
 
     def check_runs(self) -> None:
-        """Raise what keeps it from being run until a signal comes, as `end` does."""
+        """Raise `NotRunning` or `InvalidAction` if the caller may not call `run`, for the same reasons as for `end`."""
         self.check_here()
         self._check_outside("run")
 
     def _check_begun(self) -> Opening:
-        """Return the opening that may be ended; raises `NotRunning` if it was never open, or this is not its loop.
+        """Return the opening that the caller may end.
 
-        Raises `InvalidAction` in a handler of this process manager, which would wait for itself.
+        Raises `NotRunning` if there is none or this is not its event loop, and `InvalidAction` inside one of its own
+        handlers, which would wait for itself.
         """
         if self._opening is None:
             raise NotRunning(self._not_open())
@@ -134,7 +135,7 @@ class Lifecycle:
         )
 
     def _check_loop(self, opening: Opening) -> None:
-        """Raise `NotRunning` if its event loop is closed, so that it cannot be closed any more."""
+        """Raise `NotRunning` if its event loop was closed, so that it can no longer be closed itself."""
         if opening.loop.is_closed():
             raise NotRunning(
                 "the process manager cannot be used any more, for its event loop was closed while it was open; build "
@@ -144,7 +145,7 @@ class Lifecycle:
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
-    """Return the event loop that runs in this thread, if one does."""
+    """Return the event loop that runs in this thread, or None."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:

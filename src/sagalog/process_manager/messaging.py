@@ -1,4 +1,7 @@
-"""What a process manager does with messages: publish, handle, and settle unmatched ones. It routes none."""
+"""What a process manager does with messages: publish, take in, and settle those that nobody could take.
+
+It routes none.
+"""
 
 from typing import cast
 
@@ -19,9 +22,9 @@ from sagalog.store import UnmatchedQuery, UnmatchedRow
 
 
 class Messaging:
-    """Publish and handle messages; this part of `ProcessManager`.
+    """The part of `ProcessManager` that publishes, takes in and settles messages.
 
-    `source` is who publishes, and `vocabulary` says which messages are known here.
+    `source` is the source of published events; `vocabulary` holds the messages that are known here.
     """
 
     def __init__(self, lifecycle: Lifecycle, clock: Clock, source: str, vocabulary: Vocabulary) -> None:
@@ -40,9 +43,11 @@ class Messaging:
     ) -> str:
         """Publish an event and return its message id once it is durable.
 
-        With an `id` of your own, publishing the same again publishes nothing new; without one, each call is a new
-        message. Raises `InvalidIdentifier`, `InvalidInput` and `PayloadTooLarge` for what cannot be stored, and
-        `StoreUnavailable` when nobody knows whether it was written (publish it again with the same `id`).
+        If you give an `id`, publishing again with the same `id` has no effect; without one, each call publishes a new
+        message. `correlation_id` defaults to the message id.
+
+        Raises `InvalidIdentifier`, `InvalidInput` or `PayloadTooLarge` for what cannot be stored. Raises
+        `StoreUnavailable` if it is unknown whether it was written; publishing again with the same `id` is safe.
         """
         engine = self._lifecycle.engine()
         kind = type(event)
@@ -73,11 +78,11 @@ class Messaging:
         return envelope.id
 
     async def handle(self, envelope: Envelope) -> bool:
-        """Take in a message from elsewhere; returns once it is durable, False if it was there already.
+        """Take in a message from elsewhere; return True once it is durable, False if the log has its id already.
 
-        Its id makes handling it again harmless; without a valid one it is refused with `InvalidIdentifier`.
-        Raises `InvalidInput` and `PayloadTooLarge` for data that is not what the name says. A message whose name
-        nobody here knows is parked in `saga_unmatched`.
+        A message whose name is unknown here is parked in `saga_unmatched`, unless a transport carries it. Raises
+        `InvalidIdentifier` for an unusable id, name or source, because a repeated message is recognised by its id.
+        Raises `InvalidInput` or `PayloadTooLarge` for data that does not match the type declared for the name.
         """
         if not isinstance(cast(object, envelope), Envelope):
             raise InvalidInput(
@@ -94,9 +99,10 @@ class Messaging:
         return True
 
     async def park(self, raw: bytes | str, *, source: str, reason: str) -> str:
-        """Park what came from `source` and could not be read as a message; returns its unmatched id.
+        """Park text or bytes from `source` that could not be read as a message; return the new row's unmatched id.
 
-        Of the text 64 KiB are kept. The same text again is the same row.
+        At most 64 KiB are kept. If the same text was parked before, that row is kept, with its own id. `reason` is 1 to
+        4,000 characters. Raises `InvalidInput` or `InvalidIdentifier` for invalid arguments.
         """
         if not isinstance(cast(object, raw), bytes | str):
             raise InvalidInput(f"expected the text or the bytes that came, found {shown(raw)}")
@@ -109,31 +115,36 @@ class Messaging:
         return row.unmatched_id
 
     async def unmatched(self, query: UnmatchedQuery | None = None) -> list[UnmatchedRow]:
-        """Return messages that could not be taken, newest first; raises `InvalidQuery` for what is no query."""
+        """Return the rows of `saga_unmatched` that match, newest first; by default the 50 newest parked ones.
+
+        Raises `InvalidQuery` if `query` is not an `UnmatchedQuery`.
+        """
         if query is not None and not isinstance(cast(object, query), UnmatchedQuery):
             raise InvalidQuery(f"expected an UnmatchedQuery, such as UnmatchedQuery(name='...'), found {shown(query)}")
         engine = self._lifecycle.engine()
         return await asked(engine.blocking, engine.store.unmatched, query or UnmatchedQuery())
 
     async def redeliver(self, unmatched_id: str, *, actor: str, reason: str) -> None:
-        """Let a message that was parked be delivered again. Recorded with the actor.
+        """Deliver a parked message again; `actor` and `reason` are recorded.
 
-        Raises `InvalidAction` if it is not parked, or no longer.
+        Returns before the delivery. Raises `InvalidAction` if no message with this id is parked, and
+        `InvalidIdentifier` for an invalid argument.
         """
         engine = await self._settle(unmatched_id, "redelivering", actor, reason)
         engine.bus.redeliver()
         engine.transports.redeliver()
 
     async def discard(self, unmatched_id: str, *, actor: str, reason: str) -> None:
-        """Give up a message that is parked or retried; messages behind it go on. Recorded with the actor.
+        """Give up a message that is parked or being delivered again; the messages behind it go on.
 
-        Raises `InvalidAction` if it is neither, or no longer.
+        `actor` and `reason` are recorded. Raises `InvalidAction` if no such message has this id, and
+        `InvalidIdentifier` for an invalid argument.
         """
         engine = await self._settle(unmatched_id, "discarded", actor, reason)
         engine.bus.redeliver()
 
     async def _settle(self, unmatched_id: str, status: str, actor: str, reason: str) -> Engine:
-        """Write what a person decided about a parked message; return the engine, for hints."""
+        """Write a person's decision about a parked message; return the engine, whose parts the caller then informs."""
         check_lookup(unmatched_id, "the unmatched id")
         engine = self._lifecycle.engine()
         actor, reason = check_identifier(actor, "the actor"), check_reason(reason, "the reason")

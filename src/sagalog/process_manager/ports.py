@@ -1,4 +1,7 @@
-"""The ports given to a process manager, each checked by its methods, not by its class. Nothing is opened."""
+"""Checks of the ports that a process manager is given: each needs the methods of its protocol, but no base class.
+
+Nothing is opened here.
+"""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -19,14 +22,14 @@ BLOCKING = ("read", "write", "handler", "close")
 
 
 def store_of(database: str | Store, options: StoreOptions) -> Store:
-    """Return a store that was given itself, or the one of an address; raises what `store_for` raises."""
+    """Return the given store, or the store for an address; raises `InvalidSettings` for anything else."""
     if not _lacking(database, STORE):
         return cast(Store, database)
     return store_for(cast(str, database), options)
 
 
 def transports_of(given: object) -> list[Transport]:
-    """Return the transports in a list; raise `DefinitionError` for what is none, and for invalid names."""
+    """Return the transports as a list; raises `DefinitionError` if one lacks a method, or has an unusable name."""
     transports = listed(given)
     if transports is None:
         raise DefinitionError(f"expected a list for transports=, found {shown(given)}; write transports=[...]")
@@ -40,19 +43,19 @@ def transports_of(given: object) -> list[Transport]:
 
 
 def clock_of(given: Clock | None) -> Clock:
-    """Return the clock that was given, or the system's; raises `DefinitionError`."""
+    """Return the given clock, or the system clock; raises `DefinitionError` if it lacks a method."""
     clock: Clock | None = _port(given, CLOCK, "clock")
     return clock or SystemClock()
 
 
 def blocking_of(given: Blocking | None) -> Blocking | None:
-    """Return what was given to keep blocking calls off the event loop, or None; raises `DefinitionError`."""
+    """Return the given port for blocking calls, or None; raises `DefinitionError` if it lacks a method."""
     blocking: Blocking | None = _port(given, BLOCKING, "blocking")
     return blocking
 
 
 def _port(given: Any, methods: Sequence[str], option: str) -> Any:
-    """Return what has these methods, or None; raises `DefinitionError` that names those it lacks."""
+    """Return `given` if it has these methods or is None; otherwise raise `DefinitionError` with those it lacks."""
     missing = _lacking(given, methods)
     if given is None or not missing:
         return given
@@ -60,5 +63,5 @@ def _port(given: Any, methods: Sequence[str], option: str) -> Any:
 
 
 def _lacking(given: object, methods: Sequence[str]) -> str:
-    """Return those of the given names that an object does not have."""
+    """Return the names of the missing methods, joined by commas; all of them for a class instead of an instance."""
     return ", ".join(name for name in methods if isinstance(given, type) or not hasattr(given, name))

@@ -1,4 +1,4 @@
-"""Putting messages into the log, or into `saga_unmatched`: once, and logged when durable. It checks nothing."""
+"""Writes messages to the log or to `saga_unmatched`, each once, and logs it when durable. It checks nothing."""
 
 from functools import partial
 
@@ -10,12 +10,12 @@ from sagalog.store import Posting, UnmatchedRow
 
 
 async def publish(committer: Committer, envelope: Envelope) -> None:
-    """Put a message into the log, unless one with its id is there; returns once it is durable."""
+    """Write a message to the log unless its id is there already; return once it is durable."""
     await committer.post(Posting(messages=(envelope,)), patient=False, then=partial(_published, envelope))
 
 
 async def park(committer: Committer, row: UnmatchedRow) -> None:
-    """Put a message that could not be taken into `saga_unmatched`, unless it is there; return once it is durable."""
+    """Write a row to `saga_unmatched`, or update the one for the same message; return once it is durable."""
     await committer.post(Posting(parked=row), patient=False, then=partial(_parked, row))
 
 

@@ -1,4 +1,4 @@
-"""Services: the instances that steps and handlers ask for by type, checked when the process manager is built."""
+"""Checks of the services that steps and handlers ask for by type: each must be given, and fit its type."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -9,7 +9,7 @@ from sagalog.saga.options import shown
 
 
 def instances(services: object) -> dict[type, Any]:
-    """Return services by type; raise `DefinitionError` for anything but a mapping from types to instances."""
+    """Return the services by type, none for None; raises `DefinitionError` unless it is a mapping with type keys."""
     if services is None:
         return {}
     expected = "expected {Type: instance} for services=, found"
@@ -23,9 +23,9 @@ def instances(services: object) -> dict[type, Any]:
 
 
 def check_services(services: Mapping[type, Any], asked: Sequence[tuple[str, Parameter]]) -> None:
-    """Raise `ServiceNotProvided` naming every parameter without a service, or with one of another type.
+    """Raise `ServiceNotProvided` that names every parameter whose service is missing or of another type.
 
-    `asked` are the parameters of handlers, each with where it stands.
+    `asked` are the parameters of handlers, each after its place, such as `order.pay`.
     """
     missing = [
         f"  - {where}: {parameter.name}: {parameter.key.__name__}"
@@ -43,9 +43,9 @@ def check_services(services: Mapping[type, Any], asked: Sequence[tuple[str, Para
 
 
 def _check_kinds(services: Mapping[type, Any], asked: Sequence[tuple[str, Parameter]]) -> None:
-    """Raise `ServiceNotProvided` naming every service that does not fit its type.
+    """Raise `ServiceNotProvided` that names every service that does not fit its type.
 
-    It fits if it is an instance of the type, or has all public names of the type, as a proxy or a stand-in has.
+    A service fits if it is an instance of the type, or has all its public names, as a proxy or a fake has.
     """
     wrong = [
         f"  - {where}: {parameter.name}: expected an instance of {parameter.key.__name__}, found {_found(given)}"
@@ -68,7 +68,7 @@ def _can_be(given: Any, parameter: Parameter) -> bool:
         if isinstance(given, parameter.key):
             return True
     except Exception:
-        # A protocol that cannot be asked, or a metaclass with an opinion of its own.
+        # A protocol that is not `runtime_checkable`, or a metaclass that raises: it cannot be checked; accept it.
         return True
     names = [name for name in dir(parameter.key) if not name.startswith("_")]
     return bool(names) and not isinstance(given, type) and all(_has(given, name) for name in names)
@@ -78,7 +78,7 @@ def _has(given: Any, name: str) -> bool:
     try:
         return hasattr(given, name)
     except Exception:
-        # It is there, and says something else at this moment.
+        # The attribute exists, but reading it raises at this moment.
         return True
 
 

@@ -1,4 +1,4 @@
-"""Sharing one store among process managers of a process: the first opens it, and the last closes it."""
+"""Shared use of a store by several process managers of one process: the first opens it, and the last closes it."""
 
 import threading
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from sagalog.store import Store
 
 
 class _Use:
-    """How many have one store open; the lock must be held to open or close it."""
+    """The number of process managers that have one store open, and the lock to open or close it."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -27,14 +27,14 @@ def _use_of(store: Store) -> _Use:
 
 
 class StoreUse:
-    """One process manager's use of a store that others of this process may have open as well."""
+    """One process manager's use of a store, which others in this process may also use."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._is_open = False
 
     async def begin(self, blocking: Blocking) -> None:
-        """Open the store; if the caller is cancelled, the thread that opens it gives up soon."""
+        """Open the store; if the caller is cancelled, the thread that opens it soon gives up."""
         given_up = threading.Event()
         try:
             await blocking.write(self._open, given_up.is_set)
@@ -59,7 +59,7 @@ class StoreUse:
                 use.lock.release()
 
     def close(self) -> None:
-        """Close the store, unless it was not opened here, or another user in this process still has it open."""
+        """Close the store if this was its last use in this process; has no effect unless it was opened here."""
         if not self._is_open:
             return
         use = _use_of(self._store)

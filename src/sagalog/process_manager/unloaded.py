@@ -1,4 +1,4 @@
-"""The warning at the start about sagas that wait for a definition which this process has not loaded."""
+"""The report, at the start, of open sagas whose definition this process does not have."""
 
 import logging
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ logger = logging.getLogger("sagalog")
 def report_unloaded(
     missing: Iterable[tuple[str, int, str, int]], definitions: Iterable[Definition], is_worker: bool
 ) -> None:
-    """Log each missing definition, (name, version, digest, number), and what to do; a warning only for a worker."""
+    """Log each missing (name, version, digest, number of sagas) with advice: a warning for workers, else an info."""
     known = {(one.name, one.version) for one in definitions}
     for name, version, digest, number in missing:
         why = (

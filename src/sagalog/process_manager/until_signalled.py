@@ -1,4 +1,4 @@
-"""Running until a signal ends the process, from an orchestrator or from the keyboard."""
+"""Working until SIGTERM or SIGINT comes, from an orchestrator or from a person at the keyboard."""
 
 import asyncio
 import logging
@@ -15,15 +15,16 @@ logger = logging.getLogger("sagalog")
 
 
 class UntilSignalled:
-    """Work until SIGTERM or SIGINT, once at a time; `ProcessManager.run`."""
+    """Does the work of `ProcessManager.run`: it waits for SIGTERM or SIGINT, one call at a time."""
 
     def __init__(self) -> None:
         self._waits = False
 
     async def run(self, opens: AbstractAsyncContextManager[object], is_open: bool) -> None:
-        """Open something, wait for the signal, and close it; if it was open before, leave it open.
+        """Wait for the signal; if `opens` is not open yet, open it before and close it afterwards.
 
-        Raises `AlreadyRunning` if this waits for a signal already, and `NotRunning` where no signal ever comes.
+        Raises `AlreadyRunning` if a call is waiting already, and `NotRunning` outside of the main thread, which gets no
+        signals.
         """
         if self._waits:
             raise AlreadyRunning("run() waits for a signal already; call it once")
@@ -41,7 +42,7 @@ class UntilSignalled:
 
 @asynccontextmanager
 async def opened_unless(stop: asyncio.Event, opens: AbstractAsyncContextManager[object]) -> AsyncGenerator[bool]:
-    """Open something and close it again; give False, with nothing left open, if `stop` is set during the opening."""
+    """Keep `opens` open inside the block and yield True; yield False, with nothing open, if `stop` is set too early."""
     async with AsyncExitStack() as closing:
         scope = asyncio.timeout(None)
         heeding = asyncio.create_task(stop.wait())
@@ -49,7 +50,7 @@ async def opened_unless(stop: asyncio.Event, opens: AbstractAsyncContextManager[
         try:
             async with scope:
                 await closing.enter_async_context(opens)
-                # Before the scope ends, which nothing can end any more then.
+                # Cancelled inside the scope, because a scope that has ended can no longer be rescheduled.
                 heeding.cancel()
         except TimeoutError:
             if not scope.expired():
@@ -61,16 +62,16 @@ async def opened_unless(stop: asyncio.Event, opens: AbstractAsyncContextManager[
 
 def _end_unless_cancelled(scope: asyncio.Timeout, heeding: "asyncio.Task[Any]") -> None:
     if not heeding.cancelled():
-        # It may have ended by itself in this very moment.
+        # The scope may just have ended by itself.
         with suppress(RuntimeError):
             scope.reschedule(0)
 
 
 @contextmanager
 def first_signal() -> Generator[asyncio.Event]:
-    """Give an event that SIGTERM or SIGINT sets; a second signal ends the process at once.
+    """Yield an event that SIGTERM or SIGINT sets; a second signal ends the process at once.
 
-    Raises `NotRunning` where no signal ever comes.
+    Raises `NotRunning` outside of the main thread, because only that one gets signals.
     """
     if threading.current_thread() is not threading.main_thread():
         raise NotRunning(
@@ -85,7 +86,7 @@ def first_signal() -> Generator[asyncio.Event]:
     def stopped(number: signal.Signals) -> None:
         stop.set()
         for one in before:
-            # Whichever comes next. Python's own answer to SIGINT would wait for the handlers that run in threads.
+            # The default actions, because Python's own handler of SIGINT would wait for saga handlers in threads.
             loop.remove_signal_handler(one)
             signal.signal(one, signal.SIG_DFL)
         logger.info("%s: no new sagas are claimed, running steps may end", number.name)

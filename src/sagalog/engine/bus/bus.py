@@ -1,6 +1,6 @@
-"""The durable bus at work in this process: the loops that route messages and handle them, begun and ended together.
+"""The durable bus of this process: the loops that route and handle messages, started and stopped together.
 
-It starts nothing if there is no consumer, so a process manager with plain sagas has no cost.
+Without a consumer it starts nothing, so it costs a process manager with plain sagas nothing.
 """
 
 import asyncio
@@ -50,28 +50,28 @@ class Bus:
         self._has_participants = bool(handlings)
 
     def start(self) -> None:
-        """Begin to route and to handle."""
+        """Start the loops that are needed."""
         if self._has_consumers:
             self._loops.append(Loop(self._router.run, "sagalog-router", self._router.doubt))
         if self._has_participants:
             self._loops.append(Loop(self._participants.run, "sagalog-participants"))
 
     def posted(self) -> None:
-        """Look for messages: some have just become durable."""
+        """Let the router look for messages, because some have just become durable."""
         self._router.hint()
 
     def hint(self) -> None:
-        """Look for messages and for what is to be handled: another process may have left some."""
+        """Look for messages to route and to handle, because another process may have written some."""
         self._router.hint()
         self._participants.hint()
 
     def redeliver(self) -> None:
-        """Look for messages that a person wants to be redelivered."""
+        """Look for messages that a person wants to be delivered again."""
         self._router.redeliver()
         self._participants.hint()
 
     def _routed(self, route: Route, envelopes: Mapping[str, Envelope]) -> None:
-        """Give routed messages to the sagas that run here, and give a hint to all that have to fetch theirs."""
+        """Pass routed messages to their recipients in this process; give a hint for those that must be fetched."""
         fetch = bool(route.starts)
         for row in route.inbox:
             if self._participants.has(row.recipient):
@@ -82,7 +82,10 @@ class Bus:
             self._worker.hint()
 
     def _unsure(self, route: Route) -> None:
-        """Let all messages that may have been routed be fetched; those that were not are routed again."""
+        """Let recipients read their inboxes, because nobody knows whether this write was done.
+
+        If it was not, the messages are routed again.
+        """
         for row in route.inbox:
             if not self._participants.has(row.recipient):
                 self._worker.inbox.missed(row.recipient)
@@ -90,9 +93,9 @@ class Bus:
         self._worker.hint()
 
     async def stop(self, grace: float) -> None:
-        """Stop routing; let async handlers end within `grace` seconds, and those in threads in their own time.
+        """Stop routing, and give running handlers `grace` seconds to end; those in threads are waited for.
 
-        Each consumer is given back as soon as nothing is routed or handled for it any more.
+        Each consumer is released as soon as nothing is routed or handled for it any more.
         """
         await asyncio.gather(*(loop.stop() for loop in self._loops))
         self._consumers.give_back([name for name in self._consumers.names if not self._participants.has(name)])

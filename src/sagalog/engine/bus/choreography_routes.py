@@ -1,4 +1,4 @@
-"""Routing messages to the choreographies of one name: it looks up what the kernel's rules ask for."""
+"""Routing for the choreographies of one name: it looks up what the pure rules need, and applies their answers."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ class ChoreographyRoutes:
         self._answers = RouteAnswers(self.consumer, surroundings.clock)
 
     async def route(self, found: Found, batch: Batch) -> None:
-        """Add the processes that begin, rows for the inboxes of those that go on, and what has no key."""
+        """Add new processes, inbox rows for existing ones, and the events to park because they have no key."""
         events = self._routing.ask(envelope for _, envelope in found)
         if not events:
             return

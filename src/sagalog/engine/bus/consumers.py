@@ -1,4 +1,7 @@
-"""The consumers that this process reads for: taken under the worker's lease, lost with it. It reads no message."""
+"""The consumers that this process owns. They are owned under the worker's lease and lost with it.
+
+No message is read here.
+"""
 
 import asyncio
 import logging
@@ -13,14 +16,14 @@ from sagalog.store import ConsumerRow
 
 logger = logging.getLogger("sagalog.engine")
 
-# How soon what another worker had is taken over, once that has ended or its lease has run out.
+# How often to look for consumers whose worker has ended or lost its lease, in polls.
 POLLS_BETWEEN_LOOKS = 10
-# What is left to others is taken again after so many seconds at most: there may be no others.
+# The longest pause, in seconds, before a consumer that was left to others is taken again: there may be no others.
 LONGEST_LEAVE = 10.0
 
 
 class Consumers:
-    """The consumers among `names` that this process has, and their positions; no other live worker has them."""
+    """The consumers among `names` that this process owns, and their positions."""
 
     def __init__(
         self,
@@ -37,28 +40,28 @@ class Consumers:
         self._rows: dict[str, ConsumerRow] = {}
         self._resting = GivenUp(asyncio.get_running_loop().time)
         self._left = GivenUp(asyncio.get_running_loop().time)
-        # Held by whoever takes or gives back, from the write to what follows from it here.
+        # Held while consumers are taken or left, so that the rows here agree with what was written.
         self._turn = asyncio.Lock()
         self._taken_by = ""
-        # A time of the event loop, which no clock that is set can keep from coming.
+        # By the event loop's time, so that setting the system clock cannot delay it.
         self._take_at = 0.0
 
     @property
     def worker_id(self) -> str:
-        """Return the name of the worker that owns them."""
+        """Return the id of the worker for which the consumers were taken."""
         return self._taken_by
 
     @property
     def owned(self) -> dict[str, ConsumerRow]:
-        """Return the consumers that are ours as far as this process knows, by name."""
+        """Return the consumers that this process owns, as far as it knows, by name."""
         return self._rows if self._worker.holds and self._worker.worker_id == self._taken_by else {}
 
     def still_ours(self, consumer: str, worker_id: str) -> bool:
-        """Tell whether `worker_id` is still the worker and has the consumer; any thread may ask."""
+        """Tell whether `worker_id` still owns the consumer; safe to call from any thread."""
         return worker_id == self._taken_by and consumer in self.owned
 
     async def take(self) -> bool:
-        """Take the consumers that are free, if it is time to look; return whether any is ours."""
+        """Take free consumers if it is time to look; return whether this process owns any."""
         if not self._worker.holds:
             return False
         looked_at = asyncio.get_running_loop().time()
@@ -69,7 +72,7 @@ class Consumers:
                 rows = await self._take_those_free(worker_id, names) if names else []
                 self._rows = {row.consumer: row for row in rows}
                 self._taken_by = worker_id
-            # Only another worker's death can give us one more, and nobody takes ours while the lease holds.
+            # Ours stay ours while the lease holds, and more become free only when another worker ends.
             has_all = len(rows) == len(self.names)
             polls = 1 if self._resting.resting() else POLLS_BETWEEN_LOOKS
             pause = 60 * self._limits.lease if has_all else polls * self._limits.poll
@@ -88,7 +91,7 @@ class Consumers:
         return await self._take_one_by_one(worker_id, names)
 
     async def _take_one_by_one(self, worker_id: str, names: Sequence[str]) -> list[ConsumerRow]:
-        # One whose row cannot be written must not keep the others from being taken.
+        # A consumer whose row cannot be written must not keep the others from being taken.
         rows: list[ConsumerRow] = []
         failure: StoreError | None = None
         for name in names:
@@ -101,7 +104,7 @@ class Consumers:
                 failure = problem
                 if self._resting.number(name) == 0:
                     logger.warning("consumer %s cannot be taken, trying again: %s", name, described(problem))
-                # It may have waited a second for a row that somebody has locked.
+                # The write may have waited a second for a locked row, so it is not repeated at once.
                 self._resting.add(name, problem)
         if failure is not None and not rows:
             raise failure
@@ -113,19 +116,19 @@ class Consumers:
         )
 
     def moved(self, consumer: str, position: int) -> None:
-        """Say that a consumer has a new position, and that this is durable."""
+        """Record a consumer's new position, which is already durable."""
         row = self._rows.get(consumer)
         if row is None:
-            # It was left to others while that was being written, and they read where it is.
+            # It was left to others during the write; they read the position from the store.
             return
         self._rows[consumer] = ConsumerRow(consumer, position, row.owner, row.updated_at)
 
     async def leave_to_others(self, consumer: str, why: Exception) -> None:
-        """Give back a consumer that cannot be served here for now; take it again after a growing pause."""
+        """Release a consumer that cannot be served here for now; it is taken again after a growing pause."""
         async with self._turn:
             if consumer not in self.owned:
                 return
-            # Nothing more is done for it here, whatever becomes of the write.
+            # From here on nothing is done for it, even if the write fails.
             del self._rows[consumer]
             self._left.add(consumer, why, LONGEST_LEAVE)
             self._take_at = 0.0
@@ -135,21 +138,21 @@ class Consumers:
                 logger.info("consumer %s could not be left to others: %s", consumer, described(problem))
 
     def take_what_was_left(self) -> None:
-        """Take consumers again that were left to others, since they can be served here."""
+        """Let the next `take` include consumers that were left to others, because they can be served here again."""
         self._left.hurry()
         self._take_at = 0.0
 
     def give_back(self, names: Collection[str]) -> None:
-        """Give these back at once, because this process stops and nothing runs for them here."""
+        """Release these consumers, because this process stops and nothing runs for them any more."""
         for name in names:
             self._rows.pop(name, None)
         self._worker.consumer_release.add(names)
 
     def hurry(self) -> None:
-        """Try now to take what could not be taken."""
+        """Let the next `take` try again the consumers that could not be taken."""
         self._resting.hurry()
         self._take_at = 0.0
 
     def doubt(self) -> None:
-        """Read the positions again before anything else, because a write failed or its outcome is unknown."""
+        """Let `take` read the positions again, because a write failed or its outcome is unknown."""
         self._take_at = 0.0

@@ -1,6 +1,7 @@
-"""One handling of a message by a participant: its handlers are called, and the outcome is one posting. It writes none.
+"""Handling of one message by a participant: its handlers are called, and their answers become one posting.
 
-The ids of answers are a pure function of the message, so handling it again publishes nothing new.
+The posting is not written here. The ids of answers are computed from the message, so handling it again publishes
+nothing new.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ LAST = Retry(attempts=1)
 
 
 class Failed(Exception):
-    """A handler failed; `retry` is the policy declared for it."""
+    """A handler failed. `retry` says whether and when the message is tried again."""
 
     def __init__(self, handler: str, error: ErrorInfo, retry: Retry) -> None:
         super().__init__(error.message)
@@ -36,7 +37,7 @@ class Failed(Exception):
 
 
 class Handling:
-    """How one participant's messages are handled."""
+    """The handling of one participant's messages."""
 
     def __init__(
         self,
@@ -53,14 +54,14 @@ class Handling:
         self._payloads: dict[type[Event], PayloadType] = {}
 
     def can_be_cancelled(self, envelope: Envelope) -> bool:
-        """Tell whether the handling of a message can be stopped in the middle: none of it runs in a thread."""
+        """Tell whether handling this message can be cancelled: none of its handlers runs in a thread."""
         return all(handler.is_async for handler in self.definition.handlers.get(envelope.name, ()))
 
     async def handle(self, row: InboxRow, envelope: Envelope, ours: StillOurs) -> Posting:
-        """Call the handlers of a message; return the posting: answers, the next attempt, or the message parked.
+        """Call the handlers of a message; return what is to be written: its answers, the next attempt, or a parked row.
 
-        Raises `NotBegun` if the consumer is not `ours` any more when a handler's turn has come, and `NoThread` if it
-        never comes.
+        Raises `NotBegun` if the consumer is not `ours` any more when a handler is about to run, and `NoThread` if no
+        thread becomes free for it.
         """
         delivered = (envelope.id,) if envelope.kind == "command" else ()
         try:
@@ -74,7 +75,7 @@ class Handling:
         return Posting(messages=answers, taken=(row.recipient, row.message_id), delivered=delivered)
 
     async def _call(self, handler: Handler, row: InboxRow, envelope: Envelope, ours: StillOurs) -> list[Envelope]:
-        """Call one handler and return its answers, or raise `Failed`."""
+        """Call one handler and return its answers; raises `Failed`."""
         began = self._clock.now()
         over = None if handler.timeout is None else began + handler.timeout
         what = f"handler {handler.name} of {self.definition.name}"
@@ -105,7 +106,7 @@ class Handling:
             )
             if error.kind == "refused" and handler.kind == "command":
                 return self._envelopes(handler, envelope, [CommandRefused(reason=error.message)])
-            # Trying again helps neither what is refused nor a mistake in a program.
+            # A retry cannot help after a refusal or a mistake in the program.
             retry = LAST if error.kind in ("refused", "fault") else handler.retry
             raise Failed(handler.name, error, retry) from None
 
@@ -132,7 +133,7 @@ class Handling:
         return arguments
 
     def _envelopes(self, handler: Handler, envelope: Envelope, answers: Sequence[Event]) -> list[Envelope]:
-        """Return the answers as messages; raises a fault for what cannot be stored."""
+        """Return the answers as messages; an answer that cannot be stored raises, which counts as a fault."""
         made: list[Envelope] = []
         for number, answer in enumerate(answers):
             kind = type(answer)
@@ -153,7 +154,7 @@ class Handling:
         return made
 
     def _failed(self, row: InboxRow, envelope: Envelope, failed: Failed, delivered: tuple[str, ...]) -> Posting:
-        """Return the next attempt, or the end of all attempts: the message is parked and its lane waits."""
+        """Return a posting with the next attempt; after the last one it parks the message, and its lane waits."""
         now = self._clock.now()
         attempts = row.attempts + 1
         error = failed.error

@@ -21,17 +21,17 @@ _IDENTIFIERS = (
     ("causation_id", "the causation id", LONGEST_ID),
     ("saga_id", "the saga id", LONGEST_ID),
     ("step", "the step", LONGEST_ID),
-    # The log has it as text, and nobody could read it as anything else.
+    # Checked like the others, because the log stores it as text.
     ("via", "the transport", LONGEST_NAME),
 )
 _OPTIONAL = frozenset({"causation_id", "saga_id", "step", "via"})
 
 
 def check_envelope(envelope: Envelope, vocabulary: Vocabulary) -> Envelope:
-    """Return an envelope that every store can keep and whose data is what its name says.
+    """Return the envelope, checked: every store can keep it, and its kind and data match what is declared for its name.
 
-    Raises `InvalidIdentifier` for an id, name or source that is none (no identity, no entry), `PayloadTooLarge` and
-    `InvalidInput` for its data, `InvalidInput` for a kind that its name does not have.
+    Raises `InvalidIdentifier` for an unusable id, name or source, `PayloadTooLarge` for too much data, and
+    `InvalidInput` for any other mistake.
     """
     what = f"message {check_identifier(envelope.name, 'the name of the message', LONGEST_NAME)}"
     exact: dict[str, str] = {}
@@ -46,14 +46,14 @@ def check_envelope(envelope: Envelope, vocabulary: Vocabulary) -> Envelope:
     if envelope.kind not in ("event", "command"):
         raise InvalidInput(f"{what}: expected the kind event or command, found {envelope.kind!r}")
     _check_kind(envelope, vocabulary, what)
-    # Clocks of others may be wrong, but what comes in must be able to go out.
+    # A sender's clock may be wrong, but every time that is stored must be one that can be sent, too.
     check_time(envelope.time, f"the time of {what}")
     check_data(envelope, vocabulary, what)
     return envelope
 
 
 def _check_kind(envelope: Envelope, vocabulary: Vocabulary, what: str) -> None:
-    """Raise `InvalidInput` for a command with the name of an event, or the other way round: nobody would take it."""
+    """Raise `InvalidInput` for a command with an event's name or the reverse, because nobody would take it."""
     declared = vocabulary.kind(envelope.name)
     expected = envelope.kind if declared is None else ("command" if issubclass(declared, Command) else "event")
     if envelope.kind != expected:
@@ -61,7 +61,7 @@ def _check_kind(envelope: Envelope, vocabulary: Vocabulary, what: str) -> None:
 
 
 def check_data(envelope: Envelope, vocabulary: Vocabulary, what: str) -> None:
-    """Raise `PayloadTooLarge` or `InvalidInput` for data that cannot be kept, or is not what the name says."""
+    """Raise `PayloadTooLarge` or `InvalidInput` for data that cannot be stored or does not match its name's type."""
     if type(envelope.data) is not msgspec.Raw:
         raise InvalidInput(f"the data of {what}: expected msgspec.Raw, found {type(envelope.data).__name__}")
     data = bytes(envelope.data)

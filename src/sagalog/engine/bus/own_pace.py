@@ -1,16 +1,16 @@
-"""The pace of a consumer in trouble, which does not go along with the others: how much it reads, and when. Pure.
+"""The pace of a consumer that is routed apart from the others: its batch size, pauses and failed tries. Pure.
 
-The message that keeps a batch from being written is found by routing its messages one by one. A consumer in trouble
-holds up no other, and goes along with them again when it is over.
+A consumer in trouble is routed apart so that it delays no other. If a batch fails, its messages are routed one by one
+to find the cause. Once all goes well, the consumer is routed with the others again.
 """
 
 from sagalog.engine.backoff import Backoff, Pauses
 from sagalog.engine.batch_size import BatchSize
 
 PAUSES = Pauses(0.05, 2.0)
-# How often a message that cannot be routed is tried alone before it is set aside, so that those behind it go on; and
-# how often, if it cannot be set aside either, before it is parked by its digest.
+# After so many failed tries alone, a message is set aside, so that those behind it go on.
 TRIES_BEFORE_ASIDE = 3
+# If it cannot be set aside either, it is parked by its digest after so many.
 TRIES_IN_ALL = 9
 
 
@@ -22,28 +22,28 @@ class OwnPace:
         self.size = BatchSize(most)
         self.backoff = Backoff(PAUSES)
         self.resumes_at = 0.0
-        # Whether what failed last is of the consumer, and not of messages, which are set aside after some tries.
+        # Whether the last failure concerned the consumer as a whole; failing messages would be set aside instead.
         self.failed_itself = False
         # Up to this position messages are routed one by one.
         self.alone_upto = 0
         self._stands_before = 0
         self._tries = 0
-        # How often in a row the next message has to fail: where one is in trouble, many may be.
+        # How often the next message may fail before it is set aside; see `set_aside`.
         self._patience = TRIES_BEFORE_ASIDE
 
     @property
     def is_smooth(self) -> bool:
-        """Tell whether the consumer may go along with others again."""
+        """Tell whether the consumer may be routed with the others again."""
         return not self.backoff.has_begun and self.size.now == self._most
 
     def failed(self, now: float, rest: float = 0.0) -> float:
-        """Count a failure; return for how many seconds the consumer pauses, `rest` at least."""
+        """Record a failure; return for how many seconds the consumer pauses, at least `rest`."""
         pause = max(self.backoff.pause(), rest)
         self.resumes_at = now + pause
         return pause
 
     def failed_alone(self, position: int) -> int:
-        """Count a failure of the one message behind `position`; return how often it has failed."""
+        """Record that the message after `position` failed alone; return how often it has."""
         if position != self._stands_before:
             self._stands_before, self._tries = position, 0
         self._tries += 1
@@ -54,11 +54,14 @@ class OwnPace:
         return self._tries >= self._patience
 
     def set_aside(self) -> None:
-        """Note that a message was set aside; the next one that fails is then set aside at once."""
+        """Record that a message was set aside; the next one that fails is set aside at its first failure.
+
+        Where one message fails, many may.
+        """
         self._patience = 1
 
     def passed(self) -> None:
-        """Note that a batch was routed."""
+        """Record that a batch was routed."""
         self.size.passed()
         self.backoff.reset()
         self.resumes_at = 0.0

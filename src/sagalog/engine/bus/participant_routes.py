@@ -1,4 +1,4 @@
-"""Routing messages to a participant: a row in its inbox for each that it handles. It looks nothing up."""
+"""Routing for a participant: one inbox row for each message that it handles. It looks nothing up."""
 
 from sagalog.clock import Clock
 from sagalog.engine.bus.route_batch import Batch, Found, inbox_row
@@ -6,7 +6,7 @@ from sagalog.saga.messages.participants import ParticipantDefinition
 
 
 class ParticipantRoutes:
-    """The consumer of one participant: it takes what it has a handler for, in lanes by correlation id."""
+    """The consumer of one participant: it takes the messages it has a handler for, in lanes by correlation id."""
 
     def __init__(self, definition: ParticipantDefinition, clock: Clock) -> None:
         self.consumer = f"participant:{definition.name}"

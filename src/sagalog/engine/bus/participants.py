@@ -1,8 +1,8 @@
-"""The participants whose consumers this process has: due messages of their inboxes are handled, lane by lane.
+"""The participants whose consumers this process owns: messages in their inboxes are handled, lane by lane.
 
-A lane holds the messages of one correlation id. They are handled one after the other, also when the first has to be
-retried or is parked; other lanes go on meanwhile. If the outcome of a handling cannot be written, that is retried with
-growing pauses, a bounded number of times; then the message is parked.
+A lane holds the messages of one correlation id. They are handled one after the other. If the first one is to be
+retried or is parked, the rest of its lane waits; other lanes go on. If the outcome of a message cannot be written, the
+message is handled again after growing pauses; after the last try it is parked.
 """
 
 import asyncio
@@ -33,25 +33,25 @@ from sagalog.store import InboxRow, Posting
 
 logger = logging.getLogger("sagalog.engine")
 
-# What comes of a message and cannot be written, or what is handled with an error that nobody foresaw, is tried again
-# after so many seconds, each time twice as many, and the message parked at the last of so many times.
+# The pauses before a message is handled again because its outcome could not be written, or after an unexpected error.
 PAUSES = Pauses(0.2, 30.0)
+# At the last of so many tries it is parked.
 MOST_TRIES = 5
-# The same for an inbox that cannot be read.
+# The pauses for an inbox that cannot be read.
 PAUSES_UNREAD = Pauses(0.05, 2.0)
-# How many rows are looked at at once, however many handlers run and however many messages are set back.
+# The limit of rows that one look reads, however many messages are being handled or set back.
 LARGEST_LOOK = 10_000
 
 
 class Postponed(Struct, frozen=True):
-    """How often the outcome of a message could not be written, and when, by the loop's time, that is tried again."""
+    """How often handling a message went wrong, and until when, by the loop's time, it is left alone."""
 
     times: int
     until: float
 
 
 class Participants:
-    """The participants of this process; each handles at most `limits.most_handling` messages at once."""
+    """The participants of this process. Each handles at most `limits.most_handling` messages at once."""
 
     def __init__(
         self,
@@ -69,14 +69,14 @@ class Participants:
         self._most_handling = surroundings.limits.most_handling
         self._poll = surroundings.limits.poll / 1e6
         self._hint = Hint()
-        # Whose inboxes are to be looked into now.
+        # The participants whose inboxes are to be read now.
         self._asked: set[str] = set()
         self._tasks: dict[str, dict[str, asyncio.Task[None]]] = {name: {} for name in self._handlings}
         self._sizes: dict[str, BatchSize] = {}
         self._held: set[asyncio.Task[None]] = set()
-        # What was done since the last read began: that read may have seen it undone all the same.
+        # Messages that were finished since the last read began; that read may still return them.
         self._done: set[tuple[str, str]] = set()
-        # What came of these is being written, whether or not anybody waits for it.
+        # Messages whose outcome is being written, even if the task that waited for it was cancelled.
         self._written_now: set[tuple[str, str]] = set()
         self._stopping = False
         self._setbacks: dict[str, dict[str, Postponed]] = {name: {} for name in self._handlings}
@@ -89,7 +89,7 @@ class Participants:
         return recipient in self._handlings
 
     def hint(self, recipient: str | None = None) -> None:
-        """Look into this inbox, or into all, now instead of at the next poll."""
+        """Read this recipient's inbox, or all inboxes, now instead of at the next poll."""
         self._asked.update(self._handlings if recipient is None else (recipient,))
         self._hint.give()
 
@@ -98,22 +98,22 @@ class Participants:
         self.hint()
 
     async def run(self) -> None:
-        """Handle due messages until cancelled."""
+        """Handle messages that are due, until cancelled."""
         enter(self._blocking)
         loop = asyncio.get_running_loop()
         look_at_all_at = 0.0
         while True:
             self._hint.forget()
-            # By the event loop's time: a clock that was ahead for a moment must not keep the next look from coming.
+            # By the event loop's time, so that setting the system clock cannot delay the next look.
             if (now := loop.time()) >= look_at_all_at:
-                # What was to be tried again later may be due, also while hints for others never cease.
+                # Messages to be retried may be due, and hints for other inboxes must not delay them.
                 self._asked.update(self._handlings)
                 look_at_all_at = now + self._poll
             await self._look_at_those_asked()
             await self._hint.wait(self._poll)
 
     async def _look_at_those_asked(self) -> None:
-        """Read inboxes; one that cannot be read rests for a growing pause, and holds up no other."""
+        """Look into the inboxes that were asked for; one that cannot be read pauses and delays no other."""
         asked = list(self._asked)
         self._asked.clear()
         for recipient in asked:
@@ -123,7 +123,7 @@ class Participants:
             try:
                 await self._look(recipient)
             except (Exception, asyncio.CancelledError) as problem:
-                # Whatever it is, the other messages have to go on being handled.
+                # Whatever went wrong, the messages of other inboxes must still be handled.
                 raise_if_ending(problem)
                 if self._unread.add(recipient, counts=True).counted == 1:
                     trace = None if isinstance(problem, StoreError) else problem
@@ -142,7 +142,7 @@ class Participants:
         if len(tasks) >= self._most_handling:
             return
         self._done.clear()
-        # What is being handled is still in its inbox, at the head of its lane, and so is what waits to be tried again.
+        # Messages that are being handled or set back are still at the head of their lanes, so they are read as well.
         most = self._most_handling + len(tasks) + len(setbacks)
         size = self._sizes.setdefault(recipient, BatchSize(LARGEST_LOOK))
         limit = min(most, size.now)
@@ -158,12 +158,12 @@ class Participants:
             if row.message_id in tasks or (recipient, row.message_id) in self._done:
                 continue
             if not handling.turns.has_threads and not handling.can_be_cancelled(envelope):
-                # Others may have a thread; the turns hint when there is one here.
+                # Another worker may have a free thread. When there is one here, `_threads_are_free` is called.
                 lacks_thread = True
                 continue
             if (setback := setbacks.get(row.message_id)) is not None and now < setback.until:
                 continue
-            # Asked again, for the reading took its time.
+            # Checked again, because both may have changed during the read.
             if len(tasks) >= self._most_handling or recipient not in self._consumers.owned:
                 return
             ours = partial(self._consumers.still_ours, recipient, self._consumers.worker_id)
@@ -174,7 +174,7 @@ class Participants:
                 self._held.add(task)
                 task.add_done_callback(self._held.discard)
         if lacks_thread and not tasks and handling.turns.is_stuck:
-            # While none of its handlers is under way: others would handle the same messages beside them.
+            # Only while none of its handlers runs: another worker would handle the same message at the same time.
             await self._consumers.leave_to_others(recipient, NoThread())
 
     async def _handle(self, handling: Handling, row: InboxRow, envelope: Envelope, ours: StillOurs) -> None:
@@ -193,7 +193,7 @@ class Participants:
             await self._set_back(row, envelope, problem)
 
     def _is_handled(self, row: InboxRow, _: "asyncio.Future[None]") -> None:
-        """Let the message be handled again, unless its outcome is still being written."""
+        """Forget a task that has ended, unless the outcome is still being written; then the write does it."""
         if (row.recipient, row.message_id) not in self._written_now:
             self._is_over(row)
 
@@ -204,7 +204,7 @@ class Participants:
         self._leave_if_idle(row.recipient)
 
     def _leave_if_idle(self, recipient: str) -> None:
-        """Give a participant back if this process stops, none of its handlers runs, and no outcome is being written."""
+        """Release a participant if this process stops, its handlers have ended, and their outcomes are written."""
         if self._stopping and not self._tasks[recipient]:
             self._consumers.give_back([recipient])
 
@@ -212,7 +212,7 @@ class Participants:
         key, task = (row.recipient, row.message_id), asyncio.current_task()
 
         def then(is_written: bool | None) -> None:
-            # Whoever waited for it may have been cancelled, and the message is in its inbox until now.
+            # If the task was cancelled while it waited for this write, the message is over only now.
             self._written_now.discard(key)
             if is_written is not None:
                 self._setbacks[row.recipient].pop(row.message_id, None)
@@ -224,19 +224,19 @@ class Participants:
         self._written_now.add(key)
         written = self._committer.post(posting, then=then)
         if is_cancelled_by_others():
-            # Whoever ends all tasks is not to be kept waiting. It is being written all the same.
+            # Code that cancels all tasks must not be kept waiting. The write goes on without this task.
             raise asyncio.CancelledError
         if await written != "written":
-            # The consumer was lost to another worker, which has handled the message too.
+            # This process lost the consumer to another worker, which has handled the message too.
             logger.info("message %s was handled by another worker of %s too", envelope.id, row.recipient)
 
     async def _set_back(self, row: InboxRow, envelope: Envelope, problem: BaseException) -> None:
-        """Let a message be retried after a pause, or park it, for an error that was not the handler's."""
+        """Let a message be handled again after a pause, or park it; this is not for failures of its handler."""
         setbacks = self._setbacks[row.recipient]
         before = setbacks.get(row.message_id)
         times = 1 if before is None else before.times + 1
         if isinstance(problem, StoreUnavailable):
-            # An outage is no fault of the message, however often it comes.
+            # An outage is not the message's fault, so it alone never parks one.
             times = min(times, MOST_TRIES - 1)
         pause = PAUSES.after(times)
         setbacks[row.message_id] = Postponed(times, asyncio.get_running_loop().time() + pause)
@@ -253,13 +253,13 @@ class Participants:
             logger.error("message %s can be neither handled nor parked: %s", envelope.id, described(second))
 
     async def _park(self, row: InboxRow, envelope: Envelope, problem: BaseException, times: int) -> None:
-        """Park a message whose outcome could not be written, so that its lane waits for a person."""
+        """Park a message whose outcome cannot be written, so that its lane waits for a person."""
         try:
             await self._post_given_up(row, envelope, times, type_of(problem), text_of(problem))
         except StoreUnavailable:
             raise
         except StoreError:
-            # It may be the text of the error that the store refuses.
+            # The store may have refused the error's text.
             await self._post_given_up(row, envelope, times, type_of(problem), "the store refuses what it says")
 
     async def _post_given_up(self, row: InboxRow, envelope: Envelope, times: int, kind: str, said: str) -> None:
@@ -270,14 +270,17 @@ class Participants:
         parked = parked_row(self._clock, row.recipient, envelope, row.position, reason)
         posting = Posting(
             retry=replace(row, attempts=row.attempts + 1, status="parked", error_type=kind, error_text=said),
-            # By its own id, also if it cannot be read: whoever settles it settles the row of the inbox.
+            # The message's own id, even if it is unreadable: settling the parked row finds the inbox row by it.
             parked=replace(parked, message_id=row.message_id),
             delivered=(envelope.id,) if envelope.kind == "command" else (),
         )
         await self._post(row, envelope, posting)
 
     async def stop(self, grace: float) -> None:
-        """Let handlers end within `grace` seconds, plain functions in their own time; call it when `run` has ended."""
+        """Give handlers `grace` seconds to end, then cancel them; those in threads are waited for.
+
+        Call it when `run` has ended.
+        """
         self._stopping = True
         for recipient in self._handlings:
             self._leave_if_idle(recipient)
@@ -286,7 +289,7 @@ class Participants:
             return
         await asyncio.wait(tasks, timeout=grace)
         for task in tasks:
-            # A thread cannot be stopped: whoever handled the message again meanwhile would do it beside this one.
+            # A thread cannot be stopped. If we did not wait, another worker would handle its message at the same time.
             if task not in self._held:
                 end(task)
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""Reads for consumers in trouble, beside the routing of the others: a read that takes its time holds up nobody else."""
+"""Reads for consumers in trouble, in tasks of their own, so that a slow read delays no other consumer."""
 
 import asyncio
 from collections.abc import Callable, Container
@@ -10,7 +10,7 @@ Read = list[tuple[int, Envelope]]
 
 
 class ReadsBeside:
-    """At most one read at a time for each consumer; `done` is called whenever one has ended."""
+    """The reads under way, at most one for each consumer; `done` is called whenever one has ended."""
 
     def __init__(self, surroundings: Surroundings, done: Callable[[], None]) -> None:
         self._store = surroundings.store
@@ -19,13 +19,16 @@ class ReadsBeside:
         self._tasks: dict[str, tuple[int, asyncio.Task[Read]]] = {}
 
     def take(self, name: str, after: int, limit: int) -> Read | None:
-        """Return the messages above a position, or raise what the read raised; None if they are being read."""
+        """Return the messages above a position, starting the read if needed; None while it runs.
+
+        Raises what the read raised.
+        """
         known = self._tasks.get(name)
         if known is not None and known[1].done():
             del self._tasks[name]
             if known[0] == after and not known[1].cancelled():
                 return known[1].result()
-            # It was read for where the consumer is no more, or cancelled by code that is not ours.
+            # The consumer has moved since this read began, or foreign code cancelled it.
             if not known[1].cancelled():
                 known[1].exception()
             known = None
@@ -41,9 +44,9 @@ class ReadsBeside:
             self._done()
 
     def keep(self, names: Container[str]) -> None:
-        """Give up the reads for all but these."""
+        """Cancel the reads of all other consumers."""
         for name in [name for name in self._tasks if name not in names]:
             task = self._tasks.pop(name)[1]
             if not task.cancel() and not task.cancelled():
-                # Nobody will ask for it: that is no error that was overlooked.
+                # Nobody wants the result any more; this keeps asyncio from reporting an error that was never fetched.
                 task.exception()

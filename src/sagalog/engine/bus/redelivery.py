@@ -1,8 +1,8 @@
 """Messages that are routed again: those that a person redelivers, and those that the router has set aside.
 
-A message that is set aside is a row of `saga_unmatched` that needs no person. It is retried with growing pauses for as
-long as its error may pass. If the database refuses it, it is parked for a person after a number of tries. Later
-messages for the same consumer with the same correlation id wait behind it, so that their order is kept.
+A message that was set aside is a row of `saga_unmatched` that needs no person. It is tried again, with growing pauses,
+for as long as its error may pass. If the database refuses it, it is parked for a person after `MOST_REFUSALS` tries.
+Later messages for the same consumer with the same correlation id wait behind it, so their order is kept.
 """
 
 import asyncio
@@ -34,18 +34,18 @@ from sagalog.store import Advance, Route, UnmatchedRow
 logger = logging.getLogger("sagalog.engine")
 
 PAGE = 500
-# What waits for a person's hand may wait some polls more.
+# Messages that a person redelivers are not urgent: it took a person to notice them.
 POLLS_BETWEEN_LOOKS = 10
-# What cannot be routed is tried again after so many seconds, each time twice as many. What is refused is parked at the
-# last of so many times, after some seconds: a table may be altered meanwhile, or a trigger replaced.
+# The pauses before a message that cannot be routed is tried again.
 PAUSES = Pauses(0.2, 60.0)
+# A refused message is parked after so many tries, not at once: somebody may mend a table or a trigger meanwhile.
 MOST_REFUSALS = 6
 LONGEST_PAUSE_OF_THE_STORE = 2.0
-# What fails because of the whole store: when that is over nobody is to wait long.
+# Shorter for an outage of the whole store, so that all goes on soon after it has ended.
 LONGEST_PAUSE_IN_AN_OUTAGE = 5.0
-# In seconds: a lane may be long, and routing for the first time has its turn between two looks. What is routed again
-# together is at most so many messages, and about so many characters.
+# In seconds. A lane may be long, and messages that are routed for the first time get their turn between two looks.
 LONGEST_LOOK = 0.05
+# The limits of one transaction: messages, and characters of JSON.
 AT_ONCE = 20
 LARGEST_AT_ONCE = 256 * 1024
 
@@ -53,7 +53,7 @@ Lane = tuple[str, str | None]
 
 
 class Redelivery:
-    """The messages to be routed again for the consumers of this process, and the lanes that wait behind them."""
+    """The messages to be routed again for the consumers of this process, and those that wait behind them."""
 
     def __init__(
         self,
@@ -73,54 +73,54 @@ class Redelivery:
         self._writing = writing
         self._recovered = recovered
         self._poll = surroundings.limits.poll / 1e6
-        # Times of the event loop, which no clock that is set can keep from coming.
+        # By the event loop's time, so that setting the system clock cannot delay it.
         self._look_at = 0.0
         self._setbacks = Setbacks(lambda: asyncio.get_running_loop().time(), PAUSES)
         pauses_of_the_store = Pauses(self._poll, LONGEST_PAUSE_OF_THE_STORE)
-        # By consumer: those for which nothing can be written for now.
+        # The consumers for which nothing can be written for now.
         self._troubled = Setbacks(lambda: asyncio.get_running_loop().time(), pauses_of_the_store)
         self._backoff = Backoff(pauses_of_the_store)
-        # The message that was set aside first, by consumer and correlation id; and whose these are.
+        # The message that was set aside first, by lane; and the worker and consumers for which that was read.
         self._first: dict[Lane, str] = {}
         self._known: tuple[str, ...] = ()
-        # What is still to be looked at, and to which lanes more has come since it was read.
+        # The lanes still to be looked at, and those to which rows were added since they were read.
         self._lanes: deque[Sequence[UnmatchedRow]] = deque()
         self._is_looking = False
         self._grown: set[Lane] = set()
         self._size = BatchSize(PAGE)
 
     def ask(self) -> None:
-        """Look now."""
+        """Let the next `look` read what waits, without waiting for its time."""
         self._look_at = 0.0
 
     def hurry(self) -> None:
-        """Try now what could not be routed again."""
+        """Let the next `look` try messages that failed before, without waiting for their pauses."""
         self._setbacks.hurry()
         self._troubled.hurry()
         self.ask()
 
     def doubt(self) -> None:
-        """Read anew what is set aside before routing anything, because a write failed or its outcome is unknown."""
+        """Let `know` read again what is set aside, because a write failed or its outcome is unknown."""
         self._known = ()
 
     async def know(self) -> None:
-        """Read what is set aside for the consumers of this process, if that is not known."""
+        """Read what is set aside for the consumers of this process, unless it is known."""
         names = self._names()
         if self._known != (self._consumers.worker_id, *names):
             await self._read(names)
             if self._first:
                 self._look_at = min(self._look_at, asyncio.get_running_loop().time() + PAUSES.first)
-            # What is looked through goes on with what is there now, and nothing is begun before its time.
+            # A look under way goes on with the lanes just read; otherwise they wait until the next look is due.
             if not self._is_looking:
                 self._lanes.clear()
 
     @property
     def has_any_aside(self) -> bool:
-        """Tell whether anything has to wait at all."""
+        """Tell whether any message is set aside."""
         return bool(self._first)
 
     def first(self, consumer: str, envelope: Envelope) -> str | None:
-        """Return the message behind which this one has to wait, if there is one."""
+        """Return the id of the message behind which this one has to wait; None if it need not."""
         return self._first.get((consumer, envelope.correlation_id))
 
     def aside_row(self, consumer: str, one: tuple[int, Envelope], reason: str) -> UnmatchedRow:
@@ -128,7 +128,7 @@ class Redelivery:
         return replace(parked_row(self._clock, consumer, one[1], one[0], reason), status="redelivering")
 
     def is_aside(self, rows: Sequence[UnmatchedRow]) -> None:
-        """Note that rows were written, some of which may set messages aside."""
+        """Record rows that were written; some of them may set messages aside."""
         for row in rows:
             if row.status == "redelivering":
                 self._first.setdefault(_lane(row), row.message_id)
@@ -140,7 +140,7 @@ class Redelivery:
         return [name for name in self._routes if name in owned]
 
     async def _read(self, names: Sequence[str]) -> None:
-        """Read what is to be routed again: set-aside messages in lanes, in order; each redelivered one by itself."""
+        """Read what is to be routed again, in lanes; a message that a person redelivers is a lane of its own."""
         worker_id = self._consumers.worker_id
         rows: list[UnmatchedRow] = []
         is_last = False
@@ -159,7 +159,7 @@ class Redelivery:
         self._lanes = deque(lanes.values())
 
     async def _page(self, names: Sequence[str], after: str) -> tuple[list[UnmatchedRow], bool]:
-        """Return the rows behind one, and whether these are the last; mostly one page has those of all consumers."""
+        """Return the next rows after an unmatched id, and whether they are the last ones."""
         while True:
             limit = self._size.now
             try:
@@ -173,7 +173,7 @@ class Redelivery:
                 return page, len(page) < limit
 
     async def look(self) -> bool:
-        """Route some due messages again, if it is time to look; return whether there is more to be done at once."""
+        """Route some of the due messages again, if it is time; return whether to look again at once."""
         time = asyncio.get_running_loop().time
         if not self._is_looking and (time() < self._look_at or not await self._begin()):
             return False
@@ -185,12 +185,12 @@ class Redelivery:
         return moved or self._is_looking
 
     async def _begin(self) -> bool:
-        """Read what is to be routed again; return whether that was possible."""
+        """Read what is to be routed again; return False if it cannot be read now."""
         now = asyncio.get_running_loop().time()
         try:
             await self._read(self._names())
         except Exception as problem:
-            # It must not keep messages from being routed for the first time.
+            # This must not stop the routing of new messages.
             if not self._backoff.has_begun:
                 trace = None if isinstance(problem, StoreError) else problem
                 text = "nothing can be routed again for now, trying again: %s"
@@ -200,23 +200,23 @@ class Redelivery:
             self._look_at = now + self._backoff.pause()
             return False
         self._backoff.reset()
-        # What is set aside is looked at often, unless that is much.
+        # Look often if any message is set aside, and the less often the more rows there are.
         often = any(lane[0].actor is None for lane in self._lanes)
         scale = 1 + sum(map(len, self._lanes)) / PAGE
         self._look_at = now + self._poll * scale * (1 if often else POLLS_BETWEEN_LOOKS)
         return True
 
     async def _route_lane(self, lane: Sequence[UnmatchedRow], until: float) -> bool:
-        """Route messages again, one after the other, until one cannot be routed or the time is over."""
+        """Route the messages of a lane again, in order, until one fails or the time is over; False if none was."""
         done = 0
         while done < len(lane):
             if done and asyncio.get_running_loop().time() >= until:
-                # Others have their turn first.
+                # Other lanes get their turn first.
                 self._lanes.append(lane[done:])
                 return True
             if self._troubled.waits(lane[done].consumer) or self._setbacks.waits(lane[done].unmatched_id):
                 return done > 0
-            # Where one has passed others may, and together they cost less.
+            # After one success more are likely, and in one transaction they cost less.
             passed = await self._route_together(lane[done : done + AT_ONCE], until) if done else 0
             if not passed and not await self._route(lane[done]):
                 return done > 0
@@ -227,7 +227,7 @@ class Redelivery:
         return True
 
     async def _route_together(self, lane: Sequence[UnmatchedRow], until: float) -> int:
-        """Route messages of a lane again in one transaction; return how many, 0 if one of them is in trouble."""
+        """Route messages of a lane again in one transaction; return how many were: 0 if anything fails."""
         batch = Batch()
         found: list[tuple[int, Envelope]] = []
         size = 0
@@ -252,7 +252,7 @@ class Redelivery:
             return 0
 
     async def _route(self, row: UnmatchedRow) -> bool:
-        """Route one message again; return whether it is settled: routed, parked, or settled by a person."""
+        """Route one message again; return whether it is settled, by being routed or parked."""
         time = asyncio.get_running_loop().time
         began = time()
         try:
@@ -276,7 +276,7 @@ class Redelivery:
             took = time() - began
             if is_to_blame:
                 return await self._failed(row, problem, rest_after(took))
-            # The others must not be kept waiting for this consumer.
+            # Only this consumer pauses; the others go on.
             rest = rest_after(took, is_outage=not await self._writing.passes())
             setback = self._troubled.add(row.consumer, counts=True, at_least=rest)
             if setback.counted == 1:
@@ -288,7 +288,7 @@ class Redelivery:
             return False
 
     async def _failed(self, row: UnmatchedRow, problem: Exception, rest: float) -> bool:
-        """Let a message be retried after a pause, or park it; return whether it was parked."""
+        """Let a message be tried again after a pause, or park it; return whether it was parked."""
         refused = not is_passing(problem)
         at_most = LONGEST_PAUSE_IN_AN_OUTAGE if is_of_the_store(problem) else math.inf
         setback = self._setbacks.add(row.unmatched_id, refused, 0.0 if refused else rest, at_most)
@@ -304,7 +304,7 @@ class Redelivery:
             route = Route(stays, parked=[parked], redelivered=[row.unmatched_id])
             if await self._writing.write(route, ()) != "written":
                 return False
-            # A person may let it go before anybody looks, and then its tries are counted anew.
+            # If a person redelivers it, its tries are counted from the start.
             self._setbacks.forget(row.unmatched_id)
             return True
         except StoreError as second:
@@ -312,7 +312,10 @@ class Redelivery:
             return False
 
     def _stays(self, consumer: str) -> Sequence[Advance] | None:
-        """Return an advance that keeps the position, so that a write of a lost consumer fails; None if it is lost."""
+        """Return an `Advance` that moves nothing and makes the write fail if the consumer was lost.
+
+        Empty for messages parked at intake, which have no consumer; None if the consumer is already lost.
+        """
         if consumer == INTAKE:
             return ()
         here = self._consumers.owned.get(consumer)
@@ -321,9 +324,9 @@ class Redelivery:
         return [Advance(consumer, self._consumers.worker_id, here.position, here.position)]
 
     async def _again(self, row: UnmatchedRow) -> tuple[Route, Found, Sequence[Decision]] | None:
-        """Return the route of a message that is routed again (it may be parked), the message, and what begins with it.
+        """Return the write for a message that is routed again, the message, and the sagas that it starts.
 
-        None if the consumer is lost.
+        The write may park it again. None if the consumer is lost.
         """
         batch = Batch()
         try:
@@ -340,7 +343,7 @@ class Redelivery:
             return batch.route((), (row.unmatched_id,)), (), ()
         position = row.position
         if position is None:
-            # A saga that could not take it knows only the message.
+            # A row that a saga parked has no position, so it is looked up.
             known = await self._blocking.read(self._store.find_message, envelope.id)
             if known is None:
                 return self._parked(row, "it cannot be delivered, since the log does not have it; discard it")

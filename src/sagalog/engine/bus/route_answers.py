@@ -1,4 +1,4 @@
-"""The answers of the kernel's routing put into a batch, for sagas and choreographies. It looks nothing up."""
+"""Puts the answers of routing, for sagas and choreographies, into a batch. It looks nothing up and writes nothing."""
 
 from sagalog.clock import Clock, new_id
 from sagalog.engine.bus.route_batch import Batch, inbox_row
@@ -13,7 +13,7 @@ from sagalog.store import StatusRow
 
 
 class RouteAnswers:
-    """The answers of one consumer's routing, which are put into batches."""
+    """Puts the answers of one consumer's routing into batches."""
 
     def __init__(self, consumer: str, clock: Clock) -> None:
         self._consumer = consumer
@@ -22,7 +22,7 @@ class RouteAnswers:
     def add(
         self, batch: Batch, position: int, message: Envelope, answer: Begin | Deliver | Park | None, now: int
     ) -> KnownSaga | None:
-        """Add the answer for the message at a position; return the saga that it begins, if any."""
+        """Add one answer to the batch, for the message at `position`; return the saga that it starts, if any."""
         match answer:
             case Begin(definition, start):
                 saga_id = new_id(self._clock)
@@ -38,9 +38,9 @@ class RouteAnswers:
 
 
 def _beginning(definition: Definition, saga_id: str, start: Start, message: Envelope, now: int) -> Decision:
-    """Return the beginning of a saga.
+    """Return the first decision of a saga.
 
-    A choreographed process also receives the message that begins it; a saga has all it needs in its input.
+    A choreographed process also receives the message that starts it; a saga has what it needs in its input.
     """
     inputs = (start, Receive(message)) if isinstance(definition, ChoreographyDefinition) else (start,)
     decision = decision_of(definition, saga_id, None, inputs, now)

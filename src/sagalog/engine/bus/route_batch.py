@@ -1,4 +1,4 @@
-"""The batch: what consumers make of some messages, to be written at once. It reads and writes nothing."""
+"""A batch that collects what consumers do with messages, until it is written. It reads and writes nothing."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -11,7 +11,7 @@ Found = Sequence[tuple[int, Envelope]]
 
 
 class Batch:
-    """What consumers make of some messages, until it is written."""
+    """What consumers do with some messages, collected for one write."""
 
     def __init__(self) -> None:
         self.begun: list[Decision] = []
@@ -24,21 +24,21 @@ class Batch:
         return bool(self.begun or self.inbox or self.messages or self.parked)
 
     def route(self, advances: Sequence[Advance], redelivered: Sequence[str] = ()) -> Route:
-        """Return it as one write; the sagas that it begins may be taken up by any worker."""
+        """Return the batch as one write; any worker may claim the sagas that it starts."""
         starts = [append_of(decision, None, None) for decision in self.begun]
         return Route(advances, starts, self.inbox, self.messages, self.parked, redelivered)
 
 
 def inbox_row(recipient: str, lane: str, position: int, envelope: Envelope, now: int) -> InboxRow:
-    """Return the row that says who is to take a message."""
+    """Return the inbox row that gives a message to its recipient."""
     return InboxRow(recipient, envelope.id, lane, envelope.name, now, now, position=position)
 
 
 class Routes(Protocol):
-    """What one consumer makes of messages."""
+    """The routing of one consumer."""
 
     consumer: str
 
     async def route(self, found: Found, batch: Batch) -> None:
-        """Add to `batch` what this consumer makes of messages at their positions; it may read the store."""
+        """Add to `batch` what this consumer does with these messages and positions; may read the store."""
         ...

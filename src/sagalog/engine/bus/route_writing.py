@@ -1,7 +1,7 @@
-"""Writing routes; and finding out, when that fails, whether anything else can be written.
+"""Writes routes; when that fails, finds out whether the store fails as a whole or only this write.
 
-An error of the database has a kind, but no cause: a lock, a conflict or a missing table may stop the whole store, or
-the row of one message. It is the message's if the store takes another write at the same time.
+A database error names its kind, not its cause. A lock or a missing table may affect the whole store or one row only.
+If the store accepts another write at the same time, the failed write is to blame.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +19,11 @@ from sagalog.store import Advance, Route, RouteOutcome, Store
 
 
 class RouteWriting:
-    """Writes routes; `routed` is called with each written one and its messages, `unsure` with one that may be."""
+    """Writes routes, and reports the outcome.
+
+    `routed` is called with each route that was written and its messages by id. `unsure` is called with a route of
+    which nobody knows whether it was written.
+    """
 
     def __init__(
         self,
@@ -35,14 +39,14 @@ class RouteWriting:
         self._unsure = unsure
 
     async def write(self, route: Route, found: Found, begun: Sequence[Decision] = ()) -> RouteOutcome:
-        """Write a route; one that is not "written" has to be made anew, since something has changed.
+        """Write a route; unless the outcome is "written", it has to be computed again, because something has changed.
 
-        `begun` are the decisions behind the sagas that the route starts.
+        `begun` are the decisions that start the route's new sagas.
         """
         try:
             outcome = await self._blocking.write(self._store.route, route)
         except BaseException:
-            # Also if whoever waits for it was cancelled: its thread goes on.
+            # Even after a cancellation: the thread that writes goes on.
             self._unsure(route)
             raise
         if outcome == "written":
@@ -55,23 +59,23 @@ class RouteWriting:
         return outcome
 
     async def passes(self) -> bool:
-        """Tell whether the store takes an empty write."""
+        """Tell whether the store accepts an empty write."""
         try:
             return await self._blocking.write(self._store.route, Route(())) == "written"
         except Exception:
             return False
 
     async def is_to_blame(self, consumer: str, problem: Exception) -> bool:
-        """Tell whether `problem` is of the write itself, and not of the store or the consumer."""
+        """Tell whether the failed write for a consumer caused `problem`; see `is_of_the_write`."""
         row = self._consumers.owned.get(consumer)
         stays = None if row is None else Advance(consumer, self._consumers.worker_id, row.position, row.position)
         return await is_of_the_write(problem, self._store, self._blocking, stays)
 
 
 async def is_of_the_write(problem: Exception, store: Store, blocking: Blocking, stays: Advance | None) -> bool:
-    """Tell whether `problem` is of the write itself, and not of the store or the consumer.
+    """Tell whether the content of the failed write caused `problem`, rather than the store or the consumer.
 
-    It is if the consumer's position, which `stays`, can be written alone.
+    To find out, it writes the consumer's unchanged position (`stays`) alone; if that works, the content is to blame.
     """
     if not is_passing(problem):
         return True
@@ -82,5 +86,5 @@ async def is_of_the_write(problem: Exception, store: Store, blocking: Blocking, 
 
 
 def is_passing(problem: Exception) -> bool:
-    """Tell whether the same write may succeed later, however long that takes."""
+    """Tell whether the same write may succeed later."""
     return isinstance(problem, StoreError) and not isinstance(problem, WriteRefused)

@@ -1,11 +1,11 @@
-"""Routing messages from the log to their recipients: read by position, in batches, each batch one transaction.
+"""The router: it reads messages from the log by position and routes them in batches, each in one transaction.
 
-A consumer moves past a message only in the transaction that writes what became of it. After any error, the batch is
-read and routed again from the position that the store has for the consumer.
+A consumer's new position and what became of the messages are written in the same transaction. Whatever goes wrong, the
+batch is read and routed again from the position in the store.
 
-Consumers at the same position go together. One in trouble goes at its own pace and holds up no other: its messages are
-routed one by one. One that cannot be routed while the store takes other writes is set aside, to be routed again later,
-so that those behind it go on.
+Consumers at the same position are routed together. A consumer in trouble is routed apart, with its own pauses, and
+delays no other. Its messages are then routed one by one. If one fails while the store accepts other writes, it is set
+aside to be routed later, so that those behind it go on.
 """
 
 import asyncio
@@ -34,12 +34,12 @@ from sagalog.store import Advance, Route, UnmatchedRow
 logger = logging.getLogger("sagalog.engine")
 
 BATCH = 500
-# How often a batch is made anew because a saga was started meanwhile by somebody else.
+# How often a batch is computed again because another worker has started one of its sagas meanwhile.
 MOST_RACES = 10
 
 
 class Router:
-    """The loop that routes messages, for all consumers that this process has."""
+    """The loop that routes messages for all consumers of this process."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Router:
         self._redelivery = Redelivery(
             surroundings, consumers, self._routes, vocabulary, self._writing, recovery.recovered
         )
-        # Of those consumers that do not go along with the others.
+        # The consumers that are routed apart from the others.
         self._paces: dict[str, OwnPace] = {}
         self._reads = ReadsBeside(surroundings, self._hint.give)
         self._recovery = recovery
@@ -73,7 +73,7 @@ class Router:
         self._hint.give()
 
     def _hurry(self) -> None:
-        """Try now what could not be done while the store was in trouble."""
+        """Retry at once, because the store works again."""
         self._consumers.hurry()
         self._redelivery.hurry()
         for pace in self._paces.values():
@@ -86,12 +86,12 @@ class Router:
         self._hint.give()
 
     def doubt(self) -> None:
-        """Read anew from the store before anything else, because a write failed or its outcome is unknown."""
+        """Let positions and messages set aside be read again, because a write failed or its outcome is unknown."""
         self._consumers.doubt()
         self._redelivery.doubt()
 
     async def run(self) -> None:
-        """Route until cancelled."""
+        """Route messages until cancelled."""
         enter(self._blocking)
         try:
             await self._run()
@@ -105,7 +105,7 @@ class Router:
             try:
                 moved = await self._round()
             except Exception as problem:
-                # Whatever it is: nothing has been passed over, and it may go better the next time.
+                # No message was skipped, and the next try may succeed.
                 if not backoff.has_begun:
                     trace = None if isinstance(problem, StoreError) else problem
                     text = "messages could not be routed, trying again: %s"
@@ -126,7 +126,7 @@ class Router:
         await self._hint.wait(min([self._poll, *pauses]))
 
     async def _round(self) -> bool:
-        """Route one batch for each consumer whose turn it is; False if there was none."""
+        """Route one batch for each consumer whose turn it is; return False if there was nothing to do."""
         if not await self._consumers.take():
             return False
         await self._redelivery.know()
@@ -150,7 +150,7 @@ class Router:
         return moved | await self._redelivery.look()
 
     async def _go_together(self, position: int, names: list[str]) -> bool:
-        """Route the messages above `position` for these consumers; returns whether there were any."""
+        """Route the messages above `position` for these consumers; return whether to go on at once."""
         try:
             found = await self._blocking.read(self._store.read_messages, position, BATCH)
             if found:
@@ -162,7 +162,7 @@ class Router:
             who = ", ".join(names)
             text = "what is above position %d could not be routed for %s, trying again: %s"
             logger.warning(text, position, who, described(problem), exc_info=trace)
-            # One message that cannot be routed must not hold up the others, and one consumer no other.
+            # From now on each is routed apart, so that neither a message nor a consumer delays another.
             for name in names:
                 self._paces[name] = OwnPace(BATCH)
                 if isinstance(problem, BatchTooLarge):
@@ -191,7 +191,7 @@ class Router:
         return moved
 
     async def _advance(self, name: str, pace: OwnPace) -> bool | None:
-        """Route the messages read for a consumer; return None while they are being read."""
+        """Route what has been read for a consumer; return whether it goes on at once, or None during the read."""
         row = self._consumers.owned.get(name)
         if row is None:
             return False
@@ -215,7 +215,7 @@ class Router:
         return bool(found)
 
     async def _move_apart(self, name: str, position: int, found: Found, pace: OwnPace) -> None:
-        """Route a batch; if it fails while the store takes other writes, its messages are routed one by one next."""
+        """Route a batch; if it fails and is itself to blame, its messages will be routed one by one."""
         try:
             await self._move(position, [name], found)
         except Exception as problem:
@@ -228,7 +228,7 @@ class Router:
             raise
 
     async def _move_one_by_one(self, name: str, position: int, found: Found, pace: OwnPace) -> bool:
-        """Route messages one by one, setting one aside after some failures; return False if the consumer is lost."""
+        """Route messages one by one, setting aside one that fails too often; return False if the consumer is lost."""
         for one in found:
             try:
                 written = await self._move(position, [name], [one])
@@ -250,7 +250,7 @@ class Router:
         return True
 
     async def _move(self, position: int, names: list[str], found: Found) -> bool:
-        """Route messages and move consumers behind them; return False if a consumer is lost or has moved."""
+        """Route messages and move the consumers behind them; return False if one is lost or at another position."""
         for _ in range(MOST_RACES):
             batch = Batch()
             for name in names:
@@ -263,9 +263,9 @@ class Router:
         raise WriteRefused("the key of a saga that is to be started is taken")
 
     async def _route(self, name: str, found: Found, batch: Batch) -> None:
-        """Add what one consumer makes of messages.
+        """Add to the batch what one consumer does with messages.
 
-        An unreadable message for it is parked. One that has to wait for a message set aside is set aside, too.
+        Unreadable messages that it would take are parked. Messages behind one that was set aside are set aside, too.
         """
         plain = [one for one in found if not isinstance(one[1], Unreadable)]
         if self._redelivery.has_any_aside:
@@ -284,7 +284,7 @@ class Router:
                 batch.parked.append(self._redelivery.aside_row(name, one, reason))
 
     async def _takes(self, name: str, one: tuple[int, Envelope]) -> bool:
-        """Tell whether a consumer makes anything of a message."""
+        """Tell whether a consumer does anything with a message."""
         alone = Batch()
         await self._routes[name].route([one], alone)
         return bool(alone)
@@ -300,7 +300,10 @@ class Router:
     async def _set_aside(
         self, name: str, position: int, one: tuple[int, Envelope], problem: Exception, tries: int
     ) -> bool:
-        """Set a message aside, so that the consumer goes on; park it by its digest if even that fails."""
+        """Set a message aside so that the consumer goes on; if that keeps failing, park it by its digest.
+
+        Return False if the consumer is lost.
+        """
         why = f"it could not be routed yet: {described(problem)}"
         advances = self._advances([name], position, [one])
         aside = [self._redelivery.aside_row(name, one, why)]

@@ -1,4 +1,4 @@
-"""Routing messages to the sagas of one name: it looks up what the kernel's rules ask for."""
+"""Routing for the sagas of one name: it looks up what the pure rules need, and applies their answers."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,7 +21,7 @@ class SagaRoutes:
         self._answers = RouteAnswers(self.consumer, surroundings.clock)
 
     async def route(self, found: Found, batch: Batch) -> None:
-        """Add starts, rows for the inboxes of sagas, and what nobody can take."""
+        """Add new sagas, inbox rows for existing ones, and the messages to park because nobody can take them."""
         questions = self._routing.ask(envelope for _, envelope in found)
         if not questions:
             return
@@ -37,7 +37,7 @@ class SagaRoutes:
                 begun[question.key] = begins
 
     async def _facts(self, questions: Sequence[Question], begun: dict[str, KnownSaga]) -> Facts:
-        """Look up what the answers depend on; `begun` is filled, and later gets the sagas that the batch starts."""
+        """Look up what the answers depend on; existing sagas are added to `begun`, and later those the batch starts."""
         wanted = self._routing.wanted(questions)
         read, store = self._blocking.read, self._store
         commands: Mapping[str, str] = {}

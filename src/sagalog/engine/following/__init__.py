@@ -1,1 +1,1 @@
-"""Logs of other applications: read by position, translated into messages."""
+"""Following other applications: their logs are read by position and translated into messages."""

@@ -1,7 +1,7 @@
-"""Following an application: read its log by position, translate, and write messages and position in one transaction.
+"""Follows an application: reads its log, translates, and writes messages and position in one transaction.
 
-It reads and translates ahead while a batch is written. Each write compares the position and owner of the consumer with
-the expected ones, so a process that lost the consumer cannot write.
+It reads and translates the next batch while one is written. A process that has lost the consumer cannot write, because
+each write names the expected position and owner.
 """
 
 import asyncio
@@ -36,14 +36,14 @@ from sagalog.store import Advance, Route, UnmatchedRow
 logger = logging.getLogger("sagalog.engine")
 
 Since = Literal["start", "now"]
-# What came of trying again what was parked; "lost": another worker has the consumer.
+# The outcome of trying parked notifications again; "lost": another worker has the consumer.
 Outcome = Literal["written", "nothing", "lost"]
 
 PAGE = 500
 LARGEST_BATCH = 10_000
-# A consumer that has begun and read nothing: 0 is one that has not begun, so "now" is decided once.
+# The position of a consumer that has begun and read nothing. 0 means not begun: only then `since="now"` is applied.
 BEGUN = -1
-# What is passed by without a message is written with the next batch, or at last after so many ids or seconds.
+# A position moved over ids without a message is written with the next batch, or after so many ids or seconds.
 PASSED_BY = 1_000
 SELDOM = 1.0
 PAUSES = Pauses(0.1, 5.0)
@@ -51,22 +51,22 @@ NOT_YET = "it could not be written yet: "
 
 
 class Holder(Protocol):
-    """The worker of this process, under whose lease a consumer is owned."""
+    """The worker of this process, which owns the consumer under its lease."""
 
     consumer_release: ConsumerRelease
 
     @property
     def worker_id(self) -> str:
-        """Return the name of the worker now; it takes another when it loses its lease."""
+        """Return the worker's present id; it takes another one when it loses its lease."""
         ...
 
     async def ready(self, worker_id: str) -> bool:
-        """Wait until the lease holds; False if it is not `worker_id`'s any more."""
+        """Wait until the lease holds; return False if the worker has another id by now."""
         ...
 
 
 class Follow(Struct, frozen=True):
-    """What is followed, and how: at most `batch` events in a transaction."""
+    """What is followed, from where, and with at most how many events (`batch`) in one transaction."""
 
     source: Source
     translation: Translation
@@ -75,7 +75,7 @@ class Follow(Struct, frozen=True):
 
 
 class Chunk(Struct, frozen=True):
-    """What was read and translated ahead: entries, the position behind them, and whether there is more."""
+    """Entries that were read and translated ahead, the position of the last one, and whether there are more."""
 
     entries: list[Entry]
     position: int
@@ -83,7 +83,7 @@ class Chunk(Struct, frozen=True):
 
 
 class Follower:
-    """Follows one application, while the worker of this process owns its consumer."""
+    """Follows one application, as long as the worker owns its consumer."""
 
     def __init__(
         self,
@@ -111,15 +111,15 @@ class Follower:
         self._lanes = ParkedLanes(follow.translation.follow, follow.source, surroundings)
 
     def stop(self) -> None:
-        """End after the present write."""
+        """Let `run` end after the write under way."""
         self._stop.set()
 
     def leave(self) -> None:
-        """Let another worker follow now; call it when `run` has ended."""
+        """Release the consumer, so that another worker can follow; call it when `run` has ended."""
         self._holder.consumer_release.add([self.consumer])
 
     async def run(self) -> None:
-        """Follow until stopped; retry after any error."""
+        """Follow until `stop` is called; after any error it pauses and tries again."""
         enter(self._blocking)
         while not self._stop.is_set():
             try:
@@ -140,14 +140,14 @@ class Follower:
             await is_set_within(self._stop, self._backoff.pause())
 
     async def _take(self, worker_id: str) -> int | None:
-        """Return the position if the consumer is this worker's."""
+        """Take the consumer if it is free; return its position, or None if this worker does not own it."""
         if not await self._holder.ready(worker_id):
             return None
         rows = await self._blocking.read(self._store.consumers)
         owner = next((row.owner for row in rows if row.consumer == self.consumer), None)
         if owner not in (None, worker_id) and self._loop.time() < self._try_at:
             return None
-        # Only a write finds out that another's lease has run out; that need not be done at every look.
+        # Only a write finds out whether the other worker's lease has run out, so it is tried less often than a read.
         self._try_at = self._loop.time() + self._limits.lease / 4e6
         taken = await self._blocking.write(
             self._store.take_consumers, worker_id, [self.consumer], self._clock.now(), False
@@ -155,7 +155,7 @@ class Follower:
         return next((row.position for row in taken if row.consumer == self.consumer), None)
 
     async def _own(self, worker_id: str, position: int) -> None:
-        """Follow from a position until the consumer is lost, or this is stopped."""
+        """Follow from a position until the consumer is lost or `stop` is called."""
         source = self._follow.source
         head = await self._blocking.handler(source.head)
         if head < position:
@@ -188,7 +188,7 @@ class Follower:
             ahead.cancel()
             raise
         finally:
-            # The application may be closed as soon as this has ended: nobody must be reading from it then.
+            # The application may be closed as soon as this returns, so no read may still be running.
             await asyncio.wait([ahead])
             if not ahead.cancelled():
                 ahead.exception()
@@ -197,14 +197,14 @@ class Follower:
         return self._blocking.handler(partial(self._prepare, after))
 
     def _prepare(self, after: int) -> Chunk:
-        """Read and translate the next stretch of the log; blocking."""
+        """Read and translate the next entries of the log; blocking."""
         page = self._follow.source.read(max(after, 0), max(self._follow.batch, PAGE))
         now = self._clock.now()
         entries = [self._follow.translation.entry(notification, now) for notification in page.notifications]
         return Chunk(entries, max(after, page.position), page.more)
 
     async def _write_full(self, own: "_Own", pending: "deque[Entry]", chunk: Chunk) -> bool:
-        """Write full batches, and at the end of the log all there is; return False if the consumer was lost."""
+        """Write full batches, and at the end of the log all pending entries; return False if the consumer was lost."""
         size = self._size.now
         while pending and (len(pending) >= size or not chunk.more) and not self._stop.is_set():
             batch = [pending.popleft() for _ in range(min(size, len(pending)))]
@@ -217,7 +217,10 @@ class Follower:
         return True
 
     async def _write_apart(self, own: "_Own", position: int, batch: Sequence[Entry]) -> bool:
-        """Write a batch; set aside entries that the database does not take, and write the others."""
+        """Write a batch; if the database refuses it, halve it until each refused entry is alone and is set aside.
+
+        Return False if the consumer was lost.
+        """
         try:
             return await self._write(own, position, batch)
         except StoreError as problem:
@@ -233,7 +236,10 @@ class Follower:
         )
 
     async def _write_or_set_aside(self, own: "_Own", position: int, entry: Entry) -> bool:
-        """Write a notification once more; set it aside to be retried if it still cannot be written."""
+        """Write one notification again; if that fails, set it aside to be tried later.
+
+        Return False if the consumer was lost.
+        """
         try:
             return await self._write(own, position, [entry])
         except StoreError as problem:
@@ -243,12 +249,12 @@ class Follower:
             return await self._write(own, position, [aside])
 
     async def _is_of_the_write(self, own: "_Own", problem: Exception) -> bool:
-        """Tell whether a problem is of the write itself: it is if the position alone can be written."""
+        """Tell whether the content of the failed write caused the problem, rather than the store or the consumer."""
         stays = Advance(self.consumer, own.worker_id, own.position, own.position)
         return await is_of_the_write(problem, self._store, self._blocking, stays)
 
     async def _write(self, own: "_Own", position: int, batch: Sequence[Entry]) -> bool:
-        """Write a batch and the position behind it; False if another worker has the consumer."""
+        """Write a batch and the new position; return False if another worker has the consumer."""
         messages, failed = self._lanes.divide(batch)
         parked = [self._lanes.row(entry) for entry in failed]
         advance = Advance(self.consumer, own.worker_id, own.position, position)
@@ -264,7 +270,7 @@ class Follower:
         return True
 
     async def _try_parked(self, own: "_Own") -> bool:
-        """Retry parked notifications that may go on now; return False if the consumer was lost."""
+        """Try parked notifications again, if it is time; return False if the consumer was lost."""
         seldom = SELDOM * (1 + self._lanes.number / PAGE)
         if not self._lanes.number or self._loop.time() - own.tried_at < seldom:
             return True
@@ -276,7 +282,7 @@ class Follower:
         except StoreError as problem:
             if not await self._is_of_the_write(own, problem):
                 raise
-            # One that cannot be written must not hold up those of other aggregates.
+            # A notification that cannot be written must not delay those of other aggregates.
             for lane in lanes:
                 outcome = await self._try_one_by_one(own, lane)
                 if outcome == "lost":
@@ -286,7 +292,7 @@ class Follower:
         return outcome != "lost"
 
     async def _try_one_by_one(self, own: "_Own", lane: Sequence[Parked]) -> Outcome:
-        """Retry the parked notifications of one aggregate until one cannot be written; park that if it is refused."""
+        """Try the parked notifications of one aggregate in order, up to the first that cannot be written."""
         outcome: Outcome = "nothing"
         for parked in lane:
             try:
@@ -300,7 +306,7 @@ class Follower:
         return outcome
 
     async def _set_back(self, own: "_Own", row: UnmatchedRow, problem: StoreError) -> Outcome:
-        """Let a notification be tried again after a pause, or park it."""
+        """Let a notification be tried again after a pause; if it was refused too often, park it."""
         at_most = PAUSES.longest if is_of_the_store(problem) else math.inf
         setback = self._setbacks.add(row.unmatched_id, isinstance(problem, WriteRefused), at_most=at_most)
         if setback.counted < MOST_REFUSALS:
@@ -311,7 +317,7 @@ class Follower:
         return await self._route_again(own, Again([], [], [parked]))
 
     async def _write_again(self, own: "_Own", lanes: Sequence[Sequence[Parked]], limit: int) -> Outcome:
-        """Translate parked notifications again, and write the results."""
+        """Translate parked notifications again, and write the outcome."""
         translate = self._follow.translation.entry
         again = await self._blocking.handler(partial(self._lanes.again, lanes, limit, translate))
         if not again.done and not again.parked:
@@ -337,7 +343,7 @@ class Follower:
 
 
 class _Own(Struct):
-    """The position and pauses of a consumer while it is owned; times are those of the event loop."""
+    """The state of a consumer while it is owned; times are those of the event loop."""
 
     worker_id: str
     position: int

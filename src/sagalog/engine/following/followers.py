@@ -1,4 +1,4 @@
-"""The followers at work in one process: begun and ended together, each in a task of its own. They read no log here."""
+"""The followers of one process, started and stopped together, each in a task of its own."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -8,7 +8,7 @@ from sagalog.engine.loops import Loop
 
 
 class Followers:
-    """Run a follower for each that is followed; `make` makes it."""
+    """Runs a follower for each application that is followed; `make` creates it."""
 
     def __init__(self, follows: Iterable[Follow], make: Callable[[Follow], Follower]) -> None:
         self._follows = follows
@@ -16,17 +16,17 @@ class Followers:
         self._running: dict[Loop, Follower] = {}
 
     def start(self) -> None:
-        """Begin to follow all that is followed by now."""
+        """Start a follower for each application that was added so far."""
         for follow in self._follows:
             self.begin(follow)
 
     def begin(self, follow: Follow) -> None:
-        """Begin to follow one."""
+        """Start a follower for one application."""
         follower = self._make(follow)
         self._running[Loop(follower.run, follower.consumer)] = follower
 
     async def stop(self, grace: float) -> None:
-        """End each after its present write; do not wait for a source that does not answer within `grace` seconds."""
+        """Stop each follower after the write under way; after `grace` seconds its task is cancelled."""
         await asyncio.gather(*(_stop(loop, follower, grace) for loop, follower in self._running.items()))
         self._running.clear()
 

@@ -1,6 +1,6 @@
-"""Parked notifications of a followed application, by aggregate: later ones of the same aggregate wait, in order.
+"""Parked notifications of a followed application, by aggregate: later ones of an aggregate wait behind a parked one.
 
-It remembers which aggregates wait, and returns what is to be written about them; the follower writes it.
+It keeps track of the aggregates that wait, and computes what is to be written; the follower writes it.
 """
 
 import logging
@@ -30,7 +30,7 @@ GONE = "the notification is not in the log any more, or its class is not followe
 
 
 class _Subject(Struct):
-    """What the text of a parked notification says about it."""
+    """The fields of a parked notification that are read from its text."""
 
     notification_id: int
     originator_id: str
@@ -45,7 +45,7 @@ class Parked(Struct, frozen=True):
 
 
 class Again(Struct, frozen=True):
-    """The results of retried notifications: messages, the rows that are done, and those that failed again."""
+    """The outcome of trying parked notifications again: messages, rows that are done, and rows that failed again."""
 
     messages: list[Envelope]
     done: list[UnmatchedRow]
@@ -63,14 +63,14 @@ class ParkedLanes:
         self._blocking = surroundings.blocking
         self._clock = surroundings.clock
         self._first: dict[str, int] = {}
-        # Those of them that nobody has to settle.
+        # The notifications among them that are tried again without a person.
         self._aside: set[int] = set()
-        # The rows of which nobody knows what they are about, and that this has been said of.
+        # The damaged rows that were already logged.
         self._damaged: set[str] = set()
         self.number = 0
 
     async def load(self) -> list[list[Parked]]:
-        """Read what is parked, and return it by aggregate, the oldest first."""
+        """Read what is parked; return a list for each aggregate, the oldest notification first."""
         lanes: dict[str, list[Parked]] = defaultdict(list)
         query = UnmatchedQuery(statuses=UNSETTLED, consumer=self._consumer, limit=AT_ONCE)
         self.number = 0
@@ -92,7 +92,10 @@ class ParkedLanes:
         return list(lanes.values())
 
     async def _subject(self, row: UnmatchedRow) -> _Subject | None:
-        """Return what a row is about, from its text or else from the application's log; None if neither says."""
+        """Return which notification a row is about; if its text is damaged, it is found in the application's log.
+
+        None if it is not found there either.
+        """
         try:
             return msgspec.json.decode(row.message, type=_Subject)
         except (msgspec.MsgspecError, RecursionError, ValueError) as problem:
@@ -108,7 +111,7 @@ class ParkedLanes:
             return None
 
     def divide(self, entries: Sequence[Entry]) -> tuple[list[Envelope], list[Entry]]:
-        """Return the messages of a batch, and the entries to park: those that failed, and those behind them."""
+        """Return the messages of a batch, and the entries to park: those that failed and those that wait behind one."""
         messages: list[Envelope] = []
         failed: list[Entry] = []
         first_here: dict[str, int] = {}
@@ -145,7 +148,7 @@ class ParkedLanes:
         )
 
     def parked(self, entries: Sequence[Entry]) -> None:
-        """Note that these entries were durably parked."""
+        """Record that these entries have been parked durably."""
         for entry in entries:
             first = self._first.setdefault(entry.notification.originator_id, entry.notification.id)
             if entry.is_aside:
@@ -155,9 +158,9 @@ class ParkedLanes:
     def again(
         self, lanes: Sequence[Sequence[Parked]], limit: int, translate: Callable[[Notification, int], Entry]
     ) -> Again:
-        """Translate again what a person redelivers, and what only waited behind it, in order; blocking.
+        """Translate again the notifications to be redelivered, and those that wait behind them, in order; blocking.
 
-        Behind one that fails, the others of its aggregate stay as they are.
+        If one fails, the later ones of its aggregate stay as they are. At most `limit` are tried.
         """
         again = Again([], [], [])
         tried = 0
@@ -189,7 +192,7 @@ class ParkedLanes:
         return entry.error
 
     async def settle(self, rows: Sequence[UnmatchedRow]) -> bool:
-        """Redeliver those that only waited, too; return False if another process has settled one meanwhile."""
+        """Mark the rows that only waited as redelivering; return False if one was settled by somebody else."""
         for row in rows:
             if row.status == "parked":
                 settled = (row.unmatched_id, "redelivering", OURSELVES, SETTLED, self._clock.now())

@@ -1,7 +1,7 @@
-"""From an application's domain events to messages of our log: pure, and it reads and writes nothing.
+"""Translates an application's domain events into messages of our log. It reads and writes nothing.
 
-A notification always gives the same messages with the same ids. Together with the position, that makes following
-exactly once.
+The same notification always gives the same messages with the same ids. Together with the position, which is written in
+the same transaction, this publishes each message exactly once.
 """
 
 import inspect
@@ -25,7 +25,7 @@ LONGEST_ERROR = 2_000
 
 
 class FollowContext(Struct, frozen=True, kw_only=True):
-    """Where the event that a handler is given stands in the log of its application."""
+    """The place of a handler's event in the log of its application."""
 
     follow: str
     notification_id: int
@@ -34,9 +34,9 @@ class FollowContext(Struct, frozen=True, kw_only=True):
 
 
 class Entry(Struct, frozen=True, gc=False):
-    """What became of one notification: its messages, or why there are none.
+    """The outcome of one notification: its messages, or the error that prevented them.
 
-    `is_aside`: it is retried automatically and needs no person.
+    `is_aside`: it is tried again without a person.
     """
 
     notification: Notification
@@ -46,14 +46,14 @@ class Entry(Struct, frozen=True, gc=False):
 
 
 class Translator(Struct, frozen=True):
-    """The function that maps one class of domain events, and whether it asks for the context too."""
+    """The function that maps one class of domain events, and whether it takes a `FollowContext`, too."""
 
     function: Callable[..., object]
     takes_context: bool
 
 
 class Translation:
-    """Translates the notifications of one application into messages; `redact` removes secrets from errors."""
+    """Translates the notifications of one application into messages; `redact` is applied to the text of errors."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Translation:
         self._redact = redact
 
     def entry(self, notification: Notification, now: int) -> Entry:
-        """Return the messages of one notification; whatever cannot be decoded or mapped is an entry with its error."""
+        """Return an entry with the messages of one notification, or with the error if decoding or mapping failed."""
         try:
             event = self._source.decode(notification)
             handler = self._handlers[notification.kind]
@@ -115,7 +115,7 @@ class Translation:
 
     def message_id(self, notification_id: int, n: int) -> str:
         """Return the id of the n-th message of a notification."""
-        # The two numbers at the end are always there, so no two names share an id.
+        # An id always ends with these two numbers, so the ids of two names never collide.
         return f"follow:{self.follow}:{notification_id}:{n}"
 
     def _data(self, event: Event) -> Raw:
@@ -127,7 +127,7 @@ class Translation:
 
 
 def _checked(kind: type, function: Callable[..., object]) -> Translator:
-    """Return a handler; raises `DefinitionError` for what cannot be one."""
+    """Return the checked handler; raises `DefinitionError` if it cannot be one."""
     if not isinstance(kind, type):
         raise DefinitionError(f"follow() takes {{EventClass: handler}}, found the key {kind!r:.80}")
     if not callable(function):
@@ -173,7 +173,7 @@ def _events(given: object) -> Sequence[Event]:
 
 
 def _identifier(event: object, name: str) -> str | None:
-    """Return an id that the event itself carries, as events of applications that answer our commands do."""
+    """Return an id that the event itself carries, or None; applications that answer our commands set them."""
     value = getattr(event, name, None)
     if value is None or callable(value):
         return None

@@ -1,1 +1,1 @@
-"""What goes over brokers: the relay that sends from the log, and what comes in."""
+"""Messages over brokers: the relay sends them from the log, and what comes in is taken into the log."""

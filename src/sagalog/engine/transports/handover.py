@@ -1,7 +1,7 @@
-"""Handing messages to a transport such that one that fails holds up no other; it reads and writes no store.
+"""Hands messages to a transport so that one that fails does not block the others. It uses no store.
 
-A batch that fails is sent one by one, so that the other messages are sent once more, and not again and again. One that
-fails alone is retried some times; then its outcome is that it will never be sent.
+If a batch fails, its messages are sent one by one, so that the good ones are repeated once at most. A message that
+fails alone is tried a few times more; then the failure is its outcome, and it is never sent.
 """
 
 import asyncio
@@ -21,17 +21,17 @@ logger = logging.getLogger("sagalog.engine")
 # None: the broker has it. A text: why it never will.
 Outcomes = dict[int, str | None]
 
-# How often a message that fails alone is tried, for a reason that nobody foresaw, and the pauses between.
+# How often a message is tried alone after an unexpected error, and the pauses between.
 MOST_TRIES = 5
 PAUSES = Pauses(0.1, 0.8)
-# How many seconds a transport may take for one call before it counts as away.
+# After so many seconds without an answer to one call, the broker counts as away.
 LONGEST_SEND = 300.0
 
 
 async def hand_over(transport: Transport, found: Sequence[tuple[int, Envelope]], outcomes: Outcomes) -> None:
-    """Send messages, known by their numbers, that have no outcome yet; each outcome is noted as soon as it is known.
+    """Send the messages, keyed by number, that have no outcome yet; each outcome is added as soon as it is known.
 
-    Raises `TransportUnavailable` if the broker is away; hand over again what has no outcome then.
+    Raises `TransportUnavailable` if the broker is away. Messages without an outcome must then be handed over again.
     """
     left = [one for one in found if one[0] not in outcomes]
     if not left:
@@ -70,12 +70,15 @@ async def _send_one_by_one(
 
 
 async def _send(transport: Transport, envelopes: Sequence[Envelope]) -> list[str | None]:
-    """Call a transport, which may be a user's own; raise `TransportUnavailable` if the broker is away."""
+    """Call a transport and check its answer; raises `TransportUnavailable` if the broker is away.
+
+    Raises `TypeError` if the transport, which may be the user's, does not return one outcome for each message.
+    """
     try:
         async with asyncio.timeout(LONGEST_SEND):
             given = cast(object, await transport.send(envelopes))
     except OSError as problem:
-        # Connections that fail, and time that is over: never the fault of one message.
+        # Failed connections and timeouts are never the fault of one message.
         raise TransportUnavailable(f"{transport.name}: {described(problem)}") from problem
     except BaseExceptionGroup as group:
         # A transport may send in a task group of its own.

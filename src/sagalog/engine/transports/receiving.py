@@ -1,7 +1,7 @@
-"""Receiving from a transport: each message goes into the log once, or into `saga_unmatched` with a reason.
+"""Takes in what a transport delivers: into the log once, or into `saga_unmatched` with a reason. It knows no broker.
 
-The broker may forget a message only when one of the two is durable. A failed one is redelivered, a bounded number of
-times. While the store is away tries are not counted, because parking needs the store, too.
+A message is acknowledged to the broker only when one of the two is durable. A message that fails is delivered again, a
+limited number of times. While the store is away no failure is counted, because parking needs the store as well.
 """
 
 import logging
@@ -25,15 +25,15 @@ ParkRow = Callable[[UnmatchedRow], Awaitable[None]]
 
 MOST_DELIVERIES = 5
 PAUSES = Pauses(0.2, 30.0)
-# How long the broker keeps a message while the store cannot be written, in seconds.
+# The seconds after which the broker delivers a message again while the store cannot be written.
 STORE_PAUSE = 1.0
-# Of how many messages the failures are remembered.
+# The limit of messages whose failures are remembered.
 MOST_REMEMBERED = 10_000
 TAKEN = Receipt(True)
 
 
 class Receiving:
-    """Takes in the messages of one transport; a call never raises."""
+    """Takes in the messages of one transport. A call raises only when this process ends the task that makes it."""
 
     def __init__(
         self, name: str, handle: HandleMessage, park: ParkRow, clock: Clock, most: int = MOST_DELIVERIES
@@ -44,12 +44,12 @@ class Receiving:
         self._clock = clock
         self._most = most
         self._trouble = False
-        # How often each message has failed here. The broker's count says something else: it goes up while the store is
-        # away, and some brokers have none.
+        # How often each message has failed here. The broker's own count is of no use: it also goes up while the store
+        # is away, and some brokers have none.
         self._failures: dict[str, int] = {}
 
     async def __call__(self, incoming: Incoming) -> Receipt:
-        """Take in one message; return whether it is taken."""
+        """Take in one message; return whether it was taken, or after which pause to deliver it again."""
         try:
             receipt = await self._take(incoming)
         except (StoreUnavailable, NotRunning) as problem:
@@ -84,9 +84,9 @@ class Receiving:
         return TAKEN
 
     async def _failed(self, found: Envelope, incoming: Incoming, problem: BaseException) -> Receipt:
-        """Ask for a redelivery, or park the message."""
+        """Return a receipt that asks for the message again, or park it and return that it was taken."""
         if isinstance(problem, SagalogError) and not isinstance(problem, StoreError):
-            # It says what is wrong with the message: no later attempt can end otherwise.
+            # The error is about the message itself, so another attempt cannot help.
             await self._park_message(found, incoming, text_of(problem))
             return TAKEN
         failures = self._failures.get(found.id, 0) + 1
@@ -94,7 +94,7 @@ class Receiving:
             self._remember(found.id, failures)
             logger.warning("message %s from %s failed and is asked for again", found.id, self._name, exc_info=problem)
             return Receipt(False, PAUSES.after(failures))
-        # Parked before it is forgotten: if that fails, the next delivery ends here again.
+        # The count is dropped only after parking: if parking fails, the next delivery tries to park again.
         await self._park_message(
             found, incoming, f"failed when it was delivered {failures} times: {described(problem)}"
         )
@@ -111,7 +111,7 @@ class Receiving:
         except StoreUnavailable:
             raise
         except StoreError as problem:
-            # What the store cannot keep of a message, it can keep of its bytes: letters of ASCII, under a short id.
+            # A message that the store refuses as it is can still be kept as its raw bytes, under a short id.
             await self._park_raw(incoming, f"{reason}; the store refuses it as a message: {problem}")
 
     async def _park_raw(self, incoming: Incoming, reason: str) -> None:
@@ -126,6 +126,6 @@ class Receiving:
 
 
 def _text_of(incoming: Incoming) -> bytes:
-    """Return a message that could not be read as text: its attributes, an empty line, its body."""
+    """Return a message in the form in which it is parked raw: its attributes, an empty line, its body."""
     lines = [f"{ascii(name)[1:-1]}: {ascii(value)[1:-1]}\n" for name, value in sorted(incoming.attributes.items())]
     return "".join(lines).encode("utf-8", "replace") + b"\n" + incoming.body

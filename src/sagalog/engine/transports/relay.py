@@ -1,8 +1,8 @@
-"""The outbox: what a transport carries is read from the log by position and sent, in order. It knows no broker.
+"""The outbox: the messages that a transport carries are read from the log by position and sent in order.
 
-The position moves only after the broker has acknowledged everything up to it. A crash between the two sends a batch
-again, so whoever receives must know a message that it had; nothing is ever left out. As long as the process lives, what
-was acknowledged is not sent again, however long its position cannot be written.
+The position moves only after the broker has acknowledged everything up to it, so nothing is left out. After a crash
+between the two the batch is sent again, so receivers must recognise a repeated message. While the process lives, it
+does not send an acknowledged message again, even if the position cannot be written. No broker is known here.
 """
 
 import asyncio
@@ -36,21 +36,21 @@ from sagalog.transport import Transport
 logger = logging.getLogger("sagalog.engine")
 
 BATCH = 200
-# Their messages are read one by one.
+# Fewer for redelivery, where each message is read by itself.
 AGAIN_AT_ONCE = 20
 PAUSES = Pauses(0.1, 5.0)
 PAUSES_OF_ONE = Pauses(0.1, 60.0)
-# A message that is to be sent once more waits for a person's hand, so it may wait some polls more.
+# Messages that a person redelivers are not urgent: it took a person to notice them.
 POLLS_BETWEEN_REDELIVERIES = 10
 
 Found = Sequence[tuple[int, Envelope]]
 
-# Told the ids of commands that were handed to a broker.
+# Called with the ids of commands that the broker has acknowledged.
 HandedOver = Callable[[Sequence[str]], Awaitable[None]]
 
 
 class Relay:
-    """Sends over one transport, while the worker of this process owns its consumer."""
+    """Sends over one transport, as long as this process owns the transport's consumer."""
 
     def __init__(
         self,
@@ -71,19 +71,19 @@ class Relay:
         self._loop: Loop | None = None
         self._trouble = False
         self._size = BatchSize(BATCH)
-        # A time of the event loop, which no clock that is set can keep from coming.
+        # By the event loop's time, so that setting the system clock cannot delay it.
         self._redeliver_at = 0.0
-        # What became of messages behind the position that is written, by position.
+        # The outcomes of messages above the written position, by position.
         self._outcomes: Outcomes = {}
-        # The same of those that were sent once more and not settled yet, by the ids of their rows.
+        # The outcomes of redelivered messages that are not yet written, by unmatched id.
         self._sent_again: dict[str, str | None] = {}
         now = asyncio.get_running_loop().time
         self._setbacks = Setbacks(now, PAUSES_OF_ONE)
-        # A message that cannot be parked: where it stands, and how often that was tried.
+        # The position of the message that cannot be parked, and how often that was tried.
         self._tries = (0, 0)
 
     def start(self) -> None:
-        """Begin to send."""
+        """Start the loop that sends."""
         self._loop = Loop(self._run, f"sagalog-{self._consumer}", self._consumers.doubt)
 
     def hint(self) -> None:
@@ -91,12 +91,12 @@ class Relay:
         self._hint.give()
 
     def redeliver(self) -> None:
-        """Look now for messages that are to be sent once more."""
+        """Look now for messages that a person redelivers."""
         self._redeliver_at = 0.0
         self._hint.give()
 
     async def close(self) -> None:
-        """Stop; messages that were not acknowledged are sent again by the next owner."""
+        """Stop sending and release the consumer; the next owner sends again what was not acknowledged."""
         if self._loop is not None:
             await self._loop.stop()
             self._consumers.give_back([self._consumer])
@@ -123,14 +123,14 @@ class Relay:
 
     def _failed(self, problem: SagalogError) -> None:
         if isinstance(problem, StoreError):
-            # A position may have been written without our knowing; the store says where the consumer is.
+            # The position may have been written all the same, so it is read again.
             self._consumers.doubt()
         if not self._trouble:
             self._trouble = True
             logger.warning("what goes over %s waits in the log: %s", self._transport.name, problem)
 
     async def _round(self) -> bool:
-        """Send one batch, and what is to be sent once more; False if there is nothing to do for now."""
+        """Send one batch, and the redelivered messages that are due; return False if there was nothing to send."""
         await self._consumers.take()
         row = self._consumers.owned.get(self._consumer)
         if row is None:
@@ -143,7 +143,7 @@ class Relay:
         return moved
 
     async def _advance(self, row: ConsumerRow) -> bool:
-        """Send the messages behind a consumer's position, and move it; False if there are none."""
+        """Send the messages above a consumer's position, and move it; return False if there are none."""
         limit = self._size.now
         try:
             read = await self._blocking.read(self._store.read_messages, row.position, limit)
@@ -162,14 +162,14 @@ class Relay:
         except StoreError as problem:
             if not refused or not await self._is_of_the_write(problem):
                 raise
-            # A message whose row the store does not take must not hold up the others, nor make them be sent again.
+            # A parked row that the store refuses must not keep the position from moving behind the other messages.
             logger.warning("what was sent over %s is noted one by one: %s", self._transport.name, problem)
             await self._route_one_by_one(read, refused)
         await self._count([envelope for position, envelope in batch if position not in refused])
         return True
 
     def _goes_out(self, position: int, envelope: Envelope) -> bool:
-        # What came over this transport has been seen by whoever listens to it: sending it back would go round for ever.
+        # A message that came over this transport is not sent back, because it would circulate for ever.
         if envelope.via == self._transport.name:
             return False
         try:
@@ -193,7 +193,7 @@ class Relay:
     async def _route(
         self, row: ConsumerRow, position: int, parked: Sequence[UnmatchedRow] = (), redelivered: Sequence[str] = ()
     ) -> bool:
-        """Move the position; return False if another process has moved it."""
+        """Move the position and write the rows; return False if the consumer was lost or its position has changed."""
         advance = Advance(row.consumer, self._consumers.worker_id, row.position, position)
         route = Route([advance], parked=parked, redelivered=redelivered)
         if await self._blocking.write(self._store.route, route) != "written":
@@ -218,7 +218,7 @@ class Relay:
                 return
 
     async def _park(self, row: ConsumerRow, position: int, parked: UnmatchedRow) -> bool:
-        """Park a message that the broker refused; by its digest, if the store does not take it as it is."""
+        """Park a message that the broker refused; if the store keeps refusing its row, park it by its digest."""
         try:
             return await self._route(row, position, [parked])
         except StoreError as problem:
@@ -231,7 +231,7 @@ class Relay:
             return await self._route(row, position, [cut_down(parked)])
 
     async def _is_of_the_write(self, problem: StoreError) -> bool:
-        """Tell whether a problem is of the write itself: it is if the position alone can be written."""
+        """Tell whether the content of the failed write caused the problem, rather than the store or the consumer."""
         row = self._consumers.owned.get(self._consumer)
         stays = None if row is None else Advance(row.consumer, self._consumers.worker_id, row.position, row.position)
         return await is_of_the_write(problem, self._store, self._blocking, stays)
@@ -241,7 +241,7 @@ class Relay:
             await self._handed_over(commands)
 
     async def _again(self) -> bool:
-        """Send again what the broker had refused and a person redelivers; return False if there is nothing."""
+        """Send again the refused messages that a person redelivers; return False if none is due."""
         waiting = await self._blocking.read(self._store.redelivering, [self._consumer], BATCH)
         ids = {row.unmatched_id for row in waiting}
         self._setbacks.keep(ids)
@@ -274,16 +274,16 @@ class Relay:
         return bool(rows)
 
     async def _settle(self, once_more: UnmatchedRow, parked: UnmatchedRow | None) -> None:
-        """Write the outcome of a message that was sent again.
+        """Write the outcome of a redelivered message.
 
-        If that fails, it is retried after a pause, without sending the message again; other messages go on.
+        If the store refuses this write, only the write is repeated, after a pause, and other messages go on.
         """
         row = self._consumers.owned.get(self._consumer)
         if row is None:
             return
         try:
             await self._route(row, row.position, [parked] if parked else (), (once_more.unmatched_id,))
-            # A person may let it go another time, and then it is sent another time.
+            # If a person redelivers it another time, it is sent another time.
             self._sent_again.pop(once_more.unmatched_id, None)
         except StoreError as problem:
             if not await self._is_of_the_write(problem):

@@ -1,4 +1,4 @@
-"""The transports of this process: each reads the log for what goes out, and hands over what comes in."""
+"""The transports of this process: each sends messages from the log, and takes in what its broker delivers."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from sagalog.transport import Transport
 
 
 class Transports:
-    """The transports of a process manager, begun and ended together."""
+    """The transports of a process manager, started and stopped together."""
 
     def __init__(
         self,
@@ -44,34 +44,34 @@ class Transports:
         await self._committer.post(Posting(delivered=command_ids))
 
     async def start(self) -> None:
-        """Begin to send and to receive."""
+        """Start to send and to receive."""
         for relay in self._relays:
             relay.start()
         for transport, receiving in self._receivings:
             await transport.open(receiving)
 
     def carry(self, envelope: Envelope) -> bool:
-        """Tell whether one of them carries this message."""
+        """Tell whether a transport of this process carries messages like this one."""
         return any(one.carries(envelope) for one, _ in self._receivings)
 
     def hint(self) -> None:
-        """Look for messages now, since some have just become durable."""
+        """Let the relays look for messages now, because some may have become durable."""
         for relay in self._relays:
             relay.hint()
 
     def redeliver(self) -> None:
-        """Look for messages that a person wants to be sent again."""
+        """Let the relays look for messages that a person redelivers."""
         for relay in self._relays:
             relay.redeliver()
 
     async def stop(self) -> None:
-        """Stop sending; stop receiving after the messages that are being taken in."""
+        """Stop sending, then stop receiving; messages that are being received are still taken in."""
         await asyncio.gather(*(relay.close() for relay in self._relays))
         await asyncio.gather(*(transport.close() for transport, _ in self._receivings))
 
 
 def check_transports(transports: Sequence[Transport]) -> None:
-    """Raise `DefinitionError` for a name that no store can keep, or that two have, which would share a position."""
+    """Raise `DefinitionError` for an invalid name, and for a name used twice: the two would share a position."""
     names = [one.name for one in transports]
     for name in names:
         try:
