@@ -1,4 +1,4 @@
-"""The engine: the loops that turn decisions into commits and effects. It decides nothing; the kernel does."""
+"""The engine: the loops that write decisions and carry out effects. It decides nothing; the kernel does."""
 
 from sagalog.logs import make_records_harmless
 

@@ -12,7 +12,7 @@ Result = TypeVar("Result")
 
 @contextmanager
 def as_asked() -> Generator[None]:
-    """Raise `StoreUnavailable` for a question that took too long; its text says what to look for."""
+    """Raise `StoreUnavailable` instead of `BatchTooLarge`: a query is no batch that could be made smaller."""
     try:
         yield
     except BatchTooLarge as problem:
@@ -20,6 +20,6 @@ def as_asked() -> Generator[None]:
 
 
 async def asked(blocking: Blocking, call: Callable[..., Result], *arguments: Any) -> Result:
-    """Return what the store answers to a question."""
+    """Return the store's answer to a query; raises `StoreUnavailable` if it took too long."""
     with as_asked():
         return await blocking.read(call, *arguments)

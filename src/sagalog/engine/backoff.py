@@ -1,4 +1,4 @@
-"""Pauses that grow while something fails, and begin anew when it goes well. It waits for nothing itself. Pure."""
+"""Pauses that grow while something fails, and start again from the first after a success. Nothing waits here. Pure."""
 
 from msgspec import Struct
 
@@ -27,7 +27,7 @@ class Pauses(Struct, frozen=True):
     longest: float
 
     def after(self, failures: int) -> float:
-        """Return how long to wait after so many failures in a row."""
+        """Return how long to wait after this number of failures in a row, in seconds."""
         return min(self.first * 2.0 ** min(failures - 1, MOST_DOUBLINGS), self.longest)
 
 
@@ -40,11 +40,11 @@ class Backoff:
 
     @property
     def has_begun(self) -> bool:
-        """Tell whether something has failed since it last went well."""
+        """Tell whether something has failed since the last success."""
         return self._failures > 0
 
     def pause(self) -> float:
-        """Return how long to wait after one more failure."""
+        """Count one more failure and return how long to wait after it, in seconds."""
         self._failures += 1
         return self._pauses.after(self._failures)
 

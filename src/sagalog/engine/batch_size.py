@@ -7,7 +7,7 @@ QUARTERS = 4
 
 
 class BatchSize:
-    """A size between 1 and `largest`, in whatever is counted: bytes, rows."""
+    """A size between 1 and `largest`, in the unit of the caller: bytes or rows."""
 
     def __init__(self, largest: int) -> None:
         self._largest = largest
@@ -15,7 +15,7 @@ class BatchSize:
 
     @property
     def now(self) -> int:
-        """Return how much is taken at once."""
+        """Return the present size."""
         return int(self._exact)
 
     def too_large(self, tried: int) -> None:

@@ -1,4 +1,4 @@
-"""How blocking calls are kept off the event loop: the port `Blocking` and its threads."""
+"""How blocking calls are kept off the event loop: the port `Blocking` and its implementation with threads."""
 
 import asyncio
 import contextvars
@@ -18,10 +18,10 @@ CLOSED = "the process manager was closed; open it again with `async with manager
 
 
 class Blocking(Protocol):
-    """Where blocking calls are run, since they may not be run on the event loop.
+    """Runs blocking calls, because they must not run on the event loop.
 
-    Whatever a call raises, whoever awaits it is told: what no future can pass on comes as `Carried`. Once it is closed
-    it raises `NotRunning`.
+    The awaiting code gets whatever a call raises; exceptions that a future cannot pass on come as `Carried`. Once it is
+    closed it raises `NotRunning`.
     """
 
     async def write(self, call: Callable[..., Result], *arguments: Any) -> Result:
@@ -91,8 +91,8 @@ class Threads:
 class WriterThread:
     """One thread that runs calls one after the other, and answers on the event loop that asked.
 
-    A saga that runs alone waits for four of these, one after the other. An executor takes twice as long to hand a call
-    over and back: it has a second future, and locks around both.
+    A saga that runs alone waits for four such calls in a row. An executor needs twice as long to pass a call there and
+    back, because it has a second future and locks around both.
     """
 
     def __init__(self, name: str) -> None:
@@ -124,7 +124,7 @@ class WriterThread:
         return future
 
     def close(self) -> None:
-        """End after the calls that are queued."""
+        """End the thread after the queued calls."""
         self._closed = True
         self._calls.put(None)
         self._thread.join()

@@ -8,9 +8,9 @@ from sagalog.saga.failure import Carried, let_interrupts_through
 
 
 def let_signals_through(problem: BaseException) -> None:
-    """Raise a `KeyboardInterrupt` that a signal may have caused: the process is to end.
+    """Raise a `KeyboardInterrupt` that a signal may have caused, so that the process ends.
 
-    Signals reach the main thread alone, so in any other it is what the code raised, like anything else.
+    Signals are only handled in the main thread. In any other thread the code itself raised it, like any exception.
     """
     if threading.current_thread() is threading.main_thread():
         let_interrupts_through(problem)

@@ -51,7 +51,7 @@ class Decision(Struct, frozen=True, gc=False):
 
 
 def state_of(stored: Iterable[StoredEvent]) -> SagaState:
-    """Return the state of a saga from all its events, as the store has them."""
+    """Return the state of a saga from all its stored events."""
     return fold(CODEC.decode_all((event.topic, event.state) for event in stored))
 
 
@@ -70,10 +70,10 @@ def decision_of(
 
 
 def append_of(decision: Decision, holder: str | None, owner: str | None, taken: tuple[str, ...] = ()) -> Append:
-    """Return all that a decision writes, in one transaction.
+    """Return everything that a decision writes, in one transaction.
 
-    `holder` is the worker that owns the saga until then, and `owner` the one that owns it from then on. `taken` are the
-    messages that leave the saga's inbox with it.
+    `holder` is the worker that owns the saga before the write, and `owner` the one that owns it after. `taken` are the
+    ids of messages that the write removes from the saga's inbox.
     """
     definition, saga_id, events = decision.definition, decision.saga_id, decision.events
     before, after = decision.before, decision.after

@@ -43,7 +43,7 @@ async def end_all(tasks: "Iterable[asyncio.Future[Any]]") -> None:
 
 
 def is_told_to_end() -> bool:
-    """Tell whether the engine told the current task to end."""
+    """Tell whether the engine has cancelled the current task."""
     return asyncio.current_task() in _told
 
 

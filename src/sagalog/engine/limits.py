@@ -1,10 +1,10 @@
-"""The numbers that the engine's loops go by."""
+"""The settings of the engine's loops."""
 
 from msgspec import Struct
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """Durations in microseconds, and counts; see `sagalog.settings` for what each is for."""
+    """Durations in microseconds, and counts; `sagalog.settings` describes each."""
 
     lease: int = 10_000_000
     poll: int = 100_000

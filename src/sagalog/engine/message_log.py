@@ -1,4 +1,4 @@
-"""A log record for everything that becomes of a message, with its id and correlation id as fields."""
+"""A log record for each step of a message, with its id and correlation id as fields."""
 
 import logging
 
@@ -12,13 +12,13 @@ WAITS_FOR = "waits for"
 
 
 def log_published(envelope: Envelope) -> None:
-    """Say that a message is in the log."""
+    """Log that a message is in the log of messages."""
     if logger.isEnabledFor(logging.INFO):
         logger.info("%s %s published by %s", envelope.name, envelope.id, envelope.source, extra=_fields(envelope))
 
 
 def log_routed(route: Route) -> None:
-    """Say who is to take which message, and what nobody could take."""
+    """Log who is to take which message, and which messages nobody could take."""
     if logger.isEnabledFor(logging.INFO):
         for row in route.inbox:
             fields = {"message_id": row.message_id, "message_name": row.name, "recipient": row.recipient}
@@ -30,7 +30,7 @@ def log_routed(route: Route) -> None:
 
 
 def log_handled(row: InboxRow, envelope: Envelope, posting: Posting) -> None:
-    """Say what became of a message that a participant handled."""
+    """Log the outcome for a message that a participant handled."""
     if posting.parked is not None:
         log_parked(posting.parked)
     elif posting.retry is not None:
@@ -52,7 +52,7 @@ def log_handled(row: InboxRow, envelope: Envelope, posting: Posting) -> None:
 
 
 def log_parked(row: UnmatchedRow) -> None:
-    """Say that nobody could take a message, or that it is tried again later, and why."""
+    """Log that nobody could take a message, or that it is tried again later, with the reason."""
     is_parked = row.status == "parked"
     # What merely waits behind another is told of by that one: a lane may be long.
     level = logging.INFO if row.reason.startswith(WAITS_FOR) else logging.WARNING

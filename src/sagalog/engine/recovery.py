@@ -40,7 +40,7 @@ class Recovery:
         self._listeners.append(listener)
 
     def recovered(self) -> None:
-        """Say that something has been written after trouble."""
+        """Report that something was written after trouble."""
         if self._timer is not None:
             return
         now = self._loop.time()

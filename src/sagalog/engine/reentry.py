@@ -13,7 +13,7 @@ _inside: ContextVar[frozenset[Blocking]] = ContextVar("sagalog_inside", default=
 
 
 def enter(threads: Blocking) -> None:
-    """Say, in a task of the engine, that all it calls from now on is inside the process manager with these threads."""
+    """Mark the current task of the engine: all that it calls is inside the process manager with these threads."""
     _inside.set(_inside.get() | {threads})
 
 

@@ -18,7 +18,7 @@ class Setback(Struct):
 
 
 class Setbacks:
-    """Setbacks by key, each with pauses that grow; `now` is the time of the event loop."""
+    """Setbacks by key, each with growing pauses; `now` returns the time of the event loop."""
 
     def __init__(self, now: Callable[[], float], pauses: Pauses) -> None:
         self._now = now

@@ -9,7 +9,7 @@ from sagalog.store import Store
 
 
 class Surroundings(Struct, frozen=True, eq=False):
-    """The store, what keeps calls to it off the event loop, the clock, and the numbers that loops go by."""
+    """The store, the runner of blocking calls, the clock, and the limits of the loops."""
 
     store: Store
     blocking: Blocking

@@ -1,1 +1,1 @@
-"""How handlers are called: in a task or a thread, within their time, and what is made of what they raise."""
+"""How handlers are called, in a task or a thread with a time limit, and how their exceptions are judged."""

@@ -27,7 +27,7 @@ StillOurs = Callable[[], bool]
 
 
 class Overdue(Exception):
-    """An attempt did not end in its time."""
+    """Raised when an attempt did not end in its time."""
 
 
 class NotBegun(Exception):
@@ -42,7 +42,7 @@ class NoThread(NotBegun):
 
 
 class LoopWatch:
-    """Warnings of handlers that hold up the event loop for more than `longest` seconds, each once a minute."""
+    """Warns of handlers that block the event loop for more than `longest` seconds, each at most once a minute."""
 
     def __init__(self, longest: float) -> None:
         self.longest = longest
@@ -78,8 +78,8 @@ async def call_handler(
 ) -> Any:
     """Call a handler until `over` (microseconds since the epoch): on the loop if it is async, else in a thread.
 
-    `what` names the handler in warnings. Raises what it raises (as `Carried`, if that is no `Exception`), `Overdue` if
-    it did not answer in time, `NotBegun` if its turn came too late, and `NoThread` if it never came.
+    `what` names the handler in warnings. Raises what it raises (as `Carried` if that is no `Exception`), `Overdue` if
+    its time is over, `NotBegun` if it was too late to begin it, and `NoThread` if no thread was free for it.
     """
     if is_async:
         # Up to where it has to wait it cannot be interrupted in any case, so one that never waits needs no timer.
@@ -93,7 +93,7 @@ async def call_handler(
 
 
 async def _of_thread(turns: Turns, turn: Turn, running: "asyncio.Future[Any]", what: str, seconds: float | None) -> Any:
-    """Wait for what a thread returns or raises; raises `NoThread` if the call was taken back before one began it."""
+    """Wait for the result of a thread; raises `NoThread` if the call was taken back before a thread began it."""
     left = seconds
     try:
         while not await _has_ended(running, left):
@@ -152,7 +152,7 @@ def _if_ours(
 
 
 async def _within(own: OwnTask, began: int, over: int | None) -> Any:
-    """Wait for a handler that has begun, until `over`."""
+    """Wait for a handler that has begun, until `over`; raises `Overdue`."""
     seconds = None if over is None else max(0.0, (over - began) / 1e6)
     try:
         return await own.end_within(seconds)

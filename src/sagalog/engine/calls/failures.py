@@ -1,4 +1,4 @@
-"""What is recorded and logged of an exception that somebody's code raised: which of the outcomes it is, and why."""
+"""What is recorded and logged of an exception from foreign code: which outcome it is, and why."""
 
 import asyncio
 import logging
@@ -59,8 +59,8 @@ class Failures:
     def error_of(self, problem: BaseException, what: str, timeout: str, prefix: str = "", **fields: Any) -> ErrorInfo:
         """Return what is recorded of an attempt that raised, and log its traceback.
 
-        `what` names the attempt in the log, `timeout` the error of one that is overdue, which says what `prefix` says
-        before. `fields` are added to the log record.
+        `what` names the attempt in the log. `timeout` is the error type of an overdue attempt, and `prefix` precedes
+        its text. `fields` are added to the log record.
         """
         if is_a(problem, Overdue):
             return error_from("timeout", timeout, f"{prefix}{text_of(problem)}")
@@ -81,7 +81,7 @@ class Failures:
         return error
 
     def _log(self, problem: BaseException, what: str, error: ErrorInfo, fields: dict[str, Any]) -> None:
-        """Write one record with the traceback of an exception, at the level of what it is."""
+        """Write one log record with the traceback of an exception, at the level that fits the error."""
         level = logging.ERROR if error.kind == "fault" else logging.WARNING
         if not logger.isEnabledFor(level):
             return
@@ -112,7 +112,7 @@ def judged(problem: BaseException) -> tuple[ErrorKind, BaseException, list[BaseE
 
 
 def traceback_of(problem: BaseException, redact: Redact | None = None) -> str:
-    """Return the traceback of an exception with what caused it, redacted, capped, and harmless where it is shown."""
+    """Return the traceback of an exception and its causes as text: redacted, shortened, and harmless to show."""
     try:
         trace = _beyond_the_engine(problem.__traceback__)
         shown = traceback.TracebackException(type(problem), problem, trace, limit=-MOST_FRAMES, compact=True)

@@ -1,8 +1,8 @@
-"""An async handler in a task of its own, so that whatever it does to its task does nothing to the engine's.
+"""An async handler in a task of its own, so that what it does to its task does not affect the engine's tasks.
 
-A handler may cancel itself, or leave a watchdog behind that does: that ends its attempt, and nothing else. Its first
-part, up to where it has to wait, is run at once, so that a handler that never waits costs no turn of the loop; it sees
-its own task there too.
+A handler may cancel itself, or leave code behind that does; that ends only its own attempt. Its first part, until it
+first waits, is run at once, so that a handler that never waits needs no turn of the event loop. It already sees its own
+task then.
 """
 
 import asyncio
@@ -29,32 +29,32 @@ HeldUp = Callable[[str, float], None]
 
 
 class HandlerTask(asyncio.Task[Any]):
-    """A task that takes note of what is done to it, or asked of what is its own: then it is no other handler's."""
+    """A task that notices when its state was changed or read; then it cannot be reused for another handler."""
 
     is_touched = False
 
     def __setattr__(self, name: str, value: object) -> None:
-        """Keep it as any other."""
+        """Set an attribute as any task does, and note it."""
         super().__setattr__("is_touched", True)
         super().__setattr__(name, value)
 
     def cancel(self, msg: Any = None) -> bool:
-        """Cancel it as any other."""
+        """Cancel the task as usual, and note it."""
         self.is_touched = True
         return super().cancel(msg)
 
     def get_name(self) -> str:
-        """Return the name that another handler would have as well."""
+        """Return the name, and note it, because another handler would see the same name."""
         self.is_touched = True
         return super().get_name()
 
     def set_name(self, value: object) -> None:
-        """Name it as any other."""
+        """Name the task as usual, and note it."""
         self.is_touched = True
         super().set_name(value)
 
     def get_coro(self) -> Any:
-        """Return what runs it, and would run another handler."""
+        """Return the coroutine, and note it, because it would run another handler."""
         self.is_touched = True
         return super().get_coro()
 
@@ -66,13 +66,13 @@ class HandlerTask(asyncio.Task[Any]):
             return super().get_context()
 
     def add_done_callback(self, fn: Callable[[Any], object], /, *, context: contextvars.Context | None = None) -> None:
-        """Call somebody as any other does."""
+        """Add a callback as usual, and note it."""
         self.is_touched = True
         super().add_done_callback(fn, context=context)
 
 
 class OwnTask(Coroutine[Any, Any, Any]):
-    """The coroutine of a handler's task: the handler's own, of which the first part is run before the task begins."""
+    """The coroutine of a handler's task. It wraps the handler's own, whose first part runs before the task begins."""
 
     __slots__ = (
         "_awaited",
@@ -103,9 +103,9 @@ class OwnTask(Coroutine[Any, Any, Any]):
         self._known_by = sys.getrefcount(self.task), getweakrefcount(self.task)
 
     def suits(self, loop: asyncio.AbstractEventLoop, context: contextvars.Context) -> bool:
-        """Tell whether it may be the next handler's, whom nothing tells that another one had it before.
+        """Tell whether the task can be reused for the next handler, without a trace of the one before.
 
-        So it has not had its turn, and nobody knows its task, did anything to it, or changed what its context holds.
+        This is so if it has not run, nothing else refers to it or changed it, and its context is unchanged.
         """
         if self.loop is not loop or self.task is None or self.task.is_touched:
             return False
@@ -120,7 +120,7 @@ class OwnTask(Coroutine[Any, Any, Any]):
         return True
 
     def run_first(self, call: Callable[..., Coroutine[Any, Any, Any]], arguments: tuple[Any, ...]) -> None:
-        """Make the handler's coroutine and run its first part; raises `StopIteration` if it does not wait."""
+        """Make the handler's coroutine and run its first part; raises `StopIteration` if it ends without waiting."""
         self._handler = None
         self._handler = call(*arguments)
         awaited = self._awaited = self._handler.send(None)
@@ -130,12 +130,12 @@ class OwnTask(Coroutine[Any, Any, Any]):
             awaited._asyncio_future_blocking = False  # noqa: SLF001  # how futures and tasks talk
 
     def end(self) -> None:
-        """Let go of the task, which knows this one: its turn will be empty."""
+        """Drop the task, which refers to this object: its turn will do nothing."""
         self.has_ended = True
         self.task = self._handler = None
 
     async def end_within(self, seconds: float | None) -> Any:
-        """Wait for the end; a handler that takes longer is cancelled, `is_overdue`, and waited for."""
+        """Wait for the end; after `seconds` the handler is cancelled, marked `is_overdue`, and still waited for."""
         task = self.task
         assert task is not None
         if seconds is not None:
@@ -153,7 +153,7 @@ class OwnTask(Coroutine[Any, Any, Any]):
                 self._timer.cancel()
 
     def _tell(self) -> None:
-        """Cancel the handler, and again as long as it goes on all the same: nothing may be undone while it runs."""
+        """Cancel the handler, repeatedly if it goes on, because nothing may be undone while it runs."""
         if self.is_overdue:
             logger.warning("%s was cancelled, for its time is over, and goes on: it is waited for", self.what)
         self.is_overdue = True
@@ -162,7 +162,7 @@ class OwnTask(Coroutine[Any, Any, Any]):
         self._timer = self.loop.call_later(TELL_AGAIN, self._tell)
 
     def send(self, value: Any) -> Any:
-        """Go on after what was waited for."""
+        """Resume after what was waited for."""
         if self.has_ended:
             self.end()
             raise StopIteration
@@ -172,7 +172,7 @@ class OwnTask(Coroutine[Any, Any, Any]):
         return self._stretch(self._handler.send, value)
 
     def throw(self, *problem: Any) -> Any:
-        """Let the handler see what its task is told, a cancellation above all."""
+        """Pass an exception of the task, usually a cancellation, on to the handler."""
         if self.has_ended:
             self.end()
             raise StopIteration
@@ -184,14 +184,14 @@ class OwnTask(Coroutine[Any, Any, Any]):
         return self._stretch(self._handler.throw, problem[-1] if len(problem) == 1 else problem[1] or problem[0])
 
     def _handed_over(self) -> Any:
-        """Give the task what the first part waits for, as if the handler did it now."""
+        """Give the task what the first part waits for, as if the handler waited for it now."""
         awaited, self._awaited = self._awaited, None
         if asyncio.isfuture(awaited):
             awaited._asyncio_future_blocking = True  # noqa: SLF001
         return awaited
 
     def close(self) -> None:
-        """Let the handler's coroutine end where it stands."""
+        """Close the handler's coroutine."""
         if self._handler is not None:
             self._handler.close()
 
@@ -199,7 +199,7 @@ class OwnTask(Coroutine[Any, Any, Any]):
         raise TypeError("it is run by its task alone")
 
     def _stretch(self, enter: Callable[[Any], Any], given: Any) -> Any:
-        """Let the coroutine run until it waits again, or ends, which it says with `StopIteration`."""
+        """Run the coroutine until it waits again, or ends by `StopIteration`; report if it blocks the loop."""
         since = monotonic()
         try:
             return enter(given)
@@ -212,19 +212,19 @@ class OwnTask(Coroutine[Any, Any, Any]):
 
 
 def _carried(problem: BaseException) -> Carried:
-    """Return what a handler raised such that it ends neither the event loop nor whoever awaits it.
+    """Return an exception of the handler as one that ends neither the event loop nor the awaiting code.
 
-    It was not thrown in by us, so it is the handler's own; raises it if it is a signal's.
+    It was raised by the handler itself; if a signal caused it, it is raised here.
     """
     let_signals_through(problem)
     return Carried(problem)
 
 
 class OwnTasks:
-    """Tasks for handlers, one for each; `held_up` is told what holds up the event loop, and for how long.
+    """Makes tasks for handlers, one for each; `held_up` is called when one blocks the event loop.
 
-    A task whose handler did not wait is given to the next one, as long as nobody can tell: in a batch of a thousand
-    handlers there are then as few tasks as there are handlers that wait.
+    The task of a handler that did not wait is reused, if nobody can notice. So a batch of a thousand handlers needs
+    only as many tasks as there are handlers that wait.
     """
 
     def __init__(self, held_up: HeldUp) -> None:
@@ -236,7 +236,8 @@ class OwnTasks:
     ) -> tuple[OwnTask | None, Any]:
         """Make a handler's coroutine and run its first part.
 
-        Returns who waits for its end; or None, if it has ended, and what it returned. Raises what it raises.
+        Returns the `OwnTask` to wait for; or None and the result, if the handler has ended. Raises what the handler
+        raises.
         """
         loop = asyncio.get_running_loop()
         outer = asyncio.current_task(loop)

@@ -25,7 +25,7 @@ MOST_NAMED = 5
 
 
 class Turn:
-    """One call of a plain function: either a thread begins it or it is taken back, and never both."""
+    """One call of a plain function: it is either begun by a thread or taken back, never both."""
 
     def __init__(self, what: str, asked_at: float, patience: float | None, moved: Callable[[], float]) -> None:
         self.what = what
@@ -38,7 +38,7 @@ class Turn:
         self._call = [None]
 
     def begin(self) -> bool:
-        """Take the call for the thread that has come to it; False if it was taken back."""
+        """Claim the call for the current thread; return False if it was taken back."""
         now = self._moved()
         if not self._is_taken():
             return False
@@ -46,7 +46,7 @@ class Turn:
         return True
 
     def take_back(self) -> bool:
-        """Take the call back, so that it never happens; False if it has begun."""
+        """Take the call back, so that it never happens; return False if it has begun."""
         self.is_taken_back = self.began_at is None and self._is_taken()
         return self.is_taken_back
 
@@ -63,7 +63,7 @@ def nothing() -> None:
 
 
 class Turns:
-    """The calls that wait for a thread or run in one; those for which no thread comes are taken back."""
+    """The calls that wait for a thread or run in one; those that no thread begins in time are taken back."""
 
     def __init__(self, blocking: Blocking) -> None:
         self._blocking = blocking

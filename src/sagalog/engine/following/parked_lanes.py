@@ -37,7 +37,7 @@ class _Subject(Struct):
 
 
 class Parked(Struct, frozen=True):
-    """A notification that is parked, and its row."""
+    """A parked notification, and its row."""
 
     notification_id: int
     originator_id: str

@@ -27,7 +27,7 @@ class Agenda(Struct, frozen=True):
 
 
 def only_action(effects: list[Effect], clock: Clock) -> RunAction | None:
-    """Return the action that is to be run now if, as nearly always, there is nothing else to be done."""
+    """Return the action to run if it is the only thing to do now, as nearly always; otherwise None."""
     if not effects:
         return None
     first = effects[0]

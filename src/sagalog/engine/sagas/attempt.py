@@ -1,4 +1,4 @@
-"""One attempt of a handler: its arguments, its time, and which of the three outcomes it had. It appends nothing."""
+"""One attempt of a handler: its arguments, its time limit, and its outcome. It appends nothing."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -54,9 +54,9 @@ class Attempts:
     ) -> ActionSucceeded | ActionFailed | RequestMade | ChildBegun:
         """Make an attempt of a step's action and return its outcome as an input of the kernel.
 
-        For a request that is its command, which the kernel sends: the one that was sent before, if there is one. Raises
-        `NotBegun` if the saga is not `ours` any more when the handler's turn has come, and `NoThread` if it never
-        comes.
+        For a request the outcome is its command, which the kernel then sends; a command that was sent before is sent
+        again. Raises `NotBegun` if the saga is not `ours` any more when the handler is to begin, and `NoThread` if no
+        thread is free for it.
         """
         step = definition.steps[effect.step]
         if step.child is not None:
@@ -92,7 +92,7 @@ class Attempts:
         state: SagaState,
         effect: RunAction,
     ) -> ActionFailed | ChildBegun:
-        """Begin the saga that a step is, or find the one that was begun before."""
+        """Begin the child saga of a step, or find the one that was begun before."""
         began = self._clock.now()
         try:
             data: Raw = carrying(self._child_input, definition, step, rule, saga_id, state, effect)
@@ -146,9 +146,9 @@ class Attempts:
     async def compensation(
         self, definition: Definition, saga_id: str, state: SagaState, effect: RunCompensation, ours: StillOurs
     ) -> UndoSucceeded | UndoFailed | RequestMade:
-        """Make an attempt of a step's compensation and return its outcome, or its command, as a kernel's input.
+        """Make an attempt of a step's compensation and return its outcome, or its command, as an input of the kernel.
 
-        Raises `NotBegun` as `action` does.
+        Raises `NotBegun` or `NoThread` as `action` does.
         """
         step = definition.steps[effect.step]
         undo = step.compensation
@@ -185,7 +185,7 @@ class Attempts:
         state: SagaState,
         effect: RunAction | RunCompensation,
     ) -> ErrorInfo:
-        """Return what is recorded of an attempt that raised; raises what is no outcome."""
+        """Return what is recorded of an attempt that raised; raises `problem` again if it is no outcome."""
         raise_if_no_outcome(problem)
         what, fields = _shown(role, definition, saga_id, state, effect)
         return self._failures.error_of(problem, what, "StepTimeout", f"step {effect.step}: ", **fields)
@@ -228,7 +228,7 @@ class Attempts:
 def _shown(
     role: str, definition: Definition, saga_id: str, state: SagaState, effect: RunAction | RunCompensation
 ) -> tuple[str, dict[str, Any]]:
-    """Return how an attempt is named in the log, and the fields of its record."""
+    """Return the name of an attempt for the log, and the fields of its record."""
     fields = {
         "saga_id": saga_id,
         "saga_name": definition.name,
@@ -287,7 +287,7 @@ def _context(
 
 
 def effect_key(saga_id: str, state: SagaState, effect: RunAction | RunCompensation) -> str:
-    """Return the identity of what an effect asks for; a new round of a request is another one."""
+    """Return the identity of an effect; a new round of a request has another one."""
     here = state.steps.get(effect.step, UNTOUCHED)
     if isinstance(effect, RunAction):
         return effect_id(saga_id, effect.step, "action", here.action.round, state.marked)

@@ -29,7 +29,7 @@ PAUSES = Pauses(0.05, 2.0)
 
 
 class Host(Protocol):
-    """What beginning a saga needs of the worker that may own it from the start."""
+    """What a start needs from the worker that may own the saga from the beginning."""
 
     @property
     def worker_id(self) -> str:
@@ -37,16 +37,16 @@ class Host(Protocol):
         ...
 
     def has_room_for(self, definition: Definition) -> bool:
-        """Tell whether one more saga may be owned."""
+        """Tell whether the worker may own one more saga."""
         ...
 
     def expect(self, start: Decision) -> Then:
-        """Say that the start of a saga is being written for the worker; returns whom to tell what became of it."""
+        """Record that a start is being written for the worker; return the function to call with its outcome."""
         ...
 
 
 class Beginnings:
-    """Starts that are being written, for whoever calls from outside and for steps that are sagas."""
+    """Writes starts, for calls from outside and for child sagas."""
 
     def __init__(self, surroundings: Surroundings, committer: Committer, host: Host) -> None:
         self._store = surroundings.store

@@ -132,7 +132,7 @@ class Claiming:
                 await self._hint.wait(self._poll)
 
     async def claim(self) -> int:
-        """Claim once; returns how many sagas and messages were news."""
+        """Claim once; return how many sagas and messages were new."""
         async with self._turn:
             return await self._claim() if self._lease.holds else 0
 

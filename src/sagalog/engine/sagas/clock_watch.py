@@ -20,7 +20,7 @@ class ClockWatch:
         return self._clock.now() - int(self._loop_time() * 1e6)
 
     def has_jumped(self) -> bool:
-        """Tell whether the clock was set since this was asked the last time."""
+        """Tell whether the clock was set since the last call."""
         before, self._ahead = self._ahead, self._now_ahead()
         if abs(self._ahead - before) < JUMP:
             # Small differences add up: they are kept until they are a jump.

@@ -49,12 +49,12 @@ class Driven:
             self.just_ended.add(runner.saga_id)
 
     def wake(self, saga_id: str) -> None:
-        """Let a saga look again at what is to be done, if it is driven here."""
+        """Let a saga check again what is to be done, if it is driven here."""
         if saga_id in self.runners:
             self.runners[saga_id].wake()
 
     def wake_all(self) -> None:
-        """Let every saga look again at what is to be done, and when."""
+        """Let every saga check again what is to be done, and when."""
         for runner in self.runners.values():
             runner.wake()
 

@@ -15,7 +15,7 @@ PROBE_PAUSE = 2.0
 
 
 class _Failures(Struct):
-    """How often a saga could not be driven, and until when it is left alone, by the loop's clock."""
+    """How often a saga could not be driven, and until when (loop's time) it is left alone."""
 
     backoff: Backoff
     problem: BaseException
@@ -24,7 +24,7 @@ class _Failures(Struct):
 
 
 class GivenUp:
-    """The sagas that could not be driven lately; `now` is the time of the event loop."""
+    """The sagas that recently could not be driven; `now` returns the time of the event loop."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
@@ -52,7 +52,7 @@ class GivenUp:
         return pause
 
     def number(self, saga_id: str) -> int:
-        """Return how often a saga could not be driven since it last could."""
+        """Return how often a saga could not be driven since the last success."""
         found = self._failures.get(saga_id)
         return 0 if found is None else found.number
 

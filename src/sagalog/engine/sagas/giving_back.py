@@ -42,7 +42,7 @@ class GivingBack:
         return saga_id in self._waiting
 
     def add(self, saga_ids: Iterable[str]) -> None:
-        """Give these back soon."""
+        """Give these sagas back soon."""
         self._waiting |= dict.fromkeys(saga_ids)
         self._wanted.set()
 

@@ -56,7 +56,7 @@ class Inbox:
         self._worker_id = ""
 
     async def read(self, worker_id: str) -> list[tuple[InboxRow, Envelope]]:
-        """Return what the inbox holds for the sagas that a worker owns, in order of arrival."""
+        """Return the inbox rows for the sagas that a worker owns, in order of arrival."""
         self._taken.clear()
         self._behind |= self._missed
         self._missed.clear()
@@ -125,7 +125,7 @@ class Inbox:
         return self.is_used and not (self._overflowed or any(saga_id in those for those in unseen))
 
     def hand_over(self, found: list[tuple[InboxRow, Envelope]], deliver: Callable[[str, Envelope], bool]) -> int:
-        """Give each message to its saga and return how many were news; `deliver` says whether one was."""
+        """Give each message to its saga and return how many were new; `deliver` says whether one was."""
         news = 0
         self._behind.clear()
         for row, envelope in found:

@@ -29,7 +29,7 @@ MANY = 8
 
 
 class Conflict(Exception):
-    """The saga was changed by somebody else; `unrecorded` is what had happened."""
+    """Raised when somebody else changed the saga; `unrecorded` are the inputs that are not recorded."""
 
     def __init__(self, unrecorded: list[Input]) -> None:
         super().__init__("the saga is owned or was changed by another worker")
@@ -37,7 +37,7 @@ class Conflict(Exception):
 
 
 class Undriven(Exception):
-    """The saga cannot be driven here, for the reason that is its cause; `unrecorded` is what had happened."""
+    """Raised when the saga cannot be driven here, with the reason as its cause; `unrecorded` as in `Conflict`."""
 
     def __init__(self, unrecorded: list[Input]) -> None:
         super().__init__("the saga cannot be driven")

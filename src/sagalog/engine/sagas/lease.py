@@ -41,15 +41,15 @@ class WorkerLease:
 
     @property
     def holds(self) -> bool:
-        """Tell whether the lease has not run out, by this machine's clock and by the time that has passed."""
+        """Tell whether the lease has not run out, by the wall clock and by the event loop's time."""
         return self._clock.now() < self._until and self._loop.time() < self._ends
 
     def held_by(self, worker_id: str) -> bool:
-        """Tell whether the lease is `worker_id`'s and holds; any thread may ask."""
+        """Tell whether `worker_id` has the lease and it has not run out; callable from any thread."""
         return worker_id == self.worker_id and self.holds
 
     async def begin(self) -> None:
-        """Lease under a new name."""
+        """Begin a lease under a new name."""
         now, ends = self._clock.now(), self._loop.time() + self._length / 1e6
         # A name of a machine is whatever bytes somebody gave it.
         host = harmless(socket.gethostname(), LONGEST_HOST)
@@ -110,7 +110,7 @@ class WorkerLease:
         logger.error("the lease of worker %s ran out and cannot be renewed; its sagas go on elsewhere", lost)
 
     async def wait(self, worker_id: str) -> bool:
-        """Wait until the lease holds; False if it is not `worker_id`'s any more, or has been ended."""
+        """Wait until the lease holds; return False if `worker_id` does not have it any more, or it was ended."""
         while worker_id == self.worker_id and not self._ended:
             if self.holds:
                 return True

@@ -55,7 +55,7 @@ class LeaseWatch:
             logger.debug("the leases could not be looked at: %s", described(problem))
 
     def _over(self, leases: list[HeldLease], asked: float, answered: float) -> list[HeldLease]:
-        """Return the leases that have not changed for longer than they are long; remembers what there is."""
+        """Return the leases that have not changed for longer than their length, and remember all leases."""
         if asked - self._looked > (MISSED + 1) * self._pause:
             self._seen.clear()
         self._looked = asked

@@ -66,7 +66,7 @@ class OneByOne:
         return done
 
     def _say_of(self, saga_id: str, pause: float, problem: Exception) -> None:
-        """Log that a saga rests: less and less often the longer it takes, and not of each if there are many."""
+        """Log that a saga rests: less and less often over time, and only some if there are many."""
         is_told = is_worth_saying(self._resting.number(saga_id)) and len(self._resting.resting()) <= MOST_NAMED
         level = logging.WARNING if is_told else logging.DEBUG
         logger.log(level, "saga %s %s, trying again in %g s: %s", saga_id, self._cannot, pause, described(problem))

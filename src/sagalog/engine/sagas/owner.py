@@ -28,5 +28,5 @@ class Owner(Protocol):
         ...
 
     def holds_as(self, worker_id: str) -> bool:
-        """Tell whether `worker_id` is still the worker and its lease holds; any thread may ask."""
+        """Tell whether `worker_id` is still the worker and its lease holds; callable from any thread."""
         ...

@@ -29,12 +29,12 @@ PAUSES = Pauses(1.0, 60.0)
 
 
 class Recorder(Protocol):
-    """The saga, and how something is recorded of it."""
+    """The saga, and the function that records an input for it."""
 
     state: SagaState
 
     async def record(self, input: Input, last: bool = True) -> bool:
-        """Decide on an input and make the decision durable; False on a conflict."""
+        """Decide on an input and make the decision durable; return False on a conflict."""
         ...
 
 
@@ -100,7 +100,7 @@ class Refusals:
         return True
 
     async def park(self, message: Envelope, problem: WriteRefused | str) -> None:
-        """Park a message that cannot be read, or that the database does not let the saga take; the others go on."""
+        """Park a message that is unreadable, or whose recording the database refuses; other messages go on."""
         kind = "choreography" if isinstance(self._definition, ChoreographyDefinition) else "saga"
         reason = f"saga {self._saga_id} could not take it: {problem}"
         position = message.position if isinstance(message, Unreadable) else None

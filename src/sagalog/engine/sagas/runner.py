@@ -1,6 +1,6 @@
-"""One saga while this process owns it: ask the kernel what to do, do it, tell the kernel, commit, and again.
+"""Drives one saga while this process owns it: ask the kernel what to do, do it, record the outcome, and again.
 
-Nothing is run before the decision that causes it is durable, and the state is kept in memory between commits.
+Nothing is run before the decision that causes it is durable. The state is kept in memory between commits.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ LONG_ENOUGH = 10 * int(LINGER * 1e6)
 
 
 class SagaRunner:
-    """One saga that is driven here, until it ends, is stuck, has to wait for long, or is taken away."""
+    """Drives one saga, until it ends, is stuck, has to wait for long, or is taken over by another worker."""
 
     def __init__(
         self,
@@ -105,15 +105,15 @@ class SagaRunner:
         return bool(self._mail)
 
     def wake(self) -> None:
-        """Look again at what is to be done, if the saga sleeps or waits."""
+        """Check again what is to be done, if the saga sleeps or waits."""
         if self._alarm is not None and not self._alarm.done():
             self._alarm.set_result(None)
 
     async def run(self) -> bool:
-        """Drive the saga; returns True if it is to be given back unfinished.
+        """Drive the saga; return True if it is to be given back unfinished.
 
-        Raises `Conflict` if somebody else changed the saga, and `Undriven` if it cannot be driven, after waiting for
-        the attempts under way: no outcome of theirs is lost.
+        Raises `Conflict` if somebody else changed the saga, and `Undriven` if it cannot be driven. Both come after the
+        attempts under way have ended, so that none of their outcomes is lost.
         """
         try:
             await self._tell_what_is_known()
@@ -151,7 +151,7 @@ class SagaRunner:
         return self._owner.holds_as(self._worker_id)
 
     async def _sleep(self, wake_at: int | None) -> bool:
-        """Sleep until `wake_at` or until there is mail; False if that is too long and the saga is to be given back."""
+        """Sleep until `wake_at` or a message; return False if that takes too long and the saga is to be given back."""
         # Then it is kept for a while: the answer is likely to come soon.
         expects_mail = any(isinstance(effect, Wait) for effect in self._effects)
         patience = self._owner.patience(expects_mail)
@@ -231,7 +231,7 @@ class SagaRunner:
         return found
 
     async def _attempt(self, effect: Attempted) -> Input | None:
-        """Make an attempt; None if the lease ran out before its turn came, so that it was not begun."""
+        """Make an attempt; return None if it was not begun, because the lease ran out or no thread was free."""
         # A compensation must not be interrupted, and the thread of a plain function cannot be.
         held = isinstance(effect, RunCompensation) or not self.definition.steps[effect.step].is_async
         self.held += held
@@ -307,10 +307,10 @@ class SagaRunner:
         return Refusals(self.definition, self.saga_id, self._owner, self._committer, self._clock, self._successes)
 
     async def record(self, input: Input, last: bool = True, insist: bool = False) -> bool:
-        """Decide on an input and make the decision durable; False on a conflict. `last`: no other one is known yet.
+        """Decide on an input and make the decision durable; return False on a conflict.
 
-        Raises `WriteRefused` if the database does not take it; if we `insist` it is tried again, and then a fault is
-        recorded in its place.
+        `last`: no other input is known yet. Raises `WriteRefused` if the database refuses it; with `insist` it is tried
+        again, and then a fault is recorded instead.
         """
         if is_cancelled_by_others():
             # Whoever ends all tasks, and be it the end of the event loop, is not to be kept waiting.

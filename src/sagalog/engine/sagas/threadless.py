@@ -16,7 +16,7 @@ BETWEEN_TRIES = 1.0
 
 
 def needs_thread(definition: Definition, effect: Effect) -> bool:
-    """Tell whether an effect calls a plain function, as far as can be told before it is begun."""
+    """Tell whether an effect calls a plain function, as far as can be known before it is begun."""
     if isinstance(effect, RunAction):
         return _is_plain(definition.steps[effect.step])
     return isinstance(effect, RunCompensation) and _is_undone_plainly(definition.steps[effect.step])

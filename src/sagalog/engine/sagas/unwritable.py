@@ -53,7 +53,7 @@ def is_success(input: Input) -> bool:
 
 
 def is_news(state: SagaState, input: Input) -> bool:
-    """Tell whether a success that could not be written is still of use to its saga."""
+    """Tell whether a success that could not be written still matters to its saga."""
     here = state.steps.get(getattr(input, "step", ""), UNTOUCHED)
     if isinstance(input, ActionSucceeded):
         # What has been undone since was done before that, and must not be undone once more.

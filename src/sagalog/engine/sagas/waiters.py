@@ -1,4 +1,4 @@
-"""Waiting for sagas to end: at once for those that run in this process, by looking at their rows for all others."""
+"""Waits for sagas to end: by their tasks if they run in this process, otherwise by polling their rows."""
 
 import asyncio
 import logging
@@ -42,13 +42,13 @@ class NoLongerThan:
         self._scope = asyncio.timeout(seconds)
 
     async def __aenter__(self) -> None:
-        """Begin."""
+        """Begin the time limit."""
         await self._scope.__aenter__()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
     ) -> bool:
-        """End; whatever else is raised within goes on."""
+        """End the time limit; other exceptions of the block are raised as they are."""
         try:
             await self._scope.__aexit__(kind, problem, traceback)
         except TimeoutError:

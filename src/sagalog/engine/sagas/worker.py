@@ -103,7 +103,7 @@ class Worker:
         return self._lease.holds
 
     def has_room_for(self, definition: Definition) -> bool:
-        """Tell whether one more saga may be owned."""
+        """Tell whether the worker may own one more saga."""
         return self._lease.holds and not self.stopping and self._driven.room > 0 and self._threadless.takes(definition)
 
     def drives(self, saga_id: str) -> bool:
@@ -140,11 +140,11 @@ class Worker:
         self.hint()
 
     async def ready(self, worker_id: str) -> bool:
-        """Wait until the lease holds; False if it is not `worker_id`'s any more, or this worker stops."""
+        """Wait until the lease holds; return False if `worker_id` lost it, or this worker stops."""
         return await self._lease.wait(worker_id)
 
     def holds_as(self, worker_id: str) -> bool:
-        """Tell whether the lease is `worker_id`'s and holds; any thread may ask."""
+        """Tell whether `worker_id` has the lease and it holds; callable from any thread."""
         return self._lease.held_by(worker_id)
 
     def own(
@@ -179,7 +179,7 @@ class Worker:
         return task
 
     def expect(self, start: Decision) -> Then:
-        """Say that the start of a saga is being written for this worker; returns whom to tell what became of it."""
+        """Record that a saga's start is being written for this worker; return the function to call with its outcome."""
         worker_id = self.worker_id
         self._driven.expected.add(start.saga_id)
 
@@ -310,7 +310,7 @@ class Worker:
             self._own_with_all(self._definitions[row.definition], row.saga_id, state)
 
     async def stop(self, grace: float) -> None:
-        """Claim no more; let async actions end within `grace` seconds, compensations and threads in their own time."""
+        """Stop claiming; async actions get `grace` seconds to end, compensations and threads all their time."""
         self.stopping = True
         # What waits for a thread has not begun, and whatever holds the threads may hold them for ever.
         self._turns.stop()

@@ -116,7 +116,7 @@ class Committer:
         return future
 
     def submit_urgent(self, append: Append, then: Then | None = None) -> "asyncio.Future[AppendOutcome]":
-        """Queue an append that somebody waits for `beside` it; the future has its outcome however long it takes."""
+        """Queue an append for callers that use `beside`; its own future waits without a time limit."""
         future: asyncio.Future[AppendOutcome] = self._loop.create_future()
         self._enqueue(self._urgent, append, future, True, then)
         return future
@@ -288,7 +288,7 @@ class Committer:
         self._failed.extend(Piece(part, piece.write, piece.tries, problem) for part in parts if part)
 
     def _set_aside(self, piece: Piece, problem: Exception, seconds: float) -> None:
-        """Let a piece rest that failed alone after so many seconds."""
+        """Let a piece rest that failed alone after `seconds`."""
         self._say_of(piece, problem)
         self._spared_until = self._loop.time() + SHARE * seconds
         piece.rests += 1

@@ -31,7 +31,7 @@ class OneAtATime:
         return True
 
     async def submit(self, purpose: object, append: Append, then: Then | None) -> AppendOutcome:
-        """Submit an append, if no other one is queued for the same, and return its outcome."""
+        """Submit an append, if no other one is queued for the same purpose, and return its outcome."""
         assert purpose not in self._written
         written = self._committer.submit_urgent(append, partial(self._is_over, purpose, then))
         self._written[purpose] = written

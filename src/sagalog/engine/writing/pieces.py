@@ -1,4 +1,4 @@
-"""What is written: single writes as they are queued, and the pieces in which they are written. It writes nothing."""
+"""Queued writes, and the pieces in which they are written. It writes nothing itself."""
 
 import asyncio
 import logging
@@ -52,5 +52,5 @@ def size_of(write: Append | Posting) -> int:
 
 
 def name_of(write: Append | Posting) -> str:
-    """Return what a write is called in the log."""
+    """Return the name of a write for the log."""
     return f"the decision of saga {write.saga_id}" if isinstance(write, Append) else "a posting"
