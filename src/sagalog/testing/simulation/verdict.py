@@ -204,7 +204,7 @@ def judge_trace(
     histories: dict[str, History],
     trace: list[Entry],
 ) -> list[str]:
-    """Return what was done at the wrong time by processes that held their lease (invariants 17, 18, 19, 35)."""
+    """Return what was done at the wrong time by processes that held their lease (invariants 17, 18, 19 and 35)."""
     walk = _Walk(definitions, rows, histories)
     for entry in trace:
         walk.take(entry)
