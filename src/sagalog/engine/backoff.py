@@ -2,11 +2,11 @@
 
 from msgspec import Struct
 
-# What fails may take its time, and hold the only writer meanwhile: such tries take at most about a tenth of all time.
+# A failing try may be slow and block the only writer, so such tries take at most about a tenth of all time.
 SHARE = 10
-# An outage holds up everybody anyhow, and when it is over nobody is to wait long: in seconds.
+# The longest rest, in seconds: when an outage is over, nobody should wait long.
 LONGEST_REST = 30.0
-# Two to the power of more than this is longer than anybody's longest pause.
+# More doublings than this exceed every longest pause.
 MOST_DOUBLINGS = 60
 
 

@@ -1,8 +1,8 @@
 """How much is written or read at once: halved when it was too much, then increased again step by step. Pure."""
 
-# In how many steps it grows back: a limit that is met each time would cost a failure each time.
+# It grows back in this many steps. If it grew faster, every new attempt at the limit would fail again.
 STEPS = 32
-# While it is small, by a quarter of itself at most: else the next failure would come at once.
+# A small size grows by a quarter of itself at most. Otherwise the next failure would come at once.
 QUARTERS = 4
 
 

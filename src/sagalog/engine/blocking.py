@@ -104,7 +104,7 @@ class WriterThread:
     def submit(self, call: Callable[[], Result]) -> "asyncio.Future[Result]":
         """Queue a call; return a future of its result."""
         if self._closed:
-            # Nobody would ever run it.
+            # The thread has ended, so the call would never be run.
             raise NotRunning(CLOSED)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
@@ -117,7 +117,7 @@ class WriterThread:
             try:
                 loop.call_soon_threadsafe(_unless_cancelled, future, tell)
             except RuntimeError:
-                # The loop is closed: nobody is left to be told.
+                # The loop is closed, so nobody waits for the result any more.
                 return
 
         self._calls.put(run)

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from typing import Any
 from weakref import WeakKeyDictionary
 
-# Who goes on although it was told to end is told again after so many seconds.
+# A task that goes on after a cancellation is cancelled again after this many seconds.
 TELL_AGAIN = 10.0
 
-# When each was told last, by the time of its event loop.
+# When the engine last cancelled each task, by the time of its event loop.
 _told: WeakKeyDictionary[asyncio.Future[Any], float] = WeakKeyDictionary()
 
 

@@ -9,10 +9,10 @@ from sagalog.engine.ending import end
 
 logger = logging.getLogger("sagalog.engine")
 
-# After so many seconds: whoever cancels all tasks again and again must not keep the loop busy, and a loop that is about
-# to be closed is left alone.
+# Seconds before a restart. Code that keeps cancelling all tasks must not keep the event loop busy, and an event loop
+# that is about to be closed is left alone.
 PAUSE = 0.05
-# The same after a failure that nobody foresaw: it may come again at once.
+# Seconds before a restart after an unexpected failure, which may come again at once.
 PAUSE_AFTER_FAILURE = 1.0
 
 
@@ -31,7 +31,7 @@ class Loop:
         self._ended = False
         self._again: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
-        # Whether it is begun no more: its task alone cannot tell.
+        # Done when there will be no restart; the task alone cannot show that.
         self._over: asyncio.Future[None] = self._loop.create_future()
         self.task = self._begin()
 

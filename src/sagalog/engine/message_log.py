@@ -7,7 +7,7 @@ from sagalog.store import InboxRow, Posting, Route, UnmatchedRow
 
 logger = logging.getLogger("sagalog.messages")
 
-# How the reason begins of what was set aside only because of another that was.
+# The reason begins like this for a message that is set aside only because an earlier one is.
 WAITS_FOR = "waits for"
 
 
@@ -54,7 +54,7 @@ def log_handled(row: InboxRow, envelope: Envelope, posting: Posting) -> None:
 def log_parked(row: UnmatchedRow) -> None:
     """Log that nobody could take a message, or that it is tried again later, with the reason."""
     is_parked = row.status == "parked"
-    # What merely waits behind another is told of by that one: a lane may be long.
+    # The message that is waited for was logged as a warning; a long lane would repeat it many times.
     level = logging.INFO if row.reason.startswith(WAITS_FOR) else logging.WARNING
     logger.log(
         logging.ERROR if is_parked else level,

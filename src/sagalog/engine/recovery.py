@@ -1,7 +1,7 @@
 """Ending pauses early once the store takes writes again after trouble.
 
-It detects nothing itself: it is called by code that has written something after a failure. If that happens all the
-time, because only some rows are in trouble, it is passed on more and more seldom, since the pauses spare the others.
+It detects nothing itself: it is called by code that has written something after a failure. That may happen all the
+time, if only some rows are in trouble. Then pauses are ended early less and less often, since they spare the others.
 """
 
 import asyncio
@@ -13,9 +13,9 @@ from sagalog.errors import StoreFull, StoreReadOnly
 
 logger = logging.getLogger("sagalog.engine")
 
-# Between two times that it is passed on.
+# Pauses between two calls of the callbacks.
 PAUSES = Pauses(1.0, 60.0)
-# After so long without trouble it is passed on at once again.
+# Seconds without trouble after which the callbacks are called at once again.
 CALM = 2 * PAUSES.longest
 
 

@@ -11,7 +11,8 @@ from sagalog.saga.events import error_from
 from sagalog.saga.identifiers import LONGEST_NAME, check_identifier
 from sagalog.store import UnmatchedRow
 
-# The consumer of what was parked when it came in, and is not in the log. Rows have the word from the beginning.
+# The consumer in rows of messages that were parked on arrival and are not in the log. The stored word stays as old rows
+# have it.
 INTAKE = "door"
 LONGEST_RAW = 64 * 1024
 

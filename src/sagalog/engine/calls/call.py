@@ -19,7 +19,7 @@ from sagalog.saga.failure import Carried
 
 logger = logging.getLogger("sagalog.engine")
 
-# A handler that holds up the event loop again is not named again for so long, in seconds.
+# Seconds until the same handler is named again for blocking the event loop.
 QUIET = 60.0
 
 # Tells whether what an attempt is made for is still owned by whoever makes it.
@@ -82,7 +82,7 @@ async def call_handler(
     its time is over, `NotBegun` if it was too late to begin it, and `NoThread` if no thread was free for it.
     """
     if is_async:
-        # Up to where it has to wait it cannot be interrupted in any case, so one that never waits needs no timer.
+        # A handler cannot be interrupted before it first waits, so one that never waits needs no timer.
         own, value = tasks.begin(what, _coroutine, ours, handler, first, arguments)
         return plain_answer(value if own is None else await _within(own, began, over), handler)
     seconds = None if over is None else max(0.0, (over - began) / 1e6)

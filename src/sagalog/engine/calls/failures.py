@@ -31,7 +31,7 @@ FAULTS = (
 LONGEST_HEAD = 4_000
 LONGEST_TAIL = 12_000
 MOST_FRAMES = 50
-# Whose frames stand before those of a handler, in every traceback alike.
+# Modules whose frames come before those of the handler in every traceback.
 ENGINE = ("sagalog.engine", "concurrent.futures")
 
 
@@ -88,7 +88,7 @@ class Failures:
         said = "%s is at fault: %s: %s" if error.kind == "fault" else "%s failed: %s: %s"
         arguments = (what, error.type, harmless(error.message))
         record = logger.makeRecord(logger.name, level, __file__, 0, said, arguments, None, "_log", fields)
-        # As text, and not as the exception: a formatter would show what was redacted, or raise what its text raises.
+        # Given as text: a formatter that gets the exception would show what was redacted, or fail on its text.
         record.exc_text = traceback_of(uncarried(problem), self.redact)
         logger.handle(record)
 

@@ -20,11 +20,11 @@ from sagalog.saga.failure import Carried
 
 logger = logging.getLogger("sagalog.engine")
 
-# Whoever runs tasks of a kind of their own says so with these, as the documentation of asyncio has it.
+# The documentation of asyncio asks every implementation of tasks to call these two when it runs one.
 _enter = asyncio.tasks._enter_task  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 _leave = asyncio.tasks._leave_task  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
-# Is told what held up the event loop in one go, and for how long, in seconds.
+# Called with what blocked the event loop, and for how many seconds.
 HeldUp = Callable[[str, float], None]
 
 
@@ -144,7 +144,7 @@ class OwnTask(Coroutine[Any, Any, Any]):
             return await task
         except asyncio.CancelledError:
             if task.done() and not task.cancelled():
-                # It had ended when the engine was told to: what it did is done.
+                # The handler had ended before the engine cancelled it: its result counts.
                 return task.result()
             raise
         finally:

@@ -14,13 +14,13 @@ from sagalog.engine.blocking import Blocking
 
 logger = logging.getLogger("sagalog.engine")
 
-# If no thread has begun anything for so long, in seconds, although something waits, all of them are taken for hung.
-# It may be slow functions that happen to run side by side: then what waits is back as soon as one of them has ended.
+# Seconds without any thread beginning a waiting call, after which all threads are taken for hung. They may only be
+# slow: then calls are accepted again as soon as one of them has ended.
 STANDSTILL = 1.0
 BETWEEN_LOOKS = 0.25
-# What hangs is told of again after so many seconds, and then after twice as many.
+# Hanging functions are logged again after a pause, which doubles each time.
 SILENCES = Pauses(10.0, 3600.0)
-# So many of the functions that hang are named.
+# How many hanging functions are named in the log.
 MOST_NAMED = 5
 
 
@@ -34,7 +34,7 @@ class Turn:
         self.began_at: float | None = None
         self.is_taken_back = False
         self._moved = moved
-        # Whoever takes what is in it has the call: taking out of a list is one step for every thread.
+        # Whoever pops the item has the call: popping from a list is atomic, so only one thread can.
         self._call = [None]
 
     def begin(self) -> bool:
@@ -161,7 +161,7 @@ class Turns:
     def _take_back(self, turns: list[Turn]) -> None:
         for turn in turns:
             if turn.take_back():
-                # Whoever waits for it is told by that; the queue of the threads lets go of it.
+                # This wakes the code that waits for the call, and removes it from the queue of the threads.
                 self._turns[turn].cancel()
 
     def _stand_still(self) -> None:

@@ -24,7 +24,7 @@ from sagalog.saga.progress import deadline_counts
 from sagalog.saga.react import CallOff, RunAction, RunCompensation
 from sagalog.saga.state import UNTOUCHED, SagaState
 
-# Starts a saga that is a step of another one, or finds the one that has the key; gives its id once it is durable.
+# Starts a child saga, or finds the one with its key; returns its id once it is durable.
 BeginChild = Callable[[Definition, Start], Awaitable[str]]
 
 
@@ -97,7 +97,7 @@ class Attempts:
         try:
             data: Raw = carrying(self._child_input, definition, step, rule, saga_id, state, effect)
         except Exception as problem:
-            # It makes a value of what is recorded, so it would fail again: the program has to be mended.
+            # The child's input depends on recorded values only, so it would fail again until the program is changed.
             what, fields = _shown("step", definition, saga_id, state, effect)
             error = self._failures.fault_of(problem, what, "making the child's input", **fields)
             return ActionFailed(effect.step, effect.attempt, began, error, self._clock.chance())
@@ -291,5 +291,5 @@ def effect_key(saga_id: str, state: SagaState, effect: RunAction | RunCompensati
     here = state.steps.get(effect.step, UNTOUCHED)
     if isinstance(effect, RunAction):
         return effect_id(saga_id, effect.step, "action", here.action.round, state.marked)
-    # Without a command the two counts are the same.
+    # Without a command, epoch and round are equal.
     return effect_id(saga_id, effect.step, "compensation", max(effect.epoch, here.undo.round), state.marked)

@@ -24,7 +24,7 @@ from sagalog.saga.transitions import OPEN
 
 logger = logging.getLogger("sagalog.engine")
 
-# Between one time that a child could not be started and the next.
+# Pauses between failed tries to start a child.
 PAUSES = Pauses(0.05, 2.0)
 
 
@@ -70,7 +70,7 @@ class Beginnings:
         # A child that is called off before it was begun has ended already.
         is_hosted = decision.after.status in OPEN and host.has_room_for(definition)
         append = append_of(decision, None, host.worker_id if is_hosted else None)
-        # It is logged and taken up even if the caller has been told that nobody knows, or has gone.
+        # The start is logged and taken up even if its caller got an error meanwhile, or was cancelled.
         then = partial(log_written, decision, host.expect(decision) if is_hosted else None)
         return await self._starts.submit(purpose, append, then) == "written"
 

@@ -31,11 +31,11 @@ from sagalog.store import InboxRow, StatusRow, StoredEvent
 logger = logging.getLogger("sagalog.engine")
 
 LONGEST_PAUSE = 5.0
-# What is set back as a whole while none of it can be read, and whoever needs none goes on.
+# The key of the setback for reading all inboxes. While it lasts, sagas without messages are still claimed.
 INBOXES = "inboxes"
 
 Handed = list[tuple[InboxRow, Envelope]]
-# Drives a saga that has just been claimed, and whose history is this.
+# Drives a saga that has just been claimed, given its row and its events.
 Own = Callable[[StatusRow, Sequence[StoredEvent]], None]
 
 
@@ -108,9 +108,9 @@ class Claiming:
         watch = ClockWatch(self._clock, asyncio.get_running_loop().time)
         while True:
             if watch.has_jumped():
-                # Each sleeps until what was the right moment by the clock of then.
+                # The runners computed the times until which they sleep with the clock before it was set.
                 self._driven.wake_all()
-            # Before the round: what comes while it looks may be what it has not seen.
+            # Forgotten before the round: a hint given during the round may be about something it has not seen.
             self._hint.forget()
             try:
                 found = await self.claim()
@@ -146,16 +146,16 @@ class Claiming:
         if not self._inbox.is_used and not rows:
             return 0
         streams = await self._read([row.saga_id for row in rows]) if rows else {}
-        # Those that could not be read are somebody else's from now on.
+        # Sagas that could not be read are left to other workers.
         self._giving_back.add(row.saga_id for row in rows if row.saga_id not in streams)
         rows = [row for row in rows if row.saga_id in streams]
         if any(len(streams[row.saga_id]) != row.version for row in rows):
-            # We stood still for longer than the lease, and these have been taken over and written to since.
+            # This process was stopped for longer than its lease: others have taken these sagas over and changed them.
             owned = set(await self._blocking.read(self._store.owned, worker_id))
             rows = [row for row in rows if row.saga_id in owned]
         mail = await self._read_mail(worker_id)
         if worker_id != self._lease.worker_id:
-            # The lease was lost meanwhile, and what was claimed under the name of then with it.
+            # The lease was lost meanwhile, and with it what was claimed under the old name.
             return 0
         return self._hand_over(rows, streams, mail)
 
@@ -169,12 +169,12 @@ class Claiming:
         now, but = self._clock.now(), [*self._given_up.resting(), *self._one_by_one.resting(), *self._unread.resting()]
         but += self._threadless.resting()
         but += self._inbox.unread
-        # While no mail can be read nobody is claimed for it.
+        # While messages cannot be read, no saga is claimed because of them.
         claim = self._store.claim_due if self._setbacks.waits(INBOXES) else self._store.claim
         try:
             rows = await self._blocking.write(claim, worker_id, self._definitions, now, room, but)
         except Exception as problem:
-            # It may have been written all the same.
+            # The claim may have been written although its answer was lost.
             self._in_doubt = True
             if isinstance(problem, BatchTooLarge):
                 self._size.too_large(room)
@@ -188,7 +188,7 @@ class Claiming:
     async def _claim_apart(self, worker_id: str, room: int, but: Sequence[str]) -> list[StatusRow]:
         due = await self._blocking.read(self._store.due, self._definitions, self._clock.now(), room, but)
         given = await self._one_by_one.each(due, self._claim_one)
-        # Those with mail have their turn when nothing else is due: their table may be what is in trouble.
+        # Sagas with messages come last: the table of the inbox may be the one in trouble.
         if not given and not self._setbacks.waits(INBOXES):
             mailed = await self._look_for_mail(room, but)
             given = await self._one_by_one.each([one for one in mailed if one not in due], self._claim_one)
@@ -265,7 +265,7 @@ class Claiming:
         for row in rows:
             if row.saga_id not in busy:
                 self._own(row, streams[row.saga_id])
-        # Before any of those just claimed has run: one that is at rest would be given back without its mail.
+        # Handed over before the new runners run: a saga at rest would otherwise be given back without its messages.
         news = 0 if mail is None else self._inbox.hand_over(mail, driven.give)
         for saga_id in busy:
             driven.wake(saga_id)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from sagalog.clock import Clock
 
-# What NTP corrects bit by bit is no jump; what is this much is seen at the next look. In microseconds.
+# A difference that counts as a jump, in microseconds. NTP corrects in smaller steps, which are no jump.
 JUMP = 1_000_000
 
 

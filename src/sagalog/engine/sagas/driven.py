@@ -10,7 +10,7 @@ from sagalog.engine.sagas.runner import SagaRunner
 from sagalog.messages import Envelope
 from sagalog.saga.state import SagaState
 
-# Ends with the state of a saga that came to rest here; with None if the saga left this process before.
+# Returns the state of a saga that came to rest here; None if the saga left this process before that.
 Drive = asyncio.Task[SagaState | None]
 
 
@@ -19,13 +19,13 @@ class Driven:
 
     def __init__(self, most: int) -> None:
         self.most = most
-        # Held by whoever changes in the store what this process owns, from the write to what follows from it here.
+        # Held while a write changes which sagas this process owns, until its result is noted here.
         self.turn = asyncio.Lock()
         self.runners: dict[str, SagaRunner] = {}
         self.tasks: dict[str, Drive] = {}
-        # Those whose start is being written: nobody runs them yet.
+        # Sagas whose start is being written; they have no runner yet.
         self.expected: set[str] = set()
-        # Those whose runners have ended since somebody last asked for sagas: what a claim says of them may be old.
+        # Sagas whose runners ended since the last claim began; what that claim returns of them may be outdated.
         self.just_ended: set[str] = set()
 
     def __contains__(self, saga_id: str) -> bool:

@@ -8,7 +8,7 @@ from sagalog.engine.backoff import Backoff, Pauses
 from sagalog.engine.recovery import is_of_the_store
 
 PAUSES = Pauses(1.0, 60.0)
-# What has not failed for so long, in seconds, begins anew.
+# Seconds without a failure after which the failures of a saga are forgotten.
 FORGOTTEN_AFTER = 10 * PAUSES.longest
 # What fails because of the whole store is tried one after the other, every so many seconds: when one passes, all may.
 PROBE_PAUSE = 2.0
@@ -82,7 +82,7 @@ class GivenUp:
                     one.until = min(one.until, now)
 
     def _forget_the_old(self) -> None:
-        # Most were driven by others since, so nobody here will ever say that they could be.
+        # Other workers drove most of these since, so no success will be noted here.
         now = self._now()
         for saga_id in [saga_id for saga_id, one in self._failures.items() if now > one.until + FORGOTTEN_AFTER]:
             del self._failures[saga_id]

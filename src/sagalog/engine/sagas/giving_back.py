@@ -18,7 +18,7 @@ from sagalog.saga.failure import described
 
 logger = logging.getLogger("sagalog.engine")
 
-# A thousand rows take a few milliseconds, so that nobody else who writes waits for long.
+# A thousand rows take a few milliseconds, so no other writer waits for long.
 MOST_AT_ONCE = 1000
 PAUSES = Pauses(0.05, 5.0)
 

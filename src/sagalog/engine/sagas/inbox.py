@@ -18,9 +18,9 @@ from sagalog.store import InboxRow
 logger = logging.getLogger("sagalog.engine")
 
 BATCH = 500
-# The mail of how many sagas is read one by one in a round.
+# For how many sagas messages are read one by one in a round.
 APART_AT_ONCE = 50
-# A saga takes its mail whatever the clock says of it.
+# A time after all others, so that the clock excludes no message.
 AT_ANY_TIME = 2**62
 
 
@@ -38,19 +38,19 @@ class Inbox:
         self.is_used = is_used
         self._store = surroundings.store
         self._blocking = surroundings.blocking
-        # What was taken since the last read began: that read may have seen it all the same.
+        # Messages taken since the last read began: that read may still return them.
         self._taken: set[tuple[str, str]] = set()
-        # For whom a message was routed that no runner was there to take at once: theirs are taken from the inbox, in
-        # order, until a read that began later is over.
+        # Sagas that had no runner when a message was routed to them. They get their messages from the inbox only, in
+        # order, until a read that began later has ended.
         self._missed: set[str] = set()
         self._behind: set[str] = set()
         self._overflowed = False
         self._size = BatchSize(BATCH)
-        # How many rows the last read found and left: the next one has to look behind them.
+        # How many rows the last read returned that are still in the inbox: the next read must look behind them.
         self._left = 0
         self._one_by_one = OneByOne("has mail that cannot be read", self._passes, asyncio.get_running_loop().time)
-        # Whose mail was not read, so that nothing that comes later may be given to them; and whose was read alone since
-        # all of it could not be read.
+        # Sagas whose messages were not read, so they may get no later ones; and those that were read alone after
+        # reading all failed.
         self._unread: set[str] = set()
         self._looked_at: set[str] = set()
         self._worker_id = ""
@@ -67,10 +67,10 @@ class Inbox:
         except Exception as problem:
             if isinstance(problem, BatchTooLarge):
                 self._size.too_large(limit)
-                # Else what was left there the last time would make every read too large.
+                # Otherwise the rows left by the last read would make every read too large.
                 self._left //= 2
             logger.info("the mail of sagas is read one by one: %s", described(problem))
-            # There may be more than is read now, for whomever.
+            # Any saga may have more messages than are read now.
             self._overflowed = True
             return await self._read_apart(worker_id, but)
         self._size.passed()
@@ -85,7 +85,7 @@ class Inbox:
         self._worker_id = worker_id
         left_out = [*but, *self._looked_at]
         mailed = await self._blocking.read(self._store.mailed, worker_id, APART_AT_ONCE, left_out)
-        # The next time it is the turn of others: these may have to leave theirs where it is.
+        # The next read looks at other sagas, since these may be unable to take their messages yet.
         self._looked_at.update(mailed)
         if len(mailed) < APART_AT_ONCE:
             self._looked_at.clear()

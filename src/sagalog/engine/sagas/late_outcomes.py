@@ -19,12 +19,12 @@ from sagalog.saga.inputs import Input
 logger = logging.getLogger("sagalog.engine")
 
 LONGEST_PAUSE = 5.0
-# What was refused is refused again, most likely, until somebody has mended the database. Then a person lets the saga go
-# on, and by then it should be recorded, wherever it goes on.
+# A refused outcome is most likely refused until somebody repairs the database. A person then resumes the saga, perhaps
+# on another worker, and the outcome should be recorded by then.
 PAUSES_OF_REFUSED = Pauses(1.0, 60.0)
-# How many sagas are asked for in a second, at most, however many are kept.
+# How many sagas are asked for in a second, at most.
 MOST_ASKED = 20
-# After how many tries it is said that a saga cannot be had; then after twice as many, and so on.
+# After this many tries it is logged that a saga cannot be had; then after twice as many, and so on.
 MANY = 8
 
 
@@ -67,7 +67,7 @@ class LateOutcomes:
         self._recovered = recovered
         self._kept: dict[str, list[Input]] = {}
         self._definitions: dict[str, Definition] = {}
-        # The pauses of those of which something was refused. They go on growing while it is, also after a resume.
+        # The pauses of sagas with refused outcomes. They grow as long as outcomes are refused, also after a resume.
         self._refused: dict[str, Backoff] = {}
         self._loops: dict[str, Loop] = {}
         self._stopped = False
@@ -122,7 +122,7 @@ class LateOutcomes:
                 logger.log(level, "an outcome of saga %s is not recorded yet: %s", saga_id, described(problem))
             if saga_id in self._kept and saga_id not in self._refused:
                 await asyncio.sleep(backoff.pause())
-        # At the same moment: what is kept from now on is asked for by another one.
+        # Removed without waiting in between: another loop asks for what is kept from now on.
         self._loops.pop(saga_id, None)
 
     async def _record_all(self, definition: Definition, saga_id: str) -> bool:
@@ -135,7 +135,7 @@ class LateOutcomes:
             except WriteRefused as refused:
                 problem = refused
             else:
-                # It may be driven here by now, and be told the same once more: that will be no news.
+                # The saga may be driven here by now and get the same outcome again; the second one changes nothing.
                 self._is_recorded(saga_id, outcome)
         if problem is not None:
             raise problem

@@ -51,11 +51,11 @@ class WorkerLease:
     async def begin(self) -> None:
         """Begin a lease under a new name."""
         now, ends = self._clock.now(), self._loop.time() + self._length / 1e6
-        # A name of a machine is whatever bytes somebody gave it.
+        # A host name may contain any bytes.
         host = harmless(socket.gethostname(), LONGEST_HOST)
         lease = Lease(new_id(self._clock), host, os.getpid(), now, now + self._length)
         await self._blocking.renew(self._store.register, lease)
-        # Only now: nothing may be owned by a worker that has no lease, for nobody would ever take it over.
+        # Set after the write: sagas of a worker without a lease would never be taken over.
         self.worker_id = lease.worker_id
         self._holds_until(lease.lease_until, ends)
 
@@ -70,7 +70,7 @@ class WorkerLease:
                 logger.warning("the lease could not be renewed: %s", problem)
                 await self._begin_anew()
             except Exception:
-                # Whatever it is, a later attempt may succeed while the lease still holds.
+                # After any error a later attempt may succeed while the lease still holds.
                 logger.exception("the lease could not be renewed")
 
     def renew_soon(self) -> None:
@@ -78,10 +78,10 @@ class WorkerLease:
         self._renew_at = 0.0
 
     async def _renew(self) -> None:
-        # Before it is asked for: the answer may take its time.
+        # Computed before the write, since its answer may take time.
         until, ends = self._clock.now() + self._length, self._loop.time() + self._length / 1e6
         if until == self._until:
-            # A renewal that changes nothing would not be seen: the clock may have been set back by just so much.
+            # Other workers see a renewal only if the time changes; a clock that was set back may give the same time.
             until += 1
         if await self._blocking.renew(self._store.renew, self.worker_id, until):
             self._holds_until(until, ends)
@@ -105,7 +105,7 @@ class WorkerLease:
         try:
             await self.begin()
         except StoreError:
-            # The store takes nothing, then; so the lease may still be there when it is back.
+            # The store takes no writes, so the old lease may still be there when it does.
             return
         logger.error("the lease of worker %s ran out and cannot be renewed; its sagas go on elsewhere", lost)
 

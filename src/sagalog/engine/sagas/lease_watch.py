@@ -15,7 +15,7 @@ from sagalog.store import HeldLease
 
 logger = logging.getLogger("sagalog.engine")
 
-# After how many looks that were missed the watch begins anew: those who live may have been stopped with us.
+# After this many missed looks the watch starts again: other workers may have been stopped together with us.
 MISSED = 3
 
 
@@ -29,7 +29,7 @@ class LeaseWatch:
         self._pause = surroundings.limits.lease / 3e6
         self._looked = 0.0
         self._next = 0.0
-        # What was seen last of each worker, and since when it has been so.
+        # The last lease seen of each worker, and since when it has not changed.
         self._seen: dict[str, tuple[HeldLease, float]] = {}
 
     async def look(self) -> None:
@@ -51,7 +51,7 @@ class LeaseWatch:
                 )
                 await self._blocking.write(self._store.end_lease, lease)
         except Exception as problem:
-            # Whoever frees what the dead owned says what is wrong with the store.
+            # `TakingOver` reports what is wrong with the store.
             logger.debug("the leases could not be looked at: %s", described(problem))
 
     def _over(self, leases: list[HeldLease], asked: float, answered: float) -> list[HeldLease]:
@@ -64,7 +64,7 @@ class LeaseWatch:
         for lease in leases:
             known, since = before.get(lease.worker_id, (None, answered))
             self._seen[lease.worker_id] = (lease, since if known == lease else answered)
-            # Our own is judged by whoever renews it, and of what older versions have begun nobody knows the length.
+            # `WorkerLease` judges our own lease. Leases begun by older versions have no known length.
             if known != lease or lease.length is None or lease.worker_id == self._own():
                 continue
             if asked - since > lease.length / 1e6:

@@ -12,8 +12,8 @@ Result = TypeVar("Result")
 
 logger = logging.getLogger("sagalog.engine")
 
-# For how long, in seconds, what fails is tried in one round: a row that is locked may be waited for, and others wait
-# behind it. What was not tried is tried in the next round, in which those that failed rest.
+# Seconds that failing tries may take in one round: a locked row may be waited for while others wait behind it. The rest
+# is tried in the next round, in which those that failed are left out.
 LONGEST_IN_VAIN = 2.0
 # How many of those that rest are named in the log.
 MOST_NAMED = 10

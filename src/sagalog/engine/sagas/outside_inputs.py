@@ -55,7 +55,7 @@ class OutsideInputs:
         self._clock = surroundings.clock
         self._worker = worker
         self._beginnings = worker.beginnings
-        # What sagas that nobody owns are told, by their ids.
+        # Queued inputs for sagas without an owner, by saga id.
         self._inputs = OneAtATime(committer)
 
     async def start(

@@ -24,7 +24,7 @@ from sagalog.saga.state import UNTOUCHED, SagaState
 from sagalog.saga.transitions import OPEN
 from sagalog.store import Posting
 
-# Between one time that something is refused and the next.
+# Pauses between two tries of a refused input.
 PAUSES = Pauses(1.0, 60.0)
 
 
@@ -69,7 +69,7 @@ class Refusals:
                 try:
                     return await self._tell_instead(saga, input, problem)
                 except WriteRefused as another:
-                    # As long as nothing at all is written, the saga waits for its database.
+                    # While no write passes at all, the saga waits for the database.
                     if another is problem or self._committer.commits != commits:
                         raise
             if self._owner.stopping:
@@ -87,7 +87,7 @@ class Refusals:
             await self.park(input.message, problem)
             return True
         if is_success(input) and saga.state.status not in OPEN:
-            # That it is at fault is recorded already.
+            # The fault is recorded already.
             self._successes.append(input)
             return True
         instead = instead_of(input, saga.state.steps.get(getattr(input, "step", ""), UNTOUCHED), problem)

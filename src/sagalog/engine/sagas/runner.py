@@ -34,7 +34,7 @@ from sagalog.store import Posting
 
 logger = logging.getLogger("sagalog.engine")
 
-# A saga that has nothing to do for so long, in microseconds, is in no hurry to have written why.
+# A saga with nothing to do for this long, in microseconds, need not have its decision written at once.
 LONG_ENOUGH = 10 * int(LINGER * 1e6)
 
 
@@ -62,16 +62,16 @@ class SagaRunner:
         self.held = 0
         self.wrote = False
         self.lacks_thread = False
-        # Given back with the last decision, since nothing is to be done for long.
+        # The saga was given back with its last decision, since it has nothing to do for long.
         self._parted = False
         self._owner = owner
         self._worker_id = owner.worker_id
         self._committer = committer
         self._attempts = attempts
         self._clock = clock
-        # What is told next, or is being told: it happened, and is not recorded.
+        # Inputs that have happened and are not recorded yet.
         self._unrecorded = unrecorded or []
-        # Told if that cannot be told, or if there is nothing to be told: that the saga is stuck.
+        # The input that makes the saga stuck; used if those cannot be recorded, or if there are none.
         self._last_resort = last_resort
         self._successes: list[Input] = []
         self._effects = react(definition, state) if effects is None else effects
@@ -119,7 +119,7 @@ class SagaRunner:
             await self._tell_what_is_known()
             while not self._parted:
                 if self._mail and await self._open_mail():
-                    # Nobody owns it any more; whoever claims it next takes what else has come for it.
+                    # No worker owns the saga now; the next one that claims it gets its other messages.
                     return False
                 is_free = not (self._running or self._owner.stopping or self.lacks_thread)
                 action = only_action(self._effects, self._clock) if is_free else None
@@ -152,7 +152,7 @@ class SagaRunner:
 
     async def _sleep(self, wake_at: int | None) -> bool:
         """Sleep until `wake_at` or a message; return False if that takes too long and the saga is to be given back."""
-        # Then it is kept for a while: the answer is likely to come soon.
+        # A saga that waits for a message is kept for a while: the answer is likely to come soon.
         expects_mail = any(isinstance(effect, Wait) for effect in self._effects)
         patience = self._owner.patience(expects_mail)
         pause = patience if wake_at is None else wake_at - self._clock.now()
@@ -180,7 +180,7 @@ class SagaRunner:
             if isinstance(message, Unreadable):
                 await self._refusals.park(message, message.problem)
             elif not await self.record(Receive(message), insist=True):
-                # Nothing is lost: what is not recorded is still in the inbox.
+                # The message is still in the inbox, so it is not lost.
                 await self._lose([])
             self._owner.inbox.took(self.saga_id, self._mail.popleft().id)
             if self.state.status not in OPEN:
@@ -225,7 +225,7 @@ class SagaRunner:
                     self._unrecorded = [*self._unrecorded, *found]
                     await end_all(self._running.values())
                     raise
-                # By code that is not ours, once more: what the attempts come to is waited for all the same.
+                # Other code cancelled this task once more: the outcomes are still waited for.
                 continue
             found += outcomes
         return found
@@ -257,7 +257,7 @@ class SagaRunner:
         """Wait for attempts under way, or until `wake_at`; return the outcomes of those that ended."""
         outcomes, problems = await self._ended(wake_at)
         if problems:
-            # Of what the others came to nothing may be lost because of one.
+            # One failed attempt must not lose the outcomes of the others.
             self._unrecorded = outcomes
             raise problems[0]
         return outcomes
@@ -273,7 +273,7 @@ class SagaRunner:
             self._alarm = None
         outcomes, problems = list[Input](), list[BaseException]()
         for task in [self._running.pop(key) for key, task in list(self._running.items()) if task in done]:
-            # Cancelled by whoever, and not in its handler: what it began is begun again.
+            # Other code cancelled the task outside the handler; its effect is begun again.
             problem = None if task.cancelled() else task.exception()
             if problem is not None:
                 problems.append(problem)
@@ -313,18 +313,18 @@ class SagaRunner:
         again, and then a fault is recorded instead.
         """
         if is_cancelled_by_others():
-            # Whoever ends all tasks, and be it the end of the event loop, is not to be kept waiting.
+            # Code that cancels all tasks, such as the end of the event loop, must not be kept waiting.
             raise asyncio.CancelledError
         commits, now = self._committer.commits, self._clock.now()
         decision = decision_of(self.definition, self.saga_id, self.state, (input,), now)
         try:
             if decision is None:
-                # It had been recorded before, so all that is left to be done is to empty the inbox of it.
+                # The input was recorded before; only its row in the inbox is left to remove.
                 if isinstance(input, Receive):
                     await self._committer.post(Posting(taken=(self.saga_id, input.message.id)))
                 return True
             until = idle_until(decision.effects) if last and not self._running and not self._mail else 0
-            # With the decision it costs nothing to give the saga back.
+            # Giving the saga back costs nothing if the decision's own write does it.
             parts = until > now + self._owner.patience(expects_mail=False)
             owner = None if parts else self._worker_id
             taken = (input.message.id,) if isinstance(input, Receive) else ()

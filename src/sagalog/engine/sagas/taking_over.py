@@ -11,7 +11,7 @@ from sagalog.saga.failure import described
 logger = logging.getLogger("sagalog.engine")
 
 LONGEST_PAUSE = 5.0
-# How many are looked at one by one in a round.
+# How many sagas are freed one by one in a round.
 MOST_AT_ONCE = 100
 
 
@@ -26,7 +26,7 @@ class TakingOver:
         self._one_by_one = one_by_one
         self._backoff = Backoff(Pauses(self._poll, LONGEST_PAUSE))
         self._next = 0.0
-        # How often in a row not all could be freed at once.
+        # How many times in a row freeing all at once failed.
         self._failures = 0
 
     async def look(self) -> None:
@@ -40,7 +40,7 @@ class TakingOver:
             self._next = time() + self._backoff.pause()
             self._say(problem)
             if await self._one_by_one.each(await self._lost(), self._free):
-                # The others of a dead worker must not wait for long because one of them, or of another, is in trouble.
+                # Some could be freed, so the next try comes soon: one saga in trouble must not delay the others.
                 self._backoff.reset()
                 self._next = time() + self._poll
         else:
@@ -56,7 +56,7 @@ class TakingOver:
                 self._store.lost, self._clock.now(), MOST_AT_ONCE, self._one_by_one.resting()
             )
         except Exception as problem:
-            # Somebody may have locked the table of leases, which those who claim do not need.
+            # The table of leases may be locked; claiming does not need it.
             logger.debug("it is not known what dead workers owned: %s", described(problem))
             return []
 

@@ -10,8 +10,8 @@ from sagalog.saga.definition import Definition, StepDefinition
 from sagalog.saga.react import Effect, RunAction, RunCompensation
 from sagalog.saga.state import SagaState
 
-# As long as no thread is free, sagas that may need one are claimed once in so many seconds: none of them may need one
-# now, and when the deadline of one is over, that ends it without a thread, also if there is no other worker.
+# Seconds between two claims of sagas that may need a thread while none is free. Some of them may need none now. A saga
+# whose deadline is over ends without a thread, even if there is no other worker.
 BETWEEN_TRIES = 1.0
 
 

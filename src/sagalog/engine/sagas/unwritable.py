@@ -56,7 +56,7 @@ def is_news(state: SagaState, input: Input) -> bool:
     """Tell whether a success that could not be written still matters to its saga."""
     here = state.steps.get(getattr(input, "step", ""), UNTOUCHED)
     if isinstance(input, ActionSucceeded):
-        # What has been undone since was done before that, and must not be undone once more.
+        # A step that was undone had been done before, so this success must not cause a second compensation.
         return not is_done(here) and here.undo.status != "compensated"
     if isinstance(input, UndoSucceeded):
         return is_to_undo(here) and here.epoch == input.epoch

@@ -15,7 +15,7 @@ from sagalog.store import StatusRow
 
 logger = logging.getLogger("sagalog.engine")
 
-# Whoever gives no time at all is told of what has ended all the same.
+# A caller with a time limit of zero still learns of sagas that have ended.
 LAST_LOOK_SECONDS = 0.5
 CLOSED = "the process manager was closed; the saga goes on elsewhere or later"
 
@@ -52,7 +52,7 @@ class NoLongerThan:
         try:
             await self._scope.__aexit__(kind, problem, traceback)
         except TimeoutError:
-            # Only this scope raises it here: one that was raised within is not touched by it.
+            # This scope raises `TimeoutError` only for its own limit; one raised in the block passes unchanged.
             return True
         return False
 
@@ -60,13 +60,13 @@ class NoLongerThan:
 async def end_of(drive: Drive) -> SagaState | None:
     """Wait for a saga that runs in this process; return None if its row has to be read."""
     if not drive.done():
-        # Whoever gives up waiting must not stop the saga, so the task itself is not awaited.
+        # A caller that stops waiting must not cancel the saga, so the task itself is not awaited.
         ended = asyncio.Event()
         drive.add_done_callback(lambda _: ended.set())
         await ended.wait()
-    # Whatever ended the task is not the caller's: the row says how the saga is.
+    # An exception of the task is not passed on to the caller, who reads the row instead.
     state = None if drive.cancelled() or drive.exception() is not None else drive.result()
-    # What was stuck a moment ago may have been resumed since.
+    # A saga that was stuck may have been resumed since.
     return state if state is None or state.status != "stuck" else None
 
 
@@ -122,7 +122,7 @@ class Waiters:
                 logger.warning("cannot see whether sagas have ended: %s", problem)
                 continue
             except Exception:
-                # Whatever it is, those who wait have to be told once it goes better.
+                # After any error the loop goes on, so that the callers are answered later.
                 logger.exception("cannot see whether sagas have ended")
                 continue
             for saga_id, row in rows.items():

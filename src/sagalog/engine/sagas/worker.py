@@ -40,11 +40,11 @@ from sagalog.store import StatusRow, StoredEvent
 
 logger = logging.getLogger("sagalog.engine")
 
-# How often those that are to end are looked at again, in seconds.
+# Seconds between two looks at the sagas that are to end.
 LAST_ROUND = 1.0
-# How long the answer to a message mostly takes at most, in microseconds.
+# Most answers to a message come within this time, in microseconds.
 SOON = 1_000_000
-# How often a saga is tried that this process cannot go on with, before it is made stuck, with the reason.
+# How often a saga that cannot be driven here is tried before it is made stuck.
 TRIES = 3
 
 
@@ -170,7 +170,7 @@ class Worker:
             last_resort,
         )
         if state.parent is not None:
-            # This process may know no saga that takes messages, but this one is a step of one that others know.
+            # Perhaps no saga of this process takes messages, but the parent of this one may send it a note.
             self.inbox.is_used = True
         self._giving_back.keep(saga_id)
         task = self._loop.create_task(self._drive(runner), context=self._inside.copy())
@@ -186,7 +186,7 @@ class Worker:
         def then(written: Written) -> None:
             self._driven.expected.discard(start.saga_id)
             if written is None:
-                # It may be there all the same, and ours: then it has to be given back.
+                # The start may have been written, and then this worker owns the saga and has to give it back.
                 self._claiming.doubt()
             # A worker that has another name by now lost its lease, and the saga with it.
             if written and worker_id == self.worker_id and not self.stopping:
@@ -227,7 +227,7 @@ class Worker:
             self._driven.remove(runner)
         self._late.keep_refused(runner.definition, saga_id, runner.refused)
         if runner.has_mail:
-            # It is in the inbox still, and whoever claims the saga gets it.
+            # The messages are still in the inbox, and the next worker that claims the saga gets them.
             self.hint()
         at_rest = runner.state.status in AT_REST
         if at_rest:
@@ -245,15 +245,15 @@ class Worker:
         self._late.keep(runner.definition, runner.saga_id, runner.unrecorded)
         self._late.keep_refused(runner.definition, runner.saga_id, runner.refused)
         if self.stopping and not runner.unrecorded and not runner.refused:
-            # Nothing of it is being written, and nobody is to wait for it as long as for others that run here.
+            # No write is under way for this saga, so it need not wait for the others that still run here.
             self._giving_back.add([runner.saga_id])
-        # It is ours as far as the store knows.
+        # In the store this worker still owns the saga.
         self._claiming.doubt()
 
     def _give_up(self, saga_id: str, problem: BaseException) -> None:
         """Leave a saga that cannot be driven here to other workers for a while, and log it."""
         if self.stopping:
-            # What cannot be written any more is not this saga's fault; it is given back with all others.
+            # While the process stops, a failed write is not the saga's fault; it is given back with all others.
             return
         pause = self._given_up.add(saga_id, problem)
         trace = None if isinstance(problem, SagalogError) else problem
@@ -278,7 +278,7 @@ class Worker:
                 return False
             state = state_of(stored)
         except BaseException:
-            # It may be ours by now, also if nobody has told us so.
+            # This worker may own the saga although the answer was lost.
             self._claiming.doubt()
             raise
         self._own_with_all(definition, saga_id, state, unrecorded)
@@ -303,7 +303,7 @@ class Worker:
             if state.version != row.version:
                 raise SagalogError(f"its status row is at version {row.version}, its events at {state.version}")
         except Exception as problem:
-            # Nobody may append to a history that cannot be read: it stays as it is until somebody can.
+            # Nothing may be appended to events that cannot be read, so the saga is left as it is.
             self._give_up(row.saga_id, problem)
             self._giving_back.add([row.saga_id])
         else:
@@ -312,7 +312,7 @@ class Worker:
     async def stop(self, grace: float) -> None:
         """Stop claiming; async actions get `grace` seconds to end, compensations and threads all their time."""
         self.stopping = True
-        # What waits for a thread has not begun, and whatever holds the threads may hold them for ever.
+        # Calls that wait for a thread have not begun, and no thread may ever become free.
         self._turns.stop()
         for loop in self._loops[:1]:  # none has begun if the lease could not be had
             loop.end()
@@ -327,7 +327,7 @@ class Worker:
                 if not runner.held:
                     end_patiently(self._driven.tasks[saga_id])
             await self._wait_for_runners(LAST_ROUND)
-            # What still runs may take as long as it likes: nobody waits for that to learn what others have come to.
+            # Handlers may still run for long; outcomes of other sagas are recorded without waiting for them.
             await self._late.try_at_last(LAST_ROUND)
         await self._late.stop(max(LAST_ROUND, until - self._loop.time()))
         await asyncio.gather(*(loop.stop() for loop in self._loops[:1]))

@@ -36,12 +36,12 @@ logger = logging.getLogger("sagalog.engine")
 # Half of a thousand sagas that run at once: one half is written while the other decides. The SQLite store writes so
 # many rows in one statement.
 LARGEST_BATCH = 500
-# What a slow link carries well within a statement's time, and far more than a batch has of small events.
+# A slow connection carries this within a statement's time limit; batches of small events are far smaller.
 LARGEST_BYTES = 4 * 1024 * 1024
 PAUSES = Pauses(0.05, 2.0)
-# How many of those that rest are named in the log.
+# How many resting writes are named in the log.
 MOST_NAMED = 10
-# How long what is not urgent waits for something that is, in seconds.
+# Seconds that a write that nobody waits for is held back, so that it goes along with another one.
 LINGER = 0.05
 
 CLOSED = "the process manager was closed before this was written"
@@ -64,20 +64,20 @@ class Committer:
         self._store = surroundings.store
         self._blocking = surroundings.blocking
         self._queue: deque[Queued] = deque()
-        # Those of callers who do not wait for ever: what is large and slow goes on beside them, not before them.
+        # Writes of callers with a time limit. They share each batch, so many slow writes do not delay them.
         self._urgent: deque[Queued] = deque()
         self._postings: deque[Queued] = deque()
         self._unhurried: deque[Queued] = deque()
-        # What has failed: what is tried again in its turn, and what rests until then.
+        # Failed writes: those tried again in turn, and those that rest first.
         self._failed: deque[Piece] = deque()
         self._resting: list[Piece] = []
         self._backoff = Backoff(PAUSES)
-        # The time of the loop before which nothing is tried that has failed alone.
+        # Until this time of the event loop no write is tried that has failed alone.
         self._spared_until = 0.0
         self._lingering: asyncio.TimerHandle | None = None
         self._posted = posted
         self._noted = noted
-        # Told when something is written after the store was in trouble.
+        # Called when something is written after the store was in trouble.
         self.recovery = Recovery()
         self._write_timeout = write_timeout
         self._impatience = Impatience(write_timeout, self._problem_of)
@@ -86,7 +86,7 @@ class Committer:
         self._writing: Loop | None = None
         self._closing = False
         self._closed = False
-        # The time of the loop up to which something is written at all.
+        # After this time of the event loop nothing is written any more.
         self._close_by = math.inf
         self._size = BatchSize(LARGEST_BYTES)
         self.trouble: Exception | None = None
@@ -191,11 +191,11 @@ class Committer:
 
     async def _run(self) -> None:
         if self._failed:
-            # It was begun anew: what was in hand goes before all that has come since.
+            # The loop was restarted: the write that was interrupted goes before all newer ones.
             await self._write_again(self._failed.popleft())
         while True:
             if self._closing:
-                # Nobody waits for the end of a rest any more: each has one more chance, now.
+                # While closing no rest is waited for: each resting write is tried once more, now.
                 self._failed.extend(self._resting)
                 self._resting.clear()
             if not (self._queue or self._urgent or self._postings or self._failed):
@@ -235,12 +235,12 @@ class Committer:
             if len(outcomes) != len(writes):
                 raise ValueError(f"expected an outcome for each of {len(writes)} writes, found {len(outcomes)}")
         except asyncio.CancelledError:
-            # It may be written all the same, for its thread goes on; the store will know it then.
+            # The thread goes on, so it may be written all the same; the store recognises it then.
             self._failed.appendleft(piece)
             raise
         except Exception as problem:
             if isinstance(problem, BatchTooLarge) and len(writes) > 1 and not piece.tries:
-                # That its parts fail as well may be because of a single row.
+                # The size is reduced only on the first try: halves may fail because of a single row.
                 self._size.too_large(sum(map(size_of, writes)))
             await self._has_failed(piece, problem, self._loop.time() - began)
         else:
@@ -257,7 +257,7 @@ class Committer:
     async def _has_failed(self, piece: Piece, problem: Exception, seconds: float) -> None:
         """Decide what to do about a piece that failed after so many seconds."""
         number = len(piece.queued)
-        # A store in trouble is one in which something new has failed, and nothing was written since.
+        # Since the last new failure something was written: then the store is not in trouble, only this piece is.
         others_pass = piece.tries > 0 and self.trouble is None
         piece.tries += 1
         piece.refusals += number == 1 and is_refused(problem)

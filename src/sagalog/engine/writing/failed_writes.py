@@ -12,13 +12,13 @@ from sagalog.errors import BatchTooLarge, RowsLocked, StoreError, WriteRefused
 
 Move = Literal["again", "halves", "rest", "give up"]
 
-# How often what the database refuses is written alone before it is believed: with the rests between, for some seconds.
-# What stands in its way may be gone by then: a trigger that is replaced, a table that is being changed.
+# How often a refused write is tried alone before the refusal is believed: for some seconds, with rests between. The
+# obstacle may be gone by then: a trigger that is replaced, a table that is being changed.
 TRIES = 5
 RESTS = Pauses(0.2, 10.0)
-# How long, in seconds, a saga doubts a refusal while nothing else is written either: then it may well be the database
-# that takes nothing, of which a code says nothing. A process with a single saga has nothing else to write, so there is
-# an end to it, and it comes before a person would wonder why nothing happens.
+# Seconds until a refusal is believed while nothing else is written. The whole database may be in trouble without saying
+# so. A process with a single saga has nothing else to write, so there must be a limit, short enough for a person who
+# waits.
 LONGEST_DOUBT = 60.0
 
 

@@ -21,7 +21,7 @@ class Impatience:
         self._seconds = seconds
         self._problem_of = problem_of
         self._loop = asyncio.get_running_loop()
-        # Until when each waits, and for what.
+        # Until when each future waits, the future, and the write that it waits for.
         self._waiting: deque[tuple[float, Awaited, Awaited]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -43,9 +43,9 @@ class Impatience:
             _, future, awaited = self._waiting.popleft()
             if not future.done():
                 problem = self._problem_of(awaited)
-                # Even of what was refused nothing is known yet: it may be taken the next time.
+                # After a refusal the outcome is unknown, too: the next try may be accepted.
                 kind = type(problem) if isinstance(problem, StoreUnavailable) else StoreUnavailable
-                # How much is written at once is no business of whoever has asked for one thing.
+                # The size of a batch does not concern a caller with a single write.
                 kind = StoreUnavailable if issubclass(kind, BatchTooLarge) else kind
                 future.set_exception(
                     kind(

@@ -16,9 +16,9 @@ BYTES_OF_A_WRITE = 600
 
 # Whether something was written; None if nobody knows.
 Written = bool | None
-# Told that once.
+# Called once with that.
 Then = Callable[[Written], None]
-# What is to be written, the future of its outcome, and whom to tell.
+# A write, the future of its outcome, and the callback for it.
 Queued = tuple[Any, "asyncio.Future[Any]", Then | None]
 Write = Callable[[Sequence[Any]], Sequence[str]]
 
@@ -28,10 +28,10 @@ class Piece(Struct, eq=False):
 
     queued: list[Queued]
     write: Write
-    # How often it has failed, whole or as a part of what it was cut from, and with what at last.
+    # How often it has failed, alone or within a larger piece, and the last error.
     tries: int = 0
     problem: Exception | None = None
-    # How often it alone was refused, and how often it has rested.
+    # How often it was refused alone, and how often it has rested.
     refusals: int = 0
     rests: int = 0
 
