@@ -244,6 +244,6 @@ def test_every_file_that_a_page_about_the_code_names_is_there(name: str, least: 
     files = [one for one in CODE.findall(about.prose) if re.fullmatch(r"[\w/.-]+(/|\.(py|sql|md|toml))", one)]
     assert len(files) > least
     # Where a table names a folder first, or any room, it goes on with a file of it.
-    bare = {one for one in files if "/" not in one and not is_there(one)} if name == "architecture.md" else set()
+    bare = {one for one in files if "/" not in one and not is_there(one) and name == "architecture.md"}
     assert [one for one in files if not is_there(one) and one not in bare] == []
     assert [one for one in bare if not [*LIBRARY.rglob(one)]] == []
