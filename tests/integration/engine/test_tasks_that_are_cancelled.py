@@ -328,9 +328,9 @@ def test_whoever_starts_a_saga_when_everything_was_written_is_told_that_it_is_cl
     async def story() -> None:
         manager = ProcessManager(MemoryStore(), sagas=[saga], settings=SETTINGS)
         await manager.__aenter__()
-        starting, definition = engine_of(manager).outside_inputs, next(iter(manager.definitions.values()))
+        outside_inputs, definition = engine_of(manager).outside_inputs, next(iter(manager.definitions.values()))
         await manager.__aexit__()
         with pytest.raises(StoreUnavailable, match="closed before"):
-            await starting.start(definition, Order(), "late", None, None)
+            await outside_inputs.start(definition, Order(), "late", None, None)
 
     run(story())

@@ -44,8 +44,8 @@ def handled(times: int) -> list[Posting]:
 
     async def test() -> list[Posting]:
         threads = Threads(1, 1)
-        means = CallResources({}, Turns(threads), Failures(), OwnTasks(LoopWatch(1).held_up))
-        handling = Handling(chef.definition, means, FakeClock())
+        resources = CallResources({}, Turns(threads), Failures(), OwnTasks(LoopWatch(1).held_up))
+        handling = Handling(chef.definition, resources, FakeClock())
         try:
             return [await handling.handle(row, envelope, lambda: True) for _ in range(times)]
         finally:
