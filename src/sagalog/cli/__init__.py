@@ -25,6 +25,9 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "replay": ("replay", "Replay a saga: what each event changed, to any moment."),
         "export": ("export", "Write histories as JSON Lines."),
     },
+    "Look after read models": {
+        "projections": ("projections", "See how far projections are; rebuild, verify, switch, pause."),
+    },
     "Look after messages": {
         "unmatched": ("unmatched", "See messages that nobody could take; redeliver or discard them."),
     },

@@ -22,7 +22,7 @@ DIALECTS = {"sqlite": SQLITE, "postgres": POSTGRES}
 ONLY_IN_SQLITE = {
     "each table has a statement of its own: one statement is one call into the file, and no round trip": {
         *("gate", "key_taken", "insert_status", "update_status", "upsert_step", "upsert_command"),
-        *("take_inbox", "retry_inbox", "park", "delivered", "known_messages", "last_position"),
+        *("take_inbox", "retry_inbox", "park", "delivered", "known_messages"),
     },
     "sagas are looked for and then taken, by nobody else at the same time": {"anything_due", "take", "taken"},
     "the dead are looked for and then freed, one by one": {"dead_workers", "give_back_some"},

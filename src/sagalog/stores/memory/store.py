@@ -121,6 +121,11 @@ class MemoryStore(MemoryWorkers):
         with self._lock:
             return self._log[after : after + limit]
 
+    def head(self) -> int:
+        """Return the position of the last event in the log."""
+        with self._lock:
+            return len(self._log)
+
     def status(self, saga_id: str) -> StatusRow | None:
         """Return a saga's row."""
         return self._status.get(saga_id)

@@ -58,7 +58,7 @@ class PostgresStore(PostgresWorkers, PostgresMessages):
 
     def __init__(self, address: str, options: StoreOptions | None = None) -> None:
         self._options = options or StoreOptions()
-        self._address = Address(address, self._options)
+        self.address = self._address = Address(address, self._options)
         # Sent with notifications, so that a store can ignore its own.
         self._token = secrets.token_hex(8)
         self._connections: Connections | None = None

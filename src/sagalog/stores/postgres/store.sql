@@ -175,6 +175,9 @@ SELECT notification_id, originator_id, originator_version, topic, state FROM sag
 WHERE originator_id = ANY ($1::text[])
 ORDER BY originator_id, originator_version;
 
+-- name: last_position
+SELECT coalesce(max(notification_id), 0) FROM saga_events;
+
 -- name: read_log
 SELECT notification_id, originator_id, originator_version, topic, state FROM saga_events
 WHERE notification_id > $1
