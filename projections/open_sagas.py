@@ -17,7 +17,7 @@ from sagalog.projections import (
 open_sagas = Projection("open-sagas", version=1, sql="open_sagas.sql")
 
 # Which way a saga goes after an event that turns it.
-TURNS = {CompensationStarted: "backward", SagaStuck: "stuck", SagaResumed: "backward"}
+TURNS: dict[type[SagaHappening], str] = {CompensationStarted: "backward", SagaStuck: "stuck", SagaResumed: "backward"}
 
 
 @open_sagas.on

@@ -48,17 +48,15 @@ def moved(event: StepSucceeded | StepCompensated, about: Metadata, tables: Table
     if not is_order(about):
         return
     tables.run("step", saga_id=about.saga_id, step=event.step, at=about.time, position=about.position)
-    undone = isinstance(event, StepCompensated)
-    if event.step in PAYING:
-        if undone:
+    if isinstance(event, StepCompensated):
+        if event.step in PAYING:
             tables.run("refunded", saga_id=about.saga_id)
-        else:
-            tables.run("paid", saga_id=about.saga_id, cents=cents_of(event.result))
-    elif event.step in SHIPPING:
-        if undone:
+        elif event.step in SHIPPING:
             tables.run("cancelled", saga_id=about.saga_id)
-        else:
-            tables.run("shipped", saga_id=about.saga_id, tracking_id=event.result["tracking_id"])
+    elif event.step in PAYING:
+        tables.run("paid", saga_id=about.saga_id, cents=cents_of(event.result))
+    elif event.step in SHIPPING:
+        tables.run("shipped", saga_id=about.saga_id, tracking_id=event.result["tracking_id"])
 
 
 @order_desk.on

@@ -183,6 +183,7 @@ def _read_handler(
 
 
 def _handlers(where: str, kind: Any, handler: EventHandler) -> Iterator[tuple[type, EventHandler]]:
+    given: object = kind
     if isinstance(kind, type) and issubclass(kind, SagaHappening):
         for one in HAPPENINGS if kind is SagaHappening else (kind,):
             if handler.step is not None and "step" not in one.__struct_fields__:
@@ -195,12 +196,14 @@ def _handlers(where: str, kind: Any, handler: EventHandler) -> Iterator[tuple[ty
             raise DefinitionError(f"{where}: saga= and step= go with events of sagas, and {kind.__name__} is none")
         yield kind, _with_payload(handler, kind)
     else:
-        given: object = kind
-        found = getattr(given, "__name__", given)
-        raise DefinitionError(
-            f"{where}: expected its first parameter to be an event, such as StepSucceeded or a class of Event, found "
-            f"{found}; annotate it"
-        )
+        raise _no_event(where, given)
+
+
+def _no_event(where: str, found: object) -> DefinitionError:
+    return DefinitionError(
+        f"{where}: expected its first parameter to be an event, such as StepSucceeded or a class of Event, found "
+        f"{getattr(found, '__name__', found)}; annotate it"
+    )
 
 
 def _with_payload(handler: EventHandler, kind: type) -> EventHandler:

@@ -10,8 +10,9 @@ from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
-# "aside": only compared with the live one, and then removed.
-GenerationStatus = Literal["live", "building", "old", "aside"]
+# "aside": only compared with the live one, and then removed. The last one that was removed stays as a row, so that no
+# number is given twice.
+GenerationStatus = Literal["live", "building", "old", "aside", "removed"]
 
 
 class ProjectionRow(Struct, frozen=True):
@@ -116,7 +117,7 @@ class ProjectionTransaction(Protocol):
         ...
 
     def remove(self, projection: str, generation: int) -> None:
-        """Remove a generation's row and its parked events; its tables are dropped by `drop`."""
+        """Let a generation be removed, with its parked events; its tables are dropped by `drop`."""
         ...
 
     def parked(self, projection: str, generation: int, lane: str | None = None) -> list[ParkedEvent]:

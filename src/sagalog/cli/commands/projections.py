@@ -102,7 +102,7 @@ def _generations(opened: Opened) -> Iterator[Generation]:
             continue
         seen.add((name, one.database.where))
         with one.database.reading() as transaction:
-            rows = transaction.generations(name)
+            rows = [row for row in transaction.generations(name) if row.status != "removed"]
             parked = {row.generation: len(transaction.parked(name, row.generation)) for row in rows}
         for row in rows:
             behind = seconds_behind(opened.store, row, now)

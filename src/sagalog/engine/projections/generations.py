@@ -39,7 +39,7 @@ def ensure(projecting: Projecting) -> ProjectionRow | None:
     projection = projecting.projection
     with projecting.database.transaction() as transaction:
         transaction.lock_name(projection.name)
-        rows = [one for one in transaction.generations(projection.name) if one.status != "aside"]
+        rows = [one for one in _there(transaction, projection.name) if one.status != "aside"]
         mine = [one for one in rows if one.version == projection.version]
         if mine:
             _check_digest(projecting, mine[-1])
@@ -64,7 +64,7 @@ def begin(
     projection = projecting.projection
     with projecting.database.transaction() as transaction:
         transaction.lock_name(projection.name)
-        rows = transaction.generations(projection.name)
+        rows = _there(transaction, projection.name)
         begun = [one for one in rows if one.status == status]
         for one in begun:
             goes_on = (one.version, one.digest, one.begins_after) == (
@@ -88,7 +88,7 @@ def switch(projecting: Projecting) -> Switched:
     name = projecting.projection.name
     with projecting.database.transaction() as transaction:
         transaction.lock_name(name)
-        rows = transaction.generations(name)
+        rows = _there(transaction, name)
         built = [one for one in rows if one.status == "building"]
         if not built:
             raise InvalidAction(f"no generation of projection {name} is being built; begin with a rebuild")
@@ -109,7 +109,7 @@ def back(projecting: Projecting) -> Switched:
     name = projecting.projection.name
     with projecting.database.transaction() as transaction:
         transaction.lock_name(name)
-        rows = transaction.generations(name)
+        rows = _there(transaction, name)
         old = [one for one in rows if one.status == "old"]
         live = next((one for one in rows if one.status == "live"), None)
         if not old or live is None:
@@ -125,7 +125,7 @@ def remove(projecting: Projecting, generation: int) -> ProjectionRow:
     name = projecting.projection.name
     with projecting.database.transaction() as transaction:
         transaction.lock_name(name)
-        found = next((one for one in transaction.generations(name) if one.generation == generation), None)
+        found = next((one for one in _there(transaction, name) if one.generation == generation), None)
         if found is None:
             raise InvalidAction(f"projection {name} has no generation {generation}")
         if found.status == "live":
@@ -146,7 +146,7 @@ def resume(projecting: Projecting) -> list[ProjectionRow]:
     now = projecting.clock.now()
     name = projecting.projection.name
     with projecting.database.transaction() as transaction:
-        for row in transaction.generations(name):
+        for row in _there(transaction, name):
             heads = transaction.first_parked(name, row.generation)
             again = [replace(one, status="retrying", attempts=0, due_at=now, parked_at=now) for one in heads]
             transaction.park(again)
@@ -158,7 +158,7 @@ def _write_all(projecting: Projecting, **changed: object) -> list[ProjectionRow]
     written_rows: list[ProjectionRow] = []
     with projecting.database.transaction() as transaction:
         transaction.lock_name(name)
-        for one in transaction.generations(name):
+        for one in _there(transaction, name):
             row = replace(_locked(transaction, one), **changed)
             transaction.write(row)
             written_rows.append(row)
@@ -237,6 +237,11 @@ def _check_digest(projecting: Projecting, row: ProjectionRow) -> None:
             f"projection {projection.name} version {projection.version} was made by other SQL than "
             f"{projection.sql.source} has now; give it a new version=, which is built beside the old one"
         )
+
+
+def _there(transaction: ProjectionTransaction, name: str) -> list[ProjectionRow]:
+    """Return the generations that have not been removed, oldest first."""
+    return [one for one in transaction.generations(name) if one.status != "removed"]
 
 
 def _locked(transaction: ProjectionTransaction, row: ProjectionRow) -> ProjectionRow:

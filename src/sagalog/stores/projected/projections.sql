@@ -19,8 +19,12 @@ WHERE projection = :projection AND generation = :generation {lock_soon}
 INSERT INTO saga_projections ({rows}) VALUES ({row_values})
 ON CONFLICT (projection, generation) DO UPDATE SET {row_assignments}
 
+-- name: forget_removed
+DELETE FROM saga_projections WHERE projection = :projection AND status = 'removed'
+
 -- name: remove
-DELETE FROM saga_projections WHERE projection = :projection AND generation = :generation
+-- The last one stays, so that its number is not given again: somebody may still believe to know how far it has read.
+UPDATE saga_projections SET status = 'removed', made = '[]' WHERE projection = :projection AND generation = :generation
 
 -- name: remove_events
 DELETE FROM saga_projection_events WHERE projection = :projection AND generation = :generation

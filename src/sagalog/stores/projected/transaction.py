@@ -116,8 +116,9 @@ class SqlTransaction:
         self.run(self.sql["write"], asdict(row))
 
     def remove(self, projection: str, generation: int) -> None:
-        """Remove a generation's row and its parked events."""
+        """Remove a generation and its parked events."""
         self.ask("remove_events", projection=projection, generation=generation)
+        self.ask("forget_removed", projection=projection)
         self.ask("remove", projection=projection, generation=generation)
 
     def parked(self, projection: str, generation: int, lane: str | None = None) -> list[ParkedEvent]:

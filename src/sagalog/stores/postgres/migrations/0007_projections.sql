@@ -9,7 +9,7 @@ CREATE TABLE IF NOT EXISTS saga_projections (
     version bigint NOT NULL,
     -- of the SQL that made the tables
     digest text NOT NULL,
-    -- 'live', 'building', 'old' or 'aside'
+    -- 'live', 'building', 'old', 'aside' or 'removed'
     status text NOT NULL,
     -- a JSON list of the kind and the name of what was made
     made text NOT NULL,

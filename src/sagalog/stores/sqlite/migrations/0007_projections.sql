@@ -9,7 +9,7 @@ CREATE TABLE IF NOT EXISTS saga_projections (
     version INTEGER NOT NULL,
     -- of the SQL that made the tables
     digest TEXT NOT NULL,
-    -- 'live', 'building', 'old' or 'aside'
+    -- 'live', 'building', 'old', 'aside' or 'removed'
     status TEXT NOT NULL,
     -- a JSON list of the kind and the name of what was made
     made TEXT NOT NULL,
