@@ -6,6 +6,7 @@ from sagalog.engine.cycle import Decision
 from sagalog.saga.events import (
     CompensationFailed,
     CompensationStarted,
+    ErrorInfo,
     SagaEvent,
     SagaFailed,
     SagaStuck,
@@ -28,6 +29,8 @@ def log_transitions(decision: Decision) -> None:
     quiet = not logger.isEnabledFor(logging.INFO)
     saga_id, state = decision.saga_id, decision.after
     for event in decision.events:
+        if getattr(event, "attributes_error", None) is not None:
+            _log_attributes(decision, event)
         if quiet and type(event) not in _LEVELS:
             continue
         level = _LEVELS.get(type(event), logging.INFO)
@@ -51,3 +54,20 @@ def log_transitions(decision: Decision) -> None:
         about = f" {step}" if step else ""
         why = f": {error.type}: {error.message}" if error is not None else ""
         logger.log(level, "%s %s %s%s%s", state.saga, state.key, name, about, why, extra=fields)
+
+
+def _log_attributes(decision: Decision, event: SagaEvent) -> None:
+    """Write a warning that an event was recorded without the attributes that it was to bring."""
+    error: ErrorInfo = getattr(event, "attributes_error")  # noqa: B009 - not every event has one
+    step = getattr(event, "step", None)
+    state = decision.after
+    logger.warning(
+        "%s %s %s%s brings no attributes, and the saga goes on: %s: %s",
+        state.saga,
+        state.key,
+        type(event).__name__,
+        f" {step}" if step else "",
+        error.type,
+        error.message,
+        extra={"saga_id": decision.saga_id, "saga_name": state.saga, "saga_key": state.key, "step": step},
+    )
