@@ -24,6 +24,7 @@ WORKER: dict[str, tuple[str, ...]] = {
     "saga_inbox": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "saga_consumers": ("SELECT", "INSERT", "UPDATE"),
     "saga_unmatched": ("SELECT", "INSERT", "UPDATE"),
+    "saga_attributes": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "saga_history": ("SELECT",),
 }
 SEQUENCES = {"saga_events_notification_id_seq": ("USAGE",)}
