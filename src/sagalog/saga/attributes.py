@@ -45,13 +45,13 @@ def checked(given: object, known: Mapping[str, e.AttributeData] | None = None) -
     """
     held = known or {}
     if not isinstance(given, Mapping):
-        raise InvalidInput(f"expected attributes such as {{'customer': 'c-1'}}, found {_shown(given)}")
+        raise InvalidInput(f"expected attributes such as {{'customer': 'c-1'}}, found {_kind(given)}")
     found: Recorded = {}
     for named_as, value in cast("Mapping[object, object]", given).items():
         if not isinstance(named_as, str) or not NAME.fullmatch(named_as):
             raise InvalidInput(
                 "expected names of attributes like identifiers, up to 64 letters, digits and underscores, found "
-                f"{_shown(named_as)}"
+                f"{'another text' if isinstance(named_as, str) else _kind(named_as)}"
             )
         name = exact_text(named_as)
         data = attribute_data(value, f"attribute {name}")
@@ -79,19 +79,19 @@ def attribute_data(value: object, what: str) -> e.AttributeData:
         case int():
             return _whole(int(value), what)
         case float():
-            return _number(float(value), value, what)
+            return _number(float(value), what)
         case Decimal():
             return _of_decimal(value, what)
         case datetime():
             if value.tzinfo is None:
-                raise InvalidInput(f"{what}: expected a moment with a time zone, found {value.isoformat()} without one")
+                raise InvalidInput(f"{what}: expected a moment with a time zone, found one without")
             return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
         case date():
             return value.isoformat()
         case _:
             raise InvalidInput(
                 f"{what}: expected a text, a number, True, False, a date, an enum of these, or None, found "
-                f"{_shown(value)}"
+                f"{_kind(value)}"
             )
 
 
@@ -113,27 +113,25 @@ def _whole(value: int, what: str) -> int:
     return value
 
 
-def _number(value: float, given: object, what: str) -> int | float:
+def _number(value: float, what: str) -> int | float:
     if not math.isfinite(value):
-        raise InvalidInput(f"{what}: expected a finite number, found {_shown(given)}")
+        raise InvalidInput(f"{what}: expected a finite number, found none")
     return int(value) if value.is_integer() and -(2**63) <= value < 2**63 else value
 
 
 def _of_decimal(value: Decimal, what: str) -> int | float:
-    found = _number(float(value), value, what)
+    found = _number(float(value), what)
     if Decimal(repr(found)) != value:
         raise InvalidInput(
             f"{what}: expected a decimal of at most 15 digits, for that is what a number of 64 bits holds, found "
-            f"{_shown(value)}; round it, or give it as text"
+            "one of more; round it, or give it as text"
         )
     return found
 
 
-def _shown(value: object) -> str:
-    try:
-        return harmless(repr(value), _SHOWN)
-    except Exception:
-        return f"something of type {type(value).__name__} that cannot be shown"
+def _kind(value: object) -> str:
+    """Return the type of a value: the value itself may be one that no error is to repeat."""
+    return f"one of type {harmless(type(value).__name__, _SHOWN)}"
 
 
 def text_of(data: str | float | bool) -> str:
@@ -174,7 +172,7 @@ def attributed(definition: Definition, state: SagaState | None, event: e.SagaEve
     """Return an event with the attributes that its result brings, or with the error that was found instead."""
     if state is None or not isinstance(event, e.StepSucceeded | e.EventReceived):
         return event
-    source = definition.attributes_from(event)
+    source = definition.attribute_source(event)
     if source is None:
         return event
     function, kind, data = source

@@ -186,7 +186,7 @@ class Definition(Struct, frozen=True):
         except KeyError:
             return None
 
-    def attributes_from(self, event: StepSucceeded | EventReceived) -> AttributeSource | None:
+    def attribute_source(self, event: StepSucceeded | EventReceived) -> AttributeSource | None:
         """Return how attributes are found in what an event records; None if they are not."""
         if not isinstance(event, StepSucceeded):
             return None

@@ -141,8 +141,8 @@ def _comparable(decided: e.SagaEvent, recorded: e.SagaEvent) -> e.SagaEvent:
     definition, and only decisions are compared); and the texts of exceptions of user functions, which may hold a
     memory address or have been redacted. Attributes say nothing about the course, and their functions may have changed.
     """
-    for kind in (e.StepSucceeded, e.EventReceived):
-        if isinstance(decided, kind) and isinstance(recorded, kind):
+    for brings in (e.StepSucceeded, e.EventReceived):
+        if isinstance(decided, brings) and isinstance(recorded, brings):
             return replace(decided, attributes=recorded.attributes, attributes_error=recorded.attributes_error)
     if isinstance(decided, e.SagaStarted) and isinstance(recorded, e.SagaStarted):
         return replace(

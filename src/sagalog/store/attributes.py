@@ -114,7 +114,7 @@ def wanted_of(condition: object) -> Wanted:
     if data is None:
         raise InvalidQuery(f"attributes: expected a value to compare {checked} with, found None")
     number = number_of(data)
-    return Wanted(checked, cast(Operator, operator), text_of(data) if number is None else None, number)
+    return Wanted(checked, operator, text_of(data) if number is None else None, number)
 
 
 def check_conditions(given: object) -> None:
