@@ -15,18 +15,17 @@ WITH given AS MATERIALIZED (
     DELETE FROM saga_attributes AS held USING given
     WHERE held.saga_id = given.saga_id AND held.name = given.name AND given.value IS NULL
 )
-INSERT INTO saga_attributes (saga_id, name, value, number, position)
-SELECT saga_id, name, value, number::numeric, position FROM given WHERE value IS NOT NULL
+INSERT INTO saga_attributes ({saga_attributes.all})
+SELECT {saga_attributes.given but number}, number::numeric, position FROM given WHERE value IS NOT NULL
 ON CONFLICT (saga_id, name) DO UPDATE SET {saga_attributes.changing from excluded}, position = excluded.position;
 
 -- name: forget_attributes
 DELETE FROM saga_attributes WHERE saga_id = ANY ($1::text[]);
 
 -- name: rewrite_attribute
-INSERT INTO saga_attributes (saga_id, name, value, number, position)
-SELECT saga_id, name, value, number::numeric, position
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[])
-    AS given (saga_id, name, value, number, position);
+INSERT INTO saga_attributes ({saga_attributes.all})
+SELECT {saga_attributes.given but number}, number::numeric, position
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[]) AS given ({saga_attributes.all});
 
 -- name: attributes
 SELECT {saga_attributes.all} FROM saga_attributes WHERE saga_id = ANY ($1::text[]) ORDER BY saga_id, name;
@@ -52,29 +51,54 @@ WHERE name = $1 AND number = $2::text::numeric AND ($3::text IS NULL OR saga_id 
 ORDER BY saga_id DESC
 LIMIT $4;
 
--- name: holders_of_texts
-SELECT saga_id FROM saga_attributes
-WHERE name = $1 AND ($2::text IS NULL OR value >= $2) AND ($3::text IS NULL OR value <= $3) AND number IS NULL
-LIMIT $4;
+-- name: in_texts
+-- Texts of numbers, too, which only the table itself tells apart; the conditions leave them out.
+name = $1 AND ($2::text IS NULL OR value >= $2) AND ($3::text IS NULL OR value <= $3)
 
--- name: holders_of_numbers
-SELECT saga_id FROM saga_attributes
-WHERE name = $1 AND number IS NOT NULL
+-- name: in_numbers
+name = $1 AND number IS NOT NULL
     AND ($2::text IS NULL OR number >= $2::text::numeric) AND ($3::text IS NULL OR number <= $3::text::numeric)
+
+-- name: some_in_texts
+SELECT saga_id FROM saga_attributes WHERE {in_texts} LIMIT $4;
+
+-- name: some_in_numbers
+SELECT saga_id FROM saga_attributes WHERE {in_numbers} LIMIT $4;
+
+-- name: newest_in_texts
+SELECT saga_id FROM saga_attributes
+WHERE {in_texts} AND ($4::text IS NULL OR saga_id < $4)
+ORDER BY saga_id DESC
+LIMIT $5;
+
+-- name: newest_in_numbers
+SELECT saga_id FROM saga_attributes
+WHERE {in_numbers} AND ($4::text IS NULL OR saga_id < $4)
+ORDER BY saga_id DESC
+LIMIT $5;
+
+-- name: newest_unlike
+SELECT saga_id FROM saga_attributes
+WHERE name = $1 AND ($2::text IS NULL OR value <> $2) AND ($3::text IS NULL OR saga_id < $3)
+ORDER BY saga_id DESC
 LIMIT $4;
 
--- name: keyed
+-- name: newest
+SELECT saga_id FROM saga_status WHERE $1::text IS NULL OR saga_id < $1 ORDER BY saga_id DESC LIMIT $2;
+
+-- name: some_keyed
 SELECT saga_id FROM saga_status WHERE saga_key = $1 LIMIT $2;
 
--- name: named
+-- name: some_named
 SELECT saga_id FROM saga_status WHERE saga_name = $1 LIMIT $2;
 
--- name: with_an_error
-SELECT saga_id FROM saga_status
-WHERE error_type IS NOT NULL AND ($1::text[] IS NULL OR status = ANY ($1))
-LIMIT $2;
+-- name: some_in_trouble
+SELECT saga_id FROM saga_status WHERE error_type IS NOT NULL AND ended_at IS NULL LIMIT $1;
 
--- name: going_on
+-- name: some_with_an_error
+SELECT saga_id FROM saga_status WHERE error_type IS NOT NULL LIMIT $1;
+
+-- name: some_open
 SELECT saga_id FROM saga_status WHERE ended_at IS NULL LIMIT $1;
 
 -- name: attributed
@@ -113,10 +137,10 @@ WHERE saga_id = ANY ($13::text[]) AND ($8::text IS NULL OR saga_key = $8) AND {m
 ORDER BY saga_id DESC
 LIMIT $7;
 
--- name: find_walking
--- All sagas, newest first: for conditions that many sagas meet.
+-- name: find_erring
+-- Along those that have an error, the newest first.
 WITH {conditions}
 SELECT {saga_status.all} FROM saga_status
-WHERE ($8::text IS NULL OR saga_key = $8) AND {matching} AND {attributed}
+WHERE error_type IS NOT NULL AND ($8::text IS NULL OR saga_key = $8) AND {matching} AND {attributed}
 ORDER BY saga_id DESC
 LIMIT $7;

@@ -48,14 +48,8 @@ FOREVER = float("inf")
 # Blocks that the server plans anew for each call, because a person's queries differ each time.
 PLANNED_EACH_TIME = frozenset(
     (
-        "find",
-        "unmatched",
-        "find_among",
-        "find_walking",
-        "holders_of_text",
-        "holders_of_number",
-        "holders_of_texts",
-        "holders_of_numbers",
+        *("find", "unmatched", "find_among", "find_erring", "holders_of_text", "holders_of_number", "some_named"),
+        *("some_in_texts", "some_in_numbers", "newest_in_texts", "newest_in_numbers", "newest_unlike", "newest"),
     )
 )
 # Blocks that may read whole tables.

@@ -39,29 +39,59 @@ WHERE name = :name AND number = :number AND saga_id < coalesce(:before, x'')
 ORDER BY saga_id DESC
 LIMIT :limit;
 
--- name: holders_of_texts
-SELECT saga_id FROM saga_attributes
-WHERE name = :name AND value >= coalesce(:least, '') AND value <= coalesce(:most, x'') AND number IS NULL
+-- name: in_texts
+-- Texts of numbers, too, which only the table itself tells apart; the conditions leave them out.
+name = :name AND value >= coalesce(:least, '') AND value <= coalesce(:most, x'')
+
+-- name: in_numbers
+name = :name AND number >= coalesce(:least, -9e999) AND number <= coalesce(:most, 9e999)
+
+-- name: some_in_texts
+SELECT saga_id FROM saga_attributes INDEXED BY saga_attributes_value WHERE {in_texts} LIMIT :limit;
+
+-- name: some_in_numbers
+SELECT saga_id FROM saga_attributes INDEXED BY saga_attributes_number WHERE {in_numbers} LIMIT :limit;
+
+-- name: newest_in_texts
+SELECT saga_id FROM saga_attributes INDEXED BY saga_attributes_value
+WHERE {in_texts} AND saga_id < coalesce(:before, x'')
+ORDER BY saga_id DESC
 LIMIT :limit;
 
--- name: holders_of_numbers
-SELECT saga_id FROM saga_attributes
-WHERE name = :name AND number >= coalesce(:least, -9e999) AND number <= coalesce(:most, 9e999)
+-- name: newest_in_numbers
+SELECT saga_id FROM saga_attributes INDEXED BY saga_attributes_number
+WHERE {in_numbers} AND saga_id < coalesce(:before, x'')
+ORDER BY saga_id DESC
 LIMIT :limit;
 
--- name: keyed
+-- name: newest_unlike
+SELECT saga_id FROM saga_attributes INDEXED BY saga_attributes_value
+WHERE name = :name AND (:text IS NULL OR value <> :text) AND saga_id < coalesce(:before, x'')
+ORDER BY saga_id DESC
+LIMIT :limit;
+
+-- name: newest
+SELECT saga_id FROM saga_status WHERE saga_id < coalesce(:before, x'') ORDER BY saga_id DESC LIMIT :limit;
+
+-- name: some_keyed
 SELECT saga_id FROM saga_status WHERE saga_key = :key LIMIT :limit;
 
--- name: named
-SELECT saga_id FROM saga_status WHERE saga_name = :saga_name LIMIT :limit;
+-- name: some_named
+SELECT saga_id FROM saga_status INDEXED BY saga_status_name WHERE saga_name = :saga_name LIMIT :limit;
 
--- name: with_an_error
-SELECT saga_id FROM saga_status INDEXED BY saga_status_error
-WHERE error_type IS NOT NULL AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
+-- name: some_in_trouble
+SELECT saga_id FROM saga_status INDEXED BY saga_status_trouble
+WHERE error_type IS NOT NULL AND ended_at IS NULL
 LIMIT :limit;
 
--- name: going_on
-SELECT saga_id FROM saga_status WHERE owner IS NOT NULL OR (owner IS NULL AND due_at IS NOT NULL) LIMIT :limit;
+-- name: some_with_an_error
+SELECT saga_id FROM saga_status INDEXED BY saga_status_error WHERE error_type IS NOT NULL LIMIT :limit;
+
+-- name: some_open
+SELECT saga_id FROM saga_status WHERE owner IS NOT NULL
+UNION ALL
+SELECT saga_id FROM saga_status WHERE owner IS NULL AND due_at IS NOT NULL
+LIMIT :limit;
 
 -- name: conditions
 -- One row for each condition.
@@ -94,10 +124,10 @@ WHERE saga_id IN (SELECT value FROM json_each(:saga_ids))
 ORDER BY saga_id DESC
 LIMIT :limit;
 
--- name: find_walking
--- All sagas, newest first: for conditions that many sagas meet.
+-- name: find_erring
+-- Along those that have an error, the newest first.
 WITH {conditions}
-SELECT {saga_status.all} FROM saga_status
-WHERE saga_id < coalesce(:before, x'') AND (:key IS NULL OR saga_key = :key) AND {matching} AND {attributed}
+SELECT {saga_status.all} FROM saga_status INDEXED BY saga_status_error
+WHERE error_type IS NOT NULL AND (:key IS NULL OR saga_key = :key) AND {matching} AND {attributed}
 ORDER BY saga_id DESC
 LIMIT :limit;

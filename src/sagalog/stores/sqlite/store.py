@@ -28,7 +28,7 @@ from sagalog.store import (
 from sagalog.store.attributes import Wanted
 from sagalog.stores.error_codes import CANNOT_BE_SENT
 from sagalog.stores.migrations import Dialect, Migration, require_current, upgrade
-from sagalog.stores.searching import WITH_AN_ERROR, Searching
+from sagalog.stores.searching import IN_TROUBLE, MOST_CANDIDATES, WITH_AN_ERROR, Searching
 from sagalog.stores.sql import for_rows
 from sagalog.stores.sqlite.connection import (
     OLDEST_SQLITE,
@@ -154,7 +154,25 @@ class SQLiteStore(SQLiteWorkers, SQLiteMessages, Searching):
         """Return the rows that match, newest first."""
         if query.attributes:
             return self._find_attributed(query)
-        return [StatusRow(*row) for row in self._look(_block_for(query), **self._values_of(query))]
+        return [StatusRow(*row) for row in self._look(self._block_for(query), **self._values_of(query))]
+
+    def _block_for(self, query: Query) -> str:
+        """Return the block for a query; if an index narrows it down, the block never reads all sagas."""
+        if query.key is not None:
+            return "find_key"
+        statuses = set(query.statuses)
+        if statuses and statuses <= IN_TROUBLE:
+            return "find_in_trouble"
+        if query.saga_name is not None and self._are_few("some_named", saga_name=query.saga_name):
+            return "find_named"
+        if query.error is not None or (statuses and statuses <= WITH_AN_ERROR):
+            return "find_with_an_error"
+        if statuses and statuses <= OPEN and self._are_few("some_open"):
+            return "find_open"
+        return "find" if query.saga_name is None else "find_named"
+
+    def _are_few(self, block: str, **values: Any) -> bool:
+        return len(self._look(block, **values, limit=MOST_CANDIDATES + 1)) <= MOST_CANDIDATES
 
     def _values_of(self, query: Query) -> dict[str, Any]:
         values = asdict(query) | {"statuses": self._list(query.statuses) if query.statuses else None}
@@ -201,14 +219,3 @@ class SQLiteStore(SQLiteWorkers, SQLiteMessages, Searching):
                 return columns, [tuple(row) for row in rows]
             finally:
                 cursor.execute("PRAGMA query_only = OFF")
-
-
-def _block_for(query: Query) -> str:
-    """Return the block for a query; if an index narrows it down, the block never reads all sagas."""
-    if query.key is not None:
-        return "find_key"
-    if query.error is not None or (query.statuses and WITH_AN_ERROR.issuperset(query.statuses)):
-        return "find_with_an_error"
-    if query.statuses and OPEN.issuperset(query.statuses):
-        return "find_open"
-    return "find"

@@ -17,3 +17,6 @@ CREATE TABLE saga_attributes (
 CREATE INDEX saga_attributes_value ON saga_attributes (name, value, saga_id);
 
 CREATE INDEX saga_attributes_number ON saga_attributes (name, number, saga_id) WHERE number IS NOT NULL;
+
+-- Sagas of one name, the newest first, however few they are. Neither column ever changes.
+CREATE INDEX saga_status_name ON saga_status (saga_name, saga_id);
