@@ -192,18 +192,27 @@ def _attribute_mistakes(step: DeclaredStep, own: Any) -> Iterator[str]:
         yield f"step {step.name}: attributes= with for_each= would be those of the last part; declare them elsewhere"
     elif (wrong := question_mistake(step.attributes, "the result", own)) is not None:
         yield f"step {step.name}: attributes= {wrong}"
-    elif (said := _annotated_first(step.attributes)) is not None and without_none(said)[0] != without_none(own)[0]:
-        expected, found = getattr(own, "__name__", own), getattr(said, "__name__", said)
-        yield f"step {step.name}: attributes= takes the step's result {expected}, found a function of {found}"
+    elif isinstance(said := _annotated_first(step.attributes), type) and _is_no(own, said):
+        of = said.__name__
+        yield f"step {step.name}: attributes= takes the step's result {own.__name__}, found a function of {of}"
+
+
+def _is_no(own: Any, said: type) -> bool:
+    """Tell whether a value of type `own` surely does not fit where one of type `said` is taken."""
+    try:
+        # To checkers of types a whole number is a float, too.
+        return isinstance(own, type) and said is not float and not issubclass(own, said)
+    except TypeError:
+        # A generic type, or a protocol that cannot be asked.
+        return False
 
 
 def _annotated_first(function: Callable[..., Any]) -> Any:
     """Return the annotated type of a function's first parameter; None if it says nothing, or nothing that is known."""
     try:
-        kind = annotations_of(function).get(next(iter(parameters_of(function))).name)
+        return annotations_of(function).get(next(iter(parameters_of(function))).name)
     except Exception:
         return None
-    return None if kind is Any else kind
 
 
 def _retry(step: DeclaredStep, after_pivot: bool) -> Retry:
