@@ -29,11 +29,10 @@ def log_transitions(decision: Decision) -> None:
     quiet = not logger.isEnabledFor(logging.INFO)
     saga_id, state = decision.saga_id, decision.after
     for event in decision.events:
-        if getattr(event, "attributes_error", None) is not None:
-            _log_attributes(decision, event)
-        if quiet and type(event) not in _LEVELS:
+        without: ErrorInfo | None = getattr(event, "attributes_error", None)
+        if quiet and without is None and type(event) not in _LEVELS:
             continue
-        level = _LEVELS.get(type(event), logging.INFO)
+        level = _LEVELS.get(type(event), logging.INFO if without is None else logging.WARNING)
         if not logger.isEnabledFor(level):
             continue
         name = type(event).__name__
@@ -53,21 +52,6 @@ def log_transitions(decision: Decision) -> None:
         }
         about = f" {step}" if step else ""
         why = f": {error.type}: {error.message}" if error is not None else ""
+        if without is not None:
+            why = f", without attributes, and it goes on: {without.type}: {without.message}"
         logger.log(level, "%s %s %s%s%s", state.saga, state.key, name, about, why, extra=fields)
-
-
-def _log_attributes(decision: Decision, event: SagaEvent) -> None:
-    """Write a warning that an event was recorded without the attributes that it was to bring."""
-    error: ErrorInfo = getattr(event, "attributes_error")  # noqa: B009 - not every event has one
-    step = getattr(event, "step", None)
-    state = decision.after
-    logger.warning(
-        "%s %s %s%s brings no attributes, and the saga goes on: %s: %s",
-        state.saga,
-        state.key,
-        type(event).__name__,
-        f" {step}" if step else "",
-        error.type,
-        error.message,
-        extra={"saga_id": decision.saga_id, "saga_name": state.saga, "saga_key": state.key, "step": step},
-    )
