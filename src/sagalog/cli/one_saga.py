@@ -26,9 +26,9 @@ def error_of(row: StatusRow) -> str:
 
 
 def attribute_record(rows: Iterable[AttributeRow]) -> dict[str, dict[str, str | float]]:
-    """Return the attributes of a saga as a field of its record, which one without any has not."""
+    """Return the attributes of a saga as a field of its record."""
     found = {row.name: row.value if row.number is None else row.number for row in rows}
-    return {"attributes": found} if found else {}
+    return {"attributes": found}
 
 
 class StepLine(NamedTuple):

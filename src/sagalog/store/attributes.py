@@ -77,7 +77,7 @@ def typed(text: str) -> Wanted:
     if found is None:
         raise InvalidQuery(f"expected NAME=VALUE, or one of != < <= > >= between, found {_shown(text)}; {EXAMPLE}")
     name, operator, value = _checked_name(found[1]), cast(Operator, found[2]), found[3]
-    if value[:1] == "=":
+    if value[:1] in ("<", "=", ">"):
         raise InvalidQuery(f"expected one of {' '.join(OPERATORS)} after {name}, found {_shown(text)}; {EXAMPLE}")
     if not _NUMBER.fullmatch(value):
         return Wanted(name, operator, _text(name, value), None)

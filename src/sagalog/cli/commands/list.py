@@ -117,5 +117,4 @@ def _unknown(store: Store, conditions: Sequence[Wanted]) -> str:
     if not missing:
         return ""
     close = get_close_matches(missing[0], known, 3) or known[:10]
-    there = f"there are {', '.join(close)}" if close else "no saga has any attribute"
-    return f"; no saga has an attribute {missing[0]}, {there}"
+    return f"; no saga has an attribute {missing[0]}{': there are ' if close else ''}{', '.join(close)}"
