@@ -81,7 +81,7 @@ def until(found: Callable[[], bool]) -> None:
 def test_rows_are_those_of_the_log_and_each_reading_is_wholly_old_or_wholly_new(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """Invariants 43, 44 and 45: four processes write and project, all of them and a rebuild are killed in the middle."""
+    """Invariants 43, 44 and 45: four processes write and project; they and a rebuild are killed in the middle."""
     seed = SystemRandom().randrange(10**6)
     print(f"seed {seed}")
     random = Random(seed)

@@ -93,23 +93,29 @@ def _compared(store: SqlStore, saga_id: str, definitions: dict[str, Definition])
     found: list[str] | None = None
     for _ in range(TRIES):
         row, steps, events = store.status(saga_id), store.steps(saga_id), store.read(saga_id)
-        commands = store.commands_of(saga_id)
+        commands, attributes = store.commands_of(saga_id), store.attributes([saga_id]).get(saga_id, [])
         if row is None:
             return ["saga_status: expected a row, found none"]
         again = store.status(saga_id)
         if again is None or again.version != row.version:
             continue
         if row.version == len(events):
-            return _differences(row.definition, definitions, row, steps, commands, events)
+            return _differences(row.definition, definitions, row, steps, commands, events, attributes)
         found = [f"saga_status.version: expected {len(events)}, found {row.version}"]
     return found
 
 
 def _differences(
-    digest: str, definitions: dict[str, Definition], row: Any, steps: Any, commands: Any, events: list[StoredEvent]
+    digest: str,
+    definitions: dict[str, Definition],
+    row: Any,
+    steps: Any,
+    commands: Any,
+    events: list[StoredEvent],
+    attributes: Any,
 ) -> list[str] | None:
     try:
         decoded = CODEC.decode_all((event.topic, event.state) for event in events)
-        return differences(definitions.get(digest), row, steps, commands, decoded)
+        return differences(definitions.get(digest), row, steps, commands, decoded, attributes)
     except SagalogError as problem:
         return [str(problem)]

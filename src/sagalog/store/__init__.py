@@ -30,6 +30,7 @@ from sagalog.store.requests import (
 )
 from sagalog.store.rows import (
     UNMATCHED_STATUSES,
+    AttributeRow,
     CommandRow,
     ConsumerRow,
     HeldLease,
@@ -46,6 +47,7 @@ __all__ = [
     "Advance",
     "Append",
     "AppendOutcome",
+    "AttributeRow",
     "CommandRow",
     "ConsumerRow",
     "HeldLease",

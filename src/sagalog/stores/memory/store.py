@@ -13,6 +13,7 @@ from sagalog.messages import Envelope
 from sagalog.store import (
     Append,
     AppendOutcome,
+    AttributeRow,
     CommandRow,
     ConsumerRow,
     InboxRow,
@@ -26,7 +27,8 @@ from sagalog.store import (
     StoredEvent,
 )
 from sagalog.store.published import PUBLISHED, stream_of
-from sagalog.stores.memory.matching import saga_matches
+from sagalog.stores.memory.attributes import MemoryAttributes
+from sagalog.stores.memory.matching import has_attributes, saga_matches
 from sagalog.stores.memory.workers import MemoryWorkers
 from sagalog.stores.texts import check_postings, check_route
 
@@ -43,6 +45,7 @@ class MemoryStore(MemoryWorkers):
         self._steps: dict[str, dict[tuple[str, str], StepRow]] = {}
         self._keys: dict[tuple[str, str, int], str] = {}
         self._correlated: dict[str, list[str]] = {}
+        self._attributes = MemoryAttributes()
 
     def open(self) -> None:
         """Do nothing: there is nothing to connect to."""
@@ -95,6 +98,7 @@ class MemoryStore(MemoryWorkers):
             self._messages.issue(command, position)
         for note in one.notes:
             self._messages.note(note, position)
+        self._attributes.write(one, position)
 
     def _record(self, stream_id: str, topic: str, state: bytes) -> None:
         stream = self._streams.setdefault(stream_id, [])
@@ -146,7 +150,20 @@ class MemoryStore(MemoryWorkers):
         """Return the rows that match, newest first."""
         with self._lock:
             rows = sorted(self._status.values(), key=lambda row: row.saga_id, reverse=True)
-        return [row for row in rows if saga_matches(row, query)][: query.limit]
+            found = [
+                row for row in rows if saga_matches(row, query) and has_attributes(row, query, self._attributes.one)
+            ]
+        return found[: query.limit]
+
+    def attributes(self, saga_ids: Sequence[str]) -> dict[str, list[AttributeRow]]:
+        """Return the attributes of those of these sagas that have any."""
+        with self._lock:
+            return self._attributes.of(saga_ids)
+
+    def attribute_names(self) -> list[str]:
+        """Return every name of an attribute that some saga has."""
+        with self._lock:
+            return self._attributes.names()
 
     def steps(self, saga_id: str) -> list[StepRow]:
         """Return a saga's step rows in the order in which they began."""
@@ -256,7 +273,13 @@ class MemoryStore(MemoryWorkers):
         mine = [one for one in self._messages.recipients(self._status) if self._status[one].owner == worker_id]
         return [one for one in mine if one not in but]
 
-    def rewrite(self, rows: Sequence[StatusRow], steps: Sequence[StepRow], commands: Sequence[CommandRow] = ()) -> None:
+    def rewrite(
+        self,
+        rows: Sequence[StatusRow],
+        steps: Sequence[StepRow],
+        commands: Sequence[CommandRow] = (),
+        attributes: Sequence[AttributeRow] = (),
+    ) -> None:
         """Replace the read model's rows of these sagas."""
         with self._lock:
             for row in rows:
@@ -265,6 +288,7 @@ class MemoryStore(MemoryWorkers):
             for step in steps:
                 self._steps[step.saga_id][step.step, step.direction] = step
             self._messages.rewrite([row.saga_id for row in rows], commands)
+            self._attributes.rewrite([row.saga_id for row in rows], attributes)
 
     def watch(self, hint: Callable[[], None]) -> Callable[[], None]:
         """Call `hint` after every write."""

@@ -26,6 +26,7 @@ WORKER: dict[str, tuple[str, ...]] = {
     "saga_unmatched": ("SELECT", "INSERT", "UPDATE"),
     "saga_projections": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "saga_projection_events": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+    "saga_attributes": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "saga_history": ("SELECT",),
 }
 SEQUENCES = {"saga_events_notification_id_seq": ("USAGE",)}

@@ -17,12 +17,14 @@ from sagalog.errors import RowsLocked, StoreUnavailable
 from sagalog.store import (
     Append,
     AppendOutcome,
+    AttributeRow,
     CommandRow,
     Query,
     StatusRow,
     StepRow,
     StoreOptions,
 )
+from sagalog.store.attributes import Wanted
 from sagalog.stores.error_codes import CANNOT_BE_SENT
 from sagalog.stores.migrations import Dialect, Migration, require_current, upgrade
 from sagalog.stores.postgres.connection import Address, BoundedConnection, Connections
@@ -34,7 +36,8 @@ from sagalog.stores.postgres.messages import PostgresMessages
 from sagalog.stores.postgres.recorder import BoundedDatastore, SagaRecorder, write
 from sagalog.stores.postgres.watch import Listener
 from sagalog.stores.postgres.workers import PostgresWorkers
-from sagalog.stores.postgres.writing import rewritten
+from sagalog.stores.postgres.writing import exact, rewritten
+from sagalog.stores.searching import Searching
 from sagalog.stores.texts import only_storable
 
 logger = logging.getLogger("sagalog.stores")
@@ -43,14 +46,19 @@ ENDED = {"completed", "failed"}
 FOREVER = float("inf")
 
 # Blocks that the server plans anew for each call, because a person's queries differ each time.
-PLANNED_EACH_TIME = frozenset(("find", "unmatched"))
+PLANNED_EACH_TIME = frozenset(
+    (
+        *("find", "unmatched", "find_among", "find_erring", "holders_of_text", "holders_of_number", "some_named"),
+        *("some_in_texts", "some_in_numbers", "newest_in_texts", "newest_in_numbers", "newest_unlike", "newest"),
+    )
+)
 # Blocks that may read whole tables.
 SCANS = frozenset(("counts", "unloaded"))
 # Blocks that wait only briefly for locked tables, because their caller can go on with other sagas meanwhile.
 SOON = frozenset(("leases", "anything_lost", "lost", "with_mail", "mail", "mailed"))
 
 
-class PostgresStore(PostgresWorkers, PostgresMessages):
+class PostgresStore(PostgresWorkers, PostgresMessages, Searching):
     """The store port on one PostgreSQL database; `address` is like `postgresql://user@host/database`."""
 
     name = "postgres"
@@ -199,8 +207,10 @@ class PostgresStore(PostgresWorkers, PostgresMessages):
 
     def find(self, query: Query) -> list[StatusRow]:
         """Return the rows that match, newest first."""
+        if query.attributes:
+            return self._find_attributed(query)
         statuses = self._list(query.statuses) or None
-        wanted = asdict(query) | {"statuses": statuses}
+        wanted = self._values_of(query)
         key = wanted.pop("key")
         if key is not None:
             rows = self._look("find_key", **wanted, key=key)
@@ -210,7 +220,35 @@ class PostgresStore(PostgresWorkers, PostgresMessages):
             rows = self._look("find", **wanted, none_has_ended=none_has_ended, each_has_an_error=each_has_an_error)
         return [StatusRow(*row) for row in rows]
 
-    def rewrite(self, rows: Sequence[StatusRow], steps: Sequence[StepRow], commands: Sequence[CommandRow] = ()) -> None:
+    def _values_of(self, query: Query) -> dict[str, Any]:
+        values = asdict(query) | {"statuses": self._list(query.statuses) or None}
+        del values["attributes"]
+        return values
+
+    def _number(self, number: float | None) -> str | None:
+        return exact(number)
+
+    def _ask_all(
+        self, block: str, query: Query, wanted: Sequence[Wanted], saga_ids: Sequence[str] | None
+    ) -> Sequence[Any]:
+        values = self._values_of(query)
+        key = values.pop("key")
+        conditions = {
+            "names": [one.name for one in wanted],
+            "operators": [one.operator for one in wanted],
+            "texts": [one.text for one in wanted],
+            "numbers": [exact(one.number) for one in wanted],
+        }
+        among = {} if saga_ids is None else {"saga_ids": self._list(saga_ids)}
+        return self._look(block, **values, key=key, **conditions, **among)
+
+    def rewrite(
+        self,
+        rows: Sequence[StatusRow],
+        steps: Sequence[StepRow],
+        commands: Sequence[CommandRow] = (),
+        attributes: Sequence[AttributeRow] = (),
+    ) -> None:
         """Replace the read model's rows of these sagas."""
         with self._transaction() as connection:
             connection.run("lock_log")
@@ -218,7 +256,8 @@ class PostgresStore(PostgresWorkers, PostgresMessages):
             saga_ids = [row.saga_id for row in rows]
             connection.run("forget_steps", (saga_ids,))
             connection.run("forget_commands", (saga_ids, [row.command_id for row in commands]))
-            exchange(connection, rewritten(rows, steps, commands))
+            connection.run("forget_attributes", (saga_ids,))
+            exchange(connection, rewritten(rows, steps, commands, attributes))
 
     def watch(self, hint: Callable[[], None]) -> Callable[[], None]:
         """Call `hint` when another process has left work or ended a saga; return a function that stops it."""
