@@ -1,10 +1,11 @@
 """What happens to a saga, as projections and subscriptions are told of it: the public words, apart from the log's own.
 
 Fields are only ever added. Times are integer microseconds since the epoch. Data (`input`, `result`, ...) are what JSON
-gives in Python; `as_type` reads them as the type that they were declared with.
+gives in Python; `as_type` reads them as the type that they were declared with. `attributes` are those that the saga is
+found by, as the event brings them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Literal, TypeVar
 
@@ -43,6 +44,7 @@ class SagaStarted(SagaHappening, frozen=True, kw_only=True, gc=False):
     deadline_at: int | None
     parent: str | None
     parent_step: str | None
+    attributes: Mapping[str, Any]
 
 
 class StepSucceeded(SagaHappening, frozen=True, kw_only=True, gc=False):
@@ -53,6 +55,7 @@ class StepSucceeded(SagaHappening, frozen=True, kw_only=True, gc=False):
     attempt: int
     began_at: int
     late: bool
+    attributes: Mapping[str, Any]
 
 
 class StepFailed(SagaHappening, frozen=True, kw_only=True, gc=False):
@@ -108,6 +111,7 @@ class MessageReceived(SagaHappening, frozen=True, kw_only=True, gc=False):
     name: str
     data: Any
     kept: bool
+    attributes: Mapping[str, Any]
 
 
 class ChildStarted(SagaHappening, frozen=True, kw_only=True, gc=False):
@@ -209,12 +213,18 @@ TOLD: dict[type[e.SagaEvent], tuple[type[SagaHappening], Callable[[Any], SagaHap
             deadline_at=one.deadline,
             parent=one.parent,
             parent_step=one.parent_step,
+            attributes=one.attributes,
         ),
     ),
     e.StepSucceeded: (
         StepSucceeded,
         lambda one: StepSucceeded(
-            step=one.step, result=_plain(one.result), attempt=one.attempt, began_at=one.began, late=one.late
+            step=one.step,
+            result=_plain(one.result),
+            attempt=one.attempt,
+            began_at=one.began,
+            late=one.late,
+            attributes=one.attributes,
         ),
     ),
     e.StepFailed: (
@@ -248,7 +258,9 @@ TOLD: dict[type[e.SagaEvent], tuple[type[SagaHappening], Callable[[Any], SagaHap
     ),
     e.EventReceived: (
         MessageReceived,
-        lambda one: MessageReceived(message_id=one.message, name=one.name, data=_plain(one.data), kept=one.kept),
+        lambda one: MessageReceived(
+            message_id=one.message, name=one.name, data=_plain(one.data), kept=one.kept, attributes=one.attributes
+        ),
     ),
     e.ChildStarted: (ChildStarted, lambda one: ChildStarted(step=one.step, saga=one.saga, child=one.child)),
     e.ChildUndoSent: (ChildUndoAsked, lambda one: ChildUndoAsked(step=one.step, saga=one.saga, child=one.child)),

@@ -116,12 +116,13 @@ def _watch(frame: FrameType, event: str, function: Any) -> None:
 
 def _outside(function: Callable[..., Any]) -> str | None:
     """Return what a function is called, if it gives something else each time."""
-    name, owner = getattr(function, "__name__", ""), getattr(function, "__self__", None)
+    name: str = getattr(function, "__name__", "")
+    owner: object = getattr(function, "__self__", None)
+    module: str = getattr(function, "__module__", None) or type(owner).__module__
     if isinstance(owner, _random.Random):
         return f"random.{name}"
     if isinstance(owner, type) and issubclass(owner, dt.date):
         return f"{owner.__name__}.{name}" if name in _NOW else None
-    module = getattr(function, "__module__", None) or type(owner).__module__
     if module not in _OUTSIDE:
         return None
     known = _OUTSIDE[module]

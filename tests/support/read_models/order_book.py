@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 
 from sagalog import Refused, Retry, Saga
+from sagalog.clock import Clock
 from sagalog.engine.projections.projecting import Projecting
 from sagalog.errors import InvalidSettings
 from sagalog.process_manager import ProcessManager
@@ -106,7 +107,7 @@ async def sold(database: str, orders: Sequence[Order]) -> None:
 
 @contextmanager
 def following(
-    projection: Projection, store: Store, database: Any = None, clock: FakeClock | None = None
+    projection: Projection, store: Store, database: Any = None, clock: Clock | None = None
 ) -> Generator[Projecting]:
     """Give what takes turns for a projection, on the store's own database or another one."""
     held = database_for(store if database is None else database)

@@ -29,6 +29,7 @@ ELSEWHERE = {
     "at_once",
     "note",
     "attempt",
+    "attributes_error",
 }
 RENAMED = {"began": "began_at", "deadline": "deadline_at"}
 
@@ -50,7 +51,7 @@ def test_facts_become_events_with_plain_data() -> None:
         time=1, saga="s", version=2, digest="d", input=Raw(b'{"a": [1, 2.5, null]}'), key="k", correlation_id="c"
     )
     assert TOLD[e.SagaStarted][1](started) == SagaStarted(
-        input={"a": [1, 2.5, None]}, version=2, deadline_at=None, parent=None, parent_step=None
+        input={"a": [1, 2.5, None]}, version=2, deadline_at=None, parent=None, parent_step=None, attributes={}
     )
     child = e.ChildStarted(time=1, step="x", saga="child", child="id")
     assert TOLD[e.ChildStarted][1](child) == ChildStarted(step="x", saga="child", child="id")

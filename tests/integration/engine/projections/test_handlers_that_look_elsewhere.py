@@ -61,7 +61,6 @@ def test_a_handler_that_looks_elsewhere_fails_its_test(look: str, sold_file: str
 def test_a_handler_that_only_looks_at_its_event_passes_and_its_rows_can_be_asserted(sold_file: str) -> None:
     def careful(metadata: Metadata, tables: Tables) -> None:
         assert metadata.at.year == dt.datetime.fromtimestamp(metadata.time / 1e6, dt.UTC).year
-        assert random.Random
 
     with opened(sold_file) as store:
         rows = projected(order_book(careful), store)
