@@ -44,6 +44,7 @@ ONLY_IN_POSTGRES = {
     },
     "one transaction at a time writes the log, which a file sees to by itself": {"lock_log"},
     "one process at a time changes the schema, which a file sees to by itself": {"try_lock_schema", "who_locks_schema"},
+    "SQL of a user is the query of a cursor": {"select", "select_page", "select_session"},
     "others can be told that something was written": {"listen", "notify", "notify_everybody"},
     "there are schemas, roles and privileges": {
         *("current_schema", "database", "may_create", "lacking", "lacking_sequences", "for_grants"),
