@@ -24,8 +24,8 @@ class Selection(NamedTuple):
         for row in self.rows:
             if len(rows) == MOST_HELD:
                 raise QueryRefused(
-                    f"expected an answer of at most {MOST_HELD:,} rows, found more; narrow it, or let it be written row "
-                    "by row: sagalog sql -o jsonl"
+                    f"expected an answer of at most {MOST_HELD:,} rows, found more; narrow it, or let it be written "
+                    "row by row: sagalog sql -o jsonl"
                 )
             rows.append(row)
         return self.columns, rows

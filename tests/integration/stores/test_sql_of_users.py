@@ -340,7 +340,8 @@ def test_values_of_postgres_are_exact_whatever_their_type(store: Store) -> None:
     _, [row] = store.query(
         "SELECT NULL, 9223372036854775807, 'NaN'::float8, 0.1::float8, 1e30::numeric, 1.10, true, '\\x00ff'::bytea, "
         "timestamptz 'infinity', timestamptz '2024-02-03 04:05:06.789+02', date '12000-01-01', interval '1 day 2 s', "
-        "'{\"a\": 1}'::json, '{\"a\": 1}'::jsonb, ARRAY['a', NULL], int4range(1, 3), 'x'::name, '::1'::inet, ROW(1, 'b')"
+        "'{\"a\": 1}'::json, '{\"a\": 1}'::jsonb, ARRAY['a', NULL], int4range(1, 3), 'x'::name, "
+        "'::1'::inet, ROW(1, 'b')"
     )
     assert str(row[2]) == "nan"
     assert row[:2] + row[3:8] == (None, 2**63 - 1, 0.1, Decimal(10) ** 30, Decimal("1.10"), True, b"\0\xff")

@@ -101,8 +101,8 @@ def _named(problem: psycopg.Error, address: Address, sql: str) -> BaseException:
         return StoreUnavailable(f"{where}: {too_slow(seconds)}")
     if code == _TAKEN_TOO_SLOWLY:
         return StoreUnavailable(
-            f"{where}: the next rows of the answer were not asked for within {seconds:g} s; write them to a file, not to "
-            "what waits for a person"
+            f"{where}: the next rows of the answer were not asked for within {seconds:g} s; write them to a file, not "
+            "to what waits for a person"
         )
     if code == _MAY_NOT or not code.startswith(_WRONG):
         return translated(problem, where, address.secrets)

@@ -1,7 +1,7 @@
 """SQL of a user on a SQLite file: SQLite itself lets it read and do nothing else. It trusts no word of the SQL.
 
-Three walls, each of which would do: the file is opened for reading only; an authorizer, which SQLite asks for each thing
-that a statement is going to do while it is compiled, allows nothing but to read; and `query_only`, which only a PRAGMA
+Three walls: the file is opened for reading only; an authorizer, which SQLite asks for each thing that a statement is
+going to do while it is compiled, views in it included, allows nothing but to read; and `query_only`, which only a PRAGMA
 could take back. The connection is of this one query and ends with it, so nothing that was set outlives it.
 """
 
@@ -86,8 +86,6 @@ def _connect(path: str, seconds: float) -> sqlite3.Connection:
     )
     try:
         connection.execute("PRAGMA query_only = ON")
-        # Views and triggers of somebody else in the file call no function that does more than compute.
-        connection.execute("PRAGMA trusted_schema = OFF")
         connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE)
         # One damaged text must not hide all other rows.
