@@ -1,4 +1,4 @@
--- What auditors ask on PostgreSQL: who did what to a saga, and each attempt of each step; and the version of each table and view.
+-- What auditors ask on PostgreSQL: who did what to a saga, each attempt of each step; and the version of each table and view.
 -- Columns are a contract, documented in docs/reference/sql.md and the same on SQLite. Times are microseconds since the epoch.
 
 -- One row for each table and view of the contract. A migration that changes the columns of one raises its version here.
@@ -61,88 +61,70 @@ SELECT
 FROM saga_unmatched AS u
 WHERE u.actor IS NOT NULL;
 
--- Each attempt of each step, in either direction: those that have ended, from the log, and those that wait for somebody.
--- A local attempt under way is not recorded before it ends, so it has no row.
+-- Each attempt of each step, in either direction: those that have ended, and those that wait for somebody. A local attempt
+-- is not recorded before it ends, so it has no row while it is under way. One SELECT without UNION, so that a join with
+-- this view reads of the log only the sagas that it joins.
 CREATE VIEW saga_attempts AS
 SELECT
-    e.notification_id AS position,
+    h.position AS position,
     s.saga_id AS saga_id,
     s.saga_name AS saga_name,
     s.saga_key AS saga_key,
     d.step COLLATE "C" AS step,
-    CASE WHEN substr(e.topic, 9, length(e.topic) - 10) IN ('StepSucceeded', 'StepFailed') THEN 'action'
-        ELSE 'compensation' END AS direction,
-    COALESCE(d.attempt, 1) AS attempt,
-    CASE substr(e.topic, 9, length(e.topic) - 10)
+    CASE h.type
+        WHEN 'StepCompensated' THEN 'compensation'
+        WHEN 'CompensationFailed' THEN 'compensation'
+        WHEN 'RequestSent' THEN COALESCE(d.direction, 'action')
+        ELSE 'action'
+    END AS direction,
+    CASE h.type
+        WHEN 'StepWaiting' THEN (
+            SELECT w.attempts FROM saga_steps AS w
+            WHERE w.saga_id = h.saga_id AND w.step = d.step AND w.direction = 'action'
+        )
+        ELSE COALESCE(d.attempt, 1)
+    END AS attempt,
+    CASE h.type
         WHEN 'StepSucceeded' THEN CASE WHEN d.late THEN 'late' ELSE 'succeeded' END
         WHEN 'StepFailed' THEN d.outcome
         WHEN 'StepCompensated' THEN 'compensated'
-        ELSE CASE WHEN d.error ->> 'kind' = 'refused' THEN 'refused' ELSE 'unknown' END
+        WHEN 'CompensationFailed' THEN CASE WHEN d.error ->> 'kind' = 'refused' THEN 'refused' ELSE 'unknown' END
+        ELSE 'waiting'
     END AS outcome,
-    d.began AS started_at,
-    d.time AS ended_at,
-    CASE WHEN d.error IS NOT NULL THEN COALESCE(d.error ->> 'kind', 'error') END AS error_kind,
+    CASE WHEN h.type IN ('RequestSent', 'StepWaiting', 'ChildStarted') THEN h.time ELSE d.began END AS started_at,
+    CASE WHEN h.type NOT IN ('RequestSent', 'StepWaiting', 'ChildStarted') THEN h.time END AS ended_at,
+    CASE WHEN d.error ->> 'type' IS NOT NULL THEN COALESCE(d.error ->> 'kind', 'error') END AS error_kind,
     d.error ->> 'type' AS error_type,
     d.error ->> 'message' AS error_text,
     d.retry_at AS retry_at,
-    d.message AS message_id
-FROM saga_events AS e
-JOIN saga_status AS s ON s.saga_id = e.originator_id
-CROSS JOIN LATERAL json_to_record(convert_from(e.state, 'UTF8')::json) AS d (
-    time bigint,
+    CASE WHEN h.type <> 'ChildStarted' THEN d.message END COLLATE "C" AS message_id
+FROM saga_history AS h
+JOIN saga_status AS s ON s.saga_id = h.saga_id
+CROSS JOIN LATERAL json_to_record(h.data) AS d (
     step text,
+    direction text,
     attempt bigint,
     late boolean,
     outcome text,
     began bigint,
     error json,
     retry_at bigint,
-    message text
+    message text,
+    command_id text
 )
-WHERE substr(e.topic, 9, length(e.topic) - 10)
-    IN ('StepSucceeded', 'StepFailed', 'StepCompensated', 'CompensationFailed')
-UNION ALL
-SELECT
-    w.position,
-    s.saga_id,
-    s.saga_name,
-    s.saga_key,
-    w.step,
-    'action',
-    w.attempts,
-    'waiting',
-    w.started_at,
-    NULL::bigint,
-    NULL::text,
-    NULL::text,
-    NULL::text,
-    NULL::bigint,
-    NULL::text
-FROM saga_steps AS w
-JOIN saga_status AS s ON s.saga_id = w.saga_id
-WHERE w.status = 'waiting'
-UNION ALL
--- A command that is to undo a step and has no answer yet: the attempt is the last one in which it was sent.
-SELECT
-    (SELECT max(m.position) FROM saga_messages AS m WHERE m.message_id = c.command_id),
-    s.saga_id,
-    s.saga_name,
-    s.saga_key,
-    c.step COLLATE "C",
-    'compensation',
-    COALESCE(
-        (SELECT u.attempts FROM saga_steps AS u
-            WHERE u.saga_id = c.saga_id AND u.step = c.step AND u.direction = 'compensation'),
-        0
-    ) + 1,
-    'waiting',
-    (SELECT max(m.time) FROM saga_messages AS m WHERE m.message_id = c.command_id),
-    NULL::bigint,
-    NULL::text,
-    NULL::text,
-    NULL::text,
-    NULL::bigint,
-    NULL::text
-FROM saga_commands AS c
-JOIN saga_status AS s ON s.saga_id = c.saga_id
-WHERE c.direction = 'compensation' AND c.status = 'sent';
+WHERE h.type IN ('StepSucceeded', 'StepFailed', 'StepCompensated', 'CompensationFailed')
+    -- What an action waits for since this event: the row of the step says whether it still does.
+    OR h.type IN ('RequestSent', 'StepWaiting', 'ChildStarted')
+    AND COALESCE(d.direction, 'action') = 'action'
+    AND EXISTS (
+        SELECT 1 FROM saga_steps AS w
+        WHERE w.saga_id = h.saga_id AND w.step = d.step AND w.direction = 'action'
+            AND w.status = 'waiting' AND w.started_at = h.time
+    )
+    -- A command that is to undo a step, has no answer yet, and was not sent again later.
+    OR h.type = 'RequestSent'
+    AND d.direction = 'compensation'
+    AND EXISTS (SELECT 1 FROM saga_commands AS c WHERE c.command_id = d.command_id AND c.status = 'sent')
+    AND NOT EXISTS (
+        SELECT 1 FROM saga_messages AS m WHERE m.message_id = d.command_id AND m.position > h.position
+    );
