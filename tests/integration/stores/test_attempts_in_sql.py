@@ -9,7 +9,6 @@ import pytest
 from databases.stores import migrated_database, opened
 from lab.message_scenarios import messages_at_random
 from lab.scenarios import at_random
-
 from msgspec.structs import replace
 
 from sagalog.codec import CODEC

@@ -5,6 +5,7 @@ reads, on a connection that is of this one query and is closed after it: so noth
 outlives it. What a role may do by calling a function in such a transaction is a matter of the role: see the auditor's.
 """
 
+import re
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -27,6 +28,7 @@ from sagalog.stores.texts import is_storable
 _KEPT: Final = frozenset(("bool", "int2", "int4", "int8", "oid", "float4", "float8", "numeric", "bytea"))
 # Classes of errors by which the server says that the SQL is wrong, not the database.
 _WRONG: Final = ("0A", "21", "22", "25", "2F", "38", "39", "42", "44", "54", "P0")
+_COMMENT: Final = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _SYNTAX: Final = "42601"
 _NOT_IN_A_CURSOR: Final = "0A000"
 # It would write, or have the transaction write.
@@ -112,7 +114,7 @@ def _named(problem: psycopg.Error, address: Address, sql: str) -> BaseException:
         line = sql.count("\n", 0, at) + 1
         parts[0] += f" (line {line}, column {at - sql.rfind(chr(10), 0, at)})"
     # Where the grammar finds something else than a query, it cannot know what was wanted.
-    is_no_query = code == _NOT_IN_A_CURSOR or (code == _SYNTAX and not (at and sql[:at].strip()))
+    is_no_query = code == _NOT_IN_A_CURSOR or (code == _SYNTAX and not _COMMENT.sub("", sql[:at]).strip())
     parts.append(ONLY_READS if is_no_query or code.startswith(_ONLY_READING) else "")
     text = harmless(cut(" ".join("; ".join(filter(None, parts)).split()), address.secrets), LONGEST_TEXT)
     return QueryRefused(f"{where}: {text}")
