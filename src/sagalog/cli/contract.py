@@ -74,8 +74,8 @@ def _check(needed: Mapping[str, tuple[int, int]], there: Mapping[str, int]) -> N
             )
         if not first <= there[name] <= last:
             raise QueryRefused(
-                f"this SQL needs {wanted}, and this database has {name} {there[name]}: read in docs/reference/sql.md what "
-                "has changed, then change the SQL or its needs"
+                f"this SQL needs {wanted}, and this database has {name} {there[name]}: read in docs/reference/sql.md "
+                "what has changed, then change the SQL or its needs"
             )
 
 

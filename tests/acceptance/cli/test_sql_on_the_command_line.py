@@ -66,7 +66,8 @@ def test_what_json_has_no_number_for_is_text(sql: Sql) -> None:
     ran = sql(
         "SELECT 'NaN'::float8 AS nan, '-Infinity'::numeric AS least, 12345678901234567890.10::numeric AS exact, "
         "sum(number) AS total, true AS yes, '\\x00ff'::bytea AS bytes, '{\"a\": [1]}'::json AS data, "
-        "timestamptz '2024-02-03 04:05:06+02' AS at, timestamptz '-infinity' AS never FROM saga_schema WHERE number < 3",
+        "timestamptz '2024-02-03 04:05:06+02' AS at, timestamptz '-infinity' AS never "
+        "FROM saga_schema WHERE number < 3",
         *("-o", "json"),
     )
     assert ran.err == ""

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import ExitStack
 
 import pytest
 from databases.catalogs import plain
 from databases.stores import migrated_database, opened
+from servers.postgres_server import PostgresServer
 
 from sagalog.store import Store
 
@@ -37,26 +38,27 @@ EVENT = (
 @pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """A store with 100,000 events."""
-    folder: Path = tmp_path_factory.mktemp("many")
-    if request.param == "sqlite":
-        database = migrated_database(request.param, folder, request)
-    else:
-        server, template = request.getfixturevalue("postgres_server"), request.getfixturevalue("migrated_template")
-        dropped = server.database(template)
-        database = dropped.__enter__()
-        request.addfinalizer(lambda: dropped.__exit__(None, None, None))
-    assert isinstance(database, str)
-    numbers, blob = NUMBERS[request.param], "BLOB" if request.param == "sqlite" else "text"
+    with ExitStack() as stack:
+        if request.param == "sqlite":
+            database = migrated_database(request.param, tmp_path_factory.mktemp("many"), request)
+        else:
+            server: PostgresServer = request.getfixturevalue("postgres_server")
+            database = stack.enter_context(server.database(request.getfixturevalue("migrated_template")))
+        assert isinstance(database, str)
+        fill(database, request.param)
+        yield stack.enter_context(opened(database))
+
+
+def fill(database: str, kind: str) -> None:
+    numbers, blob = NUMBERS[kind], "BLOB" if kind == "sqlite" else "text"
     with plain(database) as connection:
         connection.execute(STATUS.format(numbers))
         for version, (name, state) in enumerate(EVENTS, 1):
             sql = EVENT.format(numbers, version, name, state, blob)
-            if request.param == "postgres":
+            if kind == "postgres":
                 sql = sql.replace("CAST('", "convert_to('").replace(" AS text)", ", 'UTF8')")
             connection.execute(sql)
         connection.execute("ANALYZE")
-    with opened(database) as store:
-        yield store
 
 
 def plan(store: Store, sql: str) -> str:

@@ -25,10 +25,11 @@ from sagalog.errors import QueryRefused
 )
 @click.pass_obj
 def sql(invocation: Invocation, query: str | None, file: Path | None) -> None:
-    """Run a query and write its rows; - reads it from stdin.
+    """Run a query of yours, which can only read.
 
-    The tables and views are documented, column by column. Only a query is run, and the database itself sees to that. A
-    first line such as `-- needs: saga_attempts 1` says what the query was written for.
+    SQL is one query, or - to read it from stdin. The database itself sees to it that nothing else is done. The tables
+    and views are documented, column by column. A first line such as `-- needs: saga_attempts 1` says what the query was
+    written for.
     """
     if (query is None) == (file is None):
         raise click.UsageError('give one query: sagalog sql "SELECT ...", or - for stdin, or --file FILE')

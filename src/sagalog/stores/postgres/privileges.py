@@ -26,8 +26,8 @@ WORKER: dict[str, tuple[str, ...]] = {
     "saga_unmatched": ("SELECT", "INSERT", "UPDATE"),
     "saga_history": ("SELECT",),
 }
-# The views that only people read, and the versions of all tables: granted to everybody who is granted anything, and asked
-# for by no worker, so that a role which was granted what an older version printed goes on.
+# What only people read: granted to everybody who is granted anything, and looked for by no worker, so that a role which
+# was granted what an older version printed goes on.
 FOR_PEOPLE: dict[str, tuple[str, ...]] = dict.fromkeys(
     ("saga_actions", "saga_attempts", "saga_contract", "saga_tracking"), ("SELECT",)
 )

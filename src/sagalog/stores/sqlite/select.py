@@ -1,8 +1,8 @@
 """SQL of a user on a SQLite file: SQLite itself lets it read and do nothing else. It trusts no word of the SQL.
 
 Three walls: the file is opened for reading only; an authorizer, which SQLite asks for each thing that a statement is
-going to do while it is compiled, views in it included, allows nothing but to read; and `query_only`, which only a PRAGMA
-could take back. The connection is of this one query and ends with it, so nothing that was set outlives it.
+going to do while it is compiled, views in it included, allows nothing but to read; and `query_only`, which only a
+PRAGMA could take back. The connection is of this one query and ends with it, so nothing that was set outlives it.
 """
 
 import os
