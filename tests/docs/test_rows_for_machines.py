@@ -50,6 +50,7 @@ def shop(finished_demo: FinishedDemo, tmp_path_factory: pytest.TempPathFactory) 
 def test_every_column_of_a_row_for_machines_is_documented_and_no_other(command: str, shop: Path) -> None:
     name, _, output = command.partition(" -o ")
     given = {"unmatched show": ["u-1"], "list": [], "unmatched list": [], "audit": [], "check": []}
+    given["sql"] = ["SELECT 1 AS count, 2 AS count"]
     if name not in given and not name.startswith("db "):
         failed = sagalog("list", "--status", "failed", "--limit", "1", "-o", "json", shop=shop)
         given[name] = [json.loads(failed.out)[0]["saga_id"]]

@@ -121,6 +121,7 @@ WRITES_ON_SQLITE = [
     "CREATE TEMP TABLE mine AS SELECT * FROM saga_events",
     "CREATE TEMP TRIGGER mine AFTER INSERT ON saga_events BEGIN SELECT 1; END",
     "SELECT :name",
+    "CREATE VIEW mine AS SELECT 1 ` ` `",
 ]
 WRITES_ON_POSTGRES = [
     "WITH gone AS (DELETE FROM saga_status RETURNING *) SELECT * FROM gone",

@@ -39,8 +39,9 @@ _TELLING: Final = frozenset(
         *("database_list", "collation_list", "function_list", "compile_options", "pragma_list"),
     )
 )
-# Result codes by which SQLite says that the SQL is wrong, not the database.
-_WRONG: Final = ("SQLITE_ERROR", "SQLITE_TOOBIG", "SQLITE_MISMATCH", "SQLITE_RANGE")
+# Result codes by which SQLite says that the SQL is wrong, not the database; SQLITE_SCHEMA is what it makes of some
+# errors in SQL that was denied.
+_WRONG: Final = ("SQLITE_ERROR", "SQLITE_SCHEMA", "SQLITE_TOOBIG", "SQLITE_MISMATCH", "SQLITE_RANGE")
 
 
 class _Time:
