@@ -71,7 +71,7 @@ def shapes(database: str, names: list[str]) -> Shapes:
                     "SELECT column_name, data_type FROM information_schema.columns "
                     f"WHERE table_schema = current_schema() AND table_name = '{name}' ORDER BY ordinal_position"
                 ).fetchall()
-            found[name] = [(column, TYPES.get(kind, kind)) for column, kind in rows]
+            found[name] = [(str(column), TYPES.get(kind, str(kind))) for column, kind in rows]
     return found
 
 

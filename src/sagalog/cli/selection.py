@@ -43,8 +43,8 @@ def record(columns: Sequence[str], row: Iterable[Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, bytes | bytearray | memoryview):
-        return "\\x" + bytes(value).hex()
+    if isinstance(value, bytes):
+        return "\\x" + value.hex()
     if isinstance(value, float | Decimal) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     return value

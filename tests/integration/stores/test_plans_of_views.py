@@ -10,6 +10,8 @@ from databases.stores import migrated_database, opened
 from servers.postgres_server import PostgresServer
 
 from sagalog.store import Store
+from sagalog.stores.postgres.store import PostgresStore
+from sagalog.stores.sqlite.store import SQLiteStore
 
 SAGAS = 20_000
 NUMBERS = {
@@ -62,14 +64,13 @@ def fill(database: str, kind: str) -> None:
 
 
 def plan(store: Store, sql: str) -> str:
-    """Return how the database would find the rows."""
-    # A plan is no query, so it is asked for behind the door.
-    address = f"sqlite:///{store.path}" if store.name == "sqlite" else store._address  # type: ignore[attr-defined]
-    if store.name == "sqlite":
-        with plain(str(address)) as connection:
+    """Return how the database would find the rows; a plan is no query, so it is asked for behind the door."""
+    if isinstance(store, SQLiteStore):
+        with plain(f"sqlite:///{store.path}") as connection:
             return "\n".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}"))
-    with address.connect() as connection:
-        return "\n".join(row[0] for row in connection.execute(f"EXPLAIN {sql}"))
+    assert isinstance(store, PostgresStore)
+    with store._address.connect() as connection:
+        return "\n".join(row[0] for row in connection.execute(f"EXPLAIN {sql}".encode()))
 
 
 WHOLE = re.compile(r"SCAN (e|s|saga_events|saga_status)\b|MATERIALIZE|Seq Scan on saga_(events|status)")

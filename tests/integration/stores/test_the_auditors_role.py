@@ -1,4 +1,4 @@
-"""The role that `sagalog db grants --auditor` makes: on a real server it reads what is documented, and does nothing else."""
+"""The role that `sagalog db grants --auditor` makes reads what is documented, on a real server, and nothing else."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -40,11 +40,11 @@ def shop(postgres_server: PostgresServer, migrated_template: str) -> Iterator[Sh
             printed = sagalog("--db", owner, "db", "grants", "--auditor", role)
             assert (printed.code, printed.err) == (0, "")
             for statement in printed.lines:
-                connection.execute(statement)
+                connection.execute(statement.encode())
             for one in examples(PAGES[1], "postgres"):
                 if one.sql.startswith("CREATE VIEW"):
                     # A view of the owner's own, which the auditor was given.
-                    connection.execute(one.sql)
+                    connection.execute(one.sql.encode())
                     connection.execute(SQL("GRANT SELECT ON order_money TO {}").format(Identifier(role)))
             yield Shop(owner, auditor, role)
 
