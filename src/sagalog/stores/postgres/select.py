@@ -27,7 +27,7 @@ from sagalog.stores.texts import is_storable
 # What Python has an exact value for; of any other type one sees the text that the server writes for it.
 _KEPT: Final = frozenset(("bool", "int2", "int4", "int8", "oid", "float4", "float8", "numeric", "bytea"))
 # Classes of errors by which the server says that the SQL is wrong, not the database.
-_WRONG: Final = ("0A", "21", "22", "25", "2F", "38", "39", "42", "44", "54", "P0")
+_WRONG: Final = ("08P01", "0A", "21", "22", "25", "2F", "38", "39", "42", "44", "54", "P0")
 _COMMENT: Final = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _SYNTAX: Final = "42601"
 _NOT_IN_A_CURSOR: Final = "0A000"
@@ -51,8 +51,9 @@ def select(address: Address, sql: str) -> Generator[Selection]:
             _read_as_text(connection)
             connection.run("select_session")
             connection.run("begin_read_only")
-            # Even without parameters, passing them makes the server refuse a second statement in the text.
-            RawCursor(connection).execute(SQL["select"] + b" " + sql.encode(), (), prepare=False)
+            # Asking for binary rows, of which there are none, makes psycopg use the protocol in which the server takes
+            # one statement only. In the other one a second could end the transaction, and a third write.
+            RawCursor(connection).execute(SQL["select"] + b" " + sql.encode(), (), prepare=False, binary=True)
             columns, page = _page(connection, address)
         yield Selection(columns, _rows(connection, address, page, errors))
 

@@ -89,7 +89,9 @@ BEGIN READ ONLY;
 
 -- name: select_session
 -- For SQL of a user. Times are written as everywhere: in UTC, by ISO 8601. The whole answer is wanted, not its first rows.
+-- The transaction is begun as one that reads; that any other would be, too, is a second wall.
 SELECT
+    set_config('default_transaction_read_only', 'on', false),
     set_config('DateStyle', 'ISO, YMD', false),
     set_config('IntervalStyle', 'iso_8601', false),
     set_config('TimeZone', 'UTC', false),
