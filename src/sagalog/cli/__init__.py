@@ -24,6 +24,7 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "history": ("history", "Show every event of a saga."),
         "replay": ("replay", "Replay a saga: what each event changed, to any moment."),
         "export": ("export", "Write histories as JSON Lines."),
+        "sql": ("sql", "Run a query of yours, which can only read."),
     },
     "Look after read models": {
         "projections": ("projections", "See how far projections are; rebuild, verify, switch, pause."),

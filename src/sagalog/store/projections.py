@@ -89,7 +89,7 @@ class ProjectionTransaction(Protocol):
         ...
 
     def is_lost(self, problem: Exception) -> bool:
-        """Tell whether an error says that the database does not answer, and nothing of what was asked."""
+        """Tell whether an error says that the database does not answer, or not to this role."""
         ...
 
     def part(self) -> AbstractContextManager[None]:

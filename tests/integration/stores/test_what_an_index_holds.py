@@ -54,6 +54,7 @@ LARGEST: dict[str, int] = {
     "saga_inbox.message_id": LONGEST_ID,
     "saga_inbox.lane": LONGEST_ID,
     "saga_consumers.consumer": CONSUMER,
+    "saga_contract.name": CONSUMER,
     "saga_unmatched.unmatched_id": UUID,
     "saga_unmatched.consumer": CONSUMER,
     "saga_unmatched.message_id": CONSUMER + 20 + LONGEST_ID,

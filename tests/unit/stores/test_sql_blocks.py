@@ -52,6 +52,7 @@ ONLY_IN_POSTGRES = {
     },
     "one transaction at a time writes the log, which a file sees to by itself": {"lock_log"},
     "one process at a time changes the schema, which a file sees to by itself": {"try_lock_schema", "who_locks_schema"},
+    "SQL of a user is the query of a cursor": {"select", "select_page", "select_session"},
     "others can be told that something was written": {"listen", "notify", "notify_everybody"},
     "an array of numbers needs a cast, where SQLite takes rows as they are": {"rewrite_attribute"},
     "there are schemas, roles and privileges": {

@@ -11,7 +11,7 @@ from sagalog.engine.projections.generations import ensure
 from sagalog.engine.projections.projecting import Projecting, Turned
 from sagalog.engine.reentry import enter
 from sagalog.engine.surroundings import Surroundings
-from sagalog.errors import DefinitionError, StoreError, StoreUnavailable, WaitTimeout
+from sagalog.errors import DefinitionError, StoreError, WaitTimeout
 from sagalog.saga.failure import described
 from sagalog.store.projections import ProjectionRow
 
@@ -38,14 +38,15 @@ class Projections:
     async def open(self) -> None:
         """Open the databases, and make what is missing; raises `DefinitionError` for SQL that cannot be run.
 
-        A database that does not answer is tried again later: nobody else waits for it.
+        A database that does not answer, or in which this role may make no tables, is tried again later: nobody else
+        waits for it.
         """
         for one in self._projecting:
             try:
                 await self._blocking.handler(one.database.open)
                 if self._is_worker:
                     await self._blocking.handler(lambda one=one: ensure(one))  # type: ignore[misc]
-            except StoreUnavailable as problem:
+            except StoreError as problem:
                 logger.warning("projection %s does not go on for now: %s", one.projection.name, problem)
 
     def start(self) -> None:

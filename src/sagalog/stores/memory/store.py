@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from operator import itemgetter
 from typing import Any
 
@@ -22,6 +23,7 @@ from sagalog.store import (
     Query,
     Route,
     RouteOutcome,
+    Selection,
     StatusRow,
     StepRow,
     StoredEvent,
@@ -295,9 +297,14 @@ class MemoryStore(MemoryWorkers):
         self._hints.append(hint)
         return lambda: self._hints.remove(hint) if hint in self._hints else None
 
-    def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    def select(self, sql: str) -> AbstractContextManager[Selection]:
         """Raise an error: the memory store has no SQL."""
         raise StoreError("the memory store speaks no SQL; use sqlite:///... or postgresql://...")
+
+    def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Raise an error: the memory store has no SQL."""
+        with self.select(sql) as selection:
+            return selection.held()
 
 
 def _key(row: StatusRow) -> tuple[str, str, int]:

@@ -5,7 +5,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import psycopg
@@ -20,6 +20,7 @@ from sagalog.store import (
     AttributeRow,
     CommandRow,
     Query,
+    Selection,
     StatusRow,
     StepRow,
     StoreOptions,
@@ -34,6 +35,7 @@ from sagalog.stores.postgres.fitness import check_database, check_may_migrate, c
 from sagalog.stores.postgres.lock import lock_schema
 from sagalog.stores.postgres.messages import PostgresMessages
 from sagalog.stores.postgres.recorder import BoundedDatastore, SagaRecorder, write
+from sagalog.stores.postgres.select import select
 from sagalog.stores.postgres.watch import Listener
 from sagalog.stores.postgres.workers import PostgresWorkers
 from sagalog.stores.postgres.writing import exact, rewritten
@@ -271,19 +273,16 @@ class PostgresStore(PostgresWorkers, PostgresMessages, Searching):
 
         return stop
 
+    def select(self, sql: str) -> AbstractContextManager[Selection]:
+        """Run a query of a user, and give its answer."""
+        if self._connections is None:
+            raise StoreUnavailable(f"{self._address.where} is not open; call open() first")
+        return select(self._address, sql)
+
     def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Run one read-only SQL query and return its columns and rows."""
-        with self._named_errors() as connections, connections.reader() as connection:
-            connection.run("begin_read_only")
-            connection.run("scans_allowed")
-            try:
-                # Even without parameters, passing them makes the server refuse a second statement in the text.
-                cursor = RawCursor(connection).execute(sql.encode(), (), prepare=False, binary=True)
-                columns = [column.name for column in cursor.description or ()]
-                return columns, cursor.fetchall() if columns else []
-            finally:
-                if not connection.broken:
-                    connection.run("rollback")
+        """Run a query of a user, and return its columns and rows."""
+        with self.select(sql) as selection:
+            return selection.held()
 
 
 def _prepare_writer(connection: BoundedConnection) -> None:

@@ -13,11 +13,10 @@ from sagalog.errors import StoreError, StoreUnavailable
 from sagalog.stores.postgres.connection import Address, KeptConnection
 from sagalog.stores.postgres.errors import translated
 from sagalog.stores.postgres.privileges import quoted
-from sagalog.stores.projected.transaction import SqlTransaction, blocks
-from sagalog.stores.sql import split
+from sagalog.stores.projected.transaction import SqlTransaction, blocks, creating
 
 SQL = blocks(True, "postgres.sql", {"{lock}": "FOR UPDATE", "{lock_soon}": "FOR UPDATE SKIP LOCKED"})
-CREATE = split(files("sagalog.stores.postgres").joinpath("migrations", "0007_projections.sql").read_text("utf-8"))
+CREATE = creating(files("sagalog.stores.postgres").joinpath("migrations", "0007_projections.sql").read_text("utf-8"))
 
 
 class PostgresTransaction(SqlTransaction):
@@ -95,7 +94,7 @@ class PostgresProjections:
     def _named_errors(self) -> Generator[None]:
         try:
             yield
-        except (psycopg.OperationalError, psycopg.InterfaceError) as problem:
+        except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.InsufficientPrivilege) as problem:
             raise translated(problem, self.where, self._address.secrets) from None
 
     def open(self) -> None:
@@ -107,9 +106,7 @@ class PostgresProjections:
         self._reader = KeptConnection(connect, "reading where projections are", bound)
         try:
             with self.transaction() as transaction:
-                transaction.lock_name("")
-                for statement in CREATE:
-                    transaction.rows(statement, {})
+                transaction.make(CREATE)
         except BaseException:
             self._writer = None
             writer.close()

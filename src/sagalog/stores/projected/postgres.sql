@@ -23,3 +23,6 @@ CREATE OR REPLACE VIEW <name> AS SELECT * FROM <table>
 
 -- name: grant
 GRANT <privilege> ON <name> TO <role>
+
+-- name: is_made
+SELECT to_regclass('saga_projection_events') IS NOT NULL

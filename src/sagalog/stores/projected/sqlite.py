@@ -11,12 +11,11 @@ from eventsourcing.persistence import PersistenceError
 
 from sagalog.errors import StoreError, StoreUnavailable
 from sagalog.store import StoreOptions
-from sagalog.stores.projected.transaction import SqlTransaction, blocks
-from sagalog.stores.sql import split
+from sagalog.stores.projected.transaction import SqlTransaction, blocks, creating
 from sagalog.stores.sqlite.connection import create_file, driver_connection, translated
 
 SQL = blocks(False, "sqlite.sql", {"{lock}": "", "{lock_soon}": ""})
-CREATE = split(files("sagalog.stores.sqlite").joinpath("migrations", "0007_projections.sql").read_text("utf-8"))
+CREATE = creating(files("sagalog.stores.sqlite").joinpath("migrations", "0007_projections.sql").read_text("utf-8"))
 
 
 class SQLiteTransaction(SqlTransaction):
@@ -68,8 +67,7 @@ class SQLiteProjections:
             self._writer, self._reader = self._connect(), self._connect()
         try:
             with self.transaction() as transaction:
-                for statement in CREATE:
-                    transaction.rows(statement, {})
+                transaction.make(CREATE)
         except BaseException:
             self.close()
             raise

@@ -19,6 +19,7 @@ from sagalog.stores.projected.sqlite import CREATE as CREATE_SQLITE
 from sagalog.stores.projected.sqlite import SQLiteTransaction
 from sagalog.stores.sqlite.connection import translated as translated_of_sqlite
 
+_NO_ANSWER = psycopg.OperationalError | psycopg.InterfaceError | psycopg.errors.InsufficientPrivilege
 Transaction = SQLiteTransaction | PostgresTransaction
 
 
@@ -48,9 +49,7 @@ class EngineProjections:
         if self._is_open:
             return
         with self.transaction() as transaction:
-            transaction.lock_name("")
-            for statement in CREATE_SQLITE if self._is_sqlite else CREATE_POSTGRES:
-                transaction.rows(statement, {})
+            transaction.make(CREATE_SQLITE if self._is_sqlite else CREATE_POSTGRES)
         self._is_open = True
 
     def close(self) -> None:
@@ -94,7 +93,7 @@ class EngineProjections:
             cause = getattr(problem, "orig", problem)
             if isinstance(cause, sqlite3.OperationalError):
                 raise translated_of_sqlite(cause, self.where) from problem
-            if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError):
+            if isinstance(cause, _NO_ANSWER):
                 raise translated_of_postgres(cause, self.where) from None
             raise
 

@@ -9,8 +9,10 @@ from msgspec.structs import asdict, fields
 from sagalog.errors import DefinitionError, StoreError, StoreUnavailable
 from sagalog.projections.schema import written
 from sagalog.store.projections import ParkedEvent, ProjectionRow
-from sagalog.stores.sql import statements
+from sagalog.stores.sql import split, statements
 
+# PostgreSQL's code for a role that lacks a privilege.
+FORBIDDEN = "42501"
 _ROWS = tuple(field.name for field in fields(ProjectionRow))
 _EVENTS = tuple(field.name for field in fields(ParkedEvent))
 _FILLED = {
@@ -33,6 +35,11 @@ def blocks(with_percent: bool, own: str, locks: Mapping[str, str]) -> dict[str, 
             whole = whole.replace(mark, value)
         filled[name] = written(whole, 0, with_percent)
     return filled
+
+
+def creating(migration: str) -> list[str]:
+    """Return the statements of a migration that make tables and indexes: all that a database of projections needs."""
+    return [one for one in split(migration) if one.startswith("CREATE")]
 
 
 class SqlTransaction:
@@ -79,9 +86,18 @@ class SqlTransaction:
         raise NotImplementedError
 
     def is_lost(self, problem: Exception) -> bool:
-        """Tell whether an error says that the database does not answer; SQLAlchemy's hold the driver's."""
+        """Tell whether an error says that the database does not answer, or not to this role."""
         cause: object = getattr(problem, "orig", problem)
-        return isinstance(cause, self.errors) and isinstance(self.meaning(cause), StoreUnavailable)
+        if not isinstance(cause, self.errors):
+            return False
+        return getattr(cause, "sqlstate", None) == FORBIDDEN or isinstance(self.meaning(cause), StoreUnavailable)
+
+    def make(self, statements: Sequence[str]) -> None:
+        """Make our tables, unless they are there: then a role need not be allowed to."""
+        if not self.ask("is_made")[0][0]:
+            self.lock_name("")
+            for statement in statements:
+                self.rows(statement, {})
 
     @contextmanager
     def part(self) -> Generator[None]:

@@ -6,7 +6,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from typing import Any
 
@@ -21,6 +21,7 @@ from sagalog.store import (
     AttributeRow,
     CommandRow,
     Query,
+    Selection,
     StatusRow,
     StepRow,
     StoreOptions,
@@ -40,6 +41,7 @@ from sagalog.stores.sqlite.connection import (
 )
 from sagalog.stores.sqlite.messages import SQLiteMessages
 from sagalog.stores.sqlite.recorder import SagaRecorder
+from sagalog.stores.sqlite.select import select
 from sagalog.stores.sqlite.workers import SQLiteWorkers
 from sagalog.stores.sqlite.writing import SQL, rewrite
 from sagalog.stores.texts import is_storable, only_storable
@@ -209,13 +211,13 @@ class SQLiteStore(SQLiteWorkers, SQLiteMessages, Searching):
         """Call nobody: SQLite cannot notify, so all news are found by polling."""
         return lambda: None
 
+    def select(self, sql: str) -> AbstractContextManager[Selection]:
+        """Run a query of a user, and give its answer."""
+        if self._recorder is None:
+            raise StoreUnavailable(f"{self.path} is not open; call open() first")
+        return select(self.path, self._options.statement_timeout, sql)
+
     def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Run one read-only SQL query and return its columns and rows."""
-        with self._transaction(commit=False) as cursor:
-            cursor.execute("PRAGMA query_only = ON")
-            try:
-                rows = rows_of(cursor, sql)
-                columns = [column[0] for column in cursor.description or ()]
-                return columns, [tuple(row) for row in rows]
-            finally:
-                cursor.execute("PRAGMA query_only = OFF")
+        """Run a query of a user, and return its columns and rows."""
+        with self.select(sql) as selection:
+            return selection.held()

@@ -55,3 +55,6 @@ CREATE TABLE IF NOT EXISTS saga_projection_events (
 ) WITHOUT ROWID;
 
 CREATE INDEX IF NOT EXISTS saga_projection_events_lane ON saga_projection_events (projection, generation, lane, position);
+
+-- What SQL of users may be written for; a database that only holds projections has no such table.
+INSERT INTO saga_contract (name, version) VALUES ('saga_projections', 1), ('saga_projection_events', 1);
