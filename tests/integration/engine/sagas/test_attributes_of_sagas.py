@@ -36,13 +36,19 @@ class Arrived(Event):
 def orders(found: Any = lambda order: {"customer": order.customer, "country": "DE"}, **options: Any) -> Saga[Order]:
     saga = Saga("orders", input=Order, key=lambda order: order.order_id, attributes=found)
 
-    @saga.step(compensation=None, **options)
     def ship(order: Order) -> Shipment:
         return Shipment("ups")
+
+    step: Any = saga.step
+    step(compensation=None, **options)(ship)
 
     saga.wait_for(Arrived, key=lambda event: event.order_id, attributes=lambda event: {"city": event.city})
     saga.started_by(Placed, input=lambda event: Order(event.order_id, event.customer))
     return saga
+
+
+def wrong_ones(given: object) -> Any:
+    return {"carrier": [given]}
 
 
 def of_result(shipment: Shipment) -> dict[str, str | None]:
@@ -156,7 +162,7 @@ def test_a_child_brings_its_own_and_a_mistake_stops_no_parent(each_database: str
     async def story(lab: Lab) -> None:
         child: Saga[Shipment] = Saga("parcels", input=Shipment, attributes=lambda given: {"carrier": given.carrier})
         child.sleep(1)
-        wrong: Saga[Shipment] = Saga("letters", input=Shipment, attributes=lambda given: {"carrier": [given]})
+        wrong: Saga[Shipment] = Saga("letters", input=Shipment, attributes=wrong_ones)
         wrong.sleep(1)
         parent: Saga[Order] = Saga("orders", input=Order, key=lambda order: order.order_id)
 
