@@ -289,7 +289,7 @@ def of_either(thing: Shipment | None) -> Attributes:
     return {} if thing is None else {"carrier": thing.carrier}
 
 
-def of_unknown(thing: "Unheard") -> Attributes:  # type: ignore[name-defined]  # noqa: F821 # pyright: ignore
+def of_unknown(thing: "Unheard") -> Attributes:  # type: ignore[name-defined]  # noqa: F821 # pyright: ignore[reportUndefinedVariable, reportUnknownParameterType]
     return {}
 
 
