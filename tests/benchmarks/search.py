@@ -14,7 +14,7 @@ from sagalog.stores import store_for
 from sagalog.stores.sql import statements
 from tests.benchmarks import work
 from tests.benchmarks.databases import Database, make_schema
-from tests.benchmarks.measure import Series
+from tests.benchmarks.measure import Series, Sizes
 
 SQLITE = statements("tests.benchmarks", "search_sqlite.sql")
 POSTGRES = statements("tests.benchmarks", "search_postgres.sql")
@@ -33,8 +33,9 @@ class Search(Struct):
     asked: list[Series]
 
 
-async def search(database: Database, number: int) -> Search:
+async def search(database: Database, sizes: Sizes) -> Search:
     """Fill a database with so many sagas and ask it what a person asks."""
+    number = sizes.search
     make_schema(database)
     began = time.perf_counter()
     _fill(database.address, number)

@@ -200,8 +200,8 @@ def _attribute_mistakes(step: DeclaredStep, own: Any) -> Iterator[str]:
 def _is_no(own: Any, said: type) -> bool:
     """Tell whether a value of type `own` surely does not fit where one of type `said` is taken."""
     try:
-        # To checkers of types a whole number is a float, too.
-        return isinstance(own, type) and said is not float and not issubclass(own, said)
+        # To checkers of types a whole number is a float, too, and `Any` is a class of its own.
+        return isinstance(own, type) and said not in (Any, float) and not issubclass(own, said)
     except TypeError:
         # A generic type, or a protocol that cannot be asked.
         return False

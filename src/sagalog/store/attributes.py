@@ -5,7 +5,7 @@ points; a text and a number are never in an order.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, Literal, cast, get_args
 
 from msgspec import Struct
@@ -19,6 +19,8 @@ Operator = Literal["=", "!=", "<", "<=", ">", ">="]
 OPERATORS: Final[tuple[Operator, ...]] = get_args(Operator)
 EXAMPLE: Final = "write for example customer=c-1 or amount>=100"
 MOST_CONDITIONS: Final = 32
+# How many characters a whole number of 64 bits has at most.
+LONGEST_WHOLE: Final = 20
 
 _WRITTEN = re.compile(r"\s*(.*?)\s*(!=|<=|>=|=|<|>)(.*)", re.DOTALL)
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -88,8 +90,9 @@ def typed(text: str) -> Wanted:
 
 
 def _typed_number(name: str, value: str) -> int | float:
-    data = _data(name, int(value) if value.lstrip("-").isdecimal() and len(value) < 20 else float(value))
-    return cast("int | float", data)
+    whole = int(value) if value.lstrip("-").isdecimal() and len(value) <= LONGEST_WHOLE else None
+    fits = whole is not None and -(2**63) <= whole < 2**63
+    return cast("int | float", _data(name, whole if fits else float(value)))
 
 
 def _text(name: str, value: str) -> str:
@@ -100,8 +103,9 @@ def wanted_of(condition: object) -> Wanted:
     """Return a condition that a program has written, checked; raises `InvalidQuery`."""
     if isinstance(condition, Wanted):
         return condition
-    parts = cast("Sequence[object]", condition)
-    if isinstance(condition, str | bytes) or not isinstance(condition, Sequence) or len(parts) != 3:
+    is_list = isinstance(condition, list | tuple)
+    parts = list(cast("Sequence[object]", condition)) if is_list else []
+    if len(parts) != 3:
         raise InvalidQuery(
             f"attributes: expected conditions such as ('customer', '=', 'c-1') or ('amount', '>=', 100), found "
             f"{_shown(condition)} among them"
@@ -119,9 +123,9 @@ def wanted_of(condition: object) -> Wanted:
 
 def check_conditions(given: object) -> None:
     """Raise `InvalidQuery` for anything but a list of conditions."""
-    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+    if isinstance(given, str | bytes) or not isinstance(given, Sequence):
         raise InvalidQuery(f"attributes: expected a list such as [('customer', '=', 'c-1')], found {_shown(given)}")
-    conditions = [wanted_of(one) for one in cast("Iterable[object]", given)]
+    conditions = [wanted_of(one) for one in cast("Sequence[object]", given)]
     if len(conditions) > MOST_CONDITIONS:
         raise InvalidQuery(f"attributes: expected at most {MOST_CONDITIONS} conditions, found {len(conditions)}")
 

@@ -3,6 +3,7 @@
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from lab.lab import Lab, in_lab
@@ -92,12 +93,16 @@ def test_a_start_that_was_routed_again_is_told_of_once(caplog: pytest.LogCapture
         in_lab(store, story)
 
 
+def wrong_ones(carrier: str) -> Any:
+    return {"carrier": [carrier]}
+
+
 def test_a_mistake_in_attributes_is_a_warning_of_the_event_that_lacks_them(
     each_database: str | Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     saga = Saga("orders", input=str)
 
-    @saga.step(compensation=None, attributes=lambda carrier: {"carrier": [carrier]})
+    @saga.step(compensation=None, attributes=wrong_ones)
     def ship(order: str) -> str:
         return "ups"
 

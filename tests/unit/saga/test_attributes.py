@@ -48,6 +48,22 @@ class Country(StrEnum):
     DE = "de"
 
 
+def lists(_: object) -> Any:
+    return {"carrier": ["ups"]}
+
+
+def returns_nothing(_: object) -> Any:
+    return None
+
+
+def too_many(_: object) -> Attributes:
+    return {f"a{number}": 1 for number in range(32)}
+
+
+def of_customer(order: Order) -> Attributes:
+    return {"customer": order.customer}
+
+
 SHIPPED = StepSucceeded(time=1, step="ship", began=1, result=encode_json(Shipment("ups")))  # type: ignore[arg-type]
 
 
@@ -187,6 +203,14 @@ def test_what_is_recorded_is_read_back_with_its_types() -> None:
 # ------------------------------------------------------------------------------------------- mistakes
 
 
+def takes_none() -> Attributes:
+    return {}
+
+
+def takes_two(one: object, two: object) -> Attributes:
+    return {}
+
+
 def raises(_: object) -> Attributes:
     raise KeyError("carrier")
 
@@ -195,9 +219,9 @@ def raises(_: object) -> Attributes:
     ("attributes", "kind", "said"),
     [
         (raises, "KeyError", "in attributes=: 'carrier'"),
-        (lambda _: {"carrier": ["ups"]}, "InvalidInput", "in attributes=: attribute carrier: expected a text"),
-        (lambda _: None, "InvalidInput", "in attributes=: expected attributes such as"),
-        (lambda _: {f"a{number}": 1 for number in range(32)}, "InvalidInput", "at most 32 attributes of a saga"),
+        (lists, "InvalidInput", "in attributes=: attribute carrier: expected a text"),
+        (returns_nothing, "InvalidInput", "in attributes=: expected attributes such as"),
+        (too_many, "InvalidInput", "at most 32 attributes of a saga"),
     ],
 )
 def test_a_mistake_in_the_attributes_of_a_result_is_recorded_and_the_saga_goes_on(
@@ -227,7 +251,7 @@ def test_a_changed_function_changes_no_past() -> None:
 
 
 def test_attributes_are_no_part_of_the_digest() -> None:
-    with_them = shipping(lambda shipment: {"carrier": shipment.carrier}, lambda order: {"customer": order.customer})
+    with_them = shipping(lambda shipment: {"carrier": shipment.carrier}, of_customer)
     assert with_them.definition.digest == shipping(None).definition.digest
 
 
@@ -238,8 +262,8 @@ def test_attributes_are_no_part_of_the_digest() -> None:
     ("attributes", "said"),
     [
         ("customer", "takes a function of the result, found 'customer'"),
-        (lambda: {"a": 1}, "takes a function of the result alone"),
-        (lambda one, two: {}, "takes a function of the result alone"),
+        (takes_none, "takes a function of the result alone"),
+        (takes_two, "takes a function of the result alone"),
     ],
 )
 def test_what_is_no_function_of_the_result_is_refused_when_it_is_declared(attributes: Any, said: str) -> None:
@@ -257,11 +281,32 @@ def test_a_function_of_another_type_than_the_result_is_refused() -> None:
         _ = shipping(of_order).definition
 
 
+def of_any(thing: Any) -> Attributes:
+    return {"carrier": thing.carrier}
+
+
+def of_either(thing: Shipment | None) -> Attributes:
+    return {} if thing is None else {"carrier": thing.carrier}
+
+
+def of_unknown(thing: "Unheard") -> Attributes:  # type: ignore[name-defined]  # noqa: F821 # pyright: ignore[reportUndefinedVariable, reportUnknownParameterType]
+    return {}
+
+
+@pytest.mark.parametrize("attributes", [of_any, of_either, of_unknown, too_many])
+def test_a_function_of_what_the_result_may_be_is_taken(attributes: Callable[[Any], Any]) -> None:
+    assert shipping(attributes).definition.steps["ship"].attributes is attributes
+
+
 def test_parts_bring_no_attributes() -> None:
     saga: Any = Saga("orders", input=Order, timeout=None)
 
-    @saga.step(compensation=None, for_each=lambda order: [order.order_id], attributes=lambda part: {})
+    def ids(order: Order) -> list[str]:
+        return [order.order_id]
+
     def ship(line: str) -> Shipment: ...  # type: ignore[empty-body]
+
+    saga.step(compensation=None, for_each=ids, attributes=raises)(ship)
 
     with pytest.raises(DefinitionError, match="attributes= with for_each= would be those of the last part"):
         _ = saga.definition
@@ -306,7 +351,7 @@ def test_attributes_from_takes_events_of_the_process_and_functions_of_them() -> 
     with pytest.raises(DefinitionError, match="attributes_from Placed takes a function of the event"):
         _ = wrong.definition
     late = following()
-    assert late.definition
+    assert late.definition.name == "shipping"
     with pytest.raises(DefinitionError, match="declare them first"):
         late.attributes_from(Placed, lambda event: {})
 

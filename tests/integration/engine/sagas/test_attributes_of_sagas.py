@@ -11,6 +11,7 @@ from sagalog.codec import CODEC
 from sagalog.errors import InvalidInput, SagaNotFound
 from sagalog.readmodel.rebuild import rebuild
 from sagalog.readmodel.verification import differences
+from sagalog.saga.attributes import Attributes
 from sagalog.store import Store
 
 
@@ -33,16 +34,34 @@ class Arrived(Event):
     city: str
 
 
-def orders(found: Any = lambda order: {"customer": order.customer, "country": "DE"}, **options: Any) -> Saga[Order]:
+def of_order(order: Order) -> Attributes:
+    return {"customer": order.customer, "country": "DE"}
+
+
+def misspelt(thing: Any) -> Attributes:
+    return {"customer": thing.custmer}
+
+
+def nothing(_: object) -> Any:
+    return None
+
+
+def orders(found: Any = of_order, **options: Any) -> Saga[Order]:
     saga = Saga("orders", input=Order, key=lambda order: order.order_id, attributes=found)
 
-    @saga.step(compensation=None, **options)
     def ship(order: Order) -> Shipment:
         return Shipment("ups")
+
+    step: Any = saga.step
+    step(compensation=None, **options)(ship)
 
     saga.wait_for(Arrived, key=lambda event: event.order_id, attributes=lambda event: {"city": event.city})
     saga.started_by(Placed, input=lambda event: Order(event.order_id, event.customer))
     return saga
+
+
+def wrong_ones(given: object) -> Any:
+    return {"carrier": [given]}
 
 
 def of_result(shipment: Shipment) -> dict[str, str | None]:
@@ -102,12 +121,12 @@ def history(store: Store, saga_id: str) -> list[Any]:
 @pytest.mark.parametrize(
     ("found", "said"),
     [
-        (lambda order: {"customer": order.custmer}, "attributes= of saga orders raised AttributeError"),
+        (misspelt, "attributes= of saga orders raised AttributeError"),
         (
-            lambda order: {"customer": [order.customer]},
-            "attributes= of saga orders: attribute customer: expected a text",
+            wrong_ones,
+            "attributes= of saga orders: attribute carrier: expected a text",
         ),
-        (lambda order: None, "attributes= of saga orders: expected attributes such as"),
+        (nothing, "attributes= of saga orders: expected attributes such as"),
     ],
 )
 def test_a_start_whose_attributes_are_wrong_is_refused_and_nothing_is_written(
@@ -140,7 +159,7 @@ def test_an_event_that_starts_a_saga_is_parked_if_its_attributes_are_wrong(each_
 
 def test_a_later_mistake_is_recorded_and_the_saga_goes_on(each_database: str | Store) -> None:
     async def story(lab: Lab) -> None:
-        saga = orders(attributes=lambda shipment: {"carrier": shipment.carier})
+        saga = orders(attributes=misspelt)
         process = await lab.begin([saga])
         await process.start(saga, Order("o-1"), "o-1")
         await completed(process, "o-1")
@@ -156,7 +175,7 @@ def test_a_child_brings_its_own_and_a_mistake_stops_no_parent(each_database: str
     async def story(lab: Lab) -> None:
         child: Saga[Shipment] = Saga("parcels", input=Shipment, attributes=lambda given: {"carrier": given.carrier})
         child.sleep(1)
-        wrong: Saga[Shipment] = Saga("letters", input=Shipment, attributes=lambda given: {"carrier": [given]})
+        wrong: Saga[Shipment] = Saga("letters", input=Shipment, attributes=wrong_ones)
         wrong.sleep(1)
         parent: Saga[Order] = Saga("orders", input=Order, key=lambda order: order.order_id)
 
