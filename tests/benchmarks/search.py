@@ -22,6 +22,7 @@ AIM_SECONDS = 0.020
 CALLS = 15
 # In milliseconds since the epoch: a second lies between two sagas, and the newest is of November 2026.
 NEWEST = 1_795_400_000_000
+Listed = Callable[..., Callable[[], object]]
 ATTRIBUTES = ("customers", "countries", "amounts", "days", "campaigns")
 
 
@@ -78,15 +79,20 @@ def questions(store: Store, number: int, shown: str) -> Sequence[tuple[str, Call
         return lambda: store.find(query)
 
     middle = store.find(Query(key=f"key-{number // 2}"))[0]
-    customer = [("customer", "=", "c-7")]
-    many, two = [("country", "=", "DE")], [("campaign", "=", "spring")]
-    wide, narrow = [("amount", ">=", number // 10)], [("amount", "<", 3)]
-    thousands = [("amount", ">=", number - number // 100)]
+    return [
+        *_of_columns(listed, number, middle.saga_id),
+        *_of_attributes(listed, number, middle.saga_id),
+        ("the names of attributes", store.attribute_names),
+        ("show", lambda: _show(store, shown)),
+    ]
+
+
+def _of_columns(listed: Listed, number: int, middle: str) -> Sequence[tuple[str, Callable[[], object]]]:
     an_hour = NEWEST * 1000 - 3_600_000_000
     long_ago = (NEWEST - number * 999) * 1000
     return [
         ("list", listed()),
-        ("list --after, from the middle", listed(before=middle.saga_id)),
+        ("list --after, from the middle", listed(before=middle)),
         ("--status completed", listed(statuses=["completed"])),
         ("--status failed", listed(statuses=["failed"])),
         ("--status stuck, ten", listed(statuses=["stuck"])),
@@ -104,6 +110,16 @@ def questions(store: Store, number: int, shown: str) -> Sequence[tuple[str, Call
         ("--newer 1h", listed(started_after=an_hour)),
         ("--newer, none", listed(started_after=NEWEST * 2000)),
         ("--older, one in a thousand", listed(started_before=long_ago)),
+    ]
+
+
+def _of_attributes(listed: Listed, number: int, middle: str) -> Sequence[tuple[str, Callable[[], object]]]:
+    customer = [("customer", "=", "c-7")]
+    many, two = [("country", "=", "DE")], [("campaign", "=", "spring")]
+    wide, narrow = [("amount", ">=", number // 10)], [("amount", "<", 3)]
+    thousands = [("amount", ">=", number - number // 100)]
+    an_hour = NEWEST * 1000 - 3_600_000_000
+    return [
         ("--attribute: a customer, a hundred", listed(attributes=customer)),
         ("--attribute: six in ten", listed(attributes=many)),
         ("--attribute: two", listed(attributes=two)),
@@ -114,7 +130,7 @@ def questions(store: Store, number: int, shown: str) -> Sequence[tuple[str, Call
         ("--attribute: a day long ago", listed(attributes=[("day", "=", "2026-11-10")])),
         ("--attribute: all days before", listed(attributes=[("day", "<=", "2026-11-13")])),
         ("--attribute: != six in ten", listed(attributes=[("country", "!=", "DE")])),
-        ("six in ten, after the middle", listed(attributes=many, before=middle.saga_id)),
+        ("six in ten, after the middle", listed(attributes=many, before=middle)),
         ("six in ten --status failed", listed(attributes=many, statuses=["failed"])),
         ("six in ten --status stuck", listed(attributes=many, statuses=["stuck"])),
         ("six in ten --status pending", listed(attributes=many, statuses=["pending"])),
@@ -128,8 +144,6 @@ def questions(store: Store, number: int, shown: str) -> Sequence[tuple[str, Call
         ("one in a hundred --status failed", listed(attributes=thousands, statuses=["failed"])),
         ("two --status failed", listed(attributes=two, statuses=["failed"])),
         ("two --saga orders", listed(attributes=two, saga_name="orders")),
-        ("the names of attributes", store.attribute_names),
-        ("show", lambda: _show(store, shown)),
     ]
 
 

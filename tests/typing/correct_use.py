@@ -305,11 +305,7 @@ class Kind(Enum):
     GIFT = "gift"
 
 
-found_by = Saga(
-    "found-by",
-    input=Order,
-    attributes=lambda order: {"order": order.order_id, "gift": order.gift, "lines": len(order.lines), "note": None},
-)
+found_by = Saga("found-by", input=Order, attributes=lambda order: {"order": order.order_id, "lines": 1, "note": None})
 
 
 @found_by.step(compensation=None, attributes=lambda parcel: {"kind": Kind.GIFT, "cost": Decimal("9.90")})
@@ -318,11 +314,7 @@ def send_off(order: Order) -> Parcel:
     return Parcel("p-1")
 
 
-@found_by.request(
-    InventoryReserved,
-    compensation=None,
-    attributes=lambda reserved: {"stock": reserved.order_id, "at": date(2026, 1, 5)},
-)
+@found_by.request(InventoryReserved, compensation=None, attributes=lambda reserved: {"stock": reserved.order_id})
 def ask_for_more(order: Order) -> ReserveInventory:
     """The reply brings attributes."""
     return ReserveInventory(order_id=order.order_id)

@@ -104,7 +104,7 @@ WRONG = {
     "SELECT 1; DELETE FROM saga_status": (2, ""),
     "SELECT * FROM attempts": (2, "is saga_attempts meant?"),
     "SELECT * FROM saga_state": (2, "is saga_status meant?"),
-    "SELECT * FROM nowhere": (2, "these are there: saga_actions, saga_attempts, saga_commands"),
+    "SELECT * FROM nowhere": (2, "these are there: saga_actions, saga_attempts, saga_attributes"),
     "SELECT ended FROM saga_steps": (2, "ended_at"),
     "SELEC 1": (2, "SELEC"),
     "": (2, ""),
