@@ -23,6 +23,7 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "show": ("show", "Show where a saga stands, step by step."),
         "history": ("history", "Show every event of a saga."),
         "replay": ("replay", "Replay a saga: what each event changed, to any moment."),
+        "diff": ("diff", "Show what differs between two sagas, or two moments of one."),
         "export": ("export", "Write histories as JSON Lines."),
     },
     "Look after messages": {

@@ -20,6 +20,23 @@ def moment_of(text: str) -> Moment:
     return ("version", int(text)) if _VERSION.fullmatch(text) else ("time", parse_moment(text))
 
 
+def named_moment(text: str) -> tuple[str, Moment | None]:
+    """Return the name of a saga and the moment behind its last `@`: `ada@2`, `ada@2026-01-01T12:00`.
+
+    What is no moment belongs to the name (`ada@example.org`), and nothing behind the `@` means that all before it is
+    the name: `ada@2@` is the saga of the key `ada@2`.
+    """
+    name, at, behind = text.rpartition("@")
+    if not at or not name:
+        return text, None
+    if not behind:
+        return name, None
+    try:
+        return name, moment_of(behind)
+    except ValueError:
+        return text, None
+
+
 class At(click.ParamType["Moment"]):
     """A version, or a time."""
 
