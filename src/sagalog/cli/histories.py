@@ -84,7 +84,11 @@ class ExportedHistories:
             raise NotThere(f"{self._name} has no saga {wanted}; it has {some(keys)}")
         if name is None and len(named) > 1:
             raise click.UsageError(f"{self._name} has {len(named)} sagas: name one of {some(keys)}")
-        found = name if name in named else max(named, key=lambda saga_id: (named[saga_id].time, saga_id))
+        found = (
+            name
+            if name in named
+            else max(named, key=lambda saga_id: (named[saga_id].time, named[saga_id].run, saga_id))
+        )
         assert found is not None
         others = sorted({start.saga for start in named.values()} - {named[found].saga})
         if others:
