@@ -90,7 +90,8 @@ class TimeAxis:
                 yield piece.left, piece.start - self.start
         whole = [piece for piece in self.pieces if not piece.is_break]
         drawn = sum(piece.end - piece.start for piece in whole)
-        step = next((nice for nice in _NICE if nice * most >= drawn), _NICE[-1])
+        # Times of a damaged log may be millions of years apart.
+        step = next((nice for nice in _NICE if nice * most >= drawn), drawn)
         for piece in whole:
             # After a break the offset is too long to be read to the millisecond.
             if piece.start - self.start < FAR_LONGER * drawn:
