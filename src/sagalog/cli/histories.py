@@ -79,7 +79,7 @@ class ExportedHistories:
         }
         if not named:
             if not starts:
-                raise NotThere(f"{self._name} is empty")
+                raise NotThere(f"{self._name} is empty: expected what `sagalog export` writes; export it again")
             wanted = harmless(repr(name), LONGEST_SHOWN)
             raise NotThere(f"{self._name} has no saga {wanted}; it has {some(keys)}")
         if name is None and len(named) > 1:

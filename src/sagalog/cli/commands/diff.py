@@ -19,7 +19,7 @@ from sagalog.cli.options import Invocation, RowsCommand
 from sagalog.cli.output import emit, write, write_json
 from sagalog.cli.quantities import moment
 from sagalog.cli.table import Column, plain, status_text
-from sagalog.errors import DivergentHistory, InvalidInput, SagaNotFound
+from sagalog.errors import DivergentHistory, InvalidIdentifier, InvalidInput, SagaNotFound
 from sagalog.harmless import harmless
 from sagalog.saga.events import SagaEvent
 
@@ -90,12 +90,20 @@ def _subject(found: Histories, text: str | None, saga: str | None) -> Subject:
     try:
         saga_id, events = found.find(name, saga)
     except (SagaNotFound, NotThere) as problem:
-        if at is None:
+        if text is None or at is None or not _is_there(found, text, saga):
             raise
-        hint = f"{problem}; if {plain(text)} as a whole is the key, write {plain(text)}@"
+        hint = f"{problem}; the saga of the key {plain(text)} is named {plain(text)}@"
         raise type(problem)(hint) from None
     replayed = frames(events)
     return Subject(saga_id, replayed if at is None else until(replayed, at), len(replayed))
+
+
+def _is_there(found: Histories, name: str, saga: str | None) -> bool:
+    try:
+        found.find(name, saga)
+    except (SagaNotFound, NotThere, InvalidIdentifier):
+        return False
+    return True
 
 
 def _emit(output: str, a: Subject, b: Subject, found: list[Difference], parted: Parting | None) -> None:
