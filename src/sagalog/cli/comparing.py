@@ -71,7 +71,8 @@ def _fields(state: SagaState, exact: bool) -> dict[str, Any]:
     for path, value in fields.items():
         prefix = next((prefix for prefix in names if path.startswith(f"{prefix}.")), None)
         named = path if prefix is None else _COMMAND + names[prefix] + path.removeprefix(prefix)
-        field = named.rpartition(".")[2]
+        # Of a step both directions have the same fields.
+        field = named.rpartition(".")[2].removeprefix("undo_")
         if field in _COUNTED:
             found[f"{named} (how many)"] = len(value)
         elif field == "kept":

@@ -13,6 +13,7 @@ from sagalog.cli.exporting import BrokenExport
 from sagalog.cli.failures import FAILURE, NotThere, Unreadable
 from sagalog.cli.frames import Frame, frames
 from sagalog.cli.histories import Histories, from_option, histories, read
+from sagalog.cli.lines import STDIN, name_of
 from sagalog.cli.lookup import saga_option
 from sagalog.cli.moments import named_moment, until
 from sagalog.cli.options import Invocation, RowsCommand
@@ -69,7 +70,7 @@ def diff(
         raise click.UsageError("name two sagas, or two moments: ada@2 ada@5", click.get_current_context())
     if source is None and a is None:
         raise click.UsageError("name a saga by its id or key, or give --from FILE", click.get_current_context())
-    if source is not None and other is not None and source.name == other.name == "<stdin>":
+    if source is not None and other is not None and name_of(source) == name_of(other) == STDIN:
         raise click.UsageError("--from and --with cannot both be stdin", click.get_current_context())
     try:
         with ExitStack() as stack:

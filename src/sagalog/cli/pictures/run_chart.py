@@ -239,6 +239,7 @@ class _Walk:
         )
 
     def _begins(self, step: str, direction: e.Direction, opened: _Open) -> None:
+        self._row(step)
         self._closed(step, direction, opened.since, "done")
         self._open[step, direction] = opened
 

@@ -4,7 +4,6 @@ What a bar is can be told by its shape alone; colours only help.
 """
 
 from collections.abc import Iterator
-from math import ceil
 from typing import Final, NamedTuple
 
 from rich.cells import cell_len
@@ -188,8 +187,9 @@ def _column(time: int, layout: _Layout) -> int:
 
 def _draw_bar(bar: Bar, layout: _Layout, cells: list[tuple[str, str]]) -> None:
     glyphs, axis = layout.glyphs, layout.axis
-    first, last = _column(bar.start, layout), max(_column(bar.start, layout), ceil(axis.place(bar.end)) - 1)
-    last = min(last, layout.chart - 1)
+    # Where one bar ends, the next one may begin.
+    first = _column(bar.start, layout)
+    last = max(first, _column(bar.end, layout) - 1)
     ending = glyphs.endings[bar.ending]
     is_back = bar.undo and bar.kind != "pause"
     if is_back and ending and first == last:
