@@ -9,11 +9,13 @@ from rich.table import Table
 
 from tests.benchmarks.followed import Followed
 from tests.benchmarks.measure import Beside, Filled, Memory, Shape, Work
+from tests.benchmarks.replayed import Replayed
 from tests.benchmarks.troubled import Troubled
 
 THROUGHPUT_AIM = 0.6
 LATENCY_AIM = 1.5
 TROUBLE_AIM = 1.2
+FOLDING_AIM = 500_000
 
 
 class Measured(Struct):
@@ -27,6 +29,7 @@ class Measured(Struct):
     filled: Filled | None = None
     troubled: Troubled | None = None
     followed: Followed | None = None
+    replayed: Replayed | None = None
 
 
 def as_json(header: dict[str, str], measured: list[Measured]) -> bytes:
@@ -57,6 +60,8 @@ def show(console: Console, one: Measured) -> None:
         console.print(_troubled(one.troubled))
     if one.followed is not None:
         console.print(_followed(one.followed))
+    if one.replayed is not None:
+        console.print(_replayed(one.replayed))
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -137,6 +142,15 @@ def _followed(found: Followed) -> Table:
     table = _table(f"following an application with {found.events:,} events waiting", "events/s, median", "best")
     for _, times in found.batches:
         table.add_row(times.name, f"{found.events / times.median:,.0f}", f"{found.events / times.best:,.0f}")
+    return table
+
+
+def _replayed(found: Replayed) -> Table:
+    title = f"replaying {found.sagas:,} histories of {found.events:,} events altogether"
+    table = _table(title, "events/s, median", "best", "aim")
+    for times in found.ways:
+        aim = f">= {FOLDING_AIM:,}" if times.name == "fold" else ""
+        table.add_row(times.name, f"{found.events / times.median:,.0f}", f"{found.events / times.best:,.0f}", aim)
     return table
 
 

@@ -8,7 +8,17 @@ from servers.postgres_server import ENVIRONMENT_VARIABLE, PostgresServer
 
 from tests.benchmarks.bench import main
 
-TINY = ["--quick", "--sagas=5", "--rounds=1", "--idle=2", "--finished=100", "--long=1", "--troubled=4", "--followed=30"]
+TINY = [
+    "--quick",
+    "--sagas=5",
+    "--rounds=1",
+    "--idle=2",
+    "--finished=100",
+    "--long=1",
+    "--troubled=4",
+    "--followed=30",
+    "--replayed=9",
+]
 
 
 def test_every_part_of_the_benchmark_runs_on_sqlite(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -23,6 +33,9 @@ def test_every_part_of_the_benchmark_runs_on_sqlite(tmp_path: Path, capfd: pytes
     assert store["troubled"]["number"] == 4
     assert len(store["troubled"]["troubled"]["seconds"]) == 5 * 2 * 2
     assert [batch for batch, _ in store["followed"]["batches"]] == [1, 100, 500]
+    assert store["replayed"]["sagas"] == 9
+    assert store["replayed"]["events"] >= 9 * 5
+    assert [way["name"] for way in store["replayed"]["ways"]] == ["fold", "decode and fold", "read, decode and fold"]
     printed = capfd.readouterr().out
     assert "sagas/s, median" in printed
     assert "with 100 finished sagas in the tables" in printed
@@ -34,6 +47,17 @@ def test_what_differs_on_postgresql_runs_there(
 ) -> None:
     monkeypatch.setenv(ENVIRONMENT_VARIABLE, postgres_server.url())
     assert (
-        main([*TINY, "--store=postgres", "--part=work", "--part=finished", "--part=troubled", "--part=followed"]) == 0
+        main(
+            [
+                *TINY,
+                "--store=postgres",
+                "--part=work",
+                "--part=finished",
+                "--part=troubled",
+                "--part=followed",
+                "--part=replayed",
+            ]
+        )
+        == 0
     )
     assert "psycopg arrays" in capfd.readouterr().out

@@ -23,7 +23,7 @@ from sagalog.cli.comparing import parting
 from sagalog.cli.exporting import export_line, read_export
 from sagalog.cli.pictures.run_chart import run_chart_of
 from sagalog.cli.scrubbing import Scrubber
-from sagalog.codec import CODEC, encode_json
+from sagalog.codec import encode_json
 from sagalog.saga import events as e
 from sagalog.saga.evolve import evolve
 from sagalog.saga.state import SagaState
