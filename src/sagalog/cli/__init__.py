@@ -32,7 +32,7 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     "Check": {
         "audit": ("audit", "Run the app's audit queries, which must return no row."),
         "check": ("check", "Check the app, the database, and that the tables equal the log."),
-        "graph": ("graph", "Draw a saga or a choreography as Mermaid or SVG."),
+        "graph": ("graph", "Draw a saga or a choreography, or one run in time."),
         "db": ("database", "Upgrade the database and see its schema."),
     },
 }

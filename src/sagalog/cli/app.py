@@ -98,7 +98,8 @@ class App:
 
     def definition(self, name: str, version: int, digest: str) -> Definition | None:
         """Return exactly the definition that a saga runs with, or None; raises `DefinitionError` for a wrong one."""
-        found: list[Definition] = [one.definition for one in (*self.sagas, *self.choreographies)]
+        found: list[Definition] = [saga.definition for saga in self.sagas]
+        found += [choreography.definition for choreography in self.choreographies]
         for one in found:
             # The list grows while it is read: children have children.
             found += [step.child.definition for step in one.steps.values() if step.child is not None]

@@ -9,6 +9,7 @@ from itertools import zip_longest
 from typing import Any, Final, NamedTuple, cast
 
 from sagalog.cli.differences import EVIDENT, EVIDENT_OF_PARTS, TIMES, flat
+from sagalog.codec import encode_json
 from sagalog.saga import events as e
 from sagalog.saga.state import SagaState
 
@@ -46,20 +47,26 @@ def differences(a: SagaState, b: SagaState, *, exact: bool = False) -> list[Diff
 
 def _inside(path: str, one: Any, other: Any) -> Iterator[Difference]:
     """Yield where two values differ, as deep inside as both have the same shape."""
+    difference = Difference(path, one, other)
+    if _same(one, other):
+        return
     if isinstance(one, dict) and isinstance(other, dict):
         ours, theirs = cast("dict[str, Any]", one), cast("dict[str, Any]", other)
         for name in (*ours, *(name for name in theirs if name not in ours)):
             yield from _inside(f"{path}.{name}", ours.get(name), theirs.get(name))
-    elif (
-        isinstance(one, list)
-        and isinstance(other, list)
-        and len(cast("list[Any]", one)) == len(cast("list[Any]", other))
-    ):
-        for number, pair in enumerate(zip(cast("list[Any]", one), cast("list[Any]", other), strict=True)):
-            yield from _inside(f"{path}[{number}]", *pair)
-    # True is 1, and 1 is 1.0, but no two of them are the same value.
-    elif type(one) is not type(other) or one != other:
-        yield Difference(path, one, other)
+        return
+    if isinstance(one, list) and isinstance(other, list):
+        left, right = cast("list[object]", one), cast("list[object]", other)
+        if len(left) == len(right):
+            for number, pair in enumerate(zip(left, right, strict=True)):
+                yield from _inside(f"{path}[{number}]", *pair)
+            return
+    yield difference
+
+
+def _same(one: object, other: object) -> bool:
+    """Tell whether two values are the same in JSON: `true`, `1` and `1.0` are not, which are equal in Python."""
+    return encode_json(one) == encode_json(other)
 
 
 def _fields(state: SagaState, exact: bool) -> dict[str, Any]:

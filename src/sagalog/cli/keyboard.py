@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from types import FrameType
 from typing import Any, Final, Literal
 
@@ -48,9 +49,8 @@ _RESIZED_SECONDS: Final = 0.5
 
 def is_there() -> bool:
     """Tell whether a person sits at a terminal that can be drawn on, and this system lets keys be read."""
-    try:
-        import termios  # noqa: F401 - Windows has none
-    except ImportError:
+    if find_spec("termios") is None:
+        # Windows has none.
         return False
     return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 

@@ -79,7 +79,7 @@ class Scrubber:
         if isinstance(value, dict):
             return {self._name(name): self._value(inner) for name, inner in cast("dict[str, Any]", value).items()}
         if isinstance(value, list):
-            return [self._value(inner) for inner in cast("list[Any]", value)]
+            return [self._value(inner) for inner in cast("list[object]", value)]
         if isinstance(value, str):
             return self._stand_ins.text(value)
         return value if value is None or isinstance(value, bool) else self._stand_ins.number(value)
@@ -106,10 +106,10 @@ class Scrubber:
 def _texts(event: e.SagaEvent) -> Iterator[str]:
     """Yield the texts among an event's values, to be found again as keys of objects."""
     for field in fields(event):
-        value: Any = getattr(event, field.name)
-        if field.name in IDENTITIES | TEXTS and value is not None:
+        value: object = getattr(event, field.name)
+        if field.name in IDENTITIES | TEXTS and isinstance(value, str):
             yield value
-        for one in value if field.name == "elements" else (value,):
+        for one in cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,):
             if isinstance(one, Raw):
                 yield from _texts_in(json.loads(bytes(one)))
 
@@ -121,5 +121,5 @@ def _texts_in(value: Any) -> Iterator[str]:
         for inner in cast("dict[str, Any]", value).values():
             yield from _texts_in(inner)
     elif isinstance(value, list):
-        for inner in cast("list[Any]", value):
+        for inner in cast("list[object]", value):
             yield from _texts_in(inner)

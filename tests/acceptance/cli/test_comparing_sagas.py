@@ -8,11 +8,13 @@ import pytest
 from kernel.exports import exported, walked_export
 from kernel.stories import began, did, line
 from kernel.walks import walked
+from msgspec import Raw
 from msgspec.structs import replace
 from pages.command_line import Ran, sagalog
 from sagas.shop_demo import FinishedDemo
 
 from sagalog.cli.comparing import differences, parting
+from sagalog.codec import encode_json
 from sagalog.saga import events as e
 from sagalog.saga.evolve import fold
 from sagalog.testing.kernel import given
@@ -196,6 +198,21 @@ def test_commands_of_two_sagas_are_compared_by_their_steps(tmp_path: Path) -> No
     assert parting(events, moved) is None
     assert differences(fold(events), fold(moved)) == []
     assert differences(fold(events), fold(moved), exact=True) != []
+
+
+def test_values_are_compared_as_json_and_as_deep_inside_as_both_have_one_shape() -> None:
+    start = letters("ada")[0]
+    assert isinstance(start, e.SagaStarted)
+
+    def found(one: object, other: object) -> list[tuple[str, Any, Any]]:
+        states = [fold([replace(start, input=Raw(encode_json(value)))]) for value in (one, other)]
+        return [(path, a, b) for path, a, b in differences(*states)]
+
+    assert found({"a": [1, {"b": "x"}]}, {"a": [1, {"b": "y"}]}) == [("input.a[1].b", "x", "y")]
+    assert found({"a": [1]}, {"a": [1, 2]}) == [("input.a", [1], [1, 2])]
+    assert found({"a": True, "c": 1}, {"a": 1, "c": 1.0}) == [("input.a", True, 1), ("input.c", 1, 1.0)]
+    assert found({"a": 1}, {"b": 1}) == [("input.a", 1, None), ("input.b", None, 1)]
+    assert found([{"a": None}], [{"a": None}]) == []
 
 
 @pytest.mark.parametrize("seed", range(40))

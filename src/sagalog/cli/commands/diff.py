@@ -60,11 +60,11 @@ COLUMNS: tuple[Column[Difference], ...] = (
 def diff(
     invocation: Invocation, a: str | None, b: str | None, source: Any, other: Any, exact: bool, saga: str | None
 ) -> None:
-    """Show what differs between two sagas, or two moments of one: `diff ada grace`, `diff ada@2 ada@5`.
+    """Show what differs between two sagas, or two moments of one.
 
-    A and B are ids or keys; behind an @ may stand a version or a time. (The saga of the key ada@2 is ada@2@.) With
-    --with one name does for both, and none if each file holds one saga. The exit code is 0 if nothing differs, 1 if
-    something does.
+    A and B are ids or keys, behind an @ may stand a version or a time: `diff ada grace`, `diff ada@2 ada@5`. (The
+    saga of the key ada@2 is ada@2@.) With --with one name does for both, and none if each file holds one saga. The
+    exit code is 0 if nothing differs, 1 if something does.
     """
     if other is None and b is None:
         raise click.UsageError("name two sagas, or two moments: ada@2 ada@5", click.get_current_context())

@@ -60,9 +60,10 @@ def graph(
     target: Path | None,
     saga: str | None,
 ) -> None:
-    """Draw a saga or a choreography as Mermaid or SVG, or one of its runs as text or SVG.
+    """Draw a saga or a choreography, or one run in time.
 
-    Shows its steps, those side by side, conditions, the pivot, and what undoes what as dashed edges back.
+    A definition is drawn as Mermaid or SVG, a run as text or SVG. A saga shows its steps, those side by side,
+    conditions, the pivot, and what undoes what as dashed edges back.
 
     Of a choreography it shows which event leads to which, what undoes what, and the ends.
 
