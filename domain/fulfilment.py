@@ -24,6 +24,11 @@ fulfil_order = Saga(
     version=1,
     timeout=timedelta(hours=1),
     key=lambda order: order.order_id,
+    attributes=lambda order: {
+        "customer": order.customer,
+        "destination": order.destination,
+        "total_cents": order.total_cents,
+    },
 )
 fulfil_order.started_by(OrderPlaced, input=lambda event: event.order(), key=lambda event: event.order_id)
 

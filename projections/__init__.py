@@ -1,9 +1,16 @@
-"""The shop's read side, one question a file; it must not write, nor know which database it reads."""
+"""The shop's read side: tables that follow the log, questions about sagas, and audits; it decides nothing."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from projections.customers import customers
+from projections.money import money
+from projections.open_sagas import open_sagas
+from projections.order_desk import order_desk
+
+# What a worker of the shop keeps: `sagalog projections` names them.
+projections = [order_desk, money, open_sagas, customers]
 AUDIT_PATH = Path(__file__).with_name("audit")
 
 

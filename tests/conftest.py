@@ -4,7 +4,14 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-from databases.stores import each_database, each_store, migrated_file, migrated_postgres_url, migrated_template
+from databases.stores import (
+    each_database,
+    each_sql_database,
+    each_store,
+    migrated_file,
+    migrated_postgres_url,
+    migrated_template,
+)
 from followed.applications import application_url, each_bookshop
 from followed.following import each_target
 from hypothesis import HealthCheck, settings
@@ -21,6 +28,7 @@ __all__ = [
     "each_bank_address",
     "each_bookshop",
     "each_database",
+    "each_sql_database",
     "each_store",
     "each_target",
     "finished_demo",

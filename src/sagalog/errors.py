@@ -112,6 +112,10 @@ class WriteRefused(StoreError):
     """The database refuses this one write for good, while it accepts others."""
 
 
+class QueryRefused(StoreError):
+    """The database refuses SQL of a user: it is wrong, would do more than read, or was written for other tables."""
+
+
 class StoreUnfit(StoreError):
     """The database cannot hold sagas, or its role lacks privileges; nothing was written."""
 

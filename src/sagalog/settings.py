@@ -63,6 +63,9 @@ class Settings(BaseModel):
     statement_timeout: Seconds = Field(
         default=10.0, gt=0, description="how long to wait for one answer of the database"
     )
+    lag_alarm: Seconds = Field(
+        default=60.0, gt=0, description="how far behind a projection may be before a warning says so"
+    )
     migrate: bool = Field(
         default=True, description="whether a database is made, or its schema brought up to date, when it is opened"
     )
@@ -113,6 +116,7 @@ class Settings(BaseModel):
             most_running=self.most_running,
             claim_batch=self.claim_batch,
             most_handling=self.most_handling,
+            lag_alarm=int(self.lag_alarm * 1e6),
             from_now=self.new_consumers == "now",
         )
 

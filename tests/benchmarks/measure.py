@@ -35,6 +35,7 @@ class Sizes(Struct, frozen=True):
     long: int = 100
     troubled: int = 1000
     followed: int = 10_000
+    search: int = 100_000
     replayed: int = 20_000
 
 

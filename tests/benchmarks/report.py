@@ -10,6 +10,7 @@ from rich.table import Table
 from tests.benchmarks.followed import Followed
 from tests.benchmarks.measure import Beside, Filled, Memory, Shape, Work
 from tests.benchmarks.replayed import Replayed
+from tests.benchmarks.search import AIM_SECONDS, Search
 from tests.benchmarks.troubled import Troubled
 
 THROUGHPUT_AIM = 0.6
@@ -29,6 +30,7 @@ class Measured(Struct):
     filled: Filled | None = None
     troubled: Troubled | None = None
     followed: Followed | None = None
+    search: Search | None = None
     replayed: Replayed | None = None
 
 
@@ -62,6 +64,8 @@ def show(console: Console, one: Measured) -> None:
         console.print(_followed(one.followed))
     if one.replayed is not None:
         console.print(_replayed(one.replayed))
+    if one.search is not None:
+        console.print(_search(one.search))
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -142,6 +146,15 @@ def _followed(found: Followed) -> Table:
     table = _table(f"following an application with {found.events:,} events waiting", "events/s, median", "best")
     for _, times in found.batches:
         table.add_row(times.name, f"{found.events / times.median:,.0f}", f"{found.events / times.best:,.0f}")
+    return table
+
+
+def _search(found: Search) -> Table:
+    title = f"looking among {found.sagas:,} sagas (loaded in {found.loading:.0f} s), in ms; aim: {AIM_SECONDS * 1e3:g}"
+    table = _table(title, "median", "worst", "")
+    for times in found.asked:
+        late = "over" if times.median > AIM_SECONDS else ""
+        table.add_row(times.name, _ms(times.median), _ms(max(times.seconds)), late)
     return table
 
 

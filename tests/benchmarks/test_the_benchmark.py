@@ -18,6 +18,7 @@ TINY = [
     "--troubled=4",
     "--followed=30",
     "--replayed=9",
+    "--search=200",
 ]
 
 
@@ -36,8 +37,11 @@ def test_every_part_of_the_benchmark_runs_on_sqlite(tmp_path: Path, capfd: pytes
     assert store["replayed"]["sagas"] == 9
     assert store["replayed"]["events"] >= 9 * 5
     assert [way["name"] for way in store["replayed"]["ways"]] == ["fold", "decode and fold", "read, decode and fold"]
+    assert store["search"]["sagas"] == 200
+    assert {"list", "--saga rare, ten", "--attribute: two", "show"} <= {one["name"] for one in store["search"]["asked"]}
     printed = capfd.readouterr().out
     assert "sagas/s, median" in printed
+    assert "looking among 200 sagas" in printed
     assert "with 100 finished sagas in the tables" in printed
 
 
@@ -56,6 +60,7 @@ def test_what_differs_on_postgresql_runs_there(
                 "--part=troubled",
                 "--part=followed",
                 "--part=replayed",
+                "--part=search",
             ]
         )
         == 0

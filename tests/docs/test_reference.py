@@ -146,6 +146,7 @@ SIGNATURES: dict[str, Callable[..., Any]] = {
     "saga.child": ANY_SAGA.child,
     "saga.parallel": ANY_SAGA.parallel,
     "Choreography": sagalog.Choreography,
+    "choreography.attributes_from": sagalog.Choreography.attributes_from,
     "Participant": ANY_PARTICIPANT,
     "participant.handles": ANY_PARTICIPANT.handles,
     "participant.on": ANY_PARTICIPANT.on,

@@ -43,13 +43,26 @@ def shop(finished_demo: FinishedDemo, tmp_path_factory: pytest.TempPathFactory) 
     with sqlite3.connect(folder / "demo.db") as connection:
         names, marks = ", ".join(given), ", ".join("?" * len(given))
         connection.execute(f"INSERT OR IGNORE INTO saga_unmatched ({names}) VALUES ({marks})", list(given.values()))
+        # A parked event, and a row that differs from what the log gives.
+        parked = ("open-sagas", 1, 1, "lane", "SagaStuck", None, "parked", 1, 1, "ValueError", "a test", 1)
+        marks = ", ".join("?" * len(parked))
+        connection.execute(f"INSERT INTO saga_projection_events VALUES ({marks})", parked)
+        connection.execute("DELETE FROM open_sagas_g1")
     return folder
 
 
 @pytest.mark.parametrize("command", ROWS)
 def test_every_column_of_a_row_for_machines_is_documented_and_no_other(command: str, shop: Path) -> None:
     name, _, output = command.partition(" -o ")
-    given = {"unmatched show": ["u-1"], "list": [], "unmatched list": [], "audit": [], "check": []}
+    given = {
+        "unmatched show": ["u-1"],
+        "list": ["--saga", "order-fulfilment"],
+        "unmatched list": [],
+        "audit": [],
+        "check": [],
+    }
+    given |= {"projections status": [], "projections parked": ["open-sagas"], "projections verify": ["open-sagas"]}
+    given["sql"] = ["SELECT 1 AS count, 2 AS count"]
     if name not in given and not name.startswith("db "):
         failed = sagalog("list", "--status", "failed", "--limit", "1", "-o", "json", shop=shop)
         saga_id = json.loads(failed.out)[0]["saga_id"]

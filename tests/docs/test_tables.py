@@ -27,11 +27,10 @@ def documented(postgres: bool) -> Tables:
     """Return the columns of each table on the page, in order."""
     found: Tables = {}
     for heading in SQL.headings:
-        rows = [line.split("|") for line in SQL.section(heading).splitlines() if line.startswith("| `")]
+        # What statuses and the like mean stands in tables below that of the columns.
+        table = SQL.section(heading).partition("| column |")[2].partition("\n\n")[0]
+        rows = [line.split("|") for line in table.splitlines() if line.startswith("| `")]
         columns = [row[1].strip(" `") for row in rows if postgres or ONLY_ON_POSTGRES not in row[2]]
-        if heading == "saga_steps":
-            # What its statuses mean stands below the columns.
-            columns = columns[: columns.index("position") + 1]
         if heading.startswith("saga_"):
             found[heading] = columns
     return found

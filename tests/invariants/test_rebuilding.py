@@ -12,7 +12,7 @@ from sagalog import Refused, Retry, Saga
 from sagalog.process_manager import ProcessManager
 from sagalog.readmodel.rebuild import rebuild
 from sagalog.settings import Settings
-from sagalog.store import Append, AppendOutcome, CommandRow, Query, StatusRow, StepRow, Store
+from sagalog.store import Append, AppendOutcome, AttributeRow, CommandRow, Query, StatusRow, StepRow, Store
 from sagalog.stores import store_for
 
 SETTINGS = Settings(lease=5, poll=0.01, longest_wait=0)
@@ -94,12 +94,15 @@ def test_a_rebuild_gives_the_rows_that_were_written_with_the_events(each_databas
         rewrite, left = store.rewrite, [2]
 
         def interrupted(
-            rows: Sequence[StatusRow], steps: Sequence[StepRow], commands: Sequence[CommandRow] = ()
+            rows: Sequence[StatusRow],
+            steps: Sequence[StepRow],
+            commands: Sequence[CommandRow] = (),
+            attributes: Sequence[AttributeRow] = (),
         ) -> None:
             left[0] -= 1
             if left[0] < 0:
                 raise Interrupted
-            rewrite(rows, steps, commands)
+            rewrite(rows, steps, commands, attributes)
 
         store.rewrite = interrupted  # type: ignore[method-assign]
         if batch < 5:

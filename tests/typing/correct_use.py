@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import Enum
 from typing import Any, Literal, assert_type
 
 from pydantic import BaseModel
@@ -23,7 +25,8 @@ from sagalog import (
 from sagalog.process_manager import ProcessManager, SagaResult, SagaRun
 from sagalog.saga.declare import AsyncStep, SyncStep
 from sagalog.saga.messages.declare import WaitStep
-from sagalog.store import StatusRow, StepRow
+from sagalog.store import AttributeRow, StatusRow, StepRow
+from sagalog.store.attributes import Condition
 
 
 class Line(BaseModel):
@@ -170,6 +173,9 @@ async def a_process_manager_is_typed_end_to_end(inventory: Inventory) -> None:
         assert_type(result.status, Literal["completed", "failed", "stuck"])
         assert_type(await manager.find(saga_name="order-fulfilment", statuses=["stuck"]), list[StatusRow])
         assert_type(await manager.steps(run.id), list[StepRow])
+        wanted: list[Condition] = [("customer", "=", "c-1"), ("amount", ">=", 100)]
+        assert_type(await manager.find(attributes=[*wanted, ("day", "<", date(2026, 1, 5))]), list[StatusRow])
+        assert_type(await manager.attributes(run.id), list[AttributeRow])
         assert_type(await manager.find(statuses=("started", "pending"), error="bank", limit=5), list[StatusRow])
         await manager.resume(run.id, actor="ada", reason="the account is open again")
         await manager.resume("order-2", fulfilment.name, actor="ada", reason="the account is open again")
@@ -295,6 +301,34 @@ async def undo_here(reserved: InventoryReserved | None, inventory: Inventory) ->
     """A compensation that needs no command."""
 
 
+class Kind(Enum):
+    GIFT = "gift"
+
+
+found_by = Saga(
+    "found-by",
+    input=Order,
+    attributes=lambda order: {"order": order.order_id, "gift": order.gift, "lines": len(order.lines), "note": None},
+)
+
+
+@found_by.step(compensation=None, attributes=lambda parcel: {"kind": Kind.GIFT, "cost": Decimal("9.90")})
+def send_off(order: Order) -> Parcel:
+    """What its result brings is found by a function that comes before, so its parameter is of any type."""
+    return Parcel("p-1")
+
+
+@found_by.request(
+    InventoryReserved,
+    compensation=None,
+    attributes=lambda reserved: {"stock": reserved.order_id, "at": date(2026, 1, 5)},
+)
+def ask_for_more(order: Order) -> ReserveInventory:
+    """The reply brings attributes."""
+    return ReserveInventory(order_id=order.order_id)
+
+
+found_by.wait_for(ParcelArrived, key=lambda event: event.order_id, attributes=lambda event: {"arrived": event.order_id})
 arrived = by_message.wait_for(ParcelArrived, key=lambda event: event.order_id, timeout=timedelta(days=14))
 nap = by_message.sleep(timedelta(hours=1), name="cool_down", when=lambda order: order.gift)
 

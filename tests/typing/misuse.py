@@ -113,6 +113,13 @@ Saga("returns", input=Order, timeout="1h")  # refused: a timeout is seconds or a
 Saga("returns", input=Order, after_end="again")  # refused: reject or rerun
 Saga("returns", input=Order, key=lambda order: order.total)  # refused: the input has no such field
 Saga("returns", input=Order, key=lambda order: order.gift)  # refused: a key is text
+Saga("returns", input=Order, attributes=lambda order: {"total": order.total})  # refused: the input has no such field
+Saga("returns", input=Order, attributes=lambda order: {"order": order})  # refused: an order is no value of an attribute
+Saga("returns", input=Order, attributes=lambda order: order.order_id)  # refused: an attribute has a name
+Saga("returns", input=Order, attributes={"order": "o-1"})  # refused: a function of the input finds them
+fulfilment.step(attributes={"order": "o-1"})  # refused: a function of the result finds them
+fulfilment.step(attributes=lambda payment: "p-1")  # refused: an attribute has a name
+fulfilment.step(for_each=elements, attributes=lambda payment: {})  # refused: of which part would they be?
 fulfilment.step(when=not_about_orders)  # refused: the condition is about another type
 fulfilment.step(when=lambda order: order.is_present)  # refused: the input has no such field
 fulfilment.step(when=True)  # refused: a condition is a function
@@ -239,6 +246,9 @@ async def run(manager: ProcessManager, ctx: StepContext) -> None:
     await manager.resume(started.id)  # refused: who resumes, and why?
     await manager.find(statuses="stuck")  # refused: several statuses, in a list
     await manager.find(statuses=["stuk"])  # refused: there is no such status
+    await manager.find(attributes={"customer": "c-1"})  # refused: conditions, in a list
+    await manager.find(attributes=[("amount", "=>", 100)])  # refused: there is no such operator
+    await manager.find(attributes=["amount>=100"])  # refused: a condition is a name, an operator and a value
     await manager.find(status="stuck")  # refused: it is called statuses
     await manager.find(started_before="yesterday")  # refused: microseconds since the epoch
     UnmatchedQuery(statuses=["stuck"])  # refused: that is a status of sagas
@@ -309,6 +319,17 @@ fulfilment.request(InventoryReserved, timeout="60")  # refused: a timeout is sec
 fulfilment.request(InventoryReserved, compensation=release_what_was_lost)  # refused: it is declared with compensate
 fulfilment.request(InventoryReserved, when=lambda order: order.is_present)  # refused: the input has no such field
 fulfilment.request(InventoryReserved, for_each=elements, pivot=True)  # refused: the point of no return is one step
+
+
+def name_it(event: InventoryLost) -> str:
+    return event.order_id
+
+
+fulfilment.request(InventoryReserved, attributes=lambda reply: {"by": reply.lost_by})  # refused: no such field
+fulfilment.wait_for(InventoryLost, key=name_it, attributes=lambda event: {"by": event.by})  # refused: no such field
+fulfilment.child(lines, input=lines_of, attributes=lambda child: {"lines": child.lines})  # refused: no such field
+choreography.attributes_from(OrderPlaced, lambda event: {"customer": event.customer})  # refused: no such field
+choreography.attributes_from(ReserveInventory, lambda command: {})  # refused: a command is no event
 fulfilment.request(InventoryReserved, at_once=True)  # refused: there are no elements
 fulfilment.request(InventoryReserved)(return_an_event)  # refused: a request sends a command
 fulfilment.request(InventoryReserved)(return_a_reservation)  # refused: a request sends a command

@@ -25,6 +25,10 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "replay": ("replay", "Replay a saga: what each event changed, to any moment."),
         "diff": ("diff", "Show what differs between two sagas, or two moments of one."),
         "export": ("export", "Write histories as JSON Lines."),
+        "sql": ("sql", "Run a query of yours, which can only read."),
+    },
+    "Look after read models": {
+        "projections": ("projections", "See how far projections are; rebuild, verify, switch, pause."),
     },
     "Look after messages": {
         "unmatched": ("unmatched", "See messages that nobody could take; redeliver or discard them."),

@@ -13,6 +13,7 @@ from sagalog.cli.options import Invocation
 from sagalog.errors import UnknownSaga
 from sagalog.messages import Event
 from sagalog.process_manager import ProcessManager
+from sagalog.projections.declare import Projection
 from sagalog.saga.callables import question_mistake
 from sagalog.saga.choreography.declare import Choreography
 from sagalog.saga.declare import Saga
@@ -26,6 +27,8 @@ DeclaredT = TypeVar("DeclaredT")
 NamedT = TypeVar("NamedT", bound=Saga[Any] | Choreography)
 
 DEFAULT_APP = "domain"
+# The package beside the app that holds its read models; an app may also have them itself.
+PROJECTIONS = "projections"
 
 
 class Demo(NamedTuple):
@@ -41,7 +44,7 @@ class Demo(NamedTuple):
 
 
 class App:
-    """An imported app: `sagas`, `services()`, and the folder of its projections; `docs/` lists its other attributes."""
+    """An imported app: `sagas`, `services()`, and its projections; `docs/` lists its other attributes."""
 
     def __init__(self, name: str, folder: Path, module: ModuleType) -> None:
         self.name = name
@@ -57,9 +60,18 @@ class App:
         self.choreographies: list[Choreography] = []
         if hasattr(module, "choreographies"):
             self.choreographies = self._declared("choreographies", Choreography)
+        self.projections: list[Projection] = []
+        holder = module if hasattr(module, "projections") else _projections_beside(folder)
+        if holder is not None and hasattr(holder, "projections"):
+            self.projections = self._declared("projections", Projection, holder)
 
     def process_manager(
-        self, address: str, services: Mapping[type, Any] | None = None, *, worker: bool = True
+        self,
+        address: str,
+        services: Mapping[type, Any] | None = None,
+        *,
+        worker: bool = True,
+        projections: bool = True,
     ) -> ProcessManager:
         """Return a process manager for all that the app declares; raises `DefinitionError` or `ServiceNotProvided`."""
         process_manager = ProcessManager(
@@ -68,6 +80,7 @@ class App:
             participants=self.participants,
             choreographies=self.choreographies,
             transports=self.transports() if worker else (),
+            projections=self.projections if worker and projections else (),
             services=services,
             worker=worker,
             redact=self.redact,
@@ -183,8 +196,8 @@ class App:
     def _shown(self, found: object) -> str:
         return redacted(shown(found), self.redact)
 
-    def _declared(self, attribute: str, kind: type[DeclaredT]) -> list[DeclaredT]:
-        found: Any = getattr(self._module, attribute, None)
+    def _declared(self, attribute: str, kind: type[DeclaredT], holder: ModuleType | None = None) -> list[DeclaredT]:
+        found: Any = getattr(holder or self._module, attribute, None)
         given: object = found
         expected = kind.__name__
         if found is None:
@@ -233,6 +246,19 @@ def load(folder: Path, name: str | None) -> App:
         text = f"the app {name} cannot be imported: {described(problem, redact)}; --debug shows where"
         raise AppError(text, redact) from problem
     return App(name, root, module)
+
+
+def _projections_beside(folder: Path) -> ModuleType | None:
+    """Return the package `projections` of the app's folder; None if the folder has none."""
+    if not (folder / PROJECTIONS / "__init__.py").is_file():
+        return None
+    try:
+        return importlib.import_module(PROJECTIONS)
+    except BaseException as problem:
+        let_interrupts_through(problem)
+        redact = _redact_of(PROJECTIONS, problem)
+        text = f"the package {PROJECTIONS} cannot be imported: {described(problem, redact)}; --debug shows where"
+        raise AppError(text, redact) from problem
 
 
 def _is_dotted(name: str) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import Any, Final, NamedTuple, cast
 
-from sagalog.cli.differences import EVIDENT, EVIDENT_OF_PARTS, TIMES, flat
+from sagalog.cli.differences import ATTRIBUTES, EVIDENT, EVIDENT_OF_PARTS, TIMES, flat
 from sagalog.codec import encode_json
 from sagalog.saga import events as e
 from sagalog.saga.state import SagaState
@@ -80,7 +80,9 @@ def _fields(state: SagaState, exact: bool) -> dict[str, Any]:
         named = path if prefix is None else _COMMAND + names[prefix] + path.removeprefix(prefix)
         # Of a step both directions have the same fields.
         field = named.rpartition(".")[2].removeprefix("undo_")
-        if field in _COUNTED:
+        if named.startswith(ATTRIBUTES):
+            found[named] = value
+        elif field in _COUNTED:
             found[f"{named} (how many)"] = len(value)
         elif field == "kept":
             found[named] = [{name: inner for name, inner in one.items() if name != "message"} for one in value]

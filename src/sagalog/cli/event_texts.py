@@ -5,6 +5,7 @@ from rich.text import Text
 from sagalog.cli.quantities import duration
 from sagalog.cli.table import plain
 from sagalog.saga import events as e
+from sagalog.saga.attributes import text_of
 
 STYLES: dict[type[e.SagaEvent], str] = {
     e.StepSucceeded: "green",
@@ -54,10 +55,18 @@ def summary(event: e.SagaEvent, kind: e.Kind = "saga") -> str:
             words.append(f"by {event.actor}: {event.reason}")
         case _:
             words += _of_parts(event)
+    words += _of_attributes(event)
     message = getattr(event, "message", None)
     if message is not None and not isinstance(event, e.EventReceived | e.StartRefused):
         words.append(f"by message {message}")
     return plain(", ".join(word for word in words if word))
+
+
+def _of_attributes(event: e.SagaEvent) -> list[str]:
+    brought: dict[str, e.AttributeData] = getattr(event, "attributes", {})
+    problem: e.ErrorInfo | None = getattr(event, "attributes_error", None)
+    words = [f"{name}={'none' if data is None else text_of(data)}" for name, data in brought.items()]
+    return words if problem is None else [*words, f"no attributes, for {problem.type}: {problem.message}"]
 
 
 def _of_parts(event: e.SagaEvent) -> list[str]:

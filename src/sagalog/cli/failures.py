@@ -67,6 +67,7 @@ EXIT_CODES: Final[tuple[tuple[type[BaseException], int], ...]] = (
     (errors.InvalidIdentifier, USAGE),
     (errors.InvalidQuery, USAGE),
     (errors.MissingKey, USAGE),
+    (errors.QueryRefused, USAGE),
     (errors.InvalidAction, CONFLICT),
     (errors.StoreUnavailable, UNAVAILABLE),
     (errors.StoreUnfit, UNAVAILABLE),

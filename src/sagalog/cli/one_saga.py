@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -11,9 +12,10 @@ from sagalog.cli.lookup import history
 from sagalog.cli.output import emit, record, write, write_fields, write_json
 from sagalog.cli.quantities import duration, moment, since
 from sagalog.cli.table import Column, plain, status_text
+from sagalog.saga.attributes import text_of
 from sagalog.saga.evolve import fold
 from sagalog.saga.state import SagaState
-from sagalog.store import CommandRow, StatusRow, StepRow, Store
+from sagalog.store import AttributeRow, CommandRow, StatusRow, StepRow, Store
 
 
 def error_of(row: StatusRow) -> str:
@@ -21,6 +23,12 @@ def error_of(row: StatusRow) -> str:
     if row.error_type is None:
         return ""
     return row.error_text or "" if row.status == "stuck" else f"{row.error_type}: {row.error_text}"
+
+
+def attribute_record(rows: Iterable[AttributeRow]) -> dict[str, dict[str, str | float]]:
+    """Return the attributes of a saga as a field of its record."""
+    found = {row.name: row.value if row.number is None else row.number for row in rows}
+    return {"attributes": found}
 
 
 class StepLine(NamedTuple):
@@ -83,6 +91,7 @@ def present(output: str, store: Store, row: StatusRow) -> None:
     if output == "json":
         described = {
             **record(row),
+            **attribute_record(store.attributes([row.saga_id]).get(row.saga_id, ())),
             **_more(state),
             "steps": [_step_record(step) for step in steps],
             "commands": [record(command) for command in commands],
@@ -159,12 +168,22 @@ def _header(row: StatusRow, state: SagaState) -> None:
         lines.append(("stuck because", state.reason))
         lines.append(("still to undo", ", ".join(state.pending) or "nothing"))
         lines.append(("you may", ", ".join(state.actions) or "look at it; nothing lets it go on"))
+    lines += _attributes(state)
     if state.received:
         lines.append(("messages taken", len(state.received)))
     lines += _events_kept(state)
     if state.refused_starts:
         lines.append(("refused", f"{state.refused_starts} later starts with this key"))
     write_fields(lines)
+
+
+def _attributes(state: SagaState) -> list[tuple[str, object]]:
+    held = ", ".join(f"{name}={text_of(data)}" for name, data in sorted(state.attributes.items()) if data is not None)
+    lines: list[tuple[str, object]] = [("attributes", held)] if held else []
+    if (problem := state.attributes_error) is not None:
+        where = f"{problem.step}: " if problem.step else ""
+        lines.append(("no attributes", f"{where}{problem.type}: {problem.message}"))
+    return lines
 
 
 def _events_kept(state: SagaState) -> list[tuple[str, object]]:

@@ -1,7 +1,8 @@
 """Events without personal data, for tests: every value is replaced by a stand-in, and the structure stays.
 
 What stays is what the library and its users have named in code, and when it happened: names of sagas, steps, fields,
-events and error classes, statuses and other words of the kernel, versions, times, lengths, `true`, `false` and `null`.
+attributes, events and error classes, statuses and other words of the kernel, versions, times, lengths, `true`, `false`
+and `null`.
 """
 
 import json
@@ -24,8 +25,8 @@ from sagalog.store import StoredEvent
 IDENTITIES: Final = frozenset(("key", "correlation_id", "causation_id", "message", "command_id", "child", "parent"))
 TEXTS: Final = frozenset(("actor", "reason"))
 PAYLOADS: Final = frozenset(("input", "result", "data"))
-ERRORS: Final = frozenset(("error", "cause"))
-LISTS_AND_NOTES: Final = frozenset(("elements", "note"))
+ERRORS: Final = frozenset(("error", "cause", "attributes_error"))
+OTHERS: Final = frozenset(("elements", "note", "attributes"))
 STAYING: Final = frozenset(
     (
         *("time", "saga", "version", "digest", "run", "deadline", "kind", "parent_step", "parent_round", "called_off"),
@@ -62,6 +63,9 @@ class Scrubber:
             return value
         if name in ERRORS:
             return self._error(value)
+        if name == "attributes":
+            # Their names are declared in code.
+            return {named: self._value(one) for named, one in value.items()}
         if name == "elements":
             return tuple(self._payload(one) for one in value)
         if name == "note" or (name == "data" and getattr(event, "name", "") in NOTES):
@@ -109,6 +113,8 @@ def _texts(event: e.SagaEvent) -> Iterator[str]:
         value: object = getattr(event, field.name)
         if field.name in IDENTITIES | TEXTS and isinstance(value, str):
             yield value
+        if isinstance(value, dict):
+            yield from _texts_in(value)
         for one in cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,):
             if isinstance(one, Raw):
                 yield from _texts_in(json.loads(bytes(one)))

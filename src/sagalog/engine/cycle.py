@@ -25,7 +25,7 @@ from msgspec import Struct
 from sagalog.codec import CODEC, encode_json
 from sagalog.messages import Envelope
 from sagalog.readmodel.notes import notes_of
-from sagalog.readmodel.rows import command_rows, sent_messages, status_row, step_rows
+from sagalog.readmodel.rows import attribute_rows, command_rows, sent_messages, status_row, step_rows
 from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import SagaEvent
@@ -82,6 +82,7 @@ def append_of(decision: Decision, holder: str | None, owner: str | None, taken: 
     if after.commands:
         messages = sent_messages(saga_id, after, events)
         commands = command_rows(definition, saga_id, before, after)
+    attributes, forgotten = attribute_rows(saga_id, before, after)
     notes = notes_of(saga_id, after, events) if after.parent is not None or definition.has_children else ()
     return Append(
         saga_id,
@@ -94,4 +95,6 @@ def append_of(decision: Decision, holder: str | None, owner: str | None, taken: 
         commands,
         taken,
         notes,
+        attributes,
+        forgotten,
     )

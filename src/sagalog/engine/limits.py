@@ -13,4 +13,5 @@ class Limits(Struct, frozen=True, kw_only=True):
     most_running: int = 10_000
     claim_batch: int = 200
     most_handling: int = 100
+    lag_alarm: int = 60_000_000
     from_now: bool = False

@@ -6,6 +6,7 @@ from sagalog.engine.cycle import Decision
 from sagalog.saga.events import (
     CompensationFailed,
     CompensationStarted,
+    ErrorInfo,
     SagaEvent,
     SagaFailed,
     SagaStuck,
@@ -28,9 +29,10 @@ def log_transitions(decision: Decision) -> None:
     quiet = not logger.isEnabledFor(logging.INFO)
     saga_id, state = decision.saga_id, decision.after
     for event in decision.events:
-        if quiet and type(event) not in _LEVELS:
+        without: ErrorInfo | None = getattr(event, "attributes_error", None)
+        if quiet and without is None and type(event) not in _LEVELS:
             continue
-        level = _LEVELS.get(type(event), logging.INFO)
+        level = _LEVELS.get(type(event), logging.INFO if without is None else logging.WARNING)
         if not logger.isEnabledFor(level):
             continue
         name = type(event).__name__
@@ -50,4 +52,6 @@ def log_transitions(decision: Decision) -> None:
         }
         about = f" {step}" if step else ""
         why = f": {error.type}: {error.message}" if error is not None else ""
+        if without is not None:
+            why = f", without attributes, and it goes on: {without.type}: {without.message}"
         logger.log(level, "%s %s %s%s%s", state.saga, state.key, name, about, why, extra=fields)

@@ -22,10 +22,12 @@ from sagalog.process_manager.following import Following, Follows
 from sagalog.process_manager.lifecycle import Lifecycle
 from sagalog.process_manager.messaging import Messaging
 from sagalog.process_manager.ports import blocking_of, clock_of, store_of, transports_of
+from sagalog.process_manager.projected import Projected, projecting
 from sagalog.process_manager.services import check_services, instances
 from sagalog.process_manager.store_use import StoreUse
 from sagalog.process_manager.unloaded import report_unloaded
 from sagalog.process_manager.until_signalled import UntilSignalled
+from sagalog.projections.declare import Projection
 from sagalog.readmodel.result import SagaResult
 from sagalog.saga.choreography.declare import Choreography
 from sagalog.saga.declare import Saga
@@ -39,15 +41,15 @@ from sagalog.transport import Transport
 __all__ = ["FollowContext", "ProcessManager", "SagaResult", "SagaRun"]
 
 
-class ProcessManager(Execution, Messaging, Following):
+class ProcessManager(Execution, Messaging, Following, Projected):
     """A process manager that runs sagas on a database.
 
     `database` is an address (`sqlite:///shop.db`, `postgresql://...`, `memory://`) or a store. `participants` handle
-    commands and events in this process, `choreographies` are tracked by their events, and `transports` carry messages
-    to other processes and back. `services` maps each type that steps and handlers ask for to its instance. By default,
-    `settings` come from the environment. With `worker=False` it starts sagas, publishes and answers queries, but other
-    processes run the steps. `redact` takes the text of a handler's exception and returns what may be recorded and
-    logged.
+    commands and events in this process, `choreographies` are tracked by their events, `transports` carry messages to
+    other processes and back, and `projections` are tables of yours that follow the log. `services` maps each type that
+    steps and handlers ask for to its instance. By default, `settings` come from the environment. With `worker=False` it
+    starts sagas, publishes and answers queries, but other processes run the steps. `redact` takes the text of a
+    handler's exception and returns what may be recorded and logged.
 
     Raises `DefinitionError`, `ServiceNotProvided` or `InvalidSettings` when it is built. While it is not open, or on
     another event loop, every method that works on the database raises `NotRunning`. If the database does not answer,
@@ -62,6 +64,7 @@ class ProcessManager(Execution, Messaging, Following):
         participants: Sequence[Participant] = (),
         choreographies: Sequence[Choreography] = (),
         transports: Sequence[Transport] = (),
+        projections: Sequence[Projection] = (),
         services: Mapping[type, Any] | None = None,
         settings: Settings | None = None,
         worker: bool = True,
@@ -95,12 +98,14 @@ class ProcessManager(Execution, Messaging, Following):
             failures=Failures(redact),
             own_tasks=OwnTasks(LoopWatch(self.settings.longest_block).held_up),
             follows=follows,
+            projections=projecting(projections, store, self.settings.store_options(), clock),
         )
         self._lifecycle = Lifecycle()
         self._until_signalled = UntilSignalled()
         Execution.__init__(self, self._lifecycle, store, sagas, definitions)
         Messaging.__init__(self, self._lifecycle, clock, self.settings.source, declared.vocabulary)
         Following.__init__(self, self._lifecycle, follows)
+        Projected.__init__(self, self._lifecycle)
 
     async def __aenter__(self) -> Self:
         """Open the store, log which open sagas this process cannot run, and start to work.

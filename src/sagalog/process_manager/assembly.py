@@ -26,6 +26,8 @@ from sagalog.engine.calls.turns import Turns
 from sagalog.engine.following.follower import Follow, Follower
 from sagalog.engine.following.followers import Followers
 from sagalog.engine.hint import Hint
+from sagalog.engine.projections.projecting import Projecting
+from sagalog.engine.projections.runner import Projections
 from sagalog.engine.sagas.inbox import Inbox
 from sagalog.engine.sagas.outside_inputs import OutsideInputs
 from sagalog.engine.sagas.waiters import Waiters
@@ -61,6 +63,7 @@ class Equipment(Struct, frozen=True, eq=False, kw_only=True):
     failures: Failures
     own_tasks: OwnTasks
     follows: Iterable[Follow]
+    projections: Sequence[Projecting]
 
 
 class Engine(Struct, frozen=True, eq=False, kw_only=True):
@@ -82,6 +85,7 @@ class Engine(Struct, frozen=True, eq=False, kw_only=True):
     transports: Transports
     outside_inputs: OutsideInputs
     followers: Followers
+    projections: Projections
 
     def __repr__(self) -> str:
         return "<Engine>"
@@ -89,6 +93,8 @@ class Engine(Struct, frozen=True, eq=False, kw_only=True):
     async def begin(self, ends: Ends) -> None:
         """Start all parts but the transports, each after those it needs, and add to `ends` how each is stopped."""
         ends.add(self.turns.close)
+        ends.add(self._stop_projections, ends)
+        await self.projections.open()
         if self.is_worker:
             ends.add(self.worker.release)
         ends.add(self.committer.close)
@@ -98,6 +104,7 @@ class Engine(Struct, frozen=True, eq=False, kw_only=True):
             await self.worker.start()
             self.bus.start()
             self.followers.start()
+            self.projections.start()
         ends.add(self.waiters.close)
         loop = asyncio.get_running_loop()
 
@@ -126,6 +133,11 @@ class Engine(Struct, frozen=True, eq=False, kw_only=True):
         self.worker.hint()
         self.bus.hint()
         self.transports.hint()
+        self.projections.hint()
+
+    async def _stop_projections(self, ends: Ends) -> None:
+        """Let projections read what the others have written before they ended."""
+        await self.projections.stop(ends.left(self.grace))
 
     async def _stop(self, ends: Ends) -> None:
         """Stop the followers, the bus and the worker, and wait for all of them even if one raises."""
@@ -181,6 +193,7 @@ def assemble(given: Equipment, blocking: Blocking, handle: HandleMessage) -> Eng
         followers=Followers(
             given.follows, lambda follow: Follower(follow, surroundings, worker, committer.recovery, posted)
         ),
+        projections=Projections(surroundings, given.projections, given.is_worker),
     )
 
 

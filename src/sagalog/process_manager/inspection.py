@@ -13,7 +13,8 @@ from sagalog.saga.events import SagaEvent
 from sagalog.saga.evolve import fold
 from sagalog.saga.state import SagaState
 from sagalog.saga.transitions import Status
-from sagalog.store import Query, StatusRow, StepRow, Store
+from sagalog.store import AttributeRow, Query, StatusRow, StepRow, Store
+from sagalog.store.attributes import Condition
 from sagalog.store.requests import check_number
 
 
@@ -58,12 +59,14 @@ class Inspection:
         started_after: int | None = None,
         before: str | None = None,
         limit: int = 50,
+        attributes: Sequence[Condition] = (),
     ) -> list[StatusRow]:
         """Return at most `limit` rows of `saga_status` that match all conditions, newest first.
 
         A condition that is None or empty matches any saga. `saga_name` may be the saga itself. `error` is a part of the
         error's type or text. Times are in microseconds since the epoch. For the next page, `before` is the last saga id
-        of the page before. Raises `InvalidQuery` for values that no row can have, such as an unknown status.
+        of the page before. `attributes` are conditions such as `("amount", ">=", 100)`. Raises `InvalidQuery` for
+        values that no row can have, such as an unknown status.
         """
         query = Query(
             saga_name=name_of_saga(saga_name),
@@ -74,6 +77,7 @@ class Inspection:
             started_after=started_after,
             before=before,
             limit=limit,
+            attributes=attributes,
         )
         return await asked(self._blocking, self.store.find, query)
 
@@ -86,6 +90,13 @@ class Inspection:
         if not rows and await asked(self._blocking, self.store.status, saga_id) is None:
             raise not_found("id", saga_id)
         return rows
+
+    async def attributes(self, saga_id: str) -> list[AttributeRow]:
+        """Return the `saga_attributes` rows of a saga, by name; raises `SagaNotFound`. A key is not accepted."""
+        rows = await asked(self._blocking, self.store.attributes, [check_named(saga_id)])
+        if not rows and await asked(self._blocking, self.store.status, saga_id) is None:
+            raise not_found("id", saga_id)
+        return rows.get(saga_id, [])
 
     async def history(self, saga_id: str) -> list[SagaEvent]:
         """Return all events of a saga, oldest first; raises `SagaNotFound`."""

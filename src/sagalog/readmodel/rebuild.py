@@ -1,4 +1,4 @@
-"""Rebuilds the read model from the log: rows of sagas, their steps and commands, and the index of messages.
+"""Rebuilds the read model from the log: rows of sagas, their steps, commands and attributes, and the index of messages.
 
 It is for a database on which nothing runs; a running system keeps its rows correct by itself. No effect is made,
 nothing is decided. What cannot be computed, for instance after a change by hand, is reported, and its rows are kept.
@@ -13,18 +13,18 @@ from msgspec.structs import replace
 from sagalog.codec import CODEC
 from sagalog.errors import DivergentHistory
 from sagalog.readmodel.indexing import indexed_pages
-from sagalog.readmodel.rows import command_rows, status_row, step_rows
+from sagalog.readmodel.rows import attribute_rows, command_rows, status_row, step_rows
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import SagaEvent
 from sagalog.saga.evolve import evolve
 from sagalog.saga.failure import described
 from sagalog.saga.state import SagaState
-from sagalog.store import CommandRow, Query, StatusRow, StepRow, Store, StoredEvent
+from sagalog.store import AttributeRow, CommandRow, Query, StatusRow, StepRow, Store, StoredEvent
 
 # A saga has about this many events, so a page of the log holds about as many sagas as a batch.
 EVENTS_OF_A_SAGA = 5
 
-Rows = tuple[StatusRow, list[StepRow], list[CommandRow]]
+Rows = tuple[StatusRow, list[StepRow], list[CommandRow], list[AttributeRow]]
 
 
 class Rebuilt(Struct, frozen=True):
@@ -59,9 +59,10 @@ def rebuild(store: Store, definitions: Mapping[str, Definition], batch: int = 20
             except Exception as problem:
                 damaged.append(f"saga {row.saga_id}: {described(problem)}")
         store.rewrite(
-            [status for status, _, _ in computed],
-            [step for _, steps, _ in computed for step in steps],
-            [command for _, _, commands in computed for command in commands],
+            [status for status, _, _, _ in computed],
+            [step for _, steps, _, _ in computed for step in steps],
+            [command for _, _, commands, _ in computed for command in commands],
+            [attribute for _, _, _, attributes in computed for attribute in attributes],
         )
         sagas += len(computed)
     messages = 0
@@ -86,6 +87,7 @@ def rows_of(definition: Definition, saga_id: str, stored: Sequence[StoredEvent])
     state: SagaState | None = None
     steps: dict[tuple[str, str], StepRow] = {}
     commands: dict[str, CommandRow] = {}
+    attributes: dict[str, AttributeRow] = {}
     decoded = [(event.position, CODEC.decode(event.topic, event.state)) for event in stored]
     # All events of a decision have the same time and were written with one position.
     for _, decision in groupby(decoded, key=_time):
@@ -98,10 +100,15 @@ def rows_of(definition: Definition, saga_id: str, stored: Sequence[StoredEvent])
             steps[row.step, row.direction] = replace(row, position=last)
         for command in command_rows(definition, saga_id, before, state):
             commands[command.command_id] = replace(command, position=last)
+        changed, removed = attribute_rows(saga_id, before, state)
+        for attribute in changed:
+            attributes[attribute.name] = replace(attribute, position=last)
+        for name in removed:
+            del attributes[name]
     if state is None:
         raise DivergentHistory("expected events in the log, found none")
     status = replace(status_row(definition, saga_id, state), position=stored[-1].position)
-    return status, list(steps.values()), list(commands.values())
+    return status, list(steps.values()), list(commands.values()), list(attributes.values())
 
 
 def _time(recorded: tuple[int, SagaEvent]) -> int:

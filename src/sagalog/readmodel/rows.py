@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain, compress, repeat
 
 from sagalog.messages import Envelope
+from sagalog.saga.attributes import number_of, text_of
 from sagalog.saga.choreography.decide import awaited_of
 from sagalog.saga.choreography.definition import ChoreographyDefinition
 from sagalog.saga.definition import Definition
@@ -22,7 +23,7 @@ from sagalog.saga.react import (
 )
 from sagalog.saga.state import CommandState, SagaState, StepState
 from sagalog.saga.transitions import OPEN
-from sagalog.store import CommandRow, StatusRow, StepRow
+from sagalog.store import AttributeRow, CommandRow, StatusRow, StepRow
 
 _ACTION_STATUS = {
     "open": "failed",
@@ -277,6 +278,26 @@ def _row(saga_id: str, command_id: str, command: CommandState, state: SagaState)
         command.issued,
         command.answered,
     )
+
+
+def attribute_rows(
+    saga_id: str, before: SagaState | None, after: SagaState
+) -> tuple[list[AttributeRow], tuple[str, ...]]:
+    """Return the rows of the attributes that changed between two states of a saga, and the names of removed ones."""
+    known = {} if before is None else before.attributes
+    if known is after.attributes:
+        return [], ()
+    rows = [
+        AttributeRow(saga_id, name, text_of(data), number_of(data))
+        for name, data in after.attributes.items()
+        if data is not None and (name not in known or not _is_same(known[name], data))
+    ]
+    return rows, tuple(name for name in known if name not in after.attributes)
+
+
+def _is_same(one: object, other: object) -> bool:
+    """Tell whether two values of an attribute are one: 1 equals True, and is another."""
+    return type(one) is type(other) and one == other
 
 
 def sent_messages(saga_id: str, after: SagaState, events: Sequence[SagaEvent]) -> list[tuple[int, Envelope]]:

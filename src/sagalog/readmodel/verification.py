@@ -6,12 +6,12 @@ from typing import Any, cast
 from msgspec.structs import asdict
 
 from sagalog.messages import Envelope, Unreadable
-from sagalog.readmodel.rows import command_rows, status_row, step_rows
+from sagalog.readmodel.rows import attribute_rows, command_rows, status_row, step_rows
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import SagaEvent
 from sagalog.saga.evolve import fold
 from sagalog.saga.transitions import OPEN
-from sagalog.store import CommandRow, StatusRow, StepRow
+from sagalog.store import AttributeRow, CommandRow, StatusRow, StepRow
 
 # Columns that the store fills: the position of the write, the owner, and deliveries of commands.
 _NO_ROW = "expected no row, found one"
@@ -24,6 +24,7 @@ def differences(
     steps: Sequence[StepRow],
     commands: Sequence[CommandRow],
     events: Sequence[SagaEvent],
+    attributes: Sequence[AttributeRow] = (),
 ) -> list[str] | None:
     """Return each place where a saga's rows differ from those computed from its events; None if it cannot be known.
 
@@ -42,6 +43,7 @@ def differences(
         *_compare("saga_status", expected_row, row),
         *_compare_steps(expected_steps, steps),
         *_compare_commands(expected_commands, commands),
+        *_compare_attributes(attribute_rows(row.saga_id, None, state)[0], attributes),
     ]
 
 
@@ -95,3 +97,16 @@ def _compare_commands(expected: Sequence[CommandRow], found: Sequence[CommandRow
             yield from _compare(what, command, row)
     for command_id in there:
         yield f"saga_commands of {command_id}: expected no row, found one"
+
+
+def _compare_attributes(expected: Sequence[AttributeRow], found: Sequence[AttributeRow]) -> Iterator[str]:
+    there = {row.name: row for row in found}
+    for attribute in expected:
+        row = there.pop(attribute.name, None)
+        what = f"saga_attributes of {attribute.name}"
+        if row is None:
+            yield f"{what}: expected a row, found none"
+        else:
+            yield from _compare(what, attribute, row)
+    for name in there:
+        yield f"saga_attributes of {name}: {_NO_ROW}"

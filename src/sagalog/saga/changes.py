@@ -5,7 +5,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from sagalog.errors import DivergentHistory
-from sagalog.saga.events import SagaEvent
+from sagalog.saga.events import EventReceived, SagaEvent, StepSucceeded
 from sagalog.saga.state import SagaState, StepState
 from sagalog.saga.transitions import Status
 
@@ -40,3 +40,12 @@ def misplaced(state: SagaState, event: SagaEvent, why: str) -> DivergentHistory:
         f"expected an event that can follow version {state.version}, found {name}: {why}; "
         "the history is malformed and is left as it is"
     )
+
+
+def with_attributes(state: SagaState, event: StepSucceeded | EventReceived) -> SagaState:
+    """Return the state with the attributes that an event brings."""
+    if not event.attributes and event.attributes_error is None:
+        return state
+    held = {**state.attributes, **event.attributes}
+    left = {name: data for name, data in held.items() if data is not None}
+    return replace(state, attributes=left, attributes_error=event.attributes_error or state.attributes_error)

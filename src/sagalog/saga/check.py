@@ -49,6 +49,7 @@ def build(declared: DeclaredSaga) -> Definition:
             mistakes += _order_mistakes(step, declared.input, pivot_seen, len(stage))
             others = [other for other in later if other.name != step.name]
             own = own_results[position + offset]
+            mistakes += _attribute_mistakes(step, own)
             built.append(_step(declared, step, own, earlier, others, pivot_seen, mistakes))
         pivot_seen = pivot_seen or any(step.pivot for step in stage)
         position += len(stage)
@@ -66,6 +67,7 @@ def build(declared: DeclaredSaga) -> Definition:
         key=declared.key,
         reruns=declared.after_end == "rerun",
         starts=starts,
+        attributes=declared.attributes,
     )
 
 
@@ -109,6 +111,7 @@ def _step(
         wait=wait_of(step, mistakes),
         fan=fan,
         child=child_of(step, declared.input, pivot_seen, mistakes),
+        attributes=step.attributes,
     )
 
 
@@ -124,8 +127,7 @@ def _saga_mistakes(declared: DeclaredSaga) -> Iterator[str]:
     yield from _name_mistakes(declared.name, "the saga's name")
     if (wrong := version_mistake(declared.version)) is not None:
         yield wrong
-    if declared.key is not None and (wrong := question_mistake(declared.key, "the input", declared.input)) is not None:
-        yield f"key= {wrong}"
+    yield from _question_mistakes(declared)
     if declared.after_end not in ("reject", "rerun"):
         yield f'after_end must be "reject" or "rerun", found {shown(declared.after_end)}'
     if not declared.stages:
@@ -146,6 +148,12 @@ def _saga_mistakes(declared: DeclaredSaga) -> Iterator[str]:
             yield f"step {name} has the name that a part of step {part[0]} has; give it another with name=..."
     if sum(step.pivot for stage in declared.stages for step in stage) > 1:
         yield "more than one step is a pivot; a saga has one point of no return"
+
+
+def _question_mistakes(declared: DeclaredSaga) -> Iterator[str]:
+    for option, function in (("key", declared.key), ("attributes", declared.attributes)):
+        if function is not None and (wrong := question_mistake(function, "the input", declared.input)) is not None:
+            yield f"{option}= {wrong}"
 
 
 def _name_mistakes(name: str, what: str) -> Iterator[str]:
@@ -175,6 +183,36 @@ def _order_mistakes(step: DeclaredStep, input_type: Any, after_pivot: bool, side
         yield f"step {step.name} {reason}: when= {wrong}"
     if step.when is not None and step.pivot:
         yield f"step {step.name} is the pivot and has when=; the point of no return cannot be skipped"
+
+
+def _attribute_mistakes(step: DeclaredStep, own: Any) -> Iterator[str]:
+    if step.attributes is None:
+        return
+    if step.fan is not None:
+        yield f"step {step.name}: attributes= with for_each= would be those of the last part; declare them elsewhere"
+    elif (wrong := question_mistake(step.attributes, "the result", own)) is not None:
+        yield f"step {step.name}: attributes= {wrong}"
+    elif isinstance(said := _annotated_first(step.attributes), type) and _is_no(own, said):
+        of = said.__name__
+        yield f"step {step.name}: attributes= takes the step's result {own.__name__}, found a function of {of}"
+
+
+def _is_no(own: Any, said: type) -> bool:
+    """Tell whether a value of type `own` surely does not fit where one of type `said` is taken."""
+    try:
+        # To checkers of types a whole number is a float, too, and `Any` is a class of its own.
+        return isinstance(own, type) and said not in (Any, float) and not issubclass(own, said)
+    except TypeError:
+        # A generic type, or a protocol that cannot be asked.
+        return False
+
+
+def _annotated_first(function: Callable[..., Any]) -> Any:
+    """Return the annotated type of a function's first parameter; None if it says nothing, or nothing that is known."""
+    try:
+        return annotations_of(function).get(next(iter(parameters_of(function))).name)
+    except Exception:
+        return None
 
 
 def _retry(step: DeclaredStep, after_pivot: bool) -> Retry:

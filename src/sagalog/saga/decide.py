@@ -37,6 +37,7 @@ from sagalog.errors import InvalidAction
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
 from sagalog.saga.attempts import Attempt, failure, next_attempt_at
+from sagalog.saga.attributes import attributed
 from sagalog.saga.children import decide as children
 from sagalog.saga.choreography import decide as choreography
 from sagalog.saga.choreography.definition import ChoreographyDefinition
@@ -87,6 +88,8 @@ def advance(
         first = _recorded(definition, state, input, now)
     events: Events = []
     while first is not None:
+        if definition.attributed:
+            first = attributed(definition, state, first)
         events.append(first)
         state = evolve(state, first)
         first = _follow(definition, state, first, now)
@@ -112,6 +115,8 @@ def _started(definition: Definition, input: i.Start, now: int) -> e.SagaStarted:
     )
     if definition.marked:
         started = replace(started, marked=True)
+    if input.attributes or input.attributes_error is not None:
+        started = replace(started, attributes=input.attributes, attributes_error=input.attributes_error)
     if input.parent is not None:
         return replace(
             started,

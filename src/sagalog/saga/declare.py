@@ -6,8 +6,10 @@ from datetime import timedelta
 from typing import Any, Generic, Literal, TypeVar, cast, overload
 
 from sagalog.errors import DefinitionError
+from sagalog.saga.attributes import Attributes
 from sagalog.saga.check import build
 from sagalog.saga.children.declare import ChildDecorator, ChildInputT, ChildStep
+from sagalog.saga.children.notes import ChildResult
 from sagalog.saga.definition import Definition
 from sagalog.saga.durations import Duration
 from sagalog.saga.identifiers import as_text
@@ -60,7 +62,7 @@ class Saga(Generic[InputT]):
     `input` is the type that a saga is started with. `timeout` (seconds or timedelta; None: no deadline) is for the
     whole saga. `key` returns the business key of an input: the same key means the same saga. `after_end` says what a
     start does with the key of a saga that has ended: "reject" returns the ended saga and records the refusal,
-    "rerun" begins a new run.
+    "rerun" begins a new run. `attributes` returns small values of an input, by name, by which the saga is found.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Saga(Generic[InputT]):
         timeout: Duration | None = DEFAULT_SAGA_TIMEOUT,
         key: Callable[[InputT], str] | None = None,
         after_end: Literal["reject", "rerun"] = "reject",
+        attributes: Callable[[InputT], Attributes] | None = None,
     ) -> None:
         self.name: str = as_text(name)
         self.version = version
@@ -83,6 +86,7 @@ class Saga(Generic[InputT]):
             timeout=microseconds(timeout, f"saga {name}"),
             key=key,
             after_end=after_end,
+            attributes=attributes,
         )
         self._definition: Definition | None = None
         self._is_being_built = False
@@ -107,6 +111,7 @@ class Saga(Generic[InputT]):
         pivot: bool = ...,
         when: Callable[[InputT], bool] | None = ...,
         compensation: None = ...,
+        attributes: Callable[[Any], Attributes] | None = ...,
     ) -> StepDecorator: ...
     @overload
     def step(
@@ -132,6 +137,7 @@ class Saga(Generic[InputT]):
         for_each: Callable[[InputT], Iterable[Any]] | None = None,
         at_once: bool | int = False,
         compensation: Unset | None = UNSET,
+        attributes: Callable[[Any], Attributes] | None = None,
     ) -> Any:
         """Declare the next step; steps run in the order of their declarations.
 
@@ -139,6 +145,7 @@ class Saga(Generic[InputT]):
         undone any more. The step is skipped if `when` returns false for the input. `compensation=None` says that there
         is nothing to undo. `for_each` returns elements of the input; the step is made once for each of them, one after
         the other, or `at_once` (True: up to 100 at a time, or a number). The element is the action's first argument.
+        `attributes` returns attributes of the saga from the result: they are added, or replace those of the same name.
         Raises `DefinitionError` after the saga was given to a process manager.
         """
 
@@ -153,6 +160,7 @@ class Saga(Generic[InputT]):
                 when=when,
                 waived=waives(compensation, what),
                 fan=fan_out(for_each, at_once),
+                attributes=attributes,
             )
             self._add(declared)
             return (AsyncStep if declared.is_async else SyncStep)(declared)
@@ -171,6 +179,7 @@ class Saga(Generic[InputT]):
         pivot: bool = ...,
         when: Callable[[InputT], bool] | None = ...,
         compensation: None = ...,
+        attributes: Callable[[ReplyT], Attributes] | None = ...,
     ) -> RequestDecorator[ReplyT]: ...
     @overload
     def request(
@@ -199,6 +208,7 @@ class Saga(Generic[InputT]):
         for_each: Callable[[InputT], Iterable[Any]] | None = None,
         at_once: bool | int = False,
         compensation: Unset | None = UNSET,
+        attributes: Callable[[Any], Attributes] | None = None,
     ) -> Any:
         """Declare the next step as a request: its function returns a command, and the `reply` is the step's result.
 
@@ -220,6 +230,7 @@ class Saga(Generic[InputT]):
                 kind="request",
                 replies=DeclaredReplies(reply, refused),
                 fan=fan_out(for_each, at_once),
+                attributes=attributes,
             )
             self._add(declared)
             return (AsyncRequest if declared.is_async else SyncRequest)(declared)
@@ -235,6 +246,7 @@ class Saga(Generic[InputT]):
         pivot: bool = ...,
         when: Callable[[InputT], bool] | None = ...,
         compensation: None = ...,
+        attributes: Callable[[ChildResult], Attributes] | None = ...,
     ) -> ChildDecorator[ChildInputT]: ...
     @overload
     def child(
@@ -246,6 +258,7 @@ class Saga(Generic[InputT]):
         pivot: bool = ...,
         when: Callable[[InputT], bool] | None = ...,
         compensation: None = ...,
+        attributes: Callable[[ChildResult], Attributes] | None = ...,
     ) -> ChildStep[[InputT], ChildInputT]: ...
     def child(
         self,
@@ -256,6 +269,7 @@ class Saga(Generic[InputT]):
         pivot: bool = False,
         when: Callable[[InputT], bool] | None = None,
         compensation: Unset | None = UNSET,
+        attributes: Callable[[Any], Attributes] | None = None,
     ) -> Any:
         """Declare the next step as another saga, which is started, awaited, and undone as a whole.
 
@@ -282,6 +296,7 @@ class Saga(Generic[InputT]):
                 waived=waives(compensation, what),
                 kind="child",
                 child=DeclaredChild(saga, input is not None),
+                attributes=attributes,
             )
             self._add(declared)
             return ChildStep(declared)
@@ -296,6 +311,7 @@ class Saga(Generic[InputT]):
         timeout: Duration | None = None,
         name: str | None = None,
         when: Callable[[InputT], bool] | None = None,
+        attributes: Callable[[EventT], Attributes] | None = None,
     ) -> WaitStep[EventT]:
         """Declare the next step as a wait for an event, which is its result.
 
@@ -305,7 +321,7 @@ class Saga(Generic[InputT]):
         """
         named = step_name(snake_case(getattr(event, "__name__", "event")) if name is None else name, event)
         over = microseconds(timeout, f"wait {named}")
-        self._add(still(named, "wait", over, when, event, key))
+        self._add(still(named, "wait", over, when, event, key, attributes))
         return WaitStep(named, event)
 
     def sleep(

@@ -10,7 +10,7 @@ from msgspec.json import encode
 from sagalog.errors import DivergentHistory
 from sagalog.messages import Message
 from sagalog.saga.binding import Parameter
-from sagalog.saga.events import Answer, Direction
+from sagalog.saga.events import Answer, Direction, EventReceived, StepSucceeded
 from sagalog.saga.failure import Redact
 from sagalog.saga.identifiers import needs_mark, part_of
 from sagalog.saga.payload.payload_type import PayloadType
@@ -19,6 +19,9 @@ from sagalog.saga.retry import Retry
 # What a step does: call its handler, send the command that its handler returns, wait for an event, wait for a time,
 # or run another saga, whose input its handler returns.
 StepKind = Literal["call", "request", "wait", "sleep", "child"]
+
+# The user's function that finds attributes, the type of what it takes, and that as it is recorded.
+AttributeSource = tuple[Callable[[Any], Any], PayloadType, Raw]
 
 
 class Exchange(Struct, frozen=True):
@@ -92,7 +95,7 @@ class StepDefinition(Struct, frozen=True):
 
     A request has an `exchange`, a wait has a `wait` rule, a sleep's `timeout` is how long it lasts. Waits and sleeps
     have no effect, and their handlers are never called. With `fan` the step is made once for each element; `result`
-    is then the result type of one part.
+    is then the result type of one part. `attributes` finds attributes of the saga in the result.
     """
 
     name: str
@@ -111,6 +114,7 @@ class StepDefinition(Struct, frozen=True):
     wait: WaitRule | None = None
     fan: FanOutDefinition | None = None
     child: ChildRule | None = None
+    attributes: Callable[[Any], Any] | None = None
 
     def side(self, direction: Direction) -> "StepDefinition | CompensationDefinition | None":
         """Return the declaration of one direction: the step itself, or its compensation (None if it has none)."""
@@ -140,6 +144,8 @@ class Definition(Struct, frozen=True):
     request of its parent ever move it.
     `redact`, if set by the process, decides what may be recorded of the exceptions of user functions.
     `marked`: some step has a name that `effect_id` marks.
+    `attributes` finds attributes in the input. `attributed`: what comes later brings some, too. The digest leaves both
+    out, because they say nothing about the course.
     """
 
     name: str
@@ -160,6 +166,8 @@ class Definition(Struct, frozen=True):
     has_children: bool = False
     redact: Redact | None = None
     marked: bool = False
+    attributes: Callable[[Any], Any] | None = None
+    attributed: bool = False
 
     def step(self, name: str) -> StepDefinition:
         """Return a step by name; raises `DivergentHistory` for a name that the definition does not have."""
@@ -178,6 +186,13 @@ class Definition(Struct, frozen=True):
         except KeyError:
             return None
 
+    def attribute_source(self, event: StepSucceeded | EventReceived) -> AttributeSource | None:
+        """Return how attributes are found in what an event records; None if they are not."""
+        if not isinstance(event, StepSucceeded):
+            return None
+        step = self.step(event.step)
+        return None if step.attributes is None else (step.attributes, step.result, event.result)
+
     def read_input(self, data: Raw) -> Any:
         """Return the typed input of a saga."""
         return self.input.read(data)
@@ -193,6 +208,7 @@ def assemble(
     key: Callable[[Any], str] | None,
     reruns: bool,
     starts: tuple[StartRule, ...] = (),
+    attributes: Callable[[Any], Any] | None = None,
 ) -> Definition:
     """Build the definition from checked stages."""
     stage_after = [number for number, stage in enumerate(stages) for _ in stage]
@@ -219,6 +235,8 @@ def assemble(
         plain=all(step.kind == "call" for step in steps.values()),
         has_children=any(step.child is not None for step in steps.values()),
         marked=any(map(needs_mark, steps)),
+        attributes=attributes,
+        attributed=any(step.attributes is not None for step in steps.values()),
     )
 
 

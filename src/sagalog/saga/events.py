@@ -17,6 +17,8 @@ ErrorKind = Literal["refused", "error", "timeout", "lost", "fault", "deadline", 
 Kind = Literal["saga", "choreography"]
 FailedOutcome = Literal["refused", "unknown"]
 EMPTY = Raw(b"null")
+# The value of an attribute; None: it is removed.
+AttributeData = str | int | float | bool | None
 
 
 class ErrorInfo(Struct, frozen=True, omit_defaults=True, gc=False):
@@ -47,7 +49,8 @@ class SagaStarted(SagaEvent, frozen=True, kw_only=True, gc=False):
     `message` is the event that started it, if any. `kind` is "saga" or "choreography", which is only followed.
     `parent` is the parent saga, `parent_step` the parent's step, and `parent_round` counts that step's earlier
     children. `called_off`: it was started only so that nobody else can start it.
-    `marked`: some names of steps are marked in its identities (`effect_id`).
+    `marked`: some names of steps are marked in its identities (`effect_id`). `attributes` are those that its input
+    brings; `attributes_error` is why a child has none, for nobody could be told at its start.
     """
 
     TOPIC = "sagalog.SagaStarted.1"
@@ -68,12 +71,15 @@ class SagaStarted(SagaEvent, frozen=True, kw_only=True, gc=False):
     parent_round: int = 0
     called_off: bool = False
     marked: bool = False
+    attributes: dict[str, AttributeData] = {}
+    attributes_error: ErrorInfo | None = None
 
 
 class StepSucceeded(SagaEvent, frozen=True, kw_only=True, gc=False):
     """An action succeeded. `late`: the saga had given the step up before, so it will be undone.
 
-    `message` is the reply or the awaited event; its data are the result.
+    `message` is the reply or the awaited event; its data are the result. `attributes` are those that the result brings,
+    replaces, or removes (null); `attributes_error` is what went wrong when they were asked for.
     """
 
     TOPIC = "sagalog.StepSucceeded.1"
@@ -84,6 +90,8 @@ class StepSucceeded(SagaEvent, frozen=True, kw_only=True, gc=False):
     result: Raw
     late: bool = False
     message: str | None = None
+    attributes: dict[str, AttributeData] = {}
+    attributes_error: ErrorInfo | None = None
 
 
 class StepFailed(SagaEvent, frozen=True, kw_only=True, gc=False):
@@ -138,7 +146,8 @@ class EventReceived(SagaEvent, frozen=True, kw_only=True, gc=False):
     """A message arrived that moves nothing now.
 
     `kept`: a later step waits for it, or a choreography is judged by it. `answer` is what it says of the command that
-    caused it, if that command had already been answered or given up.
+    caused it, if that command had already been answered or given up. `attributes` and `attributes_error` are those that
+    an event of a choreography brings, as in `StepSucceeded`.
     """
 
     TOPIC = "sagalog.EventReceived.1"
@@ -149,6 +158,8 @@ class EventReceived(SagaEvent, frozen=True, kw_only=True, gc=False):
     causation_id: str | None = None
     kept: bool = False
     answer: Answer | None = None
+    attributes: dict[str, AttributeData] = {}
+    attributes_error: ErrorInfo | None = None
 
 
 class StepFannedOut(SagaEvent, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from sagalog.errors import DivergentHistory
 from sagalog.saga import events as e
-from sagalog.saga.changes import misplaced, moved, taken, with_step
+from sagalog.saga.changes import misplaced, moved, taken, with_attributes, with_step
 from sagalog.saga.children import evolve as children
 from sagalog.saga.choreography import evolve as choreography
 from sagalog.saga.for_each import evolve as for_each
@@ -86,6 +86,8 @@ def _started(event: e.SagaStarted) -> SagaState:
         steps={},
         received=() if event.message is None else (event.message,),
     )
+    if event.attributes or event.attributes_error is not None:
+        state = replace(state, attributes=event.attributes, attributes_error=event.attributes_error)
     if event.parent is None and event.kind == "saga" and not event.marked:
         return state
     parent = children.parent_of(event)
@@ -108,6 +110,7 @@ def _step_succeeded(state: SagaState, event: e.StepSucceeded, status: Status) ->
     steps[event.step] = after
     settled = state.settled + (1 if not state.fans else for_each.settles(state, event.step))
     state = replace(state, status=status, version=state.version + 1, updated=event.time, steps=steps, settled=settled)
+    state = with_attributes(state, event)
     if event.message is None:
         return state
     return taken(answered(state, after.action.command, "succeeded", event.time), event.message)
@@ -298,7 +301,7 @@ def _start_refused(state: SagaState, event: e.StartRefused, _: Status) -> SagaSt
 
 
 def _event_received(state: SagaState, event: e.EventReceived, status: Status) -> SagaState:
-    return children.heard(messages.event_received(state, event, status), event)
+    return with_attributes(children.heard(messages.event_received(state, event, status), event), event)
 
 
 Change = Callable[[SagaState, Any, Status], SagaState]

@@ -9,14 +9,14 @@ from typing import Literal
 from msgspec import Raw, Struct
 
 from sagalog.messages import Envelope
-from sagalog.saga.events import Direction, ErrorInfo
+from sagalog.saga.events import AttributeData, Direction, ErrorInfo
 
 
 class Start(Struct, frozen=True, gc=False):
     """A saga that does not exist yet begins.
 
     `parent` is the parent saga, of which it is step `parent_step`. `called_off`: it is only recorded so that nobody
-    else can begin it.
+    else can begin it. `attributes` are those that the input brings; `attributes_error` says why it brings none.
     """
 
     key: str
@@ -29,6 +29,8 @@ class Start(Struct, frozen=True, gc=False):
     parent_step: str | None = None
     parent_round: int = 0
     called_off: bool = False
+    attributes: dict[str, AttributeData] = {}
+    attributes_error: ErrorInfo | None = None
 
 
 class ChildBegun(Struct, frozen=True, gc=False):

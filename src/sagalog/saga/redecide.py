@@ -107,6 +107,8 @@ def _start(event: e.SagaStarted) -> i.Start:
         event.parent_step,
         event.parent_round,
         event.called_off,
+        event.attributes,
+        event.attributes_error,
     )
 
 
@@ -137,8 +139,11 @@ def _comparable(decided: e.SagaEvent, recorded: e.SagaEvent) -> e.SagaEvent:
     These are: a retry time, if both have one (its jitter was random); details in the reason of a stuck saga; how many
     elements run at once (it may be tuned); digest, version, deadline and mark of the start (they belong to the
     definition, and only decisions are compared); and the texts of exceptions of user functions, which may hold a
-    memory address or have been redacted.
+    memory address or have been redacted. Attributes say nothing about the course, and their functions may have changed.
     """
+    for brings in (e.StepSucceeded, e.EventReceived):
+        if isinstance(decided, brings) and isinstance(recorded, brings):
+            return replace(decided, attributes=recorded.attributes, attributes_error=recorded.attributes_error)
     if isinstance(decided, e.SagaStarted) and isinstance(recorded, e.SagaStarted):
         return replace(
             decided,

@@ -8,7 +8,7 @@ from typing import Generic, Literal, TypeVar
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from sagalog.saga.events import Direction, ErrorInfo, Kind
+from sagalog.saga.events import AttributeData, Direction, ErrorInfo, Kind
 from sagalog.saga.transitions import Status
 
 # Status of a step's action. No entry: not begun, or its first attempt is under way (as the event before implies).
@@ -160,7 +160,8 @@ class SagaState(Struct, frozen=True, omit_defaults=True, gc=False):
 
     `commands` are all commands it ever sent, by id, so that late replies find it, too. `received` are the ids of all
     messages it took, `kept` the events that wait for their step, `last_message` the id of the one that moved it last.
-    `marked`: some names of steps are marked in identities, see `effect_id`.
+    `marked`: some names of steps are marked in identities, see `effect_id`. `attributes_error` is the last mistake that
+    was made in finding `attributes`.
     """
 
     saga: str
@@ -196,3 +197,5 @@ class SagaState(Struct, frozen=True, omit_defaults=True, gc=False):
     parent: Parent | None = None
     undo_asked: bool = False
     marked: bool = False
+    attributes: dict[str, AttributeData] = {}
+    attributes_error: ErrorInfo | None = None

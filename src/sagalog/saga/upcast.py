@@ -39,17 +39,31 @@ class TopicRegistry:
         """Return the class of a current topic, or None for any other topic."""
         return self._classes.get(topic)
 
+    def kind(self, topic: str) -> type[SagaEvent]:
+        """Return the event class that a topic is read as; raises `UnknownTopic` for one that is not registered."""
+        seen = topic
+        while topic not in self._classes:
+            if topic not in self._upcasters:
+                raise unknown(seen)
+            topic = self._upcasters[topic][1]
+        return self._classes[topic]
+
     def upcast(self, topic: str, body: Body) -> tuple[type[SagaEvent], Body]:
         """Return the event class and the newest body; raises `UnknownTopic` for a topic that is not registered."""
         while topic not in self._classes:
             if topic not in self._upcasters:
-                raise UnknownTopic(
-                    f"expected a registered topic, found {topic!r} in the log; "
-                    "a newer sagalog wrote it, or it is not an event of a saga"
-                )
+                raise unknown(topic)
             upcaster, topic = self._upcasters[topic]
             body = upcaster(body)
         return self._classes[topic], body
+
+
+def unknown(topic: str) -> UnknownTopic:
+    """Return the error for a topic that is not registered."""
+    return UnknownTopic(
+        f"expected a registered topic, found {topic!r} in the log; "
+        "a newer sagalog wrote it, or it is not an event of a saga"
+    )
 
 
 TOPICS = TopicRegistry()

@@ -82,6 +82,7 @@ class DeclaredStep:
         event_key: Any = None,
         fan: DeclaredFanOut | None = None,
         child: DeclaredChild | None = None,
+        attributes: Any = None,
     ) -> None:
         self.name = name
         self.handler = handler
@@ -96,6 +97,7 @@ class DeclaredStep:
         self.event_key = event_key
         self.fan = fan
         self.child = child
+        self.attributes = attributes
         self.compensation: DeclaredCompensation | None = None
         self.is_async = is_async(handler)
 
@@ -110,7 +112,13 @@ def nothing() -> None:
 
 
 def still(
-    name: str, kind: StepKind, timeout: int | None, when: Any, event: Any = None, key: Any = None
+    name: str,
+    kind: StepKind,
+    timeout: int | None,
+    when: Any,
+    event: Any = None,
+    key: Any = None,
+    attributes: Any = None,
 ) -> DeclaredStep:
     """Return a step without a handler, which has nothing to retry and nothing to undo."""
     return DeclaredStep(
@@ -124,6 +132,7 @@ def still(
         kind=kind,
         event=event,
         event_key=key,
+        attributes=attributes,
     )
 
 
@@ -148,6 +157,7 @@ class DeclaredSaga:
         timeout: int | None,
         key: Callable[[Any], str] | None,
         after_end: str,
+        attributes: Any = None,
     ) -> None:
         self.name = name
         self.version = version
@@ -155,5 +165,6 @@ class DeclaredSaga:
         self.timeout = timeout
         self.key = key
         self.after_end = after_end
+        self.attributes = attributes
         self.stages: list[list[DeclaredStep]] = []
         self.starts: list[DeclaredStart] = []

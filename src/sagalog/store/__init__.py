@@ -4,6 +4,7 @@ All calls block. Times are integer microseconds since the epoch. The suite is `s
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from sagalog.store.appending import Appending
@@ -30,6 +31,7 @@ from sagalog.store.requests import (
 )
 from sagalog.store.rows import (
     UNMATCHED_STATUSES,
+    AttributeRow,
     CommandRow,
     ConsumerRow,
     HeldLease,
@@ -40,12 +42,14 @@ from sagalog.store.rows import (
     UnmatchedRow,
     UnmatchedStatus,
 )
+from sagalog.store.selection import Selection
 
 __all__ = [
     "UNMATCHED_STATUSES",
     "Advance",
     "Append",
     "AppendOutcome",
+    "AttributeRow",
     "CommandRow",
     "ConsumerRow",
     "HeldLease",
@@ -57,6 +61,7 @@ __all__ = [
     "Query",
     "Route",
     "RouteOutcome",
+    "Selection",
     "StatusRow",
     "StepRow",
     "Store",
@@ -85,6 +90,15 @@ class Store(Appending, Reading, Finding, Claiming, Leases, Messages, Inboxes, Co
         """Call `hint` (from any thread) when there may be news; return a function that stops it. Hints may be lost."""
         ...
 
+    def select(self, sql: str) -> AbstractContextManager[Selection]:
+        """Run a query of a user, and give its answer, whose rows are read while they are taken.
+
+        The database itself lets it do nothing but read, and nothing of it outlives the answer. Raises `QueryRefused`
+        for SQL that is wrong or would do more, and `StoreUnavailable` if a page of rows takes longer than the store's
+        time for a statement. Only stores with SQL support it.
+        """
+        ...
+
     def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Run one read-only SQL query and return its columns and rows; only stores with SQL support it."""
+        """Run a query as `select` does, and return its columns and rows; there may be 100,000 of them."""
         ...

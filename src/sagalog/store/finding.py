@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from sagalog.store.requests import Query
-from sagalog.store.rows import CommandRow, StatusRow, StepRow
+from sagalog.store.rows import AttributeRow, CommandRow, StatusRow, StepRow
 
 
 class Finding(Protocol):
@@ -38,6 +38,14 @@ class Finding(Protocol):
         """Return a saga's step rows in the order in which they began."""
         ...
 
+    def attributes(self, saga_ids: Sequence[str]) -> dict[str, list[AttributeRow]]:
+        """Return, by saga id, the attributes of those of these sagas that have any, by name."""
+        ...
+
+    def attribute_names(self) -> list[str]:
+        """Return every name of an attribute that some saga has, in order."""
+        ...
+
     def counts(self) -> list[tuple[str, str, int]]:
         """Return (saga name, status, number of sagas) for each name and status."""
         ...
@@ -46,7 +54,13 @@ class Finding(Protocol):
         """Return (name, version, digest, number) of open sagas whose definition's digest is not in `definitions`."""
         ...
 
-    def rewrite(self, rows: Sequence[StatusRow], steps: Sequence[StepRow], commands: Sequence[CommandRow] = ()) -> None:
+    def rewrite(
+        self,
+        rows: Sequence[StatusRow],
+        steps: Sequence[StepRow],
+        commands: Sequence[CommandRow] = (),
+        attributes: Sequence[AttributeRow] = (),
+    ) -> None:
         """Replace the rows of these sagas in the read model by ones computed from the log.
 
         The owner of a saga and the deliveries of a command are kept: they are not in the log.

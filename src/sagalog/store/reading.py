@@ -20,3 +20,7 @@ class Reading(Protocol):
     def read_log(self, after: int, limit: int) -> list[StoredEvent]:
         """Return events of all sagas above position `after`, in order; no lower position appears later."""
         ...
+
+    def head(self) -> int:
+        """Return the position of the last event in the log; 0 if it is empty."""
+        ...

@@ -14,8 +14,10 @@ from sagalog.errors import InvalidQuery
 from sagalog.harmless import harmless
 from sagalog.messages import Envelope
 from sagalog.saga.transitions import STATUSES, Status
+from sagalog.store.attributes import Condition, check_conditions
 from sagalog.store.rows import (
     UNMATCHED_STATUSES,
+    AttributeRow,
     CommandRow,
     InboxRow,
     StatusRow,
@@ -43,7 +45,7 @@ class Append(Struct, frozen=True, gc=False):
     `expected` is the version of the stream before it (0: the saga is new). `holder` is the worker that must own the
     saga for the append to be allowed (None: nobody may own it); `status.owner` owns it afterwards. `messages` are the
     messages among the events, each with the index of its event. `taken` are the ids of messages that it takes from the
-    saga's inbox.
+    saga's inbox. `attributes` are those that were added or replaced, `forgotten` the names of those that were removed.
     """
 
     saga_id: str
@@ -56,6 +58,8 @@ class Append(Struct, frozen=True, gc=False):
     commands: Sequence[CommandRow] = ()
     taken: Sequence[str] = ()
     notes: Sequence[Note] = ()
+    attributes: Sequence[AttributeRow] = ()
+    forgotten: Sequence[str] = ()
 
 
 # The outcome of an append: written; another version or owner was found; a saga with that key was there already.
@@ -134,6 +138,8 @@ class StoreOptions(Struct, frozen=True, kw_only=True):
 class Query(Struct, frozen=True, kw_only=True):
     """What to look for in `saga_status`; None means any. Rows come newest first, after `before` (a saga id).
 
+    `attributes` are conditions that all must be met, such as `("amount", ">=", 100)`.
+
     Raises `InvalidQuery` for values that no row can have.
     """
 
@@ -145,6 +151,7 @@ class Query(Struct, frozen=True, kw_only=True):
     started_after: int | None = None
     before: str | None = None
     limit: int = 50
+    attributes: Sequence[Condition] = ()
 
     def __post_init__(self) -> None:
         """Refuse values that would silently find nothing."""
@@ -154,6 +161,7 @@ class Query(Struct, frozen=True, kw_only=True):
         for field in ("started_before", "started_after"):
             check_number(field, getattr(self, field))
         check_number("limit", self.limit, 1, may_be_none=False)
+        check_conditions(self.attributes)
 
 
 class UnmatchedQuery(Struct, frozen=True, kw_only=True):

@@ -64,6 +64,19 @@ class StepRow(Struct, frozen=True, gc=False):
     position: int = 0
 
 
+class AttributeRow(Struct, frozen=True, gc=False):
+    """One row of `saga_attributes`: an attribute of a saga; `value` is its text.
+
+    `number` is the value of one that is a number. The store fills `position`.
+    """
+
+    saga_id: str
+    name: str
+    value: str
+    number: int | float | None
+    position: int = 0
+
+
 class CommandRow(Struct, frozen=True, gc=False):
     """One row of `saga_commands`: a command that a saga sent, and its outcome.
 

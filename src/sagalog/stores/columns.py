@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import fields
 
 from sagalog.messages import Envelope
-from sagalog.store import CommandRow, InboxRow, StatusRow, StepRow, UnmatchedRow
+from sagalog.store import AttributeRow, CommandRow, InboxRow, StatusRow, StepRow, UnmatchedRow
 
 # PostgreSQL's array type for each kind of column; one letter stands for a kind.
 ARRAYS: Final[Mapping[str, str]] = {"t": "text[]", "b": "bigint[]", "y": "bytea[]", "j": "json[]"}
@@ -32,6 +32,8 @@ INDEXED: Final[Mapping[str, str]] = {
 }
 # Columns that are JSON in PostgreSQL, and text in the other stores.
 _JSON: Final = ("result",)
+# Columns that are numbers of any kind: one has no array, and goes as text to PostgreSQL.
+_NUMBERS: Final = ("number",)
 
 _BLOCK = re.compile(r"\{(\w+)\}")
 _LIST = re.compile(r"\{(?P<table>saga_\w+)\.(?P<part>\w+)(?: (?P<how>as|of|from|but) (?P<what>\w+))?\}")
@@ -71,6 +73,8 @@ def _columns(kinds: Mapping[str, str]) -> Columns:
 def _kind(field: str, declared: Any) -> str:
     if field in _JSON:
         return "j"
+    if field in _NUMBERS:
+        return "n"
     parts = get_args(declared) if isinstance(declared, UnionType) else (declared,)
     if int in parts:
         return "b"
@@ -122,6 +126,7 @@ COMMAND = _table(
 )
 MESSAGE = _index()
 INBOX = _table(InboxRow, filled=("position",), fixed=("recipient", "message_id", "lane", "name", "arrived_at"))
+ATTRIBUTE = _table(AttributeRow, filled=("position",), fixed=("saga_id", "name"))
 UNMATCHED = _table(UnmatchedRow, fixed=("unmatched_id", "consumer", "message_id"))
 
 TABLES: Final[Mapping[str, Table]] = {
@@ -131,6 +136,7 @@ TABLES: Final[Mapping[str, Table]] = {
     "saga_messages": MESSAGE,
     "saga_inbox": INBOX,
     "saga_unmatched": UNMATCHED,
+    "saga_attributes": ATTRIBUTE,
 }
 
 

@@ -57,6 +57,11 @@ class Queries:
         """Return events of all sagas above position `after`."""
         return [StoredEvent(*row) for row in self._look("read_log", after=after, limit=limit)]
 
+    def head(self) -> int:
+        """Return the position of the last event in the log."""
+        found: int = self._look("last_position")[0][0]
+        return found
+
     def status(self, saga_id: str) -> StatusRow | None:
         """Return a saga's row."""
         rows = self._look("status", saga_id=saga_id)

@@ -14,6 +14,7 @@ from pages.command_line import Ran, sagalog
 from sagas.shop_demo import FinishedDemo
 
 from sagalog.cli.comparing import differences, parting
+from sagalog.cli.differences import shown
 from sagalog.codec import encode_json
 from sagalog.saga import events as e
 from sagalog.saga.evolve import fold
@@ -213,6 +214,15 @@ def test_values_are_compared_as_json_and_as_deep_inside_as_both_have_one_shape()
     assert found({"a": True, "c": 1}, {"a": 1, "c": 1.0}) == [("input.a", True, 1), ("input.c", 1, 1.0)]
     assert found({"a": 1}, {"b": 1}) == [("input.a", 1, None), ("input.b", None, 1)]
     assert found([{"a": None}], [{"a": None}]) == []
+
+
+def test_an_attribute_is_compared_whatever_it_is_called() -> None:
+    """Its name is the user's, and may be that of a time or an id of the state."""
+    start = letters("ada")[0]
+    assert isinstance(start, e.SagaStarted)
+    one, other = (fold([replace(start, attributes={"key": n, "started": n, "version": 1})]) for n in (1, 2))
+    assert [path for path, _, _ in differences(one, other)] == ["attributes.key", "attributes.started"]
+    assert shown("attributes.started", 1) == "1"
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -228,3 +228,56 @@ def test_an_export_that_cannot_be_complete_exports_nothing(finished_demo: Finish
 def test_an_export_needs_sagas_or_all(finished_demo: FinishedDemo) -> None:
     assert finished_demo.sagalog("export").code == 2
     assert finished_demo.sagalog("export", "--all", "order-0001").code == 2
+
+
+def test_sagas_are_listed_by_their_attributes(finished_demo: FinishedDemo) -> None:
+    def keys(*words: str) -> list[str]:
+        found = rows(finished_demo.sagalog("list", *words, "--limit", "1000", "-o", "jsonl").out)
+        return [row["saga_key"] for row in found]
+
+    [order] = rows(
+        finished_demo.sagalog("list", "--key", "order-0001", "--saga", "order-fulfilment", "-o", "jsonl").out
+    )
+    customer, cents = order["attributes"]["customer"], order["attributes"]["total_cents"]
+    of_customer = keys("--attribute", f"customer={customer}")
+    assert "order-0001" in of_customer
+    assert len(of_customer) < ORDERS_COUNT
+    assert set(keys("--attribute", f"customer!={customer}")).isdisjoint(of_customer)
+    more, less = keys("--attribute", f"total_cents>{cents}"), keys("--attribute", f"total_cents<={cents}")
+    assert sorted([*more, *less]) == sorted(keys("--saga", "order-fulfilment"))
+    assert keys("--attribute", f"customer={customer}", "--attribute", f"total_cents>{cents}") == [
+        key for key in of_customer if key in more
+    ]
+    stuck = keys("--status", "stuck", "--saga", "order-fulfilment")
+    assert keys("--attribute", "total_cents>=0", "--status", "stuck") == stuck
+
+
+def test_the_next_page_of_a_list_by_attributes_has_their_conditions(finished_demo: FinishedDemo) -> None:
+    ran = finished_demo.sagalog("list", "--attribute", "total_cents>=0", "--limit", "2", "-o", "jsonl")
+    command = shlex.split(ran.err.strip().removeprefix("next page: "))
+    assert command[command.index("--attribute") + 1] == "total_cents>=0"
+    again = finished_demo.sagalog(*command[command.index("list") :])
+    assert len(rows(again.out)) == 2
+    assert rows(again.out)[0]["saga_id"] < rows(ran.out)[-1]["saga_id"]
+
+
+def test_show_and_history_tell_the_attributes_of_a_saga(finished_demo: FinishedDemo) -> None:
+    shown = finished_demo.sagalog("show", "order-0001", "--saga", "order-fulfilment").out
+    assert re.search(r"attributes +customer=\S+, destination=.+, total_cents=\d+", shown)
+    first = finished_demo.sagalog("history", "order-0001", "--saga", "order-fulfilment").lines[2]
+    assert re.search(r"SagaStarted +order-fulfilment version 1, key order-0001, customer=", first)
+
+
+def test_an_attribute_that_no_saga_has_is_told_with_names_like_it(finished_demo: FinishedDemo) -> None:
+    ran = finished_demo.sagalog("list", "--attribute", "custmer=c-1")
+    assert (ran.code, ran.err) == (0, "no saga matches; no saga has an attribute custmer: there are customer\n")
+    assert finished_demo.sagalog("list", "--attribute", "customer=nobody").err == "no saga matches\n"
+
+
+@pytest.mark.parametrize("wrong", ["customer", "=c-1", "a-b=1", "amount=>1", "amount==1", "", "amount>=1e999", "a=\0"])
+def test_a_condition_that_is_none_is_one_clear_error(finished_demo: FinishedDemo, wrong: str) -> None:
+    ran = finished_demo.sagalog("list", "--attribute", wrong)
+    assert ran.code == 2
+    assert ran.out == ""
+    assert len(ran.err.splitlines()) == 1
+    assert ran.err.startswith("error: ")

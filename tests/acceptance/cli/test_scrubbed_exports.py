@@ -55,6 +55,10 @@ def with_secrets(event: e.SagaEvent, seeded: random.Random) -> e.SagaEvent:
             changes[field.name] = replace(value, message=f"{seeded.choice(SECRETS)} did not answer")
         elif field.name in ("actor", "reason"):
             changes[field.name] = seeded.choice(SECRETS)
+        elif field.name == "attributes" and seeded.random() < 0.5:
+            changes[field.name] = {"customer": seeded.choice(SECRETS), "cents": 77_123, "vip": True, "gone": None}
+        elif field.name == "attributes_error" and seeded.random() < 0.2:
+            changes[field.name] = e.ErrorInfo("KeyError", f"no {seeded.choice(SECRETS)}", "fault")
         # The kernel's own notes are read by the kernel.
         elif isinstance(value, Raw) and value != e.EMPTY and field.name != "note" and not is_note(event):
             changes[field.name] = secret_payload(seeded)
@@ -85,6 +89,8 @@ def gist(state: SagaState) -> object:
     """Return what a state says of statuses, steps and times; not its values."""
     return (
         (state.status, state.version, state.updated, state.ended, state.plan, state.pending, state.actions),
+        sorted(state.attributes),
+        state.attributes_error is None,
         [
             (
                 name,
@@ -145,7 +151,7 @@ def leaves(lines: list[bytes]) -> Iterator[Any]:
     for line in lines:
         data = json.loads(line)["data"]
         if not str(data.get("name", "")).startswith("sagalog."):
-            for name in ("key", "message", "command_id", "input", "result", "data"):
+            for name in ("key", "message", "command_id", "input", "result", "data", "attributes"):
                 yield from inside(data.get(name))
 
 
@@ -169,7 +175,7 @@ def test_every_kind_of_run_can_be_scrubbed(name: str) -> None:
 def test_every_field_of_every_event_is_known_to_the_scrubber() -> None:
     """A new field has to be put where it belongs; until then it is replaced."""
     groups = [getattr(scrubbing, name) for name in ("IDENTITIES", "TEXTS", "PAYLOADS", "ERRORS", "STAYING")]
-    groups.append(scrubbing.LISTS_AND_NOTES)
+    groups.append(scrubbing.OTHERS)
     every = {field.name for event in e.EVENTS for field in fields(event)}
     assert set().union(*groups) == every
     assert sum(map(len, groups)) == len(every)
@@ -231,7 +237,7 @@ def test_a_scrubbed_saga_is_the_same_but_for_its_values(
     )
     assert ran.lines[3] == "The histories are the same, event by event, ids and times aside."
     paths = {line.split()[0] for line in ran.lines[7:]}
-    assert all("input" in one or "result" in one or one.endswith(".message") for one in paths)
+    assert all(one.startswith(("input.", "attributes.")) or re.search(r"\.(result|message)\b", one) for one in paths)
     before = finished_demo.sagalog("graph", "--run", failed).lines
     after = sagalog("graph", "--from", str(path)).lines
     assert after[1:] == before[1:]

@@ -3,12 +3,14 @@
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from lab.lab import Lab, in_lab
 from sagas.fulfilling import FULFILMENT, OrderCreated, participants
 from sagas.message_shop import OrderPlaced, Shop, end_of, placed
 
+from sagalog import Saga
 from sagalog.codec import CODEC
 from sagalog.errors import StoreError
 from sagalog.saga.transitions import OPEN
@@ -89,3 +91,31 @@ def test_a_start_that_was_routed_again_is_told_of_once(caplog: pytest.LogCapture
 
     with caplog.at_level(logging.INFO, logger="sagalog.transitions"):
         in_lab(store, story)
+
+
+def wrong_ones(carrier: str) -> Any:
+    return {"carrier": [carrier]}
+
+
+def test_a_mistake_in_attributes_is_a_warning_of_the_event_that_lacks_them(
+    each_database: str | Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    saga = Saga("orders", input=str)
+
+    @saga.step(compensation=None, attributes=wrong_ones)
+    def ship(order: str) -> str:
+        return "ups"
+
+    async def story(lab: Lab) -> None:
+        logging.disable(logging.NOTSET)
+        process = await lab.begin([saga])
+        assert (await process.execute(saga, "o-1", "o-1")).status == "completed"
+
+    with caplog.at_level(logging.WARNING, logger="sagalog.transitions"):
+        in_lab(each_database, story)
+    [record] = [one for one in caplog.records if one.name == "sagalog.transitions"]
+    assert (record.levelname, record.__dict__["transition"]) == ("WARNING", "StepSucceeded")
+    assert record.getMessage() == (
+        "orders o-1 StepSucceeded ship, without attributes, and it goes on: InvalidInput: in attributes=: attribute "
+        "carrier: expected a text, a number, True, False, a date, an enum of these, or None, found one of type list"
+    )

@@ -14,6 +14,7 @@ from msgspec import Raw, Struct
 from sagalog import Choreography, Event, Participant, Saga
 from sagalog.errors import DefinitionError, InvalidIdentifier
 from sagalog.messages import Envelope
+from sagalog.saga.attributes import LONGEST_TEXT
 from sagalog.saga.identifiers import LONGEST_ID, LONGEST_NAME
 from sagalog.store import Store, UnmatchedQuery
 from sagalog.stores.postgres.store import PostgresStore
@@ -36,6 +37,11 @@ LARGEST: dict[str, int] = {
     "saga_status.definition": 64,
     "saga_status.correlation_id": LONGEST_ID,
     "saga_status.owner": UUID,
+    "saga_attributes.saga_id": UUID,
+    "saga_attributes.name": 64,
+    "saga_attributes.value": LONGEST_TEXT,
+    # The digits of the number that has most, 5e-324, and of its parts four to two bytes.
+    "saga_attributes.number": 400,
     "saga_steps.saga_id": UUID,
     "saga_steps.step": STEP,
     "saga_steps.direction": 12,
@@ -48,6 +54,7 @@ LARGEST: dict[str, int] = {
     "saga_inbox.message_id": LONGEST_ID,
     "saga_inbox.lane": LONGEST_ID,
     "saga_consumers.consumer": CONSUMER,
+    "saga_contract.name": CONSUMER,
     "saga_unmatched.unmatched_id": UUID,
     "saga_unmatched.consumer": CONSUMER,
     "saga_unmatched.message_id": CONSUMER + 20 + LONGEST_ID,
@@ -84,7 +91,7 @@ def test_the_widest_row_of_every_index_fits(postgres_url: str) -> None:
     widths: dict[str, int] = {}
     for index, table, column, kind in rows:
         assert column is not None, f"{index} is of an expression: say here how wide it can be"
-        width = LARGEST[f"{table}.{column}"] + TEXT if kind == "text" else NUMBER
+        width = LARGEST[f"{table}.{column}"] + TEXT if kind in ("text", "numeric") else NUMBER
         widths[index] = widths.get(index, HEADER) + width
     assert widths["saga_inbox_lane"] > 1_000
     assert {index: width for index, width in widths.items() if width > MOST} == {}

@@ -100,6 +100,14 @@ def each_database(request: pytest.FixtureRequest, tmp_path: Path) -> str | Store
     return migrated_database(request.param, tmp_path, request)
 
 
+@pytest.fixture(params=EACH_KIND[1:])
+def each_sql_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a database without rows, of each kind that has SQL."""
+    database = migrated_database(request.param, tmp_path, request)
+    assert isinstance(database, str)
+    return database
+
+
 @pytest.fixture
 def each_store(each_database: str | Store) -> Generator[Store]:
     """An open, empty store of each kind, closed after the test."""

@@ -70,11 +70,9 @@ def printed_of(address: str) -> str:
 
 def _as_then(text: str) -> str:
     """Return rows as JSON without the columns that have been added since."""
-    since = {name for kind in (StatusRow, StepRow, CommandRow) for name in kind.__struct_fields__} - fields_in(
-        text_of("memory.jsonl")
-    )
-    if not since:
-        return text
+    columns = {name for kind in (StatusRow, StepRow, CommandRow) for name in kind.__struct_fields__}
+    # Rows of a saga have its attributes beside its columns.
+    since = (columns - fields_in(text_of("memory.jsonl"))) | {"attributes"}
     is_one = text.startswith("{\n")
     values = [json.loads(text)] if is_one else [json.loads(line) for line in text.splitlines()]
     return "".join(

@@ -88,7 +88,7 @@ class PageRun:
                 if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'saga_status'").fetchone():
                     continue
                 cursor = connection.execute(sql)
-                return [[column[0] for column in cursor.description], *cursor.fetchall()]
+                return [[column[0] for column in cursor.description or ()], *cursor.fetchall()]
         raise AssertionError("the page shows SQL, and made no database with sagas before it")
 
     def _console(self, block: Block) -> None:

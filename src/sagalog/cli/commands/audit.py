@@ -7,10 +7,12 @@ import click
 from rich.text import Text
 
 from sagalog.cli.address import SqlStore, store_of
+from sagalog.cli.contract import check_needs, is_need, opening_comment
 from sagalog.cli.encoding import text_of
 from sagalog.cli.failures import FAILURE, OK, NotThere, one_line
 from sagalog.cli.options import Invocation, RowsCommand
 from sagalog.cli.output import emit, write
+from sagalog.cli.selection import record
 from sagalog.cli.table import Column, plain, rows_table, status_text
 from sagalog.errors import StoreError
 from sagalog.stores.sql import statements
@@ -45,6 +47,7 @@ def run_audit(store: SqlStore, path: Path) -> Audit:
     """Run one query; raises `StoreUnavailable` only if the database does not answer at all."""
     sql = text_of(path.read_bytes(), str(path))
     try:
+        check_needs(store, sql)
         columns, rows = store.query(sql)
     except StoreError as problem:
         store.query(SQL["answers"])
@@ -54,12 +57,7 @@ def run_audit(store: SqlStore, path: Path) -> Audit:
 
 def _meaning(sql: str) -> str:
     """Return the opening comment of a query, which says what a row means and what to do."""
-    header: list[str] = []
-    for line in sql.splitlines():
-        if not line.startswith("--"):
-            break
-        header.append(line.removeprefix("--").strip())
-    return " ".join(header)
+    return " ".join(line.removeprefix("--").strip() for line in opening_comment(sql) if not is_need(line))
 
 
 @click.command(cls=RowsCommand)
@@ -90,7 +88,7 @@ def _record(audit: Audit) -> dict[str, Any]:
         "result": audit.result,
         "rows": None if audit.rows is None else len(audit.rows),
         "error": audit.error,
-        "found": [dict(zip(audit.columns, row, strict=True)) for row in audit.rows or ()],
+        "found": [record(audit.columns, row) for row in audit.rows or ()],
     }
 
 

@@ -1,28 +1,22 @@
 """`sagalog check`: whether the app, the database and its tables fit together; it only reads."""
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import click
 
 from sagalog.address import cut, masked, secrets_of
-from sagalog.cli.address import SqlStore, store_of
+from sagalog.cli.address import store_of
 from sagalog.cli.app import App, load_app
 from sagalog.cli.failures import FAILURE, OK, MisnamedApp, NotThere, one_line
-from sagalog.cli.lookup import PAGE
+from sagalog.cli.log_comparison import compare_messages, compare_sagas
 from sagalog.cli.options import Invocation, RowsCommand
 from sagalog.cli.output import emit
-from sagalog.cli.progress import progress
 from sagalog.cli.table import Column, status_text
-from sagalog.codec import CODEC
-from sagalog.errors import DefinitionError, SagalogError, StoreUnavailable
-from sagalog.readmodel.indexing import indexed_pages
-from sagalog.readmodel.verification import differences, index_differences
+from sagalog.errors import DefinitionError, SagalogError
 from sagalog.saga.definition import Definition
 from sagalog.saga.failure import described
-from sagalog.store import StoredEvent
-from sagalog.store.published import is_message_stream
 
 
 class Finding(NamedTuple):
@@ -40,8 +34,6 @@ COLUMNS: tuple[Column[Finding], ...] = (
 )
 # These errors concern the command line, not what is checked.
 NOT_NAMED = (MisnamedApp, NotThere)
-MOST_SHOWN = 10
-TRIES = 5
 
 
 def _finding(what: str, wrong: bool, detail: str) -> Finding:
@@ -101,10 +93,15 @@ def _check_app(rows: list[Finding], app: App) -> dict[str, Definition]:
         name = f"participant {participant.name}"
         with _mistakes(rows, name):
             rows.append(_finding(name, False, f"takes {', '.join(participant.definition.handlers)}"))
+    for projection in app.projections:
+        name = f"projection {projection.name} version {projection.version}"
+        with _mistakes(rows, name):
+            projection.check()
+            rows.append(_finding(name, False, f"makes {', '.join(projection.sql.shown)} ({projection.sql.digest})"))
     try:
         with app.services() as services:
             if all(row.result == "ok" for row in rows):
-                app.process_manager("memory://", services)
+                app.process_manager("memory://", services, projections=False)
             rows.append(_finding("services", False, ", ".join(sorted(kind.__name__ for kind in services)) or "none"))
     except Exception as problem:
         text = str(problem) if isinstance(problem, SagalogError) else described(problem, app.redact)
@@ -138,95 +135,7 @@ def _check_database(
             if not unloaded:
                 rows.append(_finding("open sagas", False, "each has its definition"))
             if not quick:
-                rows += _check_log(store, definitions)
-                rows += _check_messages(store)
+                rows += [_finding(*one) for one in compare_sagas(store, definitions)]
+                rows += [_finding(*one) for one in compare_messages(store)]
     except SagalogError as problem:
         rows.append(_finding("database", True, str(problem)))
-
-
-def _check_log(store: SqlStore, definitions: dict[str, Definition]) -> Iterator[Finding]:
-    """Compare every saga's rows with its events."""
-    sagas = untold = wrong = 0
-    # Counted first, because a saga that starts meanwhile only adds to the log.
-    rows_there = sum(count for _, _, count in store.counts())
-    with progress("Comparing", None) as advance:
-        for saga_id in _saga_ids(store):
-            sagas += 1
-            found = _compare(store, saga_id, definitions)
-            if found is None:
-                untold += 1
-            elif found:
-                wrong += 1
-                if wrong <= MOST_SHOWN:
-                    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-                    yield _finding("tables equal log", True, f"saga {saga_id}: {found[0]}{more}")
-            advance(sagas, f"{sagas:,} sagas")
-    if wrong > MOST_SHOWN:
-        yield _finding("tables equal log", True, f"and {wrong - MOST_SHOWN:,} more sagas")
-    if rows_there > sagas:
-        yield _finding("tables equal log", True, f"{rows_there:,} rows in saga_status, {sagas:,} sagas in the log")
-    if not wrong:
-        not_compared = f"; {untold:,} not compared, for their definition is not loaded" if untold else ""
-        yield _finding("tables equal log", False, f"{sagas - untold:,} sagas compared{not_compared}")
-
-
-def _check_messages(store: SqlStore) -> Iterator[Finding]:
-    """Compare the index of messages with the log; yield nothing for a log without messages."""
-    messages = wrong = 0
-    for page in indexed_pages(store, PAGE):
-        found = [one for one in store.read_messages(page.after, PAGE) if one[0] <= page.upto]
-        messages += max(len(page.messages), len(found))
-        # A message that is not in the log cannot be compared.
-        readable = [one for one in found if one[0] not in page.damaged]
-        for text in [*dict.fromkeys(page.damaged.values()), *index_differences(page.messages, readable)]:
-            wrong += 1
-            if wrong <= MOST_SHOWN:
-                yield _finding("messages equal log", True, text)
-    if wrong > MOST_SHOWN:
-        yield _finding("messages equal log", True, f"and {wrong - MOST_SHOWN:,} more differences")
-    if messages and not wrong:
-        yield _finding("messages equal log", False, f"{messages:,} messages compared")
-
-
-def _saga_ids(store: SqlStore) -> Iterator[str]:
-    position = 0
-    while events := store.read_log(position, PAGE):
-        yield from (event.saga_id for event in events if event.version == 1 and not is_message_stream(event.saga_id))
-        position = events[-1].position
-
-
-def _compare(store: SqlStore, saga_id: str, definitions: dict[str, Definition]) -> list[str] | None:
-    """Compare one saga; if it changes meanwhile, compare it again."""
-    try:
-        return _compared(store, saga_id, definitions)
-    except StoreUnavailable:
-        raise
-    except Exception as problem:
-        # Rows that cannot be read are reported, and the other sagas are still compared.
-        return [described(problem)]
-
-
-def _compared(store: SqlStore, saga_id: str, definitions: dict[str, Definition]) -> list[str] | None:
-    found: list[str] | None = None
-    for _ in range(TRIES):
-        row, steps, events = store.status(saga_id), store.steps(saga_id), store.read(saga_id)
-        commands = store.commands_of(saga_id)
-        if row is None:
-            return ["saga_status: expected a row, found none"]
-        again = store.status(saga_id)
-        if again is None or again.version != row.version:
-            continue
-        if row.version == len(events):
-            return _differences(row.definition, definitions, row, steps, commands, events)
-        found = [f"saga_status.version: expected {len(events)}, found {row.version}"]
-    return found
-
-
-def _differences(
-    digest: str, definitions: dict[str, Definition], row: Any, steps: Any, commands: Any, events: list[StoredEvent]
-) -> list[str] | None:
-    try:
-        decoded = CODEC.decode_all((event.topic, event.state) for event in events)
-        return differences(definitions.get(digest), row, steps, commands, decoded)
-    except SagalogError as problem:
-        return [str(problem)]

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import click
 
 from sagalog.cli.address import SqlStore, address_of, opened, require_file, sql_store, store_of
+from sagalog.cli.contract import Versioned, versions
 from sagalog.cli.failures import FAILURE
 from sagalog.cli.options import Command, Invocation, RowsCommand
 from sagalog.cli.output import emit, note, write
@@ -13,7 +14,7 @@ from sagalog.cli.table import Column, status_text
 from sagalog.cli.words import command_line
 from sagalog.errors import InvalidSettings, SchemaTooOld, StoreUnavailable
 from sagalog.stores.migrations import Dialect, Migration, migrations
-from sagalog.stores.postgres.privileges import Place, grants_for
+from sagalog.stores.postgres.privileges import Place, grants_for, limits_for
 from sagalog.stores.sql import statements
 
 SQL = statements("sagalog.cli.commands", "db.sql")
@@ -69,6 +70,10 @@ class Consumer(NamedTuple):
     updated_at: int
 
 
+CONTRACT_COLUMNS: tuple[Column[Versioned], ...] = (
+    Column("TABLE", lambda one: one.name),
+    Column("VERSION", lambda one: one.version, right=True),
+)
 CONSUMER_COLUMNS: tuple[Column[Consumer], ...] = (
     Column("CONSUMER", lambda one: one.consumer),
     Column("POSITION", lambda one: f"{max(one.position, 0):,}", right=True),
@@ -103,9 +108,10 @@ def _consumer_record(one: Consumer) -> dict[str, Any]:
 @database.command("status", cls=RowsCommand)
 @click.pass_context
 def status(ctx: click.Context) -> None:
-    """Show which migrations the database has, and in a table who reads its log of messages.
+    """Show which migrations the database has.
 
-    The exit code is 1 if a migration is missing.
+    In a table it also shows the version of each table and view, and who reads the log of messages. The exit code is 1
+    if a migration is missing.
     """
     invocation = ctx.ensure_object(Invocation)
     address = address_of(invocation)
@@ -118,7 +124,10 @@ def status(ctx: click.Context) -> None:
         ctx.exit(FAILURE)
     if invocation.output == "table":
         with store_of(invocation) as store:
+            contract = versions(store)
             reading = consumers_of(store)
+        write()
+        emit(invocation.output, contract, CONTRACT_COLUMNS, Versioned._asdict)
         if reading:
             write()
             emit(invocation.output, reading, CONSUMER_COLUMNS, _consumer_record)
@@ -138,8 +147,9 @@ def sql(invocation: Invocation, dialect: Dialect | None) -> None:
 @database.command("grants", cls=Command)
 @click.argument("role")
 @click.option("--read-only", is_flag=True, help="What a role needs that only looks.")
+@click.option("--auditor", is_flag=True, help="The same for a person, whose sessions only read and end in time.")
 @click.pass_obj
-def grants(invocation: Invocation, role: str, read_only: bool) -> None:
+def grants(invocation: Invocation, role: str, read_only: bool, auditor: bool) -> None:
     """Print the SQL that lets a role of PostgreSQL work with the tables, without being able to make or change any.
 
     Run it as their owner, and again after an upgrade.
@@ -152,7 +162,9 @@ def grants(invocation: Invocation, role: str, read_only: bool) -> None:
         )
     with opened(address) as store:
         place = Place(*store.query(FITNESS["for_grants"])[1][0])
-    for statement in grants_for(role, place, reads_only=read_only):
+    for statement in grants_for(role, place, reads_only=read_only or auditor):
+        click.echo(statement)
+    for statement in limits_for(role, place) if auditor else ():
         click.echo(statement)
 
 

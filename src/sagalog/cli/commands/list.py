@@ -1,19 +1,22 @@
 """`sagalog list`: sagas that match the options, a page at a time; it only reads."""
 
 import time
+from collections.abc import Sequence
+from difflib import get_close_matches
 
 import click
 
 from sagalog.cli.address import store_of
 from sagalog.cli.lookup import find
-from sagalog.cli.one_saga import error_of
+from sagalog.cli.one_saga import attribute_record, error_of
 from sagalog.cli.options import Invocation, RowsCommand
 from sagalog.cli.output import record
 from sagalog.cli.paging import after_option, emit_page, limit_option
 from sagalog.cli.quantities import Age, duration, moment
 from sagalog.cli.table import Column, status_text
 from sagalog.saga.transitions import STATUSES, Status
-from sagalog.store import Query, StatusRow
+from sagalog.store import Query, StatusRow, Store
+from sagalog.store.attributes import Wanted, typed
 
 
 def _took(row: StatusRow) -> str:
@@ -48,6 +51,13 @@ COLUMNS: tuple[Column[StatusRow], ...] = (
 @click.option("--error", metavar="TEXT", help="Only sagas whose error's type or text contains this.")
 @click.option("--older", type=Age(), help="Only sagas started longer ago than this: 10m, 2h, 1d12h.")
 @click.option("--newer", type=Age(), help="Only sagas started within this time.")
+@click.option(
+    "--attribute",
+    "attributes",
+    metavar="CONDITION",
+    multiple=True,
+    help="Only sagas that meet it: customer=c-1 or 'amount>=100' (= != < <= > >=); of several, all.",
+)
 @limit_option
 @after_option("saga")
 @click.pass_obj
@@ -59,6 +69,7 @@ def list_sagas(
     error: str | None,
     older: int | None,
     newer: int | None,
+    attributes: tuple[str, ...],
     limit: int,
     after: str | None,
 ) -> None:
@@ -67,6 +78,7 @@ def list_sagas(
     A terminal that is too narrow shows no ids and no names of sagas; a pipe and -o show all.
     """
     now = time.time_ns() // 1_000
+    conditions = [typed(one) for one in attributes]
     query = Query(
         saga_name=saga,
         statuses=statuses,
@@ -77,19 +89,32 @@ def list_sagas(
         before=after,
         # One row more than is shown, to know whether there is another page.
         limit=limit + 1,
+        attributes=conditions,
     )
     with store_of(invocation) as store:
         if after is not None:
             find(store, after)
         rows = store.find(query)
+        unknown = "" if rows else _unknown(store, conditions)
+        values = {} if invocation.output == "table" else store.attributes([row.saga_id for row in rows])
     nothing = "no saga matches" if query != Query(limit=limit + 1) else "there is no saga yet"
     emit_page(
         invocation,
         rows,
         COLUMNS,
-        record,
+        lambda row: record(row) | attribute_record(values.get(row.saga_id, ())),
         limit=limit,
         command=("list",),
         id_of=lambda row: row.saga_id,
-        nothing=nothing,
+        nothing=f"{nothing}{unknown}",
     )
+
+
+def _unknown(store: Store, conditions: Sequence[Wanted]) -> str:
+    """Return what to add if no saga at all has one of these attributes: its name, and names like it."""
+    known = store.attribute_names() if conditions else []
+    missing = [one.name for one in conditions if one.name not in known]
+    if not missing:
+        return ""
+    close = get_close_matches(missing[0], known, 3) or known[:10]
+    return f"; no saga has an attribute {missing[0]}{': there are ' if close else ''}{', '.join(close)}"

@@ -44,6 +44,7 @@ def run(invocation: Invocation, log_level: str, log_format: str) -> None:
                 *(f"{saga.name} version {saga.version}" for saga in app.sagas),
                 *(f"choreography {one.name} version {one.version}" for one in app.choreographies),
                 *(f"participant {participant.name}" for participant in app.participants),
+                *(f"projection {one.name} version {one.version}" for one in app.projections),
             ]
         )
         asyncio.run(_work(process_manager, names))

@@ -1,7 +1,6 @@
 """`sagalog unmatched`: messages that nobody could take, the reasons, and decisions about them. It routes nothing."""
 
 import asyncio
-import getpass
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, Literal
@@ -13,6 +12,7 @@ from sagalog.cli.failures import NotThere
 from sagalog.cli.options import Command, Invocation, RowsCommand
 from sagalog.cli.output import emit, note, record, write, write_fields, write_json
 from sagalog.cli.paging import after_option, emit_page, limit_option
+from sagalog.cli.people import login
 from sagalog.cli.quantities import moment
 from sagalog.cli.table import Column, plain, status_text
 from sagalog.errors import InvalidAction
@@ -157,7 +157,7 @@ def _settle(
         ids = [_unsettled(store, one, statuses) for one in unmatched_ids]
         rows = list(_every(store, name, consumer)) if every else ids
     if reason is not None and not dry_run and rows:
-        asyncio.run(_tell(address, what, rows, actor or _login(), reason))
+        asyncio.run(_tell(address, what, rows, actor or login(), reason))
     for row in rows:
         click.echo(
             f"{'would ' if dry_run else ''}{what} {plain(row.name)} {plain(row.message_id)} for {plain(row.consumer)}"
@@ -172,13 +172,6 @@ async def _tell(address: str, what: str, rows: Sequence[UnmatchedRow], actor: st
         settle = process_manager.redeliver if what == "redeliver" else process_manager.discard
         for row in rows:
             await settle(row.unmatched_id, actor=actor, reason=reason)
-
-
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        raise click.UsageError("nobody is logged in by a name: say who decides with --actor") from None
 
 
 def _every(store: Store, name: str | None, consumer: str | None) -> Iterator[UnmatchedRow]:

@@ -12,6 +12,7 @@ from sagalog.engine.calls.call_resources import CallResources
 from sagalog.engine.calls.failures import raise_if_no_outcome
 from sagalog.engine.carrying import carrying
 from sagalog.messages import Message, name_of
+from sagalog.saga.attributes import Recorded, brought
 from sagalog.saga.binding import Parameter
 from sagalog.saga.callables import plain_answer
 from sagalog.saga.context import StepContext
@@ -95,13 +96,15 @@ class Attempts:
         """Begin the child saga of a step, or find the one that was begun before."""
         began = self._clock.now()
         try:
-            data: Raw = carrying(self._child_input, definition, step, rule, saga_id, state, effect)
+            value, data = carrying(self._child_input, definition, step, rule, saga_id, state, effect)
         except Exception as problem:
             # The child's input depends on recorded values only, so it would fail again until the program is changed.
             what, fields = _shown("step", definition, saga_id, state, effect)
             error = self._failures.fault_of(problem, what, "making the child's input", **fields)
             return ActionFailed(effect.step, effect.attempt, began, error, self._clock.chance())
-        return await self._begun(rule, saga_id, state, effect.step, data, called_off=False)
+        # What a child is found by must not decide whether its parent can go on: a mistake is recorded in the child.
+        found, mistake = brought(rule.definition.attributes, value, rule.definition.redact)
+        return await self._begun(rule, saga_id, state, effect.step, data, found, mistake)
 
     def _child_input(
         self,
@@ -111,13 +114,13 @@ class Attempts:
         saga_id: str,
         state: SagaState,
         effect: RunAction,
-    ) -> Raw:
+    ) -> tuple[Any, Raw]:
         if rule.takes_input:
             value = step.handler(definition.input.read(state.input))
         else:
             value = step.handler(**self._arguments(definition, step.parameters, saga_id, state, effect, None))
         value = plain_answer(value, "it")
-        return rule.definition.input.write(value, f"the input of saga {rule.definition.name}")
+        return value, rule.definition.input.write(value, f"the input of saga {rule.definition.name}")
 
     async def call_off(self, definition: Definition, saga_id: str, state: SagaState, effect: CallOff) -> ChildBegun:
         """Find the child saga of a step, or start one that has ended already, so that it cannot begin later."""
@@ -126,7 +129,15 @@ class Attempts:
         return await self._begun(rule, saga_id, state, effect.step, EMPTY, called_off=True)
 
     async def _begun(
-        self, rule: ChildRule, saga_id: str, state: SagaState, step: str, data: Raw, called_off: bool
+        self,
+        rule: ChildRule,
+        saga_id: str,
+        state: SagaState,
+        step: str,
+        data: Raw,
+        attributes: Recorded | None = None,
+        attributes_error: ErrorInfo | None = None,
+        called_off: bool = False,
     ) -> ChildBegun:
         number = state.steps.get(step, UNTOUCHED).action.round
         start = Start(
@@ -139,6 +150,8 @@ class Attempts:
             parent_step=step,
             parent_round=number,
             called_off=called_off,
+            attributes=attributes or {},
+            attributes_error=attributes_error,
         )
         child = self._definitions.get(rule.definition.digest, rule.definition)
         return ChildBegun(step, number, await self._begin_child(child, start))

@@ -22,6 +22,7 @@ from sagalog.errors import (
     MissingKey,
     StoreUnavailable,
 )
+from sagalog.saga.attributes import Recorded, checked
 from sagalog.saga.callables import plain_answer
 from sagalog.saga.definition import Definition
 from sagalog.saga.failure import Carried, Redact, described, uncarried
@@ -75,11 +76,13 @@ class OutsideInputs:
             data = definition.input.write(value, f"the input of saga {definition.name}")
         except TypeError as problem:
             raise InvalidInput(str(problem)) from None
-        key = await self._known_or_new(definition, _key(definition, value, key))
+        key = _key(definition, value, key)
+        attributes = _attributes(definition, value)
+        key = await self._known_or_new(definition, key)
         run = 1
         for _ in range(TRIES):
             saga_id = new_id(self._clock)
-            start = Start(key, data, run, correlation_id or saga_id, causation_id)
+            start = Start(key, data, run, correlation_id or saga_id, causation_id, attributes=attributes)
             if await self._beginnings.begin(definition, saga_id, start):
                 return Started(saga_id, key, True, self._worker.drive_of(saga_id))
             row = await asked(self._blocking, self._store.latest_run, definition.name, key)
@@ -141,6 +144,23 @@ def _key(definition: Definition, value: Any, key: str | None) -> str:
             "pass key=..., or declare Saga(key=lambda input: ...)"
         )
     return key
+
+
+def _attributes(definition: Definition, value: Any) -> Recorded:
+    """Return the attributes that an input brings; raises `InvalidInput`, so that the start is refused."""
+    if definition.attributes is None:
+        return {}
+    what = f"attributes= of saga {definition.name}"
+    try:
+        given = _asked(definition.attributes, value, what, definition.redact)
+    except InvalidInput:
+        raise
+    except Exception as problem:
+        raise InvalidInput(f"{what} raised {described(problem, definition.redact)}") from problem
+    try:
+        return checked(given)
+    except InvalidInput as problem:
+        raise InvalidInput(f"{what}: {problem}") from None
 
 
 def _asked(function: Callable[[Any], Any], value: Any, what: str, redact: Redact | None) -> Any:

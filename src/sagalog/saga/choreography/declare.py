@@ -1,15 +1,17 @@
 """How a choreography is declared: `Choreography`, a contract over what participants publish. Nothing is run here."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 from msgspec.json import encode
 
 from sagalog.errors import DefinitionError, InvalidIdentifier
 from sagalog.messages import Event, name_of
+from sagalog.saga.attributes import Attributes
+from sagalog.saga.callables import question_mistake
 from sagalog.saga.choreography.check import Ways, failing_events, reached_from
 from sagalog.saga.choreography.contract import Contract, Reaction
 from sagalog.saga.choreography.definition import ChoreographyDefinition
@@ -21,6 +23,7 @@ from sagalog.saga.messages.participants import Participant
 from sagalog.saga.options import flag, listed, microseconds, several, shown, version_mistake
 from sagalog.saga.payload.payload_type import PayloadType
 
+EventT = TypeVar("EventT", bound=Event)
 EventTypes = type[Event] | Sequence[type[Event]]
 
 DEFAULT_TIMEOUT = timedelta(days=1)
@@ -72,10 +75,24 @@ class Choreography:
             "ignores": _listed(ignores),
         }
         self._follows = {kind: _listed(after) for kind, after in outside.items()}
+        self._attributes: dict[Any, Callable[[Any], Attributes]] = {}
         self._definition: ChoreographyDefinition | None = None
 
     def __repr__(self) -> str:
         return f"<Choreography {self.name} version {self.version}>"
+
+    def attributes_from(self, event: type[EventT], find: Callable[[EventT], Attributes]) -> None:
+        """Declare that an event of the process brings attributes, by which the process is found.
+
+        `find` returns them from the event; they are added, or replace those of the same name. Raises `DefinitionError`
+        after the choreography was given to a process manager.
+        """
+        if self._definition is not None:
+            raise DefinitionError(
+                f"choreography {self.name}: its attributes are declared after it was given to a process manager; "
+                "declare them first"
+            )
+        self._attributes[event] = find
 
     @property
     def definition(self) -> ChoreographyDefinition:
@@ -90,7 +107,7 @@ class Choreography:
         if mistakes:
             raise self._wrong(mistakes)
         contract, mistakes = self._contract()
-        mistakes += self._mistakes_of_events(contract)
+        mistakes += [*self._mistakes_of_events(contract), *self._mistakes_of_attributes(contract)]
         if not mistakes and not self._observed:
             mistakes = Ways(contract).mistakes()
         if mistakes:
@@ -112,6 +129,8 @@ class Choreography:
             waits={},
             plain=False,
             contract=contract,
+            attributed=bool(self._attributes),
+            attributes_of={name_of(kind): find for kind, find in self._attributes.items()},
         )
 
     def _wrong(self, mistakes: Sequence[str]) -> DefinitionError:
@@ -238,6 +257,14 @@ class Choreography:
         except Exception as problem:
             mistakes.append(f"{kind.__name__} cannot be stored as JSON ({problem})")
             return None
+
+    def _mistakes_of_attributes(self, contract: Contract) -> Iterator[str]:
+        for kind, find in self._attributes.items():
+            if not (isinstance(kind, type) and issubclass(kind, Event)) or name_of(kind) not in contract.events:
+                named = kind.__name__ if isinstance(kind, type) else shown(kind)
+                yield f"attributes_from takes an event of the process, and {named} is none"
+            elif (wrong := question_mistake(find, "the event", kind)) is not None:
+                yield f"attributes_from {name_of(kind)} {wrong}"
 
     def _mistakes_of_events(self, contract: Contract) -> Iterator[str]:
         """Yield mistakes for events that nobody publishes, or that nobody handles."""

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from sagalog.saga import events as e
-from sagalog.saga.changes import misplaced, moved, with_step
+from sagalog.saga.changes import misplaced, moved, with_attributes, with_step
 from sagalog.saga.state import NOT_ASKED, UNTOUCHED, ActionStatus, Kept, SagaState, Side, StepState
 from sagalog.saga.transitions import Status
 
@@ -21,12 +21,13 @@ def _step_succeeded(state: SagaState, event: e.StepSucceeded, status: Status) ->
     action: Side[ActionStatus] = Side("succeeded", event.attempt, event.began, event.time)
     step = StepState(action, NOT_ASKED, event.result, event.late)
     state = with_step(state, event, event.step, step, status)
-    return replace(
+    after = replace(
         state,
         settled=state.settled + 1,
         received=(*state.received, event.message),
         last_message=event.message,
     )
+    return with_attributes(after, event)
 
 
 def _event_received(state: SagaState, event: e.EventReceived, status: Status) -> SagaState:
@@ -35,7 +36,7 @@ def _event_received(state: SagaState, event: e.EventReceived, status: Status) ->
         raise misplaced(state, event, f"message {event.message} was received before")
     if state.status == "started" and state.received:
         status = "pending"
-    return moved(
+    after = moved(
         state,
         event,
         status,
@@ -43,6 +44,7 @@ def _event_received(state: SagaState, event: e.EventReceived, status: Status) ->
         kept=(*state.kept, Kept(event.message, event.name, event.data)),
         last_message=event.message,
     )
+    return with_attributes(after, event)
 
 
 def _step_compensated(state: SagaState, event: e.StepCompensated, status: Status) -> SagaState:

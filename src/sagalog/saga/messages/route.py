@@ -21,6 +21,7 @@ from msgspec import Raw, Struct
 
 from sagalog.errors import InvalidIdentifier
 from sagalog.messages import Envelope
+from sagalog.saga.attributes import Recorded, checked
 from sagalog.saga.callables import plain_answer
 from sagalog.saga.definition import Definition, Exchange, StartRule, WaitRule
 from sagalog.saga.failure import Redact, described, let_interrupts_through, storable
@@ -35,6 +36,7 @@ class Question(Struct, frozen=True):
     """An event that may be for a saga: the rule that applies, and the key and input found in the event.
 
     Kind "caused": it is for a saga only if one of its commands caused it. `problem`: why no key or input was found.
+    `attributes` are those that the input brings.
     """
 
     message: Envelope
@@ -42,6 +44,7 @@ class Question(Struct, frozen=True):
     key: str | None = None
     input: Raw | None = None
     problem: str | None = None
+    attributes: Recorded = {}
 
 
 class Wanted(Struct, frozen=True):
@@ -149,9 +152,14 @@ class SagaRouting:
             given = plain_answer(rule.input(event), "input=")
             key = _key(rule.key, event) if rule.key is not None else _key(self._newest.key, given)
             data = self._newest.input.write(given, f"the input of saga {self.name}")
+            attributes = self._attributes(given)
         except BaseException as problem:
             return Question(message, "start", problem=why(what, problem, self._newest.redact))
-        return Question(message, "start", key, data)
+        return Question(message, "start", key, data, attributes=attributes)
+
+    def _attributes(self, given: Any) -> Recorded:
+        find = self._newest.attributes
+        return {} if find is None else checked(plain_answer(find(given), "attributes="))
 
     def _wait_question(self, message: Envelope, rule: WaitRule) -> Question:
         what = f"the key of saga {self.name} could not be found in {message.name}"
@@ -218,7 +226,15 @@ class SagaRouting:
             if before.status not in ENDED or not self._newest.reruns or before.cause == message.id:
                 return Deliver(before.saga_id)
             run = before.run + 1
-        start = Start(question.key, question.input, run, message.correlation_id, message.id, message.id)
+        start = Start(
+            question.key,
+            question.input,
+            run,
+            message.correlation_id,
+            message.id,
+            message.id,
+            attributes=question.attributes,
+        )
         return Begin(self._newest, start)
 
     def _reply(self, message: Envelope, facts: Facts) -> Destination:

@@ -1,6 +1,9 @@
 """Whether a row matches a query, as pure functions, for stores without a database to ask."""
 
-from sagalog.store import Query, StatusRow, UnmatchedQuery, UnmatchedRow
+from collections.abc import Callable
+
+from sagalog.store import AttributeRow, Query, StatusRow, UnmatchedQuery, UnmatchedRow
+from sagalog.store.attributes import wanted_of
 
 
 def saga_matches(row: StatusRow, query: Query) -> bool:
@@ -14,6 +17,11 @@ def saga_matches(row: StatusRow, query: Query) -> bool:
         and (query.started_after is None or row.started_at >= query.started_after)
         and (query.before is None or row.saga_id < query.before)
     )
+
+
+def has_attributes(row: StatusRow, query: Query, attribute: Callable[[str, str], AttributeRow | None]) -> bool:
+    """Tell whether a saga meets all conditions on its attributes, which `attribute` finds by saga id and name."""
+    return all(one.is_met_by(attribute(row.saga_id, one.name)) for one in map(wanted_of, query.attributes))
 
 
 def message_matches(row: UnmatchedRow, query: UnmatchedQuery) -> bool:

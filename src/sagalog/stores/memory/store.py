@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from operator import itemgetter
 from typing import Any
 
@@ -13,6 +14,7 @@ from sagalog.messages import Envelope
 from sagalog.store import (
     Append,
     AppendOutcome,
+    AttributeRow,
     CommandRow,
     ConsumerRow,
     InboxRow,
@@ -21,12 +23,14 @@ from sagalog.store import (
     Query,
     Route,
     RouteOutcome,
+    Selection,
     StatusRow,
     StepRow,
     StoredEvent,
 )
 from sagalog.store.published import PUBLISHED, stream_of
-from sagalog.stores.memory.matching import saga_matches
+from sagalog.stores.memory.attributes import MemoryAttributes
+from sagalog.stores.memory.matching import has_attributes, saga_matches
 from sagalog.stores.memory.workers import MemoryWorkers
 from sagalog.stores.texts import check_postings, check_route
 
@@ -43,6 +47,7 @@ class MemoryStore(MemoryWorkers):
         self._steps: dict[str, dict[tuple[str, str], StepRow]] = {}
         self._keys: dict[tuple[str, str, int], str] = {}
         self._correlated: dict[str, list[str]] = {}
+        self._attributes = MemoryAttributes()
 
     def open(self) -> None:
         """Do nothing: there is nothing to connect to."""
@@ -95,6 +100,7 @@ class MemoryStore(MemoryWorkers):
             self._messages.issue(command, position)
         for note in one.notes:
             self._messages.note(note, position)
+        self._attributes.write(one, position)
 
     def _record(self, stream_id: str, topic: str, state: bytes) -> None:
         stream = self._streams.setdefault(stream_id, [])
@@ -121,6 +127,11 @@ class MemoryStore(MemoryWorkers):
         with self._lock:
             return self._log[after : after + limit]
 
+    def head(self) -> int:
+        """Return the position of the last event in the log."""
+        with self._lock:
+            return len(self._log)
+
     def status(self, saga_id: str) -> StatusRow | None:
         """Return a saga's row."""
         return self._status.get(saga_id)
@@ -141,7 +152,20 @@ class MemoryStore(MemoryWorkers):
         """Return the rows that match, newest first."""
         with self._lock:
             rows = sorted(self._status.values(), key=lambda row: row.saga_id, reverse=True)
-        return [row for row in rows if saga_matches(row, query)][: query.limit]
+            found = [
+                row for row in rows if saga_matches(row, query) and has_attributes(row, query, self._attributes.one)
+            ]
+        return found[: query.limit]
+
+    def attributes(self, saga_ids: Sequence[str]) -> dict[str, list[AttributeRow]]:
+        """Return the attributes of those of these sagas that have any."""
+        with self._lock:
+            return self._attributes.of(saga_ids)
+
+    def attribute_names(self) -> list[str]:
+        """Return every name of an attribute that some saga has."""
+        with self._lock:
+            return self._attributes.names()
 
     def steps(self, saga_id: str) -> list[StepRow]:
         """Return a saga's step rows in the order in which they began."""
@@ -251,7 +275,13 @@ class MemoryStore(MemoryWorkers):
         mine = [one for one in self._messages.recipients(self._status) if self._status[one].owner == worker_id]
         return [one for one in mine if one not in but]
 
-    def rewrite(self, rows: Sequence[StatusRow], steps: Sequence[StepRow], commands: Sequence[CommandRow] = ()) -> None:
+    def rewrite(
+        self,
+        rows: Sequence[StatusRow],
+        steps: Sequence[StepRow],
+        commands: Sequence[CommandRow] = (),
+        attributes: Sequence[AttributeRow] = (),
+    ) -> None:
         """Replace the read model's rows of these sagas."""
         with self._lock:
             for row in rows:
@@ -260,15 +290,21 @@ class MemoryStore(MemoryWorkers):
             for step in steps:
                 self._steps[step.saga_id][step.step, step.direction] = step
             self._messages.rewrite([row.saga_id for row in rows], commands)
+            self._attributes.rewrite([row.saga_id for row in rows], attributes)
 
     def watch(self, hint: Callable[[], None]) -> Callable[[], None]:
         """Call `hint` after every write."""
         self._hints.append(hint)
         return lambda: self._hints.remove(hint) if hint in self._hints else None
 
-    def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    def select(self, sql: str) -> AbstractContextManager[Selection]:
         """Raise an error: the memory store has no SQL."""
         raise StoreError("the memory store speaks no SQL; use sqlite:///... or postgresql://...")
+
+    def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Raise an error: the memory store has no SQL."""
+        with self.select(sql) as selection:
+            return selection.held()
 
 
 def _key(row: StatusRow) -> tuple[str, str, int]:

@@ -29,7 +29,7 @@ from sagalog.stores.sql import statements
 
 BLOCKS = {
     name: text
-    for part in ("store", "messages", "fitness")
+    for part in ("store", "messages", "attributes", "fitness")
     for name, text in statements("sagalog.stores.postgres", f"{part}.sql").items()
 }
 SQL = {name: text.encode() for name, text in written_out(BLOCKS).items()}
@@ -66,13 +66,13 @@ class BoundedConnection(psycopg.Connection[TupleRow]):
                     raise TimedOut("no answer within the time allowed")
                 if is_given_up():
                     gen.close()
-                    self._end_statement()
+                    self.end_statement()
                     check_wanted()
                 wanted = gen.send((yield wanted))
         except StopIteration as end:
             return end.value
 
-    def _end_statement(self) -> None:
+    def end_statement(self) -> None:
         """Ask the server to end the current statement; by itself it would notice only later that nobody waits."""
         with suppress(psycopg.Error), unless(_never):
             self.cancel_safe(timeout=1.0)

@@ -24,7 +24,25 @@ WORKER: dict[str, tuple[str, ...]] = {
     "saga_inbox": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "saga_consumers": ("SELECT", "INSERT", "UPDATE"),
     "saga_unmatched": ("SELECT", "INSERT", "UPDATE"),
+    "saga_attributes": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "saga_history": ("SELECT",),
+}
+# What a worker needs that keeps projections; to make their tables it needs CREATE on the schema, too. No worker looks
+# for these privileges when it opens the store, for most keep none.
+PROJECTIONS: dict[str, tuple[str, ...]] = dict.fromkeys(
+    ("saga_projections", "saga_projection_events"), ("SELECT", "INSERT", "UPDATE", "DELETE")
+)
+# What only people read: granted to everybody who is granted anything, and looked for by no worker, so that a role which
+# was granted what an older version printed goes on.
+FOR_PEOPLE: dict[str, tuple[str, ...]] = dict.fromkeys(
+    ("saga_actions", "saga_attempts", "saga_contract", "saga_tracking", *PROJECTIONS), ("SELECT",)
+)
+# What a session of an auditor has unless it says otherwise; the privileges hold whatever it says.
+LIMITS = {
+    "default_transaction_read_only": "on",
+    "statement_timeout": "'60s'",
+    "idle_in_transaction_session_timeout": "'60s'",
+    "lock_timeout": "'5s'",
 }
 SEQUENCES = {"saga_events_notification_id_seq": ("USAGE",)}
 READER: dict[str, tuple[str, ...]] = dict.fromkeys(WORKER, ("SELECT",))
@@ -69,7 +87,9 @@ def grants_for(role: str, place: Place, *, reads_only: bool) -> list[str]:
     statements = [f"GRANT USAGE ON SCHEMA {schema} TO {to};"]
     if not place.everybody_connects:
         statements.insert(0, f"GRANT CONNECT ON DATABASE {quoted(place.database)} TO {to};")
-    for table, privileges in (READER if reads_only else WORKER).items():
+    for table, privileges in (
+        {**READER, **FOR_PEOPLE} if reads_only else {**WORKER, **FOR_PEOPLE, **PROJECTIONS}
+    ).items():
         if table == "saga_events" and not reads_only:
             lock = "MAINTAIN" if place.server_version >= MAINTAIN_SINCE else LOCKS[0]
             statements.append(_grant((*privileges, lock), f"TABLE {schema}.{quoted(table)}", to))
@@ -80,6 +100,14 @@ def grants_for(role: str, place: Place, *, reads_only: bool) -> list[str]:
             _grant(privileges, f"SEQUENCE {schema}.{quoted(name)}", to) for name, privileges in SEQUENCES.items()
         ]
     return statements
+
+
+def limits_for(role: str, place: Place) -> list[str]:
+    """Return the statements by which the sessions of a role only read, and end in time, in this database."""
+    return [
+        f"ALTER ROLE {quoted(role)} IN DATABASE {quoted(place.database)} SET {name} = {value};"
+        for name, value in LIMITS.items()
+    ]
 
 
 def quoted(name: str) -> str:

@@ -18,7 +18,7 @@ from sagalog.store import Append, AppendOutcome, Posting, PostOutcome, Route, Ro
 from sagalog.stores.columns import STATUS, STEP
 from sagalog.stores.postgres.connection import SQL, BoundedConnection, Connections
 from sagalog.stores.postgres.exchange import Call, bigint_array, bytea_array, exchange, text_array
-from sagalog.stores.postgres.writing import advance, attach, numbered_and_listed, post, results_of
+from sagalog.stores.postgres.writing import advance, attach, attribute, numbered_and_listed, post, results_of
 from sagalog.stores.postgres.writing import in_rounds as postings_in_rounds
 
 LISTEN_SECONDS = 0.1
@@ -131,8 +131,7 @@ class SagaRecorder(PostgresProcessRecorder):
         """
         calls: list[Call] = [BEGIN, *LOCK_LOG, ("append", _columns(appends))]
         attached = attach(appends)
-        if attached is not None:
-            calls.append(attached)
+        calls += [call for call in (attached, attribute(appends)) if call is not None]
         if attached is not None or any(append.status.owner is None for append in appends):
             calls.append(("notify", (sender,)))
         result = exchange(connection, [*calls, COMMIT])[3]
@@ -264,8 +263,7 @@ def write_route(connection: BoundedConnection, route: Route, sender: bytes) -> R
     calls: list[Call] = [BEGIN, *LOCK_LOG, advance(route.advances), ("redelivered", [text_array(again)])]
     if route.starts:
         calls.append(("append", _columns(route.starts)))
-        attached = attach(route.starts)
-        calls += [attached] if attached is not None else []
+        calls += [call for call in (attach(route.starts), attribute(route.starts)) if call is not None]
     try:
         results = exchange(connection, calls)
     except (errors.UniqueViolation, errors.DivisionByZero):

@@ -5,7 +5,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import psycopg
@@ -17,12 +17,15 @@ from sagalog.errors import RowsLocked, StoreUnavailable
 from sagalog.store import (
     Append,
     AppendOutcome,
+    AttributeRow,
     CommandRow,
     Query,
+    Selection,
     StatusRow,
     StepRow,
     StoreOptions,
 )
+from sagalog.store.attributes import Wanted
 from sagalog.stores.error_codes import CANNOT_BE_SENT
 from sagalog.stores.migrations import Dialect, Migration, require_current, upgrade
 from sagalog.stores.postgres.connection import Address, BoundedConnection, Connections
@@ -32,9 +35,11 @@ from sagalog.stores.postgres.fitness import check_database, check_may_migrate, c
 from sagalog.stores.postgres.lock import lock_schema
 from sagalog.stores.postgres.messages import PostgresMessages
 from sagalog.stores.postgres.recorder import BoundedDatastore, SagaRecorder, write
+from sagalog.stores.postgres.select import select
 from sagalog.stores.postgres.watch import Listener
 from sagalog.stores.postgres.workers import PostgresWorkers
-from sagalog.stores.postgres.writing import rewritten
+from sagalog.stores.postgres.writing import exact, rewritten
+from sagalog.stores.searching import Searching
 from sagalog.stores.texts import only_storable
 
 logger = logging.getLogger("sagalog.stores")
@@ -43,14 +48,19 @@ ENDED = {"completed", "failed"}
 FOREVER = float("inf")
 
 # Blocks that the server plans anew for each call, because a person's queries differ each time.
-PLANNED_EACH_TIME = frozenset(("find", "unmatched"))
+PLANNED_EACH_TIME = frozenset(
+    (
+        *("find", "unmatched", "find_among", "find_erring", "holders_of_text", "holders_of_number", "some_named"),
+        *("some_in_texts", "some_in_numbers", "newest_in_texts", "newest_in_numbers", "newest_unlike", "newest"),
+    )
+)
 # Blocks that may read whole tables.
 SCANS = frozenset(("counts", "unloaded"))
 # Blocks that wait only briefly for locked tables, because their caller can go on with other sagas meanwhile.
 SOON = frozenset(("leases", "anything_lost", "lost", "with_mail", "mail", "mailed"))
 
 
-class PostgresStore(PostgresWorkers, PostgresMessages):
+class PostgresStore(PostgresWorkers, PostgresMessages, Searching):
     """The store port on one PostgreSQL database; `address` is like `postgresql://user@host/database`."""
 
     name = "postgres"
@@ -58,7 +68,7 @@ class PostgresStore(PostgresWorkers, PostgresMessages):
 
     def __init__(self, address: str, options: StoreOptions | None = None) -> None:
         self._options = options or StoreOptions()
-        self._address = Address(address, self._options)
+        self.address = self._address = Address(address, self._options)
         # Sent with notifications, so that a store can ignore its own.
         self._token = secrets.token_hex(8)
         self._connections: Connections | None = None
@@ -199,8 +209,10 @@ class PostgresStore(PostgresWorkers, PostgresMessages):
 
     def find(self, query: Query) -> list[StatusRow]:
         """Return the rows that match, newest first."""
+        if query.attributes:
+            return self._find_attributed(query)
         statuses = self._list(query.statuses) or None
-        wanted = asdict(query) | {"statuses": statuses}
+        wanted = self._values_of(query)
         key = wanted.pop("key")
         if key is not None:
             rows = self._look("find_key", **wanted, key=key)
@@ -210,7 +222,35 @@ class PostgresStore(PostgresWorkers, PostgresMessages):
             rows = self._look("find", **wanted, none_has_ended=none_has_ended, each_has_an_error=each_has_an_error)
         return [StatusRow(*row) for row in rows]
 
-    def rewrite(self, rows: Sequence[StatusRow], steps: Sequence[StepRow], commands: Sequence[CommandRow] = ()) -> None:
+    def _values_of(self, query: Query) -> dict[str, Any]:
+        values = asdict(query) | {"statuses": self._list(query.statuses) or None}
+        del values["attributes"]
+        return values
+
+    def _number(self, number: float | None) -> str | None:
+        return exact(number)
+
+    def _ask_all(
+        self, block: str, query: Query, wanted: Sequence[Wanted], saga_ids: Sequence[str] | None
+    ) -> Sequence[Any]:
+        values = self._values_of(query)
+        key = values.pop("key")
+        conditions = {
+            "names": [one.name for one in wanted],
+            "operators": [one.operator for one in wanted],
+            "texts": [one.text for one in wanted],
+            "numbers": [exact(one.number) for one in wanted],
+        }
+        among = {} if saga_ids is None else {"saga_ids": self._list(saga_ids)}
+        return self._look(block, **values, key=key, **conditions, **among)
+
+    def rewrite(
+        self,
+        rows: Sequence[StatusRow],
+        steps: Sequence[StepRow],
+        commands: Sequence[CommandRow] = (),
+        attributes: Sequence[AttributeRow] = (),
+    ) -> None:
         """Replace the read model's rows of these sagas."""
         with self._transaction() as connection:
             connection.run("lock_log")
@@ -218,7 +258,8 @@ class PostgresStore(PostgresWorkers, PostgresMessages):
             saga_ids = [row.saga_id for row in rows]
             connection.run("forget_steps", (saga_ids,))
             connection.run("forget_commands", (saga_ids, [row.command_id for row in commands]))
-            exchange(connection, rewritten(rows, steps, commands))
+            connection.run("forget_attributes", (saga_ids,))
+            exchange(connection, rewritten(rows, steps, commands, attributes))
 
     def watch(self, hint: Callable[[], None]) -> Callable[[], None]:
         """Call `hint` when another process has left work or ended a saga; return a function that stops it."""
@@ -232,19 +273,16 @@ class PostgresStore(PostgresWorkers, PostgresMessages):
 
         return stop
 
+    def select(self, sql: str) -> AbstractContextManager[Selection]:
+        """Run a query of a user, and give its answer."""
+        if self._connections is None:
+            raise StoreUnavailable(f"{self._address.where} is not open; call open() first")
+        return select(self._address, sql)
+
     def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Run one read-only SQL query and return its columns and rows."""
-        with self._named_errors() as connections, connections.reader() as connection:
-            connection.run("begin_read_only")
-            connection.run("scans_allowed")
-            try:
-                # Even without parameters, passing them makes the server refuse a second statement in the text.
-                cursor = RawCursor(connection).execute(sql.encode(), (), prepare=False, binary=True)
-                columns = [column.name for column in cursor.description or ()]
-                return columns, cursor.fetchall() if columns else []
-            finally:
-                if not connection.broken:
-                    connection.run("rollback")
+        """Run a query of a user, and return its columns and rows."""
+        with self.select(sql) as selection:
+            return selection.held()
 
 
 def _prepare_writer(connection: BoundedConnection) -> None:

@@ -87,6 +87,25 @@ ROLLBACK;
 -- name: begin_read_only
 BEGIN READ ONLY;
 
+-- name: select_session
+-- For SQL of a user. Times are written as everywhere: in UTC, by ISO 8601. The whole answer is wanted, not its first rows.
+-- The transaction is begun as one that reads; that any other would be, too, is a second wall.
+SELECT
+    set_config('default_transaction_read_only', 'on', false),
+    set_config('DateStyle', 'ISO, YMD', false),
+    set_config('IntervalStyle', 'iso_8601', false),
+    set_config('TimeZone', 'UTC', false),
+    set_config('extra_float_digits', '1', false),
+    set_config('bytea_output', 'hex', false),
+    set_config('cursor_tuple_fraction', '1', false);
+
+-- name: select
+-- The SQL follows. As the query of a cursor it cannot be anything but a query: that is the grammar's, and nobody looks at it.
+DECLARE saga_select NO SCROLL CURSOR FOR;
+
+-- name: select_page
+FETCH %d FROM saga_select;
+
 -- name: lock_log
 -- One transaction at a time writes the log, so that positions are in the order of commits and no reader skips one.
 LOCK TABLE saga_events IN EXCLUSIVE MODE;
@@ -174,6 +193,9 @@ ORDER BY originator_version;
 SELECT notification_id, originator_id, originator_version, topic, state FROM saga_events
 WHERE originator_id = ANY ($1::text[])
 ORDER BY originator_id, originator_version;
+
+-- name: last_position
+SELECT coalesce(max(notification_id), 0) FROM saga_events;
 
 -- name: read_log
 SELECT notification_id, originator_id, originator_version, topic, state FROM saga_events

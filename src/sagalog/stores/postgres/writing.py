@@ -5,13 +5,14 @@ It talks to no server; `sagalog.stores.postgres.recorder` puts the calls into tr
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any
 
 from msgspec.structs import astuple
 
 from sagalog.codec import encode_json
 from sagalog.messages import Envelope
-from sagalog.store import Advance, Append, CommandRow, InboxRow, Posting, Route, StatusRow, StepRow
+from sagalog.store import Advance, Append, AttributeRow, CommandRow, InboxRow, Posting, Route, StatusRow, StepRow
 from sagalog.store.published import PUBLISHED, stream_of
 from sagalog.stores.columns import COMMAND, INBOX, MESSAGE, STATUS, STEP, UNMATCHED, Columns
 from sagalog.stores.postgres.exchange import Call, bigint_array, bytea_array, json_array, text_array
@@ -62,6 +63,22 @@ def attach(appends: Sequence[Append]) -> Call | None:
     versions, issued = numbered_and_listed("b", COMMAND.given, list(commands.values()))
     reflected, noted = numbered_and_listed("tbt", INBOX.given, notes)
     return "attach", [*arrays("tbt", taken), *places, *versions, *reflected, *indexed, *issued, *noted]
+
+
+def attribute(appends: Sequence[Append]) -> Call | None:
+    """Return the call that writes what appends change of attributes; None if they change nothing."""
+    rows: list[Row] = []
+    for append in appends:
+        if append.attributes or append.forgotten:
+            saga_id, last = append.saga_id, append.expected + len(append.events)
+            rows += [(saga_id, last, row.name, row.value, exact(row.number)) for row in append.attributes]
+            rows += [(saga_id, last, name, None, None) for name in append.forgotten]
+    return ("attribute", arrays("tbttt", rows)) if rows else None
+
+
+def exact(number: float | None) -> str | None:
+    """Return a number as text with all its digits: what PostgreSQL makes of a float itself is rounded."""
+    return None if number is None else format(Decimal(number), "f")
 
 
 def post(postings: Sequence[tuple[int, Posting]]) -> Call:
@@ -139,14 +156,21 @@ def advance(advances: Sequence[Advance]) -> Call:
     return "advance", arrays("ttbb", [astuple(one) for one in advances])
 
 
-def rewritten(rows: Sequence[StatusRow], steps: Sequence[StepRow], commands: Sequence[CommandRow]) -> list[Call]:
+def rewritten(
+    rows: Sequence[StatusRow],
+    steps: Sequence[StepRow],
+    commands: Sequence[CommandRow],
+    attributes: Sequence[AttributeRow],
+) -> list[Call]:
     """Return the calls that replace rows by ones computed from the log; counts of deliveries are kept."""
     statuses = [(row.saga_id, *STATUS.computed.values(row)) for row in rows]
+    held = [(row.saga_id, row.name, row.value, exact(row.number), row.position) for row in attributes]
     issued = {row.command_id: (row.position, *COMMAND.given.values(row)) for row in commands}
     return [
         ("rewrite_status", arrays("t" + STATUS.computed.kinds, statuses)),
         ("rewrite_step", arrays(STEP.all.kinds, [STEP.all.values(step) for step in steps])),
         ("rewrite_command", arrays("b" + COMMAND.given.kinds, list(issued.values()))),
+        ("rewrite_attribute", arrays("ttttb", held)),
     ]
 
 

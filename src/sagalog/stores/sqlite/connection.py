@@ -48,7 +48,14 @@ class SafePool(SQLiteConnectionPool):
 
 
 def connect(path: str, lock_seconds: float) -> SQLiteConnection:
-    """Return a connection to the file with every setting made explicitly."""
+    """Return a connection to the file, for a pool, with every setting made explicitly."""
+    connection = driver_connection(path, lock_seconds)
+    connection.row_factory = sqlite3.Row
+    return SQLiteConnection(connection, max_age=None)
+
+
+def driver_connection(path: str, lock_seconds: float) -> sqlite3.Connection:
+    """Return the driver's connection to the file with every setting made explicitly; it gives rows as tuples."""
     try:
         connection = sqlite3.connect(
             path,
@@ -69,8 +76,7 @@ def connect(path: str, lock_seconds: float) -> SQLiteConnection:
     except sqlite3.Error:
         connection.close()
         raise
-    connection.row_factory = sqlite3.Row
-    return SQLiteConnection(connection, max_age=None)
+    return connection
 
 
 def _say_once(said: Said, path: str) -> None:

@@ -128,7 +128,14 @@ class SagaRecorder(SQLiteProcessRecorder):
                 updates.append((*gate, *STATUS.changing.values(row)))
             for step in append.steps:
                 steps.append((*STEP.given.values(step), position))
-            if append.messages or append.commands or append.taken or append.notes:
+            if (
+                append.messages
+                or append.commands
+                or append.taken
+                or append.notes
+                or append.attributes
+                or append.forgotten
+            ):
                 attached.append((append, position))
         if write_rows(cursor, "insert_status", starts) != len(starts):
             raise Unfit

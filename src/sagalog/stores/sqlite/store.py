@@ -2,10 +2,12 @@
 
 import json
 import logging
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from itertools import count
 from typing import Any
 
 from eventsourcing.persistence import PersistenceError
@@ -16,14 +18,19 @@ from sagalog.saga.transitions import OPEN
 from sagalog.store import (
     Append,
     AppendOutcome,
+    AttributeRow,
     CommandRow,
     Query,
+    Selection,
     StatusRow,
     StepRow,
     StoreOptions,
 )
+from sagalog.store.attributes import Wanted
 from sagalog.stores.error_codes import CANNOT_BE_SENT
 from sagalog.stores.migrations import Dialect, Migration, require_current, upgrade
+from sagalog.stores.searching import IN_TROUBLE, MOST_CANDIDATES, WITH_AN_ERROR, Searching
+from sagalog.stores.sql import for_rows
 from sagalog.stores.sqlite.connection import (
     OLDEST_SQLITE,
     SafeDatastore,
@@ -34,16 +41,15 @@ from sagalog.stores.sqlite.connection import (
 )
 from sagalog.stores.sqlite.messages import SQLiteMessages
 from sagalog.stores.sqlite.recorder import SagaRecorder
+from sagalog.stores.sqlite.select import select
 from sagalog.stores.sqlite.workers import SQLiteWorkers
 from sagalog.stores.sqlite.writing import SQL, rewrite
-from sagalog.stores.texts import only_storable
+from sagalog.stores.texts import is_storable, only_storable
 
 logger = logging.getLogger("sagalog.stores")
 
-WITH_AN_ERROR = frozenset(("compensating", "failed", "stuck"))
 
-
-class SQLiteStore(SQLiteWorkers, SQLiteMessages):
+class SQLiteStore(SQLiteWorkers, SQLiteMessages, Searching):
     """The store port on one SQLite file; `path` as in `sqlite:///path`."""
 
     name = "sqlite"
@@ -148,36 +154,70 @@ class SQLiteStore(SQLiteWorkers, SQLiteMessages):
 
     def find(self, query: Query) -> list[StatusRow]:
         """Return the rows that match, newest first."""
-        wanted = asdict(query) | {"statuses": self._list(query.statuses) if query.statuses else None}
-        return [StatusRow(*row) for row in self._look(_block_for(query), **wanted)]
+        if query.attributes:
+            return self._find_attributed(query)
+        return [StatusRow(*row) for row in self._look(self._block_for(query), **self._values_of(query))]
 
-    def rewrite(self, rows: Sequence[StatusRow], steps: Sequence[StepRow], commands: Sequence[CommandRow] = ()) -> None:
+    def _block_for(self, query: Query) -> str:
+        """Return the block for a query; if an index narrows it down, the block never reads all sagas."""
+        if query.key is not None:
+            return "find_key"
+        statuses = set(query.statuses)
+        if statuses and statuses <= IN_TROUBLE:
+            return "find_in_trouble"
+        if query.saga_name is not None and self._are_few("some_named", saga_name=query.saga_name):
+            return "find_named"
+        if query.error is not None or (statuses and statuses <= WITH_AN_ERROR):
+            return "find_with_an_error"
+        if statuses and statuses <= OPEN and self._are_few("some_open"):
+            return "find_open"
+        return "find" if query.saga_name is None else "find_named"
+
+    def _are_few(self, block: str, **values: Any) -> bool:
+        return len(self._look(block, **values, limit=MOST_CANDIDATES + 1)) <= MOST_CANDIDATES
+
+    def _values_of(self, query: Query) -> dict[str, Any]:
+        values = asdict(query) | {"statuses": self._list(query.statuses) if query.statuses else None}
+        del values["attributes"]
+        return values
+
+    def _number(self, number: float | None) -> int | float | None:
+        return number
+
+    def _ask_all(
+        self, block: str, query: Query, wanted: Sequence[Wanted], saga_ids: Sequence[str] | None
+    ) -> Sequence[Any]:
+        values = self._values_of(query) | {"saga_ids": None if saga_ids is None else self._list(saga_ids)}
+        if not all(is_storable(value) for value in values.values() if isinstance(value, str)):
+            return ()
+        given = [part for one in wanted for part in (one.name, one.operator, one.text, one.number)]
+        numbers = count()
+        sql = re.sub(r"\?", lambda _: f":condition_{next(numbers)}", for_rows(SQL[block], len(wanted)))
+        with self._transaction(commit=False) as cursor:
+            return rows_of(cursor, sql, values | {f"condition_{number}": part for number, part in enumerate(given)})
+
+    def rewrite(
+        self,
+        rows: Sequence[StatusRow],
+        steps: Sequence[StepRow],
+        commands: Sequence[CommandRow] = (),
+        attributes: Sequence[AttributeRow] = (),
+    ) -> None:
         """Replace the read model's rows of these sagas."""
         with self._transaction(commit=True) as cursor:
-            rewrite(cursor, rows, steps, commands)
+            rewrite(cursor, rows, steps, commands, attributes)
 
     def watch(self, hint: Callable[[], None]) -> Callable[[], None]:
         """Call nobody: SQLite cannot notify, so all news are found by polling."""
         return lambda: None
 
+    def select(self, sql: str) -> AbstractContextManager[Selection]:
+        """Run a query of a user, and give its answer."""
+        if self._recorder is None:
+            raise StoreUnavailable(f"{self.path} is not open; call open() first")
+        return select(self.path, self._options.statement_timeout, sql)
+
     def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Run one read-only SQL query and return its columns and rows."""
-        with self._transaction(commit=False) as cursor:
-            cursor.execute("PRAGMA query_only = ON")
-            try:
-                rows = rows_of(cursor, sql)
-                columns = [column[0] for column in cursor.description or ()]
-                return columns, [tuple(row) for row in rows]
-            finally:
-                cursor.execute("PRAGMA query_only = OFF")
-
-
-def _block_for(query: Query) -> str:
-    """Return the block for a query; if an index narrows it down, the block never reads all sagas."""
-    if query.key is not None:
-        return "find_key"
-    if query.error is not None or (query.statuses and WITH_AN_ERROR.issuperset(query.statuses)):
-        return "find_with_an_error"
-    if query.statuses and OPEN.issuperset(query.statuses):
-        return "find_open"
-    return "find"
+        """Run a query of a user, and return its columns and rows."""
+        with self.select(sql) as selection:
+            return selection.held()

@@ -87,12 +87,13 @@ SELECT {saga_status.all} FROM saga_status WHERE saga_id IN (SELECT value FROM js
 SELECT {saga_status.all} FROM saga_status WHERE saga_name = :saga_name AND saga_key = :key ORDER BY run DESC LIMIT 1;
 
 -- name: matching
+-- Any blob is behind every text: without `before` all ids are.
 (:saga_name IS NULL OR saga_name = :saga_name)
     AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
     AND (:error IS NULL OR instr(lower(coalesce(error_type, '') || ' ' || coalesce(error_text, '')), lower(:error)) > 0)
     AND (:started_before IS NULL OR started_at < :started_before)
     AND (:started_after IS NULL OR started_at >= :started_after)
-    AND (:before IS NULL OR saga_id < :before)
+    AND saga_id < coalesce(:before, x'')
 
 -- name: find
 SELECT {saga_status.all} FROM saga_status
@@ -115,7 +116,23 @@ LIMIT :limit;
 -- name: find_open
 -- A saga that is neither at rest nor stuck is owned, or due at some time.
 SELECT {saga_status.all} FROM saga_status
-WHERE (owner IS NOT NULL OR (owner IS NULL AND due_at IS NOT NULL)) AND {matching}
+WHERE saga_id IN (
+    SELECT saga_id FROM saga_status WHERE owner IS NOT NULL
+    UNION
+    SELECT saga_id FROM saga_status WHERE owner IS NULL AND due_at IS NOT NULL
+) AND {matching}
+ORDER BY saga_id DESC
+LIMIT :limit;
+
+-- name: find_in_trouble
+SELECT {saga_status.all} FROM saga_status INDEXED BY saga_status_trouble
+WHERE error_type IS NOT NULL AND ended_at IS NULL AND {matching}
+ORDER BY saga_id DESC
+LIMIT :limit;
+
+-- name: find_named
+SELECT {saga_status.all} FROM saga_status INDEXED BY saga_status_name
+WHERE saga_name = :saga_name AND {matching}
 ORDER BY saga_id DESC
 LIMIT :limit;
 

@@ -14,12 +14,16 @@ from msgspec.structs import replace
 
 from sagalog.codec import encode_json
 from sagalog.messages import Envelope
-from sagalog.store import Append, CommandRow, InboxRow, Posting, StatusRow, StepRow, UnmatchedRow
+from sagalog.store import Append, AttributeRow, CommandRow, InboxRow, Posting, StatusRow, StepRow, UnmatchedRow
 from sagalog.store.published import PUBLISHED, stream_of
-from sagalog.stores.columns import COMMAND, INBOX, MESSAGE, STATUS, STEP, UNMATCHED, written_out
+from sagalog.stores.columns import ATTRIBUTE, COMMAND, INBOX, MESSAGE, STATUS, STEP, UNMATCHED, written_out
 from sagalog.stores.sql import for_rows, statements
 
-BLOCKS = statements("sagalog.stores.sqlite", "store.sql") | statements("sagalog.stores.sqlite", "messages.sql")
+BLOCKS = {
+    name: text
+    for part in ("store", "messages", "attributes")
+    for name, text in statements("sagalog.stores.sqlite", f"{part}.sql").items()
+}
 SQL = written_out(BLOCKS)
 
 # Batches of hundreds, tens and ones: any number of rows up to 599 needs few statements, and only few different ones
@@ -76,11 +80,15 @@ def write_attached(cursor: sqlite3.Cursor, appends: Sequence[tuple[Append, int]]
     commands: list[Row] = []
     taken: list[Row] = []
     notes: list[Row] = []
+    attributes: list[Row] = []
+    forgotten: list[Row] = []
     for append, position in appends:
         begin = position - len(append.events) + 1
         messages += [MESSAGE.all.values((begin + index, envelope)) for index, envelope in append.messages]
         commands += [(*COMMAND.given.values(row), 0, position) for row in append.commands]
         taken += [(append.saga_id, message_id) for message_id in dict.fromkeys(append.taken)]
+        attributes += [(*ATTRIBUTE.given.values(row), position) for row in append.attributes]
+        forgotten += [(append.saga_id, name) for name in append.forgotten]
         for note in append.notes:
             notes.append((*INBOX.all.values(note.row(position)), encode_json(note.envelope).decode()))
     if write_rows(cursor, "take_inbox", taken) != len(taken):
@@ -88,6 +96,8 @@ def write_attached(cursor: sqlite3.Cursor, appends: Sequence[tuple[Append, int]]
     write_rows(cursor, "insert_message", messages)
     write_rows(cursor, "upsert_command", commands)
     write_rows(cursor, "put", notes)
+    write_rows(cursor, "upsert_attribute", attributes)
+    cursor.executemany(SQL["forget_attribute"], forgotten)
 
 
 def publish(cursor: sqlite3.Cursor, envelopes: Sequence[Envelope]) -> None:
@@ -106,7 +116,11 @@ def publish(cursor: sqlite3.Cursor, envelopes: Sequence[Envelope]) -> None:
 
 
 def rewrite(
-    cursor: sqlite3.Cursor, rows: Sequence[StatusRow], steps: Sequence[StepRow], commands: Sequence[CommandRow]
+    cursor: sqlite3.Cursor,
+    rows: Sequence[StatusRow],
+    steps: Sequence[StepRow],
+    commands: Sequence[CommandRow],
+    attributes: Sequence[AttributeRow],
 ) -> None:
     """Replace the rows of these sagas by ones computed from the log; counts of deliveries are kept."""
     saga_ids = json.dumps([row.saga_id for row in rows])
@@ -115,6 +129,8 @@ def rewrite(
     write_rows(cursor, "rewrite_step", [STEP.all.values(step) for step in steps])
     cursor.execute(SQL["forget_commands"], (saga_ids, json.dumps([row.command_id for row in commands])))
     write_rows(cursor, "rewrite_command", [(*COMMAND.given.values(row), 0, row.position) for row in commands])
+    cursor.execute(SQL["forget_attributes"], (saga_ids,))
+    write_rows(cursor, "upsert_attribute", [ATTRIBUTE.all.values(row) for row in attributes])
 
 
 def reindex(cursor: sqlite3.Cursor, after: int, upto: int, messages: Sequence[tuple[int, Envelope]]) -> None:

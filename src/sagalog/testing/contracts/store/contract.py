@@ -14,6 +14,7 @@ Test your own store with a subclass and two fixtures (pytest is needed, and not 
 """
 
 from sagalog.testing.contracts.store.appending import AppendingContract
+from sagalog.testing.contracts.store.attributes import AttributeContract
 from sagalog.testing.contracts.store.claiming import ClaimingContract
 from sagalog.testing.contracts.store.consumers import ConsumerContract
 from sagalog.testing.contracts.store.finding import FindingContract
@@ -27,6 +28,7 @@ class StoreContract(
     AppendingContract,
     ReadingContract,
     FindingContract,
+    AttributeContract,
     ClaimingContract,
     LeaseContract,
     MessageContract,

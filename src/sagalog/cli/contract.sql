@@ -1,0 +1,8 @@
+-- What the command line asks about the SQL contract, on either store.
+
+-- name: versions
+SELECT name, version FROM saga_contract ORDER BY name;
+
+-- name: columns
+-- No row, only the names of the columns.
+SELECT * FROM {name} WHERE 1 = 2;

@@ -1,0 +1,119 @@
+"""Compares the live tables of a projection with ones that were built from the log; nothing is repaired."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec import Struct
+
+from sagalog.engine.projections.generations import begin, remove
+from sagalog.engine.projections.projecting import Projecting
+from sagalog.errors import InvalidAction
+from sagalog.projections.schema import physical
+from sagalog.store.projections import ProjectionRow, ProjectionTransaction
+
+MOST_TURNS_WITHOUT_MOVE = 50
+
+
+class Difference(Struct, frozen=True):
+    """A row that is in the live tables alone ("too much"), or only in what the log gives ("missing")."""
+
+    table: str
+    what: str
+    row: dict[str, Any]
+
+
+class Compared(Struct, frozen=True):
+    """The result of a comparison, as of a position of the log: how many rows were compared, and which differ."""
+
+    projection: str
+    position: int
+    rows: int
+    differences: list[Difference]
+
+
+def verify(projecting: Projecting) -> Compared:
+    """Build the projection aside up to where the live one is, compare all rows, and remove what was built.
+
+    Readers and writers go on meanwhile: the live tables are read as of one moment.
+    """
+    name = projecting.projection.name
+    aside = begin(projecting, status="aside", anew=True)
+    try:
+        with projecting.database.snapshot() as snapshot:
+            live = next((one for one in snapshot.generations(name) if one.status == "live"), None)
+            if live is None or live.version != projecting.projection.version:
+                found = "none" if live is None else f"version {live.version}"
+                raise InvalidAction(
+                    f"expected projection {name} version {projecting.projection.version} to be live, found {found}"
+                )
+            if live.begins_after:
+                remove(projecting, aside.generation)
+                aside = begin(projecting, begins_after=live.begins_after, status="aside", anew=True)
+            reached = build(projecting, aside.generation, live.position)
+            if reached.position < live.position:
+                raise InvalidAction(
+                    f"projection {name} cannot be built up to position {live.position:,}: it stops at "
+                    f"{reached.position:,} ({reached.error_type}: {reached.error_text})"
+                )
+            return _compare(projecting, snapshot, live, reached)
+    finally:
+        remove(projecting, aside.generation)
+
+
+def build(projecting: Projecting, generation: int, upto: int) -> ProjectionRow:
+    """Take turns until a generation has reached a position, or stops; return its row."""
+    still = 0
+    reached: ProjectionRow | None = None
+    while still < MOST_TURNS_WITHOUT_MOVE:
+        row = projecting.turn(generation, upto).row
+        if row is not None:
+            still = still + 1 if reached is not None and row.position == reached.position else 0
+            reached = row
+            if row.position >= upto or row.paused_at is not None:
+                break
+    if reached is None:
+        raise InvalidAction(f"generation {generation} of {projecting.projection.name} is not there any more")
+    return reached
+
+
+def _compare(
+    projecting: Projecting, snapshot: ProjectionTransaction, live: ProjectionRow, aside: ProjectionRow
+) -> Compared:
+    differences: list[Difference] = []
+    compared = 0
+    with projecting.database.snapshot() as other:
+        for table in projecting.projection.sql.tables:
+            left, right = physical(table, live.generation), physical(table, aside.generation)
+            counts = Counter(_digests(snapshot, left))
+            compared += counts.total()
+            counts.subtract(_digests(other, right))
+            too_much = {one: number for one, number in counts.items() if number > 0}
+            missing = {one: -number for one, number in counts.items() if number < 0}
+            differences += _named(table, "too much", snapshot, left, too_much)
+            differences += _named(table, "missing", other, right, missing)
+    return Compared(live.projection, live.position, compared, differences)
+
+
+def _digests(transaction: ProjectionTransaction, table: str) -> Iterator[bytes]:
+    for row in transaction.every_row(table):
+        yield _digest(row)
+
+
+def _digest(row: tuple[Any, ...]) -> bytes:
+    return hashlib.blake2b(repr(row).encode(), digest_size=16).digest()
+
+
+def _named(
+    table: str, what: str, transaction: ProjectionTransaction, physical_name: str, wanted: dict[bytes, int]
+) -> Iterator[Difference]:
+    if not wanted:
+        return
+    columns = transaction.columns(physical_name)
+    left = dict(wanted)
+    for row in transaction.every_row(physical_name):
+        digest = _digest(row)
+        if left.get(digest, 0) > 0:
+            left[digest] -= 1
+            yield Difference(table, what, dict(zip(columns, row, strict=True)))

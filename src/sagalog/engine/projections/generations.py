@@ -1,0 +1,270 @@
+"""Generations of a projection: made, built beside the live one, switched, switched back, removed, paused, resumed.
+
+All calls block, each is one transaction, and none of them runs while another does for the same projection.
+"""
+
+import json
+import logging
+from collections.abc import Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from sagalog.engine.projections.projecting import Projecting
+from sagalog.errors import DefinitionError, InvalidAction, StoreError
+from sagalog.harmless import harmless
+from sagalog.projections.schema import physical, written
+from sagalog.saga.failure import described
+from sagalog.store.projections import GenerationStatus, ProjectionRow, ProjectionTransaction
+
+logger = logging.getLogger("sagalog.engine")
+
+# So many events at most are handed over while a switch holds the locks; with more it is still building.
+MOST_AT_A_SWITCH = 2_000
+
+
+class Switched(Struct, frozen=True):
+    """What readers saw before a switch, and what they see now."""
+
+    before: ProjectionRow | None
+    after: ProjectionRow
+
+
+def ensure(projecting: Projecting) -> ProjectionRow | None:
+    """Return the newest generation of this version, and make it if there is none: live if it is the first of all.
+
+    None if a newer version is live, and this one has been removed. Raises `DefinitionError` if the SQL that makes the
+    tables has changed without a new version, or cannot be run.
+    """
+    projection = projecting.projection
+    with projecting.database.transaction() as transaction:
+        transaction.lock_name(projection.name)
+        rows = [one for one in _there(transaction, projection.name) if one.status != "aside"]
+        mine = [one for one in rows if one.version == projection.version]
+        if mine:
+            _check_digest(projecting, mine[-1])
+            return mine[-1]
+        if any(one.version > projection.version for one in rows):
+            text = "projection %s version %d is not built: version %d is there already"
+            logger.warning(text, projection.name, projection.version, max(one.version for one in rows))
+            return None
+        row = _make(projecting, transaction, 0, "building" if any(one.status == "live" for one in rows) else "live")
+        if row.status == "live":
+            transaction.show(_names(projecting, row), ())
+        return row
+
+
+def begin(
+    projecting: Projecting, *, begins_after: int = 0, status: GenerationStatus = "building", anew: bool = False
+) -> ProjectionRow:
+    """Return a generation to be built beside the live one; one that was begun before goes on, unless `anew`.
+
+    With `begins_after` it holds only what happened after that position of the log.
+    """
+    projection = projecting.projection
+    with projecting.database.transaction() as transaction:
+        transaction.lock_name(projection.name)
+        rows = _there(transaction, projection.name)
+        begun = [one for one in rows if one.status == status]
+        for one in begun:
+            goes_on = (one.version, one.digest, one.begins_after) == (
+                projection.version,
+                projection.sql.digest,
+                begins_after,
+            )
+            if goes_on and not anew:
+                return one
+            _remove(transaction, one)
+        if status == "building" and not any(one.status == "live" for one in rows):
+            raise InvalidAction(f"projection {projection.name} is not there yet; a worker that has it builds it first")
+        return _make(projecting, transaction, begins_after, status)
+
+
+def switch(projecting: Projecting) -> Switched:
+    """Let readers see the generation that was built; it is brought up to where the live one is in the same transaction.
+
+    Raises `InvalidAction` if none is being built, or it is not nearly there yet.
+    """
+    name = projecting.projection.name
+    with projecting.database.transaction() as transaction:
+        transaction.lock_name(name)
+        rows = _there(transaction, name)
+        built = [one for one in rows if one.status == "building"]
+        if not built:
+            raise InvalidAction(f"no generation of projection {name} is being built; begin with a rebuild")
+        live = next((one for one in rows if one.status == "live"), None)
+        locked = _locked(transaction, built[-1])
+        if live is not None:
+            live = _locked(transaction, live)
+            if locked.position < live.position:
+                _check_nearly(projecting, locked, live)
+                locked = projecting.within(transaction, locked, live.position)
+            if locked.position < live.position:
+                raise InvalidAction(f"projection {name} stops at position {locked.position:,}; look at its status")
+        return _exchange(projecting, transaction, live, locked)
+
+
+def back(projecting: Projecting) -> Switched:
+    """Let readers see again what they saw before the last switch; raises `InvalidAction` if that is gone."""
+    name = projecting.projection.name
+    with projecting.database.transaction() as transaction:
+        transaction.lock_name(name)
+        rows = _there(transaction, name)
+        old = [one for one in rows if one.status == "old"]
+        live = next((one for one in rows if one.status == "live"), None)
+        if not old or live is None:
+            raise InvalidAction(
+                f"projection {name} has no earlier generation to go back to; it was removed, or is the first"
+            )
+        last = max(old, key=lambda one: (one.switched_at or 0, one.generation))
+        return _exchange(projecting, transaction, _locked(transaction, live), _locked(transaction, last))
+
+
+def remove(projecting: Projecting, generation: int) -> ProjectionRow:
+    """Drop the tables of a generation that nobody reads; raises `InvalidAction` for the live one, and for none."""
+    name = projecting.projection.name
+    with projecting.database.transaction() as transaction:
+        transaction.lock_name(name)
+        found = next((one for one in _there(transaction, name) if one.generation == generation), None)
+        if found is None:
+            raise InvalidAction(f"projection {name} has no generation {generation}")
+        if found.status == "live":
+            raise InvalidAction(
+                f"generation {generation} of projection {name} is what readers see; switch to another first"
+            )
+        _remove(transaction, _locked(transaction, found))
+        return found
+
+
+def pause(projecting: Projecting, actor: str, reason: str) -> list[ProjectionRow]:
+    """Let no generation go on until it is resumed; return them."""
+    return _write_all(projecting, paused_at=projecting.clock.now(), paused_by=actor, paused_reason=reason)
+
+
+def resume(projecting: Projecting) -> list[ProjectionRow]:
+    """Let all generations go on, and try parked events again at once; return the generations."""
+    now = projecting.clock.now()
+    name = projecting.projection.name
+    with projecting.database.transaction() as transaction:
+        for row in _there(transaction, name):
+            heads = transaction.first_parked(name, row.generation)
+            again = [replace(one, status="retrying", attempts=0, due_at=now, parked_at=now) for one in heads]
+            transaction.park(again)
+    return _write_all(projecting, paused_at=None, paused_by=None, paused_reason=None, failed_position=None)
+
+
+def _write_all(projecting: Projecting, **changed: object) -> list[ProjectionRow]:
+    name = projecting.projection.name
+    written_rows: list[ProjectionRow] = []
+    with projecting.database.transaction() as transaction:
+        transaction.lock_name(name)
+        for one in _there(transaction, name):
+            row = replace(_locked(transaction, one), **changed)
+            transaction.write(row)
+            written_rows.append(row)
+    return written_rows
+
+
+def _make(
+    projecting: Projecting, transaction: ProjectionTransaction, begins_after: int, status: GenerationStatus
+) -> ProjectionRow:
+    projection = projecting.projection
+    sql, name, now = projection.sql, projection.name, projecting.clock.now()
+    number = max((one.generation for one in transaction.generations(name)), default=0) + 1
+    for statement in sql.create:
+        try:
+            transaction.rows(written(statement, number, transaction.with_percent), {})
+        except StoreError:
+            raise
+        except Exception as problem:
+            if transaction.is_lost(problem):
+                raise
+            shown = harmless(" ".join(statement.split())[:80])
+            raise DefinitionError(f"{sql.source}: {described(problem)}, in: {shown}") from None
+    row = ProjectionRow(
+        projection=name,
+        generation=number,
+        version=projection.version,
+        digest=sql.digest,
+        status=status,
+        made=json.dumps([[one.kind, physical(one.name, number)] for one in sql.made]),
+        begins_after=begins_after,
+        position=begins_after,
+        reflects=None,
+        events=0,
+        head=begins_after,
+        created_at=now,
+        updated_at=now,
+        switched_at=now if status == "live" else None,
+    )
+    transaction.write(row)
+    return row
+
+
+def _exchange(
+    projecting: Projecting, transaction: ProjectionTransaction, before: ProjectionRow | None, after: ProjectionRow
+) -> Switched:
+    now = projecting.clock.now()
+    names = _names_of(after)
+    gone = [name for name in (_names_of(before) if before is not None else {}) if name not in names]
+    transaction.show(names, gone)
+    if before is not None:
+        before = replace(before, status="old", updated_at=now)
+        transaction.write(before)
+    after = replace(after, status="live", switched_at=now, updated_at=now)
+    transaction.write(after)
+    return Switched(before, after)
+
+
+def _check_nearly(projecting: Projecting, built: ProjectionRow, live: ProjectionRow) -> None:
+    ahead = projecting.store.read_log(built.position, MOST_AT_A_SWITCH)
+    if len(ahead) == MOST_AT_A_SWITCH and ahead[-1].position < live.position:
+        raise InvalidAction(
+            f"generation {built.generation} of projection {built.projection} is still being built: it is at position "
+            f"{built.position:,}, and readers see {live.position:,}; wait until it has caught up"
+        )
+    if built.version != projecting.projection.version:
+        raise InvalidAction(
+            f"generation {built.generation} of projection {built.projection} is of version {built.version}, and this "
+            f"app has version {projecting.projection.version}; switch with the app that has it"
+        )
+
+
+def _check_digest(projecting: Projecting, row: ProjectionRow) -> None:
+    projection = projecting.projection
+    if row.digest != projection.sql.digest:
+        raise DefinitionError(
+            f"projection {projection.name} version {projection.version} was made by other SQL than "
+            f"{projection.sql.source} has now; give it a new version=, which is built beside the old one"
+        )
+
+
+def _there(transaction: ProjectionTransaction, name: str) -> list[ProjectionRow]:
+    """Return the generations that have not been removed, oldest first."""
+    return [one for one in transaction.generations(name) if one.status != "removed"]
+
+
+def _locked(transaction: ProjectionTransaction, row: ProjectionRow) -> ProjectionRow:
+    found = transaction.lock(row.projection, row.generation, wait=True)
+    if found is None:
+        raise InvalidAction(f"generation {row.generation} of projection {row.projection} was removed meanwhile")
+    return found
+
+
+def _remove(transaction: ProjectionTransaction, row: ProjectionRow) -> None:
+    transaction.drop(_made(row))
+    transaction.remove(row.projection, row.generation)
+
+
+def _made(row: ProjectionRow) -> Sequence[tuple[str, str]]:
+    return [(kind, name) for kind, name in json.loads(row.made)]
+
+
+def _names(projecting: Projecting, row: ProjectionRow) -> dict[str, str]:
+    return {name: physical(name, row.generation) for name in projecting.projection.sql.shown}
+
+
+def _names_of(row: ProjectionRow) -> dict[str, str]:
+    """Return the views that readers use, and what of this generation each shows."""
+    ending = f"_g{row.generation}"
+    return {name.removesuffix(ending): name for kind, name in _made(row) if kind != "INDEX"}

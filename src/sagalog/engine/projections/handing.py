@@ -1,0 +1,84 @@
+"""Hands one event to the handlers of a projection. It opens no transaction, and decides nothing about failures."""
+
+from typing import Any
+
+from sagalog.codec import CODEC
+from sagalog.engine.projections.reading import Entry
+from sagalog.errors import DivergentHistory
+from sagalog.projections.declare import EventHandler
+from sagalog.projections.metadata import Metadata
+from sagalog.projections.saga_events import TOLD
+from sagalog.projections.tables import Tables
+from sagalog.saga.identifiers import part_of
+
+
+def hand(entry: Entry, tables: Tables) -> int:
+    """Call the handlers of an event, in the order in which they were declared; return the event's time.
+
+    Raises whatever a handler raises, and `DivergentHistory` for an event that cannot be read.
+    """
+    if entry.envelope is not None:
+        return _hand_message(entry, tables)
+    if not entry.handlers:
+        raise DivergentHistory(
+            f"expected a message at position {entry.stored.position} of the log, found no JSON of one"
+        )
+    stored, saga = entry.stored, entry.saga
+    fact = CODEC.decode(stored.topic, stored.state)
+    event = TOLD[type(fact)][1](fact)
+    metadata = Metadata(
+        id=f"{stored.saga_id}:{stored.version}",
+        position=stored.position,
+        time=fact.time,
+        correlation_id=entry.lane,
+        causation_id=None if saga is None else saga.causation_id,
+        saga=None if saga is None else saga.saga_name,
+        saga_id=stored.saga_id,
+        key=None if saga is None else saga.saga_key,
+        run=None if saga is None else saga.run,
+    )
+    step: str | None = getattr(event, "step", None)
+    for handler in entry.handlers:
+        if handler.saga is not None and handler.saga != metadata.saga:
+            continue
+        if handler.step is not None and step != handler.step and _whole(step) != handler.step:
+            continue
+        _call(handler, event, metadata, tables)
+    return fact.time
+
+
+def _hand_message(entry: Entry, tables: Tables) -> int:
+    envelope = entry.envelope
+    assert envelope is not None
+    metadata = Metadata(
+        id=envelope.id,
+        position=entry.stored.position,
+        time=envelope.time,
+        correlation_id=envelope.correlation_id,
+        causation_id=envelope.causation_id,
+    )
+    for handler in entry.handlers:
+        assert handler.payload is not None
+        _call(handler, handler.payload.take(envelope.data), metadata, tables)
+    return envelope.time
+
+
+def _whole(step: str | None) -> str | None:
+    """Return the step of which this is a part, such as `ship_line` of `ship_line[0]`."""
+    part = None if step is None else part_of(step)
+    return None if part is None else part[0]
+
+
+def _call(handler: EventHandler, event: Any, metadata: Metadata, tables: Tables) -> None:
+    given: dict[str, Any] = {}
+    for name, what in handler.given:
+        match what:
+            case "metadata":
+                given[name] = metadata
+            case "tables":
+                given[name] = tables
+            case _:
+                given[name] = tables.connection
+    answer: object = handler.function(event, **given)
+    if answer is not None:
+        raise TypeError(f"handler {handler.name}: expected nothing, found {type(answer).__name__} returned")

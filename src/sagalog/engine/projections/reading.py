@@ -1,0 +1,110 @@
+"""The log as a projection sees it: which events have a handler, and of which saga they are. It writes nothing."""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from sagalog.messages import Envelope
+from sagalog.projections.declare import EventHandler, Projection
+from sagalog.projections.saga_events import TOLD
+from sagalog.saga.upcast import TOPICS
+from sagalog.store import StatusRow, Store, StoredEvent
+from sagalog.store.published import PUBLISHED
+
+# Sagas whose names and keys are remembered; they never change, so forgetting them costs only a question.
+MOST_REMEMBERED = 20_000
+UNREADABLE = "unreadable message"
+
+_envelope = msgspec.json.Decoder(Envelope)
+
+
+class Entry(Struct, frozen=True, gc=False):
+    """An event that a projection has handlers for. `lane` is its correlation id: others of it wait if this one fails.
+
+    `envelope` is there for a message, `saga` for an event of a saga. An event of a saga is still to be decoded, so one
+    that cannot be read fails like one that cannot be handled.
+    """
+
+    stored: StoredEvent
+    lane: str
+    name: str
+    handlers: Sequence[EventHandler]
+    saga: StatusRow | None = None
+    envelope: Envelope | None = None
+
+
+class Page(Struct, frozen=True):
+    """A part of the log: its entries, and its last position; `is_full`: there may be more."""
+
+    entries: list[Entry]
+    position: int
+    is_full: bool
+
+
+class LogReader:
+    """Reads the log for one projection. It has to be used by one thread at a time."""
+
+    def __init__(self, store: Store, projection: Projection) -> None:
+        self._store = store
+        self._projection = projection
+        self._by_topic: dict[str, tuple[str, Sequence[EventHandler]]] = {}
+        self._sagas: dict[str, StatusRow] = {}
+
+    def page(self, after: int, limit: int, upto: int | None = None) -> Page:
+        """Return the entries among the next events above position `after`, up to `upto`."""
+        stored = self._store.read_log(after, limit)
+        is_full = len(stored) >= limit
+        if upto is not None and stored and stored[-1].position > upto:
+            stored = [one for one in stored if one.position <= upto]
+            is_full = False
+        return Page(self._entries(stored), stored[-1].position if stored else after, is_full)
+
+    def at(self, position: int) -> Entry | None:
+        """Return the entry at one position; None if there is none any more, because its handlers are gone."""
+        stored = [one for one in self._store.read_log(position - 1, 1) if one.position == position]
+        found = self._entries(stored)
+        return found[0] if found else None
+
+    def _entries(self, stored: Iterable[StoredEvent]) -> list[Entry]:
+        messages = self._projection.handlers_by_message
+        found: list[Entry | tuple[StoredEvent, str, Sequence[EventHandler]]] = []
+        unknown: set[str] = set()
+        for one in stored:
+            if one.topic == PUBLISHED:
+                entry = self._message(one) if messages else None
+                if entry is not None:
+                    found.append(entry)
+                continue
+            name, handlers = self._by_topic.get(one.topic) or self._of_topic(one.topic)
+            if handlers:
+                found.append((one, name, handlers))
+                if one.saga_id not in self._sagas:
+                    unknown.add(one.saga_id)
+        if unknown:
+            self._remember(unknown)
+        return [one if isinstance(one, Entry) else self._entry(*one) for one in found]
+
+    def _entry(self, stored: StoredEvent, name: str, handlers: Sequence[EventHandler]) -> Entry:
+        saga = self._sagas.get(stored.saga_id)
+        return Entry(stored, stored.saga_id if saga is None else saga.correlation_id, name, handlers, saga)
+
+    def _message(self, stored: StoredEvent) -> Entry | None:
+        try:
+            envelope = _envelope.decode(stored.state)
+        except (msgspec.MsgspecError, RecursionError, ValueError):
+            return Entry(stored, stored.saga_id, UNREADABLE, ())
+        handlers = self._projection.handlers_by_message.get(envelope.name)
+        if handlers is None:
+            return None
+        return Entry(stored, envelope.correlation_id, envelope.name, handlers, envelope=envelope)
+
+    def _of_topic(self, topic: str) -> tuple[str, Sequence[EventHandler]]:
+        told = TOLD[TOPICS.kind(topic)][0]
+        found = self._by_topic[topic] = (told.__name__, self._projection.handlers_of(told))
+        return found
+
+    def _remember(self, saga_ids: set[str]) -> None:
+        if len(self._sagas) > MOST_REMEMBERED:
+            self._sagas.clear()
+        self._sagas |= self._store.statuses(sorted(saga_ids))

@@ -1,0 +1,57 @@
+"""Read models of your own: tables that follow the log, declared beside the sagas and rebuilt at any time."""
+
+from sagalog.projections.declare import Projection
+from sagalog.projections.metadata import Metadata
+from sagalog.projections.saga_events import (
+    ChildStarted,
+    ChildUndoAsked,
+    CommandSent,
+    CompensationFailed,
+    CompensationStarted,
+    MessageReceived,
+    SagaCompleted,
+    SagaFailed,
+    SagaHappening,
+    SagaResumed,
+    SagaStarted,
+    SagaStuck,
+    StartRefused,
+    StepCompensated,
+    StepFailed,
+    StepFannedOut,
+    StepSkipped,
+    StepSucceeded,
+    StepWaiting,
+    Trouble,
+    UndoAsked,
+    as_type,
+)
+from sagalog.projections.tables import Tables
+
+__all__ = [
+    "ChildStarted",
+    "ChildUndoAsked",
+    "CommandSent",
+    "CompensationFailed",
+    "CompensationStarted",
+    "MessageReceived",
+    "Metadata",
+    "Projection",
+    "SagaCompleted",
+    "SagaFailed",
+    "SagaHappening",
+    "SagaResumed",
+    "SagaStarted",
+    "SagaStuck",
+    "StartRefused",
+    "StepCompensated",
+    "StepFailed",
+    "StepFannedOut",
+    "StepSkipped",
+    "StepSucceeded",
+    "StepWaiting",
+    "Tables",
+    "Trouble",
+    "UndoAsked",
+    "as_type",
+]

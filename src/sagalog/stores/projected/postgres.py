@@ -1,0 +1,156 @@
+"""Projections in PostgreSQL: in the database of the sagas, or in another one."""
+
+import time
+from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from importlib.resources import files
+from typing import Any
+
+import psycopg
+from psycopg.rows import tuple_row
+
+from sagalog.errors import StoreError, StoreUnavailable
+from sagalog.stores.postgres.connection import Address, KeptConnection
+from sagalog.stores.postgres.errors import translated
+from sagalog.stores.postgres.privileges import quoted
+from sagalog.stores.projected.transaction import SqlTransaction, blocks, creating
+
+SQL = blocks(True, "postgres.sql", {"{lock}": "FOR UPDATE", "{lock_soon}": "FOR UPDATE SKIP LOCKED"})
+CREATE = creating(files("sagalog.stores.postgres").joinpath("migrations", "0007_projections.sql").read_text("utf-8"))
+
+
+class PostgresTransaction(SqlTransaction):
+    """A transaction on a connection of psycopg."""
+
+    with_percent = True
+    sql = SQL
+    errors = psycopg.Error
+    _pipeline: psycopg.Pipeline | None = None
+
+    def meaning(self, problem: BaseException) -> StoreError:
+        """Return an error of psycopg as one of sagalog."""
+        return translated(problem, "the database of the projection")
+
+    def run(self, sql: str, values: Mapping[str, Any]) -> None:
+        """Run a statement; within `many` its errors are raised later."""
+        self.driver.execute(sql, values)
+
+    def rows(self, sql: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Run a statement and return the rows that it gives."""
+        cursor = self.driver.cursor()
+        cursor.row_factory = tuple_row
+        cursor.execute(sql, values)
+        if self._pipeline is not None:
+            # What a statement gives is known only when its answer has come.
+            self._pipeline.sync()
+        found: list[tuple[Any, ...]] = cursor.fetchall() if cursor.description else []
+        return found
+
+    def many(self) -> AbstractContextManager[Any]:
+        """Begin many statements, which are sent without waiting for each."""
+        return self._in_a_pipeline()
+
+    @contextmanager
+    def _in_a_pipeline(self) -> Generator[None]:
+        try:
+            with self.driver.pipeline() as self._pipeline:
+                yield
+        finally:
+            self._pipeline = None
+
+    def lock_name(self, projection: str) -> None:
+        """Wait until no other transaction makes, switches or removes generations of this projection."""
+        self.ask("lock_name", projection=projection)
+
+    def show_one(self, name: str, table: str) -> None:
+        """Let the view `name` show a table; with other columns it is made anew, and its grants are given again."""
+        self.ask("readers_wait")
+        try:
+            with self.part():
+                self.rows(self.about("show_instead", name=name, table=table), {})
+            return
+        except psycopg.errors.InvalidTableDefinition:
+            # It has other columns than before.
+            granted = self.ask("granted", name=name)
+        super().show_one(name, table)
+        for grantee, privilege in granted:
+            role = "PUBLIC" if grantee == "PUBLIC" else quoted(grantee)
+            self.rows(self.about("grant", privilege=privilege, name=name, role=role), {})
+
+
+class PostgresProjections:
+    """The database of projections at one address of PostgreSQL."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self.where = address.where
+        self._writer: KeptConnection | None = None
+        self._reader: KeptConnection | None = None
+
+    def __repr__(self) -> str:
+        return f"<PostgresProjections {self.where}>"
+
+    @contextmanager
+    def _named_errors(self) -> Generator[None]:
+        try:
+            yield
+        except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.InsufficientPrivilege) as problem:
+            raise translated(problem, self.where, self._address.secrets) from None
+
+    def open(self) -> None:
+        """Connect, and make our tables."""
+        if self._writer is not None:
+            return
+        connect, bound = self._address.connect, self._address.bound
+        writer = self._writer = KeptConnection(connect, "writing a projection", bound)
+        self._reader = KeptConnection(connect, "reading where projections are", bound)
+        try:
+            with self.transaction() as transaction:
+                transaction.make(CREATE)
+        except BaseException:
+            self._writer = None
+            writer.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connection."""
+        kept, self._writer, self._reader = (self._writer, self._reader), None, None
+        for one in kept:
+            if one is not None:
+                one.close()
+
+    @contextmanager
+    def transaction(self) -> Generator[PostgresTransaction]:
+        """Begin a transaction, and commit it."""
+        with self._of(self._writer) as transaction:
+            yield transaction
+
+    @contextmanager
+    def reading(self) -> Generator[PostgresTransaction]:
+        """Begin a transaction that only reads, on a connection that no turn uses."""
+        with self._of(self._reader) as transaction:
+            yield transaction
+
+    @contextmanager
+    def _of(self, kept: KeptConnection | None) -> Generator[PostgresTransaction]:
+        if kept is None:
+            raise StoreUnavailable(f"{self.where} is not open; call open() first")
+        with self._named_errors(), kept.use() as connection, connection.transaction():
+            yield PostgresTransaction(connection, connection)
+
+    @contextmanager
+    def snapshot(self) -> Generator[PostgresTransaction]:
+        """Begin a transaction that only reads, on a connection of its own."""
+        with self._named_errors():
+            connection = self._address.connect()
+            try:
+                connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+                connection.read_only = True
+                connection.deadline = time.monotonic() + self._address.bound
+                with connection.transaction():
+                    transaction = PostgresTransaction(connection, connection)
+                    # A snapshot of PostgreSQL begins with the first statement.
+                    transaction.generations()
+                    yield transaction
+            finally:
+                connection.close()

@@ -1,0 +1,28 @@
+-- What projections ask of PostgreSQL alone, block by block.
+
+-- name: lock_name
+-- One process at a time makes, switches or removes generations of a projection.
+SELECT pg_advisory_xact_lock(hashtextextended('saga_projection ' || :projection, 0))
+
+-- name: readers_wait
+-- A view cannot be exchanged while a reader still reads through it; whoever switches tries again rather than hold up others.
+SELECT set_config('lock_timeout', '2s', true)
+
+-- name: granted
+-- Who may read a view, so that they still may when it had to be made anew.
+SELECT grantee, privilege_type FROM information_schema.role_table_grants
+WHERE table_schema = current_schema() AND table_name = :name AND grantee <> current_user
+
+-- name: is_table
+SELECT to_regclass(:name) IS NOT NULL AND EXISTS (
+    SELECT 1 FROM pg_class WHERE oid = to_regclass(:name) AND relkind <> 'v'
+)
+
+-- name: show_instead
+CREATE OR REPLACE VIEW <name> AS SELECT * FROM <table>
+
+-- name: grant
+GRANT <privilege> ON <name> TO <role>
+
+-- name: is_made
+SELECT to_regclass('saga_projection_events') IS NOT NULL

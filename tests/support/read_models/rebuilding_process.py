@@ -1,0 +1,17 @@
+"""Rebuilds the order book beside the live one, step by step: python -m read_models.rebuilding_process DATABASE."""
+
+import sys
+
+from databases.stores import opened
+from read_models.order_book import following, order_book
+
+from sagalog.clock import SystemClock
+from sagalog.engine.projections.generations import begin
+
+if __name__ == "__main__":
+    with opened(sys.argv[1]) as store, following(order_book(batch=5), store, clock=SystemClock()) as projecting:
+        row = begin(projecting)
+        while True:
+            turned = projecting.turn(row.generation).row
+            if turned is not None:
+                print(turned.position, flush=True)
