@@ -113,9 +113,9 @@ def _texts(event: e.SagaEvent) -> Iterator[str]:
         value: object = getattr(event, field.name)
         if field.name in IDENTITIES | TEXTS and isinstance(value, str):
             yield value
-        if isinstance(value, dict):
-            yield from _texts_in(value)
-        for one in cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,):
+        several = cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,)
+        yield from _texts_in(value if field.name == "attributes" else None)
+        for one in several:
             if isinstance(one, Raw):
                 yield from _texts_in(json.loads(bytes(one)))
 
