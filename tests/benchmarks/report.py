@@ -9,12 +9,14 @@ from rich.table import Table
 
 from tests.benchmarks.followed import Followed
 from tests.benchmarks.measure import Beside, Filled, Memory, Shape, Work
+from tests.benchmarks.replayed import Replayed
 from tests.benchmarks.search import AIM_SECONDS, Search
 from tests.benchmarks.troubled import Troubled
 
 THROUGHPUT_AIM = 0.6
 LATENCY_AIM = 1.5
 TROUBLE_AIM = 1.2
+FOLDING_AIM = 500_000
 
 
 class Measured(Struct):
@@ -29,6 +31,7 @@ class Measured(Struct):
     troubled: Troubled | None = None
     followed: Followed | None = None
     search: Search | None = None
+    replayed: Replayed | None = None
 
 
 def as_json(header: dict[str, str], measured: list[Measured]) -> bytes:
@@ -59,6 +62,8 @@ def show(console: Console, one: Measured) -> None:
         console.print(_troubled(one.troubled))
     if one.followed is not None:
         console.print(_followed(one.followed))
+    if one.replayed is not None:
+        console.print(_replayed(one.replayed))
     if one.search is not None:
         console.print(_search(one.search))
 
@@ -150,6 +155,15 @@ def _search(found: Search) -> Table:
     for times in found.asked:
         late = "over" if times.median > AIM_SECONDS else ""
         table.add_row(times.name, _ms(times.median), _ms(max(times.seconds)), late)
+    return table
+
+
+def _replayed(found: Replayed) -> Table:
+    title = f"replaying {found.sagas:,} histories of {found.events:,} events altogether"
+    table = _table(title, "events/s, median", "best", "aim")
+    for times in found.ways:
+        aim = f">= {FOLDING_AIM:,}" if times.name == "fold" else ""
+        table.add_row(times.name, f"{found.events / times.median:,.0f}", f"{found.events / times.best:,.0f}", aim)
     return table
 
 

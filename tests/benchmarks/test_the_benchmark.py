@@ -17,6 +17,7 @@ TINY = [
     "--long=1",
     "--troubled=4",
     "--followed=30",
+    "--replayed=9",
     "--search=200",
 ]
 
@@ -33,6 +34,9 @@ def test_every_part_of_the_benchmark_runs_on_sqlite(tmp_path: Path, capfd: pytes
     assert store["troubled"]["number"] == 4
     assert len(store["troubled"]["troubled"]["seconds"]) == 5 * 2 * 2
     assert [batch for batch, _ in store["followed"]["batches"]] == [1, 100, 500]
+    assert store["replayed"]["sagas"] == 9
+    assert store["replayed"]["events"] >= 9 * 5
+    assert [way["name"] for way in store["replayed"]["ways"]] == ["fold", "decode and fold", "read, decode and fold"]
     assert store["search"]["sagas"] == 200
     assert {"list", "--saga rare, ten", "--attribute: two", "show"} <= {one["name"] for one in store["search"]["asked"]}
     printed = capfd.readouterr().out
@@ -55,6 +59,7 @@ def test_what_differs_on_postgresql_runs_there(
                 "--part=finished",
                 "--part=troubled",
                 "--part=followed",
+                "--part=replayed",
                 "--part=search",
             ]
         )

@@ -65,7 +65,8 @@ def test_every_column_of_a_row_for_machines_is_documented_and_no_other(command: 
     given["sql"] = ["SELECT 1 AS count, 2 AS count"]
     if name not in given and not name.startswith("db "):
         failed = sagalog("list", "--status", "failed", "--limit", "1", "-o", "json", shop=shop)
-        given[name] = [json.loads(failed.out)[0]["saga_id"]]
+        saga_id = json.loads(failed.out)[0]["saga_id"]
+        given[name] = [f"{saga_id}@1", saga_id] if name == "diff" else [saga_id]
     ran = sagalog(*name.split(), *given.get(name, []), "-o", output or "jsonl", shop=shop)
     first = json.loads(ran.out if output == "json" else ran.out.splitlines()[0])
     assert list(first) == documented(command)

@@ -23,6 +23,7 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "show": ("show", "Show where a saga stands, step by step."),
         "history": ("history", "Show every event of a saga."),
         "replay": ("replay", "Replay a saga: what each event changed, to any moment."),
+        "diff": ("diff", "Show what differs between two sagas, or two moments of one."),
         "export": ("export", "Write histories as JSON Lines."),
         "sql": ("sql", "Run a query of yours, which can only read."),
     },
@@ -35,7 +36,7 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     "Check": {
         "audit": ("audit", "Run the app's audit queries, which must return no row."),
         "check": ("check", "Check the app, the database, and that the tables equal the log."),
-        "graph": ("graph", "Draw a saga or a choreography as Mermaid or SVG."),
+        "graph": ("graph", "Draw a saga or a choreography, or one run in time."),
         "db": ("database", "Upgrade the database and see its schema."),
     },
 }

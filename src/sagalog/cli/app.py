@@ -17,6 +17,7 @@ from sagalog.projections.declare import Projection
 from sagalog.saga.callables import question_mistake
 from sagalog.saga.choreography.declare import Choreography
 from sagalog.saga.declare import Saga
+from sagalog.saga.definition import Definition
 from sagalog.saga.failure import Redact, described, let_interrupts_through, redacted
 from sagalog.saga.messages.participants import Participant
 from sagalog.saga.options import shown
@@ -107,6 +108,15 @@ class App:
         """Return the newest version of a saga or of a choreography; raises `UnknownSaga`."""
         every: list[Saga[Any] | Choreography] = [*self.sagas, *self.choreographies]
         return self._newest("saga or choreography", every, name)
+
+    def definition(self, name: str, version: int, digest: str) -> Definition | None:
+        """Return exactly the definition that a saga runs with, or None; raises `DefinitionError` for a wrong one."""
+        found: list[Definition] = [saga.definition for saga in self.sagas]
+        found += [choreography.definition for choreography in self.choreographies]
+        for one in found:
+            # The list grows while it is read: children have children.
+            found += [step.child.definition for step in one.steps.values() if step.child is not None]
+        return next((one for one in found if (one.name, one.version, one.digest) == (name, version, digest)), None)
 
     def _newest(self, what: str, among: Sequence[NamedT], name: str) -> NamedT:
         found = [one for one in among if one.name == name]

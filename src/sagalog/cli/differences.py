@@ -32,6 +32,8 @@ EVIDENT: Final = frozenset(("version", "updated", "settled"))
 # Counters of a step with many parts; its parts show the same.
 EVIDENT_OF_PARTS: Final = re.compile(r"fans\..+\.(begun|open|done|undo)")
 ABSENT: Final = "-"
+# What is below is called as users like it, and is never one of the times and counters above.
+ATTRIBUTES: Final = "attributes."
 # The fields of a step in the order in which they are shown, with the side of the state that holds each, if any.
 _FIELDS_OF_STEP: Final = {
     "action": ("action", "status"),
@@ -104,6 +106,6 @@ def shown(path: str, value: Any) -> str:
     """Return a value of the state in the form for people."""
     if value is None:
         return ABSENT
-    if path.rpartition(".")[2] in TIMES and isinstance(value, int):
+    if path.rpartition(".")[2] in TIMES and isinstance(value, int) and not path.startswith(ATTRIBUTES):
         return moment(value)
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -51,6 +51,10 @@ class NotThere(errors.SagalogError):
     """Raised when something named on the command line does not exist."""
 
 
+class Unreadable(errors.SagalogError):
+    """Raised when one of two that are to be compared cannot be read; that must not look like a difference."""
+
+
 # The first matching class decides, so special ones come before general ones.
 EXIT_CODES: Final[tuple[tuple[type[BaseException], int], ...]] = (
     (errors.SagaNotFound, NOT_FOUND),
@@ -58,6 +62,7 @@ EXIT_CODES: Final[tuple[tuple[type[BaseException], int], ...]] = (
     (NotThere, NOT_FOUND),
     (FileNotFoundError, NOT_FOUND),
     (MisnamedApp, USAGE),
+    (Unreadable, USAGE),
     (errors.InvalidSettings, USAGE),
     (errors.InvalidIdentifier, USAGE),
     (errors.InvalidQuery, USAGE),

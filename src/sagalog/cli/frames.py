@@ -62,28 +62,41 @@ def _quits() -> bool:
 
 
 def _write_frame(frame: Frame, follows_a_title: bool = False) -> None:
-    event, state = frame.event, frame.state
     if not follows_a_title:
         write()
-    headline = Table.grid(padding=(0, 2, 0, 0))
+    write(headline(frame))
+    for line in change_lines(frame):
+        write(line, indent=6)
+
+
+def headline(frame: Frame) -> Table:
+    """Return an event on one line: its version, its time, and what it says."""
+    event, state = frame.event, frame.state
+    found = Table.grid(padding=(0, 2, 0, 0))
     for style, width in (("bold", 4), ("dim", 0), ("dim", 9), ("", 0)):
-        headline.add_column(style=style, justify="right", no_wrap=True, min_width=width)
-    headline.add_column(overflow="fold")
-    headline.add_row(
+        found.add_column(style=style, justify="right", no_wrap=True, min_width=width)
+    found.add_column(overflow="fold")
+    found.add_row(
         f"{state.version}",
         moment(event.time),
         since(event.time - state.started),
         event_text(event),
         Text(summary(event, state.kind)),
     )
-    write(headline)
+    return found
+
+
+def change_lines(frame: Frame) -> list[Text]:
+    """Return what an event changed, one change a line."""
+    lines: list[Text] = []
     for path, before, after in frame.changed:
-        arrow = Text.assemble((f"{plain(path)}: ", "dim"))
+        line = Text.assemble((f"{plain(path)}: ", "dim"))
         if before is not None:
-            arrow.append_text(Text.assemble((plain(shown(path, before)), "dim"), (" -> ", "dim")))
+            line.append_text(Text.assemble((plain(shown(path, before)), "dim"), (" -> ", "dim")))
         value = plain(shown(path, after))
-        arrow.append_text(status_text(value) if path == "status" else Text(value))
-        write(arrow, indent=6)
+        line.append_text(status_text(value) if path == "status" else Text(value))
+        lines.append(line)
+    return lines
 
 
 def write_state(state: SagaState) -> None:

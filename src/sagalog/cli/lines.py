@@ -11,6 +11,7 @@ from sagalog.errors import InvalidInput
 
 LONGEST = 1024 * 1024
 PREFETCHED = 1_000
+STDIN = "the standard input"
 
 Line = tuple[int, bytes | None]
 """A line's number (from 1) and its bytes; None instead of a line that is too long."""
@@ -19,7 +20,7 @@ Line = tuple[int, bytes | None]
 def name_of(source: IO[bytes]) -> str:
     """Return the name of the source for messages."""
     name: object = getattr(source, "name", None)
-    return name if isinstance(name, str) and name not in ("<stdin>", "-") else "the standard input"
+    return name if isinstance(name, str) and name not in ("<stdin>", "-") else STDIN
 
 
 def numbered(source: IO[bytes]) -> Iterator[Line]:

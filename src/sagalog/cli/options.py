@@ -24,6 +24,8 @@ class Invocation:
         """The database if the command line itself names it, not the environment."""
         self.app_dir = Path()
         self.app: str | None = None
+        self.named_app: str | None = None
+        """The app if the command line itself names it, not the environment."""
         self.output = "table"
         self.debug = False
         self.redact: Redact | None = None
@@ -39,6 +41,8 @@ def _remember(field: str) -> Callable[[click.Context, click.Parameter, Any], Non
             setattr(invocation, field, value)
             if field == "database" and ctx.get_parameter_source("db") is ParameterSource.COMMANDLINE:
                 invocation.named_database = value
+            if field == "app" and ctx.get_parameter_source("app") is ParameterSource.COMMANDLINE:
+                invocation.named_app = value
 
     return remember
 

@@ -23,17 +23,25 @@ from sagalog.harmless import harmless_cell, harmless_json, harmless_lines
 
 def write(renderable: RenderableType = "", *, indent: int = 0, stream: IO[str] | None = None) -> None:
     """Write text or a table to stdout."""
+    click.echo("\n".join(drawn(renderable, indent=indent, stream=stream)), file=stream, color=True)
+
+
+def drawn(
+    renderable: RenderableType, *, indent: int = 0, stream: IO[str] | None = None, width: int | None = None
+) -> list[str]:
+    """Return text or a table as the lines that are written, in the terminal's width, or in the given one."""
     what = Text(renderable) if isinstance(renderable, str) else renderable
     padded = Padding(what, (0, 0, 0, indent), expand=False) if indent else what
     buffer = console(stream)
-    if isinstance(what, Table) and what.columns and what.columns[0].width:
+    if width is not None:
+        buffer.width = width
+    elif isinstance(what, Table) and what.columns and what.columns[0].width:
         # On a terminal that is too narrow the lines wrap; no part of an id or a name is left out.
         buffer.width = max(buffer.width, indent + sum((column.width or 0) + GUTTER for column in what.columns))
     with buffer.capture() as captured:
         buffer.print(_Harmless(padded))
     # Cells are padded; blanks at the end of a line are removed, because they get in the way of copying.
-    text = "\n".join(line.rstrip() for line in captured.get().split("\n"))
-    click.echo(text, nl=False, file=stream, color=True)
+    return [line.rstrip() for line in captured.get().removesuffix("\n").split("\n")]
 
 
 class _Harmless:

@@ -112,6 +112,15 @@ COMMANDS = (
         "graph greet --format @",
         "run --log-level @",
     ),
+    *(
+        "diff @ ada",
+        "diff ada @",
+        "diff ada@@ ada",
+        "diff ada ada --with @",
+        "graph --run @",
+        "graph --run ada --format @",
+    ),
+    *("graph --from @", "export ada --scrub --salt @", "replay @ --step"),
     *("start @ --input -", "start greet --input @", "start greet --input - --key @", "run --log-format @", "audit @"),
 )
 

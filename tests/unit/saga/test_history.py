@@ -3,11 +3,13 @@
 import msgspec
 import pytest
 from kernel.stories import Plan, began, did, failed, line, saga_of
+from msgspec import Raw
 from msgspec.structs import replace
 
 from sagalog.codec import CODEC, Codec
 from sagalog.errors import DivergentHistory, UnknownTopic
 from sagalog.saga import events as e
+from sagalog.saga.children.notes import CHILD_STUCK
 from sagalog.saga.evolve import fold
 from sagalog.saga.redecide import first_divergence
 from sagalog.saga.upcast import Body, TopicRegistry
@@ -50,6 +52,36 @@ def test_a_history_that_cannot_be_is_refused_with_what_is_wrong(history: list[e.
     """Invariant 40."""
     with pytest.raises(DivergentHistory, match=found):
         fold(history)
+
+
+def received(message: str, name: str = "Told", data: bytes = b"{}") -> e.EventReceived:
+    return e.EventReceived(time=START, message=message, name=name, data=Raw(data), kept=True)
+
+
+def test_a_note_that_is_none_is_refused_as_part_of_a_history() -> None:
+    """Invariant 40."""
+    for data in (b"{}", b"[1]", b'{"step": 1}', b"null"):
+        with pytest.raises(DivergentHistory, match="its data are no note of a child"):
+            fold([completed()[0], received("m", CHILD_STUCK, data)])
+
+
+@pytest.mark.parametrize("field", ["plan", "waived"])
+def test_a_choreography_cannot_undo_what_was_never_told(field: str) -> None:
+    """Invariant 40."""
+    start = completed()[0]
+    assert isinstance(start, e.SagaStarted)
+    cause = e.ErrorInfo("X", "x")
+    undoing = replace(e.CompensationStarted(time=START, cause=cause, plan=()), **{field: ("Nobody",)})
+    with pytest.raises(DivergentHistory, match="effect Nobody has not been told"):
+        fold([replace(start, kind="choreography"), received("1"), received("2"), undoing])
+
+
+def test_a_parents_step_is_no_part_of_ones_own() -> None:
+    """A child whose own step has the name of its parent's, with parts, is undone all the same."""
+    start = completed()[0]
+    fanned = e.StepFannedOut(time=START, step="b", elements=(Raw(b"1"), Raw(b"2")))
+    asked = e.UndoAsked(time=START, message="m", parent="parent", step="b[1]")
+    assert fold([start, fanned, asked]).undo_asked
 
 
 def test_a_definition_that_was_changed_is_told_with_the_position_of_the_first_difference() -> None:

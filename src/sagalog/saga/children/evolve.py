@@ -24,7 +24,10 @@ def heard(state: SagaState, event: e.EventReceived) -> SagaState:
     """Return the state after a note that moves nothing: it may say that a child is stuck, or not any more."""
     if event.name not in (n.CHILD_STUCK, n.CHILD_RESUMED):
         return state
-    note = msgspec.json.decode(event.data, type=n.ChildNote)
+    try:
+        note = msgspec.json.decode(event.data, type=n.ChildNote)
+    except msgspec.MsgspecError as problem:
+        raise misplaced(state, event, f"its data are no note of a child: {problem}") from None
     here = state.steps.get(note.step)
     if here is None or here.child != note.child:
         return state

@@ -58,6 +58,9 @@ def _step_compensated(state: SagaState, event: e.StepCompensated, status: Status
 
 def _compensation_started(state: SagaState, event: e.CompensationStarted, status: Status) -> SagaState:
     steps = state.steps.copy()
+    unknown = [name for name in (*event.plan, *event.waived) if name not in steps]
+    if unknown:
+        raise misplaced(state, event, f"effect {unknown[0]} has not been told")
     for name in event.plan:
         steps[name] = replace(steps[name], undo=replace(steps[name].undo, status="pending"))
     for name in event.waived:

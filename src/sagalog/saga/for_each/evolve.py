@@ -45,7 +45,8 @@ def follow(state: SagaState, event: e.SagaEvent) -> SagaState:
         return replace(state, fans={name: _resumed(state, name, fan) for name, fan in state.fans.items()})
     if isinstance(event, e.CompensationStarted):
         return replace(state, fans={name: _planned(state, name, fan) for name, fan in state.fans.items()})
-    name: str = getattr(event, "step", "")
+    # Where a parent asks for the undoing, the step is the parent's.
+    name: str = "" if isinstance(event, e.UndoAsked) else getattr(event, "step", "")
     part = part_of(name)
     fan = state.fans.get(part[0]) if part else None
     if part is None or fan is None:
