@@ -21,7 +21,9 @@ WITH_AN_ERROR = frozenset(("compensating", "failed", "stuck"))
 IN_TROUBLE = frozenset(("compensating", "stuck"))
 
 # At most so many ids are looked up and asked for everything else; with more, a walk is faster.
-MOST_CANDIDATES = 5_000
+MOST_CANDIDATES = 2_000
+# How many ids of a walk are asked for everything else at a time.
+LONGEST_PAGE = 5_000
 # With so few there is no need to look for fewer.
 FEW = 200
 # How many of the newest sagas are looked at before a walk.
@@ -141,7 +143,7 @@ class Searching(Queries):
             yield [row[0] for row in rows]
             if len(rows) < size:
                 return
-            before, size = rows[-1][0], min(4 * size, max(MOST_CANDIDATES, size))
+            before, size = rows[-1][0], min(4 * size, max(LONGEST_PAGE, size))
 
     def _holders_before(self, one: Wanted, before: str | None, limit: int) -> Sequence[Any]:
         ends = {"before": before, "limit": limit}

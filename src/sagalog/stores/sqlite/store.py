@@ -29,7 +29,7 @@ from sagalog.store import (
 from sagalog.store.attributes import Wanted
 from sagalog.stores.error_codes import CANNOT_BE_SENT
 from sagalog.stores.migrations import Dialect, Migration, require_current, upgrade
-from sagalog.stores.searching import IN_TROUBLE, MOST_CANDIDATES, WITH_AN_ERROR, Searching
+from sagalog.stores.searching import IN_TROUBLE, WITH_AN_ERROR, Searching
 from sagalog.stores.sql import for_rows
 from sagalog.stores.sqlite.connection import (
     OLDEST_SQLITE,
@@ -47,6 +47,10 @@ from sagalog.stores.sqlite.writing import SQL, rewrite
 from sagalog.stores.texts import is_storable, only_storable
 
 logger = logging.getLogger("sagalog.stores")
+
+
+# So many sagas, of a name or open ones, are looked through faster by themselves than among all.
+MOST_OF_FEW = 5_000
 
 
 class SQLiteStore(SQLiteWorkers, SQLiteMessages, Searching):
@@ -174,7 +178,7 @@ class SQLiteStore(SQLiteWorkers, SQLiteMessages, Searching):
         return "find" if query.saga_name is None else "find_named"
 
     def _are_few(self, block: str, **values: Any) -> bool:
-        return len(self._look(block, **values, limit=MOST_CANDIDATES + 1)) <= MOST_CANDIDATES
+        return len(self._look(block, **values, limit=MOST_OF_FEW + 1)) <= MOST_OF_FEW
 
     def _values_of(self, query: Query) -> dict[str, Any]:
         values = asdict(query) | {"statuses": self._list(query.statuses) if query.statuses else None}
