@@ -22,11 +22,11 @@ from sagalog.projections.saga_events import (
     StepSkipped,
     StepSucceeded,
     StepWaiting,
-    Trouble,
     UndoAsked,
     as_type,
 )
 from sagalog.projections.tables import Tables
+from sagalog.saga.context import Trouble
 
 __all__ = [
     "ChildStarted",

@@ -14,6 +14,7 @@ from msgspec import Raw, Struct
 
 from sagalog.codec import encode_json
 from sagalog.saga import events as e
+from sagalog.saga.context import Trouble
 from sagalog.saga.payload.payload_type import PayloadType
 
 KindT = TypeVar("KindT")
@@ -21,19 +22,6 @@ KindT = TypeVar("KindT")
 
 class SagaHappening(Struct, frozen=True, kw_only=True, gc=False):
     """The base of all that happens to sagas; a handler for it is called for everything."""
-
-
-class Trouble(Struct, frozen=True, gc=False):
-    """An error: the name of its class, its text, what it says of the effect, and the step it comes from.
-
-    `kind` is "refused" (definitely not done), "error", "timeout", "lost" (nobody knows), "fault" (a mistake in a
-    program), "deadline", "late" or "parent".
-    """
-
-    type: str
-    message: str
-    kind: str
-    step: str | None
 
 
 class SagaStarted(SagaHappening, frozen=True, kw_only=True, gc=False):

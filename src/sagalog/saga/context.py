@@ -1,4 +1,4 @@
-"""What a handler may know about its attempt: `StepContext`."""
+"""What a handler may know about its attempt: `StepContext`, and errors as they are told."""
 
 from datetime import UTC, datetime
 
@@ -7,11 +7,25 @@ from msgspec import Struct
 from sagalog.saga.identifiers import effect_of
 
 
+class Trouble(Struct, frozen=True, gc=False):
+    """An error as it is told: the name of its class, its text, what it says of the effect, and the step it is from.
+
+    `kind` is "refused" (definitely not done), "error", "timeout", "lost" (nobody knows), "fault" (a mistake in a
+    program), "deadline", "late" or "parent".
+    """
+
+    type: str
+    message: str
+    kind: str
+    step: str | None
+
+
 class StepContext(Struct, frozen=True, kw_only=True):
     """What a handler may know about its call: the saga, the step and the attempt.
 
     `idempotency_key` is the same for all attempts of one action (or of one compensation). Pass it to the service that
-    is called, so that a repeated call has one effect. `deadline` is when this attempt must end (UTC).
+    is called, so that a repeated call has one effect. `deadline` is when this attempt must end (UTC). In a compensation
+    `cause` is why the saga is rolled back.
     """
 
     saga_id: str
@@ -23,6 +37,7 @@ class StepContext(Struct, frozen=True, kw_only=True):
     attempt: int
     idempotency_key: str
     deadline_us: int | None = None
+    cause: Trouble | None = None
 
     @property
     def deadline(self) -> datetime | None:

@@ -15,7 +15,7 @@ from sagalog.messages import Message, name_of
 from sagalog.saga.attributes import Recorded, brought
 from sagalog.saga.binding import Parameter
 from sagalog.saga.callables import plain_answer
-from sagalog.saga.context import StepContext
+from sagalog.saga.context import StepContext, Trouble
 from sagalog.saga.definition import ChildRule, Definition, Exchange, StepDefinition
 from sagalog.saga.events import EMPTY, Direction, ErrorInfo
 from sagalog.saga.identifiers import effect_id
@@ -296,7 +296,12 @@ def _context(
         attempt=effect.attempt,
         idempotency_key=effect_key(saga_id, state, effect),
         deadline_us=over,
+        cause=None if isinstance(effect, RunAction) else _told(state.cause),
     )
+
+
+def _told(cause: ErrorInfo | None) -> Trouble | None:
+    return None if cause is None else Trouble(cause.type, cause.message, cause.kind, cause.step)
 
 
 def effect_key(saga_id: str, state: SagaState, effect: RunAction | RunCompensation) -> str:
