@@ -1,5 +1,6 @@
 """`sagalog audit`: the app's audit queries, each of which must return no row; it only reads."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ from sagalog.cli.address import SqlStore, store_of
 from sagalog.cli.contract import check_needs, is_need, opening_comment
 from sagalog.cli.encoding import text_of
 from sagalog.cli.failures import FAILURE, OK, NotThere, one_line
+from sagalog.cli.junit import Case, report
 from sagalog.cli.options import Invocation, RowsCommand
 from sagalog.cli.output import emit, write
 from sagalog.cli.selection import record
@@ -61,8 +63,14 @@ def _meaning(sql: str) -> str:
 
 
 @click.command(cls=RowsCommand)
+@click.option(
+    "--junit",
+    type=click.Path(dir_okay=False, writable=True, allow_dash=True),
+    metavar="FILE",
+    help="Also write a report in the form of JUnit; - is stdout.",
+)
 @click.pass_context
-def audit(ctx: click.Context) -> None:
+def audit(ctx: click.Context, junit: str | None) -> None:
     """Run the app's audit queries, which must return no row.
 
     These are the .sql files in the folder projections/audit of --app-dir. The exit code is 1 if one returns a row.
@@ -70,16 +78,37 @@ def audit(ctx: click.Context) -> None:
     invocation = ctx.ensure_object(Invocation)
     folder = invocation.app_dir.resolve() / "projections" / "audit"
     paths = sorted(folder.glob("*.sql"))
+    if junit not in (None, "-") and not Path(junit).absolute().parent.is_dir():
+        raise click.BadParameter(f"there is no folder {Path(junit).parent} to write it to", ctx, param_hint="--junit")
     if not paths:
         raise NotThere(f"there are no .sql files in {folder}, where audit queries belong; see --app-dir")
     with store_of(invocation) as store:
         audits = [run_audit(store, path) for path in paths]
-    emit(invocation.output, audits, COLUMNS, _record)
+    if junit is not None:
+        with click.open_file(junit, "wb") as file:
+            file.write(report("sagalog audit", [_case(one) for one in audits]))
+    if junit != "-":
+        _show(audits, invocation.output)
+    ctx.exit(FAILURE if any(one.result != "ok" for one in audits) else OK)
+
+
+def _show(audits: Sequence[Audit], output: str) -> None:
+    emit(output, audits, COLUMNS, _record)
     wrong = [one for one in audits if one.result != "ok"]
-    if invocation.output == "table":
+    if output == "table":
         for one in wrong:
             _explain(one)
-    ctx.exit(FAILURE if wrong else OK)
+
+
+def _case(audit: Audit) -> Case:
+    if audit.error is not None:
+        return Case(audit.name, error=audit.error)
+    if not audit.rows:
+        return Case(audit.name)
+    rows = [", ".join(f"{name}={value}" for name, value in zip(audit.columns, row, strict=True)) for row in audit.rows]
+    more = [f"and {len(rows) - MOST_SHOWN:,} more"] if len(rows) > MOST_SHOWN else []
+    found = f"{len(rows):,} rows: {audit.meaning}"
+    return Case(audit.name, found="\n".join([found, *rows[:MOST_SHOWN], *more]))
 
 
 def _record(audit: Audit) -> dict[str, Any]:
