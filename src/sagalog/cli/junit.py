@@ -28,7 +28,8 @@ def report(suite: str, cases: Sequence[Case]) -> bytes:
         elif one.found is not None:
             _tell(case, "failure", one.found)
     ET.indent(root)
-    return ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    written: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return written
 
 
 def _tell(case: ET.Element, what: str, text: str) -> None:
