@@ -318,17 +318,13 @@ def send_off(order: Order) -> Parcel:
     return Parcel("p-1")
 
 
-@found_by.request(
-    InventoryReserved,
-    compensation=None,
-    attributes=lambda reserved: {"stock": reserved.order_id, "at": date(2026, 1, 5)},
-)
+@found_by.request(InventoryReserved, compensation=None, attributes=lambda reply: {"stock": reply.order_id})
 def ask_for_more(order: Order) -> ReserveInventory:
     """The reply brings attributes."""
     return ReserveInventory(order_id=order.order_id)
 
 
-found_by.wait_for(ParcelArrived, key=lambda event: event.order_id, attributes=lambda event: {"arrived": event.order_id})
+found_by.wait_for(ParcelArrived, key=lambda event: event.order_id, attributes=lambda event: {"by": event.order_id})
 arrived = by_message.wait_for(ParcelArrived, key=lambda event: event.order_id, timeout=timedelta(days=14))
 nap = by_message.sleep(timedelta(hours=1), name="cool_down", when=lambda order: order.gift)
 

@@ -36,7 +36,9 @@ def lives(generator: random.Random) -> tuple[list[Append], list[Append]]:
             values["campaign"] = "spring"
         begun.append(with_attributes(one, **values))
         end = generator.choice(["completed", "completed", "failed", "stuck", "compensating", "pending"])
-        error = {} if end in ("completed", "pending") else {"error_type": "E", "error_text": f"text {number}"}
+        error: dict[str, Any] = (
+            {} if end in ("completed", "pending") else {"error_type": "E", "error_text": f"text {number}"}
+        )
         after = following(one, status=end, **error) if end in ("compensating", "pending") else ending(one, end, **error)
         later.append(with_attributes(after, *generator.choice([(), ("country",)]), carrier=generator.choice("ab")))
     return begun, later

@@ -293,7 +293,10 @@ def of_unknown(thing: "Unheard") -> Attributes:  # type: ignore[name-defined]  #
     return {}
 
 
-@pytest.mark.parametrize("attributes", [of_any, of_either, of_unknown, too_many])
+TAKEN: list[Callable[[Any], Any]] = [of_any, of_either, of_unknown, too_many]
+
+
+@pytest.mark.parametrize("attributes", TAKEN)
 def test_a_function_of_what_the_result_may_be_is_taken(attributes: Callable[[Any], Any]) -> None:
     assert shipping(attributes).definition.steps["ship"].attributes is attributes
 
