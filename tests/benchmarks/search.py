@@ -2,7 +2,8 @@
 
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -22,7 +23,7 @@ AIM_SECONDS = 0.020
 CALLS = 15
 # In milliseconds since the epoch: a second lies between two sagas, and the newest is of November 2026.
 NEWEST = 1_795_400_000_000
-Listed = Callable[..., Callable[[], object]]
+AN_HOUR_AGO = NEWEST * 1000 - 3_600_000_000
 ATTRIBUTES = ("customers", "countries", "amounts", "days", "campaigns")
 
 
@@ -73,78 +74,70 @@ def _fill(address: str, number: int) -> None:
 
 def questions(store: Store, number: int, shown: str) -> Sequence[tuple[str, Callable[[], object]]]:
     """Return what is asked, with a name each."""
-
-    def listed(**wanted: Any) -> Callable[[], object]:
-        query = Query(limit=51, **wanted)
-        return lambda: store.find(query)
-
-    middle = store.find(Query(key=f"key-{number // 2}"))[0]
+    middle = store.find(Query(key=f"key-{number // 2}"))[0].saga_id
+    asked = {**_by_columns(number, middle), **_by_attributes(number, middle)}
     return [
-        *_of_columns(listed, number, middle.saga_id),
-        *_of_attributes(listed, number, middle.saga_id),
+        *((name, partial(store.find, Query(limit=51, **wanted))) for name, wanted in asked.items()),
         ("the names of attributes", store.attribute_names),
-        ("show", lambda: _show(store, shown)),
+        ("show", partial(_show, store, shown)),
     ]
 
 
-def _of_columns(listed: Listed, number: int, middle: str) -> Sequence[tuple[str, Callable[[], object]]]:
-    an_hour = NEWEST * 1000 - 3_600_000_000
-    long_ago = (NEWEST - number * 999) * 1000
-    return [
-        ("list", listed()),
-        ("list --after, from the middle", listed(before=middle)),
-        ("--status completed", listed(statuses=["completed"])),
-        ("--status failed", listed(statuses=["failed"])),
-        ("--status stuck, ten", listed(statuses=["stuck"])),
-        ("--status pending", listed(statuses=["pending"])),
-        ("--status compensating, none", listed(statuses=["compensating"])),
-        ("--status started, none", listed(statuses=["started"])),
-        ("--saga orders", listed(saga_name="orders")),
-        ("--saga rare, ten", listed(saga_name="rare")),
-        ("--saga none", listed(saga_name="nobody")),
-        ("--saga rare --status failed", listed(saga_name="rare", statuses=["failed"])),
-        ("--key", listed(key="key-77")),
-        ("--error, all that failed", listed(error="declined")),
-        ("--error, one", listed(error="no cover for order 51")),
-        ("--error, none", listed(error="nobody")),
-        ("--newer 1h", listed(started_after=an_hour)),
-        ("--newer, none", listed(started_after=NEWEST * 2000)),
-        ("--older, one in a thousand", listed(started_before=long_ago)),
-    ]
+def _by_columns(number: int, middle: str) -> Mapping[str, Mapping[str, Any]]:
+    return {
+        "list": {},
+        "list --after, from the middle": {"before": middle},
+        "--status completed": {"statuses": ["completed"]},
+        "--status failed": {"statuses": ["failed"]},
+        "--status stuck, ten": {"statuses": ["stuck"]},
+        "--status pending": {"statuses": ["pending"]},
+        "--status compensating, none": {"statuses": ["compensating"]},
+        "--status started, none": {"statuses": ["started"]},
+        "--saga orders": {"saga_name": "orders"},
+        "--saga rare, ten": {"saga_name": "rare"},
+        "--saga none": {"saga_name": "nobody"},
+        "--saga rare --status failed": {"saga_name": "rare", "statuses": ["failed"]},
+        "--key": {"key": "key-77"},
+        "--error, all that failed": {"error": "declined"},
+        "--error, one": {"error": "no cover for order 51"},
+        "--error, none": {"error": "nobody"},
+        "--newer 1h": {"started_after": AN_HOUR_AGO},
+        "--newer, none": {"started_after": NEWEST * 2000},
+        "--older, one in a thousand": {"started_before": (NEWEST - number * 999) * 1000},
+    }
 
 
-def _of_attributes(listed: Listed, number: int, middle: str) -> Sequence[tuple[str, Callable[[], object]]]:
+def _by_attributes(number: int, middle: str) -> Mapping[str, Mapping[str, Any]]:
     customer = [("customer", "=", "c-7")]
     many, two = [("country", "=", "DE")], [("campaign", "=", "spring")]
     wide, narrow = [("amount", ">=", number // 10)], [("amount", "<", 3)]
     thousands = [("amount", ">=", number - number // 100)]
-    an_hour = NEWEST * 1000 - 3_600_000_000
-    return [
-        ("--attribute: a customer, a hundred", listed(attributes=customer)),
-        ("--attribute: six in ten", listed(attributes=many)),
-        ("--attribute: two", listed(attributes=two)),
-        ("--attribute: none", listed(attributes=[("customer", "=", "nobody")])),
-        ("--attribute: an order, nine in ten", listed(attributes=wide)),
-        ("--attribute: an order, one in a hundred", listed(attributes=thousands)),
-        ("--attribute: an order, three", listed(attributes=narrow)),
-        ("--attribute: a day long ago", listed(attributes=[("day", "=", "2026-11-10")])),
-        ("--attribute: all days before", listed(attributes=[("day", "<=", "2026-11-13")])),
-        ("--attribute: != six in ten", listed(attributes=[("country", "!=", "DE")])),
-        ("six in ten, after the middle", listed(attributes=many, before=middle)),
-        ("six in ten --status failed", listed(attributes=many, statuses=["failed"])),
-        ("six in ten --status stuck", listed(attributes=many, statuses=["stuck"])),
-        ("six in ten --status pending", listed(attributes=many, statuses=["pending"])),
-        ("six in ten --saga returns", listed(attributes=many, saga_name="returns")),
-        ("six in ten --saga rare", listed(attributes=many, saga_name="rare")),
-        ("six in ten --newer 1h", listed(attributes=many, started_after=an_hour)),
-        ("six in ten and a customer", listed(attributes=[*many, *customer])),
-        ("six in ten and an order, nine in ten", listed(attributes=[*many, *wide])),
-        ("six in ten and an order, three", listed(attributes=[*many, *narrow])),
-        ("nine in ten --status failed", listed(attributes=wide, statuses=["failed"])),
-        ("one in a hundred --status failed", listed(attributes=thousands, statuses=["failed"])),
-        ("two --status failed", listed(attributes=two, statuses=["failed"])),
-        ("two --saga orders", listed(attributes=two, saga_name="orders")),
-    ]
+    return {
+        "--attribute: a customer, a hundred": {"attributes": customer},
+        "--attribute: six in ten": {"attributes": many},
+        "--attribute: two": {"attributes": two},
+        "--attribute: none": {"attributes": [("customer", "=", "nobody")]},
+        "--attribute: an order, nine in ten": {"attributes": wide},
+        "--attribute: an order, one in a hundred": {"attributes": thousands},
+        "--attribute: an order, three": {"attributes": narrow},
+        "--attribute: a day long ago": {"attributes": [("day", "=", "2026-11-10")]},
+        "--attribute: all days before": {"attributes": [("day", "<=", "2026-11-13")]},
+        "--attribute: != six in ten": {"attributes": [("country", "!=", "DE")]},
+        "six in ten, after the middle": {"attributes": many, "before": middle},
+        "six in ten --status failed": {"attributes": many, "statuses": ["failed"]},
+        "six in ten --status stuck": {"attributes": many, "statuses": ["stuck"]},
+        "six in ten --status pending": {"attributes": many, "statuses": ["pending"]},
+        "six in ten --saga returns": {"attributes": many, "saga_name": "returns"},
+        "six in ten --saga rare": {"attributes": many, "saga_name": "rare"},
+        "six in ten --newer 1h": {"attributes": many, "started_after": AN_HOUR_AGO},
+        "six in ten and a customer": {"attributes": [*many, *customer]},
+        "six in ten and an order, nine in ten": {"attributes": [*many, *wide]},
+        "six in ten and an order, three": {"attributes": [*many, *narrow]},
+        "nine in ten --status failed": {"attributes": wide, "statuses": ["failed"]},
+        "one in a hundred --status failed": {"attributes": thousands, "statuses": ["failed"]},
+        "two --status failed": {"attributes": two, "statuses": ["failed"]},
+        "two --saga orders": {"attributes": two, "saga_name": "orders"},
+    }
 
 
 def _show(store: Store, saga_id: str) -> object:

@@ -305,7 +305,11 @@ class Kind(Enum):
     GIFT = "gift"
 
 
-found_by = Saga("found-by", input=Order, attributes=lambda order: {"order": order.order_id, "lines": 1, "note": None})
+found_by = Saga(
+    "found-by",
+    input=Order,
+    attributes=lambda order: {"order": order.order_id, "gift": order.gift, "lines": len(order.lines), "note": None},
+)
 
 
 @found_by.step(compensation=None, attributes=lambda parcel: {"kind": Kind.GIFT, "cost": Decimal("9.90")})
@@ -314,13 +318,13 @@ def send_off(order: Order) -> Parcel:
     return Parcel("p-1")
 
 
-@found_by.request(InventoryReserved, compensation=None, attributes=lambda reserved: {"stock": reserved.order_id})
+@found_by.request(InventoryReserved, compensation=None, attributes=lambda reply: {"stock": reply.order_id})
 def ask_for_more(order: Order) -> ReserveInventory:
     """The reply brings attributes."""
     return ReserveInventory(order_id=order.order_id)
 
 
-found_by.wait_for(ParcelArrived, key=lambda event: event.order_id, attributes=lambda event: {"arrived": event.order_id})
+found_by.wait_for(ParcelArrived, key=lambda event: event.order_id, attributes=lambda event: {"by": event.order_id})
 arrived = by_message.wait_for(ParcelArrived, key=lambda event: event.order_id, timeout=timedelta(days=14))
 nap = by_message.sleep(timedelta(hours=1), name="cool_down", when=lambda order: order.gift)
 

@@ -293,7 +293,7 @@ def of_unknown(thing: "Unheard") -> Attributes:  # type: ignore[name-defined]  #
     return {}
 
 
-TAKEN: list[Any] = [of_any, of_either, of_unknown, too_many]
+TAKEN: list[Callable[[Any], Any]] = [of_any, of_either, of_unknown, too_many]
 
 
 @pytest.mark.parametrize("attributes", TAKEN)

@@ -20,3 +20,6 @@ CREATE INDEX saga_attributes_number ON saga_attributes (name, number, saga_id) W
 
 -- Sagas of one name, the newest first, however few they are. Neither column ever changes.
 CREATE INDEX saga_status_name ON saga_status (saga_name, saga_id);
+
+-- What is stuck or being undone, apart from all that has failed.
+CREATE INDEX saga_status_trouble ON saga_status (saga_id) WHERE error_type IS NOT NULL AND ended_at IS NULL;
