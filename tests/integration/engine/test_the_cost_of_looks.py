@@ -26,7 +26,9 @@ OF_WHAT_WAITS = "saga_inbox_sagas"
 
 
 def sqlite_plan(connection: sqlite3.Connection, text: str) -> Iterator[str]:
+    # Some statements have parameters of both kinds: the values of conditions, as many as there are.
     named = dict.fromkeys(re.findall(r":(\w+)", text))
+    text = text.replace("?", "NULL") if named else text
     for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", named or [None] * text.count("?")):
         yield str(row[3])
 
