@@ -18,9 +18,10 @@ from sagalog.testing.contracts.store.samples import start
 
 # A row for each worker or each consumer of the fleet; and what a person asks for.
 SMALL = {"saga_workers", "saga_consumers"}
-ASKED_BY_A_PERSON = {"counts", "unloaded", "find", "find_open", "find_with_an_error", "unmatched"}
-# The same, each of which ends at a limit.
-ASKED_BY_A_PERSON |= {"some_in_trouble", "some_with_an_error", "some_open"}
+ASKED_BY_A_PERSON = {"counts", "unloaded", "find", "find_open", "find_with_an_error", "unmatched"} | {
+    # Each of these ends at a limit.
+    *("some_in_trouble", "some_with_an_error", "some_open"),
+}
 # Only what is waited for is in these indexes.
 OF_WHAT_WAITS = "saga_inbox_sagas"
 
