@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 from databases.catalogs import plain
@@ -11,6 +12,7 @@ from pages.page_run import assert_shown, columns_of
 from pages.pages import page
 from pages.sql_story import Example, answer, examples, run_story
 
+from sagalog.cli.address import SqlStore
 from sagalog.cli.contract import check_needs, is_need, opening_comment
 from sagalog.store import Store
 
@@ -141,7 +143,7 @@ def test_every_example_gives_the_same_on_both_stores(told: tuple[str, Store]) ->
                 with plain(database) as connection:
                     connection.execute(example.sql)
                 continue
-            check_needs(store, example.sql)  # type: ignore[arg-type]
+            check_needs(cast(SqlStore, store), example.sql)
             found = answer(store, example.sql)
             if example.shown is not None:
                 assert_shown(columns_of(example.shown), columns_of(found))

@@ -9,9 +9,8 @@ from sagalog.cli.app import App, load_app
 from sagalog.cli.failures import NotThere
 from sagalog.cli.options import Invocation
 from sagalog.clock import SystemClock
-from sagalog.codec import CODEC
 from sagalog.engine.projections.projecting import Projecting
-from sagalog.errors import SagalogError
+from sagalog.engine.projections.reading import time_of
 from sagalog.saga.definition import Definition
 from sagalog.settings import Settings
 from sagalog.store.projections import ProjectionRow
@@ -19,6 +18,8 @@ from sagalog.stores.projected import database_for
 
 # The name by which the tables of the library itself are named among projections.
 OWN = "sagalog"
+# So many entries of the log are looked at for one whose time can be read.
+SOME = 10
 
 
 class Opened(NamedTuple):
@@ -62,12 +63,6 @@ def opened_projections(invocation: Invocation) -> Generator[Opened]:
 
 def seconds_behind(store: SqlStore, row: ProjectionRow, now: int) -> float:
     """Return how old the first event is that a generation has not read; 0 if it has read all."""
-    stored = store.read_log(row.position, 1)
-    if not stored:
-        return 0.0
-    try:
-        recorded = CODEC.decode(stored[0].topic, stored[0].state).time
-    except SagalogError:
-        # A message: it is as old as the projection's last look.
-        recorded = row.updated_at
+    times = (time_of(one) for one in store.read_log(row.position, SOME))
+    recorded = next((one for one in times if one is not None), now)
     return max(0.0, (now - recorded) / 1e6)

@@ -1,8 +1,9 @@
 """Compares the rows of a saga with its log; nothing is repaired. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
+from msgspec import Struct
 from msgspec.structs import asdict
 
 from sagalog.messages import Envelope, Unreadable
@@ -13,8 +14,8 @@ from sagalog.saga.evolve import fold
 from sagalog.saga.transitions import OPEN
 from sagalog.store import AttributeRow, CommandRow, StatusRow, StepRow
 
-# Columns that the store fills: the position of the write, the owner, and deliveries of commands.
 _NO_ROW = "expected no row, found one"
+# Columns that the store fills: the position of the write, the owner, and deliveries of commands.
 STORED = frozenset(("position", "owner", "deliveries"))
 
 
@@ -41,9 +42,9 @@ def differences(
     expected_commands = command_rows(known, row.saga_id, None, state)
     return [
         *_compare("saga_status", expected_row, row),
-        *_compare_steps(expected_steps, steps),
-        *_compare_commands(expected_commands, commands),
-        *_compare_attributes(attribute_rows(row.saga_id, None, state)[0], attributes),
+        *_compare_rows(_step, expected_steps, steps),
+        *_compare_rows(_command, expected_commands, commands),
+        *_compare_rows(_attribute, attribute_rows(row.saga_id, None, state)[0], attributes),
     ]
 
 
@@ -73,40 +74,27 @@ def _compare(what: str, expected: Any, found: Any) -> Iterator[str]:
             yield f"{what}.{column}: expected {value!r}, found {there[column]!r}"
 
 
-def _compare_steps(expected: Sequence[StepRow], found: Sequence[StepRow]) -> Iterator[str]:
-    there = {(step.step, step.direction): step for step in found}
-    for step in expected:
-        row = there.pop((step.step, step.direction), None)
-        what = f"saga_steps of {step.step} ({step.direction})"
+def _compare_rows(what: Callable[[Any], str], expected: Sequence[Struct], found: Sequence[Struct]) -> Iterator[str]:
+    """Yield each place where rows differ from those that are expected; `what` names a row in the text, and knows it."""
+    there = {what(row): row for row in found}
+    for one in expected:
+        name = what(one)
+        row = there.pop(name, None)
         if row is None:
-            yield f"{what}: expected a row, found none"
+            yield f"{name}: expected a row, found none"
         else:
-            yield from _compare(what, step, row)
-    for name, direction in there:
-        yield f"saga_steps of {name} ({direction}): expected no row, found one"
-
-
-def _compare_commands(expected: Sequence[CommandRow], found: Sequence[CommandRow]) -> Iterator[str]:
-    there = {row.command_id: row for row in found}
-    for command in expected:
-        row = there.pop(command.command_id, None)
-        what = f"saga_commands of {command.command_id}"
-        if row is None:
-            yield f"{what}: expected a row, found none"
-        else:
-            yield from _compare(what, command, row)
-    for command_id in there:
-        yield f"saga_commands of {command_id}: expected no row, found one"
-
-
-def _compare_attributes(expected: Sequence[AttributeRow], found: Sequence[AttributeRow]) -> Iterator[str]:
-    there = {row.name: row for row in found}
-    for attribute in expected:
-        row = there.pop(attribute.name, None)
-        what = f"saga_attributes of {attribute.name}"
-        if row is None:
-            yield f"{what}: expected a row, found none"
-        else:
-            yield from _compare(what, attribute, row)
+            yield from _compare(name, one, row)
     for name in there:
-        yield f"saga_attributes of {name}: {_NO_ROW}"
+        yield f"{name}: {_NO_ROW}"
+
+
+def _step(row: StepRow) -> str:
+    return f"saga_steps of {row.step} ({row.direction})"
+
+
+def _command(row: CommandRow) -> str:
+    return f"saga_commands of {row.command_id}"
+
+
+def _attribute(row: AttributeRow) -> str:
+    return f"saga_attributes of {row.name}"

@@ -11,8 +11,8 @@ from typing import Any, Final, Literal, cast, get_args
 from msgspec import Struct
 
 from sagalog.errors import InvalidInput, InvalidQuery
-from sagalog.harmless import harmless
 from sagalog.saga.attributes import NAME, AttributeValue, attribute_data, number_of, text_of
+from sagalog.saga.options import shown
 from sagalog.store.rows import AttributeRow
 
 Operator = Literal["=", "!=", "<", "<=", ">", ">="]
@@ -77,10 +77,10 @@ def typed(text: str) -> Wanted:
     """Return the condition that a person has typed, such as `amount>=100`; raises `InvalidQuery`."""
     found = _WRITTEN.fullmatch(text)
     if found is None:
-        raise InvalidQuery(f"expected NAME=VALUE, or one of != < <= > >= between, found {_shown(text)}; {EXAMPLE}")
+        raise InvalidQuery(f"expected NAME=VALUE, or one of != < <= > >= between, found {shown(text)}; {EXAMPLE}")
     name, operator, value = _checked_name(found[1]), cast(Operator, found[2]), found[3]
     if value[:1] in ("<", "=", ">"):
-        raise InvalidQuery(f"expected one of {' '.join(OPERATORS)} after {name}, found {_shown(text)}; {EXAMPLE}")
+        raise InvalidQuery(f"expected one of {' '.join(OPERATORS)} after {name}, found {shown(text)}; {EXAMPLE}")
     if not _NUMBER.fullmatch(value):
         return Wanted(name, operator, _text(name, value), None)
     number = _typed_number(name, value)
@@ -108,12 +108,12 @@ def wanted_of(condition: object) -> Wanted:
     if len(parts) != 3:
         raise InvalidQuery(
             f"attributes: expected conditions such as ('customer', '=', 'c-1') or ('amount', '>=', 100), found "
-            f"{_shown(condition)} among them"
+            f"{shown(condition)} among them"
         )
     name, operator, value = parts
     checked = _checked_name(name)
     if operator not in OPERATORS:
-        raise InvalidQuery(f"attributes: expected one of {' '.join(OPERATORS)} for {checked}, found {_shown(operator)}")
+        raise InvalidQuery(f"attributes: expected one of {' '.join(OPERATORS)} for {checked}, found {shown(operator)}")
     data = _data(checked, value)
     if data is None:
         raise InvalidQuery(f"attributes: expected a value to compare {checked} with, found None")
@@ -124,7 +124,7 @@ def wanted_of(condition: object) -> Wanted:
 def check_conditions(given: object) -> None:
     """Raise `InvalidQuery` for anything but a list of conditions."""
     if isinstance(given, str | bytes) or not isinstance(given, Sequence):
-        raise InvalidQuery(f"attributes: expected a list such as [('customer', '=', 'c-1')], found {_shown(given)}")
+        raise InvalidQuery(f"attributes: expected a list such as [('customer', '=', 'c-1')], found {shown(given)}")
     conditions = [wanted_of(one) for one in cast("Sequence[object]", given)]
     if len(conditions) > MOST_CONDITIONS:
         raise InvalidQuery(f"attributes: expected at most {MOST_CONDITIONS} conditions, found {len(conditions)}")
@@ -133,7 +133,7 @@ def check_conditions(given: object) -> None:
 def _checked_name(name: object) -> str:
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise InvalidQuery(
-            f"expected the name of an attribute, of letters, digits and underscores, found {_shown(name)}; {EXAMPLE}"
+            f"expected the name of an attribute, of letters, digits and underscores, found {shown(name)}; {EXAMPLE}"
         )
     return str.__str__(name)
 
@@ -143,10 +143,3 @@ def _data(name: str, value: object) -> str | int | float | bool | None:
         return attribute_data(value, f"attribute {name}")
     except InvalidInput as problem:
         raise InvalidQuery(str(problem)) from None
-
-
-def _shown(value: object) -> str:
-    try:
-        return harmless(repr(value), 80)
-    except Exception:
-        return f"something of type {type(value).__name__} that cannot be shown"

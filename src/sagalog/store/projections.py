@@ -4,7 +4,7 @@ All calls block. Times are integer microseconds since the epoch. A projection ha
 of its own, with a position of its own. Readers see the one that is live.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol
 
@@ -84,8 +84,8 @@ class ProjectionTransaction(Protocol):
         """Return the names of a table's columns, in their order."""
         ...
 
-    def every_row(self, table: str) -> list[tuple[Any, ...]]:
-        """Return all rows of a table."""
+    def every_row(self, table: str) -> Iterator[tuple[Any, ...]]:
+        """Yield all rows of a table, of which only some are held in memory."""
         ...
 
     def is_lost(self, problem: Exception) -> bool:

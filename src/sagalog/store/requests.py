@@ -11,8 +11,8 @@ from typing import Literal, cast
 from msgspec import Struct
 
 from sagalog.errors import InvalidQuery
-from sagalog.harmless import harmless
 from sagalog.messages import Envelope
+from sagalog.saga.options import shown
 from sagalog.saga.transitions import STATUSES, Status
 from sagalog.store.attributes import Condition, check_conditions
 from sagalog.store.rows import (
@@ -189,10 +189,10 @@ class UnmatchedQuery(Struct, frozen=True, kw_only=True):
 def _check_statuses(given: object, known: Sequence[str]) -> None:
     expected = f"statuses: expected a list of some of {', '.join(known)}"
     if isinstance(given, str | bytes) or not isinstance(given, Sequence | set | frozenset):
-        raise InvalidQuery(f"{expected}, found {_shown(given)}; write {_advised(given, known)}")
+        raise InvalidQuery(f"{expected}, found {shown(given)}; write {_advised(given, known)}")
     for one in cast("Sequence[object]", given):
         if one not in known:
-            raise InvalidQuery(f"{expected}, found {_shown(one)} among them; write {_advised(one, known)}")
+            raise InvalidQuery(f"{expected}, found {shown(one)} among them; write {_advised(one, known)}")
 
 
 def _advised(given: object, known: Sequence[str]) -> str:
@@ -203,7 +203,7 @@ def _advised(given: object, known: Sequence[str]) -> str:
 
 def _check_text(field: str, given: object) -> None:
     if given is not None and not isinstance(given, str):
-        raise InvalidQuery(f"{field}: expected text, found {_shown(given)}")
+        raise InvalidQuery(f"{field}: expected text, found {shown(given)}")
 
 
 def check_number(field: str, given: object, least: int | None = None, *, may_be_none: bool = True) -> None:
@@ -213,12 +213,4 @@ def check_number(field: str, given: object, least: int | None = None, *, may_be_
     expected = "microseconds since the epoch" if least is None else f"a whole number from {least} on"
     if type(given) is not int or (least is not None and given < least) or abs(given) >= 2**63:
         advice = "; of a datetime they are int(moment.timestamp() * 1_000_000)" if isinstance(given, date) else ""
-        raise InvalidQuery(f"{field}: expected {expected}, found {_shown(given)}{advice}")
-
-
-def _shown(value: object) -> str:
-    try:
-        return harmless(repr(value), 80)
-    except Exception:
-        # Python refuses to convert a whole number with too many digits to text.
-        return f"something of type {type(value).__name__} that cannot be shown"
+        raise InvalidQuery(f"{field}: expected {expected}, found {shown(given)}{advice}")

@@ -12,6 +12,8 @@ import msgspec
 
 from sagalog.codec import encode_json
 from sagalog.messages import Command, Envelope, Event, name_of
+from sagalog.saga.choreography.declare import Choreography
+from sagalog.saga.choreography.definition import ChoreographyDefinition
 from sagalog.saga.decide import decide
 from sagalog.saga.declare import Saga
 from sagalog.saga.definition import Definition
@@ -29,8 +31,8 @@ START = microseconds(NOON)
 Expected = SagaEvent | type[SagaEvent]
 
 
-def started(saga: Saga[Any], input: Any, *, key: str = "key", at: int = START) -> SagaStarted:
-    """Return the event that starts a saga at `at` (microseconds since the epoch)."""
+def started(saga: Saga[Any] | Choreography, input: Any, *, key: str = "key", at: int = START) -> SagaStarted:
+    """Return the event that starts a saga at `at` (microseconds since the epoch); a choreography takes no input."""
     definition = saga.definition
     return SagaStarted(
         time=at,
@@ -41,6 +43,7 @@ def started(saga: Saga[Any], input: Any, *, key: str = "key", at: int = START) -
         input=definition.input.write(input, "the input"),
         correlation_id=key,
         deadline=None if definition.timeout is None else at + definition.timeout,
+        kind="choreography" if isinstance(definition, ChoreographyDefinition) else "saga",
         marked=definition.marked,
     )
 
@@ -81,7 +84,7 @@ def made(
     return RequestMade(step, direction, round, attempt, command_id, name_of(kind), data)
 
 
-def given(saga: Saga[Any], *events: SagaEvent) -> "Given":
+def given(saga: Saga[Any] | Choreography, *events: SagaEvent) -> "Given":
     """Begin a specification with a saga's history; without events the saga does not exist yet."""
     return Given(saga.definition, events)
 

@@ -112,7 +112,7 @@ def test_requests_waits_children_parts_and_events_have_rows_of_their_own() -> No
 
 
 def test_a_child_whose_history_is_there_is_drawn_below_its_step() -> None:
-    found = run_chart_of("id", SIDE_BY_SIDE, {"child": CHILD}.get)  # type: ignore[arg-type]
+    found = run_chart_of("id", SIDE_BY_SIDE, lambda saga_id: CHILD if saga_id == "child" else ())
     names = [(row.depth, row.name) for row in found.rows]
     at = names.index((0, "hotel"))
     assert names[at + 1 : at + 4] == [(1, "stay"), (1, "choose"), (1, "book")]

@@ -15,16 +15,16 @@ from sagalog.cli.progress import progress
 from sagalog.cli.projected import OWN, Opened, opened_projections, seconds_behind
 from sagalog.cli.quantities import duration, parse_moment
 from sagalog.cli.table import Column, status_text
-from sagalog.codec import CODEC
 from sagalog.engine.projections.comparing import Compared, Difference, verify
 from sagalog.engine.projections.generations import Switched, back, begin, pause, remove, resume, switch
 from sagalog.engine.projections.projecting import Projecting
-from sagalog.errors import InvalidAction, SagalogError
+from sagalog.engine.projections.reading import time_of
+from sagalog.errors import InvalidAction
 from sagalog.readmodel.rebuild import rebuild as rebuild_tables
 from sagalog.settings import Settings
 from sagalog.store.projections import ParkedEvent, ProjectionRow
 
-PAGE = 500
+PAGE = 5_000
 
 
 class Generation(NamedTuple):
@@ -177,6 +177,9 @@ def rebuild(invocation: Invocation, name: str, begin_at: tuple[str, int] | None,
         projecting = opened.newest(name)
         row = begin(projecting, begins_after=_begins_after(opened, begin_at), anew=anew)
         _build(opened, projecting, row)
+        if row.status == "live":
+            click.echo(f"generation {row.generation} of {name} is built, the first one; readers see it")
+            return
         if and_switch:
             _say_switched(switch(projecting))
             return
@@ -187,20 +190,16 @@ def _build(opened: Opened, projecting: Projecting, row: ProjectionRow) -> None:
     """Take turns until the generation is where the log ends now."""
     target = opened.store.head()
     with progress(f"Building {row.projection}", float(max(1, target - row.begins_after))) as advance:
-        reached = row
-        while reached.position < target:
-            turned = projecting.turn(row.generation)
-            if turned.row is None:
-                # A worker takes a turn; its lock is held for a moment only.
-                time.sleep(0.01)
-                continue
-            reached = turned.row
-            if reached.paused_at is not None or reached.failed_position is not None:
-                raise InvalidAction(
-                    f"generation {reached.generation} of {reached.projection} stands at position {reached.position:,}: "
-                    f"{_error(reached)}"
-                )
-            advance(reached.position - row.begins_after, f"{reached.position:,} of {target:,}")
+        reached = projecting.build(
+            row.generation,
+            target,
+            lambda now: advance(now.position - row.begins_after, f"{now.position:,} of {target:,}"),
+        )
+    if reached.position < target:
+        raise InvalidAction(
+            f"generation {reached.generation} of {reached.projection} stands at position {reached.position:,}: "
+            f"{_error(reached)}"
+        )
 
 
 def _begins_after(opened: Opened, given: tuple[str, int] | None) -> int:
@@ -213,14 +212,10 @@ def _begins_after(opened: Opened, given: tuple[str, int] | None) -> int:
     position = 0
     while page := opened.store.read_log(position, PAGE):
         for one in page:
-            try:
-                if CODEC.decode(one.topic, one.state).time >= value:
-                    return position
-            except SagalogError:
-                # A message: what comes after it says how late it is.
-                continue
+            recorded = time_of(one)
+            if recorded is not None and recorded >= value:
+                return position
             position = one.position
-        position = page[-1].position
     return position
 
 

@@ -13,8 +13,6 @@ from sagalog.errors import InvalidAction
 from sagalog.projections.schema import physical
 from sagalog.store.projections import ProjectionRow, ProjectionTransaction
 
-MOST_TURNS_WITHOUT_MOVE = 50
-
 
 class Difference(Struct, frozen=True):
     """A row that is in the live tables alone ("too much"), or only in what the log gives ("missing")."""
@@ -36,45 +34,43 @@ class Compared(Struct, frozen=True):
 def verify(projecting: Projecting) -> Compared:
     """Build the projection aside up to where the live one is, compare all rows, and remove what was built.
 
-    Readers and writers go on meanwhile: the live tables are read as of one moment.
+    Readers and writers go on meanwhile: the live tables are read as of one moment. Raises `InvalidAction` if another
+    version is live, or if the log cannot be handled up to there.
     """
-    name = projecting.projection.name
-    aside = begin(projecting, status="aside", anew=True)
+    begins_after = _live(projecting).begins_after
+    aside = begin(projecting, begins_after=begins_after, status="aside", anew=True)
     try:
+        # Most of it is built before that moment, for a database keeps all that has changed since.
+        _build(projecting, aside, _live(projecting).position)
         with projecting.database.snapshot() as snapshot:
-            live = next((one for one in snapshot.generations(name) if one.status == "live"), None)
-            if live is None or live.version != projecting.projection.version:
-                found = "none" if live is None else f"version {live.version}"
-                raise InvalidAction(
-                    f"expected projection {name} version {projecting.projection.version} to be live, found {found}"
-                )
-            if live.begins_after:
-                remove(projecting, aside.generation)
-                aside = begin(projecting, begins_after=live.begins_after, status="aside", anew=True)
-            reached = build(projecting, aside.generation, live.position)
-            if reached.position < live.position:
-                raise InvalidAction(
-                    f"projection {name} cannot be built up to position {live.position:,}: it stops at "
-                    f"{reached.position:,} ({reached.error_type}: {reached.error_text})"
-                )
+            live = _live_in(projecting, snapshot)
+            reached = _build(projecting, aside, live.position)
             return _compare(projecting, snapshot, live, reached)
     finally:
         remove(projecting, aside.generation)
 
 
-def build(projecting: Projecting, generation: int, upto: int) -> ProjectionRow:
-    """Take turns until a generation has reached a position, or stops; return its row."""
-    still = 0
-    reached: ProjectionRow | None = None
-    while still < MOST_TURNS_WITHOUT_MOVE:
-        row = projecting.turn(generation, upto).row
-        if row is not None:
-            still = still + 1 if reached is not None and row.position == reached.position else 0
-            reached = row
-            if row.position >= upto or row.paused_at is not None:
-                break
-    if reached is None:
-        raise InvalidAction(f"generation {generation} of {projecting.projection.name} is not there any more")
+def _live(projecting: Projecting) -> ProjectionRow:
+    with projecting.database.reading() as transaction:
+        return _live_in(projecting, transaction)
+
+
+def _live_in(projecting: Projecting, transaction: ProjectionTransaction) -> ProjectionRow:
+    name, version = projecting.projection.name, projecting.projection.version
+    live = next((one for one in transaction.generations(name) if one.status == "live"), None)
+    if live is None or live.version != version:
+        found = "none" if live is None else f"version {live.version}"
+        raise InvalidAction(f"expected projection {name} version {version} to be live, found {found}")
+    return live
+
+
+def _build(projecting: Projecting, aside: ProjectionRow, upto: int) -> ProjectionRow:
+    reached = projecting.build(aside.generation, upto)
+    if reached.position < upto:
+        raise InvalidAction(
+            f"projection {aside.projection} cannot be built up to position {upto:,}: it stops at "
+            f"{reached.position:,} ({reached.error_type}: {reached.error_text})"
+        )
     return reached
 
 

@@ -5,7 +5,7 @@ All calls block, each is one transaction, and none of them runs while another do
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -48,10 +48,7 @@ def ensure(projecting: Projecting) -> ProjectionRow | None:
             text = "projection %s version %d is not built: version %d is there already"
             logger.warning(text, projection.name, projection.version, max(one.version for one in rows))
             return None
-        row = _make(projecting, transaction, 0, "building" if any(one.status == "live" for one in rows) else "live")
-        if row.status == "live":
-            transaction.show(_names(projecting, row), ())
-        return row
+        return _make(projecting, transaction, 0, "building" if any(one.status == "live" for one in rows) else "live")
 
 
 def begin(
@@ -59,24 +56,21 @@ def begin(
 ) -> ProjectionRow:
     """Return a generation to be built beside the live one; one that was begun before goes on, unless `anew`.
 
-    With `begins_after` it holds only what happened after that position of the log.
+    With `begins_after` it holds only what happened after that position of the log. Generations of other versions stay.
+    The first of all is live at once.
     """
     projection = projecting.projection
     with projecting.database.transaction() as transaction:
         transaction.lock_name(projection.name)
         rows = _there(transaction, projection.name)
-        begun = [one for one in rows if one.status == status]
-        for one in begun:
-            goes_on = (one.version, one.digest, one.begins_after) == (
-                projection.version,
-                projection.sql.digest,
-                begins_after,
-            )
-            if goes_on and not anew:
+        if status == "building" and not any(one.status == "live" for one in rows):
+            return _make(projecting, transaction, begins_after, "live")
+        for one in rows:
+            if (one.status, one.version) != (status, projection.version):
+                continue
+            if (one.digest, one.begins_after) == (projection.sql.digest, begins_after) and not anew:
                 return one
             _remove(transaction, one)
-        if status == "building" and not any(one.status == "live" for one in rows):
-            raise InvalidAction(f"projection {projection.name} is not there yet; a worker that has it builds it first")
         return _make(projecting, transaction, begins_after, status)
 
 
@@ -89,11 +83,8 @@ def switch(projecting: Projecting) -> Switched:
     with projecting.database.transaction() as transaction:
         transaction.lock_name(name)
         rows = _there(transaction, name)
-        built = [one for one in rows if one.status == "building"]
-        if not built:
-            raise InvalidAction(f"no generation of projection {name} is being built; begin with a rebuild")
         live = next((one for one in rows if one.status == "live"), None)
-        locked = _locked(transaction, built[-1])
+        locked = _locked(transaction, _built(projecting, rows))
         if live is not None:
             live = _locked(transaction, live)
             if locked.position < live.position:
@@ -138,31 +129,36 @@ def remove(projecting: Projecting, generation: int) -> ProjectionRow:
 
 def pause(projecting: Projecting, actor: str, reason: str) -> list[ProjectionRow]:
     """Let no generation go on until it is resumed; return them."""
-    return _write_all(projecting, paused_at=projecting.clock.now(), paused_by=actor, paused_reason=reason)
+    now = projecting.clock.now()
+    return _change(projecting, lambda _, __: None, paused_at=now, paused_by=actor, paused_reason=reason)
 
 
 def resume(projecting: Projecting) -> list[ProjectionRow]:
     """Let all generations go on, and try parked events again at once; return the generations."""
     now = projecting.clock.now()
-    name = projecting.projection.name
-    with projecting.database.transaction() as transaction:
-        for row in _there(transaction, name):
-            heads = transaction.first_parked(name, row.generation)
-            again = [replace(one, status="retrying", attempts=0, due_at=now, parked_at=now) for one in heads]
-            transaction.park(again)
-    return _write_all(projecting, paused_at=None, paused_by=None, paused_reason=None, failed_position=None)
+
+    def again(transaction: ProjectionTransaction, row: ProjectionRow) -> None:
+        heads = transaction.first_parked(row.projection, row.generation)
+        transaction.park([replace(one, status="retrying", attempts=0, due_at=now, parked_at=now) for one in heads])
+
+    return _change(projecting, again, paused_at=None, paused_by=None, paused_reason=None, failed_position=None)
 
 
-def _write_all(projecting: Projecting, **changed: object) -> list[ProjectionRow]:
+def _change(
+    projecting: Projecting, also: Callable[[ProjectionTransaction, ProjectionRow], None], **changed: object
+) -> list[ProjectionRow]:
+    """Write changed columns of every generation, in one transaction; `also` does more for each."""
     name = projecting.projection.name
-    written_rows: list[ProjectionRow] = []
+    rows: list[ProjectionRow] = []
     with projecting.database.transaction() as transaction:
         transaction.lock_name(name)
         for one in _there(transaction, name):
             row = replace(_locked(transaction, one), **changed)
+            also(transaction, row)
             transaction.write(row)
-            written_rows.append(row)
-    return written_rows
+            rows.append(row)
+    projecting.forget()
+    return rows
 
 
 def _make(
@@ -198,6 +194,8 @@ def _make(
         switched_at=now if status == "live" else None,
     )
     transaction.write(row)
+    if status == "live":
+        transaction.show(_names_of(row), ())
     return row
 
 
@@ -223,11 +221,21 @@ def _check_nearly(projecting: Projecting, built: ProjectionRow, live: Projection
             f"generation {built.generation} of projection {built.projection} is still being built: it is at position "
             f"{built.position:,}, and readers see {live.position:,}; wait until it has caught up"
         )
-    if built.version != projecting.projection.version:
+
+
+def _built(projecting: Projecting, rows: Sequence[ProjectionRow]) -> ProjectionRow:
+    """Return the generation of this version that is being built; raises `InvalidAction` if there is none."""
+    name, version = projecting.projection.name, projecting.projection.version
+    built = [one for one in rows if one.status == "building"]
+    mine = [one for one in built if one.version == version]
+    if mine:
+        return mine[-1]
+    if built:
         raise InvalidAction(
-            f"generation {built.generation} of projection {built.projection} is of version {built.version}, and this "
-            f"app has version {projecting.projection.version}; switch with the app that has it"
+            f"generation {built[-1].generation} of projection {name} is of version {built[-1].version}, and this app "
+            f"has version {version}; switch with the app that has it"
         )
+    raise InvalidAction(f"no generation of projection {name} is being built; begin with a rebuild")
 
 
 def _check_digest(projecting: Projecting, row: ProjectionRow) -> None:
@@ -258,10 +266,6 @@ def _remove(transaction: ProjectionTransaction, row: ProjectionRow) -> None:
 
 def _made(row: ProjectionRow) -> Sequence[tuple[str, str]]:
     return [(kind, name) for kind, name in json.loads(row.made)]
-
-
-def _names(projecting: Projecting, row: ProjectionRow) -> dict[str, str]:
-    return {name: physical(name, row.generation) for name in projecting.projection.sql.shown}
 
 
 def _names_of(row: ProjectionRow) -> dict[str, str]:

@@ -1,12 +1,12 @@
 """One turn of a projection: a batch of events is handed to its handlers, and rows and position are committed together.
 
-All calls block. Any number of processes may take turns: a turn locks the generation's row, and one that finds it moved
-by somebody else begins again from there.
+All calls block. Any number of processes may take turns: a turn locks the generation's row, and goes on from where that
+says.
 """
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -15,7 +15,7 @@ from sagalog.clock import Clock
 from sagalog.engine.backoff import is_worth_saying
 from sagalog.engine.projections.handing import hand
 from sagalog.engine.projections.reading import Entry, LogReader, Page
-from sagalog.errors import StoreUnavailable
+from sagalog.errors import InvalidAction, StoreUnavailable
 from sagalog.projections.declare import Projection
 from sagalog.projections.tables import Tables
 from sagalog.saga.failure import described, text_of, type_of
@@ -34,10 +34,14 @@ SELDOM = 1_000_000
 NEVER = 2**63
 
 
+def _nobody(_: ProjectionRow) -> None:
+    """Tell nobody."""
+
+
 class Turned(Struct, frozen=True):
     """What a turn has done. `more`: another one should follow at once. `due_at`: when a parked event is tried again.
 
-    `row` is the generation's row after the turn; None if there is none, or somebody else takes a turn now.
+    `row` is the generation's row after the turn; None if it is gone, or somebody else takes a turn now.
     """
 
     row: ProjectionRow | None
@@ -75,37 +79,67 @@ class Projecting:
         self._reader = LogReader(store, projection)
         # Where each generation was after the last turn; a turn finds out if it is somewhere else.
         self._known: dict[int, ProjectionRow] = {}
+        # When each is looked at without any news, and when one that has stopped tries its event again.
         self._look_at: dict[int, int] = {}
+        self._again_at: dict[int, int] = {}
         self._troubles = 0
 
-    def turn(self, generation: int, upto: int | None = None) -> Turned:
-        """Take one turn, up to position `upto`; raises `StoreError` if a database does not answer."""
+    def turn(self, generation: int, upto: int | None = None, *, wait: bool = False) -> Turned:
+        """Take one turn, up to position `upto`; with `wait`, after the turn that somebody else takes.
+
+        Raises `StoreError` if a database does not answer.
+        """
         known = self._known.get(generation)
         page = None
         if known is not None:
             page = self._reader.page(known.position, self.projection.batch, upto)
-            if page.position == known.position and self.clock.now() < self._look_at[generation]:
+            if (page.position == known.position or _stands(known)) and self.clock.now() < self._look_at[generation]:
                 return Turned(known, False, self._due(generation))
         with self.database.transaction() as transaction:
-            row = transaction.lock(self.projection.name, generation, wait=False)
-            if row is None:
+            row = transaction.lock(self.projection.name, generation, wait=wait)
+            if row is None or row.status == "removed":
                 self._known.pop(generation, None)
                 return Turned(None, False)
             self._remember(row)
             if row.paused_at is not None:
                 return Turned(row, False)
+            again_at = self._again_at.get(generation, 0)
+            if row.failed_position is not None and self.clock.now() < again_at:
+                return Turned(row, False, again_at)
             if page is None or known is None or row.position != known.position:
-                return Turned(row, True)
+                # It is not where it was thought to be.
+                page = self._reader.page(row.position, self.projection.batch, upto)
             turned = self._within(transaction, row, page)
         if turned.row is not None:
             self._remember(turned.row, turned.due_at)
         return turned
 
+    def build(self, generation: int, upto: int, moved: Callable[[ProjectionRow], None] = _nobody) -> ProjectionRow:
+        """Take turns until a generation has reached a position, stops, or is paused; `moved` is told of each turn.
+
+        Raises `InvalidAction` if it is not there any more.
+        """
+        reached: ProjectionRow | None = None
+        while True:
+            turned = self.turn(generation, upto, wait=True)
+            row = turned.row
+            if row is None:
+                raise InvalidAction(f"generation {generation} of {self.projection.name} was removed meanwhile")
+            moved(row)
+            has_ended = reached is not None and row.position == reached.position and not turned.more
+            if row.position >= upto or _stands(row) or has_ended:
+                return row
+            reached = row
+
     def _remember(self, row: ProjectionRow, due_at: int | None = None) -> None:
         self._known[row.generation] = row
-        # With parked events it looks now and then whether a person lets them be tried again.
-        soon = self.clock.now() + SELDOM
-        self._look_at[row.generation] = NEVER if not row.failures else soon if due_at is None else min(due_at, soon)
+        # It looks now and then whether a person lets it go on, or lets what is parked be tried again.
+        soon = self.clock.now() + SELDOM if row.failures or _stands(row) else NEVER
+        self._look_at[row.generation] = soon if due_at is None else min(due_at, soon)
+
+    def forget(self) -> None:
+        """Look at each generation anew, because a person has changed what it may do."""
+        self._known.clear()
 
     def _due(self, generation: int) -> int | None:
         due = self._look_at[generation]
@@ -126,8 +160,10 @@ class Projecting:
 
     def _within(self, transaction: ProjectionTransaction, row: ProjectionRow, page: Page) -> Turned:
         now = self.clock.now()
-        heads = transaction.first_parked(row.projection, row.generation) if row.failures else []
-        heads = self._try_again(transaction, row, heads, now)
+        parked = transaction.first_parked(row.projection, row.generation) if row.failures else []
+        heads = self._try_again(transaction, row, parked, now)
+        if page.position == row.position and heads == parked:
+            return Turned(row, False, _due_at(heads))
         lanes = {one.lane for one in heads}
         tables = Tables(transaction, self.projection.sql, row.generation)
         try:
@@ -153,8 +189,7 @@ class Projecting:
             first = done.parked[0]
             row = replace(row, failed_at=now, error_type=first.error_type, error_text=first.error_text)
         transaction.write(row)
-        due = [one.due_at for one in heads if one.status == "retrying"]
-        return Turned(row, page.is_full or done.cut, min(due, default=None))
+        return Turned(row, page.is_full or done.cut, _due_at(heads))
 
     def _handle(
         self,
@@ -307,8 +342,19 @@ class Projecting:
             logger.error("%s and waits for a person: %s", what, said)
         elif is_first:
             logger.warning("%s and tries again: %s", what, said, exc_info=stop.cause)
+        self._again_at[row.generation] = now if due is None else due
         transaction.write(row)
         return Turned(row, False, due)
+
+
+def _stands(row: ProjectionRow) -> bool:
+    """Tell whether a generation goes no further, whatever comes: it is paused, or has stopped at an event."""
+    return row.paused_at is not None or row.failed_position is not None
+
+
+def _due_at(heads: Sequence[ParkedEvent]) -> int | None:
+    """Return when the first of these is tried again; None if a person is waited for."""
+    return min((one.due_at for one in heads if one.status == "retrying"), default=None)
 
 
 def _raise_if_lost(transaction: ProjectionTransaction, problem: Exception) -> None:

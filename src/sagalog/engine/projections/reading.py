@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from msgspec import Struct
 
+from sagalog.codec import CODEC
+from sagalog.errors import DivergentHistory
 from sagalog.messages import Envelope
 from sagalog.projections.declare import EventHandler, Projection
 from sagalog.projections.saga_events import TOLD
@@ -32,6 +34,16 @@ class Entry(Struct, frozen=True, gc=False):
     handlers: Sequence[EventHandler]
     saga: StatusRow | None = None
     envelope: Envelope | None = None
+
+
+def time_of(stored: StoredEvent) -> int | None:
+    """Return when an entry of the log was recorded; None if it cannot be read."""
+    try:
+        if stored.topic == PUBLISHED:
+            return _envelope.decode(stored.state).time
+        return CODEC.decode(stored.topic, stored.state).time
+    except (msgspec.MsgspecError, RecursionError, ValueError, DivergentHistory):
+        return None
 
 
 class Page(Struct, frozen=True):

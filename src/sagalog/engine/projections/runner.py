@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from functools import partial
 
 from sagalog.engine.backoff import Backoff, Pauses, is_worth_saying
 from sagalog.engine.hint import Hint
@@ -29,7 +30,6 @@ class Projections:
 
     def __init__(self, surroundings: Surroundings, projecting: Sequence[Projecting], is_worker: bool) -> None:
         self._blocking = surroundings.blocking
-        self._poll = surroundings.limits.follow_poll / 1e6
         self._is_worker = is_worker
         self._projecting = projecting
         self._running = [_Running(one, surroundings) for one in projecting] if is_worker else []
@@ -45,7 +45,7 @@ class Projections:
             try:
                 await self._blocking.handler(one.database.open)
                 if self._is_worker:
-                    await self._blocking.handler(lambda one=one: ensure(one))  # type: ignore[misc]
+                    await self._blocking.handler(partial(ensure, one))
             except StoreError as problem:
                 logger.warning("projection %s does not go on for now: %s", one.projection.name, problem)
 
@@ -80,7 +80,7 @@ class Projections:
             async with asyncio.timeout(timeout):
                 return await self._reach(name, found[0], wanted)
         except TimeoutError:
-            row = await self._blocking.handler(lambda: _live(found[0]))
+            row = await self._blocking.handler(partial(_live, found[0]))
             raise WaitTimeout(
                 f"projection {name} has not reached position {wanted:,} within {timeout:g} s: {_where(row)}"
             ) from None
@@ -90,7 +90,7 @@ class Projections:
         while True:
             for one in running:
                 one.hint.give()
-            row = await self._blocking.handler(lambda: _live(projecting))
+            row = await self._blocking.handler(partial(_live, projecting))
             if row is not None and row.position >= wanted:
                 return row.position
             if running:
@@ -164,7 +164,7 @@ class _Running:
             self._look_at = loop.time() + LOOK_AT_GENERATIONS
         pause = self._poll
         for generation in self._generations:
-            turned = await self._blocking.handler(lambda generation=generation: self._projecting.turn(generation))  # type: ignore[misc]
+            turned = await self._blocking.handler(partial(self._projecting.turn, generation))
             if turned.row is None:
                 self._look_at = 0.0
                 continue

@@ -1,7 +1,7 @@
 """Projections in PostgreSQL: in the database of the sagas, or in another one."""
 
-import time
-from collections.abc import Generator, Mapping
+import math
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from importlib.resources import files
 from typing import Any
@@ -17,6 +17,10 @@ from sagalog.stores.projected.transaction import SqlTransaction, blocks, creatin
 
 SQL = blocks(True, "postgres.sql", {"{lock}": "FOR UPDATE", "{lock_soon}": "FOR UPDATE SKIP LOCKED"})
 CREATE = creating(files("sagalog.stores.postgres").joinpath("migrations", "0007_projections.sql").read_text("utf-8"))
+
+# The name of a cursor of the server, and how many rows it gives at a time.
+EVERY_ROW = "saga_every_row"
+ROWS_AT_ONCE = 2_000
 
 
 class PostgresTransaction(SqlTransaction):
@@ -46,6 +50,12 @@ class PostgresTransaction(SqlTransaction):
         found: list[tuple[Any, ...]] = cursor.fetchall() if cursor.description else []
         return found
 
+    def every_row(self, table: str) -> Iterator[tuple[Any, ...]]:
+        """Yield all rows of a table, through a cursor of the server."""
+        with self.driver.cursor(EVERY_ROW, row_factory=tuple_row) as cursor:
+            cursor.itersize = ROWS_AT_ONCE
+            yield from cursor.execute(self.about("every_row", table=table))
+
     def many(self) -> AbstractContextManager[Any]:
         """Begin many statements, which are sent without waiting for each."""
         return self._in_a_pipeline()
@@ -62,9 +72,13 @@ class PostgresTransaction(SqlTransaction):
         """Wait until no other transaction makes, switches or removes generations of this projection."""
         self.ask("lock_name", projection=projection)
 
+    def show(self, names: Mapping[str, str], gone: Sequence[str]) -> None:
+        """Let readers see tables by their plain names; those who read are not waited for long."""
+        self.ask("readers_wait")
+        super().show(names, gone)
+
     def show_one(self, name: str, table: str) -> None:
         """Let the view `name` show a table; with other columns it is made anew, and its grants are given again."""
-        self.ask("readers_wait")
         try:
             with self.part():
                 self.rows(self.about("show_instead", name=name, table=table), {})
@@ -146,7 +160,9 @@ class PostgresProjections:
             try:
                 connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
                 connection.read_only = True
-                connection.deadline = time.monotonic() + self._address.bound
+                # To read every row may take as long as it takes.
+                connection.run("no_timeout")
+                connection.deadline = math.inf
                 with connection.transaction():
                     transaction = PostgresTransaction(connection, connection)
                     # A snapshot of PostgreSQL begins with the first statement.

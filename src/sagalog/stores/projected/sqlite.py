@@ -1,7 +1,7 @@
 """Projections in a SQLite file: that of the sagas, or another one."""
 
 import sqlite3
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
 from threading import Lock
@@ -36,6 +36,15 @@ class SQLiteTransaction(SqlTransaction):
         found: list[tuple[Any, ...]] = cursor.execute(sql, values).fetchall()
         return found
 
+    def lock_name(self, projection: str) -> None:
+        """Do nothing: a transaction of SQLite that writes is the only one."""
+
+    def every_row(self, table: str) -> Iterator[tuple[Any, ...]]:
+        """Yield all rows of a table."""
+        cursor = self.driver.cursor()
+        cursor.row_factory = None
+        yield from cursor.execute(self.about("every_row", table=table))
+
 
 class SQLiteProjections:
     """The database of projections in one SQLite file."""
@@ -55,7 +64,7 @@ class SQLiteProjections:
     def _named_errors(self) -> Generator[None]:
         try:
             yield
-        except (sqlite3.OperationalError, sqlite3.DatabaseError, PersistenceError) as problem:
+        except (sqlite3.OperationalError, PersistenceError) as problem:
             raise translated(problem, self.where) from problem
 
     def open(self) -> None:
@@ -115,8 +124,8 @@ class SQLiteProjections:
         with self._named_errors():
             connection.execute(begin)
         try:
-            yield SQLiteTransaction(connection, connection)
             with self._named_errors():
+                yield SQLiteTransaction(connection, connection)
                 connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:

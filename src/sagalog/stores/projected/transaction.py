@@ -1,6 +1,7 @@
 """One transaction on the database of a projection, for sqlite3 and psycopg alike; it opens and commits nothing."""
 
-from collections.abc import Generator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -42,7 +43,7 @@ def creating(migration: str) -> list[str]:
     return [one for one in split(migration) if one.startswith("CREATE")]
 
 
-class SqlTransaction:
+class SqlTransaction(ABC):
     """What both databases do in the same way; `driver` is the driver's connection, `connection` what handlers get."""
 
     with_percent: bool
@@ -58,17 +59,17 @@ class SqlTransaction:
         """Run a statement."""
         self.driver.execute(sql, values)
 
+    @abstractmethod
     def rows(self, sql: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """Run a statement and return the rows that it gives."""
-        raise NotImplementedError
+
+    @abstractmethod
+    def every_row(self, table: str) -> Iterator[tuple[Any, ...]]:
+        """Yield all rows of a table, of which only some are held in memory."""
 
     def columns(self, table: str) -> list[str]:
         """Return the names of a table's columns, in their order."""
         return [column[0] for column in self.driver.execute(self.about("no_row", table=table)).description]
-
-    def every_row(self, table: str) -> list[tuple[Any, ...]]:
-        """Return all rows of a table."""
-        return self.rows(self.about("every_row", table=table), {})
 
     def about(self, block: str, **names: str) -> str:
         """Return one of our own statements with names of tables and views in it."""
@@ -81,9 +82,9 @@ class SqlTransaction:
         """Run one of our own statements and return its rows."""
         return self.rows(self.sql[block], values)
 
+    @abstractmethod
     def meaning(self, problem: BaseException) -> StoreError:
         """Return an error of the driver as one of sagalog."""
-        raise NotImplementedError
 
     def is_lost(self, problem: Exception) -> bool:
         """Tell whether an error says that the database does not answer, or not to this role."""
@@ -124,8 +125,9 @@ class SqlTransaction:
         found = self.ask("lock" if wait else "lock_soon", projection=projection, generation=generation)
         return ProjectionRow(*found[0]) if found else None
 
+    @abstractmethod
     def lock_name(self, projection: str) -> None:
-        """Do nothing: a transaction of SQLite that writes is the only one."""
+        """Wait until no other transaction makes, switches or removes generations of this projection."""
 
     def write(self, row: ProjectionRow) -> None:
         """Write a generation's row, new or not."""

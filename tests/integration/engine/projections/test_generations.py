@@ -51,7 +51,7 @@ def test_a_rebuild_that_was_interrupted_goes_on_where_it_was(sold_database: str)
             assert projecting.turn(row.generation).row == begin(projecting)
         with following(order_book(batch=3), store) as projecting:
             again = begin(projecting)
-            assert (again.generation, again.position) == (2, 3)
+            assert (again.generation, again.position) == (2, 6)
             assert begin(projecting, anew=True).generation == 3
             assert begin(projecting, anew=True).position == 0
 
@@ -100,6 +100,44 @@ def test_a_new_version_is_built_beside_the_old_one_and_both_go_on(sold_database:
             assert asked(sold_database, "SELECT count(*), max(status) FROM orders") == [(7, "completed")]
         # What the new version lacks was gone meanwhile, and is there again.
         assert asked(sold_database, "SELECT count(*) FROM balances") == [(7,)]
+
+
+def test_whoever_rebuilds_one_version_leaves_what_is_built_of_another_alone(sold_database: str) -> None:
+    with (
+        opened(sold_database) as store,
+        following(order_book(), store) as old,
+        following(second_version(), store) as new,
+    ):
+        ensure(old)
+        caught_up(old)
+        ensure(new)
+        assert begin(old).generation == 3
+        assert begin(new).generation == 2
+        caught_up(old, 3)
+        assert switch(old).after.generation == 3
+        assert switch(new).after.generation == 2
+        with pytest.raises(InvalidAction, match="no generation of projection orders is being built"):
+            switch(old)
+        begin(new)
+        with pytest.raises(InvalidAction, match="generation 4 of projection orders is of version 2, and this app has"):
+            switch(old)
+
+
+def test_the_first_generation_can_be_built_by_a_person_too(sold_database: str) -> None:
+    with opened(sold_database) as store, following(order_book(), store) as projecting:
+        row = begin(projecting)
+        assert (row.generation, row.status) == (1, "live")
+        assert projecting.build(1, store.head()).position == store.head()
+    assert asked(sold_database, "SELECT count(*) FROM orders") == [(5,)]
+
+
+def test_a_generation_that_is_gone_cannot_be_built(sold_database: str) -> None:
+    with opened(sold_database) as store, following(order_book(), store) as projecting:
+        ensure(projecting)
+        row = begin(projecting)
+        remove(projecting, row.generation)
+        with pytest.raises(InvalidAction, match="generation 2 of orders was removed meanwhile"):
+            projecting.build(row.generation, store.head())
 
 
 def test_a_view_that_the_new_version_does_not_have_goes_with_the_switch(sold_database: str) -> None:
