@@ -26,6 +26,7 @@ from sagalog.engine.calls.turns import Turns
 from sagalog.engine.following.follower import Follow, Follower
 from sagalog.engine.following.followers import Followers
 from sagalog.engine.hint import Hint
+from sagalog.engine.projections.inline import Inline
 from sagalog.engine.projections.projecting import Projecting
 from sagalog.engine.projections.runner import Projections
 from sagalog.engine.sagas.inbox import Inbox
@@ -43,6 +44,7 @@ from sagalog.saga.choreography.definition import ChoreographyDefinition
 from sagalog.saga.definition import Definition
 from sagalog.settings import Settings
 from sagalog.store import Store
+from sagalog.stores.projected import within
 from sagalog.transport import Transport
 
 
@@ -86,6 +88,7 @@ class Engine(Struct, frozen=True, eq=False, kw_only=True):
     outside_inputs: OutsideInputs
     followers: Followers
     projections: Projections
+    inline: Inline
 
     def __repr__(self) -> str:
         return "<Engine>"
@@ -97,6 +100,8 @@ class Engine(Struct, frozen=True, eq=False, kw_only=True):
         await self.projections.open()
         if self.is_worker:
             ends.add(self.worker.release)
+        if self.inline:
+            ends.add(self.store.accompany(self.inline))
         ends.add(self.committer.close)
         self.committer.start()
         if self.is_worker:
@@ -194,6 +199,7 @@ def assemble(given: Equipment, blocking: Blocking, handle: HandleMessage) -> Eng
             given.follows, lambda follow: Follower(follow, surroundings, worker, committer.recovery, posted)
         ),
         projections=Projections(surroundings, given.projections, given.is_worker),
+        inline=Inline([one.projection for one in given.projections], partial(within, given.store), given.clock),
     )
 
 

@@ -28,12 +28,8 @@ LARGEST_BATCH = 10_000
 DEFAULT_BATCH = 500
 LONGEST_NAME = 200
 # Types of connections that a handler may ask for, by their full names, so that no driver is imported.
-_CONNECTIONS = (
-    "sqlite3.Connection",
-    "psycopg.Connection",
-    "sqlalchemy.engine.base.Connection",
-    "sqlalchemy.orm.session.Session",
-)
+_DRIVERS = ("sqlite3.Connection", "psycopg.Connection")
+_SQLALCHEMY = ("sqlalchemy.engine.base.Connection", "sqlalchemy.orm.session.Session")
 
 
 class EventHandler(Struct, frozen=True):
@@ -57,7 +53,8 @@ class Projection:
     `{braces}`), then named statements. Raise `version` when either changes. `database` is another one than that of
     the sagas: an address, or an engine of SQLAlchemy. `on_failure="stop"` stops at an event that cannot be handled;
     "park" tries it again as `retry` says, then parks it, and only events of the same correlation id wait behind it.
-    `batch` is the most events in one transaction.
+    `batch` is the most events in one transaction. With `inline`, it is kept in the transactions that write the events,
+    so that it is never behind; its handlers then take their time from every saga.
 
     Raises `DefinitionError` for what cannot work.
     """
@@ -69,6 +66,7 @@ class Projection:
         sql: str | Path,
         version: int = 1,
         database: Any = None,
+        inline: bool = False,
         on_failure: OnFailure = "park",
         retry: Retry = PATIENT,
         batch: int = DEFAULT_BATCH,
@@ -83,6 +81,12 @@ class Projection:
             raise DefinitionError(f"projection {name}: batch= is from 1 to {LARGEST_BATCH:,}, found {shown(batch)}")
         self.version = version
         self.database = database
+        self.inline = flag(inline, "inline", f"projection {name}")
+        if self.inline and database is not None:
+            raise DefinitionError(
+                f"projection {name}: an inline one is in the database of the sagas, whose transactions keep it; leave "
+                "out database= or inline="
+            )
         self.on_failure: OnFailure = on_failure
         self.retry = retry
         self.batch = batch
@@ -108,7 +112,7 @@ class Projection:
         """
 
         def declare(function: HandlerT) -> HandlerT:
-            for kind, found in _read_handler(self.name, function, _saga_name(saga), step):
+            for kind, found in _read_handler(self, function, _saga_name(saga), step):
                 self._handlers.setdefault(kind, []).append(found)
             self._by_message = None
             return function
@@ -162,10 +166,10 @@ def _sql_of(name: str, sql: object, beside: Path) -> ProjectionSql:
 
 
 def _read_handler(
-    projection: str, function: Callable[..., None], saga: str | None, step: str | None
+    projection: Projection, function: Callable[..., None], saga: str | None, step: str | None
 ) -> Iterator[tuple[type, EventHandler]]:
     """Yield a handler for each class of event that a function takes; raises `DefinitionError`."""
-    where = f"projection {projection}, handler {name_of_callable(function)}"
+    where = f"projection {projection.name}, handler {name_of_callable(function)}"
     wrong = handler_mistake(function, first=True)
     if wrong is None and is_async(function):
         wrong = "it is async, and runs inside a transaction in a thread; write a plain function"
@@ -176,7 +180,7 @@ def _read_handler(
         first, *others = parameters_of(function)
     except Exception as problem:
         raise DefinitionError(f"{where}: its annotations cannot be resolved ({problem})") from None
-    given = tuple(_given(where, one, hints.get(one.name)) for one in others)
+    given = tuple(_given(where, one, hints.get(one.name), projection.inline) for one in others)
     for kind in _kinds(hints.get(first.name)):
         flag(isinstance(kind, type), "on", where)
         yield from _handlers(where, kind, EventHandler(name_of_callable(function), function, given, saga, step))
@@ -216,16 +220,18 @@ def _kinds(annotation: Any) -> list[Any]:
     return [annotation]
 
 
-def _given(where: str, parameter: inspect.Parameter, kind: Any) -> tuple[str, str]:
+def _given(where: str, parameter: inspect.Parameter, kind: Any, inline: bool) -> tuple[str, str]:
     """Return what a further parameter is given, by its type; raises `DefinitionError` if nothing provides it."""
     if kind is Metadata:
         return parameter.name, "metadata"
     if kind is Tables:
         return parameter.name, "tables"
     names = {f"{one.__module__}.{one.__qualname__}" for one in getattr(kind, "__mro__", ())}
-    if names.intersection(_CONNECTIONS):
+    # Whoever writes the events has a connection of a driver, and none of SQLAlchemy.
+    if names.intersection(_DRIVERS if inline else (*_DRIVERS, *_SQLALCHEMY)):
         return parameter.name, "connection"
+    connections = "sqlite3 or psycopg" if inline else "sqlite3, psycopg or SQLAlchemy"
     raise DefinitionError(
         f"{where}: parameter {parameter.name} is {getattr(kind, '__name__', kind)}; a handler may ask for Metadata, "
-        "Tables, and a connection of sqlite3, psycopg or SQLAlchemy; it calls no service, for a rebuild calls it again"
+        f"Tables, and a connection of {connections}; it calls no service, for a rebuild calls it again"
     )

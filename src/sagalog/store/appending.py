@@ -1,9 +1,12 @@
 """The part of the port that appends decisions to sagas, each one completely or not at all."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from sagalog.store.requests import Append, AppendOutcome
+
+# Called with the driver's connection, and with how many events a transaction has written at most.
+Companion = Callable[[Any, int], None]
 
 
 class Appending(Protocol):
@@ -17,5 +20,13 @@ class Appending(Protocol):
         again is safe. Each append has at least one event. Its messages, commands and notes are written together with
         its events, and what it has taken leaves the inbox. A message that it took but that is not in the inbox is a
         conflict.
+        """
+        ...
+
+    def accompany(self, companion: Companion) -> Callable[[], None]:
+        """Call `companion` at the end of each transaction that writes to the log; return a function that stops it.
+
+        What it writes on that connection is committed with the events, and what it raises fails the transaction. It
+        commits nothing itself. Only stores with SQL support it.
         """
         ...

@@ -10,6 +10,8 @@ from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
+from sagalog.store.rows import StatusRow, StoredEvent
+
 # "aside": only compared with the live one, and then removed. The last one that was removed stays as a row, so that no
 # number is given twice.
 GenerationStatus = Literal["live", "building", "old", "aside", "removed"]
@@ -66,6 +68,22 @@ class ParkedEvent(Struct, frozen=True):
     parked_at: int
 
 
+class Log(Protocol):
+    """What projections read of the log: a store, or what a transaction that writes to it sees."""
+
+    def read_log(self, after: int, limit: int) -> list[StoredEvent]:
+        """Return the next events of all streams above position `after`."""
+        ...
+
+    def head(self) -> int:
+        """Return the position of the last event in the log."""
+        ...
+
+    def statuses(self, saga_ids: Sequence[str]) -> dict[str, StatusRow]:
+        """Return the rows of those sagas that exist."""
+        ...
+
+
 class ProjectionTransaction(Protocol):
     """One transaction on the database of a projection."""
 
@@ -110,6 +128,14 @@ class ProjectionTransaction(Protocol):
 
     def lock_name(self, projection: str) -> None:
         """Wait until no other transaction makes, switches or removes generations of this projection."""
+        ...
+
+    def lock_live(self, projection: str) -> ProjectionRow | None:
+        """Lock the generation that readers see, and return it; None if there is none, or somebody else has it."""
+        ...
+
+    def lock_log(self) -> None:
+        """Let nobody else write to the log until the end; only for a projection in the database of the sagas."""
         ...
 
     def write(self, row: ProjectionRow) -> None:

@@ -82,6 +82,9 @@ def switch(projecting: Projecting) -> Switched:
     name = projecting.projection.name
     with projecting.database.transaction() as transaction:
         transaction.lock_name(name)
+        if projecting.projection.inline:
+            # Nobody writes meanwhile, so that whoever writes next goes on with what readers see then.
+            transaction.lock_log()
         rows = _there(transaction, name)
         live = next((one for one in rows if one.status == "live"), None)
         locked = _locked(transaction, _built(projecting, rows))

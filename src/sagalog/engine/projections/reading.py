@@ -11,7 +11,8 @@ from sagalog.messages import Envelope
 from sagalog.projections.declare import EventHandler, Projection
 from sagalog.projections.saga_events import TOLD
 from sagalog.saga.upcast import TOPICS
-from sagalog.store import StatusRow, Store, StoredEvent
+from sagalog.store import StatusRow, StoredEvent
+from sagalog.store.projections import Log
 from sagalog.store.published import PUBLISHED
 
 # Sagas whose names and keys are remembered; they never change, so forgetting them costs only a question.
@@ -55,26 +56,33 @@ class Page(Struct, frozen=True):
 
 
 class LogReader:
-    """Reads the log for one projection. It has to be used by one thread at a time."""
+    """Reads the log for one projection. It has to be used by one thread at a time.
 
-    def __init__(self, store: Store, projection: Projection) -> None:
-        self._store = store
+    `log` is where it reads: the store, or what a transaction of it sees.
+    """
+
+    def __init__(self, log: Log, projection: Projection) -> None:
+        self.log = log
         self._projection = projection
         self._by_topic: dict[str, tuple[str, Sequence[EventHandler]]] = {}
         self._sagas: dict[str, StatusRow] = {}
 
     def page(self, after: int, limit: int, upto: int | None = None) -> Page:
         """Return the entries among the next events above position `after`, up to `upto`."""
-        stored = self._store.read_log(after, limit)
+        stored = self.log.read_log(after, limit)
         is_full = len(stored) >= limit
         if upto is not None and stored and stored[-1].position > upto:
             stored = [one for one in stored if one.position <= upto]
             is_full = False
         return Page(self._entries(stored), stored[-1].position if stored else after, is_full)
 
+    def head(self) -> int:
+        """Return the position of the last event in the log."""
+        return self.log.head()
+
     def at(self, position: int) -> Entry | None:
         """Return the entry at one position; None if there is none any more, because its handlers are gone."""
-        stored = [one for one in self._store.read_log(position - 1, 1) if one.position == position]
+        stored = [one for one in self.log.read_log(position - 1, 1) if one.position == position]
         found = self._entries(stored)
         return found[0] if found else None
 
@@ -119,4 +127,4 @@ class LogReader:
     def _remember(self, saga_ids: set[str]) -> None:
         if len(self._sagas) > MOST_REMEMBERED:
             self._sagas.clear()
-        self._sagas |= self._store.statuses(sorted(saga_ids))
+        self._sagas |= self.log.statuses(sorted(saga_ids))

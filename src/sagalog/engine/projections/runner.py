@@ -8,8 +8,9 @@ from functools import partial
 from sagalog.engine.backoff import Backoff, Pauses, is_worth_saying
 from sagalog.engine.hint import Hint
 from sagalog.engine.loops import Loop
+from sagalog.engine.projections.applying import Turned
 from sagalog.engine.projections.generations import ensure
-from sagalog.engine.projections.projecting import Projecting, Turned
+from sagalog.engine.projections.projecting import Projecting
 from sagalog.engine.reentry import enter
 from sagalog.engine.surroundings import Surroundings
 from sagalog.errors import DefinitionError, StoreError, WaitTimeout

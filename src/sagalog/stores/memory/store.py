@@ -28,6 +28,7 @@ from sagalog.store import (
     StepRow,
     StoredEvent,
 )
+from sagalog.store.appending import Companion
 from sagalog.store.published import PUBLISHED, stream_of
 from sagalog.stores.memory.attributes import MemoryAttributes
 from sagalog.stores.memory.matching import has_attributes, saga_matches
@@ -296,6 +297,10 @@ class MemoryStore(MemoryWorkers):
         """Call `hint` after every write."""
         self._hints.append(hint)
         return lambda: self._hints.remove(hint) if hint in self._hints else None
+
+    def accompany(self, companion: Companion) -> Callable[[], None]:
+        """Raise an error: the memory store has no connection to give."""
+        raise StoreError("the memory store speaks no SQL; use sqlite:///... or postgresql://...")
 
     def select(self, sql: str) -> AbstractContextManager[Selection]:
         """Raise an error: the memory store has no SQL."""

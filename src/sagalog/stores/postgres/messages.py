@@ -8,7 +8,7 @@ from sagalog.messages import Envelope
 from sagalog.store import ConsumerRow, Posting, PostOutcome, Route, RouteOutcome
 from sagalog.stores.postgres.connection import BoundedConnection, Connections
 from sagalog.stores.postgres.exchange import exchange
-from sagalog.stores.postgres.recorder import write_postings, write_route
+from sagalog.stores.postgres.recorder import SagaRecorder, write_postings, write_route
 from sagalog.stores.postgres.writing import index
 from sagalog.stores.queries import Queries
 from sagalog.stores.texts import check_postings, check_route, is_storable
@@ -22,6 +22,11 @@ class PostgresMessages(Queries):
 
     _token: str
 
+    @property
+    @abstractmethod
+    def recorder(self) -> SagaRecorder:
+        """Return the recorder."""
+
     @abstractmethod
     def _named_errors(self) -> AbstractContextManager[Connections]: ...
 
@@ -34,13 +39,13 @@ class PostgresMessages(Queries):
             return []
         check_postings(postings)
         with self._named_errors() as connections, connections.writer() as connection:
-            return write_postings(connection, postings, self._token.encode())
+            return write_postings(self.recorder, connection, postings, self._token.encode())
 
     def route(self, route: Route) -> RouteOutcome:
         """Write the results of a batch and move its consumers on."""
         check_route(route)
         with self._named_errors() as connections, connections.writer() as connection:
-            return write_route(connection, route, self._token.encode())
+            return write_route(self.recorder, connection, route, self._token.encode())
 
     def take_consumers(self, worker_id: str, names: Sequence[str], now: int, from_now: bool) -> list[ConsumerRow]:
         """Give a worker those of these consumers that no live worker owns; if there are none, write nothing."""

@@ -16,6 +16,7 @@ from psycopg.rows import DictRow, dict_row, tuple_row
 
 from sagalog.store import Append, AppendOutcome, Posting, PostOutcome, Route, RouteOutcome
 from sagalog.stores.columns import STATUS, STEP
+from sagalog.stores.companions import Companions, events_of, messages_of
 from sagalog.stores.postgres.connection import SQL, BoundedConnection, Connections
 from sagalog.stores.postgres.exchange import Call, bigint_array, bytea_array, exchange, text_array
 from sagalog.stores.postgres.writing import advance, attach, attribute, numbered_and_listed, post, results_of
@@ -98,8 +99,9 @@ class _Subscription(PostgresSubscription):
 class SagaRecorder(PostgresProcessRecorder):
     """A recorder of saga events, usable like any of `eventsourcing`, that also writes whole appends."""
 
-    def __init__(self, datastore: BoundedDatastore) -> None:
+    def __init__(self, datastore: BoundedDatastore, companions: Companions) -> None:
         super().__init__(datastore, events_table_name="saga_events", tracking_table_name="saga_tracking")
+        self._companions = companions
 
     def create_table(self) -> None:
         """Do nothing: migrations make the tables."""
@@ -124,6 +126,18 @@ class SagaRecorder(PostgresProcessRecorder):
         )
         curs.execute(SQL["insert_events"], columns)
 
+    def commit(self, connection: BoundedConnection, calls: Sequence[Call], events: int) -> list[PGresult]:
+        """Run the last calls of a transaction and commit it, in one round trip if it has no companion.
+
+        `events` is how many events it has written at most.
+        """
+        if not self._companions:
+            return exchange(connection, [*calls, COMMIT])
+        results = exchange(connection, calls)
+        self._companions.write(connection, events)
+        exchange(connection, [COMMIT])
+        return results
+
     def append(self, connection: BoundedConnection, appends: Sequence[Append], sender: bytes) -> list[AppendOutcome]:
         """Write the appends that fit, in one transaction and one round trip; `appends` holds each saga at most once.
 
@@ -134,7 +148,7 @@ class SagaRecorder(PostgresProcessRecorder):
         calls += [call for call in (attached, attribute(appends)) if call is not None]
         if attached is not None or any(append.status.owner is None for append in appends):
             calls.append(("notify", (sender,)))
-        result = exchange(connection, [*calls, COMMIT])[3]
+        result = self.commit(connection, calls, events_of(appends))[3]
         passed = {result.get_value(row, 0) for row in range(result.ntuples)}
         if len(passed) == len(appends):
             return ["written"] * len(appends)
@@ -245,11 +259,14 @@ def _write_apart(
         ]
 
 
-def write_postings(connection: BoundedConnection, postings: Sequence[Posting], sender: bytes) -> list[PostOutcome]:
+def write_postings(
+    recorder: SagaRecorder, connection: BoundedConnection, postings: Sequence[Posting], sender: bytes
+) -> list[PostOutcome]:
     """Write postings in one transaction and one round trip; `sender` is sent to all listeners."""
     calls = [post(numbered) for numbered in postings_in_rounds(postings)]
-    results = exchange(connection, [BEGIN, *LOCK_LOG, *calls, ("notify", (sender,)), COMMIT])[3 : 3 + len(calls)]
-    missed = {number for result in results for number in _numbers(result)}
+    whole = [BEGIN, *LOCK_LOG, *calls, ("notify", (sender,))]
+    results = recorder.commit(connection, whole, messages_of(postings))
+    missed = {number for result in results[3 : 3 + len(calls)] for number in _numbers(result)}
     return ["conflict" if number in missed else "written" for number in range(len(postings))]
 
 
@@ -257,7 +274,7 @@ def _numbers(result: PGresult) -> list[int]:
     return [int.from_bytes(result.get_value(row, 0) or b"", "big") for row in range(result.ntuples)]
 
 
-def write_route(connection: BoundedConnection, route: Route, sender: bytes) -> RouteOutcome:
+def write_route(recorder: SagaRecorder, connection: BoundedConnection, route: Route, sender: bytes) -> RouteOutcome:
     """Write a route in one transaction, or nothing of it; `sender` is sent to all listeners."""
     again = list(dict.fromkeys(route.redelivered))
     calls: list[Call] = [BEGIN, *LOCK_LOG, advance(route.advances), ("redelivered", [text_array(again)])]
@@ -274,5 +291,9 @@ def write_route(connection: BoundedConnection, route: Route, sender: bytes) -> R
         outcome = "conflict"
     elif route.starts and results[5].ntuples != len(route.starts):
         outcome = "exists"
-    exchange(connection, [*results_of(route), ("notify", (sender,)), COMMIT] if outcome == "written" else [ROLLBACK])
+    if outcome == "written":
+        written = events_of(route.starts) + len(route.messages)
+        recorder.commit(connection, [*results_of(route), ("notify", (sender,))], written)
+    else:
+        exchange(connection, [ROLLBACK])
     return outcome

@@ -25,7 +25,9 @@ from sagalog.store import (
     StepRow,
     StoreOptions,
 )
+from sagalog.store.appending import Companion
 from sagalog.store.attributes import Wanted
+from sagalog.stores.companions import Companions
 from sagalog.stores.error_codes import CANNOT_BE_SENT
 from sagalog.stores.migrations import Dialect, Migration, require_current, upgrade
 from sagalog.stores.postgres.connection import Address, BoundedConnection, Connections
@@ -74,6 +76,7 @@ class PostgresStore(PostgresWorkers, PostgresMessages, Searching):
         self._connections: Connections | None = None
         self._recorder: SagaRecorder | None = None
         self._listeners: list[Listener] = []
+        self._companions = Companions()
 
     def __repr__(self) -> str:
         return f"<PostgresStore {self._address.where}>"
@@ -104,7 +107,7 @@ class PostgresStore(PostgresWorkers, PostgresMessages, Searching):
             else:
                 require_current(self, self._address.where)
             schema = self._ask("current_schema")[0][0]
-            self._recorder = SagaRecorder(BoundedDatastore(self._connections, schema))
+            self._recorder = SagaRecorder(BoundedDatastore(self._connections, schema), self._companions)
         except BaseException:
             self.close()
             raise
@@ -201,6 +204,10 @@ class PostgresStore(PostgresWorkers, PostgresMessages, Searching):
                 return write(recorder, connection, appends, self._token.encode())
         except RowsLocked as problem:
             raise RowsLocked(str(problem), self._locked([one.saga_id for one in appends if one.expected])) from None
+
+    def accompany(self, companion: Companion) -> Callable[[], None]:
+        """Call `companion` at the end of each transaction that writes to the log."""
+        return self._companions.add(companion)
 
     def _locked(self, saga_ids: Sequence[str]) -> frozenset[str]:
         """Return those sagas whose status rows are locked by another session."""

@@ -115,6 +115,15 @@ LOCK TABLE saga_events IN EXCLUSIVE MODE;
 -- somebody has locked for long must not be waited for. The log itself is waited for as long as any statement.
 SET LOCAL lock_timeout = '200ms';
 
+-- name: begin_part
+SAVEPOINT saga_part;
+
+-- name: end_part
+RELEASE SAVEPOINT saga_part;
+
+-- name: undo_part
+ROLLBACK TO SAVEPOINT saga_part;
+
 -- name: notify
 -- A channel is one for the whole database, so the table's number is in its name: it tells schemas apart.
 SELECT pg_notify('saga_events_' || 'saga_events'::regclass::oid, $1);

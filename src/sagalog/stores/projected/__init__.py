@@ -1,12 +1,15 @@
-"""The databases of projections: `database_for` gives the one that an address, an engine or a store stands for."""
+"""The databases of projections: `database_for` gives the one that an address, an engine or a store stands for.
+
+`within` gives the transaction that a store has begun itself.
+"""
 
 from pathlib import PurePath
 from typing import Any
 
 from sagalog.errors import DefinitionError
 from sagalog.saga.options import shown
-from sagalog.store import StoreOptions
-from sagalog.store.projections import ProjectionDatabase
+from sagalog.store import Store, StoreOptions
+from sagalog.store.projections import Log, ProjectionDatabase, ProjectionTransaction
 from sagalog.stores import store_for
 
 
@@ -41,3 +44,14 @@ def database_for(given: Any, options: StoreOptions | None = None) -> ProjectionD
                 "expected an address such as sqlite:///reports.db or an engine of SQLAlchemy for database= of a "
                 f"projection, found {shown(given)}"
             )
+
+
+def within(store: Store, connection: Any) -> tuple[ProjectionTransaction, Log]:
+    """Return the transaction that a store has begun on a connection of its driver, and the log as it sees it."""
+    if store.name == "sqlite":
+        from sagalog.stores.projected.sqlite import SQLiteLog, SQLiteTransaction
+
+        return SQLiteTransaction(connection, connection), SQLiteLog(connection)
+    from sagalog.stores.projected.postgres import PostgresLog, WithinPostgres
+
+    return WithinPostgres(connection, connection), PostgresLog(connection)

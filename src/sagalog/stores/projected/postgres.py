@@ -1,7 +1,7 @@
 """Projections in PostgreSQL: in the database of the sagas, or in another one."""
 
 import math
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from importlib.resources import files
 from typing import Any
@@ -10,10 +10,13 @@ import psycopg
 from psycopg.rows import tuple_row
 
 from sagalog.errors import StoreError, StoreUnavailable
-from sagalog.stores.postgres.connection import Address, KeptConnection
+from sagalog.stores.postgres.connection import Address, BoundedConnection, KeptConnection
 from sagalog.stores.postgres.errors import translated
+from sagalog.stores.postgres.exchange import exchange
 from sagalog.stores.postgres.privileges import quoted
 from sagalog.stores.projected.transaction import SqlTransaction, blocks, creating
+from sagalog.stores.queries import Queries
+from sagalog.stores.texts import only_storable
 
 SQL = blocks(True, "postgres.sql", {"{lock}": "FOR UPDATE", "{lock_soon}": "FOR UPDATE SKIP LOCKED"})
 CREATE = creating(files("sagalog.stores.postgres").joinpath("migrations", "0007_projections.sql").read_text("utf-8"))
@@ -72,6 +75,10 @@ class PostgresTransaction(SqlTransaction):
         """Wait until no other transaction makes, switches or removes generations of this projection."""
         self.ask("lock_name", projection=projection)
 
+    def lock_log(self) -> None:
+        """Let nobody else write to the log until the end."""
+        self.ask("lock_log")
+
     def show(self, names: Mapping[str, str], gone: Sequence[str]) -> None:
         """Let readers see tables by their plain names; those who read are not waited for long."""
         self.ask("readers_wait")
@@ -90,6 +97,37 @@ class PostgresTransaction(SqlTransaction):
         for grantee, privilege in granted:
             role = "PUBLIC" if grantee == "PUBLIC" else quoted(grantee)
             self.rows(self.about("grant", privilege=privilege, name=name, role=role), {})
+
+
+class WithinPostgres(PostgresTransaction):
+    """A transaction that a store has begun, whose parts are made without the knowledge of psycopg.
+
+    psycopg would forget all prepared statements of the connection after it has rolled back, the store's as well.
+    """
+
+    @contextmanager
+    def part(self) -> Generator[None]:
+        """Begin a part that can fail by itself."""
+        exchange(self.driver, [("begin_part", ())])
+        try:
+            yield
+            exchange(self.driver, [("end_part", ())])
+        except BaseException:
+            exchange(self.driver, [("undo_part", ()), ("end_part", ())])
+            raise
+
+
+class PostgresLog(Queries):
+    """The log as a transaction sees it that has begun to write to it."""
+
+    def __init__(self, connection: BoundedConnection) -> None:
+        self._connection = connection
+
+    def _rows(self, block: str, values: Mapping[str, Any]) -> Sequence[Any]:
+        return self._connection.rows(block, tuple(values.values()))
+
+    def _list(self, texts: Iterable[str]) -> list[str]:
+        return only_storable(texts)
 
 
 class PostgresProjections:

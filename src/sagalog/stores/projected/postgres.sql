@@ -4,6 +4,10 @@
 -- One process at a time makes, switches or removes generations of a projection.
 SELECT pg_advisory_xact_lock(hashtextextended('saga_projection ' || :projection, 0))
 
+-- name: lock_log
+-- As whoever writes to the log does.
+LOCK TABLE saga_events IN EXCLUSIVE MODE
+
 -- name: readers_wait
 -- A view cannot be exchanged while a reader still reads through it; whoever switches tries again rather than hold up others.
 SELECT set_config('lock_timeout', '2s', true)

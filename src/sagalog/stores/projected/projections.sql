@@ -15,6 +15,10 @@ WHERE projection = :projection AND generation = :generation {lock}
 SELECT {rows} FROM saga_projections
 WHERE projection = :projection AND generation = :generation {lock_soon}
 
+-- name: lock_live
+SELECT {rows} FROM saga_projections
+WHERE projection = :projection AND status = 'live' {lock_soon}
+
 -- name: write
 INSERT INTO saga_projections ({rows}) VALUES ({row_values})
 ON CONFLICT (projection, generation) DO UPDATE SET {row_assignments}

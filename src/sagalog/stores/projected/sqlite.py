@@ -1,7 +1,8 @@
 """Projections in a SQLite file: that of the sagas, or another one."""
 
+import json
 import sqlite3
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from threading import Lock
@@ -12,7 +13,10 @@ from eventsourcing.persistence import PersistenceError
 from sagalog.errors import StoreError, StoreUnavailable
 from sagalog.store import StoreOptions
 from sagalog.stores.projected.transaction import SqlTransaction, blocks, creating
-from sagalog.stores.sqlite.connection import create_file, driver_connection, translated
+from sagalog.stores.queries import Queries
+from sagalog.stores.sqlite.connection import create_file, driver_connection, rows_of, translated
+from sagalog.stores.sqlite.writing import SQL as STORE_SQL
+from sagalog.stores.texts import only_storable
 
 SQL = blocks(False, "sqlite.sql", {"{lock}": "", "{lock_soon}": ""})
 CREATE = creating(files("sagalog.stores.sqlite").joinpath("migrations", "0007_projections.sql").read_text("utf-8"))
@@ -39,11 +43,27 @@ class SQLiteTransaction(SqlTransaction):
     def lock_name(self, projection: str) -> None:
         """Do nothing: a transaction of SQLite that writes is the only one."""
 
+    def lock_log(self) -> None:
+        """Do nothing: a transaction of SQLite that writes is the only one."""
+
     def every_row(self, table: str) -> Iterator[tuple[Any, ...]]:
         """Yield all rows of a table."""
         cursor = self.driver.cursor()
         cursor.row_factory = None
         yield from cursor.execute(self.about("every_row", table=table))
+
+
+class SQLiteLog(Queries):
+    """The log as a transaction sees it that has begun to write to it."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def _rows(self, block: str, values: Mapping[str, Any]) -> Sequence[Any]:
+        return rows_of(self._connection.cursor(), STORE_SQL[block], values)
+
+    def _list(self, texts: Iterable[str]) -> str:
+        return json.dumps(only_storable(texts))
 
 
 class SQLiteProjections:

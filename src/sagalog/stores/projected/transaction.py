@@ -125,6 +125,15 @@ class SqlTransaction(ABC):
         found = self.ask("lock" if wait else "lock_soon", projection=projection, generation=generation)
         return ProjectionRow(*found[0]) if found else None
 
+    def lock_live(self, projection: str) -> ProjectionRow | None:
+        """Lock the generation that readers see, and return it."""
+        found = self.ask("lock_live", projection=projection)
+        return ProjectionRow(*found[0]) if found else None
+
+    @abstractmethod
+    def lock_log(self) -> None:
+        """Let nobody else write to the log until the end."""
+
     @abstractmethod
     def lock_name(self, projection: str) -> None:
         """Wait until no other transaction makes, switches or removes generations of this projection."""

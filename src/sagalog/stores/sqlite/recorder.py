@@ -14,6 +14,7 @@ from eventsourcing.sqlite import SQLiteCursor, SQLiteProcessRecorder
 
 from sagalog.store import Append, AppendOutcome, Posting, PostOutcome, Route, RouteOutcome
 from sagalog.stores.columns import STATUS, STEP
+from sagalog.stores.companions import Companions, events_of, messages_of
 from sagalog.stores.sqlite.connection import SafeDatastore
 from sagalog.stores.sqlite.writing import (
     SQL,
@@ -36,8 +37,9 @@ class SagaRecorder(SQLiteProcessRecorder):
 
     datastore: SafeDatastore
 
-    def __init__(self, datastore: SafeDatastore) -> None:
+    def __init__(self, datastore: SafeDatastore, companions: Companions) -> None:
         super().__init__(datastore, events_table_name="saga_events")
+        self._companions = companions
         # The parent has one fixed name for the tracking table, which other applications that share the file use.
         self.insert_tracking_statement = SQL["insert_tracking"]
         self.select_max_tracking_id_statement = SQL["max_tracking_id"]
@@ -66,6 +68,7 @@ class SagaRecorder(SQLiteProcessRecorder):
         try:
             with self.datastore.transaction(commit=True) as c:
                 self._write(c.sqlite_cursor, appends)
+                self._companions.write(c.sqlite_cursor.connection, events_of(appends))
             return ["written"] * len(appends)
         except (Unfit, sqlite3.IntegrityError) as problem:
             _let_through(problem)
@@ -89,6 +92,7 @@ class SagaRecorder(SQLiteProcessRecorder):
                         outcome = "conflict"
                     cursor.execute("RELEASE one")
                 outcomes.append(outcome)
+            self._companions.write(cursor.connection, events_of(appends))
         return outcomes
 
     @staticmethod
@@ -151,6 +155,7 @@ class SagaRecorder(SQLiteProcessRecorder):
         try:
             with self.datastore.transaction(commit=True) as c:
                 write_postings(c.sqlite_cursor, postings)
+                self._companions.write(c.sqlite_cursor.connection, messages_of(postings))
             return ["written"] * len(postings)
         except Unfit:
             return self._post_what_fits(postings)
@@ -168,6 +173,7 @@ class SagaRecorder(SQLiteProcessRecorder):
                     cursor.execute("ROLLBACK TO one")
                     outcomes.append("conflict")
                 cursor.execute("RELEASE one")
+            self._companions.write(cursor.connection, messages_of(postings))
         return outcomes
 
     def route(self, route: Route) -> RouteOutcome:
@@ -175,6 +181,7 @@ class SagaRecorder(SQLiteProcessRecorder):
         try:
             with self.datastore.transaction(commit=True) as c:
                 self._route(c.sqlite_cursor, route)
+                self._companions.write(c.sqlite_cursor.connection, events_of(route.starts) + len(route.messages))
             return "written"
         except _NotRouted as problem:
             return problem.outcome

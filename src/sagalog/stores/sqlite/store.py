@@ -26,7 +26,9 @@ from sagalog.store import (
     StepRow,
     StoreOptions,
 )
+from sagalog.store.appending import Companion
 from sagalog.store.attributes import Wanted
+from sagalog.stores.companions import Companions
 from sagalog.stores.error_codes import CANNOT_BE_SENT
 from sagalog.stores.migrations import Dialect, Migration, require_current, upgrade
 from sagalog.stores.searching import IN_TROUBLE, WITH_AN_ERROR, Searching
@@ -63,6 +65,7 @@ class SQLiteStore(SQLiteWorkers, SQLiteMessages, Searching):
         self.path = path
         self._options = options or StoreOptions()
         self._recorder: SagaRecorder | None = None
+        self._companions = Companions()
 
     def __repr__(self) -> str:
         return f"<SQLiteStore {self.path}>"
@@ -90,7 +93,8 @@ class SQLiteStore(SQLiteWorkers, SQLiteMessages, Searching):
             create_file(self.path)
         else:
             require_file(self.path)
-        self._recorder = SagaRecorder(SafeDatastore(self.path, self._options.statement_timeout, self._options.readers))
+        datastore = SafeDatastore(self.path, self._options.statement_timeout, self._options.readers)
+        self._recorder = SagaRecorder(datastore, self._companions)
         try:
             self._check_encoding()
             if migrate:
@@ -155,6 +159,10 @@ class SQLiteStore(SQLiteWorkers, SQLiteMessages, Searching):
         """Write each append that fits, all in one transaction."""
         with self._named_errors():
             return self.recorder.append(appends)
+
+    def accompany(self, companion: Companion) -> Callable[[], None]:
+        """Call `companion` at the end of each transaction that writes to the log."""
+        return self._companions.add(companion)
 
     def find(self, query: Query) -> list[StatusRow]:
         """Return the rows that match, newest first."""

@@ -1,0 +1,87 @@
+"""Inline projections: kept in the transaction that writes the events, so that they are never behind.
+
+Whatever becomes of them, the events are written. A handler that fails has its event parked in the same transaction; if
+it cannot be gone on with at all, the projection stays behind, and its own turns bring it up again.
+"""
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sagalog.clock import Clock
+from sagalog.engine.backoff import is_worth_saying
+from sagalog.engine.projections.applying import Applying, stands
+from sagalog.engine.projections.reading import LogReader
+from sagalog.projections.declare import Projection
+from sagalog.saga.failure import described
+from sagalog.store.projections import Log, ProjectionTransaction
+
+logger = logging.getLogger("sagalog.engine")
+
+# So many events of others are handed over too before it is left behind: they were written without it.
+MOST_OF_OTHERS = 100
+
+Within = Callable[[Any], tuple[ProjectionTransaction, Log]]
+
+
+class Inline:
+    """The inline projections of this process, as a companion of its store."""
+
+    def __init__(self, projections: Sequence[Projection], within: Within, clock: Clock) -> None:
+        self._within = within
+        self._kept = [_Kept(one, clock) for one in projections if one.inline]
+
+    def __bool__(self) -> bool:
+        return bool(self._kept)
+
+    def __call__(self, connection: Any, events: int) -> None:
+        """Bring each up to the end of the log, in a transaction that has written at most so many events.
+
+        Raises only what tells that the transaction is lost.
+        """
+        transaction, log = self._within(connection)
+        for one in self._kept:
+            one.keep(transaction, log, events)
+
+
+class _Kept:
+    """One inline projection."""
+
+    def __init__(self, projection: Projection, clock: Clock) -> None:
+        self._projection = projection
+        self._clock = clock
+        self._applying: Applying | None = None
+        self._failed = 0
+
+    def keep(self, transaction: ProjectionTransaction, log: Log, events: int) -> None:
+        """Hand the newest events over, in a part of the transaction that can fail by itself."""
+        if self._applying is None:
+            self._applying = Applying(self._projection, LogReader(log, self._projection), self._clock, math.inf)
+        self._applying.reader.log = log
+        try:
+            with transaction.part():
+                try:
+                    self._keep(self._applying, transaction, events)
+                except Exception as problem:
+                    raise _Behind from problem
+        except _Behind as behind:
+            self._failed += 1
+            if is_worth_saying(self._failed):
+                text = "projection %s is left behind for now, and brought up again soon: %s"
+                cause = behind.__cause__
+                logger.warning(text, self._projection.name, described(cause) if cause else "", exc_info=cause)
+        else:
+            self._failed = 0
+
+    def _keep(self, applying: Applying, transaction: ProjectionTransaction, events: int) -> None:
+        row = transaction.lock_live(self._projection.name)
+        if row is None or row.version != self._projection.version or stands(row):
+            return
+        page = applying.reader.page(row.position, events + MOST_OF_OTHERS)
+        if not page.is_full and page.position > row.position:
+            applying.apply(transaction, row, page)
+
+
+class _Behind(Exception):
+    """Raised to undo what was written for a projection, and nothing else."""
