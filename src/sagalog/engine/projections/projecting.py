@@ -104,7 +104,7 @@ class Projecting:
         known = self._known.get(generation)
         with self.database.reading() as transaction:
             rows = [one for one in transaction.generations(self.projection.name) if one.generation == generation]
-        if known is not None and rows and rows[0] != known:
+        if rows and rows[0] != known:
             self._remember(rows[0])
 
     def _ends_with_writers(self, known: ProjectionRow | None) -> bool:

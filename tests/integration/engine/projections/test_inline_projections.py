@@ -18,7 +18,7 @@ from sagalog.projections import Metadata, Projection, SagaStarted, Tables
 
 HOW_FAR = "SELECT position FROM saga_projections WHERE projection = 'orders' AND status = 'live'"
 # A projection is behind if what readers see is not what the log holds, as one reader sees both.
-BEHIND = """SELECT p.position, (SELECT max(position) FROM saga_status)
+BEHIND = """SELECT p.position, (SELECT coalesce(max(position), 0) FROM saga_status)
 FROM saga_projections AS p WHERE p.projection = 'orders' AND p.status = 'live'"""
 
 
@@ -55,6 +55,31 @@ def test_whoever_reads_an_event_reads_its_row(each_sql_database: str) -> None:
     assert [one for one in looks if one[0][0] != one[0][1]] == []
     assert len({one[0][0] for one in looks}) > 1
     assert asked(each_sql_database, ROWS) == expected(40)
+
+
+def test_several_who_write_leave_it_behind_for_nobody(each_sql_database: str) -> None:
+    """A turn of the projection's own, in any process, lets whoever writes go on from where it ends."""
+
+    async def story() -> list[list[tuple[Any, ...]]]:
+        managers = [
+            ProcessManager(each_sql_database, sagas=[sell], projections=[order_book(inline=True)]) for _ in range(2)
+        ]
+        looks: list[list[tuple[Any, ...]]] = []
+        async with managers[0], managers[1]:
+            ends = asyncio.ensure_future(ended(managers))
+            while not ends.done():
+                looks.append(await asyncio.to_thread(asked, each_sql_database, BEHIND))
+            await ends
+        return looks
+
+    async def ended(managers: list[ProcessManager]) -> None:
+        runs = [await managers[number % 2].start(sell, one) for number, one in enumerate(orders(150))]
+        await asyncio.gather(*(run.result(timeout=20) for run in runs))
+
+    looks = asyncio.run(story())
+    assert [one for one in looks if one[0][0] != one[0][1]] == []
+    assert len(looks) > 2
+    assert asked(each_sql_database, ROWS) == expected(150)
 
 
 def test_a_user_sees_their_saga_without_waiting(each_sql_database: str) -> None:
