@@ -199,7 +199,9 @@ def assemble(given: Equipment, blocking: Blocking, handle: HandleMessage) -> Eng
             given.follows, lambda follow: Follower(follow, surroundings, worker, committer.recovery, posted)
         ),
         projections=Projections(surroundings, given.projections, given.is_worker),
-        inline=Inline([one.projection for one in given.projections], partial(within, given.store), given.clock),
+        inline=Inline(
+            [one.projection for one in given.projections], given.store, partial(within, given.store), given.clock
+        ),
     )
 
 

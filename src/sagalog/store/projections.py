@@ -114,6 +114,14 @@ class ProjectionTransaction(Protocol):
         """Begin a part that can fail by itself: an error undoes only what the part has written."""
         ...
 
+    def together(self) -> AbstractContextManager[None]:
+        """Begin a part as `part` does, with parts in it that fail with the whole; errors may be raised at its end."""
+        ...
+
+    def goes_on(self) -> bool:
+        """Tell whether what was written before can still be committed, after a part has failed."""
+        ...
+
     def many(self) -> AbstractContextManager[Any]:
         """Begin many statements, whose errors may be raised at the end only."""
         ...

@@ -73,8 +73,13 @@ class Applying:
         self.again_at: dict[int, int] = {}
         self._troubles = 0
 
-    def apply(self, transaction: ProjectionTransaction, row: ProjectionRow, page: Page) -> Turned:
-        """Hand a page to the handlers, with the parked events that are due, and write how far that is."""
+    def apply(
+        self, transaction: ProjectionTransaction, row: ProjectionRow, page: Page, *, or_raise: bool = False
+    ) -> Turned:
+        """Hand a page to the handlers, with the parked events that are due, and write how far that is.
+
+        With `or_raise`, an event that cannot be handled is neither parked nor stopped at: its error is raised.
+        """
         now = self.clock.now()
         parked = transaction.first_parked(row.projection, row.generation) if row.failures else []
         heads = self._try_again(transaction, row, parked, now)
@@ -83,7 +88,7 @@ class Applying:
         lanes = {one.lane for one in heads}
         tables = Tables(transaction, self.projection.sql, row.generation)
         try:
-            done = self._handle(transaction, row, tables, page, lanes, now)
+            done = self._handle(transaction, row, tables, page, lanes, now, or_raise)
         except _Stop as stop:
             return self._stopped(transaction, row, stop, now)
         transaction.park(done.parked)
@@ -115,6 +120,7 @@ class Applying:
         page: Page,
         lanes: set[str],
         now: int,
+        or_raise: bool,
     ) -> _Done:
         """Hand a page to the handlers: all events at once, and one by one if that fails."""
         done = _Done(page.position)
@@ -123,6 +129,8 @@ class Applying:
                 self._hand_all(row, tables, page, lanes, now, done)
             return done
         except Exception as problem:
+            if or_raise:
+                raise
             _raise_if_lost(transaction, problem)
         done = _Done(page.position)
         blocked = set(lanes)

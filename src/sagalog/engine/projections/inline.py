@@ -7,6 +7,7 @@ it cannot be gone on with at all, the projection stays behind, and its own turns
 import logging
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from sagalog.clock import Clock
@@ -28,9 +29,9 @@ Within = Callable[[Any], tuple[ProjectionTransaction, Log]]
 class Inline:
     """The inline projections of this process, as a companion of its store."""
 
-    def __init__(self, projections: Sequence[Projection], within: Within, clock: Clock) -> None:
+    def __init__(self, projections: Sequence[Projection], store: Log, within: Within, clock: Clock) -> None:
         self._within = within
-        self._kept = [_Kept(one, clock) for one in projections if one.inline]
+        self._kept = [_Kept(one, store, clock) for one in projections if one.inline]
 
     def __bool__(self) -> bool:
         return bool(self._kept)
@@ -48,40 +49,45 @@ class Inline:
 class _Kept:
     """One inline projection."""
 
-    def __init__(self, projection: Projection, clock: Clock) -> None:
+    def __init__(self, projection: Projection, store: Log, clock: Clock) -> None:
         self._projection = projection
-        self._clock = clock
-        self._applying: Applying | None = None
+        self._applying = Applying(projection, LogReader(store, projection), clock, math.inf)
         self._failed = 0
 
     def keep(self, transaction: ProjectionTransaction, log: Log, events: int) -> None:
         """Hand the newest events over, in a part of the transaction that can fail by itself."""
-        if self._applying is None:
-            self._applying = Applying(self._projection, LogReader(log, self._projection), self._clock, math.inf)
         self._applying.reader.log = log
-        try:
-            with transaction.part():
-                try:
-                    self._keep(self._applying, transaction, events)
-                except Exception as problem:
-                    raise _Behind from problem
-        except _Behind as behind:
-            self._failed += 1
-            if is_worth_saying(self._failed):
-                text = "projection %s is left behind for now, and brought up again soon: %s"
-                cause = behind.__cause__
-                logger.warning(text, self._projection.name, described(cause) if cause else "", exc_info=cause)
-        else:
+        # As if nothing could fail first, which takes the fewest round trips; events are parked in the second try.
+        problem = self._tried(transaction, transaction.together(), events, or_raise=True)
+        if problem is not None:
+            problem = self._tried(transaction, transaction.part(), events, or_raise=False)
+        if problem is None:
             self._failed = 0
+            return
+        self._failed += 1
+        if is_worth_saying(self._failed):
+            text = "projection %s is left behind for now, and brought up again soon: %s"
+            logger.warning(text, self._projection.name, described(problem), exc_info=problem)
 
-    def _keep(self, applying: Applying, transaction: ProjectionTransaction, events: int) -> None:
+    def _tried(
+        self, transaction: ProjectionTransaction, part: AbstractContextManager[None], events: int, *, or_raise: bool
+    ) -> Exception | None:
+        """Hand the events over within a part; return the error that has undone it."""
+        try:
+            with part:
+                self._keep(transaction, events, or_raise)
+        except Exception as problem:
+            if not transaction.goes_on():
+                raise
+            return problem
+        return None
+
+    def _keep(self, transaction: ProjectionTransaction, events: int, or_raise: bool) -> None:
         row = transaction.lock_live(self._projection.name)
         if row is None or row.version != self._projection.version or stands(row):
             return
-        page = applying.reader.page(row.position, events + MOST_OF_OTHERS)
+        if or_raise and row.failures:
+            raise LookupError("some events are parked, so that each part can fail by itself")
+        page = self._applying.reader.page(row.position, events + MOST_OF_OTHERS)
         if not page.is_full and page.position > row.position:
-            applying.apply(transaction, row, page)
-
-
-class _Behind(Exception):
-    """Raised to undo what was written for a projection, and nothing else."""
+            self._applying.apply(transaction, row, page, or_raise=or_raise)

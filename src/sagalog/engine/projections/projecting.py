@@ -105,7 +105,8 @@ class Projecting:
         with self.database.reading() as transaction:
             rows = [one for one in transaction.generations(self.projection.name) if one.generation == generation]
         if rows and rows[0] != known:
-            self._remember(rows[0])
+            # What has never been looked at is, at once.
+            self._remember(rows[0], self.clock.now() if known is None else None)
 
     def _ends_with_writers(self, known: ProjectionRow | None) -> bool:
         return self.projection.inline and known is not None and known.status == "live"

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.resources import files
 from typing import Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
 from sagalog.errors import StoreError, StoreUnavailable
@@ -75,6 +76,10 @@ class PostgresTransaction(SqlTransaction):
         """Wait until no other transaction makes, switches or removes generations of this projection."""
         self.ask("lock_name", projection=projection)
 
+    def goes_on(self) -> bool:
+        """Tell whether the transaction is still there, and nothing of it has failed for good."""
+        return bool(self.driver.pgconn.transaction_status == TransactionStatus.INTRANS)
+
     def lock_log(self) -> None:
         """Let nobody else write to the log until the end."""
         self.ask("lock_log")
@@ -107,14 +112,38 @@ class WithinPostgres(PostgresTransaction):
 
     @contextmanager
     def part(self) -> Generator[None]:
-        """Begin a part that can fail by itself."""
+        """Begin a part that can fail by itself; within `together` it fails with the whole."""
+        if self._pipeline is not None:
+            self.driver.execute(self.sql["savepoint"])
+            yield
+            self.driver.execute(self.sql["release"])
+            return
         exchange(self.driver, [("begin_part", ())])
         try:
             yield
             exchange(self.driver, [("end_part", ())])
         except BaseException:
-            exchange(self.driver, [("undo_part", ()), ("end_part", ())])
+            self._undo()
             raise
+
+    @contextmanager
+    def together(self) -> Generator[None]:
+        """Begin a part that is sent without waiting for its statements."""
+        try:
+            with super().many():
+                self.driver.execute(self.sql["savepoint"])
+                yield
+                self.driver.execute(self.sql["release"])
+        except BaseException:
+            self._undo()
+            raise
+
+    def many(self) -> AbstractContextManager[Any]:
+        """Begin many statements; within `together` they already are."""
+        return super().many() if self._pipeline is None else nullcontext()
+
+    def _undo(self) -> None:
+        exchange(self.driver, [("undo_part", ()), ("end_part", ())])
 
 
 class PostgresLog(Queries):

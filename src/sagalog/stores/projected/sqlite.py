@@ -43,6 +43,10 @@ class SQLiteTransaction(SqlTransaction):
     def lock_name(self, projection: str) -> None:
         """Do nothing: a transaction of SQLite that writes is the only one."""
 
+    def goes_on(self) -> bool:
+        """Tell whether the transaction is still there."""
+        return bool(self.driver.in_transaction)
+
     def lock_log(self) -> None:
         """Do nothing: a transaction of SQLite that writes is the only one."""
 

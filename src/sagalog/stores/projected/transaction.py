@@ -112,6 +112,14 @@ class SqlTransaction(ABC):
             self.ask("release")
             raise
 
+    @abstractmethod
+    def goes_on(self) -> bool:
+        """Tell whether what was written before can still be committed, after a part has failed."""
+
+    def together(self) -> AbstractContextManager[None]:
+        """Begin a part whose errors may be raised at the end only."""
+        return self.part()
+
     def many(self) -> AbstractContextManager[Any]:
         """Begin many statements; each is waited for."""
         return nullcontext()
