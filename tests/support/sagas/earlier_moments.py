@@ -53,11 +53,11 @@ def tables_of(then: AsOf) -> dict[str, list[tuple[Any, ...]]]:
 
 
 @contextmanager
-def computed(database: str, place: Place, folder: Path = ROOT) -> Generator[AsOf]:
+def computed(database: str, place: Place) -> Generator[AsOf]:
     """Compute the tables as of a place of the log, with the shop as the app."""
     invocation = Invocation()
     invocation.database = database
-    with opened(database) as live, as_of(invocation, live, load(folder, "domain"), place) as then:
+    with opened(database) as live, as_of(invocation, live, load(ROOT, "domain"), place) as then:
         yield then
 
 
