@@ -92,6 +92,7 @@ def test_a_shop_that_has_worked_has_no_row_in_any_audit(shop_database: str) -> N
     ],
 )
 def test_money_that_is_not_conserved_is_found(shop_database: str, planted: str, troubles: set[str]) -> None:
+    """Invariant 54: at every position of the log, not only at the end."""
     assert found(shop_database, planted) == {"money_is_conserved": troubles}
 
 
@@ -119,7 +120,7 @@ def test_a_status_that_the_log_contradicts_is_found(shop_database: str) -> None:
 
 
 def test_a_decision_that_nobody_can_answer_for_is_found(shop_database: str) -> None:
-    """Invariant 54: who decided, and why, is a question of SQL."""
+    """Invariant 49: who decided, and why, is recorded, and asked for."""
     assert found(shop_database, "resumed_without_a_reason") == {
         "actions_without_a_reason": {"SagaResumed"},
         # The event alone was planted, without the row that it would have been written with.
