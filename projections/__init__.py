@@ -1,5 +1,6 @@
 """The shop's read side: tables that follow the log, questions about sagas, and audits; it decides nothing."""
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -12,6 +13,7 @@ from projections.order_desk import order_desk
 # What a worker of the shop keeps: `sagalog projections` names them.
 projections = [order_desk, money, open_sagas, customers]
 AUDIT_PATH = Path(__file__).with_name("audit")
+NEEDS = "needs:"
 
 
 class Connection(Protocol):
@@ -29,6 +31,12 @@ class Audit(NamedTuple):
     meaning: str
     """What a row would mean, and what to do about it."""
     sql: str
+    projections: tuple[str, ...] = ()
+    """The projections whose tables it asks for: it can be run where a worker keeps them."""
+
+    def asked(self, now: int) -> str:
+        """Return the query as it is asked at a time, in microseconds since the epoch."""
+        return re.sub(r":now\b", str(now), self.sql)
 
 
 def audits(folder: Path = AUDIT_PATH) -> list[Audit]:
@@ -40,10 +48,15 @@ def read_audit(path: Path) -> Audit:
     """Read one audit query; raises ValueError if it does not say what a row means."""
     sql = path.read_text(encoding="utf-8")
     header: list[str] = []
+    needs = ""
     for line in sql.splitlines():
         if not line.startswith("--"):
             break
-        header.append(line.removeprefix("--").strip())
+        text = line.removeprefix("--").strip()
+        if text.startswith(NEEDS):
+            needs += text
+        else:
+            header.append(text)
     if not header:
         raise ValueError(f"{path.name}: expected a comment that says what a row means, found none")
-    return Audit(path.stem, " ".join(header), sql)
+    return Audit(path.stem, " ".join(header), sql, tuple(re.findall(r"projection ([\w-]+)", needs)))

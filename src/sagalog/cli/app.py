@@ -111,12 +111,18 @@ class App:
 
     def definition(self, name: str, version: int, digest: str) -> Definition | None:
         """Return exactly the definition that a saga runs with, or None; raises `DefinitionError` for a wrong one."""
+        found = self.definitions.get(digest)
+        return found if found is not None and (found.name, found.version) == (name, version) else None
+
+    @property
+    def definitions(self) -> dict[str, Definition]:
+        """Return the definitions of all sagas, children included, and choreographies, by digest."""
         found: list[Definition] = [saga.definition for saga in self.sagas]
         found += [choreography.definition for choreography in self.choreographies]
         for one in found:
             # The list grows while it is read: children have children.
             found += [step.child.definition for step in one.steps.values() if step.child is not None]
-        return next((one for one in found if (one.name, one.version, one.digest) == (name, version, digest)), None)
+        return {one.digest: one for one in found}
 
     def _newest(self, what: str, among: Sequence[NamedT], name: str) -> NamedT:
         found = [one for one in among if one.name == name]

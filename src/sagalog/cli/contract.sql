@@ -6,3 +6,7 @@ SELECT name, version FROM saga_contract ORDER BY name;
 -- name: columns
 -- No row, only the names of the columns.
 SELECT * FROM {name} WHERE 1 = 2;
+
+-- name: projections
+-- Which version of each projection readers see.
+SELECT projection, version FROM saga_projections WHERE status = 'live';

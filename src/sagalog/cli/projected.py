@@ -32,9 +32,7 @@ class Opened(NamedTuple):
     @property
     def definitions(self) -> dict[str, Definition]:
         """Return the definitions of the app's sagas and choreographies, by digest."""
-        every = [one.definition for one in self.app.sagas]
-        followed: list[Definition] = [one.definition for one in self.app.choreographies]
-        return {one.digest: one for one in every + followed}
+        return self.app.definitions
 
     def newest(self, name: str) -> Projecting:
         """Return what drives the newest version of a projection; raises `NotThere`."""

@@ -38,6 +38,7 @@ STATUS_STYLES = {
     "sent": "blue",
     "unanswered": "yellow",
     "skipped": "dim",
+    "unknown": "dim",
     "waived": "dim",
 }
 # Wide enough for any row: in a pipe nothing is cut.

@@ -139,6 +139,11 @@ def written(statement: str, generation: int, with_percent: bool) -> str:
     return _PARTS.sub(part, statement)
 
 
+def with_numbers(statement: str, numbers: Mapping[str, int]) -> str:
+    """Return a statement with whole numbers in the places of these parameters; all else stays as it is."""
+    return _PARTS.sub(lambda found: str(numbers.get(found["name"], found[0])), statement)
+
+
 def parameters_in(statement: str) -> tuple[str, ...]:
     """Return the names of a statement's parameters, each once."""
     return tuple(dict.fromkeys(found["name"] for found in _PARTS.finditer(statement) if found["name"]))

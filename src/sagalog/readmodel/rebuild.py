@@ -4,7 +4,7 @@ It is for a database on which nothing runs; a running system keeps its rows corr
 nothing is decided. What cannot be computed, for instance after a change by hand, is reported, and its rows are kept.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from msgspec import Struct
@@ -30,8 +30,8 @@ Rows = tuple[StatusRow, list[StepRow], list[CommandRow], list[AttributeRow]]
 class Rebuilt(Struct, frozen=True):
     """The result of a rebuild: how many sagas were rebuilt, and how many were left because their definition is unknown.
 
-    `messages` is the number of messages in the log. `damaged` gives the reasons for sagas and messages that could not
-    be computed; their rows are unchanged.
+    Those of `left` are rebuilt too if that was asked for. `messages` is the number of messages in the log. `damaged`
+    gives the reasons for sagas and messages that could not be computed; their rows are unchanged.
     """
 
     sagas: int
@@ -40,22 +40,34 @@ class Rebuilt(Struct, frozen=True):
     damaged: tuple[str, ...] = ()
 
 
-def rebuild(store: Store, definitions: Mapping[str, Definition], batch: int = 200) -> Rebuilt:
+def _nobody(_: int) -> None:
+    """Tell nobody."""
+
+
+def rebuild(
+    store: Store,
+    definitions: Mapping[str, Definition],
+    batch: int = 200,
+    *,
+    unknown: bool = False,
+    moved: Callable[[int], None] = _nobody,
+) -> Rebuilt:
     """Compute the rows of every saga from the log and write them, `batch` sagas in a transaction.
 
-    `definitions` are by digest. A rebuild may be interrupted and started again at any time. Invalid histories and
-    messages are reported in the result.
+    `definitions` are by digest. With `unknown` sagas of other definitions are computed too, but for what they wait for.
+    `moved` is told how many sagas are done. A rebuild may be interrupted and started again at any time. Invalid
+    histories and messages are reported in the result.
     """
     sagas = left = 0
     damaged: list[str] = []
     for rows in _pages(store, batch):
-        known = [row for row in rows if row.definition in definitions]
-        left += len(rows) - len(known)
+        known = [row for row in rows if unknown or row.definition in definitions]
+        left += sum(row.definition not in definitions for row in rows)
         streams = store.read_many([row.saga_id for row in known])
         computed: list[Rows] = []
         for row in known:
             try:
-                computed.append(rows_of(definitions[row.definition], row.saga_id, streams[row.saga_id]))
+                computed.append(rows_of(definitions.get(row.definition), row.saga_id, streams[row.saga_id]))
             except Exception as problem:
                 damaged.append(f"saga {row.saga_id}: {described(problem)}")
         store.rewrite(
@@ -65,6 +77,7 @@ def rebuild(store: Store, definitions: Mapping[str, Definition], batch: int = 20
             [attribute for _, _, _, attributes in computed for attribute in attributes],
         )
         sagas += len(computed)
+        moved(sagas)
     messages = 0
     size = batch * EVENTS_OF_A_SAGA
     for page in indexed_pages(store, size):
@@ -82,8 +95,11 @@ def _pages(store: Store, size: int) -> Iterator[list[StatusRow]]:
         before = rows[-1].saga_id
 
 
-def rows_of(definition: Definition, saga_id: str, stored: Sequence[StoredEvent]) -> Rows:
-    """Return the rows of one saga as they were written with its events, decision by decision."""
+def rows_of(definition: Definition | None, saga_id: str, stored: Sequence[StoredEvent]) -> Rows:
+    """Return the rows of one saga as they were written with its events, decision by decision.
+
+    Without its definition nobody knows what an open saga waits for, and its row says nothing about that.
+    """
     state: SagaState | None = None
     steps: dict[tuple[str, str], StepRow] = {}
     commands: dict[str, CommandRow] = {}

@@ -41,16 +41,19 @@ MOST_TEXTS = 5
 
 
 def status_row(
-    definition: Definition,
+    definition: Definition | None,
     saga_id: str,
     state: SagaState,
     effects: list[Effect] | None = None,
     owner: str | None = None,
 ) -> StatusRow:
-    """Return the status row of a saga; `effects` is the answer of `react`, if the caller has it already."""
+    """Return the status row of a saga; `effects` is the answer of `react`, if the caller has it already.
+
+    Without a definition the row does not say what an open saga waits for.
+    """
     step = waiting_for = waiting_until = due = None
     attempt = 0
-    if state.status in OPEN:
+    if state.status in OPEN and definition is not None:
         if effects is None:
             effects = react(definition, state)
         step, attempt, waiting_for, waiting_until, due = _waiting(definition, state, effects)
@@ -176,7 +179,7 @@ def _timeout(definition: Definition, effect: RunAction | RunCompensation | Await
     return None if declared is None else declared.timeout
 
 
-def step_rows(definition: Definition, saga_id: str, before: SagaState | None, after: SagaState) -> list[StepRow]:
+def step_rows(definition: Definition | None, saga_id: str, before: SagaState | None, after: SagaState) -> list[StepRow]:
     """Return the rows of the steps that changed between two states of a saga (all of them if there is no `before`)."""
     known = before.steps if before is not None else {}
     if after.kind == "choreography":
@@ -208,9 +211,11 @@ def step_rows(definition: Definition, saga_id: str, before: SagaState | None, af
     return rows
 
 
-def _running(definition: Definition, state: SagaState) -> tuple[str, ...]:
-    """Return the steps whose compensations can run now."""
-    return undo_front(definition, state).ready if state.rolling_back and state.status == "compensating" else ()
+def _running(definition: Definition | None, state: SagaState) -> tuple[str, ...]:
+    """Return the steps whose compensations can run now; none if only an unknown definition could tell."""
+    if definition is None or not state.rolling_back or state.status != "compensating":
+        return ()
+    return undo_front(definition, state).ready
 
 
 def _choreography_rows(saga_id: str, known: Mapping[str, StepState], after: SagaState) -> list[StepRow]:
@@ -254,7 +259,9 @@ def _step_row(
     )
 
 
-def command_rows(definition: Definition, saga_id: str, before: SagaState | None, after: SagaState) -> list[CommandRow]:
+def command_rows(
+    definition: Definition | None, saga_id: str, before: SagaState | None, after: SagaState
+) -> list[CommandRow]:
     """Return the rows of the commands that changed between two states of a saga (all if there is no `before`)."""
     known = {} if before is None else before.commands
     return [

@@ -1,7 +1,7 @@
 """Compares the rows of a saga with its log; nothing is repaired. Pure."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, cast
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import asdict
@@ -36,10 +36,9 @@ def differences(
     if definition is None and state.status in OPEN:
         return None
     # The rows of a saga at rest do not depend on the definition.
-    known = cast(Definition, definition)
-    expected_row = status_row(known, row.saga_id, state)
-    expected_steps = step_rows(known, row.saga_id, None, state)
-    expected_commands = command_rows(known, row.saga_id, None, state)
+    expected_row = status_row(definition, row.saga_id, state)
+    expected_steps = step_rows(definition, row.saga_id, None, state)
+    expected_commands = command_rows(definition, row.saga_id, None, state)
     return [
         *_compare("saga_status", expected_row, row),
         *_compare_rows(_step, expected_steps, steps),

@@ -121,8 +121,9 @@ WRONG = {
         "needs saga_steps 2-3, and this database has saga_steps 1",
     ),
     "-- needs: saga_action 1\nSELECT 1": (2, "this database has no saga_action; is saga_actions meant?"),
-    "-- needs: saga_status\nSELECT 1": (2, "expected `-- needs: saga_status 1, saga_attempts 1-2`"),
-    "-- needs:\nSELECT 1": (2, "expected `-- needs: saga_status 1, saga_attempts 1-2`"),
+    "-- needs: saga_status\nSELECT 1": (2, "expected `-- needs: saga_status 1, saga_attempts 1-2, projection "),
+    "-- needs:\nSELECT 1": (2, "expected `-- needs: saga_status 1, saga_attempts 1-2, projection "),
+    "-- needs: projection money 1\nSELECT 1": (2, "has no tables in this database yet: `sagalog projections rebuild"),
 }
 
 

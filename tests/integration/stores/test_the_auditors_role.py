@@ -11,6 +11,7 @@ from pages.page_run import assert_shown, columns_of
 from pages.pages import page
 from pages.sql_story import answer, examples, run_story
 from psycopg.sql import SQL, Identifier
+from sagas.read_side import build_read_side
 from servers.postgres_roles import role_on
 from servers.postgres_server import PostgresServer
 
@@ -67,7 +68,6 @@ COMMANDS: list[list[str]] = [
     ["replay", "o-3"],
     ["export", "--all"],
     ["unmatched", "list", "--status", "any"],
-    ["audit"],
     ["db", "status"],
     ["db", "consumers"],
 ]
@@ -78,6 +78,27 @@ def test_the_auditor_can_use_every_command_that_looks(shop: Shop, words: list[st
     ran = sagalog("--app-dir", str(ROOT), "--db", shop.auditor, *words)
     assert ran.code == 0, ran
     assert ran.out
+
+
+def test_the_auditor_asks_every_audit_of_the_shop(migrated_postgres_url: str) -> None:
+    """Of the read side it sees what whoever built it lets it see."""
+    owner = migrated_postgres_url
+    with role_on(owner) as (role, auditor):
+        with psycopg.connect(owner, autocommit=True) as connection:
+            for statement in sagalog("--db", owner, "db", "grants", "--auditor", role).lines:
+                connection.execute(statement.encode())
+        build_read_side(owner, auditor)
+        ran = sagalog("--app-dir", str(ROOT), "--db", auditor, "audit")
+        assert (ran.code, ran.err) == (0, "")
+        # Of an earlier moment it may make no copy, and says so.
+        refused = sagalog("--app-dir", str(ROOT), "--db", auditor, "audit", "--at", "0")
+        assert (refused.code, refused.out) == (5, "")
+        assert f"GRANT CREATE ON DATABASE ... TO {role}" in refused.err
+        with psycopg.connect(owner, autocommit=True) as connection:
+            database = Identifier(connection.info.dbname)
+            connection.execute(SQL("GRANT CREATE ON DATABASE {} TO {}").format(database, Identifier(role)))
+            assert sagalog("--app-dir", str(ROOT), "--db", auditor, "audit", "--at", "0").code == 0
+            assert connection.execute("SELECT 1 FROM pg_namespace WHERE nspname LIKE 'saga%'").fetchone() is None
 
 
 WRITES = [

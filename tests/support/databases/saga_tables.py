@@ -51,6 +51,7 @@ class SagaTables:
             "due_at": None if ended or status == "stuck" else 9,
             "owner": None,
             "waiting_for": None,
+            "waiting_until": None,
             "causation_id": None,
         }
         self.connection.execute(SQL["insert_status"], row | columns)

@@ -56,10 +56,10 @@ CREATE TABLE saga_inbox (
 -- name: insert_status
 INSERT INTO saga_status (
     saga_id, saga_name, saga_version, definition, saga_key, run, status, current_step, waiting_for, error_text,
-    causation_id, started_at, updated_at, ended_at, due_at, version, position, owner)
+    waiting_until, causation_id, started_at, updated_at, ended_at, due_at, version, position, owner)
 VALUES (
     :saga_id, 'order-fulfilment', 1, 'digest', :saga_key, 1, :status, :current_step, :waiting_for, :error_text,
-    :causation_id, 1, 2, :ended_at, :due_at, 5, 5, :owner)
+    :waiting_until, :causation_id, 1, 2, :ended_at, :due_at, 5, 5, :owner)
 
 -- name: insert_inbox
 INSERT INTO saga_inbox (recipient, message_id) VALUES (:recipient, 'message-1')

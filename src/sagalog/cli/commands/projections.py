@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from sagalog.cli.as_of import InLog
 from sagalog.cli.failures import FAILURE, OK
 from sagalog.cli.log_comparison import compare_messages, compare_sagas
 from sagalog.cli.options import Command, Invocation, RowsCommand
@@ -13,7 +14,7 @@ from sagalog.cli.output import emit, emit_records, note, record, write
 from sagalog.cli.people import login
 from sagalog.cli.progress import progress
 from sagalog.cli.projected import OWN, Opened, opened_projections, seconds_behind
-from sagalog.cli.quantities import duration, parse_moment
+from sagalog.cli.quantities import duration
 from sagalog.cli.table import Column, status_text
 from sagalog.engine.projections.comparing import Compared, Difference, verify
 from sagalog.engine.projections.generations import Switched, back, begin, pause, remove, resume, switch
@@ -145,23 +146,9 @@ PARKED_COLUMNS: tuple[Column[ParkedEvent], ...] = (
 )
 
 
-class From(click.ParamType["int"]):
-    """A position of the log, or a time."""
-
-    name = "POSITION|TIME"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return ("position", number) or ("time", microseconds)."""
-        text = str(value)
-        try:
-            return ("position", int(text)) if text.isascii() and text.isdigit() else ("time", parse_moment(text))
-        except ValueError as problem:
-            self.fail(f"{problem}; or a position such as 1200", param, ctx)
-
-
 @projections.command("rebuild", cls=Command)
 @click.argument("name")
-@click.option("--from", "begin_at", type=From(), help="Only what happened after that position, or since that time.")
+@click.option("--from", "begin_at", type=InLog(), help="Only what happened after that position, or since that time.")
 @click.option("--anew", is_flag=True, help="Begin again, instead of going on with one that was interrupted.")
 @click.option("--switch", "and_switch", is_flag=True, help="Let readers see it as soon as it has caught up.")
 @click.pass_obj

@@ -89,7 +89,7 @@ class LogReader:
     def _entries(self, stored: Iterable[StoredEvent]) -> list[Entry]:
         messages = self._projection.handlers_by_message
         found: list[Entry | tuple[StoredEvent, str, Sequence[EventHandler]]] = []
-        unknown: set[str] = set()
+        wanted: set[str] = set()
         for one in stored:
             if one.topic == PUBLISHED:
                 entry = self._message(one) if messages else None
@@ -99,10 +99,8 @@ class LogReader:
             name, handlers = self._by_topic.get(one.topic) or self._of_topic(one.topic)
             if handlers:
                 found.append((one, name, handlers))
-                if one.saga_id not in self._sagas:
-                    unknown.add(one.saga_id)
-        if unknown:
-            self._remember(unknown)
+                wanted.add(one.saga_id)
+        self._remember(wanted)
         return [one if isinstance(one, Entry) else self._entry(*one) for one in found]
 
     def _entry(self, stored: StoredEvent, name: str, handlers: Sequence[EventHandler]) -> Entry:
@@ -124,7 +122,12 @@ class LogReader:
         found = self._by_topic[topic] = (told.__name__, self._projection.handlers_of(told))
         return found
 
-    def _remember(self, saga_ids: set[str]) -> None:
+    def _remember(self, wanted: set[str]) -> None:
+        unknown = wanted - self._sagas.keys()
+        if not unknown:
+            return
         if len(self._sagas) > MOST_REMEMBERED:
+            # What is wanted now and was known is forgotten, too, so all of it is asked for.
             self._sagas.clear()
-        self._sagas |= self.log.statuses(sorted(saga_ids))
+            unknown = wanted
+        self._sagas |= self.log.statuses(sorted(unknown))

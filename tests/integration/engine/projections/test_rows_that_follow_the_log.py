@@ -55,6 +55,20 @@ def test_rows_are_the_same_for_any_size_of_batch(each_sql_database: str, batch: 
             assert len(left) == 10
 
 
+@pytest.mark.parametrize("most", [0, 1, 3])
+def test_a_saga_that_was_forgotten_is_asked_for_again(
+    each_sql_database: str, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """Invariant 45: more sagas than are remembered, some of the very page for which the others are forgotten."""
+    asyncio.run(sold(each_sql_database, orders_of(5, 20)))
+    monkeypatch.setattr("sagalog.engine.projections.reading.MOST_REMEMBERED", most)
+    with opened(each_sql_database) as store, following(order_book(batch=3), store) as projecting:
+        ensure(projecting)
+        caught_up(projecting)
+    assert asked(each_sql_database, "SELECT count(*) FROM orders WHERE status IN ('completed', 'failed')") == [(20,)]
+    assert asked(each_sql_database, "SELECT count(*) FROM balances") == [(20,)]
+
+
 def test_while_nothing_fails_each_event_is_handed_over_once(each_sql_database: str) -> None:
     """A handler may read what it wrote before, in the same batch, without the batch being taken back."""
     handed: list[int] = []
