@@ -1,4 +1,4 @@
-"""Rebuilds the order book beside the live one, step by step: python -m read_models.rebuilding_process DATABASE."""
+"""Rebuilds the order book beside the live one, step by step: python -m read_models.rebuilding_process DATABASE WAY."""
 
 import sys
 
@@ -9,7 +9,8 @@ from sagalog.clock import SystemClock
 from sagalog.engine.projections.generations import begin
 
 if __name__ == "__main__":
-    with opened(sys.argv[1]) as store, following(order_book(batch=5), store, clock=SystemClock()) as projecting:
+    book = order_book(batch=5, inline=sys.argv[2] == "inline")
+    with opened(sys.argv[1]) as store, following(book, store, clock=SystemClock()) as projecting:
         row = begin(projecting)
         while True:
             turned = projecting.turn(row.generation).row

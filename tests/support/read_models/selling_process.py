@@ -1,5 +1,6 @@
-"""Sells, and keeps the order book, until it is killed: python -m read_models.selling_process DATABASE NAME.
+"""Sells, and keeps the order book, until it is killed: python -m read_models.selling_process DATABASE WAY NAME.
 
+WAY says whether the book is kept "inline".
 It prints a line for each order whose saga has ended.
 """
 
@@ -15,9 +16,10 @@ SETTINGS = Settings(lease=1.0, poll=0.02, follow_poll=0.02)
 AT_ONCE = 5
 
 
-async def sell_on(database: str, name: str) -> None:
+async def sell_on(database: str, way: str, name: str) -> None:
     """Sell five orders at a time, each third of which is refused."""
-    async with ProcessManager(database, sagas=[sell], projections=[order_book(batch=20)], settings=SETTINGS) as manager:
+    book = order_book(batch=20, inline=way == "inline")
+    async with ProcessManager(database, sagas=[sell], projections=[book], settings=SETTINGS) as manager:
         number = 0
         while True:
             orders = [Order(f"{name}-{number + more}", 100 + more, more % 3 == 2) for more in range(AT_ONCE)]
