@@ -81,10 +81,7 @@ def switch(projecting: Projecting) -> Switched:
     """
     name = projecting.projection.name
     with projecting.database.transaction() as transaction:
-        transaction.lock_name(name)
-        if projecting.projection.inline:
-            # Nobody writes meanwhile, so that whoever writes next goes on with what readers see then.
-            transaction.lock_log()
+        _lock_all(projecting, transaction)
         rows = _there(transaction, name)
         live = next((one for one in rows if one.status == "live"), None)
         locked = _locked(transaction, _built(projecting, rows))
@@ -99,10 +96,13 @@ def switch(projecting: Projecting) -> Switched:
 
 
 def back(projecting: Projecting) -> Switched:
-    """Let readers see again what they saw before the last switch; raises `InvalidAction` if that is gone."""
+    """Let readers see again what they saw before the last switch; raises `InvalidAction` if that is gone.
+
+    It is brought up to where the live one is, too, if this process has its version and it is nearly there.
+    """
     name = projecting.projection.name
     with projecting.database.transaction() as transaction:
-        transaction.lock_name(name)
+        _lock_all(projecting, transaction)
         rows = _there(transaction, name)
         old = [one for one in rows if one.status == "old"]
         live = next((one for one in rows if one.status == "live"), None)
@@ -110,8 +110,11 @@ def back(projecting: Projecting) -> Switched:
             raise InvalidAction(
                 f"projection {name} has no earlier generation to go back to; it was removed, or is the first"
             )
-        last = max(old, key=lambda one: (one.switched_at or 0, one.generation))
-        return _exchange(projecting, transaction, _locked(transaction, live), _locked(transaction, last))
+        last = _locked(transaction, max(old, key=lambda one: (one.switched_at or 0, one.generation)))
+        live = _locked(transaction, live)
+        if last.version == projecting.projection.version and _is_nearly(projecting, last, live):
+            last = projecting.within(transaction, last, live.position)
+        return _exchange(projecting, transaction, live, last)
 
 
 def remove(projecting: Projecting, generation: int) -> ProjectionRow:
@@ -217,9 +220,20 @@ def _exchange(
     return Switched(before, after)
 
 
-def _check_nearly(projecting: Projecting, built: ProjectionRow, live: ProjectionRow) -> None:
+def _lock_all(projecting: Projecting, transaction: ProjectionTransaction) -> None:
+    transaction.lock_name(projecting.projection.name)
+    if projecting.projection.inline:
+        # Nobody writes meanwhile, so that whoever writes next goes on with what readers see then.
+        transaction.lock_log()
+
+
+def _is_nearly(projecting: Projecting, built: ProjectionRow, live: ProjectionRow) -> bool:
     ahead = projecting.store.read_log(built.position, MOST_AT_A_SWITCH)
-    if len(ahead) == MOST_AT_A_SWITCH and ahead[-1].position < live.position:
+    return len(ahead) < MOST_AT_A_SWITCH or ahead[-1].position >= live.position
+
+
+def _check_nearly(projecting: Projecting, built: ProjectionRow, live: ProjectionRow) -> None:
+    if not _is_nearly(projecting, built, live):
         raise InvalidAction(
             f"generation {built.generation} of projection {built.projection} is still being built: it is at position "
             f"{built.position:,}, and readers see {live.position:,}; wait until it has caught up"

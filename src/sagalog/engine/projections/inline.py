@@ -16,7 +16,7 @@ from sagalog.engine.projections.applying import Applying, stands
 from sagalog.engine.projections.reading import LogReader
 from sagalog.projections.declare import Projection
 from sagalog.saga.failure import described
-from sagalog.store.projections import Log, ProjectionTransaction
+from sagalog.store.projections import Log, ProjectionRow, ProjectionTransaction
 
 logger = logging.getLogger("sagalog.engine")
 
@@ -83,7 +83,7 @@ class _Kept:
         return None
 
     def _keep(self, transaction: ProjectionTransaction, events: int, or_raise: bool) -> None:
-        row = transaction.lock_live(self._projection.name)
+        row = transaction.lock_live(self._projection.name) or self._waited_for(transaction, events)
         if row is None or row.version != self._projection.version or stands(row):
             return
         if or_raise and row.failures:
@@ -91,3 +91,14 @@ class _Kept:
         page = self._applying.reader.page(row.position, events + MOST_OF_OTHERS)
         if not page.is_full and page.position > row.position:
             self._applying.apply(transaction, row, page, or_raise=or_raise)
+
+    def _waited_for(self, transaction: ProjectionTransaction, events: int) -> ProjectionRow | None:
+        """Return the row that somebody else had, once it is free; None if it is far behind, and so not worth waiting.
+
+        A turn or a switch that ends near the end of the log is short, and whoever holds the row never waits for the log.
+        """
+        rows = [one for one in transaction.generations(self._projection.name) if one.status == "live"]
+        if not rows or self._applying.reader.page(rows[0].position, events + MOST_OF_OTHERS).is_full:
+            return None
+        found = transaction.lock(self._projection.name, rows[0].generation, wait=True)
+        return found if found is not None and found.status == "live" else None

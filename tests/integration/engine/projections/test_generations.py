@@ -78,6 +78,22 @@ def test_readers_see_the_old_rows_until_it_is_switched_and_again_after_the_way_b
         assert asked(sold_database, changed) == [(1,)]
 
 
+def test_the_way_back_leads_to_the_same_moment(sold_database: str) -> None:
+    """Readers never go back in time, also if nobody has kept the old generation up."""
+    with opened(sold_database) as store, following(order_book(), store) as projecting:
+        ensure(projecting)
+        caught_up(projecting)
+        row = begin(projecting)
+        caught_up(projecting, row.generation)
+        switch(projecting)
+        asyncio.run(sold(sold_database, [Order("later")]))
+        caught_up(projecting, row.generation)
+        went = back(projecting)
+        assert (went.after.generation, went.after.position) == (1, store.head())
+        assert asked(sold_database, "SELECT status FROM orders WHERE order_id = 'later'") == [("completed",)]
+        assert verify(projecting).differences == []
+
+
 def test_a_new_version_is_built_beside_the_old_one_and_both_go_on(sold_database: str) -> None:
     with opened(sold_database) as store:
         with following(order_book(), store) as old, following(second_version(), store) as new:
