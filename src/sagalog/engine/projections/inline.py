@@ -95,7 +95,7 @@ class _Kept:
     def _waited_for(self, transaction: ProjectionTransaction, events: int) -> ProjectionRow | None:
         """Return the row that somebody else had, once it is free; None if it is far behind, and so not worth waiting.
 
-        A turn or a switch that ends near the end of the log is short, and whoever holds the row never waits for the log.
+        A turn that ends near the end of the log is short, and whoever holds the row never waits for the log.
         """
         rows = [one for one in transaction.generations(self._projection.name) if one.status == "live"]
         if not rows or self._applying.reader.page(rows[0].position, events + MOST_OF_OTHERS).is_full:
