@@ -79,6 +79,8 @@ def nats_server() -> Iterator[NatsServer]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let one simulation be repeated, and their number be chosen."""
+    """Let one simulation be repeated, and be chosen how much is simulated or counted."""
     parser.addoption("--seed", type=int, default=None, help="repeat the simulation of this seed")
     parser.addoption("--seeds", type=int, default=None, help="how many seeds to simulate (10000; of messages 1000)")
+    parser.addoption("--events", type=int, default=None, help="how many events are counted by a projection (4000)")
+    parser.addoption("--held", type=float, default=None, help="how long a transaction is held open meanwhile, in s (1)")

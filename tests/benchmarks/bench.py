@@ -26,14 +26,24 @@ from tests.benchmarks import measure
 from tests.benchmarks.databases import Database, PostgresDatabase, SQLiteDatabase
 from tests.benchmarks.followed import followed
 from tests.benchmarks.measure import Shape, Sizes
+from tests.benchmarks.projected import projected
 from tests.benchmarks.replayed import replayed
 from tests.benchmarks.report import Measured, as_json, show
 from tests.benchmarks.search import search
 from tests.benchmarks.troubled import troubled
 
-PARTS = ("work", "memory", "shapes", "finished", "troubled", "followed", "search", "replayed")
+PARTS = ("work", "memory", "shapes", "finished", "troubled", "followed", "search", "replayed", "projected")
 QUICK = Sizes(
-    sagas=300, rounds=3, idle=60, finished=3000, long=20, troubled=100, followed=1000, search=1000, replayed=500
+    sagas=300,
+    rounds=3,
+    idle=60,
+    finished=3000,
+    long=20,
+    troubled=100,
+    followed=1000,
+    search=1000,
+    replayed=500,
+    projected=500,
 )
 
 
@@ -73,6 +83,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--troubled", type=int, help="stuck or failing sagas beside the others (1000)")
     parser.add_argument("--followed", type=int, help="events of an application that wait to be followed (10000)")
     parser.add_argument("--replayed", type=int, help="finished sagas whose histories are replayed (20000)")
+    parser.add_argument("--projected", type=int, help="finished sagas whose events a new projection reads (10000)")
     parser.add_argument("--search", type=int, help="sagas among which one is looked for (100000; a million by hand)")
     parser.add_argument("--folder", type=Path, help="where the SQLite files are made: the disk that is measured")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every number to FILE")
@@ -105,7 +116,8 @@ def _measure(
     backlog = run(followed, next(fresh), next(fresh), sizes) if "followed" in parts else None
     found = run(search, next(fresh), sizes) if "search" in parts else None
     again = run(replayed, next(fresh), sizes) if "replayed" in parts else None
-    return Measured(store, first.settings(), work, memory, shapes, filled, beside, backlog, found, again)
+    rows = run(projected, next(fresh), next(fresh), sizes) if "projected" in parts else None
+    return Measured(store, first.settings(), work, memory, shapes, filled, beside, backlog, found, again, rows)
 
 
 def _alone(part: Callable[..., Any], *arguments: Any) -> Any:

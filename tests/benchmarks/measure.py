@@ -37,6 +37,7 @@ class Sizes(Struct, frozen=True):
     followed: int = 10_000
     search: int = 100_000
     replayed: int = 20_000
+    projected: int = 10_000
 
 
 class Series(Struct):

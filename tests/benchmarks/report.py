@@ -9,6 +9,7 @@ from rich.table import Table
 
 from tests.benchmarks.followed import Followed
 from tests.benchmarks.measure import Beside, Filled, Memory, Shape, Work
+from tests.benchmarks.projected import Projected
 from tests.benchmarks.replayed import Replayed
 from tests.benchmarks.search import AIM_SECONDS, Search
 from tests.benchmarks.troubled import Troubled
@@ -17,6 +18,7 @@ THROUGHPUT_AIM = 0.6
 LATENCY_AIM = 1.5
 TROUBLE_AIM = 1.2
 FOLDING_AIM = 500_000
+PROJECTION_AIM = 0.5
 
 
 class Measured(Struct):
@@ -32,6 +34,7 @@ class Measured(Struct):
     followed: Followed | None = None
     search: Search | None = None
     replayed: Replayed | None = None
+    projected: Projected | None = None
 
 
 def as_json(header: dict[str, str], measured: list[Measured]) -> bytes:
@@ -64,6 +67,8 @@ def show(console: Console, one: Measured) -> None:
         console.print(_followed(one.followed))
     if one.replayed is not None:
         console.print(_replayed(one.replayed))
+    if one.projected is not None:
+        console.print(_projected(one.projected))
     if one.search is not None:
         console.print(_search(one.search))
 
@@ -164,6 +169,19 @@ def _replayed(found: Replayed) -> Table:
     for times in found.ways:
         aim = f">= {FOLDING_AIM:,}" if times.name == "fold" else ""
         table.add_row(times.name, f"{found.events / times.median:,.0f}", f"{found.events / times.best:,.0f}", aim)
+    return table
+
+
+def _projected(found: Projected) -> Table:
+    beside, events = found.asynchronous, found.events
+    title = f"a new projection of {events:,} events, {len(beside.engine.seconds)} rounds in turns"
+    table = _table(title, "engine", beside.floor.name, "ratio", "aim")
+    for name, engine, plain in (
+        ("events/s, median", beside.engine.median, beside.floor.median),
+        ("events/s, best", beside.engine.best, beside.floor.best),
+    ):
+        aim = f">= {PROJECTION_AIM}" if "median" in name else ""
+        table.add_row(name, f"{events / engine:,.0f}", f"{events / plain:,.0f}", f"{plain / engine:.2f}", aim)
     return table
 
 

@@ -18,6 +18,7 @@ TINY = [
     "--troubled=4",
     "--followed=30",
     "--replayed=9",
+    "--projected=9",
     "--search=200",
 ]
 
@@ -37,6 +38,8 @@ def test_every_part_of_the_benchmark_runs_on_sqlite(tmp_path: Path, capfd: pytes
     assert store["replayed"]["sagas"] == 9
     assert store["replayed"]["events"] >= 9 * 5
     assert [way["name"] for way in store["replayed"]["ways"]] == ["fold", "decode and fold", "read, decode and fold"]
+    assert store["projected"]["events"] == store["replayed"]["events"]
+    assert store["projected"]["asynchronous"]["engine"]["name"] == "engine"
     assert store["search"]["sagas"] == 200
     assert {"list", "--saga rare, ten", "--attribute: two", "show"} <= {one["name"] for one in store["search"]["asked"]}
     printed = capfd.readouterr().out
@@ -60,6 +63,7 @@ def test_what_differs_on_postgresql_runs_there(
                 "--part=troubled",
                 "--part=followed",
                 "--part=replayed",
+                "--part=projected",
                 "--part=search",
             ]
         )

@@ -1,13 +1,11 @@
 """Invariant 43 for whoever reads by SQL: a position that was seen is a bookmark, however writers come and go."""
 
 import threading
-from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from databases.catalogs import plain
+from databases.open_transactions import held_open, writers_that_wait
 from databases.stores import migrated_database, opened, store_of
 
 from sagalog.store import Store
@@ -17,23 +15,6 @@ from sagalog.testing.contracts.store.samples import following, start
 WRITERS, EACH = 4, 25
 # How many readings of a file are made while a transaction is held open: nobody can be asked who waits for it.
 READINGS = 200
-HELD = "held"
-
-
-@contextmanager
-def held_open(database: str) -> Generator[Callable[[], None]]:
-    """Hold a transaction open that has been given a position; the function commits it."""
-    with plain(database) as connection:
-        if database.startswith("sqlite"):
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute("INSERT INTO saga_events VALUES (?, 1, 'sagalog.SagaCompleted.1', x'7b7d')", (HELD,))
-        else:
-            connection.execute("BEGIN")
-            connection.execute(SQL["lock_log"])
-            connection.execute(
-                "INSERT INTO saga_events VALUES (%s, 1, 'sagalog.SagaCompleted.1', convert_to('{}', 'UTF8'))", (HELD,)
-            )
-        yield lambda: connection.execute("COMMIT")
 
 
 def write(database: str, begin: threading.Event) -> None:
@@ -59,12 +40,6 @@ class Reader:
         self.seen += [row[0] for row in self._store.query(sql)[1]]
 
 
-def writers_wait(database: str) -> bool:
-    with plain(database) as connection:
-        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'saga_events'::regclass"
-        return bool(connection.execute(waiting).fetchone() == (WRITERS,))
-
-
 def positions_seen(database: str) -> tuple[list[int], list[int]]:
     """Return the positions that a reader saw, while writers wrote beside an open transaction, and those of the log."""
     begin = threading.Event()
@@ -77,7 +52,7 @@ def positions_seen(database: str) -> tuple[list[int], list[int]]:
             while not all(one.done() for one in writing):
                 reader.read()
                 readings += 1
-                if readings > READINGS if store.name == "sqlite" else writers_wait(database):
+                if readings > READINGS if store.name == "sqlite" else writers_that_wait(database) == WRITERS:
                     break
             reader.read()
             commit()

@@ -34,6 +34,7 @@ class PostgresTransaction(SqlTransaction):
     sql = SQL
     errors = psycopg.Error
     _pipeline: psycopg.Pipeline | None = None
+    _cursor: Any = None
 
     def meaning(self, problem: BaseException) -> StoreError:
         """Return an error of psycopg as one of sagalog."""
@@ -41,7 +42,10 @@ class PostgresTransaction(SqlTransaction):
 
     def run(self, sql: str, values: Mapping[str, Any]) -> None:
         """Run a statement; within `many` its errors are raised later."""
-        self.driver.execute(sql, values)
+        if self._cursor is None:
+            self.driver.execute(sql, values)
+        else:
+            self._cursor.execute(sql, values)
 
     def rows(self, sql: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """Run a statement and return the rows that it gives."""
@@ -67,10 +71,11 @@ class PostgresTransaction(SqlTransaction):
     @contextmanager
     def _in_a_pipeline(self) -> Generator[None]:
         try:
-            with self.driver.pipeline() as self._pipeline:
+            # One cursor for all of them: to make one takes as long as to send a statement.
+            with self.driver.cursor() as self._cursor, self.driver.pipeline() as self._pipeline:
                 yield
         finally:
-            self._pipeline = None
+            self._pipeline = self._cursor = None
 
     def lock_name(self, projection: str) -> None:
         """Wait until no other transaction makes, switches or removes generations of this projection."""
