@@ -25,6 +25,7 @@ from servers.postgres_server import open_server
 from tests.benchmarks import measure
 from tests.benchmarks.databases import Database, PostgresDatabase, SQLiteDatabase
 from tests.benchmarks.followed import followed
+from tests.benchmarks.inline import inline
 from tests.benchmarks.measure import Shape, Sizes
 from tests.benchmarks.projected import projected
 from tests.benchmarks.replayed import replayed
@@ -32,7 +33,7 @@ from tests.benchmarks.report import Measured, as_json, show
 from tests.benchmarks.search import search
 from tests.benchmarks.troubled import troubled
 
-PARTS = ("work", "memory", "shapes", "finished", "troubled", "followed", "search", "replayed", "projected")
+PARTS = ("work", "memory", "shapes", "finished", "troubled", "followed", "search", "replayed", "projected", "inline")
 QUICK = Sizes(
     sagas=300,
     rounds=3,
@@ -117,7 +118,8 @@ def _measure(
     found = run(search, next(fresh), sizes) if "search" in parts else None
     again = run(replayed, next(fresh), sizes) if "replayed" in parts else None
     rows = run(projected, next(fresh), next(fresh), sizes) if "projected" in parts else None
-    return Measured(store, first.settings(), work, memory, shapes, filled, beside, backlog, found, again, rows)
+    price = run(inline, next(fresh), next(fresh), sizes) if "inline" in parts else None
+    return Measured(store, first.settings(), work, memory, shapes, filled, beside, backlog, found, again, rows, price)
 
 
 def _alone(part: Callable[..., Any], *arguments: Any) -> Any:

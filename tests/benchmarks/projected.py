@@ -53,11 +53,10 @@ class Projected(Struct):
     asynchronous: Beside
 
 
-def orders(name: str) -> Projection:
+def orders(name: str, inline: bool = False) -> Projection:
     """Return a projection with tables that are called by its name."""
-    projection = Projection(
-        name, sql=SQL.replace("{orders}", f"{{{name}}}").replace("{reached}", f"{{{name}_reached}}")
-    )
+    sql = SQL.replace("{orders}", f"{{{name}}}").replace("{reached}", f"{{{name}_reached}}")
+    projection = Projection(name, sql=sql, inline=inline)
 
     @projection.on
     def started(event: SagaStarted, metadata: Metadata, tables: Tables) -> None:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.benchmarks.followed import Followed
+from tests.benchmarks.inline import Inline
 from tests.benchmarks.measure import Beside, Filled, Memory, Shape, Work
 from tests.benchmarks.projected import Projected
 from tests.benchmarks.replayed import Replayed
@@ -35,6 +36,7 @@ class Measured(Struct):
     search: Search | None = None
     replayed: Replayed | None = None
     projected: Projected | None = None
+    inline: Inline | None = None
 
 
 def as_json(header: dict[str, str], measured: list[Measured]) -> bytes:
@@ -69,6 +71,8 @@ def show(console: Console, one: Measured) -> None:
         console.print(_replayed(one.replayed))
     if one.projected is not None:
         console.print(_projected(one.projected))
+    if one.inline is not None:
+        console.print(_inline(one.inline))
     if one.search is not None:
         console.print(_search(one.search))
 
@@ -182,6 +186,18 @@ def _projected(found: Projected) -> Table:
     ):
         aim = f">= {PROJECTION_AIM}" if "median" in name else ""
         table.add_row(name, f"{events / engine:,.0f}", f"{events / plain:,.0f}", f"{plain / engine:.2f}", aim)
+    return table
+
+
+def _inline(found: Inline) -> Table:
+    title = f"an inline projection, {len(found.idle.engine.seconds)} rounds in turns"
+    table = _table(title, "inline", "without", "ratio")
+    for name, beside, sagas in (
+        (f"{found.sagas:,} sagas at once, sagas/s", found.at_once, found.sagas),
+        ("one after the other, sagas/s", found.idle, found.idle_sagas),
+    ):
+        engine, plain = beside.engine.median, beside.floor.median
+        table.add_row(name, f"{sagas / engine:,.0f}", f"{sagas / plain:,.0f}", f"{plain / engine:.2f}")
     return table
 
 

@@ -40,6 +40,8 @@ def test_every_part_of_the_benchmark_runs_on_sqlite(tmp_path: Path, capfd: pytes
     assert [way["name"] for way in store["replayed"]["ways"]] == ["fold", "decode and fold", "read, decode and fold"]
     assert store["projected"]["events"] == store["replayed"]["events"]
     assert store["projected"]["asynchronous"]["engine"]["name"] == "engine"
+    assert store["inline"]["sagas"] == 5
+    assert len(store["inline"]["at_once"]["engine"]["seconds"]) == 1
     assert store["search"]["sagas"] == 200
     assert {"list", "--saga rare, ten", "--attribute: two", "show"} <= {one["name"] for one in store["search"]["asked"]}
     printed = capfd.readouterr().out
@@ -64,6 +66,7 @@ def test_what_differs_on_postgresql_runs_there(
                 "--part=followed",
                 "--part=replayed",
                 "--part=projected",
+                "--part=inline",
                 "--part=search",
             ]
         )

@@ -18,7 +18,7 @@ _page = LogReader.page
 def hasty_page(self: LogReader, after: int, limit: int, upto: int | None = None) -> Page:
     """Return a page whose position passes events that are not in it."""
     page = _page(self, after, limit, upto)
-    return replace(page, position=max(page.position, self._store.head()))
+    return replace(page, position=max(page.position, self.log.head()))
 
 
 async def count(database: str) -> None:
