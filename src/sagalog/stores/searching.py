@@ -1,4 +1,6 @@
-"""How the SQL stores find sagas by their attributes: which index is asked first. The SQL belongs to each dialect.
+"""How the SQL stores find sagas: which index is asked first. The SQL belongs to each dialect.
+
+By the time of their start sagas are found through their ids, which tell it, and besides them all whose ids do not.
 
 Indexes give ids of sagas that may match: who has a value, who has an error, who has a key. If one of them gives few,
 these are asked for everything else. Before, a few of the newest sagas are looked at, and if no index gives few, some
@@ -16,6 +18,7 @@ from sagalog.saga.transitions import OPEN
 from sagalog.store import AttributeRow, Query, StatusRow
 from sagalog.store.attributes import Wanted, wanted_of
 from sagalog.stores.queries import Queries
+from sagalog.stores.times import ids_between, least_of
 
 WITH_AN_ERROR = frozenset(("compensating", "failed", "stuck"))
 IN_TROUBLE = frozenset(("compensating", "stuck"))
@@ -31,7 +34,11 @@ NEWEST = 1_000
 
 
 class Searching(Queries):
-    """The methods of the port about attributes, through SQL blocks with the same names in every dialect."""
+    """The methods of the port that find sagas, through SQL blocks with the same names in every dialect."""
+
+    @abstractmethod
+    def _find(self, query: Query, least: str | None) -> list[StatusRow]:
+        """Return the rows that match a query without attributes, newest first, and none with a lesser id."""
 
     @abstractmethod
     def _number(self, number: float | None) -> Any:
@@ -42,6 +49,27 @@ class Searching(Queries):
         self, block: str, query: Query, wanted: Sequence[Wanted], saga_ids: Sequence[str] | None
     ) -> Sequence[Any]:
         """Return the rows that a block finds which asks for everything: the query, and all conditions."""
+
+    @abstractmethod
+    def _find_these(self, query: Query, saga_ids: Sequence[str]) -> list[StatusRow]:
+        """Return those of these sagas that match a query without attributes and key, newest first."""
+
+    def find(self, query: Query) -> list[StatusRow]:
+        """Return the rows that match, newest first."""
+        if query.attributes:
+            return self._find_attributed(query)
+        least, most = ids_between(query.started_after, query.started_before)
+        if (least is None and most is None) or query.key is not None:
+            return self._find(query, None)
+        misdated = self._some("some_misdated")
+        if len(misdated) > MOST_CANDIDATES:
+            # Ids say nothing here: sagas are read from the newest on.
+            return self._find(query, None)
+        rows = self._find(replace(query, before=least_of((query.before, most))), least)
+        if misdated:
+            found = {row.saga_id: row for row in (*rows, *self._find_these(query, sorted(misdated)))}
+            rows = sorted(found.values(), key=lambda row: row.saga_id, reverse=True)[: query.limit]
+        return rows
 
     def attributes(self, saga_ids: Sequence[str]) -> dict[str, list[AttributeRow]]:
         """Return the attributes of those of these sagas that have any."""

@@ -20,7 +20,7 @@ from sagalog.testing.contracts.store.samples import start
 SMALL = {"saga_workers", "saga_consumers"}
 ASKED_BY_A_PERSON = {"counts", "unloaded", "find", "find_open", "find_with_an_error", "unmatched"} | {
     # Each of these ends at a limit.
-    *("some_in_trouble", "some_with_an_error", "some_open"),
+    *("some_in_trouble", "some_with_an_error", "some_open", "some_misdated"),
 }
 # Only what is waited for is in these indexes.
 OF_WHAT_WAITS = "saga_inbox_sagas"

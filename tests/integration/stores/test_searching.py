@@ -66,6 +66,7 @@ def queries(generator: random.Random, ids: list[str]) -> Any:
             key=some(generator, ["k-7"]),
             error=some(generator, ["TEXT 1", "e"]),
             started_after=some(generator, [NOW + 50 * SECOND]),
+            started_before=some(generator, [NOW + 70 * SECOND]),
             before=some(generator, ids),
             limit=generator.choice([1, 2, 5, 100]),
             attributes=conditions if generator.random() < 0.85 else (),

@@ -127,20 +127,20 @@ NOT EXISTS (
 -- name: conditions
 wanted AS MATERIALIZED (
     SELECT name, operator, text, number::numeric AS number
-    FROM unnest($9::text[], $10::text[], $11::text[], $12::text[]) AS given (name, operator, text, number)
+    FROM unnest($10::text[], $11::text[], $12::text[], $13::text[]) AS given (name, operator, text, number)
 )
 
 -- name: find_among
 WITH {conditions}
 SELECT {saga_status.all} FROM saga_status
-WHERE saga_id = ANY ($13::text[]) AND ($8::text IS NULL OR saga_key = $8) AND {matching} AND {attributed}
+WHERE saga_id = ANY ($14::text[]) AND ($9::text IS NULL OR saga_key = $9) AND {matching} AND {attributed}
 ORDER BY saga_id DESC
-LIMIT $7;
+LIMIT $8;
 
 -- name: find_erring
 -- Along those that have an error, the newest first.
 WITH {conditions}
 SELECT {saga_status.all} FROM saga_status
-WHERE error_type IS NOT NULL AND ($8::text IS NULL OR saga_key = $8) AND {matching} AND {attributed}
+WHERE error_type IS NOT NULL AND ($9::text IS NULL OR saga_key = $9) AND {matching} AND {attributed}
 ORDER BY saga_id DESC
-LIMIT $7;
+LIMIT $8;

@@ -53,6 +53,7 @@ FOREVER = float("inf")
 PLANNED_EACH_TIME = frozenset(
     (
         *("find", "unmatched", "find_among", "find_erring", "holders_of_text", "holders_of_number", "some_named"),
+        *("find_these", "some_misdated"),
         *("some_in_texts", "some_in_numbers", "newest_in_texts", "newest_in_numbers", "newest_unlike", "newest"),
     )
 )
@@ -214,12 +215,9 @@ class PostgresStore(PostgresWorkers, PostgresMessages, Searching):
         free = {row[0] for row in self._look("not_locked", saga_ids=self._list(saga_ids))}
         return frozenset(self.statuses(saga_ids)) - free
 
-    def find(self, query: Query) -> list[StatusRow]:
-        """Return the rows that match, newest first."""
-        if query.attributes:
-            return self._find_attributed(query)
+    def _find(self, query: Query, least: str | None) -> list[StatusRow]:
         statuses = self._list(query.statuses) or None
-        wanted = self._values_of(query)
+        wanted = self._values_of(query, least)
         key = wanted.pop("key")
         if key is not None:
             rows = self._look("find_key", **wanted, key=key)
@@ -229,10 +227,17 @@ class PostgresStore(PostgresWorkers, PostgresMessages, Searching):
             rows = self._look("find", **wanted, none_has_ended=none_has_ended, each_has_an_error=each_has_an_error)
         return [StatusRow(*row) for row in rows]
 
-    def _values_of(self, query: Query) -> dict[str, Any]:
+    def _find_these(self, query: Query, saga_ids: Sequence[str]) -> list[StatusRow]:
+        wanted = self._values_of(query)
+        del wanted["key"]
+        return [StatusRow(*row) for row in self._look("find_these", **wanted, saga_ids=self._list(saga_ids))]
+
+    def _values_of(self, query: Query, least: str | None = None) -> dict[str, Any]:
         values = asdict(query) | {"statuses": self._list(query.statuses) or None}
+        limit = values.pop("limit")
         del values["attributes"]
-        return values
+        # In the order in which blocks number them.
+        return values | {"least": least, "limit": limit}
 
     def _number(self, number: float | None) -> str | None:
         return exact(number)

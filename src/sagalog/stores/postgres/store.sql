@@ -228,23 +228,43 @@ SELECT {saga_status.all} FROM saga_status WHERE saga_name = $1 AND saga_key = $2
     AND ($4::bigint IS NULL OR started_at < $4)
     AND ($5::bigint IS NULL OR started_at >= $5)
     AND ($6::text IS NULL OR saga_id < $6)
+    AND ($7::text IS NULL OR saga_id >= $7)
 
 -- name: find
--- Planned for the values at hand: what is not asked for falls away, and $8 (none of these has ended) and $9 (each of
+-- Planned for the values at hand: what is not asked for falls away, and $9 (none of these has ended) and $10 (each of
 -- these has an error) let small indexes be used that hold no saga which completed.
 SELECT {saga_status.all} FROM saga_status
 WHERE {matching}
-    AND (NOT $8::boolean OR ended_at IS NULL)
-    AND (NOT $9::boolean OR error_type IS NOT NULL)
+    AND (NOT $9::boolean OR ended_at IS NULL)
+    AND (NOT $10::boolean OR error_type IS NOT NULL)
 ORDER BY saga_id DESC
-LIMIT $7;
+LIMIT $8;
+
+-- name: some_misdated
+-- What makes them so is written here as in the index.
+SELECT saga_id FROM saga_status
+WHERE (
+    saga_id NOT BETWEEN
+        lpad(to_hex((started_at / 1000 - 5000) >> 16), 8, '0') || '-'
+            || lpad(to_hex((started_at / 1000 - 5000) & 65535), 4, '0')
+        AND lpad(to_hex((started_at / 1000 + 5000) >> 16), 8, '0') || '-'
+            || lpad(to_hex((started_at / 1000 + 5000) & 65535), 4, '0')
+    OR started_at NOT BETWEEN 5000000 AND 281474970000000000
+)
+LIMIT $1;
+
+-- name: find_these
+SELECT {saga_status.all} FROM saga_status
+WHERE saga_id = ANY ($9::text[]) AND {matching}
+ORDER BY saga_id DESC
+LIMIT $8;
 
 -- name: find_key
 -- The few sagas of a key first (OFFSET 0 keeps the planner from walking through all sagas, newest first, instead).
-SELECT {saga_status.all} FROM (SELECT * FROM saga_status WHERE saga_key = $8 OFFSET 0) AS keyed
+SELECT {saga_status.all} FROM (SELECT * FROM saga_status WHERE saga_key = $9 OFFSET 0) AS keyed
 WHERE {matching}
 ORDER BY saga_id DESC
-LIMIT $7;
+LIMIT $8;
 
 -- name: steps
 SELECT {saga_steps.all} FROM saga_steps WHERE saga_id = $1 ORDER BY direction, ordinal;

@@ -164,11 +164,12 @@ class SQLiteStore(SQLiteWorkers, SQLiteMessages, Searching):
         """Call `companion` at the end of each transaction that writes to the log."""
         return self._companions.add(companion)
 
-    def find(self, query: Query) -> list[StatusRow]:
-        """Return the rows that match, newest first."""
-        if query.attributes:
-            return self._find_attributed(query)
-        return [StatusRow(*row) for row in self._look(self._block_for(query), **self._values_of(query))]
+    def _find(self, query: Query, least: str | None) -> list[StatusRow]:
+        return [StatusRow(*row) for row in self._look(self._block_for(query), **self._values_of(query, least))]
+
+    def _find_these(self, query: Query, saga_ids: Sequence[str]) -> list[StatusRow]:
+        values = self._values_of(query) | {"saga_ids": self._list(saga_ids)}
+        return [StatusRow(*row) for row in self._look("find_these", **values)]
 
     def _block_for(self, query: Query) -> str:
         """Return the block for a query; if an index narrows it down, the block never reads all sagas."""
@@ -188,8 +189,8 @@ class SQLiteStore(SQLiteWorkers, SQLiteMessages, Searching):
     def _are_few(self, block: str, **values: Any) -> bool:
         return len(self._look(block, **values, limit=MOST_OF_FEW + 1)) <= MOST_OF_FEW
 
-    def _values_of(self, query: Query) -> dict[str, Any]:
-        values = asdict(query) | {"statuses": self._list(query.statuses) if query.statuses else None}
+    def _values_of(self, query: Query, least: str | None = None) -> dict[str, Any]:
+        values = asdict(query) | {"statuses": self._list(query.statuses) if query.statuses else None, "least": least}
         del values["attributes"]
         return values
 

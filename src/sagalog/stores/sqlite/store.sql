@@ -94,10 +94,28 @@ SELECT {saga_status.all} FROM saga_status WHERE saga_name = :saga_name AND saga_
     AND (:started_before IS NULL OR started_at < :started_before)
     AND (:started_after IS NULL OR started_at >= :started_after)
     AND saga_id < coalesce(:before, x'')
+    AND saga_id >= coalesce(:least, '')
 
 -- name: find
 SELECT {saga_status.all} FROM saga_status
 WHERE {matching}
+ORDER BY saga_id DESC
+LIMIT :limit;
+
+-- name: some_misdated
+-- What makes them so is written here as in the index.
+SELECT saga_id FROM saga_status INDEXED BY saga_status_misdated
+WHERE (
+    saga_id NOT BETWEEN
+        printf('%08x-%04x', (started_at / 1000 - 5000) >> 16, (started_at / 1000 - 5000) & 65535)
+        AND printf('%08x-%04x', (started_at / 1000 + 5000) >> 16, (started_at / 1000 + 5000) & 65535)
+    OR started_at NOT BETWEEN 5000000 AND 281474970000000000
+)
+LIMIT :limit;
+
+-- name: find_these
+SELECT {saga_status.all} FROM saga_status
+WHERE saga_id IN (SELECT value FROM json_each(:saga_ids)) AND {matching}
 ORDER BY saga_id DESC
 LIMIT :limit;
 
