@@ -1,8 +1,10 @@
 """Read models of your own: tables that follow the log, declared beside the sagas and rebuilt at any time."""
 
+from sagalog.projections.as_type import as_type
 from sagalog.projections.declare import Projection
-from sagalog.projections.metadata import Metadata
-from sagalog.projections.saga_events import (
+from sagalog.projections.tables import Tables
+from sagalog.saga.context import Trouble
+from sagalog.saga.happenings import (
     ChildStarted,
     ChildUndoAsked,
     CommandSent,
@@ -23,10 +25,8 @@ from sagalog.projections.saga_events import (
     StepSucceeded,
     StepWaiting,
     UndoAsked,
-    as_type,
 )
-from sagalog.projections.tables import Tables
-from sagalog.saga.context import Trouble
+from sagalog.saga.metadata import Metadata
 
 __all__ = [
     "ChildStarted",

@@ -11,13 +11,13 @@ from msgspec import Struct
 
 from sagalog.errors import DefinitionError
 from sagalog.messages import Event, Message, name_of
-from sagalog.projections.metadata import Metadata
-from sagalog.projections.saga_events import HAPPENINGS, SagaHappening
 from sagalog.projections.schema import ProjectionSql, read_sql
 from sagalog.projections.tables import Tables
 from sagalog.saga.callables import annotations_of, handler_mistake, is_async, name_of_callable, parameters_of
 from sagalog.saga.declare import Saga
+from sagalog.saga.happenings import HAPPENINGS, SagaHappening
 from sagalog.saga.identifiers import as_text, check_identifier
+from sagalog.saga.metadata import Metadata
 from sagalog.saga.options import flag, shown, version_mistake
 from sagalog.saga.payload.payload_type import PayloadType
 from sagalog.saga.retry import PATIENT, Retry

@@ -11,7 +11,7 @@ from sagalog.errors import DefinitionError
 from sagalog.process_manager import ProcessManager
 from sagalog.projections import Metadata, Projection, SagaHappening, SagaStarted, StepSucceeded, Tables
 from sagalog.projections.declare import EventHandler
-from sagalog.projections.saga_events import HAPPENINGS
+from sagalog.saga.happenings import HAPPENINGS
 
 SQL = "CREATE TABLE {rows} (a TEXT);\n"
 

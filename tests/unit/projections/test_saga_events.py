@@ -8,8 +8,8 @@ from msgspec.structs import fields
 
 from sagalog.errors import InvalidInput
 from sagalog.projections import ChildStarted, SagaStarted, as_type
-from sagalog.projections.saga_events import HAPPENINGS, TOLD
 from sagalog.saga import events as e
+from sagalog.saga.happenings import HAPPENINGS, TOLD
 
 # Fields of facts that are in the metadata, in the saga's row, or of no use to a reader.
 ELSEWHERE = {

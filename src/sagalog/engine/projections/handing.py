@@ -6,10 +6,10 @@ from sagalog.codec import CODEC
 from sagalog.engine.projections.reading import Entry
 from sagalog.errors import DivergentHistory
 from sagalog.projections.declare import EventHandler
-from sagalog.projections.metadata import Metadata
-from sagalog.projections.saga_events import TOLD
 from sagalog.projections.tables import Tables
+from sagalog.saga.happenings import TOLD
 from sagalog.saga.identifiers import part_of
+from sagalog.saga.metadata import Metadata
 
 
 def hand(entry: Entry, tables: Tables) -> int:

@@ -9,7 +9,7 @@ from sagalog.codec import CODEC
 from sagalog.errors import DivergentHistory
 from sagalog.messages import Envelope
 from sagalog.projections.declare import EventHandler, Projection
-from sagalog.projections.saga_events import TOLD
+from sagalog.saga.happenings import TOLD
 from sagalog.saga.upcast import TOPICS
 from sagalog.store import StatusRow, StoredEvent
 from sagalog.store.projections import Log

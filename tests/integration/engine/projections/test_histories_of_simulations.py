@@ -18,7 +18,7 @@ from sagas.parcels import ParcelOrdered, ParcelPacked
 from sagalog.engine.projections.comparing import verify
 from sagalog.engine.projections.generations import begin
 from sagalog.projections import Metadata, Tables
-from sagalog.projections.saga_events import HAPPENINGS
+from sagalog.saga.happenings import HAPPENINGS
 from sagalog.store import Store
 from sagalog.store.projections import ProjectionRow
 from sagalog.testing.clock import FakeClock

@@ -1,4 +1,4 @@
-"""What happens to a saga, as projections and subscriptions are told of it: the public words, apart from the log's own.
+"""What happens to a saga, as projections and participants are told of it: the public words, apart from the log's own.
 
 Fields are only ever added. Times are integer microseconds since the epoch. Data (`input`, `result`, ...) are what JSON
 gives in Python; `as_type` reads them as the type that they were declared with. `attributes` are those that the saga is
@@ -6,18 +6,13 @@ found by, as the event brings them.
 """
 
 from collections.abc import Callable, Mapping
-from functools import cache
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Raw, Struct
 
-from sagalog.codec import encode_json
 from sagalog.saga import events as e
 from sagalog.saga.context import Trouble
-from sagalog.saga.payload.payload_type import PayloadType
-
-KindT = TypeVar("KindT")
 
 
 class SagaHappening(Struct, frozen=True, kw_only=True, gc=False):
@@ -286,15 +281,3 @@ TOLD: dict[type[e.SagaEvent], tuple[type[SagaHappening], Callable[[Any], SagaHap
     ),
 }
 HAPPENINGS: tuple[type[SagaHappening], ...] = tuple(kind for kind, _ in TOLD.values())
-
-
-@cache
-def _payload(kind: Any) -> PayloadType:
-    return PayloadType(kind)
-
-
-def as_type(data: Any, kind: type[KindT]) -> KindT:
-    """Return an event's `input`, `result` or `data` as the type it was declared with; raises `InvalidInput`."""
-    declared: Any = kind
-    found: KindT = _payload(declared).take(encode_json(data))
-    return found
