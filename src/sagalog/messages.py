@@ -53,8 +53,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `time` is in microseconds since the epoch. `correlation_id` is shared by everything that a first cause led to;
     `causation_id` is the message (or saga) that led to this one. `saga_id` and `step` say which saga sent a command.
-    `via` is the transport that a message came over, which never sends it back. A "note" goes from one saga to another
-    and is no message of the domain.
+    `via` is the transport that a message came over, which never sends it back. A "note" goes from one saga to another,
+    or tells a participant what has happened to a saga; it is no message of the domain.
     """
 
     id: str

@@ -40,7 +40,8 @@ class Declared:
             where = f"participant {participant.name}"
             for handlers in participant.handlers.values():
                 for handler in handlers:
-                    yield where, handler.message
+                    if issubclass(handler.message, Message):
+                        yield where, handler.message
                     for output in handler.outputs:
                         yield where, output
 

@@ -12,7 +12,7 @@ from sagalog.saga.callables import annotations_of, parameters_of
 from sagalog.saga.context import StepContext
 from sagalog.saga.payload.annotations import plain
 
-Source = Literal["input", "result", "context", "service", "element"]
+Source = Literal["input", "result", "context", "metadata", "service", "element"]
 
 # Plain data, never a service: a parameter of such a type that no step or input provides is a mistake.
 _PLAIN = (str, int, float, bool, bytes, dict, list, tuple, set, frozenset, object, type(None), Any)

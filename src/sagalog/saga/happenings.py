@@ -13,6 +13,7 @@ from msgspec import Raw, Struct
 
 from sagalog.saga import events as e
 from sagalog.saga.context import Trouble
+from sagalog.saga.identifiers import part_of
 
 
 class SagaHappening(Struct, frozen=True, kw_only=True, gc=False):
@@ -281,3 +282,9 @@ TOLD: dict[type[e.SagaEvent], tuple[type[SagaHappening], Callable[[Any], SagaHap
     ),
 }
 HAPPENINGS: tuple[type[SagaHappening], ...] = tuple(kind for kind, _ in TOLD.values())
+
+
+def is_of_step(found: str | None, step: str) -> bool:
+    """Tell whether what happened to `found` happened to this step, or to a part of it such as `ship_line[0]`."""
+    part = None if found is None else part_of(found)
+    return found == step or (part is not None and part[0] == step)

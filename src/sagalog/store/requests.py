@@ -3,9 +3,10 @@
 Times are integer microseconds since the epoch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Literal, cast
 
 from msgspec import Struct
@@ -96,7 +97,8 @@ class Advance(Struct, frozen=True, gc=False):
 class Route(Struct, frozen=True, gc=False):
     """The results of a batch of messages, written in one transaction with the consumers' new positions.
 
-    `redelivered` names rows of `saga_unmatched` that were routed again.
+    `redelivered` names rows of `saga_unmatched` that were routed again. `notes` are the messages among those of `inbox`
+    that are not in the log, by their ids.
     """
 
     advances: Sequence[Advance]
@@ -105,6 +107,7 @@ class Route(Struct, frozen=True, gc=False):
     messages: Sequence[Envelope] = ()
     parked: Sequence[UnmatchedRow] = ()
     redelivered: Sequence[str] = ()
+    notes: Mapping[str, Envelope] = MappingProxyType({})
 
 
 # Otherwise not written: a consumer has another position or owner ("conflict"), or a key is taken ("exists").

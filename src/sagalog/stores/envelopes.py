@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from sagalog.codec import encode_json
 from sagalog.messages import Envelope, Unreadable
 from sagalog.store import InboxRow
 from sagalog.stores.columns import INBOX, INDEXED
@@ -47,6 +48,11 @@ def envelope_of(row: Sequence[Any]) -> Envelope:
             position=position,
         )
     return Envelope(**known, data=stated.data, via=stated.via)
+
+
+def body_of(note: Envelope | None) -> str | None:
+    """Return what is kept of a message that is not in the log; None for one that is."""
+    return None if note is None else encode_json(note).decode()
 
 
 def mail_of(row: Sequence[Any]) -> tuple[InboxRow, Envelope]:

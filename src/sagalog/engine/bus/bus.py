@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from sagalog.engine.bus.consumers import Consumers
 from sagalog.engine.bus.handling import Handling
 from sagalog.engine.bus.participants import Participants
+from sagalog.engine.bus.reading import Reading
 from sagalog.engine.bus.route_batch import Routes
 from sagalog.engine.bus.router import Router
 from sagalog.engine.loops import Loop
@@ -34,11 +35,13 @@ class Bus:
     ) -> None:
         self._worker = worker
         names = [one.consumer for one in routes]
-        consumers = self._consumers = Consumers(surroundings, worker, names)
+        reading = Reading(surroundings.store, [one.definition for one in handlings])
+        consumers = self._consumers = Consumers(surroundings, worker, names, reading.reacting)
         self._router = Router(
             surroundings,
             consumers,
             routes,
+            reading,
             vocabulary,
             self._routed,
             self._unsure,

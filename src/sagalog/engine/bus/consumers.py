@@ -5,7 +5,8 @@ No message is read here.
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Container, Sequence
+from itertools import groupby
 
 from sagalog.engine.sagas.given_up import GivenUp
 from sagalog.engine.sagas.worker import Worker
@@ -30,8 +31,11 @@ class Consumers:
         surroundings: Surroundings,
         worker: Worker,
         names: Sequence[str],
+        reacting: Container[str] = (),
     ) -> None:
         self.names = tuple(names)
+        # These begin at the end of the log when they are new: what happened before is not to be reacted to.
+        self._reacting = reacting
         self._store = surroundings.store
         self._blocking = surroundings.blocking
         self._clock = surroundings.clock
@@ -111,9 +115,15 @@ class Consumers:
         return rows
 
     async def _take(self, worker_id: str, names: Sequence[str]) -> list[ConsumerRow]:
-        return await self._blocking.write(
-            self._store.take_consumers, worker_id, names, self._clock.now(), self._limits.from_now
-        )
+        taken: list[ConsumerRow] = []
+        for from_now, some in groupby(sorted(names, key=self._from_now), self._from_now):
+            taken += await self._blocking.write(
+                self._store.take_consumers, worker_id, list(some), self._clock.now(), from_now
+            )
+        return taken
+
+    def _from_now(self, name: str) -> bool:
+        return self._limits.from_now or name in self._reacting
 
     def moved(self, consumer: str, position: int) -> None:
         """Record a consumer's new position, which is already durable."""

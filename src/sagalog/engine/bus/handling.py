@@ -18,7 +18,9 @@ from sagalog.engine.carrying import carrying
 from sagalog.engine.unmatched import parked_row
 from sagalog.messages import CommandDone, CommandRefused, Envelope, Event, name_of
 from sagalog.saga.events import ErrorInfo, error_from
+from sagalog.saga.messages.handlers import told_of
 from sagalog.saga.messages.participants import Handler, MessageContext, ParticipantDefinition, output_id
+from sagalog.saga.metadata import Metadata
 from sagalog.saga.payload.payload_type import PayloadType
 from sagalog.saga.retry import Retry
 from sagalog.store import InboxRow, Posting
@@ -65,7 +67,7 @@ class Handling:
         """
         delivered = (envelope.id,) if envelope.kind == "command" else ()
         try:
-            handlers = self.definition.handlers.get(envelope.name, ())
+            handlers = self._handlers_of(envelope)
             if not handlers:
                 text = f"participant {self.definition.name} handles no {envelope.name} (any more)"
                 raise Failed("", error_from("fault", "NoHandler", text), LAST)
@@ -73,6 +75,13 @@ class Handling:
         except Failed as failed:
             return self._failed(row, envelope, failed, delivered)
         return Posting(messages=answers, taken=(row.recipient, row.message_id), delivered=delivered)
+
+    def _handlers_of(self, envelope: Envelope) -> Sequence[Handler]:
+        handlers = self.definition.handlers.get(envelope.name, ())
+        if envelope.kind != "note":
+            return handlers
+        told = told_of(envelope.data)
+        return [one for one in handlers if one.takes(told)]
 
     async def _call(self, handler: Handler, row: InboxRow, envelope: Envelope, ours: StillOurs) -> list[Envelope]:
         """Call one handler and return its answers; raises `Failed`."""
@@ -128,6 +137,8 @@ class Handling:
                     attempt=row.attempts + 1,
                     participant=self.definition.name,
                 )
+            elif parameter.source == "metadata":
+                arguments[parameter.name] = _about(envelope, row)
             else:
                 arguments[parameter.name] = self._services[parameter.key]
         return arguments
@@ -172,3 +183,16 @@ class Handling:
             f"{handler}failed for good after {times}: {error.type}: {error.message}",
         )
         return Posting(retry=replace(tried, status="parked"), parked=parked, delivered=delivered)
+
+
+def _about(envelope: Envelope, row: InboxRow) -> Metadata:
+    """Return what is known of a message beside itself."""
+    if envelope.kind == "note":
+        return told_of(envelope.data).about
+    return Metadata(
+        id=envelope.id,
+        position=row.position,
+        time=envelope.time,
+        correlation_id=envelope.correlation_id,
+        causation_id=envelope.causation_id,
+    )

@@ -1,7 +1,9 @@
-"""Routing for a participant: one inbox row for each message that it handles. It looks nothing up."""
+"""Routing for a participant: one inbox row for each message that it handles, or note of a saga. It looks nothing up."""
 
 from sagalog.clock import Clock
 from sagalog.engine.bus.route_batch import Batch, Found, inbox_row
+from sagalog.messages import Unreadable
+from sagalog.saga.messages.handlers import told_of
 from sagalog.saga.messages.participants import ParticipantDefinition
 
 
@@ -19,5 +21,11 @@ class ParticipantRoutes:
         handlers = self._definition.handlers
         for position, envelope in found:
             taken_by = handlers.get(envelope.name)
-            if taken_by and taken_by[0].kind == envelope.kind:
-                batch.inbox.append(inbox_row(self.consumer, envelope.correlation_id, position, envelope, now))
+            if not taken_by or taken_by[0].kind != envelope.kind:
+                continue
+            if envelope.kind == "note" and not isinstance(envelope, Unreadable):
+                told = told_of(envelope.data)
+                if not any(one.takes(told) for one in taken_by):
+                    continue
+                batch.notes[envelope.id] = envelope
+            batch.inbox.append(inbox_row(self.consumer, envelope.correlation_id, position, envelope, now))

@@ -3,22 +3,20 @@
 import asyncio
 from collections.abc import Callable, Container
 
+from sagalog.engine.bus.reading import Page, Reading
 from sagalog.engine.surroundings import Surroundings
-from sagalog.messages import Envelope
-
-Read = list[tuple[int, Envelope]]
 
 
 class ReadsBeside:
     """The reads under way, at most one for each consumer; `done` is called whenever one has ended."""
 
-    def __init__(self, surroundings: Surroundings, done: Callable[[], None]) -> None:
-        self._store = surroundings.store
+    def __init__(self, surroundings: Surroundings, reading: Reading, done: Callable[[], None]) -> None:
+        self._reading = reading
         self._blocking = surroundings.blocking
         self._done = done
-        self._tasks: dict[str, tuple[int, asyncio.Task[Read]]] = {}
+        self._tasks: dict[str, tuple[int, asyncio.Task[Page]]] = {}
 
-    def take(self, name: str, after: int, limit: int) -> Read | None:
+    def take(self, name: str, after: int, limit: int) -> Page | None:
         """Return the messages above a position, starting the read if needed; None while it runs.
 
         Raises what the read raised.
@@ -33,13 +31,13 @@ class ReadsBeside:
                 known[1].exception()
             known = None
         if known is None:
-            task = asyncio.get_running_loop().create_task(self._read(after, limit))
+            task = asyncio.get_running_loop().create_task(self._read(name, after, limit))
             self._tasks[name] = after, task
         return None
 
-    async def _read(self, after: int, limit: int) -> Read:
+    async def _read(self, name: str, after: int, limit: int) -> Page:
         try:
-            return await self._blocking.read(self._store.read_messages, after, limit)
+            return await self._blocking.read(self._reading.page, (name,), after, limit)
         finally:
             self._done()
 

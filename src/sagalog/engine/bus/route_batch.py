@@ -16,6 +16,7 @@ class Batch:
     def __init__(self) -> None:
         self.begun: list[Decision] = []
         self.inbox: list[InboxRow] = []
+        self.notes: dict[str, Envelope] = {}
         self.messages: list[Envelope] = []
         self.parked: list[UnmatchedRow] = []
 
@@ -26,7 +27,7 @@ class Batch:
     def route(self, advances: Sequence[Advance], redelivered: Sequence[str] = ()) -> Route:
         """Return the batch as one write; any worker may claim the sagas that it starts."""
         starts = [append_of(decision, None, None) for decision in self.begun]
-        return Route(advances, starts, self.inbox, self.messages, self.parked, redelivered)
+        return Route(advances, starts, self.inbox, self.messages, self.parked, redelivered, self.notes)
 
 
 def inbox_row(recipient: str, lane: str, position: int, envelope: Envelope, now: int) -> InboxRow:

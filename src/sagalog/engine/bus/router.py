@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from sagalog.engine.backoff import Backoff, rest_after
 from sagalog.engine.bus.consumers import Consumers
 from sagalog.engine.bus.own_pace import PAUSES, TRIES_IN_ALL, OwnPace
+from sagalog.engine.bus.reading import Page, Reading
 from sagalog.engine.bus.reads_beside import ReadsBeside
 from sagalog.engine.bus.redelivery import Redelivery
 from sagalog.engine.bus.route_batch import Batch, Found, Routes
@@ -34,6 +35,9 @@ from sagalog.store import Advance, Route, UnmatchedRow
 logger = logging.getLogger("sagalog.engine")
 
 BATCH = 500
+# So far a consumer reads on before it is written that there was nothing for it: a commit for each saga would cost more
+# than to read as much again after a crash.
+MOST_UNWRITTEN = 5_000
 # How often a batch is computed again because another worker has started one of its sagas meanwhile.
 MOST_RACES = 10
 
@@ -46,6 +50,7 @@ class Router:
         surroundings: Surroundings,
         consumers: Consumers,
         routes: Sequence[Routes],
+        reading: Reading,
         vocabulary: Vocabulary,
         routed: Callable[[Route, Mapping[str, Envelope]], None],
         unsure: Callable[[Route], None],
@@ -56,6 +61,9 @@ class Router:
         self._clock = surroundings.clock
         self._consumers = consumers
         self._routes = {one.consumer: one for one in routes}
+        self._reading = reading
+        # Up to where each consumer has read without finding anything, which is not written yet.
+        self._passed: dict[str, int] = {}
         self._poll = surroundings.limits.poll / 1e6
         self._hint = Hint()
         self._writing = RouteWriting(surroundings, consumers, routed, unsure)
@@ -64,7 +72,7 @@ class Router:
         )
         # The consumers that are routed apart from the others.
         self._paces: dict[str, OwnPace] = {}
-        self._reads = ReadsBeside(surroundings, self._hint.give)
+        self._reads = ReadsBeside(surroundings, reading, self._hint.give)
         self._recovery = recovery
         recovery.add(self._hurry)
 
@@ -134,28 +142,35 @@ class Router:
         owned = self._consumers.owned
         self._paces = {name: pace for name, pace in self._paces.items() if name in owned}
         self._reads.keep(self._paces)
-        together: dict[int, list[str]] = {}
+        together: dict[tuple[int, int, bool], list[str]] = {}
         apart: list[str] = []
         for name, row in owned.items():
             pace = self._paces.get(name)
             if pace is None:
-                together.setdefault(row.position, []).append(name)
+                place = (row.position, self._reads_after(name, row.position), self._reading.wants_notes(name))
+                together.setdefault(place, []).append(name)
             elif now >= pace.resumes_at:
                 apart.append(name)
         moved = False
-        for position, names in sorted(together.items()):
-            moved |= await self._go_together(position, names)
+        for (position, after, _), names in sorted(together.items()):
+            moved |= await self._go_together(position, after, names)
         for name in apart:
             moved |= await self._go_apart(name, self._paces[name])
         return moved | await self._redelivery.look()
 
-    async def _go_together(self, position: int, names: list[str]) -> bool:
-        """Route the messages above `position` for these consumers; return whether to go on at once."""
+    def _reads_after(self, name: str, position: int) -> int:
+        """Return where a consumer reads on that is at this position."""
+        return max(position, self._passed.get(name, 0))
+
+    async def _go_together(self, position: int, after: int, names: list[str]) -> bool:
+        """Route what is above `after` for these consumers, which are at `position`; return whether to go on at once."""
         try:
-            found = await self._blocking.read(self._store.read_messages, position, BATCH)
-            if found:
-                await self._move(position, names, found)
-            return bool(found)
+            page = await self._blocking.read(self._reading.page, names, after, BATCH)
+            if page.found or page.position - position >= MOST_UNWRITTEN:
+                await self._move(position, names, page.found, page.position)
+            else:
+                self._passed |= dict.fromkeys(names, page.position)
+            return bool(page.found) or page.is_full
         except Exception as problem:
             self.doubt()
             trace = None if isinstance(problem, StoreError) else problem
@@ -197,27 +212,30 @@ class Router:
             return False
         limit = pace.size.now
         try:
-            found = self._reads.take(name, row.position, limit)
+            page = self._reads.take(name, self._reads_after(name, row.position), limit)
         except BatchTooLarge as problem:
             if limit == 1:
                 raise
             pace.size.too_large(limit)
             logger.info("%s reads at most %d messages at once: %s", name, pace.size.now, described(problem))
             return True
-        if found is None:
+        if page is None:
             return None
-        alone = [one for one in found if one[0] <= pace.alone_upto]
+        alone = [one for one in page.found if one[0] <= pace.alone_upto]
         if alone:
             return await self._move_one_by_one(name, row.position, alone, pace)
-        if found:
-            await self._move_apart(name, row.position, found, pace)
+        if page.found:
+            await self._move_apart(name, row.position, page, pace)
+        else:
+            self._passed[name] = page.position
         pace.passed()
-        return bool(found)
+        return bool(page.found) or page.is_full
 
-    async def _move_apart(self, name: str, position: int, found: Found, pace: OwnPace) -> None:
+    async def _move_apart(self, name: str, position: int, page: Page, pace: OwnPace) -> None:
         """Route a batch; if it fails and is itself to blame, its messages will be routed one by one."""
+        found = page.found
         try:
-            await self._move(position, [name], found)
+            await self._move(position, [name], found, page.position)
         except Exception as problem:
             if isinstance(problem, BatchTooLarge) and len(found) > 1:
                 pace.size.too_large(len(found))
@@ -231,7 +249,7 @@ class Router:
         """Route messages one by one, setting aside one that fails too often; return False if the consumer is lost."""
         for one in found:
             try:
-                written = await self._move(position, [name], [one])
+                written = await self._move(position, [name], [one], one[0])
             except Exception as problem:
                 self.doubt()
                 if not await self._writing.is_to_blame(name, problem):
@@ -249,15 +267,16 @@ class Router:
             pace.passed()
         return True
 
-    async def _move(self, position: int, names: list[str], found: Found) -> bool:
-        """Route messages and move the consumers behind them; return False if one is lost or at another position."""
+    async def _move(self, position: int, names: list[str], found: Found, upto: int) -> bool:
+        """Route messages and move the consumers to `upto`; return False if one is lost or at another position."""
         for _ in range(MOST_RACES):
             batch = Batch()
             for name in names:
                 await self._route(name, found, batch)
-            outcome = await self._writing.write(batch.route(self._advances(names, position, found)), found, batch.begun)
+            route = batch.route(self._advances(names, position, upto))
+            outcome = await self._writing.write(route, found, batch.begun)
             if outcome == "written":
-                self._moved(names, found, batch.parked)
+                self._moved(names, upto, batch.parked)
             if outcome != "exists":
                 return outcome == "written"
         raise WriteRefused("the key of a saga that is to be started is taken")
@@ -289,12 +308,12 @@ class Router:
         await self._routes[name].route([one], alone)
         return bool(alone)
 
-    def _advances(self, names: Sequence[str], position: int, found: Found) -> list[Advance]:
-        return [Advance(name, self._consumers.worker_id, position, found[-1][0]) for name in names]
+    def _advances(self, names: Sequence[str], position: int, upto: int) -> list[Advance]:
+        return [Advance(name, self._consumers.worker_id, position, upto) for name in names]
 
-    def _moved(self, names: Sequence[str], found: Found, parked: Sequence[UnmatchedRow]) -> None:
+    def _moved(self, names: Sequence[str], upto: int, parked: Sequence[UnmatchedRow]) -> None:
         for name in names:
-            self._consumers.moved(name, found[-1][0])
+            self._consumers.moved(name, upto)
         self._redelivery.is_aside(parked)
 
     async def _set_aside(
@@ -305,7 +324,7 @@ class Router:
         Return False if the consumer is lost.
         """
         why = f"it could not be routed yet: {described(problem)}"
-        advances = self._advances([name], position, [one])
+        advances = self._advances([name], position, one[0])
         aside = [self._redelivery.aside_row(name, one, why)]
         try:
             written = await self._writing.write(Route(advances, parked=aside), [one]) == "written"
@@ -316,5 +335,5 @@ class Router:
             aside = [cut_down(parked_row(self._clock, name, one[1], one[0], why))]
             written = await self._writing.write(Route(advances, parked=aside), [one]) == "written"
         if written:
-            self._moved([name], [one], aside)
+            self._moved([name], one[0], aside)
         return written

@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from sagalog.codec import CODEC
 from sagalog.engine.projections.reading import Entry
+from sagalog.engine.telling import tell
 from sagalog.errors import DivergentHistory
 from sagalog.projections.declare import EventHandler
 from sagalog.projections.tables import Tables
-from sagalog.saga.happenings import TOLD
-from sagalog.saga.identifiers import part_of
+from sagalog.saga.happenings import is_of_step
 from sagalog.saga.metadata import Metadata
 
 
@@ -23,28 +22,15 @@ def hand(entry: Entry, tables: Tables) -> int:
         raise DivergentHistory(
             f"expected a message at position {entry.stored.position} of the log, found no JSON of one"
         )
-    stored, saga = entry.stored, entry.saga
-    fact = CODEC.decode(stored.topic, stored.state)
-    event = TOLD[type(fact)][1](fact)
-    metadata = Metadata(
-        id=f"{stored.saga_id}:{stored.version}",
-        position=stored.position,
-        time=fact.time,
-        correlation_id=entry.lane,
-        causation_id=None if saga is None else saga.causation_id,
-        saga=None if saga is None else saga.saga_name,
-        saga_id=stored.saga_id,
-        key=None if saga is None else saga.saga_key,
-        run=None if saga is None else saga.run,
-    )
+    event, metadata = tell(entry.stored, entry.saga)
     step: str | None = getattr(event, "step", None)
     for handler in entry.handlers:
         if handler.saga is not None and handler.saga != metadata.saga:
             continue
-        if handler.step is not None and step != handler.step and _whole(step) != handler.step:
+        if handler.step is not None and not is_of_step(step, handler.step):
             continue
         _call(handler, event, metadata, tables)
-    return fact.time
+    return metadata.time
 
 
 def _hand_message(entry: Entry, tables: Tables) -> int:
@@ -61,12 +47,6 @@ def _hand_message(entry: Entry, tables: Tables) -> int:
         assert handler.payload is not None
         _call(handler, handler.payload.take(envelope.data), metadata, tables)
     return envelope.time
-
-
-def _whole(step: str | None) -> str | None:
-    """Return the step of which this is a part, such as `ship_line` of `ship_line[0]`."""
-    part = None if step is None else part_of(step)
-    return None if part is None else part[0]
 
 
 def _call(handler: EventHandler, event: Any, metadata: Metadata, tables: Tables) -> None:

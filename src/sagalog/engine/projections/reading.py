@@ -6,11 +6,10 @@ import msgspec
 from msgspec import Struct
 
 from sagalog.codec import CODEC
+from sagalog.engine.telling import kind_of
 from sagalog.errors import DivergentHistory
 from sagalog.messages import Envelope
 from sagalog.projections.declare import EventHandler, Projection
-from sagalog.saga.happenings import TOLD
-from sagalog.saga.upcast import TOPICS
 from sagalog.store import StatusRow, StoredEvent
 from sagalog.store.projections import Log
 from sagalog.store.published import PUBLISHED
@@ -118,7 +117,7 @@ class LogReader:
         return Entry(stored, envelope.correlation_id, envelope.name, handlers, envelope=envelope)
 
     def _of_topic(self, topic: str) -> tuple[str, Sequence[EventHandler]]:
-        told = TOLD[TOPICS.kind(topic)][0]
+        told = kind_of(topic)
         found = self._by_topic[topic] = (told.__name__, self._projection.handlers_of(told))
         return found
 

@@ -211,13 +211,13 @@ class Choreography:
         for participant in self.participants:
             for name, handlers in participant.definition.handlers.items():
                 for handler in handlers:
-                    if handler.kind == "command" or name in ignored:
+                    if handler.payload is None or handler.kind == "command" or name in ignored:
                         continue
                     ways = tuple(
                         tuple(name_of(kind) for kind in way if name_of(kind) not in ignored) for way in handler.ways
                     )
                     reactions.append(Reaction(participant.name, handler.name, name, tuple(dict.fromkeys(ways))))
-                    for kind in (handler.message, *handler.outputs):
+                    for kind in (handler.payload.kind, *handler.outputs):
                         if name_of(kind) not in ignored and kinds.setdefault(name_of(kind), kind) is not kind:
                             mistakes.append(
                                 f"two types of events travel under the name {name_of(kind)}; give one another NAME"

@@ -9,18 +9,24 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, combinations, product
 from typing import Any, Literal, cast
 
+import msgspec
 from msgspec import Raw, Struct
 
+from sagalog.errors import InvalidInput
 from sagalog.messages import Command, Event, Message, name_of
 from sagalog.saga.binding import Parameter, not_by_name, without_none
 from sagalog.saga.callables import annotations_of, handler_mistake, is_async, parameters_of
 from sagalog.saga.context import StepContext
+from sagalog.saga.happenings import CommandSent, SagaHappening, is_of_step
 from sagalog.saga.identifiers import check_identifier
+from sagalog.saga.metadata import Metadata
 from sagalog.saga.payload.payload_type import PayloadType
 from sagalog.saga.retry import Retry
 
 # Too general to identify a message or an answer.
 GENERAL = (Message, Event, Command)
+# Names of messages are names of classes, so none of them is called like this.
+TOLD_AS = "saga."
 
 _PLAIN = (str, int, float, bool, bytes, dict, list, tuple, set, frozenset, object, type(None), Any)
 _SEQUENCES = (list, tuple, abc.Sequence)
@@ -46,8 +52,17 @@ class MessageContext(Struct, frozen=True, kw_only=True):
         return self.message_id
 
 
+class Told(Struct, frozen=True):
+    """What a note to a participant says: what has happened to a saga, as JSON, and to which saga, when and where."""
+
+    event: Raw
+    about: Metadata
+
+
 class Handler(Struct, frozen=True):
-    """A function that takes one type of message.
+    """A function that takes one type of message, or of what happens to sagas (a "note").
+
+    `saga` and `step` say of which saga and step that has to be.
 
     The message is its first argument, by position; `parameters` are the others, by name. `outputs` are the types of
     events that it may answer with, and `ways` the combinations of them. `may_be_silent`: it may answer with nothing.
@@ -55,10 +70,10 @@ class Handler(Struct, frozen=True):
     """
 
     name: str
-    kind: Literal["command", "event"]
-    message: type[Message]
+    kind: Literal["command", "event", "note"]
+    message: type[Message] | type[SagaHappening]
     message_name: str
-    payload: PayloadType
+    payload: PayloadType | None
     function: Callable[..., Any]
     is_async: bool
     parameters: tuple[Parameter, ...]
@@ -67,11 +82,21 @@ class Handler(Struct, frozen=True):
     ways: tuple[tuple[type[Event], ...], ...]
     retry: Retry
     timeout: int | None
+    saga: str | None = None
+    step: str | None = None
 
-    def read(self, data: Raw | bytes) -> Message:
+    def read(self, data: Raw | bytes) -> Message | SagaHappening:
         """Return the typed message; raises `InvalidInput` for data that does not fit its type."""
+        if self.payload is None:
+            return msgspec.json.decode(told_of(data).event, type=self.message)
         message: Message = self.payload.take(data)
         return message
+
+    def takes(self, told: Told) -> bool:
+        """Tell whether a note is of the saga and the step that this handler is for."""
+        if self.saga is not None and self.saga != told.about.saga:
+            return False
+        return self.step is None or is_of_step(_step.decode(told.event).step, self.step)
 
     def answers(self, returned: object) -> list[Event]:
         """Return what the function returned as the list of events that it answers with.
@@ -95,11 +120,34 @@ class DeclaredHandler(Struct):
     """A handler as it was declared; without `message`, the type of its first parameter is the message."""
 
     kind: Literal["command", "event"]
-    message: type[Message] | None
+    message: type[Message] | type[SagaHappening] | None
     function: Callable[..., Any]
     name: str
     retry: Retry
     timeout: int | None
+    saga: str | None = None
+    step: str | None = None
+
+
+class _OfStep(Struct):
+    step: str | None = None
+
+
+_step = msgspec.json.Decoder(_OfStep)
+_told = msgspec.json.Decoder(Told)
+
+
+def told_of(data: Raw | bytes) -> Told:
+    """Return what the data of a note to a participant say; raises `InvalidInput` for anything else."""
+    try:
+        return _told.decode(data)
+    except (msgspec.MsgspecError, RecursionError, ValueError) as problem:
+        raise InvalidInput(f"expected a note about a saga, found {problem}") from None
+
+
+def told_name(kind: type[SagaHappening]) -> str:
+    """Return the name of a note about what happens to sagas."""
+    return TOLD_AS + kind.__name__
 
 
 def output_id(message_id: str, participant: str, handler: str, number: int) -> str:
@@ -126,17 +174,19 @@ def read_handler(declared: DeclaredHandler) -> tuple[list[Handler], list[str]]:
     ways = _ways(hints, mistakes)
     handlers: list[Handler] = []
     for message in messages:
+        payload: PayloadType | None = None
         try:
-            payload = PayloadType(message)
+            if issubclass(message, Message):
+                payload = PayloadType(message)
         except Exception as problem:
             mistakes.append(f"{message.__name__} cannot be stored as JSON ({problem})")
             continue
         handlers.append(
             Handler(
                 name=declared.name,
-                kind=declared.kind,
+                kind=declared.kind if issubclass(message, Message) else "note",
                 message=message,
-                message_name=name_of(message),
+                message_name=name_of(message) if issubclass(message, Message) else told_name(message),
                 payload=payload,
                 function=declared.function,
                 is_async=is_async(declared.function),
@@ -146,6 +196,8 @@ def read_handler(declared: DeclaredHandler) -> tuple[list[Handler], list[str]]:
                 ways=ways,
                 retry=declared.retry,
                 timeout=declared.timeout,
+                saga=declared.saga,
+                step=declared.step,
             )
         )
     return handlers, mistakes
@@ -161,7 +213,7 @@ def _is_name(name: str) -> bool:
 
 def _messages(
     declared: DeclaredHandler, signature: list[inspect.Parameter], hints: dict[str, Any], mistakes: list[str]
-) -> Iterator[type[Message]]:
+) -> Iterator[type[Message] | type[SagaHappening]]:
     """Yield the types of messages that the handler takes: the one given, or those of its first parameter."""
     wanted: type[Message] = Command if declared.kind == "command" else Event
     word, other = ("handles", "on") if declared.kind == "command" else ("on", "handles")
@@ -175,7 +227,13 @@ def _messages(
     annotated = _members(hints[first.name])
     for kind in annotated if declared.message is None else [declared.message]:
         shown = getattr(kind, "__name__", None) or str(kind)
-        if not (isinstance(kind, type) and issubclass(kind, Message)):
+        if isinstance(kind, type) and issubclass(kind, SagaHappening):
+            wrong = _note_mistake(declared, kind)
+            if wrong is None:
+                yield kind
+            else:
+                mistakes.append(wrong)
+        elif not (isinstance(kind, type) and issubclass(kind, Message)):
             mistakes.append(
                 f"its first parameter {first.name} must be a message, found {shown}; subclass {wanted.__name__}"
             )
@@ -187,6 +245,19 @@ def _messages(
             mistakes.append(f"it is declared for {shown}, but its first parameter {first.name} does not take that")
         else:
             yield kind
+
+
+def _note_mistake(declared: DeclaredHandler, kind: type[SagaHappening]) -> str | None:
+    """Return what is wrong with a handler of what happens to sagas; None if nothing is."""
+    if declared.kind == "command":
+        return f"handles takes commands, and {kind.__name__} is none; declare it with on"
+    if kind is SagaHappening:
+        return "SagaHappening says no type; take the events that are meant, or a union of them"
+    if kind is CommandSent:
+        return "a command that was sent is handled as the command itself; declare it with handles"
+    if declared.step is not None and "step" not in kind.__struct_fields__:
+        return f"step= goes with events of steps, and {kind.__name__} is none"
+    return None
 
 
 def _members(annotation: Any) -> list[Any]:
@@ -210,6 +281,8 @@ def _parameter(parameter: inspect.Parameter, hints: dict[str, Any], mistakes: li
     shown = getattr(kind, "__name__", None) or str(kind)
     if kind is MessageContext:
         return Parameter(parameter.name, "context")
+    if kind is Metadata:
+        return Parameter(parameter.name, "metadata")
     if kind is StepContext:
         mistakes.append(f"parameter {parameter.name}: StepContext is for steps of sagas; take MessageContext")
     elif isinstance(kind, type) and issubclass(kind, Message):

@@ -9,6 +9,7 @@ from msgspec import Struct
 from sagalog.errors import DefinitionError, InvalidIdentifier
 from sagalog.messages import Command, Event, Message
 from sagalog.saga.durations import Duration
+from sagalog.saga.happenings import SagaHappening
 from sagalog.saga.identifiers import as_text, check_identifier
 from sagalog.saga.messages.handlers import DeclaredHandler, Handler, MessageContext, output_id, read_handler
 from sagalog.saga.options import microseconds, shown, step_name
@@ -18,8 +19,9 @@ __all__ = ["Handler", "MessageContext", "Participant", "ParticipantDefinition", 
 
 CommandT = TypeVar("CommandT", bound=Command)
 EventT = TypeVar("EventT", bound=Event)
-MessageT = TypeVar("MessageT", bound=Message)
-OtherT = TypeVar("OtherT", bound=Message)
+HappeningT = TypeVar("HappeningT", bound=SagaHappening)
+MessageT = TypeVar("MessageT", bound=Message | SagaHappening)
+OtherT = TypeVar("OtherT", bound=Message | SagaHappening)
 Params = ParamSpec("Params")
 Output = Event | Sequence[Event] | None
 # The result of a handler, directly or awaited.
@@ -65,9 +67,14 @@ class CommandDecorator(Protocol):
 class EventDecorator(Protocol):
     """What `on(...)` without a type returns: a decorator that takes the type from the first parameter."""
 
+    @overload
     def __call__(
         self, handler: Callable[Concatenate[EventT, Params], OutputT], /
     ) -> Callable[Concatenate[EventT, Params], OutputT]: ...
+    @overload
+    def __call__(
+        self, handler: Callable[Concatenate[HappeningT, Params], OutputT], /
+    ) -> Callable[Concatenate[HappeningT, Params], OutputT]: ...
 
 
 class Participant:
@@ -129,6 +136,10 @@ class Participant:
     ) -> Callable[Concatenate[EventT, Params], OutputT]: ...
     @overload
     def on(
+        self, handler: Callable[Concatenate[HappeningT, Params], OutputT], /
+    ) -> Callable[Concatenate[HappeningT, Params], OutputT]: ...
+    @overload
+    def on(
         self,
         event: type[EventT],
         /,
@@ -139,7 +150,26 @@ class Participant:
     ) -> HandlerDecorator[EventT]: ...
     @overload
     def on(
-        self, /, *, name: str | None = ..., retry: Retry | None = ..., timeout: Duration | None = ...
+        self,
+        event: type[HappeningT],
+        /,
+        *,
+        name: str | None = ...,
+        retry: Retry | None = ...,
+        timeout: Duration | None = ...,
+        saga: str | None = ...,
+        step: str | None = ...,
+    ) -> HandlerDecorator[HappeningT]: ...
+    @overload
+    def on(
+        self,
+        /,
+        *,
+        name: str | None = ...,
+        retry: Retry | None = ...,
+        timeout: Duration | None = ...,
+        saga: str | None = ...,
+        step: str | None = ...,
     ) -> EventDecorator: ...
     def on(
         self,
@@ -149,13 +179,17 @@ class Participant:
         name: str | None = None,
         retry: Retry | None = None,
         timeout: Duration | None = None,
+        saga: str | None = None,
+        step: str | None = None,
     ) -> Any:
         """Declare a reaction to an event; it returns the events that follow from it, or None.
 
-        Without `event`, the type of the handler's first parameter is the event. Several handlers may react to one
-        event. Raises `DefinitionError` after the participant was given to a process manager.
+        Without `event`, the type of the handler's first parameter is the event. It may be one of `sagalog.projections`,
+        such as `SagaFailed`: the handler then hears what happens to sagas, to that of the name `saga`, or to `step`.
+        Several handlers may react to one event. Raises `DefinitionError` after the participant was given to a process
+        manager.
         """
-        return self._decorator("event", event, name, retry, timeout)
+        return self._decorator("event", event, name, retry, timeout, saga, step)
 
     def _decorator(
         self,
@@ -164,6 +198,8 @@ class Participant:
         name: str | None,
         retry: Retry | None,
         timeout: Duration | None,
+        saga: str | None = None,
+        step: str | None = None,
     ) -> Any:
         is_type = isinstance(given, type)
         if given is not None and not callable(cast(object, given)):
@@ -180,7 +216,8 @@ class Participant:
                 )
             within = self._timeout if timeout is None else microseconds(timeout, f"handler {called}")
             policy = self._retry if retry is None else retry
-            self._declared.append(DeclaredHandler(kind, given if is_type else None, function, called, policy, within))
+            declared = DeclaredHandler(kind, given if is_type else None, function, called, policy, within, saga, step)
+            self._declared.append(declared)
             return function
 
         return declare if is_type or given is None else declare(given)

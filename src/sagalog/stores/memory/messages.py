@@ -100,14 +100,15 @@ class MemoryMessages:
         there = self._inbox.get(recipient, {})
         return all(message_id in there for message_id in message_ids)
 
-    def put(self, row: InboxRow) -> None:
-        """Put a row into an inbox unless it is there."""
+    def put(self, row: InboxRow, note: Envelope | None = None) -> None:
+        """Put a row into an inbox unless it is there; `note` is its message if no log has it."""
+        if note is not None:
+            self._notes.setdefault((row.recipient, row.message_id), note)
         self._inbox.setdefault(row.recipient, {}).setdefault(row.message_id, row)
 
     def note(self, note: Note, position: int) -> None:
         """Put a note into an inbox unless it is there."""
-        self._notes.setdefault((note.recipient, note.envelope.id), note.envelope)
-        self.put(note.row(position))
+        self.put(note.row(position), note.envelope)
 
     def take(self, recipient: str, message_id: str) -> None:
         """Remove a row from an inbox."""

@@ -226,7 +226,7 @@ class MemoryStore(MemoryWorkers):
                 self._append(start)
             self._publish(route.messages)
             for row in route.inbox:
-                messages.put(row)
+                messages.put(row, route.notes.get(row.message_id))
             for unmatched_id in route.redelivered:
                 messages.redelivered(unmatched_id)
             for parked in route.parked:

@@ -97,7 +97,7 @@ WITH needed AS MATERIALIZED (
 SELECT DISTINCT posting FROM missing;
 
 -- name: put
-INSERT INTO saga_inbox ({saga_inbox.all}) SELECT * FROM unnest({saga_inbox.all as arrays})
+INSERT INTO saga_inbox (body, {saga_inbox.all}) SELECT * FROM unnest($1::text[], {saga_inbox.all as arrays})
 ON CONFLICT DO NOTHING;
 
 -- name: advance

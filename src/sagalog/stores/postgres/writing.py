@@ -4,7 +4,7 @@ It talks to no server; `sagalog.stores.postgres.recorder` puts the calls into tr
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +15,7 @@ from sagalog.messages import Envelope
 from sagalog.store import Advance, Append, AttributeRow, CommandRow, InboxRow, Posting, Route, StatusRow, StepRow
 from sagalog.store.published import PUBLISHED, stream_of
 from sagalog.stores.columns import COMMAND, INBOX, MESSAGE, STATUS, STEP, UNMATCHED, Columns
+from sagalog.stores.envelopes import body_of
 from sagalog.stores.postgres.exchange import Call, bigint_array, bytea_array, json_array, text_array
 
 # The values of a taken row that `post` ignores: the row is removed, so it has no new values.
@@ -143,12 +144,14 @@ def results_of(route: Route) -> list[Call]:
     postings = [Posting(route.messages)] if route.messages else []
     postings += [Posting(parked=row) for row in route.parked]
     calls = [post(numbered) for numbered in in_rounds(postings)]
-    return [*calls, put(route.inbox)] if route.inbox else calls
+    return [*calls, put(route.inbox, route.notes)] if route.inbox else calls
 
 
-def put(rows: Sequence[InboxRow]) -> Call:
-    """Return the call that puts rows into inboxes unless they are there."""
-    return "put", arrays(INBOX.all.kinds, [INBOX.all.values(row) for row in rows])
+def put(rows: Sequence[InboxRow], notes: Mapping[str, Envelope]) -> Call:
+    """Return the call that puts rows into inboxes unless they are there; `notes` are messages that no log has."""
+    given = [(body_of(notes.get(row.message_id)), *INBOX.all.values(row)) for row in rows]
+    bodies, listed = numbered_and_listed("t", INBOX.all, given)
+    return "put", [*bodies, *listed]
 
 
 def advance(advances: Sequence[Advance]) -> Call:

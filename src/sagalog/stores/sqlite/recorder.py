@@ -201,7 +201,7 @@ class SagaRecorder(SQLiteProcessRecorder):
                 _let_through(problem)
                 raise _NotRouted("exists") from None
         publish(cursor, route.messages)
-        put(cursor, route.inbox)
+        put(cursor, route.inbox, route.notes)
         park(cursor, route.parked)
 
 

@@ -6,7 +6,7 @@ It opens nothing and commits nothing. What does not fit raises `Unfit`, and the 
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -17,6 +17,7 @@ from sagalog.messages import Envelope
 from sagalog.store import Append, AttributeRow, CommandRow, InboxRow, Posting, StatusRow, StepRow, UnmatchedRow
 from sagalog.store.published import PUBLISHED, stream_of
 from sagalog.stores.columns import ATTRIBUTE, COMMAND, INBOX, MESSAGE, STATUS, STEP, UNMATCHED, written_out
+from sagalog.stores.envelopes import body_of
 from sagalog.stores.sql import for_rows, statements
 
 BLOCKS = {
@@ -139,9 +140,9 @@ def reindex(cursor: sqlite3.Cursor, after: int, upto: int, messages: Sequence[tu
     write_rows(cursor, "insert_message", [MESSAGE.all.values(message) for message in messages])
 
 
-def put(cursor: sqlite3.Cursor, rows: Sequence[InboxRow]) -> None:
-    """Put rows into inboxes unless they are there."""
-    write_rows(cursor, "put", [(*INBOX.all.values(row), None) for row in rows])
+def put(cursor: sqlite3.Cursor, rows: Sequence[InboxRow], notes: Mapping[str, Envelope]) -> None:
+    """Put rows into inboxes unless they are there; `notes` are messages that are not in the log, by their ids."""
+    write_rows(cursor, "put", [(*INBOX.all.values(row), body_of(notes.get(row.message_id))) for row in rows])
 
 
 def park(cursor: sqlite3.Cursor, rows: Sequence[UnmatchedRow]) -> None:
