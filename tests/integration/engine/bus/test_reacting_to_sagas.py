@@ -22,7 +22,7 @@ SETTINGS = Settings(poll=0.02)
 class Post:
     """Letters that were sent; the first `lost` of them are lost on the way."""
 
-    letters: list[tuple[str | None, str, str, int]] = field(default_factory=list)
+    letters: list[tuple[str | None, str, str, int]] = field(default_factory=list[tuple[str | None, str, str, int]])
     lost: int = 0
 
 
@@ -195,4 +195,4 @@ def test_neither_a_rebuild_nor_a_replay_tells_anything(each_sql_database: str) -
 )
 def test_what_cannot_be_heard_is_refused_when_it_is_declared(kinds: object, options: dict[str, str], said: str) -> None:
     with pytest.raises(DefinitionError, match=said):
-        assert listening(kinds, [], **options).definition
+        _ = listening(kinds, [], **options).definition
