@@ -28,6 +28,8 @@ from sagalog.cli.table import STATUS_STYLES, plain
 NARROWEST: Final = 60
 SHORTEST_NAME: Final = 15
 BREAK_WIDTH: Final = 4
+# So many lengths of breaks fit into the narrowest line.
+MOST_LEFT_OUT: Final = 3
 
 
 class Glyphs(NamedTuple):
@@ -214,11 +216,11 @@ def _legend(chart: RunChart, layout: _Layout, width: int) -> Iterator[Text]:
     line = ""
     for entry in entries:
         if line and len(line) + 3 + len(entry) > width:
-            yield Text(line, "dim")
+            yield _fitted(Text(line, "dim"), width)
             line = ""
         line = f"{line}   {entry}" if line else entry
     if line:
-        yield Text(line, "dim")
+        yield _fitted(Text(line, "dim"), width)
 
 
 def _meanings(chart: RunChart, layout: _Layout) -> Iterator[tuple[str, str]]:
@@ -234,6 +236,6 @@ def _meanings(chart: RunChart, layout: _Layout) -> Iterator[tuple[str, str]]:
             yield glyphs.marks[mark], words
     if layout.axis.breaks:
         left_out = [piece.end - piece.start for piece in layout.axis.breaks]
-        shown = ", ".join(duration(length) for length in left_out[:4])
-        more = f" and {len(left_out) - 4} more" if len(left_out) > 4 else ""
+        shown = ", ".join(duration(length) for length in left_out[:MOST_LEFT_OUT])
+        more = f" and {len(left_out) - MOST_LEFT_OUT} more" if len(left_out) > MOST_LEFT_OUT else ""
         yield glyphs.left_out * 2, f"drawn shorter: {shown}{more}"
