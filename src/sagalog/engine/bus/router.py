@@ -35,9 +35,10 @@ from sagalog.store import Advance, Route, UnmatchedRow
 logger = logging.getLogger("sagalog.engine")
 
 BATCH = 500
-# So far a consumer reads on before it is written that there was nothing for it: a commit for each saga would cost more
-# than to read as much again after a crash.
+# So far, or so many seconds, a consumer reads on before it is written that there was nothing for it: a commit for each
+# saga would cost more than to read as much again after a crash.
 MOST_UNWRITTEN = 5_000
+LONGEST_UNWRITTEN = 10.0
 # How often a batch is computed again because another worker has started one of its sagas meanwhile.
 MOST_RACES = 10
 
@@ -64,6 +65,7 @@ class Router:
         self._reading = reading
         # Up to where each consumer has read without finding anything, which is not written yet.
         self._passed: dict[str, int] = {}
+        self._write_at = 0.0
         self._poll = surroundings.limits.poll / 1e6
         self._hint = Hint()
         self._writing = RouteWriting(surroundings, consumers, routed, unsure)
@@ -162,11 +164,19 @@ class Router:
         """Return where a consumer reads on that is at this position."""
         return max(position, self._passed.get(name, 0))
 
+    def _is_to_be_written(self, passed: int) -> bool:
+        """Tell whether it is to be written now that so much of the log held nothing."""
+        now = asyncio.get_running_loop().time()
+        if passed < MOST_UNWRITTEN and (not passed or now < self._write_at):
+            return False
+        self._write_at = now + LONGEST_UNWRITTEN
+        return True
+
     async def _go_together(self, position: int, after: int, names: list[str]) -> bool:
         """Route what is above `after` for these consumers, which are at `position`; return whether to go on at once."""
         try:
             page = await self._blocking.read(self._reading.page, names, after, BATCH)
-            if page.found or page.position - position >= MOST_UNWRITTEN:
+            if page.found or self._is_to_be_written(page.position - position):
                 await self._move(position, names, page.found, page.position)
             else:
                 self._passed |= dict.fromkeys(names, page.position)
