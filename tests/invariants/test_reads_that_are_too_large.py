@@ -10,7 +10,7 @@ from sagalog.store import Store
 @pytest.mark.parametrize("at_once", [1, 5])
 def test_a_page_that_is_too_large_is_read_in_pieces(each_database: str | Store, at_once: int) -> None:
     seen, asked = list[int](), list[int]()
-    blocking = link(1_100 * at_once, {"read_messages"}, asked)
+    blocking = link(1_100 * at_once, {"page"}, asked)
 
     async def story(lab: Lab) -> None:
         client = await lab.begin(worker=False)
@@ -37,7 +37,7 @@ def test_an_inbox_of_which_a_page_is_too_large_is_read_in_pieces(each_database: 
 
 def test_while_one_consumer_reads_what_is_too_large_the_others_go_on(each_database: str | Store) -> None:
     seen, others, late = list[int](), list[int](), list[float]()
-    blocking = link(1_100, {"read_messages"}, [])
+    blocking = link(1_100, {"page"}, [])
 
     async def story(lab: Lab) -> None:
         ahead = await lab.begin(participants=[takes(Small, others, "small")])

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from lab.lab import Process
 
 from sagalog import Event, Participant
+from sagalog.engine.bus.reading import Page
 from sagalog.errors import BatchTooLarge
 from sagalog.messages import Envelope
 from sagalog.testing.simulation.world import SimulatedBlocking
@@ -28,6 +29,8 @@ def size_of(found: Any) -> int:
     """About how many bytes of messages a read brings."""
     if isinstance(found, Envelope):
         return len(bytes(found.data))
+    if isinstance(found, Page):
+        return size_of(found.found)
     if isinstance(found, list | tuple):
         return sum(map(size_of, found))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     return len(getattr(found, "message", ""))
@@ -39,9 +42,10 @@ def link(most: int, names: set[str], asked: list[int]) -> type[SimulatedBlocking
     class SlowLink(SimulatedBlocking):
         async def read(self, call: Callable[..., Result], *arguments: Any) -> Result:
             found = await super().read(call, *arguments)
-            if call.__name__ in names and found:
-                asked.append(size_of(found))
-                if size_of(found) > most:
+            size = size_of(found) if call.__name__ in names and found else 0
+            if size:
+                asked.append(size)
+                if size > most:
                     await asyncio.sleep(SECONDS)
                     raise BatchTooLarge("canceling statement due to statement timeout")
             return found

@@ -259,7 +259,7 @@ def test_a_process_with_plain_sagas_starts_no_loop_and_asks_nothing_for_the_bus(
         "sagalog-give-back",
         "sagalog-committer",
     }
-    messaging = {"post", "route", "take_consumers", "read_messages", "mail", "inbox", "redelivering", "commands"}
+    messaging = {"post", "route", "take_consumers", "page", "mail", "inbox", "redelivering", "commands"}
     assert store.called.keys().isdisjoint(messaging)
 
 
