@@ -19,8 +19,8 @@ CLEAR = "\x1b[H\x1b[2J"
 ENTERED, LEFT = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
-# Makes the terminal that of the new session, so that Ctrl-C is a signal to the command, and becomes the command. Whoever
-# runs the tests in the background may ignore that signal, and what they begin would, too.
+# Makes the terminal that of the new session, so that Ctrl-C is a signal to the command, and becomes the command.
+# Whoever runs the tests in the background may ignore that signal, and what they begin would, too.
 WITH_A_TERMINAL = (
     "import fcntl, os, signal, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
     "signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
