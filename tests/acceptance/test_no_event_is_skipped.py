@@ -78,6 +78,7 @@ class Watch:
                 self.reached.append(position)
                 if has_happened():
                     return
+                # Other processes work meanwhile; what is waited for is what they write, and for no time.
                 time.sleep(EVERY)
         raise AssertionError(f"it has not happened: the log ends at {self.heads[-1]}, read up to {self.reached[-1]}")
 

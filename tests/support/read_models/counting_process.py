@@ -30,5 +30,6 @@ async def count(database: str) -> None:
 
 if __name__ == "__main__":
     if "hasty" in sys.argv[2:]:
+        # The bug is planted into the real engine of this process, which a type checker rightly minds.
         LogReader.page = hasty_page  # type: ignore[method-assign]
     asyncio.run(count(sys.argv[1]))

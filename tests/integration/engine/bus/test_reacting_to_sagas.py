@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from databases.stores import EACH_KIND, empty_database
@@ -30,9 +31,9 @@ class CustomerTold(Event):
     order_id: str
 
 
-def desk(**options: object) -> Participant:
+def desk(**options: Any) -> Participant:
     """Return a desk that writes a letter for each order that fails."""
-    found = Participant("desk", **options)  # type: ignore[arg-type]
+    found = Participant("desk", **options)
 
     @found.on(saga="sell")
     async def failed(event: SagaFailed, about: Metadata, ctx: MessageContext, post: Post) -> CustomerTold:
@@ -70,15 +71,15 @@ def test_each_end_is_heard_once_with_its_id(kind: str, tmp_path: Path, request: 
     assert sorted(attempt for *_, attempt in post.letters) == [1, 2]
 
 
-def listening(kinds: object, heard: list[str], **options: str) -> Participant:
-    """Return a participant that notes which step, or else which saga, it hears of."""
+def listening(kinds: object, heard: list[str], saga: str | None = None, step: str | None = None) -> Participant:
+    """Return a participant that notes which step, or else which event, it hears of."""
     found = Participant("listener")
 
-    async def note(event: object, about: Metadata) -> None:
+    async def note(event: Any, about: Metadata) -> None:
         heard.append(f"{about.key} {getattr(event, 'step', type(event).__name__)}")
 
     note.__annotations__["event"] = kinds
-    found.on(**options)(note)  # type: ignore[call-overload]
+    found.on(saga=saga, step=step)(note)
     return found
 
 
