@@ -37,14 +37,12 @@ def test_what_a_database_refuses_for_long_is_stuck_with_its_reason_and_goes_on_o
         wait_until(lambda: stage.number("events") > 100, SECONDS)
         wait_until(lambda: refuses(scene), SECONDS)
         wait_until(lambda: stage.number("refused") >= 3, SECONDS)
-        refused = stage.number("refused")
         scene.calm()
         scene.end(scene.clients)
         mender = stage.mender()
         stage.at_rest(VOYAGES_SETTLE_SECONDS)
         scene.end([mender, *(worker.pid for worker in scene.workers)])
         journals = stage.journals()
-        assert refused >= 3
         assert len(journals.mended) >= 3
         assert not scene.problems
         assert not stage.violations(stage.snapshot(), journals)
