@@ -167,11 +167,9 @@ class Torture:
         scene.turn_back_due()
 
     def _settle(self, scene: Scene) -> None:
-        """Wait until all is at rest, with somebody who sets going again what was refused, and end the workers."""
-        mender = [self._stage.mender()] if self._stage.voyages else []
+        """Wait until all is at rest, and end the workers."""
         seconds = VOYAGES_SETTLE_SECONDS if self._stage.voyages else SETTLE_SECONDS
-        self.report.settled_after = max(self.report.settled_after, self._stage.at_rest(seconds))
-        scene.end([*mender, *(worker.pid for worker in scene.workers)])
+        self.report.settled_after = max(self.report.settled_after, scene.settle(seconds))
 
     def _check(self) -> None:
         found = self._stage.snapshot()

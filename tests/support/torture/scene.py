@@ -20,6 +20,8 @@ READY_SECONDS = 0.5
 # How long something may take to be turned back: it may need what a worker holds, or a server that has just started.
 TURN_BACK_SECONDS = 15.0
 LOOK_AGAIN_SECONDS = 0.05
+# So often workers are ended: one may tell what nobody waited for as it ends.
+MOST_ENDS = 5
 
 
 class Worker(msgspec.Struct):
@@ -132,6 +134,22 @@ class Scene:
             if time.monotonic() > one.give_up:
                 raise TimeoutError(f"{one.name} could not be turned back: {problem}") from None
             self._turned.append(one._replace(due=time.monotonic() + LOOK_AGAIN_SECONDS))
+
+    def settle(self, seconds: float) -> float:
+        """Wait until all is at rest, with somebody who sets going again what was refused, and end the workers.
+
+        Returns how long it took at most. A worker may still hold an outcome that nobody waits for, and tell it as it
+        ends; what comes of that is for other workers.
+        """
+        longest = 0.0
+        for _ in range(MOST_ENDS):
+            mender = [self.stage.mender()] if self.stage.voyages else []
+            longest = max(longest, self.stage.at_rest(seconds))
+            self.end([*mender, *(worker.pid for worker in self.workers)])
+            if self.stage.is_at_rest():
+                break
+            self.workers = [self._worker(worker.clock) for worker in self.workers]
+        return longest
 
     def end(self, pids: list[int]) -> None:
         """Ask processes to end, and note those that do not, or that end badly."""

@@ -116,11 +116,15 @@ class Stage:
         """Return the number that a block of torture.sql asks for."""
         return one_number(self.database, block)
 
+    def is_at_rest(self) -> bool:
+        """Tell whether no saga is open or owned."""
+        if self.voyages:
+            return self.number("restless") == 0
+        return self.number("open_sagas") + self.number("owned_sagas") == 0
+
     def at_rest(self, seconds: float) -> float:
         """Wait until no saga is open or owned, at most so long, and return how long it took."""
-        if self.voyages:
-            return wait_until(lambda: self.number("restless") == 0, seconds)
-        return wait_until(lambda: self.number("open_sagas") + self.number("owned_sagas") == 0, seconds)
+        return wait_until(self.is_at_rest, seconds)
 
     def snapshot_at_rest(self, seconds: float) -> Snapshot:
         """Return the first snapshot in which no saga is open or owned, or the last one taken in so many seconds.
