@@ -7,6 +7,7 @@ from sagalog.projections import (
     Projection,
     SagaCompleted,
     SagaFailed,
+    SagaHappening,
     SagaStarted,
     SagaStuck,
     StepCompensated,
@@ -64,6 +65,17 @@ def ended(event: SagaCompleted | SagaFailed | SagaStuck, about: Metadata, tables
             _tell(tables, about, "undone", event.error.message)
         case SagaStuck():
             _tell(tables, about, "waits for us", event.reason)
+
+
+@customers.forget
+def forgotten(event: SagaHappening | OrderCreated, about: Metadata, tables: Tables) -> None:
+    """Take out the line of an event, and what is known of its order with the last of them."""
+    if isinstance(event, OrderCreated):
+        tables.run("forget_placed", order_id=event.order_id)
+        return
+    tables.run("forget", position=about.position)
+    if isinstance(event, SagaStarted):
+        tables.run("forget_order", saga_id=about.saga_id)
 
 
 def _tell(tables: Tables, about: Metadata, what: str, detail: str | None) -> None:

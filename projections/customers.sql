@@ -39,3 +39,12 @@ INSERT INTO {customer_placed} (order_id, customer, total_cents, position) VALUES
 
 -- name: placed_by
 SELECT customer, total_cents FROM {customer_placed} WHERE order_id = :order_id;
+
+-- name: forget
+DELETE FROM {customer_history} WHERE position = :position;
+
+-- name: forget_order
+DELETE FROM {customer_orders} WHERE saga_id = :saga_id;
+
+-- name: forget_placed
+DELETE FROM {customer_placed} WHERE order_id = :order_id;

@@ -1,7 +1,15 @@
 """The daily ledger of money: captured, given back, earned, and in transit."""
 
 from projections.fulfilling import PAYING, cents_of, is_order
-from sagalog.projections import Metadata, Projection, SagaCompleted, StepCompensated, StepSucceeded, Tables
+from sagalog.projections import (
+    Metadata,
+    Projection,
+    SagaCompleted,
+    SagaHappening,
+    StepCompensated,
+    StepSucceeded,
+    Tables,
+)
 
 money = Projection("money", version=1, sql="money.sql")
 
@@ -25,6 +33,12 @@ def earned(_: SagaCompleted, about: Metadata, tables: Tables) -> None:
     """Enter what the shop may keep, because the order is delivered."""
     if is_order(about):
         _enter(tables, about, "earned", _balance(tables, about))
+
+
+@money.forget
+def forgotten(_: SagaHappening, about: Metadata, tables: Tables) -> None:
+    """Take out what moved for a saga; it can be rebuilt alone."""
+    tables.run("forget", saga_id=about.saga_id)
 
 
 def _balance(tables: Tables, about: Metadata) -> int:

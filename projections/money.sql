@@ -39,3 +39,6 @@ VALUES (:position, :day, :saga_id, :what, :cents, :at);
 -- name: balance
 SELECT CAST(coalesce(sum(CASE WHEN what = 'captured' THEN cents ELSE -cents END), 0) AS BIGINT)
 FROM {money_movements} WHERE saga_id = :saga_id;
+
+-- name: forget
+DELETE FROM {money_movements} WHERE saga_id = :saga_id;

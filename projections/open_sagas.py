@@ -35,3 +35,9 @@ def happened(event: SagaHappening, about: Metadata, tables: Tables) -> None:
         case _:
             step = getattr(event, "step", None)
             tables.run("move", direction=TURNS.get(type(event)), event=name, step=step, **where)
+
+
+@open_sagas.forget
+def forgotten(_: SagaHappening, about: Metadata, tables: Tables) -> None:
+    """Take out the row of a saga; it can be rebuilt alone."""
+    tables.run("forget", saga_id=about.saga_id)

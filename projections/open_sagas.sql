@@ -27,3 +27,6 @@ WHERE saga_id = :saga_id;
 
 -- name: end
 DELETE FROM {open_sagas} WHERE saga_id = :saga_id;
+
+-- name: forget
+DELETE FROM {open_sagas} WHERE saga_id = :saga_id;

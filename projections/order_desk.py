@@ -8,6 +8,7 @@ from sagalog.projections import (
     Projection,
     SagaCompleted,
     SagaFailed,
+    SagaHappening,
     SagaResumed,
     SagaStarted,
     SagaStuck,
@@ -87,6 +88,15 @@ def delivered(_: SagaCompleted, about: Metadata, tables: Tables) -> None:
 def undone(event: SagaFailed, about: Metadata, tables: Tables) -> None:
     """Say that all is undone, and why."""
     _status(tables, about, "undone", event.error.message)
+
+
+@order_desk.forget
+def forgotten(event: SagaHappening | OrderCreated, about: Metadata, tables: Tables) -> None:
+    """Take a saga off the desk; it can be rebuilt alone."""
+    if isinstance(event, OrderCreated):
+        tables.run("forget_placed", order_id=event.order_id)
+    else:
+        tables.run("forget", saga_id=about.saga_id)
 
 
 def _status(tables: Tables, about: Metadata, status: str, reason: str | None) -> None:

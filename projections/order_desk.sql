@@ -63,3 +63,9 @@ INSERT INTO {desk_placed} (order_id, customer, total_cents, position) VALUES (:o
 
 -- name: placed_by
 SELECT customer, total_cents FROM {desk_placed} WHERE order_id = :order_id;
+
+-- name: forget
+DELETE FROM {order_desk} WHERE saga_id = :saga_id;
+
+-- name: forget_placed
+DELETE FROM {desk_placed} WHERE order_id = :order_id;

@@ -120,7 +120,7 @@ def _batches(address: str) -> tuple[list[Batch], int]:
     store = store_for(address)
     store.open()
     try:
-        reader, batches, after, events = LogReader(store, projection), list[Batch](), 0, 0
+        reader, batches, after, events = LogReader(store, projection.handlers), list[Batch](), 0, 0
         while stored := store.read_log(after, projection.batch):
             tables = _Recorded()
             for entry in reader.page(after, projection.batch).entries:

@@ -3,23 +3,16 @@
 import inspect
 import types
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from msgspec import Struct
-
 from sagalog.errors import DefinitionError
-from sagalog.messages import Event, Message, name_of
+from sagalog.projections.handlers import Handlers, read_handler
 from sagalog.projections.schema import ProjectionSql, read_sql
-from sagalog.projections.tables import Tables
-from sagalog.saga.callables import annotations_of, handler_mistake, is_async, name_of_callable, parameters_of
 from sagalog.saga.declare import Saga
-from sagalog.saga.happenings import HAPPENINGS, SagaHappening
 from sagalog.saga.identifiers import as_text, check_identifier
-from sagalog.saga.metadata import Metadata
 from sagalog.saga.options import flag, shown, version_mistake
-from sagalog.saga.payload.payload_type import PayloadType
 from sagalog.saga.retry import PATIENT, Retry
 
 HandlerT = TypeVar("HandlerT", bound=Callable[..., None])
@@ -27,23 +20,6 @@ OnFailure = Literal["park", "stop"]
 LARGEST_BATCH = 10_000
 DEFAULT_BATCH = 500
 LONGEST_NAME = 200
-# Types of connections that a handler may ask for, by their full names, so that no driver is imported.
-_DRIVERS = ("sqlite3.Connection", "psycopg.Connection")
-_SQLALCHEMY = ("sqlalchemy.engine.base.Connection", "sqlalchemy.orm.session.Session")
-
-
-class EventHandler(Struct, frozen=True):
-    """A function for one class of event: what else it is given, and of which saga and step the event must be.
-
-    `given` has, by parameter, "metadata", "tables" or "connection". `payload` reads a domain event.
-    """
-
-    name: str
-    function: Callable[..., object]
-    given: tuple[tuple[str, str], ...]
-    saga: str | None
-    step: str | None
-    payload: PayloadType | None = None
 
 
 class Projection:
@@ -91,8 +67,9 @@ class Projection:
         self.retry = retry
         self.batch = batch
         self.sql: ProjectionSql = _sql_of(name, sql, _folder_of(inspect.currentframe()))
-        self._handlers: dict[type, list[EventHandler]] = {}
-        self._by_message: dict[str, list[EventHandler]] | None = None
+        self.handlers = Handlers()
+        # What takes the rows of events out of the tables, before these are handed over again.
+        self.forgetting = Handlers()
 
     def __repr__(self) -> str:
         return f"<Projection {self.name} version {self.version}>"
@@ -110,31 +87,34 @@ class Projection:
         `saga` and `step` choose only events of that saga, or of that step. Handlers are plain functions that neither
         look at a clock nor call anybody: a rebuild calls them again. Raises `DefinitionError`.
         """
+        return self._declaring(self.handlers, handler, saga, step)
 
+    @typing.overload
+    def forget(self, handler: HandlerT, /) -> HandlerT: ...
+    @typing.overload
+    def forget(
+        self, /, *, saga: str | Saga[Any] | None = ..., step: str | None = ...
+    ) -> Callable[[HandlerT], HandlerT]: ...
+    def forget(self, handler: Any = None, /, *, saga: Any = None, step: Any = None) -> Any:
+        """Declare what removes the rows that an event has written, in the same way as a handler of `on`.
+
+        With it, one saga can be rebuilt in place: it is called for each event of the saga's correlation id that is in
+        the tables, the last first, and then all of them are handed over again. Raises `DefinitionError`.
+        """
+        return self._declaring(self.forgetting, handler, saga, step)
+
+    def _declaring(self, handlers: Handlers, handler: Any, saga: Any, step: Any) -> Any:
         def declare(function: HandlerT) -> HandlerT:
-            for kind, found in _read_handler(self, function, _saga_name(saga), step):
-                self._handlers.setdefault(kind, []).append(found)
-            self._by_message = None
+            # All of them, or none.
+            for kind, found in list(read_handler(self.name, self.inline, function, _saga_name(saga), step)):
+                handlers.add(kind, found)
             return function
 
         return declare if handler is None else declare(handler)
 
-    def handlers_of(self, kind: type) -> Sequence[EventHandler]:
-        """Return the handlers of a class of saga events, in the order in which they were declared."""
-        return self._handlers.get(kind, ())
-
-    @property
-    def handlers_by_message(self) -> dict[str, list[EventHandler]]:
-        """Return the handlers of domain events by the name that the message has in the log."""
-        if self._by_message is None:
-            self._by_message = {
-                name_of(kind): found for kind, found in self._handlers.items() if issubclass(kind, Message)
-            }
-        return self._by_message
-
     def check(self) -> None:
         """Raise `DefinitionError` if it has no handler."""
-        if not self._handlers:
+        if not self.handlers:
             raise DefinitionError(f"projection {self.name} has no handler; declare one with @....on")
 
 
@@ -163,75 +143,3 @@ def _sql_of(name: str, sql: object, beside: Path) -> ProjectionSql:
         return read_sql(path.read_text("utf-8"), Path(sql).name)
     except (OSError, UnicodeError) as problem:
         raise DefinitionError(f"projection {name}: {path} cannot be read ({problem}); sql= names a file") from None
-
-
-def _read_handler(
-    projection: Projection, function: Callable[..., None], saga: str | None, step: str | None
-) -> Iterator[tuple[type, EventHandler]]:
-    """Yield a handler for each class of event that a function takes; raises `DefinitionError`."""
-    where = f"projection {projection.name}, handler {name_of_callable(function)}"
-    wrong = handler_mistake(function, first=True)
-    if wrong is None and is_async(function):
-        wrong = "it is async, and runs inside a transaction in a thread; write a plain function"
-    if wrong is not None:
-        raise DefinitionError(f"{where}: {wrong}")
-    try:
-        hints = annotations_of(function)
-        first, *others = parameters_of(function)
-    except Exception as problem:
-        raise DefinitionError(f"{where}: its annotations cannot be resolved ({problem})") from None
-    given = tuple(_given(where, one, hints.get(one.name), projection.inline) for one in others)
-    for kind in _kinds(hints.get(first.name)):
-        flag(isinstance(kind, type), "on", where)
-        yield from _handlers(where, kind, EventHandler(name_of_callable(function), function, given, saga, step))
-
-
-def _handlers(where: str, kind: Any, handler: EventHandler) -> Iterator[tuple[type, EventHandler]]:
-    given: object = kind
-    if isinstance(kind, type) and issubclass(kind, SagaHappening):
-        for one in HAPPENINGS if kind is SagaHappening else (kind,):
-            if handler.step is not None and "step" not in one.__struct_fields__:
-                if kind is SagaHappening:
-                    continue
-                raise DefinitionError(f"{where}: step= goes with events of steps, and {one.__name__} is none")
-            yield one, handler
-    elif isinstance(kind, type) and issubclass(kind, Event) and kind is not Event:
-        if handler.saga is not None or handler.step is not None:
-            raise DefinitionError(f"{where}: saga= and step= go with events of sagas, and {kind.__name__} is none")
-        yield kind, _with_payload(handler, kind)
-    else:
-        raise _no_event(where, given)
-
-
-def _no_event(where: str, found: object) -> DefinitionError:
-    return DefinitionError(
-        f"{where}: expected its first parameter to be an event, such as StepSucceeded or a class of Event, found "
-        f"{getattr(found, '__name__', found)}; annotate it"
-    )
-
-
-def _with_payload(handler: EventHandler, kind: type) -> EventHandler:
-    return EventHandler(handler.name, handler.function, handler.given, None, None, PayloadType(kind))
-
-
-def _kinds(annotation: Any) -> list[Any]:
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        return [kind for one in typing.get_args(annotation) for kind in _kinds(one)]
-    return [annotation]
-
-
-def _given(where: str, parameter: inspect.Parameter, kind: Any, inline: bool) -> tuple[str, str]:
-    """Return what a further parameter is given, by its type; raises `DefinitionError` if nothing provides it."""
-    if kind is Metadata:
-        return parameter.name, "metadata"
-    if kind is Tables:
-        return parameter.name, "tables"
-    names = {f"{one.__module__}.{one.__qualname__}" for one in getattr(kind, "__mro__", ())}
-    # Whoever writes the events has a connection of a driver, and none of SQLAlchemy.
-    if names.intersection(_DRIVERS if inline else (*_DRIVERS, *_SQLALCHEMY)):
-        return parameter.name, "connection"
-    connections = "sqlite3 or psycopg" if inline else "sqlite3, psycopg or SQLAlchemy"
-    raise DefinitionError(
-        f"{where}: parameter {parameter.name} is {getattr(kind, '__name__', kind)}; a handler may ask for Metadata, "
-        f"Tables, and a connection of {connections}; it calls no service, for a rebuild calls it again"
-    )

@@ -4,7 +4,8 @@ import _random
 import datetime as dt
 import sys
 import tempfile
-from collections.abc import Callable, Generator
+from collections import Counter
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -13,7 +14,7 @@ from typing import Any
 from sagalog.engine.projections.generations import ensure
 from sagalog.engine.projections.handing import hand
 from sagalog.engine.projections.projecting import Projecting
-from sagalog.engine.projections.reading import LogReader
+from sagalog.engine.projections.reading import Entry, LogReader
 from sagalog.projections.declare import Projection
 from sagalog.projections.schema import physical
 from sagalog.projections.tables import Tables
@@ -58,11 +59,15 @@ class ImpureHandler(AssertionError):
     """A handler looked at a clock, a random number, a socket or a file, so that a rebuild gives other rows."""
 
 
+class ForgottenInPart(AssertionError):
+    """What a projection declares to take the rows of a saga out has left some, or has taken rows of others."""
+
+
 def projected(projection: Projection, store: Store, database: Any = None) -> Rows:
     """Return the rows of each table and view as a rebuild from the log of an open store gives them.
 
-    It is built in a SQLite file that is removed, or in `database`. Raises `ImpureHandler`, and whatever a handler
-    raises.
+    It is built in a SQLite file that is removed, or in `database`. If the projection declares how rows are taken out,
+    each saga is also rebuilt alone. Raises `ImpureHandler`, `ForgottenInPart`, and whatever a handler raises.
     """
     with tempfile.TemporaryDirectory() as folder:
         held = database_for(Path(folder) / "projected.db" if database is None else database)
@@ -70,19 +75,52 @@ def projected(projection: Projection, store: Store, database: Any = None) -> Row
         try:
             row = ensure(Projecting(projection, held, store, FakeClock()))
             generation = 1 if row is None else row.generation
-            reader = LogReader(store, projection)
             with held.transaction() as transaction:
                 tables = Tables(transaction, projection.sql, generation)
-                after, is_full = 0, True
-                while is_full:
-                    page = reader.page(after, PAGE)
-                    after, is_full = page.position, page.is_full
-                    for entry in page.entries:
-                        with only_events():
-                            hand(entry, tables)
-                return {name: _rows(transaction, name, generation) for name in projection.sql.shown}
+                lanes = _hand_all(projection, store, tables)
+                rows = {name: _rows(transaction, name, generation) for name in projection.sql.shown}
+                for lane, entries in lanes.items():
+                    _hand_anew(projection, store, tables, entries)
+                    again = {name: _rows(transaction, name, generation) for name in projection.sql.shown}
+                    _compare(projection, lane, rows, again)
+                return rows
         finally:
             held.close()
+
+
+def _hand_all(projection: Projection, store: Store, tables: Tables) -> dict[str, list[Entry]]:
+    """Hand the whole log over; return the entries of each lane, if one of them can be taken out again."""
+    reader = LogReader(store, projection.handlers)
+    lanes: dict[str, list[Entry]] = {}
+    after, is_full = 0, True
+    while is_full:
+        page = reader.page(after, PAGE)
+        after, is_full = page.position, page.is_full
+        for entry in page.entries:
+            if projection.forgetting:
+                lanes.setdefault(entry.lane, []).append(entry)
+            with only_events():
+                hand(entry, tables)
+    return lanes
+
+
+def _hand_anew(projection: Projection, store: Store, tables: Tables, entries: Sequence[Entry]) -> None:
+    forgetting = LogReader(store, projection.forgetting).entries([one.stored for one in entries])
+    with only_events():
+        for entry in (*reversed(forgetting), *entries):
+            hand(entry, tables)
+
+
+def _compare(projection: Projection, lane: str, rows: Rows, again: Rows) -> None:
+    for table, expected in rows.items():
+        wanted, found = Counter(map(repr, expected)), Counter(map(repr, again[table]))
+        for what, differing in (("is left", found - wanted), ("is gone", wanted - found)):
+            if differing:
+                raise ForgottenInPart(
+                    f"projection {projection.name}: after correlation id {lane} was rebuilt alone, this row of {table} "
+                    f"{what}: {next(iter(differing))}; what is declared with .forget has to take out all rows of an "
+                    "event, and no others"
+                )
 
 
 def _rows(transaction: Any, name: str, generation: int) -> list[dict[str, Any]]:

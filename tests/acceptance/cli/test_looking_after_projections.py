@@ -178,3 +178,24 @@ def test_sql_of_a_projection_that_cannot_be_run_is_one_error_and_changes_nothing
     assert (ran.code, ran.err.count("\n")) == (1, 1)
     assert "in: CREATE TABLE {orders} (a NO, CHECK)" in ran.err
     assert asked(shop.address, "SELECT * FROM saga_projections") == before
+
+
+def test_one_saga_is_rebuilt_where_readers_see_it(shop: Shop) -> None:
+    """By its key or id, or by the correlation id that `parked` shows; what is wrong is said, and nothing changed."""
+    with opened(shop.address) as store, following(order_book(), store) as projecting:
+        lane = store.sagas_by_key("sell", ["o-1"])["o-1"].correlation_id
+        with projecting.database.transaction() as transaction:
+            transaction.rows("UPDATE orders_g1 SET status = 'spoilt'", {})
+    ran = shop.projections("rebuild", "orders", "--saga", "o-1")
+    assert (ran.code, ran.out) == (0, "4 events were handed to orders again, as of position 14\n")
+    statuses = "SELECT status FROM orders ORDER BY order_id"
+    assert asked(shop.address, statuses) == [("spoilt",), ("failed",), ("spoilt",)]
+    assert shop.projections("rebuild", "orders", "--lane", lane).out == ran.out
+    together = shop.projections("rebuild", "orders", "--lane", lane, "--switch")
+    assert (together.code, "--saga and --lane go with no other option" in together.err) == (2, True)
+    nobody = shop.projections("rebuild", "orders", "--saga", "o-7")
+    assert (nobody.code, nobody.err.count("\n")) == (3, 1)
+    assert shop.projections("rebuild", "orders", "--lane", "none").code == 4
+    own = shop.projections("rebuild", "sagalog", "--saga", "o-1")
+    assert (own.code, "written with each event" in own.err) == (4, True)
+    assert asked(shop.address, statuses) == [("spoilt",), ("failed",), ("spoilt",)]

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -18,6 +19,7 @@ from sagalog.projections import (
     Projection,
     SagaCompleted,
     SagaFailed,
+    SagaHappening,
     SagaStarted,
     StepCompensated,
     StepSucceeded,
@@ -57,6 +59,7 @@ async def ship(order: Order) -> str:
     return f"parcel {order.order_id}"
 
 
+BOOK = Path(__file__).with_name("orders.sql").read_text(encoding="utf-8")
 Trouble = Callable[[Metadata, Tables], None]
 
 
@@ -64,7 +67,7 @@ def _calm(_metadata: Metadata, _tables: Tables) -> None:
     """Raise nothing."""
 
 
-def order_book(trouble: Trouble = _calm, **options: Any) -> Projection:
+def order_book(trouble: Trouble = _calm, *, forgets: bool = True, **options: Any) -> Projection:
     """Return the projection; `trouble` is called before each row is written, and may raise."""
     usual: dict[str, Any] = {"sql": "orders.sql", "retry": Retry(attempts=3, delay=1, factor=1, jitter=0)}
     book = Projection("orders", **(usual | options))
@@ -94,6 +97,13 @@ def order_book(trouble: Trouble = _calm, **options: Any) -> Projection:
         trouble(metadata, tables)
         status, reason = ("failed", event.error.message) if isinstance(event, SagaFailed) else ("completed", None)
         tables.run("end", order_id=metadata.key, status=status, reason=reason, position=metadata.position)
+
+    if forgets:
+
+        @book.forget
+        def forgotten(_: SagaHappening, metadata: Metadata, tables: Tables) -> None:
+            tables.run("forget_order", order_id=metadata.key)
+            tables.run("forget_money", order_id=metadata.key)
 
     return book
 

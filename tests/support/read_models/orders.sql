@@ -30,3 +30,9 @@ UPDATE {orders} SET status = :status, reason = :reason, position = :position WHE
 
 -- name: move
 INSERT INTO {money} (position, order_id, cents) VALUES (:position, :order_id, :cents);
+
+-- name: forget_order
+DELETE FROM {orders} WHERE order_id = :order_id;
+
+-- name: forget_money
+DELETE FROM {money} WHERE order_id = :order_id;

@@ -10,7 +10,7 @@ from sagalog import Event
 from sagalog.errors import DefinitionError
 from sagalog.process_manager import ProcessManager
 from sagalog.projections import Metadata, Projection, SagaHappening, SagaStarted, StepSucceeded, Tables
-from sagalog.projections.declare import EventHandler
+from sagalog.projections.handlers import EventHandler
 from sagalog.saga.happenings import HAPPENINGS
 
 SQL = "CREATE TABLE {rows} (a TEXT);\n"
@@ -89,12 +89,27 @@ def test_parameters_are_bound_by_type_and_unions_are_several_events() -> None:
     @found.on
     def either(event: SagaStarted | StepSucceeded | OrderPlaced) -> None: ...
 
-    first, second = found.handlers_of(StepSucceeded)
+    first, second = found.handlers.of(StepSucceeded)
     assert first == EventHandler(
         "moved", moved, (("rows", "tables"), ("about", "metadata"), ("connection", "connection")), "sell", "pay"
     )
-    assert [second.name] == [one.name for one in found.handlers_of(SagaStarted)] == ["either"]
-    assert list(found.handlers_by_message) == ["OrderPlaced"]
+    assert [second.name] == [one.name for one in found.handlers.of(SagaStarted)] == ["either"]
+    assert list(found.handlers.by_message) == ["OrderPlaced"]
+
+
+def test_what_takes_rows_out_is_declared_like_a_handler_and_apart_from_them() -> None:
+    found = projection()
+
+    @found.forget
+    def forgotten(event: SagaStarted | OrderPlaced, tables: Tables) -> None: ...
+
+    with pytest.raises(DefinitionError, match="saga= and step= go with events of sagas, and OrderPlaced is none"):
+        found.forget(saga="sell")(forgotten)
+    assert [one.name for one in found.forgetting.of(SagaStarted)] == ["forgotten"]
+    assert list(found.forgetting.by_message) == ["OrderPlaced"]
+    assert found.handlers.of(SagaStarted) == ()
+    with pytest.raises(DefinitionError, match="has no handler"):
+        found.check()
 
 
 def test_a_handler_of_everything_has_every_event() -> None:
@@ -103,7 +118,7 @@ def test_a_handler_of_everything_has_every_event() -> None:
     @found.on
     def heard(event: SagaHappening) -> None: ...
 
-    assert all(len(found.handlers_of(kind)) == 1 for kind in HAPPENINGS)
+    assert all(len(found.handlers.of(kind)) == 1 for kind in HAPPENINGS)
 
 
 def test_a_file_is_looked_for_beside_the_module_that_declares(tmp_path: Path) -> None:

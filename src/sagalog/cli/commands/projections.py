@@ -9,6 +9,7 @@ import click
 from sagalog.cli.as_of import InLog
 from sagalog.cli.failures import FAILURE, OK
 from sagalog.cli.log_comparison import compare_messages, compare_sagas
+from sagalog.cli.lookup import find
 from sagalog.cli.options import Command, Invocation, RowsCommand
 from sagalog.cli.output import emit, emit_records, note, record, write
 from sagalog.cli.people import login
@@ -18,6 +19,7 @@ from sagalog.cli.quantities import duration
 from sagalog.cli.table import Column, status_text
 from sagalog.engine.projections.comparing import Compared, Difference, verify
 from sagalog.engine.projections.generations import Switched, back, begin, pause, remove, resume, switch
+from sagalog.engine.projections.lanes import RebuiltLane, rebuild_lane
 from sagalog.engine.projections.projecting import Projecting
 from sagalog.engine.projections.reading import time_of
 from sagalog.errors import InvalidAction
@@ -151,13 +153,32 @@ PARKED_COLUMNS: tuple[Column[ParkedEvent], ...] = (
 @click.option("--from", "begin_at", type=InLog(), help="Only what happened after that position, or since that time.")
 @click.option("--anew", is_flag=True, help="Begin again, instead of going on with one that was interrupted.")
 @click.option("--switch", "and_switch", is_flag=True, help="Let readers see it as soon as it has caught up.")
+@click.option("--saga", "id_or_key", metavar="ID|KEY", help="In place, and only what belongs to this saga.")
+@click.option("--lane", metavar="ID", help="In place, and only what has this correlation id, as `parked` shows it.")
 @click.pass_obj
-def rebuild(invocation: Invocation, name: str, begin_at: tuple[str, int] | None, anew: bool, and_switch: bool) -> None:
+def rebuild(
+    invocation: Invocation,
+    name: str,
+    begin_at: tuple[str, int] | None,
+    anew: bool,
+    and_switch: bool,
+    id_or_key: str | None,
+    lane: str | None,
+) -> None:
     """Build a projection anew beside the live one, while it is read and written; readers see it after `switch`.
 
     Interrupted, it goes on where it was when the command is given again. Workers that have the projection build too.
+    With --saga or --lane the rows of one saga (its parents, children and messages too) are written anew where readers
+    see them, in one transaction, if the projection declares how they are taken out.
     """
+    if (id_or_key or lane) and (begin_at or anew or and_switch or (id_or_key and lane)):
+        raise click.UsageError("--saga and --lane go with no other option: what they rebuild is seen at once")
     with opened_projections(invocation) as opened:
+        if id_or_key or lane:
+            projecting = opened.newest(_user(name, "has no rows that are taken out; rebuild all of it"))
+            wanted = lane or find(opened.store, id_or_key or "").correlation_id
+            _say_rebuilt(rebuild_lane(projecting, wanted))
+            return
         if name == OWN:
             _rebuild_own(opened)
             return
@@ -171,6 +192,12 @@ def rebuild(invocation: Invocation, name: str, begin_at: tuple[str, int] | None,
             _say_switched(switch(projecting))
             return
     click.echo(f"generation {row.generation} of {name} is built; let readers see it: sagalog projections switch {name}")
+
+
+def _say_rebuilt(rebuilt: RebuiltLane) -> None:
+    name, parked = rebuilt.row.projection, f"; {rebuilt.parked:,} could not be handled" if rebuilt.parked else ""
+    events = "event was" if rebuilt.events == 1 else "events were"
+    click.echo(f"{rebuilt.events:,} {events} handed to {name} again, as of position {rebuilt.row.position:,}{parked}")
 
 
 def _build(opened: Opened, projecting: Projecting, row: ProjectionRow) -> None:

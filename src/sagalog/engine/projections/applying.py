@@ -112,6 +112,40 @@ class Applying:
         transaction.write(row)
         return Turned(row, page.is_full or done.cut, _due_at(heads))
 
+    def anew(
+        self,
+        transaction: ProjectionTransaction,
+        row: ProjectionRow,
+        lane: str,
+        forgetting: Sequence[Entry],
+        entries: Sequence[Entry],
+    ) -> tuple[ProjectionRow, int]:
+        """Take the events of one lane out of the tables, the last first, and hand them over again, in a locked row.
+
+        Returns the row, and how many of them are parked now. Raises what a handler raises that takes out, and for a
+        projection that stops at a failure what any raises.
+        """
+        now = self.clock.now()
+        tables = Tables(transaction, self.projection.sql, row.generation)
+        missing = {one.position for one in transaction.parked(row.projection, row.generation, lane)}
+        for entry in reversed(forgetting):
+            # What cannot be read has never been in the tables.
+            if entry.handlers and entry.stored.position not in missing:
+                hand(entry, tables)
+        transaction.unpark(row.projection, row.generation, sorted(missing))
+        page = Page(list(entries), row.position, is_full=False)
+        done = self._handle(transaction, row, tables, page, set(), now, self.projection.on_failure == "stop")
+        transaction.park(done.parked)
+        heads = transaction.first_parked(row.projection, row.generation)
+        row = replace(row, updated_at=now, failures=len(heads))
+        if done.parked:
+            first = done.parked[0]
+            row = replace(row, failed_at=now, error_type=first.error_type, error_text=first.error_text)
+        elif not heads:
+            row = replace(row, failed_at=None, error_type=None, error_text=None)
+        transaction.write(row)
+        return row, len(done.parked)
+
     def _handle(
         self,
         transaction: ProjectionTransaction,

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from sagalog.engine.projections.generations import begin, remove
+from sagalog.engine.projections.generations import begin, live_in, remove
 from sagalog.engine.projections.projecting import Projecting
 from sagalog.errors import InvalidAction
 from sagalog.projections.schema import physical
@@ -43,7 +43,7 @@ def verify(projecting: Projecting) -> Compared:
         # Most of it is built before that moment, for a database keeps all that has changed since.
         _build(projecting, aside, _live(projecting).position)
         with projecting.database.snapshot() as snapshot:
-            live = _live_in(projecting, snapshot)
+            live = live_in(projecting, snapshot)
             reached = _build(projecting, aside, live.position)
             return _compare(projecting, snapshot, live, reached)
     finally:
@@ -52,16 +52,7 @@ def verify(projecting: Projecting) -> Compared:
 
 def _live(projecting: Projecting) -> ProjectionRow:
     with projecting.database.reading() as transaction:
-        return _live_in(projecting, transaction)
-
-
-def _live_in(projecting: Projecting, transaction: ProjectionTransaction) -> ProjectionRow:
-    name, version = projecting.projection.name, projecting.projection.version
-    live = next((one for one in transaction.generations(name) if one.status == "live"), None)
-    if live is None or live.version != version:
-        found = "none" if live is None else f"version {live.version}"
-        raise InvalidAction(f"expected projection {name} version {version} to be live, found {found}")
-    return live
+        return live_in(projecting, transaction)
 
 
 def _build(projecting: Projecting, aside: ProjectionRow, upto: int) -> ProjectionRow:

@@ -81,18 +81,18 @@ def switch(projecting: Projecting) -> Switched:
     """
     name = projecting.projection.name
     with projecting.database.transaction() as transaction:
-        _lock_all(projecting, transaction)
+        lock_all(projecting, transaction)
         rows = _there(transaction, name)
         live = next((one for one in rows if one.status == "live"), None)
-        locked = _locked(transaction, _built(projecting, rows))
+        built = locked(transaction, _built(projecting, rows))
         if live is not None:
-            live = _locked(transaction, live)
-            if locked.position < live.position:
-                _check_nearly(projecting, locked, live)
-                locked = projecting.within(transaction, locked, live.position)
-            if locked.position < live.position:
-                raise InvalidAction(f"projection {name} stops at position {locked.position:,}; look at its status")
-        return _exchange(projecting, transaction, live, locked)
+            live = locked(transaction, live)
+            if built.position < live.position:
+                _check_nearly(projecting, built, live)
+                built = projecting.within(transaction, built, live.position)
+            if built.position < live.position:
+                raise InvalidAction(f"projection {name} stops at position {built.position:,}; look at its status")
+        return _exchange(projecting, transaction, live, built)
 
 
 def back(projecting: Projecting) -> Switched:
@@ -102,7 +102,7 @@ def back(projecting: Projecting) -> Switched:
     """
     name = projecting.projection.name
     with projecting.database.transaction() as transaction:
-        _lock_all(projecting, transaction)
+        lock_all(projecting, transaction)
         rows = _there(transaction, name)
         old = [one for one in rows if one.status == "old"]
         live = next((one for one in rows if one.status == "live"), None)
@@ -110,11 +110,21 @@ def back(projecting: Projecting) -> Switched:
             raise InvalidAction(
                 f"projection {name} has no earlier generation to go back to; it was removed, or is the first"
             )
-        last = _locked(transaction, max(old, key=lambda one: (one.switched_at or 0, one.generation)))
-        live = _locked(transaction, live)
+        last = locked(transaction, max(old, key=lambda one: (one.switched_at or 0, one.generation)))
+        live = locked(transaction, live)
         if last.version == projecting.projection.version and _is_nearly(projecting, last, live):
             last = projecting.within(transaction, last, live.position)
         return _exchange(projecting, transaction, live, last)
+
+
+def live_in(projecting: Projecting, transaction: ProjectionTransaction) -> ProjectionRow:
+    """Return the generation that readers see; raises `InvalidAction` if there is none, or of another version."""
+    name, version = projecting.projection.name, projecting.projection.version
+    live = next((one for one in transaction.generations(name) if one.status == "live"), None)
+    if live is None or live.version != version:
+        found = "none" if live is None else f"version {live.version}"
+        raise InvalidAction(f"expected projection {name} version {version} to be live, found {found}")
+    return live
 
 
 def remove(projecting: Projecting, generation: int) -> ProjectionRow:
@@ -129,7 +139,7 @@ def remove(projecting: Projecting, generation: int) -> ProjectionRow:
             raise InvalidAction(
                 f"generation {generation} of projection {name} is what readers see; switch to another first"
             )
-        _remove(transaction, _locked(transaction, found))
+        _remove(transaction, locked(transaction, found))
         return found
 
 
@@ -150,6 +160,22 @@ def resume(projecting: Projecting) -> list[ProjectionRow]:
     return _change(projecting, again, paused_at=None, paused_by=None, paused_reason=None, failed_position=None)
 
 
+def lock_all(projecting: Projecting, transaction: ProjectionTransaction) -> None:
+    """Let nobody else change the generations until the end; and nobody write, if the projection is inline."""
+    transaction.lock_name(projecting.projection.name)
+    if projecting.projection.inline:
+        # Nobody writes meanwhile, so that whoever writes next goes on with what readers see then.
+        transaction.lock_log()
+
+
+def locked(transaction: ProjectionTransaction, row: ProjectionRow) -> ProjectionRow:
+    """Lock a generation until the end, and return it as it is now; raises `InvalidAction` if it is gone."""
+    found = transaction.lock(row.projection, row.generation, wait=True)
+    if found is None:
+        raise InvalidAction(f"generation {row.generation} of projection {row.projection} was removed meanwhile")
+    return found
+
+
 def _change(
     projecting: Projecting, also: Callable[[ProjectionTransaction, ProjectionRow], None], **changed: object
 ) -> list[ProjectionRow]:
@@ -159,7 +185,7 @@ def _change(
     with projecting.database.transaction() as transaction:
         transaction.lock_name(name)
         for one in _there(transaction, name):
-            row = replace(_locked(transaction, one), **changed)
+            row = replace(locked(transaction, one), **changed)
             also(transaction, row)
             transaction.write(row)
             rows.append(row)
@@ -220,13 +246,6 @@ def _exchange(
     return Switched(before, after)
 
 
-def _lock_all(projecting: Projecting, transaction: ProjectionTransaction) -> None:
-    transaction.lock_name(projecting.projection.name)
-    if projecting.projection.inline:
-        # Nobody writes meanwhile, so that whoever writes next goes on with what readers see then.
-        transaction.lock_log()
-
-
 def _is_nearly(projecting: Projecting, built: ProjectionRow, live: ProjectionRow) -> bool:
     ahead = projecting.store.read_log(built.position, MOST_AT_A_SWITCH)
     return len(ahead) < MOST_AT_A_SWITCH or ahead[-1].position >= live.position
@@ -267,13 +286,6 @@ def _check_digest(projecting: Projecting, row: ProjectionRow) -> None:
 def _there(transaction: ProjectionTransaction, name: str) -> list[ProjectionRow]:
     """Return the generations that have not been removed, oldest first."""
     return [one for one in transaction.generations(name) if one.status != "removed"]
-
-
-def _locked(transaction: ProjectionTransaction, row: ProjectionRow) -> ProjectionRow:
-    found = transaction.lock(row.projection, row.generation, wait=True)
-    if found is None:
-        raise InvalidAction(f"generation {row.generation} of projection {row.projection} was removed meanwhile")
-    return found
 
 
 def _remove(transaction: ProjectionTransaction, row: ProjectionRow) -> None:

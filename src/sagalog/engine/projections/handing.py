@@ -5,7 +5,7 @@ from typing import Any
 from sagalog.engine.projections.reading import Entry
 from sagalog.engine.telling import tell
 from sagalog.errors import DivergentHistory
-from sagalog.projections.declare import EventHandler
+from sagalog.projections.handlers import EventHandler
 from sagalog.projections.tables import Tables
 from sagalog.saga.happenings import is_of_step
 from sagalog.saga.metadata import Metadata

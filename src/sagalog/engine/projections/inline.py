@@ -51,7 +51,7 @@ class _Kept:
 
     def __init__(self, projection: Projection, store: Log, clock: Clock) -> None:
         self._projection = projection
-        self._applying = Applying(projection, LogReader(store, projection), clock, math.inf)
+        self._applying = Applying(projection, LogReader(store, projection.handlers), clock, math.inf)
         self._failed = 0
 
     def keep(self, transaction: ProjectionTransaction, log: Log, events: int) -> None:

@@ -33,7 +33,7 @@ class Projecting:
         self.database = database
         self.store = store
         self.clock = clock
-        self._reader = LogReader(store, projection)
+        self._reader = LogReader(store, projection.handlers)
         self._applying = Applying(projection, self._reader, clock, LONGEST_TURN)
         # Where each generation was after the last turn; a turn finds out if it is somewhere else.
         self._known: dict[int, ProjectionRow] = {}

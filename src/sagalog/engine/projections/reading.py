@@ -9,7 +9,7 @@ from sagalog.codec import CODEC
 from sagalog.engine.telling import kind_of
 from sagalog.errors import DivergentHistory
 from sagalog.messages import Envelope
-from sagalog.projections.declare import EventHandler, Projection
+from sagalog.projections.handlers import EventHandler, Handlers
 from sagalog.store import StatusRow, StoredEvent
 from sagalog.store.projections import Log
 from sagalog.store.published import PUBLISHED
@@ -55,14 +55,14 @@ class Page(Struct, frozen=True):
 
 
 class LogReader:
-    """Reads the log for one projection. It has to be used by one thread at a time.
+    """Reads the log for the handlers of one projection. It has to be used by one thread at a time.
 
     `log` is where it reads: the store, or what a transaction of it sees.
     """
 
-    def __init__(self, log: Log, projection: Projection) -> None:
+    def __init__(self, log: Log, handlers: Handlers) -> None:
         self.log = log
-        self._projection = projection
+        self._handlers = handlers
         self._by_topic: dict[str, tuple[str, Sequence[EventHandler]]] = {}
         self._sagas: dict[str, StatusRow] = {}
 
@@ -73,7 +73,7 @@ class LogReader:
         if upto is not None and stored and stored[-1].position > upto:
             stored = [one for one in stored if one.position <= upto]
             is_full = False
-        return Page(self._entries(stored), stored[-1].position if stored else after, is_full)
+        return Page(self.entries(stored), stored[-1].position if stored else after, is_full)
 
     def head(self) -> int:
         """Return the position of the last event in the log."""
@@ -82,11 +82,12 @@ class LogReader:
     def at(self, position: int) -> Entry | None:
         """Return the entry at one position; None if there is none any more, because its handlers are gone."""
         stored = [one for one in self.log.read_log(position - 1, 1) if one.position == position]
-        found = self._entries(stored)
+        found = self.entries(stored)
         return found[0] if found else None
 
-    def _entries(self, stored: Iterable[StoredEvent]) -> list[Entry]:
-        messages = self._projection.handlers_by_message
+    def entries(self, stored: Iterable[StoredEvent]) -> list[Entry]:
+        """Return those of some stored events that have a handler."""
+        messages = self._handlers.by_message
         found: list[Entry | tuple[StoredEvent, str, Sequence[EventHandler]]] = []
         wanted: set[str] = set()
         for one in stored:
@@ -111,14 +112,14 @@ class LogReader:
             envelope = _envelope.decode(stored.state)
         except (msgspec.MsgspecError, RecursionError, ValueError):
             return Entry(stored, stored.saga_id, UNREADABLE, ())
-        handlers = self._projection.handlers_by_message.get(envelope.name)
+        handlers = self._handlers.by_message.get(envelope.name)
         if handlers is None:
             return None
         return Entry(stored, envelope.correlation_id, envelope.name, handlers, envelope=envelope)
 
     def _of_topic(self, topic: str) -> tuple[str, Sequence[EventHandler]]:
         told = kind_of(topic)
-        found = self._by_topic[topic] = (told.__name__, self._projection.handlers_of(told))
+        found = self._by_topic[topic] = (told.__name__, self._handlers.of(told))
         return found
 
     def _remember(self, wanted: set[str]) -> None:

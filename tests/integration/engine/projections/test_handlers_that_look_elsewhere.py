@@ -6,6 +6,7 @@ import os
 import random
 import secrets
 import socket
+import sqlite3
 import time
 import urllib.request
 import uuid
@@ -15,10 +16,10 @@ from time import time as now_under_another_name
 
 import pytest
 from databases.stores import opened
-from read_models.order_book import Order, order_book, sold
+from read_models.order_book import BOOK, Order, order_book, sold
 
-from sagalog.projections import Metadata, Tables
-from sagalog.testing.read_models import ImpureHandler, projected
+from sagalog.projections import Metadata, SagaHappening, Tables
+from sagalog.testing.read_models import ForgottenInPart, ImpureHandler, projected
 
 LOOKS: dict[str, Callable[[], object]] = {
     "time.time": time.time,
@@ -80,3 +81,45 @@ def test_what_a_handler_raises_is_raised(sold_file: str) -> None:
 
     with opened(sold_file) as store, pytest.raises(ValueError, match="a bug"):
         projected(order_book(broken), store)
+
+
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [
+        ("forget_money", "this row of money is left"),
+        ("forget_order", "UNIQUE constraint failed"),
+    ],
+)
+def test_rows_that_are_not_taken_out_fail_the_test_of_a_projection(sold_file: str, kept: str, said: str) -> None:
+    """Each saga is rebuilt alone, too, where a projection says how; a table without a key would hold its rows twice."""
+    book = order_book(sql=BOOK.replace("PRIMARY KEY (position, order_id)", "CHECK (position > 0)"), forgets=False)
+
+    @book.forget
+    def forgotten(_: SagaHappening, metadata: Metadata, tables: Tables) -> None:
+        for one in {"forget_money", "forget_order"} - {kept}:
+            tables.run(one, order_id=metadata.key)
+
+    with opened(sold_file) as store, pytest.raises((ForgottenInPart, sqlite3.IntegrityError), match=said):
+        projected(book, store)
+
+
+def test_rows_of_others_that_are_taken_out_fail_it_too(sold_file: str) -> None:
+    book = order_book()
+
+    @book.forget
+    def too_much(_: SagaHappening, __: Metadata, tables: Tables) -> None:
+        tables.execute("DELETE FROM {money}")
+
+    with opened(sold_file) as store, pytest.raises(ForgottenInPart, match="this row of money is gone"):
+        projected(book, store)
+
+
+def test_what_takes_rows_out_looks_at_nothing_else_either(sold_file: str) -> None:
+    book = order_book()
+
+    @book.forget
+    def careless(_: SagaHappening) -> None:
+        time.time()
+
+    with opened(sold_file) as store, pytest.raises(ImpureHandler, match="may look at nothing but its event"):
+        projected(book, store)
