@@ -113,8 +113,8 @@ def test_only_what_readers_see_is_rebuilt_and_only_up_to_there(each_sql_database
                     rebuilt += 1
                 except InvalidAction as problem:
                     assert "has no event of correlation id" in str(problem)
+            assert verify(projecting).differences == []
         assert rebuilt > store.head()
-        assert verify(projecting).differences == []
         # A second generation begins in the middle of the log: what was before is none of its business.
         begin(projecting, begins_after=store.head() - 1)
         projecting.build(2, store.head())
