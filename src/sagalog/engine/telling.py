@@ -15,14 +15,21 @@ def kind_of(topic: str) -> type[SagaHappening]:
 def tell(stored: StoredEvent, saga: StatusRow | None) -> tuple[SagaHappening, Metadata]:
     """Return what an entry of a saga's stream tells; raises `DivergentHistory` for one that cannot be read."""
     fact = CODEC.decode(stored.topic, stored.state)
-    return TOLD[type(fact)][1](fact), Metadata(
-        id=f"{stored.saga_id}:{stored.version}",
-        position=stored.position,
-        time=fact.time,
-        correlation_id=stored.saga_id if saga is None else saga.correlation_id,
-        causation_id=None if saga is None else saga.causation_id,
-        saga=None if saga is None else saga.saga_name,
-        saga_id=stored.saga_id,
-        key=None if saga is None else saga.saga_key,
-        run=None if saga is None else saga.run,
-    )
+    saga_id = stored.saga_id
+    identity = f"{saga_id}:{stored.version}"
+    if saga is None:
+        about = Metadata(identity, stored.position, fact.time, saga_id, None, saga_id=saga_id)
+    else:
+        # By position: names would take as long as all else here.
+        about = Metadata(
+            identity,
+            stored.position,
+            fact.time,
+            saga.correlation_id,
+            saga.causation_id,
+            saga.saga_name,
+            saga_id,
+            saga.saga_key,
+            saga.run,
+        )
+    return TOLD[type(fact)][1](fact), about

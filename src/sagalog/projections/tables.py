@@ -1,6 +1,6 @@
 """What a handler writes a projection's rows with: named statements, or SQL of its own, inside one open transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from sagalog.errors import DefinitionError
@@ -31,12 +31,14 @@ class Tables:
     parameters behind a colon (`:order_id`).
     """
 
-    __slots__ = ("_executor", "_generation", "_sql")
+    __slots__ = ("_executor", "_generation", "_known", "_sql")
 
     def __init__(self, executor: Executor, sql: ProjectionSql, generation: int) -> None:
         self._executor = executor
         self._sql = sql
         self._generation = generation
+        # Statements that were run before, as the driver takes them, with the names of their parameters.
+        self._known: dict[str, tuple[str, frozenset[str]]] = {}
 
     @property
     def connection(self) -> Any:
@@ -51,22 +53,29 @@ class Tables:
 
     def run(self, statement: str, /, **values: Any) -> None:
         """Run a named statement; each of its parameters is given by name."""
-        self._executor.run(*self._named(statement, values))
+        self._executor.run(self._named(statement, values), values)
 
     def rows(self, statement: str, /, **values: Any) -> list[tuple[Any, ...]]:
         """Run a named statement, and return the rows that it gives."""
-        return self._executor.rows(*self._named(statement, values))
+        return self._executor.rows(self._named(statement, values), values)
 
     def execute(self, sql: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Run a text of SQL, and return the rows that it gives; without any it returns an empty list."""
         return self._executor.rows(written(sql, self._generation, self._executor.with_percent), values or {})
 
-    def _named(self, name: str, values: Mapping[str, Any]) -> Sequence[Any]:
+    def _named(self, name: str, values: Mapping[str, Any]) -> str:
+        """Return a named statement as the driver takes it; raises `DefinitionError` if none takes these values."""
+        known = self._known.get(name)
+        if known is None:
+            known = self._known[name] = self._found(name)
+        if values.keys() != known[1]:
+            wanted = ", ".join(parameters_in(self._sql.blocks[name])) or "no parameters"
+            raise DefinitionError(f"{name}: expected {wanted}, found {', '.join(values) or 'none'}")
+        return known[0]
+
+    def _found(self, name: str) -> tuple[str, frozenset[str]]:
         block = self._sql.blocks.get(name)
         if block is None:
             known = ", ".join(sorted(self._sql.blocks)) or "none"
             raise DefinitionError(f"{self._sql.source} has no statement `-- name: {name}`; it has {known}")
-        if values.keys() != self._sql.parameters[name]:
-            wanted = ", ".join(parameters_in(block)) or "no parameters"
-            raise DefinitionError(f"{name}: expected {wanted}, found {', '.join(values) or 'none'}")
-        return written(block, self._generation, self._executor.with_percent), values
+        return written(block, self._generation, self._executor.with_percent), self._sql.parameters[name]

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from msgspec import Struct
 
 
-class Metadata(Struct, frozen=True, kw_only=True):
+class Metadata(Struct, frozen=True, gc=False):
     """Where and when an event was recorded, and of which saga; of a domain event the fields about sagas are None.
 
     `position` is its place in the log and `id` its identity, the same whenever it is read. `time` is in microseconds

@@ -50,15 +50,10 @@ def _hand_message(entry: Entry, tables: Tables) -> int:
 
 
 def _call(handler: EventHandler, event: Any, metadata: Metadata, tables: Tables) -> None:
-    given: dict[str, Any] = {}
-    for name, what in handler.given:
-        match what:
-            case "metadata":
-                given[name] = metadata
-            case "tables":
-                given[name] = tables
-            case _:
-                given[name] = tables.connection
+    given: dict[str, Any] = {
+        name: metadata if what == "metadata" else tables if what == "tables" else tables.connection
+        for name, what in handler.given
+    }
     answer: object = handler.function(event, **given)
     if answer is not None:
         raise TypeError(f"handler {handler.name}: expected nothing, found {type(answer).__name__} returned")
