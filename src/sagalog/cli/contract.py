@@ -3,6 +3,7 @@
 It only reads. The versions are rows of the table `saga_contract`; what they mean is in docs/reference/sql.md.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 from sagalog.cli.address import SqlStore
 from sagalog.errors import QueryRefused, StoreError
+from sagalog.projections.schema import shown_as
 from sagalog.stores.sql import statements
 
 SQL = statements("sagalog.cli", "contract.sql")
@@ -133,13 +135,16 @@ def has_table(store: SqlStore, name: str) -> bool:
 
 
 def with_close_names(store: SqlStore, problem: QueryRefused) -> QueryRefused:
-    """Return the error with a name of the contract that may be meant, if it is about one that is not there."""
+    """Return the error with a name that may be meant, if it is about one that is not there.
+
+    It is one of the contract, or of what readers see of projections.
+    """
     text = str(problem)
     table, column = not_there(problem)
     if (table is None and column is None) or "Perhaps you meant" in text:
         return problem
     try:
-        names = [one.name for one in versions(store)]
+        names = [*(one.name for one in versions(store)), *_projected(store)]
         if table is not None:
             meant = _meant(table, names) or f"; these are there: {', '.join(names)}"
         else:
@@ -149,6 +154,14 @@ def with_close_names(store: SqlStore, problem: QueryRefused) -> QueryRefused:
         # The hint is worth no second error.
         return problem
     return QueryRefused(text + meant)
+
+
+def _projected(store: SqlStore) -> Iterator[str]:
+    """Yield the names by which readers see the tables and views of projections."""
+    for generation, made in store.query(SQL["made"])[1]:
+        for kind, name in json.loads(made):
+            if kind != "INDEX":
+                yield shown_as(name, generation)
 
 
 def _columns(store: SqlStore, names: list[str]) -> list[str]:

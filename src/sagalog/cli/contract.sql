@@ -10,3 +10,7 @@ SELECT * FROM {name} WHERE 1 = 2;
 -- name: projections
 -- Which version of each projection readers see.
 SELECT projection, version FROM saga_projections WHERE status = 'live';
+
+-- name: made
+-- What each projection has made for its readers, as JSON: the kind and the name of each table, view and index.
+SELECT generation, made FROM saga_projections WHERE status = 'live';

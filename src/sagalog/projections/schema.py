@@ -122,6 +122,11 @@ def physical(name: str, generation: int) -> str:
     return f"{name}_g{generation}"
 
 
+def shown_as(table: str, generation: int) -> str:
+    """Return the name by which readers see a table that `physical` has named."""
+    return table.removesuffix(physical("", generation))
+
+
 @cache
 def written(statement: str, generation: int, with_percent: bool) -> str:
     """Return a statement as the driver takes it: with the tables of a generation, and with its marks for parameters.

@@ -180,6 +180,17 @@ def test_sql_of_a_projection_that_cannot_be_run_is_one_error_and_changes_nothing
     assert asked(shop.address, "SELECT * FROM saga_projections") == before
 
 
+def test_sql_knows_what_projections_show(shop: Shop) -> None:
+    for query, meant in (
+        ("SELECT * FROM order_s", "is orders meant?"),
+        ("SELECT * FROM balance", "is balances meant?"),
+        ("SELECT order_idd FROM orders", "is order_id meant?" if "sqlite" in shop.address else "orders.order_id"),
+        ("SELECT * FROM nowhere", "saga_workers, orders, money, balances"),
+    ):
+        ran = sagalog("--db", shop.address, "sql", query)
+        assert (ran.code, meant in ran.err) == (2, True), ran
+
+
 def test_one_saga_is_rebuilt_where_readers_see_it(shop: Shop) -> None:
     """By its key or id, or by the correlation id that `parked` shows; what is wrong is said, and nothing changed."""
     with opened(shop.address) as store, following(order_book(), store) as projecting:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from sagalog.engine.projections.projecting import Projecting
 from sagalog.errors import DefinitionError, InvalidAction, StoreError
 from sagalog.harmless import harmless
-from sagalog.projections.schema import physical, written
+from sagalog.projections.schema import physical, shown_as, written
 from sagalog.saga.failure import described
 from sagalog.store.projections import GenerationStatus, ProjectionRow, ProjectionTransaction
 
@@ -299,5 +299,4 @@ def _made(row: ProjectionRow) -> Sequence[tuple[str, str]]:
 
 def _names_of(row: ProjectionRow) -> dict[str, str]:
     """Return the views that readers use, and what of this generation each shows."""
-    ending = f"_g{row.generation}"
-    return {name.removesuffix(ending): name for kind, name in _made(row) if kind != "INDEX"}
+    return {shown_as(name, row.generation): name for kind, name in _made(row) if kind != "INDEX"}
