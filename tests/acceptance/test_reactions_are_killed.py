@@ -162,7 +162,9 @@ def test_everything_is_heard_in_order_and_has_one_effect_whoever_is_killed(scene
     calls, effects = scene.ledger.calls(), scene.ledger.effects()
     again = sum(chance_of(call.id) != UNANSWERED for call in calls)
     again -= sum(chance_of(event) != UNANSWERED for _, event in effects)
-    print(f"{scene.store.head()} events, {len(effects)} effects; {again} killed between effect and answer")
+    print(f"{scene.store.head()} events, {len(effects)} effects; {again} heard again because somebody was killed")
+    # Otherwise nobody was killed between an effect and its answer, and the run has shown little.
+    assert again > 0
     assert wrongs(scene, head) == set()
 
 
