@@ -28,12 +28,25 @@ from tests.benchmarks.followed import followed
 from tests.benchmarks.inline import inline
 from tests.benchmarks.measure import Shape, Sizes
 from tests.benchmarks.projected import projected
+from tests.benchmarks.reacted import reacted
 from tests.benchmarks.replayed import replayed
 from tests.benchmarks.report import Measured, as_json, show
 from tests.benchmarks.search import search
 from tests.benchmarks.troubled import troubled
 
-PARTS = ("work", "memory", "shapes", "finished", "troubled", "followed", "search", "replayed", "projected", "inline")
+PARTS = (
+    "work",
+    "memory",
+    "shapes",
+    "finished",
+    "troubled",
+    "followed",
+    "search",
+    "replayed",
+    "projected",
+    "inline",
+    "reacted",
+)
 QUICK = Sizes(
     sagas=300,
     rounds=3,
@@ -45,6 +58,7 @@ QUICK = Sizes(
     search=1000,
     replayed=500,
     projected=500,
+    reacted=300,
 )
 
 
@@ -85,6 +99,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--followed", type=int, help="events of an application that wait to be followed (10000)")
     parser.add_argument("--replayed", type=int, help="finished sagas whose histories are replayed (20000)")
     parser.add_argument("--projected", type=int, help="finished sagas whose events a new projection reads (10000)")
+    parser.add_argument("--reacted", type=int, help="finished sagas that a new participant hears of (5000)")
     parser.add_argument("--search", type=int, help="sagas among which one is looked for (100000; a million by hand)")
     parser.add_argument("--folder", type=Path, help="where the SQLite files are made: the disk that is measured")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every number to FILE")
@@ -119,7 +134,10 @@ def _measure(
     again = run(replayed, next(fresh), sizes) if "replayed" in parts else None
     rows = run(projected, next(fresh), next(fresh), sizes) if "projected" in parts else None
     price = run(inline, next(fresh), next(fresh), sizes) if "inline" in parts else None
-    return Measured(store, first.settings(), work, memory, shapes, filled, beside, backlog, found, again, rows, price)
+    heard = run(reacted, next(fresh), next(fresh), next(fresh), sizes) if "reacted" in parts else None
+    return Measured(
+        store, first.settings(), work, memory, shapes, filled, beside, backlog, found, again, rows, price, heard
+    )
 
 
 def _alone(part: Callable[..., Any], *arguments: Any) -> Any:

@@ -38,6 +38,7 @@ class Sizes(Struct, frozen=True):
     search: int = 100_000
     replayed: int = 20_000
     projected: int = 10_000
+    reacted: int = 5_000
 
 
 class Series(Struct):

@@ -11,6 +11,7 @@ from tests.benchmarks.followed import Followed
 from tests.benchmarks.inline import Inline
 from tests.benchmarks.measure import Beside, Filled, Memory, Shape, Work
 from tests.benchmarks.projected import Projected
+from tests.benchmarks.reacted import Reacted
 from tests.benchmarks.replayed import Replayed
 from tests.benchmarks.search import AIM_SECONDS, Search
 from tests.benchmarks.troubled import Troubled
@@ -37,6 +38,7 @@ class Measured(Struct):
     replayed: Replayed | None = None
     projected: Projected | None = None
     inline: Inline | None = None
+    reacted: Reacted | None = None
 
 
 def as_json(header: dict[str, str], measured: list[Measured]) -> bytes:
@@ -73,6 +75,8 @@ def show(console: Console, one: Measured) -> None:
         console.print(_projected(one.projected))
     if one.inline is not None:
         console.print(_inline(one.inline))
+    if one.reacted is not None:
+        console.print(_reacted(one.reacted))
     if one.search is not None:
         console.print(_search(one.search))
 
@@ -198,6 +202,17 @@ def _inline(found: Inline) -> Table:
     ):
         engine, plain = beside.engine.median, beside.floor.median
         table.add_row(name, f"{sagas / engine:,.0f}", f"{sagas / plain:,.0f}", f"{plain / engine:.2f}")
+    return table
+
+
+def _reacted(found: Reacted) -> Table:
+    rounds = len(found.deaf.seconds)
+    table = _table(f"reacting to a log of {found.log:,} events, {rounds} rounds in turns", "notes", "messages", "ratio")
+    for way in found.ways:
+        notes, messages = way.beside.engine.median, way.beside.floor.median
+        name = f"{way.name}, events/s"
+        table.add_row(name, f"{way.events / notes:,.0f}", f"{way.events / messages:,.0f}", f"{messages / notes:.2f}")
+    table.add_row("read, and nothing heard, events/s", f"{found.log / found.deaf.median:,.0f}", "", "")
     return table
 
 

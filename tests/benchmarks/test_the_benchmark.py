@@ -19,6 +19,7 @@ TINY = [
     "--followed=30",
     "--replayed=9",
     "--projected=9",
+    "--reacted=9",
     "--search=200",
 ]
 
@@ -42,6 +43,8 @@ def test_every_part_of_the_benchmark_runs_on_sqlite(tmp_path: Path, capfd: pytes
     assert store["projected"]["asynchronous"]["engine"]["name"] == "engine"
     assert store["inline"]["sagas"] == 5
     assert len(store["inline"]["at_once"]["engine"]["seconds"]) == 1
+    assert store["reacted"]["log"] == store["projected"]["events"]
+    assert [way["events"] for way in store["reacted"]["ways"]] == [9, 9 * 3 - 1]
     assert store["search"]["sagas"] == 200
     assert {"list", "--saga rare, ten", "--attribute: two", "show"} <= {one["name"] for one in store["search"]["asked"]}
     printed = capfd.readouterr().out
@@ -67,6 +70,7 @@ def test_what_differs_on_postgresql_runs_there(
                 "--part=replayed",
                 "--part=projected",
                 "--part=inline",
+                "--part=reacted",
                 "--part=search",
             ]
         )

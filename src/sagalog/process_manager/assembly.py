@@ -107,7 +107,7 @@ class Engine(Struct, frozen=True, eq=False, kw_only=True):
         if self.is_worker:
             ends.add(self._stop, ends)
             await self.worker.start()
-            self.bus.start()
+            await self.bus.start()
             self.followers.start()
             self.projections.start()
         ends.add(self.waiters.close)

@@ -4,6 +4,7 @@ Without a consumer it starts nothing, so it costs a process manager with plain s
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 
 from sagalog.engine.bus.consumers import Consumers
@@ -16,9 +17,13 @@ from sagalog.engine.loops import Loop
 from sagalog.engine.sagas.worker import Worker
 from sagalog.engine.surroundings import Surroundings
 from sagalog.engine.writing.committer import Committer
+from sagalog.errors import StoreError
 from sagalog.messages import Envelope
+from sagalog.saga.failure import described
 from sagalog.saga.messages.vocabulary import Vocabulary
 from sagalog.store import Route
+
+logger = logging.getLogger("sagalog.engine")
 
 
 class Bus:
@@ -51,13 +56,24 @@ class Bus:
         self._loops: list[Loop] = []
         self._has_consumers = bool(names)
         self._has_participants = bool(handlings)
+        self._reacts = any(reading.wants_notes(name) for name in names)
 
-    def start(self) -> None:
-        """Start the loops that are needed."""
+    async def start(self) -> None:
+        """Start the loops that are needed; whoever reacts to sagas hears of what happens from now on."""
+        if self._reacts:
+            await self._take_now()
         if self._has_consumers:
             self._loops.append(Loop(self._router.run, "sagalog-router", self._router.doubt))
         if self._has_participants:
             self._loops.append(Loop(self._participants.run, "sagalog-participants"))
+
+    async def _take_now(self) -> None:
+        """Take consumers before anything can happen: a new one begins where the log ends when it is taken."""
+        try:
+            await self._consumers.take()
+        except StoreError as problem:
+            # The router tries again; an outage must not keep all else from being started.
+            logger.info("consumers could not be taken yet: %s", described(problem))
 
     def posted(self) -> None:
         """Let the router look for messages, because some have just become durable."""

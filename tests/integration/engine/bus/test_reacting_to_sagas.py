@@ -12,7 +12,15 @@ from read_models.order_book import Order, sell
 from sagalog import Event, MessageContext, Participant, Retry
 from sagalog.errors import DefinitionError
 from sagalog.process_manager import ProcessManager
-from sagalog.projections import CommandSent, Metadata, SagaCompleted, SagaFailed, SagaHappening, StepSucceeded
+from sagalog.projections import (
+    CommandSent,
+    Metadata,
+    SagaCompleted,
+    SagaFailed,
+    SagaHappening,
+    SagaStarted,
+    StepSucceeded,
+)
 from sagalog.readmodel.rebuild import rebuild
 from sagalog.settings import Settings
 
@@ -134,6 +142,28 @@ def test_what_happened_before_is_not_told_and_what_happens_while_nobody_listens_
 
     asyncio.run(story())
     assert heard == ["first SagaCompleted", "meanwhile SagaCompleted"]
+
+
+@pytest.mark.parametrize("kind", EACH_KIND)
+def test_what_happens_as_soon_as_it_is_open_is_heard(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Others, which begin at the start of the log, are taken too; the saga must not start in the meantime."""
+    database = empty_database(kind, tmp_path, request)
+    heard: list[str] = []
+    other = Participant("other")
+
+    @other.on
+    async def note(event: CustomerTold) -> None:
+        raise AssertionError("nobody publishes that here")
+
+    async def story() -> None:
+        participants = [other, listening(SagaStarted, heard)]
+        async with ProcessManager(database, sagas=[sell], participants=participants, settings=SETTINGS) as manager:
+            await manager.start(sell, Order("first"))
+            await manager.start(sell, Order("second"))
+            await heard_within(heard, 2)
+
+    asyncio.run(story())
+    assert sorted(heard) == ["first SagaStarted", "second SagaStarted"]
 
 
 def test_one_that_cannot_be_handled_is_parked_and_delivered_again(each_sql_database: str) -> None:
