@@ -16,6 +16,7 @@ from sagalog.harmless import harmless
 
 # PostgreSQL cuts names off after 63 bytes; `_g` and a number come behind.
 LONGEST_TABLE = 48
+OURS = "saga_"
 
 _BLOCK = re.compile(r"^-- name: (\w+)[^\n]*$", re.MULTILINE)
 _NAMED = re.compile(r"\{([A-Za-z_]\w*)\}")
@@ -99,6 +100,8 @@ def _made(statement: str, mistakes: list[str]) -> Made | None:
         return None
     kind, name = found["kind"].upper().split()[-1], found["name"]
     inside = _NAMED.fullmatch(name)
+    if inside is not None and inside[1].lower().startswith(OURS):
+        mistakes.append(f"{shown}: expected a name of your own, found {inside[1]}; {OURS}... are the tables of sagalog")
     if inside is None:
         mistakes.append(f"{shown}: write {{{name}}} in braces, for a rebuild makes a second one beside the first")
         return None

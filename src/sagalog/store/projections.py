@@ -118,6 +118,10 @@ class ProjectionTransaction(Protocol):
         """Begin a part as `part` does, with parts in it that fail with the whole; errors may be raised at its end."""
         ...
 
+    def handlers(self) -> AbstractContextManager[None]:
+        """Let handlers run within; what of theirs would end the transaction is refused where the database can do so."""
+        ...
+
     def goes_on(self) -> bool:
         """Tell whether what was written before can still be committed, after a part has failed."""
         ...
@@ -168,6 +172,10 @@ class ProjectionTransaction(Protocol):
 
     def unpark(self, projection: str, generation: int, positions: Sequence[int]) -> None:
         """Remove parked events that are in the tables now."""
+        ...
+
+    def is_taken(self, name: str) -> bool:
+        """Tell whether something in the database has this name."""
         ...
 
     def show(self, names: Mapping[str, str], gone: Sequence[str]) -> None:

@@ -204,9 +204,26 @@ def test_one_saga_is_rebuilt_where_readers_see_it(shop: Shop) -> None:
     assert shop.projections("rebuild", "orders", "--lane", lane).out == ran.out
     together = shop.projections("rebuild", "orders", "--lane", lane, "--switch")
     assert (together.code, "--saga and --lane go with no other option" in together.err) == (2, True)
+    for empty in ("--saga", "--lane"):
+        assert shop.projections("rebuild", "orders", empty, "").code != 0
     nobody = shop.projections("rebuild", "orders", "--saga", "o-7")
     assert (nobody.code, nobody.err.count("\n")) == (3, 1)
     assert shop.projections("rebuild", "orders", "--lane", "none").code == 4
     own = shop.projections("rebuild", "sagalog", "--saga", "o-1")
     assert (own.code, "written with each event" in own.err) == (4, True)
     assert asked(shop.address, statuses) == [("spoilt",), ("failed",), ("spoilt",)]
+
+
+@pytest.mark.parametrize(
+    ("begin", "code", "said"),
+    [
+        ("15", 4, "expected a position up to 14, where the log ends, found 15"),
+        ("99999999999999999999999", 4, "expected a position up to 14, where the log ends"),
+        ("2999-01-01", 2, "expected --from a time that has been, found one to come"),
+    ],
+)
+def test_a_rebuild_from_what_is_still_to_come_is_refused(shop: Shop, begin: str, code: int, said: str) -> None:
+    """It would miss whatever happens before, and `verify` would find nothing."""
+    ran = shop.projections("rebuild", "orders", "--from", begin)
+    assert (ran.code, said in ran.err, ran.out) == (code, True, "")
+    assert set(shop.status()) == {("sagalog", 0), ("orders", 1)}

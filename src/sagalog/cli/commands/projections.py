@@ -171,12 +171,13 @@ def rebuild(
     With --saga or --lane the rows of one saga (its parents, children and messages too) are written anew where readers
     see them, in one transaction, if the projection declares how they are taken out.
     """
-    if (id_or_key or lane) and (begin_at or anew or and_switch or (id_or_key and lane)):
+    is_lane = id_or_key is not None or lane is not None
+    if is_lane and (begin_at or anew or and_switch or (id_or_key is not None and lane is not None)):
         raise click.UsageError("--saga and --lane go with no other option: what they rebuild is seen at once")
     with opened_projections(invocation) as opened:
-        if id_or_key or lane:
+        if is_lane:
             projecting = opened.newest(_user(name, "has no rows that are taken out; rebuild all of it"))
-            wanted = lane or find(opened.store, id_or_key or "").correlation_id
+            wanted = find(opened.store, id_or_key or "").correlation_id if lane is None else lane
             _say_rebuilt(rebuild_lane(projecting, wanted))
             return
         if name == OWN:
@@ -223,6 +224,8 @@ def _begins_after(opened: Opened, given: tuple[str, int] | None) -> int:
     kind, value = given
     if kind == "position":
         return value
+    if value > time.time_ns() // 1000:
+        raise click.UsageError("expected --from a time that has been, found one to come")
     position = 0
     while page := opened.store.read_log(position, PAGE):
         for one in page:

@@ -15,7 +15,7 @@ from sagalog.clock import Clock
 from sagalog.engine.backoff import is_worth_saying
 from sagalog.engine.projections.handing import hand
 from sagalog.engine.projections.reading import Entry, LogReader, Page
-from sagalog.errors import StoreUnavailable
+from sagalog.errors import InvalidAction, StoreUnavailable
 from sagalog.projections.declare import Projection
 from sagalog.projections.tables import Tables
 from sagalog.saga.failure import described, text_of, type_of
@@ -37,6 +37,10 @@ class Turned(Struct, frozen=True):
     row: ProjectionRow | None
     more: bool
     due_at: int | None = None
+
+
+class TransactionEnded(InvalidAction):
+    """A handler has committed or rolled back what is not its own; nobody knows which of its rows are there."""
 
 
 class _Stop(Exception):
@@ -128,16 +132,22 @@ class Applying:
         now = self.clock.now()
         tables = Tables(transaction, self.projection.sql, row.generation)
         missing = {one.position for one in transaction.parked(row.projection, row.generation, lane)}
-        for entry in reversed(forgetting):
-            # What cannot be read has never been in the tables.
-            if entry.handlers and entry.stored.position not in missing:
-                hand(entry, tables)
+        with transaction.many(), transaction.handlers():
+            for entry in reversed(forgetting):
+                # What cannot be read has never been in the tables.
+                if entry.handlers and entry.stored.position not in missing:
+                    hand(entry, tables)
         transaction.unpark(row.projection, row.generation, sorted(missing))
         page = Page(list(entries), row.position, is_full=False)
         done = self._handle(transaction, row, tables, page, set(), now, self.projection.on_failure == "stop")
         transaction.park(done.parked)
         heads = transaction.first_parked(row.projection, row.generation)
-        row = replace(row, updated_at=now, failures=len(heads))
+        row = replace(row, updated_at=now)
+        if row.failed_position is not None:
+            # It has stopped at an event of its own, which is not this lane's affair.
+            transaction.write(row)
+            return row, len(done.parked)
+        row = replace(row, failures=len(heads))
         if done.parked:
             first = done.parked[0]
             row = replace(row, failed_at=now, error_type=first.error_type, error_text=first.error_text)
@@ -159,7 +169,7 @@ class Applying:
         """Hand a page to the handlers: all events at once, and one by one if that fails."""
         done = _Done(page.position)
         try:
-            with transaction.part(), transaction.many():
+            with transaction.part(), transaction.many(), transaction.handlers():
                 self._hand_all(row, tables, page, lanes, now, done)
             return done
         except Exception as problem:
@@ -173,7 +183,7 @@ class Applying:
                 done.parked.append(self._waiting(row, entry, now))
                 continue
             try:
-                with transaction.part():
+                with transaction.part(), transaction.handlers():
                     done.reflects = hand(entry, tables)
                 done.events += 1
             except Exception as problem:
@@ -226,7 +236,7 @@ class Applying:
             entry = self.reader.at(one.position)
             try:
                 if entry is not None:
-                    with transaction.part():
+                    with transaction.part(), transaction.handlers():
                         hand(entry, tables)
             except Exception as problem:
                 _raise_if_lost(transaction, problem)
@@ -316,6 +326,11 @@ def _due_at(heads: Sequence[ParkedEvent]) -> int | None:
 
 
 def _raise_if_lost(transaction: ProjectionTransaction, problem: Exception) -> None:
-    """Raise an error that is not the event's: the database does not answer, or the connection is lost."""
+    """Raise an error that is more than the event's: the database does not answer, or the transaction is over."""
     if isinstance(problem, StoreUnavailable) or transaction.is_lost(problem):
         raise problem
+    if not transaction.goes_on():
+        raise TransactionEnded(
+            "a handler has ended the transaction that also writes how far the projection is, so that rows may be there "
+            f"twice; leave that to the projection, then rebuild it ({described(problem)})"
+        ) from problem

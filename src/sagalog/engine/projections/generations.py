@@ -11,9 +11,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sagalog.engine.projections.projecting import Projecting
+from sagalog.engine.projections.showing import check_names, made_by, names_of, show
 from sagalog.errors import DefinitionError, InvalidAction, StoreError
 from sagalog.harmless import harmless
-from sagalog.projections.schema import physical, shown_as, written
+from sagalog.projections.schema import physical, written
 from sagalog.saga.failure import described
 from sagalog.store.projections import GenerationStatus, ProjectionRow, ProjectionTransaction
 
@@ -57,9 +58,12 @@ def begin(
     """Return a generation to be built beside the live one; one that was begun before goes on, unless `anew`.
 
     With `begins_after` it holds only what happened after that position of the log. Generations of other versions stay.
-    The first of all is live at once.
+    The first of all is live at once. Raises `InvalidAction` for a position that the log does not have.
     """
     projection = projecting.projection
+    head = projecting.store.head()
+    if begins_after > head:
+        raise InvalidAction(f"expected a position up to {head:,}, where the log ends, found {begins_after:,}")
     with projecting.database.transaction() as transaction:
         transaction.lock_name(projection.name)
         rows = _there(transaction, projection.name)
@@ -199,6 +203,8 @@ def _make(
     projection = projecting.projection
     sql, name, now = projection.sql, projection.name, projecting.clock.now()
     number = max((one.generation for one in transaction.generations(name)), default=0) + 1
+    live = next((one for one in _there(transaction, name) if one.status == "live"), None)
+    check_names(transaction, sql.shown, names_of(live))
     for statement in sql.create:
         try:
             transaction.rows(written(statement, number, transaction.with_percent), {})
@@ -227,7 +233,7 @@ def _make(
     )
     transaction.write(row)
     if status == "live":
-        transaction.show(_names_of(row), ())
+        show(transaction, row, None)
     return row
 
 
@@ -235,9 +241,7 @@ def _exchange(
     projecting: Projecting, transaction: ProjectionTransaction, before: ProjectionRow | None, after: ProjectionRow
 ) -> Switched:
     now = projecting.clock.now()
-    names = _names_of(after)
-    gone = [name for name in (_names_of(before) if before is not None else {}) if name not in names]
-    transaction.show(names, gone)
+    show(transaction, after, before)
     if before is not None:
         before = replace(before, status="old", updated_at=now)
         transaction.write(before)
@@ -289,14 +293,5 @@ def _there(transaction: ProjectionTransaction, name: str) -> list[ProjectionRow]
 
 
 def _remove(transaction: ProjectionTransaction, row: ProjectionRow) -> None:
-    transaction.drop(_made(row))
+    transaction.drop(made_by(row))
     transaction.remove(row.projection, row.generation)
-
-
-def _made(row: ProjectionRow) -> Sequence[tuple[str, str]]:
-    return [(kind, name) for kind, name in json.loads(row.made)]
-
-
-def _names_of(row: ProjectionRow) -> dict[str, str]:
-    """Return the views that readers use, and what of this generation each shows."""
-    return {shown_as(name, row.generation): name for kind, name in _made(row) if kind != "INDEX"}

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from sagalog.engine.carrying import let_signals_through
 from sagalog.engine.projections.reading import Entry
 from sagalog.engine.telling import tell
 from sagalog.errors import DivergentHistory
 from sagalog.projections.handlers import EventHandler
 from sagalog.projections.tables import Tables
+from sagalog.saga.failure import Carried
 from sagalog.saga.happenings import is_of_step
 from sagalog.saga.metadata import Metadata
 
@@ -33,6 +35,12 @@ def hand(entry: Entry, tables: Tables) -> int:
     return metadata.time
 
 
+def concerns(entry: Entry) -> bool:
+    """Tell whether some handler of an event is for its saga; whether one is for its step is known once it is read."""
+    saga = None if entry.saga is None else entry.saga.saga_name
+    return any(handler.saga in (None, saga) for handler in entry.handlers)
+
+
 def _hand_message(entry: Entry, tables: Tables) -> int:
     envelope = entry.envelope
     assert envelope is not None
@@ -54,6 +62,13 @@ def _call(handler: EventHandler, event: Any, metadata: Metadata, tables: Tables)
         name: metadata if what == "metadata" else tables if what == "tables" else tables.connection
         for name, what in handler.given
     }
-    answer: object = handler.function(event, **given)
+    try:
+        answer: object = handler.function(event, **given)
+    except Exception:
+        raise
+    except BaseException as problem:
+        # `sys.exit()` in a handler must neither end the thread that hands over, nor lose the events of a saga.
+        let_signals_through(problem)
+        raise Carried(problem) from None
     if answer is not None:
         raise TypeError(f"handler {handler.name}: expected nothing, found {type(answer).__name__} returned")

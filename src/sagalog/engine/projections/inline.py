@@ -6,6 +6,7 @@ it cannot be gone on with at all, the projection stays behind, and its own turns
 
 import logging
 import math
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -22,6 +23,8 @@ logger = logging.getLogger("sagalog.engine")
 
 # So many events of others are handed over too before it is left behind: they were written without it.
 MOST_OF_OTHERS = 100
+# So long it is left out after a transaction was lost with it; its own turns bring it up meanwhile.
+LEFT_OUT_SECONDS = 5.0
 
 Within = Callable[[Any], tuple[ProjectionTransaction, Log]]
 
@@ -53,9 +56,22 @@ class _Kept:
         self._projection = projection
         self._applying = Applying(projection, LogReader(store, projection.handlers), clock, math.inf)
         self._failed = 0
+        self._left_out_until = 0.0
 
     def keep(self, transaction: ProjectionTransaction, log: Log, events: int) -> None:
-        """Hand the newest events over, in a part of the transaction that can fail by itself."""
+        """Hand the newest events over, in a part of the transaction that can fail by itself.
+
+        Where it has cost a whole transaction, those that follow are written without it: events must not wait for it.
+        """
+        if time.monotonic() < self._left_out_until:
+            return
+        try:
+            self._hand_over(transaction, log, events)
+        except BaseException:
+            self._left_out_until = time.monotonic() + LEFT_OUT_SECONDS
+            raise
+
+    def _hand_over(self, transaction: ProjectionTransaction, log: Log, events: int) -> None:
         self._applying.reader.log = log
         # As if nothing could fail first, which takes the fewest round trips; events are parked in the second try.
         problem = self._tried(transaction, transaction.together(), events, or_raise=True)

@@ -5,18 +5,23 @@ everywhere in projections: the saga, its parents and children, and the messages 
 """
 
 import math
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from sagalog.engine.projections.applying import Applying
+from sagalog.engine.projections.applying import Applying, TransactionEnded
 from sagalog.engine.projections.generations import live_in, lock_all, locked
+from sagalog.engine.projections.handing import concerns
 from sagalog.engine.projections.projecting import Projecting
-from sagalog.engine.projections.reading import LogReader
+from sagalog.engine.projections.reading import Entry, LogReader
 from sagalog.errors import InvalidAction
 from sagalog.harmless import harmless
 from sagalog.saga.failure import described
 from sagalog.store import Store, StoredEvent
 from sagalog.store.projections import ProjectionRow
+
+# Others wait for one transaction with all events of a lane.
+MOST_OF_A_LANE = 5_000
 
 
 class RebuiltLane(Struct, frozen=True):
@@ -46,15 +51,15 @@ def rebuild_lane(projecting: Projecting, correlation_id: str) -> RebuiltLane:
     with projecting.database.transaction() as transaction:
         lock_all(projecting, transaction)
         row = locked(transaction, live_in(projecting, transaction))
-        stored = _stored(projecting.store, correlation_id, row.begins_after, row.position)
+        parked_at = [one.position for one in transaction.parked(row.projection, row.generation, correlation_id)]
+        stored = _stored(projecting.store, correlation_id, parked_at, row.begins_after, row.position)
         entries = reader.entries(stored)
-        if not entries:
-            raise InvalidAction(
-                f"projection {projection.name} has no event of correlation id {harmless(correlation_id)} up to "
-                f"position {row.position:,}"
-            )
+        taken_out = forgetting.entries(stored)
+        _check(projection.name, correlation_id, row, entries, taken_out, parked_at)
         try:
-            row, parked = applying.anew(transaction, row, correlation_id, forgetting.entries(stored), entries)
+            row, parked = applying.anew(transaction, row, correlation_id, taken_out, entries)
+        except TransactionEnded:
+            raise
         except Exception as problem:
             if transaction.is_lost(problem):
                 raise
@@ -66,10 +71,35 @@ def rebuild_lane(projecting: Projecting, correlation_id: str) -> RebuiltLane:
     return RebuiltLane(row, len(entries) - parked, parked)
 
 
-def _stored(store: Store, correlation_id: str, after: int, upto: int) -> list[StoredEvent]:
-    """Return all that the log has of a correlation id, in its order."""
+def _check(
+    name: str,
+    correlation_id: str,
+    row: ProjectionRow,
+    entries: Sequence[Entry],
+    taken_out: Sequence[Entry],
+    parked: Sequence[int],
+) -> None:
+    """Raise `InvalidAction` for a lane that has no event, has too many, or whose rows nothing takes out."""
+    shown = harmless(correlation_id)
+    if not entries:
+        raise InvalidAction(f"projection {name} has no event of correlation id {shown} up to position {row.position:,}")
+    if len(entries) > MOST_OF_A_LANE:
+        raise InvalidAction(
+            f"{len(entries):,} events of projection {name} have correlation id {shown}, and others would have to wait "
+            f"for more than {MOST_OF_A_LANE:,}; rebuild all of it"
+        )
+    if any(one.stored.position not in parked for one in entries) and not any(concerns(one) for one in taken_out):
+        raise InvalidAction(
+            f"projection {name} takes out no event of correlation id {shown}; declare that with @....forget for its "
+            "events too, or rebuild all of it"
+        )
+
+
+def _stored(store: Store, correlation_id: str, parked: Iterable[int], after: int, upto: int) -> list[StoredEvent]:
+    """Return all that the log has of a correlation id, and what is parked with it, in the order of the log."""
     sagas = [one.saga_id for one in store.sagas_by_correlation(None, [correlation_id])]
     found = [one for events in store.read_many(sagas).values() for one in events]
-    for position, _ in store.messages_of([correlation_id]):
+    for position in {*parked, *(position for position, _ in store.messages_of([correlation_id]))}:
         found += store.read_log(position - 1, 1)
-    return sorted((one for one in found if after < one.position <= upto), key=lambda one: one.position)
+    by_position = {one.position: one for one in found if after < one.position <= upto}
+    return [by_position[position] for position in sorted(by_position)]

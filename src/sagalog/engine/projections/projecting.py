@@ -4,15 +4,20 @@ All calls block. Any number of processes may take turns: a turn locks the genera
 says.
 """
 
+import logging
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from sagalog.clock import Clock
-from sagalog.engine.projections.applying import Applying, Turned, stands
+from sagalog.engine.projections.applying import OURSELVES, Applying, TransactionEnded, Turned, stands
 from sagalog.engine.projections.reading import LogReader
 from sagalog.errors import InvalidAction
 from sagalog.projections.declare import Projection
 from sagalog.store import Store
 from sagalog.store.projections import ProjectionDatabase, ProjectionRow, ProjectionTransaction
+
+logger = logging.getLogger("sagalog.engine")
 
 # How long one turn may hold its transaction, in seconds: in a SQLite file nobody else writes meanwhile.
 LONGEST_TURN = 0.05
@@ -45,6 +50,12 @@ class Projecting:
 
         Raises `StoreError` if a database does not answer.
         """
+        try:
+            return self._turn(generation, upto, wait)
+        except TransactionEnded as problem:
+            return self._stands_for(generation, problem)
+
+    def _turn(self, generation: int, upto: int | None, wait: bool) -> Turned:
         if self.projection.inline:
             self._look(generation)
         known = self._known.get(generation)
@@ -75,6 +86,19 @@ class Projecting:
         if turned.row is not None:
             self._remember(turned.row, turned.due_at)
         return turned
+
+    def _stands_for(self, generation: int, problem: TransactionEnded) -> Turned:
+        """Let a generation stand until a person has mended its handlers: each turn more would only do more harm."""
+        logger.error("projection %s is paused: %s", self.projection.name, problem)
+        with self.database.transaction() as transaction:
+            row = transaction.lock(self.projection.name, generation, wait=True)
+            if row is None or row.status == "removed":
+                return Turned(None, False)
+            now = self.clock.now()
+            row = replace(row, updated_at=now, paused_at=now, paused_by=OURSELVES, paused_reason=str(problem))
+            transaction.write(row)
+        self._remember(row)
+        return Turned(row, False)
 
     def build(self, generation: int, upto: int, moved: Callable[[ProjectionRow], None] = _nobody) -> ProjectionRow:
         """Take turns until a generation has reached a position, stops, or is paused; `moved` is told of each turn.

@@ -17,9 +17,9 @@ SELECT set_config('lock_timeout', '2s', true)
 SELECT grantee, privilege_type FROM information_schema.role_table_grants
 WHERE table_schema = current_schema() AND table_name = :name AND grantee <> current_user
 
--- name: is_table
-SELECT to_regclass(:name) IS NOT NULL AND EXISTS (
-    SELECT 1 FROM pg_class WHERE oid = to_regclass(:name) AND relkind <> 'v'
+-- name: is_taken
+SELECT EXISTS (
+    SELECT 1 FROM pg_class WHERE relname = lower(:name) AND relnamespace = current_schema()::regnamespace
 )
 
 -- name: show_instead

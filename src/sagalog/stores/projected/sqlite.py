@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from importlib.resources import files
 from threading import Lock
 from typing import Any
@@ -15,6 +15,7 @@ from sagalog.store import StoreOptions
 from sagalog.stores.projected.transaction import SqlTransaction, blocks, creating
 from sagalog.stores.queries import Queries
 from sagalog.stores.sqlite.connection import create_file, driver_connection, rows_of, translated
+from sagalog.stores.sqlite.guarding import transaction_kept
 from sagalog.stores.sqlite.writing import SQL as STORE_SQL
 from sagalog.stores.texts import only_storable
 
@@ -39,6 +40,10 @@ class SQLiteTransaction(SqlTransaction):
         cursor.row_factory = None
         found: list[tuple[Any, ...]] = cursor.execute(sql, values).fetchall()
         return found
+
+    def handlers(self) -> AbstractContextManager[None]:
+        """Let handlers run within, and refuse what would end the transaction."""
+        return transaction_kept(self.driver)
 
     def lock_name(self, projection: str) -> None:
         """Do nothing: a transaction of SQLite that writes is the only one."""
@@ -150,8 +155,7 @@ class SQLiteProjections:
         try:
             with self._named_errors():
                 yield SQLiteTransaction(connection, connection)
-                connection.execute("COMMIT")
+                connection.commit()
         except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            connection.rollback()
             raise

@@ -7,13 +7,15 @@ from typing import Any
 
 from msgspec.structs import asdict, fields
 
-from sagalog.errors import DefinitionError, StoreError, StoreUnavailable
+from sagalog.errors import StoreError, StoreUnavailable
 from sagalog.projections.schema import written
 from sagalog.store.projections import ParkedEvent, ProjectionRow
 from sagalog.stores.sql import split, statements
 
 # PostgreSQL's code for a role that lacks a privilege.
 FORBIDDEN = "42501"
+# What it says of a transaction or a part of one that somebody has ended before.
+NOT_BEGUN = ("25P01", "3B001")
 _ROWS = tuple(field.name for field in fields(ProjectionRow))
 _EVENTS = tuple(field.name for field in fields(ParkedEvent))
 _FILLED = {
@@ -91,7 +93,10 @@ class SqlTransaction(ABC):
         cause: object = getattr(problem, "orig", problem)
         if not isinstance(cause, self.errors):
             return False
-        return getattr(cause, "sqlstate", None) == FORBIDDEN or isinstance(self.meaning(cause), StoreUnavailable)
+        code = getattr(cause, "sqlstate", None)
+        if code in NOT_BEGUN:
+            return False
+        return code == FORBIDDEN or isinstance(self.meaning(cause), StoreUnavailable)
 
     def make(self, statements: Sequence[str]) -> None:
         """Make our tables, unless they are there: then a role need not be allowed to."""
@@ -111,6 +116,10 @@ class SqlTransaction(ABC):
             self.ask("back")
             self.ask("release")
             raise
+
+    def handlers(self) -> AbstractContextManager[None]:
+        """Let handlers run within; what of theirs would end the transaction is refused where the database can do so."""
+        return nullcontext()
 
     @abstractmethod
     def goes_on(self) -> bool:
@@ -177,16 +186,15 @@ class SqlTransaction(ABC):
             values = {"projection": projection, "generation": generation, "position": position}
             self.run(self.sql["unpark"], values)
 
+    def is_taken(self, name: str) -> bool:
+        """Tell whether a table or a view has this name."""
+        return bool(self.ask("is_taken", name=name)[0][0])
+
     def show(self, names: Mapping[str, str], gone: Sequence[str]) -> None:
         """Let readers see tables by their plain names."""
         for name in gone:
             self.rows(self.about("drop_view", name=name), {})
         for name, table in names.items():
-            if self.ask("is_table", name=name)[0][0]:
-                raise DefinitionError(
-                    f"expected no table or only a view called {name}, found one that is not of the projection; rename "
-                    "one of the two: the projection's is what stands in braces in its SQL"
-                )
             self.show_one(name, table)
 
     def show_one(self, name: str, table: str) -> None:

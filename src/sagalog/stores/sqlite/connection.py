@@ -28,6 +28,7 @@ from sagalog.errors import StoreError, StoreReadOnly, StoreUnavailable
 from sagalog.harmless import harmless
 from sagalog.opening import Said, is_opening, look_again
 from sagalog.stores.error_codes import CANNOT_BE_SENT, SQLITE, SQLITE_NO_ANSWER, SQLITE_UNKNOWN, meaning_of
+from sagalog.stores.sqlite.guarding import WatchedConnection
 
 OLDEST_SQLITE = (3, 38, 0)
 CACHE_KIB = 32 * 1024
@@ -64,6 +65,7 @@ def driver_connection(path: str, lock_seconds: float) -> sqlite3.Connection:
             isolation_level=None,
             check_same_thread=False,
             cached_statements=256,
+            factory=WatchedConnection,
         )
     except sqlite3.Error as problem:
         raise InterfaceError(problem) from problem

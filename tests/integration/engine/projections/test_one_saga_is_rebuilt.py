@@ -6,8 +6,10 @@ from threading import Event, Thread
 
 import pytest
 from databases.stores import opened
+from msgspec.structs import replace
 from read_models.order_book import Order, asked, caught_up, following, order_book, sell, sold
 
+from sagalog.engine.projections import lanes
 from sagalog.engine.projections.comparing import verify
 from sagalog.engine.projections.generations import begin, ensure, resume, switch
 from sagalog.engine.projections.lanes import rebuild_lane
@@ -206,6 +208,54 @@ def test_an_event_that_is_not_in_the_tables_is_not_taken_out(each_sql_database: 
         assert every > others
         rebuild_lane(projecting, lane_of(store, "o-1"))
         assert asked(each_sql_database, "SELECT ended FROM sums") == [(every,)]
+
+
+def test_a_lane_of_which_nothing_is_taken_out_is_refused(each_sql_database: str) -> None:
+    """Its rows would be there twice."""
+    book = order_book(forgets=False)
+
+    @book.forget(saga="another")
+    def forgotten(_: SagaHappening) -> None: ...
+
+    asyncio.run(sold(each_sql_database, THREE))
+    with opened(each_sql_database) as store, following(book, store) as projecting:
+        ensure(projecting)
+        caught_up(projecting)
+        with pytest.raises(InvalidAction, match=r"takes out no event of correlation id .*; declare that with"):
+            rebuild_lane(projecting, lane_of(store, "o-1"))
+        assert verify(projecting).differences == []
+
+
+def test_a_lane_that_others_would_wait_for_too_long_is_refused(
+    each_sql_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "MOST_OF_A_LANE", 3)
+    asyncio.run(sold(each_sql_database, THREE))
+    with opened(each_sql_database) as store, following(order_book(), store) as projecting:
+        ensure(projecting)
+        caught_up(projecting)
+        with pytest.raises(InvalidAction, match=r"4 events of projection orders have correlation id .*more than 3; reb"):
+            rebuild_lane(projecting, lane_of(store, "o-1"))
+
+
+def test_where_it_has_stopped_is_still_told(each_sql_database: str) -> None:
+    """Invariant 48: the rebuild of another saga mends nothing of the event at which it stands."""
+    bad = {"o-2"}
+
+    def trouble(metadata: Metadata, _: Tables) -> None:
+        if metadata.key in bad:
+            raise ValueError("in a bad mood")
+
+    asyncio.run(sold(each_sql_database, THREE))
+    book = order_book(trouble, on_failure="stop", batch=1)
+    with opened(each_sql_database) as store, following(book, store) as projecting:
+        ensure(projecting)
+        caught_up(projecting)
+        with projecting.database.reading() as transaction:
+            before = transaction.generations("orders")[0]
+        assert before.failed_position is not None
+        after = rebuild_lane(projecting, lane_of(store, "o-0")).row
+        assert after == replace(before, updated_at=after.updated_at)
 
 
 @pytest.mark.parametrize("inline", [False, True])
