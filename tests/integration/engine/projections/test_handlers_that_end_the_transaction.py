@@ -17,6 +17,7 @@ from sagalog.engine.projections.generations import ensure, resume
 from sagalog.engine.projections.projecting import Projecting
 from sagalog.process_manager import ProcessManager
 from sagalog.projections import Metadata, Projection, SagaStarted, Tables
+from sagalog.settings import Settings
 
 THREE = [Order("o-0"), Order("o-1"), Order("o-2")]
 OTHERS = [("o-0", "completed"), ("o-2", "completed")]
@@ -180,3 +181,28 @@ def test_an_insert_that_rolls_back_lets_the_projection_stand_on_sqlite(sqlite_da
         row = row_of(projecting)
         assert (row.position, row.paused_by) == (0, "sagalog")
     assert asyncio.run(sold_with(sqlite_database, book_of(deed, inline=True))) == ["completed"] * 3
+
+
+@pytest.mark.postgres
+def test_a_saga_does_not_wait_again_for_one_that_took_too_long(postgres_url: str) -> None:
+    """Invariant 44: what the database gives a transaction is used up once, and the next is written without it."""
+
+    def deed(connection: Any) -> None:
+        connection.execute("SELECT pg_sleep(30)")
+
+    async def story() -> list[str]:
+        manager = ProcessManager(
+            postgres_url,
+            sagas=[sell],
+            projections=[book_of(deed, inline=True)],
+            settings=Settings(statement_timeout=1.0),
+        )
+        async with manager:
+            runs = [await manager.start(sell, one) for one in THREE]
+            return [(await run.result(timeout=20)).status for run in runs]
+
+    assert asyncio.run(story()) == ["completed"] * 3
+    with opened(postgres_url) as store, following(order_book(inline=True), store) as projecting:
+        resume(projecting)
+        caught_up(projecting)
+        assert verify(projecting).differences == []
