@@ -80,7 +80,7 @@ class App:
             participants=self.participants,
             choreographies=self.choreographies,
             transports=self.transports() if worker else (),
-            projections=self.projections if worker and projections else (),
+            projections=[one for one in self.projections if projections and (worker or one.inline)],
             services=services,
             worker=worker,
             redact=self.redact,

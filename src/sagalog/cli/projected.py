@@ -11,13 +11,12 @@ from sagalog.cli.options import Invocation
 from sagalog.clock import SystemClock
 from sagalog.engine.projections.projecting import Projecting
 from sagalog.engine.projections.reading import time_of
+from sagalog.projections.declare import OWN
 from sagalog.saga.definition import Definition
 from sagalog.settings import Settings
 from sagalog.store.projections import ProjectionRow
 from sagalog.stores.projected import database_for
 
-# The name by which the tables of the library itself are named among projections.
-OWN = "sagalog"
 # So many entries of the log are looked at for one whose time can be read.
 SOME = 10
 
@@ -41,6 +40,14 @@ class Opened(NamedTuple):
             known = ", ".join([*dict.fromkeys(one.projection.name for one in self.projecting), OWN])
             raise NotThere(f"no projection is called {name!r}; the app {self.app.name} has: {known}")
         return max(found, key=lambda one: one.projection.version)
+
+    def live(self, name: str) -> Projecting:
+        """Return what drives the version of a projection that readers see, or else the newest; raises `NotThere`."""
+        newest = self.newest(name)
+        with newest.database.reading() as transaction:
+            seen = {one.version for one in transaction.generations(name) if one.status == "live"}
+        found = [one for one in self.projecting if one.projection.name == name and one.projection.version in seen]
+        return found[0] if found else newest
 
 
 @contextmanager

@@ -35,7 +35,9 @@ class Projected:
     def __init__(self, lifecycle: Lifecycle) -> None:
         self._lifecycle = lifecycle
 
-    async def caught_up(self, projection: str, position: int | None = None, *, timeout: Duration = 10.0) -> int:
+    async def caught_up(
+        self, projection: str | Projection, position: int | None = None, *, timeout: Duration = 10.0
+    ) -> int:
         """Wait until readers of a projection see what is at a position of the log, and return how far they see.
 
         Without a position it is the end of the log as it is now: whatever the caller has written is seen. `timeout` is
@@ -46,4 +48,5 @@ class Projected:
         engine = self._lifecycle.engine()
         check_number("position", position, 0)
         seconds = (microseconds(timeout, "caught_up") or 0) / 1e6
-        return await engine.projections.caught_up(projection, position, seconds)
+        name = projection.name if isinstance(projection, Projection) else projection
+        return await engine.projections.caught_up(name, position, seconds)

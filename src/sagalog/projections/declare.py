@@ -17,6 +17,8 @@ from sagalog.saga.retry import PATIENT, Retry
 
 HandlerT = TypeVar("HandlerT", bound=Callable[..., None])
 OnFailure = Literal["park", "stop"]
+# The name by which the tables of the library itself are named among projections.
+OWN = "sagalog"
 LARGEST_BATCH = 10_000
 DEFAULT_BATCH = 500
 LONGEST_NAME = 200
@@ -55,6 +57,14 @@ class Projection:
             raise DefinitionError(f'projection {name}: on_failure= is "park" or "stop", found {shown(on_failure)}')
         if type(batch) is not int or not 1 <= batch <= LARGEST_BATCH:
             raise DefinitionError(f"projection {name}: batch= is from 1 to {LARGEST_BATCH:,}, found {shown(batch)}")
+        if not isinstance(retry, Retry):
+            raise DefinitionError(
+                f"projection {name}: retry= takes a Retry, found {shown(retry)}; write Retry(attempts=3)"
+            )
+        if self.name == OWN:
+            raise DefinitionError(
+                f"projection {name}: the tables of sagalog itself are called so; give it another name"
+            )
         self.version = version
         self.database = database
         self.inline = flag(inline, "inline", f"projection {name}")
@@ -134,7 +144,7 @@ def _folder_of(frame: types.FrameType | None) -> Path:
 
 
 def _sql_of(name: str, sql: object, beside: Path) -> ProjectionSql:
-    if isinstance(sql, str) and ("\n" in sql or "{" in sql):
+    if isinstance(sql, str) and (any(mark in sql for mark in "\n{ ") or not sql):
         return read_sql(sql, f"projection {name}")
     if not isinstance(sql, str | Path):
         raise DefinitionError(f"projection {name}: sql= takes the name of a file or its text, found {shown(sql)}")

@@ -6,6 +6,7 @@ called `orders`, which shows the tables of the generation that is live.
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Mapping
 from functools import cache
 
@@ -77,6 +78,8 @@ def read_sql(text: str, source: str) -> ProjectionSql:
     create = tuple(_split(parts[0]))
     blocks = {name: _bare(body).rstrip(";") for name, body in zip(parts[1::2], parts[2::2], strict=True)}
     mistakes: list[str] = []
+    twice = [name for name, number in Counter(parts[1::2]).items() if number > 1]
+    mistakes += [f"{name}: expected each statement to have a name of its own, found several" for name in twice]
     made = tuple(one for statement in create if (one := _made(statement, mistakes)) is not None)
     if not any(one.kind == "TABLE" for one in made):
         mistakes.append("it makes no table; the statements that do come first, with names in {braces}")

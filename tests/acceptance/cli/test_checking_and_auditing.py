@@ -197,6 +197,7 @@ def test_an_audit_query_that_cannot_be_run_is_wrong_and_the_others_run(shop: Pat
     (folder / "broken.sql").write_text("-- Never.\nSELECT saga_id FROM nowhere", "utf-8")
     (folder / "fine.sql").write_text("-- Never.\nSELECT 1 WHERE 1 = 2", "utf-8")
     (folder / "writes.sql").write_text("-- Never.\nDELETE FROM saga_status", "utf-8")
+    (folder / "odd.sql").write_text("-- Nie: schön.\nSELECT 1", "latin-1")
     ran = sagalog("--db", str(shop / "demo.db"), "--app-dir", str(tmp_path), "audit", "-o", "json")
     assert ran.code == 1
     found = {audit["audit"]: audit for audit in json.loads(ran.out)}

@@ -33,9 +33,14 @@ class Shop:
     def __init__(self, address: str, folder: Path) -> None:
         self.address = address
         self._folder = folder
+        self._app = "book_app"
+
+    def uses(self, name: str, source: str) -> None:
+        """Let commands be about another app from now on."""
+        self._app = write_app(self._folder, name, source)
 
     def projections(self, *words: str, environment: dict[str, str] | None = None) -> Ran:
-        given = ["--db", self.address, "--app-dir", str(self._folder), "--app", "book_app"]
+        given = ["--db", self.address, "--app-dir", str(self._folder), "--app", self._app]
         return sagalog(*given, "projections", *words, environment=environment)
 
     def status(self) -> dict[tuple[str, int], dict[str, object]]:
@@ -227,3 +232,72 @@ def test_a_rebuild_from_what_is_still_to_come_is_refused(shop: Shop, begin: str,
     ran = shop.projections("rebuild", "orders", "--from", begin)
     assert (ran.code, said in ran.err, ran.out) == (code, True, "")
     assert set(shop.status()) == {("sagalog", 0), ("orders", 1)}
+
+
+BOTH = """
+from contextlib import contextmanager
+
+from read_models.order_book import order_book, sell
+
+sagas = [sell]
+projections = [order_book(), order_book(version=2)]
+
+
+@contextmanager
+def services():
+    yield {}
+"""
+
+
+def test_what_readers_see_is_verified_and_mended_while_a_new_version_is_built(shop: Shop) -> None:
+    shop.uses("both_app", BOTH)
+    assert shop.projections("verify", "orders").code == 0
+    assert shop.projections("rebuild", "orders", "--saga", "o-1").code == 0
+    assert shop.projections("rebuild", "orders").code == 0
+    assert {row.get("version") for row in shop.status().values()} == {0, 1, 2}
+
+
+FAILING = """
+from contextlib import contextmanager
+
+from read_models.order_book import order_book, sell
+
+
+def trouble(metadata, tables):
+    if metadata.key == "o-1":
+        raise ValueError("in a bad mood")
+
+
+sagas = [sell]
+projections = [order_book(trouble)]
+
+
+@contextmanager
+def services():
+    yield {}
+"""
+
+
+def test_a_rebuild_that_lacks_events_says_so_and_is_switched_to_only_anyway(shop: Shop) -> None:
+    shop.uses("failing_app", FAILING)
+    ran = shop.projections("rebuild", "orders")
+    assert (ran.code, "events of 1 sagas are not in it, for a handler fails" in ran.err) == (4, True)
+    for command in (("switch", "orders"), ("rebuild", "orders", "--switch")):
+        refused = shop.projections(*command)
+        assert (refused.code, "or switch anyway" in refused.err) == (4, True)
+    assert asked(shop.address, "SELECT count(*) FROM orders") == [(3,)]
+    assert shop.projections("switch", "orders", "--anyway").code == 0
+    assert asked(shop.address, "SELECT count(*) FROM orders") == [(2,)]
+    assert shop.projections("back", "orders").code == 0
+
+
+def test_one_that_is_ahead_of_the_log_is_an_alarm(shop: Shop) -> None:
+    """It has read another log, or this one was restored: it would take nothing, and nobody would know."""
+    with (
+        opened(shop.address) as store,
+        following(order_book(), store) as projecting,
+        projecting.database.transaction() as transaction,
+    ):
+        transaction.rows("UPDATE saga_projections SET position = 1000", {})
+    ran = shop.projections("status")
+    assert (ran.code, "ahead" in ran.out) == (1, True)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from sagalog.errors import DefinitionError
 from sagalog.projections.schema import parameters_in, physical, read_sql, written
 
 TEXT = """
@@ -59,3 +60,8 @@ def test_the_digest_is_of_what_makes_the_tables_and_not_of_how_it_is_laid_out() 
     other_statement = read_sql(TEXT.replace("VALUES (:a, :b)", "VALUES (:b, :a)"), "orders.sql")
     other_table = read_sql(TEXT.replace("b BIGINT", "c BIGINT"), "orders.sql")
     assert one.digest == laid_out.digest == other_statement.digest != other_table.digest
+
+
+def test_two_statements_of_one_name_are_refused() -> None:
+    with pytest.raises(DefinitionError, match="add: expected each statement to have a name of its own, found several"):
+        read_sql(TEXT + "\n-- name: add\nSELECT 1\n", "orders.sql")

@@ -21,7 +21,7 @@ from sagalog.cli.quantities import moment
 from sagalog.cli.selection import record
 from sagalog.cli.table import Column, plain, rows_table, status_text
 from sagalog.clock import SystemClock
-from sagalog.errors import QueryRefused, StoreError
+from sagalog.errors import InvalidInput, QueryRefused, StoreError
 from sagalog.projections.schema import with_numbers
 from sagalog.stores.aside import COLUMNS_NOT_IN_THE_LOG, TABLES_NOT_IN_THE_LOG
 from sagalog.stores.sql import statements
@@ -70,7 +70,10 @@ class Auditing(NamedTuple):
         """Run one query; raises `StoreUnavailable` only if the database does not answer at all."""
         store = self.live if self.then is None else self.then.store
         at = None if self.then is None else (self.then.position, self.then.time)
-        sql = text_of(path.read_bytes(), str(path))
+        try:
+            sql = text_of(path.read_bytes(), str(path))
+        except (OSError, InvalidInput) as problem:
+            return Audit(path.stem, "", [], None, one_line(str(problem)), None, at)
         try:
             self._check_built(sql)
             check_needs(store, sql)

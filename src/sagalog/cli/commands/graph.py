@@ -25,6 +25,7 @@ from sagalog.saga.choreography.definition import ChoreographyDefinition
 
 DRAWINGS: Final[dict[str, Callable[[Any], str]]] = {"mermaid": mermaid, "svg": svg}
 EVENT_DRAWINGS: Final[dict[str, Callable[[Any], str]]] = {"mermaid": event_mermaid, "svg": event_svg}
+SUFFIXES: Final = ("", ".svg", ".mmd", ".md", ".txt")
 RUN_FORMATS: Final = ("text", "svg")
 # Where no terminal says how wide it is.
 WIDTH: Final = 80
@@ -73,6 +74,11 @@ def graph(
     if is_run == (saga_name is not None):
         raise click.UsageError(
             "name the saga that is to be drawn, or a run with --run ID|KEY", click.get_current_context()
+        )
+    if form is None and target is not None and target.suffix not in SUFFIXES:
+        raise click.UsageError(
+            f"expected a file that ends with {', '.join(SUFFIXES[1:])}, found {target.suffix}; or choose with --format",
+            click.get_current_context(),
         )
     known = RUN_FORMATS if is_run else tuple(DRAWINGS)
     if form is None:

@@ -14,7 +14,7 @@ from sagalog.cli.options import Command, Invocation, RowsCommand
 from sagalog.cli.output import emit, emit_records, note, record, write
 from sagalog.cli.people import login
 from sagalog.cli.progress import progress
-from sagalog.cli.projected import OWN, Opened, opened_projections, seconds_behind
+from sagalog.cli.projected import Opened, opened_projections, seconds_behind
 from sagalog.cli.quantities import duration
 from sagalog.cli.table import Column, status_text
 from sagalog.engine.projections.comparing import Compared, Difference, verify
@@ -23,6 +23,7 @@ from sagalog.engine.projections.lanes import RebuiltLane, rebuild_lane
 from sagalog.engine.projections.projecting import Projecting
 from sagalog.engine.projections.reading import time_of
 from sagalog.errors import InvalidAction
+from sagalog.projections.declare import OWN
 from sagalog.readmodel.rebuild import rebuild as rebuild_tables
 from sagalog.settings import Settings
 from sagalog.store.projections import ParkedEvent, ProjectionRow
@@ -41,9 +42,11 @@ class Generation(NamedTuple):
 
     @property
     def status(self) -> str:
-        """Return the status that is shown: a paused or stopped generation says so."""
+        """Return the status that is shown: one that goes no further says so, and so does one of another log."""
         if self.row.paused_at is not None:
             return "paused"
+        if self.row.position > self.head:
+            return "ahead"
         return "stopped" if self.row.failed_position is not None else self.row.status
 
     @property
@@ -110,7 +113,8 @@ def _generations(opened: Opened) -> Iterator[Generation]:
         for row in rows:
             behind = seconds_behind(opened.store, row, now)
             waits = parked[row.generation]
-            stands = row.paused_at is not None or row.failed_position is not None or waits > 0
+            # Ahead of the log it takes nothing: it has read another one, or this one was restored.
+            stands = row.paused_at is not None or row.failed_position is not None or waits > 0 or row.position > head
             alarm = row.status == "live" and (stands or behind > limit)
             yield Generation(row, head, behind, waits, alarm)
 
@@ -176,7 +180,7 @@ def rebuild(
         raise click.UsageError("--saga and --lane go with no other option: what they rebuild is seen at once")
     with opened_projections(invocation) as opened:
         if is_lane:
-            projecting = opened.newest(_user(name, "has no rows that are taken out; rebuild all of it"))
+            projecting = opened.live(_user(name, "has no rows that are taken out; rebuild all of it"))
             wanted = find(opened.store, id_or_key or "").correlation_id if lane is None else lane
             _say_rebuilt(rebuild_lane(projecting, wanted))
             return
@@ -185,24 +189,29 @@ def rebuild(
             return
         projecting = opened.newest(name)
         row = begin(projecting, begins_after=_begins_after(opened, begin_at), anew=anew)
-        _build(opened, projecting, row)
+        reached = _build(opened, projecting, row)
         if row.status == "live":
             click.echo(f"generation {row.generation} of {name} is built, the first one; readers see it")
-            return
-        if and_switch:
+        elif and_switch:
             _say_switched(switch(projecting))
-            return
-    click.echo(f"generation {row.generation} of {name} is built; let readers see it: sagalog projections switch {name}")
+        else:
+            text = f"generation {row.generation} of {name} is built; let readers see it"
+            click.echo(f"{text}: sagalog projections switch {name}")
+    if reached.failures:
+        raise InvalidAction(
+            f"events of {reached.failures:,} sagas are not in it, for a handler fails ({_error(reached)}); see sagalog "
+            f"projections parked {name}"
+        )
 
 
 def _say_rebuilt(rebuilt: RebuiltLane) -> None:
-    name, parked = rebuilt.row.projection, f"; {rebuilt.parked:,} could not be handled" if rebuilt.parked else ""
     events = "event was" if rebuilt.events == 1 else "events were"
-    click.echo(f"{rebuilt.events:,} {events} handed to {name} again, as of position {rebuilt.row.position:,}{parked}")
+    name, position = rebuilt.row.projection, rebuilt.row.position
+    click.echo(f"{rebuilt.events:,} {events} handed to {name} again, as of position {position:,}")
 
 
-def _build(opened: Opened, projecting: Projecting, row: ProjectionRow) -> None:
-    """Take turns until the generation is where the log ends now."""
+def _build(opened: Opened, projecting: Projecting, row: ProjectionRow) -> ProjectionRow:
+    """Take turns until the generation is where the log ends now; return its row then."""
     target = opened.store.head()
     with progress(f"Building {row.projection}", float(max(1, target - row.begins_after))) as advance:
         reached = projecting.build(
@@ -215,6 +224,7 @@ def _build(opened: Opened, projecting: Projecting, row: ProjectionRow) -> None:
             f"generation {reached.generation} of {reached.projection} stands at position {reached.position:,}: "
             f"{_error(reached)}"
         )
+    return reached
 
 
 def _begins_after(opened: Opened, given: tuple[str, int] | None) -> int:
@@ -254,7 +264,7 @@ def verify_projection(ctx: click.Context, name: str) -> None:
     with opened_projections(invocation) as opened:
         if name == OWN:
             ctx.exit(_verify_own(opened, invocation.output))
-        compared = verify(opened.newest(name))
+        compared = verify(opened.live(name))
     if invocation.output == "table":
         _write_compared(compared)
     else:
@@ -292,20 +302,22 @@ def _difference_record(compared: Compared, one: Difference) -> dict[str, Any]:
 
 @projections.command("switch", cls=Command)
 @click.argument("name")
+@click.option("--anyway", is_flag=True, help="Even if some events could not be handled in it.")
 @click.pass_obj
-def switch_projection(invocation: Invocation, name: str) -> None:
+def switch_projection(invocation: Invocation, name: str, anyway: bool) -> None:
     """Let readers see the generation that was built, in one transaction; the old one is kept."""
     with opened_projections(invocation) as opened:
-        _say_switched(switch(opened.newest(_user(name, "cannot be switched"))))
+        _say_switched(switch(opened.newest(_user(name, "cannot be switched")), anyway=anyway))
 
 
 @projections.command("back", cls=Command)
 @click.argument("name")
+@click.option("--anyway", is_flag=True, help="Even if it is behind, so that readers go back in time.")
 @click.pass_obj
-def back_projection(invocation: Invocation, name: str) -> None:
+def back_projection(invocation: Invocation, name: str, anyway: bool) -> None:
     """Let readers see again what they saw before the last switch."""
     with opened_projections(invocation) as opened:
-        _say_switched(back(opened.newest(_user(name, "cannot be switched"))))
+        _say_switched(back(opened.newest(_user(name, "cannot be switched")), anyway=anyway))
 
 
 def _say_switched(switched: Switched) -> None:

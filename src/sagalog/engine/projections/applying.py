@@ -92,7 +92,7 @@ class Applying:
         lanes = {one.lane for one in heads}
         tables = Tables(transaction, self.projection.sql, row.generation)
         try:
-            done = self._handle(transaction, row, tables, page, lanes, now, or_raise)
+            done = self._handle(transaction, row, tables, page, lanes, now, or_raise=or_raise)
         except _Stop as stop:
             return self._stopped(transaction, row, stop, now)
         transaction.park(done.parked)
@@ -110,9 +110,10 @@ class Applying:
             error_type=row.error_type if heads else None,
             error_text=row.error_text if heads else None,
         )
-        if done.parked:
-            first = done.parked[0]
-            row = replace(row, failed_at=now, error_type=first.error_type, error_text=first.error_text)
+        # Those that only wait have no error of their own.
+        failed = [one for one in done.parked if one.status != "waiting"]
+        if failed:
+            row = replace(row, failed_at=now, error_type=failed[0].error_type, error_text=failed[0].error_text)
         transaction.write(row)
         return Turned(row, page.is_full or done.cut, _due_at(heads))
 
@@ -123,11 +124,10 @@ class Applying:
         lane: str,
         forgetting: Sequence[Entry],
         entries: Sequence[Entry],
-    ) -> tuple[ProjectionRow, int]:
+    ) -> ProjectionRow:
         """Take the events of one lane out of the tables, the last first, and hand them over again, in a locked row.
 
-        Returns the row, and how many of them are parked now. Raises what a handler raises that takes out, and for a
-        projection that stops at a failure what any raises.
+        Returns the row, which has none of them parked any more. Raises what a handler raises.
         """
         now = self.clock.now()
         tables = Tables(transaction, self.projection.sql, row.generation)
@@ -138,23 +138,17 @@ class Applying:
                 if entry.handlers and entry.stored.position not in missing:
                     hand(entry, tables)
         transaction.unpark(row.projection, row.generation, sorted(missing))
-        page = Page(list(entries), row.position, is_full=False)
-        done = self._handle(transaction, row, tables, page, set(), now, self.projection.on_failure == "stop")
-        transaction.park(done.parked)
-        heads = transaction.first_parked(row.projection, row.generation)
+        self._handle(
+            transaction, row, tables, Page(list(entries), row.position, is_full=False), set(), now, or_raise=True
+        )
         row = replace(row, updated_at=now)
-        if row.failed_position is not None:
-            # It has stopped at an event of its own, which is not this lane's affair.
-            transaction.write(row)
-            return row, len(done.parked)
-        row = replace(row, failures=len(heads))
-        if done.parked:
-            first = done.parked[0]
-            row = replace(row, failed_at=now, error_type=first.error_type, error_text=first.error_text)
-        elif not heads:
-            row = replace(row, failed_at=None, error_type=None, error_text=None)
+        # Where it has stopped is at an event of its own, which is not this lane's affair.
+        if row.failed_position is None:
+            row = replace(row, failures=len(transaction.first_parked(row.projection, row.generation)))
+            if not row.failures:
+                row = replace(row, failed_at=None, error_type=None, error_text=None)
         transaction.write(row)
-        return row, len(done.parked)
+        return row
 
     def _handle(
         self,
@@ -164,6 +158,7 @@ class Applying:
         page: Page,
         lanes: set[str],
         now: int,
+        *,
         or_raise: bool,
     ) -> _Done:
         """Hand a page to the handlers: all events at once, and one by one if that fails."""

@@ -58,7 +58,8 @@ def begin(
     """Return a generation to be built beside the live one; one that was begun before goes on, unless `anew`.
 
     With `begins_after` it holds only what happened after that position of the log. Generations of other versions stay.
-    The first of all is live at once. Raises `InvalidAction` for a position that the log does not have.
+    The first of all is live at once. Raises `InvalidAction` for a position that the log does not have, and
+    `DefinitionError` if the SQL that makes the tables has changed without a new version.
     """
     projection = projecting.projection
     head = projecting.store.head()
@@ -67,6 +68,9 @@ def begin(
     with projecting.database.transaction() as transaction:
         transaction.lock_name(projection.name)
         rows = _there(transaction, projection.name)
+        for one in rows:
+            if one.status == "live" and one.version == projection.version:
+                _check_digest(projecting, one)
         if status == "building" and not any(one.status == "live" for one in rows):
             return _make(projecting, transaction, begins_after, "live")
         for one in rows:
@@ -78,10 +82,11 @@ def begin(
         return _make(projecting, transaction, begins_after, status)
 
 
-def switch(projecting: Projecting) -> Switched:
+def switch(projecting: Projecting, *, anyway: bool = False) -> Switched:
     """Let readers see the generation that was built; it is brought up to where the live one is in the same transaction.
 
-    Raises `InvalidAction` if none is being built, or it is not nearly there yet.
+    Raises `InvalidAction` if none is being built, it is not nearly there yet, or, but for `anyway`, more events could
+    not be handled in it than in the live one.
     """
     name = projecting.projection.name
     with projecting.database.transaction() as transaction:
@@ -96,13 +101,20 @@ def switch(projecting: Projecting) -> Switched:
                 built = projecting.within(transaction, built, live.position)
             if built.position < live.position:
                 raise InvalidAction(f"projection {name} stops at position {built.position:,}; look at its status")
+            if built.failures > live.failures and not anyway:
+                raise InvalidAction(
+                    f"generation {built.generation} of projection {name} could not handle events of {built.failures:,} "
+                    f"sagas ({built.error_type}: {built.error_text}), and readers would miss their rows; mend the "
+                    "handler and resume, or switch anyway"
+                )
         return _exchange(projecting, transaction, live, built)
 
 
-def back(projecting: Projecting) -> Switched:
-    """Let readers see again what they saw before the last switch; raises `InvalidAction` if that is gone.
+def back(projecting: Projecting, *, anyway: bool = False) -> Switched:
+    """Let readers see again what they saw before the last switch.
 
-    It is brought up to where the live one is, too, if this process has its version and it is nearly there.
+    It is brought up to where the live one is, too. Raises `InvalidAction` if it is gone, or, but for `anyway`, if that
+    cannot be done here: this process has another version of it, or it is far behind.
     """
     name = projecting.projection.name
     with projecting.database.transaction() as transaction:
@@ -118,16 +130,26 @@ def back(projecting: Projecting) -> Switched:
         live = locked(transaction, live)
         if last.version == projecting.projection.version and _is_nearly(projecting, last, live):
             last = projecting.within(transaction, last, live.position)
+        if last.position < live.position and not anyway:
+            raise InvalidAction(
+                f"generation {last.generation} of projection {name} (version {last.version}) is at {last.position:,}, "
+                f"and readers see {live.position:,}: they would go back in time; let a worker that has version "
+                f"{last.version} bring it up, or go back anyway"
+            )
         return _exchange(projecting, transaction, live, last)
 
 
 def live_in(projecting: Projecting, transaction: ProjectionTransaction) -> ProjectionRow:
-    """Return the generation that readers see; raises `InvalidAction` if there is none, or of another version."""
+    """Return the generation that readers see; raises `InvalidAction` if there is none, or of another version.
+
+    Raises `DefinitionError` if the SQL that makes its tables has changed without a new version.
+    """
     name, version = projecting.projection.name, projecting.projection.version
     live = next((one for one in transaction.generations(name) if one.status == "live"), None)
     if live is None or live.version != version:
         found = "none" if live is None else f"version {live.version}"
         raise InvalidAction(f"expected projection {name} version {version} to be live, found {found}")
+    _check_digest(projecting, live)
     return live
 
 

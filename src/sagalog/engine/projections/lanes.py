@@ -25,18 +25,17 @@ MOST_OF_A_LANE = 5_000
 
 
 class RebuiltLane(Struct, frozen=True):
-    """The live generation after it, how many events were handed over, and how many of them could not be handled."""
+    """The live generation after it, and how many events were handed over."""
 
     row: ProjectionRow
     events: int
-    parked: int
 
 
 def rebuild_lane(projecting: Projecting, correlation_id: str) -> RebuiltLane:
     """Rebuild the rows of one correlation id in the tables that readers see, up to where these are.
 
     Raises `InvalidAction`, and has changed nothing, if the projection does not declare how rows are taken out, has no
-    such event, or cannot do it.
+    such event, or one cannot be handled.
     """
     projection = projecting.projection
     if not projection.forgetting:
@@ -57,7 +56,7 @@ def rebuild_lane(projecting: Projecting, correlation_id: str) -> RebuiltLane:
         taken_out = forgetting.entries(stored)
         _check(projection.name, correlation_id, row, entries, taken_out, parked_at)
         try:
-            row, parked = applying.anew(transaction, row, correlation_id, taken_out, entries)
+            row = applying.anew(transaction, row, correlation_id, taken_out, entries)
         except TransactionEnded:
             raise
         except Exception as problem:
@@ -68,7 +67,7 @@ def rebuild_lane(projecting: Projecting, correlation_id: str) -> RebuiltLane:
                 f"was: {described(problem)}"
             ) from problem
     projecting.forget()
-    return RebuiltLane(row, len(entries) - parked, parked)
+    return RebuiltLane(row, len(entries))
 
 
 def _check(

@@ -11,14 +11,13 @@ from read_models.order_book import Order, asked, caught_up, following, order_boo
 
 from sagalog.engine.projections import lanes
 from sagalog.engine.projections.comparing import verify
-from sagalog.engine.projections.generations import begin, ensure, resume, switch
+from sagalog.engine.projections.generations import begin, ensure, switch
 from sagalog.engine.projections.lanes import rebuild_lane
 from sagalog.engine.projections.projecting import Projecting
 from sagalog.errors import InvalidAction
 from sagalog.process_manager import ProcessManager
 from sagalog.projections import Metadata, Projection, SagaCompleted, SagaHappening, Tables
 from sagalog.store import Store
-from sagalog.testing.clock import FakeClock
 
 THREE = [Order("o-0"), Order("o-1", refused=True), Order("o-2")]
 ORDERS = "SELECT order_id, status, steps, position FROM orders ORDER BY order_id"
@@ -48,7 +47,7 @@ def test_its_rows_are_those_of_the_log_again_and_others_stay_as_they_are(each_sq
             "DELETE FROM money_g1 WHERE order_id = 'o-1' AND cents < 0",
         )
         rebuilt = rebuild_lane(projecting, lane_of(store, "o-1"))
-        assert (rebuilt.events, rebuilt.parked, rebuilt.row.position) == (4, 0, store.head())
+        assert (rebuilt.events, rebuilt.row.position) == (4, store.head())
         found = asked(each_sql_database, ORDERS)
         assert found[1] == good[1]
         assert [status for _, status, *_ in found] == ["spoilt", "failed", "spoilt"]
@@ -69,37 +68,17 @@ def test_what_is_parked_is_handed_over_with_the_rest(each_sql_database: str) -> 
     with opened(each_sql_database) as store, following(order_book(trouble), store) as projecting:
         ensure(projecting)
         caught_up(projecting)
-        still_bad = rebuild_lane(projecting, lane_of(store, "o-1"))
-        assert (still_bad.events, still_bad.parked, still_bad.row.failures) == (0, 4, 1)
-        assert still_bad.row.error_text == "in a bad mood"
+        with pytest.raises(InvalidAction, match="is as it was: ValueError: in a bad mood"):
+            rebuild_lane(projecting, lane_of(store, "o-1"))
+        with projecting.database.reading() as transaction:
+            assert len(transaction.parked("orders", 1)) == 4
         bad.clear()
         mended = rebuild_lane(projecting, lane_of(store, "o-1"))
-        assert (mended.events, mended.parked, mended.row.failures, mended.row.error_text) == (4, 0, 0, None)
+        assert (mended.events, mended.row.failures, mended.row.error_text) == (4, 0, None)
+        with projecting.database.reading() as transaction:
+            assert transaction.parked("orders", 1) == []
         caught_up(projecting)
         assert verify(projecting).differences == []
-
-
-def test_what_fails_now_is_parked_and_tried_again(each_sql_database: str) -> None:
-    bad: set[str | None] = set()
-
-    def trouble(metadata: Metadata, _: Tables) -> None:
-        if metadata.key in bad:
-            raise ValueError("in a bad mood")
-
-    clock = FakeClock()
-    asyncio.run(sold(each_sql_database, THREE))
-    with opened(each_sql_database) as store, following(order_book(trouble), store, clock=clock) as projecting:
-        ensure(projecting)
-        caught_up(projecting)
-        bad.add("o-1")
-        assert rebuild_lane(projecting, lane_of(store, "o-1")).parked == 4
-        assert asked(each_sql_database, ORDERS)[0][0] == "o-0"
-        assert len(asked(each_sql_database, ORDERS)) == 2
-        bad.clear()
-        clock.advance(2)
-        projecting.turn(1)
-        assert verify(projecting).differences == []
-        resume(projecting)
 
 
 def test_only_what_readers_see_is_rebuilt_and_only_up_to_there(each_sql_database: str) -> None:
@@ -146,9 +125,10 @@ def test_it_is_refused_without_a_way_to_take_rows_out_and_for_what_the_log_has_n
                 rebuild_lane(projecting, "nothing")
 
 
+@pytest.mark.parametrize("on_failure", ["park", "stop"])
 @pytest.mark.parametrize("what", ["taking out", "handing over"])
-def test_a_failure_of_it_changes_nothing(each_sql_database: str, what: str) -> None:
-    """A projection that stops at a failure has no place for what cannot be handled."""
+def test_a_failure_of_it_changes_nothing(each_sql_database: str, what: str, on_failure: str) -> None:
+    """Readers keep the rows that they have, whatever the projection does about a failure otherwise."""
     bad = False
 
     def trouble(metadata: Metadata, tables: Tables) -> None:
@@ -156,7 +136,7 @@ def test_a_failure_of_it_changes_nothing(each_sql_database: str, what: str) -> N
             tables.run("move", order_id="half", cents=1, position=metadata.position)
             raise ValueError("in a bad mood")
 
-    book = order_book(trouble, on_failure="stop")
+    book = order_book(trouble, on_failure=on_failure)
 
     @book.forget
     def ended(_: SagaHappening, __: Metadata, ___: Tables) -> None:
@@ -199,7 +179,6 @@ def test_an_event_that_is_not_in_the_tables_is_not_taken_out(each_sql_database: 
         caught_up(projecting)
         [(others,)] = asked(each_sql_database, "SELECT ended FROM sums")
         for _ in range(2):
-            rebuild_lane(projecting, lane_of(store, "o-1"))
             rebuild_lane(projecting, lane_of(store, "o-0"))
             assert asked(each_sql_database, "SELECT ended FROM sums") == [(others,)]
         bad.clear()
