@@ -10,12 +10,12 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
-from sagalog.errors import StoreError, StoreUnavailable
+from sagalog.errors import InvalidAction, StoreError, StoreUnavailable
 from sagalog.stores.postgres.connection import Address, BoundedConnection, KeptConnection
 from sagalog.stores.postgres.errors import translated
 from sagalog.stores.postgres.exchange import exchange
 from sagalog.stores.postgres.privileges import quoted
-from sagalog.stores.projected.transaction import SqlTransaction, blocks, creating
+from sagalog.stores.projected.transaction import GONE, SqlTransaction, blocks, creating
 from sagalog.stores.queries import Queries
 from sagalog.stores.texts import only_storable
 
@@ -182,6 +182,9 @@ class PostgresProjections:
             yield
         except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.InsufficientPrivilege) as problem:
             raise translated(problem, self.where, self._address.secrets) from None
+        except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as problem:
+            said = problem.diag.message_primary
+            raise InvalidAction(f"{self.where}: {said}; {GONE}") from None
 
     def open(self) -> None:
         """Connect, and make our tables."""

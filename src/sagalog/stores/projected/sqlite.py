@@ -10,9 +10,9 @@ from typing import Any
 
 from eventsourcing.persistence import PersistenceError
 
-from sagalog.errors import StoreError, StoreUnavailable
+from sagalog.errors import InvalidAction, StoreError, StoreUnavailable
 from sagalog.store import StoreOptions
-from sagalog.stores.projected.transaction import SqlTransaction, blocks, creating
+from sagalog.stores.projected.transaction import GONE, SqlTransaction, blocks, creating
 from sagalog.stores.queries import Queries
 from sagalog.stores.sqlite.connection import create_file, driver_connection, rows_of, translated
 from sagalog.stores.sqlite.guarding import transaction_kept
@@ -21,6 +21,7 @@ from sagalog.stores.texts import only_storable
 
 SQL = blocks(False, "sqlite.sql", {"{lock}": "", "{lock_soon}": ""})
 CREATE = creating(files("sagalog.stores.sqlite").joinpath("migrations", "0007_projections.sql").read_text("utf-8"))
+_NOT_THERE = ("no such table", "no such column")
 
 
 class SQLiteTransaction(SqlTransaction):
@@ -94,6 +95,8 @@ class SQLiteProjections:
         try:
             yield
         except (sqlite3.OperationalError, PersistenceError) as problem:
+            if str(problem).startswith(_NOT_THERE):
+                raise InvalidAction(f"{self.where}: {problem}; {GONE}") from None
             raise translated(problem, self.where) from problem
 
     def open(self) -> None:

@@ -14,6 +14,8 @@ from sagalog.stores.sql import split, statements
 
 # PostgreSQL's code for a role that lacks a privilege.
 FORBIDDEN = "42501"
+# What to do where a table of a generation is not as it was made.
+GONE = "a table of a projection is gone or has been changed: build it anew with `sagalog projections rebuild`"
 # What it says of a transaction or a part of one that somebody has ended before.
 NOT_BEGUN = ("25P01", "3B001")
 _ROWS = tuple(field.name for field in fields(ProjectionRow))

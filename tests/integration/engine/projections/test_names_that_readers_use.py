@@ -6,6 +6,7 @@ import pytest
 from databases.stores import opened
 from read_models.order_book import BOOK, Order, asked, caught_up, following, order_book, sold
 
+from sagalog.engine.projections.comparing import verify
 from sagalog.engine.projections.generations import back, begin, ensure, remove, switch
 from sagalog.errors import DefinitionError, InvalidAction
 from sagalog.projections import Projection, SagaCompleted
@@ -105,3 +106,16 @@ def test_a_rebuild_begins_where_the_log_has_been(sold_database: str) -> None:
             with pytest.raises(InvalidAction, match="expected a position up to 8, where the log ends"):
                 begin(projecting, begins_after=position)
         assert begin(projecting, begins_after=store.head()).begins_after == store.head()
+
+
+def test_what_mends_a_table_that_is_gone_is_told(sold_database: str) -> None:
+    with opened(sold_database) as store, following(order_book(sql=BOOK), store) as projecting:
+        ensure(projecting)
+        caught_up(projecting)
+        with projecting.database.transaction() as transaction:
+            transaction.rows("DROP VIEW balances", {})
+            transaction.rows("DROP VIEW balances_g1", {})
+            transaction.rows("DROP VIEW money", {})
+            transaction.rows("DROP TABLE money_g1", {})
+        with pytest.raises(InvalidAction, match="is gone or has been changed: build it anew with"):
+            verify(projecting)

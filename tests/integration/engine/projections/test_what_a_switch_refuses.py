@@ -1,6 +1,7 @@
 """What readers would lose by a rebuild, a switch or the way back is said first, and done only if that is wanted."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 from databases.stores import opened
@@ -36,7 +37,8 @@ def test_sql_that_has_changed_without_a_new_version_rebuilds_nothing(sold_databa
             caught_up(projecting)
         changed = order_book(sql=BOOK.replace("reason TEXT,", "reason TEXT, remark TEXT,"))
         with following(changed, store) as projecting:
-            for action in (begin, verify, lambda one: rebuild_lane(one, "any")):
+            actions: list[Callable[[Projecting], object]] = [begin, verify, lambda one: rebuild_lane(one, "any")]
+            for action in actions:
                 with pytest.raises(DefinitionError, match="give it a new version="):
                     action(projecting)
     assert asked(sold_database, "SELECT count(*) FROM saga_projections") == [(1,)]
