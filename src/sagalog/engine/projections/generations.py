@@ -117,6 +117,7 @@ def back(projecting: Projecting, *, anyway: bool = False) -> Switched:
     cannot be done here: this process has another version of it, or it is far behind.
     """
     name = projecting.projection.name
+    _bring_up_old(projecting)
     with projecting.database.transaction() as transaction:
         lock_all(projecting, transaction)
         rows = _there(transaction, name)
@@ -126,7 +127,7 @@ def back(projecting: Projecting, *, anyway: bool = False) -> Switched:
             raise InvalidAction(
                 f"projection {name} has no earlier generation to go back to; it was removed, or is the first"
             )
-        last = locked(transaction, max(old, key=lambda one: (one.switched_at or 0, one.generation)))
+        last = locked(transaction, _last(old))
         live = locked(transaction, live)
         if last.version == projecting.projection.version and _is_nearly(projecting, last, live):
             last = projecting.within(transaction, last, live.position)
@@ -137,6 +138,20 @@ def back(projecting: Projecting, *, anyway: bool = False) -> Switched:
                 f"{last.version} bring it up, or go back anyway"
             )
         return _exchange(projecting, transaction, live, last)
+
+
+def _bring_up_old(projecting: Projecting) -> None:
+    """Let the last generation that readers saw come near the live one, turn by turn, before anything is locked."""
+    with projecting.database.reading() as transaction:
+        rows = _there(transaction, projecting.projection.name)
+    old = [one for one in rows if one.status == "old"]
+    live = next((one for one in rows if one.status == "live"), None)
+    if old and live is not None and _last(old).version == projecting.projection.version:
+        projecting.build(_last(old).generation, live.position)
+
+
+def _last(old: Sequence[ProjectionRow]) -> ProjectionRow:
+    return max(old, key=lambda one: (one.switched_at or 0, one.generation))
 
 
 def live_in(projecting: Projecting, transaction: ProjectionTransaction) -> ProjectionRow:

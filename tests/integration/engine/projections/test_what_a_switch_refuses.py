@@ -7,6 +7,7 @@ import pytest
 from databases.stores import opened
 from read_models.order_book import BOOK, Order, asked, caught_up, following, order_book, sold
 
+from sagalog.engine.projections import generations
 from sagalog.engine.projections.comparing import verify
 from sagalog.engine.projections.generations import back, begin, ensure, resume, switch
 from sagalog.engine.projections.lanes import rebuild_lane
@@ -110,3 +111,20 @@ def test_the_last_error_stays_while_its_event_waits(sold_database: str) -> None:
             [row] = transaction.generations("orders")
             assert len(transaction.parked("orders", 1)) == 4
     assert (row.failures, row.error_type, row.error_text) == (1, "ValueError", "in a bad mood")
+
+
+def test_what_is_far_behind_is_brought_up_before_the_way_back(
+    sold_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the last events are handed over while others wait."""
+    monkeypatch.setattr(generations, "MOST_AT_A_SWITCH", 2)
+    with opened(sold_database) as store, following(order_book(batch=3), store) as projecting:
+        ensure(projecting)
+        caught_up(projecting)
+        row = begin(projecting)
+        built(projecting, row.generation)
+        switch(projecting)
+        asyncio.run(sold(sold_database, [Order("later"), Order("last")]))
+        caught_up(projecting, row.generation)
+        assert back(projecting).after.position == store.head()
+    assert asked(sold_database, COUNT) == [(5,)]
