@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 from random import Random, SystemRandom
+from statistics import median
 from threading import Event, Thread
 
 import pytest
@@ -113,8 +114,8 @@ def test_rows_are_those_of_the_log_and_each_reading_is_wholly_old_or_wholly_new(
             assert switched < 5
             ways_back = [_way_back(projecting) for _ in range(4)]
             print(f"the ways back took {', '.join(f'{seconds:.3f}' for seconds in ways_back)} s")
-            # Four processes write meanwhile, on a machine that may be busy: one of them may have had the lock.
-            assert min(ways_back) < 1
+            # Four processes write meanwhile, on a machine that may be busy: one of them may have had the lock once.
+            assert median(ways_back) < 1
         finally:
             for one in (*running.values(), rebuilding):
                 kill(one)

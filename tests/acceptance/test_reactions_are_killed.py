@@ -62,6 +62,7 @@ class Scene:
         began = time.monotonic()
         while not has_happened():
             assert time.monotonic() - began < PATIENCE, self._said.read_text()[-4000:]
+            # Other processes work meanwhile; what is waited for is what they write, and for no time.
             time.sleep(EVERY)
 
     def heard(self, more: int) -> None:

@@ -16,10 +16,10 @@ def let_signals_through(problem: BaseException) -> None:
         let_interrupts_through(problem)
 
 
-def carrying(call: Callable[..., Any], /, *arguments: Any) -> Any:
+def carrying(call: Callable[..., Any], /, *arguments: Any, **named: Any) -> Any:
     """Call a user's function; raise `Carried` in place of a `StopIteration` and of what is no `Exception`."""
     try:
-        return call(*arguments)
+        return call(*arguments, **named)
     except StopIteration as problem:
         raise Carried(problem) from None
     except Exception:

@@ -1,7 +1,7 @@
 """A shop with a read model: a saga of two steps, whose input says what happens, and a projection that follows it."""
 
 import sqlite3
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Container, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +65,16 @@ Trouble = Callable[[Metadata, Tables], None]
 
 def _calm(_metadata: Metadata, _tables: Tables) -> None:
     """Raise nothing."""
+
+
+def sulking(keys: Container[str | None]) -> Trouble:
+    """Return a trouble about the orders of these keys, for as long as they are among them."""
+
+    def trouble(metadata: Metadata, _: Tables) -> None:
+        if metadata.key in keys:
+            raise ValueError("in a bad mood")
+
+    return trouble
 
 
 def order_book(trouble: Trouble = _calm, *, forgets: bool = True, **options: Any) -> Projection:

@@ -6,7 +6,7 @@ transaction, and commits none.
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -121,23 +121,23 @@ class Applying:
         self,
         transaction: ProjectionTransaction,
         row: ProjectionRow,
-        lane: str,
         forgetting: Sequence[Entry],
         entries: Sequence[Entry],
+        parked: Collection[int],
     ) -> ProjectionRow:
         """Take the events of one lane out of the tables, the last first, and hand them over again, in a locked row.
 
-        Returns the row, which has none of them parked any more. Raises what a handler raises.
+        Those at the positions of `parked` are in no table. Returns the row, which has none of them parked any more.
+        Raises what a handler raises.
         """
         now = self.clock.now()
         tables = Tables(transaction, self.projection.sql, row.generation)
-        missing = {one.position for one in transaction.parked(row.projection, row.generation, lane)}
         with transaction.many(), transaction.handlers():
             for entry in reversed(forgetting):
                 # What cannot be read has never been in the tables.
-                if entry.handlers and entry.stored.position not in missing:
+                if entry.handlers and entry.stored.position not in parked:
                     hand(entry, tables)
-        transaction.unpark(row.projection, row.generation, sorted(missing))
+        transaction.unpark(row.projection, row.generation, sorted(parked))
         self._handle(
             transaction, row, tables, Page(list(entries), row.position, is_full=False), set(), now, or_raise=True
         )
@@ -170,7 +170,7 @@ class Applying:
         except Exception as problem:
             if or_raise:
                 raise
-            _raise_if_lost(transaction, problem)
+            raise_if_lost(transaction, problem)
         done = _Done(page.position)
         blocked = set(lanes)
         for entry in page.entries:
@@ -182,7 +182,7 @@ class Applying:
                     done.reflects = hand(entry, tables)
                 done.events += 1
             except Exception as problem:
-                _raise_if_lost(transaction, problem)
+                raise_if_lost(transaction, problem)
                 if self.projection.on_failure == "stop":
                     if entry.stored.position == page.entries[0].stored.position:
                         raise _Stop(entry, problem) from None
@@ -234,7 +234,7 @@ class Applying:
                     with transaction.part(), transaction.handlers():
                         hand(entry, tables)
             except Exception as problem:
-                _raise_if_lost(transaction, problem)
+                raise_if_lost(transaction, problem)
                 assert entry is not None
                 since = one.parked_at if one.attempts else now
                 return self._failed(row, entry, problem, one.attempts + 1, since, now)
@@ -320,7 +320,7 @@ def _due_at(heads: Sequence[ParkedEvent]) -> int | None:
     return min((one.due_at for one in heads if one.status == "retrying"), default=None)
 
 
-def _raise_if_lost(transaction: ProjectionTransaction, problem: Exception) -> None:
+def raise_if_lost(transaction: ProjectionTransaction, problem: Exception) -> None:
     """Raise an error that is more than the event's: the database does not answer, or the transaction is over."""
     if isinstance(problem, StoreUnavailable) or transaction.is_lost(problem):
         raise problem

@@ -49,7 +49,7 @@ def ensure(projecting: Projecting) -> ProjectionRow | None:
             text = "projection %s version %d is not built: version %d is there already"
             logger.warning(text, projection.name, projection.version, max(one.version for one in rows))
             return None
-        return _make(projecting, transaction, 0, "building" if any(one.status == "live" for one in rows) else "live")
+        return _make(projecting, transaction, 0, "live" if _live(rows) is None else "building")
 
 
 def begin(
@@ -68,10 +68,10 @@ def begin(
     with projecting.database.transaction() as transaction:
         transaction.lock_name(projection.name)
         rows = _there(transaction, projection.name)
-        for one in rows:
-            if one.status == "live" and one.version == projection.version:
-                _check_digest(projecting, one)
-        if status == "building" and not any(one.status == "live" for one in rows):
+        live = _live(rows)
+        if live is not None and live.version == projection.version:
+            _check_digest(projecting, live)
+        if status == "building" and live is None:
             return _make(projecting, transaction, begins_after, "live")
         for one in rows:
             if (one.status, one.version) != (status, projection.version):
@@ -92,7 +92,7 @@ def switch(projecting: Projecting, *, anyway: bool = False) -> Switched:
     with projecting.database.transaction() as transaction:
         lock_all(projecting, transaction)
         rows = _there(transaction, name)
-        live = next((one for one in rows if one.status == "live"), None)
+        live = _live(rows)
         built = locked(transaction, _built(projecting, rows))
         if live is not None:
             live = locked(transaction, live)
@@ -122,7 +122,7 @@ def back(projecting: Projecting, *, anyway: bool = False) -> Switched:
         lock_all(projecting, transaction)
         rows = _there(transaction, name)
         old = [one for one in rows if one.status == "old"]
-        live = next((one for one in rows if one.status == "live"), None)
+        live = _live(rows)
         if not old or live is None:
             raise InvalidAction(
                 f"projection {name} has no earlier generation to go back to; it was removed, or is the first"
@@ -145,9 +145,14 @@ def _bring_up_old(projecting: Projecting) -> None:
     with projecting.database.reading() as transaction:
         rows = _there(transaction, projecting.projection.name)
     old = [one for one in rows if one.status == "old"]
-    live = next((one for one in rows if one.status == "live"), None)
+    live = _live(rows)
     if old and live is not None and _last(old).version == projecting.projection.version:
         projecting.build(_last(old).generation, live.position)
+
+
+def _live(rows: Sequence[ProjectionRow]) -> ProjectionRow | None:
+    """Return the generation that readers see; None if there is none."""
+    return next((one for one in rows if one.status == "live"), None)
 
 
 def _last(old: Sequence[ProjectionRow]) -> ProjectionRow:
@@ -160,7 +165,7 @@ def live_in(projecting: Projecting, transaction: ProjectionTransaction) -> Proje
     Raises `DefinitionError` if the SQL that makes its tables has changed without a new version.
     """
     name, version = projecting.projection.name, projecting.projection.version
-    live = next((one for one in transaction.generations(name) if one.status == "live"), None)
+    live = _live(transaction.generations(name))
     if live is None or live.version != version:
         found = "none" if live is None else f"version {live.version}"
         raise InvalidAction(f"expected projection {name} version {version} to be live, found {found}")
@@ -240,7 +245,7 @@ def _make(
     projection = projecting.projection
     sql, name, now = projection.sql, projection.name, projecting.clock.now()
     number = max((one.generation for one in transaction.generations(name)), default=0) + 1
-    live = next((one for one in _there(transaction, name) if one.status == "live"), None)
+    live = _live(_there(transaction, name))
     check_names(transaction, sql.shown, names_of(live))
     for statement in sql.create:
         try:

@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from sagalog.engine.carrying import let_signals_through
+from sagalog.engine.carrying import carrying
 from sagalog.engine.projections.reading import Entry
 from sagalog.engine.telling import tell
 from sagalog.errors import DivergentHistory
 from sagalog.projections.handlers import EventHandler
 from sagalog.projections.tables import Tables
-from sagalog.saga.failure import Carried
 from sagalog.saga.happenings import is_of_step
 from sagalog.saga.metadata import Metadata
 
@@ -62,13 +61,7 @@ def _call(handler: EventHandler, event: Any, metadata: Metadata, tables: Tables)
         name: metadata if what == "metadata" else tables if what == "tables" else tables.connection
         for name, what in handler.given
     }
-    try:
-        answer: object = handler.function(event, **given)
-    except Exception:
-        raise
-    except BaseException as problem:
-        # `sys.exit()` in a handler must neither end the thread that hands over, nor lose the events of a saga.
-        let_signals_through(problem)
-        raise Carried(problem) from None
+    # `sys.exit()` in a handler must neither end the thread that hands over, nor lose the events of a saga.
+    answer: object = carrying(handler.function, event, **given)
     if answer is not None:
         raise TypeError(f"handler {handler.name}: expected nothing, found {type(answer).__name__} returned")

@@ -5,11 +5,11 @@ everywhere in projections: the saga, its parents and children, and the messages 
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from msgspec import Struct
 
-from sagalog.engine.projections.applying import Applying, TransactionEnded
+from sagalog.engine.projections.applying import Applying, raise_if_lost
 from sagalog.engine.projections.generations import live_in, lock_all, locked
 from sagalog.engine.projections.handing import concerns
 from sagalog.engine.projections.projecting import Projecting
@@ -50,18 +50,16 @@ def rebuild_lane(projecting: Projecting, correlation_id: str) -> RebuiltLane:
     with projecting.database.transaction() as transaction:
         lock_all(projecting, transaction)
         row = locked(transaction, live_in(projecting, transaction))
-        parked_at = [one.position for one in transaction.parked(row.projection, row.generation, correlation_id)]
-        stored = _stored(projecting.store, correlation_id, parked_at, row.begins_after, row.position)
+        parked = {one.position for one in transaction.parked(row.projection, row.generation, correlation_id)}
+        stored = _stored(projecting.store, correlation_id, parked, row.begins_after, row.position)
         entries = reader.entries(stored)
         taken_out = forgetting.entries(stored)
-        _check(projection.name, correlation_id, row, entries, taken_out, parked_at)
+        _check(projection.name, correlation_id, row, entries, taken_out, parked)
         try:
-            row = applying.anew(transaction, row, correlation_id, taken_out, entries)
-        except TransactionEnded:
-            raise
+            with transaction.part():
+                row = applying.anew(transaction, row, taken_out, entries, parked)
         except Exception as problem:
-            if transaction.is_lost(problem):
-                raise
+            raise_if_lost(transaction, problem)
             raise InvalidAction(
                 f"projection {projection.name} cannot rebuild correlation id {harmless(correlation_id)}, and is as it "
                 f"was: {described(problem)}"
@@ -76,7 +74,7 @@ def _check(
     row: ProjectionRow,
     entries: Sequence[Entry],
     taken_out: Sequence[Entry],
-    parked: Sequence[int],
+    parked: Collection[int],
 ) -> None:
     """Raise `InvalidAction` for a lane that has no event, has too many, or whose rows nothing takes out."""
     shown = harmless(correlation_id)

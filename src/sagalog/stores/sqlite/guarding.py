@@ -46,12 +46,7 @@ class WatchedConnection(sqlite3.Connection):
 @contextmanager
 def transaction_kept(connection: sqlite3.Connection) -> Generator[None]:
     """Let nothing within begin, end or close the connection's transaction; raises `InvalidAction` if that was tried."""
-    kept = connection.guard if isinstance(connection, WatchedConnection) else None
-    guard = kept or _Guard()
-    if kept is None:
-        connection.set_authorizer(guard)
-        if isinstance(connection, WatchedConnection):
-            connection.guard = guard
+    guard = _guard_of(connection)
     guard.is_on, guard.refused = True, None
     try:
         yield
@@ -66,3 +61,15 @@ def transaction_kept(connection: sqlite3.Connection) -> Generator[None]:
         guard.is_on = False
         if not isinstance(connection, WatchedConnection):
             connection.set_authorizer(None)
+
+
+def _guard_of(connection: sqlite3.Connection) -> _Guard:
+    """Return whom SQLite asks about a connection; one of our own keeps it."""
+    if isinstance(connection, WatchedConnection):
+        if connection.guard is None:
+            connection.guard = _Guard()
+            connection.set_authorizer(connection.guard)
+        return connection.guard
+    guard = _Guard()
+    connection.set_authorizer(guard)
+    return guard

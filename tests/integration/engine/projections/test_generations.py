@@ -256,12 +256,3 @@ def test_an_old_version_is_not_built_when_a_newer_one_is_there(sold_database: st
     ):
         ensure(new)
         assert ensure(old) is None
-
-
-def test_a_table_of_somebody_else_is_not_replaced(sold_database: str) -> None:
-    with opened(sold_database) as store, following(order_book(), store) as projecting:
-        with projecting.database.transaction() as transaction:
-            transaction.rows("CREATE TABLE orders (mine TEXT)", {})
-        with pytest.raises(DefinitionError, match="found something that is not of the projection"):
-            ensure(projecting)
-        assert asked(sold_database, "SELECT count(*) FROM orders") == [(0,)]

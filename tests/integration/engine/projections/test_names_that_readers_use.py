@@ -36,10 +36,11 @@ def test_the_names_of_sagalog_are_refused() -> None:
             read_sql(f"CREATE TABLE {{{name}}} (id TEXT);", "orders.sql")
 
 
-def test_a_view_of_somebody_else_is_not_replaced(sold_database: str) -> None:
+@pytest.mark.parametrize("kind", ["VIEW", "TABLE"])
+def test_what_somebody_else_has_is_not_replaced(sold_database: str, kind: str) -> None:
     with opened(sold_database) as store, following(order_book(), store) as projecting:
         with projecting.database.transaction() as transaction:
-            transaction.rows("CREATE VIEW balances AS SELECT 7 AS mine", {})
+            transaction.rows(f"CREATE {kind} balances AS SELECT 7 AS mine", {})
         with pytest.raises(DefinitionError, match="expected nothing called balances in the database"):
             ensure(projecting)
         with projecting.database.reading() as transaction:

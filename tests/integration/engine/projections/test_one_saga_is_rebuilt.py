@@ -7,7 +7,7 @@ from threading import Event, Thread
 import pytest
 from databases.stores import opened
 from msgspec.structs import replace
-from read_models.order_book import Order, asked, caught_up, following, order_book, sell, sold
+from read_models.order_book import Order, asked, caught_up, following, order_book, sell, sold, sulking
 
 from sagalog.engine.projections import lanes
 from sagalog.engine.projections.comparing import verify
@@ -60,12 +60,8 @@ def test_its_rows_are_those_of_the_log_again_and_others_stay_as_they_are(each_sq
 def test_what_is_parked_is_handed_over_with_the_rest(each_sql_database: str) -> None:
     bad = {"o-1"}
 
-    def trouble(metadata: Metadata, _: Tables) -> None:
-        if metadata.key in bad:
-            raise ValueError("in a bad mood")
-
     asyncio.run(sold(each_sql_database, THREE))
-    with opened(each_sql_database) as store, following(order_book(trouble), store) as projecting:
+    with opened(each_sql_database) as store, following(order_book(sulking(bad)), store) as projecting:
         ensure(projecting)
         caught_up(projecting)
         with pytest.raises(InvalidAction, match="is as it was: ValueError: in a bad mood"):
@@ -221,12 +217,8 @@ def test_where_it_has_stopped_is_still_told(each_sql_database: str) -> None:
     """Invariant 48: the rebuild of another saga mends nothing of the event at which it stands."""
     bad = {"o-2"}
 
-    def trouble(metadata: Metadata, _: Tables) -> None:
-        if metadata.key in bad:
-            raise ValueError("in a bad mood")
-
     asyncio.run(sold(each_sql_database, THREE))
-    book = order_book(trouble, on_failure="stop", batch=1)
+    book = order_book(sulking(bad), on_failure="stop", batch=1)
     with opened(each_sql_database) as store, following(book, store) as projecting:
         ensure(projecting)
         caught_up(projecting)

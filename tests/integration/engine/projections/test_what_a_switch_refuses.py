@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from databases.stores import opened
-from read_models.order_book import BOOK, Order, asked, caught_up, following, order_book, sold
+from read_models.order_book import BOOK, Order, asked, caught_up, following, order_book, sold, sulking
 
 from sagalog.engine.projections import generations
 from sagalog.engine.projections.comparing import verify
@@ -13,7 +13,6 @@ from sagalog.engine.projections.generations import back, begin, ensure, resume, 
 from sagalog.engine.projections.lanes import rebuild_lane
 from sagalog.engine.projections.projecting import Projecting
 from sagalog.errors import DefinitionError, InvalidAction
-from sagalog.projections import Metadata, Tables
 from sagalog.testing.clock import FakeClock
 
 COUNT = "SELECT count(*) FROM orders"
@@ -48,12 +47,8 @@ def test_sql_that_has_changed_without_a_new_version_rebuilds_nothing(sold_databa
 def test_rows_that_could_not_be_built_are_not_taken_from_readers(sold_database: str) -> None:
     bad: set[str | None] = set()
 
-    def trouble(metadata: Metadata, _: Tables) -> None:
-        if metadata.key in bad:
-            raise ValueError("in a bad mood")
-
     clock = FakeClock()
-    with opened(sold_database) as store, following(order_book(trouble), store, clock=clock) as projecting:
+    with opened(sold_database) as store, following(order_book(sulking(bad)), store, clock=clock) as projecting:
         ensure(projecting)
         caught_up(projecting)
         bad.add("o-1")
@@ -97,12 +92,7 @@ def test_the_way_back_to_another_version_that_is_behind_is_taken_only_by_who_wan
 
 def test_the_last_error_stays_while_its_event_waits(sold_database: str) -> None:
     """Invariant 48: events that only wait behind it say nothing of their own."""
-
-    def trouble(metadata: Metadata, _: Tables) -> None:
-        if metadata.key == "o-1":
-            raise ValueError("in a bad mood")
-
-    with opened(sold_database) as store, following(order_book(trouble, batch=1), store) as projecting:
+    with opened(sold_database) as store, following(order_book(sulking({"o-1"}), batch=1), store) as projecting:
         ensure(projecting)
         caught_up(projecting)
         asyncio.run(sold(sold_database, [Order("later")]))
