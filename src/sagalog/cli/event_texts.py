@@ -16,6 +16,9 @@ STYLES: dict[type[e.SagaEvent], str] = {
     e.StepCompensated: "magenta",
     e.CompensationFailed: "red",
     e.SagaStuck: "bold red",
+    e.ActionTaken: "bold cyan",
+    e.ActionRefused: "yellow",
+    e.SagaAbandoned: "bold red",
     e.StepSkipped: "dim",
     e.StepWaiting: "dim",
     e.EventReceived: "dim",
@@ -29,15 +32,16 @@ def event_text(event: e.SagaEvent) -> Text:
 
 def summary(event: e.SagaEvent, kind: e.Kind = "saga") -> str:
     """Return a one-line summary of an event, of a saga or of a choreography."""
-    words: list[str] = [plain(getattr(event, "step", ""))]
+    words: list[str] = [plain(getattr(event, "step", None) or "")]
     attempt = getattr(event, "attempt", 1)
     if attempt > 1:
         words.append(f"attempt {attempt}")
     match event:
         case e.SagaStarted():
             words.append(f"{event.saga} version {event.version}, key {event.key}")
-        case e.StepSucceeded() if event.late:
-            words.append("late: it had been given up, so it is undone")
+        case e.StepSucceeded():
+            words.append("late: it had been given up, so it is undone" if event.late else "")
+            words.append("as a person wants it; it is not undone later" if event.waived else "")
         case e.StepFailed() | e.CompensationFailed():
             again = "" if event.retry_at is None else f"; again in {duration(event.retry_at - event.time)}"
             outcome = f"{event.outcome}: " if isinstance(event, e.StepFailed) else ""
@@ -51,8 +55,8 @@ def summary(event: e.SagaEvent, kind: e.Kind = "saga") -> str:
             words.append(f"{event.error.type}: {event.error.message}")
         case e.SagaStuck():
             words.append(event.reason)
-        case e.SagaResumed():
-            words.append(f"by {event.actor}: {event.reason}")
+        case e.Action() | e.SagaResumed() | e.SagaAbandoned():
+            words = _of_people(event)
         case _:
             words += _of_parts(event)
     words += _of_attributes(event)
@@ -60,6 +64,23 @@ def summary(event: e.SagaEvent, kind: e.Kind = "saga") -> str:
     if message is not None and not isinstance(event, e.EventReceived | e.StartRefused):
         words.append(f"by message {message}")
     return plain(", ".join(word for word in words if word))
+
+
+def _of_people(event: e.Action | e.SagaResumed | e.SagaAbandoned) -> list[str]:
+    if isinstance(event, e.SagaResumed):
+        return [f"by {event.actor}: {event.reason}"]
+    if isinstance(event, e.SagaAbandoned):
+        return [f"{event.error.message}; left as they are: {', '.join(event.left) or 'no steps'}"]
+    words: list[str] = [event.verb if event.step is None else f"{event.verb} {event.step}"]
+    if event.happened is not None:
+        words.append("it happened" if event.happened else "it did not happen")
+    if event.waive:
+        words.append("not undone later")
+    if event.until is not None:
+        moved = event.until - event.time
+        words.append("now" if moved <= 0 else f"in {duration(moved)}")
+    words.append(f"by {event.actor}: {event.reason}")
+    return [*words, f"refused, for {event.why}"] if isinstance(event, e.ActionRefused) else words
 
 
 def _of_attributes(event: e.SagaEvent) -> list[str]:

@@ -7,11 +7,13 @@ from msgspec.json import encode
 
 from sagalog.messages import Envelope
 from sagalog.saga import events as e
+from sagalog.saga.actions.notes import ACT
 from sagalog.saga.children import notes as n
 from sagalog.saga.identifiers import note_id
+from sagalog.saga.inputs import Act
 from sagalog.saga.parts import raw_results
 from sagalog.saga.payload.payload_type import MAX_PAYLOAD
-from sagalog.saga.state import Parent, SagaState
+from sagalog.saga.state import Parent, SagaState, is_open, is_to_undo
 from sagalog.store import Note
 
 
@@ -23,9 +25,10 @@ def notes_of(saga_id: str, after: SagaState, events: Sequence[e.SagaEvent]) -> l
     first = after.version - len(events) + 1
     found: list[Note] = []
     for version, event in enumerate(events, first):
-        for recipient, name, body in _told(saga_id, after, event):
+        known_as = note_id(saga_id, version)
+        for recipient, name, body in _told(saga_id, after, event, known_as):
             envelope = Envelope(
-                id=note_id(saga_id, version),
+                id=known_as,
                 kind="note",
                 name=name,
                 source=f"saga:{after.saga}",
@@ -40,7 +43,9 @@ def notes_of(saga_id: str, after: SagaState, events: Sequence[e.SagaEvent]) -> l
     return found
 
 
-def _told(saga_id: str, after: SagaState, event: e.SagaEvent) -> Iterator[tuple[str, str, n.ChildNote | n.UndoNote]]:
+def _told(
+    saga_id: str, after: SagaState, event: e.SagaEvent, known_as: str
+) -> Iterator[tuple[str, str, n.ChildNote | n.UndoNote | Act]]:
     parent = after.parent
     match event:
         case e.ChildUndoSent():
@@ -52,7 +57,14 @@ def _told(saga_id: str, after: SagaState, event: e.SagaEvent) -> Iterator[tuple[
             yield parent.saga_id, n.CHILD_ENDED, _note(parent, saga_id, after, "failed", e.EMPTY, error)
         case e.SagaStuck() if parent is not None:
             yield parent.saga_id, n.CHILD_STUCK, _note(parent, saga_id, after, "stuck")
-        case e.SagaResumed() if parent is not None:
+        case e.SagaAbandoned():
+            # Whoever ends a saga as it is ends those that are its steps: nobody would be left to tell them anything.
+            event_name = type(event).__name__
+            act = Act(action_id=known_as, verb="abandon", actor=event.actor, reason=event.reason, event=event_name)
+            for step in after.steps.values():
+                if step.child is not None and (is_open(step.action) or is_to_undo(step)):
+                    yield step.child, ACT, act
+        case e.SagaResumed() | e.CompensationStarted(cause=e.ErrorInfo(kind="cancelled")) if parent is not None:
             yield parent.saga_id, n.CHILD_RESUMED, _note(parent, saga_id, after, "running")
         case _:
             return

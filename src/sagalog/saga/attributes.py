@@ -170,13 +170,13 @@ def _mistake(problem: BaseException, redact: Redact | None, step: str | None) ->
 
 def attributed(definition: Definition, state: SagaState | None, event: e.SagaEvent) -> e.SagaEvent:
     """Return an event with the attributes that its result brings, or with the error that was found instead."""
-    if state is None or not isinstance(event, e.StepSucceeded | e.EventReceived):
+    if state is None or not isinstance(event, e.StepSucceeded | e.EventReceived | e.ActionTaken):
         return event
     source = definition.attribute_source(event)
     if source is None:
         return event
     function, kind, data = source
-    step = event.step if isinstance(event, e.StepSucceeded) else None
+    step = None if isinstance(event, e.EventReceived) else event.step
     found, error = _read_and_asked(function, kind, data, definition.redact, state.attributes, step)
     return replace(event, attributes=found, attributes_error=error) if found or error is not None else event
 

@@ -17,6 +17,7 @@ The rules, in the order in which they are applied:
     lies before it is undone. When nothing else can go on, the saga is stuck and lists what is pending.
 10. The deadline rolls back a saga that has not passed its pivot; it never stops a compensation and never ends a saga.
 11. A resume gives what failed for good a fresh budget. It forgives a refusal only if the saga is stuck because of it.
+    The rules for what else a person does are at the head of `actions.decide`.
 12. An outcome of a step that cannot have begun is refused as malformed: nothing is recorded.
 13. A step that is a saga succeeds when its child completes, and is refused when the child fails. A parent that rolls
     back asks the child to undo, once, and waits for its end. A child that is asked rolls back, even when completed.
@@ -36,6 +37,8 @@ from msgspec.structs import replace
 from sagalog.errors import InvalidAction
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
+from sagalog.saga.actions import decide as actions
+from sagalog.saga.actions.notes import action_in
 from sagalog.saga.attempts import Attempt, failure, next_attempt_at
 from sagalog.saga.attributes import attributed
 from sagalog.saga.children import decide as children
@@ -47,17 +50,9 @@ from sagalog.saga.evolve import evolve
 from sagalog.saga.for_each.decide import fan_out
 from sagalog.saga.messages import decide as messages
 from sagalog.saga.parts import names_begun
-from sagalog.saga.progress import (
-    begun,
-    check_undo_begun,
-    deadline_counts,
-    next_stage,
-    pivot_passed,
-    to_be_undone,
-    undo_front,
-    unfinished,
-)
-from sagalog.saga.state import UNTOUCHED, SagaState, is_done, is_left, is_open, is_to_undo
+from sagalog.saga.progress import begun, check_undo_begun, deadline_counts, next_stage, to_be_undone
+from sagalog.saga.rolling_back import follow_backward, give_up, roll_back, said, undo_late
+from sagalog.saga.state import UNTOUCHED, SagaState, is_done, is_open, is_to_undo
 from sagalog.saga.transitions import ENDED, FORWARD, OPEN
 
 Events = list[e.SagaEvent]
@@ -86,12 +81,19 @@ def advance(
         raise InvalidAction(f"expected Start, found {type(input).__name__}: there is no saga yet")
     else:
         first = _recorded(definition, state, input, now)
+    taken = first if type(first) is e.ActionTaken else None
     events: Events = []
     while first is not None:
-        if definition.attributed:
+        if definition.attributed or first is taken:
             first = attributed(definition, state, first)
         events.append(first)
         state = evolve(state, first)
+        if taken is not None:
+            following = actions.follow(definition, state, taken, first, now)
+            if following is not None:
+                first = following
+                continue
+            taken = None
         first = _follow(definition, state, first, now)
     return events, state
 
@@ -130,8 +132,15 @@ def _started(definition: Definition, input: i.Start, now: int) -> e.SagaStarted:
 
 def _recorded(definition: Definition, state: SagaState, input: i.Input, now: int) -> e.SagaEvent | None:
     """Return the one event that records `input`, or none if it is no news."""
+    act = action_in(input)
+    if act is not None:
+        return actions.acted(definition, state, act, now)
     if type(definition) is ChoreographyDefinition:
         return choreography.recorded(definition.contract, state, input, now)
+    return _of_a_saga(definition, state, input, now)
+
+
+def _of_a_saga(definition: Definition, state: SagaState, input: i.Input, now: int) -> e.SagaEvent | None:
     match input:
         case i.ActionSucceeded():
             return _action_succeeded(definition, state, input, now)
@@ -151,7 +160,7 @@ def _recorded(definition: Definition, state: SagaState, input: i.Input, now: int
             return children.child_begun(definition, state, input, now)
         case i.DeadlineReached():
             return _deadline_reached(definition, state, now)
-        case i.Resume() | i.StartAgain() | i.Faulted():
+        case i.StartAgain() | i.Faulted():
             return _from_outside(state, input, now)
         case _:
             raise InvalidAction(f"expected an input of the kernel, found {type(input).__name__}")
@@ -178,6 +187,8 @@ def _action_succeeded(
 def _action_failed(definition: Definition, state: SagaState, input: i.ActionFailed, now: int) -> e.SagaEvent | None:
     step = definition.step(input.step)
     before = begun(definition, state, input.step).action
+    if step.kind in ("wait", "sleep"):
+        raise InvalidAction(f"expected the outcome of a function, found one of {input.step}, which only waits")
     if not is_open(before) or before.waiting is not None or state.status in ENDED:
         return None
     if step.child is not None and state.rolling_back:
@@ -205,7 +216,7 @@ def _undo_failed(definition: Definition, state: SagaState, input: i.UndoFailed, 
     has_none = definition.step(input.step).compensation is None
     before = state.steps.get(input.step, UNTOUCHED)
     undo = before.undo
-    if has_none or not is_open(undo) or input.epoch != before.epoch:
+    if has_none or not is_open(undo) or input.epoch != before.epoch or state.status in ENDED:
         return None
     if input.attempt <= undo.attempts or undo.waiting is not None:
         return None
@@ -236,24 +247,18 @@ def _deadline_reached(definition: Definition, state: SagaState, now: int) -> e.S
     if state.deadline is None or now < state.deadline or not deadline_counts(definition, state):
         return None
     text = "the saga's time was over before it was done"
-    return _roll_back(definition, state, e.error_from("deadline", "DeadlineReached", text), now)
+    return roll_back(definition, state, e.error_from("deadline", "DeadlineReached", text), now)
 
 
-def _from_outside(state: SagaState, input: i.Resume | i.StartAgain | i.Faulted, now: int) -> e.SagaEvent | None:
-    """Return the event that records an input from a person, a client, or the saga's process."""
-    if isinstance(input, i.Resume):
-        if state.status != "stuck":
-            raise InvalidAction(
-                f"expected a stuck saga to resume, found saga {state.saga} {state.key}, which is {state.status}"
-            )
-        return e.SagaResumed(time=now, actor=input.actor, reason=input.reason)
+def _from_outside(state: SagaState, input: i.StartAgain | i.Faulted, now: int) -> e.SagaEvent | None:
+    """Return the event that records an input from a client, or the saga's process."""
     if isinstance(input, i.StartAgain):
         if state.status not in ENDED:
             return None
         return e.StartRefused(time=now, correlation_id=input.correlation_id, causation_id=input.causation_id)
     if state.status not in OPEN:
         return None
-    reason = f"its process could not go on with it: {_said(input.error)}; mend the cause, then resume"
+    reason = f"its process could not go on with it: {said(input.error)}; mend the cause, then resume"
     return e.SagaStuck(time=now, reason=reason, error=input.error, pending=to_be_undone(state))
 
 
@@ -272,26 +277,20 @@ def _follow(definition: Definition, state: SagaState, last: e.SagaEvent, now: in
     if status in FORWARD:
         return _follow_forward(definition, state, last, now)
     if status == "compensating":
-        return _follow_backward(definition, state, last, now)
+        return follow_backward(definition, state, last, now)
     if status == "failed" and type(last) is e.StepSucceeded:
-        return _undo_late(definition, state, (last.step,), now)
+        return undo_late(definition, state, (last.step,), now)
     if status == "completed" and type(last) is e.UndoAsked:
-        return _roll_back(definition, state, children.parents_wish(), now)
+        return roll_back(definition, state, children.parents_wish(), now)
     return None
-
-
-def _undo_late(definition: Definition, state: SagaState, names: tuple[str, ...], now: int) -> e.SagaEvent:
-    """Return the event that plans to undo steps that succeeded late."""
-    late = e.error_from("late", "LateSuccess", "a step that had been given up succeeded after all", names[0])
-    return _roll_back(definition, state, late, now, names)
 
 
 def _follow_forward(definition: Definition, state: SagaState, last: e.SagaEvent, now: int) -> e.SagaEvent | None:
     if state.undo_asked:
         nothing = children.called_off(last, now) if type(last) is e.SagaStarted else None
-        return nothing or _roll_back(definition, state, children.parents_wish(), now)
+        return nothing or roll_back(definition, state, children.parents_wish(), now)
     if type(last) is e.StepFailed and last.retry_at is None:
-        return _give_up(definition, state, last.step, last.error, now)
+        return give_up(definition, state, last.step, last.error, now)
     stage = next_stage(definition, state)
     if stage is None:
         return e.SagaCompleted(time=now)
@@ -301,7 +300,9 @@ def _follow_forward(definition: Definition, state: SagaState, last: e.SagaEvent,
                 # It was refused while the saga was stuck for another reason, so the refusal has had no consequence yet.
                 before = state.steps.get(name, UNTOUCHED)
                 if before.action.status == "refused" and before.action.error is not None:
-                    return _give_up(definition, state, name, before.action.error, now)
+                    return give_up(definition, state, name, before.action.error, now)
+    if state.paused is not None:
+        return None
     if definition.has_questions and type(last) is not e.StepFailed:
         for step in stage:
             found = _asked(definition, state, step, now)
@@ -316,71 +317,3 @@ def _asked(definition: Definition, state: SagaState, step: StepDefinition, now: 
         return None
     found = skipped(definition, state, step, now)
     return fan_out(definition, step, step.fan, state.input, now) if found is None and step.fan is not None else found
-
-
-def _give_up(definition: Definition, state: SagaState, step: str, found: e.ErrorInfo, now: int) -> e.SagaEvent:
-    """Return the event that follows when a step has failed for good: the saga is rolled back, or stuck."""
-    error = e.ErrorInfo(found.type, found.message, found.kind, step)
-    reason = None
-    if error.kind == "fault":
-        reason = f"step {step} is at fault: {_said(error)}; mend the program, then resume"
-    elif step == definition.pivot and _is_unknown(state, step) and not definition.step(step).compensation:
-        reason = f"nobody knows whether the pivot {step} was done, and it has no compensation: {_said(error)}"
-    elif pivot_passed(definition, state):
-        reason = f"step {step} did not succeed after the pivot, where nothing is undone any more: {_said(error)}"
-    if reason is not None:
-        return e.SagaStuck(time=now, reason=reason, error=error)
-    return _roll_back(definition, state, error, now)
-
-
-def _is_unknown(state: SagaState, step: str) -> bool:
-    return state.steps[step].action.status != "refused"
-
-
-def _said(error: e.ErrorInfo) -> str:
-    return f"{error.type}: {error.message}"
-
-
-def _roll_back(
-    definition: Definition,
-    state: SagaState,
-    cause: e.ErrorInfo,
-    now: int,
-    only: tuple[str, ...] | None = None,
-) -> e.SagaEvent:
-    """Return the event that begins to undo, or the saga's end if no step can have had an effect."""
-    steps = unfinished(definition, state) if only is None else only
-    plan = tuple(name for name in steps if definition.step(name).compensation is not None)
-    waived = tuple(name for name in steps if definition.step(name).compensation is None)
-    if only is not None and not plan:
-        return e.CompensationStarted(time=now, cause=cause, plan=(), waived=waived)
-    if not steps and state.status in FORWARD:
-        return e.SagaFailed(time=now, error=cause)
-    return e.CompensationStarted(time=now, cause=cause, plan=plan, waived=waived)
-
-
-def _follow_backward(definition: Definition, state: SagaState, last: e.SagaEvent, now: int) -> e.SagaEvent | None:
-    if type(last) in (e.StepSucceeded, e.SagaResumed):
-        late = tuple(name for name, step in state.steps.items() if is_left(step))
-        if late:
-            return _undo_late(definition, state, late, now)
-    front = undo_front(definition, state)
-    if front.ending or front.ready:
-        names = (*front.ending, *front.ready)
-        return None if definition.plain else children.child_to_undo(definition, state, names, now)
-    if not front.blocked:
-        assert state.cause is not None
-        return e.SagaFailed(time=now, error=state.cause)
-    step = front.blocked[0]
-    here = state.steps[step]
-    error = here.undo.error
-    if error is None or here.undo.status != "failed":
-        text = f"the outcome of {step} is unknown and its compensation cannot take None for the result"
-        error = e.error_from("fault", "UnknownOutcome", text, step)
-        reason = f"{text}; find out what happened, let it accept `| None`, then resume"
-        if (tried := here.action.error) is not None:
-            reason = f"{reason}: {_said(tried)}"
-    else:
-        error = e.ErrorInfo(error.type, error.message, error.kind, step)
-        reason = f"the compensation of {step} failed for good: {_said(error)}"
-    return e.SagaStuck(time=now, reason=reason, error=error, pending=to_be_undone(state))

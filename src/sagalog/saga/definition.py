@@ -10,7 +10,7 @@ from msgspec.json import encode
 from sagalog.errors import DivergentHistory
 from sagalog.messages import Message
 from sagalog.saga.binding import Parameter
-from sagalog.saga.events import Answer, Direction, EventReceived, StepSucceeded
+from sagalog.saga.events import ActionTaken, Answer, Direction, EventReceived, StepSucceeded
 from sagalog.saga.failure import Redact
 from sagalog.saga.identifiers import needs_mark, part_of
 from sagalog.saga.payload.payload_type import PayloadType
@@ -186,12 +186,19 @@ class Definition(Struct, frozen=True):
         except KeyError:
             return None
 
-    def attribute_source(self, event: StepSucceeded | EventReceived) -> AttributeSource | None:
+    def attribute_source(self, event: StepSucceeded | EventReceived | ActionTaken) -> AttributeSource | None:
         """Return how attributes are found in what an event records; None if they are not."""
-        if not isinstance(event, StepSucceeded):
+        if isinstance(event, EventReceived):
             return None
-        step = self.step(event.step)
-        return None if step.attributes is None else (step.attributes, step.result, event.result)
+        if isinstance(event, StepSucceeded):
+            step, result = self.step(event.step), event.result
+        elif event.verb != "amend":
+            return None
+        elif event.step is None:
+            return None if self.attributes is None else (self.attributes, self.input, event.value)
+        else:
+            step, result = self.step(event.step), event.value
+        return None if step.attributes is None else (step.attributes, step.result, result)
 
     def read_input(self, data: Raw) -> Any:
         """Return the typed input of a saga."""

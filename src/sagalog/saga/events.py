@@ -13,9 +13,26 @@ from sagalog.saga.failure import LONGEST_TYPE, storable
 
 Direction = Literal["action", "compensation"]
 Answer = Literal["succeeded", "refused"]
-ErrorKind = Literal["refused", "error", "timeout", "lost", "fault", "deadline", "late", "parent"]
+ErrorKind = Literal[
+    "refused", "error", "timeout", "lost", "fault", "deadline", "late", "parent", "cancelled", "abandoned"
+]
 Kind = Literal["saga", "choreography"]
 FailedOutcome = Literal["refused", "unknown"]
+# What a person can do to a saga; see `actions` for the rules.
+Verb = Literal[
+    "cancel",
+    "retry",
+    "resume",
+    "skip",
+    "resolve",
+    "amend",
+    "reschedule",
+    "pause",
+    "unpause",
+    "undo",
+    "abandon",
+    "fork",
+]
 EMPTY = Raw(b"null")
 # The value of an attribute; None: it is removed.
 AttributeData = str | int | float | bool | None
@@ -26,7 +43,7 @@ class ErrorInfo(Struct, frozen=True, omit_defaults=True, gc=False):
 
     `kind` is "refused" (definitely not done), "error", "timeout" and "lost" (nobody knows whether it was done),
     "fault" (a mistake in a program, which compensating would only multiply), the saga's own "deadline", a "late"
-    success, or "parent": the saga that this one is a step of is rolled back.
+    success, "parent" (the saga that this one is a step of is rolled back), "cancelled", or "abandoned".
     """
 
     type: str
@@ -78,6 +95,7 @@ class SagaStarted(SagaEvent, frozen=True, kw_only=True, gc=False):
 class StepSucceeded(SagaEvent, frozen=True, kw_only=True, gc=False):
     """An action succeeded. `late`: the saga had given the step up before, so it will be undone.
 
+    `waived`: a person let it count as succeeded, and it needs no undoing.
     `message` is the reply or the awaited event; its data are the result. `attributes` are those that the result brings,
     replaces, or removes (null); `attributes_error` is what went wrong when they were asked for.
     """
@@ -89,6 +107,7 @@ class StepSucceeded(SagaEvent, frozen=True, kw_only=True, gc=False):
     began: int
     result: Raw
     late: bool = False
+    waived: bool = False
     message: str | None = None
     attributes: dict[str, AttributeData] = {}
     attributes_error: ErrorInfo | None = None
@@ -268,12 +287,68 @@ class SagaStuck(SagaEvent, frozen=True, kw_only=True):
 
 
 class SagaResumed(SagaEvent, frozen=True, kw_only=True, gc=False):
-    """A person let a stuck saga go on after repairing the cause."""
+    """A person let a stuck saga go on after repairing the cause. `action_id` is that of the action that asked."""
 
     TOPIC = "sagalog.SagaResumed.1"
 
     actor: str
     reason: str
+    action_id: str | None = None
+
+
+class Action(SagaEvent, frozen=True, kw_only=True, gc=False):
+    """What a person, or an event named `event`, asked of the saga; done twice with one `action_id`, it is done once.
+
+    `step` and `direction` are what it is about. `value` is the given result, or the input. `waive`: a skipped step is
+    not undone later. `happened` settles an outcome. `until` is the new time, of the step, or `of_deadline`.
+    `fork` is the new saga's id.
+    """
+
+    action_id: str
+    verb: Verb
+    actor: str
+    reason: str
+    step: str | None = None
+    direction: Direction | None = None
+    value: Raw = EMPTY
+    waive: bool = False
+    happened: bool | None = None
+    until: int | None = None
+    of_deadline: bool = False
+    event: str | None = None
+    fork: str | None = None
+
+
+class ActionTaken(Action, frozen=True, kw_only=True, gc=False):
+    """An action was allowed. What follows from it stands behind it, in the events that tell of it in any saga.
+
+    `attributes` and `attributes_error` are those that an amended value brings, as in `StepSucceeded`.
+    """
+
+    TOPIC = "sagalog.ActionTaken.1"
+
+    attributes: dict[str, AttributeData] = {}
+    attributes_error: ErrorInfo | None = None
+
+
+class ActionRefused(Action, frozen=True, kw_only=True, gc=False):
+    """An action was refused and changed nothing: `why`, and the actions that would have been `allowed`."""
+
+    TOPIC = "sagalog.ActionRefused.1"
+
+    why: str
+    allowed: tuple[str, ...] = ()
+
+
+class SagaAbandoned(SagaEvent, frozen=True, kw_only=True):
+    """A person ended the saga as it was. `left` are the steps whose effects stay, or may stay."""
+
+    TOPIC = "sagalog.SagaAbandoned.1"
+
+    actor: str
+    reason: str
+    error: ErrorInfo
+    left: tuple[str, ...] = ()
 
 
 class StartRefused(SagaEvent, frozen=True, kw_only=True, gc=False):
@@ -306,6 +381,9 @@ EVENTS: tuple[type[SagaEvent], ...] = (
     SagaStuck,
     SagaResumed,
     StartRefused,
+    ActionTaken,
+    ActionRefused,
+    SagaAbandoned,
 )
 
 

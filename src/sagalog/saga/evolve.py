@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from sagalog.errors import DivergentHistory
 from sagalog.saga import events as e
+from sagalog.saga.actions import evolve as actions
 from sagalog.saga.changes import misplaced, moved, taken, with_attributes, with_step
 from sagalog.saga.children import evolve as children
 from sagalog.saga.choreography import evolve as choreography
@@ -103,7 +104,8 @@ def _step_succeeded(state: SagaState, event: e.StepSucceeded, status: Status) ->
         raise misplaced(state, event, f"step {event.step} has {before.action.status} already")
     if before is None and not state.rolling_back:
         # The fast path: nearly every step succeeds at its first attempt.
-        after = StepState(Side("succeeded", event.attempt, event.began, event.time), NOT_ASKED, event.result)
+        done: ActionStatus = "skipped" if event.waived else "succeeded"
+        after = StepState(Side(done, event.attempt, event.began, event.time), NOT_ASKED, event.result)
     else:
         after = _succeeded_again(before or UNTOUCHED, event)
     steps = state.steps.copy()
@@ -120,7 +122,7 @@ def _succeeded_again(before: StepState, event: e.StepSucceeded) -> StepState:
     """Return a step that succeeded although something was recorded of it before: an attempt, or a planned undoing."""
     action = replace(
         before.action,
-        status="succeeded",
+        status="skipped" if event.waived else "succeeded",
         attempts=max(before.action.attempts, event.attempt),
         began=event.began,
         ended=event.time,
@@ -139,13 +141,14 @@ def _succeeded_again(before: StepState, event: e.StepSucceeded) -> StepState:
 
 def _step_failed(state: SagaState, event: e.StepFailed, status: Status) -> SagaState:
     before = state.steps.get(event.step, UNTOUCHED)
-    if not is_open(before.action):
+    # A person may find out of a step whose outcome nobody knew that it was not done.
+    if not is_open(before.action) and not (before.action.status == "unknown" and event.outcome == "refused"):
         raise misplaced(state, event, f"step {event.step} is {before.action.status} already")
     action: ActionStatus = "retrying" if event.retry_at is not None else event.outcome
     if event.error.kind == "fault" and not state.rolling_back:
         action = "open"
     after = replace(before, action=_failed_side(before.action, event, action))
-    if action == "refused" and before.undo.status == "pending":
+    if action == "refused" and is_to_undo(before):
         after = replace(after, undo=replace(before.undo, status="skipped"))
     state = with_step(state, event, event.step, after, status)
     return replied(state, before.action, event, event.outcome == "refused")
@@ -225,6 +228,8 @@ def _step_compensated(state: SagaState, event: e.StepCompensated, status: Status
         waiting=None,
     )
     state = with_step(state, event, event.step, replace(before, undo=undo), status)
+    if status == "abandoned":
+        state = replace(state, pending=tuple(name for name in state.pending if name != event.step))
     if event.message is None:
         return state
     return taken(answered(state, undo.command, "succeeded", event.time), event.message)
@@ -262,38 +267,6 @@ def _stuck(state: SagaState, event: e.SagaStuck, status: Status) -> SagaState:
     )
 
 
-def _resumed(state: SagaState, event: e.SagaResumed, _: Status) -> SagaState:
-    culprit = None if state.error is None else state.error.step
-    back = state.rolling_back
-    steps = {name: _forgiven(step, back, name == culprit) for name, step in state.steps.items()}
-    status: Status = "compensating" if back else "pending"
-    return moved(state, event, status, steps=steps, error=state.cause, reason=None, pending=(), actions=())
-
-
-def _forgiven(step: StepState, rolling_back: bool, culprit: bool) -> StepState:
-    """Give what failed for good a fresh retry budget; keep successes, and refusals that did not make the saga stuck."""
-    if rolling_back:
-        undo = step.undo
-        if undo.status != "failed":
-            return step
-        # The answer to a command is final, so a refused request is sent again as a new command.
-        refused = undo.error is not None and undo.error.kind == "refused" and undo.command is not None
-        return replace(step, undo=_afresh(undo, "pending", refused))
-    action = step.action
-    if action.status in ("open", "unknown"):
-        return replace(step, action=_afresh(action, "open", False))
-    if action.status == "refused" and culprit:
-        return replace(step, action=_afresh(action, "open", action.command is not None or step.child is not None))
-    return step
-
-
-def _afresh(side: Side[StatusT], status: ActionStatus | UndoStatus, by_another: bool) -> Side[StatusT]:
-    """Return one direction of a step with a fresh retry budget; `by_another`: it sends a new command."""
-    return replace(
-        side, status=status, forgiven=side.attempts, since=None, retry_at=None, round=side.round + by_another
-    )
-
-
 def _start_refused(state: SagaState, event: e.StartRefused, _: Status) -> SagaState:
     # The event changes nothing in the saga itself, so its update time stays.
     state = replace(state, version=state.version + 1, refused_starts=state.refused_starts + 1)
@@ -316,8 +289,8 @@ _EVOLVE: dict[type[e.SagaEvent], Change] = {
     e.SagaCompleted: _completed,
     e.SagaFailed: _failed,
     e.SagaStuck: _stuck,
-    e.SagaResumed: _resumed,
     e.StartRefused: _start_refused,
+    **actions.CHANGES,
     **messages.CHANGES,
     **children.CHANGES,
     **for_each.CHANGES,

@@ -10,9 +10,11 @@ from typing import Any, Literal
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import fields
 
 from sagalog.saga import events as e
 from sagalog.saga.context import Trouble
+from sagalog.saga.events import Verb
 from sagalog.saga.identifiers import part_of
 
 
@@ -32,13 +34,17 @@ class SagaStarted(SagaHappening, frozen=True, kw_only=True, gc=False):
 
 
 class StepSucceeded(SagaHappening, frozen=True, kw_only=True, gc=False):
-    """An action succeeded. `late`: the saga had given the step up before, so that it will be undone."""
+    """An action succeeded. `late`: the saga had given the step up before, so that it will be undone.
+
+    `waived`: a person let it count as succeeded, and it is not undone later.
+    """
 
     step: str
     result: Any
     attempt: int
     began_at: int
     late: bool
+    waived: bool
     attributes: Mapping[str, Any]
 
 
@@ -167,10 +173,64 @@ class SagaStuck(SagaHappening, frozen=True, kw_only=True, gc=False):
 
 
 class SagaResumed(SagaHappening, frozen=True, kw_only=True, gc=False):
-    """A person let a stuck saga go on."""
+    """A person let a stuck saga go on; `action_id` is that of the action that asked."""
 
     actor: str
     reason: str
+    action_id: str | None
+
+
+class ActionTaken(SagaHappening, frozen=True, kw_only=True, gc=False):
+    """A person, or the event named `event`, acted on the saga; what follows from it is told after it.
+
+    What an action says besides depends on its `verb`: `value` is the result or the input that was given, `happened` how
+    an outcome was settled, `waive` that a skipped step is not undone later, `until` a time that was moved (of the step,
+    or `of_deadline`), `fork` the id of the new saga. `attributes` are those that an amended value brings.
+    """
+
+    action_id: str
+    verb: Verb
+    actor: str
+    reason: str
+    step: str | None
+    direction: Literal["action", "compensation"] | None
+    value: Any
+    waive: bool
+    happened: bool | None
+    until: int | None
+    of_deadline: bool
+    event: str | None
+    fork: str | None
+    attributes: Mapping[str, Any]
+
+
+class ActionRefused(SagaHappening, frozen=True, kw_only=True, gc=False):
+    """What a person, or the event named `event`, asked of the saga was refused: `why`, and what would be `allowed`."""
+
+    action_id: str
+    verb: Verb
+    actor: str
+    reason: str
+    step: str | None
+    direction: Literal["action", "compensation"] | None
+    value: Any
+    waive: bool
+    happened: bool | None
+    until: int | None
+    of_deadline: bool
+    event: str | None
+    fork: str | None
+    why: str
+    allowed: tuple[str, ...]
+
+
+class SagaAbandoned(SagaHappening, frozen=True, kw_only=True, gc=False):
+    """A person ended the saga as it was; `left` are the steps whose effects stay, or may stay."""
+
+    actor: str
+    reason: str
+    error: Trouble
+    left: tuple[str, ...]
 
 
 class StartRefused(SagaHappening, frozen=True, kw_only=True, gc=False):
@@ -185,6 +245,13 @@ def _trouble(error: e.ErrorInfo) -> Trouble:
     return Trouble(error.type, error.message, error.kind, error.step)
 
 
+def _asked(one: e.Action) -> dict[str, Any]:
+    """Return what an action says, in the words that a refused one has, too."""
+    said = {name: getattr(one, name) for name in _ASKED}
+    return {**said, "value": _plain(one.value)}
+
+
+_ASKED = tuple(field.name for field in fields(e.Action) if field.name != "time")
 _plain: Callable[[Raw], Any] = msgspec.json.decode
 
 # How each fact of the log is told. A fact that is missing here fails `tests/unit/projections/test_saga_events.py`.
@@ -208,6 +275,7 @@ TOLD: dict[type[e.SagaEvent], tuple[type[SagaHappening], Callable[[Any], SagaHap
             attempt=one.attempt,
             began_at=one.began,
             late=one.late,
+            waived=one.waived,
             attributes=one.attributes,
         ),
     ),
@@ -273,12 +341,18 @@ TOLD: dict[type[e.SagaEvent], tuple[type[SagaHappening], Callable[[Any], SagaHap
         SagaStuck,
         lambda one: SagaStuck(reason=one.reason, error=_trouble(one.error), pending=one.pending, actions=one.actions),
     ),
-    e.SagaResumed: (SagaResumed, lambda one: SagaResumed(actor=one.actor, reason=one.reason)),
+    e.SagaResumed: (SagaResumed, lambda one: SagaResumed(actor=one.actor, reason=one.reason, action_id=one.action_id)),
     e.StartRefused: (
         StartRefused,
         lambda one: StartRefused(
             correlation_id=one.correlation_id, causation_id=one.causation_id, message_id=one.message
         ),
+    ),
+    e.ActionTaken: (ActionTaken, lambda one: ActionTaken(**_asked(one), attributes=one.attributes)),
+    e.ActionRefused: (ActionRefused, lambda one: ActionRefused(**_asked(one), why=one.why, allowed=one.allowed)),
+    e.SagaAbandoned: (
+        SagaAbandoned,
+        lambda one: SagaAbandoned(actor=one.actor, reason=one.reason, error=_trouble(one.error), left=one.left),
     ),
 }
 HAPPENINGS: tuple[type[SagaHappening], ...] = tuple(kind for kind, _ in TOLD.values())

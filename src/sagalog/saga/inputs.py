@@ -9,7 +9,7 @@ from typing import Literal
 from msgspec import Raw, Struct
 
 from sagalog.messages import Envelope
-from sagalog.saga.events import AttributeData, Direction, ErrorInfo
+from sagalog.saga.events import EMPTY, AttributeData, Direction, ErrorInfo, Verb
 
 
 class Start(Struct, frozen=True, gc=False):
@@ -127,11 +127,22 @@ class DeadlineReached(Struct, frozen=True, gc=False):
     """The time given to the whole saga may be over; `decide` compares it with its own `now`."""
 
 
-class Resume(Struct, frozen=True, gc=False):
-    """A person lets a stuck saga go on."""
+class Act(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A person acts on the saga; the fields are those of the event `Action`. It is no news if its id was taken."""
 
+    action_id: str
+    verb: Verb
     actor: str
     reason: str
+    step: str | None = None
+    direction: Direction | None = None
+    value: Raw = EMPTY
+    waive: bool = False
+    happened: bool | None = None
+    until: int | None = None
+    of_deadline: bool = False
+    event: str | None = None
+    fork: str | None = None
 
 
 class Faulted(Struct, frozen=True, gc=False):
@@ -152,7 +163,7 @@ Input = (
     | Receive
     | ChildBegun
     | DeadlineReached
-    | Resume
+    | Act
     | Faulted
 )
 

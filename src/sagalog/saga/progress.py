@@ -8,10 +8,12 @@ from sagalog.errors import InvalidAction
 from sagalog.saga.definition import Definition, StepDefinition
 from sagalog.saga.parts import is_under_way, names_begun, names_to_undo, names_under_way
 from sagalog.saga.state import UNTOUCHED, SagaState, StepState, is_done, is_open, is_to_undo
-from sagalog.saga.transitions import ENDED, FORWARD
+from sagalog.saga.transitions import FORWARD
 
 # An action that ended like this leaves nothing to undo.
 WITHOUT_EFFECT = frozenset(("refused", "skipped", "dropped"))
+# How the errors begin that user functions raise when a step is reached.
+QUESTIONS = ("in when=: ", "in for_each=: ")
 
 
 def next_stage(definition: Definition, state: SagaState) -> tuple[StepDefinition, ...] | None:
@@ -26,19 +28,26 @@ def pivot_passed(definition: Definition, state: SagaState) -> bool:
     return pivot is not None and is_done(state.steps.get(pivot, UNTOUCHED))
 
 
-def deadline_counts(definition: Definition, state: SagaState) -> bool:
-    """Tell whether the saga's deadline may still roll it back.
-
-    It cannot once the pivot has begun: the pivot's outcome decides the direction, and no compensation may precede it.
-    """
-    if state.status not in FORWARD:
-        return False
+def pivot_is_reached(definition: Definition, state: SagaState) -> bool:
+    """Tell whether the pivot has succeeded or may be under way, so that its outcome decides the direction."""
     if definition.pivot is None:
-        return True
-    stage = next_stage(definition, state)
-    return not pivot_passed(definition, state) and not (
+        return False
+    stage = None if stage_is_not_begun(state) else next_stage(definition, state)
+    return pivot_passed(definition, state) or (
         stage is not None and any(step.name == definition.pivot for step in stage)
     )
+
+
+def deadline_counts(definition: Definition, state: SagaState) -> bool:
+    """Tell whether the saga's deadline may still roll it back: no compensation may precede the pivot's outcome."""
+    return state.status in FORWARD and not pivot_is_reached(definition, state)
+
+
+def stage_is_not_begun(state: SagaState) -> bool:
+    """Tell whether the saga is stuck because of a mistake in a question that comes before any step of the stage."""
+    error = state.error
+    asked = error is not None and error.kind == "fault" and error.message.startswith(QUESTIONS)
+    return state.status == "stuck" and asked
 
 
 def unfinished(definition: Definition, state: SagaState) -> tuple[str, ...]:
@@ -50,6 +59,8 @@ def unfinished(definition: Definition, state: SagaState) -> tuple[str, ...]:
             if step.kind in ("wait", "sleep") and step.name not in state.steps:
                 continue
             for name in names_begun(state, step):
+                if number == current and name not in state.steps and stage_is_not_begun(state):
+                    continue
                 if state.steps.get(name, UNTOUCHED).action.status not in WITHOUT_EFFECT:
                     found.append(name)
     return tuple(found)
@@ -63,7 +74,7 @@ def begun(definition: Definition, state: SagaState, name: str) -> StepState:
     step = definition.step(name)
     stage = next_stage(definition, state) or ()
     due = name == step.name if step.fan is None else is_under_way(state, step, name)
-    if not due or step not in stage or state.rolling_back or state.status in ENDED:
+    if not due or step not in stage or state.rolling_back or state.status in ("completed", "failed"):
         raise InvalidAction(f"expected the outcome of a step that was begun, found one of {name}")
     return UNTOUCHED
 

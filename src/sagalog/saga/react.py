@@ -1,5 +1,7 @@
 """What must be going on for a saga in a given state: `react(definition, state) -> effects`, pure.
 
+A saga that is paused begins nothing, but goes on to wait for what is under way, for messages, and for times.
+
 It depends on the state and not on the last event. A process that takes a saga over after a crash asks the same
 question as the one before: what ought to be going on now? The engine starts what is not going on yet.
 """
@@ -64,6 +66,8 @@ class Wait(Struct, frozen=True, gc=False):
 
 
 Effect = RunAction | AwaitEnd | CallOff | RunCompensation | Wait | WatchDeadline
+# What is not done while a saga is paused.
+BEGINNINGS = (RunAction, CallOff, RunCompensation)
 
 
 def react(definition: Definition, state: SagaState) -> list[Effect]:
@@ -85,7 +89,7 @@ def react(definition: Definition, state: SagaState) -> list[Effect]:
             effects.append(WatchDeadline(state.deadline))
     elif status == "compensating":
         effects += _undoing(definition, state)
-    return effects
+    return effects if state.paused is None else [one for one in effects if not isinstance(one, BEGINNINGS)]
 
 
 def _act(effects: list[Effect], state: SagaState, name: str) -> None:

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from sagalog.errors import SagalogError
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
+from sagalog.saga.actions.redecide import act_of
 from sagalog.saga.children.redecide import note_of
 from sagalog.saga.choreography.definition import ChoreographyDefinition
 from sagalog.saga.choreography.redecide import input_of as input_of_choreography
@@ -15,6 +16,7 @@ from sagalog.saga.decide import decide
 from sagalog.saga.definition import Definition
 from sagalog.saga.evolve import evolve
 from sagalog.saga.messages.redecide import message_of
+from sagalog.saga.progress import QUESTIONS
 from sagalog.saga.state import UNTOUCHED, SagaState, StepState
 
 
@@ -62,6 +64,9 @@ def input_of(definition: Definition, state: SagaState | None, event: e.SagaEvent
 
     Raises `TypeError` for an event that only ever follows another one.
     """
+    act = act_of(event)
+    if act is not None:
+        return act
     if state is not None and type(definition) is ChoreographyDefinition:
         return input_of_choreography(definition.contract, event)
     here = UNTOUCHED if state is None else state.steps.get(getattr(event, "step", ""), UNTOUCHED)
@@ -82,8 +87,6 @@ def input_of(definition: Definition, state: SagaState | None, event: e.SagaEvent
             return i.RequestMade(
                 event.step, event.direction, number, event.attempt, event.command_id, event.name, event.data
             )
-        case e.SagaResumed():
-            return i.Resume(event.actor, event.reason)
         case e.SagaStuck():
             return i.Faulted(event.error)
         case e.StartRefused():
@@ -137,11 +140,12 @@ def _comparable(decided: e.SagaEvent, recorded: e.SagaEvent) -> e.SagaEvent:
     """Return `decided` with the fields of `recorded` that may rightly differ.
 
     These are: a retry time, if both have one (its jitter was random); details in the reason of a stuck saga; how many
-    elements run at once (it may be tuned); digest, version, deadline and mark of the start (they belong to the
-    definition, and only decisions are compared); and the texts of exceptions of user functions, which may hold a
-    memory address or have been redacted. Attributes say nothing about the course, and their functions may have changed.
+    elements run at once (it may be tuned); what is said of a refused action; digest, version, deadline and mark of the
+    start (they belong to the definition, and only decisions are compared); and the texts of exceptions of user
+    functions, which may hold a memory address or have been redacted. Attributes say nothing about the course, and their
+    functions may have changed.
     """
-    for brings in (e.StepSucceeded, e.EventReceived):
+    for brings in (e.StepSucceeded, e.EventReceived, e.ActionTaken):
         if isinstance(decided, brings) and isinstance(recorded, brings):
             return replace(decided, attributes=recorded.attributes, attributes_error=recorded.attributes_error)
     if isinstance(decided, e.SagaStarted) and isinstance(recorded, e.SagaStarted):
@@ -152,6 +156,8 @@ def _comparable(decided: e.SagaEvent, recorded: e.SagaEvent) -> e.SagaEvent:
             deadline=recorded.deadline,
             marked=recorded.marked,
         )
+    if isinstance(decided, e.ActionRefused) and isinstance(recorded, e.ActionRefused):
+        return replace(decided, why=recorded.why, allowed=recorded.allowed)
     if isinstance(decided, e.StepFannedOut) and isinstance(recorded, e.StepFannedOut):
         return replace(decided, at_once=recorded.at_once)
     if isinstance(decided, e.SagaStuck) and isinstance(recorded, e.SagaStuck):
@@ -175,5 +181,5 @@ def _raised_in(error: e.ErrorInfo | None) -> tuple[str, str, str | None] | None:
     """Return which user function raised what; None if the error came from elsewhere."""
     if error is None:
         return None
-    where = next((one for one in ("in when=: ", "in for_each=: ") if error.message.startswith(one)), None)
+    where = next((one for one in QUESTIONS if error.message.startswith(one)), None)
     return None if where is None or error.kind != "fault" else (where, error.type, error.step)

@@ -161,7 +161,9 @@ class SagaState(Struct, frozen=True, omit_defaults=True, gc=False):
     `commands` are all commands it ever sent, by id, so that late replies find it, too. `received` are the ids of all
     messages it took, `kept` the events that wait for their step, `last_message` the id of the one that moved it last.
     `marked`: some names of steps are marked in identities, see `effect_id`. `attributes_error` is the last mistake that
-    was made in finding `attributes`.
+    was made in finding `attributes`. `paused`: who paused it; nothing is begun until somebody ends that. `acts` are the
+    ids of all actions, taken and refused. `actions` are what may be done about a stuck saga, and `pending` what is
+    still to be undone, or what an abandoned one leaves.
     """
 
     saga: str
@@ -199,3 +201,5 @@ class SagaState(Struct, frozen=True, omit_defaults=True, gc=False):
     marked: bool = False
     attributes: dict[str, AttributeData] = {}
     attributes_error: ErrorInfo | None = None
+    paused: str | None = None
+    acts: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ The diagram in the docs is drawn from `TRANSITIONS`, and a property test holds d
 
 from typing import Final, Literal
 
-Status = Literal["started", "pending", "compensating", "completed", "failed", "stuck"]
+Status = Literal["started", "pending", "compensating", "completed", "failed", "stuck", "abandoned"]
 
 STATUSES: Final[tuple[Status, ...]] = (
     "started",
@@ -14,12 +14,20 @@ STATUSES: Final[tuple[Status, ...]] = (
     "completed",
     "failed",
     "stuck",
+    "abandoned",
 )
 OPEN: Final[frozenset[Status]] = frozenset(("started", "pending", "compensating"))
 FORWARD: Final[frozenset[Status]] = frozenset(("started", "pending"))
-ENDED: Final[frozenset[Status]] = frozenset(("completed", "failed"))
+ENDED: Final[frozenset[Status]] = frozenset(("completed", "failed", "abandoned"))
 # Statuses in which nothing goes on by itself: the saga has ended, or a person is needed.
 AT_REST: Final[frozenset[Status]] = frozenset((*ENDED, "stuck"))
+
+# What a person does is recorded in any status, and changes none by itself; what follows from it does.
+_ACTIONS: Final[dict[tuple[Status | None, str], tuple[Status, ...]]] = {
+    **{(status, "ActionRefused"): (status,) for status in STATUSES},
+    **{(status, "ActionTaken"): (status,) for status in STATUSES if status not in ENDED},
+    **{(status, "SagaAbandoned"): ("abandoned",) for status in STATUSES if status not in ENDED},
+}
 
 # (status before, event) -> possible statuses after. `None` before: the saga does not exist yet.
 # There are several statuses after only where the state decides which; `evolve` chooses.
@@ -83,9 +91,19 @@ TRANSITIONS: Final[dict[tuple[Status | None, str], tuple[Status, ...]]] = {
     ("failed", "StartRefused"): ("failed",),
     # The parent saga is rolled back: this completed saga is undone.
     ("completed", "UndoAsked"): ("completed",),
+    ("completed", "ActionTaken"): ("completed",),
     ("completed", "CompensationStarted"): ("compensating",),
     ("completed", "EventReceived"): ("completed",),
     ("completed", "StartRefused"): ("completed",),
+    # A person ended it as it was; what still comes is only recorded.
+    ("abandoned", "StepSucceeded"): ("abandoned",),
+    ("abandoned", "StepCompensated"): ("abandoned",),
+    ("abandoned", "EventReceived"): ("abandoned",),
+    ("abandoned", "StartRefused"): ("abandoned",),
+    # A step that had been given up was skipped or settled by a person, or the whole saga cancelled.
+    ("stuck", "StepSkipped"): ("stuck",),
+    ("stuck", "CompensationStarted"): ("compensating",),
+    **_ACTIONS,
 }
 
 # A choreography is judged by its events whenever they come, so an ended one may still change its status.
@@ -128,4 +146,7 @@ CHOREOGRAPHED: Final[dict[tuple[Status | None, str], tuple[Status, ...]]] = {
     ("completed", "StepSucceeded"): ("completed",),
     ("completed", "StepCompensated"): ("completed",),
     ("completed", "SagaStuck"): ("stuck",),
+    ("abandoned", "EventReceived"): ("abandoned",),
+    ("abandoned", "StepSucceeded"): ("abandoned",),
+    **_ACTIONS,
 }

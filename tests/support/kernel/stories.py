@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Sequence
 from functools import cache
+from itertools import count
 from typing import Any, Literal
 
 from msgspec import Raw, Struct
@@ -198,7 +199,17 @@ def undo_failed(step: str, kind: e.ErrorKind = "error", attempt: int = 1, epoch:
     return i.UndoFailed(step, epoch, attempt, START, e.ErrorInfo(kind.title(), "told so", kind))
 
 
-RESUME = i.Resume("ada", "mended")
+_NUMBERS = count(1)
+
+
+def act(verb: e.Verb, step: str | None = None, *, id: str | None = None, **fields: Any) -> i.Act:
+    """Return what a person asks for; each is another action, unless it is given an `id`."""
+    action_id = id or f"act-{next(_NUMBERS)}"
+    return i.Act(action_id=action_id, verb=verb, actor="ada", reason="mended", step=step, **fields)
+
+
+def resume() -> i.Act:
+    return act("resume")
 
 
 KINDS: tuple[StepKind, ...] = ("call", "call", "request", "request", "wait", "sleep", "child")

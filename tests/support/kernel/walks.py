@@ -1,10 +1,10 @@
 """Random walks of the kernel: any inputs in any order, wanted or not, for made-up sagas."""
 
 import random
+from typing import Any
 
 from kernel.child_notes import child_begun, child_ended, undo_child
 from kernel.stories import (
-    RESUME,
     Begun,
     Choice,
     Denied,
@@ -13,10 +13,12 @@ from kernel.stories import (
     Happened,
     UndoIt,
     Undone,
+    act,
     any_saga,
     began,
     did,
     failed,
+    resume,
     undid,
     undo_failed,
 )
@@ -28,8 +30,10 @@ from sagalog.errors import InvalidAction
 from sagalog.messages import CommandRefused
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
+from sagalog.saga.actions.rules import VERBS
 from sagalog.saga.children.notes import ChildStatus
 from sagalog.saga.decide import advance
+from sagalog.saga.definition import Definition
 from sagalog.saga.identifiers import part_name
 from sagalog.saga.react import RunCompensation, Wait, WatchDeadline, react
 from sagalog.saga.state import UNTOUCHED, SagaState, StepState
@@ -44,8 +48,10 @@ UNDONE: tuple[e.ErrorKind | None, ...] = (None, None, None, "error", "refused", 
 class Walk:
     """One saga that is told things; `states[n]` is what it was after n + 1 decisions."""
 
-    def __init__(self, seeded: random.Random, saga: Saga[Choice] | None = None) -> None:
+    def __init__(self, seeded: random.Random, saga: Saga[Choice] | None = None, acts: bool = True) -> None:
         self.seeded = seeded
+        # Whether people act on it, too.
+        self.acts = acts
         self.saga = saga or any_saga(seeded)
         self.definition = self.saga.definition
         skipped = [name for name in self.definition.steps if seeded.random() < 0.5]
@@ -83,6 +89,8 @@ class Walk:
         assert state is not None
         self.now += seeded.randrange(MINUTE)
         drawn = seeded.random()
+        if self.acts and seeded.random() < 0.25:
+            return self.tell(any_act(seeded, self.definition, state, self.now))
         if drawn < 0.1 and self.told:
             return self.tell(seeded.choice(self.told)[0])
         if drawn < 0.2:
@@ -92,7 +100,7 @@ class Walk:
             return self.tell(i.DeadlineReached())
         effects = [x for x in react(self.definition, state) if not isinstance(x, WatchDeadline)]
         if not effects:
-            return self.tell(RESUME if state.status == "stuck" else self._anything())
+            return self.tell(resume() if state.status == "stuck" else self._anything())
         effect = seeded.choice(effects)
         if isinstance(effect, Wait):
             return self.tell(self._end_of(effect))
@@ -107,6 +115,8 @@ class Walk:
         """Let everything succeed from here on, and a person resume once, until the saga is at rest."""
         for _ in range(most):
             assert self.state is not None
+            if self.state.paused is not None:
+                self.tell(act("unpause"))
             effects = [x for x in react(self.definition, self.state) if not isinstance(x, WatchDeadline)]
             if not effects:
                 return
@@ -206,7 +216,7 @@ class Walk:
                 undo_failed(step, "refused" if attempt > 1 else "error", attempt, epoch),
                 i.StartAgain("again"),
                 self._any_note(step),
-                RESUME,
+                resume(),
             )
         )
 
@@ -233,9 +243,33 @@ class Walk:
         return self._message(event, self.seeded.choice(causes))
 
 
-def walked(seed: int, steps: int = 25) -> Walk:
+def any_act(seeded: random.Random, definition: Definition, state: SagaState, now: int) -> i.Act:
+    """Return what a person may ask for at any time: of any step that there is or is not, in any direction."""
+    names = [*definition.steps, *state.steps, None]
+    if seeded.random() < 0.03:
+        names = ["nowhere"]
+    verb = seeded.choice(VERBS)
+    fields: dict[str, Any] = {}
+    if verb in ("skip", "amend") or seeded.random() < 0.1:
+        fields["value"] = Raw(b'"other"')
+    if verb == "skip":
+        fields["waive"] = seeded.random() < 0.3
+    if verb == "resolve":
+        fields |= {
+            "happened": seeded.random() < 0.5,
+            "direction": seeded.choice((None, None, "action", "compensation")),
+        }
+    if verb == "reschedule":
+        fields |= {"until": now + seeded.randrange(-MINUTE, 2 * MINUTE), "of_deadline": seeded.random() < 0.2}
+    step = seeded.choice(names) if verb in ("skip", "resolve", "amend", "reschedule", "fork") else None
+    if verb == "amend" and step is None:
+        fields["value"] = state.input
+    return act(verb, step, **fields)
+
+
+def walked(seed: int, steps: int = 25, acts: bool = True) -> Walk:
     """Return the walk of a seed."""
-    walk = Walk(random.Random(seed))
+    walk = Walk(random.Random(seed), acts=acts)
     for _ in range(steps):
         walk.step()
     return walk

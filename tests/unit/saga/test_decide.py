@@ -1,7 +1,7 @@
 """The rules at the head of `sagalog.saga.decide`, one by one, as given / when / then."""
 
 import pytest
-from kernel.stories import RESUME, Plan, began, did, failed, line, saga_of, undid, undo_failed
+from kernel.stories import Plan, began, did, failed, line, resume, saga_of, undid, undo_failed
 
 from sagalog.errors import DivergentHistory, InvalidAction
 from sagalog.saga import events as e
@@ -145,7 +145,7 @@ def test_a_fault_makes_the_saga_stuck_and_undoes_nothing() -> None:
         .then(e.StepFailed, e.SagaStuck)
     )
     assert stuck.effects == []
-    resumed = stuck.when(RESUME).then(e.SagaResumed)
+    resumed = stuck.when(resume()).then(e.SagaResumed)
     assert resumed.effects[0] == RunAction("b", 2)
     resumed.when(did("b", 2)).then(e.StepSucceeded, e.SagaCompleted)
 
@@ -171,7 +171,7 @@ def test_after_the_pivot_a_step_that_does_not_succeed_makes_the_saga_stuck() -> 
     passed = given(saga, began(saga)).when(did("a")).then(e.StepSucceeded).when(did("p")).then(e.StepSucceeded)
     for kind in ("refused", "error", "timeout"):
         stuck = passed.when(failed("c", kind)).then(e.StepFailed, e.SagaStuck)
-        stuck.when(RESUME).then(e.SagaResumed).when(did("c", 2)).then(e.StepSucceeded, e.SagaCompleted)
+        stuck.when(resume()).then(e.SagaResumed).when(did("c", 2)).then(e.StepSucceeded, e.SagaCompleted)
 
 
 def test_a_pivot_whose_outcome_nobody_knows_is_left_to_a_person() -> None:
@@ -239,7 +239,7 @@ def test_a_compensation_has_a_budget_of_its_own_and_then_a_person_is_asked() -> 
     assert stuck.state.cause is not None
     assert (stuck.state.cause.step, stuck.state.cause.kind) == ("b", "refused")
     assert [f.error.kind for f in stuck.events if isinstance(f, e.CompensationFailed)] == ["error", "timeout"]
-    resumed = stuck.when(RESUME).then(e.SagaResumed)
+    resumed = stuck.when(resume()).then(e.SagaResumed)
     assert resumed.effects == [RunCompensation("a", 0, 3)]
     resumed.when(undid("a", 3)).then(e.StepCompensated, e.SagaFailed)
 
@@ -263,7 +263,7 @@ def test_one_compensation_that_failed_does_not_stop_those_beside_it() -> None:
     stuck = story.when(undid("b")).then(e.StepCompensated, e.SagaStuck)
     assert stuck.state is not None
     assert stuck.state.pending == ("a",)
-    assert stuck.when(RESUME).then(e.SagaResumed).effects == [RunCompensation("a", 0, 2)]
+    assert stuck.when(resume()).then(e.SagaResumed).effects == [RunCompensation("a", 0, 2)]
 
 
 def test_an_unknown_result_that_a_compensation_cannot_take_makes_the_saga_stuck() -> None:
@@ -273,7 +273,7 @@ def test_an_unknown_result_that_a_compensation_cannot_take_makes_the_saga_stuck(
     assert stuck.state is not None
     assert "cannot take None" in (stuck.state.reason or "")
     late = stuck.when(did("a")).then(e.StepSucceeded)
-    assert late.when(RESUME).then(e.SagaResumed).effects == [RunCompensation("a", 1, 1)]
+    assert late.when(resume()).then(e.SagaResumed).effects == [RunCompensation("a", 1, 1)]
 
 
 # Rule 10
@@ -331,14 +331,14 @@ def test_a_refusal_is_not_forgiven_by_a_resume_for_another_reason() -> None:
     saga = saga_of([Plan("a"), Plan("b")])
     stuck = given(saga, began(saga)).when(failed("a", "fault")).then(e.StepFailed, e.SagaStuck)
     both = stuck.when(failed("b", "refused")).then(e.StepFailed)
-    back = both.when(RESUME).then(e.SagaResumed, e.CompensationStarted)
+    back = both.when(resume()).then(e.SagaResumed, e.CompensationStarted)
     assert plans(back.events) == [("a",)]
 
 
 def test_only_a_stuck_saga_can_be_resumed() -> None:
     """Invariant 49, as far as it is here: an action is validated against the state."""
     saga = line("a")
-    given(saga, began(saga)).when(RESUME).then_raises(InvalidAction)
+    given(saga, began(saga)).when(resume()).then(e.ActionRefused)
 
 
 # Rule 12

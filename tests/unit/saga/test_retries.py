@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 from hypothesis import given as generated
 from hypothesis import strategies as st
-from kernel.stories import Choice
+from kernel.stories import Choice, act
 
 from sagalog import Event, Participant, Retry, Saga
 from sagalog.errors import DefinitionError
@@ -205,7 +205,7 @@ def test_a_handler_of_a_participant_survives_an_outage_of_an_hour_and_then_needs
 def test_a_resume_gives_the_whole_time_again() -> None:
     told, tried = failing(letters(Retry(for_=3_600, delay=50, factor=1)), "post", every=SECOND)
     later = START + 3 * DAY
-    told = told.when(i.Resume("ada", "the shop is open"), later).then(e.SagaResumed)
+    told = told.when(act("resume"), later).then(e.SagaResumed)
     error = e.error_from("error", "ConnectionError", "closed")
     number = len(tried) + 1
     told = told.when(i.ActionFailed("post", number, later, error), later).then(e.StepFailed)

@@ -27,7 +27,7 @@ from sagalog.saga.callables import plain_answer
 from sagalog.saga.definition import Definition
 from sagalog.saga.failure import Carried, Redact, described, uncarried
 from sagalog.saga.identifiers import check_identifier, check_reason, check_recorded
-from sagalog.saga.inputs import Input, Resume, Start, StartAgain
+from sagalog.saga.inputs import Act, Input, Start, StartAgain
 from sagalog.saga.state import SagaState
 
 TRIES = 20
@@ -118,7 +118,8 @@ class OutsideInputs:
 
     async def resume(self, definition: Definition, saga_id: str, state: SagaState, actor: str, reason: str) -> bool:
         """Let a stuck saga go on, on any worker; return False if its state has changed meanwhile."""
-        resume = Resume(check_identifier(actor, "the actor"), check_reason(reason, "the reason"))
+        actor, reason = check_identifier(actor, "the actor"), check_reason(reason, "the reason")
+        resume = Act(action_id=new_id(self._clock), verb="resume", actor=actor, reason=reason)
         if not await self._tell(definition, saga_id, state, resume):
             return False
         self._worker.hint()

@@ -120,7 +120,7 @@ def _undo_asked(definition: Definition, state: SagaState, message: Envelope, now
 
     A saga with a pivot is never undone by its parent; the definition of the parent is checked for that.
     """
-    if definition.pivot is not None:
+    if definition.pivot is not None or state.status == "abandoned":
         return _received(message, now)
     note = msgspec.json.decode(message.data, type=n.UndoNote)
     return e.UndoAsked(time=now, message=message.id, parent=note.parent, step=note.step)

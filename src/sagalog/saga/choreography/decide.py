@@ -27,12 +27,6 @@ def recorded(contract: Contract, state: SagaState, input: i.Input, now: int) -> 
             return _received(contract, state, input.message, now)
         case i.DeadlineReached():
             return follow(contract, state, now) if state.status in OPEN else None
-        case i.Resume():
-            awaited = ", ".join(awaited_of(contract, state))
-            raise InvalidAction(
-                f"nobody runs a choreography, so {state.saga} {state.key} cannot be resumed; it goes on by itself once "
-                f"the event comes that it waits for ({awaited}): see to it that somebody publishes that"
-            )
         case _:
             raise InvalidAction(f"expected an input of a choreography, found {type(input).__name__}")
 
@@ -63,6 +57,8 @@ def _received(contract: Contract, state: SagaState, message: Envelope, now: int)
 
 def follow(contract: Contract, state: SagaState, now: int) -> e.SagaEvent | None:
     """Return the event that records the judgement of the process, if it is new."""
+    if state.status == "abandoned":
+        return None
     for step, undoing in _pairs(contract, state):
         if undoing is not None and state.steps[step].undo.status != "compensated":
             return e.StepCompensated(time=now, step=step, began=now, message=undoing)

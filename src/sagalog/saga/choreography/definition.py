@@ -5,7 +5,7 @@ from typing import Any
 
 from sagalog.saga.choreography.contract import Contract
 from sagalog.saga.definition import AttributeSource, Definition
-from sagalog.saga.events import EventReceived, StepSucceeded
+from sagalog.saga.events import ActionTaken, EventReceived, StepSucceeded
 
 
 class ChoreographyDefinition(Definition, frozen=True, kw_only=True):
@@ -17,8 +17,10 @@ class ChoreographyDefinition(Definition, frozen=True, kw_only=True):
     contract: Contract
     attributes_of: Mapping[str, Callable[[Any], Any]] = {}
 
-    def attribute_source(self, event: StepSucceeded | EventReceived) -> AttributeSource | None:
+    def attribute_source(self, event: StepSucceeded | EventReceived | ActionTaken) -> AttributeSource | None:
         """Return how attributes are found in an event of the process; None if they are not."""
+        if isinstance(event, ActionTaken):
+            return None
         if isinstance(event, StepSucceeded):
             name, data = self.contract.effect_of(event.step), event.result
         else:

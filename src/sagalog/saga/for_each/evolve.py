@@ -46,7 +46,7 @@ def follow(state: SagaState, event: e.SagaEvent) -> SagaState:
     if isinstance(event, e.CompensationStarted):
         return replace(state, fans={name: _planned(state, name, fan) for name, fan in state.fans.items()})
     # Where a parent asks for the undoing, the step is the parent's.
-    name: str = "" if isinstance(event, e.UndoAsked) else getattr(event, "step", "")
+    name: str = "" if isinstance(event, e.UndoAsked) else getattr(event, "step", None) or ""
     part = part_of(name)
     fan = state.fans.get(part[0]) if part else None
     if part is None or fan is None:

@@ -99,8 +99,23 @@ def _end(definition: Definition, state: SagaState, events: History) -> Iterator[
             listed, late = set(state.pending), set(undone)
             if state.rolling_back and listed - late != waiting - late:
                 yield f"24: it is stuck with {waiting} to undo and says {state.pending}"
+        case "abandoned":
+            yield from _abandoned(definition, events)
         case _:
             yield f"15: it came to rest {state.status}"
+
+
+def _abandoned(definition: Definition, events: History) -> Iterator[str]:
+    """Check that an abandoned saga names every step whose effect it leaves."""
+    end = next(n for n, event in enumerate(events) if isinstance(event, e.SagaAbandoned))
+    last = events[end]
+    assert isinstance(last, e.SagaAbandoned)
+    for name, step in fold(events[:end]).steps.items():
+        declared = definition.steps[name]
+        needs_undoing = declared.compensation is not None or declared.child is not None
+        none = step.action.status in ("refused", "skipped", "dropped")
+        if needs_undoing and not none and step.undo.status not in ("compensated", "waived") and name not in last.left:
+            yield f"30: it was abandoned and does not say that {name} is left as it is"
 
 
 def _failed(definition: Definition, state: SagaState, events: History, undone: list[str]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from kernel.child_notes import child_begun, child_ended, undo_child
-from kernel.stories import RESUME, Choice, Plan, began, did, failed, saga_of, start, undid
+from kernel.stories import Choice, Plan, began, did, failed, resume, saga_of, start, undid
 
 from sagalog import ChildResult, Saga
 from sagalog.readmodel.result import result_of
@@ -97,7 +97,7 @@ def test_a_mistake_in_making_the_childs_input_makes_the_parent_stuck() -> None:
     """Invariant 12."""
     story = start(child()).when(did("a")).then(e.StepSucceeded)
     story = story.when(failed("b", "fault")).then(e.StepFailed, e.SagaStuck)
-    story = story.when(RESUME).then(e.SagaResumed)
+    story = story.when(resume()).then(e.SagaResumed)
     assert effects(story) == [RunAction("b", 2)]
 
 
@@ -106,7 +106,7 @@ def test_after_the_pivot_a_child_that_failed_needs_a_person_and_a_resume_starts_
     saga = saga_of([Plan("p", pivot=True, undo="waived")], [Plan("b", kind="child")])
     story = start(saga).when(did("p")).then(e.StepSucceeded).when(child_begun("b")).then(e.ChildStarted)
     story = story.when(child_ended("b", "failed")).then(e.StepFailed, e.SagaStuck)
-    story = story.when(RESUME).then(e.SagaResumed)
+    story = story.when(resume()).then(e.SagaResumed)
     story.when(child_begun("b")).then_nothing()
     story.when(child_ended("b", "failed", id="again")).then(e.EventReceived)
     story = story.when(child_begun("b", "child-2", round=1)).then(e.ChildStarted)
@@ -245,7 +245,7 @@ def test_a_stuck_child_that_is_asked_rolls_back_when_a_person_lets_it_go_on() ->
     story = story.when(failed("c", "fault")).then(e.StepFailed, e.SagaStuck)
     story = story.when(undo_child()).then(e.UndoAsked)
     assert effects(story) == []
-    story.when(RESUME).then(e.SagaResumed, e.CompensationStarted)
+    story.when(resume()).then(e.SagaResumed, e.CompensationStarted)
 
 
 def test_a_child_that_is_called_off_has_ended_before_anything_begins() -> None:

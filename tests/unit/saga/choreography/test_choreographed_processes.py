@@ -1,9 +1,10 @@
 """What a choreographed process is judged to be by the events that came, in whatever order they come."""
 
 from collections.abc import Iterator
-from itertools import permutations
+from itertools import permutations, product
 
 import pytest
+from kernel.stories import act, resume
 from msgspec.structs import replace
 from sagas.fulfilling import (
     COMPLETED,
@@ -21,10 +22,10 @@ from sagas.fulfilling import (
     what_is_told,
 )
 
-from sagalog.errors import DivergentHistory, InvalidAction
-from sagalog.saga.events import EMPTY, EventReceived, StepCompensated
+from sagalog.errors import DivergentHistory
+from sagalog.saga.events import EMPTY, ActionRefused, EventReceived, StepCompensated, Verb
 from sagalog.saga.evolve import evolve, fold
-from sagalog.saga.inputs import Receive, Resume
+from sagalog.saga.inputs import Receive
 from sagalog.saga.redecide import first_divergence
 from sagalog.saga.transitions import CHOREOGRAPHED
 
@@ -256,8 +257,10 @@ def test_a_bus_that_is_only_observed_is_judged_by_its_contract_alone() -> None:
 
 def test_nobody_resumes_what_nobody_runs() -> None:
     process = Process().came(*NOT_REFUNDED[:5])
-    with pytest.raises(InvalidAction, match=r"it waits for \(InventoryReleased, PaymentRefunded\)"):
-        process.tell(Resume("ada", "please"))
+    process.tell(resume())
+    refused = process.events[-1]
+    assert isinstance(refused, ActionRefused)
+    assert "publishes what it waits for: InventoryReleased, PaymentRefunded" in refused.why
 
 
 def test_a_history_that_no_choreography_can_have_is_refused() -> None:
@@ -276,17 +279,22 @@ def test_a_history_that_no_choreography_can_have_is_refused() -> None:
     assert divergence.version == 4
 
 
+ASKED: tuple[Verb, ...] = ("cancel", "reschedule", "abandon")
+
+
 def every_transition() -> Iterator[tuple[str | None, str, str]]:
-    """Yield each (status, event, status) that is seen while events come in any order, with and without a deadline."""
+    """Yield each (status, event, status) while events come in any order, with a deadline, an action, or neither."""
     contradiction = ("InventoryReserved", "ShipmentCreated", "ShipmentFailed", "InventoryReleased")
     for names in (COMPLETED, UNPAID, (*REJECTED, "InventoryReserved"), contradiction, NOT_REFUNDED[1:6]):
-        for order in permutations(names):
+        for order, verb in product(permutations(names), (None, *ASKED)):
             for number in (*range(len(order) + 1), 99):
                 process = Process()
                 for position, name in enumerate(order):
                     if position == number:
-                        process.times_out()
+                        process.times_out() if verb is None else process.tell(act(verb, until=process.now + 1))
                     process.came(name)
+                if verb == "abandon":
+                    process.tell(act("cancel"))
                 state = None
                 for event in process.events:
                     after = evolve(state, event)

@@ -2,7 +2,6 @@
 
 import pytest
 from kernel.stories import (
-    RESUME,
     Choice,
     Denied,
     Do,
@@ -11,6 +10,7 @@ from kernel.stories import (
     Undone,
     did,
     failed,
+    resume,
     saga_of,
     start,
     undid,
@@ -175,7 +175,7 @@ def test_a_part_whose_compensation_fails_for_good_stops_those_before_it_only_one
         state = story.state
         assert state is not None
         assert state.pending == (("b[1]", "a") if at_once else ("b[1]", "b[0]", "a"))
-        story = story.when(RESUME).then(e.SagaResumed)
+        story = story.when(resume()).then(e.SagaResumed)
         assert steps_run(story) == ["b[1]"]
 
 
@@ -207,7 +207,7 @@ def test_after_the_pivot_a_part_is_retried_and_then_a_person_is_needed() -> None
     story = start(saga).when(did("p")).then(e.StepSucceeded, e.StepFannedOut)
     story = story.when(did("b[0]")).then(e.StepSucceeded)
     story = story.when(failed("b[1]")).then(e.StepFailed, e.SagaStuck)
-    story = story.when(RESUME).then(e.SagaResumed)
+    story = story.when(resume()).then(e.SagaResumed)
     assert steps_run(story) == ["b[1]"]
     story.when(did("b[1]", 2)).then(e.StepSucceeded, e.SagaCompleted)
 
@@ -218,7 +218,7 @@ def test_a_mistake_in_one_part_stops_the_saga_and_what_succeeds_meanwhile_is_kep
     story = start(saga).when(failed("b[0]", "fault")).then(e.StepFailed, e.SagaStuck)
     story = story.when(did("b[1]")).then(e.StepSucceeded)
     assert steps_run(story) == []
-    story = story.when(RESUME).then(e.SagaResumed)
+    story = story.when(resume()).then(e.SagaResumed)
     assert steps_run(story) == ["b[0]", "b[2]"]
 
 
@@ -227,7 +227,7 @@ def test_a_refusal_while_stuck_rolls_back_at_the_resume_and_begins_no_other_elem
     saga = saga_of([Plan("b", elements=4, at_once=2)])
     story = start(saga).when(failed("b[0]", "fault")).then(e.StepFailed, e.SagaStuck)
     story = story.when(failed("b[1]", "refused")).then(e.StepFailed)
-    story = story.when(RESUME).then(e.SagaResumed, e.CompensationStarted)
+    story = story.when(resume()).then(e.SagaResumed, e.CompensationStarted)
     state = story.state
     assert state is not None
     assert state.plan == ("b[0]",)

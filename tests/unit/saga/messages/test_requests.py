@@ -1,6 +1,6 @@
 """Steps that send a command and wait for its reply: what the kernel decides, as given / when / then."""
 
-from kernel.stories import RESUME
+from kernel.stories import resume
 from sagas.shipping_orders import (
     CHARGED,
     HOUR,
@@ -100,7 +100,7 @@ def test_a_command_that_was_sent_is_not_sent_again_while_its_reply_is_waited_for
 def test_a_refusal_that_a_person_forgave_is_asked_for_by_another_command() -> None:
     """Invariant 6: the answer to a command never changes, so the same id would be refused again."""
     stuck = after_the_pivot().when(reply("ship", REFUSED)).then(e.StepFailed, e.SagaStuck)
-    resumed = stuck.when(RESUME).then(e.SagaResumed)
+    resumed = stuck.when(resume()).then(e.SagaResumed)
     assert resumed.effects[0] == RunAction("ship", 2)
     resumed.when(made("ship", Reserve(order_id="o"), attempt=2, round=0)).then_nothing()
     again = resumed.when(made("ship", Reserve(order_id="o"), attempt=2, round=1)).then(e.RequestSent)
@@ -114,7 +114,7 @@ def test_a_refusal_that_a_person_forgave_is_asked_for_by_another_command() -> No
 def test_silence_that_a_person_forgave_is_asked_for_by_the_same_command() -> None:
     """Invariant 6."""
     stuck = after_the_pivot(Retry(attempts=1)).when(times_out("ship"), START + HOUR).then(e.StepFailed, e.SagaStuck)
-    resumed = stuck.when(RESUME).then(e.SagaResumed)
+    resumed = stuck.when(resume()).then(e.SagaResumed)
     again = resumed.when(made("ship", Reserve(order_id="o"), attempt=2)).then(e.RequestSent)
     assert last(again).command_id == "saga:ship"
     again.when(reply("ship", RESERVED)).then(e.StepSucceeded, e.SagaCompleted)
@@ -207,7 +207,7 @@ def test_an_answer_that_nobody_can_read_is_a_fault() -> None:
     odd = i.Receive(named(odd.message, "Reserved", b'{"sku":1}'))
     stuck = reserving().when(odd).then(e.StepFailed, e.SagaStuck)
     assert "cannot be read as Reserved" in (state_of(stuck).reason or "")
-    resumed = stuck.when(RESUME).then(e.SagaResumed)
+    resumed = stuck.when(resume()).then(e.SagaResumed)
     resumed.when(sent("reserve", attempt=2)).then(e.RequestSent)
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from kernel.stories import RESUME, failed, undo_failed
+from kernel.stories import failed, resume, undo_failed
 from sagas.shipping_orders import (
     CHARGED,
     HOUR,
@@ -138,7 +138,7 @@ def test_what_is_unknown_and_cannot_be_undone_without_its_reply_makes_the_saga_s
     stuck = one.when(times_out("reserve"), START + MINUTE).then(e.StepFailed, e.CompensationStarted, e.SagaStuck)
     # The reply that comes after all is what was missing.
     known = stuck.when(reply("reserve", RESERVED)).then(e.StepSucceeded)
-    resumed = known.when(RESUME).then(e.SagaResumed)
+    resumed = known.when(resume()).then(e.SagaResumed)
     assert resumed.effects == [RunCompensation("reserve", 1, 1)]
 
 
@@ -160,11 +160,11 @@ def test_a_compensation_that_is_not_answered_is_sent_again_under_its_id() -> Non
     again = silent.when(undoing("reserve", attempt=2)).then(e.RequestSent)
     assert last(again).command_id == "saga:reserve:undo"
     over = again.when(times_out("reserve", 2, "compensation"), START + HOUR).then(e.CompensationFailed, e.SagaStuck)
-    resumed = over.when(RESUME).then(e.SagaResumed).when(undoing("reserve", attempt=3)).then(e.RequestSent)
+    resumed = over.when(resume()).then(e.SagaResumed).when(undoing("reserve", attempt=3)).then(e.RequestSent)
     assert last(resumed).command_id == "saga:reserve:undo"
     # Answered after all, while a person looks: there is nothing left to do but to go on.
     known = over.when(reply("reserve", RELEASED, undo=True)).then(e.StepCompensated)
-    known.when(RESUME).then(e.SagaResumed, e.SagaFailed)
+    known.when(resume()).then(e.SagaResumed, e.SagaFailed)
 
 
 def test_a_refused_compensation_that_a_person_forgave_is_asked_for_by_another_command() -> None:
@@ -174,7 +174,7 @@ def test_a_refused_compensation_that_a_person_forgave_is_asked_for_by_another_co
     refused = reply("reserve", StillOut(reason="shipped"), undo=True)
     stuck = undone.when(refused).then(e.CompensationFailed, e.SagaStuck)
     assert "StillOut: shipped" in (state_of(stuck).reason or "")
-    resumed = stuck.when(RESUME).then(e.SagaResumed)
+    resumed = stuck.when(resume()).then(e.SagaResumed)
     assert resumed.effects == [RunCompensation("reserve", 0, 2)]
     again = resumed.when(undoing("reserve", attempt=2, round=1)).then(e.RequestSent)
     assert last(again).command_id == "saga:reserve:undo:2"
@@ -203,7 +203,7 @@ def test_a_stuck_saga_records_the_reply_and_acts_on_it_when_it_is_resumed() -> N
     stuck.when(times_out("a"), START + MINUTE).then_nothing()
     known = stuck.when(reply("a", RESERVED)).then(e.StepSucceeded)
     assert known.effects == []
-    resumed = known.when(RESUME).then(e.SagaResumed)
+    resumed = known.when(resume()).then(e.SagaResumed)
     assert resumed.effects[0] == RunAction("b", 2)
 
 
@@ -211,7 +211,7 @@ def test_a_pivot_of_which_nobody_knows_whether_it_was_done_makes_the_saga_stuck(
     """Invariant 13."""
     silent = charging(pivot=True).when(times_out("charge"), START + HOUR).then(e.StepFailed, e.SagaStuck)
     known = silent.when(reply("charge", CHARGED)).then(e.StepSucceeded)
-    known.when(RESUME).then(e.SagaResumed, e.SagaCompleted)
+    known.when(resume()).then(e.SagaResumed, e.SagaCompleted)
 
 
 def test_a_pivot_that_is_refused_rolls_back() -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from kernel.stories import RESUME, failed
+from kernel.stories import failed, resume
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
@@ -173,12 +173,12 @@ def test_what_waits_is_not_waited_for_when_the_saga_is_rolled_back() -> None:
 def test_after_the_pivot_no_event_in_time_makes_the_saga_stuck_until_one_comes() -> None:
     """Invariants 13 and 36."""
     stuck = waiting(pivot=True).when(times_out("arrived"), START + HOUR).then(e.StepFailed, e.SagaStuck)
-    resumed = stuck.when(RESUME, START + 2 * HOUR).then(e.SagaResumed, e.StepWaiting)
+    resumed = stuck.when(resume(), START + 2 * HOUR).then(e.SagaResumed, e.StepWaiting)
     assert resumed.effects[0] == Wait("arrived", "action", 2, START + 3 * HOUR)
     resumed.when(arrived()).then(e.StepSucceeded)
     # What comes while the saga is stuck is recorded, and acted on when it is resumed.
     kept = stuck.when(arrived()).then(e.EventReceived)
-    kept.when(RESUME).then(e.SagaResumed, e.StepWaiting, e.StepSucceeded)
+    kept.when(resume()).then(e.SagaResumed, e.StepWaiting, e.StepSucceeded)
 
 
 def test_a_stuck_saga_records_the_event_it_waits_for() -> None:
@@ -191,14 +191,14 @@ def test_a_stuck_saga_records_the_event_it_waits_for() -> None:
     stuck = both.when(failed("send", "fault")).then(e.StepFailed, e.SagaStuck)
     stuck.when(times_out("arrived"), START + HOUR).then_nothing()
     known = stuck.when(arrived()).then(e.StepSucceeded)
-    known.when(RESUME).then(e.SagaResumed).when(done("send", 2)).then(e.StepSucceeded, e.SagaCompleted)
+    known.when(resume()).then(e.SagaResumed).when(done("send", 2)).then(e.StepSucceeded, e.SagaCompleted)
 
 
 def test_an_event_that_nobody_can_read_is_a_fault_and_the_saga_waits_for_the_next_one() -> None:
     """Invariant 12."""
     odd = i.Receive(replace(arrived().message, data=Raw(b"{}")))
     stuck = waiting().when(odd).then(e.StepFailed, e.SagaStuck)
-    resumed = stuck.when(RESUME).then(e.SagaResumed, e.StepWaiting)
+    resumed = stuck.when(resume()).then(e.SagaResumed, e.StepWaiting)
     resumed.when(arrived("another")).then(e.StepSucceeded)
 
 
