@@ -56,6 +56,10 @@ class InvalidAction(SagalogError):
     """The action is not allowed in the present state of the saga, or not inside a handler."""
 
 
+class SagaBusy(SagalogError):
+    """Raised when the worker that owns a saga did not take an action in time; it was taken back, nothing is changed."""
+
+
 class InvalidQuery(SagalogError):
     """A query asks for what cannot exist: an unknown status, a limit below one, or an invalid time."""
 

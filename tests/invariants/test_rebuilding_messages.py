@@ -74,7 +74,7 @@ def tell(store: Store, story: Sequence[tuple[Input, int]]) -> Given:
         for one in decided:
             after = evolve(after, one)
         assert after is not None
-        append = append_of(Decision(definition, ID, before, after, decided, react(definition, after)), None, None)
+        append = append_of(Decision(ID, before, after, decided, definition, react(definition, after)), None, None)
         assert store.append([append]) == ["written"]
         store.post([posted(event(), event(causation_id="somebody"))])
         before = after

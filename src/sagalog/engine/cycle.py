@@ -25,7 +25,14 @@ from msgspec import Struct
 from sagalog.codec import CODEC, encode_json
 from sagalog.messages import Envelope
 from sagalog.readmodel.notes import notes_of
-from sagalog.readmodel.rows import attribute_rows, command_rows, sent_messages, status_row, step_rows
+from sagalog.readmodel.rows import (
+    attribute_rows,
+    command_rows,
+    sent_messages,
+    status_row,
+    step_rows,
+    unloaded_status_row,
+)
 from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import SagaEvent
@@ -33,20 +40,22 @@ from sagalog.saga.evolve import fold
 from sagalog.saga.inputs import Input
 from sagalog.saga.react import Effect, react
 from sagalog.saga.state import SagaState
-from sagalog.store import Append, CommandRow, StoredEvent
+from sagalog.store import Append, CommandRow, StatusRow, StoredEvent
 
 
-class Decision(Struct, frozen=True, gc=False):
-    """The result of deciding: the new events, the state of the saga before and after them, and the effects.
+class Decided(Struct, frozen=True, gc=False):
+    """The new events of a saga, and its state before and after them; `before` is None for a saga that begins."""
 
-    `before` is None for a saga that begins.
-    """
-
-    definition: Definition
     saga_id: str
     before: SagaState | None
     after: SagaState
     events: list[SagaEvent]
+
+
+class Decision(Decided, frozen=True, gc=False):
+    """The result of deciding with the saga's definition: there are the effects, too."""
+
+    definition: Definition
     effects: list[Effect]
 
 
@@ -66,7 +75,24 @@ def decision_of(
     if not events:
         return None
     assert after is not None
-    return Decision(definition, saga_id, before, after, events, react(definition, after))
+    return Decision(saga_id, before, after, events, definition, react(definition, after))
+
+
+def unloaded_append(row: StatusRow, decision: Decided) -> Append:
+    """Return what a decision without a definition writes, of a saga that nobody owns; `row` is its row before.
+
+    The rows of all steps are written, because without the definition it is not known which of them can be undone now.
+    """
+    saga_id, after, events = decision.saga_id, decision.after, decision.events
+    return Append(
+        saga_id,
+        after.version - len(events),
+        [(event.TOPIC, encode_json(event)) for event in events],
+        unloaded_status_row(row, after),
+        step_rows(None, saga_id, None, after),
+        None,
+        notes=notes_of(saga_id, after, events),
+    )
 
 
 def append_of(decision: Decision, holder: str | None, owner: str | None, taken: tuple[str, ...] = ()) -> Append:

@@ -2,11 +2,14 @@
 
 import logging
 
-from sagalog.engine.cycle import Decision
+from sagalog.engine.cycle import Decided
 from sagalog.saga.events import (
+    Action,
+    ActionRefused,
     CompensationFailed,
     CompensationStarted,
     ErrorInfo,
+    SagaAbandoned,
     SagaEvent,
     SagaFailed,
     SagaStuck,
@@ -21,10 +24,12 @@ _LEVELS: dict[type[SagaEvent], int] = {
     CompensationFailed: logging.ERROR,
     SagaFailed: logging.WARNING,
     SagaStuck: logging.ERROR,
+    ActionRefused: logging.WARNING,
+    SagaAbandoned: logging.ERROR,
 }
 
 
-def log_transitions(decision: Decision) -> None:
+def log_transitions(decision: Decided) -> None:
     """Write one record for each event of a decision that has become durable; the fields are in `record.__dict__`."""
     quiet = not logger.isEnabledFor(logging.INFO)
     saga_id, state = decision.saga_id, decision.after
@@ -51,7 +56,11 @@ def log_transitions(decision: Decision) -> None:
             "error_type": None if error is None else error.type,
         }
         about = f" {step}" if step else ""
+        if isinstance(event, Action):
+            about = f"{about} {event.verb} by {event.actor} ({event.reason})"
         why = f": {error.type}: {error.message}" if error is not None else ""
+        if isinstance(event, ActionRefused):
+            why = f": {event.why}"
         if without is not None:
             why = f", without attributes, and it goes on: {without.type}: {without.message}"
         logger.log(level, "%s %s %s%s%s", state.saga, state.key, name, about, why, extra=fields)

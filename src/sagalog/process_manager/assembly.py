@@ -29,6 +29,7 @@ from sagalog.engine.hint import Hint
 from sagalog.engine.projections.inline import Inline
 from sagalog.engine.projections.projecting import Projecting
 from sagalog.engine.projections.runner import Projections
+from sagalog.engine.sagas.actions import Actions
 from sagalog.engine.sagas.inbox import Inbox
 from sagalog.engine.sagas.outside_inputs import OutsideInputs
 from sagalog.engine.sagas.waiters import Waiters
@@ -86,6 +87,7 @@ class Engine(Struct, frozen=True, eq=False, kw_only=True):
     bus: Bus
     transports: Transports
     outside_inputs: OutsideInputs
+    actions: Actions
     followers: Followers
     projections: Projections
     inline: Inline
@@ -172,7 +174,7 @@ def assemble(given: Equipment, blocking: Blocking, handle: HandleMessage) -> Eng
     waiters = Waiters(surroundings)
     turns = Turns(blocking)
     resources = CallResources(given.services, turns, given.failures, given.own_tasks)
-    inbox = Inbox(surroundings, given.declared.needs_inbox)
+    inbox = Inbox(surroundings)
     worker = Worker(surroundings, given.definitions, committer, resources, waiters.finished, due, inbox)
     bus = Bus(
         surroundings,
@@ -195,6 +197,7 @@ def assemble(given: Equipment, blocking: Blocking, handle: HandleMessage) -> Eng
         bus=bus,
         transports=transports,
         outside_inputs=OutsideInputs(surroundings, committer, worker),
+        actions=Actions(surroundings, committer, given.definitions, due.give),
         followers=Followers(
             given.follows, lambda follow: Follower(follow, surroundings, worker, committer.recovery, posted)
         ),

@@ -45,11 +45,6 @@ class Declared:
                     for output in handler.outputs:
                         yield where, output
 
-    @property
-    def needs_inbox(self) -> bool:
-        """Tell whether a saga of this process may receive messages, or notes from another saga."""
-        return any(takes_messages(one) or one.has_children for one in self.sagas)
-
     def taking_messages(self) -> Iterator[list[Definition]]:
         """Yield a list for each saga or choreography that takes messages: its loaded versions."""
         versions: dict[str, list[Definition]] = {}

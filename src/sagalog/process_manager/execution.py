@@ -1,4 +1,4 @@
-"""What a process manager does with sagas: start them, wait for their results, resume stuck ones. It decides nothing.
+"""What a process manager does with sagas: start them, wait for their results. It decides nothing.
 
 A result is taken from the saga's task if the saga runs in this process; otherwise its row is polled.
 """
@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from sagalog.engine.sagas.driven import Drive
 from sagalog.engine.sagas.outside_inputs import Started
 from sagalog.engine.sagas.waiters import LAST_LOOK_SECONDS, NoLongerThan, end_of, not_known, still_going
-from sagalog.errors import InvalidAction, StoreUnavailable, UnknownSaga, WaitTimeout
-from sagalog.process_manager.arguments import SagaNamed, check_named, check_start, patience
+from sagalog.errors import StoreUnavailable, UnknownSaga, WaitTimeout
+from sagalog.process_manager.arguments import check_named, check_start, patience
 from sagalog.process_manager.assembly import Engine
 from sagalog.process_manager.inspection import Inspection
 from sagalog.process_manager.lifecycle import Lifecycle
@@ -25,9 +25,6 @@ from sagalog.saga.transitions import AT_REST
 from sagalog.store import StatusRow, Store
 
 InputT = TypeVar("InputT")
-
-# A stuck saga may still receive a message while a person resumes it; then the resume is decided again.
-TRIES_TO_RESUME = 5
 
 
 class SagaRun:
@@ -67,15 +64,15 @@ class SagaRun:
 
 
 class Execution(Inspection):
-    """The part of `ProcessManager` that starts sagas, waits for them, and resumes stuck ones.
+    """The part of `ProcessManager` that starts sagas and waits for them.
 
-    `sagas` can be started; `definitions`, by digest, are used to resume sagas and to read results.
+    `sagas` can be started; `definitions`, by digest, are used to read results.
     """
 
     def __init__(
         self, lifecycle: Lifecycle, store: Store, sagas: Sequence[Saga[Any]], definitions: Mapping[str, Definition]
     ) -> None:
-        super().__init__(lifecycle, store)
+        Inspection.__init__(self, lifecycle, store)
         self.definitions = definitions
         self._sagas = {(saga.name, saga.version): saga for saga in sagas}
 
@@ -127,26 +124,6 @@ class Execution(Inspection):
         Raises `SagaNotFound` if there is none, and what `SagaRun.result` raises.
         """
         return await self._result(check_named(id_or_key), None, patience(timeout))
-
-    async def resume(self, id_or_key: str, saga: SagaNamed | None = None, *, actor: str, reason: str) -> None:
-        """Resume a stuck saga where it stopped; steps that were done or undone are not repeated.
-
-        The saga is the one with this id, or else the newest one with this key. If several sagas use the key, `saga`
-        (a name or the saga itself) says which. `actor` and `reason` are recorded in its history.
-
-        Raises `InvalidAction` if it is not stuck, `InvalidIdentifier` for an invalid actor or reason, `SagaNotFound`,
-        and `UnknownSaga` if this process does not have its definition.
-        """
-        engine = self._lifecycle.engine()
-        saga_id = (await self.status(id_or_key, saga)).saga_id
-        for _ in range(TRIES_TO_RESUME):
-            state = await self.state(saga_id)
-            definition = self.definitions.get(state.digest)
-            if definition is None:
-                raise UnknownSaga(f"saga {state.saga} version {state.definition_version} is not loaded in this process")
-            if await engine.outside_inputs.resume(definition, saga_id, state, actor, reason):
-                return
-        raise InvalidAction(f"saga {saga_id} is changed by others again and again; look at it, and resume it then")
 
     async def _result(self, saga_id: str, drive: Drive | None, timeout: float | None) -> SagaResult:
         """Wait for a result; `drive` is the task that runs the saga in this process, if any."""

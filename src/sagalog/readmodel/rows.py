@@ -4,7 +4,10 @@ import operator
 from collections.abc import Mapping, Sequence
 from itertools import chain, compress, repeat
 
+from msgspec.structs import replace
+
 from sagalog.messages import Envelope
+from sagalog.saga.actions.steps import open_sides
 from sagalog.saga.attributes import number_of, text_of
 from sagalog.saga.choreography.decide import awaited_of
 from sagalog.saga.choreography.definition import ChoreographyDefinition
@@ -22,7 +25,7 @@ from sagalog.saga.react import (
     react,
 )
 from sagalog.saga.state import CommandState, SagaState, StepState
-from sagalog.saga.transitions import OPEN
+from sagalog.saga.transitions import FORWARD, OPEN
 from sagalog.store import AttributeRow, CommandRow, StatusRow, StepRow
 
 _ACTION_STATUS = {
@@ -132,11 +135,39 @@ def _waiting(
             until = until if timeout is None else _earliest(until, state.updated + timeout)
         texts.append(_text(effect, at))
     if first is None:
-        return None, 0, None, until, due
+        return None, 0, _paused(state), until, due
     if len(texts) > MOST_TEXTS:
         texts = [*texts[:MOST_TEXTS], f"and {len(texts) - MOST_TEXTS} more"]
-    attempt = first.attempt
-    return first.step, attempt, ", ".join(texts), until, due
+    text = ", ".join(texts) if state.paused is None else f"{_paused(state)} ({', '.join(texts)})"
+    return first.step, first.attempt, text, until, due
+
+
+def _paused(state: SagaState) -> str | None:
+    return None if state.paused is None else f"unpause: paused by {state.paused}"
+
+
+def unloaded_status_row(row: StatusRow, state: SagaState) -> StatusRow:
+    """Return the status row after an action that was decided without the saga's definition; `row` is the one before.
+
+    What it waits for stays as it was, but for the pause and the moved times.
+    """
+    after = status_row(None, row.saga_id, state)
+    if state.status not in OPEN:
+        return after
+    times = [side.retry_at for _, side in open_sides(state) if side.waiting is None and state.paused is None]
+    times += [None if side.waiting is None else side.waiting.until for _, side in open_sides(state)]
+    times += [state.deadline] if state.status in FORWARD else []
+    earliest = min((one for one in times if one is not None), default=None)
+    # Something is to be begun at once, unless the saga is paused now.
+    at_once = row.due_at == row.started_at and state.paused is None
+    return replace(
+        after,
+        current_step=row.current_step,
+        attempt=row.attempt,
+        waiting_for=_paused(state) or row.waiting_for,
+        waiting_until=earliest,
+        due_at=row.due_at if at_once else earliest,
+    )
 
 
 def _earliest(one: int | None, other: int) -> int:
@@ -213,7 +244,7 @@ def step_rows(definition: Definition | None, saga_id: str, before: SagaState | N
 
 def _running(definition: Definition | None, state: SagaState) -> tuple[str, ...]:
     """Return the steps whose compensations can run now; none if only an unknown definition could tell."""
-    if definition is None or not state.rolling_back or state.status != "compensating":
+    if definition is None or not state.rolling_back or state.status != "compensating" or state.paused is not None:
         return ()
     return undo_front(definition, state).ready
 

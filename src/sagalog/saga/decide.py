@@ -98,6 +98,18 @@ def advance(
     return events, state
 
 
+def advance_unloaded(state: SagaState, act: i.Act, now: int) -> tuple[Events, SagaState]:
+    """Return what follows from an action that needs no definition, and the state after it, as `advance` does."""
+    first = actions.acted(None, state, act, now)
+    taken = first if type(first) is e.ActionTaken else None
+    events: Events = []
+    while first is not None:
+        events.append(first)
+        state = evolve(state, first)
+        first = None if taken is None else actions.follow(None, state, taken, first, now)
+    return events, state
+
+
 # ------------------------------------------------------------------------------------ the event that records an input
 
 

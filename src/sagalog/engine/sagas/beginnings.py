@@ -11,7 +11,7 @@ from typing import Protocol
 
 from sagalog.clock import new_id
 from sagalog.engine.backoff import Backoff, Pauses
-from sagalog.engine.cycle import Decision, append_of, decision_of
+from sagalog.engine.cycle import Decided, Decision, append_of, decision_of
 from sagalog.engine.surroundings import Surroundings
 from sagalog.engine.transition_log import log_transitions
 from sagalog.engine.writing.committer import Committer
@@ -101,7 +101,7 @@ class Beginnings:
         return None if row is None else row.saga_id
 
 
-def log_written(decision: Decision, then: Then | None, written: Written) -> None:
+def log_written(decision: Decided, then: Then | None, written: Written) -> None:
     """Log a decision if it has become durable, then call `then`; called once."""
     if written:
         log_transitions(decision)

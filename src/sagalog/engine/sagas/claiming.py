@@ -143,8 +143,6 @@ class Claiming:
         self._driven.just_ended.clear()
         room = min(self._size.now, self._driven.room)
         rows = await self._claim_some(worker_id, room) if room > 0 else []
-        if not self._inbox.is_used and not rows:
-            return 0
         streams = await self._read([row.saga_id for row in rows]) if rows else {}
         # Sagas that could not be read are left to other workers.
         self._giving_back.add(row.saga_id for row in rows if row.saga_id not in streams)
@@ -207,7 +205,7 @@ class Claiming:
 
     async def _read_mail(self, worker_id: str) -> Handed | None:
         """Return the messages for sagas of this worker; None if they cannot be read for now."""
-        if not self._inbox.is_used or self._setbacks.waits(INBOXES):
+        if self._setbacks.waits(INBOXES):
             return None
         began = asyncio.get_running_loop().time()
         try:

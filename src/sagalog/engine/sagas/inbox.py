@@ -30,12 +30,10 @@ class Inbox:
     A row stays in the inbox until the decision that takes it is durable. So no message is lost when another worker
     takes a saga over; and a read that began before such a decision may still return what the decision has taken.
 
-    It is not used while no saga can get messages, that is until a child saga is driven.
+    Any saga may get messages: those that it waits for, and what people ask of it.
     """
 
-    def __init__(self, surroundings: Surroundings, is_used: bool) -> None:
-        # False: no saga of this process ever gets a message, so nobody looks for any.
-        self.is_used = is_used
+    def __init__(self, surroundings: Surroundings) -> None:
         self._store = surroundings.store
         self._blocking = surroundings.blocking
         # Messages taken since the last read began: that read may still return them.
@@ -111,18 +109,16 @@ class Inbox:
 
     def took(self, saga_id: str, message_id: str) -> None:
         """Note that a saga has durably taken a message."""
-        if self.is_used:
-            self._taken.add((saga_id, message_id))
+        self._taken.add((saga_id, message_id))
 
     def missed(self, saga_id: str) -> None:
         """Note that the inbox of a saga may have a message that was not given to the saga."""
-        if self.is_used:
-            self._missed.add(saga_id)
+        self._missed.add(saga_id)
 
     def is_read(self, saga_id: str) -> bool:
         """Tell whether a new message may be given to a saga at once, since no earlier one may be unread."""
         unseen = (self._missed, self._behind, self._unread)
-        return self.is_used and not (self._overflowed or any(saga_id in those for those in unseen))
+        return not (self._overflowed or any(saga_id in those for those in unseen))
 
     def hand_over(self, found: list[tuple[InboxRow, Envelope]], deliver: Callable[[str, Envelope], bool]) -> int:
         """Give each message to its saga and return how many were new; `deliver` says whether one was."""

@@ -1,4 +1,4 @@
-"""Inputs from outside: the start of a saga, with its input checked and its key, and the resume of a stuck one."""
+"""Inputs from outside: the start of a saga, with its input checked and its key; `actions` has what people ask."""
 
 from collections.abc import Callable
 from functools import partial
@@ -26,8 +26,8 @@ from sagalog.saga.attributes import Recorded, checked
 from sagalog.saga.callables import plain_answer
 from sagalog.saga.definition import Definition
 from sagalog.saga.failure import Carried, Redact, described, uncarried
-from sagalog.saga.identifiers import check_identifier, check_reason, check_recorded
-from sagalog.saga.inputs import Act, Input, Start, StartAgain
+from sagalog.saga.identifiers import check_identifier, check_recorded
+from sagalog.saga.inputs import Input, Start, StartAgain
 from sagalog.saga.state import SagaState
 
 TRIES = 20
@@ -43,7 +43,7 @@ class Started(Struct, frozen=True):
 
 
 class OutsideInputs:
-    """Starts sagas, and gives inputs to sagas that no worker owns."""
+    """Starts sagas, and records starts that were refused."""
 
     def __init__(
         self,
@@ -115,15 +115,6 @@ class OutsideInputs:
             if await self._tell(definition, saga_id, state, again):
                 return
         raise StoreUnavailable(f"saga {saga_id} is changed by others all the time; start it again later")
-
-    async def resume(self, definition: Definition, saga_id: str, state: SagaState, actor: str, reason: str) -> bool:
-        """Let a stuck saga go on, on any worker; return False if its state has changed meanwhile."""
-        actor, reason = check_identifier(actor, "the actor"), check_reason(reason, "the reason")
-        resume = Act(action_id=new_id(self._clock), verb="resume", actor=actor, reason=reason)
-        if not await self._tell(definition, saga_id, state, resume):
-            return False
-        self._worker.hint()
-        return True
 
     async def _tell(self, definition: Definition, saga_id: str, state: SagaState, input: Input) -> bool:
         """Decide on an input for a saga without an owner; return False if another write came first."""

@@ -118,7 +118,7 @@ class SagaRunner:
         try:
             await self._tell_what_is_known()
             while not self._parted:
-                if self._mail and await self._open_mail():
+                if self._mail and await self._open_mail() and not self._running:
                     # No worker owns the saga now; the next one that claims it gets its other messages.
                     return False
                 is_free = not (self._running or self._owner.stopping or self.lacks_thread)
@@ -134,7 +134,7 @@ class SagaRunner:
                 elif self._running:
                     await self._tell_all(await self._wait(wake_at))
                 elif not self._effects or self.lacks_thread or not await self._sleep(wake_at):
-                    return bool(self._effects)
+                    return self.state.status in OPEN
             return False
         except Conflict:
             raise

@@ -169,9 +169,6 @@ class Worker:
             effects,
             last_resort,
         )
-        if state.parent is not None:
-            # Perhaps no saga of this process takes messages, but the parent of this one may send it a note.
-            self.inbox.is_used = True
         self._giving_back.keep(saga_id)
         task = self._loop.create_task(self._drive(runner), context=self._inside.copy())
         self._driven.add(runner, task)

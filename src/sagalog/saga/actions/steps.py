@@ -9,7 +9,17 @@ from sagalog.saga.definition import Definition
 from sagalog.saga.events import Direction
 from sagalog.saga.parts import names_begun
 from sagalog.saga.progress import WITHOUT_EFFECT, next_stage, unfinished
-from sagalog.saga.state import UNTOUCHED, SagaState, StepState, is_done, is_open, is_to_undo
+from sagalog.saga.state import (
+    UNTOUCHED,
+    ActionStatus,
+    SagaState,
+    Side,
+    StepState,
+    UndoStatus,
+    is_done,
+    is_open,
+    is_to_undo,
+)
 from sagalog.saga.transitions import FORWARD
 
 DIRECTIONS: Final[tuple[Direction, ...]] = ("action", "compensation")
@@ -77,20 +87,25 @@ class Timed(Struct, frozen=True):
     direction: Direction
 
 
-def times_of(state: SagaState, step: str | None = None) -> Iterator[Timed]:
-    """Yield the retries and timers of steps; a wait without a limit counts only for the `step` that is asked for."""
+def open_sides(state: SagaState) -> Iterator[tuple[Timed, Side[ActionStatus] | Side[UndoStatus]]]:
+    """Yield each direction of each step in which an attempt may be under way or still to come."""
     for name, here in state.steps.items():
-        if step not in (None, name):
-            continue
         for direction in DIRECTIONS:
             side = here.side(direction)
-            if not is_open(side):
-                continue
-            if side.waiting is None:
-                if side.status == "retrying":
-                    yield Timed(name, direction)
-            elif side.waiting.until is not None or (step == name and here.child is None):
-                yield Timed(name, direction)
+            if is_open(side):
+                yield Timed(name, direction), side
+
+
+def times_of(state: SagaState, step: str | None = None) -> Iterator[Timed]:
+    """Yield the retries and timers of steps; a wait without a limit counts only for the `step` that is asked for."""
+    for one, side in open_sides(state):
+        if step not in (None, one.step):
+            continue
+        if side.waiting is None:
+            if side.status == "retrying":
+                yield one
+        elif side.waiting.until is not None or (step is not None and state.steps[step].child is None):
+            yield one
 
 
 def waits_for_retry(state: SagaState, step: StepState, now: int) -> bool:
