@@ -131,6 +131,8 @@ def _started(definition: Definition, input: i.Start, now: int) -> e.SagaStarted:
         started = replace(started, marked=True)
     if input.attributes or input.attributes_error is not None:
         started = replace(started, attributes=input.attributes, attributes_error=input.attributes_error)
+    if input.fork is not None:
+        started = replace(started, fork=input.fork)
     if input.parent is not None:
         return replace(
             started,
