@@ -103,7 +103,7 @@ def test_a_stuck_saga_is_let_go_on_by_each_verb_that_can(each_database: str | St
         process = await shop.begin()
         shop.desk.mistaken.add("tell")
         manager = process.manager
-        ids = {}
+        ids: dict[str, str] = {}
         for key in ("resume", "retry", "skip", "resolve", "abandon"):
             ids[key] = await shop.waiting(process, key)
             await process.do(manager.publish(Paid(order_id=key)))
