@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -187,6 +188,7 @@ def test_what_is_written_is_read_as_the_same_filter_at_any_time(one: Filter) -> 
     text = written(one)
     assert parse(text, NOW) == parse(text, 0) == one
     assert written(parse(text, 0)) == text
+    assert msgspec.json.decode(msgspec.json.encode(one), type=Filter) == one, "it can be kept"
 
 
 @settings(deadline=None)
