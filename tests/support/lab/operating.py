@@ -1,16 +1,17 @@
-"""People who act on sagas while these run, at every event and during attempts, with a crash at every append and effect."""
+"""People who act on sagas while these run: at every event and during attempts, with a crash at every point."""
 
 import gc
 import itertools
+import random
 from collections.abc import Iterator, Sequence
 
-from lab.scenarios import EVERY_OUTCOME, Scenario, collecting_rarely, crashing
+from lab.scenarios import EVERY_OUTCOME, Scenario, at_random, collecting_rarely, crashing
 
 from sagalog.codec import CODEC
 from sagalog.saga import events as e
 from sagalog.saga.events import Verb
 from sagalog.testing.simulation.faults import CrashAt
-from sagalog.testing.simulation.run import Operation
+from sagalog.testing.simulation.run import Operation, Request
 
 KEY = "order-0"
 # Seconds of virtual time after an event at which somebody acts: at once, and while the next attempt is under way.
@@ -88,18 +89,89 @@ def check_cancels(outcome: str) -> tuple[int, int, dict[tuple[object, ...], list
     return runs, cancelled, found
 
 
-PAIRS: tuple[tuple[Verb, ...], ...] = (
+# What two people do to one saga at the same time.
+PAIRS: tuple[tuple[Verb, Verb], ...] = (
     ("cancel", "cancel"),
-    ("pause", "unpause"),
     ("cancel", "abandon"),
-    ("retry", "cancel"),
-    ("pause", "cancel"),
+    ("cancel", "retry"),
+    ("cancel", "pause"),
+    ("pause", "retry"),
+    ("pause", "reschedule"),
     ("resume", "retry"),
-    ("abandon", "abandon"),
+    ("abandon", "resume"),
+    ("undo", "undo"),
     ("undo", "cancel"),
 )
 
 
-def people_of(verbs: Sequence[Verb], version: int, after: float) -> Iterator[Operation]:
-    for number, verb in enumerate(verbs):
-        yield Operation(verb=verb, key=KEY, id=f"a-{number}", version=version, after=after)
+def asked(verb: Verb, number: int, version: int, after: float, key: str = KEY) -> Operation:
+    """Return what one person does; whoever pauses a saga lets it go on later."""
+    what: dict[str, object] = {"at": 0.5} if verb == "reschedule" else {}
+    then = None
+    if verb == "pause":
+        then = Operation(verb="unpause", key=key, id=f"a-{number}-end", after=2.0)
+    return Operation(verb=verb, key=key, id=f"a-{number}", version=version, after=after, what=what, then=then)
+
+
+def everybody(people: Sequence[Operation]) -> Iterator[Operation]:
+    """Yield all that these people do, one after the other."""
+    for person in people:
+        yield person
+        if person.then is not None:
+            yield person.then
+
+
+def check_pairs(outcome: str) -> tuple[int, dict[tuple[object, ...], list[str]]]:
+    """Let two people act at the same time, at every second event, with a crash at every point."""
+    found: dict[tuple[object, ...], list[str]] = {}
+    runs = 0
+    with collecting_rarely():
+        for verbs, version in itertools.product(PAIRS, range(1, length(outcome) + 1, 2)):
+            people = [asked(verb, number, version, 0.0) for number, verb in enumerate(verbs)]
+            for point in itertools.count(0):
+                scenario, crash = acting(outcome, people, *([point] if point else []))
+                wrong = findings(scenario, list(everybody(people)))
+                if wrong:
+                    found[*verbs, version, point] = wrong
+                runs += 1
+                if runs % 50 == 0:
+                    gc.collect()
+                if point and crash.passed < point:
+                    break
+    return runs, found
+
+
+VERBS_AT_RANDOM: tuple[Verb, ...] = ("cancel", "retry", "resume", "pause", "reschedule", "undo", "abandon")
+
+
+def operated_at_random(seed: int) -> tuple[Scenario, list[Operation]]:
+    """Return a simulation with faults, and up to four people who act at any time; everything follows from the seed."""
+    scenario = at_random(seed)
+    seeded = random.Random(seed)
+    keys = [request.key for request in scenario.requests if isinstance(request, Request)]
+    people = [
+        asked(
+            seeded.choice(VERBS_AT_RANDOM),
+            number,
+            seeded.randrange(1, 14),
+            seeded.choice((0.0, 0.0, seeded.random(), 5 * seeded.random())),
+            seeded.choice(keys),
+        )
+        for number in range(seeded.randrange(1, 5))
+    ]
+    scenario.requests = [*scenario.requests, *people]
+    return scenario, list(everybody(people))
+
+
+def check_operated(seeds: range) -> dict[int, list[str]]:
+    """Return what was found wrong, by seed."""
+    found: dict[int, list[str]] = {}
+    with collecting_rarely():
+        for seed in seeds:
+            scenario, people = operated_at_random(seed)
+            wrong = findings(scenario, people)
+            if wrong:
+                found[seed] = wrong
+            if seed % 50 == 49:
+                gc.collect()
+    return found

@@ -53,7 +53,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     """A person who acts on the saga with a key, once it has `version` events and `after` seconds have passed.
 
     `what` are the arguments of the method `verb` of a process manager. The person asks again under one `id` until told
-    that it was done or refused.
+    that it was done or refused; `then` is what the same person does afterwards.
     """
 
     verb: Verb
@@ -62,6 +62,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     version: int = 1
     after: float = 0.0
     what: Mapping[str, Any] = {}
+    then: "Operation | None" = None
 
 
 class Simulation:
@@ -205,6 +206,8 @@ class Simulation:
         while (told := await self._from_some_worker(act)) is None:  # noqa: ASYNC110 - people do ask again and again
             await asyncio.sleep(self.world.chance())
         self.told[operation.id] = told
+        if operation.then is not None:
+            await self._operate(operation.then)
 
     def _at_version(self, operation: Operation) -> str | None:
         """Return the id of the saga once it has the version; None until then, but for one that will not get there."""
