@@ -234,7 +234,7 @@ class Acting(Inspection):
         act, events = await engine.actions.act(row.saga_id, complete, seconds)
         refused = events[0] if events else None
         if isinstance(refused, ActionRefused):
-            raise InvalidAction(refused_text(row.saga_id, row.saga_key, refused))
+            raise InvalidAction(refused_text(row.saga_name, row.saga_key, refused))
         return Acted(row.saga_id, act.action_id, events)
 
     def _completed(self, verb: Verb, what: What, actor: str, reason: str, action_id: str | None) -> Completed:
@@ -277,8 +277,8 @@ class Acting(Inspection):
         return self._clock.now() + int(seconds * 1_000_000)
 
 
-def refused_text(saga_id: str, key: str, refused: ActionRefused) -> str:
+def refused_text(saga: str, key: str, refused: ActionRefused) -> str:
     """Return the error of a refused action: what, why, and what would be allowed."""
     what = refused.verb if refused.step is None else f"{refused.verb} {refused.step}"
     instead = ", ".join(refused.allowed) or "nothing"
-    return f"{what}: saga {saga_id} {key} does not allow it: {refused.why}. What may be done: {instead}"
+    return f"{what}: saga {saga} {key} does not allow it: {refused.why}. What may be done: {instead}"

@@ -13,8 +13,8 @@ STATUSES: Final[tuple[Status, ...]] = (
     "compensating",
     "completed",
     "failed",
-    "stuck",
     "abandoned",
+    "stuck",
 )
 OPEN: Final[frozenset[Status]] = frozenset(("started", "pending", "compensating"))
 FORWARD: Final[frozenset[Status]] = frozenset(("started", "pending"))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 from lab.message_scenarios import messages_at_random
+from lab.operating import operated_at_random
 from lab.scenarios import Scenario, at_random, collecting_rarely
 from msgspec import Struct
 from msgspec.structs import replace
@@ -28,7 +29,9 @@ class Entry(Struct, frozen=True):
 
 def simulated(seeds: range, of_messages: int) -> list[list[Entry]]:
     """Return the log of each of these simulations, and of so many of messages; whatever went wrong in them."""
-    scenarios = [*map(at_random, seeds), *(messages_at_random(MESSAGES_FROM + one) for one in seeds[:of_messages])]
+    # People act on the sagas of every second one.
+    acted_on = [operated_at_random(seed)[0] if seed % 2 else at_random(seed) for seed in seeds]
+    scenarios = [*acted_on, *(messages_at_random(MESSAGES_FROM + one) for one in seeds[:of_messages])]
     with collecting_rarely():
         return [_log_of(number, scenario) for number, scenario in enumerate(scenarios)]
 
