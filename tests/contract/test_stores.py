@@ -15,6 +15,7 @@ from sagalog.testing.contracts.store.claiming import ClaimingContract
 from sagalog.testing.contracts.store.consumers import ConsumerContract
 from sagalog.testing.contracts.store.contract import StoreContract
 from sagalog.testing.contracts.store.inbox import InboxContract
+from sagalog.testing.contracts.store.jobs import JobContract
 from sagalog.testing.contracts.store.messages import MessageContract
 
 
@@ -54,7 +55,7 @@ class TestPostgres(OnOneKind, StoreContract):
 
 @pytest.mark.postgres
 class TestPostgresAsARoleWithoutDdl(
-    OnOneKind, AppendingContract, ClaimingContract, MessageContract, InboxContract, ConsumerContract
+    OnOneKind, AppendingContract, ClaimingContract, MessageContract, InboxContract, ConsumerContract, JobContract
 ):
     """What `sagalog db grants` prints is enough for all that is written, but for computing the tables anew."""
 

@@ -12,6 +12,7 @@ from sagalog.store.claiming import Claiming
 from sagalog.store.consumers import Consumers
 from sagalog.store.finding import Finding
 from sagalog.store.inbox import Inboxes
+from sagalog.store.jobs import JobItemRow, JobItemStatus, JobRow, Jobs, JobStatus
 from sagalog.store.leases import Leases
 from sagalog.store.messages import Messages
 from sagalog.store.reading import Reading
@@ -54,6 +55,10 @@ __all__ = [
     "ConsumerRow",
     "HeldLease",
     "InboxRow",
+    "JobItemRow",
+    "JobItemStatus",
+    "JobRow",
+    "JobStatus",
     "Lease",
     "Note",
     "PostOutcome",
@@ -73,7 +78,7 @@ __all__ = [
 ]
 
 
-class Store(Appending, Reading, Finding, Claiming, Leases, Messages, Inboxes, Consumers, Protocol):
+class Store(Appending, Reading, Finding, Claiming, Leases, Messages, Inboxes, Consumers, Jobs, Protocol):
     """All roles of a store, and the store as a whole: opened, closed, watched, and queried in SQL."""
 
     name: str

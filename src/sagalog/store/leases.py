@@ -30,7 +30,7 @@ class Leases(Protocol):
         """Take the leases and some sagas of workers that are dead by `now`; sagas of `but` are left as they are.
 
         A worker that loses its lease loses all it owns, and finds out when it renews. An owner without a lease counts
-        as dead, too. Consumers of a dead worker stay its own until another worker takes them.
+        as dead, too. Consumers and jobs of a dead worker stay its own until another worker takes them.
         """
         ...
 
@@ -47,5 +47,5 @@ class Leases(Protocol):
         ...
 
     def release(self, worker_id: str, saga_ids: Sequence[str] | None = None) -> None:
-        """Give back the named sagas; with None, all sagas of the worker, its consumers and its lease."""
+        """Give back the named sagas; with None, all sagas of the worker, its consumers, its jobs and its lease."""
         ...

@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import fields
 
 from sagalog.messages import Envelope
-from sagalog.store import AttributeRow, CommandRow, InboxRow, StatusRow, StepRow, UnmatchedRow
+from sagalog.store import AttributeRow, CommandRow, InboxRow, JobItemRow, JobRow, StatusRow, StepRow, UnmatchedRow
 
 # PostgreSQL's array type for each kind of column; one letter stands for a kind.
 ARRAYS: Final[Mapping[str, str]] = {"t": "text[]", "b": "bigint[]", "y": "bytea[]", "j": "json[]"}
@@ -32,8 +32,8 @@ INDEXED: Final[Mapping[str, str]] = {
 }
 # Columns that are JSON in PostgreSQL, and text in the other stores.
 _JSON: Final = ("result",)
-# Columns that are numbers of any kind: one has no array, and goes as text to PostgreSQL.
-_NUMBERS: Final = ("number",)
+# Columns that are numbers of any kind: one has no array; that of an attribute goes as text to PostgreSQL.
+_NUMBERS: Final = ("number", "rate")
 
 _BLOCK = re.compile(r"\{(\w+)\}")
 _LIST = re.compile(r"\{(?P<table>saga_\w+)\.(?P<part>\w+)(?: (?P<how>as|of|from|but) (?P<what>\w+))?\}")
@@ -73,9 +73,9 @@ def _columns(kinds: Mapping[str, str]) -> Columns:
 def _kind(field: str, declared: Any) -> str:
     if field in _JSON:
         return "j"
-    if field in _NUMBERS:
-        return "n"
     parts = get_args(declared) if isinstance(declared, UnionType) else (declared,)
+    if field in _NUMBERS and float in parts:
+        return "n"
     if int in parts:
         return "b"
     if str in parts or get_origin(declared) is Literal:
@@ -128,6 +128,9 @@ MESSAGE = _index()
 INBOX = _table(InboxRow, filled=("position",), fixed=("recipient", "message_id", "lane", "name", "arrived_at"))
 ATTRIBUTE = _table(AttributeRow, filled=("position",), fixed=("saga_id", "name"))
 UNMATCHED = _table(UnmatchedRow, fixed=("unmatched_id", "consumer", "message_id"))
+# A job begins without items, and nobody runs it.
+JOB = _table(JobRow, filled=("status", "why", "sagas", "owner"), fixed=())
+JOB_ITEM = _table(JobItemRow, fixed=("job_id", "number", "saga_id"))
 
 TABLES: Final[Mapping[str, Table]] = {
     "saga_status": STATUS,
@@ -137,6 +140,8 @@ TABLES: Final[Mapping[str, Table]] = {
     "saga_inbox": INBOX,
     "saga_unmatched": UNMATCHED,
     "saga_attributes": ATTRIBUTE,
+    "saga_jobs": JOB,
+    "saga_job_items": JOB_ITEM,
 }
 
 
@@ -149,6 +154,7 @@ def written_out(blocks: Mapping[str, str]) -> dict[str, str]:
     - `{saga_status.given of s}`: the names, each prefixed with the alias `s`;
     - `{saga_status.given from new}`: assignments from the alias `new`;
     - `{saga_status.given as marks}`: a `?` for each;
+    - `{saga_status.given as numbers}`: a parameter for each, numbered on from the last number in the block;
     - `{saga_status.given as arrays}`: an array parameter for each, numbered on from the last number in the block.
     """
 
@@ -164,10 +170,12 @@ def _with_lists(text: str) -> str:
     def listed(found: re.Match[str]) -> str:
         nonlocal last
         columns: Columns = getattr(TABLES[found["table"]], found["part"])
-        if found["what"] == "arrays":
-            arrays = [f"${number}::{ARRAYS[kind]}" for number, kind in enumerate(columns.kinds, last + 1)]
-            last += len(arrays)
-            return ", ".join(arrays)
+        if found["what"] in ("arrays", "numbers"):
+            numbers = [f"${number}" for number in range(last + 1, last + 1 + len(columns.kinds))]
+            last += len(numbers)
+            if found["what"] == "numbers":
+                return ", ".join(numbers)
+            return ", ".join(f"{one}::{ARRAYS[kind]}" for one, kind in zip(numbers, columns.kinds, strict=True))
         return ", ".join(_names(columns, found["how"], found["what"]))
 
     return _LIST.sub(listed, text)

@@ -12,6 +12,9 @@ from sagalog.store import (
     ConsumerRow,
     HeldLease,
     InboxRow,
+    JobItemRow,
+    JobItemStatus,
+    JobRow,
     StatusRow,
     StepRow,
     StoredEvent,
@@ -166,6 +169,28 @@ class Queries:
         """Return the messages of these consumers that are to be routed again."""
         rows = self._look("redelivering", consumers=self._list(consumers), limit=limit, after=after)
         return [UnmatchedRow(*row) for row in rows]
+
+    def job(self, job_id: str) -> JobRow | None:
+        """Return a job."""
+        rows = self._look("job", job_id=job_id)
+        return JobRow(*rows[0]) if rows else None
+
+    def jobs(self, limit: int, before: str | None = None) -> list[JobRow]:
+        """Return jobs, newest first."""
+        return [JobRow(*row) for row in self._look("jobs", limit=limit, before=before)]
+
+    def job_counts(self, job_ids: Sequence[str]) -> dict[str, dict[JobItemStatus, int]]:
+        """Return how many items each of these jobs has of each status."""
+        found: dict[str, dict[JobItemStatus, int]] = {job_id: {} for job_id in job_ids}
+        for job_id, status, number in self._look("job_counts", job_ids=self._list(job_ids)):
+            found[job_id][status] = number
+        return found
+
+    def job_items(self, job_id: str, statuses: Sequence[JobItemStatus], limit: int, after: int = 0) -> list[JobItemRow]:
+        """Return items of a job that have one of these statuses."""
+        wanted = self._list(dict.fromkeys(statuses))
+        rows = self._look("job_items", job_id=job_id, statuses=wanted, limit=limit, after=after)
+        return [JobItemRow(*row) for row in rows]
 
 
 def can_be_there(values: Mapping[str, Any]) -> bool:

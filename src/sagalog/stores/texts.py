@@ -1,4 +1,4 @@
-"""Checks which texts every database can keep; it changes none."""
+"""Checks which texts every database can keep; only those that say why are changed."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,7 +6,8 @@ from msgspec import Struct
 from msgspec.structs import astuple
 
 from sagalog.errors import InvalidIdentifier
-from sagalog.store import Posting, Route
+from sagalog.saga.failure import storable
+from sagalog.store import JobRow, Posting, Route
 
 
 def is_storable(text: str) -> bool:
@@ -39,6 +40,16 @@ def check_route(route: Route) -> None:
     _check(route.messages)
     _check(route.inbox)
     _check(route.parked)
+
+
+def check_job(row: JobRow) -> None:
+    """Raise `InvalidIdentifier` if a job has a text that no store can keep."""
+    _check([row])
+
+
+def shortened(text: str | None) -> str | None:
+    """Return a text that says why, cut and written so that every store can keep it."""
+    return None if text is None else storable(text)
 
 
 def _check(rows: Iterable[Struct]) -> None:

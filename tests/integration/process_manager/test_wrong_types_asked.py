@@ -154,7 +154,7 @@ def test_a_name_in_the_place_of_a_saga_is_refused_and_says_what_to_give() -> Non
         ("stuk", "write ['stuck']"),
         ("stuck", "write ['stuck']"),
         (["complete"], "write ['completed']"),
-        (["quick"], "write for example ['stuck']"),
+        (["x9"], "write for example ['stuck']"),
     ],
 )
 def test_the_hint_about_statuses_is_right_when_it_is_followed(given: Any, advice: str) -> None:

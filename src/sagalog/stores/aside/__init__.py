@@ -12,9 +12,13 @@ from sagalog.errors import InvalidSettings
 from sagalog.store import StatusRow, Store, StoredEvent, StoreOptions
 from sagalog.stores import SQLITE, sqlite_path
 
-# What is only known as it is now: who owns what, what is still to be taken, what people decided about messages.
+# What is only known as it is now: who owns what, what is still to be taken, what people decided about messages and asked
+# of many sagas.
 TABLES_NOT_IN_THE_LOG: Final = frozenset(
-    ("saga_consumers", "saga_inbox", "saga_tracking", "saga_unmatched", "saga_workers")
+    (
+        *("saga_consumers", "saga_inbox", "saga_job_items", "saga_jobs", "saga_tracking", "saga_unmatched"),
+        "saga_workers",
+    )
 )
 COLUMNS_NOT_IN_THE_LOG: Final = frozenset(("owner", "deliveries"))
 

@@ -43,6 +43,10 @@ DROP TABLE saga_workers;
 
 DROP TABLE saga_tracking;
 
+DROP TABLE saga_jobs;
+
+DROP TABLE saga_job_items;
+
 ALTER TABLE saga_unmatched RENAME TO saga_not_known_messages;
 
 ALTER TABLE saga_status RENAME COLUMN owner TO not_known_owner;

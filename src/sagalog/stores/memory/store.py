@@ -31,12 +31,12 @@ from sagalog.store import (
 from sagalog.store.appending import Companion
 from sagalog.store.published import PUBLISHED, stream_of
 from sagalog.stores.memory.attributes import MemoryAttributes
+from sagalog.stores.memory.jobs import MemoryJobs
 from sagalog.stores.memory.matching import meets_conditions, saga_matches
-from sagalog.stores.memory.workers import MemoryWorkers
 from sagalog.stores.texts import check_postings, check_route
 
 
-class MemoryStore(MemoryWorkers):
+class MemoryStore(MemoryJobs):
     """The store port on dictionaries under one lock; several process managers may share one store."""
 
     name = "memory"

@@ -29,7 +29,7 @@ from sagalog.stores.sql import statements
 
 BLOCKS = {
     name: text
-    for part in ("store", "messages", "attributes", "fitness")
+    for part in ("store", "messages", "attributes", "jobs", "fitness")
     for name, text in statements("sagalog.stores.postgres", f"{part}.sql").items()
 }
 SQL = {name: text.encode() for name, text in written_out(BLOCKS).items()}

@@ -25,6 +25,8 @@ WORKER: dict[str, tuple[str, ...]] = {
     "saga_consumers": ("SELECT", "INSERT", "UPDATE"),
     "saga_unmatched": ("SELECT", "INSERT", "UPDATE"),
     "saga_attributes": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+    "saga_jobs": ("SELECT", "INSERT", "UPDATE"),
+    "saga_job_items": ("SELECT", "INSERT", "UPDATE"),
     "saga_history": ("SELECT",),
 }
 # What a worker needs that keeps projections; to make their tables it needs CREATE on the schema, too. No worker looks

@@ -36,6 +36,7 @@ from sagalog.stores.postgres.connection import SQL, Address, BoundedConnection, 
 from sagalog.stores.postgres.errors import translated
 from sagalog.stores.postgres.exchange import exchange
 from sagalog.stores.postgres.fitness import check_database, check_may_migrate, check_privileges
+from sagalog.stores.postgres.jobs import PostgresJobs
 from sagalog.stores.postgres.lock import lock_schema
 from sagalog.stores.postgres.messages import PostgresMessages
 from sagalog.stores.postgres.recorder import BoundedDatastore, SagaRecorder, write
@@ -67,7 +68,7 @@ SCANS = frozenset(("counts", "unloaded"))
 SOON = frozenset(("leases", "anything_lost", "lost", "with_mail", "mail", "mailed"))
 
 
-class PostgresStore(PostgresWorkers, PostgresMessages, Searching):
+class PostgresStore(PostgresWorkers, PostgresMessages, PostgresJobs, Searching):
     """The store port on one PostgreSQL database; `address` is like `postgresql://user@host/database`."""
 
     name = "postgres"

@@ -100,6 +100,7 @@ class PostgresWorkers(Queries):
             connection.run("rows_soon")
             if saga_ids is None:
                 connection.run("give_back_consumers", (worker_id,))
+                connection.run("give_back_jobs", (worker_id,))
                 connection.run("give_back_all", (worker_id,))
                 connection.run("forget_worker", (worker_id,))
             else:

@@ -43,6 +43,7 @@ from sagalog.stores.sqlite.connection import (
     rows_of,
     translated,
 )
+from sagalog.stores.sqlite.jobs import SQLiteJobs
 from sagalog.stores.sqlite.messages import SQLiteMessages
 from sagalog.stores.sqlite.recorder import SagaRecorder
 from sagalog.stores.sqlite.select import select
@@ -59,7 +60,7 @@ FILTERS = Filters(statements("sagalog.stores.sqlite", "filters.sql"), lambda num
 MOST_OF_FEW = 5_000
 
 
-class SQLiteStore(SQLiteWorkers, SQLiteMessages, Searching):
+class SQLiteStore(SQLiteWorkers, SQLiteMessages, SQLiteJobs, Searching):
     """The store port on one SQLite file; `path` as in `sqlite:///path`."""
 
     name = "sqlite"

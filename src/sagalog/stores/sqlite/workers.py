@@ -89,6 +89,7 @@ class SQLiteWorkers(Queries):
         with self._transaction(commit=True) as cursor:
             if saga_ids is None:
                 cursor.execute(SQL["give_back_consumers"], (worker_id,))
+                cursor.execute(SQL["give_back_jobs"], (worker_id,))
                 cursor.execute(SQL["give_back_all"], (worker_id,))
                 cursor.execute(SQL["forget_worker"], (worker_id,))
             else:

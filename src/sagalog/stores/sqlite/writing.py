@@ -22,7 +22,7 @@ from sagalog.stores.sql import for_rows, statements
 
 BLOCKS = {
     name: text
-    for part in ("store", "messages", "attributes")
+    for part in ("store", "messages", "attributes", "jobs")
     for name, text in statements("sagalog.stores.sqlite", f"{part}.sql").items()
 }
 SQL = written_out(BLOCKS)

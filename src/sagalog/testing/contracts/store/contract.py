@@ -20,6 +20,7 @@ from sagalog.testing.contracts.store.consumers import ConsumerContract
 from sagalog.testing.contracts.store.filtering import FilteringContract
 from sagalog.testing.contracts.store.finding import FindingContract
 from sagalog.testing.contracts.store.inbox import InboxContract
+from sagalog.testing.contracts.store.jobs import JobContract
 from sagalog.testing.contracts.store.leases import LeaseContract
 from sagalog.testing.contracts.store.messages import MessageContract
 from sagalog.testing.contracts.store.reading import ReadingContract
@@ -36,5 +37,6 @@ class StoreContract(
     MessageContract,
     InboxContract,
     ConsumerContract,
+    JobContract,
 ):
     """Every rule of the port; set `hints` to False for a store that never calls hints."""
