@@ -103,3 +103,16 @@ class Age(click.ParamType[int]):
             return value if isinstance(value, int) else parse_duration(value)
         except ValueError as problem:
             self.fail(str(problem), param, ctx)
+
+
+class Time(click.ParamType[int]):
+    """An option's time in ISO form, converted to microseconds since the epoch."""
+
+    name = "TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the microseconds."""
+        try:
+            return value if isinstance(value, int) else parse_moment(value)
+        except ValueError as problem:
+            self.fail(str(problem), param, ctx)
