@@ -134,7 +134,7 @@ def test_a_stuck_saga_shows_why_what_is_pending_and_what_may_be_done(finished_de
     shown = finished_demo.sagalog("show", stuck).out
     assert re.search(r"stuck because +the compensation of process_payment failed for good", shown)
     assert re.search(r"still to undo +process_payment, reserve_inventory", shown)
-    assert re.search(r"you may +resume", shown)
+    assert re.search(rf"you may +sagalog .* retry {stuck} --reason", shown)
     assert re.search(r"waits for +a person", shown)
     assert re.search(r"create_shipment +failed +4 ", shown)
     assert re.search(r"undo process_payment +failed +1 .*Refused: .*closed", shown)
