@@ -1,8 +1,10 @@
 """Sagas that people act on: each order goes as its mood has it, and stands still where a person is to do something."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import msgspec
 
@@ -15,6 +17,10 @@ from sagalog.store import StatusRow
 SETTINGS = Settings(lease=2, poll=0.01, longest_wait=0)
 # Nothing is tried again while a test runs.
 LATER = Retry(attempts=3, delay=timedelta(hours=1), max_delay=timedelta(hours=2))
+
+
+# A mood in which the bank answers once a file is there.
+UNTIL = "until there is "
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -51,6 +57,10 @@ def parcel_order(version: int = 1, name: str = "parcel-order") -> Saga[Order]:
     async def pay(order: Order, shelf: Shelf) -> Receipt:
         if order.mood == "no bank":
             raise OSError("the bank does not answer")
+        if order.mood.startswith(UNTIL):
+            answer = Path(order.mood.removeprefix(UNTIL))
+            while not await asyncio.to_thread(answer.exists):
+                await asyncio.sleep(0.02)
         return Receipt(4500)
 
     @pay.compensate
@@ -62,8 +72,6 @@ def parcel_order(version: int = 1, name: str = "parcel-order") -> Saga[Order]:
     async def book(order: Order, receipt: Receipt) -> None:
         if order.mood == "no refund":
             raise Refused("no parcels to the moon")
-        if order.mood == "slow":
-            await asyncio.Event().wait()
 
     return saga
 
@@ -91,10 +99,26 @@ def ordered(address: str, order_id: str, mood: str = "well", saga: Saga[Order] |
 
 def only_started(address: str, order_id: str, saga: Saga[Order] | None = None) -> str:
     """Return the id of an order that was started, and that nobody has worked on."""
+    return started(address, order_id, "well", saga)
+
+
+def started(address: str, order_id: str, mood: str, saga: Saga[Order] | None = None) -> str:
+    """Start an order of this mood, for others to work on it; return its id."""
 
     async def start() -> str:
         of = saga or parcel_order()
         async with ProcessManager(address, sagas=[of], settings=SETTINGS, worker=False) as manager:
-            return (await manager.start(of, Order(order_id))).id
+            return (await manager.start(of, Order(order_id, mood))).id
 
     return asyncio.run(start())
+
+
+# This module is an app, too.
+APP = "sagas.parcel_orders"
+sagas = [parcel_order()]
+
+
+@contextmanager
+def services() -> Generator[dict[type, object]]:
+    """Give the services of the app: none."""
+    yield {}
