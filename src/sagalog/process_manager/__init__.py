@@ -83,8 +83,7 @@ class ProcessManager(Execution, Acting, Messaging, Following, Projected):
         transports = transports_of(transports)
         if flag(worker, "worker", "the process manager"):
             check_services(services, declared.parameters)
-        clock = clock_of(clock)
-        self._given_blocking = blocking_of(blocking)
+        clock, self._given_blocking = clock_of(clock), blocking_of(blocking)
         check_redact(redact)
         follows = Follows(redact)
         self._equipment = Equipment(

@@ -199,6 +199,14 @@ class Acting(Inspection):
         """
         return await self._act("abandon", id_or_key, saga, {}, how)
 
+    async def fork(self, id_or_key: str, step: str, saga: SagaNamed | None = None, **how: Unpack[How]) -> Acted:
+        """Start a new saga that goes on from one that has ended, as if the steps before `step` had just succeeded.
+
+        It has the same key, as its next run; its id is `fork` of the returned event. What it takes over must stand: no
+        step before may have been undone.
+        """
+        return await self._act("fork", id_or_key, saga, {"step": step}, how)
+
     async def preview(
         self,
         verb: Verb,
@@ -246,6 +254,7 @@ class Acting(Inspection):
             happened=what.get("happened"),
             until=until,
             of_deadline=what.get("deadline", False),
+            fork=new_id(self._clock) if verb == "fork" else None,
         )
 
         def complete(definition: Definition | None, state: SagaState) -> Act:

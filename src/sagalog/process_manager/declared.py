@@ -11,7 +11,7 @@ from sagalog.saga.binding import Parameter
 from sagalog.saga.choreography.declare import Choreography
 from sagalog.saga.choreography.definition import ChoreographyDefinition
 from sagalog.saga.declare import Saga
-from sagalog.saga.definition import Definition
+from sagalog.saga.definition import CancelRule, Definition, StartRule
 from sagalog.saga.failure import Redact
 from sagalog.saga.messages.participants import ParticipantDefinition, check_together
 from sagalog.saga.messages.vocabulary import Vocabulary
@@ -96,10 +96,11 @@ def _check_names(definitions: Sequence[Definition]) -> None:
 
 
 def takes_messages(definition: Definition) -> bool:
-    """Tell whether messages start sagas of this definition, or can reach them later."""
+    """Tell whether messages start sagas of this definition, cancel them, or can reach them later."""
     return (
         isinstance(definition, ChoreographyDefinition)
         or bool(definition.starts)
+        or bool(definition.cancels)
         or any(step.kind not in ("call", "child") for step in definition.steps.values())
     )
 
@@ -123,7 +124,8 @@ def messages_of(definition: Definition) -> Iterator[type[Message]]:
     if isinstance(definition, ChoreographyDefinition):
         for payload in definition.contract.events.values():
             yield payload.kind
-    for rule in definition.starts.values():
+    rules: list[StartRule | CancelRule] = [*definition.starts.values(), *definition.cancels.values()]
+    for rule in rules:
         yield rule.event.kind
     for step in definition.steps.values():
         if step.wait is not None:

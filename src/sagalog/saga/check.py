@@ -17,7 +17,7 @@ from sagalog.saga.definition import (
 )
 from sagalog.saga.for_each.check import check_fan_out, list_of
 from sagalog.saga.identifiers import check_identifier, part_of
-from sagalog.saga.messages.check import exchange_of, exchange_of_request, is_event, starts_of, wait_of
+from sagalog.saga.messages.check import cancels_of, exchange_of, exchange_of_request, is_event, starts_of, wait_of
 from sagalog.saga.options import shown, version_mistake
 from sagalog.saga.payload.payload_type import PayloadType
 from sagalog.saga.retry import ACTION_RETRY, PATIENT, Retry
@@ -55,6 +55,7 @@ def build(declared: DeclaredSaga) -> Definition:
         position += len(stage)
         stages.append(tuple(built))
     starts = starts_of(declared, mistakes)
+    cancels = cancels_of(declared, mistakes)
     if mistakes:
         listed = "\n".join(f"  - {text}" for text in dict.fromkeys(mistakes))
         raise DefinitionError(f"saga {declared.name!r} is declared wrongly:\n{listed}")
@@ -68,6 +69,7 @@ def build(declared: DeclaredSaga) -> Definition:
         reruns=declared.after_end == "rerun",
         starts=starts,
         attributes=declared.attributes,
+        cancels=cancels,
     )
 
 

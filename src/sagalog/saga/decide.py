@@ -38,7 +38,7 @@ from sagalog.errors import InvalidAction
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
 from sagalog.saga.actions import decide as actions
-from sagalog.saga.actions.notes import action_in
+from sagalog.saga.actions.notes import action_in, cancel_by
 from sagalog.saga.attempts import Attempt, failure, next_attempt_at
 from sagalog.saga.attributes import attributed
 from sagalog.saga.children import decide as children
@@ -131,13 +131,16 @@ def _started(definition: Definition, input: i.Start, now: int) -> e.SagaStarted:
         started = replace(started, marked=True)
     if input.attributes or input.attributes_error is not None:
         started = replace(started, attributes=input.attributes, attributes_error=input.attributes_error)
+    if input.fork is not None:
+        started = replace(started, fork=input.fork)
+    if input.called_off:
+        started = replace(started, called_off=True)
     if input.parent is not None:
         return replace(
             started,
             parent=input.parent,
             parent_step=input.parent_step,
             parent_round=input.parent_round,
-            called_off=input.called_off,
         )
     return replace(started, kind="choreography") if type(definition) is ChoreographyDefinition else started
 
@@ -252,6 +255,8 @@ def _received(definition: Definition, state: SagaState, input: i.Receive, now: i
         return None
     if message.kind == "note":
         return children.noted(definition, state, message, now)
+    if message.name in definition.cancels:
+        return actions.acted(definition, state, cancel_by(message), now)
     return messages.received(definition, state, message, now)
 
 

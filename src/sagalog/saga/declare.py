@@ -40,6 +40,7 @@ from sagalog.saga.step_handles import (
     SyncStep,
 )
 from sagalog.saga.written import (
+    DeclaredCancel,
     DeclaredChild,
     DeclaredReplies,
     DeclaredSaga,
@@ -342,6 +343,17 @@ class Saga(Generic[InputT]):
         """
         self._check_open(f"started_by {getattr(event, '__name__', event)}")
         self._declared.starts.append(DeclaredStart(event, input, key))
+
+    def cancelled_by(
+        self, event: type[EventT], *, key: Callable[[EventT], str], before_start: Literal["park", "prevent"] = "park"
+    ) -> None:
+        """Declare that an event cancels this saga: it goes back as when a person cancels it; `key` finds the saga.
+
+        After the pivot, after the end, or a second time, the event is recorded in the saga and changes nothing. One
+        that comes before there is such a saga is parked, or with "prevent" it sees to it that the saga cannot begin.
+        """
+        self._check_open(f"cancelled_by {getattr(event, '__name__', event)}")
+        self._declared.cancels.append(DeclaredCancel(event, key, before_start))
 
     def _add(self, declared: DeclaredStep) -> None:
         self._check_open(f"step {declared.name}")

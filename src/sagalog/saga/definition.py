@@ -56,6 +56,18 @@ class StartRule(Struct, frozen=True):
     key: Callable[[Any], str] | None
 
 
+class CancelRule(Struct, frozen=True):
+    """An event that cancels a saga, and the function that returns the saga's key from it.
+
+    `prevents`: one that comes before the saga sees to it that the saga cannot begin any more.
+    """
+
+    event: PayloadType
+    name: str
+    key: Callable[[Any], str]
+    prevents: bool
+
+
 class CompensationDefinition(Struct, frozen=True):
     """How a step is undone: the handler, its parameters after the result, its retries, its timeout (microseconds).
 
@@ -139,7 +151,8 @@ class Definition(Struct, frozen=True):
     `stage_after[n]` is the number of the stage that is being done when n steps have succeeded or were skipped.
     `has_questions`: some step has a condition or elements, for which user functions are called when it is reached.
     `digest` covers name, version and structure: a stored saga only ever runs with the definition it started with.
-    `starts` are the events that start a saga, by name; `waits` are the steps that wait for an event, by its name.
+    `starts` and `cancels` are the events that start and cancel a saga, by name; `waits` are the steps that wait for an
+    event, by its name.
     `has_children`: some step is another saga. `plain`: only outcomes of handlers, the deadline, and (for a child) a
     request of its parent ever move it.
     `redact`, if set by the process, decides what may be recorded of the exceptions of user functions.
@@ -168,6 +181,7 @@ class Definition(Struct, frozen=True):
     marked: bool = False
     attributes: Callable[[Any], Any] | None = None
     attributed: bool = False
+    cancels: dict[str, CancelRule] = {}
 
     def step(self, name: str) -> StepDefinition:
         """Return a step by name; raises `DivergentHistory` for a name that the definition does not have."""
@@ -216,6 +230,7 @@ def assemble(
     reruns: bool,
     starts: tuple[StartRule, ...] = (),
     attributes: Callable[[Any], Any] | None = None,
+    cancels: tuple[CancelRule, ...] = (),
 ) -> Definition:
     """Build the definition from checked stages."""
     stage_after = [number for number, stage in enumerate(stages) for _ in stage]
@@ -244,6 +259,7 @@ def assemble(
         marked=any(map(needs_mark, steps)),
         attributes=attributes,
         attributed=any(step.attributes is not None for step in steps.values()),
+        cancels={rule.name: rule for rule in cancels},
     )
 
 

@@ -18,24 +18,11 @@ ErrorKind = Literal[
 ]
 Kind = Literal["saga", "choreography"]
 FailedOutcome = Literal["refused", "unknown"]
-# What a person can do to a saga; see `actions` for the rules.
 Verb = Literal[
-    "cancel",
-    "retry",
-    "resume",
-    "skip",
-    "resolve",
-    "amend",
-    "reschedule",
-    "pause",
-    "unpause",
-    "undo",
-    "abandon",
-    "fork",
+    "cancel", "retry", "resume", "skip", "resolve", "amend", "reschedule", "pause", "unpause", "undo", "abandon", "fork"
 ]
 EMPTY = Raw(b"null")
-# The value of an attribute; None: it is removed.
-AttributeData = str | int | float | bool | None
+AttributeData = str | int | float | bool | None  # None: the attribute is removed
 
 
 class ErrorInfo(Struct, frozen=True, omit_defaults=True, gc=False):
@@ -52,6 +39,24 @@ class ErrorInfo(Struct, frozen=True, omit_defaults=True, gc=False):
     step: str | None = None
 
 
+class Adopted(Struct, frozen=True, omit_defaults=True, gc=False):
+    """A step that a saga takes over from another one, done or skipped; or, with `elements`, a step that has parts."""
+
+    step: str
+    result: Raw = EMPTY
+    skipped: bool = False
+    elements: tuple[Raw, ...] = ()
+    at_once: int = 1
+
+
+class Fork(Struct, frozen=True, omit_defaults=True, gc=False):
+    """Where a saga goes on from: another saga as it stood before `step`, and the steps that it takes over."""
+
+    saga_id: str
+    step: str
+    adopted: tuple[Adopted, ...] = ()
+
+
 class SagaEvent(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A fact in a saga's stream, and when it was recorded."""
 
@@ -66,6 +71,7 @@ class SagaStarted(SagaEvent, frozen=True, kw_only=True, gc=False):
     `message` is the event that started it, if any. `kind` is "saga" or "choreography", which is only followed.
     `parent` is the parent saga, `parent_step` the parent's step, and `parent_round` counts that step's earlier
     children. `called_off`: it was started only so that nobody else can start it.
+    `fork` is set if it goes on from another saga.
     `marked`: some names of steps are marked in its identities (`effect_id`). `attributes` are those that its input
     brings; `attributes_error` is why a child has none, for nobody could be told at its start.
     """
@@ -90,6 +96,7 @@ class SagaStarted(SagaEvent, frozen=True, kw_only=True, gc=False):
     marked: bool = False
     attributes: dict[str, AttributeData] = {}
     attributes_error: ErrorInfo | None = None
+    fork: Fork | None = None
 
 
 class StepSucceeded(SagaEvent, frozen=True, kw_only=True, gc=False):
@@ -287,7 +294,7 @@ class SagaStuck(SagaEvent, frozen=True, kw_only=True):
 
 
 class SagaResumed(SagaEvent, frozen=True, kw_only=True, gc=False):
-    """A person let a stuck saga go on after repairing the cause. `action_id` is that of the action that asked."""
+    """A person let a stuck saga go on after repairing the cause, by the action `action_id`."""
 
     TOPIC = "sagalog.SagaResumed.1"
 

@@ -89,6 +89,8 @@ def _started(event: e.SagaStarted) -> SagaState:
     )
     if event.attributes or event.attributes_error is not None:
         state = replace(state, attributes=event.attributes, attributes_error=event.attributes_error)
+    if event.fork is not None:
+        state = actions.adopted(state, event, event.fork)
     if event.parent is None and event.kind == "saga" and not event.marked:
         return state
     parent = children.parent_of(event)

@@ -23,13 +23,14 @@ class SagaHappening(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class SagaStarted(SagaHappening, frozen=True, kw_only=True, gc=False):
-    """A saga was started; of the version `version` of its definition."""
+    """A saga was started, of the version `version` of its definition; `forked_from` is one from which it goes on."""
 
     input: Any
     version: int
     deadline_at: int | None
     parent: str | None
     parent_step: str | None
+    forked_from: str | None
     attributes: Mapping[str, Any]
 
 
@@ -264,6 +265,7 @@ TOLD: dict[type[e.SagaEvent], tuple[type[SagaHappening], Callable[[Any], SagaHap
             deadline_at=one.deadline,
             parent=one.parent,
             parent_step=one.parent_step,
+            forked_from=None if one.fork is None else one.fork.saga_id,
             attributes=one.attributes,
         ),
     ),

@@ -9,7 +9,7 @@ from typing import Literal
 from msgspec import Raw, Struct
 
 from sagalog.messages import Envelope
-from sagalog.saga.events import EMPTY, AttributeData, Direction, ErrorInfo, Verb
+from sagalog.saga.events import EMPTY, AttributeData, Direction, ErrorInfo, Fork, Verb
 
 
 class Start(Struct, frozen=True, gc=False):
@@ -17,6 +17,7 @@ class Start(Struct, frozen=True, gc=False):
 
     `parent` is the parent saga, of which it is step `parent_step`. `called_off`: it is only recorded so that nobody
     else can begin it. `attributes` are those that the input brings; `attributes_error` says why it brings none.
+    `fork` is where it goes on from.
     """
 
     key: str
@@ -31,6 +32,7 @@ class Start(Struct, frozen=True, gc=False):
     called_off: bool = False
     attributes: dict[str, AttributeData] = {}
     attributes_error: ErrorInfo | None = None
+    fork: Fork | None = None
 
 
 class ChildBegun(Struct, frozen=True, gc=False):

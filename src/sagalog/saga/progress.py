@@ -121,13 +121,16 @@ def can_be_undone(step: StepDefinition, here: StepState) -> bool:
 def _ending(definition: Definition, state: SagaState) -> tuple[str, ...]:
     steps = state.steps
     if not state.fans:
-        return tuple(name for name, step in steps.items() if _is_ending(step))
+        return tuple(name for name, step in steps.items() if _is_ending(definition, name, step))
     names = [name for step in definition.steps.values() for name in names_under_way(state, step)]
-    return tuple(name for name in names if name in steps and _is_ending(steps[name]))
+    return tuple(name for name in names if name in steps and _is_ending(definition, name, steps[name]))
 
 
-def _is_ending(step: StepState) -> bool:
-    return step.undo.status != "none" and is_open(step.action)
+def _is_ending(definition: Definition, name: str, step: StepState) -> bool:
+    if step.undo.status == "none" or not is_open(step.action):
+        return False
+    # A wait that was ended by a mistake in what came has nothing under way.
+    return step.action.waiting is not None or definition.steps[name].kind not in ("wait", "sleep")
 
 
 def _front_of_parts(state: SagaState, step: StepDefinition, ready: list[str], blocked: list[str]) -> None:

@@ -112,6 +112,7 @@ def _start(event: e.SagaStarted) -> i.Start:
         event.called_off,
         event.attributes,
         event.attributes_error,
+        event.fork,
     )
 
 

@@ -163,7 +163,8 @@ class SagaState(Struct, frozen=True, omit_defaults=True, gc=False):
     `marked`: some names of steps are marked in identities, see `effect_id`. `attributes_error` is the last mistake that
     was made in finding `attributes`. `paused`: who paused it; nothing is begun until somebody ends that. `acts` are the
     ids of all actions, taken and refused. `actions` are what may be done about a stuck saga, and `pending` what is
-    still to be undone, or what an abandoned one leaves.
+    still to be undone, or what an abandoned one leaves. `forked_from` and `forked_to` are the sagas before
+    and after it.
     """
 
     saga: str
@@ -203,3 +204,5 @@ class SagaState(Struct, frozen=True, omit_defaults=True, gc=False):
     attributes_error: ErrorInfo | None = None
     paused: str | None = None
     acts: tuple[str, ...] = ()
+    forked_from: str | None = None
+    forked_to: str | None = None

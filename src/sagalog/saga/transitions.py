@@ -91,7 +91,10 @@ TRANSITIONS: Final[dict[tuple[Status | None, str], tuple[Status, ...]]] = {
     ("failed", "StartRefused"): ("failed",),
     # The parent saga is rolled back: this completed saga is undone.
     ("completed", "UndoAsked"): ("completed",),
+    # It is undone, or another saga goes on from it.
     ("completed", "ActionTaken"): ("completed",),
+    ("failed", "ActionTaken"): ("failed",),
+    ("abandoned", "ActionTaken"): ("abandoned",),
     ("completed", "CompensationStarted"): ("compensating",),
     ("completed", "EventReceived"): ("completed",),
     ("completed", "StartRefused"): ("completed",),

@@ -145,6 +145,15 @@ class DeclaredStart:
         self.key = key
 
 
+class DeclaredCancel:
+    """A declared event that cancels a saga."""
+
+    def __init__(self, event: Any, key: Any, before_start: str) -> None:
+        self.event = event
+        self.key = key
+        self.before_start = before_start
+
+
 class DeclaredSaga:
     """A saga as it was declared; each of `stages` is a list of steps that run side by side."""
 
@@ -168,3 +177,4 @@ class DeclaredSaga:
         self.attributes = attributes
         self.stages: list[list[DeclaredStep]] = []
         self.starts: list[DeclaredStart] = []
+        self.cancels: list[DeclaredCancel] = []

@@ -97,6 +97,7 @@ class Advance(Struct, frozen=True, gc=False):
 class Route(Struct, frozen=True, gc=False):
     """The results of a batch of messages, written in one transaction with the consumers' new positions.
 
+    `starts` are sagas that begin, and what is to be written together with that or not at all.
     `redelivered` names rows of `saga_unmatched` that were routed again. `notes` are the messages among those of `inbox`
     that are not in the log, by their ids.
     """

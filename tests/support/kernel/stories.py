@@ -97,7 +97,7 @@ def _declare(saga: Saga[Choice], plan: Plan, after_pivot: bool) -> None:
         child: dict[str, Any] = {"name": plan.name, "pivot": plan.pivot, "when": condition}
         if plan.undo == "waived":
             child["compensation"] = None
-        saga.child(_child(), input=lambda choice: choice, **child)
+        saga.child(the_child(), input=lambda choice: choice, **child)
     elif plan.kind == "wait":
         saga.wait_for(Happened, key=lambda event: event.key, timeout=90.0, name=plan.name, when=condition)
     elif plan.kind == "sleep":
@@ -114,7 +114,7 @@ def _declare(saga: Saga[Choice], plan: Plan, after_pivot: bool) -> None:
 
 
 @cache
-def _child() -> Saga[Choice]:
+def the_child() -> Saga[Choice]:
     saga = Saga("child", input=Choice)
 
     @saga.step(compensation=None)

@@ -1,6 +1,7 @@
 """Random walks of the kernel: any inputs in any order, wanted or not, for made-up sagas."""
 
 import random
+from copy import copy
 from typing import Any
 
 from kernel.child_notes import child_begun, child_ended, undo_child
@@ -30,10 +31,11 @@ from sagalog.errors import InvalidAction
 from sagalog.messages import CommandRefused
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
-from sagalog.saga.actions.rules import VERBS
+from sagalog.saga.actions.rules import VERBS, what_may_be_done
 from sagalog.saga.children.notes import ChildStatus
 from sagalog.saga.decide import advance
 from sagalog.saga.definition import Definition
+from sagalog.saga.evolve import fold
 from sagalog.saga.identifiers import part_name
 from sagalog.saga.react import RunCompensation, Wait, WatchDeadline, react
 from sagalog.saga.state import UNTOUCHED, SagaState, StepState
@@ -111,6 +113,12 @@ class Walk:
             return self.tell(undo_failed(effect.step, kind, effect.attempt, effect.epoch))
         return self.tell(self._outcome(effect.step, effect.attempt))
 
+    def elsewhere(self, events: list[e.SagaEvent]) -> "Walk":
+        """Return a walk that goes on from another history of the same saga."""
+        other = copy(self)
+        other.events, other.state, other.told, other.live = list(events), fold(events), [], []
+        return other
+
     def finish(self, most: int = 200) -> None:
         """Let everything succeed from here on, and a person resume once, until the saga is at rest."""
         for _ in range(most):
@@ -128,7 +136,7 @@ class Walk:
                 self.tell(self._undone(effect))
             else:
                 self.tell(self._done(effect.step, effect.attempt))
-        raise AssertionError("it does not come to rest although everything succeeds")
+        raise AssertionError(f"it does not come to rest although everything succeeds: {self.state}")
 
     def _here(self, step: str) -> StepState:
         assert self.state is not None
@@ -243,12 +251,14 @@ class Walk:
         return self._message(event, self.seeded.choice(causes))
 
 
-def any_act(seeded: random.Random, definition: Definition, state: SagaState, now: int) -> i.Act:
+def any_act(
+    seeded: random.Random, definition: Definition, state: SagaState, now: int, wanted: e.Verb | None = None
+) -> i.Act:
     """Return what a person may ask for at any time: of any step that there is or is not, in any direction."""
     names = [*definition.steps, *state.steps, None]
     if seeded.random() < 0.03:
         names = ["nowhere"]
-    verb = seeded.choice(VERBS)
+    verb = seeded.choice(VERBS) if wanted is None else wanted
     fields: dict[str, Any] = {}
     if verb in ("skip", "amend") or seeded.random() < 0.1:
         fields["value"] = Raw(b'"other"')
@@ -261,7 +271,12 @@ def any_act(seeded: random.Random, definition: Definition, state: SagaState, now
         }
     if verb == "reschedule":
         fields |= {"until": now + seeded.randrange(-MINUTE, 2 * MINUTE), "of_deadline": seeded.random() < 0.2}
+    if verb == "fork":
+        fields["fork"] = "another"
     step = seeded.choice(names) if verb in ("skip", "resolve", "amend", "reschedule", "fork") else None
+    useful = [one.partition(" ")[2] for one in what_may_be_done(definition, state, now) if one.startswith(f"{verb} ")]
+    if useful and seeded.random() < 0.8:
+        step = seeded.choice(useful)
     if verb == "amend" and step is None:
         fields["value"] = state.input
     return act(verb, step, **fields)

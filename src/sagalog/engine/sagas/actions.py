@@ -14,18 +14,19 @@ from msgspec import Struct
 from sagalog.codec import CODEC
 from sagalog.engine.asking import as_asked, asked
 from sagalog.engine.backoff import Backoff, Pauses
-from sagalog.engine.cycle import Decided, append_of, decision_of, state_of, unloaded_append
+from sagalog.engine.cycle import Decided, Decision, append_of, decision_of, state_of, unloaded_append
 from sagalog.engine.sagas.beginnings import log_written
 from sagalog.engine.surroundings import Surroundings
 from sagalog.engine.writing.committer import Committer
 from sagalog.engine.writing.one_at_a_time import OneAtATime
-from sagalog.errors import SagaBusy, StoreUnavailable, UnknownSaga
+from sagalog.errors import InvalidAction, SagaBusy, StoreUnavailable, UnknownSaga
 from sagalog.messages import Envelope
+from sagalog.saga.actions.fork import start_of
 from sagalog.saga.actions.notes import ACT, note_of
 from sagalog.saga.actions.rules import UNLOADED
-from sagalog.saga.decide import advance, advance_unloaded
+from sagalog.saga.decide import advance_unloaded
 from sagalog.saga.definition import Definition
-from sagalog.saga.events import Action, SagaEvent, SagaResumed
+from sagalog.saga.events import Action, ActionTaken, SagaEvent, SagaResumed
 from sagalog.saga.inputs import Act
 from sagalog.saga.react import Effect, react
 from sagalog.saga.state import SagaState
@@ -39,7 +40,8 @@ PAUSES = Pauses(0.02, 0.25)
 class Preview(Struct, frozen=True):
     """What an action would do: the events that would be appended, and the state before and after them.
 
-    `effects` are what would be going on then. A refused action has one event, the refusal.
+    `effects` are what would be going on then. A refused action has one event, the refusal. `started` are the events of
+    the saga that a fork starts.
     """
 
     saga_id: str
@@ -47,6 +49,7 @@ class Preview(Struct, frozen=True):
     before: SagaState
     after: SagaState
     effects: list[Effect]
+    started: list[SagaEvent] = []
 
 
 # Makes an action complete for the saga as it is, once its definition is known; raises for what makes no sense.
@@ -97,9 +100,12 @@ class Actions:
         if definition is None:
             events, after = advance_unloaded(state, act, now)
             return Preview(saga_id, events, state, after, [])
-        events, decided = advance(definition, state, act, now)
-        assert decided is not None
-        return Preview(saga_id, events, state, decided, react(definition, decided))
+        decision = decision_of(definition, saga_id, state, (act,), now)
+        if decision is None:
+            return Preview(saga_id, [], state, state, react(definition, state))
+        fork = _fork_of(decision, now)
+        started = [] if fork is None else fork.events
+        return Preview(saga_id, decision.events, state, decision.after, decision.effects, started)
 
     def _completed(self, state: SagaState, complete: Completed) -> Act:
         definition = self._definitions.get(state.digest)
@@ -133,10 +139,31 @@ class Actions:
         else:
             found = decision_of(definition, saga_id, state, (act,), now)
             assert found is not None
+            fork = _fork_of(found, now)
+            if fork is not None:
+                return await self._forked(found, fork)
             decision, append = found, append_of(found, None, None)
         written = await self._appends.submit(saga_id, append, partial(log_written, decision, None))
         self._hint()
         return decision.events if written == "written" else []
+
+    async def _forked(self, decision: Decision, fork: Decision) -> list[SagaEvent]:
+        """Write a fork: the new saga, and its record in the old one, together or not at all."""
+        name, key = fork.after.saga, fork.after.key
+        newest = await asked(self._blocking, self._store.latest_run, name, key)
+        if newest is not None and newest.saga_id != decision.saga_id:
+            raise InvalidAction(
+                f"fork: expected the newest run of saga {name} {key}, which is {newest.saga_id} (run {newest.run}), "
+                f"found run {decision.after.run}; fork that one"
+            )
+        starts = (append_of(decision, None, None), append_of(fork, None, None))
+        with as_asked():
+            if await self._blocking.write(self._store.route, Route((), starts=starts)) != "written":
+                return []
+        log_written(decision, None, True)
+        log_written(fork, None, True)
+        self._hint()
+        return decision.events
 
     async def _recorded(self, saga_id: str, act: Act, after: int) -> list[SagaEvent]:
         """Return the events with which a saga recorded an action, or none; those of one decision have one time."""
@@ -192,3 +219,12 @@ class Actions:
         with as_asked():
             posting = Posting(taken=(saga_id, act.action_id))
             return await self._blocking.write(self._store.post, [posting]) == ["written"]
+
+
+def _fork_of(decision: Decision, now: int) -> Decision | None:
+    """Return the start of the saga that a fork leads to; None for any other decision, and for a refused one."""
+    taken, before = decision.events[0], decision.before
+    if not isinstance(taken, ActionTaken) or taken.fork is None or taken.step is None or before is None:
+        return None
+    start = start_of(decision.definition, decision.saga_id, before, taken.step)
+    return decision_of(decision.definition, taken.fork, None, (start,), now)

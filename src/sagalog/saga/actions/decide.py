@@ -15,6 +15,7 @@ reschedule  moves the one time that a saga waits for: a step's retry or timer, o
 pause       nothing is begun until `unpause`; attempts under way end, messages are taken, time passes.
 undo        a completed saga without a pivot, and without a parent, is rolled back.
 abandon     ends an open saga as it is; the only end that leaves effects, each of which is named.
+fork        lets a new saga go on from where one stood that has ended, before one of its steps: see `fork`.
 
 A choreography is run by nobody, so only its deadline can be moved, and it can be abandoned.
 """
@@ -67,7 +68,7 @@ def follow(
         return _first(definition, state, taken, now)
     if state.status != "stuck" or definition is None or taken.verb not in ("skip", "resolve"):
         return None
-    if isinstance(last, e.StepFailed):
+    if isinstance(last, e.StepFailed) and not state.rolling_back:
         # After the pivot nothing is undone, so the saga stays as it is until somebody resumes it.
         return None if pivot_passed(definition, state) else roll_back(definition, state, last.error, now)
     return _resumed(taken, now)

@@ -7,9 +7,12 @@ from msgspec.structs import replace
 
 from sagalog.saga import events as e
 from sagalog.saga.changes import moved, taken
+from sagalog.saga.identifiers import part_of
 from sagalog.saga.state import (
+    NOT_ASKED,
     UNTOUCHED,
     ActionStatus,
+    FanOut,
     SagaState,
     Side,
     StatusT,
@@ -26,6 +29,8 @@ def _action_taken(state: SagaState, event: e.ActionTaken, status: Status) -> Sag
             return replace(state, paused=event.actor)
         case "unpause":
             return replace(state, paused=None)
+        case "fork":
+            return replace(state, forked_to=event.fork)
         case "amend":
             return _amended(state, event)
         case "reschedule":
@@ -119,6 +124,25 @@ def _afresh(side: Side[StatusT], status: ActionStatus | UndoStatus, by_another: 
 
 def _abandoned(state: SagaState, event: e.SagaAbandoned, status: Status) -> SagaState:
     return moved(state, event, status, ended=event.time, error=event.error, reason=None, pending=event.left, actions=())
+
+
+def adopted(state: SagaState, event: e.SagaStarted, fork: e.Fork) -> SagaState:
+    """Return the state of a saga that begins with steps of another one, which count as just done."""
+    steps: dict[str, StepState] = {}
+    fans: dict[str, FanOut] = {}
+    settled = 0
+    for one in fork.adopted:
+        if one.elements:
+            number = len(one.elements)
+            fans[one.step] = FanOut(one.elements, one.at_once, number, (), number)
+            settled += 1
+            continue
+        status: ActionStatus = "skipped" if one.skipped else "succeeded"
+        result = None if one.skipped and one.result == e.EMPTY else one.result
+        steps[one.step] = StepState(Side(status, 1, event.time, event.time), NOT_ASKED, result)
+        part = part_of(one.step)
+        settled += part is None or part[0] not in fans
+    return replace(state, steps=steps, fans=fans, settled=settled, forked_from=fork.saga_id)
 
 
 CHANGES: dict[type[e.SagaEvent], Callable[[SagaState, Any, Status], SagaState]] = {

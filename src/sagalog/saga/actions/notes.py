@@ -5,6 +5,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
+from sagalog.messages import Envelope
 from sagalog.saga.inputs import Act, Input, Receive
 
 # The name of the note as a message.
@@ -14,6 +15,12 @@ ACT: Final = "sagalog.Act"
 def note_of(act: Act) -> Raw:
     """Return the data of the note that asks for an action."""
     return Raw(msgspec.json.encode(act))
+
+
+def cancel_by(message: Envelope) -> Act:
+    """Return the cancel that an event asks for, as the saga declares (`cancelled_by`)."""
+    reason = f"message {message.id}"
+    return Act(action_id=message.id, verb="cancel", actor=f"event {message.name}", reason=reason, event=message.name)
 
 
 def action_in(input: Input) -> Act | None:

@@ -5,6 +5,7 @@ from typing import Final, get_args
 
 from msgspec.structs import replace
 
+from sagalog.saga.actions.fork import hindrance
 from sagalog.saga.actions.steps import (
     Timed,
     direction_to_settle,
@@ -54,9 +55,9 @@ def what_may_be_done(definition: Definition | None, state: SagaState, now: int) 
 
 def _allowed(definition: Definition | None, state: SagaState, verb: Verb, now: int) -> Iterator[str]:
     act = Act(action_id="", verb=verb, actor="", reason="")
-    if verb in ("skip", "resolve"):
+    if verb in ("skip", "resolve", "fork"):
         found = 0
-        for name in _names_to_settle(definition, state):
+        for name in _names_for(definition, state, verb):
             if refusal(definition, state, replace(act, step=name, happened=True), now) is None:
                 yield f"{verb} {name}"
                 found += 1
@@ -66,8 +67,13 @@ def _allowed(definition: Definition | None, state: SagaState, verb: Verb, now: i
         yield verb
 
 
-def _names_to_settle(definition: Definition | None, state: SagaState) -> Iterator[str]:
-    if definition is None or state.kind == "choreography" or state.status in ENDED:
+def _names_for(definition: Definition | None, state: SagaState, verb: Verb) -> Iterator[str]:
+    if definition is None or state.kind == "choreography":
+        return
+    if verb == "fork":
+        yield from definition.steps
+        return
+    if state.status in ENDED:
         return
     if state.rolling_back:
         yield from (name for name, step in state.steps.items() if is_to_undo(step))
@@ -150,6 +156,8 @@ def _resolve(definition: Definition, state: SagaState, act: Act, now: int) -> st
         return f"step {name} has not been reached"
     if may_be_under_way(state, name, now):
         return _under_way(name)
+    if here.undo.status == "compensated" and not act.happened:
+        return f"step {name} has been undone, whether it had happened or not"
     return None if name in state.steps else f"step {name} has not been tried"
 
 
@@ -220,6 +228,8 @@ def _undo(definition: Definition, state: SagaState, act: Act, now: int) -> str |
         return f"it is {state.status}, and only a completed saga can be undone"
     if definition.pivot is not None:
         return f"its pivot {definition.pivot} has succeeded, and after that nothing is undone"
+    if state.forked_to is not None:
+        return f"saga {state.forked_to} goes on from it, and has taken its steps over; act on that one"
     return None if state.parent is None else f"it is a step of saga {state.parent.saga_id}; undo that one"
 
 
@@ -231,7 +241,13 @@ def _abandon(state: SagaState, act: Act) -> str | None:
 
 
 def _fork(definition: Definition, state: SagaState, act: Act, now: int) -> str | None:
-    return "not yet"
+    if state.status not in ENDED:
+        return f"it is {state.status}, and only a saga that has ended can be forked; abandon it first"
+    if state.parent is not None:
+        return f"it is a step of saga {state.parent.saga_id}, which would not know of the other one"
+    if state.forked_to is not None:
+        return f"it has been forked: saga {state.forked_to} goes on from it"
+    return hindrance(definition, state, act.step or "")
 
 
 _RULES: Mapping[Verb, Rule] = {

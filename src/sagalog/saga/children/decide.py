@@ -133,4 +133,8 @@ def parents_wish() -> e.ErrorInfo:
 
 def called_off(last: e.SagaStarted, now: int) -> e.SagaEvent | None:
     """Return the event that ends a saga that was only started so that nobody else can start it."""
-    return e.SagaFailed(time=now, error=parents_wish()) if last.called_off else None
+    if not last.called_off:
+        return None
+    if last.parent is not None:
+        return e.SagaFailed(time=now, error=parents_wish())
+    return e.SagaFailed(time=now, error=e.error_from("cancelled", "Cancelled", f"by message {last.message}"))

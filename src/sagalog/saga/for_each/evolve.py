@@ -82,9 +82,10 @@ def _without(numbers: tuple[int, ...], number: int) -> tuple[int, ...]:
 
 def _planned(state: SagaState, name: str, fan: FanOut) -> FanOut:
     """Return the step with the parts to be undone, the latest element first."""
-    begun = range(fan.begun - 1, -1, -1)
-    undo = tuple(n for n in begun if is_to_undo(state.steps.get(part_name(name, n), UNTOUCHED)))
-    return replace(fan, undo=undo)
+    known = [n for n in range(fan.begun) if part_name(name, n) in state.steps]
+    undo = tuple(n for n in reversed(known) if is_to_undo(state.steps[part_name(name, n)]))
+    # Every part that may have begun is among the steps now; another one never will.
+    return replace(fan, undo=undo, begun=len(known), open=tuple(n for n in fan.open if n in known))
 
 
 def _resumed(state: SagaState, name: str, fan: FanOut) -> FanOut:

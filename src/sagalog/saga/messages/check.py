@@ -9,7 +9,7 @@ from typing import Any, cast
 from sagalog.messages import Command, CommandRefused, Event, Message, name_of
 from sagalog.saga.binding import result_type
 from sagalog.saga.callables import handler_mistake, question_mistake
-from sagalog.saga.definition import Exchange, StartRule, WaitRule
+from sagalog.saga.definition import CancelRule, Exchange, StartRule, WaitRule
 from sagalog.saga.payload.payload_type import PayloadType
 from sagalog.saga.written import DeclaredReplies, DeclaredSaga, DeclaredStep
 
@@ -112,6 +112,43 @@ def starts_of(declared: DeclaredSaga, mistakes: Mistakes) -> tuple[StartRule, ..
             mistakes.append(f"{what} is declared twice; keep one")
         rules.append(StartRule(payload, name_of(payload.kind), start.input, start.key))
     return tuple(rules)
+
+
+def cancels_of(declared: DeclaredSaga, mistakes: Mistakes) -> tuple[CancelRule, ...]:
+    """Return the events that cancel a saga."""
+    rules: list[CancelRule] = []
+    taken = _taken_by(declared)
+    for cancel in declared.cancels:
+        what = f"cancelled_by {_shown(cancel.event)}"
+        if (wrong := question_mistake(cancel.key, "the event", cancel.event)) is not None:
+            mistakes.append(f"{what}: key= {wrong}")
+        if cancel.before_start not in ("park", "prevent"):
+            mistakes.append(f'{what}: before_start= must be "park" or "prevent", found {cancel.before_start!r}')
+        prevents = cancel.before_start == "prevent"
+        if prevents and declared.after_end == "rerun":
+            mistakes.append(f'{what} cannot prevent a start of a saga with after_end="rerun", which starts again')
+        if cancel.event in taken:
+            mistakes.append(f"{what} {taken[cancel.event]}, too: an event means one thing to a saga")
+        payload = event_payload(cancel.event, f"{what}: the event", mistakes)
+        if payload is None:
+            continue
+        if any(rule.name == name_of(payload.kind) for rule in rules):
+            mistakes.append(f"{what} is declared twice; keep one")
+        rules.append(CancelRule(payload, name_of(payload.kind), cancel.key, prevents))
+    return tuple(rules)
+
+
+def _taken_by(declared: DeclaredSaga) -> dict[Any, str]:
+    """Return what else an event does for a saga, by its class."""
+    found: dict[Any, str] = {start.event: "starts it" for start in declared.starts}
+    for step in (step for stage in declared.stages for step in stage):
+        undo = None if step.compensation is None else step.compensation.replies
+        if step.kind == "wait":
+            found[step.event] = f"is waited for by {step.name}"
+        for replies in (step.replies, undo):
+            if replies is not None:
+                found |= dict.fromkeys((replies.reply, *replies.refused), f"answers {step.name}")
+    return found
 
 
 def _commands(handler: Callable[..., Any], what: str, mistakes: Mistakes) -> tuple[Commands, bool]:

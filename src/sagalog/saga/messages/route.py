@@ -6,7 +6,8 @@ For each event, in this order:
 2. It starts sagas: it starts a new one, unless the newest run of its key is open, or has ended and may not run again.
    Then it is for that run, which records it.
 3. A step waits for such events: it is for the newest run of its key; without one, it is parked.
-4. It is only ever a reply. If its cause is unknown, it is parked. If its cause is known and is something else, it is
+4. It cancels sagas: it is for the newest run of its key; without one, it is parked, or begins one that has ended.
+5. It is only ever a reply. If its cause is unknown, it is parked. If its cause is known and is something else, it is
    ignored here. Without a cause it is for the one open saga with its correlation id, or parked.
 
 If a user function raises, or the event cannot be read, it is parked with the reason. Any other event is ignored here.
@@ -23,13 +24,14 @@ from sagalog.errors import InvalidIdentifier
 from sagalog.messages import Envelope
 from sagalog.saga.attributes import Recorded, checked
 from sagalog.saga.callables import plain_answer
-from sagalog.saga.definition import Definition, Exchange, StartRule, WaitRule
+from sagalog.saga.definition import CancelRule, Definition, Exchange, StartRule, WaitRule
+from sagalog.saga.events import EMPTY
 from sagalog.saga.failure import Redact, described, let_interrupts_through, storable
 from sagalog.saga.identifiers import check_identifier, check_recorded
 from sagalog.saga.inputs import Start
 from sagalog.saga.transitions import ENDED
 
-QuestionKind = Literal["start", "wait", "reply", "caused"]
+QuestionKind = Literal["start", "wait", "cancel", "reply", "caused"]
 
 
 class Question(Struct, frozen=True):
@@ -114,8 +116,11 @@ class SagaRouting:
         self._starts = self._newest.starts
         # A newer version replaces an older one's rule. Open sagas still wait for events that only an older one has.
         self._waits: dict[str, WaitRule] = {}
+        self._cancels: dict[str, CancelRule] = {}
         self._replies: set[str] = set()
         self._asks = False
+        for version in versions:
+            self._cancels |= version.cancels
         for step in (step for version in versions for step in version.steps.values()):
             if step.wait is not None:
                 self._waits[step.wait.name] = step.wait
@@ -128,7 +133,7 @@ class SagaRouting:
     @property
     def names(self) -> frozenset[str]:
         """Return the names of the events that it handles whatever caused them."""
-        return frozenset({*self._starts, *self._waits, *self._replies})
+        return frozenset({*self._starts, *self._waits, *self._cancels, *self._replies})
 
     def ask(self, messages: Iterable[Envelope]) -> list[Question]:
         """Return a question for each message that may be for a saga of this name, in their order."""
@@ -140,7 +145,10 @@ class SagaRouting:
             return self._start_question(message, start)
         wait = self._waits.get(message.name)
         if wait is not None:
-            return self._wait_question(message, wait)
+            return self._found_by_key(message, wait, "wait")
+        cancel = self._cancels.get(message.name)
+        if cancel is not None:
+            return self._found_by_key(message, cancel, "cancel")
         if message.name in self._replies:
             return Question(message, "reply")
         return Question(message, "caused") if self._asks and message.causation_id is not None else None
@@ -161,12 +169,12 @@ class SagaRouting:
         find = self._newest.attributes
         return {} if find is None else checked(plain_answer(find(given), "attributes="))
 
-    def _wait_question(self, message: Envelope, rule: WaitRule) -> Question:
+    def _found_by_key(self, message: Envelope, rule: WaitRule | CancelRule, kind: QuestionKind) -> Question:
         what = f"the key of saga {self.name} could not be found in {message.name}"
         try:
-            return Question(message, "wait", _key(rule.key, rule.event.take(message.data)))
+            return Question(message, kind, _key(rule.key, rule.event.take(message.data)))
         except BaseException as problem:
-            return Question(message, "wait", problem=why(what, problem, self._newest.redact))
+            return Question(message, kind, problem=why(what, problem, self._newest.redact))
 
     def wanted(self, questions: Iterable[Question]) -> Wanted:
         """Return what has to be looked up to answer all of these."""
@@ -197,10 +205,12 @@ class SagaRouting:
             return Park(question.problem)
         if question.kind == "start":
             return self._start(question, facts)
-        if question.kind == "wait":
-            waiting = facts.keys.get(question.key or "")
-            if waiting is not None:
-                return Deliver(waiting.saga_id)
+        if question.kind in ("wait", "cancel"):
+            known = facts.keys.get(question.key or "")
+            if known is not None:
+                return Deliver(known.saga_id)
+            if question.kind == "cancel" and self._cancels[message.name].prevents:
+                return self._prevented(question)
             return Park(f"no saga {self.name} has the key {question.key!r}, which {message.name} is for")
         if question.kind == "caused" or issuer is not None:
             return None
@@ -236,6 +246,17 @@ class SagaRouting:
             attributes=question.attributes,
         )
         return Begin(self._newest, start)
+
+    def _prevented(self, question: Question) -> Destination:
+        """Return a start that has ended already, so that nobody can start a saga with this key any more."""
+        message = question.message
+        assert question.key is not None
+        try:
+            key = check_identifier(question.key, "the key")
+        except InvalidIdentifier as problem:
+            return Park(why(f"saga {self.name} could not be prevented", problem, self._newest.redact))
+        off = Start(key, EMPTY, 1, message.correlation_id, message.id, message.id, called_off=True)
+        return Begin(self._newest, off)
 
     def _reply(self, message: Envelope, facts: Facts) -> Destination:
         cause = message.causation_id

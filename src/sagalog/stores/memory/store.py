@@ -219,7 +219,7 @@ class MemoryStore(MemoryWorkers):
             in_place = all(messages.may_advance(one) for one in route.advances)
             if not in_place or not all(messages.waits_for_routing(one) for one in route.redelivered):
                 return "conflict"
-            keys = [_key(one.status) for one in route.starts]
+            keys = [_key(one.status) for one in route.starts if one.expected == 0]
             if len({*keys} - self._keys.keys()) < len(keys) or any(self._fits(one) for one in route.starts):
                 return "exists"
             for start in route.starts:

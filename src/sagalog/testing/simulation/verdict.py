@@ -15,7 +15,7 @@ from sagalog.saga.evolve import evolve, fold
 from sagalog.saga.identifiers import part_name, part_of
 from sagalog.saga.redecide import first_divergence
 from sagalog.saga.state import UNTOUCHED, SagaState, is_done, is_open, is_to_undo
-from sagalog.saga.transitions import FORWARD
+from sagalog.saga.transitions import ENDED, FORWARD
 from sagalog.store import StatusRow, Store
 from sagalog.testing.simulation.families import judge_families, waiting_for_a_person
 from sagalog.testing.simulation.run import Simulation
@@ -166,6 +166,14 @@ def _undone_at_last(events: History, name: str) -> int:
     return times
 
 
+def judge_rows(definition: Definition, store: Store, saga_id: str) -> list[str]:
+    """Return what is wrong with the rows of one saga, compared with its events."""
+    row = store.status(saga_id)
+    assert row is not None
+    events: History = CODEC.decode_all((event.topic, event.state) for event in store.read(saga_id))
+    return list(_rows(definition, store, row, fold(events)))
+
+
 def _rows(definition: Definition, store: Store, row: StatusRow, state: SagaState) -> Iterator[str]:
     """Check the tables against the log (invariant 48), and the conditions of the audits."""
     expected = replace(status_row(definition, row.saga_id, state), position=row.position, owner=row.owner)
@@ -176,10 +184,10 @@ def _rows(definition: Definition, store: Store, row: StatusRow, state: SagaState
     if found != wanted:
         differing = {key for key in found.keys() | wanted.keys() if found.get(key) != wanted.get(key)}
         yield f"48: its step rows differ from the log: {differing}: {found} / {wanted}"
-    ended = row.status in ("completed", "failed")
+    ended = row.status in ENDED
     if ended != (row.ended_at is not None) or (ended and row.due_at is not None):
         yield "48: ended_at or due_at does not fit its status"
-    if not ended and row.status != "stuck" and row.due_at is None and row.owner is None:
+    if not ended and row.status != "stuck" and row.due_at is None and row.owner is None and state.paused is None:
         yield "33: it is open and nobody will ever look at it"
     if row.status == "stuck" and not row.error_text:
         yield "48: it is stuck and its row does not say why"
