@@ -39,6 +39,7 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "unpause": ("unpause", "Let a paused saga go on."),
         "undo": ("undo", "Roll back a saga that has completed."),
         "abandon": ("abandon", "End a saga as it is, and leave its effects."),
+        "fork": ("fork", "Start a new saga that goes on from one that has ended."),
     },
     "Look after read models": {
         "projections": ("projections", "See how far projections are; rebuild, verify, switch, pause."),

@@ -93,6 +93,7 @@ class Outcome(NamedTuple):
             "status_before": self.before.status,
             "status": self.after.status,
             "paused_by": self.after.paused,
+            "fork": self.after.forked_to,
             "to_undo": list(self.to_undo),
             "left": list(self.left),
             "read_by": [one.what for one in self.readers],
@@ -174,6 +175,8 @@ def _fields(found: Outcome) -> list[tuple[str, object]]:
         fields.append(("to undo", ", ".join(found.to_undo)))
     if after == "abandoned":
         fields.append(("left as they are", ", ".join(found.left) or "no effects"))
+    if found.verb == "fork":
+        fields.append(("goes on as", f"saga {found.after.forked_to}"))
     if found.verb == "amend":
         fields.append(("read before by", ", ".join(one.what for one in found.readers) or "nothing that was begun"))
     coming = found.ahead()

@@ -190,6 +190,10 @@ def _of_people(state: SagaState, may: May) -> list[tuple[str, object]]:
     if state.status == "abandoned":
         lines.append(("abandoned", "" if state.error is None else state.error.message))
         lines.append(("left as they are", ", ".join(state.pending) or "no effects"))
+    if state.forked_from is not None:
+        lines.append(("goes on from", f"saga {state.forked_from}"))
+    if state.forked_to is not None:
+        lines.append(("goes on as", f"saga {state.forked_to}"))
     commands = may(state)
     return lines + [("" if number else "you may", command) for number, command in enumerate(commands)]
 

@@ -144,7 +144,7 @@ def test_an_abandoned_saga_says_what_it_leaves(desk: Desk) -> None:
 
 def test_every_verb_of_the_kernel_is_a_command() -> None:
     commands = sagalog("--help").out
-    assert [verb for verb in VERBS if verb != "fork" and f"\n  {verb} " not in commands] == []
+    assert [verb for verb in VERBS if f"\n  {verb} " not in commands] == []
 
 
 def test_a_person_is_told_the_events_the_status_and_what_follows(desk: Desk) -> None:
@@ -219,3 +219,17 @@ def test_a_saga_of_another_version_is_not_decided_on(desk: Desk) -> None:
     assert ran.code == 3
     assert "saga parcel-order version 2 is not loaded in this process" in ran.err
     assert desk.sagalog("pause", "o-1", *WHY).code == 0
+
+
+def test_an_abandoned_saga_goes_on_as_another(desk: Desk) -> None:
+    ordered(desk.address, "o-1", "no bank")
+    desk.sagalog("abandon", "o-1", "--yes", *WHY)
+    first = desk.row("o-1")["saga_id"]
+    did = desk.sagalog("fork", "o-1", "pay", *WHY, "-o", "json")
+    assert (did.code, did.err) == (0, "")
+    told = json.loads(did.out)
+    assert types(told) == ["ActionTaken"]
+    forked = json.loads(desk.sagalog("show", told["fork"], "-o", "json").out)
+    assert (forked["saga_key"], forked["run"], forked["status"]) == ("o-1", 2, "started")
+    assert f"goes on as        saga {told['fork']}" in desk.sagalog("show", first).out
+    assert desk.sagalog("fork", first, "pay", *WHY).code == 4
