@@ -62,8 +62,9 @@ class ActionCommand(RowsCommand):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         own: list[click.Parameter] = kwargs.pop("params", None) or []
-        id_or_key = click.Argument(["id_or_key"], metavar="ID|KEY")
-        super().__init__(*args, params=[id_or_key, *own, *_options()], **kwargs)
+        self.acting = [click.Argument(["id_or_key"], metavar="ID|KEY"), *_options()]
+        super().__init__(*args, params=[self.acting[0], *own, *self.acting[1:]], **kwargs)
+        self.groups.insert(0, ("Options of every action", self.acting))
 
 
 def _options() -> list[click.Parameter]:

@@ -69,7 +69,7 @@ def test_a_skipped_step_may_be_waived(desk: Desk) -> None:
 
 def test_a_compensation_that_was_made_by_hand_is_resolved(desk: Desk) -> None:
     ordered(desk.address, "o-1", "no refund")
-    told = desk.acts("resolve", "o-1", "pay", "--happened", "--of", "compensation")
+    told = desk.acts("resolve", "o-1", "pay", "--happened")
     assert types(told) == ["ActionTaken", "StepCompensated", "SagaResumed"]
     assert told["to_undo"] == ["reserve"]
     assert desk.goes_on("o-1") == "failed"
