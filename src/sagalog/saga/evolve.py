@@ -91,7 +91,7 @@ def _started(event: e.SagaStarted) -> SagaState:
         state = replace(state, attributes=event.attributes, attributes_error=event.attributes_error)
     if event.fork is not None:
         state = actions.adopted(state, event, event.fork)
-    if event.parent is None and event.kind == "saga" and not event.marked:
+    if event.parent is None and event.kind == "saga" and not (event.marked or event.called_off):
         return state
     parent = children.parent_of(event)
     return replace(state, kind=event.kind, parent=parent, undo_asked=event.called_off, marked=event.marked)
