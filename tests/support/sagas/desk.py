@@ -3,13 +3,14 @@
 import asyncio
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from pages.command_line import Ran, sagalog
 from sagas.parcel_orders import SETTINGS, parcel_order
 
 from sagalog.process_manager import ProcessManager
 
+OF_A_MOMENT = frozenset(("time", "until", "position", "next", "began"))
 WHY = ("--actor", "ann", "--reason", "ticket 4711")
 
 
@@ -59,9 +60,6 @@ class Desk(NamedTuple):
 def without_times(value: Any) -> Any:
     """Return JSON without what differs between two moments: times, and the positions of what is not in the log yet."""
     if isinstance(value, dict):
-        return {
-            name: without_times(inner)
-            for name, inner in value.items()
-            if name not in ("time", "until", "position", "next", "began")
-        }
-    return [without_times(one) for one in value] if isinstance(value, list) else value
+        found = cast("dict[str, Any]", value)
+        return {name: without_times(inner) for name, inner in found.items() if name not in OF_A_MOMENT}
+    return [without_times(one) for one in cast("list[Any]", value)] if isinstance(value, list) else value
