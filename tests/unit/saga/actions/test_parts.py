@@ -4,8 +4,6 @@ import pytest
 from kernel.acts import refused
 from kernel.stories import Plan, act, saga_of, start
 
-from sagalog.saga import events as e
-
 
 @pytest.mark.parametrize("name", ["a[0]", "a[2]"])
 def test_what_is_asked_of_a_part_that_nothing_is_known_of_is_refused(name: str) -> None:
