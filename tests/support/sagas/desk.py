@@ -62,4 +62,7 @@ def without_times(value: Any) -> Any:
     if isinstance(value, dict):
         found = cast("dict[str, Any]", value)
         return {name: without_times(inner) for name, inner in found.items() if name not in OF_A_MOMENT}
-    return [without_times(one) for one in cast("list[Any]", value)] if isinstance(value, list) else value
+    if isinstance(value, list):
+        several: list[Any] = value
+        return [without_times(one) for one in several]
+    return value
