@@ -163,11 +163,12 @@ def test_a_person_is_told_the_events_the_status_and_what_follows(desk: Desk) -> 
 def test_what_was_done_with_an_id_is_not_done_again(desk: Desk) -> None:
     ordered(desk.address, "o-1", "no bank")
     first = desk.sagalog("pause", "o-1", *WHY, "--action-id", "a-1", "-o", "json")
+    desk.sagalog("unpause", "o-1", *WHY)
     again = desk.sagalog("pause", "o-1", *WHY, "--action-id", "a-1", "-o", "json")
     assert json.loads(again.out) == json.loads(first.out)
     saw = desk.sagalog("pause", "o-1", *WHY, "--action-id", "a-1", "-o", "json", "--dry-run")
     assert json.loads(saw.out)["outcome"] == "is done already"
-    assert len(desk.history("o-1")) == 4
+    assert len(desk.history("o-1")) == 5
 
 
 def test_a_refused_action_is_a_conflict_that_says_why_and_is_recorded(desk: Desk) -> None:

@@ -62,7 +62,4 @@ def without_times(value: Any) -> Any:
     if isinstance(value, dict):
         found = cast("dict[str, Any]", value)
         return {name: without_times(inner) for name, inner in found.items() if name not in OF_A_MOMENT}
-    if isinstance(value, list):
-        several: list[Any] = value
-        return [without_times(one) for one in several]
-    return value
+    return [without_times(one) for one in cast("list[object]", value)] if isinstance(value, list) else value
