@@ -194,8 +194,9 @@ def _of_people(state: SagaState, may: May) -> list[tuple[str, object]]:
         lines.append(("goes on from", f"saga {state.forked_from}"))
     if state.forked_to is not None:
         lines.append(("goes on as", f"saga {state.forked_to}"))
-    commands = may(state)
-    return lines + [("" if number else "you may", command) for number, command in enumerate(commands)]
+    # What lets a choreography go on is no command, but an event of somebody else.
+    others = state.actions if state.kind == "choreography" else ()
+    return lines + [("" if number else "you may", text) for number, text in enumerate((*others, *may(state)))]
 
 
 def _attributes(state: SagaState) -> list[tuple[str, object]]:
