@@ -26,6 +26,8 @@ from sagalog.saga.declare import Saga, Step
 from sagalog.saga.events import EVENTS, ErrorInfo, SagaEvent
 from sagalog.saga.messages.declare import RequestStep
 from sagalog.settings import PREFIX, Settings
+from sagalog.store.filters import AGES, BEFORE_ATTRIBUTES, FIELDS
+from sagalog.store.where import parse
 from sagalog.transports.faststream import FastStreamTransport
 
 CODE = re.compile(r"`([^`]+)`")
@@ -96,6 +98,33 @@ def test_every_name_that_an_app_is_asked_for_is_documented_and_no_other() -> Non
 def test_every_exit_code_is_documented_and_no_other() -> None:
     documented = {int(row[0]) for row in CLI.rows("code")}
     assert documented == {value for name, value in vars(failures).items() if name.isupper() and isinstance(value, int)}
+
+
+FILTERS = page("reference/filters.md")
+
+
+def test_every_field_of_a_filter_is_documented_with_its_kind_and_no_other() -> None:
+    documented = {row[0].strip("`"): row[1] for row in FILTERS.rows("field")}
+    fields = {name: kind for name, (_, kind) in FIELDS.items()}
+    assert documented == fields | dict.fromkeys(AGES, "length of time") | {f"{BEFORE_ATTRIBUTES}NAME": "attribute"}
+
+
+def test_the_comparisons_of_every_kind_are_documented_and_no_other() -> None:
+    """What the table says is read, and what it does not say is refused."""
+    samples = {"text": ("key", "a"), "status": ("status", "stuck"), "number": ("run", "1")}
+    samples |= {"time": ("ended", "2026-11-23"), "length of time": ("age", "1h30m"), "attribute": ("attribute.a", "1")}
+    operators = ["=", "!=", "<", "<=", ">", ">=", "~", "!~", "in"]
+    for kind, documented, _ in FILTERS.rows("kind"):
+        allowed = operators if documented == "all of these" else CODE.findall(documented)
+        field, value = samples.pop(kind)
+        for operator in operators:
+            text = f"{field} {operator} {f'({value})' if operator == 'in' else value}"
+            if operator in allowed:
+                parse(text, 0)
+            else:
+                with pytest.raises(errors.InvalidQuery, match="is compared by"):
+                    parse(text, 0)
+    assert not samples
 
 
 # ---------------------------------------------------------------------------------------------- settings and events

@@ -15,7 +15,7 @@ from sagalog.cli.app import App
 from sagalog.cli.failures import NotThere
 from sagalog.cli.options import Invocation
 from sagalog.cli.progress import progress
-from sagalog.cli.quantities import moment, parse_moment
+from sagalog.cli.quantities import moment
 from sagalog.clock import SystemClock
 from sagalog.codec import CODEC
 from sagalog.engine.projections.generations import begin
@@ -29,6 +29,7 @@ from sagalog.saga.failure import described
 from sagalog.settings import Settings
 from sagalog.store import StatusRow, StoredEvent
 from sagalog.store.published import is_message_stream
+from sagalog.store.quantities import parse_moment
 from sagalog.stores.aside import Aside, aside_of
 from sagalog.stores.projected import database_for
 from sagalog.stores.sql import statements

@@ -1,6 +1,7 @@
 """Finds the saga that an argument names, and reads its history; it only reads."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import click
 
@@ -10,8 +11,10 @@ from sagalog.process_manager.inspection import not_found
 from sagalog.saga.events import SagaEvent
 from sagalog.saga.identifiers import check_lookup
 from sagalog.store import Query, StatusRow, Store
+from sagalog.store.filters import Filter
 
 PAGE = 500
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 
 saga_option = click.option("--saga", metavar="NAME", help="The saga that the key belongs to, if several have it.")
@@ -37,11 +40,29 @@ def history(store: Store, saga_id: str) -> list[SagaEvent]:
     return CODEC.decode_all((event.topic, event.state) for event in store.read(saga_id))
 
 
-def every_saga(store: Store) -> Iterator[StatusRow]:
-    """Yield every saga's row, newest first, reading page by page."""
+def where_option(function: FunctionT) -> FunctionT:
+    """Add the option that takes a filter."""
+    return click.option(
+        "--where",
+        metavar="FILTER",
+        help="Only sagas that meet it: 'status=stuck and error~\"letter shop\" and age>10m'.",
+    )(function)
+
+
+def filter_of(where: str | None, now: int) -> Filter | None:
+    """Return the filter that an option gives, if it does; its ages are those at `now`. Raises `InvalidQuery`."""
+    if where is None:
+        return None
+    from sagalog.store.where import parse
+
+    return parse(where, now)
+
+
+def every_saga(store: Store, where: Filter | None = None, saga: str | None = None) -> Iterator[StatusRow]:
+    """Yield the row of every saga that meets a filter, newest first, reading page by page."""
     before = None
     while True:
-        page = store.find(Query(before=before, limit=PAGE))
+        page = store.find(Query(saga_name=saga, where=where, before=before, limit=PAGE))
         yield from page
         if len(page) < PAGE:
             return

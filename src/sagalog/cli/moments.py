@@ -8,7 +8,8 @@ import click
 
 from sagalog.cli.failures import NotThere
 from sagalog.cli.frames import Frame
-from sagalog.cli.quantities import moment, parse_moment
+from sagalog.cli.quantities import moment
+from sagalog.store.quantities import parse_moment
 
 Moment = tuple[str, int]
 """("version", number), or ("time", microseconds)."""

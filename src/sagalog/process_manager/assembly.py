@@ -79,6 +79,7 @@ class Engine(Struct, frozen=True, eq=False, kw_only=True):
     is_worker: bool
     grace: float
     store: Store
+    clock: Clock
     blocking: Blocking
     turns: Turns
     committer: Committer
@@ -189,6 +190,7 @@ def assemble(given: Equipment, blocking: Blocking, handle: HandleMessage) -> Eng
         is_worker=given.is_worker,
         grace=given.settings.grace,
         store=given.store,
+        clock=given.clock,
         blocking=blocking,
         turns=turns,
         committer=committer,

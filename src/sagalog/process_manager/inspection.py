@@ -15,6 +15,7 @@ from sagalog.saga.state import SagaState
 from sagalog.saga.transitions import Status
 from sagalog.store import AttributeRow, Query, StatusRow, StepRow, Store
 from sagalog.store.attributes import Condition
+from sagalog.store.filters import Filter
 from sagalog.store.requests import check_number
 
 
@@ -60,13 +61,15 @@ class Inspection:
         before: str | None = None,
         limit: int = 50,
         attributes: Sequence[Condition] = (),
+        where: str | None = None,
     ) -> list[StatusRow]:
         """Return at most `limit` rows of `saga_status` that match all conditions, newest first.
 
         A condition that is None or empty matches any saga. `saga_name` may be the saga itself. `error` is a part of the
         error's type or text. Times are in microseconds since the epoch. For the next page, `before` is the last saga id
-        of the page before. `attributes` are conditions such as `("amount", ">=", 100)`. Raises `InvalidQuery` for
-        values that no row can have, such as an unknown status.
+        of the page before. `attributes` are conditions such as `("amount", ">=", 100)`. `where` is a filter such as
+        `status=stuck and age>10m`; ages are those of the call. Raises `InvalidQuery` for values that no row can have,
+        such as an unknown status, and for a filter that cannot be read.
         """
         query = Query(
             saga_name=name_of_saga(saga_name),
@@ -78,8 +81,15 @@ class Inspection:
             before=before,
             limit=limit,
             attributes=attributes,
+            where=None if where is None else self._read(where),
         )
         return await asked(self._blocking, self.store.find, query)
+
+    def _read(self, where: str) -> Filter:
+        # Few ask with a filter, so only they load what reads one.
+        from sagalog.store.where import parse
+
+        return parse(where, self._lifecycle.engine().clock.now())
 
     async def steps(self, saga_id: str) -> list[StepRow]:
         """Return the `saga_steps` rows of a saga: the actions in their order, then the compensations.

@@ -81,6 +81,11 @@ def typed(text: str) -> Wanted:
     name, operator, value = _checked_name(found[1]), cast(Operator, found[2]), found[3]
     if value[:1] in ("<", "=", ">"):
         raise InvalidQuery(f"expected one of {' '.join(OPERATORS)} after {name}, found {shown(text)}; {EXAMPLE}")
+    return typed_value(name, operator, value)
+
+
+def typed_value(name: str, operator: Operator, value: str) -> Wanted:
+    """Return the condition on an attribute with a value that a person has typed; raises `InvalidQuery`."""
     if not _NUMBER.fullmatch(value):
         return Wanted(name, operator, _text(name, value), None)
     number = _typed_number(name, value)

@@ -16,6 +16,7 @@ from sagalog.messages import Envelope
 from sagalog.saga.options import shown
 from sagalog.saga.transitions import STATUSES, Status
 from sagalog.store.attributes import Condition, check_conditions
+from sagalog.store.filters import Filter
 from sagalog.store.rows import (
     UNMATCHED_STATUSES,
     AttributeRow,
@@ -142,7 +143,8 @@ class StoreOptions(Struct, frozen=True, kw_only=True):
 class Query(Struct, frozen=True, kw_only=True):
     """What to look for in `saga_status`; None means any. Rows come newest first, after `before` (a saga id).
 
-    `attributes` are conditions that all must be met, such as `("amount", ">=", 100)`.
+    `attributes` are conditions that all must be met, such as `("amount", ">=", 100)`. `where` is a filter as
+    `store/where.py` reads it; it must be met, too.
 
     Raises `InvalidQuery` for values that no row can have.
     """
@@ -156,6 +158,7 @@ class Query(Struct, frozen=True, kw_only=True):
     before: str | None = None
     limit: int = 50
     attributes: Sequence[Condition] = ()
+    where: Filter | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that would silently find nothing."""
@@ -166,6 +169,8 @@ class Query(Struct, frozen=True, kw_only=True):
             check_number(field, getattr(self, field))
         check_number("limit", self.limit, 1, may_be_none=False)
         check_conditions(self.attributes)
+        if self.where is not None and not isinstance(self.where, Filter):
+            raise InvalidQuery(f"where: expected a filter that was read by parse(), found {shown(self.where)}")
 
 
 class UnmatchedQuery(Struct, frozen=True, kw_only=True):

@@ -151,8 +151,11 @@ def written_out(blocks: Mapping[str, str]) -> dict[str, str]:
     - `{saga_status.given as marks}`: a `?` for each;
     - `{saga_status.given as arrays}`: an array parameter for each, numbered on from the last number in the block.
     """
-    whole = {name: _BLOCK.sub(lambda found: blocks[found[1]], text) for name, text in blocks.items()}
-    return {name: _with_lists(text) for name, text in whole.items()}
+
+    def whole(text: str) -> str:
+        return _BLOCK.sub(lambda found: whole(blocks[found[1]]), text)
+
+    return {name: _with_lists(whole(text)) for name, text in blocks.items()}
 
 
 def _with_lists(text: str) -> str:

@@ -37,10 +37,7 @@ class Queries:
         """Return texts in the form in which a block takes a list, without those that no database can hold."""
 
     def _look(self, block: str, **values: Any) -> Sequence[Any]:
-        if not all(is_storable(value) for value in values.values() if isinstance(value, str)):
-            # A value with text that no database can hold matches nothing.
-            return ()
-        return self._rows(block, values)
+        return self._rows(block, values) if can_be_there(values) else ()
 
     def read(self, saga_id: str, after: int = 0) -> list[StoredEvent]:
         """Return the saga's events above version `after`."""
@@ -169,3 +166,8 @@ class Queries:
         """Return the messages of these consumers that are to be routed again."""
         rows = self._look("redelivering", consumers=self._list(consumers), limit=limit, after=after)
         return [UnmatchedRow(*row) for row in rows]
+
+
+def can_be_there(values: Mapping[str, Any]) -> bool:
+    """Tell whether a database can hold every text among the values; one that it cannot matches nothing."""
+    return all(is_storable(value) for value in values.values() if isinstance(value, str))

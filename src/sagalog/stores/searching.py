@@ -9,7 +9,7 @@ error, or along those that meet a condition. So neither a value that most sagas 
 """
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -17,7 +17,9 @@ from msgspec.structs import replace
 from sagalog.saga.transitions import OPEN
 from sagalog.store import AttributeRow, Query, StatusRow
 from sagalog.store.attributes import Wanted, wanted_of
-from sagalog.stores.queries import Queries
+from sagalog.store.filters import Filter
+from sagalog.stores.narrowing import narrowed
+from sagalog.stores.queries import Queries, can_be_there
 from sagalog.stores.times import ids_between, least_of
 
 WITH_AN_ERROR = frozenset(("compensating", "failed", "stuck"))
@@ -41,6 +43,10 @@ class Searching(Queries):
         """Return the rows that match a query without attributes, newest first, and none with a lesser id."""
 
     @abstractmethod
+    def _filtered(self, block: str, values: Mapping[str, Any], where: Filter) -> Sequence[Any]:
+        """Return the rows that a block of sagas finds and that meet a filter."""
+
+    @abstractmethod
     def _number(self, number: float | None) -> Any:
         """Return a number in the form in which a block takes one that is exact."""
 
@@ -56,6 +62,7 @@ class Searching(Queries):
 
     def find(self, query: Query) -> list[StatusRow]:
         """Return the rows that match, newest first."""
+        query = narrowed(query)
         if query.attributes:
             return self._find_attributed(query)
         least, most = ids_between(query.started_after, query.started_before)
@@ -70,6 +77,12 @@ class Searching(Queries):
             found = {row.saga_id: row for row in (*rows, *self._find_these(query, sorted(misdated)))}
             rows = sorted(found.values(), key=lambda row: row.saga_id, reverse=True)[: query.limit]
         return rows
+
+    def _look_for(self, block: str, query: Query, values: Mapping[str, Any]) -> Sequence[Any]:
+        """Return the rows that a block finds, given the values of a query, and that meet its filter."""
+        if query.where is None:
+            return self._look(block, **values)
+        return self._filtered(block, values, query.where) if can_be_there(values) else ()
 
     def attributes(self, saga_ids: Sequence[str]) -> dict[str, list[AttributeRow]]:
         """Return the attributes of those of these sagas that have any."""

@@ -12,6 +12,7 @@ from databases.stores import empty_database, store_of
 from sagalog.saga.transitions import STATUSES
 from sagalog.store import Append, Query
 from sagalog.store.attributes import OPERATORS, typed
+from sagalog.store.where import parse
 from sagalog.stores import searching
 from sagalog.stores.memory.store import MemoryStore
 from sagalog.stores.sqlite import store as of_sqlite
@@ -20,6 +21,13 @@ from sagalog.testing.contracts.store.samples import NOW, SECOND, ending, followi
 
 SAGAS = 90
 QUERIES = 600
+FILTERS = (
+    "attribute.country=none or attribute.amount>=50",
+    "status!=completed and attribute.carrier=a",
+    "status=stuck and (run=2 or not attribute.campaign=spring)",
+    "saga=orders and error!~1 and attribute.amount<90",
+    'attribute.carrier~"B" and idle<1h',
+)
 
 
 def lives(generator: random.Random) -> tuple[list[Append], list[Append]]:
@@ -51,6 +59,7 @@ def some(generator: random.Random, choices: Sequence[Any]) -> Any:
 
 def queries(generator: random.Random, ids: list[str]) -> Any:
     values = ["DE", "abc", "100", "spring", "a", 0, 20, 100, 44.5, "", "b"]
+    filters = [parse(one, NOW) for one in FILTERS]
     while True:
         names = generator.choices(["amount", "country", "campaign", "carrier"], k=generator.choice([1, 1, 1, 2]))
         conditions: list[Any] = [(name, generator.choice(OPERATORS), generator.choice(values)) for name in names]
@@ -70,6 +79,7 @@ def queries(generator: random.Random, ids: list[str]) -> Any:
             before=some(generator, ids),
             limit=generator.choice([1, 2, 5, 100]),
             attributes=conditions if generator.random() < 0.85 else (),
+            where=some(generator, filters),
         )
 
 

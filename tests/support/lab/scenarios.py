@@ -18,7 +18,7 @@ from sagas.trip import Agency, Trip, trip_saga, trip_services
 from domain.fulfilment import fulfil_order
 from domain.ordering.messages import CARRIER_NEVER, Order, OrderLine
 from sagalog.testing.simulation.faults import CrashAt, Faults, Odds, RandomFaults
-from sagalog.testing.simulation.run import Notice, Request, Simulation
+from sagalog.testing.simulation.run import Notice, Operation, Request, Simulation
 from sagalog.testing.simulation.verdict import judge
 from sagalog.testing.simulation.world import World
 
@@ -65,7 +65,7 @@ class Scenario:
     def __init__(
         self,
         simulation: Simulation,
-        requests: Sequence[Request | Notice],
+        requests: Sequence[Request | Notice | Operation],
         disagreements: Callable[[Simulation], list[str]],
         prepare: Callable[[], None] = lambda: None,
     ) -> None:

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from pages.command_line import sagalog
 from sagas.greeting import Greeting, greet
 
-from sagalog.cli.quantities import LONGEST_DURATION, duration, moment, parse_duration, parse_moment
+from sagalog.cli.quantities import duration, moment
 from sagalog.errors import InvalidSettings
 from sagalog.harmless import CONTROLS
 from sagalog.process_manager import ProcessManager
 from sagalog.settings import Settings
+from sagalog.store.quantities import LONGEST_DURATION, parse_duration, parse_moment
 
 ODD = (
     *(

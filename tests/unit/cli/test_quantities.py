@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from sagalog.cli.quantities import SECOND, duration, moment, parse_duration, parse_moment
+from sagalog.cli.quantities import duration, moment
 from sagalog.saga.times import LATEST_TIME
+from sagalog.store.quantities import SECOND, parse_duration, parse_moment
 
 
 @pytest.fixture

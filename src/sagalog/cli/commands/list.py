@@ -7,7 +7,7 @@ from difflib import get_close_matches
 import click
 
 from sagalog.cli.address import store_of
-from sagalog.cli.lookup import find
+from sagalog.cli.lookup import filter_of, find, where_option
 from sagalog.cli.one_saga import attribute_record, error_of
 from sagalog.cli.options import Invocation, RowsCommand
 from sagalog.cli.output import record
@@ -16,7 +16,8 @@ from sagalog.cli.quantities import Age, duration, moment
 from sagalog.cli.table import Column, status_text
 from sagalog.saga.transitions import STATUSES, Status
 from sagalog.store import Query, StatusRow, Store
-from sagalog.store.attributes import Wanted, typed
+from sagalog.store.attributes import typed, wanted_of
+from sagalog.store.filters import attributes_in
 
 
 def _took(row: StatusRow) -> str:
@@ -58,6 +59,7 @@ COLUMNS: tuple[Column[StatusRow], ...] = (
     multiple=True,
     help="Only sagas that meet it: customer=c-1 or 'amount>=100' (= != < <= > >=); of several, all.",
 )
+@where_option
 @limit_option
 @after_option("saga")
 @click.pass_obj
@@ -70,6 +72,7 @@ def list_sagas(
     older: int | None,
     newer: int | None,
     attributes: tuple[str, ...],
+    where: str | None,
     limit: int,
     after: str | None,
 ) -> None:
@@ -78,7 +81,6 @@ def list_sagas(
     A terminal that is too narrow shows no ids and no names of sagas; a pipe and -o show all.
     """
     now = time.time_ns() // 1_000
-    conditions = [typed(one) for one in attributes]
     query = Query(
         saga_name=saga,
         statuses=statuses,
@@ -89,13 +91,14 @@ def list_sagas(
         before=after,
         # One row more than is shown, to know whether there is another page.
         limit=limit + 1,
-        attributes=conditions,
+        attributes=[typed(one) for one in attributes],
+        where=filter_of(where, now),
     )
     with store_of(invocation) as store:
         if after is not None:
             find(store, after)
         rows = store.find(query)
-        unknown = "" if rows else _unknown(store, conditions)
+        unknown = "" if rows else _unknown(store, _attributes(query))
         values = {} if invocation.output == "table" else store.attributes([row.saga_id for row in rows])
     nothing = "no saga matches" if query != Query(limit=limit + 1) else "there is no saga yet"
     emit_page(
@@ -110,10 +113,16 @@ def list_sagas(
     )
 
 
-def _unknown(store: Store, conditions: Sequence[Wanted]) -> str:
+def _attributes(query: Query) -> list[str]:
+    """Return the names of the attributes that are compared."""
+    names = [wanted_of(one).name for one in query.attributes]
+    return names if query.where is None else [*names, *attributes_in(query.where)]
+
+
+def _unknown(store: Store, names: Sequence[str]) -> str:
     """Return what to add if no saga at all has one of these attributes: its name, and names like it."""
-    known = store.attribute_names() if conditions else []
-    missing = [one.name for one in conditions if one.name not in known]
+    known = store.attribute_names() if names else []
+    missing = [one for one in names if one not in known]
     if not missing:
         return ""
     close = get_close_matches(missing[0], known, 3) or known[:10]

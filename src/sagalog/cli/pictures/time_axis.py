@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from sagalog.cli.quantities import SECOND, duration
+from sagalog.cli.quantities import duration
+from sagalog.store.quantities import SECOND
 
 # A span is left out if it is so many times as long as all shorter ones together.
 FAR_LONGER: Final = 6

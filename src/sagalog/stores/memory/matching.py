@@ -1,9 +1,8 @@
 """Whether a row matches a query, as pure functions, for stores without a database to ask."""
 
-from collections.abc import Callable
-
-from sagalog.store import AttributeRow, Query, StatusRow, UnmatchedQuery, UnmatchedRow
+from sagalog.store import Query, StatusRow, UnmatchedQuery, UnmatchedRow
 from sagalog.store.attributes import wanted_of
+from sagalog.store.filters import Attribute, Comparison, meets
 
 
 def saga_matches(row: StatusRow, query: Query) -> bool:
@@ -12,15 +11,21 @@ def saga_matches(row: StatusRow, query: Query) -> bool:
         (query.saga_name is None or row.saga_name == query.saga_name)
         and (not query.statuses or row.status in query.statuses)
         and (query.key is None or row.saga_key == query.key)
-        and (query.error is None or query.error.lower() in f"{row.error_type or ''} {row.error_text or ''}".lower())
+        and (query.error is None or meets(Comparison("error", "~", query.error), row, no_attribute))
         and (query.started_before is None or row.started_at < query.started_before)
         and (query.started_after is None or row.started_at >= query.started_after)
         and (query.before is None or row.saga_id < query.before)
     )
 
 
-def has_attributes(row: StatusRow, query: Query, attribute: Callable[[str, str], AttributeRow | None]) -> bool:
-    """Tell whether a saga meets all conditions on its attributes, which `attribute` finds by saga id and name."""
+def no_attribute(saga_id: str, name: str) -> None:
+    """Find no attribute, for what compares none."""
+
+
+def meets_conditions(row: StatusRow, query: Query, attribute: Attribute) -> bool:
+    """Tell whether a saga meets all conditions on its attributes, which `attribute` finds, and the filter."""
+    if query.where is not None and not meets(query.where, row, attribute):
+        return False
     return all(one.is_met_by(attribute(row.saga_id, one.name)) for one in map(wanted_of, query.attributes))
 
 

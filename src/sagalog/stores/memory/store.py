@@ -31,7 +31,7 @@ from sagalog.store import (
 from sagalog.store.appending import Companion
 from sagalog.store.published import PUBLISHED, stream_of
 from sagalog.stores.memory.attributes import MemoryAttributes
-from sagalog.stores.memory.matching import has_attributes, saga_matches
+from sagalog.stores.memory.matching import meets_conditions, saga_matches
 from sagalog.stores.memory.workers import MemoryWorkers
 from sagalog.stores.texts import check_postings, check_route
 
@@ -153,9 +153,8 @@ class MemoryStore(MemoryWorkers):
         """Return the rows that match, newest first."""
         with self._lock:
             rows = sorted(self._status.values(), key=lambda row: row.saga_id, reverse=True)
-            found = [
-                row for row in rows if saga_matches(row, query) and has_attributes(row, query, self._attributes.one)
-            ]
+            attribute = self._attributes.one
+            found = [row for row in rows if saga_matches(row, query) and meets_conditions(row, query, attribute)]
         return found[: query.limit]
 
     def attributes(self, saga_ids: Sequence[str]) -> dict[str, list[AttributeRow]]:

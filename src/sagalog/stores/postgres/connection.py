@@ -87,9 +87,9 @@ class BoundedConnection(psycopg.Connection[TupleRow]):
         """Execute a named block of SQL."""
         return RawCursor(self).execute(SQL[name], parameters, prepare=True, binary=True)
 
-    def rows(self, name: str, parameters: Any = (), prepare: bool = True) -> list[TupleRow]:
-        """Return the rows that a named block finds."""
-        return RawCursor(self).execute(SQL[name], parameters, prepare=prepare, binary=True).fetchall()
+    def rows(self, name: str, parameters: Any = (), prepare: bool = True, text: bytes | None = None) -> list[TupleRow]:
+        """Return the rows that a named block finds, or that `text` does, which was made of it."""
+        return RawCursor(self).execute(text or SQL[name], parameters, prepare=prepare, binary=True).fetchall()
 
     def rows_soon(self, name: str, parameters: Any = ()) -> list[TupleRow]:
         """Return the rows that a named block finds, waiting only briefly for a table that is locked."""
@@ -261,17 +261,24 @@ class Connections:
             self._reading.release()
 
     def rows(
-        self, name: str, parameters: Any = (), prepare: bool = True, scan: bool = False, soon: bool = False
+        self,
+        name: str,
+        parameters: Any = (),
+        prepare: bool = True,
+        scan: bool = False,
+        soon: bool = False,
+        text: bytes | None = None,
     ) -> list[TupleRow]:
         """Return the rows that a named block finds; an idle connection that broke is replaced and the block run again.
 
-        Only with `scan` may it read whole tables. With `soon` it waits only briefly for a table that is locked.
+        Only with `scan` may it read whole tables. With `soon` it waits only briefly for a table that is locked. `text`
+        is run instead, if it was made of the block.
         """
 
         def ask(connection: BoundedConnection) -> list[TupleRow]:
             if scan:
                 return connection.scanned(name, parameters)
-            return connection.rows_soon(name, parameters) if soon else connection.rows(name, parameters, prepare)
+            return connection.rows_soon(name, parameters) if soon else connection.rows(name, parameters, prepare, text)
 
         used_before = False
         try:

@@ -27,10 +27,12 @@ from sagalog.store import (
 )
 from sagalog.store.appending import Companion
 from sagalog.store.attributes import Wanted
+from sagalog.store.filters import Filter
 from sagalog.stores.companions import Companions
 from sagalog.stores.error_codes import CANNOT_BE_SENT
+from sagalog.stores.filtering import Filters
 from sagalog.stores.migrations import Dialect, Migration, require_current, upgrade
-from sagalog.stores.postgres.connection import Address, BoundedConnection, Connections
+from sagalog.stores.postgres.connection import SQL, Address, BoundedConnection, Connections
 from sagalog.stores.postgres.errors import translated
 from sagalog.stores.postgres.exchange import exchange
 from sagalog.stores.postgres.fitness import check_database, check_may_migrate, check_privileges
@@ -42,6 +44,7 @@ from sagalog.stores.postgres.watch import Listener
 from sagalog.stores.postgres.workers import PostgresWorkers
 from sagalog.stores.postgres.writing import exact, rewritten
 from sagalog.stores.searching import Searching
+from sagalog.stores.sql import statements
 from sagalog.stores.texts import only_storable
 
 logger = logging.getLogger("sagalog.stores")
@@ -57,6 +60,7 @@ PLANNED_EACH_TIME = frozenset(
         *("some_in_texts", "some_in_numbers", "newest_in_texts", "newest_in_numbers", "newest_unlike", "newest"),
     )
 )
+FILTERS = Filters(statements("sagalog.stores.postgres", "filters.sql"), exact)
 # Blocks that may read whole tables.
 SCANS = frozenset(("counts", "unloaded"))
 # Blocks that wait only briefly for locked tables, because their caller can go on with other sagas meanwhile.
@@ -155,6 +159,13 @@ class PostgresStore(PostgresWorkers, PostgresMessages, Searching):
         prepare, scan, soon = block not in PLANNED_EACH_TIME, block in SCANS, block in SOON
         return self._ask(block, tuple(values.values()), prepare, scan, soon)
 
+    def _filtered(self, block: str, values: Mapping[str, Any], where: Filter) -> Sequence[Any]:
+        # The values of the filter come after those of the block.
+        made = FILTERS.composed(where, lambda number: f"${len(values) + number + 1}")
+        text = SQL[block].replace(SQL["filtered"], made.text.encode())
+        with self._named_errors() as connections:
+            return connections.rows(block, [*values.values(), *made.values], prepare=False, text=text)
+
     def _list(self, texts: Iterable[str]) -> list[str]:
         return only_storable(texts)
 
@@ -220,22 +231,24 @@ class PostgresStore(PostgresWorkers, PostgresMessages, Searching):
         wanted = self._values_of(query, least)
         key = wanted.pop("key")
         if key is not None:
-            rows = self._look("find_key", **wanted, key=key)
+            rows = self._look_for("find_key", query, wanted | {"key": key})
         else:
             none_has_ended = statuses is not None and ENDED.isdisjoint(statuses)
             each_has_an_error = query.error is not None or statuses == ["failed"]
-            rows = self._look("find", **wanted, none_has_ended=none_has_ended, each_has_an_error=each_has_an_error)
+            wanted |= {"none_has_ended": none_has_ended, "each_has_an_error": each_has_an_error}
+            rows = self._look_for("find", query, wanted)
         return [StatusRow(*row) for row in rows]
 
     def _find_these(self, query: Query, saga_ids: Sequence[str]) -> list[StatusRow]:
         wanted = self._values_of(query)
         del wanted["key"]
-        return [StatusRow(*row) for row in self._look("find_these", **wanted, saga_ids=self._list(saga_ids))]
+        rows = self._look_for("find_these", query, wanted | {"saga_ids": self._list(saga_ids)})
+        return [StatusRow(*row) for row in rows]
 
     def _values_of(self, query: Query, least: str | None = None) -> dict[str, Any]:
         values = asdict(query) | {"statuses": self._list(query.statuses) or None}
         limit = values.pop("limit")
-        del values["attributes"]
+        del values["attributes"], values["where"]
         # In the order in which blocks number them.
         return values | {"least": least, "limit": limit}
 
@@ -254,7 +267,7 @@ class PostgresStore(PostgresWorkers, PostgresMessages, Searching):
             "numbers": [exact(one.number) for one in wanted],
         }
         among = {} if saga_ids is None else {"saga_ids": self._list(saga_ids)}
-        return self._look(block, **values, key=key, **conditions, **among)
+        return self._look_for(block, query, {**values, "key": key, **conditions, **among})
 
     def rewrite(
         self,

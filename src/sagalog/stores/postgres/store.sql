@@ -224,11 +224,18 @@ SELECT {saga_status.all} FROM saga_status WHERE saga_name = $1 AND saga_key = $2
 -- name: matching
 ($1::text IS NULL OR saga_name = $1)
     AND ($2::text[] IS NULL OR status = ANY ($2))
-    AND ($3::text IS NULL OR strpos(lower(concat_ws(' ', error_type, error_text)), lower($3)) > 0)
+    AND ($3::text IS NULL OR strpos(
+        lower((error_type || ' ' || coalesce(error_text, '')) COLLATE "C"), lower($3 COLLATE "C")
+    ) > 0)
     AND ($4::bigint IS NULL OR started_at < $4)
     AND ($5::bigint IS NULL OR started_at >= $5)
     AND ($6::text IS NULL OR saga_id < $6)
     AND ($7::text IS NULL OR saga_id >= $7)
+    AND {filtered}
+
+-- name: filtered
+-- Stands for the filter of a query: what `stores/filtering.py` makes of one is written in its place.
+(1 = 1)
 
 -- name: find
 -- Planned for the values at hand: what is not asked for falls away, and $9 (none of these has ended) and $10 (each of
@@ -261,7 +268,7 @@ LIMIT $8;
 
 -- name: find_key
 -- The few sagas of a key first (OFFSET 0 keeps the planner from walking through all sagas, newest first, instead).
-SELECT {saga_status.all} FROM (SELECT * FROM saga_status WHERE saga_key = $9 OFFSET 0) AS keyed
+SELECT {saga_status.all} FROM (SELECT * FROM saga_status WHERE saga_key = $9 OFFSET 0) AS saga_status
 WHERE {matching}
 ORDER BY saga_id DESC
 LIMIT $8;

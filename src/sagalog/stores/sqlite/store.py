@@ -28,11 +28,13 @@ from sagalog.store import (
 )
 from sagalog.store.appending import Companion
 from sagalog.store.attributes import Wanted
+from sagalog.store.filters import Filter
 from sagalog.stores.companions import Companions
 from sagalog.stores.error_codes import CANNOT_BE_SENT
+from sagalog.stores.filtering import Filters
 from sagalog.stores.migrations import Dialect, Migration, require_current, upgrade
 from sagalog.stores.searching import IN_TROUBLE, WITH_AN_ERROR, Searching
-from sagalog.stores.sql import for_rows
+from sagalog.stores.sql import for_rows, statements
 from sagalog.stores.sqlite.connection import (
     OLDEST_SQLITE,
     SafeDatastore,
@@ -50,6 +52,8 @@ from sagalog.stores.texts import is_storable, only_storable
 
 logger = logging.getLogger("sagalog.stores")
 
+
+FILTERS = Filters(statements("sagalog.stores.sqlite", "filters.sql"), lambda number: number)
 
 # So many sagas, of a name or open ones, are looked through faster by themselves than among all.
 MOST_OF_FEW = 5_000
@@ -135,6 +139,11 @@ class SQLiteStore(SQLiteWorkers, SQLiteMessages, Searching):
         with self._transaction(commit=False) as cursor:
             return rows_of(cursor, SQL[block], values)
 
+    def _filtered(self, block: str, values: Mapping[str, Any], where: Filter) -> Sequence[Any]:
+        sql, given = _with_filter(SQL[block], where)
+        with self._transaction(commit=False) as cursor:
+            return rows_of(cursor, sql, {**values, **given})
+
     def _list(self, texts: Iterable[str]) -> str:
         return json.dumps(only_storable(texts))
 
@@ -165,11 +174,12 @@ class SQLiteStore(SQLiteWorkers, SQLiteMessages, Searching):
         return self._companions.add(companion)
 
     def _find(self, query: Query, least: str | None) -> list[StatusRow]:
-        return [StatusRow(*row) for row in self._look(self._block_for(query), **self._values_of(query, least))]
+        rows = self._look_for(self._block_for(query), query, self._values_of(query, least))
+        return [StatusRow(*row) for row in rows]
 
     def _find_these(self, query: Query, saga_ids: Sequence[str]) -> list[StatusRow]:
         values = self._values_of(query) | {"saga_ids": self._list(saga_ids)}
-        return [StatusRow(*row) for row in self._look("find_these", **values)]
+        return [StatusRow(*row) for row in self._look_for("find_these", query, values)]
 
     def _block_for(self, query: Query) -> str:
         """Return the block for a query; if an index narrows it down, the block never reads all sagas."""
@@ -191,7 +201,7 @@ class SQLiteStore(SQLiteWorkers, SQLiteMessages, Searching):
 
     def _values_of(self, query: Query, least: str | None = None) -> dict[str, Any]:
         values = asdict(query) | {"statuses": self._list(query.statuses) if query.statuses else None, "least": least}
-        del values["attributes"]
+        del values["attributes"], values["where"]
         return values
 
     def _number(self, number: float | None) -> int | float | None:
@@ -206,8 +216,10 @@ class SQLiteStore(SQLiteWorkers, SQLiteMessages, Searching):
         given = [part for one in wanted for part in (one.name, one.operator, one.text, one.number)]
         numbers = count()
         sql = re.sub(r"\?", lambda _: f":condition_{next(numbers)}", for_rows(SQL[block], len(wanted)))
+        sql, filtering = _with_filter(sql, query.where)
+        values |= {f"condition_{number}": part for number, part in enumerate(given)}
         with self._transaction(commit=False) as cursor:
-            return rows_of(cursor, sql, values | {f"condition_{number}": part for number, part in enumerate(given)})
+            return rows_of(cursor, sql, values | filtering)
 
     def rewrite(
         self,
@@ -234,3 +246,12 @@ class SQLiteStore(SQLiteWorkers, SQLiteMessages, Searching):
         """Run a query of a user, and return its columns and rows."""
         with self.select(sql) as selection:
             return selection.held()
+
+
+def _with_filter(sql: str, where: Filter | None) -> tuple[str, dict[str, Any]]:
+    """Return SQL that also asks for a filter, and the values of that."""
+    if where is None:
+        return sql, {}
+    made = FILTERS.composed(where, lambda number: f":where_{number}")
+    given = {f"where_{number}": value for number, value in enumerate(made.values)}
+    return sql.replace(SQL["filtered"], made.text), given

@@ -90,11 +90,16 @@ SELECT {saga_status.all} FROM saga_status WHERE saga_name = :saga_name AND saga_
 -- Any blob is behind every text: without `before` all ids are.
 (:saga_name IS NULL OR saga_name = :saga_name)
     AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
-    AND (:error IS NULL OR instr(lower(coalesce(error_type, '') || ' ' || coalesce(error_text, '')), lower(:error)) > 0)
+    AND (:error IS NULL OR instr(lower(error_type || ' ' || coalesce(error_text, '')), lower(:error)) > 0)
     AND (:started_before IS NULL OR started_at < :started_before)
     AND (:started_after IS NULL OR started_at >= :started_after)
     AND saga_id < coalesce(:before, x'')
     AND saga_id >= coalesce(:least, '')
+    AND {filtered}
+
+-- name: filtered
+-- Stands for the filter of a query: what `stores/filtering.py` makes of one is written in its place.
+(1 = 1)
 
 -- name: find
 SELECT {saga_status.all} FROM saga_status

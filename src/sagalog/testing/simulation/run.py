@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from sagalog.errors import SagalogError
+from sagalog.errors import InvalidAction, SagalogError
 from sagalog.messages import Event
 from sagalog.process_manager import ProcessManager, SagaRun
 from sagalog.saga.declare import Saga
+from sagalog.saga.events import Verb
 from sagalog.saga.messages.participants import Participant
 from sagalog.saga.transitions import AT_REST
 from sagalog.settings import Settings
@@ -46,6 +47,22 @@ class Notice(Struct, frozen=True, kw_only=True):
     correlation_id: str | None = None
     repeats: int = 0
     after: float = 0.0
+
+
+class Operation(Struct, frozen=True, kw_only=True):
+    """A person who acts on the saga with a key, once it has `version` events and `after` seconds have passed.
+
+    `what` are the arguments of the method `verb` of a process manager. The person asks again under one `id` until told
+    that it was done or refused; `then` is what the same person does afterwards.
+    """
+
+    verb: Verb
+    key: str
+    id: str
+    version: int = 1
+    after: float = 0.0
+    what: Mapping[str, Any] = {}
+    then: "Operation | None" = None
 
 
 class Simulation:
@@ -82,6 +99,8 @@ class Simulation:
         self.network = None if network is None else network(self.world)
         self.published: set[str] = set()
         self.acknowledged: dict[tuple[str, str], set[str]] = {}
+        # What the people were told, by the ids of their actions: "done", or why not.
+        self.told: dict[str, str] = {}
         self.came_to_rest = False
         self._workers = workers
         self._restart = restart
@@ -95,7 +114,7 @@ class Simulation:
         self._clients: list[asyncio.Task[None]] = []
         self._resumed: dict[str, int] = {}
 
-    def run(self, requests: Sequence[Request | Notice]) -> None:
+    def run(self, requests: Sequence[Request | Notice | Operation]) -> None:
         """Serve all requests; afterwards `world.store` and `world.trace` hold what happened."""
         loop = self.world.loop
         loudness = logging.root.manager.disable
@@ -106,7 +125,7 @@ class Simulation:
             logging.disable(loudness)
             self._close()
 
-    async def _serve(self, requests: Sequence[Request | Notice]) -> None:
+    async def _serve(self, requests: Sequence[Request | Notice | Operation]) -> None:
         create = self.world.loop.create_task
         supervisors = [create(self._supervise(number)) for number in range(self._workers)]
         self._clients = [create(self._client(request)) for request in requests]
@@ -149,7 +168,10 @@ class Simulation:
             self._running.pop(incarnation, None)
             await manager.__aexit__(None, None, None)
 
-    async def _client(self, request: Request | Notice) -> None:
+    async def _client(self, request: Request | Notice | Operation) -> None:
+        if isinstance(request, Operation):
+            await self._operate(request)
+            return
         await asyncio.sleep(request.after)
         if isinstance(request, Notice):
             await self._tell(request)
@@ -167,6 +189,31 @@ class Simulation:
                 await asyncio.sleep(self.world.chance())
             self.published.add(notice.id)
             await asyncio.sleep(self.world.chance() * 3)
+
+    async def _operate(self, operation: Operation) -> None:
+        while (saga_id := self._at_version(operation)) is None:  # noqa: ASYNC110 - as clients do
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(operation.after)
+
+        async def act(manager: ProcessManager) -> str:
+            method = getattr(manager, operation.verb)
+            try:
+                await method(saga_id, actor="ada", reason="told to", action_id=operation.id, **operation.what)
+            except InvalidAction as refused:
+                return str(refused)
+            return "done"
+
+        while (told := await self._from_some_worker(act)) is None:  # noqa: ASYNC110 - people do ask again and again
+            await asyncio.sleep(self.world.chance())
+        self.told[operation.id] = told
+        if operation.then is not None:
+            await self._operate(operation.then)
+
+    def _at_version(self, operation: Operation) -> str | None:
+        """Return the id of the saga once it has the version; None until then, but for one that will not get there."""
+        rows = [row for row in self.world.store.rows() if row.saga_key == operation.key]
+        reached = [row.saga_id for row in rows if row.version >= operation.version or row.status in AT_REST]
+        return reached[0] if reached else None
 
     async def _ask(self, request: Request) -> SagaRun | None:
         """Ask some worker to start a saga; return None if it died, was away, or does not know the outcome."""

@@ -7,6 +7,7 @@ import pytest
 from lab.lab import Lab, Process, in_lab
 from sagas.withdrawn import Desk, Order, Paid, withdrawable
 
+from sagalog import Saga
 from sagalog.errors import InvalidAction, InvalidIdentifier, InvalidInput, SagaBusy, UnknownSaga
 from sagalog.saga import events as e
 from sagalog.store import Store
@@ -103,7 +104,7 @@ def test_a_stuck_saga_is_let_go_on_by_each_verb_that_can(each_database: str | St
         process = await shop.begin()
         shop.desk.mistaken.add("tell")
         manager = process.manager
-        ids = {}
+        ids: dict[str, str] = {}
         for key in ("resume", "retry", "skip", "resolve", "abandon"):
             ids[key] = await shop.waiting(process, key)
             await process.do(manager.publish(Paid(order_id=key)))
@@ -293,5 +294,36 @@ def test_what_makes_no_sense_is_told_and_recorded_nowhere(each_database: str | S
             with pytest.raises(kind, match=text):
                 await process.do(asked)
         assert await kinds(process, saga_id) == before
+
+    in_lab(each_database, story)
+
+
+def test_what_ends_after_a_saga_was_abandoned_is_still_recorded(each_database: str | Store) -> None:
+    """Invariant 20: attempts under way are neither interrupted nor forgotten."""
+    saga = Saga("both", input=str, timeout=None)
+    desk = Desk()
+    with saga.parallel():
+
+        @saga.step(compensation=None)
+        async def left(given: str, desk: Desk) -> str:
+            return await desk.does("left")
+
+        @saga.step(compensation=None)
+        async def right(given: str, desk: Desk) -> str:
+            return await desk.does("right")
+
+    assert (left.name, right.name) == ("left", "right")
+
+    async def story(lab: Lab) -> None:
+        desk.slow |= {"left": 5.0, "right": 6.0}
+        process = await lab.begin([saga], {Desk: desk})
+        saga_id = await process.start(saga, "given", "o-1")
+        await lab.sleep(1)
+        await process.do(process.manager.abandon(saga_id, **ADA))
+        assert desk.diary == []
+        assert (await process.result(saga_id)).status == "abandoned"
+        await lab.until(lambda: len(lab.stores[0].read(saga_id)) == 5)
+        found = await kinds(process, saga_id)
+        assert found[1:] == ["ActionTaken", "SagaAbandoned", "StepSucceeded", "StepSucceeded"]
 
     in_lab(each_database, story)

@@ -17,6 +17,7 @@ from sagalog.testing.contracts.store.appending import AppendingContract
 from sagalog.testing.contracts.store.attributes import AttributeContract
 from sagalog.testing.contracts.store.claiming import ClaimingContract
 from sagalog.testing.contracts.store.consumers import ConsumerContract
+from sagalog.testing.contracts.store.filtering import FilteringContract
 from sagalog.testing.contracts.store.finding import FindingContract
 from sagalog.testing.contracts.store.inbox import InboxContract
 from sagalog.testing.contracts.store.leases import LeaseContract
@@ -28,6 +29,7 @@ class StoreContract(
     AppendingContract,
     ReadingContract,
     FindingContract,
+    FilteringContract,
     AttributeContract,
     ClaimingContract,
     LeaseContract,
