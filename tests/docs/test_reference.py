@@ -18,6 +18,7 @@ import sagalog.participant_kit
 import sagalog.process_manager
 from sagalog import errors
 from sagalog.cli import app, failures, main
+from sagalog.cli.acting import ActionCommand
 from sagalog.cli.options import Command
 from sagalog.participant_kit import ParticipantKit
 from sagalog.process_manager import FollowContext, ProcessManager, SagaResult, SagaRun
@@ -60,7 +61,8 @@ def names_of(parameters: list[click.Parameter]) -> set[str]:
 
 
 def own_parameters(command: click.Command) -> list[click.Parameter]:
-    shared = command.shared if isinstance(command, Command) else []
+    groups = command.groups if isinstance(command, Command) else []
+    shared = [parameter for _, parameters in groups for parameter in parameters]
     return [parameter for parameter in command.params if parameter not in shared]
 
 
@@ -78,6 +80,13 @@ def test_every_option_of_a_command_is_documented_and_no_other(name: str) -> None
 def test_every_option_that_all_commands_have_is_documented_and_no_other() -> None:
     documented = {shown(option) for option in first_cells(CLI.section("Options of every command"))}
     assert documented == names_of(main.params) | {"-h", "--help"}
+
+
+def test_every_option_that_all_actions_have_is_documented_and_no_other() -> None:
+    for command in COMMANDS.values():
+        if isinstance(command, ActionCommand):
+            documented = {shown(option) for option in first_cells(CLI.section("Acting on a saga"))}
+            assert documented == names_of(command.acting)
 
 
 def test_every_name_that_an_app_is_asked_for_is_documented_and_no_other() -> None:

@@ -12,12 +12,15 @@ from pages.command_line import sagalog
 from pages.pages import page
 from sagas.shop_demo import FinishedDemo
 
+from sagalog.cli.acting import ActionCommand
 from sagalog.cli.options import RowsCommand
 
 CLI = page("reference/cli.md")
 SQL = page("reference/sql.md")
 CODE = re.compile(r"`([^`]+)`")
-ROWS = {row[0].strip("`"): row[1] for row in CLI.rows("command and `-o`")}
+ROWS = {command: row[1] for row in CLI.rows("command and `-o`") for command in CODE.findall(row[0])}
+STEP = "process_payment"
+ACTIONS = {name for name, one in sagalog_commands.every_command() if isinstance(one, ActionCommand)}
 
 
 def columns_of_table(table: str) -> list[str]:
@@ -51,6 +54,20 @@ def shop(finished_demo: FinishedDemo, tmp_path_factory: pytest.TempPathFactory) 
     return folder
 
 
+def needed(verb: str, saga_id: str, shop: Path) -> list[str]:
+    """Return the arguments of an action on an order, with values that fit its types."""
+    order = json.loads(sagalog("show", saga_id, "-o", "json", shop=shop).out)
+    payment = next((one["result"] for one in order["steps"] if one["step"] == STEP), None)
+    found = {
+        "skip": [STEP, "--result", json.dumps(payment)],
+        "resolve": [STEP, "--did-not-happen"],
+        "amend": ["--input", json.dumps(order["input"])],
+        "reschedule": ["--in", "1h"],
+        "fork": [STEP],
+    }
+    return found.get(verb, [])
+
+
 @pytest.mark.parametrize("command", ROWS)
 def test_every_column_of_a_row_for_machines_is_documented_and_no_other(command: str, shop: Path) -> None:
     name, _, output = command.partition(" -o ")
@@ -64,9 +81,11 @@ def test_every_column_of_a_row_for_machines_is_documented_and_no_other(command: 
     given |= {"projections status": [], "projections parked": ["open-sagas"], "projections verify": ["open-sagas"]}
     given["sql"] = ["SELECT 1 AS count, 2 AS count"]
     if name not in given and not name.startswith("db "):
-        failed = sagalog("list", "--status", "failed", "--limit", "1", "-o", "json", shop=shop)
+        failed = sagalog("list", "--error", "carriermute", "--limit", "1", "-o", "json", shop=shop)
         saga_id = json.loads(failed.out)[0]["saga_id"]
         given[name] = [f"{saga_id}@1", saga_id] if name == "diff" else [saga_id]
+        if name in ACTIONS:
+            given[name] = [saga_id, *needed(name, saga_id, shop), "--actor", "ann", "--reason", "x", "--dry-run"]
     ran = sagalog(*name.split(), *given.get(name, []), "-o", output or "jsonl", shop=shop)
     first = json.loads(ran.out if output == "json" else ran.out.splitlines()[0])
     assert list(first) == documented(command)

@@ -71,7 +71,7 @@ def _of_people(event: e.Action | e.SagaResumed | e.SagaAbandoned) -> list[str]:
         return [f"by {event.actor}: {event.reason}"]
     if isinstance(event, e.SagaAbandoned):
         return [f"{event.error.message}; left as they are: {', '.join(event.left) or 'no steps'}"]
-    words: list[str] = [event.verb if event.step is None else f"{event.verb} {event.step}"]
+    words: list[str] = [_what_is_done(event)]
     if event.happened is not None:
         words.append("it happened" if event.happened else "it did not happen")
     if event.waive:
@@ -81,6 +81,16 @@ def _of_people(event: e.Action | e.SagaResumed | e.SagaAbandoned) -> list[str]:
         words.append("now" if moved <= 0 else f"in {duration(moved)}")
     words.append(f"by {event.actor}: {event.reason}")
     return [*words, f"refused, for {event.why}"] if isinstance(event, e.ActionRefused) else words
+
+
+def _what_is_done(event: e.Action) -> str:
+    """Return the verb, and what it is about."""
+    if event.of_deadline:
+        return f"{event.verb} the deadline"
+    undoing = "the compensation of " if event.direction == "compensation" else ""
+    if event.step is not None:
+        return f"{event.verb} {undoing}{event.step}"
+    return f"{event.verb} the input" if event.verb == "amend" else event.verb
 
 
 def _of_attributes(event: e.SagaEvent) -> list[str]:

@@ -39,12 +39,16 @@ def expected(state: SagaState) -> list[Expectation]:
         return []
     if state.status == "stuck":
         return [Expectation(f"a person, who may: {', '.join(state.actions) or 'look at it; nothing lets it go on'}")]
-    found = [one for name, step in state.steps.items() for one in _of_step(state, name, step)]
+    found = [*_of_pause(state), *(one for name, step in state.steps.items() for one in _of_step(state, name, step))]
     if state.kind == "choreography":
         found.append(Expectation("the events of others"))
     if state.deadline is not None and state.status in FORWARD:
         found.append(Expectation("the deadline of the saga", state.deadline))
     return found
+
+
+def _of_pause(state: SagaState) -> list[Expectation]:
+    return [] if state.paused is None else [Expectation(f"somebody to unpause it, which {state.paused} has paused")]
 
 
 def _of_step(state: SagaState, name: str, step: StepState) -> Iterator[Expectation]:
@@ -84,7 +88,7 @@ def ahead(definition: Definition, state: SagaState) -> Ahead:
     """Return what `react` gives for a state, in words."""
     if state.status == "stuck":
         return Ahead(expected(state), [])
-    found = Ahead([], [])
+    found = Ahead(_of_pause(state) if state.status not in ENDED else [], [])
     for effect in react(definition, state):
         match effect:
             case RunAction(step, attempt, at):

@@ -22,6 +22,7 @@ CONFLICT: Final = 4
 UNAVAILABLE: Final = 5
 SAGA_FAILED: Final = 10
 SAGA_STUCK: Final = 11
+SAGA_ABANDONED: Final = 12
 INTERRUPTED: Final = 130
 
 
@@ -69,6 +70,7 @@ EXIT_CODES: Final[tuple[tuple[type[BaseException], int], ...]] = (
     (errors.MissingKey, USAGE),
     (errors.QueryRefused, USAGE),
     (errors.InvalidAction, CONFLICT),
+    (errors.SagaBusy, CONFLICT),
     (errors.StoreUnavailable, UNAVAILABLE),
     (errors.StoreUnfit, UNAVAILABLE),
     (errors.SchemaTooNew, UNAVAILABLE),

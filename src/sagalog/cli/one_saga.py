@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -83,8 +83,12 @@ COMMAND_COLUMNS: tuple[Column[CommandRow], ...] = (
 )
 
 
-def present(output: str, store: Store, row: StatusRow) -> None:
-    """Write a saga and its steps in the given format."""
+May = Callable[[SagaState], Sequence[str]]
+"""Returns the commands with which people may act on a saga."""
+
+
+def present(output: str, store: Store, row: StatusRow, may: May = lambda _: ()) -> None:
+    """Write a saga and its steps in the given format; `may` is asked for people only."""
     steps = in_order(store.steps(row.saga_id))
     state = fold(history(store, row.saga_id))
     commands = store.commands_of(row.saga_id)
@@ -99,7 +103,7 @@ def present(output: str, store: Store, row: StatusRow) -> None:
         write_json(described)
         return
     if output == "table":
-        _header(row, state)
+        _header(row, state, may)
         write()
     emit(output, [StepLine(step, row.started_at) for step in steps], COLUMNS, lambda line: _step_record(line.step))
     if output == "table" and commands:
@@ -125,6 +129,7 @@ def _more(state: SagaState) -> dict[str, Any]:
     return {
         "input": msgspec.json.decode(state.input),
         "reason": state.reason,
+        "paused_by": state.paused,
         "pending": list(state.pending),
         "actions": list(state.actions),
         "refused_starts": state.refused_starts,
@@ -136,7 +141,7 @@ def _more(state: SagaState) -> dict[str, Any]:
     }
 
 
-def _header(row: StatusRow, state: SagaState) -> None:
+def _header(row: StatusRow, state: SagaState, may: May) -> None:
     now = time.time_ns() // 1_000
     title = Text.assemble((plain(row.saga_name), "bold"), " ", plain(row.saga_key), "  ", status_text(row.status))
     write(title)
@@ -164,10 +169,7 @@ def _header(row: StatusRow, state: SagaState) -> None:
     if state.cause is not None:
         step = f"{state.cause.step}: " if state.cause.step else ""
         lines.append(("cause", f"{step}{state.cause.type}: {state.cause.message}"))
-    if state.status == "stuck":
-        lines.append(("stuck because", state.reason))
-        lines.append(("still to undo", ", ".join(state.pending) or "nothing"))
-        lines.append(("you may", ", ".join(state.actions) or "look at it; nothing lets it go on"))
+    lines += _of_people(state, may)
     lines += _attributes(state)
     if state.received:
         lines.append(("messages taken", len(state.received)))
@@ -175,6 +177,26 @@ def _header(row: StatusRow, state: SagaState) -> None:
     if state.refused_starts:
         lines.append(("refused", f"{state.refused_starts} later starts with this key"))
     write_fields(lines)
+
+
+def _of_people(state: SagaState, may: May) -> list[tuple[str, object]]:
+    """Return what a person has to know who may act on the saga, or what one has done."""
+    lines: list[tuple[str, object]] = []
+    if state.status == "stuck":
+        lines.append(("stuck because", state.reason))
+        lines.append(("still to undo", ", ".join(state.pending) or "nothing"))
+    if state.paused is not None:
+        lines.append(("paused by", state.paused))
+    if state.status == "abandoned":
+        lines.append(("abandoned", "" if state.error is None else state.error.message))
+        lines.append(("left as they are", ", ".join(state.pending) or "no effects"))
+    if state.forked_from is not None:
+        lines.append(("goes on from", f"saga {state.forked_from}"))
+    if state.forked_to is not None:
+        lines.append(("goes on as", f"saga {state.forked_to}"))
+    # What lets a choreography go on is no command, but an event of somebody else.
+    others = state.actions if state.kind == "choreography" else ()
+    return lines + [("" if number else "you may", text) for number, text in enumerate((*others, *may(state)))]
 
 
 def _attributes(state: SagaState) -> list[tuple[str, object]]:

@@ -100,11 +100,14 @@ class Command(click.Command):
         self.shared = [*([OUTPUT_OPTION()] if self.shows_rows else []), *GLOBAL_OPTIONS(environment=False)]
         self.own_count = len(self.params)
         self.params.extend(self.shared)
+        # Options that several commands share, by the title under which the help lists them.
+        self.groups: list[tuple[str, list[click.Parameter]]] = [("Options of every command", self.shared)]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the command's own options, then the global ones."""
-        own = [param for param in self.get_params(ctx) if param not in self.shared]
-        for title, params in (("Options", own), ("Options of every command", self.shared)):
+        """Write the command's own options, then those that it shares with others."""
+        known = [param for _, params in self.groups for param in params]
+        own = [param for param in self.get_params(ctx) if param not in known]
+        for title, params in (("Options", own), *self.groups):
             records = [record for param in params if (record := param.get_help_record(ctx)) is not None]
             if records:
                 with formatter.section(title):

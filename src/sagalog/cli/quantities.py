@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from sagalog.store.quantities import SECOND, parse_duration
+from sagalog.store.quantities import SECOND, parse_duration, parse_moment
 
 # The calendar, weekdays included, repeats after this many seconds.
 _CYCLE_YEARS, _CYCLE_SECONDS = 400, 146_097 * 86_400
@@ -70,5 +70,18 @@ class Age(click.ParamType[int]):
         """Return the microseconds."""
         try:
             return value if isinstance(value, int) else parse_duration(value)
+        except ValueError as problem:
+            self.fail(str(problem), param, ctx)
+
+
+class Time(click.ParamType[int]):
+    """An option's time in ISO form, converted to microseconds since the epoch."""
+
+    name = "TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the microseconds."""
+        try:
+            return value if isinstance(value, int) else parse_moment(value)
         except ValueError as problem:
             self.fail(str(problem), param, ctx)

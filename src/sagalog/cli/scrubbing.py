@@ -22,16 +22,19 @@ from sagalog.store import StoredEvent
 
 # What is done with the fields of events. A test sees that every field is in one of these, so that a new one is not
 # forgotten.
-IDENTITIES: Final = frozenset(("key", "correlation_id", "causation_id", "message", "command_id", "child", "parent"))
-TEXTS: Final = frozenset(("actor", "reason"))
-PAYLOADS: Final = frozenset(("input", "result", "data"))
+IDENTITIES: Final = frozenset(
+    ("key", "correlation_id", "causation_id", "message", "command_id", "child", "parent", "action_id")
+)
+TEXTS: Final = frozenset(("actor", "reason", "why"))
+PAYLOADS: Final = frozenset(("input", "result", "data", "value"))
 ERRORS: Final = frozenset(("error", "cause", "attributes_error"))
-OTHERS: Final = frozenset(("elements", "note", "attributes"))
+OTHERS: Final = frozenset(("elements", "note", "attributes", "fork"))
 STAYING: Final = frozenset(
     (
         *("time", "saga", "version", "digest", "run", "deadline", "kind", "parent_step", "parent_round", "called_off"),
         *("marked", "step", "attempt", "began", "late", "outcome", "retry_at", "until", "direction", "name", "kept"),
         *("answer", "at_once", "plan", "waived", "pending", "actions"),
+        *("verb", "waive", "happened", "of_deadline", "event", "allowed", "left"),
     )
 )
 # The name of a field, as it is written in code. Other keys of an object are data.
@@ -70,8 +73,17 @@ class Scrubber:
             return tuple(self._payload(one) for one in value)
         if name == "note" or (name == "data" and getattr(event, "name", "") in NOTES):
             return self._note(value, getattr(event, "name", ""))
+        if isinstance(value, e.Fork):
+            return self._fork(value)
         # A field that is not known is taken for a payload or a text: it is better to lose than to leak.
         return self._payload(value) if isinstance(value, Raw) else self._stand_ins.text(str(value))
+
+    def _fork(self, fork: e.Fork) -> e.Fork:
+        adopted = [
+            replace(one, result=self._payload(one.result), elements=tuple(map(self._payload, one.elements)))
+            for one in fork.adopted
+        ]
+        return replace(fork, saga_id=self._stand_ins.text(fork.saga_id), adopted=tuple(adopted))
 
     def _error(self, error: e.ErrorInfo) -> e.ErrorInfo:
         return replace(error, message=self._stand_ins.text(error.message))
@@ -113,6 +125,8 @@ def _texts(event: e.SagaEvent) -> Iterator[str]:
         value: object = getattr(event, field.name)
         if field.name in IDENTITIES | TEXTS and isinstance(value, str):
             yield value
+        if isinstance(value, e.Fork):
+            value = tuple(raw for one in value.adopted for raw in (one.result, *one.elements))
         several = cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,)
         yield from _texts_in(value if field.name == "attributes" else None)
         for one in several:

@@ -29,6 +29,7 @@ STATUS_STYLES = {
     "failed": "yellow",
     "refused": "yellow",
     "stuck": "bold red",
+    "abandoned": "red",
     "wrong": "bold red",
     "parked": "bold red",
     "unreadable": "bold red",

@@ -259,7 +259,7 @@ class Acting(Inspection):
 
         def complete(definition: Definition | None, state: SagaState) -> Act:
             check_act(definition, state, act)
-            return replace(act, value=value_for(definition, act, given, given is not UNSET))
+            return replace(act, value=value_for(definition, state, act, given, given is not UNSET))
 
         return complete
 

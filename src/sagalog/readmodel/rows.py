@@ -146,6 +146,10 @@ def _paused(state: SagaState) -> str | None:
     return None if state.paused is None else f"unpause: paused by {state.paused}"
 
 
+# How the texts of what is to be begun begin.
+_BEGINNINGS = ("step ", "retry of ", "compensation of ")
+
+
 def unloaded_status_row(row: StatusRow, state: SagaState) -> StatusRow:
     """Return the status row after an action that was decided without the saga's definition; `row` is the one before.
 
@@ -160,14 +164,30 @@ def unloaded_status_row(row: StatusRow, state: SagaState) -> StatusRow:
     earliest = min((one for one in times if one is not None), default=None)
     # Something is to be begun at once, unless the saga is paused now.
     at_once = row.due_at == row.started_at and state.paused is None
+    step, attempt, text = _of_unloaded(row, state)
     return replace(
         after,
-        current_step=row.current_step,
-        attempt=row.attempt,
-        waiting_for=_paused(state) or row.waiting_for,
+        current_step=step,
+        attempt=attempt,
+        waiting_for=text,
         waiting_until=earliest,
         due_at=row.due_at if at_once else earliest,
     )
+
+
+def _of_unloaded(row: StatusRow, state: SagaState) -> tuple[str | None, int, str | None]:
+    """Return the current step, its attempt, and what is waited for; while it is paused, nothing that is to be begun."""
+    if state.paused is None:
+        return row.current_step, row.attempt, row.waiting_for
+    texts = [] if row.waiting_for is None else row.waiting_for.split(", ")
+    still = [text for text in texts if not text.startswith(_BEGINNINGS)]
+    if not still or state.kind == "choreography":
+        return None, 0, _paused(state)
+    waited = f"{_paused(state)} ({', '.join(still)})"
+    if still[0] == texts[0]:
+        return row.current_step, row.attempt, waited
+    name, side = next((one.step, side.waiting) for one, side in open_sides(state) if side.waiting is not None)
+    return name, side.attempt, waited
 
 
 def _earliest(one: int | None, other: int) -> int:

@@ -134,7 +134,7 @@ def test_a_stuck_saga_shows_why_what_is_pending_and_what_may_be_done(finished_de
     shown = finished_demo.sagalog("show", stuck).out
     assert re.search(r"stuck because +the compensation of process_payment failed for good", shown)
     assert re.search(r"still to undo +process_payment, reserve_inventory", shown)
-    assert re.search(r"you may +resume", shown)
+    assert re.search(rf"you may +sagalog .* retry {stuck} --reason", shown)
     assert re.search(r"waits for +a person", shown)
     assert re.search(r"create_shipment +failed +4 ", shown)
     assert re.search(r"undo process_payment +failed +1 .*Refused: .*closed", shown)
@@ -281,3 +281,11 @@ def test_a_condition_that_is_none_is_one_clear_error(finished_demo: FinishedDemo
     assert ran.out == ""
     assert len(ran.err.splitlines()) == 1
     assert ran.err.startswith("error: ")
+
+
+def test_of_a_stuck_choreography_it_is_said_which_event_lets_it_go_on(finished_demo: FinishedDemo) -> None:
+    ran = finished_demo.sagalog("list", "--saga", "order-fulfilment-choreographed", "--status", "stuck", "-o", "jsonl")
+    stuck = rows(ran.out)[0]["saga_id"]
+    actions = json.loads(finished_demo.sagalog("show", stuck, "-o", "json").out)["actions"]
+    shown = finished_demo.sagalog("show", stuck).out
+    assert re.search(rf"you may +{re.escape(actions[0])}\n +sagalog .* abandon {stuck} --reason \.\.\.", shown)

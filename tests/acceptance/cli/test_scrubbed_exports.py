@@ -53,7 +53,7 @@ def with_secrets(event: e.SagaEvent, seeded: random.Random) -> e.SagaEvent:
         value = getattr(event, field.name)
         if isinstance(value, e.ErrorInfo):
             changes[field.name] = replace(value, message=f"{seeded.choice(SECRETS)} did not answer")
-        elif field.name in ("actor", "reason"):
+        elif field.name in ("actor", "reason", "why"):
             changes[field.name] = seeded.choice(SECRETS)
         elif field.name == "attributes" and seeded.random() < 0.5:
             changes[field.name] = {"customer": seeded.choice(SECRETS), "cents": 77_123, "vip": True, "gone": None}
@@ -170,6 +170,19 @@ def test_every_kind_of_run_can_be_scrubbed(name: str) -> None:
     (found,) = read_export(scrubbed(events), "scrubbed").values()
     assert [gist(state) for state in states(found)] == [gist(state) for state in states(events)]
     assert run_chart_of("id", found).rows == run_chart_of("id", events).rows
+
+
+def test_what_a_saga_takes_over_from_another_one_is_scrubbed() -> None:
+    secret = secret_payload(random.Random(1))
+    adopted = (e.Adopted("reserve", secret), e.Adopted("lines", elements=(secret, secret)))
+    start = next(iter(RUNS.values()))[0]
+    assert isinstance(start, e.SagaStarted)
+    (line,) = scrubbed([replace(start, fork=e.Fork(SECRETS[-1], "pay", adopted))])
+    ((found,),) = read_export([line], "scrubbed").values()
+    assert isinstance(found, e.SagaStarted)
+    assert found.fork is not None
+    assert [one.step for one in found.fork.adopted] == ["reserve", "lines"]
+    assert [secret for secret in SECRETS if secret in line.decode()] == []
 
 
 def test_every_field_of_every_event_is_known_to_the_scrubber() -> None:

@@ -78,6 +78,10 @@ class Terminal:
         self._read_until(lambda: self.written.count(CLEAR) >= number and "q: end" in self.written.rpartition(CLEAR)[2])
         return COLOURS.sub("", self.written.rpartition(CLEAR)[2]).replace("\r\n", "\n")
 
+    def until(self, text: str) -> None:
+        """Wait until a text was written."""
+        self._read_until(lambda: text in self.written)
+
     def ended(self) -> int:
         """Wait for the end of the process and return its exit code."""
         self._read_until(lambda: self.process.poll() is not None)

@@ -35,6 +35,7 @@ def an_error(kind: type[BaseException]) -> BaseException:
         (errors.UnknownSaga, 3),
         (NotThere, 3),
         (errors.InvalidAction, 4),
+        (errors.SagaBusy, 4),
         (errors.StoreUnavailable, 5),
         (errors.StoreFull, 5),
         (errors.StoreReadOnly, 5),

@@ -15,7 +15,7 @@ from sagalog.cli.address import address_of
 from sagalog.cli.app import App, load_app
 from sagalog.cli.counts import at_rest, write_counts
 from sagalog.cli.encoding import NO_UTF8
-from sagalog.cli.failures import FAILURE, OK, SAGA_FAILED, SAGA_STUCK, one_line
+from sagalog.cli.failures import FAILURE, OK, SAGA_ABANDONED, SAGA_FAILED, SAGA_STUCK, one_line
 from sagalog.cli.lines import LONGEST, prefetched
 from sagalog.cli.logs import keep_transitions_quiet
 from sagalog.cli.options import Command, Invocation
@@ -127,7 +127,8 @@ def start(ctx: click.Context, saga: str, source: IO[bytes], key_field: str | Non
     """Start a saga for every line of JSON.
 
     A key that was used before is the same saga, so the same input may be given again. A bad line is reported with its
-    number and the others go on; the exit code is then 1. With --wait it is 10 if a saga failed and 11 if one is stuck.
+    number and the others go on; the exit code is then 1. With --wait it is 10 if a saga failed, 11 if one is stuck,
+    and 12 if one was abandoned.
     """
     invocation = ctx.ensure_object(Invocation)
     address = address_of(invocation)
@@ -166,7 +167,8 @@ async def _start(address: str, app: App, saga: Saga[Any], source: IO[bytes], key
     write_counts(counts)
     if starter.bad:
         return FAILURE
-    return SAGA_STUCK if counts["stuck"] else SAGA_FAILED if counts["failed"] else OK
+    codes = {"stuck": SAGA_STUCK, "abandoned": SAGA_ABANDONED, "failed": SAGA_FAILED}
+    return next((code for status, code in codes.items() if counts[status]), OK)
 
 
 def _size(source: IO[bytes]) -> float | None:

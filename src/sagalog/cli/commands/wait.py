@@ -6,7 +6,7 @@ import click
 from rich.text import Text
 
 from sagalog.cli.address import address_of, require_file, sql_store
-from sagalog.cli.failures import SAGA_FAILED, SAGA_STUCK
+from sagalog.cli.failures import SAGA_ABANDONED, SAGA_FAILED, SAGA_STUCK
 from sagalog.cli.lookup import saga_option
 from sagalog.cli.one_saga import error_of
 from sagalog.cli.options import Invocation, RowsCommand
@@ -17,7 +17,7 @@ from sagalog.process_manager import ProcessManager
 from sagalog.saga.identifiers import check_lookup
 from sagalog.store import StatusRow
 
-EXIT_CODES = {"completed": 0, "failed": SAGA_FAILED, "stuck": SAGA_STUCK}
+EXIT_CODES = {"completed": 0, "failed": SAGA_FAILED, "stuck": SAGA_STUCK, "abandoned": SAGA_ABANDONED}
 
 
 @click.command(cls=RowsCommand)
@@ -28,7 +28,8 @@ EXIT_CODES = {"completed": 0, "failed": SAGA_FAILED, "stuck": SAGA_STUCK}
 def wait(ctx: click.Context, id_or_key: str, timeout: int | None, saga: str | None) -> None:
     """Wait until a saga has ended or is stuck.
 
-    The exit code says how: 0 completed, 10 failed (undone), 11 stuck (a person must act), 1 still going on.
+    The exit code says how: 0 completed, 10 failed (undone), 11 stuck (a person must act), 12 abandoned (its effects are
+    left), 1 still going on.
     """
     invocation = ctx.ensure_object(Invocation)
     check_lookup(id_or_key, "the id or key")

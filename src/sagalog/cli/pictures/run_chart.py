@@ -10,12 +10,14 @@ from typing import Final, Literal, NamedTuple
 from sagalog.cli.quantities import duration, moment
 from sagalog.saga import events as e
 from sagalog.saga.evolve import fold
-from sagalog.saga.state import SagaState, StepState
+from sagalog.saga.state import SagaState
 from sagalog.saga.transitions import ENDED, OPEN
 
 BarKind = Literal["action", "undo", "request", "wait", "child", "pause", "forward", "back", "person"]
 Ending = Literal["done", "refused", "unknown", "open"]
-MarkKind = Literal["event", "undone", "skipped", "stuck", "resumed", "completed", "failed"]
+MarkKind = Literal[
+    "event", "undone", "skipped", "stuck", "acted", "declined", "resumed", "completed", "failed", "abandoned"
+]
 # Deeper children are not drawn: the picture would not fit anywhere.
 DEEPEST: Final = 4
 ATTEMPTS: Final = frozenset(("action", "undo", "request"))
@@ -63,9 +65,12 @@ OF_MARKS: Final[dict[MarkKind, str]] = {
     "undone": "it was undone",
     "skipped": "skipped",
     "stuck": "stuck: a person is needed",
+    "acted": "a person acted",
+    "declined": "what a person wanted was refused",
     "resumed": "resumed",
     "completed": "completed",
     "failed": "failed: all undone",
+    "abandoned": "abandoned: ended as it was",
 }
 
 
@@ -173,6 +178,7 @@ class _Walk:
         self._rows: dict[str, Row] = {}
         self._open: dict[tuple[str, e.Direction], _Open] = {}
         self._phase: _Open | None = None
+        self._goes_back = self._is_paused = False
         self._last = 0
 
     def see(self, event: e.SagaEvent) -> None:
@@ -207,22 +213,38 @@ class _Walk:
             case e.CompensationStarted():
                 for step in event.waived:
                     self._drop(step, event.time)
-                if self._phase is None or self._phase.kind != "back":
+                self._goes_back = True
+                if not self._is_paused and (self._phase is None or self._phase.kind != "back"):
                     self._enter("back", event.time)
             case e.SagaStuck():
                 self._saga.marks.append(Mark("stuck", event.time))
                 self._enter("person", event.time)
             case e.SagaResumed():
                 self._saga.marks.append(Mark("resumed", event.time))
-                self._enter("back" if self._is_going_back() else "forward", event.time)
-            case e.SagaCompleted() | e.SagaFailed():
+                self._goes_on(event.time)
+            case e.SagaCompleted() | e.SagaFailed() | e.SagaAbandoned():
                 self._leave(event.time, "done")
-                self._saga.marks.append(Mark("failed" if isinstance(event, e.SagaFailed) else "completed", event.time))
+                self._saga.marks.append(Mark(_ENDS[type(event)], event.time))
+            case e.Action():
+                self._is_acted_on(event)
             case _:
                 pass
 
-    def _is_going_back(self) -> bool:
-        return any(bar.kind == "back" for bar in self._saga.bars)
+    def _is_acted_on(self, event: e.Action) -> None:
+        """Mark what a person did where it was done; a paused saga does nothing of its own, and has no bar."""
+        kind: MarkKind = "declined" if isinstance(event, e.ActionRefused) else "acted"
+        # What is about a step that has not begun has no row to stand on.
+        row = self._rows.get(event.step or "", self._saga)
+        row.marks.append(Mark(kind, event.time))
+        if kind == "acted" and event.verb == "pause":
+            self._is_paused = True
+            self._enter("person", event.time)
+        elif kind == "acted" and event.verb == "unpause":
+            self._goes_on(event.time)
+
+    def _goes_on(self, time: int) -> None:
+        self._is_paused = False
+        self._enter("back" if self._goes_back else "forward", time)
 
     def _enter(self, kind: BarKind, time: int) -> None:
         self._leave(time, "done")
@@ -234,9 +256,7 @@ class _Walk:
         self._phase = None
 
     def _row(self, name: str) -> Row:
-        return self._rows.setdefault(
-            name, Row(name, self._depth, [], [], _outcome(self._state.steps.get(name), self._state))
-        )
+        return self._rows.setdefault(name, Row(name, self._depth, [], [], _outcome(name, self._state)))
 
     def _begins(self, step: str, direction: e.Direction, opened: _Open) -> None:
         self._row(step)
@@ -327,10 +347,20 @@ _UNDOING: Final = {
 _DOING: Final = {"open": "under way", "retrying": "to be retried", "dropped": "given up"}
 
 
-def _outcome(step: StepState | None, state: SagaState) -> str:
+_ENDS: Final[dict[type[e.SagaEvent], MarkKind]] = {
+    e.SagaCompleted: "completed",
+    e.SagaFailed: "failed",
+    e.SagaAbandoned: "abandoned",
+}
+
+
+def _outcome(name: str, state: SagaState) -> str:
     """Return how a step stands at the end, in a word or two, with the number of attempts if there were several."""
+    step = state.steps.get(name)
     if step is None:
         return ""
+    if state.status == "abandoned" and name in state.pending:
+        return "left as it is"
     undone = _UNDOING[step.undo.status]
     side = step.undo if undone else step.action
     stopped = state.status not in OPEN and side.status == "open"

@@ -48,6 +48,8 @@ RUN_STYLE: Final = """
     .wrong-text { fill: #b3261e; font-weight: 700; font-size: 12px }
     .arrow { fill: #b57b35 } .open { fill: none; stroke: #4b7fb8; stroke-width: 2 }
     .dot { fill: #4b7fb8 } .good { fill: #3f8f56 } .stuck { fill: #b3261e }
+    .acted { fill: #00796b; stroke: #00796b } .declined { fill: none; stroke: #00796b; stroke-width: 1.5 }
+    .left { fill: none; stroke: #b3261e; stroke-width: 2 }
     .cut { fill: #ffffff; stroke: none } .zigzag { fill: none; stroke: #7d8a97 }
     .tick { stroke: #dfe4e9 } .warning { fill: #ffffff; font-weight: 700; font-size: 11px }
     @media (prefers-color-scheme: dark) {
@@ -57,6 +59,7 @@ RUN_STYLE: Final = """
       .asked { fill: #1b2a3c; stroke: #79a8dd } .child { fill: #29415c; stroke: #79a8dd }
       .forward, .open { stroke: #79a8dd } .back-line { stroke: #dba15b } .arrow { fill: #dba15b }
       .wrong { stroke: #ff8a80 } .wrong-text, .stuck { fill: #ff8a80 } .good { fill: #6cc287 } .dot { fill: #79a8dd }
+      .acted { fill: #4db6ac; stroke: #4db6ac } .declined { stroke: #4db6ac } .left { stroke: #ff8a80 }
       .cut { fill: #12181f } .waits, .pause, .zigzag { stroke: #9fb0c0 }
       .tick { stroke: #2c3743 } .warning { fill: #12181f }
     }
@@ -170,7 +173,8 @@ def _sample(entry: _Entry, x: float, y: float) -> Iterator[str]:
     if entry.bar is not None:
         yield from _shape(entry.bar, entry.bar in ("undo", "back"), x, x + SAMPLE, y)
     elif entry.mark is not None:
-        yield _shape_of_mark(entry.mark, x + SAMPLE - 8, y)
+        # What points down to a row stands above it; here it stands on the line of its words.
+        yield _shape_of_mark(entry.mark, x + SAMPLE - 8, y + (8 if entry.mark in ("acted", "declined") else 0))
     else:
         yield _shape_of_ending(entry.ending, x + SAMPLE - 12, y)
 
@@ -270,6 +274,11 @@ def _shape_of_mark(kind: MarkKind, x: float, y: float) -> str:
                 f'<path class="stuck" d="M{x:g} {y - 9:g}l9 16h-18Z"/>'
                 f'<text class="warning" x="{x:g}" y="{y + 5:g}" text-anchor="middle">!</text>'
             )
+        case "acted" | "declined":
+            # It points down to the row, from above: it came from outside.
+            return f'<path class="{kind}" d="M{x - 6:g} {y - 12:g}h12l-6 9Z"/>'
+        case "abandoned":
+            return f'<path class="left" d="M{x - 5:g} {y - 5:g}h10v10h-10Zl10 10m0 -10l-10 10"/>'
         case _:
             return f'<rect class="arrow" x="{x - 5:g}" y="{y - 5:g}" width="10" height="10"/>'
 

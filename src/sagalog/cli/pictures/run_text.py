@@ -61,9 +61,12 @@ UNICODE: Final = Glyphs(
         "undone": "◄",
         "skipped": "○",
         "stuck": "!",
+        "acted": "▼",
+        "declined": "▽",
         "resumed": "↻",
         "completed": "●",
         "failed": "■",
+        "abandoned": "▣",
     },
     endings={"done": "", "refused": "✗", "unknown": "?", "open": "▷"},
     backwards="◄",
@@ -83,7 +86,18 @@ ASCII: Final = Glyphs(
         "back": "~",
         "person": " ",
     },
-    marks={"event": "o", "undone": "<", "skipped": "0", "stuck": "!", "resumed": "^", "completed": "*", "failed": "X"},
+    marks={
+        "event": "o",
+        "undone": "<",
+        "skipped": "0",
+        "stuck": "!",
+        "acted": "v",
+        "declined": "n",
+        "resumed": "^",
+        "completed": "*",
+        "failed": "X",
+        "abandoned": "A",
+    },
     endings={"done": "", "refused": "x", "unknown": "?", "open": ">"},
     backwards="<",
     left_out="/",
@@ -102,6 +116,9 @@ _STYLES: Final[dict[str, str]] = {
     "refused": "yellow",
     "unknown": "yellow",
     "stuck": "bold red",
+    "acted": "bold cyan",
+    "declined": "yellow",
+    "abandoned": "red",
     "completed": "green",
     "failed": "yellow",
     "undone": "magenta",
@@ -176,7 +193,8 @@ def _drawn(row: Row, layout: _Layout) -> Text:
     cells: list[tuple[str, str]] = [(" ", "")] * layout.chart
     # What an attempt did is never hidden by a wait.
     for bar in sorted(row.bars, key=lambda bar: bar.kind in ATTEMPTS):
-        _draw_bar(bar, layout, cells)
+        if bar.kind != "person":
+            _draw_bar(bar, layout, cells)
     for mark in row.marks:
         at = _column(mark.at, layout)
         cells[at] = (layout.glyphs.marks[mark.kind], _STYLES.get(mark.kind, ""))
@@ -201,7 +219,7 @@ def _draw_bar(bar: Bar, layout: _Layout, cells: list[tuple[str, str]]) -> None:
     for at in range(first, last + 1):
         cells[at] = (glyphs.bars[bar.kind], style)
     for piece in axis.breaks:
-        if bar.start <= piece.start and piece.end <= bar.end and bar.kind != "person":
+        if bar.start <= piece.start and piece.end <= bar.end:
             for at in _left_out(piece.left, piece.right):
                 cells[at] = (glyphs.left_out, style)
     if is_back:

@@ -6,6 +6,7 @@ from typing import Any, Final
 from msgspec import Raw
 
 from sagalog.errors import InvalidAction, InvalidInput
+from sagalog.saga.actions.steps import direction_to_settle
 from sagalog.saga.choreography.definition import ChoreographyDefinition
 from sagalog.saga.definition import Definition, StepDefinition
 from sagalog.saga.events import EMPTY, Verb
@@ -39,7 +40,7 @@ def check_act(definition: Definition | None, state: SagaState, act: Act) -> None
         )
 
 
-def value_for(definition: Definition | None, act: Act, given: Any, is_given: bool) -> Raw:
+def value_for(definition: Definition | None, state: SagaState, act: Act, given: Any, is_given: bool) -> Raw:
     """Return a given result or input as it will be recorded; `null` for an action that has none.
 
     `given` is a value of the declared type, or `Raw` JSON. Raises `InvalidInput` if it does not fit the type.
@@ -52,7 +53,8 @@ def value_for(definition: Definition | None, act: Act, given: Any, is_given: boo
     if act.step is None:
         return _written(definition.input, given, f"the input of saga {definition.name}")
     step = definition.step(act.step)
-    if act.direction == "compensation" or (step.fan is not None and act.step == step.name):
+    undoing = act.verb == "resolve" and (act.direction or direction_to_settle(state, act.step)) == "compensation"
+    if undoing or (step.fan is not None and act.step == step.name):
         return EMPTY
     return _result(step, act, given, is_given)
 

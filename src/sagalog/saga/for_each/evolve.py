@@ -45,8 +45,9 @@ def follow(state: SagaState, event: e.SagaEvent) -> SagaState:
         return replace(state, fans={name: _resumed(state, name, fan) for name, fan in state.fans.items()})
     if isinstance(event, e.CompensationStarted):
         return replace(state, fans={name: _planned(state, name, fan) for name, fan in state.fans.items()})
-    # Where a parent asks for the undoing, the step is the parent's.
-    name: str = "" if isinstance(event, e.UndoAsked) else getattr(event, "step", None) or ""
+    # Where a parent asks for the undoing, the step is the parent's. An action begins and ends no part by itself, and
+    # may be about one of which nothing is known yet.
+    name: str = "" if isinstance(event, e.UndoAsked | e.Action) else getattr(event, "step", "")
     part = part_of(name)
     fan = state.fans.get(part[0]) if part else None
     if part is None or fan is None:
