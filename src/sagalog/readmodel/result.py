@@ -16,10 +16,10 @@ class SagaResult(Struct, frozen=True):
     """The outcome of a saga that ended or is stuck.
 
     `data` maps the name of each step that succeeded to its result, in the declared type. `error` is why the saga
-    failed (the original cause) or why it is stuck; None when it completed.
+    failed (the original cause), was abandoned, or is stuck; None when it completed.
     """
 
-    status: Literal["completed", "failed", "stuck"]
+    status: Literal["completed", "failed", "abandoned", "stuck"]
     data: dict[str, Any]
     error: ErrorInfo | None = None
 
