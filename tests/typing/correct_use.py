@@ -170,7 +170,7 @@ async def a_process_manager_is_typed_end_to_end(inventory: Inventory) -> None:
         assert_type(await run.status(), StatusRow)
         result = await manager.execute(fulfilment, Order(order_id="order-2"), timeout=5)
         assert_type(result, SagaResult)
-        assert_type(result.status, Literal["completed", "failed", "stuck"])
+        assert_type(result.status, Literal["completed", "failed", "abandoned", "stuck"])
         assert_type(await manager.find(saga_name="order-fulfilment", statuses=["stuck"]), list[StatusRow])
         assert_type(await manager.steps(run.id), list[StepRow])
         wanted: list[Condition] = [("customer", "=", "c-1"), ("amount", ">=", 100)]

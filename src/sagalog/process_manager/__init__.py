@@ -14,8 +14,9 @@ from sagalog.engine.calls.call import LoopWatch
 from sagalog.engine.calls.failures import Failures, check_redact
 from sagalog.engine.calls.own_task import OwnTasks
 from sagalog.engine.following.translation import FollowContext
-from sagalog.process_manager.acting import Acted, Acting, Preview
+from sagalog.process_manager.acting import Acted, Preview
 from sagalog.process_manager.assembly import Equipment, assemble
+from sagalog.process_manager.bulk import Bulk, Job
 from sagalog.process_manager.declared import Declared, by_digest
 from sagalog.process_manager.ends import Ends
 from sagalog.process_manager.execution import Execution, SagaRun
@@ -39,10 +40,10 @@ from sagalog.settings import Settings, settings_of
 from sagalog.store import Store
 from sagalog.transport import Transport
 
-__all__ = ["Acted", "FollowContext", "Preview", "ProcessManager", "SagaResult", "SagaRun"]
+__all__ = ["Acted", "FollowContext", "Job", "Preview", "ProcessManager", "SagaResult", "SagaRun"]
 
 
-class ProcessManager(Execution, Acting, Messaging, Following, Projected):
+class ProcessManager(Execution, Bulk, Messaging, Following, Projected):
     """A process manager that runs sagas on a database.
 
     `database` is an address (`sqlite:///shop.db`, `postgresql://...`, `memory://`) or a store. `participants` handle
@@ -103,7 +104,7 @@ class ProcessManager(Execution, Acting, Messaging, Following, Projected):
         self._lifecycle = Lifecycle()
         self._until_signalled = UntilSignalled()
         Execution.__init__(self, self._lifecycle, store, sagas, definitions)
-        Acting.__init__(self, self._lifecycle, store, clock)
+        Bulk.__init__(self, self._lifecycle, store, clock)
         Messaging.__init__(self, self._lifecycle, clock, self.settings.source, declared.vocabulary)
         Following.__init__(self, self._lifecycle, follows)
         Projected.__init__(self, self._lifecycle)

@@ -8,23 +8,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Required, TypedDict, Unpack
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from sagalog.clock import Clock, new_id
-from sagalog.engine.sagas.actions import Completed, Preview
+from sagalog.engine.sagas.actions import Preview
 from sagalog.errors import InvalidAction
 from sagalog.process_manager.arguments import SagaNamed, patience
 from sagalog.process_manager.inspection import Inspection
 from sagalog.process_manager.lifecycle import Lifecycle
-from sagalog.saga.actions.check import check_act, value_for
+from sagalog.saga.actions.asking import Completed, completed
 from sagalog.saga.actions.rules import VERBS
-from sagalog.saga.definition import Definition
 from sagalog.saga.durations import LONGEST, Duration, seconds_of
 from sagalog.saga.events import ActionRefused, Direction, SagaEvent, Verb
 from sagalog.saga.identifiers import check_identifier, check_reason
 from sagalog.saga.inputs import Act
 from sagalog.saga.options import shown
-from sagalog.saga.state import SagaState
 from sagalog.store import Store
 
 __all__ = ["Acted", "Acting", "Preview"]
@@ -239,6 +236,11 @@ class Acting(Inspection):
 
     def _completed(self, verb: Verb, what: What, actor: str, reason: str, action_id: str | None) -> Completed:
         """Check what needs no saga, and return how the action is completed for one."""
+        act, given = self._act_of(verb, what, actor, reason, action_id)
+        return completed(act, given, given is not UNSET)
+
+    def _act_of(self, verb: Verb, what: What, actor: str, reason: str, action_id: str | None) -> tuple[Act, Any]:
+        """Return an action before its saga is looked at, and the result or input for it (`UNSET`: none)."""
         if verb not in VERBS:
             raise InvalidAction(f"expected one of {', '.join(VERBS)}, found {shown(verb)}")
         given = what.get("input" if "step" not in what else "result", UNSET)
@@ -256,12 +258,7 @@ class Acting(Inspection):
             of_deadline=what.get("deadline", False),
             fork=new_id(self._clock) if verb == "fork" else None,
         )
-
-        def complete(definition: Definition | None, state: SagaState) -> Act:
-            check_act(definition, state, act)
-            return replace(act, value=value_for(definition, state, act, given, given is not UNSET))
-
-        return complete
+        return act, given
 
     def _microseconds(self, given: datetime | Duration) -> int:
         """Return a time, or a duration from now, in microseconds since the epoch; raises `InvalidAction`."""

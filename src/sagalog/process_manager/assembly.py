@@ -26,6 +26,7 @@ from sagalog.engine.calls.turns import Turns
 from sagalog.engine.following.follower import Follow, Follower
 from sagalog.engine.following.followers import Followers
 from sagalog.engine.hint import Hint
+from sagalog.engine.jobs.runner import Jobs
 from sagalog.engine.projections.inline import Inline
 from sagalog.engine.projections.projecting import Projecting
 from sagalog.engine.projections.runner import Projections
@@ -89,6 +90,7 @@ class Engine(Struct, frozen=True, eq=False, kw_only=True):
     transports: Transports
     outside_inputs: OutsideInputs
     actions: Actions
+    jobs: Jobs
     followers: Followers
     projections: Projections
     inline: Inline
@@ -113,6 +115,7 @@ class Engine(Struct, frozen=True, eq=False, kw_only=True):
             await self.bus.start()
             self.followers.start()
             self.projections.start()
+            self.jobs.start()
         ends.add(self.waiters.close)
         loop = asyncio.get_running_loop()
 
@@ -142,14 +145,16 @@ class Engine(Struct, frozen=True, eq=False, kw_only=True):
         self.bus.hint()
         self.transports.hint()
         self.projections.hint()
+        self.jobs.hint()
 
     async def _stop_projections(self, ends: Ends) -> None:
         """Let projections read what the others have written before they ended."""
         await self.projections.stop(ends.left(self.grace))
 
     async def _stop(self, ends: Ends) -> None:
-        """Stop the followers, the bus and the worker, and wait for all of them even if one raises."""
+        """Stop the jobs, the followers, the bus and the worker, and wait for all of them even if one raises."""
         grace = ends.left(self.grace)
+        await self.jobs.stop()
         ended = await asyncio.gather(
             self.followers.stop(grace), self.bus.stop(grace), self.worker.stop(grace), return_exceptions=True
         )
@@ -177,6 +182,7 @@ def assemble(given: Equipment, blocking: Blocking, handle: HandleMessage) -> Eng
     resources = CallResources(given.services, turns, given.failures, given.own_tasks)
     inbox = Inbox(surroundings)
     worker = Worker(surroundings, given.definitions, committer, resources, waiters.finished, due, inbox)
+    actions = Actions(surroundings, committer, given.definitions, due.give)
     bus = Bus(
         surroundings,
         committer,
@@ -199,7 +205,8 @@ def assemble(given: Equipment, blocking: Blocking, handle: HandleMessage) -> Eng
         bus=bus,
         transports=transports,
         outside_inputs=OutsideInputs(surroundings, committer, worker),
-        actions=Actions(surroundings, committer, given.definitions, due.give),
+        actions=actions,
+        jobs=Jobs(surroundings, actions, lambda: worker.worker_id if worker.holds else None),
         followers=Followers(
             given.follows, lambda follow: Follower(follow, surroundings, worker, committer.recovery, posted)
         ),

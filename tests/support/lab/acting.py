@@ -16,10 +16,10 @@ from sagas.fulfilling import COMPLETED, FULFILMENT, NOT_REFUNDED, REJECTED, UNPA
 
 from sagalog.codec import encode_json
 from sagalog.engine.cycle import Decision, append_of
-from sagalog.engine.sagas.actions import Completed
 from sagalog.process_manager import ProcessManager
 from sagalog.saga import events as e
 from sagalog.saga import inputs as i
+from sagalog.saga.actions.asking import Completed
 from sagalog.saga.actions.rules import VERBS
 from sagalog.saga.definition import Definition
 from sagalog.saga.evolve import fold

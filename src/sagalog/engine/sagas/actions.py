@@ -21,6 +21,7 @@ from sagalog.engine.writing.committer import Committer
 from sagalog.engine.writing.one_at_a_time import OneAtATime
 from sagalog.errors import InvalidAction, SagaBusy, StoreUnavailable, UnknownSaga
 from sagalog.messages import Envelope
+from sagalog.saga.actions.asking import Completed
 from sagalog.saga.actions.fork import start_of
 from sagalog.saga.actions.notes import ACT, note_of
 from sagalog.saga.actions.rules import UNLOADED
@@ -50,10 +51,6 @@ class Preview(Struct, frozen=True):
     after: SagaState
     effects: list[Effect]
     started: list[SagaEvent] = []
-
-
-# Makes an action complete for the saga as it is, once its definition is known; raises for what makes no sense.
-Completed = Callable[[Definition | None, SagaState], Act]
 
 
 class Actions:

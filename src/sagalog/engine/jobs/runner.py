@@ -1,0 +1,165 @@
+"""Runs bulk jobs, on the worker that takes them: acts on each saga of a job once, watches how it goes, and may stop.
+
+Each action has an id that follows from the job and the saga's place in it. So after a crash the same is asked again,
+and what was done is not done twice.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+import msgspec
+from msgspec.structs import replace
+
+from sagalog.engine.hint import Hint
+from sagalog.engine.jobs.outcomes import (
+    Counts,
+    after_acting,
+    is_over,
+    may_begin,
+    refused,
+    seen_again,
+    why_to_stop,
+)
+from sagalog.engine.loops import Loop
+from sagalog.engine.sagas.actions import Actions
+from sagalog.engine.surroundings import Surroundings
+from sagalog.errors import SagaBusy, SagalogError, StoreError
+from sagalog.saga.actions.asking import Asking, completed
+from sagalog.saga.events import ActionRefused
+from sagalog.saga.failure import described
+from sagalog.store.jobs import JobItemRow, JobRow, JobStatus
+
+logger = logging.getLogger("sagalog.engine")
+
+# Sagas that are acted on, or looked at again, in one round; and those that are acted on side by side.
+ROUND = 200
+AT_ONCE = 20
+# Seconds between two looks for a job, and between two rounds of one.
+POLL = 1.0
+PAUSE = 0.2
+# How long the worker that owns a saga has to take the action of a job, in seconds; later it is asked again.
+PATIENCE = 5.0
+
+
+class Jobs:
+    """Runs the jobs that this worker takes, one after the other; `worker_id` is None while it holds no lease."""
+
+    def __init__(self, surroundings: Surroundings, actions: Actions, worker_id: Callable[[], str | None]) -> None:
+        self._store = surroundings.store
+        self._blocking = surroundings.blocking
+        self._clock = surroundings.clock
+        self._actions = actions
+        self._worker_id = worker_id
+        self._hint = Hint()
+        self._loop: Loop | None = None
+        # When the sagas of the present job were first acted on here, and how many were; for its rate.
+        self._began: tuple[str, float, int] | None = None
+
+    def start(self) -> None:
+        """Look for jobs from now on."""
+        self._loop = Loop(self._run, "sagalog-jobs")
+
+    def hint(self) -> None:
+        """Look now instead of at the next poll."""
+        self._hint.give()
+
+    async def stop(self) -> None:
+        """Stop; a job that is not over is left to other workers."""
+        if self._loop is not None:
+            await self._loop.stop()
+
+    async def _run(self) -> None:
+        while True:
+            self._hint.forget()
+            try:
+                has_job = await self._round()
+            except StoreError as problem:
+                logger.warning("bulk jobs wait for the store: %s", described(problem))
+                has_job = False
+            if has_job:
+                await asyncio.sleep(PAUSE)
+            else:
+                await self._hint.wait(POLL)
+
+    async def _round(self) -> bool:
+        """Do a part of a job; return False if there is none."""
+        worker_id = self._worker_id()
+        if worker_id is None:
+            return False
+        job = await self._blocking.write(self._store.take_job, worker_id, self._clock.now())
+        if job is None:
+            return False
+        await self._look_again(job)
+        counts: Counts = (await self._blocking.read(self._store.job_counts, [job.job_id])).get(job.job_id, {})
+        why = why_to_stop(job, counts)
+        if why is not None:
+            await self._end(job, "stopped", why)
+        elif is_over(counts):
+            await self._end(job, "done", None)
+        else:
+            await self._act(job, may_begin(job, counts))
+        return True
+
+    async def _end(self, job: JobRow, status: JobStatus, why: str | None) -> None:
+        change = self._store.change_job
+        await self._blocking.write(change, job.job_id, status, why, self._clock.now(), ["running"])
+        level = logging.INFO if why is None else logging.WARNING
+        logger.log(level, "job %s (%s) is %s%s", job.job_id, job.verb, status, "" if why is None else f": {why}")
+
+    async def _look_again(self, job: JobRow) -> None:
+        """Look at the sagas that were acted on, and record of which it is known how that went."""
+        after = 0
+        while True:
+            items = await self._blocking.read(self._store.job_items, job.job_id, ["acted"], ROUND, after)
+            rows = await self._blocking.read(self._store.statuses, [item.saga_id for item in items]) if items else {}
+            now = self._clock.now()
+            known = [seen for item in items if (seen := seen_again(item, rows.get(item.saga_id), now)) is not None]
+            await self._settle(known)
+            if len(items) < ROUND:
+                return
+            after = items[-1].number
+
+    async def _act(self, job: JobRow, most: int) -> None:
+        """Act on the next sagas, as many as may be begun and as the rate allows."""
+        most = min(most, ROUND, self._allowed(job))
+        if most <= 0:
+            return
+        items = await self._blocking.read(self._store.job_items, job.job_id, ["pending"], most)
+        asking = msgspec.json.decode(job.act, type=Asking)
+        for begin in range(0, len(items), AT_ONCE):
+            part = items[begin : begin + AT_ONCE]
+            found = await asyncio.gather(*(self._one(job, asking, item) for item in part))
+            await self._settle([item for item in found if item is not None])
+
+    def _allowed(self, job: JobRow) -> int:
+        """Return how many sagas the rate allows now."""
+        if job.rate is None:
+            return ROUND
+        now = asyncio.get_running_loop().time()
+        if self._began is None or self._began[0] != job.job_id:
+            self._began = (job.job_id, now, 0)
+        job_id, since, done = self._began
+        allowed = max(0, int((now - since) * job.rate) + 1 - done)
+        self._began = (job_id, since, done + min(allowed, ROUND))
+        return allowed
+
+    async def _one(self, job: JobRow, asking: Asking, item: JobItemRow) -> JobItemRow | None:
+        """Act on one saga; return None if its worker is busy, so that it is asked again."""
+        act = replace(asking.act, action_id=f"{job.job_id}:{item.number}")
+        complete = completed(act, asking.given, asking.is_given)
+        try:
+            _, events = await self._actions.act(item.saga_id, complete, PATIENCE)
+        except SagaBusy:
+            return None
+        except StoreError:
+            raise
+        except SagalogError as problem:
+            return refused(item, str(problem), self._clock.now())
+        if events and isinstance(events[0], ActionRefused):
+            return refused(item, events[0].why, events[0].time)
+        return after_acting(job.verb, self._clock.now(), item)
+
+    async def _settle(self, items: Sequence[JobItemRow]) -> None:
+        if items:
+            await self._blocking.write(self._store.settle_items, items)

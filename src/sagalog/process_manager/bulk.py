@@ -1,0 +1,167 @@
+"""What a process manager lets people do to many sagas at once: a job in the database, which any worker runs."""
+
+from typing import Final, Unpack
+
+import msgspec
+from msgspec import Raw
+
+from sagalog.clock import Clock, new_id
+from sagalog.engine.asking import as_asked, asked
+from sagalog.errors import InvalidAction, SagaNotFound
+from sagalog.harmless import harmless
+from sagalog.process_manager.acting import UNSET, Acting, What
+from sagalog.process_manager.lifecycle import Lifecycle
+from sagalog.saga.actions.asking import Asking
+from sagalog.saga.durations import number_of
+from sagalog.saga.events import EMPTY, Verb
+from sagalog.saga.options import shown
+from sagalog.store import Query, Store
+from sagalog.store.filters import Filter, written
+from sagalog.store.jobs import JobItemRow, JobItemStatus, JobRow, JobStatus
+from sagalog.store.requests import check_number
+
+# An amended value and a fork are each of one saga.
+OF_ONE_SAGA: Final[frozenset[Verb]] = frozenset(("amend", "fork"))
+CANARY: Final = 10
+STOP_AFTER: Final = 5
+PAGE: Final = 500
+
+
+class Job(msgspec.Struct, frozen=True):
+    """A bulk job, and how many of its sagas are pending, acted on, refused, well, and failed."""
+
+    row: JobRow
+    counts: dict[JobItemStatus, int]
+
+
+class Bulk(Acting):
+    """The part of `ProcessManager` with which people act on many sagas."""
+
+    def __init__(self, lifecycle: Lifecycle, store: Store, clock: Clock) -> None:
+        Acting.__init__(self, lifecycle, store, clock)
+
+    async def begin_job(
+        self,
+        verb: Verb,
+        where: str | Filter,
+        *,
+        actor: str,
+        reason: str,
+        canary: int = CANARY,
+        rate: float | None = None,
+        stop_after: int = STOP_AFTER,
+        **what: Unpack[What],
+    ) -> Job:
+        """Act on every saga that meets a filter now, each once; return the job, which a worker runs.
+
+        The first `canary` sagas go first, and the others when these have gone well; at most `rate` sagas a second. It
+        stops by itself once more than `stop_after` of them are stuck again. `what` are the arguments of the method of
+        that verb. Raises `InvalidQuery` for a wrong filter, and `InvalidAction` if no saga meets it, or for a verb that
+        is about one saga (`amend`, `fork`).
+        """
+        _check(verb, canary, rate, stop_after)
+        act, given = self._act_of(verb, what, actor, reason, None)
+        is_given = given is not UNSET
+        data = given if isinstance(given, Raw) else EMPTY if not is_given else Raw(msgspec.json.encode(given))
+        asking = Asking(act, data, is_given)
+        meant = self._filter(where)
+        job_id, now = new_id(self._clock), self._clock.now()
+        row = JobRow(
+            job_id,
+            verb,
+            msgspec.json.encode(asking).decode(),
+            written(meant),
+            act.actor,
+            act.reason,
+            "preparing",
+            None,
+            canary,
+            rate,
+            stop_after,
+            0,
+            now,
+            now,
+        )
+        write = self._lifecycle.engine().blocking.write
+        with as_asked():
+            await write(self.store.add_job, row)
+            before = None
+            while True:
+                found = await asked(self._blocking, self.store.find, Query(where=meant, before=before, limit=PAGE))
+                if found:
+                    await write(self.store.add_items, job_id, [one.saga_id for one in found])
+                    before = found[-1].saga_id
+                if len(found) < PAGE:
+                    break
+            if before is None:
+                await write(self.store.change_job, job_id, "done", "no saga meets its filter", now, ["preparing"])
+                raise InvalidAction(f"{verb}: no saga meets the filter {written(meant)}")
+            await write(self.store.change_job, job_id, "running", None, self._clock.now(), ["preparing"])
+        self._lifecycle.engine().jobs.hint()
+        return await self.job(job_id)
+
+    async def job(self, job_id: str) -> Job:
+        """Return a job as it is now; raises `SagaNotFound` if there is none with this id."""
+        row = await asked(self._blocking, self.store.job, job_id)
+        if row is None:
+            raise SagaNotFound(
+                f"no job has the id {harmless(repr(job_id), 200)}; `sagalog jobs list` shows those there are"
+            )
+        return Job(row, (await asked(self._blocking, self.store.job_counts, [job_id])).get(job_id, {}))
+
+    async def jobs(self, limit: int = 50, before: str | None = None) -> list[Job]:
+        """Return at most `limit` jobs, newest first; for the next page, `before` is the last id of the page before."""
+        check_number("limit", limit, 1, may_be_none=False)
+        rows = await asked(self._blocking, self.store.jobs, limit, before)
+        counts = await asked(self._blocking, self.store.job_counts, [row.job_id for row in rows])
+        return [Job(row, counts.get(row.job_id, {})) for row in rows]
+
+    async def job_items(self, job_id: str, statuses: tuple[JobItemStatus, ...] = ()) -> list[JobItemRow]:
+        """Return the sagas of a job with one of these statuses (any, if there are none), in their order."""
+        wanted = statuses or ("pending", "acted", "refused", "well", "failed")
+        found: list[JobItemRow] = []
+        while True:
+            after = found[-1].number if found else 0
+            page = await asked(self._blocking, self.store.job_items, job_id, wanted, PAGE, after)
+            found += page
+            if len(page) < PAGE:
+                return found
+
+    async def pause_job(self, job_id: str) -> Job:
+        """Let a job rest; sagas that were acted on go on."""
+        return await self._change(job_id, "paused", None, ("running",))
+
+    async def unpause_job(self, job_id: str) -> Job:
+        """Let a job that rests, or has stopped by itself, go on; what failed before counts on."""
+        return await self._change(job_id, "running", None, ("paused",))
+
+    async def stop_job(self, job_id: str) -> Job:
+        """End a job; sagas that it has not acted on yet stay as they are."""
+        return await self._change(job_id, "stopped", "by a person", ("preparing", "running", "paused"))
+
+    async def _change(self, job_id: str, status: JobStatus, why: str | None, expected: tuple[JobStatus, ...]) -> Job:
+        before = (await self.job(job_id)).row
+        with as_asked():
+            changed = await self._lifecycle.engine().blocking.write(
+                self.store.change_job, job_id, status, why, self._clock.now(), expected
+            )
+        if not changed:
+            raise InvalidAction(f"job {job_id} is {before.status}; expected one that is {' or '.join(expected)}")
+        self._lifecycle.engine().jobs.hint()
+        return await self.job(job_id)
+
+    def _filter(self, where: str | Filter) -> Filter:
+        if not isinstance(where, str):
+            return where
+        from sagalog.store.where import parse
+
+        return parse(where, self._clock.now())
+
+
+def _check(verb: Verb, canary: int, rate: float | None, stop_after: int) -> None:
+    if verb in OF_ONE_SAGA:
+        raise InvalidAction(f"{verb}: it is about one saga, so no job does it to many")
+    check_number("canary", canary, 0, may_be_none=False)
+    check_number("stop_after", stop_after, 0, may_be_none=False)
+    if rate is not None and not 0 < number_of(rate) < 1e6:
+        raise InvalidAction(f"rate: expected sagas a second, over 0, found {shown(rate)}")
