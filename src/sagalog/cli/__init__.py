@@ -40,6 +40,7 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "undo": ("undo", "Roll back a saga that has completed."),
         "abandon": ("abandon", "End a saga as it is, and leave its effects."),
         "fork": ("fork", "Start a new saga that goes on from one that has ended."),
+        "jobs": ("jobs", "See, pause and stop actions on many sagas."),
     },
     "Look after read models": {
         "projections": ("projections", "See how far projections are; rebuild, verify, switch, pause."),

@@ -17,6 +17,7 @@ from msgspec.json import decode
 from sagalog.cli.acted import Outcome, after_it, as_queued, foreseen, present
 from sagalog.cli.address import address_of, opened, require_file
 from sagalog.cli.app import App, load_app
+from sagalog.cli.bulk import act_on_many, bulk_options
 from sagalog.cli.failures import FAILURE, AppError, NotThere
 from sagalog.cli.logs import keep_transitions_quiet
 from sagalog.cli.lookup import saga_option
@@ -40,13 +41,15 @@ SOME: Final = 20
 _EXAMPLE: Final = "--reason 'the customer withdrew, ticket 4711'"
 
 NOTHING: Final[What] = {}
+# What a person is asked about before it is done to one saga.
+ASKS: Final[frozenset[Verb]] = frozenset(("abandon", "amend"))
 yes_option: Final = click.option("--yes", is_flag=True, help="Do not ask; needed where there is no terminal.")
 
 
 class Asked(NamedTuple):
     """The values of what all actions take; `timeout` is in microseconds."""
 
-    id_or_key: str
+    id_or_key: str | None
     saga: str | None
     actor: str | None
     reason: str | None
@@ -54,17 +57,39 @@ class Asked(NamedTuple):
     action_id: str | None
     queue: bool
     timeout: int | None
-    yes: bool = True
+    yes: bool | None = None
+    where: str | None = None
+    canary: int = 0
+    rate: float | None = None
+    stop_after: int = 0
+    detach: bool = False
+
+    def of_step(self, step: str | None) -> "tuple[Asked, str]":
+        """Return what is asked, and the step: with --where the first argument is the step, not a saga."""
+        asked = self
+        if self.where is not None and step is None:
+            asked, step = self._replace(id_or_key=None), self.id_or_key
+        if step is None:
+            raise click.UsageError("Missing argument 'STEP'.")
+        return asked, step
 
 
 class ActionCommand(RowsCommand):
-    """A command that acts on one saga: it takes ID|KEY first, its own arguments, and the options of all actions."""
+    """A command that acts on one saga: it takes ID|KEY first, its own arguments, and the options of all actions.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    With `many`, it also acts on all sagas that meet a filter.
+    """
+
+    def __init__(self, *args: Any, many: bool = False, **kwargs: Any) -> None:
         own: list[click.Parameter] = kwargs.pop("params", None) or []
-        self.acting = [click.Argument(["id_or_key"], metavar="ID|KEY"), *_options()]
-        super().__init__(*args, params=[self.acting[0], *own, *self.acting[1:]], **kwargs)
+        self.acting = [click.Argument(["id_or_key"], metavar="ID|KEY", required=not many), *_options()]
+        on_many: list[click.Parameter] = bulk_options() if many else []
+        if many and not any(one.name == "yes" for one in own):
+            on_many.append(click.Option(["--yes"], is_flag=True, help="Do not ask; needed where there is no terminal."))
+        super().__init__(*args, params=[self.acting[0], *own, *self.acting[1:], *on_many], **kwargs)
         self.groups.insert(0, ("Options of every action", self.acting))
+        if many:
+            self.groups.insert(1, ("Options of an action on many sagas", on_many))
 
 
 def _options() -> list[click.Parameter]:
@@ -127,6 +152,11 @@ def act(invocation: Invocation, verb: Verb, asked: Asked, what: What = NOTHING) 
     """
     if asked.reason is None:
         raise click.UsageError(f"Missing option '--reason': say why, which is recorded, such as {_EXAMPLE}")
+    if asked.where is not None:
+        _on_many(invocation, verb, asked, asked.where, asked.reason, what)
+        return
+    if asked.id_or_key is None:
+        raise click.UsageError("Missing argument 'ID|KEY'; --where chooses many sagas.")
     actor = login() if asked.actor is None else asked.actor
     check_lookup(asked.id_or_key, "the id or key")
     address = address_of(invocation)
@@ -135,7 +165,7 @@ def act(invocation: Invocation, verb: Verb, asked: Asked, what: What = NOTHING) 
     keep_transitions_quiet()
     action_id = new_id(SystemClock()) if asked.action_id is None else asked.action_id
     desk = _Desk(address, app, verb, asked, actor, asked.reason, action_id, what)
-    found, acted = asyncio.run(desk.first(at_once=asked.yes))
+    found, acted = asyncio.run(desk.first(at_once=asked.yes is not False or verb not in ASKS))
     if asked.dry_run:
         present(invocation.output, found)
         if found.refused is not None:
@@ -145,6 +175,15 @@ def act(invocation: Invocation, verb: Verb, asked: Asked, what: What = NOTHING) 
         _ask(found)
         acted = asyncio.run(desk.second(found.row))
     present(invocation.output, desk.outcome(found, acted))
+
+
+def _on_many(invocation: Invocation, verb: Verb, asked: Asked, where: str, reason: str, what: What) -> None:
+    """Act on every saga that meets a filter; raises `click.UsageError` for what is about one saga."""
+    one = {"ID|KEY": asked.id_or_key, "--saga": asked.saga, "--action-id": asked.action_id, "--timeout": asked.timeout}
+    found = [name for name, given in one.items() if given is not None] + (["--queue"] if asked.queue else [])
+    if found:
+        raise click.UsageError(f"{found[0]} is about one saga, and --where about many: give one of them")
+    act_on_many(invocation, verb, where, reason, what, asked._asdict())
 
 
 def _app(invocation: Invocation, verb: Verb) -> App | None:
@@ -241,7 +280,7 @@ class _Desk(NamedTuple):
 
     async def _row(self, manager: ProcessManager) -> StatusRow:
         """Return the one saga that is meant; raises `click.UsageError` for a key that several sagas have."""
-        name, saga = self.asked.id_or_key, self.asked.saga
+        name, saga = self.asked.id_or_key or "", self.asked.saga
         row = await manager.status(name, saga)
         if saga is None and row.saga_id != name:
             names = sorted({one.saga_name for one in await manager.find(key=name, limit=SOME)})

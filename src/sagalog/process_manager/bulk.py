@@ -56,8 +56,8 @@ class Bulk(Acting):
 
         The first `canary` sagas go first, and the others when these have gone well; at most `rate` sagas a second. It
         stops by itself once more than `stop_after` of them are stuck again. `what` are the arguments of the method of
-        that verb. Raises `InvalidQuery` for a wrong filter, and `InvalidAction` if no saga meets it, or for a verb that
-        is about one saga (`amend`, `fork`).
+        that verb. Raises `InvalidQuery` for a wrong filter, `SagaNotFound` if no saga meets it, and `InvalidAction` for
+        a verb that is about one saga (`amend`, `fork`).
         """
         _check(verb, canary, rate, stop_after)
         act, given = self._act_of(verb, what, actor, reason, None)
@@ -95,7 +95,7 @@ class Bulk(Acting):
                     break
             if before is None:
                 await write(self.store.change_job, job_id, "done", "no saga meets its filter", now, ["preparing"])
-                raise InvalidAction(f"{verb}: no saga meets the filter {written(meant)}")
+                raise SagaNotFound(f"{verb}: no saga meets the filter {written(meant)}")
             await write(self.store.change_job, job_id, "running", None, self._clock.now(), ["preparing"])
         self._lifecycle.engine().jobs.hint()
         return await self.job(job_id)

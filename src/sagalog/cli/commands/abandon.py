@@ -8,7 +8,7 @@ from sagalog.cli.acting import ActionCommand, Asked, act, yes_option
 from sagalog.cli.options import Invocation
 
 
-@click.command(cls=ActionCommand)
+@click.command(cls=ActionCommand, many=True)
 @yes_option
 @click.pass_obj
 def abandon(invocation: Invocation, /, **given: Any) -> None:

@@ -8,7 +8,7 @@ from sagalog.cli.acting import ActionCommand, Asked, act
 from sagalog.cli.options import Invocation
 
 
-@click.command(cls=ActionCommand)
+@click.command(cls=ActionCommand, many=True)
 @click.pass_obj
 def cancel(invocation: Invocation, /, **given: Any) -> None:
     """Roll a saga back: what it has done is undone.

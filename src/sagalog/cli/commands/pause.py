@@ -8,7 +8,7 @@ from sagalog.cli.acting import ActionCommand, Asked, act
 from sagalog.cli.options import Invocation
 
 
-@click.command(cls=ActionCommand)
+@click.command(cls=ActionCommand, many=True)
 @click.pass_obj
 def pause(invocation: Invocation, /, **given: Any) -> None:
     """Begin nothing new until `unpause`.

@@ -11,7 +11,7 @@ from sagalog.cli.quantities import Age, Time
 from sagalog.process_manager.acting import What
 
 
-@click.command(cls=ActionCommand)
+@click.command(cls=ActionCommand, many=True)
 @click.option("--at", type=Time(), help="The new time, such as 2026-03-01T09:30+01:00; local without an offset.")
 @click.option("--in", "within", type=Age(), metavar="DURATION", help="From now: 30s, 10m, 2h, 1d12h; 0s is now.")
 @click.option("--step", metavar="STEP", help="The time of this step: its retry or timer.")

@@ -10,8 +10,8 @@ from sagalog.cli.options import Invocation
 from sagalog.saga.events import Direction
 
 
-@click.command(cls=ActionCommand)
-@click.argument("step")
+@click.command(cls=ActionCommand, many=True)
+@click.argument("step", required=False)
 @click.option("--happened", is_flag=True, help="It was done; an action has a --result then.")
 @click.option("--did-not-happen", is_flag=True, help="It was not done, and never will be.")
 @result_option
@@ -25,7 +25,7 @@ from sagalog.saga.events import Direction
 def resolve(
     invocation: Invocation,
     /,
-    step: str,
+    step: str | None,
     happened: bool,
     did_not_happen: bool,
     result: Raw | None,
@@ -41,8 +41,9 @@ def resolve(
         raise click.UsageError("say what you found out: --happened or --did-not-happen, one of them")
     if result is not None and not happened:
         raise click.UsageError("--result goes with --happened: what did not happen has no result")
+    asked, step = Asked(**given).of_step(step)
     what = about(step, result)
     if direction is not None:
         what["direction"] = direction
     what["happened"] = happened
-    act(invocation, "resolve", Asked(**given), what)
+    act(invocation, "resolve", asked, what)

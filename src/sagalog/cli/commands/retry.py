@@ -8,7 +8,7 @@ from sagalog.cli.acting import ActionCommand, Asked, act
 from sagalog.cli.options import Invocation
 
 
-@click.command(cls=ActionCommand)
+@click.command(cls=ActionCommand, many=True)
 @click.pass_obj
 def retry(invocation: Invocation, /, **given: Any) -> None:
     """Try now what waits for its next attempt.

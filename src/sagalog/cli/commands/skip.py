@@ -9,15 +9,16 @@ from sagalog.cli.acting import ActionCommand, Asked, about, act, result_option
 from sagalog.cli.options import Invocation
 
 
-@click.command(cls=ActionCommand)
-@click.argument("step")
+@click.command(cls=ActionCommand, many=True)
+@click.argument("step", required=False)
 @result_option
 @click.option("--waive", is_flag=True, help="Never undo the step, because there is nothing to undo.")
 @click.pass_obj
-def skip(invocation: Invocation, /, step: str, result: Raw | None, waive: bool, **given: Any) -> None:
+def skip(invocation: Invocation, /, step: str | None, result: Raw | None, waive: bool, **given: Any) -> None:
     """Go on as if a step had succeeded.
 
     Later steps read the given result. If the saga is rolled back later, the step is undone like any other, unless it is
     waived.
     """
-    act(invocation, "skip", Asked(**given), about(step, result) | {"waive": waive})
+    asked, step = Asked(**given).of_step(step)
+    act(invocation, "skip", asked, about(step, result) | {"waive": waive})

@@ -8,7 +8,7 @@ from sagalog.cli.acting import ActionCommand, Asked, act
 from sagalog.cli.options import Invocation
 
 
-@click.command(cls=ActionCommand)
+@click.command(cls=ActionCommand, many=True)
 @click.pass_obj
 def unpause(invocation: Invocation, /, **given: Any) -> None:
     """Let a paused saga go on."""

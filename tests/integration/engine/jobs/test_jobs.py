@@ -155,7 +155,7 @@ def test_a_job_that_makes_no_sense_is_not_begun(each_database: str | Store) -> N
         manager = process.manager
         wrong: list[tuple[Any, type[Exception], str]] = [
             (manager.begin_job("retry", "statu=stuck", **ADA), InvalidQuery, "there is no field 'statu'"),
-            (manager.begin_job("retry", STUCK, **ADA), InvalidAction, "no saga meets the filter"),
+            (manager.begin_job("retry", STUCK, **ADA), SagaNotFound, "no saga meets the filter"),
             (manager.begin_job("fork", STUCK, step="tell", **ADA), InvalidAction, "it is about one saga"),
             (manager.begin_job("retry", STUCK, canary=-1, **ADA), InvalidQuery, "canary"),
             (manager.begin_job("retry", STUCK, rate=0, **ADA), InvalidAction, "rate: expected sagas a second"),
