@@ -81,6 +81,8 @@ def nats_server() -> Iterator[NatsServer]:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let one simulation be repeated, and be chosen how much is simulated or counted."""
     parser.addoption("--seed", type=int, default=None, help="repeat the simulation of this seed")
+    parser.addoption("--sagas", type=int, default=300, help="how many sagas a job that is killed acts on (10000)")
+    parser.addoption("--kills", type=int, default=4, help="how often the workers of a job are killed (100)")
     parser.addoption("--seeds", type=int, default=None, help="how many seeds to simulate (10000; of messages 1000)")
     parser.addoption("--events", type=int, default=None, help="how many events are counted by a projection (4000)")
     parser.addoption("--held", type=float, default=None, help="how long a transaction is held open meanwhile, in s (1)")
