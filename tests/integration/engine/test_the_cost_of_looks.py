@@ -13,6 +13,7 @@ from sagalog.stores.postgres.connection import SQL as POSTGRES
 from sagalog.stores.postgres.store import PostgresStore
 from sagalog.stores.sqlite.store import SQLiteStore
 from sagalog.stores.sqlite.writing import SQL as SQLITE
+from sagalog.testing.contracts.store.jobs import prepared
 from sagalog.testing.contracts.store.message_samples import event, for_saga, published, put, waiting
 from sagalog.testing.contracts.store.samples import start
 
@@ -52,7 +53,16 @@ def test_no_look_scans_a_table_of_sqlite(tmp_path: Path) -> None:
             assert not table.startswith("saga_") or table in SMALL, f"{name}: {step}"
         looked_at.add(name)
     connection.close()
-    assert {"mail", "inbox", "with_mail", "anything_due", "due", "sagas_by_correlation", "find_message"} <= looked_at
+    assert {
+        "mail",
+        "inbox",
+        "with_mail",
+        "anything_due",
+        "due",
+        "sagas_by_correlation",
+        "find_message",
+        "takeable_job",
+    } <= looked_at
 
 
 # The names of blocks, whether the connection that writes runs them, and parameters of their kinds.
@@ -80,6 +90,15 @@ LOOKS: list[tuple[str, bool, tuple[Any, ...]]] = [
     ("inbox", False, ("participant:payments", 1, 10)),
     ("redelivering", False, (["saga:a"], 10, "")),
     ("takeable_consumers", False, (["saga:a"], "w1", 1)),
+    ("takeable_job", False, ("w1", 1)),
+    ("forget_their_runners", True, ("w1", 1)),
+    ("take_job", True, ("w1",)),
+    ("give_back_jobs", True, ("w1",)),
+    ("add_job_items", True, ("j", 1, ["s"])),
+    ("job_items", False, ("j", ["pending"], 10, 0)),
+    ("job_counts", False, (["j"],)),
+    ("jobs", False, (10, None)),
+    ("settle_job_item", True, (["j"], [1], ["acted"], [None], [1])),
 ]
 
 
@@ -130,3 +149,6 @@ def fill(store: PostgresStore) -> None:
     store.append(sagas)
     messages = published(store, *[event(correlation_id=f"c-{number}") for number in range(500)])
     put(store, *[waiting(one) for one in messages], *[for_saga(messages[0], one.saga_id) for one in sagas[:20]])
+    for _ in range(300):
+        prepared(store, "s-1", "s-2")
+    prepared(store, *[one.saga_id for one in sagas])
