@@ -143,6 +143,28 @@ def test_what_is_written_to_an_inbox_of_postgres_is_found_by_its_key(migrated_po
             assert not [step for step in plan if "Seq Scan on saga_" in step], name
 
 
+@pytest.mark.postgres
+def test_an_item_of_a_job_of_postgres_is_found_by_itself(migrated_postgres_url: str) -> None:
+    """Planned once, while the table is empty: whoever adds to a large job would read all of it for each saga."""
+    with opened(PostgresStore(migrated_postgres_url)) as one:
+        connections = cast(Any, one)._connections
+        for name, writes, columns in (
+            ("add_job_items", True, ("job_id", "saga_id")),
+            ("settle_job_item", True, ("job_id", "number")),
+            ("job_items", False, ("job_id", "status", "number")),
+        ):
+            [parameters] = [values for block, _, values in LOOKS if block == name]
+            with connections.writer() if writes else connections.reader() as connection:
+                values = ", ".join(literal(value) for value in parameters)
+                connection.execute(f"PREPARE item_{name} AS {POSTGRES[name].decode()}".encode())
+                plan = [row[0] for row in connection.execute(f"EXPLAIN EXECUTE item_{name} ({values})".encode())]
+            conditions = [step for step in plan if "Index Cond" in step]
+            assert conditions, name
+            for condition in conditions:
+                assert all(f"{column} " in condition for column in columns), f"{name}: {condition}"
+            assert not [step for step in plan if "Seq Scan" in step or "Materialize" in step], name
+
+
 def fill(store: PostgresStore) -> None:
     """Write what no statistics know of: sagas, and far more that waits for a participant than for them."""
     sagas = [start(owner="w1") for _ in range(500)]
