@@ -57,7 +57,7 @@ def test_each_saga_is_acted_on_once(kind: str, canary: int, tmp_path: Path, requ
     job_id = asyncio.run(begun(address, canary))
     seeded = random.Random(canary)
     environment = {name: value for name, value in os.environ.items() if name not in UNSET}
-    environment |= {"LETTERS": str(tmp_path), "SAGALOG_LEASE": "2s"}
+    environment |= {"LETTERS": str(tmp_path), "SAGALOG_LEASE": "2"}
     support = str(Path(__file__).parents[1] / "support")
     words = program("--db", address, "--app-dir", support, "--app", APP, "run")
     for _ in range(kills):

@@ -20,7 +20,14 @@ REFERENCE, GUIDE = page("reference/sql.md"), page("howto/audit-with-sql.md")
 RECORDED = Path(__file__).with_name("sql_contract.txt")
 # Made by services, not by the process manager.
 ELSEWHERE = "saga_participant_inbox"
-TYPES = {"bigint": "integer", "text": "text", "json": "json", "bytea": "bytes", "INTEGER": "integer", "BLOB": "bytes"}
+TYPES = {
+    "bigint": "integer",
+    "text": "text",
+    "json": "json",
+    "bytea": "bytes",
+    "INTEGER": "integer",
+    "BLOB": "bytes",
+} | {"double precision": "real"}
 POSITION_ON_POSTGRES = ("saga_events", "notification_id")
 KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
 Shapes = dict[str, list[tuple[str, str]]]
@@ -100,7 +107,7 @@ def test_values_are_of_the_recorded_types_on_both_stores(
 ) -> None:
     """SQLite keeps no type for the columns of a view, so the rows of the story are looked at."""
     _, store = told
-    python = {"integer": int, "text": str, "json": str, "bytes": bytes}
+    python = {"integer": int, "text": str, "json": str, "bytes": bytes, "real": float}
     seen = 0
     for name, version in versions(store).items():
         types = dict(recorded[name, version])

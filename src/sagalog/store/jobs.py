@@ -20,9 +20,9 @@ SETTLED: Final[frozenset[JobItemStatus]] = frozenset(("well", "failed"))
 class JobRow(Struct, frozen=True, gc=False):
     """One row of `saga_jobs`: something asked of many sagas.
 
-    `act` is what is asked of each, as JSON text; `filter` is what they were chosen by. `why` is why it has its status.
-    `canary` is how many go first, `rate` the most in a second (None: as many as can be), `stop_after` the
-    number of failures that stop it. `sagas` counts its items; `owner` is the worker that runs it.
+    `act` is what is asked of each, as JSON text; `filter` is what they were chosen by. `why` is a reason of the status.
+    `canary` is how many go first, `rate` the most in a second (None: as many as can be), `stop_after` the number of
+    failures that stop it. `sagas` counts its items; `owner` is the worker that runs it.
     """
 
     job_id: str

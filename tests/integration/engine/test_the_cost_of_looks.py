@@ -13,6 +13,7 @@ from sagalog.stores.postgres.connection import SQL as POSTGRES
 from sagalog.stores.postgres.store import PostgresStore
 from sagalog.stores.sqlite.store import SQLiteStore
 from sagalog.stores.sqlite.writing import SQL as SQLITE
+from sagalog.testing.contracts.store.jobs import prepared
 from sagalog.testing.contracts.store.message_samples import event, for_saga, published, put, waiting
 from sagalog.testing.contracts.store.samples import start
 
@@ -52,7 +53,16 @@ def test_no_look_scans_a_table_of_sqlite(tmp_path: Path) -> None:
             assert not table.startswith("saga_") or table in SMALL, f"{name}: {step}"
         looked_at.add(name)
     connection.close()
-    assert {"mail", "inbox", "with_mail", "anything_due", "due", "sagas_by_correlation", "find_message"} <= looked_at
+    assert {
+        "mail",
+        "inbox",
+        "with_mail",
+        "anything_due",
+        "due",
+        "sagas_by_correlation",
+        "find_message",
+        "takeable_job",
+    } <= looked_at
 
 
 # The names of blocks, whether the connection that writes runs them, and parameters of their kinds.
@@ -80,6 +90,15 @@ LOOKS: list[tuple[str, bool, tuple[Any, ...]]] = [
     ("inbox", False, ("participant:payments", 1, 10)),
     ("redelivering", False, (["saga:a"], 10, "")),
     ("takeable_consumers", False, (["saga:a"], "w1", 1)),
+    ("takeable_job", False, ("w1", 1)),
+    ("forget_their_runners", True, ("w1", 1)),
+    ("take_job", True, ("w1",)),
+    ("give_back_jobs", True, ("w1",)),
+    ("add_job_items", True, ("j", 1, ["s"])),
+    ("job_items", False, ("j", ["pending"], 10, 0)),
+    ("job_counts", False, (["j"],)),
+    ("jobs", False, (10, None)),
+    ("settle_job_item", True, (["j"], [1], ["acted"], [None], [1])),
 ]
 
 
@@ -124,9 +143,34 @@ def test_what_is_written_to_an_inbox_of_postgres_is_found_by_its_key(migrated_po
             assert not [step for step in plan if "Seq Scan on saga_" in step], name
 
 
+@pytest.mark.postgres
+def test_an_item_of_a_job_of_postgres_is_found_by_itself(migrated_postgres_url: str) -> None:
+    """Planned once, while the table is empty: whoever adds to a large job would read all of it for each saga."""
+    with opened(PostgresStore(migrated_postgres_url)) as one:
+        connections = cast(Any, one)._connections
+        for name, writes, columns in (
+            ("add_job_items", True, ("job_id", "saga_id")),
+            ("settle_job_item", True, ("job_id", "number")),
+            ("job_items", False, ("job_id", "status", "number")),
+        ):
+            [parameters] = [values for block, _, values in LOOKS if block == name]
+            with connections.writer() if writes else connections.reader() as connection:
+                values = ", ".join(literal(value) for value in parameters)
+                connection.execute(f"PREPARE item_{name} AS {POSTGRES[name].decode()}".encode())
+                plan = [row[0] for row in connection.execute(f"EXPLAIN EXECUTE item_{name} ({values})".encode())]
+            conditions = [step for step in plan if "Index Cond" in step]
+            assert conditions, name
+            for condition in conditions:
+                assert all(f"{column} " in condition for column in columns), f"{name}: {condition}"
+            assert not [step for step in plan if "Seq Scan" in step or "Materialize" in step], name
+
+
 def fill(store: PostgresStore) -> None:
     """Write what no statistics know of: sagas, and far more that waits for a participant than for them."""
     sagas = [start(owner="w1") for _ in range(500)]
     store.append(sagas)
     messages = published(store, *[event(correlation_id=f"c-{number}") for number in range(500)])
     put(store, *[waiting(one) for one in messages], *[for_saga(messages[0], one.saga_id) for one in sagas[:20]])
+    for _ in range(300):
+        prepared(store, "s-1", "s-2")
+    prepared(store, *[one.saga_id for one in sagas])

@@ -140,6 +140,7 @@ def test_a_column_of_another_kind_is_not_taken_for_text() -> None:
             "status = new.status, sendings = new.sendings, answered_at = new.answered_at",
         ),
         ("{saga_inbox.changing as marks}", "?, ?, ?, ?, ?"),
+        ("{saga_inbox.changing as numbers}, $2", "$3, $4, $5, $6, $7, $2"),
         ("{saga_inbox.changing as arrays}", "$1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::text[]"),
     ],
 )

@@ -12,8 +12,8 @@ from sagalog.errors import InvalidSettings
 from sagalog.store import StatusRow, Store, StoredEvent, StoreOptions
 from sagalog.stores import SQLITE, sqlite_path
 
-# What is only known as it is now: who owns what, what is still to be taken, what people decided about messages and
-# asked of many sagas.
+# What is only known as it is now: who owns what, what is still to be taken, what people decided about messages, and
+# what they asked of many sagas.
 TABLES_NOT_IN_THE_LOG: Final = frozenset(
     (
         *("saga_consumers", "saga_inbox", "saga_job_items", "saga_jobs", "saga_tracking", "saga_unmatched"),

@@ -10,13 +10,14 @@ ON CONFLICT DO NOTHING;
 SELECT sagas FROM saga_jobs WHERE job_id = $1 AND status = 'preparing' FOR UPDATE;
 
 -- name: add_job_items
--- Follows prepared_job, which says after which number. The sagas come in a list that has each once.
+-- Follows prepared_job, which says after which number. The sagas come in a list that has each once. Each is looked up by
+-- itself (LIMIT 1): as a join, planned while the table is empty, all items of the job would be read for each of them.
 INSERT INTO saga_job_items (job_id, number, saga_id, status)
 SELECT $1::text, $2::bigint + row_number() OVER (ORDER BY given.place), given.saga_id, 'pending'
 FROM unnest($3::text[]) WITH ORDINALITY AS given (saga_id, place)
-WHERE NOT EXISTS (
-    SELECT 1 FROM saga_job_items AS known WHERE known.job_id = $1 AND known.saga_id = given.saga_id
-);
+WHERE (
+    SELECT 1 FROM saga_job_items AS known WHERE known.job_id = $1 AND known.saga_id = given.saga_id LIMIT 1
+) IS NULL;
 
 -- name: count_job_items
 UPDATE saga_jobs SET sagas = sagas + $1 WHERE job_id = $2;

@@ -262,6 +262,7 @@ class JobContract:
         store.release("w1", [])
         assert taken(store, "w3") is None
         store.release("w1")
+        assert [row.owner for row in store.jobs(9)] == ["w2", None]
         assert taken(store, "w3") == mine
         assert taken(store, "w2") == other
 
