@@ -5,6 +5,7 @@ byte for byte. `tests/support/earlier_database/` has the story, the files, and h
 """
 
 import asyncio
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from shutil import copyfile
@@ -17,7 +18,7 @@ from earlier_database.app import choreographies, participants, sagas
 from earlier_database.by_messages import GoodsArrived, MoneyGivenBack, MoneyTaken
 from earlier_database.by_steps import Order, order
 from earlier_database.lives import answer_to, lived
-from earlier_database.printed import printed_of, with_app
+from earlier_database.printed import known_then, printed_of, with_app
 from earlier_database.recorded import asked, lines_of, load, sql_of, text_of
 from earlier_database.story import story
 from earlier_database.yard import Outside, Yard
@@ -251,18 +252,23 @@ def test_the_same_story_writes_today_what_it_wrote_then(
     address = str(empty_database(kind, tmp_path, request))
     recorded, lines = text_of(f"{kind}_rows.sql"), text_of("memory.jsonl")
     with lived(address, story) as store:
-        assert sql_of(address, recorded).splitlines() == recorded.splitlines()
-        assert lines_of(store, lines).splitlines() == lines.splitlines()
+        assert written_then(sql_of(address, recorded)) == recorded.splitlines()
+        assert written_then(lines_of(store, lines)) == lines.splitlines()
 
 
 def test_the_same_story_is_in_memory_what_it_was_then() -> None:
     lines = text_of("memory.jsonl")
     with lived("memory://", story) as store:
-        assert lines_of(store, lines).splitlines() == lines.splitlines()
+        assert written_then(lines_of(store, lines)) == lines.splitlines()
+
+
+def written_then(text: str) -> list[str]:
+    """Return the lines of a text without the field that a resume has since: the id of the action."""
+    return re.sub(r'(SagaResumed[^\n]*?),"action_id":"[0-9a-f-]+"', r"\1", text).splitlines()
 
 
 def test_what_is_printed_of_it_is_what_was_printed_then(tmp_path: Path) -> None:
     address = f"sqlite:///{tmp_path / 'sagas.db'}"
     load(address)
     assert with_app(address, "db", "upgrade").code == 0
-    assert printed_of(address).splitlines() == text_of("printed.txt").splitlines()
+    assert known_then(printed_of(address)) == known_then(text_of("printed.txt"))

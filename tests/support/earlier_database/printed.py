@@ -68,6 +68,17 @@ def printed_of(address: str) -> str:
     return "\n".join(found)
 
 
+def known_then(text: str) -> list[str]:
+    """Return the lines of a text without what is said since: what a person may do, and who paused a saga."""
+    found: list[str] = []
+    in_advice = False
+    for line in text.splitlines():
+        in_advice = line.startswith("  you may ") or (in_advice and line.startswith(" " * 12))
+        if not in_advice and line.strip() != '"paused_by": null,':
+            found.append(line)
+    return found
+
+
 def _as_then(text: str) -> str:
     """Return rows as JSON without the columns that have been added since."""
     columns = {name for kind in (StatusRow, StepRow, CommandRow) for name in kind.__struct_fields__}

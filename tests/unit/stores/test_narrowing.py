@@ -19,7 +19,7 @@ MINUTE = 60 * SECOND
     [
         ("status=stuck", {}, {"statuses": ["stuck"]}, None),
         ("status in (stuck, failed)", {}, {"statuses": ["failed", "stuck"]}, None),
-        ("status!=completed and status!=failed", {}, {"statuses": [*STATUSES[:3], "stuck"]}, None),
+        ("status!=completed and status!=failed", {}, {"statuses": [*STATUSES[:3], "abandoned", "stuck"]}, None),
         ("status in (stuck, failed)", {"statuses": ["stuck", "started"]}, {"statuses": ["stuck"]}, None),
         ("status=stuck", {"statuses": ["failed"]}, {"statuses": ["failed"]}, "status=stuck"),
         ("saga=a and key=k", {}, {"saga_name": "a", "key": "k"}, None),
