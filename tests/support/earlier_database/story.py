@@ -61,7 +61,7 @@ async def orders_that_end(lives: Lives) -> None:
     resumed = await lives.start(order, Order("order-resumed", {"notify": "fails"}))
     await lives.settle(RETRY)
     lives.yard.mended = True
-    await lives.manager.resume(resumed, actor="ada", reason="the mail server is back")
+    await lives.manager.resume(resumed, action_id="then", actor="ada", reason="the mail server is back")
     await lives.settle()
     lives.yard.mended = False
 
