@@ -89,6 +89,17 @@ def test_every_option_that_all_actions_have_is_documented_and_no_other() -> None
             assert documented == names_of(command.acting)
 
 
+def test_every_option_of_actions_on_many_sagas_is_documented_and_no_other() -> None:
+    many = [one for one in COMMANDS.values() if isinstance(one, ActionCommand) and one.on_many]
+    documented = {shown(option) for option in first_cells(CLI.section("Acting on many sagas"))}
+    for command in many:
+        assert documented == names_of(command.on_many) | {"--yes"}
+    assert {one.name for one in COMMANDS.values() if isinstance(one, ActionCommand) and one not in many} == {
+        "amend",
+        "fork",
+    }
+
+
 def test_every_name_that_an_app_is_asked_for_is_documented_and_no_other() -> None:
     asked = re.findall(r'''(?:module, |_declared\(|_call\()"(\w+)"''', inspect.getsource(app))
     documented = [name.partition("(")[0] for name in first_cells(CLI.section("The app"))]

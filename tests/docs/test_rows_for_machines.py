@@ -51,6 +51,25 @@ def shop(finished_demo: FinishedDemo, tmp_path_factory: pytest.TempPathFactory) 
         marks = ", ".join("?" * len(parked))
         connection.execute(f"INSERT INTO saga_projection_events VALUES ({marks})", parked)
         connection.execute("DELETE FROM open_sagas_g1")
+        for status in ("running", "paused", "done", "preparing"):
+            job = (
+                f"j-{status}",
+                "retry",
+                "{}",
+                "status=stuck",
+                "ann",
+                "a test",
+                status,
+                None,
+                1,
+                None,
+                1,
+                0,
+                1,
+                1,
+                None,
+            )
+            connection.execute(f"INSERT INTO saga_jobs VALUES ({', '.join('?' * len(job))})", job)
     return folder
 
 
@@ -79,6 +98,8 @@ def test_every_column_of_a_row_for_machines_is_documented_and_no_other(command: 
         "check": [],
     }
     given |= {"projections status": [], "projections parked": ["open-sagas"], "projections verify": ["open-sagas"]}
+    given |= {"jobs list": [], "jobs show": ["j-done"], "jobs watch": ["j-done"], "jobs pause": ["j-running"]}
+    given |= {"jobs unpause": ["j-paused"], "jobs stop": ["j-preparing"]}
     given["sql"] = ["SELECT 1 AS count, 2 AS count"]
     if name not in given and not name.startswith("db "):
         failed = sagalog("list", "--error", "carriermute", "--limit", "1", "-o", "json", shop=shop)

@@ -83,13 +83,14 @@ class ActionCommand(RowsCommand):
     def __init__(self, *args: Any, many: bool = False, **kwargs: Any) -> None:
         own: list[click.Parameter] = kwargs.pop("params", None) or []
         self.acting = [click.Argument(["id_or_key"], metavar="ID|KEY", required=not many), *_options()]
-        on_many: list[click.Parameter] = bulk_options() if many else []
+        self.on_many: list[click.Parameter] = bulk_options() if many else []
         if many and not any(one.name == "yes" for one in own):
-            on_many.append(click.Option(["--yes"], is_flag=True, help="Do not ask; needed where there is no terminal."))
-        super().__init__(*args, params=[self.acting[0], *own, *self.acting[1:], *on_many], **kwargs)
+            yes = click.Option(["--yes"], is_flag=True, help="Do not ask; needed where there is no terminal.")
+            self.on_many.append(yes)
+        super().__init__(*args, params=[self.acting[0], *own, *self.acting[1:], *self.on_many], **kwargs)
         self.groups.insert(0, ("Options of every action", self.acting))
         if many:
-            self.groups.insert(1, ("Options of an action on many sagas", on_many))
+            self.groups.insert(1, ("Options of an action on many sagas", self.on_many))
 
 
 def _options() -> list[click.Parameter]:

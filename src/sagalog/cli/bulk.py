@@ -12,12 +12,12 @@ import click
 
 from sagalog.cli.address import address_of, require_file
 from sagalog.cli.failures import CONFLICT, FAILURE
-from sagalog.cli.jobs import job_record, say_job
+from sagalog.cli.jobs import emit_job
 from sagalog.cli.logs import keep_transitions_quiet
 from sagalog.cli.lookup import every_saga, filter_of
 from sagalog.cli.one_saga import error_of
 from sagalog.cli.options import Invocation
-from sagalog.cli.output import note, write, write_json
+from sagalog.cli.output import note, write
 from sagalog.cli.people import login
 from sagalog.cli.progress import progress
 from sagalog.cli.table import Column, plain, status_text, table_of
@@ -112,10 +112,7 @@ def act_on_many(
         _ask(verb, number)
     options = {name: given[name] for name in ("canary", "rate", "stop_after")}
     job = asyncio.run(_job(manager, verb, where, what, actor, reason, options, looks_on=not given["detach"]))
-    if invocation.output == "table":
-        say_job(job)
-    else:
-        write_json(job_record(job))
+    emit_job(invocation.output, job)
     if job.row.status == "stopped":
         click.get_current_context().exit(CONFLICT)
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sagalog.cli.output import write_fields
+from sagalog.cli.output import emit, write_fields, write_json
 from sagalog.cli.quantities import moment
 from sagalog.cli.table import Column, plain, status_text
 from sagalog.process_manager import Job
@@ -47,6 +47,16 @@ def job_record(job: Job) -> dict[str, Any]:
         "updated_at": moment(row.updated_at, "microseconds"),
         "owner": row.owner,
     }
+
+
+def emit_job(output: str, job: Job) -> None:
+    """Write one job, for a person or for machines."""
+    if output == "table":
+        say_job(job)
+    elif output == "json":
+        write_json(job_record(job))
+    else:
+        emit(output, [job], COLUMNS, job_record)
 
 
 def say_job(job: Job) -> None:

@@ -9,9 +9,9 @@ import click
 from sagalog.cli.address import address_of, require_file
 from sagalog.cli.bulk import looked_on
 from sagalog.cli.failures import CONFLICT
-from sagalog.cli.jobs import COLUMNS, job_record, say_job
+from sagalog.cli.jobs import COLUMNS, emit_job, job_record, say_job
 from sagalog.cli.options import Invocation, RowsCommand
-from sagalog.cli.output import emit, write, write_json
+from sagalog.cli.output import write, write_json
 from sagalog.cli.paging import after_option, emit_page, limit_option
 from sagalog.cli.table import Column, status_text, table_of
 from sagalog.process_manager import Job, ProcessManager
@@ -70,7 +70,7 @@ def show_job(invocation: Invocation, job_id: str, status: JobItemStatus | None) 
         if len(items) > MOST_SHOWN:
             write(f"and {len(items) - MOST_SHOWN} more")
     else:
-        emit(invocation.output, [job], COLUMNS, job_record)
+        emit_job(invocation.output, job)
 
 
 @jobs.command("watch", cls=RowsCommand)
@@ -83,7 +83,7 @@ def watch_job(invocation: Invocation, job_id: str) -> None:
         return await looked_on(manager, await manager.job(job_id))
 
     job = _with_manager(invocation, watch)
-    _say(invocation, job)
+    emit_job(invocation.output, job)
     if job.row.status == "stopped":
         click.get_current_context().exit(CONFLICT)
 
@@ -93,7 +93,7 @@ def watch_job(invocation: Invocation, job_id: str) -> None:
 @click.pass_obj
 def pause_job(invocation: Invocation, job_id: str) -> None:
     """Let a job rest; sagas that were acted on go on."""
-    _say(invocation, _with_manager(invocation, lambda manager: manager.pause_job(job_id)))
+    emit_job(invocation.output, _with_manager(invocation, lambda manager: manager.pause_job(job_id)))
 
 
 @jobs.command("unpause", cls=RowsCommand)
@@ -101,7 +101,7 @@ def pause_job(invocation: Invocation, job_id: str) -> None:
 @click.pass_obj
 def unpause_job(invocation: Invocation, job_id: str) -> None:
     """Let a job that rests go on."""
-    _say(invocation, _with_manager(invocation, lambda manager: manager.unpause_job(job_id)))
+    emit_job(invocation.output, _with_manager(invocation, lambda manager: manager.unpause_job(job_id)))
 
 
 @jobs.command("stop", cls=RowsCommand)
@@ -109,14 +109,7 @@ def unpause_job(invocation: Invocation, job_id: str) -> None:
 @click.pass_obj
 def stop_job(invocation: Invocation, job_id: str) -> None:
     """End a job; sagas that it has not acted on stay as they are."""
-    _say(invocation, _with_manager(invocation, lambda manager: manager.stop_job(job_id)))
-
-
-def _say(invocation: Invocation, job: Job) -> None:
-    if invocation.output == "table":
-        say_job(job)
-    else:
-        write_json(job_record(job))
+    emit_job(invocation.output, _with_manager(invocation, lambda manager: manager.stop_job(job_id)))
 
 
 def _with_manager(invocation: Invocation, call: Callable[[ProcessManager], Coroutine[Any, Any, FoundT]]) -> FoundT:
