@@ -50,7 +50,7 @@ async def begun(address: str, canary: int) -> str:
 @pytest.mark.parametrize("kind", EACH_KIND[1:])
 def test_each_saga_is_acted_on_once(kind: str, canary: int, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Invariants 5, 33 and 49."""
-    number, kills = request.config.getoption("--sagas"), request.config.getoption("--kills")
+    number, kills = int(request.config.getoption("--sagas") or 0), int(request.config.getoption("--kills") or 0)
     address = migrated_database(kind, tmp_path, request)
     assert isinstance(address, str)
     asyncio.run(stuck(address, tmp_path, number))

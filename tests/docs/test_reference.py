@@ -191,7 +191,6 @@ SIGNATURES: dict[str, Callable[..., Any]] = {
     "saga.sleep": ANY_SAGA.sleep,
     "saga.started_by": ANY_SAGA.started_by,
     "saga.cancelled_by": ANY_SAGA.cancelled_by,
-    "saga.cancelled_by": Saga.cancelled_by,
     "saga.child": ANY_SAGA.child,
     "saga.parallel": ANY_SAGA.parallel,
     "Choreography": sagalog.Choreography,
