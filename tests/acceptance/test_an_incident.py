@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -61,7 +61,7 @@ class Company:
         return {row["status"]: row["number"] for row in json.loads(rows)}
 
     @contextmanager
-    def worker(self) -> Iterator[None]:
+    def worker(self) -> Generator[None]:
         """A deployed worker."""
         words = self.words("run")
         with subprocess.Popen(words, env=self.environment, stderr=subprocess.DEVNULL) as process:
