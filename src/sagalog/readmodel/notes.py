@@ -23,10 +23,11 @@ def notes_of(saga_id: str, after: SagaState, events: Sequence[e.SagaEvent]) -> l
     The id of a note follows from the event that sends it, so a repeated note has the same id.
     """
     first = after.version - len(events) + 1
+    is_action = isinstance(events[0], e.ActionTaken)
     found: list[Note] = []
     for version, event in enumerate(events, first):
         known_as = note_id(saga_id, version)
-        for recipient, name, body in _told(saga_id, after, event, known_as):
+        for recipient, name, body in _told(saga_id, after, event, known_as, is_action):
             envelope = Envelope(
                 id=known_as,
                 kind="note",
@@ -44,7 +45,7 @@ def notes_of(saga_id: str, after: SagaState, events: Sequence[e.SagaEvent]) -> l
 
 
 def _told(
-    saga_id: str, after: SagaState, event: e.SagaEvent, known_as: str
+    saga_id: str, after: SagaState, event: e.SagaEvent, known_as: str, is_action: bool
 ) -> Iterator[tuple[str, str, n.ChildNote | n.UndoNote | Act]]:
     parent = after.parent
     match event:
@@ -64,7 +65,10 @@ def _told(
             for step in after.steps.values():
                 if step.child is not None and (is_open(step.action) or is_to_undo(step)):
                     yield step.child, ACT, act
-        case e.SagaResumed() | e.CompensationStarted(cause=e.ErrorInfo(kind="cancelled")) if parent is not None:
+        case e.SagaResumed() if parent is not None:
+            yield parent.saga_id, n.CHILD_RESUMED, _note(parent, saga_id, after, "running")
+        case e.CompensationStarted() if parent is not None and is_action:
+            # Whoever let it go back may have let it out of being stuck.
             yield parent.saga_id, n.CHILD_RESUMED, _note(parent, saga_id, after, "running")
         case _:
             return

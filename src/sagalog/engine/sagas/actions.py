@@ -36,6 +36,8 @@ from sagalog.store import InboxRow, Posting, Route, StatusRow
 TRIES = 20
 # Pauses between two looks for an action that the saga's worker is to take, in seconds.
 PAUSES = Pauses(0.02, 0.25)
+# Seconds within which an action that was taken must be recorded: what takes it records it in the same transaction.
+LONGEST_DOUBT = 10.0
 
 
 class Preview(Struct, frozen=True):
@@ -183,6 +185,10 @@ class Actions:
             events = await self._recorded(saga_id, act, row.version)
             if events:
                 return events
+            if loop.time() > ends + LONGEST_DOUBT:
+                raise StoreUnavailable(
+                    f"{act.verb}: saga {saga_id} has taken the action and not recorded it; look at it"
+                )
             await asyncio.sleep(backoff.pause())
         at = f", attempt {row.attempt} of {row.current_step}" if row.current_step else ""
         raise SagaBusy(

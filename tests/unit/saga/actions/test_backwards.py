@@ -191,3 +191,13 @@ def test_a_note_asks_for_what_a_person_asks_for() -> None:
     direct, by_note = waiting().when(asked), waiting().when(told)
     assert direct.decided() == by_note.decided()
     assert effects(by_note.then(e.ActionTaken, e.CompensationStarted)) == [RunCompensation("a", 0, 1)]
+
+
+def test_a_parent_is_told_that_its_child_is_stuck_no_more_whatever_lets_it_go_back() -> None:
+    for asked in (act("cancel"), act("resolve", "b", happened=False)):
+        story = stuck()
+        begun = replace(story.events[0], parent="parent", parent_step="x")
+        child = given(saga_of([Plan("a")], [Plan("b")], [Plan("c")]), begun, *story.events[1:])
+        decided = child.when(asked).decided()
+        notes = notes_of("child", fold([*child.events, *decided]), decided)
+        assert [note.envelope.name for note in notes] == ["sagalog.ChildResumed"]
