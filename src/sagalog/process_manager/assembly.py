@@ -180,8 +180,7 @@ def assemble(given: Equipment, blocking: Blocking, handle: HandleMessage) -> Eng
     waiters = Waiters(surroundings)
     turns = Turns(blocking)
     resources = CallResources(given.services, turns, given.failures, given.own_tasks)
-    inbox = Inbox(surroundings)
-    worker = Worker(surroundings, given.definitions, committer, resources, waiters.finished, due, inbox)
+    worker = Worker(surroundings, given.definitions, committer, resources, waiters.finished, due, Inbox(surroundings))
     actions = Actions(surroundings, committer, given.definitions, due.give)
     bus = Bus(
         surroundings,
@@ -211,10 +210,13 @@ def assemble(given: Equipment, blocking: Blocking, handle: HandleMessage) -> Eng
             given.follows, lambda follow: Follower(follow, surroundings, worker, committer.recovery, posted)
         ),
         projections=Projections(surroundings, given.projections, given.is_worker),
-        inline=Inline(
-            [one.projection for one in given.projections], given.store, partial(within, given.store), given.clock
-        ),
+        inline=_inline(given),
     )
+
+
+def _inline(given: Equipment) -> Inline:
+    projections = [one.projection for one in given.projections]
+    return Inline(projections, given.store, partial(within, given.store), given.clock)
 
 
 def _routes(declared: Declared, surroundings: Surroundings) -> list[Routes]:

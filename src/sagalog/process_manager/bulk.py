@@ -14,6 +14,7 @@ from sagalog.process_manager.lifecycle import Lifecycle
 from sagalog.saga.actions.asking import Asking
 from sagalog.saga.durations import number_of
 from sagalog.saga.events import EMPTY, Verb
+from sagalog.saga.inputs import Act
 from sagalog.saga.options import shown
 from sagalog.store import Query, Store
 from sagalog.store.filters import Filter, written
@@ -65,10 +66,18 @@ class Bulk(Acting):
         data = given if isinstance(given, Raw) else EMPTY if not is_given else Raw(msgspec.json.encode(given))
         asking = Asking(act, data, is_given)
         meant = self._filter(where)
-        job_id, now = new_id(self._clock), self._clock.now()
-        row = JobRow(
-            job_id,
-            verb,
+        row = self._row(act, asking, meant, canary, rate, stop_after)
+        with as_asked():
+            await self._prepare(row, meant)
+        self._lifecycle.engine().jobs.hint()
+        return await self.job(row.job_id)
+
+    def _row(self, act: Act, asking: Asking, meant: Filter, canary: int, rate: float | None, stop_after: int) -> JobRow:
+        """Return the row of a job that is to be prepared."""
+        now = self._clock.now()
+        return JobRow(
+            new_id(self._clock),
+            act.verb,
             msgspec.json.encode(asking).decode(),
             written(meant),
             act.actor,
@@ -82,23 +91,24 @@ class Bulk(Acting):
             now,
             now,
         )
-        write = self._lifecycle.engine().blocking.write
-        with as_asked():
-            await write(self.store.add_job, row)
-            before = None
-            while True:
-                found = await asked(self._blocking, self.store.find, Query(where=meant, before=before, limit=PAGE))
-                if found:
-                    await write(self.store.add_items, job_id, [one.saga_id for one in found])
-                    before = found[-1].saga_id
-                if len(found) < PAGE:
-                    break
-            if before is None:
-                await write(self.store.change_job, job_id, "done", "no saga meets its filter", now, ["preparing"])
-                raise SagaNotFound(f"{verb}: no saga meets the filter {written(meant)}")
-            await write(self.store.change_job, job_id, "running", None, self._clock.now(), ["preparing"])
-        self._lifecycle.engine().jobs.hint()
-        return await self.job(job_id)
+
+    async def _prepare(self, row: JobRow, meant: Filter) -> None:
+        """Write a job and the sagas that meet its filter, and let it run; raises `SagaNotFound` if there are none."""
+        write, job_id = self._lifecycle.engine().blocking.write, row.job_id
+        await write(self.store.add_job, row)
+        before = None
+        while True:
+            found = await asked(self._blocking, self.store.find, Query(where=meant, before=before, limit=PAGE))
+            if found:
+                await write(self.store.add_items, job_id, [one.saga_id for one in found])
+                before = found[-1].saga_id
+            if len(found) < PAGE:
+                break
+        status: JobStatus = "done" if before is None else "running"
+        why = "no saga meets its filter" if before is None else None
+        await write(self.store.change_job, job_id, status, why, self._clock.now(), ["preparing"])
+        if before is None:
+            raise SagaNotFound(f"{row.verb}: no saga meets the filter {row.filter}")
 
     async def job(self, job_id: str) -> Job:
         """Return a job as it is now; raises `SagaNotFound` if there is none with this id."""

@@ -29,7 +29,7 @@ MOST_SHOWN = 20
 
 @click.group("jobs", context_settings={"help_option_names": ["-h", "--help"]})
 def jobs() -> None:
-    """See and stop actions on many sagas."""
+    """See, pause and stop actions on many sagas."""
 
 
 @jobs.command("list", cls=RowsCommand)

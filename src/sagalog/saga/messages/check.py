@@ -127,7 +127,7 @@ def cancels_of(declared: DeclaredSaga, mistakes: Mistakes) -> tuple[CancelRule, 
         prevents = cancel.before_start == "prevent"
         if prevents and declared.after_end == "rerun":
             mistakes.append(f'{what} cannot prevent a start of a saga with after_end="rerun", which starts again')
-        if cancel.event in taken:
+        if is_event(cancel.event) and cancel.event in taken:
             mistakes.append(f"{what} {taken[cancel.event]}, too: an event means one thing to a saga")
         payload = event_payload(cancel.event, f"{what}: the event", mistakes)
         if payload is None:
@@ -140,15 +140,16 @@ def cancels_of(declared: DeclaredSaga, mistakes: Mistakes) -> tuple[CancelRule, 
 
 def _taken_by(declared: DeclaredSaga) -> dict[Any, str]:
     """Return what else an event does for a saga, by its class."""
-    found: dict[Any, str] = {start.event: "starts it" for start in declared.starts}
+    uses: list[tuple[Any, str]] = [(start.event, "starts it") for start in declared.starts]
     for step in (step for stage in declared.stages for step in stage):
         undo = None if step.compensation is None else step.compensation.replies
         if step.kind == "wait":
-            found[step.event] = f"is waited for by {step.name}"
+            uses.append((step.event, f"is waited for by {step.name}"))
         for replies in (step.replies, undo):
             if replies is not None:
-                found |= dict.fromkeys((replies.reply, *replies.refused), f"answers {step.name}")
-    return found
+                uses += [(kind, f"answers {step.name}") for kind in (replies.reply, *replies.refused)]
+    # What is no event is told as a mistake of its own.
+    return {kind: use for kind, use in uses if is_event(kind)}
 
 
 def _commands(handler: Callable[..., Any], what: str, mistakes: Mistakes) -> tuple[Commands, bool]:
