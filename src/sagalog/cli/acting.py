@@ -214,7 +214,7 @@ def _ask(found: Outcome) -> None:
 
 
 def _refused(row: StatusRow, refused: ActionRefused) -> InvalidAction:
-    return InvalidAction(refused_text(row.saga_id, row.saga_key, refused))
+    return InvalidAction(refused_text(row.saga_name, row.saga_key, refused))
 
 
 class _Desk(NamedTuple):

@@ -18,7 +18,6 @@ from sagalog.saga.state import (
     UndoStatus,
     is_done,
     is_open,
-    is_to_undo,
 )
 from sagalog.saga.transitions import FORWARD
 
@@ -61,9 +60,10 @@ def direction_to_settle(state: SagaState, name: str) -> Direction:
 
 
 def left_standing(definition: Definition | None, state: SagaState) -> tuple[str, ...]:
-    """Return the steps that have, or may have, an effect that nobody will undo now, the latest first.
+    """Return the steps that have, or may have, an effect that is not undone, the latest first.
 
-    Without a definition it is not known which steps need no undoing, nor which step is under way without a record.
+    That goes for steps that need no undoing, too, such as the pivot. Without a definition it is not known which steps
+    only wait, nor which step is under way without a record.
     """
     names = (
         unfinished(definition, state)
@@ -74,10 +74,9 @@ def left_standing(definition: Definition | None, state: SagaState) -> tuple[str,
 
 
 def _stands(definition: Definition | None, state: SagaState, name: str) -> bool:
-    undo = state.steps.get(name, UNTOUCHED).undo
-    if undo.status == "none" and definition is not None and state.kind == "saga":
-        return definition.step(name).compensation is not None or definition.step(name).child is not None
-    return undo.status == "none" or is_to_undo(state.steps.get(name, UNTOUCHED))
+    if definition is not None and state.kind == "saga" and definition.step(name).kind in ("wait", "sleep"):
+        return False
+    return state.steps.get(name, UNTOUCHED).undo.status not in ("compensated", "skipped")
 
 
 class Timed(Struct, frozen=True):

@@ -147,6 +147,9 @@ def test_who_abandons_a_saga_is_told_of_each_effect_that_is_left() -> None:
     assert left(going_back()) == ("a",)
     assert left(stuck_going_back()) == ("a",)
     assert left(unknown_and_stuck()) == ("a",)
+    pivoted = start(saga_of([Plan("a")], [Plan("p", pivot=True)], [Plan("w", kind="wait")]))
+    pivoted = pivoted.when(did("a")).then(e.StepSucceeded).when(did("p")).then(e.StepSucceeded, e.StepWaiting)
+    assert left(pivoted) == ("p", "a")
     partly = start(saga_of([Plan("a", elements=3)])).when(did("a[0]")).then(e.StepSucceeded)
     assert left(partly) == ("a[1]", "a[0]")
 
