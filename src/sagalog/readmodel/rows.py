@@ -177,7 +177,8 @@ def unloaded_status_row(row: StatusRow, state: SagaState) -> StatusRow:
 
 def _of_unloaded(row: StatusRow, state: SagaState) -> tuple[str | None, int, str | None]:
     """Return the current step, its attempt, and what is waited for; while it is paused, nothing that is to be begun."""
-    if state.paused is None:
+    was_paused = (row.waiting_for or "").startswith(f"{_paused(state)}")
+    if state.paused is None or was_paused:
         return row.current_step, row.attempt, row.waiting_for
     texts = [] if row.waiting_for is None else row.waiting_for.split(", ")
     still = [text for text in texts if not text.startswith(_BEGINNINGS)]

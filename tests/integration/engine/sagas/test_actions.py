@@ -256,7 +256,7 @@ def test_what_needs_no_definition_is_done_without_it(each_database: str | Store)
         await bare.do(bare.manager.pause("o-1", **ADA))
         await bare.do(bare.manager.reschedule("o-1", 10.0, **ADA))
         row = await bare.do(bare.manager.status("o-1"))
-        assert row.waiting_for == "unpause: paused by ada"
+        assert row.waiting_for == "unpause: paused by ada (event Paid)"
         await bare.do(bare.manager.abandon(other, **ADA))
         abandoned = await bare.do(bare.manager.status(other))
         assert (abandoned.status, abandoned.due_at, abandoned.error_type) == ("abandoned", None, "Abandoned")
