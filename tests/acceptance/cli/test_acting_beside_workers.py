@@ -15,6 +15,7 @@ from sagas.desk import WHY, Desk
 from sagas.parcel_orders import APP, UNTIL, ordered, started
 
 PATIENCE_SECONDS = 30.0
+SUPPORT = str(Path(__file__).parents[2] / "support")
 
 
 @pytest.fixture(params=EACH_KIND[1:])
@@ -25,7 +26,8 @@ def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Desk:
 
 
 def environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name not in UNSET}
+    """Return the environment of a process that finds the app where the tests have it."""
+    return {name: value for name, value in os.environ.items() if name not in UNSET} | {"PYTHONPATH": SUPPORT}
 
 
 @pytest.fixture
