@@ -107,7 +107,7 @@ class Asked:
     [
         ('status=stuck and error~"letter shop"', {"statuses": ["stuck"], "error": "letter shop"}),
         ("status in (stuck, compensating)", {"statuses": ["compensating", "stuck"]}),
-        ("status not in (completed, failed, stuck)", {"statuses": ["started", "pending", "compensating"]}),
+        ("status not in (completed, failed, abandoned, stuck)", {"statuses": ["started", "pending", "compensating"]}),
         ("key=k-77", {"key": "k-77"}),
         ("saga=rare", {"saga_name": "rare"}),
         ("age>10m", {"started_before": NOW}),
