@@ -4,6 +4,7 @@ Each method is one verb of the kernel, and `preview` decides on any of them with
 the head of `saga/actions/decide`.
 """
 
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Required, TypedDict, Unpack
 
@@ -219,11 +220,13 @@ class Acting(Inspection):
 
         `what` are the arguments of the method of that verb.
         """
+        check_words("preview", what, What.__annotations__)
         complete = self._completed(verb, what, actor, reason, action_id)
         row = await self.status(id_or_key, saga)
         return await self._lifecycle.engine().actions.preview(row.saga_id, complete)
 
     async def _act(self, verb: Verb, id_or_key: str, saga: SagaNamed | None, what: What, how: How) -> Acted:
+        check_words(verb, how, How.__annotations__, How.__required_keys__)
         complete = self._completed(verb, what, how["actor"], how["reason"], how.get("action_id"))
         seconds = None if how.get("queue", False) else patience(how.get("timeout", PATIENCE))
         row = await self.status(id_or_key, saga)
@@ -272,6 +275,17 @@ class Acting(Inspection):
                 f"expected a time, or seconds or a timedelta from now, under 100 years, found {shown(given)}"
             )
         return self._clock.now() + int(seconds * 1_000_000)
+
+
+def check_words(
+    what: str, given: Mapping[str, object], known: Iterable[str], needed: frozenset[str] = frozenset()
+) -> None:
+    """Raise `TypeError`, as a call does, for a keyword argument that is missing, or that there is none of."""
+    words = tuple(known)
+    unknown, missing = given.keys() - set(words), needed - given.keys()
+    if unknown or missing:
+        wrong = f"an unexpected {min(unknown)}=" if unknown else f"no {min(missing)}="
+        raise TypeError(f"{what}: expected {', '.join(f'{one}=' for one in words)}; found {wrong}")
 
 
 def refused_text(saga: str, key: str, refused: ActionRefused) -> str:

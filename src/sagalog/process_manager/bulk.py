@@ -9,7 +9,7 @@ from sagalog.clock import Clock, new_id
 from sagalog.engine.asking import as_asked, asked
 from sagalog.errors import InvalidAction, SagaNotFound
 from sagalog.harmless import harmless
-from sagalog.process_manager.acting import UNSET, Acting, What
+from sagalog.process_manager.acting import UNSET, Acting, What, check_words
 from sagalog.process_manager.lifecycle import Lifecycle
 from sagalog.saga.actions.asking import Asking
 from sagalog.saga.durations import number_of
@@ -60,6 +60,7 @@ class Bulk(Acting):
         that verb. Raises `InvalidQuery` for a wrong filter, `SagaNotFound` if no saga meets it, and `InvalidAction` for
         a verb that is about one saga (`amend`, `fork`).
         """
+        check_words("begin_job", what, What.__annotations__)
         _check(verb, canary, rate, stop_after)
         act, given = self._act_of(verb, what, actor, reason, None)
         is_given = given is not UNSET

@@ -5,12 +5,15 @@ from sagalog.projections.declare import Projection
 from sagalog.projections.tables import Tables
 from sagalog.saga.context import Trouble
 from sagalog.saga.happenings import (
+    ActionRefused,
+    ActionTaken,
     ChildStarted,
     ChildUndoAsked,
     CommandSent,
     CompensationFailed,
     CompensationStarted,
     MessageReceived,
+    SagaAbandoned,
     SagaCompleted,
     SagaFailed,
     SagaHappening,
@@ -29,6 +32,8 @@ from sagalog.saga.happenings import (
 from sagalog.saga.metadata import Metadata
 
 __all__ = [
+    "ActionRefused",
+    "ActionTaken",
     "ChildStarted",
     "ChildUndoAsked",
     "CommandSent",
@@ -37,6 +42,7 @@ __all__ = [
     "MessageReceived",
     "Metadata",
     "Projection",
+    "SagaAbandoned",
     "SagaCompleted",
     "SagaFailed",
     "SagaHappening",

@@ -181,12 +181,12 @@ class SagaResumed(SagaHappening, frozen=True, kw_only=True, gc=False):
     action_id: str | None
 
 
-class ActionTaken(SagaHappening, frozen=True, kw_only=True, gc=False):
-    """A person, or the event named `event`, acted on the saga; what follows from it is told after it.
+class ActionAsked(SagaHappening, frozen=True, kw_only=True, gc=False):
+    """What a person, or the event named `event`, asked of the saga; the base of what became of it.
 
-    What an action says besides depends on its `verb`: `value` is the result or the input that was given, `happened` how
-    an outcome was settled, `waive` that a skipped step is not undone later, `until` a time that was moved (of the step,
-    or `of_deadline`), `fork` the id of the new saga. `attributes` are those that an amended value brings.
+    What it says besides depends on its `verb`: `value` is the result or the input that was given, `happened` how an
+    outcome was settled, `waive` that a skipped step is not undone later, `until` a time that was moved (of the step, or
+    `of_deadline`), `fork` the id of the new saga.
     """
 
     action_id: str
@@ -202,25 +202,17 @@ class ActionTaken(SagaHappening, frozen=True, kw_only=True, gc=False):
     of_deadline: bool
     event: str | None
     fork: str | None
+
+
+class ActionTaken(ActionAsked, frozen=True, kw_only=True, gc=False):
+    """It was done, and what follows from it is told after it. `attributes` are those that an amended value brings."""
+
     attributes: Mapping[str, Any]
 
 
-class ActionRefused(SagaHappening, frozen=True, kw_only=True, gc=False):
-    """What a person, or the event named `event`, asked of the saga was refused: `why`, and what would be `allowed`."""
+class ActionRefused(ActionAsked, frozen=True, kw_only=True, gc=False):
+    """It was refused and changed nothing: `why`, and what would be `allowed`."""
 
-    action_id: str
-    verb: Verb
-    actor: str
-    reason: str
-    step: str | None
-    direction: Literal["action", "compensation"] | None
-    value: Any
-    waive: bool
-    happened: bool | None
-    until: int | None
-    of_deadline: bool
-    event: str | None
-    fork: str | None
     why: str
     allowed: tuple[str, ...]
 

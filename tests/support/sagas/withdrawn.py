@@ -3,6 +3,7 @@
 import asyncio
 from typing import Literal
 
+from lab.lab import Lab, Process
 from msgspec import Struct
 
 from sagalog import Event, Retry, Saga
@@ -64,3 +65,35 @@ def withdrawable(before_start: Literal["park", "prevent"] = "park") -> Saga[Orde
         return await desk.does("tell")
 
     return saga
+
+
+class Shop:
+    """Withdrawable orders in a lab: one desk for all processes, which work on them or only ask."""
+
+    def __init__(self, lab: Lab, before_start: Literal["park", "prevent"] = "park") -> None:
+        self.lab = lab
+        self.desk = Desk()
+        self.saga = withdrawable(before_start)
+
+    async def begin(self, worker: bool = True) -> Process:
+        return await self.lab.begin([self.saga], {Desk: self.desk}, worker=worker)
+
+    async def waiting(self, process: Process, key: str = "o-1") -> str:
+        """Start an order, and return its id once it waits for its payment."""
+        saga_id = await process.start(self.saga, Order(key), key)
+        await self.reaches(saga_id, "StepWaiting")
+        return saga_id
+
+    async def reaches(self, saga_id: str, kind: str) -> None:
+        """Wait until the newest event of a saga is of this kind."""
+        await self.lab.until(lambda: self.lab.stores[0].read(saga_id)[-1].topic == f"sagalog.{kind}.1")
+
+    async def stuck(self, process: Process, number: int) -> list[str]:
+        """Leave so many orders stuck, because the program has a mistake in its last step; return their ids."""
+        self.desk.mistaken.add("tell")
+        ids = [await self.waiting(process, f"o-{n}") for n in range(number)]
+        for n in range(number):
+            await process.do(process.manager.publish(Paid(order_id=f"o-{n}")))
+        store = self.lab.stores[0]
+        await self.lab.until(lambda: store.counts() == [("orders", "stuck", number)])
+        return ids

@@ -6,6 +6,7 @@ import pytest
 from msgspec import Raw
 from msgspec.structs import fields
 
+import sagalog.projections
 from sagalog.errors import InvalidInput
 from sagalog.projections import ChildStarted, SagaStarted, as_type
 from sagalog.saga import events as e
@@ -37,6 +38,7 @@ RENAMED = {"began": "began_at", "deadline": "deadline_at", "fork": "forked_from"
 def test_each_fact_of_the_log_is_told_by_a_word_of_its_own() -> None:
     assert set(TOLD) == set(e.EVENTS)
     assert len(set(HAPPENINGS)) == len(e.EVENTS)
+    assert {word.__name__ for word in HAPPENINGS} <= set(sagalog.projections.__all__)
 
 
 @pytest.mark.parametrize("fact", e.EVENTS)

@@ -170,6 +170,7 @@ class Actions:
         events: list[SagaEvent] = CODEC.decode_all((event.topic, event.state) for event in stored)
         for number, event in enumerate(events):
             if isinstance(event, Action | SagaResumed) and event.action_id == act.action_id:
+                _check_same(event, act)
                 return [one for one in events[number:] if one.time == event.time]
         return []
 
@@ -222,6 +223,16 @@ class Actions:
         with as_asked():
             posting = Posting(taken=(saga_id, act.action_id))
             return await self._blocking.write(self._store.post, [posting]) == ["written"]
+
+
+def _check_same(event: Action | SagaResumed, act: Act) -> None:
+    """Raise `InvalidAction` if an id that is asked with stands for another action: that one would be taken for it."""
+    verb, step = ("resume", None) if isinstance(event, SagaResumed) else (event.verb, event.step)
+    if verb != act.verb or act.step not in (None, step):
+        raise InvalidAction(
+            f"{act.verb}: the action id {act.action_id} was used before, to {' '.join(filter(None, (verb, step)))}; "
+            "each action has an id of its own"
+        )
 
 
 def _fork_of(decision: Decision, now: int) -> Decision | None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from lab.lab import Lab, Process, in_lab
-from sagas.withdrawn import Desk, Order, Paid, withdrawable
+from sagas.withdrawn import Shop
 
 from sagalog.errors import InvalidAction, InvalidQuery, SagaNotFound
 from sagalog.process_manager import Job
@@ -13,29 +13,6 @@ from sagalog.store import Store
 
 ADA: Any = {"actor": "ada", "reason": "the printer is mended"}
 STUCK = "status=stuck and error~KeyError"
-
-
-class Shop:
-    """Orders of which many are stuck, because the program had a mistake in its last step."""
-
-    def __init__(self, lab: Lab) -> None:
-        self.lab = lab
-        self.desk = Desk()
-        self.saga = withdrawable()
-
-    async def begin(self, worker: bool = True) -> Process:
-        return await self.lab.begin([self.saga], {Desk: self.desk}, worker=worker)
-
-    async def stuck(self, process: Process, number: int) -> list[str]:
-        self.desk.mistaken.add("tell")
-        ids = [await process.start(self.saga, Order(f"o-{n}"), f"o-{n}") for n in range(number)]
-        store = self.lab.stores[0]
-        await self.lab.until(lambda: dict.fromkeys(row[1] for row in store.counts()) == {"pending": None})
-        await self.lab.sleep(3)
-        for n in range(number):
-            await process.do(process.manager.publish(Paid(order_id=f"o-{n}")))
-        await self.lab.until(lambda: store.counts() == [("orders", "stuck", number)])
-        return ids
 
 
 async def over(lab: Lab, process: Process, job: Job, status: str = "done") -> Job:

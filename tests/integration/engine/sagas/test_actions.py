@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from lab.lab import Lab, Process, in_lab
-from sagas.withdrawn import Desk, Order, Paid, withdrawable
+from sagas.withdrawn import Desk, Order, Paid, Shop
 
 from sagalog import Saga
 from sagalog.errors import InvalidAction, InvalidIdentifier, InvalidInput, SagaBusy, UnknownSaga
@@ -13,29 +13,6 @@ from sagalog.saga import events as e
 from sagalog.store import Store
 
 ADA: Any = {"actor": "ada", "reason": "she asked for it"}
-
-
-class Shop:
-    """A worker with its desk, and a process that only asks."""
-
-    def __init__(self, lab: Lab) -> None:
-        self.lab = lab
-        self.desk = Desk()
-        self.saga = withdrawable()
-
-    async def begin(self, worker: bool = True) -> Process:
-        return await self.lab.begin([self.saga], {Desk: self.desk}, worker=worker)
-
-    async def waiting(self, process: Process, key: str = "o-1") -> str:
-        """Start an order, and return its id once it waits for its payment."""
-        saga_id = await process.start(self.saga, Order(key), key)
-        store = self.lab.stores[0]
-        await self.lab.until(lambda: (store.status(saga_id) or _none()).current_step == "payment")
-        return saga_id
-
-
-def _none() -> Any:
-    raise AssertionError("the saga is gone")
 
 
 async def kinds(process: Process, saga_id: str) -> list[str]:
@@ -325,5 +302,30 @@ def test_what_ends_after_a_saga_was_abandoned_is_still_recorded(each_database: s
         await lab.until(lambda: len(lab.stores[0].read(saga_id)) == 5)
         found = await kinds(process, saga_id)
         assert found[1:] == ["ActionTaken", "SagaAbandoned", "StepSucceeded", "StepSucceeded"]
+
+    in_lab(each_database, story)
+
+
+def test_an_id_stands_for_one_action_and_words_are_spelt_right(each_database: str | Store) -> None:
+    """A misspelt `action_id` would let an action be done twice, and one that is used again would hide another."""
+
+    async def story(lab: Lab) -> None:
+        shop = Shop(lab)
+        process = await shop.begin()
+        saga_id = await shop.waiting(process)
+        manager: Any = process.manager
+        await process.do(manager.pause("o-1", action_id="a-1", **ADA))
+        before = await kinds(process, saga_id)
+        wrong: list[tuple[Coroutine[Any, Any, Any], type[Exception], str]] = [
+            (manager.cancel("o-1", action_id="a-1", **ADA), InvalidAction, "was used before, to pause"),
+            (manager.cancel("o-1", acton_id="a-2", **ADA), TypeError, "found an unexpected acton_id="),
+            (manager.cancel("o-1", actor="ada"), TypeError, "found no reason="),
+            (manager.preview("skip", "o-1", stap="ship", **ADA), TypeError, "found an unexpected stap="),
+            (manager.begin_job("skip", "saga=orders", stap="ship", **ADA), TypeError, "found an unexpected stap="),
+        ]
+        for asked, kind, text in wrong:
+            with pytest.raises(kind, match=text):
+                await process.do(asked)
+        assert await kinds(process, saga_id) == before
 
     in_lab(each_database, story)

@@ -1,31 +1,10 @@
 """Sagas that an event cancels: when it comes in time, too early, too late, and twice; each is recorded."""
 
-from typing import Literal
-
 from lab.lab import Lab, Process, in_lab
-from sagas.withdrawn import Desk, Order, Paid, Withdrawn, withdrawable
+from sagas.withdrawn import Order, Paid, Shop, Withdrawn
 
 from sagalog.saga import events as e
 from sagalog.store import Store
-
-
-class Shop:
-    def __init__(self, lab: Lab, before_start: Literal["park", "prevent"] = "park") -> None:
-        self.lab = lab
-        self.desk = Desk()
-        self.saga = withdrawable(before_start)
-
-    async def begin(self) -> Process:
-        return await self.lab.begin([self.saga], {Desk: self.desk})
-
-    async def waiting(self, process: Process) -> str:
-        saga_id = await process.start(self.saga, Order("o-1"), "o-1")
-        await self.reaches(saga_id, "StepWaiting")
-        return saga_id
-
-    async def reaches(self, saga_id: str, kind: str) -> None:
-        """Wait until the newest event of a saga is of this kind."""
-        await self.lab.until(lambda: self.lab.stores[0].read(saga_id)[-1].topic == f"sagalog.{kind}.1")
 
 
 async def withdraw(process: Process) -> str:
