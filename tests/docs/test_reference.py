@@ -24,6 +24,7 @@ from sagalog.participant_kit import ParticipantKit
 from sagalog.process_manager import FollowContext, ProcessManager, SagaResult, SagaRun
 from sagalog.saga.declare import Saga, Step
 from sagalog.saga.events import EVENTS, ErrorInfo, SagaEvent
+from sagalog.saga.happenings import HAPPENINGS
 from sagalog.saga.messages.declare import RequestStep
 from sagalog.settings import PREFIX, Settings
 from sagalog.store.filters import AGES, BEFORE_ATTRIBUTES, FIELDS
@@ -267,6 +268,17 @@ def test_every_field_of_a_value_is_documented_and_no_other(kind: type[msgspec.St
     properties = {name for name, member in vars(kind).items() if isinstance(member, property)}
     fields = {field.name for field in msgspec.structs.fields(kind)}
     assert set(first_cells(PYTHON.section(f"`{kind.__name__}`"))) == fields | properties
+
+
+# ---------------------------------------------------------------------------------------------- projections
+
+
+def test_every_event_that_projections_are_told_of_is_documented_with_its_fields() -> None:
+    section = page("reference/projections.md").section("Events")
+    rows = re.findall(r"^\| `(\w+)` \|[^|]*\|([^|]*)\|$", section, re.MULTILINE)
+    documented = {name: set(CODE.findall(fields)) for name, fields in rows}
+    told = {kind.__name__: {field.name for field in msgspec.structs.fields(kind)} for kind in HAPPENINGS}
+    assert documented == told
 
 
 # ---------------------------------------------------------------------------------------------- architecture

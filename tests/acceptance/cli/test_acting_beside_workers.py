@@ -99,7 +99,7 @@ def test_what_a_busy_worker_does_not_take_is_taken_back(desk: Desk, worker: "sub
     before = desk.history("o-1")
     ran = desk.sagalog("cancel", "o-1", *WHY, "--timeout", "100ms")
     assert (ran.code, ran.out, letters(desk)) == (4, "", 0)
-    assert "(step pay, attempt 1 of pay), which did not take the action within 0.1 s; it was taken back" in ran.err
+    assert "(step pay, attempt 1), which did not take it within 0.1 s; the action was taken back" in ran.err
     assert desk.history("o-1") == before
 
 

@@ -128,9 +128,16 @@ class Jobs:
         items = await self._blocking.read(self._store.job_items, job.job_id, ["pending"], most)
         asking = msgspec.json.decode(job.act, type=Asking)
         for begin in range(0, len(items), AT_ONCE):
+            if begin and not await self._goes_on(job):
+                return
             part = items[begin : begin + AT_ONCE]
             found = await asyncio.gather(*(self._one(job, asking, item) for item in part))
             await self._settle([item for item in found if item is not None])
+
+    async def _goes_on(self, job: JobRow) -> bool:
+        """Tell whether nobody has paused or stopped the job meanwhile."""
+        now = await self._blocking.read(self._store.job, job.job_id)
+        return now is not None and now.status == "running"
 
     def _allowed(self, job: JobRow) -> int:
         """Return how many sagas the rate allows now."""
@@ -149,7 +156,7 @@ class Jobs:
         act = replace(asking.act, action_id=f"{job.job_id}:{item.number}")
         complete = completed(act, asking.given, asking.is_given)
         try:
-            _, events = await self._actions.act(item.saga_id, complete, PATIENCE)
+            _, events = await self._actions.act(item.saga_id, complete, PATIENCE, anywhere=True)
         except SagaBusy:
             return None
         except StoreError:

@@ -24,7 +24,7 @@ from sagalog.messages import Envelope
 from sagalog.saga.actions.asking import Completed
 from sagalog.saga.actions.fork import start_of
 from sagalog.saga.actions.notes import ACT, note_of
-from sagalog.saga.actions.rules import UNLOADED
+from sagalog.saga.actions.rules import UNLOADED, WITHOUT_VALUES
 from sagalog.saga.decide import advance_unloaded
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import Action, ActionTaken, SagaEvent, SagaResumed
@@ -73,18 +73,22 @@ class Actions:
         # By saga id.
         self._appends = OneAtATime(committer)
 
-    async def act(self, saga_id: str, complete: Completed, patience: float | None) -> tuple[Act, list[SagaEvent]]:
+    async def act(
+        self, saga_id: str, complete: Completed, patience: float | None, anywhere: bool = False
+    ) -> tuple[Act, list[SagaEvent]]:
         """Do an action once and return it with the events that record it, the first of which may be a refusal.
 
         `patience` is in seconds: for how long a worker that owns the saga has to take the action. With None it is left
-        to the worker, and no events are returned.
+        to the worker, and no events are returned. With `anywhere`, a saga whose definition is not loaded here is left
+        to a worker that has it, if the action needs no value, whose type nobody here could check.
         """
         for _ in range(TRIES):
             row, state = await self._look(saga_id)
-            act = self._completed(state, complete)
+            act = self._completed(state, complete, anywhere)
             if act.action_id in state.acts:
                 return act, await self._recorded(saga_id, act, 0)
-            if row.owner is not None:
+            is_left = state.digest not in self._definitions and act.verb not in UNLOADED
+            if row.owner is not None or is_left:
                 return act, await self._left_to_owner(row, act, patience)
             events = await self._decide(row, state, act)
             if events:
@@ -106,10 +110,10 @@ class Actions:
         started = [] if fork is None else fork.events
         return Preview(saga_id, decision.events, state, decision.after, decision.effects, started)
 
-    def _completed(self, state: SagaState, complete: Completed) -> Act:
+    def _completed(self, state: SagaState, complete: Completed, anywhere: bool = False) -> Act:
         definition = self._definitions.get(state.digest)
         act = complete(definition, state)
-        if definition is None and act.verb not in UNLOADED:
+        if definition is None and act.verb not in (UNLOADED | WITHOUT_VALUES if anywhere else UNLOADED):
             raise UnknownSaga(
                 f"{act.verb}: saga {state.saga} version {state.definition_version} is not loaded in this process; "
                 f"without it, only {', '.join(sorted(UNLOADED))} can be decided"
@@ -191,11 +195,13 @@ class Actions:
                     f"{act.verb}: saga {saga_id} has taken the action and not recorded it; look at it"
                 )
             await asyncio.sleep(backoff.pause())
-        at = f", attempt {row.attempt} of {row.current_step}" if row.current_step else ""
+        attempt = f", attempt {row.attempt}" if row.attempt else ""
+        why = "no worker that has its definition took it"
+        if row.owner is not None:
+            why = f"it is owned by worker {row.owner} ({row.waiting_for or 'busy'}{attempt}), which did not take it"
         raise SagaBusy(
-            f"{act.verb}: saga {saga_id} is owned by worker {row.owner} ({row.waiting_for or 'busy'}{at}), which did "
-            f"not take the action within {patience:g} s; it was taken back, and nothing is changed. Ask again later, "
-            "or queue it, so that the worker takes it when it can"
+            f"{act.verb}: saga {row.saga_name} {row.saga_key}: {why} within {patience:g} s; the action was taken back, "
+            "and nothing is changed. Ask again later, or queue it, so that a worker takes it when it can"
         )
 
     async def _put(self, row: StatusRow, act: Act) -> None:

@@ -27,6 +27,8 @@ from sagalog.saga.transitions import ENDED, FORWARD
 VERBS: Final[tuple[Verb, ...]] = get_args(Verb)
 # These need no definition, so a process that has not loaded the saga can decide on them.
 UNLOADED: Final[frozenset[Verb]] = frozenset(("pause", "abandon", "reschedule"))
+# These are whole without a result or an input, so whoever asks need not know the types of the saga.
+WITHOUT_VALUES: Final[frozenset[Verb]] = frozenset(("cancel", "retry", "resume", "unpause", "undo"))
 # A choreography is run by nobody.
 OF_CHOREOGRAPHIES: Final[frozenset[Verb]] = frozenset(("abandon", "reschedule"))
 # How many steps are named for one action in a list of what may be done.

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from lab.lab import Lab, Process, in_lab
-from sagas.withdrawn import Shop
+from sagas.withdrawn import Order, Shop
 
 from sagalog.errors import InvalidAction, InvalidQuery, SagaNotFound
 from sagalog.process_manager import Job
@@ -142,5 +142,46 @@ def test_a_job_that_makes_no_sense_is_not_begun(each_database: str | Store) -> N
         for asked, kind, text in wrong:
             with pytest.raises(kind, match=text):
                 await process.do(asked)
+
+    in_lab(each_database, story)
+
+
+def test_a_job_is_done_although_its_worker_does_not_know_the_sagas(each_database: str | Store) -> None:
+    """Services that share a database have workers of their own, and any of them may run the job."""
+
+    async def story(lab: Lab) -> None:
+        shop = Shop(lab)
+        stranger = await lab.begin()
+        knows = await shop.begin()
+        await shop.stuck(knows, 5)
+        shop.desk.mistaken.clear()
+        await knows.stop()
+        job = await stranger.do(stranger.manager.begin_job("retry", STUCK, **ADA))
+        await lab.sleep(20)
+        job = await stranger.do(stranger.manager.job(job.row.job_id))
+        assert (job.row.status, job.counts) == ("running", {"pending": 5})
+        await shop.begin()
+        job = await over(lab, stranger, job)
+        assert job.counts == {"well": 5}
+
+    in_lab(each_database, story)
+
+
+def test_a_job_that_is_stopped_asks_no_more_sagas(each_database: str | Store) -> None:
+    async def story(lab: Lab) -> None:
+        shop = Shop(lab)
+        shop.desk.slow["reserve"] = 60.0
+        process = await shop.begin()
+        ids = [await process.start(shop.saga, Order(f"o-{n}"), f"o-{n}") for n in range(30)]
+        await lab.sleep(2)
+        job = await process.do(process.manager.begin_job("cancel", "saga=orders", canary=0, **ADA))
+        await lab.sleep(2)
+        # The first twenty are asked, and their worker is busy for longer than that.
+        assert len(lab.stores[0].inbox(ids[-1], 2**62, 1)) == 1
+        await process.do(process.manager.stop_job(job.row.job_id))
+        for _ in range(40):
+            await lab.sleep(0.25)
+            assert lab.stores[0].inbox(ids[0], 2**62, 1) == []
+        assert (await process.do(process.manager.job(job.row.job_id))).counts == {"pending": 30}
 
     in_lab(each_database, story)
