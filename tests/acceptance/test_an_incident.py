@@ -53,20 +53,20 @@ class Company:
         assert ended.returncode == 0, (words, ended.stdout[-2000:], ended.stderr[-2000:])
         return ended.stdout
 
-    def counts(self) -> dict[str, int]:
-        """Return how many sagas have each status."""
-        rows = self.run(
-            "sql", "select status, count(*) as number from saga_status group by status", "-o", "json"
-        ).stdout
-        return {row["status"]: row["number"] for row in json.loads(rows)}
+    def counts(self, column: str = "status") -> dict[str, int]:
+        """Return how many sagas have each status, or each value of another column."""
+        text = f"select {column} as value, count(*) as number from saga_status group by {column}"
+        return {row["value"]: row["number"] for row in json.loads(self.run("sql", text, "-o", "json").stdout)}
 
     @contextmanager
     def worker(self) -> Generator[None]:
         """A deployed worker."""
         words = self.words("run")
         with subprocess.Popen(words, env=self.environment, stderr=subprocess.DEVNULL) as process:
-            yield
-            process.kill()
+            try:
+                yield
+            finally:
+                process.kill()
 
     def breaks(self, what: str) -> None:
         (self.folder / what).touch()
@@ -102,7 +102,7 @@ def test_five_hundred_orders_are_repaired_with_few_commands(company: Company) ->
         company.breaks("carrier is down")
         orders.write_text("\n".join(lines[half:]))
         company.starts("letters", "--input", str(orders))
-        wait_for(lambda: done(company.folder)["bank"] == ORDERS)
+        wait_for(lambda: company.counts("waiting_for").get("retry of ship") == half)
     # The program is mended and deployed, and the carrier is there again.
     company.mends("letter-shop is wrong")
     company.mends("carrier is down")

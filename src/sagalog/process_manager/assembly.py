@@ -145,7 +145,6 @@ class Engine(Struct, frozen=True, eq=False, kw_only=True):
         self.bus.hint()
         self.transports.hint()
         self.projections.hint()
-        self.jobs.hint()
 
     async def _stop_projections(self, ends: Ends) -> None:
         """Let projections read what the others have written before they ended."""

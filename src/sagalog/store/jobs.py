@@ -96,11 +96,17 @@ class Jobs(Protocol):
         """Return, for each of these jobs, how many items it has of each status that any has."""
         ...
 
+    def takeable_job(self, worker_id: str, now: int) -> JobRow | None:
+        """Return the oldest running job that this worker owns or that no live worker owns; nothing is written.
+
+        It says whether to call `take_job`, which waits for all that write; the other one of two may be faster.
+        """
+        ...
+
     def take_job(self, worker_id: str, now: int) -> JobRow | None:
         """Give a worker the oldest running job that it owns or that no live worker owns; None if there is none.
 
-        A worker whose job is taken because it is dead by `now` loses its lease, so that it finds out. If there is
-        nothing to take, nothing is written.
+        A worker whose job is taken because it is dead by `now` loses its lease, so that it finds out.
         """
         ...
 

@@ -186,6 +186,11 @@ class Queries:
             found[job_id][status] = number
         return found
 
+    def takeable_job(self, worker_id: str, now: int) -> JobRow | None:
+        """Return the oldest running job that this worker owns or that no live worker owns."""
+        rows = self._look("takeable_job", worker_id=worker_id, now=now)
+        return JobRow(*rows[0]) if rows else None
+
     def job_items(self, job_id: str, statuses: Sequence[JobItemStatus], limit: int, after: int = 0) -> list[JobItemRow]:
         """Return items of a job that have one of these statuses."""
         wanted = self._list(dict.fromkeys(statuses))

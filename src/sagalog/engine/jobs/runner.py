@@ -35,9 +35,10 @@ logger = logging.getLogger("sagalog.engine")
 # Sagas that are acted on, or looked at again, in one round; and those that are acted on side by side.
 ROUND = 200
 AT_ONCE = 20
-# Seconds between two looks for a job, and between two rounds of one.
-POLL = 1.0
+# Seconds between two rounds of a job.
 PAUSE = 0.2
+# How often to look for a job that another process has begun, or left, in polls.
+POLLS_BETWEEN_LOOKS = 10
 # How long the worker that owns a saga has to take the action of a job, in seconds; later it is asked again.
 PATIENCE = 5.0
 
@@ -49,6 +50,7 @@ class Jobs:
         self._store = surroundings.store
         self._blocking = surroundings.blocking
         self._clock = surroundings.clock
+        self._poll = POLLS_BETWEEN_LOOKS * surroundings.limits.poll / 1e6
         self._actions = actions
         self._worker_id = worker_id
         self._hint = Hint()
@@ -61,7 +63,7 @@ class Jobs:
         self._loop = Loop(self._run, "sagalog-jobs")
 
     def hint(self) -> None:
-        """Look now instead of at the next poll."""
+        """Look now instead of at the next poll: this process has begun a job, or lets one go on."""
         self._hint.give()
 
     async def stop(self) -> None:
@@ -80,14 +82,14 @@ class Jobs:
             if has_job:
                 await asyncio.sleep(PAUSE)
             else:
-                await self._hint.wait(POLL)
+                await self._hint.wait(self._poll)
 
     async def _round(self) -> bool:
         """Do a part of a job; return False if there is none."""
         worker_id = self._worker_id()
         if worker_id is None:
             return False
-        job = await self._blocking.write(self._store.take_job, worker_id, self._clock.now())
+        job = await self._taken(worker_id)
         if job is None:
             return False
         await self._look_again(job)
@@ -100,6 +102,13 @@ class Jobs:
         else:
             await self._act(job, may_begin(job, counts))
         return True
+
+    async def _taken(self, worker_id: str) -> JobRow | None:
+        """Return this worker's job, or another one that it has just taken; whoever has none, waits for no writer."""
+        job = await self._blocking.read(self._store.takeable_job, worker_id, self._clock.now())
+        if job is None or job.owner == worker_id:
+            return job
+        return await self._blocking.write(self._store.take_job, worker_id, self._clock.now())
 
     async def _end(self, job: JobRow, status: JobStatus, why: str | None) -> None:
         change = self._store.change_job

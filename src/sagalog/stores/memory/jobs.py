@@ -68,16 +68,24 @@ class MemoryJobs(MemoryWorkers):
         with self._lock:
             return {one: dict(Counter(item.status for item in self._items.get(one, {}).values())) for one in job_ids}
 
-    def take_job(self, worker_id: str, now: int) -> JobRow | None:
-        """Give a worker the oldest running job that it owns or that no live worker owns."""
+    def takeable_job(self, worker_id: str, now: int) -> JobRow | None:
+        """Return the oldest running job that this worker owns or that no live worker owns."""
         with self._lock:
             for row in sorted(self._jobs.values(), key=lambda row: row.job_id):
                 if row.status == "running" and (row.owner in (None, worker_id) or self._is_dead(row.owner, now)):
-                    if row.owner != worker_id and row.owner is not None:
-                        self._leases.pop(row.owner, None)
-                    taken = self._jobs[row.job_id] = replace(row, owner=worker_id)
-                    return taken
+                    return row
         return None
+
+    def take_job(self, worker_id: str, now: int) -> JobRow | None:
+        """Give a worker the oldest running job that it owns or that no live worker owns."""
+        with self._lock:
+            row = self.takeable_job(worker_id, now)
+            if row is None:
+                return None
+            if row.owner not in (None, worker_id):
+                self._leases.pop(row.owner, None)
+            taken = self._jobs[row.job_id] = replace(row, owner=worker_id)
+            return taken
 
     def _is_dead(self, worker_id: str | None, now: int) -> bool:
         lease = None if worker_id is None else self._leases.get(worker_id)

@@ -53,9 +53,6 @@ class PostgresJobs(Queries):
 
     def take_job(self, worker_id: str, now: int) -> JobRow | None:
         """Give a worker the oldest running job that it owns or that no live worker owns."""
-        found = [JobRow(*row) for row in self._look("takeable_job", worker_id=worker_id, now=now)]
-        if not found or found[0].owner == worker_id:
-            return found[0] if found else None
         with self._transaction() as connection:
             with connection.pipeline():
                 connection.run("rows_soon")

@@ -50,12 +50,8 @@ class SQLiteJobs(Queries):
 
     def take_job(self, worker_id: str, now: int) -> JobRow | None:
         """Give a worker the oldest running job that it owns or that no live worker owns."""
-        wanted = {"worker_id": worker_id, "now": now}
-        found = [JobRow(*row) for row in self._look("takeable_job", **wanted)]
-        if not found or found[0].owner == worker_id:
-            return found[0] if found else None
         with self._transaction(commit=True) as cursor:
-            cursor.execute(SQL["forget_their_runners"], wanted)
+            cursor.execute(SQL["forget_their_runners"], {"worker_id": worker_id, "now": now})
             taken = rows_of(cursor, SQL["take_job"], {"worker_id": worker_id})
         return JobRow(*taken[0]) if taken else None
 

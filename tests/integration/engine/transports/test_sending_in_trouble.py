@@ -74,6 +74,7 @@ def test_a_message_sent_once_more_is_sent_once_more_only_once_while_that_cannot_
         await lab.sleep(60)
         in_trouble.clear()
         await lab.until(lambda: len(store.unmatched(settled)) == 2)
-        assert sent(broker) == ["first", "second"]
+        # Which of them goes first is not promised.
+        assert sorted(sent(broker)) == ["first", "second"]
 
     in_lab(store, story)

@@ -54,9 +54,11 @@ def running(store: Store, *saga_ids: str) -> str:
 
 
 def taken(store: Store, worker_id: str, now: int = NOW) -> str | None:
-    """Return the id of the job that a worker gets."""
+    """Return the id of the job that a worker gets, which is the one that it sees before."""
+    seen = store.takeable_job(worker_id, now)
     row = store.take_job(worker_id, now)
     assert row is None or (row.owner, row.status, row) == (worker_id, "running", store.job(row.job_id))
+    assert (seen and replace(seen, owner=worker_id)) == row
     return None if row is None else row.job_id
 
 
@@ -193,6 +195,19 @@ class JobContract:
         # As after a lost acknowledgement, and at the next look.
         assert taken(store, "w1") == job_id
 
+    def test_a_look_for_a_job_takes_nothing(self, store: Store, peer: Store) -> None:
+        working(store, "w1")
+        peer.register(lease("w2", END + 60 * SECOND))
+        job_id = running(store, "s-1")
+        row = store.job(job_id)
+        assert row is not None
+        assert store.takeable_job("w1", NOW) == peer.takeable_job("w2", NOW) == store.job(job_id) == row
+        assert taken(store, "w1") == job_id
+        assert (store.takeable_job("w1", NOW), peer.takeable_job("w2", END - 1)) == (replace(row, owner="w1"), None)
+        # Nor does it end the lease of the dead, from whom it could be taken.
+        assert peer.takeable_job("w2", END) == replace(row, owner="w1")
+        assert store.renew("w1", END + 10 * SECOND) is True
+
     def test_the_oldest_job_is_given_first_and_only_what_runs(self, store: Store) -> None:
         working(store, "w1", "w2", "w3")
         prepared(store, "s-1")
@@ -277,7 +292,8 @@ class JobContract:
             # Taken by one that dies: the oldest comes back with its owner.
             assert taken(store, "dead") == jobs[0]
             sides = zip([store, peer] * 3, workers, strict=True)
-            given = at_once([partial(taken, side, worker_id, END) for side, worker_id in sides])
+            raced = at_once([partial(side.take_job, worker_id, END) for side, worker_id in sides])
+            given = [None if row is None else row.job_id for row in raced]
             given += [taken(store, worker_id, END) for worker_id in workers]
             assert sorted({one for one in given if one is not None}) == jobs
             assert [taken(store, worker_id, END) for worker_id in workers].count(None) == 2
