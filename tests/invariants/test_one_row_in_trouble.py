@@ -30,12 +30,16 @@ def test_what_looks_like_an_outage_and_is_of_some_rows_holds_up_nobody_else(
         process = await lab.begin([saga], {Desk: desk})
         store.trouble = trouble
         ids = await asyncio.gather(*(process.start(saga, Parcel(key), key) for key in sorted(odd)))
-        began = lab.now()
+        took: list[float] = []
         for round_ in range(5):
+            began = lab.now()
             keys = [f"{round_} {one}" for one in range(40)]
             some = await asyncio.gather(*(process.start(saga, Parcel(key), key) for key in keys))
             assert {(await process.result(one)).status for one in some} == {"completed"}
-        assert lab.now() - began < 10
+            took.append(lab.now() - began)
+        # Of sixty worlds a round took 3.2 s at most, and all five 7.9 s on average, 11 s at most.
+        assert max(took) < 5, took
+        assert sum(took) < 12, took
         asked = store.asked
         await lab.sleep(3600)
         # Each of them every ten seconds at most.

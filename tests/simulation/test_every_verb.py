@@ -1,0 +1,34 @@
+"""Every verb on sagas that are under way, with a crash at every point: each is recorded once, and nothing is lost."""
+
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+
+import pytest
+from lab.settling import STORIES, check_verbs
+
+from sagalog.saga.actions.rules import VERBS
+
+# Of all ways and moments, the suite of every day takes each n-th; `--seeds 1` takes all, `--seeds 5` each fifth.
+ALONE, IN_PAIRS = 307, 1511
+# As few as leave out no answer.
+WHOLE = 20
+
+
+@pytest.mark.simulation
+@pytest.mark.parametrize(("in_pairs", "few"), [(False, ALONE), (True, IN_PAIRS)], ids=["alone", "in pairs"])
+def test_every_verb_with_a_crash_at_every_point(request: pytest.FixtureRequest, in_pairs: bool, few: int) -> None:
+    """Invariants 13, 15, 17, 18, 19, 23, 24, 29, 30, 39, 48 and 49."""
+    every = int(request.config.getoption("--seeds") or few)
+    counts: Counter[str] = Counter()
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        checked = list(pool.map(partial(check_verbs, in_pairs=in_pairs, every=every), STORIES))
+    for story, (counted, found) in zip(STORIES, checked, strict=True):
+        assert not found, (story, dict(list(found.items())[:5]))
+        counts += counted
+    print(f"{counts.total()} answers: {counts}")
+    assert counts.total() > 1_000
+    # Each is allowed somewhere and refused somewhere else, and was crashed at every point.
+    answers = [f"{verb} {how}" for verb in VERBS for how in ("taken", "refused")]
+    assert every > WHOLE or not [one for one in answers if not counts[one]], counts
