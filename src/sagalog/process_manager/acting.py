@@ -6,14 +6,14 @@ the head of `saga/actions/decide`.
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Required, TypedDict, Unpack
+from typing import Any, Final, Required, TypedDict, Unpack, get_args
 
 from msgspec import Struct
 
 from sagalog.clock import Clock, new_id
 from sagalog.engine.sagas.actions import Preview
 from sagalog.errors import InvalidAction
-from sagalog.process_manager.arguments import SagaNamed, patience
+from sagalog.process_manager.arguments import SagaNamed, check_flag, check_step, patience
 from sagalog.process_manager.inspection import Inspection
 from sagalog.process_manager.lifecycle import Lifecycle
 from sagalog.saga.actions.asking import Completed, completed
@@ -228,7 +228,8 @@ class Acting(Inspection):
     async def _act(self, verb: Verb, id_or_key: str, saga: SagaNamed | None, what: What, how: How) -> Acted:
         check_words(verb, how, How.__annotations__, How.__required_keys__)
         complete = self._completed(verb, what, how["actor"], how["reason"], how.get("action_id"))
-        seconds = None if how.get("queue", False) else patience(how.get("timeout", PATIENCE))
+        is_queued = check_flag("queue", how.get("queue", False))
+        seconds = None if is_queued else patience(how.get("timeout", PATIENCE))
         row = await self.status(id_or_key, saga)
         engine = self._lifecycle.engine()
         act, events = await engine.actions.act(row.saga_id, complete, seconds)
@@ -253,12 +254,12 @@ class Acting(Inspection):
             verb=verb,
             actor=check_identifier(actor, "the actor"),
             reason=check_reason(reason, "the reason"),
-            step=what.get("step"),
-            direction=what.get("direction"),
-            waive=what.get("waive", False),
-            happened=what.get("happened"),
+            step=check_step(what.get("step")),
+            direction=_direction(what.get("direction")),
+            waive=check_flag("waive", what.get("waive", False)),
+            happened=check_flag("happened", what["happened"]) if "happened" in what else None,
             until=until,
-            of_deadline=what.get("deadline", False),
+            of_deadline=check_flag("deadline", what.get("deadline", False)),
             fork=new_id(self._clock) if verb == "fork" else None,
         )
         return act, given
@@ -275,6 +276,12 @@ class Acting(Inspection):
                 f"expected a time, or seconds or a timedelta from now, under 100 years, found {shown(given)}"
             )
         return self._clock.now() + int(seconds * 1_000_000)
+
+
+def _direction(given: Direction | None) -> Direction | None:
+    if given not in (None, *get_args(Direction)):
+        raise InvalidAction(f"direction: expected {' or '.join(get_args(Direction))}, found {shown(given)}")
+    return given
 
 
 def check_words(

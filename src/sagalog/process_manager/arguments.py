@@ -2,7 +2,7 @@
 
 from typing import Any, cast
 
-from sagalog.errors import InvalidIdentifier, InvalidInput, InvalidQuery, UnknownSaga
+from sagalog.errors import InvalidAction, InvalidIdentifier, InvalidInput, InvalidQuery, UnknownSaga
 from sagalog.saga.choreography.declare import Choreography
 from sagalog.saga.declare import Saga
 from sagalog.saga.durations import Duration, seconds_of
@@ -36,6 +36,20 @@ def name_of_saga(saga: SagaNamed | None) -> str | None:
     if saga is not None and not isinstance(cast(object, saga), str):
         raise InvalidQuery(f"expected the name of a saga, or the saga itself, found {shown(saga)}")
     return saga
+
+
+def check_step(given: object) -> str | None:
+    """Return the name of a step, or None; raises `InvalidAction` for anything else."""
+    if given is not None and not isinstance(given, str):
+        raise InvalidAction(f"step: expected the name of a step, found {shown(given)}")
+    return given
+
+
+def check_flag(what: str, given: object) -> bool:
+    """Return a value that says yes or no; raises `InvalidAction` for anything else, however true it may be."""
+    if not isinstance(given, bool):
+        raise InvalidAction(f"{what}: expected True or False, found {shown(given)}")
+    return given
 
 
 def patience(timeout: Duration | None) -> float | None:

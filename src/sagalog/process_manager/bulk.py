@@ -1,13 +1,13 @@
 """What a process manager lets people do to many sagas at once: a job in the database, which any worker runs."""
 
-from typing import Final, Unpack
+from typing import Any, Final, Unpack
 
 import msgspec
 from msgspec import Raw
 
 from sagalog.clock import Clock, new_id
 from sagalog.engine.asking import as_asked, asked
-from sagalog.errors import InvalidAction, SagaNotFound
+from sagalog.errors import InvalidAction, InvalidInput, SagaNotFound
 from sagalog.harmless import harmless
 from sagalog.process_manager.acting import UNSET, Acting, What, check_words
 from sagalog.process_manager.lifecycle import Lifecycle
@@ -22,7 +22,7 @@ from sagalog.store.jobs import JobItemRow, JobItemStatus, JobRow, JobStatus
 from sagalog.store.requests import check_number
 
 # An amended value and a fork are each of one saga.
-OF_ONE_SAGA: Final[frozenset[Verb]] = frozenset(("amend", "fork"))
+OF_ONE_SAGA: Final[tuple[Verb, ...]] = ("amend", "fork")
 CANARY: Final = 10
 STOP_AFTER: Final = 5
 PAGE: Final = 500
@@ -63,9 +63,7 @@ class Bulk(Acting):
         check_words("begin_job", what, What.__annotations__)
         _check(verb, canary, rate, stop_after)
         act, given = self._act_of(verb, what, actor, reason, None)
-        is_given = given is not UNSET
-        data = given if isinstance(given, Raw) else EMPTY if not is_given else Raw(msgspec.json.encode(given))
-        asking = Asking(act, data, is_given)
+        asking = Asking(act, EMPTY if given is UNSET else _as_json(verb, given), given is not UNSET)
         meant = self._filter(where)
         row = self._row(act, asking, meant, canary, rate, stop_after)
         with as_asked():
@@ -167,6 +165,14 @@ class Bulk(Acting):
         from sagalog.store.where import parse
 
         return parse(where, self._clock.now())
+
+
+def _as_json(verb: Verb, given: Any) -> Raw:
+    """Return the value for an action as it is kept until the type that it must fit is known."""
+    try:
+        return given if isinstance(given, Raw) else Raw(msgspec.json.encode(given))
+    except (TypeError, ValueError) as problem:
+        raise InvalidInput(f"{verb}: expected a value that can be written as JSON, found {shown(given)}") from problem
 
 
 def _check(verb: Verb, canary: int, rate: float | None, stop_after: int) -> None:

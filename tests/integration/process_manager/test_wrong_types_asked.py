@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import pytest
 from msgspec import Raw
@@ -54,12 +54,24 @@ WRONG: dict[str, object] = {
     "an object": object(),
 }
 Call = Callable[..., Awaitable[Any]]
+BY = {"id_or_key": "ada", "actor": "bob", "reason": "mended"}
+# What each verb needs, but for who acts and why.
+VERBS: dict[str, dict[str, Any]] = {
+    **{verb: {} for verb in ("cancel", "retry", "resume", "pause", "unpause", "undo", "abandon")},
+    "skip": {"step": "greet", "result": None},
+    "resolve": {"step": "greet", "happened": True},
+    "amend": {"step": "greet", "result": None},
+    "reschedule": {"at": 1.0},
+    "fork": {"step": "greet"},
+}
 # How each is asked when nothing is wrong, and the parameters that are tried with what is.
 CALLS: dict[str, tuple[Call, dict[str, Any]]] = {
     "start": (ProcessManager.start, {"saga": SAGA, "input": Greeting("ada")}),
     "execute": (ProcessManager.execute, {"saga": SAGA, "input": Greeting("ada")}),
     "result": (ProcessManager.result, {"id_or_key": "ada"}),
-    "resume": (ProcessManager.resume, {"id_or_key": "ada", "actor": "bob", "reason": "mended"}),
+    **{verb: (getattr(ProcessManager, verb), BY | of_its_own) for verb, of_its_own in VERBS.items()},
+    "preview": (ProcessManager.preview, BY | {"verb": "skip"} | VERBS["skip"]),
+    "begin_job": (ProcessManager.begin_job, {"verb": "retry", "where": "status=stuck", "actor": "b", "reason": "m"}),
     "status": (ProcessManager.status, {"id_or_key": "ada"}),
     "find": (ProcessManager.find, {}),
     "steps": (ProcessManager.steps, {"saga_id": "x"}),
@@ -72,12 +84,21 @@ CALLS: dict[str, tuple[Call, dict[str, Any]]] = {
     "redeliver": (ProcessManager.redeliver, {"unmatched_id": "x", "actor": "bob", "reason": "mended"}),
     "discard": (ProcessManager.discard, {"unmatched_id": "x", "actor": "bob", "reason": "mended"}),
 }
-TABLE = [
-    (name, parameter)
-    for name, (call, _) in CALLS.items()
-    for parameter in inspect.signature(call).parameters
-    if parameter != "self"
-]
+
+
+def words(call: Call) -> list[str]:
+    """Return the names of the parameters of a method, with those of the typed dictionary behind its `**`."""
+    found: list[str] = []
+    for name, parameter in inspect.signature(call).parameters.items():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            (behind,) = get_args(parameter.annotation)
+            found += behind.__annotations__
+        elif name != "self":
+            found.append(name)
+    return found
+
+
+TABLE = [(name, parameter) for name, (call, _) in CALLS.items() for parameter in words(call)]
 
 
 @pytest.mark.parametrize(("name", "parameter"), TABLE, ids=[f"{name}({parameter}=)" for name, parameter in TABLE])
@@ -99,6 +120,9 @@ def test_whatever_is_asked_is_answered_or_refused_in_a_sentence(
                         failed.append(f"{what}: says {text[:300]}")
                 except Exception as problem:
                     failed.append(f"{what}: {type(problem).__name__}: {str(problem)[:150]}")
+            # Whatever was recorded can be read.
+            for row in await manager.find():
+                assert (await manager.state(row.saga_id)).version == row.version
 
     run(story())
     assert not failed, "\n".join(failed)
