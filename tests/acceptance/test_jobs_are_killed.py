@@ -65,18 +65,19 @@ def test_each_saga_is_acted_on_once(kind: str, canary: int, tmp_path: Path, requ
             # The pause is the life of the worker: it is killed at a moment chosen at random.
             time.sleep(0.4 + seeded.random() * LONGEST_LIFE)
             worker.kill()
+    print(f"{acted(address, job_id)} of {number} were acted on in {kills} lives that were killed")
     with subprocess.Popen(words, env=environment, stderr=subprocess.DEVNULL) as worker:
         watch = program("--db", address, "jobs", "watch", job_id, "-o", "json")
         ended = subprocess.run(watch, env=environment, capture_output=True, text=True, timeout=300, check=True)
         worker.kill()
     job = json.loads(ended.stdout)
     assert (job["status"], job["counts"]["well"]) == ("done", number)
-    assert once(address, job_id) == number
+    assert acted(address, job_id) == number
     assert doubled(tmp_path) == {}
     assert done(tmp_path)["letter-shop"] == number
 
 
-def once(address: str, job_id: str) -> int:
+def acted(address: str, job_id: str) -> int:
     """Return how many sagas have taken the action of a job, each of which must have taken it once."""
     store = store_for(address)
     store.open()
@@ -90,7 +91,7 @@ def once(address: str, job_id: str) -> int:
                     assert isinstance(event, ActionTaken)
                     assert event.action_id.startswith(f"{job_id}:")
                     taken[stored.saga_id] += 1
-        assert set(taken.values()) == {1}
+        assert set(taken.values()) <= {1}
         return len(taken)
     finally:
         store.close()
