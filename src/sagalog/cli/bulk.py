@@ -105,6 +105,9 @@ def act_on_many(
     if given["dry_run"] or invocation.output == "table":
         _show(verb, number, sample)
     if given["dry_run"]:
+        note(
+            f"nothing was written; `sagalog {verb} ID --dry-run` shows whether one of them allows it, and what follows"
+        )
         return
     if not number:
         raise SagaNotFound(f"{verb}: no saga meets the filter {where}")
@@ -113,7 +116,12 @@ def act_on_many(
     options = {name: given[name] for name in ("canary", "rate", "stop_after")}
     job = asyncio.run(_job(manager, verb, where, what, actor, reason, options, looks_on=not given["detach"]))
     emit_job(invocation.output, job)
-    if job.row.status == "stopped":
+    exit_as(job)
+
+
+def exit_as(job: Job) -> None:
+    """End with the exit code of a conflict if a job was stopped, or if it is over and none of its sagas went well."""
+    if job.row.status == "stopped" or (job.row.status == "done" and not job.counts.get("well")):
         click.get_current_context().exit(CONFLICT)
 
 
@@ -166,10 +174,19 @@ async def _job(
 
 
 async def looked_on(manager: ProcessManager, job: Job) -> Job:
-    """Look on until a job is over, stopped, or paused; say so if nobody runs it."""
+    """Look on until a job is over, stopped, or paused; say so if nobody runs it, and if the person looks away."""
+    try:
+        return await _looked_on(manager, job)
+    except asyncio.CancelledError:
+        job_id = plain(job.row.job_id)
+        note(f"the job goes on: `sagalog jobs watch {job_id}` looks on, `sagalog jobs stop {job_id}` ends it")
+        raise
+
+
+async def _looked_on(manager: ProcessManager, job: Job) -> Job:
     waited = 0.0
     with progress(f"{job.row.verb} {job.row.sagas} sagas", job.row.sagas) as advance:
-        while job.row.status == "running":
+        while job.row.status in ("preparing", "running"):
             await asyncio.sleep(POLL)
             job = await manager.job(job.row.job_id)
             counts = job.counts
@@ -178,6 +195,8 @@ async def looked_on(manager: ProcessManager, job: Job) -> Job:
                 ", ".join(f"{number} {status}" for status, number in sorted(counts.items())),
             )
             waited = waited + POLL if job.row.owner is None else 0.0
-            if waited == PATIENCE:
+            if waited == PATIENCE and job.row.status == "preparing":
+                note("its sagas are still being listed; if the process that began it has ended, stop it and begin anew")
+            elif waited == PATIENCE:
                 note("no worker runs this job yet; one does as soon as there is one: sagalog run")
     return job

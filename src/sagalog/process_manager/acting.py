@@ -247,7 +247,7 @@ class Acting(Inspection):
         """Return an action before its saga is looked at, and the result or input for it (`UNSET`: none)."""
         if verb not in VERBS:
             raise InvalidAction(f"expected one of {', '.join(VERBS)}, found {shown(verb)}")
-        given = what.get("input" if "step" not in what else "result", UNSET)
+        given = _value(verb, what)
         until = None if "at" not in what else self._microseconds(what["at"])
         act = Act(
             action_id=new_id(self._clock) if action_id is None else check_identifier(action_id, "the action id"),
@@ -276,6 +276,17 @@ class Acting(Inspection):
                 f"expected a time, or seconds or a timedelta from now, under 100 years, found {shown(given)}"
             )
         return self._clock.now() + int(seconds * 1_000_000)
+
+
+def _value(verb: Verb, what: What) -> Any:
+    """Return the result or the input that is given, or `UNSET`; raises `InvalidAction` for one in the other's place."""
+    result, value = what.get("result", UNSET), what.get("input", UNSET)
+    of_step = what.get("step") is not None
+    if of_step and value is not UNSET:
+        raise InvalidAction(f"{verb}: expected the result of step {shown(what.get('step'))}, found an input")
+    if not of_step and result is not UNSET:
+        raise InvalidAction(f"{verb}: expected the step whose result this is, found only {shown(result)}")
+    return result if of_step else value
 
 
 def _direction(given: Direction | None) -> Direction | None:

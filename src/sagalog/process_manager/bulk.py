@@ -12,6 +12,7 @@ from sagalog.harmless import harmless
 from sagalog.process_manager.acting import UNSET, Acting, What, check_words
 from sagalog.process_manager.lifecycle import Lifecycle
 from sagalog.saga.actions.asking import Asking
+from sagalog.saga.actions.check import check_asked
 from sagalog.saga.durations import number_of
 from sagalog.saga.events import EMPTY, Verb
 from sagalog.saga.inputs import Act
@@ -63,6 +64,12 @@ class Bulk(Acting):
         check_words("begin_job", what, What.__annotations__)
         _check(verb, canary, rate, stop_after)
         act, given = self._act_of(verb, what, actor, reason, None)
+        check_asked(act)
+        if verb == "reschedule" and act.step is None and not act.of_deadline:
+            raise InvalidAction(
+                "reschedule: expected a step, or deadline=True, for many sagas; found neither. When it is a saga's "
+                "turn, it may wait for another time than the one that was meant"
+            )
         asking = Asking(act, EMPTY if given is UNSET else _as_json(verb, given), given is not UNSET)
         meant = self._filter(where)
         row = self._row(act, asking, meant, canary, rate, stop_after)

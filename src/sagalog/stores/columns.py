@@ -112,7 +112,6 @@ STATUS = _table(
         "correlation_id",
         "causation_id",
         "started_at",
-        "deadline_at",
     ),
     kept=("saga_id", "owner"),
 )

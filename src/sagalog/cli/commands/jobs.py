@@ -7,8 +7,7 @@ from typing import Any, TypeVar, get_args
 import click
 
 from sagalog.cli.address import address_of, require_file
-from sagalog.cli.bulk import looked_on
-from sagalog.cli.failures import CONFLICT
+from sagalog.cli.bulk import exit_as, looked_on
 from sagalog.cli.jobs import COLUMNS, emit_job, job_record, say_job
 from sagalog.cli.options import Invocation, RowsCommand
 from sagalog.cli.output import write, write_json
@@ -77,15 +76,14 @@ def show_job(invocation: Invocation, job_id: str, status: JobItemStatus | None) 
 @click.argument("job_id", metavar="ID")
 @click.pass_obj
 def watch_job(invocation: Invocation, job_id: str) -> None:
-    """Look on until a job is over, stopped or paused; exit code 4 if it is stopped."""
+    """Look on until a job is over, stopped or paused; exit code 4 if it is stopped, or no saga went well."""
 
     async def watch(manager: ProcessManager) -> Job:
         return await looked_on(manager, await manager.job(job_id))
 
     job = _with_manager(invocation, watch)
     emit_job(invocation.output, job)
-    if job.row.status == "stopped":
-        click.get_current_context().exit(CONFLICT)
+    exit_as(job)
 
 
 @jobs.command("pause", cls=RowsCommand)

@@ -55,8 +55,9 @@ class Jobs:
         self._worker_id = worker_id
         self._hint = Hint()
         self._loop: Loop | None = None
-        # When the sagas of the present job were first acted on here, and how many were; for its rate.
-        self._began: tuple[str, float, int] | None = None
+        # For the rate of the present job: how many sagas it may be acted on, as of when.
+        self._credit = 1.0
+        self._credit_of = ("", 0.0)
 
     def start(self) -> None:
         """Look for jobs from now on."""
@@ -134,8 +135,13 @@ class Jobs:
         most = min(most, ROUND, self._allowed(job))
         if most <= 0:
             return
+        self._credit -= most
+        try:
+            asking = msgspec.json.decode(job.act, type=Asking)
+        except msgspec.MsgspecError as problem:
+            await self._end(job, "stopped", f"it cannot be read here: {described(problem)}")
+            return
         items = await self._blocking.read(self._store.job_items, job.job_id, ["pending"], most)
-        asking = msgspec.json.decode(job.act, type=Asking)
         for begin in range(0, len(items), AT_ONCE):
             if begin and not await self._goes_on(job):
                 return
@@ -149,16 +155,16 @@ class Jobs:
         return now is not None and now.status == "running"
 
     def _allowed(self, job: JobRow) -> int:
-        """Return how many sagas the rate allows now."""
+        """Return how many sagas the rate allows now; what a pause has left over of it is at most a second's worth."""
         if job.rate is None:
             return ROUND
         now = asyncio.get_running_loop().time()
-        if self._began is None or self._began[0] != job.job_id:
-            self._began = (job.job_id, now, 0)
-        job_id, since, done = self._began
-        allowed = max(0, int((now - since) * job.rate) + 1 - done)
-        self._began = (job_id, since, done + min(allowed, ROUND))
-        return allowed
+        job_id, since = self._credit_of
+        earned = job.rate * (now - since) if job_id == job.job_id else 0.0
+        before = self._credit if job_id == job.job_id else 1.0
+        self._credit = min(max(1.0, job.rate), before + earned)
+        self._credit_of = (job.job_id, now)
+        return int(self._credit)
 
     async def _one(self, job: JobRow, asking: Asking, item: JobItemRow) -> JobItemRow | None:
         """Act on one saga; return None if its worker is busy, so that it is asked again."""

@@ -45,8 +45,11 @@ def idle_until(effects: list[Effect]) -> int:
     return min((effect.at if isinstance(effect, idle) else 0 for effect in effects), default=0)
 
 
-def agenda_of(effects: list[Effect], clock: Clock, under_way: UnderWay) -> Agenda:
-    """Return what is to be done now; effects that are `under_way` are not begun again."""
+def agenda_of(effects: list[Effect], clock: Clock, under_way: UnderWay, in_doubt: Container[str]) -> Agenda:
+    """Return what is to be done now; effects that are `under_way` are not begun again.
+
+    `in_doubt` are the steps that somebody may have begun.
+    """
     now = clock.now()
     ready, wake_at = list[Attempted](), None
     for effect in effects:
@@ -59,7 +62,7 @@ def agenda_of(effects: list[Effect], clock: Clock, under_way: UnderWay) -> Agend
                 continue
         elif isinstance(effect, AwaitEnd):
             if (RunAction, effect.step) not in under_way:
-                return Agenda([], _lost(effect))
+                return Agenda([], _ended(effect, in_doubt))
             continue
         elif isinstance(effect, Wait):
             if effect.until is None:
@@ -75,6 +78,10 @@ def agenda_of(effects: list[Effect], clock: Clock, under_way: UnderWay) -> Agend
     return Agenda(ready, None, wake_at)
 
 
-def _lost(effect: AwaitEnd) -> ActionFailed:
+def _ended(effect: AwaitEnd, in_doubt: Container[str]) -> ActionFailed:
+    """Return the end of an attempt that is waited for and not under way here: it was lost, or there was none."""
+    if effect.attempt == 1 and effect.step not in in_doubt:
+        text = "the saga was rolled back before it was begun"
+        return ActionFailed(effect.step, 1, None, error_from("refused", "NotBegun", text))
     text = "it was under way when its process ended, or was given up before its next attempt"
     return ActionFailed(effect.step, max(1, effect.attempt - 1), None, error_from("lost", "AttemptLost", text))

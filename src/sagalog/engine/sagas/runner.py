@@ -27,7 +27,7 @@ from sagalog.messages import Envelope, Unreadable
 from sagalog.saga.definition import Definition
 from sagalog.saga.failure import described
 from sagalog.saga.inputs import Input, Receive
-from sagalog.saga.react import CallOff, Effect, RunCompensation, Wait, react
+from sagalog.saga.react import CallOff, Effect, RunCompensation, Wait, WatchDeadline, react
 from sagalog.saga.state import SagaState
 from sagalog.saga.transitions import OPEN
 from sagalog.store import Posting
@@ -75,6 +75,8 @@ class SagaRunner:
         self._last_resort = last_resort
         self._successes: list[Input] = []
         self._effects = react(definition, state) if effects is None else effects
+        # The steps that may have been begun: here, or by an owner before.
+        self._in_doubt = {effect.step for effect in self._effects if not isinstance(effect, WatchDeadline)}
         self._running: dict[tuple[type, str], asyncio.Task[Input | None]] = {}
         self._mail: deque[Envelope] = deque()
         self._alarm: asyncio.Future[None] | None = None
@@ -190,7 +192,7 @@ class SagaRunner:
     async def _begin(self) -> tuple[Input | None, int | None]:
         """Begin the effects that are due; return an input that is known already, or when to look again."""
         self.lacks_thread = self.lacks_thread and any(needs_thread(self.definition, one) for one in self._effects)
-        agenda = agenda_of(self._effects, self._clock, self._running)
+        agenda = agenda_of(self._effects, self._clock, self._running, self._in_doubt)
         ready = [] if self._owner.stopping else agenda.ready
         if self.lacks_thread:
             ready = [one for one in ready if not needs_thread(self.definition, one)]
@@ -235,6 +237,8 @@ class SagaRunner:
         # A compensation must not be interrupted, and the thread of a plain function cannot be.
         held = isinstance(effect, RunCompensation) or not self.definition.steps[effect.step].is_async
         self.held += held
+        is_new = effect.step not in self._in_doubt
+        self._in_doubt.add(effect.step)
         try:
             if isinstance(effect, CallOff):
                 return await self._attempts.call_off(self.definition, self.saga_id, self.state, effect)
@@ -243,6 +247,8 @@ class SagaRunner:
             return await self._attempts.action(self.definition, self.saga_id, self.state, effect, self._ours)
         except NotBegun as problem:
             self.lacks_thread = isinstance(problem, NoThread)
+            if is_new:
+                self._in_doubt.discard(effect.step)
             return None
         except Exception as problem:
             outcome = outcome_of(effect, problem)

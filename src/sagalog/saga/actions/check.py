@@ -19,14 +19,23 @@ from sagalog.saga.state import SagaState
 OF_ONE_STEP: Final[frozenset[Verb]] = frozenset(("skip", "resolve", "fork"))
 
 
-def check_act(definition: Definition | None, state: SagaState, act: Act) -> None:
-    """Raise `InvalidAction` for a step that is not there or not named, and for what an action lacks."""
+def check_asked(act: Act) -> None:
+    """Raise `InvalidAction` for what an action lacks, whatever saga it is asked of, and for what contradicts itself."""
     if act.step is None and act.verb in OF_ONE_STEP:
         raise InvalidAction(f"{act.verb}: expected the name of a step, found none")
     if act.verb == "resolve" and act.happened is None:
         raise InvalidAction("resolve: say whether it happened or did not happen")
     if act.verb == "reschedule" and act.until is None:
         raise InvalidAction("reschedule: say when, as a time or as a duration from now")
+    if act.verb == "reschedule" and act.step is not None and act.of_deadline:
+        raise InvalidAction(
+            f"reschedule: expected a step or the deadline, found step {shown(act.step)} and the deadline"
+        )
+
+
+def check_act(definition: Definition | None, state: SagaState, act: Act) -> None:
+    """Raise `InvalidAction` for what `check_asked` refuses, and for a step that is not there."""
+    check_asked(act)
     if act.step is None or isinstance(definition, ChoreographyDefinition):
         return
     known = list(state.steps) if definition is None else list(definition.steps)
@@ -47,6 +56,8 @@ def value_for(definition: Definition | None, state: SagaState, act: Act, given: 
     """
     if act.verb == "amend" and not is_given:
         raise InvalidAction("amend: expected a result, or an input, found neither")
+    if act.verb == "resolve" and act.happened is False and is_given:
+        raise InvalidAction(f"resolve: expected no result of what did not happen, found {shown(given)}")
     wants = act.verb in ("skip", "amend") or (act.verb == "resolve" and bool(act.happened))
     if definition is None or isinstance(definition, ChoreographyDefinition) or not wants:
         return EMPTY

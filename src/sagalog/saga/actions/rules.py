@@ -123,7 +123,9 @@ def _skip(definition: Definition, state: SagaState, act: Act, now: int) -> str |
     if step is None:
         return f"it has no step {name!r}"
     if state.rolling_back:
-        return f"it goes back, and does no more steps; if {name} was undone by hand, resolve that as happened"
+        return (
+            f"it goes back, and does no more steps; if {name} was undone by hand, resolve its compensation as happened"
+        )
     if is_done(here):
         return f"step {name} has {here.action.status} already"
     if step.fan is not None and name == step.name and name in state.fans:
@@ -172,6 +174,10 @@ def _resolve_undoing(state: SagaState, act: Act, now: int) -> str | None:
         return None
     if undo.status == "retrying" and (undo.retry_at or 0) > now and act.happened:
         return None
+    if state.status == "stuck":
+        # It could not be begun, because nobody knows what there is to undo; but it may have been undone by hand.
+        unknown = f"the compensation of {name} was not tried, because the outcome of {name} is unknown; resolve that"
+        return None if act.happened else unknown
     return f"the compensation of {name} has not failed for good: it may be under way, or is tried again by itself"
 
 

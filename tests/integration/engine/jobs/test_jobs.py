@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from lab.lab import Lab, Process, in_lab
+from msgspec.structs import replace
 from sagas.withdrawn import Order, Shop
 
 from sagalog.errors import InvalidAction, InvalidQuery, SagaNotFound
@@ -82,8 +83,34 @@ def test_a_job_keeps_to_its_rate_and_rests_when_it_is_told_to(each_database: str
         await lab.sleep(60)
         assert 20 - (await process.do(process.manager.job(job.row.job_id))).counts.get("pending", 0) == done
         await process.do(process.manager.unpause_job(job.row.job_id))
+        went_on = lab.now()
         await over(lab, process, job)
         assert lab.now() - began > 64
+        # The rate of the minute in which it rested is not caught up with.
+        assert lab.now() - went_on > (20 - done - 2) / 2
+
+    in_lab(each_database, story)
+
+
+def test_a_job_that_cannot_be_read_holds_up_no_other(each_database: str | Store) -> None:
+    async def story(lab: Lab) -> None:
+        shop = Shop(lab)
+        process = await shop.begin(worker=False)
+        await shop.stuck(await shop.begin(), 3)
+        job = await process.do(process.manager.begin_job("retry", STUCK, **ADA))
+        store = lab.stores[0]
+        store.change_job(job.row.job_id, "stopped", None, 1, ["running"])
+        wrong = replace(job.row, job_id="0" * 8 + job.row.job_id[8:], act='{"act": 5}')
+        store.add_job(wrong)
+        store.add_items(wrong.job_id, ["s-1"])
+        store.change_job(wrong.job_id, "running", None, 1, ["preparing"])
+        shop.desk.mistaken.clear()
+        job = await process.do(process.manager.begin_job("retry", STUCK, **ADA))
+        assert (await over(lab, process, job)).counts == {"well": 3}
+        row = store.job(wrong.job_id)
+        assert row is not None
+        assert row.status == "stopped"
+        assert "it cannot be read here" in (row.why or "")
 
     in_lab(each_database, story)
 

@@ -40,7 +40,7 @@ def unknown_and_stuck() -> Given:
 
 def test_a_saga_that_goes_back_is_neither_cancelled_nor_skipped() -> None:
     refused(going_back(), act("cancel"), "it goes back already")
-    refused(going_back(), act("skip", "a"), "resolve that as happened")
+    refused(going_back(), act("skip", "a"), "resolve its compensation as happened")
 
 
 def test_a_compensation_that_waits_for_its_retry_is_tried_now() -> None:
@@ -60,6 +60,16 @@ def test_what_was_undone_by_hand_is_undone() -> None:
     """Invariant 24."""
     story = stuck_going_back().when(act("resolve", "a", happened=True))
     story.then(e.ActionTaken, e.StepCompensated, e.SagaResumed, e.SagaFailed)
+
+
+def test_what_could_not_be_undone_without_its_result_may_have_been_undone_by_hand() -> None:
+    saga = saga_of([Plan("a")], [Plan("b", "needs result", attempts=1)])
+    story = start(saga).when(did("a")).then(e.StepSucceeded)
+    story = story.when(failed("b")).then(e.StepFailed, e.CompensationStarted, e.SagaStuck)
+    refused(story, act("resolve", "b", happened=False, direction="compensation"), "was not tried")
+    by_hand = act("resolve", "b", happened=True, direction="compensation")
+    story = story.when(by_hand).then(e.ActionTaken, e.StepCompensated, e.SagaResumed)
+    assert effects(story) == [RunCompensation("a", 0, 1)]
 
 
 def test_a_compensation_that_did_not_happen_is_tried_again() -> None:

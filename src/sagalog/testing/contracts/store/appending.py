@@ -9,7 +9,17 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from sagalog.store import Append, Store, StoredEvent
-from sagalog.testing.contracts.store.samples import NOW, ending, following, lease, sample_event, sample_id, start, step
+from sagalog.testing.contracts.store.samples import (
+    NOW,
+    SECOND,
+    ending,
+    following,
+    lease,
+    sample_event,
+    sample_id,
+    start,
+    step,
+)
 
 LARGEST_PAYLOAD = 256 * 1024
 TRICKY_TEXT = "Straße 你好 🙂 \"quoted\" 'apostrophe' back\\slash {brace} %s $1 ; -- /* NULL \\N é\u202e"
@@ -73,6 +83,14 @@ class AppendingContract:
         last = store.read(begun.saga_id)[-1].position
         assert store.status(begun.saga_id) == replace(decided.status, position=last)
         assert store.steps(begun.saga_id) == [replace(row, position=last) for row in rows]
+
+    def test_a_deadline_that_was_moved_or_taken_away_is_in_the_row(self, store: Store) -> None:
+        one, two = start(), start()
+        store.append([one, two])
+        moved = following(one, deadline_at=NOW + 90 * SECOND)
+        assert store.append([moved, following(two, deadline_at=None)]) == ["written", "written"]
+        found = store.statuses([one.saga_id, two.saga_id])
+        assert [found[each.saga_id].deadline_at for each in (one, two)] == [NOW + 90 * SECOND, None]
 
     def test_a_step_row_replaces_the_one_before(self, store: Store) -> None:
         begun = start()
