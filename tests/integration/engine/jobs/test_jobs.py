@@ -163,6 +163,9 @@ def test_a_job_that_makes_no_sense_is_not_begun(each_database: str | Store) -> N
             (manager.begin_job("fork", STUCK, step="tell", **ADA), InvalidAction, "it is about one saga"),
             (manager.begin_job("retry", STUCK, canary=-1, **ADA), InvalidQuery, "canary"),
             (manager.begin_job("retry", STUCK, rate=0, **ADA), InvalidAction, "rate: expected sagas a second"),
+            (manager.begin_job("reschedule", "saga=orders", at=1, **ADA), InvalidAction, "a step, or deadline=True"),
+            (manager.begin_job("skip", "saga=orders", **ADA), InvalidAction, "the name of a step, found none"),
+            (manager.begin_job("resolve", "saga=orders", step="tell", **ADA), InvalidAction, "say whether it happened"),
             (manager.job("nowhere"), SagaNotFound, "no job has the id 'nowhere'"),
             (manager.stop_job("nowhere"), SagaNotFound, "no job has the id 'nowhere'"),
         ]

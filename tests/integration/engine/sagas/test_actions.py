@@ -321,6 +321,10 @@ def test_an_id_stands_for_one_action_and_words_are_spelt_right(each_database: st
             (manager.cancel("o-1", acton_id="a-2", **ADA), TypeError, "found an unexpected acton_id="),
             (manager.cancel("o-1", actor="ada"), TypeError, "found no reason="),
             (manager.preview("skip", "o-1", stap="ship", **ADA), TypeError, "found an unexpected stap="),
+            (manager.resolve("o-1", "reserve", happened=False, result=5, **ADA), InvalidAction, "expected no result"),
+            (manager.amend("o-1", "reserve", result=1, input=1, **ADA), InvalidAction, "found an input"),
+            (manager.amend("o-1", result=1, **ADA), InvalidAction, "expected the step whose result this is"),
+            (manager.reschedule("o-1", 5, step="reserve", deadline=True, **ADA), InvalidAction, "and the deadline"),
             (manager.begin_job("skip", "saga=orders", stap="ship", **ADA), TypeError, "found an unexpected stap="),
         ]
         for asked, kind, text in wrong:
