@@ -175,7 +175,7 @@ def _fields(found: Outcome) -> list[tuple[str, object]]:
         fields.append(("to undo", ", ".join(found.to_undo)))
     if after == "abandoned":
         fields.append(("left as they are", ", ".join(found.left) or "no effects"))
-    if found.verb == "fork":
+    if found.after.forked_to is not None:
         fields.append(("goes on as", f"saga {found.after.forked_to}"))
     if found.verb == "amend":
         fields.append(("read before by", ", ".join(one.what for one in found.readers) or "nothing that was begun"))

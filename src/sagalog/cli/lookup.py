@@ -28,7 +28,7 @@ def find(store: Store, id_or_key: str, saga: str | None = None) -> StatusRow:
         return row
     found = store.find(Query(key=id_or_key, saga_name=saga, limit=20))
     if not found:
-        raise not_found("id or key", id_or_key)
+        raise not_found("id or key", id_or_key, saga)
     others = sorted({row.saga_name for row in found} - {found[0].saga_name})
     if others:
         note(f"{id_or_key} is also a key of {', '.join(others)}; this is the newest, --saga NAME shows another")

@@ -209,10 +209,10 @@ class Acting(Inspection):
         self,
         verb: Verb,
         id_or_key: str,
-        saga: SagaNamed | None = None,
         *,
         actor: str,
         reason: str,
+        saga: SagaNamed | None = None,
         action_id: str | None = None,
         **what: Unpack[What],
     ) -> Preview:

@@ -19,7 +19,7 @@ from sagalog.saga.inputs import Act
 from sagalog.saga.options import shown
 from sagalog.store import Query, Store
 from sagalog.store.filters import Filter, written
-from sagalog.store.jobs import JobItemRow, JobItemStatus, JobRow, JobStatus
+from sagalog.store.jobs import JOB_ITEM_STATUSES, JobItemRow, JobItemStatus, JobRow, JobStatus
 from sagalog.store.requests import check_number
 
 # An amended value and a fork are each of one saga.
@@ -101,20 +101,16 @@ class Bulk(Acting):
     async def _prepare(self, row: JobRow, meant: Filter) -> None:
         """Write a job and the sagas that meet its filter, and let it run; raises `SagaNotFound` if there are none."""
         write, job_id = self._lifecycle.engine().blocking.write, row.job_id
-        await write(self.store.add_job, row)
-        before = None
-        while True:
-            found = await asked(self._blocking, self.store.find, Query(where=meant, before=before, limit=PAGE))
-            if found:
-                await write(self.store.add_items, job_id, [one.saga_id for one in found])
-                before = found[-1].saga_id
-            if len(found) < PAGE:
-                break
-        status: JobStatus = "done" if before is None else "running"
-        why = "no saga meets its filter" if before is None else None
-        await write(self.store.change_job, job_id, status, why, self._clock.now(), ["preparing"])
-        if before is None:
+        query = Query(where=meant, limit=PAGE)
+        found = await asked(self._blocking, self.store.find, query)
+        if not found:
             raise SagaNotFound(f"{row.verb}: no saga meets the filter {row.filter}")
+        await write(self.store.add_job, row)
+        while found:
+            await write(self.store.add_items, job_id, [one.saga_id for one in found])
+            query = Query(where=meant, before=found[-1].saga_id, limit=PAGE)
+            found = await asked(self._blocking, self.store.find, query)
+        await write(self.store.change_job, job_id, "running", None, self._clock.now(), ["preparing"])
 
     async def job(self, job_id: str) -> Job:
         """Return a job as it is now; raises `SagaNotFound` if there is none with this id."""
@@ -133,8 +129,12 @@ class Bulk(Acting):
         return [Job(row, counts.get(row.job_id, {})) for row in rows]
 
     async def job_items(self, job_id: str, statuses: tuple[JobItemStatus, ...] = ()) -> list[JobItemRow]:
-        """Return the sagas of a job with one of these statuses (any, if there are none), in their order."""
-        wanted = statuses or ("pending", "acted", "refused", "well", "failed")
+        """Return the sagas of a job with one of these statuses (any, if there are none), in their order.
+
+        Raises `SagaNotFound` if there is no such job.
+        """
+        await self.job(job_id)
+        wanted = statuses or JOB_ITEM_STATUSES
         found: list[JobItemRow] = []
         while True:
             after = found[-1].number if found else 0

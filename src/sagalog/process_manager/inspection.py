@@ -19,9 +19,13 @@ from sagalog.store.filters import Filter
 from sagalog.store.requests import check_number
 
 
-def not_found(what: str, given: str) -> SagaNotFound:
-    """Return the error for a saga that does not exist; `given` may be any text, so it is made harmless to print."""
-    return SagaNotFound(f"no saga has the {what} {harmless(repr(given), 200)}; `sagalog list` shows those there are")
+def not_found(what: str, given: str, name: str | None = None) -> SagaNotFound:
+    """Return the error for a saga that does not exist; what is given may be any text, so it is made harmless to print.
+
+    `name` is the name of a saga, if only sagas of that name were looked for.
+    """
+    asked = "saga" if name is None else f"saga {harmless(repr(name), 200)}"
+    return SagaNotFound(f"no {asked} has the {what} {harmless(repr(given), 200)}; `sagalog list` shows those there are")
 
 
 class Inspection:
@@ -46,7 +50,7 @@ class Inspection:
             found = await asked(self._blocking, self.store.find, query)
             row = found[0] if found else None
         if row is None:
-            raise not_found("id or key", id_or_key)
+            raise not_found("id or key", id_or_key, query.saga_name)
         return row
 
     async def find(

@@ -77,7 +77,8 @@ class _Reader:
 
     def _single(self) -> Filter:
         self._depth += 1
-        if self._depth > DEEPEST:
+        # The innermost is a comparison.
+        if self._depth > DEEPEST + 1:
             self._fail(f"at most {DEEPEST} of ( and not within each other")
         if self._takes("not"):
             found: Filter = Not(self._single())

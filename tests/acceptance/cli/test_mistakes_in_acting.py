@@ -24,7 +24,7 @@ MISTAKES: dict[tuple[str, ...], tuple[int, str]] = {
     ("cancel", "o-1", "--actor", "ann", "--reason", ""): (2, "the reason: expected 1 to"),
     ("cancel", "o-1", *WHY, "--action-id", "a\n1"): (2, "the action id: "),
     ("cancel", "nobody", *WHY): (3, "no saga has the id or key 'nobody'"),
-    ("cancel", "o-1", *WHY, "--saga", "other"): (3, "no saga has the id or key 'o-1'"),
+    ("cancel", "o-1", *WHY, "--saga", "other"): (3, "no saga 'other' has the id or key 'o-1'"),
     ("skip", "o-1", "pai", *WHY): (2, "expected a step of saga parcel-order version 1, found 'pai'; did you mean pay?"),
     ("skip", "o-1", "pay", *WHY): (2, "the result of step pay: expected Receipt, found none"),
     ("skip", "o-1", "pay", *WHY, "--result", "{"): (2, "expected JSON, such as 7, "),

@@ -132,8 +132,8 @@ def test_a_time_without_an_offset_is_local_and_written_in_utc(in_kathmandu: None
         ("status~st", 8, "status is one of a few, which is compared by = != in, found ~"),
         ("owner<none", 7, "none is what a saga has not"),
         (f"attribute.a={'x' * 501}", 13, "expected at most 500 bytes"),
-        ("(" * (DEEPEST + 1) + "key=a", DEEPEST + 1, f"expected at most {DEEPEST} of ( and not within each other"),
-        ("not " * (DEEPEST + 1) + "key=a", 4 * DEEPEST + 1, "expected at most"),
+        ("(" * (DEEPEST + 1) + "key=a", DEEPEST + 2, f"expected at most {DEEPEST} of ( and not within each other"),
+        ("not " * (DEEPEST + 1) + "key=a", 4 * (DEEPEST + 1) + 1, "expected at most"),
         (f"run in ({'1,' * MOST_COMPARISONS}1)", 9 + 2 * MOST_COMPARISONS, f"at most {MOST_COMPARISONS} comparisons"),
     ],
 )
@@ -144,6 +144,11 @@ def test_what_cannot_be_read_is_refused_with_its_place(text: str, at: int, said:
     assert error.startswith(f"where, at character {at}: ")
     assert said in error
     assert error.endswith("""rite for example status=stuck and error~"letter shop" and age>10m""")
+
+
+def test_as_many_as_are_promised_may_be_within_each_other() -> None:
+    assert parse("(" * DEEPEST + "key=a" + ")" * DEEPEST, NOW) == parse("key=a", NOW)
+    assert parse("not " * DEEPEST + "key=a", NOW) is not None
 
 
 @pytest.mark.parametrize("given", [3, b"status=stuck", "key=a\0b", "key=a\ud800", "key=a or " * LONGEST])

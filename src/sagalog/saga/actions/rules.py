@@ -253,6 +253,8 @@ def _fork(definition: Definition, state: SagaState, act: Act, now: int) -> str |
         return f"it is {state.status}, and only a saga that has ended can be forked; abandon it first"
     if state.parent is not None:
         return f"it is a step of saga {state.parent.saga_id}, which would not know of the other one"
+    if state.undo_asked:
+        return "it was called off before it began, so there is nothing to go on from; start it anew"
     if state.forked_to is not None:
         return f"it has been forked: saga {state.forked_to} goes on from it"
     return hindrance(definition, state, act.step or "")

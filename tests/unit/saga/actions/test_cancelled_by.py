@@ -4,12 +4,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from kernel.acts import refused
+from kernel.stories import act
 from msgspec import Raw, Struct
 
 from sagalog import Command, Event, Saga
 from sagalog.errors import DefinitionError
 from sagalog.messages import Envelope
 from sagalog.saga.messages.route import Begin, Deliver, Facts, KnownSaga, Park, SagaRouting
+from sagalog.testing.kernel import given
 
 
 class Order(Struct, frozen=True):
@@ -85,6 +88,9 @@ def test_without_a_saga_it_is_parked_or_prevents_one() -> None:
     found = routed(saga)
     assert isinstance(found, Begin)
     assert (found.start.key, found.start.called_off, found.start.message) == ("o-1", True, "m-1")
+    prevented = given(saga, *given(saga).when(found.start).decided())
+    told = refused(prevented, act("fork", next(iter(saga.definition.steps))), "called off before it began")
+    assert not [text for text in told.allowed if text.startswith("fork")]
 
 
 def test_one_that_cannot_be_read_is_parked() -> None:
