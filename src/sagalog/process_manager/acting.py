@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from sagalog.clock import Clock, new_id
 from sagalog.engine.sagas.actions import Preview
-from sagalog.errors import InvalidAction
+from sagalog.errors import InvalidAction, InvalidQuery
+from sagalog.harmless import harmless
 from sagalog.process_manager.arguments import SagaNamed, check_flag, check_step, patience
 from sagalog.process_manager.inspection import Inspection
 from sagalog.process_manager.lifecycle import Lifecycle
@@ -23,12 +24,14 @@ from sagalog.saga.events import ActionRefused, Direction, SagaEvent, Verb
 from sagalog.saga.identifiers import check_identifier, check_reason
 from sagalog.saga.inputs import Act
 from sagalog.saga.options import shown
-from sagalog.store import Store
+from sagalog.store import StatusRow, Store
 
 __all__ = ["Acted", "Acting", "Preview"]
 
 # How long the worker that owns a saga has to take an action, in seconds.
 PATIENCE = 10.0
+# So many sagas with one key are looked at to find out whether they are of several names.
+SOME = 100
 
 
 class Unset(Struct, frozen=True):
@@ -78,11 +81,11 @@ class Acting(Inspection):
     """The part of `ProcessManager` with which people act on sagas.
 
     Every method takes the id or key of a saga; if several sagas use the key, `saga` (a name or the saga itself) says
-    which. All raise `InvalidAction` if the saga's state does not allow the action, which is recorded, or if what is
-    asked makes no sense, which is not; `SagaBusy` if the worker that owns the saga did not take it in time;
-    `InvalidIdentifier` for an invalid actor, reason or action id; `InvalidInput` for a result or input that does not
-    fit its type; `SagaNotFound`; and `UnknownSaga` if this process does not have the saga's definition (`pause`,
-    `reschedule` and `abandon` need none).
+    which, and `InvalidQuery` is raised without it. All raise `InvalidAction` if the saga's state does not allow the
+    action, which is recorded, or if what is asked makes no sense, which is not; `SagaBusy` if the worker that owns the
+    saga did not take it in time; `InvalidIdentifier` for an invalid actor, reason or action id; `InvalidInput` for a
+    result or input that does not fit its type; `SagaNotFound`; and `UnknownSaga` if this process does not have the
+    saga's definition (`pause`, `reschedule` and `abandon` need none).
     """
 
     def __init__(self, lifecycle: Lifecycle, store: Store, clock: Clock) -> None:
@@ -222,7 +225,7 @@ class Acting(Inspection):
         """
         check_words("preview", what, What.__annotations__)
         complete = self._completed(verb, what, actor, reason, action_id)
-        row = await self.status(id_or_key, saga)
+        row = await self._meant(id_or_key, saga)
         return await self._lifecycle.engine().actions.preview(row.saga_id, complete)
 
     async def _act(self, verb: Verb, id_or_key: str, saga: SagaNamed | None, what: What, how: How) -> Acted:
@@ -230,13 +233,23 @@ class Acting(Inspection):
         complete = self._completed(verb, what, how["actor"], how["reason"], how.get("action_id"))
         is_queued = check_flag("queue", how.get("queue", False))
         seconds = None if is_queued else patience(how.get("timeout", PATIENCE))
-        row = await self.status(id_or_key, saga)
+        row = await self._meant(id_or_key, saga)
         engine = self._lifecycle.engine()
         act, events = await engine.actions.act(row.saga_id, complete, seconds)
         refused = events[0] if events else None
         if isinstance(refused, ActionRefused):
             raise InvalidAction(refused_text(row.saga_name, row.saga_key, refused))
         return Acted(row.saga_id, act.action_id, events)
+
+    async def _meant(self, id_or_key: str, saga: SagaNamed | None) -> StatusRow:
+        """Return the row of the saga that is meant; raises `InvalidQuery` if it could be one of several."""
+        row = await self.status(id_or_key, saga)
+        if saga is None and row.saga_id != id_or_key:
+            found = await self.find(key=id_or_key, limit=SOME)
+            if names := {one.saga_name for one in found} - {row.saga_name}:
+                listed = ", ".join(sorted({row.saga_name, *names}))
+                raise InvalidQuery(f"{harmless(repr(id_or_key), 200)} is a key of several sagas: {listed}; give saga=")
+        return row
 
     def _completed(self, verb: Verb, what: What, actor: str, reason: str, action_id: str | None) -> Completed:
         """Check what needs no saga, and return how the action is completed for one."""

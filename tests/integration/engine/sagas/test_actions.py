@@ -8,7 +8,7 @@ from lab.lab import Lab, Process, in_lab
 from sagas.withdrawn import Desk, Order, Paid, Shop
 
 from sagalog import Saga
-from sagalog.errors import InvalidAction, InvalidIdentifier, InvalidInput, SagaBusy, UnknownSaga
+from sagalog.errors import InvalidAction, InvalidIdentifier, InvalidInput, InvalidQuery, SagaBusy, UnknownSaga
 from sagalog.saga import events as e
 from sagalog.store import Store
 
@@ -302,6 +302,27 @@ def test_what_ends_after_a_saga_was_abandoned_is_still_recorded(each_database: s
         await lab.until(lambda: len(lab.stores[0].read(saga_id)) == 5)
         found = await kinds(process, saga_id)
         assert found[1:] == ["ActionTaken", "SagaAbandoned", "StepSucceeded", "StepSucceeded"]
+
+    in_lab(each_database, story)
+
+
+def test_a_key_of_several_sagas_is_the_key_of_none_of_them(each_database: str | Store) -> None:
+    """Whoever acts means one of them, and which is newer says nothing about that."""
+    saga = Saga("other", input=str, key=lambda given: given)
+    saga.sleep(3600.0)
+
+    async def story(lab: Lab) -> None:
+        shop = Shop(lab)
+        process = await shop.begin()
+        saga_id = await shop.waiting(process)
+        others = await lab.begin([saga])
+        other_id = await others.start(saga, "o-1", "o-1")
+        with pytest.raises(InvalidQuery, match="'o-1' is a key of several sagas: orders, other; give saga="):
+            await process.do(process.manager.cancel("o-1", **ADA))
+        with pytest.raises(InvalidQuery, match="is a key of several sagas"):
+            await process.do(process.manager.preview("cancel", "o-1", **ADA))
+        assert (await process.do(process.manager.cancel("o-1", "orders", **ADA))).saga_id == saga_id
+        assert (await others.do(others.manager.cancel(other_id, **ADA))).saga_id == other_id
 
     in_lab(each_database, story)
 
