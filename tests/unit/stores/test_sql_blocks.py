@@ -108,7 +108,7 @@ def test_values_stand_in_the_order_of_the_columns() -> None:
 
 def test_a_decision_changes_all_but_what_a_saga_was_started_with() -> None:
     known_by = ["saga_id", "saga_name", "saga_version", "definition", "saga_key", "run"]
-    from_the_start = ["correlation_id", "causation_id", "started_at", "deadline_at"]
+    from_the_start = ["correlation_id", "causation_id", "started_at"]
     by_the_store = ["position"]
     assert set(STATUS.changing.names) == set(STATUS.all.names) - {*known_by, *from_the_start, *by_the_store}
 
