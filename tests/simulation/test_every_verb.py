@@ -28,7 +28,7 @@ def test_every_verb_with_a_crash_at_every_point(request: pytest.FixtureRequest, 
         assert not found, (story, dict(list(found.items())[:5]))
         counts += counted
     print(f"{counts.total()} answers: {counts}")
-    assert counts.total() > 1_000
+    assert counts.total() > 500
     # Each is allowed somewhere and refused somewhere else, and was crashed at every point.
     answers = [f"{verb} {how}" for verb in VERBS for how in ("taken", "refused")]
     assert every > WHOLE or not [one for one in answers if not counts[one]], counts
