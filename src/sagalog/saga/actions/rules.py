@@ -20,7 +20,7 @@ from sagalog.saga.choreography.definition import ChoreographyDefinition
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import Verb
 from sagalog.saga.inputs import Act
-from sagalog.saga.progress import pivot_is_reached, pivot_passed
+from sagalog.saga.progress import pivot_is_reached, pivot_passed, undo_front
 from sagalog.saga.state import UNTOUCHED, SagaState, is_done, is_to_undo
 from sagalog.saga.transitions import ENDED, FORWARD
 
@@ -151,7 +151,7 @@ def _resolve(definition: Definition, state: SagaState, act: Act, now: int) -> st
     if here.child is not None:
         return f"step {name} is the saga {here.child}; act on that one"
     if (act.direction or direction_to_settle(state, name)) == "compensation":
-        return _resolve_undoing(state, act, now)
+        return _resolve_undoing(definition, state, act, now)
     if step.kind in ("wait", "sleep"):
         return f"step {name} only waits, so it has no outcome that nobody knows; skip it"
     if is_settled(here):
@@ -165,7 +165,7 @@ def _resolve(definition: Definition, state: SagaState, act: Act, now: int) -> st
     return None if name in state.steps else f"step {name} has not been tried"
 
 
-def _resolve_undoing(state: SagaState, act: Act, now: int) -> str | None:
+def _resolve_undoing(definition: Definition, state: SagaState, act: Act, now: int) -> str | None:
     name = act.step or ""
     undo = state.steps.get(name, UNTOUCHED).undo
     if not is_to_undo(state.steps.get(name, UNTOUCHED)):
@@ -174,7 +174,7 @@ def _resolve_undoing(state: SagaState, act: Act, now: int) -> str | None:
         return None
     if undo.status == "retrying" and (undo.retry_at or 0) > now and act.happened:
         return None
-    if state.status == "stuck":
+    if state.status == "stuck" and name in undo_front(definition, state).blocked:
         # It could not be begun, because nobody knows what there is to undo; but it may have been undone by hand.
         unknown = f"the compensation of {name} was not tried, because the outcome of {name} is unknown; resolve that"
         return None if act.happened else unknown

@@ -72,6 +72,14 @@ def test_what_could_not_be_undone_without_its_result_may_have_been_undone_by_han
     assert effects(story) == [RunCompensation("a", 0, 1)]
 
 
+def test_what_waits_for_a_later_step_to_be_undone_was_not_undone_by_hand_before() -> None:
+    """Invariant 17."""
+    saga = saga_of([Plan("a")], [Plan("b", "needs result", attempts=1)])
+    story = start(saga).when(did("a")).then(e.StepSucceeded)
+    story = story.when(failed("b")).then(e.StepFailed, e.CompensationStarted, e.SagaStuck)
+    refused(story, act("resolve", "a", happened=True, direction="compensation"), "has not failed for good")
+
+
 def test_a_compensation_that_did_not_happen_is_tried_again() -> None:
     story = stuck_going_back().when(act("resolve", "a", happened=False)).then(e.ActionTaken, e.SagaResumed)
     assert effects(story) == [RunCompensation("a", 0, 2)]
