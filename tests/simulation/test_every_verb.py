@@ -6,7 +6,8 @@ from functools import partial
 from multiprocessing import get_context
 
 import pytest
-from lab.settling import STORIES, check_verbs
+from lab.operating import everybody, findings
+from lab.settling import STORIES, Asked, check_verbs, settled
 
 from sagalog.saga.actions.rules import VERBS
 
@@ -32,3 +33,11 @@ def test_every_verb_with_a_crash_at_every_point(request: pytest.FixtureRequest, 
     # Each is allowed somewhere and refused somewhere else, and was crashed at every point.
     answers = [f"{verb} {how}" for verb in VERBS for how in ("taken", "refused")]
     assert every > WHOLE or not [one for one in answers if not counts[one]], counts
+
+
+def test_a_step_that_was_begun_before_a_pause_stays_in_doubt_for_the_next_owner() -> None:
+    """Invariants 23 and 24: a worker is killed at any point, and the saga is rolled back while it is paused."""
+    people = [Asked("pause", then=Asked("unpause")).operation("a-1", 3, 0.0)]
+    for point in range(1, 30):
+        scenario, _ = settled("its grandchild is refused", people, point)
+        assert findings(scenario, list(everybody(people))) == [], point

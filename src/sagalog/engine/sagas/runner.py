@@ -9,6 +9,8 @@ from collections import deque
 from functools import cached_property
 from typing import Any, NoReturn
 
+from msgspec.structs import replace
+
 from sagalog.clock import Clock
 from sagalog.engine.calls.call import NotBegun, NoThread
 from sagalog.engine.cycle import append_of, decision_of
@@ -75,8 +77,9 @@ class SagaRunner:
         self._last_resort = last_resort
         self._successes: list[Input] = []
         self._effects = react(definition, state) if effects is None else effects
-        # The steps that may have been begun: here, or by an owner before.
-        self._in_doubt = {effect.step for effect in self._effects if not isinstance(effect, WatchDeadline)}
+        # The steps that may have been begun: here, or by an owner before, also before the saga was paused.
+        begun = self._effects if state.paused is None else react(definition, replace(state, paused=None))
+        self._in_doubt = {effect.step for effect in begun if not isinstance(effect, WatchDeadline)}
         self._running: dict[tuple[type, str], asyncio.Task[Input | None]] = {}
         self._mail: deque[Envelope] = deque()
         self._alarm: asyncio.Future[None] | None = None
