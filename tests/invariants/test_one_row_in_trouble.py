@@ -37,9 +37,9 @@ def test_what_looks_like_an_outage_and_is_of_some_rows_holds_up_nobody_else(
             some = await asyncio.gather(*(process.start(saga, Parcel(key), key) for key in keys))
             assert {(await process.result(one)).status for one in some} == {"completed"}
             took.append(lab.now() - began)
-        # Of sixty worlds a round took 3.2 s at most, and all five 7.9 s on average, 11 s at most.
+        # Of sixty worlds a round took 3.2 s at most.
         assert max(took) < 5, took
-        assert sum(took) < 12, took
+        assert sum(took) < 10, took
         asked = store.asked
         await lab.sleep(3600)
         # Each of them every ten seconds at most.

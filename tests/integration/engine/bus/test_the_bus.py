@@ -260,7 +260,8 @@ def test_a_process_with_plain_sagas_starts_no_loop_and_asks_nothing_for_the_bus(
         "sagalog-committer",
         "sagalog-jobs",
     }
-    # The mail of its sagas is looked at, because people may act on them.
+    # The mail of its sagas is looked at with a claim, because people may act on them.
+    assert store.called["mail"] <= store.called["claim"]
     messaging = {"post", "route", "take_consumers", "page", "inbox", "redelivering", "commands"}
     assert store.called.keys().isdisjoint(messaging)
 
