@@ -6,7 +6,7 @@ the head of `saga/actions/decide`.
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Required, TypedDict, Unpack, get_args
+from typing import Any, Final, Required, TypedDict, Unpack
 
 from msgspec import Struct
 
@@ -19,6 +19,7 @@ from sagalog.process_manager.inspection import Inspection
 from sagalog.process_manager.lifecycle import Lifecycle
 from sagalog.saga.actions.asking import Completed, completed
 from sagalog.saga.actions.rules import VERBS
+from sagalog.saga.actions.steps import DIRECTIONS
 from sagalog.saga.durations import LONGEST, Duration, seconds_of
 from sagalog.saga.events import ActionRefused, Direction, SagaEvent, Verb
 from sagalog.saga.identifiers import check_identifier, check_reason
@@ -303,8 +304,8 @@ def _value(verb: Verb, what: What) -> Any:
 
 
 def _direction(given: Direction | None) -> Direction | None:
-    if given not in (None, *get_args(Direction)):
-        raise InvalidAction(f"direction: expected {' or '.join(get_args(Direction))}, found {shown(given)}")
+    if given not in (None, *DIRECTIONS):
+        raise InvalidAction(f"direction: expected {' or '.join(DIRECTIONS)}, found {shown(given)}")
     return given
 
 
