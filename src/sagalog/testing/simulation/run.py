@@ -191,8 +191,8 @@ class Simulation:
             await asyncio.sleep(self.world.chance() * 3)
 
     async def _operate(self, operation: Operation) -> None:
-        while (saga_id := self._at_version(operation)) is None:  # noqa: ASYNC110 - as clients do
-            await asyncio.sleep(0.001)
+        while (saga_id := self._at_version(operation)) is None:
+            await self.world.store.written()
         await asyncio.sleep(operation.after)
 
         async def act(manager: ProcessManager) -> str:

@@ -176,6 +176,12 @@ class TracedStore(MemoryStore):
         parked = {(row.recipient, row.lane) for row in rows if row.status == "parked"}
         return [row for row in rows if (row.recipient, row.lane) not in parked]
 
+    async def written(self) -> None:
+        """Wait until something is appended."""
+        if self._written is None:
+            self._written = self._world.loop.create_future()
+        await self._written
+
     def last_message(self) -> int:
         """Return the position of the last message in the log; 0 if there is none."""
         return max((position for position, _ in self.read_messages(0, 1_000_000)), default=0)
@@ -189,6 +195,7 @@ class TracedStore(MemoryStore):
         super().__init__()
         self._world = world
         self._holders: dict[str, Incarnation | None] = {}
+        self._written: asyncio.Future[None] | None = None
 
     def register(self, lease: Lease) -> None:
         """Begin a worker's lease."""
@@ -223,7 +230,13 @@ class TracedStore(MemoryStore):
             at, inside = self._world.loop.time(), current_incarnation()
             version = self._status[one.saga_id].version
             self._world.trace.append(Entry(kind, at, inside, one.saga_id, version=version))
+            self._tell_written()
         return outcome
+
+    def _tell_written(self) -> None:
+        waiting, self._written = self._written, None
+        if waiting is not None:
+            waiting.set_result(None)
 
 
 class SimulatedBlocking:
