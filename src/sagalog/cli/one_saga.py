@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 import msgspec
 from rich.text import Text
 
+from sagalog.cli.actions import action_lines, action_records
 from sagalog.cli.lookup import history
 from sagalog.cli.output import emit, record, write, write_fields, write_json
 from sagalog.cli.quantities import duration, moment, since
 from sagalog.cli.table import Column, plain, status_text
 from sagalog.saga.attributes import text_of
+from sagalog.saga.events import SagaEvent
 from sagalog.saga.evolve import fold
 from sagalog.saga.state import SagaState
 from sagalog.store import AttributeRow, CommandRow, StatusRow, StepRow, Store
@@ -90,20 +92,22 @@ May = Callable[[SagaState], Sequence[str]]
 def present(output: str, store: Store, row: StatusRow, may: May = lambda _: ()) -> None:
     """Write a saga and its steps in the given format; `may` is asked for people only."""
     steps = in_order(store.steps(row.saga_id))
-    state = fold(history(store, row.saga_id))
+    events = history(store, row.saga_id)
+    state = fold(events)
     commands = store.commands_of(row.saga_id)
     if output == "json":
         described = {
             **record(row),
             **attribute_record(store.attributes([row.saga_id]).get(row.saga_id, ())),
             **_more(state),
+            "acted": action_records(events),
             "steps": [_step_record(step) for step in steps],
             "commands": [record(command) for command in commands],
         }
         write_json(described)
         return
     if output == "table":
-        _header(row, state, may)
+        _header(row, state, events, may)
         write()
     emit(output, [StepLine(step, row.started_at) for step in steps], COLUMNS, lambda line: _step_record(line.step))
     if output == "table" and commands:
@@ -141,7 +145,7 @@ def _more(state: SagaState) -> dict[str, Any]:
     }
 
 
-def _header(row: StatusRow, state: SagaState, may: May) -> None:
+def _header(row: StatusRow, state: SagaState, events: Sequence[SagaEvent], may: May) -> None:
     now = time.time_ns() // 1_000
     title = Text.assemble((plain(row.saga_name), "bold"), " ", plain(row.saga_key), "  ", status_text(row.status))
     write(title)
@@ -169,6 +173,7 @@ def _header(row: StatusRow, state: SagaState, may: May) -> None:
     if state.cause is not None:
         step = f"{state.cause.step}: " if state.cause.step else ""
         lines.append(("cause", f"{step}{state.cause.type}: {state.cause.message}"))
+    lines += _below("acted on", action_lines(events))
     lines += _of_people(state, may)
     lines += _attributes(state)
     if state.received:
@@ -196,7 +201,12 @@ def _of_people(state: SagaState, may: May) -> list[tuple[str, object]]:
         lines.append(("goes on as", f"saga {state.forked_to}"))
     # What lets a choreography go on is no command, but an event of somebody else.
     others = state.actions if state.kind == "choreography" else ()
-    return lines + [("" if number else "you may", text) for number, text in enumerate((*others, *may(state)))]
+    return lines + _below("you may", (*others, *may(state)))
+
+
+def _below(label: str, texts: Iterable[str]) -> list[tuple[str, object]]:
+    """Return lines of which the first has the label."""
+    return [("" if number else label, text) for number, text in enumerate(texts)]
 
 
 def _attributes(state: SagaState) -> list[tuple[str, object]]:

@@ -142,6 +142,30 @@ def test_an_abandoned_saga_says_what_it_leaves(desk: Desk) -> None:
     assert desk.sagalog("check").code == 0
 
 
+def test_a_saga_says_how_it_was_acted_on(desk: Desk) -> None:
+    """What follows from an action is none of its own, in `show` as in `saga_actions`."""
+    ordered(desk.address, "o-1", "no refund")
+    for number, words in enumerate([("cancel",), ("retry",), ("pause",), ("unpause",), ("abandon", "--yes")], 1):
+        desk.sagalog(words[0], "o-1", *words[1:], *WHY, "--action-id", f"a-{number}")
+    types = [event["type"] for event in desk.history("o-1")]
+    assert (types.count("SagaResumed"), types.count("SagaAbandoned")) == (1, 1)
+    told = json.loads(desk.sagalog("show", "o-1", "-o", "json").out)["acted"]
+    saw = [(one["verb"], one["action_id"], one["actor"], one["reason"]) for one in told]
+    assert saw == [
+        (verb, f"a-{number}", "ann", "ticket 4711")
+        for number, verb in enumerate(["cancel", "retry", "pause", "unpause", "abandon"], 1)
+    ]
+    why = "it goes back already, because of Refused: no parcels to the moon"
+    assert [one["refused"] for one in told] == [why, None, None, None, None]
+    shown = desk.sagalog("show", "o-1").out
+    assert re.search(rf"acted on +\S+  cancel, by ann: ticket 4711, refused, for {why}\n +\S+  retry, by ann", shown)
+    asked = desk.sagalog("sql", "SELECT * FROM saga_actions ORDER BY position", "-o", "json")
+    rows = json.loads(asked.out)
+    assert [{name: row[name] for name in told[0] if name != "version"} for row in rows] == [
+        {name: value for name, value in one.items() if name != "version"} for one in told
+    ]
+
+
 def test_every_verb_of_the_kernel_is_a_command() -> None:
     commands = sagalog("--help").out
     assert [verb for verb in VERBS if f"\n  {verb} " not in commands] == []

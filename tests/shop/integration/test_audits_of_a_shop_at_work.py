@@ -19,7 +19,7 @@ from projections import audits
 
 SQL = statements(Path(__file__).parents[2] / "support" / "sagas" / "planted_in_the_read_side.sql")
 KINDS = ("sqlite", pytest.param("postgres", marks=pytest.mark.postgres))
-SAYS = ("trouble", "found_in", "action")
+SAYS = ("trouble", "found_in", "verb")
 TOO_MUCH = "the saga gave back or earned more than it had"
 LESS_THAN_NOTHING = "less than nothing was in transit"
 NOT_ARRIVED = "the saga has ended, and its money is in transit"
@@ -122,7 +122,7 @@ def test_a_status_that_the_log_contradicts_is_found(shop_database: str) -> None:
 def test_a_decision_that_nobody_can_answer_for_is_found(shop_database: str) -> None:
     """Invariant 49: who decided, and why, is recorded, and asked for."""
     assert found(shop_database, "resumed_without_a_reason") == {
-        "actions_without_a_reason": {"SagaResumed"},
+        "actions_without_a_reason": {"resume"},
         # The event alone was planted, without the row that it would have been written with.
         "counts_that_the_log_contradicts": {"completed", "open"},
     }

@@ -69,12 +69,12 @@ def printed_of(address: str) -> str:
 
 
 def known_then(text: str) -> list[str]:
-    """Return the lines of a text without what is said since: what a person may do, and who paused a saga."""
+    """Return the lines without what is said since: what a person may do or has done, and who paused a saga."""
     found: list[str] = []
-    in_advice = False
+    of_actions = False
     for line in text.splitlines():
-        in_advice = line.startswith("  you may ") or (in_advice and line.startswith(" " * 12))
-        if not in_advice and line.strip() != '"paused_by": null,':
+        of_actions = line.startswith(("  you may ", "  acted on ")) or (of_actions and line.startswith(" " * 12))
+        if not of_actions and line.strip() != '"paused_by": null,':
             found.append(line)
     return found
 
@@ -82,8 +82,8 @@ def known_then(text: str) -> list[str]:
 def _as_then(text: str) -> str:
     """Return rows as JSON without the columns that have been added since."""
     columns = {name for kind in (StatusRow, StepRow, CommandRow) for name in kind.__struct_fields__}
-    # Rows of a saga have its attributes beside its columns.
-    since = (columns - fields_in(text_of("memory.jsonl"))) | {"attributes"}
+    # Rows of a saga have its attributes beside its columns, and how it was acted on.
+    since = (columns - fields_in(text_of("memory.jsonl"))) | {"attributes", "acted"}
     is_one = text.startswith("{\n")
     values = [json.loads(text)] if is_one else [json.loads(line) for line in text.splitlines()]
     return "".join(

@@ -176,12 +176,6 @@ class TracedStore(MemoryStore):
         parked = {(row.recipient, row.lane) for row in rows if row.status == "parked"}
         return [row for row in rows if (row.recipient, row.lane) not in parked]
 
-    async def written(self) -> None:
-        """Wait until something is appended."""
-        if self._written is None:
-            self._written = self._world.loop.create_future()
-        await self._written
-
     def last_message(self) -> int:
         """Return the position of the last message in the log; 0 if there is none."""
         return max((position for position, _ in self.read_messages(0, 1_000_000)), default=0)
@@ -196,6 +190,12 @@ class TracedStore(MemoryStore):
         self._world = world
         self._holders: dict[str, Incarnation | None] = {}
         self._written: asyncio.Future[None] | None = None
+
+    async def written(self) -> None:
+        """Wait until something is appended."""
+        if self._written is None:
+            self._written = self._world.loop.create_future()
+        await self._written
 
     def register(self, lease: Lease) -> None:
         """Begin a worker's lease."""
