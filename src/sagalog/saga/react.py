@@ -9,6 +9,7 @@ question as the one before: what ought to be going on now? The engine starts wha
 from collections.abc import Iterator
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import Direction
@@ -90,6 +91,17 @@ def react(definition: Definition, state: SagaState) -> list[Effect]:
     elif status == "compensating":
         effects += _undoing(definition, state)
     return effects if state.paused is None else [one for one in effects if not isinstance(one, BEGINNINGS)]
+
+
+def perhaps_begun(definition: Definition, state: SagaState, effects: list[Effect]) -> set[str]:
+    """Return the steps that an owner before may have begun; `effects` are those of this state.
+
+    A saga that is paused or stuck has fewer effects, or none, but steps may have been begun before it was.
+    """
+    if state.paused is not None or state.status == "stuck":
+        status = state.status if state.status != "stuck" else "compensating" if state.rolling_back else "pending"
+        effects = react(definition, replace(state, paused=None, status=status))
+    return {effect.step for effect in effects if not isinstance(effect, WatchDeadline)}
 
 
 def _act(effects: list[Effect], state: SagaState, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Every verb, asked of sagas that are under way: alone and in pairs, with a crash at every point.
+"""Every verb, asked of sagas that are under way: alone and in pairs, with a crash at every point, and with two.
 
 People who skip, settle or fork tell a saga what no service was told. So what they said of an effect is not held against
 the services; all else is.
@@ -6,9 +6,10 @@ the services; all else is.
 
 import gc
 import itertools
+import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 from lab.operating import KEY, everybody, findings, histories
 from lab.scenarios import FAMILY_OUTCOMES, LINE_OUTCOMES, Scenario, collecting_rarely, families, line_orders
@@ -41,6 +42,10 @@ FAMILY_STORIES: Mapping[str, Mapping[str, Any]] = {
     "its child cannot be undone": {"scripts": {"close": "refused", "pack undo": "mute 99"}},
 }
 STORIES = (*LINE_STORIES, *FAMILY_STORIES)
+
+
+How = Literal["alone", "in pairs", "crashed twice"]
+"""Verbs alone or in pairs, with one crash; or alone, with a second crash at some point after the first."""
 
 
 class Asked(Struct, frozen=True):
@@ -153,17 +158,15 @@ def told_otherwise(scenario: Scenario) -> set[str]:
     return told
 
 
-def check_verbs(
-    story: str, in_pairs: bool, every: int, first: int
-) -> tuple[Counter[str], dict[tuple[str, int, int], list[str]]]:
+def check_verbs(story: str, how: How, every: int, first: int) -> tuple[Counter[str], dict[str, list[str]]]:
     """Ask every verb at every event, of all these ways each n-th from the given one on, with a crash at every point.
 
     Returns how often each verb was taken and refused, and what is wrong.
     """
-    found: dict[tuple[str, int, int], list[str]] = {}
+    found: dict[str, list[str]] = {}
     counts: Counter[str] = Counter()
     alone, pairs = (LINES_ALONE, LINES_IN_PAIRS) if story in LINE_STORIES else (FAMILY_ALONE, FAMILY_IN_PAIRS)
-    wanted = itertools.combinations_with_replacement(pairs, 2) if in_pairs else ((one,) for one in alone)
+    wanted = itertools.combinations_with_replacement(pairs, 2) if how == "in pairs" else ((one,) for one in alone)
     with collecting_rarely():
         undisturbed, _ = settled(story, [])
         assert undisturbed.findings() == []
@@ -171,18 +174,30 @@ def check_verbs(
         ways = itertools.product(wanted, range(1, length + 1))
         for asked, version in itertools.islice(ways, first, None, every):
             people = [one.operation(f"a-{number}", version, 0.0) for number, one in enumerate(asked)]
-            for point in itertools.count(0):
-                scenario, crash = settled(story, people, *([point] if point else []))
+            for points, scenario in _crashed(story, people, how):
                 wrong = findings(scenario, list(everybody(people)))
                 told = tuple(told_otherwise(scenario))
                 if wrong := [text for text in wrong if not text.startswith(told)]:
-                    found[str(asked), version, point] = wrong
+                    found[f"{asked} at {version}, crashed at {points}"] = wrong
                 for person in everybody(people):
                     answer = scenario.simulation.told.get(person.id)
                     counts[f"{person.verb} {'taken' if answer == 'done' else 'refused'}"] += 1
-                if point % 50 == 49:
-                    gc.collect()
-                if point and crash.passed < point:
-                    break
-            gc.collect()
     return counts, found
+
+
+def _crashed(story: str, people: Sequence[Operation], how: How) -> Iterator[tuple[tuple[int, ...], Scenario]]:
+    """Yield a simulation without a crash, and one for each point at which it may crash; each is run before the next."""
+    seeded, passed = random.Random(story), 1
+    for point in itertools.count(0):
+        points: tuple[int, ...] = (point,) if point else ()
+        if point and how == "crashed twice":
+            # Soon after the first, or anywhere.
+            points += (point + seeded.choice((seeded.randint(1, 6), seeded.randint(1, max(1, passed - point)))),)
+        scenario, crash = settled(story, people, *points)
+        yield points, scenario
+        passed = crash.passed
+        if point % 50 == 49:
+            gc.collect()
+        if point and passed < point:
+            break
+    gc.collect()

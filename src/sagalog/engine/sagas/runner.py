@@ -9,8 +9,6 @@ from collections import deque
 from functools import cached_property
 from typing import Any, NoReturn
 
-from msgspec.structs import replace
-
 from sagalog.clock import Clock
 from sagalog.engine.calls.call import NotBegun, NoThread
 from sagalog.engine.cycle import append_of, decision_of
@@ -29,7 +27,7 @@ from sagalog.messages import Envelope, Unreadable
 from sagalog.saga.definition import Definition
 from sagalog.saga.failure import described
 from sagalog.saga.inputs import Input, Receive
-from sagalog.saga.react import CallOff, Effect, RunCompensation, Wait, WatchDeadline, react
+from sagalog.saga.react import CallOff, Effect, RunCompensation, Wait, perhaps_begun, react
 from sagalog.saga.state import SagaState
 from sagalog.saga.transitions import OPEN
 from sagalog.store import Posting
@@ -77,9 +75,8 @@ class SagaRunner:
         self._last_resort = last_resort
         self._successes: list[Input] = []
         self._effects = react(definition, state) if effects is None else effects
-        # The steps that may have been begun: here, or by an owner before, also before the saga was paused.
-        begun = self._effects if state.paused is None else react(definition, replace(state, paused=None))
-        self._in_doubt = {effect.step for effect in begun if not isinstance(effect, WatchDeadline)}
+        # The steps that may have been begun: here, or by an owner before.
+        self._in_doubt = perhaps_begun(definition, state, self._effects)
         self._running: dict[tuple[type, str], asyncio.Task[Input | None]] = {}
         self._mail: deque[Envelope] = deque()
         self._alarm: asyncio.Future[None] | None = None
