@@ -53,3 +53,12 @@ def test_a_step_that_was_begun_before_stays_in_doubt_for_the_next_owner(story: s
     for point in range(1, 30):
         scenario, _ = settled(story, people, point)
         assert findings(scenario, list(everybody(people))) == [], point
+
+
+def test_of_two_who_fork_at_once_one_goes_on_and_the_other_is_refused() -> None:
+    """Invariant 49: whoever looked before the other's fork was there is refused by the saga itself, and recorded."""
+    given_up = Asked("abandon", then=Asked("fork", {"step": "charge"}))
+    people = [given_up.operation(f"a-{number}", 7, 0.0) for number in range(2)]
+    for point in range(1, 30):
+        scenario, _ = settled("nobody knows whether it closed", people, point)
+        assert findings(scenario, list(everybody(people))) == [], point

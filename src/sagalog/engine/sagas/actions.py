@@ -155,6 +155,10 @@ class Actions:
         name, key = fork.after.saga, fork.after.key
         newest = await asked(self._blocking, self._store.latest_run, name, key)
         if newest is not None and newest.saga_id != decision.saga_id:
+            row = await asked(self._blocking, self._store.status, decision.saga_id)
+            if row is None or decision.before is None or row.version != decision.before.version:
+                # Somebody else has just forked it, which it knows: so it refuses this fork itself.
+                return []
             raise InvalidAction(
                 f"fork: expected the newest run of saga {name} {key}, which is {newest.saga_id} (run {newest.run}), "
                 f"found run {decision.after.run}; fork that one"

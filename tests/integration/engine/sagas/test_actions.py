@@ -189,6 +189,25 @@ def test_a_fork_goes_on_from_what_stands(each_database: str | Store) -> None:
     in_lab(each_database, story)
 
 
+def test_a_run_after_which_the_key_has_begun_anew_is_not_forked(each_database: str | Store) -> None:
+    async def story(lab: Lab) -> None:
+        saga = Saga("again", input=Order, key=lambda order: order.order_id, after_end="rerun")
+
+        @saga.step
+        async def look(order: Order) -> str:
+            return order.order_id
+
+        process = await lab.begin([saga], {})
+        first = await process.start(saga, Order("o-1"), "o-1")
+        assert (await process.result(first)).status == "completed"
+        second = await process.start(saga, Order("o-1"), "o-1")
+        with pytest.raises(InvalidAction, match=f"expected the newest run .*, which is {second} .*; fork that one"):
+            await process.do(process.manager.fork(first, "look", **ADA))
+        assert await kinds(process, first) == ["SagaStarted", "StepSucceeded", "SagaCompleted"]
+
+    in_lab(each_database, story)
+
+
 def test_an_attempt_under_way_is_not_interrupted(each_database: str | Store) -> None:
     """Invariants 18 and 29: the worker takes the action once the attempt has ended; until then nothing is changed."""
 
