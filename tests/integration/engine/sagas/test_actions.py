@@ -193,7 +193,7 @@ def test_a_run_after_which_the_key_has_begun_anew_is_not_forked(each_database: s
     async def story(lab: Lab) -> None:
         saga = Saga("again", input=Order, key=lambda order: order.order_id, after_end="rerun")
 
-        @saga.step
+        @saga.step(compensation=None)
         async def look(order: Order) -> str:
             return order.order_id
 
