@@ -71,7 +71,8 @@ def timer_fired(definition: Definition, state: SagaState, input: i.TimerFired, n
     if step.kind == "sleep":
         return e.StepSucceeded(time=now, step=input.step, attempt=waiting.attempt, began=waiting.since, result=e.EMPTY)
     attempt = last_attempt(input.direction, input.step, side, now)
-    seconds = (waiting.until - waiting.since) / 1e6
+    # A person may have moved the time to one before it began to wait.
+    seconds = max(0, waiting.until - waiting.since) / 1e6
     if step.wait is not None:
         # Nobody was asked for anything, so there is nothing to undo: it counts as refused.
         error = e.error_from("timeout", "WaitTimeout", f"no {step.wait.name} came within {seconds:g} s")

@@ -148,6 +148,12 @@ def test_no_event_in_time_rolls_back_and_the_wait_itself_has_nothing_to_undo() -
     waiting().when(arrived()).then(e.StepSucceeded).when(times_out("arrived"), START + HOUR).then_nothing()
 
 
+def test_a_wait_whose_end_was_moved_to_before_it_began_has_lasted_no_time() -> None:
+    ada = i.Act(action_id="a-1", verb="reschedule", actor="ada", reason="it never comes", until=0)
+    late = waiting().when(ada).then(e.ActionTaken).when(times_out("arrived")).then(e.StepFailed, e.CompensationStarted)
+    assert state_of(late).cause == e.ErrorInfo("WaitTimeout", "no Arrived came within 0 s", "timeout", "arrived")
+
+
 def test_a_wait_without_a_timeout_ends_with_the_deadline() -> None:
     one = waiting(timeout=None)
     assert one.effects == [Wait("arrived", "action", 1, None), WatchDeadline(START + DAY)]
