@@ -187,7 +187,7 @@ def check_verbs(story: str, how: How, every: int, first: int) -> tuple[Counter[s
 
 def _crashed(story: str, people: Sequence[Operation], how: How) -> Iterator[tuple[tuple[int, ...], Scenario]]:
     """Yield a simulation without a crash, and one for each point at which it may crash; each is run before the next."""
-    seeded, passed = random.Random(story), 1
+    seeded, passed = random.Random(f"{story}: {people}"), 1
     for point in itertools.count(0):
         points: tuple[int, ...] = (point,) if point else ()
         if point and how == "crashed twice":
