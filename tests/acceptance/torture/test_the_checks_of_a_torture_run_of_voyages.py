@@ -15,7 +15,7 @@ from torture.snapshot import LEFT, SQL, Snapshot
 from torture.stage import Stage, a_database, wait_until
 
 from sagalog.codec import CODEC
-from sagalog.saga.events import CompensationStarted, RequestSent, SagaEvent, StepFannedOut, StepSucceeded
+from sagalog.saga.events import RequestSent, SagaEvent, SagaStarted, StepFannedOut, StepSucceeded
 from sagalog.store import StatusRow
 
 pytestmark = pytest.mark.crash
@@ -176,14 +176,16 @@ def child_missing(found: Snapshot, _: Journals, __: list[Effect]) -> None:
     del found.statuses[a_saga(found, "torture-cleaning", "completed").saga_id]
 
 
-def said_again(found: Snapshot, kind: type[SagaEvent]) -> None:
-    """Let a saga that was undone say at its end once more what it said on its way forward."""
+def said_again(found: Snapshot, kind: type[SagaEvent], **otherwise: object) -> None:
+    """Let a saga that was undone say at its end once more what it said on its way forward, or nearly so."""
     for saga_id, stream in found.streams().items():
         events = CODEC.decode_all((event.topic, event.state) for event in stream)
         said = [event for event, value in zip(stream, events, strict=True) if isinstance(value, kind)]
-        if found.statuses[saga_id].status == "failed" and said:
+        is_led = isinstance(events[0], SagaStarted) and events[0].kind != "choreography"
+        if is_led and found.statuses[saga_id].status == "failed" and said:
             last = found.events[-1].position
-            found.events.append(replace(said[0], version=len(stream) + 1, position=last + 1))
+            state = msgspec.json.encode(msgspec.json.decode(said[0].state) | otherwise)
+            found.events.append(replace(said[0], state=state, version=len(stream) + 1, position=last + 1))
             return
 
 
@@ -196,14 +198,7 @@ def fanned_out_once_undoing(found: Snapshot, _: Journals, __: list[Effect]) -> N
 
 
 def begun_once_undoing(found: Snapshot, _: Journals, __: list[Effect]) -> None:
-    for saga_id, stream in found.streams().items():
-        undoing = False
-        for event in stream:
-            undoing = undoing or event.topic == CompensationStarted.TOPIC
-            if undoing and event.topic == StepSucceeded.TOPIC and found.statuses[saga_id].status == "failed":
-                began = msgspec.json.decode(event.state) | {"began": 2**61}
-                found.events[found.events.index(event)] = replace(event, state=msgspec.json.encode(began))
-                return
+    said_again(found, StepSucceeded, began=2**61, late=False)
 
 
 def left(what: str) -> Falsify:
