@@ -268,7 +268,7 @@ def test_a_zombie_does_not_take_what_others_have_written_since_it_claimed_for_a_
         worker = engine_of(zombie.manager).worker
         assert worker is not None
         assert worker._given_up.number(saga_id) == 0
-        assert worker.drive_of(saga_id) is None
+        assert worker.runner_of(saga_id) is None
         return (await other.result(saga_id)).status
 
     assert in_lab(StopsWhoClaims(), story) == "completed"

@@ -30,8 +30,10 @@ from sagalog.engine.jobs.runner import Jobs
 from sagalog.engine.projections.inline import Inline
 from sagalog.engine.projections.projecting import Projecting
 from sagalog.engine.projections.runner import Projections
+from sagalog.engine.reentry import context_inside
 from sagalog.engine.sagas.actions import Actions
 from sagalog.engine.sagas.inbox import Inbox
+from sagalog.engine.sagas.news import News
 from sagalog.engine.sagas.outside_inputs import OutsideInputs
 from sagalog.engine.sagas.waiters import Waiters
 from sagalog.engine.sagas.worker import Worker
@@ -175,11 +177,15 @@ def assemble(given: Equipment, blocking: Blocking, handle: HandleMessage) -> Eng
 
     # Given when one saga has sent another a note, because most often the worker of this process has to take it.
     due = Hint()
-    committer = Committer(surroundings, given.settings.write_timeout, posted, due.give)
+    # What handlers call is inside of this process manager.
+    news = News(context_inside(blocking))
+    committer = Committer(surroundings, given.settings.write_timeout, posted, due.give, news.take)
     waiters = Waiters(surroundings)
     turns = Turns(blocking)
     resources = CallResources(given.services, turns, given.failures, given.own_tasks)
-    worker = Worker(surroundings, given.definitions, committer, resources, waiters.finished, due, Inbox(surroundings))
+    worker = Worker(
+        surroundings, given.definitions, committer, resources, news, waiters.finished, due, Inbox(surroundings)
+    )
     actions = Actions(surroundings, committer, given.definitions, due.give)
     bus = Bus(
         surroundings,

@@ -1,19 +1,18 @@
 """What a process manager does with sagas: start them, wait for their results. It decides nothing.
 
-A result is taken from the saga's task if the saga runs in this process; otherwise its row is polled.
+A result is taken from the saga's runner if the saga runs in this process; otherwise its row is polled.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from sagalog.engine.sagas.driven import Drive
 from sagalog.engine.sagas.outside_inputs import Started
+from sagalog.engine.sagas.runner import SagaRunner
 from sagalog.engine.sagas.waiters import LAST_LOOK_SECONDS, NoLongerThan, end_of, not_known, still_going
 from sagalog.errors import StoreUnavailable, UnknownSaga, WaitTimeout
 from sagalog.process_manager.arguments import check_named, check_start, patience
-from sagalog.process_manager.assembly import Engine
 from sagalog.process_manager.inspection import Inspection
 from sagalog.process_manager.lifecycle import Lifecycle
 from sagalog.readmodel.result import SagaResult, result_of
@@ -94,10 +93,20 @@ class Execution(Inspection):
         and `UnknownSaga` for a saga that the process manager was not built with. Raises `StoreUnavailable` if it is
         unknown whether the start was written; starting again with the same key is safe.
         """
+        started = await self._started(saga, input, key, correlation_id, causation_id)
+        return SagaRun(self, saga.name, started, partial(self._result, started.saga_id, started.runner))
+
+    def _started(
+        self,
+        saga: Saga[InputT],
+        input: InputT,
+        key: str | None,
+        correlation_id: str | None = None,
+        causation_id: str | None = None,
+    ) -> Coroutine[Any, Any, Started]:
         engine = self._lifecycle.engine()
         check_start(saga, input)
-        started = await engine.outside_inputs.start(self._definition_of(saga), input, key, correlation_id, causation_id)
-        return SagaRun(self, saga.name, started, partial(self._result, started.saga_id, started.drive))
+        return engine.outside_inputs.start(self._definition_of(saga), input, key, correlation_id, causation_id)
 
     async def execute(
         self, saga: Saga[InputT], input: InputT, *, key: str | None = None, timeout: Duration | None = None
@@ -108,13 +117,16 @@ class Execution(Inspection):
         starting again with the same key is safe.
         """
         seconds = patience(timeout)
+        if seconds is None:
+            started = await self._started(saga, input, key)
+            return self._result_of(await self._at_rest(started.saga_id, started.runner))
         run: SagaRun | None = None
-        ends = None if seconds is None else asyncio.get_running_loop().time() + seconds
-        async with NoLongerThan(None if seconds is None else max(seconds, LAST_LOOK_SECONDS)):
+        ends = asyncio.get_running_loop().time() + seconds
+        async with NoLongerThan(max(seconds, LAST_LOOK_SECONDS)):
             run = await self.start(saga, input, key=key)
         if run is None:
             raise WaitTimeout(not_known(f"saga {saga.name} was started", seconds))
-        async with NoLongerThan(None if ends is None else max(0.0, ends - asyncio.get_running_loop().time())):
+        async with NoLongerThan(max(0.0, ends - asyncio.get_running_loop().time())):
             return await run.result()
         return self._result_of(await self._last_look(run.id, seconds))
 
@@ -125,21 +137,20 @@ class Execution(Inspection):
         """
         return await self._result(check_named(id_or_key), None, patience(timeout))
 
-    async def _result(self, saga_id: str, drive: Drive | None, timeout: float | None) -> SagaResult:
-        """Wait for a result; `drive` is the task that runs the saga in this process, if any."""
-        engine = self._lifecycle.engine()
-        drive = drive or engine.worker.drive_of(saga_id)
+    async def _result(self, saga_id: str, runner: SagaRunner | None, timeout: float | None) -> SagaResult:
+        """Wait for a result; `runner` is that of the saga in this process, if any."""
+        runner = runner or self._lifecycle.engine().worker.runner_of(saga_id)
         async with NoLongerThan(timeout):
-            return self._result_of(await self._at_rest(engine, saga_id, drive))
+            return self._result_of(await self._at_rest(saga_id, runner))
         return self._result_of(await self._last_look(saga_id, timeout))
 
-    async def _at_rest(self, engine: Engine, saga_id: str, drive: Drive | None) -> SagaState:
+    async def _at_rest(self, saga_id: str, runner: SagaRunner | None) -> SagaState:
         """Wait until a saga has ended or is stuck, and return its state."""
-        if drive is not None and (state := await end_of(drive)) is not None:
+        if runner is not None and (state := await end_of(runner)) is not None:
             return state
         row = await self.status(saga_id)
         if row.status not in AT_REST:
-            await engine.waiters.wait(row.saga_id)
+            await self._lifecycle.engine().waiters.wait(row.saga_id)
         return await self.state(row.saga_id)
 
     async def _last_look(self, saga_id: str, seconds: float | None) -> SagaState:

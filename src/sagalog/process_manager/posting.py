@@ -4,7 +4,7 @@ from functools import partial
 
 from sagalog.engine.message_log import log_parked, log_published
 from sagalog.engine.writing.committer import Committer
-from sagalog.engine.writing.pieces import Written
+from sagalog.engine.writing.pieces import Outcome
 from sagalog.messages import Envelope
 from sagalog.store import Posting, UnmatchedRow
 
@@ -19,11 +19,11 @@ async def park(committer: Committer, row: UnmatchedRow) -> None:
     await committer.post(Posting(parked=row), patient=False, then=partial(_parked, row))
 
 
-def _published(envelope: Envelope, written: Written) -> None:
-    if written:
+def _published(envelope: Envelope, outcome: Outcome) -> None:
+    if outcome == "written":
         log_published(envelope)
 
 
-def _parked(row: UnmatchedRow, written: Written) -> None:
-    if written:
+def _parked(row: UnmatchedRow, outcome: Outcome) -> None:
+    if outcome == "written":
         log_parked(row)

@@ -26,6 +26,7 @@ from sagalog.engine.setbacks import Setbacks
 from sagalog.engine.surroundings import Surroundings
 from sagalog.engine.unmatched import parked_row
 from sagalog.engine.writing.committer import Committer
+from sagalog.engine.writing.pieces import Outcome
 from sagalog.errors import BatchTooLarge, StoreError, StoreUnavailable
 from sagalog.messages import Envelope, Unreadable
 from sagalog.saga.failure import described, text_of, type_of
@@ -211,12 +212,12 @@ class Participants:
     async def _post(self, row: InboxRow, envelope: Envelope, posting: Posting) -> None:
         key, task = (row.recipient, row.message_id), asyncio.current_task()
 
-        def then(is_written: bool | None) -> None:
+        def then(outcome: Outcome) -> None:
             # If the task was cancelled while it waited for this write, the message is over only now.
             self._written_now.discard(key)
-            if is_written is not None:
+            if not isinstance(outcome, Exception):
                 self._setbacks[row.recipient].pop(row.message_id, None)
-            if is_written:
+            if outcome == "written":
                 log_handled(row, envelope, posting)
             if task is not None and task.done():
                 self._is_over(row)

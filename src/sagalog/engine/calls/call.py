@@ -1,5 +1,8 @@
 """One call of a handler: on the loop or in a thread, within its time. It judges nothing that the handler does.
 
+A call that has ended when it has just begun, as that of an async handler that never waits, takes no task and no turn of
+the event loop.
+
 What the handler raises can be told from a cancellation of the engine itself, and from an interrupt.
 """
 
@@ -7,15 +10,16 @@ import asyncio
 import functools
 import logging
 from collections.abc import Callable, Coroutine
+from math import inf
 from time import monotonic
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from sagalog.engine.calls.own_task import OwnTask, OwnTasks
 from sagalog.engine.calls.turns import Turn, Turns
 from sagalog.engine.carrying import let_signals_through
-from sagalog.engine.ending import is_told_to_end
+from sagalog.engine.ending import TELL_AGAIN
 from sagalog.saga.callables import name_of_callable, plain_answer
-from sagalog.saga.failure import Carried
+from sagalog.saga.failure import Carried, is_a
 
 logger = logging.getLogger("sagalog.engine")
 
@@ -64,6 +68,133 @@ class LoopWatch:
         )
 
 
+class Stopped(Exception):
+    """The engine ended the call before it had an outcome."""
+
+
+# Called with the result of what took its time; or with what it raised.
+Ended = Callable[[Any, BaseException | None], None]
+
+
+class UnderWay(Protocol):
+    """A call that takes its time."""
+
+    def when_ended(self, ended: Ended) -> None:
+        """Call `ended` once, when the call has ended. It must be said at once, by whoever has begun the call."""
+        ...
+
+    def end(self) -> None:
+        """Cancel the handler, unless that was done just now: it may need time to clean up. A thread cannot be."""
+        ...
+
+
+class InTask:
+    """An async handler that waits, in its own task, until `seconds` have passed; then it is `Overdue`."""
+
+    __slots__ = ("_handler", "_own", "_seconds", "_told_at")
+
+    def __init__(self, own: OwnTask, handler: Callable[..., Any], seconds: float | None) -> None:
+        self._own = own
+        self._handler = handler
+        self._seconds = seconds
+        self._told_at = -inf
+
+    def when_ended(self, ended: Ended) -> None:
+        """See `UnderWay`."""
+        self._own.when_ended(self._seconds, functools.partial(self._has_ended, ended))
+
+    def end(self) -> None:
+        """See `UnderWay`."""
+        task, now = self._own.task, self._own.loop.time()
+        if task is not None and now >= self._told_at + TELL_AGAIN:
+            self._told_at = now
+            task.cancel()
+
+    def _has_ended(self, ended: Ended, task: "asyncio.Future[Any]") -> None:
+        problem = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if problem is None:
+            _answer(ended, task.result(), self._handler)
+        elif self._own.is_overdue and is_a(problem, (TimeoutError, asyncio.CancelledError)):
+            ended(None, Overdue(f"no answer within {self._seconds:g} s"))
+        elif self._told_at > -inf and is_a(problem, asyncio.CancelledError):
+            ended(None, Stopped())
+        else:
+            ended(None, problem)
+
+
+class InThread:
+    """A plain function in a thread, or on its way to one. It cannot be cancelled; `Turns` may take it back."""
+
+    __slots__ = ("_handler", "_running", "_turn", "_turns")
+
+    def __init__(self, turns: Turns, turn: Turn, running: "asyncio.Future[Any]", handler: Callable[..., Any]) -> None:
+        self._turns = turns
+        self._turn = turn
+        self._running = running
+        self._handler = handler
+
+    def when_ended(self, ended: Ended) -> None:
+        """See `UnderWay`."""
+        self._running.add_done_callback(functools.partial(self._has_ended, ended))
+
+    def end(self) -> None:
+        """Do nothing: a thread cannot be ended."""
+
+    def _has_ended(self, ended: Ended, running: "asyncio.Future[Any]") -> None:
+        self._turns.ended(self._turn)
+        if self._turn.is_taken_back:
+            ended(None, NoThread())
+        elif running.cancelled():
+            ended(None, asyncio.CancelledError())
+        elif (problem := running.exception()) is not None:
+            ended(None, problem)
+        else:
+            _answer(ended, running.result(), self._handler)
+
+
+def _answer(ended: Ended, value: Any, handler: Callable[..., Any]) -> None:
+    try:
+        answer = plain_answer(value, handler)
+    except Exception as problem:
+        ended(None, problem)
+    else:
+        ended(answer, None)
+
+
+def begin_call(
+    turns: Turns,
+    handler: Callable[..., Any],
+    is_async: bool,
+    first: tuple[Any, ...],
+    arguments: dict[str, Any],
+    began: int,
+    over: int | None,
+    ours: StillOurs,
+    what: str,
+    tasks: OwnTasks,
+) -> tuple[UnderWay | None, Any]:
+    """Call a handler until `over` (microseconds since the epoch): on the loop if it is async, else in a thread.
+
+    Returns None and the result if it has ended already: an async handler that never waits is run to its end. Otherwise
+    returns the call that is under way.
+
+    `what` names the handler in warnings. Raises what the handler raises (as `Carried` if that is no `Exception`), and
+    `NotBegun` if it was too late to begin it. A call under way ends with such an exception too, or with `Overdue` if
+    its time is over, `NoThread` if no thread was free for it, or `Stopped` if the engine ended it.
+    """
+    seconds = None if over is None else max(0.0, (over - began) / 1e6)
+    if is_async:
+        # A handler cannot be interrupted before it first waits, so one that never waits needs no timer.
+        own, value = tasks.begin(what, _coroutine, ours, handler, first, arguments)
+        if own is None:
+            return None, plain_answer(value, handler)
+        return InTask(own, handler, seconds), None
+    asked = turns.ask(lambda turn: functools.partial(_if_ours, ours, turn, handler, first, arguments), what, seconds)
+    if asked is None:
+        raise NoThread
+    return InThread(turns, *asked, handler), None
+
+
 async def call_handler(
     turns: Turns,
     handler: Callable[..., Any],
@@ -76,52 +207,25 @@ async def call_handler(
     what: str,
     tasks: OwnTasks,
 ) -> Any:
-    """Call a handler until `over` (microseconds since the epoch): on the loop if it is async, else in a thread.
+    """Call a handler as `begin_call` does, and wait for its end.
 
-    `what` names the handler in warnings. Raises what it raises (as `Carried` if that is no `Exception`), `Overdue` if
-    its time is over, `NotBegun` if it was too late to begin it, and `NoThread` if no thread was free for it.
+    If the current task is cancelled, the handler is, and it is still waited for. Raises `CancelledError` in place of
+    `Stopped`.
     """
-    if is_async:
-        # A handler cannot be interrupted before it first waits, so one that never waits needs no timer.
-        own, value = tasks.begin(what, _coroutine, ours, handler, first, arguments)
-        return plain_answer(value if own is None else await _within(own, began, over), handler)
-    seconds = None if over is None else max(0.0, (over - began) / 1e6)
-    asked = turns.ask(lambda turn: functools.partial(_if_ours, ours, turn, handler, first, arguments), what, seconds)
-    if asked is None:
-        raise NoThread
-    return plain_answer(await _of_thread(turns, *asked, what, seconds), handler)
-
-
-async def _of_thread(turns: Turns, turn: Turn, running: "asyncio.Future[Any]", what: str, seconds: float | None) -> Any:
-    """Wait for the result of a thread; raises `NoThread` if the call was taken back before a thread began it."""
-    left = seconds
-    try:
-        while not await _has_ended(running, left):
-            # What waits for a thread has not begun, so it is not overdue.
-            assert seconds is not None
-            left = turns.left(turn, seconds)
-            if left <= 0:
-                # A thread cannot be stopped, and nothing may be undone or tried again while it runs: wait for its end.
-                text = "%s is overdue after %g s; a thread cannot be stopped, so it is waited for"
-                logger.warning(text, what, seconds)
-                left = None
-        if turn.is_taken_back:
-            raise NoThread
-        return running.result()
-    finally:
-        turns.ended(turn)
-
-
-async def _has_ended(running: "asyncio.Future[Any]", seconds: float | None) -> bool:
-    """Wait for a thread, for so long at most. The engine never cancels this wait, so cancellations are ignored."""
-    until = None if seconds is None else monotonic() + seconds
-    while True:
-        left = None if until is None else max(0.0, until - monotonic())
+    found: asyncio.Future[tuple[Any, BaseException | None]] = asyncio.get_running_loop().create_future()
+    call, value = begin_call(turns, handler, is_async, first, arguments, began, over, ours, what, tasks)
+    if call is None:
+        return value
+    call.when_ended(lambda answer, raised: found.set_result((answer, raised)))
+    while not found.done():
         try:
-            return bool((await asyncio.wait((running,), timeout=left))[0])
+            await asyncio.wait((found,))
         except asyncio.CancelledError:
-            if is_told_to_end():
-                raise
+            call.end()
+    answer, raised = found.result()
+    if raised is None:
+        return answer
+    raise asyncio.CancelledError if isinstance(raised, Stopped) else raised
 
 
 def _coroutine(
@@ -149,14 +253,3 @@ def _if_ours(
     except BaseException as problem:
         let_signals_through(problem)
         raise Carried(problem) from None
-
-
-async def _within(own: OwnTask, began: int, over: int | None) -> Any:
-    """Wait for a handler that has begun, until `over`; raises `Overdue`."""
-    seconds = None if over is None else max(0.0, (over - began) / 1e6)
-    try:
-        return await own.end_within(seconds)
-    except (TimeoutError, asyncio.CancelledError):
-        if own.is_overdue:
-            raise Overdue(f"no answer within {seconds:g} s") from None
-        raise

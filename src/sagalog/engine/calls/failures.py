@@ -6,7 +6,7 @@ import traceback
 from types import TracebackType
 from typing import Any
 
-from sagalog.engine.calls.call import NotBegun, Overdue
+from sagalog.engine.calls.call import NotBegun, Overdue, Stopped
 from sagalog.engine.ending import is_told_to_end
 from sagalog.errors import DefinitionError, InvalidInput, PayloadTooLarge, Refused
 from sagalog.harmless import harmless, harmless_lines
@@ -42,11 +42,11 @@ def check_redact(redact: object) -> None:
 
 
 def raise_if_no_outcome(problem: BaseException) -> None:
-    """Raise `problem` again if it is no outcome of an attempt: `NotBegun`, or a cancellation by the engine.
+    """Raise `problem` again if it is no outcome of an attempt: `NotBegun`, `Stopped`, or a cancellation by the engine.
 
     Any other cancellation is an error like others, whether by the handler itself or by other code.
     """
-    if is_a(problem, NotBegun) or (is_a(problem, asyncio.CancelledError) and is_told_to_end()):
+    if is_a(problem, (NotBegun, Stopped)) or (is_a(problem, asyncio.CancelledError) and is_told_to_end()):
         raise problem
 
 

@@ -10,6 +10,7 @@ import contextvars
 import logging
 import sys
 from collections.abc import Callable, Coroutine
+from functools import partial
 from time import monotonic
 from typing import Any
 from weakref import getweakrefcount
@@ -134,23 +135,21 @@ class OwnTask(Coroutine[Any, Any, Any]):
         self.has_ended = True
         self.task = self._handler = None
 
-    async def end_within(self, seconds: float | None) -> Any:
-        """Wait for the end; after `seconds` the handler is cancelled, marked `is_overdue`, and still waited for."""
-        task = self.task
-        assert task is not None
+    def when_ended(self, seconds: float | None, then: Callable[["asyncio.Future[Any]"], None]) -> None:
+        """Call `then` with the task once it has ended.
+
+        After `seconds` the handler is cancelled, marked `is_overdue`, and still waited for.
+        """
+        assert self.task is not None
         if seconds is not None:
             self._timer = self.loop.call_later(seconds, self._tell)
-        try:
-            return await task
-        except asyncio.CancelledError:
-            if task.done() and not task.cancelled():
-                # The handler had ended before the engine cancelled it: its result counts.
-                return task.result()
-            raise
-        finally:
-            self.task = None
-            if self._timer is not None:
-                self._timer.cancel()
+        self.task.add_done_callback(partial(self._over, then))
+
+    def _over(self, then: Callable[["asyncio.Future[Any]"], None], task: "asyncio.Future[Any]") -> None:
+        self.task = None
+        if self._timer is not None:
+            self._timer.cancel()
+        then(task)
 
     def _tell(self) -> None:
         """Cancel the handler, repeatedly if it goes on, because nothing may be undone while it runs."""
@@ -236,17 +235,17 @@ class OwnTasks:
     ) -> tuple[OwnTask | None, Any]:
         """Make a handler's coroutine and run its first part.
 
-        Returns the `OwnTask` to wait for; or None and the result, if the handler has ended. Raises what the handler
-        raises.
+        Returns the `OwnTask` whose end is to be waited for; or None and the result, if the handler has ended. Raises
+        what the handler raises.
         """
         loop = asyncio.get_running_loop()
         outer = asyncio.current_task(loop)
-        assert outer is not None
         own = self._spare_or_new(loop)
         own.what = what
         task = own.task
         assert task is not None
-        _leave(loop, outer)
+        if outer is not None:
+            _leave(loop, outer)
         _enter(loop, task)
         since = monotonic()
         try:
@@ -263,7 +262,8 @@ class OwnTasks:
             raise _carried(problem) from None
         finally:
             _leave(loop, task)
-            _enter(loop, outer)
+            if outer is not None:
+                _enter(loop, outer)
             self._held_up(what, monotonic() - since)
         return own, None
 

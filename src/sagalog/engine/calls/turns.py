@@ -27,10 +27,13 @@ MOST_NAMED = 5
 class Turn:
     """One call of a plain function: it is either begun by a thread or taken back, never both."""
 
-    def __init__(self, what: str, asked_at: float, patience: float | None, moved: Callable[[], float]) -> None:
+    def __init__(self, what: str, asked_at: float, seconds: float | None, moved: Callable[[], float]) -> None:
         self.what = what
         self.asked_at = asked_at
-        self.patience = patience
+        # How long it may run; it waits for a thread as long, but not shorter than it takes to see that none is free.
+        self.seconds = seconds
+        self.patience = None if seconds is None else max(seconds, STANDSTILL)
+        self.is_overdue = False
         self.began_at: float | None = None
         self.is_taken_back = False
         self._moved = moved
@@ -103,18 +106,11 @@ class Turns:
         """
         if self._sentinel is not None or self._is_stopped:
             return None
-        patience = None if seconds is None else max(seconds, STANDSTILL)
-        turn = Turn(what, self._loop.time(), patience, self._moved)
+        turn = Turn(what, self._loop.time(), seconds, self._moved)
         future = self._turns[turn] = self._blocking.handler(call(turn))
         if self._timer is None:
             self._timer = self._loop.call_later(BETWEEN_LOOKS, self._look)
         return turn, future
-
-    def left(self, turn: Turn, seconds: float) -> float:
-        """Return how much of its time a call has left, counted from when a thread began it."""
-        if turn.began_at is None:
-            return max(seconds, BETWEEN_LOOKS)
-        return turn.began_at + seconds - self._loop.time()
 
     def ended(self, turn: Turn) -> None:
         """Forget a call that has ended or was taken back."""
@@ -151,12 +147,22 @@ class Turns:
         elif waiting:
             self._is_crowded = now - waiting[0].asked_at >= STANDSTILL
             self._take_back([one for one in waiting if one.patience and now - one.asked_at >= one.patience])
+        self._say_of_overdue(now)
         if self.is_stuck and now >= self._silent_until:
             self._say(now, len(waiting))
         if was_crowded and self.has_threads:
             self._tell()
         goes_on = self._turns or self.is_stuck or self._is_crowded
         self._timer = self._loop.call_later(BETWEEN_LOOKS, self._look) if goes_on else None
+
+    def _say_of_overdue(self, now: float) -> None:
+        """Log once of each call that runs for too long. Nothing may be undone or tried again while it runs."""
+        for turn in self._turns:
+            if turn.seconds is None or turn.began_at is None or turn.is_overdue or now < turn.began_at + turn.seconds:
+                continue
+            turn.is_overdue = True
+            text = "%s is overdue after %g s; a thread cannot be stopped, so it is waited for"
+            logger.warning(text, turn.what, turn.seconds)
 
     def _take_back(self, turns: list[Turn]) -> None:
         for turn in turns:

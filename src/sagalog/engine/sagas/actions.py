@@ -17,6 +17,7 @@ from sagalog.engine.backoff import Backoff, Pauses
 from sagalog.engine.cycle import Decided, Decision, append_of, decision_of, state_of, unloaded_append
 from sagalog.engine.sagas.beginnings import log_written
 from sagalog.engine.surroundings import Surroundings
+from sagalog.engine.transition_log import log_transitions
 from sagalog.engine.writing.committer import Committer
 from sagalog.engine.writing.one_at_a_time import OneAtATime
 from sagalog.errors import InvalidAction, SagaBusy, StoreUnavailable, UnknownSaga
@@ -132,7 +133,8 @@ class Actions:
     async def _decide(self, row: StatusRow, state: SagaState, act: Act) -> list[SagaEvent]:
         """Decide on an action for a saga that nobody owns; return no events if it was changed or taken meanwhile."""
         saga_id, now = row.saga_id, self._clock.now()
-        if await self._appends.other(saga_id):
+        if (other := self._appends.other(saga_id)) is not None:
+            await other
             return []
         definition = self._definitions.get(state.digest)
         if definition is None:
@@ -146,7 +148,7 @@ class Actions:
             if fork is not None:
                 return await self._forked(found, fork)
             decision, append = found, append_of(found, None, None)
-        written = await self._appends.submit(saga_id, append, partial(log_written, decision, None))
+        written = await self._appends.submit(saga_id, append, partial(log_written, decision))
         self._hint()
         return decision.events if written == "written" else []
 
@@ -167,8 +169,8 @@ class Actions:
         with as_asked():
             if await self._blocking.write(self._store.route, Route((), starts=starts)) != "written":
                 return []
-        log_written(decision, None, True)
-        log_written(fork, None, True)
+        log_transitions(decision)
+        log_transitions(fork)
         self._hint()
         return decision.events
 

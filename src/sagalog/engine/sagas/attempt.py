@@ -1,22 +1,25 @@
-"""One attempt of a handler: its arguments, its time limit, and its outcome. It appends nothing."""
+"""One attempt of a handler: its arguments, its time limit, and its outcome. It appends and awaits nothing."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any, cast
 
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from sagalog.clock import Clock
-from sagalog.engine.calls.call import StillOurs, call_handler
+from sagalog.engine.calls.call import NotBegun, StillOurs, Stopped, UnderWay, begin_call
 from sagalog.engine.calls.call_resources import CallResources
 from sagalog.engine.calls.failures import raise_if_no_outcome
-from sagalog.engine.carrying import carrying
+from sagalog.engine.carrying import carried, carrying
+from sagalog.engine.ending import end_patiently
+from sagalog.engine.sagas.agenda import Attempted
 from sagalog.messages import Message, name_of
 from sagalog.saga.attributes import Recorded, brought
 from sagalog.saga.binding import Parameter
 from sagalog.saga.callables import plain_answer
 from sagalog.saga.context import StepContext, Trouble
-from sagalog.saga.definition import ChildRule, Definition, Exchange, StepDefinition
+from sagalog.saga.definition import ChildRule, CompensationDefinition, Definition, Exchange, StepDefinition
 from sagalog.saga.events import EMPTY, Direction, ErrorInfo
 from sagalog.saga.identifiers import effect_id
 from sagalog.saga.inputs import ActionFailed, ActionSucceeded, ChildBegun, RequestMade, Start, UndoFailed, UndoSucceeded
@@ -25,8 +28,22 @@ from sagalog.saga.progress import deadline_counts
 from sagalog.saga.react import CallOff, RunAction, RunCompensation
 from sagalog.saga.state import UNTOUCHED, SagaState
 
+# What an attempt ends with.
+Outcome = ActionSucceeded | ActionFailed | UndoSucceeded | UndoFailed | RequestMade | ChildBegun
+AttemptEnded = Callable[[Outcome | None, BaseException | None], None]
 # Starts a child saga, or finds the one with its key; returns its id once it is durable.
 BeginChild = Callable[[Definition, Start], Awaitable[str]]
+
+
+class Attempt(Struct, frozen=True, eq=False, gc=False):
+    """One attempt, from when it `began`, in microseconds since the epoch."""
+
+    definition: Definition
+    step: StepDefinition
+    saga_id: str
+    state: SagaState
+    effect: RunAction | RunCompensation
+    began: int
 
 
 class Attempts:
@@ -50,41 +67,118 @@ class Attempts:
         self._definitions = definitions
         self._begin_child = begin_child
 
-    async def action(
-        self, definition: Definition, saga_id: str, state: SagaState, effect: RunAction, ours: StillOurs
-    ) -> ActionSucceeded | ActionFailed | RequestMade | ChildBegun:
-        """Make an attempt of a step's action and return its outcome as an input of the kernel.
+    def begin(
+        self,
+        definition: Definition,
+        saga_id: str,
+        state: SagaState,
+        effect: Attempted,
+        ours: StillOurs,
+    ) -> "Outcome | AttemptUnderWay":
+        """Begin an attempt of a step's action or compensation, or the call to its child.
+
+        Returns its outcome, which is an input of the kernel, if it has ended already; otherwise what is under way.
 
         For a request the outcome is its command, which the kernel then sends; a command that was sent before is sent
         again. Raises `NotBegun` if the saga is not `ours` any more when the handler is to begin, and `NoThread` if no
         thread is free for it.
         """
         step = definition.steps[effect.step]
-        if step.child is not None:
-            return await self._child(definition, step, step.child, saga_id, state, effect)
-        if step.exchange is not None and (sent := _sent(saga_id, state, effect)) is not None:
+        if (step.child is not None or step.exchange is not None) and not ours():
+            # Where a handler is called, that is checked just before, perhaps in its thread.
+            raise NotBegun
+        if isinstance(effect, CallOff):
+            return Asked(self._call_off(step, saga_id, state))
+        if step.child is not None and isinstance(effect, RunAction):
+            return self._child(definition, step, step.child, saga_id, state, effect)
+        undo = None if isinstance(effect, RunAction) else step.compensation
+        exchange = step.exchange if undo is None else undo.exchange
+        if exchange is not None and (sent := _sent(saga_id, state, effect)) is not None:
             return sent
         began = self._clock.now()
-        over = None if step.timeout is None else began + step.timeout
+        attempt = Attempt(definition, step, saga_id, state, effect, began)
+        try:
+            call, value = self._call(attempt, ours) if undo is None else self._undo(attempt, undo, ours)
+        except BaseException as problem:
+            return self.failure(attempt, carried(problem))
+        return self.outcome(attempt, value) if call is None else Called(self, attempt, call)
+
+    def _call(self, attempt: Attempt, ours: StillOurs) -> tuple[UnderWay | None, Any]:
+        """Call the action of a step."""
+        definition, step, state = attempt.definition, attempt.step, attempt.state
+        over = None if step.timeout is None else attempt.began + step.timeout
         if state.deadline is not None and (over is None or state.deadline < over):
             over = state.deadline if deadline_counts(definition, state) else over
-        try:
-            arguments = carrying(self._arguments, definition, step.parameters, saga_id, state, effect, over)
-            first = () if step.fan is None else (carrying(element_of, step.fan, state, effect.step),)
-            what = f"step {effect.step} of {definition.name}"
-            value = await call_handler(
-                self._turns, step.handler, step.is_async, first, arguments, began, over, ours, what, self._own_tasks
-            )
-            if step.exchange is not None:
-                made: RequestMade = carrying(_made, step.exchange, saga_id, state, effect, value)
-                return made
-            result: Raw = carrying(step.result.write, value, f"the result of step {step.name}")
-        except (Exception, asyncio.CancelledError) as problem:
-            error = self._error(problem, "step", definition, saga_id, state, effect)
-            return ActionFailed(effect.step, effect.attempt, began, error, self._clock.chance())
-        return ActionSucceeded(effect.step, effect.attempt, began, result)
+        arguments = self._arguments(attempt, step.parameters, over)
+        first = () if step.fan is None else (element_of(step.fan, state, attempt.effect.step),)
+        what = f"step {attempt.effect.step} of {definition.name}"
+        return begin_call(
+            self._turns,
+            step.handler,
+            step.is_async,
+            first,
+            arguments,
+            attempt.began,
+            over,
+            ours,
+            what,
+            self._own_tasks,
+        )
 
-    async def _child(
+    def _undo(self, attempt: Attempt, undo: CompensationDefinition, ours: StillOurs) -> tuple[UnderWay | None, Any]:
+        """Call the compensation of a step."""
+        step, effect = attempt.step, attempt.effect
+        over = None if undo.timeout is None else attempt.began + undo.timeout
+        arguments = self._arguments(attempt, undo.parameters, over)
+        recorded = attempt.state.steps[effect.step].result
+        result = None if recorded is None else step.result.read(recorded)
+        what = f"the compensation of step {effect.step} of {attempt.definition.name}"
+        return begin_call(
+            self._turns,
+            undo.handler,
+            undo.is_async,
+            (result,),
+            arguments,
+            attempt.began,
+            over,
+            ours,
+            what,
+            self._own_tasks,
+        )
+
+    def outcome(self, attempt: Attempt, value: Any) -> Outcome:
+        """Return the outcome of an attempt whose handler has returned."""
+        step, effect, began = attempt.step, attempt.effect, attempt.began
+        try:
+            if isinstance(effect, RunAction):
+                if step.exchange is None:
+                    result = step.result.write(value, f"the result of step {step.name}")
+                    return ActionSucceeded(effect.step, effect.attempt, began, result)
+                return _made(step.exchange, attempt.saga_id, attempt.state, effect, value)
+            exchange = None if step.compensation is None else step.compensation.exchange
+            if exchange is not None and value is not None:
+                return _made(exchange, attempt.saga_id, attempt.state, effect, value)
+            if value is not None:
+                raise TypeError(f"a compensation returns None, found {type(value).__name__}")
+        except BaseException as problem:
+            return self.failure(attempt, carried(problem))
+        return UndoSucceeded(effect.step, effect.epoch, effect.attempt, began)
+
+    def failure(self, attempt: Attempt, problem: BaseException) -> ActionFailed | UndoFailed:
+        """Return the outcome of an attempt that raised; raises `problem` again if it is no outcome."""
+        raise_if_no_outcome(problem)
+        effect, began = attempt.effect, attempt.began
+        if isinstance(effect, RunAction):
+            error = self._error(problem, "step", attempt)
+            return ActionFailed(effect.step, effect.attempt, began, error, self._clock.chance())
+        error = self._error(problem, "the compensation of step", attempt)
+        return UndoFailed(effect.step, effect.epoch, effect.attempt, began, error, self._clock.chance())
+
+    def _error(self, problem: BaseException, role: str, attempt: Attempt) -> ErrorInfo:
+        what, fields = _shown(role, attempt)
+        return self._failures.error_of(problem, what, "StepTimeout", f"step {attempt.effect.step}: ", **fields)
+
+    def _child(
         self,
         definition: Definition,
         step: StepDefinition,
@@ -92,41 +186,33 @@ class Attempts:
         saga_id: str,
         state: SagaState,
         effect: RunAction,
-    ) -> ActionFailed | ChildBegun:
+    ) -> "Outcome | AttemptUnderWay":
         """Begin the child saga of a step, or find the one that was begun before."""
-        began = self._clock.now()
+        attempt = Attempt(definition, step, saga_id, state, effect, self._clock.now())
         try:
-            value, data = carrying(self._child_input, definition, step, rule, saga_id, state, effect)
+            value, data = carrying(self._child_input, attempt, rule)
         except Exception as problem:
             # The child's input depends on recorded values only, so it would fail again until the program is changed.
-            what, fields = _shown("step", definition, saga_id, state, effect)
+            what, fields = _shown("step", attempt)
             error = self._failures.fault_of(problem, what, "making the child's input", **fields)
-            return ActionFailed(effect.step, effect.attempt, began, error, self._clock.chance())
+            return ActionFailed(effect.step, effect.attempt, attempt.began, error, self._clock.chance())
         # What a child is found by must not decide whether its parent can go on: a mistake is recorded in the child.
         found, mistake = brought(rule.definition.attributes, value, rule.definition.redact)
-        return await self._begun(rule, saga_id, state, effect.step, data, found, mistake)
+        return Asked(self._begun(rule, saga_id, state, effect.step, data, found, mistake))
 
-    def _child_input(
-        self,
-        definition: Definition,
-        step: StepDefinition,
-        rule: ChildRule,
-        saga_id: str,
-        state: SagaState,
-        effect: RunAction,
-    ) -> tuple[Any, Raw]:
+    def _child_input(self, attempt: Attempt, rule: ChildRule) -> tuple[Any, Raw]:
+        step = attempt.step
         if rule.takes_input:
-            value = step.handler(definition.input.read(state.input))
+            value = step.handler(attempt.definition.input.read(attempt.state.input))
         else:
-            value = step.handler(**self._arguments(definition, step.parameters, saga_id, state, effect, None))
+            value = step.handler(**self._arguments(attempt, step.parameters, None))
         value = plain_answer(value, "it")
         return value, rule.definition.input.write(value, f"the input of saga {rule.definition.name}")
 
-    async def call_off(self, definition: Definition, saga_id: str, state: SagaState, effect: CallOff) -> ChildBegun:
+    def _call_off(self, step: StepDefinition, saga_id: str, state: SagaState) -> Coroutine[Any, Any, ChildBegun]:
         """Find the child saga of a step, or start one that has ended already, so that it cannot begin later."""
-        rule = definition.steps[effect.step].child
-        assert rule is not None
-        return await self._begun(rule, saga_id, state, effect.step, EMPTY, called_off=True)
+        assert step.child is not None
+        return self._begun(step.child, saga_id, state, step.name, EMPTY, called_off=True)
 
     async def _begun(
         self,
@@ -156,63 +242,9 @@ class Attempts:
         child = self._definitions.get(rule.definition.digest, rule.definition)
         return ChildBegun(step, number, await self._begin_child(child, start))
 
-    async def compensation(
-        self, definition: Definition, saga_id: str, state: SagaState, effect: RunCompensation, ours: StillOurs
-    ) -> UndoSucceeded | UndoFailed | RequestMade:
-        """Make an attempt of a step's compensation and return its outcome, or its command, as an input of the kernel.
-
-        Raises `NotBegun` or `NoThread` as `action` does.
-        """
-        step = definition.steps[effect.step]
-        undo = step.compensation
-        assert undo is not None
-        if undo.exchange is not None and (sent := _sent(saga_id, state, effect)) is not None:
-            return sent
-        began = self._clock.now()
-        over = None if undo.timeout is None else began + undo.timeout
-        try:
-            arguments = carrying(self._arguments, definition, undo.parameters, saga_id, state, effect, over)
-            recorded = state.steps[effect.step].result
-            result = None if recorded is None else carrying(step.result.read, recorded)
-            what = f"the compensation of step {effect.step} of {definition.name}"
-            value = await call_handler(
-                self._turns, undo.handler, undo.is_async, (result,), arguments, began, over, ours, what, self._own_tasks
-            )
-            if undo.exchange is not None and value is not None:
-                made: RequestMade = carrying(_made, undo.exchange, saga_id, state, effect, value)
-                return made
-            if value is not None:
-                raise TypeError(f"a compensation returns None, found {type(value).__name__}")
-        except (Exception, asyncio.CancelledError) as problem:
-            error = self._error(problem, "the compensation of step", definition, saga_id, state, effect)
-            chance = self._clock.chance()
-            return UndoFailed(effect.step, effect.epoch, effect.attempt, began, error, chance)
-        return UndoSucceeded(effect.step, effect.epoch, effect.attempt, began)
-
-    def _error(
-        self,
-        problem: BaseException,
-        role: str,
-        definition: Definition,
-        saga_id: str,
-        state: SagaState,
-        effect: RunAction | RunCompensation,
-    ) -> ErrorInfo:
-        """Return what is recorded of an attempt that raised; raises `problem` again if it is no outcome."""
-        raise_if_no_outcome(problem)
-        what, fields = _shown(role, definition, saga_id, state, effect)
-        return self._failures.error_of(problem, what, "StepTimeout", f"step {effect.step}: ", **fields)
-
-    def _arguments(
-        self,
-        definition: Definition,
-        parameters: tuple[Parameter, ...],
-        saga_id: str,
-        state: SagaState,
-        effect: RunAction | RunCompensation,
-        over: int | None,
-    ) -> dict[str, Any]:
+    def _arguments(self, attempt: Attempt, parameters: tuple[Parameter, ...], over: int | None) -> dict[str, Any]:
         """Return the handler's arguments, decoded anew for each call: no handler can change them for another."""
+        definition, state, effect = attempt.definition, attempt.state, attempt.effect
         arguments: dict[str, Any] = {}
         for parameter in parameters:
             source = parameter.source
@@ -233,17 +265,74 @@ class Attempts:
             elif source == "service":
                 value = self._services[parameter.key]
             else:
-                value = _context(definition, saga_id, state, effect, over)
+                value = _context(definition, attempt.saga_id, state, effect, over)
             arguments[parameter.name] = value
         return arguments
 
 
-def _shown(
-    role: str, definition: Definition, saga_id: str, state: SagaState, effect: RunAction | RunCompensation
-) -> tuple[str, dict[str, Any]]:
+class Called:
+    """A handler that takes its time."""
+
+    __slots__ = ("_attempt", "_attempts", "_call")
+
+    def __init__(self, attempts: Attempts, attempt: Attempt, call: UnderWay) -> None:
+        self._attempts = attempts
+        self._attempt = attempt
+        self._call = call
+
+    def when_ended(self, ended: AttemptEnded) -> None:
+        """Call `ended` once, with the outcome; or with what was raised, if there is none."""
+        self._call.when_ended(partial(self._has_ended, ended))
+
+    def end(self) -> None:
+        """Cancel the handler, if it can be."""
+        self._call.end()
+
+    def _has_ended(self, ended: AttemptEnded, value: Any, problem: BaseException | None) -> None:
+        attempts, attempt = self._attempts, self._attempt
+        try:
+            outcome = attempts.outcome(attempt, value) if problem is None else attempts.failure(attempt, problem)
+        except (Exception, asyncio.CancelledError) as no_outcome:
+            ended(None, no_outcome)
+        else:
+            ended(outcome, None)
+
+
+class Asked:
+    """What the engine itself asks the store for, in a task of its own: a child saga."""
+
+    __slots__ = ("_task",)
+
+    def __init__(self, asking: Coroutine[Any, Any, Outcome]) -> None:
+        self._task = asyncio.get_running_loop().create_task(asking)
+
+    def when_ended(self, ended: AttemptEnded) -> None:
+        """Call `ended` once, with the outcome; or with what was raised, if there is none."""
+        self._task.add_done_callback(partial(self._has_ended, ended))
+
+    def end(self) -> None:
+        """Ask no more."""
+        end_patiently(self._task)
+
+    @staticmethod
+    def _has_ended(ended: AttemptEnded, task: "asyncio.Task[Outcome]") -> None:
+        if task.cancelled():
+            # Whoever cancelled it: nothing is known, and it is asked for again.
+            ended(None, Stopped())
+        elif (problem := task.exception()) is not None:
+            ended(None, problem)
+        else:
+            ended(task.result(), None)
+
+
+AttemptUnderWay = Called | Asked
+
+
+def _shown(role: str, attempt: Attempt) -> tuple[str, dict[str, Any]]:
     """Return the name of an attempt for the log, and the fields of its record."""
+    definition, state, effect = attempt.definition, attempt.state, attempt.effect
     fields = {
-        "saga_id": saga_id,
+        "saga_id": attempt.saga_id,
         "saga_name": definition.name,
         "saga_key": state.key,
         "step": effect.step,

@@ -16,11 +16,12 @@ from sagalog.engine.surroundings import Surroundings
 from sagalog.engine.transition_log import log_transitions
 from sagalog.engine.writing.committer import Committer
 from sagalog.engine.writing.one_at_a_time import OneAtATime
-from sagalog.engine.writing.pieces import Then, Written
+from sagalog.engine.writing.pieces import Outcome, Then, resolve
 from sagalog.errors import StoreError, WriteRefused
 from sagalog.saga.definition import Definition
 from sagalog.saga.inputs import Start
 from sagalog.saga.transitions import OPEN
+from sagalog.store import AppendOutcome
 
 logger = logging.getLogger("sagalog.engine")
 
@@ -41,7 +42,10 @@ class Host(Protocol):
         ...
 
     def expect(self, start: Decision) -> Then:
-        """Record that a start is being written for the worker; return the function to call with its outcome."""
+        """Record that a start is being written for the worker; return the function to call with its outcome.
+
+        It logs the start if it is written.
+        """
         ...
 
 
@@ -56,14 +60,15 @@ class Beginnings:
         # By saga name and key.
         self._starts = OneAtATime(committer)
 
-    async def begin(self, definition: Definition, saga_id: str, start: Start) -> bool:
-        """Write a start; return False if another start of its key was written, here or elsewhere.
+    def begin(self, definition: Definition, saga_id: str, start: Start) -> "asyncio.Future[AppendOutcome]":
+        """Write a start; the outcome is "written", unless another start of its key was written, here or elsewhere.
 
-        Raises the store's error if the outcome is unknown for too long, also that of an earlier start of the key.
+        The future raises the store's error if the outcome is unknown for too long, also that of an earlier start of the
+        key.
         """
         purpose = definition.name, start.key
-        if await self._starts.other(purpose):
-            return False
+        if (other := self._starts.other(purpose)) is not None:
+            return as_another(other)
         decision = decision_of(definition, saga_id, None, (start,), self._clock.now())
         assert decision is not None
         host = self._host
@@ -71,8 +76,8 @@ class Beginnings:
         is_hosted = decision.after.status in OPEN and host.has_room_for(definition)
         append = append_of(decision, None, host.worker_id if is_hosted else None)
         # The start is logged and taken up even if its caller got an error meanwhile, or was cancelled.
-        then = partial(log_written, decision, host.expect(decision) if is_hosted else None)
-        return await self._starts.submit(purpose, append, then) == "written"
+        then = host.expect(decision) if is_hosted else partial(log_written, decision)
+        return self._starts.submit(purpose, append, then)
 
     async def begin_child(self, definition: Definition, start: Start) -> str:
         """Start a saga that is a step of another one, or find the one that was, and return its id.
@@ -95,15 +100,25 @@ class Beginnings:
 
     async def _child(self, definition: Definition, start: Start) -> str | None:
         saga_id = new_id(self._clock)
-        if await self.begin(definition, saga_id, start):
+        if await self.begin(definition, saga_id, start) == "written":
             return saga_id
         row = await self._blocking.read(self._store.latest_run, definition.name, start.key)
         return None if row is None else row.saga_id
 
 
-def log_written(decision: Decided, then: Then | None, written: Written) -> None:
-    """Log a decision if it has become durable, then call `then`; called once."""
-    if written:
+def as_another(other: "asyncio.Future[AppendOutcome]") -> "asyncio.Future[AppendOutcome]":
+    """Return a future that says "exists" once another start of the key has an outcome, whatever it is."""
+    mine: asyncio.Future[AppendOutcome] = other.get_loop().create_future()
+
+    def has_ended(other: "asyncio.Future[AppendOutcome]") -> None:
+        problem = None if other.cancelled() else other.exception()
+        resolve(mine, problem if isinstance(problem, Exception) else "exists")
+
+    other.add_done_callback(has_ended)
+    return mine
+
+
+def log_written(decision: Decided, outcome: Outcome) -> None:
+    """Log a decision if it has become durable."""
+    if outcome == "written":
         log_transitions(decision)
-    if then is not None:
-        then(written)

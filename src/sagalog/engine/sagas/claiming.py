@@ -143,7 +143,7 @@ class Claiming:
         self._driven.just_ended.clear()
         room = min(self._size.now, self._driven.room)
         rows = await self._claim_some(worker_id, room) if room > 0 else []
-        if not rows and not self._driven.tasks:
+        if not rows and not self._driven.runners:
             # There are no sagas that could have messages.
             return 0
         streams = await self._read([row.saga_id for row in rows]) if rows else {}

@@ -5,7 +5,7 @@ The task that asks for a saga restarts when other code cancels it. When the proc
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from sagalog.engine.backoff import Backoff, Pauses
@@ -26,22 +26,6 @@ PAUSES_OF_REFUSED = Pauses(1.0, 60.0)
 MOST_ASKED = 20
 # After this many tries it is logged that a saga cannot be had; then after twice as many, and so on.
 MANY = 8
-
-
-class Conflict(Exception):
-    """Raised when somebody else changed the saga; `unrecorded` are the inputs that are not recorded."""
-
-    def __init__(self, unrecorded: list[Input]) -> None:
-        super().__init__("the saga is owned or was changed by another worker")
-        self.unrecorded = unrecorded
-
-
-class Undriven(Exception):
-    """Raised when the saga cannot be driven here, with the reason as its cause; `unrecorded` as in `Conflict`."""
-
-    def __init__(self, unrecorded: list[Input]) -> None:
-        super().__init__("the saga cannot be driven")
-        self.unrecorded = unrecorded
 
 
 class LateOutcomes:
@@ -78,7 +62,7 @@ class LateOutcomes:
         self._hurried.set()
         self._hurried = asyncio.Event()
 
-    def keep(self, definition: Definition, saga_id: str, unrecorded: list[Input]) -> None:
+    def keep(self, definition: Definition, saga_id: str, unrecorded: Sequence[Input]) -> None:
         """Keep outcomes of a saga that are not recorded."""
         if not unrecorded:
             return

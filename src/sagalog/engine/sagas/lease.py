@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import socket
+from collections.abc import Callable
 
 from sagalog.clock import new_id
 from sagalog.engine.surroundings import Surroundings
@@ -22,9 +23,12 @@ LONGEST_HOST = 255
 
 
 class WorkerLease:
-    """The lease of one worker, and the present name of the worker."""
+    """The lease of one worker, and the present name of the worker.
 
-    def __init__(self, surroundings: Surroundings) -> None:
+    `has_news` is called when the lease is renewed or ended, with whether it was begun anew under another name.
+    """
+
+    def __init__(self, surroundings: Surroundings, has_news: Callable[[bool], None] = lambda _: None) -> None:
         self._store = surroundings.store
         self._blocking = surroundings.blocking
         self._clock = surroundings.clock
@@ -35,6 +39,7 @@ class WorkerLease:
         self._ends = 0.0
         # When it is renewed next, by the time of the event loop.
         self._renew_at = 0.0
+        self._has_news = has_news
         self._news = asyncio.Event()
         self._ended = False
         self.worker_id = ""
@@ -46,7 +51,7 @@ class WorkerLease:
 
     def held_by(self, worker_id: str) -> bool:
         """Tell whether `worker_id` has the lease and it has not run out; callable from any thread."""
-        return worker_id == self.worker_id and self.holds
+        return worker_id == self.worker_id and self._clock.now() < self._until and self._loop.time() < self._ends
 
     async def begin(self) -> None:
         """Begin a lease under a new name."""
@@ -56,8 +61,9 @@ class WorkerLease:
         lease = Lease(new_id(self._clock), host, os.getpid(), now, now + self._length)
         await self._blocking.renew(self._store.register, lease)
         # Set after the write: sagas of a worker without a lease would never be taken over.
+        is_anew = self.worker_id != ""
         self.worker_id = lease.worker_id
-        self._holds_until(lease.lease_until, ends)
+        self._holds_until(lease.lease_until, ends, is_anew)
 
     async def keep(self) -> None:
         """Renew the lease three times in each length, until cancelled."""
@@ -89,10 +95,11 @@ class WorkerLease:
         logger.error("the lease of worker %s was taken away; its sagas go on elsewhere", self.worker_id)
         await self.begin()
 
-    def _holds_until(self, until: int, ends: float) -> None:
+    def _holds_until(self, until: int, ends: float, is_anew: bool = False) -> None:
         self._until, self._ends = until, ends
         self._renew_at = self._loop.time() + self._length / 3e6
         self._news.set()
+        self._has_news(is_anew)
 
     async def _begin_anew(self) -> None:
         """Lease under another name once the lease has run out, since only its row may be in trouble.
@@ -122,3 +129,4 @@ class WorkerLease:
         """End all waits for the lease; the store learns of its end when the sagas are given back."""
         self._ended = True
         self._news.set()
+        self._has_news(False)

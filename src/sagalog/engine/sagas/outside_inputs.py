@@ -11,7 +11,7 @@ from sagalog.engine.asking import asked
 from sagalog.engine.carrying import carrying
 from sagalog.engine.cycle import append_of, decision_of, state_of
 from sagalog.engine.sagas.beginnings import log_written
-from sagalog.engine.sagas.driven import Drive
+from sagalog.engine.sagas.runner import SagaRunner
 from sagalog.engine.sagas.worker import Worker
 from sagalog.engine.surroundings import Surroundings
 from sagalog.engine.writing.committer import Committer
@@ -34,12 +34,12 @@ TRIES = 20
 
 
 class Started(Struct, frozen=True):
-    """The saga that a start led to, and the task that drives it, if it is driven here."""
+    """The saga that a start led to, and its runner, if it is driven here."""
 
     saga_id: str
     key: str
     created: bool
-    drive: Drive | None = None
+    runner: SagaRunner | None = None
 
 
 class OutsideInputs:
@@ -83,8 +83,8 @@ class OutsideInputs:
         for _ in range(TRIES):
             saga_id = new_id(self._clock)
             start = Start(key, data, run, correlation_id or saga_id, causation_id, attributes=attributes)
-            if await self._beginnings.begin(definition, saga_id, start):
-                return Started(saga_id, key, True, self._worker.drive_of(saga_id))
+            if await self._beginnings.begin(definition, saga_id, start) == "written":
+                return Started(saga_id, key, True, self._worker.runner_of(saga_id))
             row = await asked(self._blocking, self._store.latest_run, definition.name, key)
             if row is None:
                 continue
@@ -118,13 +118,14 @@ class OutsideInputs:
 
     async def _tell(self, definition: Definition, saga_id: str, state: SagaState, input: Input) -> bool:
         """Decide on an input for a saga without an owner; return False if another write came first."""
-        if await self._inputs.other(saga_id):
+        if (other := self._inputs.other(saga_id)) is not None:
+            await other
             return False
         decision = decision_of(definition, saga_id, state, (input,), self._clock.now())
         if decision is None:
             return True
         append = append_of(decision, None, None)
-        return await self._inputs.submit(saga_id, append, partial(log_written, decision, None)) == "written"
+        return await self._inputs.submit(saga_id, append, partial(log_written, decision)) == "written"
 
 
 def _key(definition: Definition, value: Any, key: str | None) -> str:

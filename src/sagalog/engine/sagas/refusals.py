@@ -5,16 +5,19 @@ error says, so nothing is concluded about this write. Successes are kept, to be 
 """
 
 import asyncio
+from functools import partial
 from typing import Protocol
 
 from sagalog.clock import Clock
 from sagalog.engine.backoff import Backoff, Pauses
+from sagalog.engine.ending import end
 from sagalog.engine.message_log import log_parked
 from sagalog.engine.sagas.owner import Owner
-from sagalog.engine.sagas.unwritable import instead_of, is_success
+from sagalog.engine.sagas.unwritable import instead_of, is_news, is_success
 from sagalog.engine.unmatched import parked_row
 from sagalog.engine.writing.committer import Committer
 from sagalog.engine.writing.failed_writes import is_believed
+from sagalog.engine.writing.pieces import Outcome, Then, resolve
 from sagalog.errors import WriteRefused
 from sagalog.messages import Envelope, Unreadable
 from sagalog.saga.choreography.definition import ChoreographyDefinition
@@ -33,13 +36,17 @@ class Recorder(Protocol):
 
     state: SagaState
 
-    async def record(self, input: Input, last: bool = True) -> bool:
+    async def record(self, input: Input) -> bool:
         """Decide on an input and make the decision durable; return False on a conflict."""
+        ...
+
+    def has_insisted(self, outcome: bool | BaseException) -> None:
+        """Take note of what has become of a refused input; False: the saga is lost to others."""
         ...
 
 
 class Refusals:
-    """Handles the refused decisions of one saga; `successes` collects those that a fault was recorded in place of."""
+    """Handles the refused decisions of one saga. It is the one part of a runner that takes a task."""
 
     def __init__(
         self,
@@ -48,16 +55,37 @@ class Refusals:
         owner: Owner,
         committer: Committer,
         clock: Clock,
-        successes: list[Input],
     ) -> None:
         self._definition = definition
         self._saga_id = saga_id
         self._owner = owner
         self._committer = committer
         self._clock = clock
-        self._successes = successes
+        # Those that a fault was recorded in place of.
+        self._successes: list[Input] = []
+        self._task: asyncio.Task[bool] | None = None
 
-    async def tell(self, saga: Recorder, input: Input, last: bool, problem: WriteRefused, commits: int) -> bool:
+    def successes(self, state: SagaState) -> list[Input]:
+        """Return the successes that could not be written and are still of use."""
+        return [success for success in self._successes if is_news(state, success)]
+
+    def insist(self, saga: Recorder, input: Input, problem: WriteRefused, commits: int) -> None:
+        """Try a refused input again, or record a fault in its place; `saga.has_insisted` is called with the outcome."""
+        self._task = asyncio.get_running_loop().create_task(self._tell(saga, input, problem, commits))
+        self._task.add_done_callback(partial(self._is_told, saga))
+
+    def end(self) -> None:
+        """Try no more."""
+        if self._task is not None:
+            end(self._task)
+
+    def _is_told(self, saga: Recorder, told: "asyncio.Task[bool]") -> None:
+        self._task = None
+        problem = None if told.cancelled() else told.exception()
+        # If other code has cancelled it, nobody knows what was written.
+        saga.has_insisted(not told.cancelled() and told.result() if problem is None else problem)
+
+    async def _tell(self, saga: Recorder, input: Input, problem: WriteRefused, commits: int) -> bool:
         """Try a refused input until the refusal is believed, then record a fault instead; return False on a conflict.
 
         `commits` is how many the committer had made before. Raises `WriteRefused` if nothing can be told.
@@ -77,14 +105,16 @@ class Refusals:
             await asyncio.sleep(backoff.pause())
             commits = self._committer.commits
             try:
-                return await saga.record(input, last)
+                return await saga.record(input)
             except WriteRefused as again:
                 problem = again
 
     async def _tell_instead(self, saga: Recorder, input: Input, problem: WriteRefused) -> bool:
         """Record that an input cannot be written; raise `problem` if there is nothing to record."""
         if isinstance(input, Receive) and input.message.kind != "note":
-            await self.park(input.message, problem)
+            parked = asyncio.get_running_loop().create_future()
+            self.park(input.message, problem, partial(resolve, parked))
+            await parked
             return True
         if is_success(input) and saga.state.status not in OPEN:
             # The fault is recorded already.
@@ -99,11 +129,16 @@ class Refusals:
             self._successes.append(input)
         return True
 
-    async def park(self, message: Envelope, problem: WriteRefused | str) -> None:
+    def park(self, message: Envelope, problem: WriteRefused | str, then: Then) -> None:
         """Park a message that is unreadable, or whose recording the database refuses; other messages go on."""
         kind = "choreography" if isinstance(self._definition, ChoreographyDefinition) else "saga"
         reason = f"saga {self._saga_id} could not take it: {problem}"
         position = message.position if isinstance(message, Unreadable) else None
         row = parked_row(self._clock, f"{kind}:{self._definition.name}", message, position, reason)
-        if await self._committer.post(Posting(taken=(self._saga_id, message.id), parked=row)) == "written":
-            log_parked(row)
+
+        def is_parked(outcome: Outcome) -> None:
+            if outcome == "written":
+                log_parked(row)
+            then(outcome)
+
+        self._committer.post_then(Posting(taken=(self._saga_id, message.id), parked=row), is_parked)

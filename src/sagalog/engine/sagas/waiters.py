@@ -6,11 +6,11 @@ from types import TracebackType
 
 from sagalog.engine.hint import Hint
 from sagalog.engine.loops import Loop
-from sagalog.engine.sagas.driven import Drive
+from sagalog.engine.sagas.runner import SagaRunner
 from sagalog.engine.surroundings import Surroundings
 from sagalog.errors import NotRunning, StoreError
 from sagalog.saga.state import SagaState
-from sagalog.saga.transitions import AT_REST
+from sagalog.saga.transitions import AT_REST, ENDED
 from sagalog.store import StatusRow
 
 logger = logging.getLogger("sagalog.engine")
@@ -57,17 +57,14 @@ class NoLongerThan:
         return False
 
 
-async def end_of(drive: Drive) -> SagaState | None:
+async def end_of(runner: SagaRunner) -> SagaState | None:
     """Wait for a saga that runs in this process; return None if its row has to be read."""
-    if not drive.done():
-        # A caller that stops waiting must not cancel the saga, so the task itself is not awaited.
-        ended = asyncio.Event()
-        drive.add_done_callback(lambda _: ended.set())
-        await ended.wait()
-    # An exception of the task is not passed on to the caller, who reads the row instead.
-    state = None if drive.cancelled() or drive.exception() is not None else drive.result()
+    if not runner.has_left:
+        left = asyncio.get_running_loop().create_future()
+        runner.awaited = (*runner.awaited, left)
+        await left
     # A saga that was stuck may have been resumed since.
-    return state if state is None or state.status != "stuck" else None
+    return runner.state if runner.state.status in ENDED else None
 
 
 class Waiters:

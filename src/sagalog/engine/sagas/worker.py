@@ -8,26 +8,27 @@ from functools import partial
 from sagalog.engine.calls.call_resources import CallResources
 from sagalog.engine.consumer_release import ConsumerRelease
 from sagalog.engine.cycle import Decision, state_of
-from sagalog.engine.ending import end, end_patiently
 from sagalog.engine.hint import Hint
 from sagalog.engine.loops import Loop
-from sagalog.engine.reentry import context_inside
 from sagalog.engine.sagas.attempt import Attempts
 from sagalog.engine.sagas.beginnings import Beginnings
 from sagalog.engine.sagas.claiming import Claiming
-from sagalog.engine.sagas.driven import Drive, Driven
+from sagalog.engine.sagas.driven import Driven
 from sagalog.engine.sagas.given_up import GivenUp
 from sagalog.engine.sagas.giving_back import GivingBack
 from sagalog.engine.sagas.inbox import Inbox
-from sagalog.engine.sagas.late_outcomes import Conflict, LateOutcomes, Undriven
+from sagalog.engine.sagas.late_outcomes import LateOutcomes
 from sagalog.engine.sagas.lease import WorkerLease
+from sagalog.engine.sagas.news import Driver, News
+from sagalog.engine.sagas.owner import Left
 from sagalog.engine.sagas.recording import Recording
 from sagalog.engine.sagas.runner import SagaRunner
 from sagalog.engine.sagas.threadless import Threadless
 from sagalog.engine.sagas.unwritable import fault_of
 from sagalog.engine.surroundings import Surroundings
+from sagalog.engine.transition_log import log_transitions
 from sagalog.engine.writing.committer import Committer
-from sagalog.engine.writing.pieces import Then, Written
+from sagalog.engine.writing.pieces import Outcome, Then
 from sagalog.errors import SagalogError
 from sagalog.messages import Envelope
 from sagalog.saga.definition import Definition
@@ -35,7 +36,6 @@ from sagalog.saga.failure import described
 from sagalog.saga.inputs import Faulted, Input
 from sagalog.saga.react import Effect
 from sagalog.saga.state import SagaState
-from sagalog.saga.transitions import AT_REST
 from sagalog.store import StatusRow, StoredEvent
 
 logger = logging.getLogger("sagalog.engine")
@@ -57,6 +57,7 @@ class Worker:
         definitions: dict[str, Definition],
         committer: Committer,
         resources: CallResources,
+        news: News,
         finished: Callable[[str], None],
         hint: Hint,
         inbox: Inbox,
@@ -70,26 +71,30 @@ class Worker:
         self._turns = resources.turns
         self._finished = finished
         self._hint = hint
+        self.news = news
         self.inbox = inbox
         self.stopping = False
         self._loop = asyncio.get_running_loop()
-        self._inside = context_inside(surroundings.blocking)
         self._loops: list[Loop] = []
-        lease = self._lease = WorkerLease(surroundings)
+        # Sagas that wait for the lease, to begin an attempt.
+        self._unleased: list[Driver] = []
+        lease = self._lease = WorkerLease(surroundings, self._lease_has_news)
         driven = self._driven = Driven(surroundings.limits.most_running)
+        # Tells whether a worker's name has the lease, and it holds; callable from any thread.
+        self.holds_as = lease.held_by
         self.consumer_release = ConsumerRelease(surroundings, lambda: lease.worker_id)
         self.beginnings = Beginnings(surroundings, committer, self)
         self._attempts = Attempts(resources, self._clock, definitions, self.beginnings.begin_child)
         giving_back = self._giving_back = GivingBack(surroundings, lease, driven)
         recording = Recording(surroundings, committer, lease, driven, giving_back)
-        news, poll = committer.recovery, surroundings.limits.poll
-        self._late = LateOutcomes(self.take, recording.record, recording.record_at_last, poll, news.recovered)
+        recovery, poll = committer.recovery, surroundings.limits.poll
+        self._late = LateOutcomes(self.take, recording.record, recording.record_at_last, poll, recovery.recovered)
         given_up = self._given_up = GivenUp(self._loop.time)
         threadless = self._threadless = Threadless(resources.turns, definitions, self._clock, self._loop.time)
         self._claiming = Claiming(
-            surroundings, lease, driven, inbox, threadless, giving_back, given_up, news, hint, self._own_claimed
+            surroundings, lease, driven, inbox, threadless, giving_back, given_up, recovery, hint, self._own_claimed
         )
-        news.add(self._late.hurry)
+        recovery.add(self._late.hurry)
         resources.turns.add(self._threads_are_free)
 
     @property
@@ -117,7 +122,7 @@ class Worker:
         waits only for time is given back at once, and one that `expects_mail` if no message comes soon.
         """
         longest, driven = self._longest_wait, self._driven
-        if 2 * len(driven.tasks) <= driven.most:
+        if 2 * len(driven.runners) <= driven.most:
             return longest
         return min(longest, SOON) if expects_mail else 0
 
@@ -143,10 +148,6 @@ class Worker:
         """Wait until the lease holds; return False if `worker_id` lost it, or this worker stops."""
         return await self._lease.wait(worker_id)
 
-    def holds_as(self, worker_id: str) -> bool:
-        """Tell whether `worker_id` has the lease and it holds; callable from any thread."""
-        return self._lease.held_by(worker_id)
-
     def own(
         self,
         definition: Definition,
@@ -155,8 +156,8 @@ class Worker:
         unrecorded: list[Input] | None = None,
         effects: list[Effect] | None = None,
         last_resort: Input | None = None,
-    ) -> Drive:
-        """Drive a saga that we own; the task ends when it is at rest or has left this process."""
+    ) -> SagaRunner:
+        """Drive a saga that we own, until it is at rest or has left this process."""
         runner = SagaRunner(
             definition,
             saga_id,
@@ -170,30 +171,29 @@ class Worker:
             last_resort,
         )
         self._giving_back.keep(saga_id)
-        task = self._loop.create_task(self._drive(runner), context=self._inside.copy())
-        self._driven.add(runner, task)
-        task.add_done_callback(partial(self._was_driven, runner), context=self._inside)
-        return task
+        self._driven.add(runner)
+        self.news.add(runner)
+        return runner
 
     def expect(self, start: Decision) -> Then:
         """Record that a saga's start is being written for this worker; return the function to call with its outcome."""
-        worker_id = self.worker_id
         self._driven.expected.add(start.saga_id)
+        return partial(self._has_begun, start, self.worker_id)
 
-        def then(written: Written) -> None:
-            self._driven.expected.discard(start.saga_id)
-            if written is None:
-                # The start may have been written, and then this worker owns the saga and has to give it back.
-                self._claiming.doubt()
+    def _has_begun(self, start: Decision, worker_id: str, outcome: Outcome) -> None:
+        self._driven.expected.discard(start.saga_id)
+        if isinstance(outcome, Exception):
+            # The start may have been written, and then this worker owns the saga and has to give it back.
+            self._claiming.doubt()
+        elif outcome == "written":
+            log_transitions(start)
             # A worker that has another name by now lost its lease, and the saga with it.
-            if written and worker_id == self.worker_id and not self.stopping:
+            if worker_id == self.worker_id and not self.stopping:
                 self.own(start.definition, start.saga_id, start.after, None, start.effects)
 
-        return then
-
-    def drive_of(self, saga_id: str) -> Drive | None:
-        """Return the task that drives this saga, if it runs here."""
-        return self._driven.tasks.get(saga_id)
+    def runner_of(self, saga_id: str) -> SagaRunner | None:
+        """Return the runner that drives this saga, if it runs here."""
+        return self._driven.runners.get(saga_id)
 
     def deliver(self, saga_id: str, envelope: Envelope) -> bool:
         """Give a message from the inbox to its saga, if it runs here; return False if the message has to be fetched."""
@@ -204,48 +204,41 @@ class Worker:
         runner.deliver(envelope)
         return True
 
-    async def _drive(self, runner: SagaRunner) -> SagaState | None:
+    def left(self, runner: SagaRunner, why: Left) -> None:
+        """Take note that a runner has left its saga: its outcomes are kept, and the saga is given back."""
         saga_id = runner.saga_id
-        unfinished = False
-        try:
-            unfinished = await runner.run()
+        unfinished = why.unfinished
+        self._driven.remove(runner)
+        if why.problem is not None:
+            self._give_up(saga_id, why.problem)
+        else:
             self._given_up.forget(saga_id)
             self._threadless.driven(saga_id, runner.state, runner.lacks_thread)
-        except Conflict as conflict:
-            self._given_up.forget(saga_id)
-            self._late.keep(runner.definition, saga_id, conflict.unrecorded)
+        if why.is_lost:
             # If it was not lost to another worker after all, it has to be given back.
             self._claiming.doubt()
-        except Undriven as undriven:
-            self._give_up(saga_id, undriven.__cause__ or undriven)
-            self._late.keep(runner.definition, saga_id, undriven.unrecorded)
-            unfinished = True
-        finally:
-            self._driven.remove(runner)
-        self._late.keep_refused(runner.definition, saga_id, runner.refused)
-        if runner.has_mail:
+        self._late.keep(runner.definition, saga_id, why.unrecorded)
+        self._late.keep_refused(runner.definition, saga_id, runner.decisions.refused)
+        if runner.decisions.mail:
             # The messages are still in the inbox, and the next worker that claims the saga gets them.
             self.hint()
-        at_rest = runner.state.status in AT_REST
-        if at_rest:
+        if runner.at_rest:
             self._finished(saga_id)
-            unfinished = not runner.wrote
+            unfinished = not runner.decisions.wrote
         if unfinished:
             self._giving_back.add([saga_id])
-        return runner.state if at_rest else None
 
-    def _was_driven(self, runner: SagaRunner, task: Drive) -> None:
-        """Keep the outcomes of a saga whose task was cancelled by any code, perhaps before it had begun."""
-        if not task.cancelled():
-            return
-        self._driven.remove(runner)
-        self._late.keep(runner.definition, runner.saga_id, runner.unrecorded)
-        self._late.keep_refused(runner.definition, runner.saga_id, runner.refused)
-        if self.stopping and not runner.unrecorded and not runner.refused:
-            # No write is under way for this saga, so it need not wait for the others that still run here.
-            self._giving_back.add([runner.saga_id])
-        # In the store this worker still owns the saga.
-        self._claiming.doubt()
+    def wake_when_leased(self, driver: Driver) -> None:
+        """Put a saga on the list of news once the lease holds again, or is known to be lost."""
+        self._unleased.append(driver)
+
+    def _lease_has_news(self, is_anew: bool) -> None:
+        """Wake the runners that wait for the lease; once it has another name, all, since they have lost their sagas."""
+        waiting, self._unleased = self._unleased, []
+        for driver in waiting:
+            self.news.add(driver)
+        if is_anew:
+            self._driven.wake_all()
 
     def _give_up(self, saga_id: str, problem: BaseException) -> None:
         """Leave a saga that cannot be driven here to other workers for a while, and log it."""
@@ -314,16 +307,16 @@ class Worker:
         for loop in self._loops[:1]:  # none has begun if the lease could not be had
             loop.end()
         self._lease.end()
-        for saga_id, runner in list(self._driven.runners.items()):
+        for runner in self._driven.runners.values():
             if runner.sleeping:
-                end(self._driven.tasks[saga_id])
+                runner.wake()
         until = self._loop.time() + grace
-        await self._wait_for_runners(grace)
-        while self._driven.tasks:
-            for saga_id, runner in list(self._driven.runners.items()):
+        await self._driven.empty_within(grace)
+        while self._driven.runners:
+            for runner in list(self._driven.runners.values()):
                 if not runner.held:
-                    end_patiently(self._driven.tasks[saga_id])
-            await self._wait_for_runners(LAST_ROUND)
+                    runner.end()
+            await self._driven.empty_within(LAST_ROUND)
             # Handlers may still run for long; outcomes of other sagas are recorded without waiting for them.
             await self._late.try_at_last(LAST_ROUND)
         await self._late.stop(max(LAST_ROUND, until - self._loop.time()))
@@ -347,7 +340,3 @@ class Worker:
             await self._blocking.renew(self._store.renew, self.worker_id, self._clock.now())
         except Exception as problem:
             logger.warning("the sagas of this worker wait for the end of its lease: %s", described(problem))
-
-    async def _wait_for_runners(self, seconds: float | None) -> None:
-        if self._driven.tasks:
-            await asyncio.wait(list(self._driven.tasks.values()), timeout=seconds)

@@ -17,6 +17,7 @@ import logging
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from sagalog.engine.backoff import SHARE, Backoff, Pauses, is_worth_saying
@@ -26,7 +27,7 @@ from sagalog.engine.recovery import Recovery
 from sagalog.engine.surroundings import Surroundings
 from sagalog.engine.writing.failed_writes import RESTS, is_its_own, is_refused, next_move
 from sagalog.engine.writing.impatience import Impatience
-from sagalog.engine.writing.pieces import Piece, Queued, Then, name_of, size_of, tell
+from sagalog.engine.writing.pieces import Outcome, Piece, Queued, Then, name_of, resolve, size_of, tell
 from sagalog.errors import BatchTooLarge, RowsLocked, StoreError, StoreUnavailable, WriteRefused
 from sagalog.saga.failure import described
 from sagalog.store import Append, AppendOutcome, Posting, PostOutcome
@@ -36,6 +37,9 @@ logger = logging.getLogger("sagalog.engine")
 # Half of a thousand sagas that run at once: one half is written while the other decides. The SQLite store writes so
 # many rows in one statement.
 LARGEST_BATCH = 500
+# What follows from a batch that is no larger is waited for: two transactions would take longer than one. After a larger
+# one the next half is written while what follows is decided.
+FEW = 30
 # A slow connection carries this within a statement's time limit; batches of small events are far smaller.
 LARGEST_BYTES = 4 * 1024 * 1024
 PAUSES = Pauses(0.05, 2.0)
@@ -51,7 +55,8 @@ class Committer:
     """The one writer of decisions and messages: it writes them in batches, and answers each once it is durable.
 
     `posted` is called when messages have become durable, so that they are routed. `noted` is called for durable notes
-    from one saga to another.
+    from one saga to another. `react` lets those who were told of a small batch go on at once, so that what follows from
+    it goes together into the next one.
     """
 
     def __init__(
@@ -60,6 +65,7 @@ class Committer:
         write_timeout: float,
         posted: Callable[[], None],
         noted: Callable[[], None],
+        react: Callable[[], None],
     ) -> None:
         self._store = surroundings.store
         self._blocking = surroundings.blocking
@@ -77,6 +83,7 @@ class Committer:
         self._lingering: asyncio.TimerHandle | None = None
         self._posted = posted
         self._noted = noted
+        self._react = react
         # Called when something is written after the store was in trouble.
         self.recovery = Recovery()
         self._write_timeout = write_timeout
@@ -97,43 +104,45 @@ class Committer:
         self._writing = Loop(self._run, "sagalog-committer", self._wake.set)
         self._impatience.look()
 
-    def _problem_of(self, future: "asyncio.Future[Any]") -> Exception | None:
+    def _problem_of(self, write: Any) -> Exception | None:
         """Return the error that keeps this write, or all writes, from being written."""
         for piece in (*self._resting, *self._failed):
-            if any(one is future for _, one, _ in piece.queued):
+            if any(one is write for one, _ in piece.queued):
                 return piece.problem
         return self.trouble
 
-    def submit(self, append: Append, patient: bool = True, then: Then | None = None) -> "asyncio.Future[AppendOutcome]":
-        """Queue an append; the future has its outcome once the transaction is durable.
+    def submit_then(self, append: Append, then: Then, hurried: bool = True) -> None:
+        """Queue an append; `then` is called with its outcome once the transaction is durable.
 
-        Unless `patient`, the future gets the store's error after `write_timeout`, while the append is still tried.
-        `then` is called once with whether it was written, also if nobody waits for the future any more. The future gets
-        `WriteRefused` if the database refuses this append and takes others.
+        Unless `hurried`, nobody waits for it: it is written with the next one, or after `LINGER`. The outcome is
+        `WriteRefused` if the database refuses this append and takes others, and any other error if it is unknown.
         """
-        future: asyncio.Future[AppendOutcome] = self._loop.create_future()
-        self._enqueue(self._queue if patient else self._urgent, append, future, patient, then)
-        return future
-
-    def submit_urgent(self, append: Append, then: Then | None = None) -> "asyncio.Future[AppendOutcome]":
-        """Queue an append for callers that use `beside`; its own future waits without a time limit."""
-        future: asyncio.Future[AppendOutcome] = self._loop.create_future()
-        self._enqueue(self._urgent, append, future, True, then)
-        return future
-
-    def beside(self, written: "asyncio.Future[AppendOutcome]") -> "asyncio.Future[AppendOutcome]":
-        """Return a future with the same outcome, or with the store's error after `write_timeout`."""
-        return self._impatience.beside(written)
-
-    def submit_unhurried(self, append: Append) -> "asyncio.Future[AppendOutcome]":
-        """Queue an append that nobody waits for; it is written with the next one, or after `LINGER`."""
-        future: asyncio.Future[AppendOutcome] = self._loop.create_future()
         if self._closed:
-            self._fail([(append, future, None)], StoreUnavailable(CLOSED))
-            return future
-        self._unhurried.append((append, future, None))
-        if self._lingering is None:
-            self._lingering = self._loop.call_later(LINGER, self._hurry)
+            tell(then, StoreUnavailable(CLOSED))
+        elif hurried:
+            self._enqueue(self._queue, append, then)
+        else:
+            self._unhurried.append((append, then))
+            if self._lingering is None:
+                self._lingering = self._loop.call_later(LINGER, self._hurry)
+
+    def submit_urgent(self, append: Append, then: Then) -> None:
+        """Queue an append of a caller with a time limit."""
+        self._enqueue(self._urgent, append, then)
+
+    def submit(self, append: Append) -> "asyncio.Future[AppendOutcome]":
+        """Queue an append; the future has its outcome, or raises it."""
+        future: asyncio.Future[AppendOutcome] = self._loop.create_future()
+        self.submit_then(append, partial(resolve, future))
+        return future
+
+    def within_time(self, write: Append | Posting) -> "asyncio.Future[Any]":
+        """Return a future for the outcome of a write, which gets the store's error after `write_timeout`.
+
+        Whoever submits the write resolves it; the write is still tried.
+        """
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._impatience.add(future, write)
         return future
 
     def _hurry(self) -> None:
@@ -145,26 +154,31 @@ class Committer:
             self._unhurried.clear()
             self._wake.set()
 
+    def post_then(self, posting: Posting, then: Then) -> None:
+        """Queue a posting; `then` is called as by `submit_then`."""
+        self._enqueue(self._postings, posting, then)
+
     def post(self, posting: Posting, patient: bool = True, then: Then | None = None) -> "asyncio.Future[PostOutcome]":
-        """Queue a posting; see `submit`."""
-        future: asyncio.Future[PostOutcome] = self._loop.create_future()
-        self._enqueue(self._postings, posting, future, patient, then)
+        """Queue a posting; the future has its outcome, or raises it.
+
+        Unless `patient`, the future gets the store's error after `write_timeout`, while the posting is still tried.
+        `then` is called once with the outcome, also if nobody waits for the future any more.
+        """
+        future: asyncio.Future[PostOutcome] = self._loop.create_future() if patient else self.within_time(posting)
+
+        def is_posted(outcome: Outcome) -> None:
+            if then is not None:
+                tell(then, outcome)
+            resolve(future, outcome)
+
+        self.post_then(posting, is_posted)
         return future
 
-    def _enqueue(
-        self,
-        queue: deque[Queued],
-        write: Any,
-        future: "asyncio.Future[Any]",
-        patient: bool,
-        then: Then | None,
-    ) -> None:
+    def _enqueue(self, queue: deque[Queued], write: Any, then: Then) -> None:
         if self._closed:
-            self._fail([(write, future, then)], StoreUnavailable(CLOSED))
+            tell(then, StoreUnavailable(CLOSED))
             return
-        queue.append((write, future, then))
-        if not patient:
-            self._impatience.add(future)
+        queue.append((write, then))
         if not self._wake.is_set():
             self._wake.set()
 
@@ -216,17 +230,20 @@ class Committer:
         """Take the next batch from all queues in turn, limited in number and in bytes."""
         batch: list[Queued] = []
         room = self._size.now
-        while held := [queue for queue in queues if queue]:
+        held = [queue for queue in queues if queue]
+        while held:
             for queue in held:
                 room -= size_of(queue[0][0])
                 if batch and (room < 0 or len(batch) == LARGEST_BATCH):
                     return batch
                 batch.append(queue.popleft())
+            if not all(held):
+                held = [queue for queue in held if queue]
         return batch
 
     async def _write(self, piece: Piece) -> None:
         began = self._loop.time()
-        writes = [one for one, _, _ in piece.queued]
+        writes = [one for one, _ in piece.queued]
         if began > self._close_by:
             self._fail(piece.queued, piece.problem or StoreUnavailable(CLOSED))
             return
@@ -246,6 +263,8 @@ class Committer:
         else:
             self._size.passed()
             self._are_written(piece.queued, outcomes)
+            if len(writes) <= FEW:
+                self._react()
 
     async def _write_again(self, piece: Piece) -> None:
         spared = self._spared_until - self._loop.time()
@@ -329,21 +348,14 @@ class Committer:
             self.recovery.recovered()
         self._backoff.reset()
         self.commits += 1
-        for (_, future, then), outcome in zip(batch, outcomes, strict=True):
-            if then is not None:
-                tell(then, outcome == "written")
-            if not future.done():
-                future.set_result(outcome)
-        writes = [one for one, _, _ in batch]
-        if any(one.messages for one in writes):
+        for (_, then), outcome in zip(batch, outcomes, strict=True):
+            tell(then, outcome)
+        if any(one.messages for one, _ in batch):
             self._posted()
-        if any(isinstance(one, Append) and one.notes for one in writes):
+        if any(isinstance(one, Append) and one.notes for one, _ in batch):
             self._noted()
 
     @staticmethod
     def _fail(batch: list[Queued], problem: Exception) -> None:
-        for _, future, then in batch:
-            if then is not None:
-                tell(then, None)
-            if not future.done():
-                future.set_exception(problem)
+        for _, then in batch:
+            tell(then, problem)

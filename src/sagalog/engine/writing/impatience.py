@@ -3,7 +3,6 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from sagalog.errors import BatchTooLarge, StoreUnavailable
@@ -17,32 +16,25 @@ class Impatience:
     `problem_of` returns the error that keeps a write from being written, if there was one.
     """
 
-    def __init__(self, seconds: float, problem_of: Callable[[Awaited], Exception | None]) -> None:
+    def __init__(self, seconds: float, problem_of: Callable[[object], Exception | None]) -> None:
         self._seconds = seconds
         self._problem_of = problem_of
         self._loop = asyncio.get_running_loop()
         # Until when each future waits, the future, and the write that it waits for.
-        self._waiting: deque[tuple[float, Awaited, Awaited]] = deque()
+        self._waiting: deque[tuple[float, Awaited, object]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, future: Awaited, awaited: Awaited | None = None) -> None:
-        """Limit the wait for this future, or for the write that it stands for."""
-        self._waiting.append((self._loop.time() + self._seconds, future, awaited or future))
-
-    def beside(self, awaited: Awaited) -> Awaited:
-        """Return a future with the same outcome, or with an error when the time to wait is over."""
-        mine: Awaited = self._loop.create_future()
-        awaited.add_done_callback(partial(_pass_on, mine))
-        self.add(mine, awaited)
-        return mine
+    def add(self, future: Awaited, write: object) -> None:
+        """Limit the wait for this future, which stands for a write."""
+        self._waiting.append((self._loop.time() + self._seconds, future, write))
 
     def look(self) -> None:
         """End the waits that took too long; there is one timer for all."""
         now = self._loop.time()
         while self._waiting and (self._waiting[0][1].done() or self._waiting[0][0] <= now):
-            _, future, awaited = self._waiting.popleft()
+            _, future, write = self._waiting.popleft()
             if not future.done():
-                problem = self._problem_of(awaited)
+                problem = self._problem_of(write)
                 # After a refusal the outcome is unknown, too: the next try may be accepted.
                 kind = type(problem) if isinstance(problem, StoreUnavailable) else StoreUnavailable
                 # The size of a batch does not concern a caller with a single write.
@@ -59,15 +51,3 @@ class Impatience:
         """End the timer."""
         if self._timer is not None:
             self._timer.cancel()
-
-
-def _pass_on(mine: Awaited, awaited: Awaited) -> None:
-    problem = None if awaited.cancelled() else awaited.exception()
-    if mine.done():
-        return
-    if awaited.cancelled():
-        mine.cancel()
-    elif problem is not None:
-        mine.set_exception(problem)
-    else:
-        mine.set_result(awaited.result())

@@ -14,12 +14,12 @@ logger = logging.getLogger("sagalog.engine")
 # The size of an append or a posting without its payloads, roughly.
 BYTES_OF_A_WRITE = 600
 
-# Whether something was written; None if nobody knows.
-Written = bool | None
+# What has become of a write: "written", or why it was not. An exception: nobody knows, or the database refuses it.
+Outcome = str | Exception
 # Called once with that.
-Then = Callable[[Written], None]
-# A write, the future of its outcome, and the callback for it.
-Queued = tuple[Any, "asyncio.Future[Any]", Then | None]
+Then = Callable[[Outcome], None]
+# A write, and the callback for its outcome.
+Queued = tuple[Any, Then]
 Write = Callable[[Sequence[Any]], Sequence[str]]
 
 
@@ -36,18 +36,31 @@ class Piece(Struct, eq=False):
     rests: int = 0
 
 
-def tell(then: Then, written: Written) -> None:
+def tell(then: Then, outcome: Outcome) -> None:
     """Call back with the outcome of a write; an exception of the callback must not end the writing."""
     try:
-        then(written)
+        then(outcome)
     except Exception:
         logger.exception("what follows from a write could not be done")
+
+
+def resolve(future: "asyncio.Future[Any]", outcome: Outcome) -> None:
+    """Give a future the outcome of a write, if somebody still waits for it."""
+    if future.done():
+        return
+    if isinstance(outcome, Exception):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
 
 
 def size_of(write: Append | Posting) -> int:
     """Return roughly how many bytes a write has; a result counts twice, in its event and in the row of its step."""
     if isinstance(write, Append):
-        return BYTES_OF_A_WRITE + 2 * sum(len(state) for _, state in write.events)
+        size = BYTES_OF_A_WRITE
+        for _, state in write.events:
+            size += 2 * len(state)
+        return size
     return BYTES_OF_A_WRITE + sum(len(one.data) for one in write.messages)
 
 

@@ -182,7 +182,8 @@ def _outcome(append: Append, landed: list[tuple[str, bytes]]) -> AppendOutcome:
 
 def _columns(appends: Sequence[Append]) -> list[bytes]:
     """Return the parameters of the block `append`."""
-    rows: list[tuple[Any, ...]] = []
+    starts: list[tuple[Any, ...]] = []
+    moves: list[tuple[Any, ...]] = []
     steps: list[tuple[Any, ...]] = []
     saga_ids: list[str | None] = []
     versions: list[int | None] = []
@@ -197,18 +198,25 @@ def _columns(appends: Sequence[Append]) -> list[bytes]:
             topics.append(topic)
             states.append(state)
         last = len(topics)
-        rows.append((append.expected, append.holder, last, *STATUS.given.values(append.status)))
+        if append.expected == 0:
+            starts.append((last, *STATUS.given.values(append.status)))
+        else:
+            gate = (append.saga_id, append.expected, append.holder, last)
+            moves.append((*gate, *STATUS.changing.values(append.status)))
         steps += [(last, *STEP.given.values(step)) for step in append.steps]
-    gates, statuses = numbered_and_listed("btb", STATUS.given, rows)
+    begun, started = numbered_and_listed("b", STATUS.given, starts)
+    gates, moved = numbered_and_listed("tbtb", STATUS.changing, moves)
     reflected, step_rows = numbered_and_listed("b", STEP.given, steps)
     return [
         text_array(saga_ids),
         bigint_array(versions),
         text_array(topics),
         bytea_array(states),
+        *begun,
         *gates,
         *reflected,
-        *statuses,
+        *started,
+        *moved,
         *step_rows,
     ]
 

@@ -141,28 +141,30 @@ SELECT * FROM unnest(%b::text[], %b::bigint[], %b::text[], %b::bytea[])
 RETURNING notification_id;
 
 -- name: append
--- A whole batch of decisions: `given` is one row an append, as it is to be in saga_status. The positions are drawn
--- first, for all events; `last_event` is the ordinal, in the batch, of an append's last event. The gate is the status
+-- A whole batch of decisions: `starting` is one row for each saga that begins, as it is to be in saga_status, `moving`
+-- one for each that goes on, with the columns that change. The positions are drawn first, for all events; `last_event` is the ordinal, in the batch, of an append's last event. The gate is the status
 -- row: only what is a new key, or is at the expected version and held by the expected worker, passes, and only what
 -- has passed is logged. `(... IN ...) IS TRUE` is looked up in a hash table; without it the planner joins row by row.
-WITH given AS MATERIALIZED (
-    SELECT * FROM unnest({saga_status.given as arrays}, $5::bigint[], $6::text[], $7::bigint[])
-        AS given ({saga_status.given}, expected, holder, last_event)
+WITH starting AS MATERIALIZED (
+    SELECT * FROM unnest({saga_status.given as arrays}, $5::bigint[]) AS starting ({saga_status.given}, last_event)
+), moving AS MATERIALIZED (
+    SELECT * FROM unnest({saga_status.changing as arrays}, $6::text[], $7::bigint[], $8::text[], $9::bigint[])
+        AS moving ({saga_status.changing}, saga_id, expected, holder, last_event)
 ), positions AS MATERIALIZED (
     SELECT array_agg(nextval('saga_events_notification_id_seq')) AS drawn
     FROM generate_series(1, cardinality($2::bigint[]))
 ), started AS (
     INSERT INTO saga_status ({saga_status.given}, position)
     SELECT {saga_status.given}, (SELECT drawn[last_event] FROM positions)
-    FROM given WHERE expected = 0
+    FROM starting
     ON CONFLICT DO NOTHING
     RETURNING saga_id
 ), moved AS (
     UPDATE saga_status AS saga SET
-        {saga_status.changing from given}, position = (SELECT drawn[last_event] FROM positions)
-    FROM given
-    WHERE given.expected > 0 AND saga.saga_id = given.saga_id AND saga.version = given.expected
-        AND saga.owner IS NOT DISTINCT FROM given.holder
+        {saga_status.changing from moving}, position = (SELECT drawn[last_event] FROM positions)
+    FROM moving
+    WHERE saga.saga_id = moving.saga_id AND saga.version = moving.expected
+        AND saga.owner IS NOT DISTINCT FROM moving.holder
     RETURNING saga.saga_id
 ), passed AS MATERIALIZED (
     SELECT saga_id FROM started UNION ALL SELECT saga_id FROM moved
@@ -175,7 +177,7 @@ WITH given AS MATERIALIZED (
 ), stepped AS (
     INSERT INTO saga_steps ({saga_steps.given}, position)
     SELECT {saga_steps.given}, (SELECT drawn[last_event] FROM positions)
-    FROM unnest({saga_steps.given as arrays}, $8::bigint[]) AS step ({saga_steps.given}, last_event)
+    FROM unnest({saga_steps.given as arrays}, $10::bigint[]) AS step ({saga_steps.given}, last_event)
     WHERE (saga_id IN (SELECT saga_id FROM passed)) IS TRUE
     ON CONFLICT (saga_id, step, direction) DO UPDATE SET
         {saga_steps.changing from excluded}, position = excluded.position

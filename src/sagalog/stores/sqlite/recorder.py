@@ -26,10 +26,17 @@ from sagalog.stores.sqlite.writing import (
     write_attached,
     write_postings,
     write_rows,
+    write_values,
 )
 
 # SQLite's error text when a unique key exists already.
 TAKEN = ("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_ROWID")
+
+
+class _Counts:
+    """How many rows of each kind a batch writes."""
+
+    events = starts = steps = 0
 
 
 class SagaRecorder(SQLiteProcessRecorder):
@@ -114,24 +121,32 @@ class SagaRecorder(SQLiteProcessRecorder):
         """Write appends that should fit; raises `Unfit` if their status rows say that one does not."""
         position = last_position(cursor)
         attached: list[tuple[Append, int]] = []
-        events: list[tuple[Any, ...]] = []
-        starts: list[tuple[Any, ...]] = []
-        updates: list[tuple[Any, ...]] = []
-        steps: list[tuple[Any, ...]] = []
+        # The values of all rows, one after the other: thousands of tuples would keep Python's garbage collector busy.
+        events: list[Any] = []
+        starts: list[Any] = []
+        updates: list[Any] = []
+        steps: list[Any] = []
+        counts = _Counts()
         for append in appends:
             saga_id, version = append.saga_id, append.expected
             for topic, state in append.events:
                 version += 1
-                events.append((saga_id, version, topic, state))
-            position += len(append.events)
+                events += (saga_id, version, topic, state)
+            number = len(append.events)
+            counts.events += number
+            position += number
             row = append.status
             if append.expected == 0:
-                starts.append((*STATUS.given.values(row), position))
+                starts += STATUS.given.values(row)
+                starts.append(position)
+                counts.starts += 1
             else:
-                gate = (saga_id, append.expected, append.holder, position)
-                updates.append((*gate, *STATUS.changing.values(row)))
+                updates += (saga_id, append.expected, append.holder, position)
+                updates += STATUS.changing.values(row)
             for step in append.steps:
-                steps.append((*STEP.given.values(step), position))
+                steps += STEP.given.values(step)
+                steps.append(position)
+                counts.steps += 1
             if (
                 append.messages
                 or append.commands
@@ -141,12 +156,13 @@ class SagaRecorder(SQLiteProcessRecorder):
                 or append.forgotten
             ):
                 attached.append((append, position))
-        if write_rows(cursor, "insert_status", starts) != len(starts):
+        if write_values(cursor, "insert_status", starts, counts.starts) != counts.starts:
             raise Unfit
-        if write_rows(cursor, "update_status", updates) != len(updates):
+        changed = len(appends) - counts.starts
+        if write_values(cursor, "update_status", updates, changed) != changed:
             raise Unfit
-        write_rows(cursor, "upsert_step", steps)
-        write_rows(cursor, "insert_events", events)
+        write_values(cursor, "upsert_step", steps, counts.steps)
+        write_values(cursor, "insert_events", events, counts.events)
         if attached:
             write_attached(cursor, attached)
 

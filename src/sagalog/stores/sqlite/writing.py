@@ -41,18 +41,25 @@ class Unfit(Exception):
 
 
 def write_rows(cursor: sqlite3.Cursor, block: str, rows: list[Row]) -> int:
-    """Write rows, many in one statement, and return how many were written.
+    """Write rows, many in one statement, and return how many were written."""
+    return write_values(cursor, block, list(chain.from_iterable(rows)), len(rows))
+
+
+def write_values(cursor: sqlite3.Cursor, block: str, values: list[Any], number: int) -> int:
+    """Write so many rows, given as the values of all of them, and return how many were written.
 
     Python releases its global lock for each statement and must get it back after. With one statement for each row, the
     event loop and this thread would constantly wait for each other.
     """
     written = begin = 0
     for size in ROWS_AT_ONCE:
-        while len(rows) - begin >= size:
-            chunk = rows[begin : begin + size]
-            cursor.execute(for_rows(SQL[block], size), list(chain.from_iterable(chunk)))
+        while number >= size:
+            width = (len(values) - begin) // number * size
+            whole = begin == 0 and number == size
+            cursor.execute(for_rows(SQL[block], size), values if whole else values[begin : begin + width])
             written += cursor.rowcount
-            begin += size
+            begin += width
+            number -= size
     return written
 
 

@@ -97,13 +97,14 @@ def test_a_step_that_cleans_up_when_its_process_stops_is_not_told_again_at_once(
         async with ProcessManager(MemoryStore(), sagas=[saga], settings=HASTY) as manager:
             await manager.start(saga, "one")
             await began.wait()
-            wait = engine_of(manager).worker._wait_for_runners
+            driven = engine_of(manager).worker._driven
+            wait = driven.empty_within
 
-            async def counted(seconds: float | None) -> None:
+            async def counted(seconds: float) -> None:
                 rounds[0] += 1
                 await wait(seconds)
 
-            monkeypatch.setattr(engine_of(manager).worker, "_wait_for_runners", counted)
+            monkeypatch.setattr(driven, "empty_within", counted)
             closing = asyncio.ensure_future(manager.__aexit__())
             await until(lambda: rounds[0] > 10 and len(cancelled) >= told)
             go.set()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sagalog.engine.calls.own_task import OwnTasks
+from sagalog.engine.calls.own_task import OwnTask, OwnTasks
 
 Handler = Callable[[], Coroutine[Any, Any, Any]]
 VARIABLE = contextvars.ContextVar("VARIABLE", default="unset")
@@ -26,6 +26,13 @@ async def pass_by() -> int:
     return id(current())
 
 
+async def ended(own: OwnTask) -> Any:
+    """Wait for the end of a handler, for a second at most; return its result, or raise what it raised."""
+    over: asyncio.Future[asyncio.Future[Any]] = asyncio.get_running_loop().create_future()
+    own.when_ended(1, over.set_result)
+    return (await over).result()
+
+
 def tasks_of(*handlers: Handler) -> list[Any]:
     """Run handlers in one turn of the loop, and return what each returned."""
     tasks = OwnTasks(lambda what, seconds: None)
@@ -34,7 +41,7 @@ def tasks_of(*handlers: Handler) -> list[Any]:
         found: list[Any] = []
         for handler in handlers:
             own, value = tasks.begin("it", handler)
-            found.append(value if own is None else await own.end_within(1))
+            found.append(value if own is None else await ended(own))
         return found
 
     return asyncio.run(test())
@@ -177,7 +184,7 @@ def test_a_handler_that_waits_has_its_task_to_itself() -> None:
         own, _ = tasks.begin("it", wait)
         _, last = tasks.begin("it", pass_by)
         assert own is not None
-        await own.end_within(1)
+        await ended(own)
         return first, last
 
     first, last = asyncio.run(test())
@@ -203,7 +210,7 @@ def test_handlers_and_others_may_wait_for_the_same(kind: Any, cancelled: bool) -
             if cancelled:
                 assert own.task is not None
                 own.task.cancel()
-            return await own.end_within(1)
+            return await ended(own)
 
         waiting = [asyncio.create_task(one()) for one in (handle, handle, wait, handle, wait)]
         await asyncio.sleep(0)
@@ -269,7 +276,7 @@ def test_a_task_that_has_had_its_turn_is_over() -> None:
         await asyncio.sleep(0)
         own, _ = tasks.begin("it", wait)
         assert own is not None
-        return await own.end_within(1)
+        return await ended(own)
 
     assert asyncio.run(test()) == "waited"
 

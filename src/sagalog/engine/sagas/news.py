@@ -1,0 +1,71 @@
+"""The sagas that something has happened to, and the pass that takes each of them on. It decides nothing itself.
+
+A pass goes through the list once: each saga decides on what has happened to it, its decision is queued for the writer,
+and what is to be done after that is begun. What comes of it, at once or later, puts the saga on the list again. So a
+saga that waits for nothing but its writes takes no task, no future and no timer.
+"""
+
+import asyncio
+from collections import deque
+from contextvars import Context
+from typing import Protocol
+
+# Seconds after which a pass lets the event loop turn to others. What a single handler takes comes on top.
+LONGEST_PASS = 0.005
+
+
+class Driver(Protocol):
+    """Whoever drives one saga."""
+
+    has_news: bool
+
+    def go_on(self) -> None:
+        """Take the saga as far as it gets without waiting for anything."""
+        ...
+
+
+class News:
+    """The list, in the order in which things have happened; passes run in `context`."""
+
+    def __init__(self, context: Context) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._context = context
+        self._drivers: deque[Driver] = deque()
+        self._is_awaited = False
+
+    def add(self, driver: Driver) -> None:
+        """Let the next pass take this saga on."""
+        if driver.has_news:
+            return
+        driver.has_news = True
+        self._drivers.append(driver)
+        if not self._is_awaited:
+            self._pass_soon()
+
+    def take(self) -> None:
+        """Make a pass now."""
+        if self._drivers:
+            self._context.run(self._pass)
+
+    def _pass_soon(self) -> None:
+        self._is_awaited = True
+        self._loop.call_soon(self._awaited_pass, context=self._context)
+
+    def _awaited_pass(self) -> None:
+        self._is_awaited = False
+        self._pass()
+
+    def _pass(self) -> None:
+        drivers, time = self._drivers, self._loop.time
+        until = time() + LONGEST_PASS
+        try:
+            while drivers:
+                driver = drivers.popleft()
+                driver.has_news = False
+                driver.go_on()
+                if time() >= until:
+                    break
+        finally:
+            # Also after an interrupt, which ends the pass and perhaps not the event loop.
+            if drivers and not self._is_awaited:
+                self._pass_soon()
