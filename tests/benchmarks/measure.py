@@ -39,6 +39,8 @@ class Sizes(Struct, frozen=True):
     replayed: int = 20_000
     projected: int = 10_000
     reacted: int = 5_000
+    waiting: int = 10_000
+    scaled: int = 2_000
 
 
 class Series(Struct):
