@@ -66,8 +66,11 @@ class Floor:
             way.close()
 
 
-async def floor_of(kind: Kind, sizes: Sizes, captured: Database, plain: Database) -> Floor:
-    """Let the engine do a kind of work in one database; return the floor of it, for the other one."""
+async def floor_of(kind: Kind, sizes: Sizes, captured: Database, plain: Database, *, batch: int = FLOOR_BATCH) -> Floor:
+    """Let the engine do a kind of work in one database, so much at once; return the floor of it, for the other one.
+
+    What was done at once is a transaction of the floor. The engine writes the same rows, as often, whatever the batch.
+    """
     make_schema(captured)
     make_schema(plain)
     capture = captured.capture()
@@ -76,8 +79,8 @@ async def floor_of(kind: Kind, sizes: Sizes, captured: Database, plain: Database
     began = time.time()
     with captured.looking() as look:
         async with declared.manager(captured.address) as manager:
-            for first in range(0, len(inputs), FLOOR_BATCH):
-                await declared.do(manager, inputs[first : first + FLOOR_BATCH], look)
+            for first in range(0, len(inputs), batch):
+                await declared.do(manager, inputs[first : first + batch], look)
                 capture.mark()
     parts = capture.take()
     capture.close()

@@ -39,14 +39,15 @@ class Scale(Struct):
 
 
 async def scale(database: Database, sizes: Sizes) -> Scale:
-    """Measure each number of workers in new processes, both ways in turns; one round more, to warm up."""
+    """Measure each number of workers in processes of their own."""
     make_schema(database)
     with database.looking() as look:
-        found = [await asyncio.to_thread(_scaled, database, workers, sizes.scaled, look) for workers in WORKERS]
+        found = [await asyncio.to_thread(of_workers, database, workers, sizes.scaled, look) for workers in WORKERS]
     return Scale(sizes.scaled, found)
 
 
-def _scaled(database: Database, workers: int, number: int, look: Callable[[], Left]) -> Scaled:
+def of_workers(database: Database, workers: int, number: int, look: Callable[[], Left]) -> Scaled:
+    """Measure so many workers, both ways in turns; one round more than are kept, to warm up."""
     found = Scaled(workers, Series("started in all", []), Series("started in one", []))
     with ExitStack() as stack:
         working = [stack.enter_context(_Process(database.address, worker=True)) for _ in range(workers)]
