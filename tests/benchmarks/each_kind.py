@@ -31,7 +31,7 @@ class OfAKind(Struct):
     writes: dict[str, float]
 
 
-class Floor:
+class WrittenAgain:
     """The plain ways to write what the engine has written once; each time for other sagas."""
 
     def __init__(self, made: list[Transaction], ways: Sequence[Plain], began: float, ended: float) -> None:
@@ -66,7 +66,9 @@ class Floor:
             way.close()
 
 
-async def floor_of(kind: Kind, sizes: Sizes, captured: Database, plain: Database, *, batch: int = FLOOR_BATCH) -> Floor:
+async def floor_of(
+    kind: Kind, sizes: Sizes, captured: Database, plain: Database, *, batch: int = FLOOR_BATCH
+) -> WrittenAgain:
     """Let the engine do a kind of work in one database, so much at once; return the floor of it, for the other one.
 
     What was done at once is a transaction of the floor. The engine writes the same rows, as often, whatever the batch.
@@ -84,7 +86,7 @@ async def floor_of(kind: Kind, sizes: Sizes, captured: Database, plain: Database
                 capture.mark()
     parts = capture.take()
     capture.close()
-    return Floor(transactions(parts), plain.plain(), began, time.time())
+    return WrittenAgain(transactions(parts), plain.plain(), began, time.time())
 
 
 async def each_kind(part: str, engine: Database, captured: Database, plain: Database, sizes: Sizes) -> OfAKind:

@@ -40,14 +40,12 @@ def of_kinds(kinds: Sequence[OfAKind]) -> Table:
         engine, floor = kind.beside.engine.median, kind.beside.floor.median
         rows = sum(kind.writes.values())
         made.add_row(
-            f"{kind.part} ({kind.one}s)",
+            f"{kind.part}, each {kind.one}",
             f"{kind.number / engine:,.0f}",
             f"{kind.number / floor:,.0f}",
             f"{floor / engine:.2f}",
             f"{rows:g}",
         )
-    for kind in kinds:
-        made.add_row(f"  {kind.part}: {kind.says}")
     return made
 
 
@@ -107,7 +105,7 @@ def of_written(found: Sequence[Written]) -> Table:
 def of_waiting(found: Sequence[Waiting]) -> Table:
     """Return the memory of a saga that waits."""
     first = found[0]
-    title = f"memory of a saga that waits, of {first.number:,} in a worker (traced: {first.traced_number:,}), in bytes"
+    title = f"bytes of a saga that waits, of {first.number:,} (traced: {first.traced_number:,})"
     made = table(title, "resident", "traced")
     for one in found:
         made.add_row(one.says, f"{one.resident:,.0f}", f"{one.traced:,.0f}")
