@@ -1,8 +1,10 @@
 """Meters of what a database is made to write: bytes of its write-ahead log, and commits. They read and write no row."""
 
 import sqlite3
+import statistics
 import struct
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -30,6 +32,16 @@ class Spent(Struct):
         """Return the share of one of so many."""
         everything = None if self.transactions is None else self.transactions / number
         return Spent(self.bytes / number, self.commits / number, everything)
+
+
+def median(several: Sequence[Spent]) -> Spent:
+    """Return the median of each number."""
+    everything = [one.transactions for one in several if one.transactions is not None]
+    return Spent(
+        statistics.median(one.bytes for one in several),
+        statistics.median(one.commits for one in several),
+        statistics.median(everything) if everything else None,
+    )
 
 
 class Meter(Protocol):
