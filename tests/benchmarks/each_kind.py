@@ -3,7 +3,8 @@
 import gc
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 
 from msgspec import Struct
 
@@ -20,7 +21,8 @@ CAPTURED = "captured-0000"
 class OfAKind(Struct):
     """So many pieces of one kind of work at once: the seconds of engine and floor, and what is written for one piece.
 
-    `writes` counts the rows that are inserted, updated and deleted, by table.
+    `processor` holds the processor time that this process had, which others on the machine change less; a server's is
+    not among it. `writes` counts the rows that are inserted, updated and deleted, by table.
     """
 
     part: str
@@ -28,7 +30,24 @@ class OfAKind(Struct):
     one: str
     number: int
     beside: Beside
+    processor: Beside
     writes: dict[str, float]
+
+
+class Taken(Struct):
+    """The seconds that something took, and the processor time that this process had meanwhile."""
+
+    seconds: float = 0.0
+    processor: float = 0.0
+
+
+@contextmanager
+def _timed() -> Generator[Taken]:
+    taken = Taken()
+    gc.collect()
+    began, processor = time.perf_counter(), time.process_time()
+    yield taken
+    taken.seconds, taken.processor = time.perf_counter() - began, time.process_time() - processor
 
 
 class WrittenAgain:
@@ -49,16 +68,15 @@ class WrittenAgain:
                 found[one.table.name] += len(one.rows)
         return found
 
-    def write(self, way: Plain) -> float:
-        """Write it all in one of the ways and return the seconds of the writing alone."""
+    def write(self, way: Plain) -> Taken:
+        """Write it all in one of the ways and return what the writing alone took."""
         other = renamed(self._made, CAPTURED, self._turns, self._earliest, self._latest)
         self._turns += 1
         parts = [way.prepare(one) for one in other]
-        gc.collect()
-        began = time.perf_counter()
-        for part in parts:
-            way.write(part)
-        return time.perf_counter() - began
+        with _timed() as taken:
+            for part in parts:
+                way.write(part)
+        return taken
 
     def close(self) -> None:
         """Close the connections."""
@@ -94,20 +112,25 @@ async def each_kind(part: str, engine: Database, captured: Database, plain: Data
     (kind,) = [kind for kind in KINDS if kind.part == part]
     floor = await floor_of(kind, sizes, captured, plain)
     make_schema(engine)
-    beside = Beside(Series("engine", []), [Series(way.name, []) for way in floor.ways])
     declared = kind.declare()
+    rounds: list[list[Taken]] = []
     with engine.looking() as look:
         async with declared.manager(engine.address) as manager:
             for number in range(min(sizes.rounds, MOST_ROUNDS) + 1):
                 inputs = orders(f"{part}-{number}", sizes.sagas)
-                gc.collect()
-                began = time.perf_counter()
-                await declared.do(manager, inputs, look)
-                beside.engine.seconds.append(time.perf_counter() - began)
-                for way, times in zip(floor.ways, beside.floors, strict=True):
-                    times.seconds.append(floor.write(way))
+                with _timed() as taken:
+                    await declared.do(manager, inputs, look)
+                rounds.append([taken, *(floor.write(way) for way in floor.ways)])
     floor.close()
-    for times in (beside.engine, *beside.floors):
-        del times.seconds[0]
     writes = {table: number / sizes.sagas for table, number in sorted(floor.writes().items())}
-    return OfAKind(part, kind.says, kind.one, sizes.sagas, beside, writes)
+    names = ["engine", *(way.name for way in floor.ways)]
+    # The first round warms up.
+    columns = list(zip(names, zip(*rounds[1:], strict=True), strict=True))
+    beside, processor = (
+        Beside(engine, plain)
+        for engine, *plain in (
+            [Series(name, [one.seconds for one in column]) for name, column in columns],
+            [Series(name, [one.processor for one in column]) for name, column in columns],
+        )
+    )
+    return OfAKind(part, kind.says, kind.one, sizes.sagas, beside, processor, writes)

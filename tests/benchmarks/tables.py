@@ -18,7 +18,7 @@ THREADS_AIM = 0.5
 def table(title: str, *columns: str) -> Table:
     """Return an empty table: names on the left, numbers on the right."""
     made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2))
-    made.add_column("", min_width=34)
+    made.add_column("", min_width=30)
     for column in columns:
         made.add_column(column, justify="right", min_width=10)
     return made
@@ -35,7 +35,7 @@ def of_kinds(kinds: Sequence[OfAKind]) -> Table:
     title = (
         f"{first.number:,} at once of each kind of work, {len(first.beside.engine.seconds)} rounds in turns, medians"
     )
-    made = table(title, "engine, 1/s", "floor, 1/s", "ratio", "rows written")
+    made = table(title, "engine, 1/s", "floor, 1/s", "ratio", "cpu, us", "floor, us", "rows")
     for kind in kinds:
         engine, floor = kind.beside.engine.median, kind.beside.floor.median
         rows = sum(kind.writes.values())
@@ -44,6 +44,9 @@ def of_kinds(kinds: Sequence[OfAKind]) -> Table:
             f"{kind.number / engine:,.0f}",
             f"{kind.number / floor:,.0f}",
             f"{floor / engine:.2f}",
+            # Of this process alone: a server's is not among it.
+            f"{kind.processor.engine.median / kind.number * 1e6:,.0f}",
+            f"{kind.processor.floor.median / kind.number * 1e6:,.0f}",
             f"{rows:g}",
         )
     return made

@@ -50,6 +50,7 @@ def test_every_part_of_the_benchmark_runs_on_sqlite(tmp_path: Path, capfd: pytes
     assert [way["events"] for way in store["reacted"]["ways"]] == [9, 9 * 3 - 1]
     assert [kind["part"] for kind in store["kinds"]] == list(parts.KINDS)
     assert all(kind["number"] == 5 and len(kind["beside"]["engine"]["seconds"]) == 1 for kind in store["kinds"])
+    assert all(len(kind["processor"]["floors"][0]["seconds"]) == 1 for kind in store["kinds"])
     assert store["kinds"][0]["writes"] == {"saga_events": 5, "saga_status": 4, "saga_steps": 3}
     assert store["search"]["sagas"] == 200
     assert {"list", "--saga rare, ten", "--attribute: two", "show"} <= {one["name"] for one in store["search"]["asked"]}
