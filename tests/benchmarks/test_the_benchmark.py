@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from servers.postgres_server import ENVIRONMENT_VARIABLE, PostgresServer
 
+from tests.benchmarks import kernel
 from tests.benchmarks.bench import main
 
 TINY = [
@@ -22,6 +23,11 @@ TINY = [
     "--reacted=9",
     "--search=200",
 ]
+
+
+def test_the_kernel_is_measured_without_a_store(capfd: pytest.CaptureFixture[str]) -> None:
+    assert kernel.main(["--quick"]) == 0
+    assert "for_each, one by one, undone" in capfd.readouterr().out
 
 
 def test_every_part_of_the_benchmark_runs_on_sqlite(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

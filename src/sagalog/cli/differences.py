@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple, cast
 import msgspec
 
 from sagalog.cli.quantities import moment
+from sagalog.codec import encode_json
 from sagalog.saga.state import SagaState
 
 TIMES: Final = frozenset(
@@ -68,7 +69,7 @@ def flat(state: SagaState | None) -> dict[str, Any]:
 
 def as_values(state: SagaState) -> dict[str, Any]:
     """Return a state as JSON values, with both directions of a step merged: `attempts` and `undo_attempts`."""
-    found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(state))
+    found: dict[str, Any] = msgspec.json.decode(encode_json(state))
     found["steps"] = {name: dict(_fields_of(step)) for name, step in found["steps"].items()}
     return found
 
