@@ -5,6 +5,7 @@ from functools import cache
 from importlib.resources import files
 
 _NAME = re.compile(r"^-- name: (\w+)[^\n]*$", re.MULTILINE)
+_END = re.compile(r";[ \t]*\n(?![ \t]|END\b)")
 _VALUES = re.compile(r"VALUES\s+(\((?:\?,\s*)*\?\))")
 
 
@@ -21,8 +22,11 @@ def _without_comments(text: str) -> str:
 
 
 def split(script: str) -> list[str]:
-    """Return the single statements of a script; a statement ends with a semicolon at the end of a line."""
-    found = re.split(r";\s*(?:\n|$)", _without_comments(script) + "\n")
+    """Return the single statements of a script.
+
+    A statement ends with a semicolon at the end of a line, unless what follows is indented, or ends a body (`END`).
+    """
+    found = _END.split(_without_comments(script) + "\n")
     return [statement.strip() for statement in found if statement.strip()]
 
 

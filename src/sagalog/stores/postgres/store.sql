@@ -280,10 +280,29 @@ SELECT {saga_steps.all} FROM saga_steps WHERE saga_id = $1 ORDER BY direction, o
 SELECT saga_name, status, count(*) FROM saga_status GROUP BY saga_name, status ORDER BY saga_name, status;
 
 -- name: unloaded
-SELECT saga_name, saga_version, definition, count(*) FROM saga_status
-WHERE ended_at IS NULL AND NOT definition = ANY ($1::text[])
-GROUP BY saga_name, saga_version, definition
-ORDER BY saga_name, saga_version, definition;
+-- Steps from definition to definition, which says the name and the version: only what is found is counted.
+WITH RECURSIVE open (definition) AS (
+    (SELECT definition FROM saga_status WHERE ended_at IS NULL ORDER BY definition LIMIT 1)
+    UNION ALL
+    SELECT (
+        SELECT saga.definition FROM saga_status AS saga
+        WHERE saga.ended_at IS NULL AND saga.definition > open.definition
+        ORDER BY saga.definition
+        LIMIT 1
+    )
+    FROM open WHERE open.definition IS NOT NULL
+)
+SELECT example.saga_name, example.saga_version, open.definition, counted.sagas
+FROM open CROSS JOIN LATERAL (
+    SELECT saga.saga_name, saga.saga_version FROM saga_status AS saga
+    WHERE saga.ended_at IS NULL AND saga.definition = open.definition
+    LIMIT 1
+) AS example CROSS JOIN LATERAL (
+    SELECT count(*) AS sagas FROM saga_status AS saga
+    WHERE saga.ended_at IS NULL AND saga.definition = open.definition
+) AS counted
+WHERE open.definition <> ALL ($1::text[])
+ORDER BY example.saga_name, example.saga_version, open.definition;
 
 -- name: register
 INSERT INTO saga_workers (worker_id, host, pid, started_at, lease_until, lease_length)
@@ -394,20 +413,23 @@ ORDER BY found.due_at, found.saga_id
 LIMIT $3;
 
 -- name: with_mail
--- What claim would find that has mail.
-SELECT found.saga_id
-FROM (
-    SELECT recipient, min(position) AS place FROM saga_inbox
-    WHERE substr(recipient, 1, 12) <> 'participant:'
-    GROUP BY recipient
-    ORDER BY place
-) AS mail CROSS JOIN LATERAL (
-    SELECT saga.saga_id FROM saga_status AS saga
-    WHERE saga.saga_id = mail.recipient AND saga.owner IS NULL AND saga.definition = ANY ($1::text[])
-        AND saga.saga_id <> ALL ($3::text[])
-    LIMIT 1
-) AS found
-ORDER BY mail.place
+-- What claim would find that has mail. Mail may be older than its saga, and then it names no definition.
+SELECT saga_id
+FROM unnest($1::text[] || ''::text) AS loaded (definition) CROSS JOIN LATERAL (
+    SELECT found.saga_id, mail.position
+    FROM (
+        SELECT recipient, position FROM saga_inbox AS first
+        WHERE first.definition = loaded.definition AND first.behind = 0
+        ORDER BY first.position, first.recipient
+    ) AS mail CROSS JOIN LATERAL (
+        SELECT saga.saga_id FROM saga_status AS saga
+        WHERE saga.saga_id = mail.recipient AND saga.owner IS NULL AND saga.definition = ANY ($1::text[])
+            AND saga.saga_id <> ALL ($3::text[])
+        LIMIT 1
+    ) AS found
+    LIMIT $2
+) AS each_one
+ORDER BY position, saga_id
 LIMIT $2;
 
 -- name: due_rows
@@ -437,20 +459,22 @@ RETURNING {saga_status.all};
 WITH due AS MATERIALIZED (
     {due_rows}
 ), mailed AS MATERIALIZED (
-    SELECT found.saga_id, mail.place
-    FROM (
-        SELECT recipient, min(position) AS place FROM saga_inbox
-        WHERE substr(recipient, 1, 12) <> 'participant:'
-        GROUP BY recipient
-        ORDER BY place
-    ) AS mail CROSS JOIN LATERAL (
-        SELECT saga.saga_id FROM saga_status AS saga
-        WHERE saga.saga_id = mail.recipient AND saga.owner IS NULL AND saga.definition = ANY ($1::text[])
-            AND saga.saga_id <> ALL ($5::text[])
-        LIMIT 1 FOR UPDATE SKIP LOCKED
-    ) AS found
-    ORDER BY mail.place
-    LIMIT $3
+    -- Only the first row of each inbox is looked at, and by definition as in due_rows.
+    SELECT each_one.saga_id, each_one.place
+    FROM unnest($1::text[] || ''::text) AS loaded (definition) CROSS JOIN LATERAL (
+        SELECT found.saga_id, mail.position AS place
+        FROM (
+            SELECT recipient, position FROM saga_inbox AS first
+            WHERE first.definition = loaded.definition AND first.behind = 0
+            ORDER BY first.position, first.recipient
+        ) AS mail CROSS JOIN LATERAL (
+            SELECT saga.saga_id FROM saga_status AS saga
+            WHERE saga.saga_id = mail.recipient AND saga.owner IS NULL AND saga.definition = ANY ($1::text[])
+                AND saga.saga_id <> ALL ($5::text[])
+            LIMIT 1 FOR UPDATE SKIP LOCKED
+        ) AS found
+        LIMIT $3
+    ) AS each_one
 ), oldest AS MATERIALIZED (
     SELECT saga_id AS oldest_id
     FROM (

@@ -166,9 +166,29 @@ SELECT {saga_steps.all} FROM saga_steps WHERE saga_id = :saga_id ORDER BY direct
 SELECT saga_name, status, count(*) FROM saga_status GROUP BY saga_name, status ORDER BY saga_name, status;
 
 -- name: unloaded
-SELECT saga_name, saga_version, definition, count(*) FROM saga_status
-WHERE ended_at IS NULL AND definition NOT IN (SELECT value FROM json_each(:definitions))
-GROUP BY saga_name, saga_version, definition
+-- Steps from definition to definition, which says the name and the version: only what is found is counted.
+WITH RECURSIVE open (definition) AS (
+    SELECT min(definition) FROM saga_status INDEXED BY saga_status_definition WHERE ended_at IS NULL
+    UNION ALL
+    SELECT (
+        SELECT min(definition) FROM saga_status INDEXED BY saga_status_definition
+        WHERE ended_at IS NULL AND definition > open.definition
+    )
+    FROM open WHERE open.definition IS NOT NULL
+), found AS MATERIALIZED (
+    SELECT
+        (
+            SELECT saga_id FROM saga_status INDEXED BY saga_status_definition
+            WHERE ended_at IS NULL AND definition = open.definition LIMIT 1
+        ) AS example,
+        (
+            SELECT count(*) FROM saga_status INDEXED BY saga_status_definition
+            WHERE ended_at IS NULL AND definition = open.definition
+        ) AS sagas
+    FROM open
+    WHERE definition IS NOT NULL AND definition NOT IN (SELECT value FROM json_each(:definitions))
+)
+SELECT saga_name, saga_version, definition, sagas FROM found CROSS JOIN saga_status ON saga_id = example
 ORDER BY saga_name, saga_version, definition;
 
 -- name: register
@@ -184,14 +204,21 @@ DELETE FROM saga_workers WHERE worker_id = ? AND lease_until = ?;
 -- name: renew
 UPDATE saga_workers SET lease_until = ? WHERE worker_id = ?;
 
+-- name: of_these
+-- Mail may be older than its saga, and then it names no definition.
+(SELECT value FROM json_each(:definitions) UNION ALL SELECT '')
+
 -- name: anything_due
 SELECT EXISTS (
-    SELECT 1 FROM saga_status WHERE owner IS NULL AND due_at IS NOT NULL AND due_at <= :now
-    AND definition IN (SELECT value FROM json_each(:definitions)) AND saga_id NOT IN (SELECT value FROM json_each(:but))
+    SELECT 1 FROM json_each(:definitions) AS loaded CROSS JOIN saga_status INDEXED BY saga_status_due
+    WHERE definition = loaded.value AND owner IS NULL AND due_at IS NOT NULL AND due_at <= :now
+        AND saga_id NOT IN (SELECT value FROM json_each(:but))
 ) OR EXISTS (
-    SELECT 1 FROM saga_inbox AS mail CROSS JOIN saga_status ON saga_id = recipient
-    WHERE substr(recipient, 1, 12) <> 'participant:' AND owner IS NULL
-        AND definition IN (SELECT value FROM json_each(:definitions)) AND saga_id NOT IN (SELECT value FROM json_each(:but))
+    SELECT 1 FROM {of_these} AS loaded CROSS JOIN saga_inbox AS first INDEXED BY saga_inbox_sagas
+        CROSS JOIN saga_status AS free ON saga_id = first.recipient
+    WHERE first.definition = loaded.value AND first.behind = 0 AND owner IS NULL
+        AND free.definition IN (SELECT value FROM json_each(:definitions))
+        AND saga_id NOT IN (SELECT value FROM json_each(:but))
 );
 
 -- name: dead_workers
@@ -263,20 +290,33 @@ WHERE saga_id IN (
 DELETE FROM saga_workers WHERE worker_id = ?;
 
 -- name: due
--- Those of `but` are left to others.
-SELECT {saga_status.all} FROM saga_status
-WHERE owner IS NULL AND due_at IS NOT NULL AND due_at <= :now
-    AND definition IN (SELECT value FROM json_each(:definitions)) AND saga_id NOT IN (SELECT value FROM json_each(:but))
-ORDER BY due_at
+-- The first ones of each definition, so that not all that are due are sorted. Those of `but` are left to others.
+SELECT {saga_status.all of s} FROM json_each(:definitions) AS loaded CROSS JOIN saga_status AS s
+WHERE s.saga_id IN (
+    SELECT saga_id FROM saga_status INDEXED BY saga_status_due
+    WHERE definition = loaded.value AND owner IS NULL AND due_at IS NOT NULL AND due_at <= :now
+        AND saga_id NOT IN (SELECT value FROM json_each(:but))
+    ORDER BY due_at, saga_id
+    LIMIT :limit
+)
+ORDER BY s.due_at, s.saga_id
 LIMIT :limit;
 
 -- name: with_mail
--- Whatever their status is: what has come for a saga that has ended is recorded too.
-SELECT {saga_status.all of saga_status} FROM saga_inbox AS mail CROSS JOIN saga_status ON saga_id = recipient
-WHERE substr(recipient, 1, 12) <> 'participant:' AND owner IS NULL
-    AND definition IN (SELECT value FROM json_each(:definitions)) AND saga_id NOT IN (SELECT value FROM json_each(:but))
-GROUP BY saga_id
-ORDER BY min(mail.position), saga_id
+-- Whatever their status is: what has come for a saga that has ended is recorded too. Only the first row of each inbox is
+-- looked at, and by definition as in `due`.
+SELECT {saga_status.all of s}
+FROM {of_these} AS loaded CROSS JOIN saga_inbox AS mail CROSS JOIN saga_status AS s ON s.saga_id = mail.recipient
+WHERE (mail.recipient, mail.message_id) IN (
+    SELECT recipient, message_id
+    FROM saga_inbox AS first INDEXED BY saga_inbox_sagas CROSS JOIN saga_status AS free ON saga_id = recipient
+    WHERE first.definition = loaded.value AND first.behind = 0 AND free.owner IS NULL
+        AND free.definition IN (SELECT value FROM json_each(:definitions))
+        AND saga_id NOT IN (SELECT value FROM json_each(:but))
+    ORDER BY first.position, recipient
+    LIMIT :limit
+)
+ORDER BY mail.position, s.saga_id
 LIMIT :limit;
 
 -- name: take
