@@ -39,6 +39,7 @@ ONLY_IN_SQLITE = {
     },
     "the recorder of PostgreSQL can be told the name of its table": {"insert_tracking", "max_tracking_id"},
     "a file may have an encoding that cannot hold every text": {"encoding"},
+    "an array can be added to, where a list is made of rows": {"of_these"},
 }
 ONLY_IN_POSTGRES = {
     "a whole batch is one statement and one round trip": {"append", "attach", "attribute", "post"},
@@ -56,6 +57,7 @@ ONLY_IN_POSTGRES = {
     "SQL of a user is the query of a cursor": {"select", "select_page", "select_session"},
     "others can be told that something was written": {"listen", "notify", "notify_everybody"},
     "an array of numbers needs a cast, where SQLite takes rows as they are": {"rewrite_attribute"},
+    "a join is planned for many rows, where SQLite looks up one after the other": {"its_event"},
     "there are schemas, roles and privileges": {
         *("current_schema", "database", "may_create", "lacking", "lacking_sequences", "for_grants"),
     },

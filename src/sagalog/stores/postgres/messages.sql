@@ -183,23 +183,29 @@ LEFT JOIN LATERAL (
     SELECT state FROM saga_events WHERE notification_id = m.position LIMIT 1
 ) AS e ON TRUE
 
+-- name: its_event
+-- Each by itself: both in the order of positions side by side would be the whole log up to here.
+LEFT JOIN LATERAL (SELECT state FROM saga_events WHERE notification_id = m.position LIMIT 1) AS e ON TRUE
+
 -- name: read_messages
 SELECT {message}
-FROM saga_messages AS m LEFT JOIN saga_events AS e ON e.notification_id = m.position
+FROM saga_messages AS m {its_event}
 WHERE m.position > $1
 ORDER BY m.position
 LIMIT $2;
 
 -- name: messages_of
 SELECT {message}
-FROM saga_messages AS m LEFT JOIN saga_events AS e ON e.notification_id = m.position
+FROM saga_messages AS m {its_event}
 WHERE m.correlation_id = ANY ($1::text[])
 ORDER BY m.position;
 
 -- name: find_message
+-- The few of that id first (OFFSET 0 keeps the planner from walking through all, in the order of positions, instead).
 SELECT {message}
-FROM saga_messages AS m JOIN saga_events AS e ON e.notification_id = m.position
-WHERE m.message_id = $1
+FROM (SELECT * FROM saga_messages WHERE message_id = $1 OFFSET 0) AS m CROSS JOIN LATERAL (
+    SELECT state FROM saga_events WHERE notification_id = m.position LIMIT 1
+) AS e
 ORDER BY m.position
 LIMIT 1;
 

@@ -63,7 +63,7 @@ PLANNED_EACH_TIME = frozenset(
 )
 FILTERS = Filters(statements("sagalog.stores.postgres", "filters.sql"), exact)
 # Blocks that may read whole tables.
-SCANS = frozenset(("counts", "unloaded"))
+SCANS = frozenset(("counts",))
 # Blocks that wait only briefly for locked tables, because their caller can go on with other sagas meanwhile.
 SOON = frozenset(("leases", "anything_lost", "lost", "with_mail", "mail", "mailed"))
 

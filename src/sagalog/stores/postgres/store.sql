@@ -20,11 +20,16 @@ SELECT set_config(name, $1, false) FROM pg_settings WHERE name = 'transaction_ti
 -- name: reader_session
 -- What is read all the time is read through indexes, whatever the planner believes of tables that are empty one moment and
 -- full the next. A forbidden scan that cannot be avoided looks expensive to older servers: they would compile it each time.
-SELECT set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false);
+-- A bitmap has no order, so all that matches would be sorted where the first few in the order of an index are wanted.
+SELECT
+    set_config('enable_seqscan', 'off', false),
+    set_config('enable_bitmapscan', 'off', false),
+    set_config('jit', 'off', false);
 
 -- name: scans_allowed
 -- For the rest of the transaction: what is asked by a person may well read a whole table.
-SELECT set_config('enable_seqscan', 'on', true), set_config('jit', 'on', true);
+SELECT
+    set_config('enable_seqscan', 'on', true), set_config('enable_bitmapscan', 'on', true), set_config('jit', 'on', true);
 
 -- name: writer_session
 -- The writer's statements go through indexes. A plan that was made when a table was small and read it whole would be
@@ -32,6 +37,7 @@ SELECT set_config('enable_seqscan', 'on', true), set_config('jit', 'on', true);
 SELECT
     set_config('jit', 'off', false),
     set_config('enable_seqscan', 'off', false),
+    set_config('enable_bitmapscan', 'off', false),
     set_config('enable_hashjoin', 'off', false),
     set_config('enable_mergejoin', 'off', false),
     set_config('plan_cache_mode', 'force_generic_plan', false);

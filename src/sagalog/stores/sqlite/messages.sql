@@ -33,7 +33,8 @@ INSERT INTO saga_inbox ({saga_inbox.all}, body) VALUES ({saga_inbox.all as marks
 ON CONFLICT DO NOTHING;
 
 -- name: take_inbox
-DELETE FROM saga_inbox WHERE (recipient, message_id) IN (VALUES (?, ?));
+-- As a list of pairs it would read all that a recipient has, or everybody, once somebody has run ANALYZE.
+DELETE FROM saga_inbox WHERE (recipient = ? AND message_id = ?);
 
 -- name: retry_inbox
 -- A worker that was not told yet that another took over must not undo what that one has tried.
@@ -145,33 +146,37 @@ of_worker (definition) AS (
 )
 
 -- name: first_mail
--- The first row of the inbox of each saga of a worker, as many of each definition as are wanted in all.
+-- The first row of the inbox of each saga of a worker, as many of each definition as are wanted in all. Lists in JSON are
+-- what makes a query with a limit of its own for each row of another one.
 WITH RECURSIVE {definitions_of}, mailed AS MATERIALIZED (
-    SELECT one.recipient, one.lane, one.position FROM of_mail CROSS JOIN saga_inbox AS one
-    WHERE (one.recipient, one.message_id) IN (
-        SELECT first.recipient, first.message_id
-        FROM saga_inbox AS first INDEXED BY saga_inbox_sagas CROSS JOIN saga_status AS s ON s.saga_id = first.recipient
-        WHERE first.definition = of_mail.definition AND first.behind = 0 AND s.owner = :worker_id
-            AND first.recipient NOT IN (SELECT value FROM json_each(:but))
-        ORDER BY first.position, first.recipient
-        LIMIT :limit
-    )
-    ORDER BY one.position, one.recipient
+    SELECT one.value ->> 0 AS recipient, one.value ->> 1 AS lane, one.value ->> 2 AS position
+    FROM of_mail CROSS JOIN json_each((
+        SELECT json_group_array(json_array(recipient, lane, position)) FROM (
+            SELECT first.recipient, first.lane, first.position
+            FROM saga_inbox AS first INDEXED BY saga_inbox_sagas CROSS JOIN saga_status AS s ON s.saga_id = first.recipient
+            WHERE first.definition = of_mail.definition AND first.behind = 0 AND s.owner = :worker_id
+                AND first.recipient NOT IN (SELECT value FROM json_each(:but))
+            ORDER BY first.position, first.recipient
+            LIMIT :limit
+        )
+    )) AS one
+    ORDER BY position, recipient
     LIMIT :limit
 )
 
 -- name: mail
 -- No row is among the first ones of all but the first ones of its saga, and of the sagas that have the first ones.
 {first_mail}, wanted AS MATERIALIZED (
-    SELECT held.recipient, held.message_id
-    FROM mailed CROSS JOIN saga_inbox AS held
-    WHERE held.recipient = mailed.recipient AND held.message_id IN (
-        SELECT message_id FROM saga_inbox INDEXED BY saga_inbox_lane
-        WHERE lane = mailed.lane AND recipient = mailed.recipient
-        ORDER BY position, message_id
-        LIMIT :limit
-    )
-    ORDER BY held.position, held.message_id
+    SELECT mailed.recipient, one.value ->> 0 AS message_id, one.value ->> 1 AS position
+    FROM mailed CROSS JOIN json_each((
+        SELECT json_group_array(json_array(message_id, position)) FROM (
+            SELECT message_id, position FROM saga_inbox INDEXED BY saga_inbox_lane
+            WHERE lane = mailed.lane AND recipient = mailed.recipient
+            ORDER BY position, message_id
+            LIMIT :limit
+        )
+    )) AS one
+    ORDER BY 3, 2
     LIMIT :limit
 )
 SELECT {row}, {message}
@@ -208,13 +213,14 @@ ORDER BY i.position, i.message_id
 LIMIT :limit;
 
 -- name: unmatched
+-- Any blob is behind every text: without `before` and `unmatched_id` all ids are.
 SELECT {saga_unmatched.all} FROM saga_unmatched
 WHERE (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
     AND (:name IS NULL OR name = :name)
     AND (:consumer IS NULL OR consumer = :consumer)
     AND (:correlation_id IS NULL OR correlation_id = :correlation_id)
-    AND (:unmatched_id IS NULL OR unmatched_id = :unmatched_id)
-    AND (:before IS NULL OR unmatched_id < :before)
+    AND unmatched_id >= coalesce(:unmatched_id, '') AND unmatched_id <= coalesce(:unmatched_id, x'')
+    AND unmatched_id < coalesce(:before, x'')
 ORDER BY unmatched_id DESC
 LIMIT :limit;
 

@@ -257,9 +257,15 @@ WITH RECURSIVE owners (owner) AS (
     SELECT (SELECT min(owner) FROM saga_status WHERE owner IS NOT NULL AND owner > owners.owner)
     FROM owners WHERE owner IS NOT NULL
 )
-SELECT saga_id FROM owners CROSS JOIN saga_status ON saga_status.owner = owners.owner
-WHERE owners.owner NOT IN (SELECT worker_id FROM saga_workers WHERE lease_until > :now)
-    AND saga_id NOT IN (SELECT value FROM json_each(:but))
+SELECT one.value AS saga_id
+FROM owners CROSS JOIN json_each((
+    SELECT json_group_array(saga_id) FROM (
+        SELECT saga_id FROM saga_status INDEXED BY saga_status_owner
+        WHERE owner = owners.owner AND saga_id NOT IN (SELECT value FROM json_each(:but))
+        LIMIT :limit
+    )
+)) AS one
+WHERE owners.owner IS NOT NULL AND owners.owner NOT IN (SELECT worker_id FROM saga_workers WHERE lease_until > :now)
 LIMIT :limit;
 
 -- name: forget_their_owners
@@ -306,17 +312,18 @@ LIMIT :limit;
 -- Whatever their status is: what has come for a saga that has ended is recorded too. Only the first row of each inbox is
 -- looked at, and by definition as in `due`.
 SELECT {saga_status.all of s}
-FROM {of_these} AS loaded CROSS JOIN saga_inbox AS mail CROSS JOIN saga_status AS s ON s.saga_id = mail.recipient
-WHERE (mail.recipient, mail.message_id) IN (
-    SELECT recipient, message_id
-    FROM saga_inbox AS first INDEXED BY saga_inbox_sagas CROSS JOIN saga_status AS free ON saga_id = recipient
-    WHERE first.definition = loaded.value AND first.behind = 0 AND free.owner IS NULL
-        AND free.definition IN (SELECT value FROM json_each(:definitions))
-        AND saga_id NOT IN (SELECT value FROM json_each(:but))
-    ORDER BY first.position, recipient
-    LIMIT :limit
-)
-ORDER BY mail.position, s.saga_id
+FROM {of_these} AS loaded CROSS JOIN json_each((
+    SELECT json_group_array(json_array(recipient, position)) FROM (
+        SELECT recipient, first.position
+        FROM saga_inbox AS first INDEXED BY saga_inbox_sagas CROSS JOIN saga_status AS free ON saga_id = recipient
+        WHERE first.definition = loaded.value AND first.behind = 0 AND free.owner IS NULL
+            AND free.definition IN (SELECT value FROM json_each(:definitions))
+            AND saga_id NOT IN (SELECT value FROM json_each(:but))
+        ORDER BY first.position, recipient
+        LIMIT :limit
+    )
+)) AS mail CROSS JOIN saga_status AS s ON s.saga_id = mail.value ->> 0
+ORDER BY mail.value ->> 1, s.saga_id
 LIMIT :limit;
 
 -- name: take
