@@ -27,6 +27,7 @@ from tests.benchmarks.databases import Database, PostgresDatabase, SQLiteDatabas
 from tests.benchmarks.followed import followed
 from tests.benchmarks.inline import inline
 from tests.benchmarks.measure import Shape, Sizes
+from tests.benchmarks.polled import polled
 from tests.benchmarks.projected import projected
 from tests.benchmarks.reacted import reacted
 from tests.benchmarks.replayed import replayed
@@ -42,6 +43,7 @@ PARTS = (
     "troubled",
     "followed",
     "search",
+    "polled",
     "replayed",
     "projected",
     "inline",
@@ -59,6 +61,7 @@ QUICK = Sizes(
     replayed=500,
     projected=500,
     reacted=300,
+    polled=500,
 )
 
 
@@ -100,6 +103,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--replayed", type=int, help="finished sagas whose histories are replayed (20000)")
     parser.add_argument("--projected", type=int, help="finished sagas whose events a new projection reads (10000)")
     parser.add_argument("--reacted", type=int, help="finished sagas that a new participant hears of (5000)")
+    parser.add_argument(
+        "--polled", type=int, help="open sagas that a worker must not look at (10000), ten times finished"
+    )
     parser.add_argument("--search", type=int, help="sagas among which one is looked for (100000; a million by hand)")
     parser.add_argument("--folder", type=Path, help="where the SQLite files are made: the disk that is measured")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every number to FILE")
@@ -131,12 +137,13 @@ def _measure(
     beside = run(troubled, next(fresh), next(fresh), sizes) if "troubled" in parts else None
     backlog = run(followed, next(fresh), next(fresh), sizes) if "followed" in parts else None
     found = run(search, next(fresh), sizes) if "search" in parts else None
+    idle = run(polled, next(fresh), next(fresh), sizes) if "polled" in parts else None
     again = run(replayed, next(fresh), sizes) if "replayed" in parts else None
     rows = run(projected, next(fresh), next(fresh), sizes) if "projected" in parts else None
     price = run(inline, next(fresh), next(fresh), sizes) if "inline" in parts else None
     heard = run(reacted, next(fresh), next(fresh), next(fresh), sizes) if "reacted" in parts else None
     return Measured(
-        store, first.settings(), work, memory, shapes, filled, beside, backlog, found, again, rows, price, heard
+        store, first.settings(), work, memory, shapes, filled, beside, backlog, found, again, rows, price, heard, idle
     )
 
 

@@ -39,6 +39,7 @@ class Sizes(Struct, frozen=True):
     replayed: int = 20_000
     projected: int = 10_000
     reacted: int = 5_000
+    polled: int = 10_000
 
 
 class Series(Struct):

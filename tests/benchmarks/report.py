@@ -10,6 +10,7 @@ from rich.table import Table
 from tests.benchmarks.followed import Followed
 from tests.benchmarks.inline import Inline
 from tests.benchmarks.measure import Beside, Filled, Memory, Shape, Work
+from tests.benchmarks.polled import Polled
 from tests.benchmarks.projected import Projected
 from tests.benchmarks.reacted import Reacted
 from tests.benchmarks.replayed import Replayed
@@ -21,6 +22,7 @@ LATENCY_AIM = 1.5
 TROUBLE_AIM = 1.2
 FOLDING_AIM = 500_000
 PROJECTION_AIM = 0.5
+POLL_AIM = 1.5
 
 
 class Measured(Struct):
@@ -39,6 +41,7 @@ class Measured(Struct):
     projected: Projected | None = None
     inline: Inline | None = None
     reacted: Reacted | None = None
+    polled: Polled | None = None
 
 
 def as_json(header: dict[str, str], measured: list[Measured]) -> bytes:
@@ -79,6 +82,8 @@ def show(console: Console, one: Measured) -> None:
         console.print(_reacted(one.reacted))
     if one.search is not None:
         console.print(_search(one.search))
+    if one.polled is not None:
+        console.print(_polled(one.polled, one.store))
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -168,6 +173,26 @@ def _search(found: Search) -> Table:
     for times in found.asked:
         late = "over" if times.median > AIM_SECONDS else ""
         table.add_row(times.name, _ms(times.median), _ms(max(times.seconds)), late)
+    return table
+
+
+def _polled(found: Polled, store: str) -> Table:
+    counted = "instructions" if store == "sqlite" else "pages"
+    title = (
+        f"what a worker asks of {store}, in microseconds: empty, and with {found.finished:,} finished and "
+        f"{found.unfinished:,} open sagas (filled in {found.filling:.0f} s); aim: within {POLL_AIM:g} times"
+    )
+    table = _table(title, "empty", "full", "ratio", f"{counted}, empty", "full", "found by")
+    for one in found.asked:
+        efforts = (f"{one.empty_effort:,}", f"{one.full_effort:,}")
+        table.add_row(
+            one.name,
+            f"{one.empty * 1e6:,.0f}",
+            f"{one.full * 1e6:,.0f}",
+            f"{one.full / one.empty:.2f}",
+            *efforts,
+            one.plan,
+        )
     return table
 
 

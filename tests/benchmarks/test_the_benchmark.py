@@ -21,6 +21,7 @@ TINY = [
     "--projected=9",
     "--reacted=9",
     "--search=200",
+    "--polled=100",
 ]
 
 
@@ -47,6 +48,7 @@ def test_every_part_of_the_benchmark_runs_on_sqlite(tmp_path: Path, capfd: pytes
     assert [way["events"] for way in store["reacted"]["ways"]] == [9, 9 * 3 - 1]
     assert store["search"]["sagas"] == 200
     assert {"list", "--saga rare, ten", "--attribute: two", "show"} <= {one["name"] for one in store["search"]["asked"]}
+    assert {"due", "mail", "inbox"} <= {one["name"] for one in store["polled"]["asked"]}
     printed = capfd.readouterr().out
     assert "sagas/s, median" in printed
     assert "looking among 200 sagas" in printed
@@ -72,6 +74,7 @@ def test_what_differs_on_postgresql_runs_there(
                 "--part=inline",
                 "--part=reacted",
                 "--part=search",
+                "--part=polled",
             ]
         )
         == 0

@@ -35,6 +35,7 @@ LARGEST: dict[str, int] = {
     "saga_status.saga_name": LONGEST_NAME,
     "saga_status.saga_key": max(LONGEST_ID, EFFECT),
     "saga_status.definition": 64,
+    "saga_inbox.definition": 64,
     "saga_status.correlation_id": LONGEST_ID,
     "saga_status.owner": UUID,
     "saga_attributes.saga_id": UUID,

@@ -94,7 +94,8 @@ def _rows(node: Mapping[str, Any]) -> int:
     if not node["Node Type"].endswith("Scan") or "Relation Name" not in node:
         return 0
     removed = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
-    return round((node["Actual Rows"] + removed) * node["Actual Loops"])
+    found: int = round((node["Actual Rows"] + removed) * node["Actual Loops"])
+    return found
 
 
 def _text(node: Mapping[str, Any]) -> str:
