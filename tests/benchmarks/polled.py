@@ -1,9 +1,9 @@
-"""How long each statement that a worker runs by itself takes, in an empty database and in a full one. It prints nothing."""
+"""How long each statement of a worker takes in an empty database and in a full one. It prints nothing."""
 
 import re
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -23,7 +23,9 @@ CALLS = 25
 # So many sagas have ended for each one that is open.
 FINISHED_FOR_EACH = 10
 
-_INDEX = re.compile(r"INDEX (\w+)|(PRIMARY KEY)|Scan saga_\w+ (saga_\w+)|Seq Scan (saga_\w+)|SCAN (saga_\w+)")
+_INDEX = re.compile(
+    r"USING (?:COVERING )?INDEX (\w+)|(PRIMARY KEY)|Scan saga_\w+ (saga_\w+)|Seq Scan (saga_\w+)|SCAN (saga_\w+)"
+)
 
 
 class Asked(Struct):
@@ -77,7 +79,7 @@ def _times(address: str) -> Mapping[str, float]:
 
 
 @contextmanager
-def _asking(address: str) -> Iterator[Callable[[str], float]]:
+def _asking(address: str) -> Generator[Callable[[str], float]]:
     """Give a function that runs a statement, takes back what it has changed, and returns how long it took."""
     if address.startswith("sqlite"):
         with plain(address) as file:

@@ -177,22 +177,19 @@ def _search(found: Search) -> Table:
 
 
 def _polled(found: Polled, store: str) -> Table:
-    counted = "instructions" if store == "sqlite" else "pages"
+    counted = "steps" if store == "sqlite" else "pages"
     title = (
         f"what a worker asks of {store}, in microseconds: empty, and with {found.finished:,} finished and "
         f"{found.unfinished:,} open sagas (filled in {found.filling:.0f} s); aim: within {POLL_AIM:g} times"
     )
-    table = _table(title, "empty", "full", "ratio", f"{counted}, empty", "full", "found by")
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 1))
+    table.add_column("", no_wrap=True)
+    for column in ("empty", "full", "ratio", counted, "full"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("found by", overflow="fold")
     for one in found.asked:
-        efforts = (f"{one.empty_effort:,}", f"{one.full_effort:,}")
-        table.add_row(
-            one.name,
-            f"{one.empty * 1e6:,.0f}",
-            f"{one.full * 1e6:,.0f}",
-            f"{one.full / one.empty:.2f}",
-            *efforts,
-            one.plan,
-        )
+        times = (f"{one.empty * 1e6:,.0f}", f"{one.full * 1e6:,.0f}", f"{one.full / one.empty:.2f}")
+        table.add_row(one.name, *times, f"{one.empty_effort:,}", f"{one.full_effort:,}", one.plan)
     return table
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from backlog.backlog import fill, settle
 from backlog.statements import BY_OTHERS, FRAGMENTS, POSTGRES, SQLITE, WRITTEN
-from backlog.walked import Walked, walked
+from backlog.walked import Walked, first_parked, walked
 from databases.catalogs import plain
 from databases.stores import migrated_database
 from servers.postgres_server import PostgresServer
@@ -60,6 +60,13 @@ def test_a_worker_asks_as_little_of_a_full_database_as_of_an_empty_one(databases
     assert compare(kind, least, walked(full)) == []
     settle(full)
     assert compare(kind, least, walked(full)) == []
+
+
+def test_a_projection_looks_at_no_event_that_waits_behind_another(databases: tuple[str, str]) -> None:
+    empty, full = databases
+    settle(full)
+    assert (first_parked(full).rows, first_parked(empty).rows) == (1, 1)
+    assert first_parked(full).effort <= first_parked(empty).effort + MORE["sqlite"]
 
 
 def test_every_statement_is_measured_or_run_by_somebody_else() -> None:

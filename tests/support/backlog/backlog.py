@@ -7,7 +7,18 @@ from databases.catalogs import plain
 from sagalog.stores.sql import statements
 
 SQL = statements("tests.support.backlog", "backlog.sql")
-OF_OTHERS = ("finished", "open", "mail_of_others", "messages", "commands", "lanes", "unmatched", "jobs", "items")
+OF_OTHERS = (
+    "finished",
+    "open",
+    "mail_of_others",
+    "messages",
+    "commands",
+    "lanes",
+    "projected",
+    "unmatched",
+    "jobs",
+    "items",
+)
 OF_OURS = (*(name for name in SQL if name.startswith("own_")), "workers", "consumers")
 
 

@@ -1,4 +1,5 @@
--- A database in which a worker, `w-ours`, finds a little to do among very much that is not for it: the same on both databases
+-- A database in which a worker, `w-ours`, finds a little to do among very much that is not
+-- for it, and so does `w-busy`, which owns many sagas: the same on both databases
 -- but for what makes numbers and bytes. `:finished` and `:open` are how many sagas have ended and are open besides; `numbers`
 -- is a table with as many numbers. Times are in microseconds; now is 1000000.
 
@@ -30,7 +31,7 @@ SELECT
 FROM numbers WHERE n <= :finished;
 
 -- name: open
--- In turns: due of a definition that is not here; with mail, of that one; of ours that sleep; of another worker; stuck.
+-- In turns: due of a definition that is not here; with mail, of that one; of ours that sleep; of busy workers; stuck.
 INSERT INTO saga_status (
     saga_id, saga_name, saga_version, definition, saga_key, run, status, attempt, correlation_id, started_at, updated_at,
     error_type, due_at, version, position, owner
@@ -40,7 +41,7 @@ SELECT
     CASE WHEN n % 5 = 4 THEN 'stuck' ELSE 'pending' END, 0, 'c-open-' || n, 1, 1,
     CASE WHEN n % 5 = 4 THEN 'Timeout' END,
     CASE n % 5 WHEN 0 THEN n WHEN 2 THEN 2000000 + n END, 2, n,
-    CASE WHEN n % 5 = 3 THEN 'w-other' END
+    CASE n % 10 WHEN 3 THEN 'w-other' WHEN 8 THEN 'w-busy' END
 FROM numbers WHERE n <= :open;
 
 -- name: mail_of_others
@@ -89,14 +90,14 @@ INSERT INTO saga_job_items (job_id, number, saga_id, status)
 SELECT 'a-' || (n / 10), n, 'open-' || n, 'well' FROM numbers WHERE n <= :open;
 
 -- name: own_sagas
--- Due; with mail; ours; of a worker that is dead; of one that another worker's lease does not hold any more.
+-- Due; with mail; of a worker that has nothing else, or of one that is busy; of one that is dead.
 INSERT INTO saga_status (
     saga_id, saga_name, saga_version, definition, saga_key, run, status, attempt, correlation_id, started_at, updated_at,
     due_at, version, position, owner
 )
 SELECT
     'own-' || n, 'orders', 1, 'ours', 'own-' || n, 1, 'pending', 0, 'c-own-' || n, 1, 1,
-    CASE WHEN n % 4 = 0 THEN n END, 2, n, CASE n % 4 WHEN 2 THEN 'w-ours' WHEN 3 THEN 'w-dead' END
+    CASE WHEN n % 4 = 0 THEN n END, 2, n, CASE n % 4 WHEN 2 THEN CASE WHEN n % 8 = 2 THEN 'w-ours' ELSE 'w-busy' END WHEN 3 THEN 'w-dead' END
 FROM numbers WHERE n <= 40;
 
 -- name: own_mail
@@ -120,6 +121,15 @@ INSERT INTO saga_inbox (recipient, message_id, position, lane, name, status, att
 SELECT 'participant:ours', 'l-own-' || n, 900000000 + n, 'lane-' || (n % 10), 'OrderPlaced', 'pending', n % 2, 1, 1
 FROM numbers WHERE n <= 20;
 
+-- name: projected
+-- Behind an event that cannot be handled all later ones of its lane wait.
+INSERT INTO saga_projection_events (projection, generation, position, lane, event, status, attempts, due_at, parked_at)
+SELECT 'orders', 1, n + 1, 'lane', 'SagaFailed', 'waiting', 0, 1, 1 FROM numbers WHERE n <= :open;
+
+-- name: own_projected
+INSERT INTO saga_projection_events (projection, generation, position, lane, event, status, attempts, due_at, parked_at)
+VALUES ('orders', 1, 1, 'lane', 'SagaFailed', 'retrying', 1, 1, 1);
+
 -- name: own_unmatched
 INSERT INTO saga_unmatched (
     unmatched_id, consumer, message_id, kind, name, source, reason, correlation_id, message, parked_at, status
@@ -138,8 +148,8 @@ SELECT 'job', n, 'own-' || n, CASE WHEN n % 2 = 0 THEN 'pending' ELSE 'acted' EN
 
 -- name: workers
 INSERT INTO saga_workers (worker_id, host, pid, started_at, lease_until, lease_length)
-SELECT CASE n WHEN 1 THEN 'w-ours' WHEN 2 THEN 'w-other' ELSE 'w-idle-' || n END, 'host', n, 1, 9000000, 1000
-FROM numbers WHERE n <= 4;
+SELECT CASE n WHEN 1 THEN 'w-ours' WHEN 2 THEN 'w-other' WHEN 3 THEN 'w-busy' ELSE 'w-idle-' || n END, 'host', n, 1, 9000000, 1000
+FROM numbers WHERE n <= 5;
 
 -- name: consumers
 INSERT INTO saga_consumers (consumer, position, owner, updated_at)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -12,6 +13,8 @@ from msgspec import Struct
 
 from sagalog.stores.postgres.connection import SQL as OF_POSTGRES
 from sagalog.stores.postgres.store import PLANNED_EACH_TIME
+from sagalog.stores.projected.postgres import SQL as PROJECTED_BY_POSTGRES
+from sagalog.stores.projected.sqlite import SQL as PROJECTED_BY_SQLITE
 from sagalog.stores.sqlite.writing import SQL as OF_SQLITE
 
 # SQLite tells of its instructions in groups of so many.
@@ -34,20 +37,35 @@ def walked(database: str) -> dict[str, Walked]:
 def _of_sqlite(database: str) -> Iterator[tuple[str, Walked]]:
     with plain(database) as connection:
         for name, values in SQLITE.items():
-            groups = 0
+            yield name, _counted(connection, OF_SQLITE[name], values)
 
-            def count() -> int:
-                nonlocal groups
-                groups += 1
-                return 0
 
-            plan = tuple(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {OF_SQLITE[name]}", values))
-            connection.execute("BEGIN IMMEDIATE")
-            connection.set_progress_handler(count, GROUP)
-            rows = len(connection.execute(OF_SQLITE[name], values).fetchall())
-            connection.set_progress_handler(None, 0)
-            connection.execute("ROLLBACK")
-            yield name, Walked(groups * GROUP, rows, plan)
+def first_parked(database: str) -> Walked:
+    """Return what it takes to look for what a projection could not handle."""
+    values = {"projection": "orders", "generation": 1}
+    with plain(database) as connection:
+        if database.startswith("sqlite"):
+            return _counted(connection, PROJECTED_BY_SQLITE["first_parked"], values)
+        explain = b"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) "
+        sql = explain + PROJECTED_BY_POSTGRES["first_parked"].encode()
+        return _told(connection.execute(sql, values).fetchone()[0])
+
+
+def _counted(connection: sqlite3.Connection, sql: str, values: Any) -> Walked:
+    groups = 0
+
+    def count() -> int:
+        nonlocal groups
+        groups += 1
+        return 0
+
+    plan = tuple(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values))
+    connection.execute("BEGIN IMMEDIATE")
+    connection.set_progress_handler(count, GROUP)
+    rows = len(connection.execute(sql, values).fetchall())
+    connection.set_progress_handler(None, 0)
+    connection.execute("ROLLBACK")
+    return Walked(groups * GROUP, rows, plan)
 
 
 def _of_postgres(database: str) -> Iterator[tuple[str, Walked]]:
@@ -77,7 +95,11 @@ def _explained(connection: Any, name: str, values: Sequence[Any]) -> Walked:
             asked = re.sub(r"\$(\d+)", lambda found: given[int(found[1]) - 1], text)
         [[answer]] = connection.execute(f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {asked}").fetchall()
         connection.execute("ROLLBACK")
-    plan = json.loads(answer)[0]["Plan"]
+    return _told(json.loads(answer))
+
+
+def _told(answer: Any) -> Walked:
+    plan = answer[0]["Plan"]
     nodes = list(_nodes(plan))
     pages = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
     return Walked(pages, sum(map(_rows, nodes)), tuple(map(_text, nodes)))

@@ -330,8 +330,9 @@ LIMIT :limit;
 UPDATE saga_status SET owner = ? WHERE saga_id IN (SELECT value FROM json_each(?));
 
 -- name: taken
--- Those of these that a worker owns: a trigger may have left one as it was.
-SELECT saga_id FROM saga_status WHERE owner = ? AND saga_id IN (SELECT value FROM json_each(?));
+-- Those of these that a worker owns: a trigger may have left one as it was. `+` keeps the index of owners out of it, since
+-- a worker owns thousands.
+SELECT saga_id FROM saga_status WHERE +owner = ? AND saga_id IN (SELECT value FROM json_each(?));
 
 -- name: claim_one
 UPDATE saga_status SET owner = :worker_id
@@ -339,7 +340,7 @@ WHERE saga_id = :saga_id
     AND (owner IS NULL OR owner = :worker_id OR owner NOT IN (SELECT worker_id FROM saga_workers));
 
 -- name: give_back
-UPDATE saga_status SET owner = NULL WHERE owner = ? AND saga_id IN (SELECT value FROM json_each(?));
+UPDATE saga_status SET owner = NULL WHERE +owner = ? AND saga_id IN (SELECT value FROM json_each(?));
 
 -- name: give_back_all
 UPDATE saga_status SET owner = NULL WHERE owner = ?;

@@ -92,4 +92,8 @@ FOR EACH ROW WHEN (OLD.behind = 0) EXECUTE FUNCTION saga_inbox_left();
 -- By consumer, because a worker routes again for those that it has.
 CREATE INDEX saga_unmatched_again ON saga_unmatched (consumer, unmatched_id) WHERE status = 'redelivering';
 
+-- The events of a projection that are tried again or wait for a person, without those that wait behind them.
+CREATE INDEX IF NOT EXISTS saga_projection_events_head ON saga_projection_events (projection, generation, position)
+WHERE status <> 'waiting';
+
 UPDATE saga_contract SET version = 2 WHERE name = 'saga_inbox';
