@@ -13,9 +13,10 @@ from backlog.backlog import fill, settle
 from backlog.statements import BY_OTHERS, FRAGMENTS, POSTGRES, SQLITE, WRITTEN
 from backlog.walked import Walked, first_parked, walked
 from databases.catalogs import plain
-from databases.stores import migrated_database
+from databases.stores import empty_database, migrated_database, opened
 from servers.postgres_server import PostgresServer
 
+from sagalog.stores import migrations
 from sagalog.stores.postgres.connection import BLOCKS as OF_POSTGRES
 from sagalog.stores.sqlite.writing import BLOCKS as OF_SQLITE
 
@@ -105,3 +106,39 @@ def test_what_is_behind_follows_whoever_writes(kind: str, tmp_path: Path, reques
         assert front() == [("x", "m-4"), ("y", "m-8")]
         connection.execute("DELETE FROM saga_inbox WHERE lane = 'x'")
         assert front() == [("y", "m-8")]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def test_what_waits_in_an_older_database_is_found_after_the_upgrade(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = empty_database(kind, tmp_path, request)
+    assert isinstance(database, str)
+    known = migrations.migrations
+    with monkeypatch.context() as then:
+        then.setattr(migrations, "migrations", lambda dialect: known(dialect)[:10])
+        with opened(database):
+            pass
+    columns = "recipient, message_id, position, lane, name, status, attempts, due_at, arrived_at"
+    with plain(database) as connection:
+        connection.execute(
+            "INSERT INTO saga_status (saga_id, saga_name, saga_version, definition, saga_key, run, status, attempt, "
+            "correlation_id, started_at, updated_at, version, position) "
+            "VALUES ('s', 'orders', 1, 'd', 'k', 1, 'pending', 0, 'c', 1, 1, 1, 1)"
+        )
+        for recipient, lane in (("s", "s"), ("later", "later"), ("participant:a", "c")):
+            for position in (2, 1):
+                values = (recipient, f"{recipient}-{position}", position, lane, "E", "pending", 0, 1, 1)
+                connection.execute(f"INSERT INTO saga_inbox ({columns}) VALUES {values}")
+    with opened(database):
+        pass
+    with plain(database) as connection:
+        sql = "SELECT message_id, behind, definition FROM saga_inbox ORDER BY recipient, position"
+        assert [tuple(row) for row in connection.execute(sql).fetchall()] == [
+            ("later-1", 0, ""),
+            ("later-2", 1, ""),
+            ("participant:a-1", 0, None),
+            ("participant:a-2", 1, None),
+            ("s-1", 0, "d"),
+            ("s-2", 1, "d"),
+        ]

@@ -44,19 +44,25 @@ DROP INDEX saga_inbox_sagas;
 
 CREATE INDEX saga_inbox_sagas ON saga_inbox (definition, position, recipient, behind) WHERE definition IS NOT NULL AND behind = 0;
 
-CREATE TRIGGER saga_inbox_came AFTER INSERT ON saga_inbox
+-- Three triggers, so that most rows, which are alone in their lanes, are not written twice.
+CREATE TRIGGER saga_inbox_behind AFTER INSERT ON saga_inbox
+WHEN EXISTS (
+    SELECT 1 FROM saga_inbox AS earlier
+    WHERE earlier.lane = NEW.lane AND earlier.recipient = NEW.recipient
+        AND (earlier.position, earlier.message_id) < (NEW.position, NEW.message_id)
+)
 BEGIN
-    UPDATE saga_inbox SET
-        behind = EXISTS (
-            SELECT 1 FROM saga_inbox AS earlier
-            WHERE earlier.lane = NEW.lane AND earlier.recipient = NEW.recipient
-                AND (earlier.position, earlier.message_id) < (NEW.position, NEW.message_id)
-        ),
-        definition = CASE WHEN substr(NEW.recipient, 1, 12) <> 'participant:' THEN
-            coalesce((SELECT definition FROM saga_status WHERE saga_id = NEW.recipient), '')
-        END
-    WHERE recipient = NEW.recipient AND message_id = NEW.message_id;
-    -- What was routed again may come before all that is here.
+    UPDATE saga_inbox SET behind = 1 WHERE recipient = NEW.recipient AND message_id = NEW.message_id;
+END;
+
+-- What was routed again may come before all that is here.
+CREATE TRIGGER saga_inbox_before AFTER INSERT ON saga_inbox
+WHEN EXISTS (
+    SELECT 1 FROM saga_inbox AS later
+    WHERE later.lane = NEW.lane AND later.recipient = NEW.recipient
+        AND (later.position, later.message_id) > (NEW.position, NEW.message_id)
+)
+BEGIN
     UPDATE saga_inbox SET behind = 1
     WHERE recipient = NEW.recipient AND behind = 0 AND message_id = (
         SELECT next.message_id FROM saga_inbox AS next
@@ -65,6 +71,13 @@ BEGIN
         ORDER BY next.position, next.message_id
         LIMIT 1
     );
+END;
+
+CREATE TRIGGER saga_inbox_of AFTER INSERT ON saga_inbox WHEN substr(NEW.recipient, 1, 12) <> 'participant:'
+BEGIN
+    UPDATE saga_inbox SET
+        definition = coalesce((SELECT definition FROM saga_status WHERE saga_id = NEW.recipient), '')
+    WHERE recipient = NEW.recipient AND message_id = NEW.message_id;
 END;
 
 CREATE TRIGGER saga_inbox_left AFTER DELETE ON saga_inbox WHEN OLD.behind = 0
