@@ -115,8 +115,12 @@ def test_what_waits_in_an_older_database_is_found_after_the_upgrade(
     database = empty_database(kind, tmp_path, request)
     assert isinstance(database, str)
     known = migrations.migrations
+
+    def as_of_then(dialect: migrations.Dialect) -> tuple[migrations.Migration, ...]:
+        return known(dialect)[:10]
+
     with monkeypatch.context() as then:
-        then.setattr(migrations, "migrations", lambda dialect: known(dialect)[:10])
+        then.setattr(migrations, "migrations", as_of_then)
         with opened(database):
             pass
     columns = "recipient, message_id, position, lane, name, status, attempts, due_at, arrived_at"
