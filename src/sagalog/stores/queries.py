@@ -8,6 +8,7 @@ from msgspec.structs import asdict
 
 from sagalog.messages import Envelope
 from sagalog.store import (
+    UNMATCHED_STATUSES,
     CommandRow,
     ConsumerRow,
     HeldLease,
@@ -162,8 +163,18 @@ class Queries:
 
     def unmatched(self, query: UnmatchedQuery) -> list[UnmatchedRow]:
         """Return the unmatched messages that match the query."""
-        wanted = asdict(query) | {"statuses": self._list(query.statuses) if query.statuses else None}
-        return [UnmatchedRow(*row) for row in self._look("unmatched", **wanted)]
+        wanted = asdict(query)
+        statuses, block = wanted.pop("statuses") or UNMATCHED_STATUSES, self._block_for_unmatched(query)
+        found = [
+            UnmatchedRow(*row)
+            for status in dict.fromkeys(statuses)
+            for row in self._look(block, status=status, **wanted)
+        ]
+        return sorted(found, key=lambda row: row.unmatched_id, reverse=True)[: query.limit]
+
+    def _block_for_unmatched(self, query: UnmatchedQuery) -> str:
+        """Return the block that finds the messages of a query; a dialect may have one for each index."""
+        return "unmatched"
 
     def redelivering(self, consumers: Sequence[str], limit: int, after: str = "") -> list[UnmatchedRow]:
         """Return the messages of these consumers that are to be routed again."""

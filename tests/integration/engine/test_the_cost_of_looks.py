@@ -19,7 +19,7 @@ from sagalog.testing.contracts.store.samples import start
 
 # A row for each worker or each consumer of the fleet; and what a person asks for.
 SMALL = {"saga_workers", "saga_consumers"}
-ASKED_BY_A_PERSON = {"counts", "unloaded", "find", "find_open", "find_with_an_error", "unmatched"} | {
+ASKED_BY_A_PERSON = {"counts", "unloaded", "find", "find_open", "find_with_an_error"} | {
     # Each of these ends at a limit.
     *("some_in_trouble", "some_with_an_error", "some_open", "some_misdated"),
 }

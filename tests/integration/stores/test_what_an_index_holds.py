@@ -68,6 +68,8 @@ LARGEST: dict[str, int] = {
     "saga_unmatched.consumer": CONSUMER,
     "saga_unmatched.message_id": CONSUMER + 20 + LONGEST_ID,
     "saga_unmatched.status": 12,
+    "saga_unmatched.name": LONGEST_NAME,
+    "saga_unmatched.correlation_id": LONGEST_ID,
     "tracking.application_name": CONSUMER,
     "saga_tracking.application_name": CONSUMER,
 }

@@ -19,6 +19,12 @@ WHERE pattern.saga_key = CASE
 END
 ORDER BY n;
 
+-- name: known
+ANALYZE;
+
+-- name: known_too
+ANALYZE crowd;
+
 -- name: events
 INSERT INTO saga_events (originator_id, originator_version, topic, state)
 SELECT new_id, originator_version, topic, convert_to(
@@ -27,14 +33,22 @@ SELECT new_id, originator_version, topic, convert_to(
 FROM crowd JOIN saga_events ON originator_id = old_id
 ORDER BY n, originator_version;
 
+-- name: known_events
+ANALYZE saga_events;
+
 -- name: statuses
 INSERT INTO saga_status
 SELECT
     new_id, saga_name, saga_version, definition, new_key, run, status, current_step, waiting_for, waiting_until, attempt,
     error_type, replace(error_text, old_key, new_key), replace(correlation_id, old_id, new_id), causation_id, started_at, updated_at, ended_at,
-    deadline_at, due_at, version, (SELECT max(notification_id) FROM saga_events WHERE originator_id = new_id), owner
+    deadline_at, due_at, version, (
+        SELECT notification_id FROM saga_events WHERE originator_id = new_id ORDER BY originator_version DESC LIMIT 1
+    ), owner
 FROM crowd JOIN saga_status ON saga_id = old_id
 ORDER BY n;
+
+-- name: known_statuses
+ANALYZE saga_status;
 
 -- name: steps
 INSERT INTO saga_steps

@@ -36,6 +36,8 @@ ONLY_IN_SQLITE = {
     "the dead are looked for and then freed, one by one": {"dead_workers", "give_back_some"},
     "a block says by which index it looks, where PostgreSQL plans for the values at hand": {
         *("find_open", "find_with_an_error", "find_in_trouble", "find_named"),
+        *("unmatched_named", "unmatched_consumed", "unmatched_correlated", "unmatched_one"),
+        "unmatched_alike",
     },
     "the recorder of PostgreSQL can be told the name of its table": {"insert_tracking", "max_tracking_id"},
     "a file may have an encoding that cannot hold every text": {"encoding"},

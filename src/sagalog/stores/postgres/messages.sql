@@ -274,8 +274,10 @@ FROM (
 ORDER BY i.position, i.message_id;
 
 -- name: unmatched
+-- Planned for the values at hand. Of one status, so that an index has them in their order, and a page begins where the one
+-- before has ended.
 SELECT {saga_unmatched.all} FROM saga_unmatched
-WHERE ($1::text[] IS NULL OR status = ANY ($1))
+WHERE status = $1
     AND ($2::text IS NULL OR name = $2)
     AND ($3::text IS NULL OR consumer = $3)
     AND ($4::text IS NULL OR correlation_id = $4)

@@ -44,7 +44,7 @@ from sagalog.stores.postgres.select import select
 from sagalog.stores.postgres.watch import Listener
 from sagalog.stores.postgres.workers import PostgresWorkers
 from sagalog.stores.postgres.writing import exact, rewritten
-from sagalog.stores.searching import Searching
+from sagalog.stores.searching import Searching, errs
 from sagalog.stores.sql import statements
 from sagalog.stores.texts import only_storable
 
@@ -57,7 +57,7 @@ FOREVER = float("inf")
 PLANNED_EACH_TIME = frozenset(
     (
         *("find", "unmatched", "find_among", "find_erring", "holders_of_text", "holders_of_number", "some_named"),
-        *("find_these", "some_misdated"),
+        *("find_these", "some_misdated", "jobs"),
         *("some_in_texts", "some_in_numbers", "newest_in_texts", "newest_in_numbers", "newest_unlike", "newest"),
     )
 )
@@ -235,7 +235,7 @@ class PostgresStore(PostgresWorkers, PostgresMessages, PostgresJobs, Searching):
             rows = self._look_for("find_key", query, wanted | {"key": key})
         else:
             none_has_ended = statuses is not None and ENDED.isdisjoint(statuses)
-            each_has_an_error = query.error is not None or statuses == ["failed"]
+            each_has_an_error = errs(query)
             wanted |= {"none_has_ended": none_has_ended, "each_has_an_error": each_has_an_error}
             rows = self._look_for("find", query, wanted)
         return [StatusRow(*row) for row in rows]

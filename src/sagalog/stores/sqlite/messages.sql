@@ -165,15 +165,35 @@ ORDER BY i.position, i.message_id
 LIMIT :limit;
 
 -- name: unmatched
+-- Of one status, so that an index has them in their order, and a page begins where the one before has ended.
+SELECT {saga_unmatched.all} FROM saga_unmatched INDEXED BY saga_unmatched_status
+WHERE status = :status AND {unmatched_alike};
+
+-- name: unmatched_named
+SELECT {saga_unmatched.all} FROM saga_unmatched INDEXED BY saga_unmatched_name
+WHERE name = :name AND status = :status AND {unmatched_alike};
+
+-- name: unmatched_consumed
+SELECT {saga_unmatched.all} FROM saga_unmatched INDEXED BY saga_unmatched_consumer
+WHERE consumer = :consumer AND status = :status AND {unmatched_alike};
+
+-- name: unmatched_correlated
+-- Few belong to one correlation id.
+SELECT {saga_unmatched.all} FROM saga_unmatched INDEXED BY saga_unmatched_correlation
+WHERE correlation_id = :correlation_id AND status = :status AND {unmatched_alike};
+
+-- name: unmatched_one
 SELECT {saga_unmatched.all} FROM saga_unmatched
-WHERE (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
+WHERE unmatched_id = :unmatched_id AND status = :status AND {unmatched_alike};
+
+-- name: unmatched_alike
+-- Any blob is behind every text: without `before` all ids are.
+unmatched_id < coalesce(:before, x'')
     AND (:name IS NULL OR name = :name)
     AND (:consumer IS NULL OR consumer = :consumer)
     AND (:correlation_id IS NULL OR correlation_id = :correlation_id)
-    AND (:unmatched_id IS NULL OR unmatched_id = :unmatched_id)
-    AND (:before IS NULL OR unmatched_id < :before)
 ORDER BY unmatched_id DESC
-LIMIT :limit;
+LIMIT :limit
 
 -- name: unsettled
 -- What is to be routed again may still be given up.

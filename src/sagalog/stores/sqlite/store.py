@@ -14,7 +14,7 @@ from eventsourcing.persistence import PersistenceError
 from msgspec.structs import asdict
 
 from sagalog.errors import StoreError, StoreUnavailable, StoreUnfit
-from sagalog.saga.transitions import OPEN
+from sagalog.saga.transitions import ENDED
 from sagalog.store import (
     Append,
     AppendOutcome,
@@ -56,7 +56,7 @@ logger = logging.getLogger("sagalog.stores")
 
 FILTERS = Filters(statements("sagalog.stores.sqlite", "filters.sql"), lambda number: number)
 
-# So many sagas, of a name or open ones, are looked through faster by themselves than among all.
+# So many sagas of a name are looked through faster by themselves than among all.
 MOST_OF_FEW = 5_000
 
 
@@ -193,7 +193,7 @@ class SQLiteStore(SQLiteWorkers, SQLiteMessages, SQLiteJobs, Searching):
             return "find_named"
         if query.error is not None or (statuses and statuses <= WITH_AN_ERROR):
             return "find_with_an_error"
-        if statuses and statuses <= OPEN and self._are_few("some_open"):
+        if statuses and ENDED.isdisjoint(statuses):
             return "find_open"
         return "find" if query.saga_name is None else "find_named"
 

@@ -137,13 +137,8 @@ ORDER BY saga_id DESC
 LIMIT :limit;
 
 -- name: find_open
--- A saga that is neither at rest nor stuck is owned, or due at some time.
-SELECT {saga_status.all} FROM saga_status
-WHERE saga_id IN (
-    SELECT saga_id FROM saga_status WHERE owner IS NOT NULL
-    UNION
-    SELECT saga_id FROM saga_status WHERE owner IS NULL AND due_at IS NOT NULL
-) AND {matching}
+SELECT {saga_status.all} FROM saga_status INDEXED BY saga_status_open
+WHERE ended_at IS NULL AND {matching}
 ORDER BY saga_id DESC
 LIMIT :limit;
 
@@ -166,7 +161,7 @@ SELECT {saga_steps.all} FROM saga_steps WHERE saga_id = :saga_id ORDER BY direct
 SELECT saga_name, status, count(*) FROM saga_status GROUP BY saga_name, status ORDER BY saga_name, status;
 
 -- name: unloaded
-SELECT saga_name, saga_version, definition, count(*) FROM saga_status
+SELECT saga_name, saga_version, definition, count(*) FROM saga_status INDEXED BY saga_status_open
 WHERE ended_at IS NULL AND definition NOT IN (SELECT value FROM json_each(:definitions))
 GROUP BY saga_name, saga_version, definition
 ORDER BY saga_name, saga_version, definition;
