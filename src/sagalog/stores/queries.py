@@ -92,6 +92,14 @@ class Queries:
         """Return a saga's step rows."""
         return [StepRow(*row) for row in self._look("steps", saga_id=saga_id)]
 
+    def steps_many(self, saga_ids: Sequence[str]) -> dict[str, list[StepRow]]:
+        """Return the step rows of several sagas."""
+        found: dict[str, list[StepRow]] = {saga_id: [] for saga_id in saga_ids}
+        for row in self._look("steps_many", saga_ids=self._list(saga_ids)):
+            step = StepRow(*row)
+            found[step.saga_id].append(step)
+        return found
+
     def counts(self) -> list[tuple[str, str, int]]:
         """Return (saga name, status, number of sagas)."""
         return [(name, status, number) for name, status, number in self._look("counts")]
@@ -144,6 +152,14 @@ class Queries:
     def commands_of(self, saga_id: str) -> list[CommandRow]:
         """Return the commands that a saga has sent."""
         return [CommandRow(*row) for row in self._look("commands_of", saga_id=saga_id)]
+
+    def commands_many(self, saga_ids: Sequence[str]) -> dict[str, list[CommandRow]]:
+        """Return the commands that several sagas have sent."""
+        found: dict[str, list[CommandRow]] = {saga_id: [] for saga_id in saga_ids}
+        for row in self._look("commands_many", saga_ids=self._list(saga_ids)):
+            command = CommandRow(*row)
+            found[command.saga_id].append(command)
+        return found
 
     def mail(self, worker_id: str, limit: int, but: Sequence[str] = ()) -> list[tuple[InboxRow, Envelope]]:
         """Return the inbox rows of the sagas that a worker owns."""

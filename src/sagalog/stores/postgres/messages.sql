@@ -209,6 +209,11 @@ SELECT {saga_commands.all} FROM saga_commands WHERE command_id = ANY ($1::text[]
 -- name: commands_of
 SELECT {saga_commands.all} FROM saga_commands WHERE saga_id = $1 ORDER BY issued_at, command_id;
 
+-- name: commands_many
+SELECT {saga_commands.all} FROM saga_commands
+WHERE saga_id = ANY ($1::text[])
+ORDER BY saga_id, issued_at, command_id;
+
 -- name: sagas_by_key
 SELECT found.*
 FROM unnest($2::text[]) AS wanted (key) CROSS JOIN LATERAL (

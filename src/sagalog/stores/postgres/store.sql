@@ -276,6 +276,11 @@ LIMIT $8;
 -- name: steps
 SELECT {saga_steps.all} FROM saga_steps WHERE saga_id = $1 ORDER BY direction, ordinal;
 
+-- name: steps_many
+SELECT {saga_steps.all} FROM saga_steps
+WHERE saga_id = ANY ($1::text[])
+ORDER BY saga_id, direction, ordinal;
+
 -- name: counts
 SELECT saga_name, status, count(*) FROM saga_status GROUP BY saga_name, status ORDER BY saga_name, status;
 

@@ -120,6 +120,11 @@ SELECT {saga_commands.all} FROM saga_commands WHERE command_id IN (SELECT value 
 -- name: commands_of
 SELECT {saga_commands.all} FROM saga_commands WHERE saga_id = :saga_id ORDER BY issued_at, command_id;
 
+-- name: commands_many
+SELECT {saga_commands.all} FROM saga_commands
+WHERE saga_id IN (SELECT value FROM json_each(:saga_ids))
+ORDER BY saga_id, issued_at, command_id;
+
 -- name: sagas_by_key
 SELECT {saga_status.all of saga_status}
 FROM json_each(:keys) AS wanted CROSS JOIN saga_status ON saga_key = wanted.value

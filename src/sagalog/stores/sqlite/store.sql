@@ -157,6 +157,11 @@ LIMIT :limit;
 -- name: steps
 SELECT {saga_steps.all} FROM saga_steps WHERE saga_id = :saga_id ORDER BY direction, ordinal;
 
+-- name: steps_many
+SELECT {saga_steps.all} FROM saga_steps
+WHERE saga_id IN (SELECT value FROM json_each(:saga_ids))
+ORDER BY saga_id, direction, ordinal;
+
 -- name: counts
 SELECT saga_name, status, count(*) FROM saga_status GROUP BY saga_name, status ORDER BY saga_name, status;
 
