@@ -33,7 +33,7 @@ from sagalog.stores.companions import Companions
 from sagalog.stores.error_codes import CANNOT_BE_SENT
 from sagalog.stores.filtering import Filters
 from sagalog.stores.migrations import Dialect, Migration, require_current, upgrade
-from sagalog.stores.searching import IN_TROUBLE, WITH_AN_ERROR, Searching
+from sagalog.stores.searching import IN_TROUBLE, Searching, errs
 from sagalog.stores.sql import for_rows, statements
 from sagalog.stores.sqlite.connection import (
     OLDEST_SQLITE,
@@ -189,16 +189,17 @@ class SQLiteStore(SQLiteWorkers, SQLiteMessages, SQLiteJobs, Searching):
         statuses = set(query.statuses)
         if statuses and statuses <= IN_TROUBLE:
             return "find_in_trouble"
-        if query.saga_name is not None and self._are_few("some_named", saga_name=query.saga_name):
-            return "find_named"
-        if query.error is not None or (statuses and statuses <= WITH_AN_ERROR):
-            return "find_with_an_error"
-        if statuses and ENDED.isdisjoint(statuses):
-            return "find_open"
-        return "find" if query.saga_name is None else "find_named"
+        by_status = None
+        if errs(query):
+            by_status = "find_with_an_error"
+        elif statuses and ENDED.isdisjoint(statuses):
+            by_status = "find_open"
+        if query.saga_name is None:
+            return by_status or "find"
+        return "find_named" if by_status is None or self._are_few(query.saga_name) else by_status
 
-    def _are_few(self, block: str, **values: Any) -> bool:
-        return len(self._look(block, **values, limit=MOST_OF_FEW + 1)) <= MOST_OF_FEW
+    def _are_few(self, saga_name: str) -> bool:
+        return len(self._look("some_named", saga_name=saga_name, limit=MOST_OF_FEW + 1)) <= MOST_OF_FEW
 
     def _values_of(self, query: Query, least: str | None = None) -> dict[str, Any]:
         values = asdict(query) | {"statuses": self._list(query.statuses) if query.statuses else None, "least": least}
