@@ -23,6 +23,7 @@ from rich.console import Console
 from servers.postgres_server import open_server
 
 from tests.benchmarks import measure
+from tests.benchmarks.crowded import crowded
 from tests.benchmarks.databases import Database, PostgresDatabase, SQLiteDatabase
 from tests.benchmarks.followed import followed
 from tests.benchmarks.inline import inline
@@ -42,6 +43,7 @@ PARTS = (
     "troubled",
     "followed",
     "search",
+    "commands",
     "replayed",
     "projected",
     "inline",
@@ -56,6 +58,7 @@ QUICK = Sizes(
     troubled=100,
     followed=1000,
     search=1000,
+    crowd=2200,
     replayed=500,
     projected=500,
     reacted=300,
@@ -101,6 +104,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--projected", type=int, help="finished sagas whose events a new projection reads (10000)")
     parser.add_argument("--reacted", type=int, help="finished sagas that a new participant hears of (5000)")
     parser.add_argument("--search", type=int, help="sagas among which one is looked for (100000; a million by hand)")
+    parser.add_argument("--crowd", type=int, help="sagas among which commands are run (110000; 1100000 by hand)")
     parser.add_argument("--folder", type=Path, help="where the SQLite files are made: the disk that is measured")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every number to FILE")
     return parser.parse_args(arguments)
@@ -131,12 +135,14 @@ def _measure(
     beside = run(troubled, next(fresh), next(fresh), sizes) if "troubled" in parts else None
     backlog = run(followed, next(fresh), next(fresh), sizes) if "followed" in parts else None
     found = run(search, next(fresh), sizes) if "search" in parts else None
+    commands = run(crowded, next(fresh), next(fresh), sizes) if "commands" in parts else None
     again = run(replayed, next(fresh), sizes) if "replayed" in parts else None
     rows = run(projected, next(fresh), next(fresh), sizes) if "projected" in parts else None
     price = run(inline, next(fresh), next(fresh), sizes) if "inline" in parts else None
     heard = run(reacted, next(fresh), next(fresh), next(fresh), sizes) if "reacted" in parts else None
     return Measured(
-        store, first.settings(), work, memory, shapes, filled, beside, backlog, found, again, rows, price, heard
+        *(store, first.settings(), work, memory, shapes, filled, beside, backlog),
+        *(found, commands, again, rows, price, heard),
     )
 
 

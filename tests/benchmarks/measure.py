@@ -36,6 +36,7 @@ class Sizes(Struct, frozen=True):
     troubled: int = 1000
     followed: int = 10_000
     search: int = 100_000
+    crowd: int = 110_000
     replayed: int = 20_000
     projected: int = 10_000
     reacted: int = 5_000

@@ -7,6 +7,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
+from tests.benchmarks.crowded import AIM, Crowded
 from tests.benchmarks.followed import Followed
 from tests.benchmarks.inline import Inline
 from tests.benchmarks.measure import Beside, Filled, Memory, Shape, Work
@@ -35,6 +36,7 @@ class Measured(Struct):
     troubled: Troubled | None = None
     followed: Followed | None = None
     search: Search | None = None
+    commands: Crowded | None = None
     replayed: Replayed | None = None
     projected: Projected | None = None
     inline: Inline | None = None
@@ -79,6 +81,8 @@ def show(console: Console, one: Measured) -> None:
         console.print(_reacted(one.reacted))
     if one.search is not None:
         console.print(_search(one.search))
+    if one.commands is not None:
+        console.print(_commands(one.commands))
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -168,6 +172,17 @@ def _search(found: Search) -> Table:
     for times in found.asked:
         late = "over" if times.median > AIM_SECONDS else ""
         table.add_row(times.name, _ms(times.median), _ms(max(times.seconds)), late)
+    return table
+
+
+def _commands(found: Crowded) -> Table:
+    title = f"commands among {found.few:,} and {found.number:,} sagas (loaded in {found.loading:.0f} s), best in ms"
+    table = _table(title, "few", "many", "ratio", "aim")
+    table.add_column("why")
+    for one in found.commands:
+        aim = "" if one.grows else f"<= {AIM}"
+        table.add_row(one.many.name, _ms(one.few.best), _ms(one.many.best), f"{one.ratio:.2f}", aim, one.grows)
+    table.add_row("memory at most, MB", "", f"{found.most:,.0f}", "", "")
     return table
 
 

@@ -21,6 +21,7 @@ TINY = [
     "--projected=9",
     "--reacted=9",
     "--search=200",
+    "--crowd=2200",
 ]
 
 
@@ -47,6 +48,10 @@ def test_every_part_of_the_benchmark_runs_on_sqlite(tmp_path: Path, capfd: pytes
     assert [way["events"] for way in store["reacted"]["ways"]] == [9, 9 * 3 - 1]
     assert store["search"]["sagas"] == 200
     assert {"list", "--saga rare, ten", "--attribute: two", "show"} <= {one["name"] for one in store["search"]["asked"]}
+    assert store["commands"]["number"] == 2200
+    assert {"list --limit 20", "show order-1100", "export --all"} <= {
+        one["many"]["name"] for one in store["commands"]["commands"]
+    }
     printed = capfd.readouterr().out
     assert "sagas/s, median" in printed
     assert "looking among 200 sagas" in printed

@@ -1,6 +1,5 @@
 """Compares the tables of sagalog with the log, page by page, while a database is in use; nothing is repaired."""
 
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -86,14 +85,15 @@ class _Index:
     def upto(self, position: int) -> list[tuple[int, Envelope]]:
         """Return what comes next, up to a position."""
         found: list[tuple[int, Envelope]] = []
-        while self._ahead or (page := self._store.read_messages(self._after, PAGE)):
-            self._ahead = self._ahead or page
-            cut = bisect_right(self._ahead, position, key=lambda one: one[0])
-            found += self._ahead[:cut]
-            self._after = self._ahead[cut - 1][0] if cut else self._after
-            self._ahead = self._ahead[cut:]
-            if self._ahead:
+        while not self._ahead or self._ahead[0][0] <= position:
+            if not self._ahead:
+                self._ahead = self._store.read_messages(self._after, PAGE)
+            if not self._ahead:
                 break
+            here = [one for one in self._ahead if one[0] <= position]
+            found += here
+            self._after = here[-1][0] if here else self._after
+            self._ahead = self._ahead[len(here) :]
         return found
 
 
