@@ -85,15 +85,13 @@ class _Index:
     def upto(self, position: int) -> list[tuple[int, Envelope]]:
         """Return what comes next, up to a position."""
         found: list[tuple[int, Envelope]] = []
-        while not self._ahead or self._ahead[0][0] <= position:
-            if not self._ahead:
-                self._ahead = self._store.read_messages(self._after, PAGE)
-            if not self._ahead:
-                break
-            here = [one for one in self._ahead if one[0] <= position]
+        while ahead := self._ahead or self._store.read_messages(self._after, PAGE):
+            here = [one for one in ahead if one[0] <= position]
             found += here
-            self._after = here[-1][0] if here else self._after
-            self._ahead = self._ahead[len(here) :]
+            self._ahead = ahead[len(here) :]
+            if self._ahead:
+                break
+            self._after = here[-1][0]
         return found
 
 
