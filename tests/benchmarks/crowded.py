@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import os
 import resource
 import tempfile
@@ -16,13 +17,14 @@ from msgspec import Struct
 from pages.command_line import ROOT
 
 from sagalog.cli import main
+from sagalog.cli.failures import UNAVAILABLE
 from tests.benchmarks.databases import Database
 from tests.benchmarks.measure import Series, Sizes
 
 # So many sagas fill every page that is shown.
 FEW = 2_200
 AIM = 1.5
-CALLS = 5
+CALLS = 15
 # A command that takes longer is run once.
 LONG_SECONDS = 1.0
 
@@ -66,10 +68,11 @@ def _crowded(few: Database, many: Database, sizes: Sizes) -> Crowded:
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         for small, large in asked:
             times = (Series(_title(large), []), Series(_title(large), []))
-            for number in range(CALLS if sizes.crowd > FEW else 1):
+            for _ in range(CALLS if sizes.crowd > FEW else 1):
                 _timed(few.address, small, times[0])
-                if number == 0 or times[1].best < LONG_SECONDS:
-                    _timed(many.address, large, times[1])
+                _timed(many.address, large, times[1])
+                if times[1].best > LONG_SECONDS:
+                    break
             found.append(Command(*times, large.grows))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return Crowded(sizes.crowd, FEW, loading, found, memory)
@@ -90,8 +93,10 @@ def _timed(address: str, line: Line, times: Series) -> None:
     os.environ["SHOP_DB"] = str(Path("shop.db").absolute())
     began = time.perf_counter()
     code = _run(words)
-    times.seconds.append(time.perf_counter() - began)
-    if code != line.code and (line.code != -1 or code not in (0, 1, 4)):
+    seconds = time.perf_counter() - began
+    # A statement that looks through very much may be ended by the database, and the command says so.
+    times.seconds.append(math.inf if line.grows and code == UNAVAILABLE else seconds)
+    if math.isfinite(times.seconds[-1]) and code != line.code and (line.code != -1 or code not in (0, 1, 4)):
         raise RuntimeError(f"{words} ended with {code}")
 
 

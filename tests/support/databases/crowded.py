@@ -85,9 +85,7 @@ def _lists(store: Store, number: int) -> Iterator[Line]:
         yield Line(("list", *words, *limit))
         yield Line(("list", *words, *limit, *deep))
     for words in (
-        ("--status", "compensating"),
         ("--saga", "nobody"),
-        ("--saga", "order-fulfilment-remote", "--status", "stuck"),
         ("--key", _key(number, 7)),
         ("--older", "52w"),
         ("--attribute", f"customer={_key(number, 7)}"),
@@ -97,6 +95,9 @@ def _lists(store: Store, number: int) -> Iterator[Line]:
     yield Line(("list", "--where", "key~nobody"), "it looks for a text in every key")
     yield Line(("list", "--error", "nobody"), "it looks for a text in the error of every saga that has one")
     yield Line(("list", "--status", "abandoned"), "it looks at every saga that has an error")
+    trouble = "it looks at every saga that is stuck or being undone"
+    yield Line(("list", "--status", "compensating"), trouble)
+    yield Line(("list", "--saga", "order-fulfilment-remote", "--status", "stuck"), trouble)
     open_sagas = "it looks at every saga that is open"
     yield Line(("list", "--status", "started"), open_sagas)
     yield Line(("list", "--saga", "order-fulfilment", "--status", "pending"), open_sagas)
