@@ -28,7 +28,7 @@ class Frame(NamedTuple):
 
 
 # So many states of a replay are held at most, and all others are computed from them.
-MOST_HELD: Final = 64
+MOST_HELD: Final = 16
 
 
 class Replayed(Sequence[Frame]):
