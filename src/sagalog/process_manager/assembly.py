@@ -189,6 +189,8 @@ def assemble(given: Equipment, blocking: Blocking, handle: HandleMessage) -> Eng
         _routes(given.declared, surroundings),
         [Handling(one, resources, given.clock) for one in given.declared.participants],
     )
+    jobs = Jobs(surroundings, actions, lambda: worker.worker_id if worker.holds else None)
+    committer.recovery.add_taker(jobs.hint)
     transports = Transports(given.transports, surroundings, committer, worker, handle, partial(park, committer))
     return Engine(
         is_worker=given.is_worker,
@@ -204,7 +206,7 @@ def assemble(given: Equipment, blocking: Blocking, handle: HandleMessage) -> Eng
         transports=transports,
         outside_inputs=OutsideInputs(surroundings, committer, worker),
         actions=actions,
-        jobs=Jobs(surroundings, actions, lambda: worker.worker_id if worker.holds else None),
+        jobs=jobs,
         followers=Followers(
             given.follows, lambda follow: Follower(follow, surroundings, worker, committer.recovery, posted)
         ),

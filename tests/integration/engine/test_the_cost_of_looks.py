@@ -86,7 +86,7 @@ LOOKS: list[tuple[str, bool, tuple[Any, ...]]] = [
     ("mail", False, ("w1", 10, ["s"])),
     ("mailed", False, ("w1", 10, ["s"])),
     ("claim_due", True, (["digest"], 1, 10, "w1", ["s"])),
-    ("anything_lost", False, (1, ["s"])),
+    ("anything_lost", False, (1, ["s"], "w1")),
     ("inbox", False, ("participant:payments", 1, 10)),
     ("redelivering", False, (["saga:a"], 10, "")),
     ("takeable_consumers", False, (["saga:a"], "w1", 1)),

@@ -37,6 +37,7 @@ from sagalog.stores.postgres.errors import translated
 from sagalog.stores.postgres.exchange import exchange
 from sagalog.stores.postgres.fitness import check_database, check_may_migrate, check_privileges
 from sagalog.stores.postgres.jobs import PostgresJobs
+from sagalog.stores.postgres.life import HeldLock, take_lock
 from sagalog.stores.postgres.lock import lock_schema
 from sagalog.stores.postgres.messages import PostgresMessages
 from sagalog.stores.postgres.recorder import BoundedDatastore, SagaRecorder, write
@@ -45,6 +46,7 @@ from sagalog.stores.postgres.watch import Listener
 from sagalog.stores.postgres.workers import PostgresWorkers
 from sagalog.stores.postgres.writing import exact, rewritten
 from sagalog.stores.searching import Searching
+from sagalog.stores.signs import NoSign, Signs
 from sagalog.stores.sql import statements
 from sagalog.stores.texts import only_storable
 
@@ -83,6 +85,7 @@ class PostgresStore(PostgresWorkers, PostgresMessages, PostgresJobs, Searching):
         self._recorder: SagaRecorder | None = None
         self._listeners: list[Listener] = []
         self._companions = Companions()
+        self._signs = Signs(self._take_sign)
 
     def __repr__(self) -> str:
         return f"<PostgresStore {self._address.where}>"
@@ -119,13 +122,21 @@ class PostgresStore(PostgresWorkers, PostgresMessages, PostgresJobs, Searching):
             raise
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, and with them go the signs of life."""
+        self._signs.close()
         for listener in self._listeners:
             listener.stop()
         self._listeners.clear()
         connections, self._connections, self._recorder = self._connections, None, None
         if connections is not None:
             connections.close()
+
+    def _take_sign(self) -> HeldLock:
+        try:
+            return take_lock(self._address.connect)
+        except psycopg.Error as problem:
+            error = translated(problem, self._address.where, self._address.secrets)
+            raise NoSign(str(error), for_good=False) from None
 
     def _report_unsafe_settings(self) -> None:
         names = ("synchronous_commit", "fsync", "full_page_writes")

@@ -42,6 +42,23 @@ SELECT current_setting('synchronous_commit'), current_setting('fsync'), current_
 -- name: current_schema
 SELECT current_schema();
 
+-- name: backend
+SELECT pg_backend_pid();
+
+-- name: life_session
+-- The client gives up a network that swallows everything before the server does: it knows first that its lock is lost. And
+-- a session that does nothing is what is wanted.
+SELECT set_config(
+    name,
+    CASE name WHEN 'tcp_keepalives_idle' THEN '15' WHEN 'tcp_keepalives_interval' THEN '5' ELSE '0' END,
+    false
+) FROM pg_settings
+WHERE name IN ('idle_session_timeout', 'tcp_keepalives_idle', 'tcp_keepalives_interval', 'tcp_user_timeout');
+
+-- name: lock_life
+-- The first number is that of the table, so that each schema has locks of its own, and a person finds them in pg_locks.
+SELECT pg_try_advisory_lock('saga_workers'::regclass::oid::int, $1::int);
+
 -- name: schema_exists
 SELECT to_regclass('saga_schema') IS NOT NULL;
 
@@ -290,7 +307,14 @@ INSERT INTO saga_workers (worker_id, host, pid, started_at, lease_until, lease_l
 VALUES ($1, $2, $3, $4, $5, $5 - $4)
 ON CONFLICT (worker_id) DO UPDATE SET
     host = excluded.host, pid = excluded.pid, started_at = excluded.started_at, lease_until = excluded.lease_until,
-    lease_length = excluded.lease_length;
+    lease_length = excluded.lease_length, life_lock = NULL;
+
+-- name: show_life
+UPDATE saga_workers SET life_lock = $1 WHERE worker_id = $2;
+
+-- name: renew_without_a_sign
+-- Until another lock is held only the lease tells.
+UPDATE saga_workers SET lease_until = $1, life_lock = NULL WHERE worker_id = $2;
 
 -- name: renew
 UPDATE saga_workers SET lease_until = $1 WHERE worker_id = $2;
@@ -319,19 +343,33 @@ DELETE FROM saga_workers WHERE worker_id IN (
 
 -- name: anything_lost
 -- Whether free_some or forget_the_dead would find anything, but sagas of $2; it steps from owner to owner as they do.
+-- Beside the answer stand those of some workers whose sign of life is gone: of those after $3 by name, then the first
+-- ones, so that in a large fleet each is looked at by a few. Whose lock can be had, if only for this transaction, has it no
+-- longer; two who look do not hinder each other.
 WITH RECURSIVE owners (owner) AS (
     SELECT min(owner) FROM saga_status WHERE owner IS NOT NULL
     UNION ALL
     SELECT (SELECT min(saga.owner) FROM saga_status AS saga WHERE saga.owner IS NOT NULL AND saga.owner > owners.owner)
     FROM owners WHERE owners.owner IS NOT NULL
+), near AS MATERIALIZED (
+    SELECT worker_id, lease_until, lease_length, life_lock FROM saga_workers
+    WHERE life_lock IS NOT NULL AND worker_id <> $3
+    ORDER BY worker_id < $3, worker_id
+    LIMIT 16
+), silent AS MATERIALIZED (
+    SELECT worker_id, lease_until, lease_length FROM near
+    WHERE pg_try_advisory_xact_lock_shared('saga_workers'::regclass::oid::int, life_lock::int)
 )
-SELECT EXISTS (SELECT 1 FROM saga_workers WHERE lease_until <= $1) OR EXISTS (
-    SELECT 1 FROM owners
-    WHERE owner IS NOT NULL AND NOT EXISTS (SELECT 1 FROM saga_workers WHERE worker_id = owners.owner)
-        AND EXISTS (
-            SELECT 1 FROM saga_status AS saga WHERE saga.owner = owners.owner AND saga.saga_id <> ALL ($2::text[])
-        )
-);
+SELECT found.lost, silent.worker_id, silent.lease_until, silent.lease_length
+FROM (
+    SELECT EXISTS (SELECT 1 FROM saga_workers WHERE lease_until <= $1) OR EXISTS (
+        SELECT 1 FROM owners
+        WHERE owner IS NOT NULL AND NOT EXISTS (SELECT 1 FROM saga_workers WHERE worker_id = owners.owner)
+            AND EXISTS (
+                SELECT 1 FROM saga_status AS saga WHERE saga.owner = owners.owner AND saga.saga_id <> ALL ($2::text[])
+            )
+    ) AS lost
+) AS found LEFT JOIN silent ON true;
 
 -- name: free_some
 -- Sagas of owners without a lease: of the dead, and of a worker that was not told yet and began one since. `owners`

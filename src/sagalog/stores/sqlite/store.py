@@ -34,6 +34,7 @@ from sagalog.stores.error_codes import CANNOT_BE_SENT
 from sagalog.stores.filtering import Filters
 from sagalog.stores.migrations import Dialect, Migration, require_current, upgrade
 from sagalog.stores.searching import IN_TROUBLE, WITH_AN_ERROR, Searching
+from sagalog.stores.signs import Signs
 from sagalog.stores.sql import for_rows, statements
 from sagalog.stores.sqlite.connection import (
     OLDEST_SQLITE,
@@ -44,6 +45,7 @@ from sagalog.stores.sqlite.connection import (
     translated,
 )
 from sagalog.stores.sqlite.jobs import SQLiteJobs
+from sagalog.stores.sqlite.life import LifeFiles
 from sagalog.stores.sqlite.messages import SQLiteMessages
 from sagalog.stores.sqlite.recorder import SagaRecorder
 from sagalog.stores.sqlite.select import select
@@ -71,6 +73,8 @@ class SQLiteStore(SQLiteWorkers, SQLiteMessages, SQLiteJobs, Searching):
         self._options = options or StoreOptions()
         self._recorder: SagaRecorder | None = None
         self._companions = Companions()
+        self._files = LifeFiles(path)
+        self._signs = Signs(self._files.take)
 
     def __repr__(self) -> str:
         return f"<SQLiteStore {self.path}>"
@@ -119,7 +123,8 @@ class SQLiteStore(SQLiteWorkers, SQLiteMessages, SQLiteJobs, Searching):
             )
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, and let go of every sign of life."""
+        self._signs.close()
         if self._recorder is not None:
             self._recorder.datastore.close()
             self._recorder = None

@@ -172,8 +172,11 @@ GROUP BY saga_name, saga_version, definition
 ORDER BY saga_name, saga_version, definition;
 
 -- name: register
-INSERT OR REPLACE INTO saga_workers (worker_id, host, pid, started_at, lease_until, lease_length)
-VALUES (?, ?, ?, ?, ?, ?);
+INSERT OR REPLACE INTO saga_workers (worker_id, host, pid, started_at, lease_until, lease_length, life_lock)
+VALUES (?, ?, ?, ?, ?, ?, ?);
+
+-- name: life_locks
+SELECT life_lock FROM saga_workers WHERE life_lock IS NOT NULL;
 
 -- name: leases
 SELECT worker_id, lease_until, lease_length FROM saga_workers;
@@ -183,6 +186,9 @@ DELETE FROM saga_workers WHERE worker_id = ? AND lease_until = ?;
 
 -- name: renew
 UPDATE saga_workers SET lease_until = ? WHERE worker_id = ?;
+
+-- name: renew_with_a_sign
+UPDATE saga_workers SET lease_until = ?, life_lock = ? WHERE worker_id = ?;
 
 -- name: anything_due
 SELECT EXISTS (
@@ -207,19 +213,29 @@ UNION
 SELECT worker_id FROM saga_workers WHERE lease_until <= ?;
 
 -- name: anything_lost
--- The second part steps from owner to owner through the index instead of reading every owned saga.
-SELECT EXISTS (SELECT 1 FROM saga_workers WHERE lease_until <= :now) OR EXISTS (
-    WITH RECURSIVE owners (owner) AS (
-        SELECT min(owner) FROM saga_status WHERE owner IS NOT NULL
-        UNION ALL
-        SELECT (SELECT min(owner) FROM saga_status WHERE owner IS NOT NULL AND owner > owners.owner)
-        FROM owners WHERE owner IS NOT NULL
-    )
-    SELECT 1 FROM owners WHERE owner IS NOT NULL AND owner NOT IN (SELECT worker_id FROM saga_workers)
-        AND EXISTS (
-            SELECT 1 FROM saga_status AS saga
-            WHERE saga.owner = owners.owner AND saga_id NOT IN (SELECT value FROM json_each(:but))
+-- The second part steps from owner to owner through the index instead of reading every owned saga. Beside the answer
+-- stand some workers that may show a sign of life: those after :near by name, then the first ones, so that in a large
+-- fleet each is looked at by a few.
+SELECT lost, worker_id, lease_until, lease_length, life_lock
+FROM (
+    SELECT EXISTS (SELECT 1 FROM saga_workers WHERE lease_until <= :now) OR EXISTS (
+        WITH RECURSIVE owners (owner) AS (
+            SELECT min(owner) FROM saga_status WHERE owner IS NOT NULL
+            UNION ALL
+            SELECT (SELECT min(owner) FROM saga_status WHERE owner IS NOT NULL AND owner > owners.owner)
+            FROM owners WHERE owner IS NOT NULL
         )
+        SELECT 1 FROM owners WHERE owner IS NOT NULL AND owner NOT IN (SELECT worker_id FROM saga_workers)
+            AND EXISTS (
+                SELECT 1 FROM saga_status AS saga
+                WHERE saga.owner = owners.owner AND saga_id NOT IN (SELECT value FROM json_each(:but))
+            )
+    ) AS lost
+) LEFT JOIN (
+    SELECT worker_id, lease_until, lease_length, life_lock FROM saga_workers
+    WHERE life_lock IS NOT NULL AND worker_id <> :near
+    ORDER BY worker_id < :near, worker_id
+    LIMIT 16
 );
 
 -- name: lost
