@@ -43,7 +43,6 @@ class LockedFile:
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.number = int(path.name)
-        self._path = path
         self._descriptor = descriptor
         self._file = _file_of(descriptor)
         self._closed = False
@@ -57,17 +56,13 @@ class LockedFile:
             return False
 
     def close(self) -> None:
-        """Remove the file and its lock, and the folder if this was the last one."""
+        """Let go of the lock; the file stays, by which others see that it is gone."""
         if self._closed:
             return
         kept_in_children(self._descriptor)
-        with suppress(OSError):
-            self._path.unlink()
         if self.holds():
             os.close(self._descriptor)
         self._closed = True
-        with suppress(OSError):
-            self._path.parent.rmdir()
 
 
 def _file_of(descriptor: int) -> tuple[int, int]:
@@ -150,11 +145,13 @@ class LifeFiles:
         return True
 
     def tidy(self, known: Collection[int]) -> None:
-        """Remove the files that dead processes have left, but those that a worker in the database is known by."""
+        """Remove the files that nobody has locked, but those that a worker in the database is known by."""
         with suppress(OSError):
             for path in list(self._folder.iterdir()):
                 if path.name.isdecimal() and int(path.name) not in known:
                     _remove(path)
+            # Only if none is left.
+            self._folder.rmdir()
 
 
 def _remove(path: Path) -> None:

@@ -32,7 +32,7 @@ class SQLiteWorkers(Queries):
         try:
             with self._transaction(commit=True) as cursor:
                 cursor.execute(SQL["register"], (*astuple(lease), lease.lease_until - lease.started_at, lock))
-                known = {row[0] for row in cursor.execute(SQL["life_locks"])}
+                known = _life_locks(cursor)
         except BaseException:
             self._signs.end(lease.worker_id)
             raise
@@ -125,7 +125,13 @@ class SQLiteWorkers(Queries):
                 cursor.execute(SQL["give_back_jobs"], (worker_id,))
                 cursor.execute(SQL["give_back_all"], (worker_id,))
                 cursor.execute(SQL["forget_worker"], (worker_id,))
+                known = _life_locks(cursor)
             else:
                 cursor.execute(SQL["give_back"], (worker_id, json.dumps(list(saga_ids))))
-        if saga_ids is None:
-            self._signs.end(worker_id)
+                return
+        self._signs.end(worker_id)
+        self._files.tidy(known)
+
+
+def _life_locks(cursor: sqlite3.Cursor) -> set[int]:
+    return {row[0] for row in cursor.execute(SQL["life_locks"])}
