@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from sagalog.store.requests import Lease
-from sagalog.store.rows import HeldLease
+from sagalog.store.rows import HeldLease, SilentWorker
 
 
 class Leases(Protocol):
@@ -45,13 +45,13 @@ class Leases(Protocol):
         """End a lease, unless it has been renewed since it was read."""
         ...
 
-    def free(self, now: int, but: Sequence[str] = (), near: str = "") -> list[HeldLease]:
+    def free(self, now: int, but: Sequence[str] = (), near: str = "") -> list[SilentWorker]:
         """Take the leases and some sagas of workers that are dead by `now`; sagas of `but` are left as they are.
 
         A worker that loses its lease loses all it owns, and finds out when it renews. An owner without a lease counts
         as dead, too. Consumers and jobs of a dead worker stay its own until another worker takes them.
 
-        Return the leases of those workers whose sign of life is gone, among the few that come next after the name
+        Return those workers whose sign of life is gone, among the few that come next after the name
         `near`, and after the last name the first ones. Nothing is taken from them: a sign may come back.
         """
         ...

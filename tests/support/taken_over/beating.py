@@ -96,4 +96,5 @@ async def main(database: str, journal: str, name: str, lease: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:4], float(sys.argv[4]) if sys.argv[4:] else LEASE))
+    _, to, into, whose, *lasting = sys.argv
+    asyncio.run(main(to, into, whose, float(lasting[0]) if lasting else LEASE))

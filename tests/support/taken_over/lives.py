@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
@@ -125,7 +125,7 @@ def _killed(process: "subprocess.Popen[bytes]") -> None:
 
 
 @contextmanager
-def busy(database: str, folder: Path) -> Iterator[tuple[Lives, Worker]]:
+def busy(database: str, folder: Path) -> Generator[tuple[Lives, Worker]]:
     """Give a worker that has begun everything."""
     with Lives(database, folder) as lives:
         first = lives.worker()

@@ -11,18 +11,16 @@ same name if nobody has taken its lease away.
 import asyncio
 import logging
 import os
-import socket
 
 from sagalog.clock import new_id
+from sagalog.engine.sagas.life_watch import this_host
 from sagalog.engine.surroundings import Surroundings
 from sagalog.errors import StoreError
-from sagalog.harmless import harmless
 from sagalog.saga.failure import described
 from sagalog.store import Lease
 
 logger = logging.getLogger("sagalog.engine")
 
-LONGEST_HOST = 255
 # How often in a row a lost sign of life is asked for.
 TRIES = 2
 
@@ -64,9 +62,7 @@ class WorkerLease:
     async def begin(self) -> None:
         """Begin a lease under a new name."""
         now, ends = self._clock.now(), self._loop.time() + self._length / 1e6
-        # A host name may contain any bytes.
-        host = harmless(socket.gethostname(), LONGEST_HOST)
-        lease = Lease(new_id(self._clock), host, os.getpid(), now, now + self._length)
+        lease = Lease(new_id(self._clock), this_host(), os.getpid(), now, now + self._length)
         await self._blocking.renew(self._store.register, lease)
         # Set after the write: sagas of a worker without a lease would never be taken over.
         before, self.worker_id = self.worker_id, lease.worker_id

@@ -5,11 +5,11 @@ import logging
 from collections.abc import Callable
 
 from sagalog.engine.backoff import Backoff, Pauses, is_worth_saying
-from sagalog.engine.sagas.life_watch import LifeWatch
+from sagalog.engine.sagas.life_watch import LifeWatch, is_gone
 from sagalog.engine.sagas.one_by_one import OneByOne
 from sagalog.engine.surroundings import Surroundings
 from sagalog.saga.failure import described
-from sagalog.store import HeldLease
+from sagalog.store import SilentWorker
 
 logger = logging.getLogger("sagalog.engine")
 
@@ -35,7 +35,7 @@ class TakingOver:
         self._one_by_one = one_by_one
         self._own = own
         self._freed = freed
-        self._life = LifeWatch(self._poll)
+        self._life = LifeWatch(self._poll, is_gone)
         self._backoff = Backoff(Pauses(self._poll, LONGEST_PAUSE))
         self._next = 0.0
         # How many times in a row freeing all at once failed.
@@ -62,11 +62,11 @@ class TakingOver:
                 logger.warning("what dead workers owned is freed again")
             self._failures = 0
 
-    async def _free_all(self) -> list[HeldLease]:
+    async def _free_all(self) -> list[SilentWorker]:
         but = self._one_by_one.resting()
         return await self._blocking.write(self._store.free, self._clock.now(), but, self._own())
 
-    async def _end_leases(self, silent: list[HeldLease], looked: float) -> None:
+    async def _end_leases(self, silent: list[SilentWorker], looked: float) -> None:
         """End the leases of those who have shown no sign of life for long enough, and free what they own."""
         over = self._life.over(silent, looked)
         for lease in over:

@@ -4,7 +4,7 @@ from collections.abc import Container, Sequence
 
 from msgspec.structs import replace
 
-from sagalog.store import HeldLease, Lease, StatusRow
+from sagalog.store import HeldLease, Lease, SilentWorker, StatusRow
 from sagalog.stores.memory.looks import MemoryLooks
 
 # How many workers are looked at for a sign of life.
@@ -101,13 +101,17 @@ class MemoryWorkers(MemoryLooks):
         free = [row for row in self._status.values() if row.owner is None and row.definition in definitions]
         return [row for row in free if row.saga_id not in but]
 
-    def free(self, now: int, but: Sequence[str] = (), near: str = "") -> list[HeldLease]:
+    def free(self, now: int, but: Sequence[str] = (), near: str = "") -> list[SilentWorker]:
         """Take leases and some sagas from dead workers, except the sagas of `but`; return who shows no sign of life."""
         with self._lock:
             self._free_the_dead(now, but)
             others = sorted(self._leases.keys() - {near}, key=lambda one: (one < near, one))
             silent = {one for one in others[:LOOKED_AT] if not self.shows_life(one)}
-            return [one for one in self.leases() if one.worker_id in silent]
+            return [
+                SilentWorker(one, self._leases[one.worker_id].host, self._leases[one.worker_id].pid)
+                for one in self.leases()
+                if one.worker_id in silent
+            ]
 
     def lost(self, now: int, limit: int, but: Sequence[str] = ()) -> list[str]:
         """Return the ids of sagas whose owners are dead."""

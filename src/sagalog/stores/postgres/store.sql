@@ -352,15 +352,15 @@ WITH RECURSIVE owners (owner) AS (
     SELECT (SELECT min(saga.owner) FROM saga_status AS saga WHERE saga.owner IS NOT NULL AND saga.owner > owners.owner)
     FROM owners WHERE owners.owner IS NOT NULL
 ), near AS MATERIALIZED (
-    SELECT worker_id, lease_until, lease_length, life_lock FROM saga_workers
+    SELECT worker_id, lease_until, lease_length, host, pid, life_lock FROM saga_workers
     WHERE life_lock IS NOT NULL AND worker_id <> $3
     ORDER BY worker_id < $3, worker_id
     LIMIT 16
 ), silent AS MATERIALIZED (
-    SELECT worker_id, lease_until, lease_length FROM near
+    SELECT worker_id, lease_until, lease_length, host, pid FROM near
     WHERE pg_try_advisory_xact_lock_shared('saga_workers'::regclass::oid::int, life_lock::int)
 )
-SELECT found.lost, silent.worker_id, silent.lease_until, silent.lease_length
+SELECT found.lost, silent.worker_id, silent.lease_until, silent.lease_length, silent.host, silent.pid
 FROM (
     SELECT EXISTS (SELECT 1 FROM saga_workers WHERE lease_until <= $1) OR EXISTS (
         SELECT 1 FROM owners

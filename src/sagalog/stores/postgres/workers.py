@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from msgspec.structs import astuple
 
 from sagalog.errors import StoreError
-from sagalog.store import HeldLease, Lease, StatusRow
+from sagalog.store import HeldLease, Lease, SilentWorker, StatusRow
 from sagalog.stores.postgres.connection import BoundedConnection, Connections
 from sagalog.stores.queries import Queries
 from sagalog.stores.signs import Signs
@@ -110,7 +110,7 @@ class PostgresWorkers(Queries):
                 connection.run("commit")
             return claimed.rowcount == 1
 
-    def free(self, now: int, but: Sequence[str] = (), near: str = "") -> list[HeldLease]:
+    def free(self, now: int, but: Sequence[str] = (), near: str = "") -> list[SilentWorker]:
         """Take leases and some sagas from dead workers; if there are none, write nothing. Say who shows no life.
 
         It is called at each poll, so it must not use the writing connection without need.
@@ -121,7 +121,8 @@ class PostgresWorkers(Queries):
                 connection.run("rows_soon")
                 connection.run("forget_the_dead", (now,))
                 connection.run("free_some", (FREE_AT_ONCE, list(but)))
-        return [HeldLease(*one) for _, *one in looked_at if one[0] is not None]
+        silent = [row[1:] for row in looked_at if row[1] is not None]
+        return [SilentWorker(HeldLease(*lease), host, pid) for *lease, host, pid in silent]
 
     def free_these(self, now: int, saga_ids: Sequence[str]) -> None:
         """Free those of these sagas whose owners are dead."""

@@ -216,7 +216,7 @@ SELECT worker_id FROM saga_workers WHERE lease_until <= ?;
 -- The second part steps from owner to owner through the index instead of reading every owned saga. Beside the answer
 -- stand some workers that may show a sign of life: those after :near by name, then the first ones, so that in a large
 -- fleet each is looked at by a few.
-SELECT lost, worker_id, lease_until, lease_length, life_lock
+SELECT lost, worker_id, lease_until, lease_length, host, pid, life_lock
 FROM (
     SELECT EXISTS (SELECT 1 FROM saga_workers WHERE lease_until <= :now) OR EXISTS (
         WITH RECURSIVE owners (owner) AS (
@@ -232,7 +232,7 @@ FROM (
             )
     ) AS lost
 ) LEFT JOIN (
-    SELECT worker_id, lease_until, lease_length, life_lock FROM saga_workers
+    SELECT worker_id, lease_until, lease_length, host, pid, life_lock FROM saga_workers
     WHERE life_lock IS NOT NULL AND worker_id <> :near
     ORDER BY worker_id < :near, worker_id
     LIMIT 16

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec.structs import astuple, replace
 
-from sagalog.store import HeldLease, Lease, StatusRow
+from sagalog.store import HeldLease, Lease, SilentWorker, StatusRow
 from sagalog.stores.queries import Queries
 from sagalog.stores.signs import Signs
 from sagalog.stores.sqlite.connection import rows_of
@@ -101,14 +101,18 @@ class SQLiteWorkers(Queries):
             cursor.execute(SQL["forget_their_owners"], {"now": now, "saga_ids": json.dumps([saga_id])})
             return cursor.execute(SQL["claim_one"], {"worker_id": worker_id, "saga_id": saga_id}).rowcount == 1
 
-    def free(self, now: int, but: Sequence[str] = (), near: str = "") -> list[HeldLease]:
+    def free(self, now: int, but: Sequence[str] = (), near: str = "") -> list[SilentWorker]:
         """Take leases and some sagas from dead workers; if there are none, write nothing. Say who shows no life."""
         looked_at = self._look("anything_lost", now=now, but=self._list(but), near=near)
         if looked_at[0][0]:
             with self._transaction(commit=True) as cursor:
                 free_the_dead(cursor, now, but)
-        others = [(HeldLease(*one), lock) for _, *one, lock in looked_at if lock is not None]
-        return [one for one, lock in others if self._files.is_free(lock)]
+        return [
+            # Nothing but the end of a process ends a lock on its file.
+            SilentWorker(HeldLease(*lease), host, pid, is_sure=True)
+            for _, *lease, host, pid, lock in looked_at
+            if lock is not None and self._files.is_free(lock)
+        ]
 
     def free_these(self, now: int, saga_ids: Sequence[str]) -> None:
         """Free those of these sagas whose owners are dead."""

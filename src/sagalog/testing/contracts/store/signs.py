@@ -26,10 +26,10 @@ class SignContract:
     def silent(self, peer: Store, near: str = "", but: Sequence[str] = ()) -> list[str]:
         """Return whose sign of life is gone, once those of `but` are: a server needs a moment to notice."""
         for _ in range(LOOKS):
-            if set(but) <= {one.worker_id for one in peer.free(NOW, (), near)}:
+            if set(but) <= {one.lease.worker_id for one in peer.free(NOW, (), near)}:
                 break
             Event().wait(0.01)
-        return [one.worker_id for one in peer.free(NOW, (), near)]
+        return [one.lease.worker_id for one in peer.free(NOW, (), near)]
 
     def gone(self, peer: Store, *worker_ids: str, near: str = "") -> bool:
         """Tell whether just these workers are seen to be gone; nobody is on a store without signs of life."""
@@ -55,7 +55,8 @@ class SignContract:
         assert self.gone(peer, "w1", "w2")
         found = peer.free(NOW)
         if self.signs:
-            assert found[0] == HeldLease("w1", begun.lease_until, begun.lease_until - begun.started_at)
+            assert found[0].lease == HeldLease("w1", begun.lease_until, begun.lease_until - begun.started_at)
+            assert (found[0].host, found[0].pid) == (begun.host, begun.pid)
 
     def test_who_is_seen_to_be_gone_has_its_lease_until_somebody_ends_it(self, store: Store, peer: Store) -> None:
         working(store, "w1")
@@ -66,7 +67,7 @@ class SignContract:
         assert self.gone(peer, "w1")
         assert claimed(peer, "w2") == []
         for one in peer.free(NOW):
-            peer.end_lease(one)
+            peer.end_lease(one.lease)
         assert claimed(peer, "w2", NOW if self.signs else END) == ids([begun])
         assert self.silent(peer) == []
 
