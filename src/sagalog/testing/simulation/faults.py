@@ -8,8 +8,8 @@ from msgspec import Struct
 # crash: the process ends here. pause: it stops for longer than its lease. unavailable: the store or the service does
 # not answer (before: nothing was done; after: it was done, and the acknowledgement is lost). For writes only: the
 # database is "read-only" for a while, refuses one write for a while, blames one write on the whole database ("locked"),
-# or is too slow for the batch ("too large"). jump: the clock of the process is wrong for a while. cut: the process loses
-# its sign of life while it lives, and gets no other one for a while.
+# or is too slow for the batch ("too large"). jump: the clock of the process is wrong for a while. cut: it loses its
+# sign of life while it lives, and gets no other one for a while.
 Fault = Literal["crash", "pause", "unavailable", "read-only", "refused", "locked", "too large", "jump", "cut"]
 # append: events are written. effect: a service does something. store: any other call to the store.
 Where = Literal["append", "effect", "store"]
