@@ -81,12 +81,11 @@ def test_of_several_each_is_judged_by_itself() -> None:
 def test_it_is_news_that_somebody_is_silent_no_longer() -> None:
     """Another worker may have ended the lease, and then what else was owned under it is free."""
     one = watch()
-    one.over([silent("w1"), silent("w2")], 1.0)
-    assert one.has_news is False
-    one.over([silent("w2")], 1.1)
-    assert one.has_news is True
-    one.over([silent("w2")], 1.2)
-    assert one.has_news is False
+    news: list[bool] = []
+    for looked, workers in ((1.0, ("w1", "w2")), (1.1, ("w2",)), (1.2, ("w2",))):
+        one.over([silent(worker) for worker in workers], looked)
+        news.append(one.has_news)
+    assert news == [False, True, False]
 
 
 def test_a_process_is_gone_if_it_was_of_this_machine_and_is_not_there() -> None:
