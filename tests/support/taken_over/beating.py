@@ -1,6 +1,7 @@
 """Sagas and a message whose handlers never end: who makes the attempt, and when, stands in a journal.
 
-As a program it is a worker that runs until it is killed: python -m taken_over.beating DATABASE JOURNAL NAME [LEASE].
+As a program it is a worker that runs until it is killed: python -m taken_over.beating DATABASE JOURNAL NAME LEASE. One
+that is called "parent" forks a child in its handlers, which outlives it.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from sagalog.settings import Settings
 
 # Far longer than any test waits.
 LEASE = 30.0
+LONGEST_CHILDHOOD = 120.0
 
 
 class Parcel(Event):
@@ -32,12 +34,23 @@ class Journal:
 
     def note(self, what: str) -> None:
         """Write a line, which is there even if this process is killed after it."""
+        if self._name == "parent" and what.startswith("step:"):
+            self._fork()
         line = f"{what} {self._name} {time.time_ns()}\n"
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             os.write(descriptor, line.encode())
         finally:
             os.close(descriptor)
+
+    def _fork(self) -> None:
+        """Leave a child that does nothing, and say which."""
+        child = os.fork()
+        if child == 0:
+            time.sleep(LONGEST_CHILDHOOD)
+            os._exit(0)
+        with self._path.with_suffix(".children").open("a", encoding="utf-8") as children:
+            children.write(f"{child}\n")
 
 
 class Dial:
@@ -96,5 +109,5 @@ async def main(database: str, journal: str, name: str, lease: float) -> None:
 
 
 if __name__ == "__main__":
-    _, to, into, whose, *lasting = sys.argv
-    asyncio.run(main(to, into, whose, float(lasting[0]) if lasting else LEASE))
+    _, to, into, whose, lasting = sys.argv
+    asyncio.run(main(to, into, whose, float(lasting)))

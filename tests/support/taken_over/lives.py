@@ -6,8 +6,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from signal import SIGKILL
 from typing import Self
 
 from msgspec import Struct
@@ -60,6 +61,10 @@ class Lives:
 
     def __exit__(self, *_: object) -> None:
         self._processes.close()
+        children = self.journal.with_suffix(".children")
+        for child in children.read_text("utf-8").split() if children.exists() else ():
+            with suppress(ProcessLookupError):
+                os.kill(int(child), SIGKILL)
 
     async def _begin(self) -> None:
         async with manager_of(self.database, self.journal, "starts", worker=False) as manager:
@@ -80,11 +85,11 @@ class Lives:
             time.sleep(LOOK_SECONDS)
         return lines
 
-    def worker(self) -> "Worker":
-        """Start a worker."""
+    def worker(self, name: str = "", database: str = "") -> "Worker":
+        """Start a worker, which may reach the database by another address."""
         self._number += 1
-        name = f"w{self._number}"
-        words = [sys.executable, "-m", "taken_over.beating", self.database, str(self.journal), name, str(self._lease)]
+        name, database = name or f"w{self._number}", database or self.database
+        words = [sys.executable, "-m", "taken_over.beating", database, str(self.journal), name, str(self._lease)]
         process = subprocess.Popen(words, env=dict(os.environ), stderr=subprocess.DEVNULL)
         self._processes.callback(_killed, process)
         return Worker(name, process)
@@ -93,6 +98,16 @@ class Lives:
         """Wait until a worker is open."""
         self.until(lambda lines: any((line.what, line.who) == ("ready", worker.name) for line in lines))
         return worker
+
+    def begun(self, lines: Sequence[Line], what: str) -> list[str]:
+        """Return who has begun something, in order."""
+        return [line.who for line in lines if line.what == what]
+
+    def let_them_end(self) -> None:
+        """Let every handler end, and wait until the sagas have."""
+        self.journal.with_suffix(".over").touch()
+        rests = {f"rest:{number}" for number in range(self._sagas)}
+        self.until(lambda lines: rests <= {line.what for line in lines})
 
     def is_busy(self, worker: "Worker", lines: Sequence[Line]) -> bool:
         """Tell whether a worker has begun everything that there is to be done."""
@@ -125,10 +140,12 @@ def _killed(process: "subprocess.Popen[bytes]") -> None:
 
 
 @contextmanager
-def busy(database: str, folder: Path) -> Generator[tuple[Lives, Worker]]:
-    """Give a worker that has begun everything."""
-    with Lives(database, folder) as lives:
-        first = lives.worker()
+def busy(
+    database: str, folder: Path, lease: float = LEASE, name: str = "", behind: str = ""
+) -> Generator[tuple[Lives, Worker]]:
+    """Give a worker that has begun everything; `behind` is how it reaches the database."""
+    with Lives(database, folder, lease=lease) as lives:
+        first = lives.worker(name, behind)
         lives.until(lambda lines: lives.is_busy(first, lines))
         yield lives, first
 
