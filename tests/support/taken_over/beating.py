@@ -103,6 +103,7 @@ def manager_of(database: str, journal: Path, name: str, lease: float = LEASE, wo
 
 async def main(database: str, journal: str, name: str, lease: float) -> None:
     """Work until killed."""
+    Journal(Path(journal), name).note("opens")
     async with manager_of(database, Path(journal), name, lease):
         Journal(Path(journal), name).note("ready")
         await asyncio.Event().wait()

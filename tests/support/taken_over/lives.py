@@ -27,8 +27,13 @@ class Line(Struct, frozen=True):
 
 
 class Gap(Struct, frozen=True):
-    """How long it took after a kill, in seconds: until the next worker was open, and until it began what."""
+    """How long it took after a kill, in seconds.
 
+    `opens`: until the next process had imported everything; `ready`: until its process manager was open; `began`: until
+    it began what.
+    """
+
+    opens: float
     ready: float
     began: dict[str, float]
 
@@ -117,7 +122,7 @@ class Lives:
         """Wait until a worker has begun everything anew, and return when that was."""
         lines = self.until(lambda lines: self.is_busy(worker, lines))
         after = {line.what: line.at - killed_at for line in reversed(lines) if line.who == worker.name}
-        return Gap(after.pop("ready"), after)
+        return Gap(after.pop("opens"), after.pop("ready"), after)
 
 
 class Worker(Struct, frozen=True, eq=False):

@@ -44,6 +44,8 @@ class WorkerLease:
         self._ended = False
         self._is_silent = False
         self.worker_id = ""
+        # Since when, by the time of the event loop, others see that we live, but for what they did not see at all.
+        self.shown_since = 0.0
 
     @property
     def holds(self) -> bool:
@@ -100,6 +102,7 @@ class WorkerLease:
         for _ in range(TRIES):
             try:
                 await self._renew()
+                self.shown_since = self._loop.time()
                 return
             except Exception as problem:
                 # What cut off the sign has often cut off the connection that renews, which is then replaced.

@@ -2,7 +2,7 @@
 
 A sign may come back: whoever lost only a connection takes another lock, and whoever has just begun again after an
 outage may not have had the time to. So it has to be gone in several looks in a row, and the lease unchanged; unless it
-is sure that the process is gone.
+is sure that the process is gone. Whoever has lost its own sign meanwhile counts anew: others may have lost theirs.
 """
 
 import os
@@ -52,24 +52,29 @@ class LifeWatch:
         self._least = POLLS * poll
         self._is_gone = is_gone
         self._longest_pause = max(LONGEST_PAUSE, LONGEST_PAUSE_POLLS * poll)
-        self._looked = 0.0
+        self._looked = self._shown_since = 0.0
         # The lease of each worker without a sign, since when, and in how many looks.
         self._silent: dict[str, tuple[HeldLease, float, int]] = {}
         # Whether somebody is silent no longer since the last look: perhaps another worker has ended the lease.
         self.has_news = False
 
-    def over(self, silent: Sequence[SilentWorker], asked: float) -> list[HeldLease]:
-        """Return which of these leases are over, given who is silent by a look that was asked for at a time."""
-        if asked - self._looked > self._longest_pause:
+    def over(
+        self, silent: Sequence[SilentWorker], asked: float, answered: float, shown_since: float = 0.0
+    ) -> list[HeldLease]:
+        """Return which of these leases are over, given who is silent by a look, and since when we show life ourselves.
+
+        The time without a sign is counted from the answer to the first look to the question of the last one.
+        """
+        if asked - self._looked > self._longest_pause or shown_since > self._shown_since:
             self._silent.clear()
-        self._looked = asked
+        self._looked, self._shown_since = asked, shown_since
         before, self._silent = self._silent, {}
         over: list[HeldLease] = []
         for one in silent:
             lease = one.lease
-            known, since, looks = before.get(lease.worker_id, (lease, asked, 0))
+            known, since, looks = before.get(lease.worker_id, (lease, answered, 0))
             if known != lease:
-                since, looks = asked, 0
+                since, looks = answered, 0
             self._silent[lease.worker_id] = (lease, since, looks + 1)
             is_long = looks + 1 >= LOOKS and asked - since >= self._least - 1e-9
             if is_long or one.is_sure or self._is_gone(one.host, one.pid):

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import pytest
 
@@ -16,49 +17,74 @@ def silent(worker_id: str = "w1", until: int = 10, *, is_sure: bool = False) -> 
     return SilentWorker(HeldLease(worker_id, until, 10), "shop", 7, is_sure)
 
 
-def watch(*gone: int) -> LifeWatch:
+class Watch(LifeWatch):
+    """A watch whose looks are answered at once."""
+
+    def looks(self, silent: Sequence[SilentWorker], at: float) -> list[HeldLease]:
+        return self.over(silent, at, at)
+
+
+def watch(*gone: int) -> Watch:
     """Return a watch for which these processes are not there any more."""
-    return LifeWatch(POLL, lambda host, pid: host == "shop" and pid in gone)
+    return Watch(POLL, lambda host, pid: host == "shop" and pid in gone)
 
 
 def test_a_sign_has_to_be_gone_in_three_looks() -> None:
     one = watch()
-    assert [one.over([silent()], looked) for looked in (1.0, 1.1)] == [[], []]
-    assert one.over([silent()], 1.2) == [silent().lease]
+    assert [one.looks([silent()], looked) for looked in (1.0, 1.1)] == [[], []]
+    assert one.looks([silent()], 1.2) == [silent().lease]
 
 
 def test_many_looks_in_a_moment_are_not_enough() -> None:
     one = watch()
-    assert not any(one.over([silent()], 1.0 + number / 1000) for number in range(20))
-    assert one.over([silent()], 1.2) == [silent().lease]
+    assert not any(one.looks([silent()], 1.0 + number / 1000) for number in range(20))
+    assert one.looks([silent()], 1.2) == [silent().lease]
 
 
 def test_a_sign_that_came_back_has_to_be_gone_for_as_long_again() -> None:
     one = watch()
-    one.over([silent()], 1.0)
-    one.over([silent()], 1.1)
-    one.over([], 1.2)
-    assert one.over([silent()], 1.3) == []
-    assert one.over([silent()], 1.4) == []
-    assert one.over([silent()], 1.5) == [silent().lease]
+    one.looks([silent()], 1.0)
+    one.looks([silent()], 1.1)
+    one.looks([], 1.2)
+    assert one.looks([silent()], 1.3) == []
+    assert one.looks([silent()], 1.4) == []
+    assert one.looks([silent()], 1.5) == [silent().lease]
 
 
 def test_a_lease_that_was_renewed_meanwhile_is_of_somebody_who_lives() -> None:
     one = watch()
-    one.over([silent()], 1.0)
-    one.over([silent()], 1.1)
-    assert one.over([silent(until=11)], 1.2) == []
-    assert one.over([silent(until=11)], 1.3) == []
-    assert one.over([silent(until=11)], 1.4) == [silent(until=11).lease]
+    one.looks([silent()], 1.0)
+    one.looks([silent()], 1.1)
+    assert one.looks([silent(until=11)], 1.2) == []
+    assert one.looks([silent(until=11)], 1.3) == []
+    assert one.looks([silent(until=11)], 1.4) == [silent(until=11).lease]
 
 
 def test_whoever_stood_still_itself_begins_to_look_anew() -> None:
     """The machine was asleep, or the database away: nobody had the time to show another sign."""
     one = watch()
-    one.over([silent()], 1.0)
-    one.over([silent()], 1.1)
+    one.looks([silent()], 1.0)
+    one.looks([silent()], 1.1)
     later = 1.1 + LONGEST_PAUSE + 0.01
-    assert one.over([silent()], later) == []
+    assert one.looks([silent()], later) == []
+
+
+def test_how_long_looks_take_counts_for_nobody() -> None:
+    """Who has just been silent when the first one was answered, may have shown a sign when the last one was asked."""
+    one = watch()
+    assert one.over([silent()], 1.0, 1.4) == []
+    assert one.over([silent()], 1.4, 1.45) == []
+    assert one.over([silent()], 1.55, 2.0) == []
+    assert one.over([silent()], 2.0, 2.0) == [silent().lease]
+
+
+def test_whoever_lost_its_own_sign_counts_anew_once_it_has_another() -> None:
+    """A server that was started again has ended all sessions, and those who take another lock do so one by one."""
+    one = watch()
+    for asked in (1.0, 1.1):
+        one.looks([silent()], asked)
+    assert [one.over([silent()], asked, asked, 1.15) for asked in (1.2, 1.3)] == [[], []]
+    assert one.over([silent()], 1.4, 1.4, 1.15) == [silent().lease]
 
 
 @pytest.mark.parametrize(
@@ -67,15 +93,15 @@ def test_whoever_stood_still_itself_begins_to_look_anew() -> None:
     ids=["a lock on a file", "its process is not there"],
 )
 def test_where_it_is_sure_that_the_process_is_gone_nobody_waits(one: SilentWorker, gone: tuple[int, ...]) -> None:
-    assert watch(*gone).over([one], 1.0) == [one.lease]
+    assert watch(*gone).looks([one], 1.0) == [one.lease]
 
 
 def test_of_several_each_is_judged_by_itself() -> None:
     one = watch()
-    one.over([silent("w1")], 1.0)
-    one.over([silent("w1"), silent("w2")], 1.1)
-    assert one.over([silent("w1"), silent("w2")], 1.2) == [silent("w1").lease]
-    assert one.over([silent("w2")], 1.3) == [silent("w2").lease]
+    one.looks([silent("w1")], 1.0)
+    one.looks([silent("w1"), silent("w2")], 1.1)
+    assert one.looks([silent("w1"), silent("w2")], 1.2) == [silent("w1").lease]
+    assert one.looks([silent("w2")], 1.3) == [silent("w2").lease]
 
 
 def test_it_is_news_that_somebody_is_silent_no_longer() -> None:
@@ -83,7 +109,7 @@ def test_it_is_news_that_somebody_is_silent_no_longer() -> None:
     one = watch()
     news: list[bool] = []
     for looked, workers in ((1.0, ("w1", "w2")), (1.1, ("w2",)), (1.2, ("w2",))):
-        one.over([silent(worker) for worker in workers], looked)
+        one.looks([silent(worker) for worker in workers], looked)
         news.append(one.has_news)
     assert news == [False, True, False]
 
