@@ -116,6 +116,7 @@ class Engine(Struct, frozen=True, eq=False, kw_only=True):
             self.followers.start()
             self.projections.start()
             self.jobs.start()
+            self.committer.recovery.add_taker(self.jobs.hint)
         ends.add(self.waiters.close)
         loop = asyncio.get_running_loop()
 
@@ -189,8 +190,6 @@ def assemble(given: Equipment, blocking: Blocking, handle: HandleMessage) -> Eng
         _routes(given.declared, surroundings),
         [Handling(one, resources, given.clock) for one in given.declared.participants],
     )
-    jobs = Jobs(surroundings, actions, lambda: worker.worker_id if worker.holds else None)
-    committer.recovery.add_taker(jobs.hint)
     transports = Transports(given.transports, surroundings, committer, worker, handle, partial(park, committer))
     return Engine(
         is_worker=given.is_worker,
@@ -206,7 +205,7 @@ def assemble(given: Equipment, blocking: Blocking, handle: HandleMessage) -> Eng
         transports=transports,
         outside_inputs=OutsideInputs(surroundings, committer, worker),
         actions=actions,
-        jobs=jobs,
+        jobs=Jobs(surroundings, actions, lambda: worker.worker_id if worker.holds else None),
         followers=Followers(
             given.follows, lambda follow: Follower(follow, surroundings, worker, committer.recovery, posted)
         ),
