@@ -5,6 +5,7 @@ What a fork inherits of a lock is closed in the child: a lock that both had woul
 
 import logging
 import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Lock
@@ -12,6 +13,9 @@ from typing import Protocol
 
 logger = logging.getLogger("sagalog.stores")
 
+# For so many seconds it is not looked again whether a lock is held: that is asked before each attempt, and nobody takes
+# what a living worker has before it has been silent for a hundred times as long.
+MOMENT = 0.002
 # The descriptors of this process that hold a sign of life.
 _HELD: set[int] = set()
 
@@ -65,6 +69,8 @@ class Signs:
     def __init__(self, make: Callable[[], Sign]) -> None:
         self._make = make
         self._signs: dict[str, Sign] = {}
+        # By the time of `time.monotonic`.
+        self._known_until: dict[str, float] = {}
         self._turn = Lock()
         self._is_possible = True
         self._failed = False
@@ -74,9 +80,16 @@ class Signs:
         return self._is_possible and worker_id not in self._signs
 
     def shown(self, worker_id: str) -> bool:
-        """Return False if the worker has lost its sign."""
+        """Return False if the worker has lost its sign; that it has not may be known from a moment ago."""
         sign = self._signs.get(worker_id)
-        return sign is None or sign.holds()
+        if sign is None:
+            return True
+        now = time.monotonic()
+        if now < self._known_until.get(worker_id, 0.0):
+            return True
+        holds = sign.holds()
+        self._known_until[worker_id] = now + MOMENT if holds else 0.0
+        return holds
 
     def take(self, worker_id: str) -> int | None:
         """Take a new sign for the worker, and return its number; None if there is none to be had, which is logged."""
@@ -100,11 +113,13 @@ class Signs:
         """Let go of the worker's sign, of which perhaps nobody knows, and count it as lost."""
         if worker_id in self._signs:
             self._signs[worker_id].close()
+            self._known_until.pop(worker_id, None)
 
     def end(self, worker_id: str) -> None:
         """Let go of the worker's sign, if it has one."""
         with self._turn:
             sign = self._signs.pop(worker_id, None)
+            self._known_until.pop(worker_id, None)
         if sign is not None:
             sign.close()
 
