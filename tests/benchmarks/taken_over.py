@@ -7,15 +7,15 @@ and one beside which another stands by.
 import argparse
 import math
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from servers.postgres_server import open_server
-from taken_over.lives import Gap, beside_another, restarted
+from taken_over.lives import Gap, beside_another, restarted_by_turns
 
 from sagalog.stores import store_for
 
-WAYS: dict[str, Callable[[str, Path, int], list[Gap]]] = {"restarted": restarted, "beside another": beside_another}
+Ways = dict[str, list[Gap]]
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -25,14 +25,24 @@ def main(words: Sequence[str] | None = None) -> None:
     kills = parser.parse_args(words).kills
     print("| store | the killed worker is | until | median s | p99 s | longest s |\n|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory(prefix="sagalog-taken-over-") as folder, open_server() as server:
-        for way, measure in WAYS.items():
-            path = Path(folder) / way.replace(" ", "-")
-            path.mkdir()
-            _show("SQLite", way, measure(_made(f"sqlite:///{path / 'sagas.db'}"), path, kills))
-            with server.database() as address:
-                other = path / "postgres"
-                other.mkdir()
-                _show("PostgreSQL", way, measure(_made(address), other, kills))
+        for measure in (_beside, _restarted):
+            for name in ("SQLite", "PostgreSQL"):
+                path = Path(folder) / f"{measure.__name__}-{name}"
+                path.mkdir()
+                if name == "SQLite":
+                    _show(name, measure(_made(f"sqlite:///{path / 'sagas.db'}"), path, kills))
+                else:
+                    with server.database() as address:
+                        _show(name, measure(_made(address), path, kills))
+
+
+def _beside(database: str, folder: Path, kills: int) -> Ways:
+    return {"beside another": beside_another(database, folder, kills)}
+
+
+def _restarted(database: str, folder: Path, kills: int) -> Ways:
+    without, found = restarted_by_turns(database, folder, kills)
+    return {"started again": found, "started again, nothing to wait for": without}
 
 
 def _made(address: str) -> str:
@@ -42,21 +52,22 @@ def _made(address: str) -> str:
     return address
 
 
-def _show(store: str, way: str, gaps: Sequence[Gap]) -> None:
-    seen: dict[str, list[float]] = {
-        "the last step is begun again": [gap.steps for gap in gaps],
-        "the message is handled again": [gap.messages for gap in gaps],
-    }
-    if way == "restarted":
-        seen["Python has begun and imported everything"] = [gap.opens for gap in gaps]
-        seen["the last step, from then on"] = [gap.steps - gap.opens for gap in gaps]
-    for what, seconds in seen.items():
-        ordered = sorted(seconds)
-        p99 = ordered[math.ceil(0.99 * len(ordered)) - 1]
-        print(
-            f"| {store} | {way} | {what} | {ordered[len(ordered) // 2]:.3f} | {p99:.3f} | {ordered[-1]:.3f} |",
-            flush=True,
-        )
+def _show(store: str, ways: Ways) -> None:
+    for way, gaps in ways.items():
+        seen: dict[str, list[float]] = {
+            "the last step is begun again": [gap.steps for gap in gaps],
+            "the message is handled again": [gap.messages for gap in gaps],
+        }
+        if way != "beside another":
+            seen["the last step, from when all was imported"] = [gap.steps - gap.opens for gap in gaps]
+            seen["the last step, from when it was open"] = [gap.steps - gap.ready for gap in gaps]
+        for what, seconds in seen.items():
+            ordered = sorted(seconds)
+            p99 = ordered[math.ceil(0.99 * len(ordered)) - 1]
+            print(
+                f"| {store} | {way} | {what} | {ordered[len(ordered) // 2]:.3f} | {p99:.3f} | {ordered[-1]:.3f} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

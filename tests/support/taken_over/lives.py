@@ -11,6 +11,7 @@ from pathlib import Path
 from signal import SIGKILL
 from typing import Self
 
+from databases.stores import opened
 from msgspec import Struct
 from taken_over.beating import LEASE, Parcel, beating, manager_of
 
@@ -164,6 +165,23 @@ def restarted(database: str, folder: Path, kills: int) -> list[Gap]:
             worker = lives.worker()
             gaps.append(lives.gap(at, worker))
         return gaps
+
+
+def restarted_by_turns(database: str, folder: Path, kills: int) -> tuple[list[Gap], list[Gap]]:
+    """Kill as `restarted`, so many times with nothing of the dead to be waited for, and as many times with it.
+
+    What it takes to begin a process is in both, however busy the machine is.
+    """
+    with busy(database, folder) as (lives, first), opened(database) as store:
+        worker, found = first, (list[Gap](), list[Gap]())
+        for number in range(2 * kills):
+            at = worker.kill()
+            if number % 2 == 0:
+                # As if every lease had ended long ago.
+                store.free(int((at + 1000 * LEASE) * 1e6))
+            worker = lives.worker()
+            found[number % 2].append(lives.gap(at, worker))
+        return found
 
 
 def beside_another(database: str, folder: Path, kills: int) -> list[Gap]:
