@@ -17,10 +17,11 @@ JOBS ?= auto
 UPGRADE ?=
 DEMO ?=
 BENCH ?=
+REF ?= HEAD
 VERSIONS ?= 3.11 3.12 3.13
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench torture test-all-pythons constraints clean
+.PHONY: help demo test check format bench bench-against torture test-all-pythons constraints clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | while IFS='|' read -r name text; do \
@@ -46,6 +47,9 @@ format: $(VENV)/all.stamp ## Format the code, and repair what can be repaired by
 
 bench: $(VENV)/all.stamp ## Measure against the floor: the same rows by the plain drivers
 	$(WITH_SUPPORT) $(RUN)/python -m tests.benchmarks.bench $(BENCH)
+
+bench-against: $(VENV)/all.stamp ## Measure against an earlier commit, in turns: make bench-against REF=HEAD~5 BENCH="--part work"
+	$(WITH_SUPPORT) $(RUN)/python -m tests.benchmarks.against $(REF) $(BENCH)
 
 torture: $(VENV)/all.stamp ## Strike workers, servers and databases for SECONDS (300) and check what is left
 	$(WITH_SUPPORT) $(RUN)/python -m torture --seconds $(SECONDS) $(TORTURE)

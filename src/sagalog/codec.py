@@ -1,14 +1,25 @@
 """Events in stored form: a topic and JSON, and back through the registry. Stored data cannot cause an import."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
 from sagalog.errors import DivergentHistory
 from sagalog.saga.events import SagaEvent
+from sagalog.saga.growing import plain
 from sagalog.saga.upcast import TOPICS, TopicRegistry
 
-_encoder = msgspec.json.Encoder()
+
+def _plain(value: Any) -> Any:
+    """Return a long collection of a state as a short one is; raise what the encoder raises without this function."""
+    found = plain(value)
+    if found is value:
+        raise TypeError(f"Encoding objects of type {type(value).__name__} is unsupported")
+    return found
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_plain)
 encode_json = _encoder.encode
 
 

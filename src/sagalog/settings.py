@@ -39,7 +39,9 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    lease: Seconds = Field(default=10.0, gt=0, description="how long a dead worker's sagas wait for another worker")
+    lease: Seconds = Field(
+        default=10.0, gt=0, description="how long sagas wait for another worker if it is not seen that theirs died"
+    )
     poll: Seconds = Field(
         default=0.1, gt=0, description="how often due sagas are looked for when nothing hints at them"
     )

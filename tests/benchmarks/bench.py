@@ -12,41 +12,21 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 from rich.console import Console
 from servers.postgres_server import open_server
 
-from tests.benchmarks import measure
 from tests.benchmarks.databases import Database, PostgresDatabase, SQLiteDatabase
-from tests.benchmarks.followed import followed
-from tests.benchmarks.inline import inline
-from tests.benchmarks.measure import Shape, Sizes
-from tests.benchmarks.projected import projected
-from tests.benchmarks.reacted import reacted
-from tests.benchmarks.replayed import replayed
-from tests.benchmarks.report import Measured, as_json, show
-from tests.benchmarks.search import search
-from tests.benchmarks.troubled import troubled
+from tests.benchmarks.measure import Sizes
+from tests.benchmarks.parts import BY_DEFAULT, ON_REQUEST, PARTS, Part, Way
 
-PARTS = (
-    "work",
-    "memory",
-    "shapes",
-    "finished",
-    "troubled",
-    "followed",
-    "search",
-    "replayed",
-    "projected",
-    "inline",
-    "reacted",
-)
 QUICK = Sizes(
     sagas=300,
     rounds=3,
@@ -56,9 +36,13 @@ QUICK = Sizes(
     troubled=100,
     followed=1000,
     search=1000,
+    crowd=2200,
     replayed=500,
     projected=500,
     reacted=300,
+    waiting=500,
+    scaled=200,
+    polled=500,
 )
 
 
@@ -68,27 +52,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sizes = QUICK if options.quick else Sizes()
     given = {name: getattr(options, name) for name in Sizes.__struct_fields__}
     sizes = replace(sizes, **{name: value for name, value in given.items() if value is not None})
+    parts = [PARTS[name] for name in options.part] if options.part else BY_DEFAULT
+    with tempfile.TemporaryDirectory(prefix="sagalog-bench-", dir=options.folder) as folder, ExitStack() as stack:
+        for_each_store = (
+            _measure(store, stack, Path(folder), parts, sizes, _run if options.quick else _alone)
+            for store in options.store or ("sqlite", "postgres")
+        )
+        if options.bare:
+            options.json.write_bytes(msgspec.json.encode(list(for_each_store)))
+        else:
+            _report(for_each_store, options.json)
+    return 0
+
+
+def _report(for_each_store: Iterable[dict[str, Any]], file: Path | None) -> None:
+    # Not at the top: it knows what every part finds, and so needs the modules of all.
+    from tests.benchmarks.report import Measured, as_json, show
+
     console = Console()
     if not console.is_terminal:
         console = Console(width=120)
     header = _machine()
     console.print(", ".join(f"{name} {value}" for name, value in header.items()))
     measured: list[Measured] = []
-    with tempfile.TemporaryDirectory(prefix="sagalog-bench-", dir=options.folder) as folder, ExitStack() as stack:
-        for store in options.store or ("sqlite", "postgres"):
-            fresh = _files(Path(folder)) if store == "sqlite" else _databases(stack)
-            one = _measure(store, fresh, options.part or PARTS, sizes, _run if options.quick else _alone)
-            show(console, one)
-            measured.append(one)
-    if options.json is not None:
-        options.json.write_bytes(as_json(header, measured))
-    return 0
+    for found in for_each_store:
+        measured.append(Measured(**found))
+        show(console, measured[-1])
+    if file is not None:
+        file.write_bytes(as_json(header, measured))
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    rest = ", ".join(part.name for part in ON_REQUEST)
+    listed = f"only this part; repeatable: {', '.join(part.name for part in BY_DEFAULT)}; and on request {rest}"
     parser.add_argument("--store", action="append", choices=("sqlite", "postgres"), help="only this one; repeatable")
-    parser.add_argument("--part", action="append", choices=PARTS, help="only this part; repeatable")
+    parser.add_argument("--part", action="append", choices=PARTS, metavar="PART", help=listed)
     parser.add_argument("--quick", action="store_true", help="small numbers: shows that it runs, not how fast")
     parser.add_argument("--sagas", type=int, help="sagas started at once (1000)")
     parser.add_argument("--rounds", type=int, help="rounds of engine and floor in turns (9)")
@@ -100,10 +99,20 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--replayed", type=int, help="finished sagas whose histories are replayed (20000)")
     parser.add_argument("--projected", type=int, help="finished sagas whose events a new projection reads (10000)")
     parser.add_argument("--reacted", type=int, help="finished sagas that a new participant hears of (5000)")
+    parser.add_argument("--waiting", type=int, help="sagas that wait in one worker (10000)")
+    parser.add_argument("--scaled", type=int, help="sagas that several processes share (2000)")
+    parser.add_argument(
+        "--polled", type=int, help="open sagas that a worker must not look at (10000), ten times finished"
+    )
     parser.add_argument("--search", type=int, help="sagas among which one is looked for (100000; a million by hand)")
+    parser.add_argument("--crowd", type=int, help="sagas among which commands are run (110000; 1100000 by hand)")
     parser.add_argument("--folder", type=Path, help="where the SQLite files are made: the disk that is measured")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every number to FILE")
-    return parser.parse_args(arguments)
+    parser.add_argument("--bare", action="store_true", help="print nothing; for a program that compares, with --json")
+    options = parser.parse_args(arguments)
+    if options.bare and options.json is None:
+        parser.error("--bare: expected --json FILE, too")
+    return options
 
 
 def _files(folder: Path) -> Iterator[Database]:
@@ -120,39 +129,38 @@ def _databases(stack: ExitStack) -> Iterator[Database]:
 
 
 def _measure(
-    store: str, fresh: Iterator[Database], parts: Sequence[str], sizes: Sizes, run: Callable[..., Any]
-) -> Measured:
-    # First, because a new process counts the memory of the one that made it.
-    memory = run(measure.memory, next(fresh), sizes) if "memory" in parts else None
-    first = next(fresh)
-    work = run(measure.design_work, first, next(fresh), sizes) if "work" in parts else None
-    shapes: list[Shape] = run(measure.shapes, next(fresh), sizes) if "shapes" in parts else []
-    filled = run(measure.filled, next(fresh), next(fresh), sizes) if "finished" in parts else None
-    beside = run(troubled, next(fresh), next(fresh), sizes) if "troubled" in parts else None
-    backlog = run(followed, next(fresh), next(fresh), sizes) if "followed" in parts else None
-    found = run(search, next(fresh), sizes) if "search" in parts else None
-    again = run(replayed, next(fresh), sizes) if "replayed" in parts else None
-    rows = run(projected, next(fresh), next(fresh), sizes) if "projected" in parts else None
-    price = run(inline, next(fresh), next(fresh), sizes) if "inline" in parts else None
-    heard = run(reacted, next(fresh), next(fresh), next(fresh), sizes) if "reacted" in parts else None
-    return Measured(
-        store, first.settings(), work, memory, shapes, filled, beside, backlog, found, again, rows, price, heard
-    )
+    store: str, stack: ExitStack, folder: Path, parts: Sequence[Part], sizes: Sizes, run: Callable[..., Any]
+) -> dict[str, Any]:
+    """Return what the parts found on one store, by the names of the report."""
+    fresh = _files(folder) if store == "sqlite" else _databases(stack)
+    found: dict[str, Any] = {"store": store, "settings": next(fresh).settings()}
+    for part in parts:
+        if store not in part.stores:
+            continue
+        for way in part.ways:
+            one = run(part, way, *(next(fresh) for _ in range(part.databases)), sizes)
+            if part.is_one_of_many:
+                found.setdefault(part.field, []).append(one)
+            else:
+                found[part.field] = one
+    return found
 
 
-def _alone(part: Callable[..., Any], *arguments: Any) -> Any:
+def _alone(part: Part, way: Way, *arguments: Any) -> Any:
     """Run one part in a new process, so that none warms or burdens another, and return what it measured."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn) as process:
-        return process.submit(_run, part, *arguments).result()
+        return process.submit(_run, part, way, *arguments).result()
 
 
-def _run(part: Callable[..., Any], *arguments: Any) -> Any:
+def _run(part: Part, way: Way, *arguments: Any) -> Any:
     # The samples contain refused sagas, which the engine warns about as it should.
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
-        return asyncio.run(part(*arguments))
+        loop = None if part.loop is None else part.loop.found()
+        with asyncio.Runner(loop_factory=loop) as runner:
+            return runner.run(way.found()(*arguments))
     finally:
         logging.disable(before)
 

@@ -1,19 +1,32 @@
 """The databases that are measured: a SQLite file and a PostgreSQL database, empty or filled with finished sagas."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Protocol
 
 import psycopg
+from msgspec import Struct
 from msgspec.structs import astuple
 
 from sagalog.stores import store_for
+from tests.benchmarks.captured import Capture, PostgresCapture, SQLiteCapture
 from tests.benchmarks.floor import POSTGRES, SQLITE, Floor, PostgresArrays, PostgresRows, Row, SQLiteRows
+from tests.benchmarks.meters import Meter, PostgresMeter, SQLiteMeter
+from tests.benchmarks.plain import Plain, PostgresPlain, PostgresPlainArrays, SQLitePlain
 from tests.benchmarks.work import Finished
 
 SAGAS_AT_ONCE = 2000
 A_YEAR_OF_MILLISECONDS = 365 * 24 * 3600 * 1000
+
+
+class Left(Struct):
+    """What is still to be handled, how many sagas have ended, and how many wait."""
+
+    messages: int
+    ended: int
+    pending: int
 
 
 class Database(Protocol):
@@ -21,8 +34,25 @@ class Database(Protocol):
 
     address: str
 
+    @contextmanager
+    def looking(self) -> Generator[Callable[[], Left]]:
+        """Give a function that looks what is left to be done, over a connection of its own; any thread may call it."""
+        ...
+
     def floors(self) -> list[Floor]:
         """Return the plain ways to write to it."""
+        ...
+
+    def capture(self) -> Capture:
+        """Return what keeps all that is written to it."""
+        ...
+
+    def plain(self) -> list[Plain]:
+        """Return the plain ways to write to it what was kept."""
+        ...
+
+    def meter(self) -> Meter:
+        """Return what measures how much is written to it."""
         ...
 
     def size(self) -> int:
@@ -45,8 +75,22 @@ class SQLiteDatabase:
         self._path = path
         self.address = f"sqlite:///{path}"
 
+    @contextmanager
+    def looking(self) -> Generator[Callable[[], Left]]:
+        with closing(sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)) as connection:
+            yield lambda: Left(*connection.execute(SQLITE["left"]).fetchone())
+
     def floors(self) -> list[Floor]:
         return [SQLiteRows(str(self._path))]
+
+    def capture(self) -> Capture:
+        return SQLiteCapture(str(self._path))
+
+    def plain(self) -> list[Plain]:
+        return [SQLitePlain(str(self._path))]
+
+    def meter(self) -> Meter:
+        return SQLiteMeter(self._path)
 
     def size(self) -> int:
         connection = sqlite3.connect(self._path)
@@ -81,8 +125,22 @@ class PostgresDatabase:
     def __init__(self, address: str) -> None:
         self.address = address
 
+    @contextmanager
+    def looking(self) -> Generator[Callable[[], Left]]:
+        with psycopg.connect(self.address, autocommit=True) as connection:
+            yield lambda: Left(*connection.execute(POSTGRES["left"].encode()).fetchall()[0])
+
     def floors(self) -> list[Floor]:
         return [PostgresArrays(self.address), PostgresRows(self.address)]
+
+    def capture(self) -> Capture:
+        return PostgresCapture(self.address)
+
+    def plain(self) -> list[Plain]:
+        return [PostgresPlainArrays(self.address), PostgresPlain(self.address)]
+
+    def meter(self) -> Meter:
+        return PostgresMeter(self.address)
 
     def size(self) -> int:
         with psycopg.connect(self.address) as connection:

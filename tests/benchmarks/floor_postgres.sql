@@ -100,3 +100,10 @@ WHERE relkind = 'r' AND relname IN ('saga_events', 'saga_status', 'saga_steps');
 -- name: settings
 SELECT name, setting FROM pg_settings
 WHERE name IN ('server_version', 'fsync', 'synchronous_commit', 'full_page_writes', 'shared_buffers') ORDER BY name;
+
+-- name: left
+-- What is still to be handled, what has ended, and what waits.
+SELECT
+    (SELECT count(*) FROM saga_inbox),
+    (SELECT count(*) FROM saga_status WHERE ended_at IS NOT NULL),
+    (SELECT count(*) FROM saga_status WHERE status = 'pending');

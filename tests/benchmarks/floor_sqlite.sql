@@ -29,3 +29,10 @@ INSERT INTO saga_events (originator_id, originator_version, topic, state) VALUES
 
 -- name: last_position
 SELECT coalesce(max(rowid), 0) FROM saga_events;
+
+-- name: left
+-- What is still to be handled, what has ended, and what waits.
+SELECT
+    (SELECT count(*) FROM saga_inbox),
+    (SELECT count(*) FROM saga_status WHERE ended_at IS NOT NULL),
+    (SELECT count(*) FROM saga_status WHERE status = 'pending');

@@ -36,9 +36,13 @@ class Sizes(Struct, frozen=True):
     troubled: int = 1000
     followed: int = 10_000
     search: int = 100_000
+    crowd: int = 110_000
     replayed: int = 20_000
     projected: int = 10_000
     reacted: int = 5_000
+    waiting: int = 10_000
+    scaled: int = 2_000
+    polled: int = 10_000
 
 
 class Series(Struct):

@@ -112,12 +112,18 @@ def steps_in_threads(number: int) -> Saga[Order]:
     return saga
 
 
-def _numbered(number: int) -> Any:
+def doing(name: str, number: int = 0) -> Any:
+    """Return a handler of that name that does nothing."""
+
     async def act(order: Order) -> Done:
         return Done("done", number)
 
-    act.__name__ = f"step_{number}"
+    act.__name__ = name
     return act
+
+
+def _numbered(number: int) -> Any:
+    return doing(f"step_{number}", number)
 
 
 def _numbered_plain(number: int) -> Any:

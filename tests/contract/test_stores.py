@@ -1,6 +1,6 @@
 """Holds all three stores to the one contract."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import psycopg
@@ -9,6 +9,7 @@ from databases.stores import migrated_database, opened
 from servers.postgres_roles import role_on
 
 from sagalog.store import Store
+from sagalog.stores.memory.store import MemoryStore
 from sagalog.stores.postgres.privileges import Place, grants_for
 from sagalog.testing.contracts.store.appending import AppendingContract
 from sagalog.testing.contracts.store.claiming import ClaimingContract
@@ -17,6 +18,7 @@ from sagalog.testing.contracts.store.contract import StoreContract
 from sagalog.testing.contracts.store.inbox import InboxContract
 from sagalog.testing.contracts.store.jobs import JobContract
 from sagalog.testing.contracts.store.messages import MessageContract
+from sagalog.testing.contracts.store.signs import SignContract
 
 
 class OnOneKind:
@@ -42,6 +44,11 @@ class OnOneKind:
 class TestMemory(OnOneKind, StoreContract):
     kind = "memory"
 
+    def die(self, store: Store, worker_ids: Sequence[str]) -> None:
+        assert isinstance(store, MemoryStore)
+        for worker_id in worker_ids:
+            store.silence(worker_id)
+
 
 class TestSQLite(OnOneKind, StoreContract):
     kind = "sqlite"
@@ -55,7 +62,14 @@ class TestPostgres(OnOneKind, StoreContract):
 
 @pytest.mark.postgres
 class TestPostgresAsARoleWithoutDdl(
-    OnOneKind, AppendingContract, ClaimingContract, MessageContract, InboxContract, ConsumerContract, JobContract
+    OnOneKind,
+    AppendingContract,
+    ClaimingContract,
+    SignContract,
+    MessageContract,
+    InboxContract,
+    ConsumerContract,
+    JobContract,
 ):
     """What `sagalog db grants` prints is enough for all that is written, but for computing the tables anew."""
 

@@ -74,10 +74,11 @@ def _fields(state: SagaState, exact: bool) -> dict[str, Any]:
     if exact:
         return fields
     names = {_COMMAND + command_id: name for command_id, name in _commands(state)}
+    # Each value of a command is directly below its id.
     found: dict[str, Any] = {}
     for path, value in fields.items():
-        prefix = next((prefix for prefix in names if path.startswith(f"{prefix}.")), None)
-        named = path if prefix is None else _COMMAND + names[prefix] + path.removeprefix(prefix)
+        prefix = path.rpartition(".")[0]
+        named = _COMMAND + names[prefix] + path.removeprefix(prefix) if prefix in names else path
         # Of a step both directions have the same fields.
         field = named.rpartition(".")[2].removeprefix("undo_")
         if named.startswith(ATTRIBUTES):

@@ -5,9 +5,12 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple, cast
 
 import msgspec
+from msgspec import Raw
+from msgspec.structs import replace
 
 from sagalog.cli.quantities import moment
-from sagalog.saga.state import SagaState
+from sagalog.codec import encode_json
+from sagalog.saga.state import FanOut, SagaState
 
 TIMES: Final = frozenset(
     (
@@ -51,6 +54,12 @@ _FIELDS_OF_STEP: Final = {
     "child_is_stuck": ("", "child_is_stuck"),
 }
 _USUAL: Final = {"action": "open", "undo": "none"}
+# The fields of a state that grow with a saga's history, and what stands for one that did not change.
+_MAY_BE_LARGE: Final[dict[str, Any]] = {
+    "input": Raw(b"null"),
+    **dict.fromkeys(("steps", "commands", "fans", "attributes"), cast("dict[str, Any]", {})),
+    **dict.fromkeys(("plan", "pending", "actions", "received", "kept", "acts"), ()),
+}
 
 
 class Change(NamedTuple):
@@ -68,7 +77,7 @@ def flat(state: SagaState | None) -> dict[str, Any]:
 
 def as_values(state: SagaState) -> dict[str, Any]:
     """Return a state as JSON values, with both directions of a step merged: `attempts` and `undo_attempts`."""
-    found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(state))
+    found: dict[str, Any] = msgspec.json.decode(encode_json(state))
     found["steps"] = {name: dict(_fields_of(step)) for name, step in found["steps"].items()}
     return found
 
@@ -93,6 +102,8 @@ def _flatten(value: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
 
 def changes(before: SagaState | None, after: SagaState) -> list[Change]:
     """Return the differences between two states, in the order of the state's fields."""
+    if before is not None:
+        before, after = _apart(before, after)
     old, new = flat(before), flat(after)
     paths = [*new, *(path for path in old if path not in new)]
     return [
@@ -100,6 +111,40 @@ def changes(before: SagaState | None, after: SagaState) -> list[Change]:
         for path in paths
         if old.get(path) != new.get(path) and path not in EVIDENT and not EVIDENT_OF_PARTS.fullmatch(path)
     ]
+
+
+def _apart(before: SagaState, after: SagaState) -> tuple[SagaState, SagaState]:
+    """Return two states without what may be large and is the very same in both.
+
+    An event changes a few values and leaves all others as they are, so that one event of a saga with thousands of steps
+    costs no more to be compared than one of a saga with three.
+    """
+    old: dict[str, Any] = {}
+    new: dict[str, Any] = {}
+    for name, nothing in _MAY_BE_LARGE.items():
+        one, other = getattr(before, name), getattr(after, name)
+        if one is other:
+            old[name] = new[name] = nothing
+        elif isinstance(nothing, dict):
+            old[name], new[name] = _entries_apart(one, other)
+    return replace(before, **old), replace(after, **new)
+
+
+def _entries_apart(before: dict[str, Any], after: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the entries of two dicts that are not the very same in both, each in its order."""
+    new = {name: entry for name, entry in after.items() if before.get(name) is not entry}
+    has_gone = len(before) + sum(name not in before for name in new) > len(after)
+    names = [name for name in new if name in before]
+    if has_gone:
+        # Hardly ever an entry goes, and only then all those of before are looked at.
+        names = [name for name in before if name in new or name not in after]
+    old = {name: before[name] for name in names}
+    for name, entry in new.items():
+        known = old.get(name)
+        # The elements of a step are given once, and their number has no limit.
+        if isinstance(entry, FanOut) and isinstance(known, FanOut) and entry.elements is known.elements:
+            new[name], old[name] = replace(entry, elements=()), replace(known, elements=())
+    return old, new
 
 
 def shown(path: str, value: Any) -> str:

@@ -1,8 +1,8 @@
-"""A replay as frames: each event with the state after it and its changes, computed and written."""
+"""A replay as frames: each event with the state after it and its changes, computed when they are shown, and written."""
 
 import sys
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple, overload
 
 from rich.table import Table
 from rich.text import Text
@@ -27,15 +27,56 @@ class Frame(NamedTuple):
     changed: list[Change]
 
 
-def frames(events: Sequence[SagaEvent]) -> list[Frame]:
-    """Return the states of a saga, one after each event; raises `DivergentHistory`."""
-    found: list[Frame] = []
-    state: SagaState | None = None
-    for event in events:
-        after = evolve(state, event)
-        found.append(Frame(event, after, changes(state, after)))
-        state = after
-    return found
+# So many states of a replay are held at most, and all others are computed from them.
+MOST_HELD: Final = 16
+
+
+class Replayed(Sequence[Frame]):
+    """The frames of a saga, one for each event, each of them computed when it is asked for.
+
+    So neither the time nor the memory of a replay grows faster than the history, of which only some states are held.
+    """
+
+    def __init__(self, events: Sequence[SagaEvent]) -> None:
+        """Compute all states once; raises `DivergentHistory`."""
+        self.events = events
+        self._apart = len(events) // MOST_HELD + 1
+        self._held: list[SagaState | None] = []
+        state: SagaState | None = None
+        for number, event in enumerate(events):
+            if number % self._apart == 0:
+                self._held.append(state)
+            state = evolve(state, event)
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+    @overload
+    def __getitem__(self, number: int) -> Frame: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[Frame]: ...
+
+    def __getitem__(self, number: int | slice) -> Frame | Sequence[Frame]:
+        if isinstance(number, slice):
+            return [self[one] for one in range(*number.indices(len(self)))]
+        place = range(len(self))[number]
+        before = self._held[place // self._apart]
+        for event in self.events[place - place % self._apart : place]:
+            before = evolve(before, event)
+        return _frame(before, self.events[place])
+
+    def __iter__(self) -> Iterator[Frame]:
+        state: SagaState | None = None
+        for event in self.events:
+            frame = _frame(state, event)
+            yield frame
+            state = frame.state
+
+
+def _frame(before: SagaState | None, event: SagaEvent) -> Frame:
+    after = evolve(before, event)
+    return Frame(event, after, changes(before, after))
 
 
 def write_title(saga_id: str, state: SagaState) -> None:

@@ -1,4 +1,4 @@
-"""Moments of a saga: a version or a time, read from the command line and found in a replay; it reads no clock."""
+"""Moments of a saga: a version or a time, read from the command line and found among its events; it reads no clock."""
 
 import re
 from collections.abc import Sequence
@@ -7,8 +7,8 @@ from typing import Any, Final
 import click
 
 from sagalog.cli.failures import NotThere
-from sagalog.cli.frames import Frame
 from sagalog.cli.quantities import moment
+from sagalog.saga.events import SagaEvent
 from sagalog.store.quantities import parse_moment
 
 Moment = tuple[str, int]
@@ -51,13 +51,19 @@ class At(click.ParamType["Moment"]):
             self.fail(f"{problem}; or a version such as 3", param, ctx)
 
 
-def until(replayed: Sequence[Frame], at: Moment) -> list[Frame]:
-    """Return the frames up to a moment; raises `NotThere` if there was no saga then, or never that version."""
+def until(events: Sequence[SagaEvent], at: Moment) -> list[int]:
+    """Return the numbers, from 0, of a saga's events up to a moment.
+
+    Raises `NotThere` if there was no saga then, or never that version.
+    """
     kind, limit = at
-    found = [frame for frame in replayed if (frame.state.version if kind == "version" else frame.event.time) <= limit]
-    if kind == "version" and limit > len(replayed):
-        raise NotThere(f"the saga has {len(replayed)} events, there is no version {limit}")
+    if kind == "version" and limit > len(events):
+        raise NotThere(f"the saga has {len(events)} events, there is no version {limit}")
+    if kind == "version":
+        found = list(range(limit))
+    else:
+        found = [number for number, event in enumerate(events) if event.time <= limit]
     if not found:
-        began = moment(replayed[0].event.time, "microseconds")
+        began = moment(events[0].time, "microseconds")
         raise NotThere(f"there was no saga yet: it began at {began}, with version 1")
     return found

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any
 
 import click
@@ -93,10 +93,13 @@ def emit(
         emit_records(output, [show(row) for row in rows])
 
 
-def emit_records(output: str, records: Sequence[Mapping[str, Any]]) -> None:
-    """Write records for machines, as json, jsonl or csv."""
+def emit_records(output: str, records: Iterable[Mapping[str, Any]]) -> None:
+    """Write records for machines, as json, jsonl or csv.
+
+    They are written one by one, so that they may be computed while they are; for csv they are gone through twice.
+    """
     if output == "json":
-        write_json(records)
+        _emit_list(records)
     elif output == "jsonl":
         for one in records:
             write_json(one, indent=None)
@@ -104,14 +107,28 @@ def emit_records(output: str, records: Sequence[Mapping[str, Any]]) -> None:
         _emit_csv(records)
 
 
-def _emit_csv(records: Sequence[Mapping[str, Any]]) -> None:
+def _emit_list(records: Iterable[Mapping[str, Any]]) -> None:
+    before = "[\n"
+    for one in records:
+        # No string of JSON has a line end in it.
+        text = json.dumps(one, indent=2, ensure_ascii=False).replace("\n", "\n  ")
+        click.echo(f"{before}  {harmless_json(text)}", nl=False)
+        before = ",\n"
+    click.echo("[]" if before == "[\n" else "\n]")
+
+
+def _emit_csv(records: Iterable[Mapping[str, Any]]) -> None:
     titles = list(dict.fromkeys(name for one in records for name in one))
+    if not titles:
+        return
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(map(_csv_cell, titles))
     for one in records:
         writer.writerow([_csv_cell(one.get(name)) for name in titles])
-    click.echo(text.getvalue() if titles else "", nl=False)
+        click.echo(text.getvalue(), nl=False)
+        text.seek(0)
+        text.truncate()
 
 
 def _csv_cell(value: object) -> object:

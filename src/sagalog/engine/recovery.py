@@ -1,4 +1,4 @@
-"""Ending pauses early once the store takes writes again after trouble.
+"""Ending pauses early once the store takes writes again after trouble, or once a dead worker's lease was ended.
 
 It detects nothing itself: it is called by code that has written something after a failure. That may happen all the
 time, if only some rows are in trouble. Then pauses are ended early less and less often, since they spare the others.
@@ -30,6 +30,7 @@ class Recovery:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._listeners: list[Callable[[], None]] = []
+        self._takers: list[Callable[[], None]] = []
         self._backoff = Backoff(PAUSES)
         self._told_at = -CALM
         self._next = 0.0
@@ -38,6 +39,15 @@ class Recovery:
     def add(self, listener: Callable[[], None]) -> None:
         """Add a callback."""
         self._listeners.append(listener)
+
+    def add_taker(self, taker: Callable[[], None]) -> None:
+        """Add a callback for when a dead worker's lease was ended: what it owned can be taken."""
+        self._takers.append(taker)
+
+    def freed(self) -> None:
+        """Report that the lease of a dead worker was ended."""
+        for taker in self._takers:
+            taker()
 
     def recovered(self) -> None:
         """Report that something was written after trouble."""
@@ -64,3 +74,4 @@ class Recovery:
         if self._timer is not None:
             self._timer.cancel()
         self._listeners.clear()
+        self._takers.clear()

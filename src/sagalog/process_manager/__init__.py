@@ -27,7 +27,7 @@ from sagalog.process_manager.ports import blocking_of, clock_of, store_of, trans
 from sagalog.process_manager.projected import Projected, projecting
 from sagalog.process_manager.services import check_services, instances
 from sagalog.process_manager.store_use import StoreUse
-from sagalog.process_manager.unloaded import report_unloaded
+from sagalog.process_manager.unloaded import is_heard, report_unloaded
 from sagalog.process_manager.until_signalled import UntilSignalled
 from sagalog.projections.declare import Projection
 from sagalog.readmodel.result import SagaResult
@@ -134,8 +134,10 @@ class ProcessManager(Execution, Bulk, Messaging, Following, Projected):
         use = StoreUse(self.store)
         ends.add(threads.write, use.close)
         await use.begin(threads)
-        missing = await threads.read(self.store.unloaded, list(self.definitions))
-        report_unloaded(missing, self.definitions.values(), self._equipment.is_worker)
+        is_worker = self._equipment.is_worker
+        if is_heard(is_worker):
+            missing = await threads.read(self.store.unloaded, list(self.definitions))
+            report_unloaded(missing, self.definitions.values(), is_worker)
         engine = assemble(self._equipment, threads, self.handle)
         await engine.begin(ends)
         ends.add(self._lifecycle.ending)

@@ -118,6 +118,7 @@ class Engine(Struct, frozen=True, eq=False, kw_only=True):
             self.followers.start()
             self.projections.start()
             self.jobs.start()
+            self.committer.recovery.add_taker(self.jobs.hint)
         ends.add(self.waiters.close)
         loop = asyncio.get_running_loop()
 
@@ -187,14 +188,9 @@ def assemble(given: Equipment, blocking: Blocking, handle: HandleMessage) -> Eng
         surroundings, given.definitions, committer, resources, news, waiters.finished, due, Inbox(surroundings)
     )
     actions = Actions(surroundings, committer, given.definitions, due.give)
-    bus = Bus(
-        surroundings,
-        committer,
-        worker,
-        given.declared.vocabulary,
-        _routes(given.declared, surroundings),
-        [Handling(one, resources, given.clock) for one in given.declared.participants],
-    )
+    handlings = [Handling(one, resources, given.clock) for one in given.declared.participants]
+    routes = _routes(given.declared, surroundings)
+    bus = Bus(surroundings, committer, worker, given.declared.vocabulary, routes, handlings)
     transports = Transports(given.transports, surroundings, committer, worker, handle, partial(park, committer))
     return Engine(
         is_worker=given.is_worker,

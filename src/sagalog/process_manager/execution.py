@@ -139,7 +139,8 @@ class Execution(Inspection):
 
     async def _result(self, saga_id: str, runner: SagaRunner | None, timeout: float | None) -> SagaResult:
         """Wait for a result; `runner` is that of the saga in this process, if any."""
-        runner = runner or self._lifecycle.engine().worker.runner_of(saga_id)
+        engine = self._lifecycle.engine()
+        runner = runner or engine.worker.runner_of(saga_id)
         async with NoLongerThan(timeout):
             return self._result_of(await self._at_rest(saga_id, runner))
         return self._result_of(await self._last_look(saga_id, timeout))

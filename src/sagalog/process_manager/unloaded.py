@@ -8,6 +8,11 @@ from sagalog.saga.definition import Definition
 logger = logging.getLogger("sagalog")
 
 
+def is_heard(is_worker: bool) -> bool:
+    """Tell whether the report reaches anybody; if not, the open sagas, of which there may be many, are not counted."""
+    return logger.isEnabledFor(logging.WARNING if is_worker else logging.INFO)
+
+
 def report_unloaded(
     missing: Iterable[tuple[str, int, str, int]], definitions: Iterable[Definition], is_worker: bool
 ) -> None:

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from sagalog.errors import DivergentHistory
 from sagalog.saga.events import EventReceived, SagaEvent, StepSucceeded
+from sagalog.saga.growing import added, changed, plain
 from sagalog.saga.state import SagaState, StepState
 from sagalog.saga.transitions import Status
 
@@ -17,8 +18,7 @@ def moved(state: SagaState, event: SagaEvent, status: Status, **changes: Any) ->
 
 def with_step(state: SagaState, event: SagaEvent, step: str, after: StepState, status: Status) -> SagaState:
     """Return the state after an event that changes one step."""
-    steps = state.steps.copy()
-    steps[step] = after
+    steps = changed(state.steps, step, after)
     return replace(state, status=status, version=state.version + 1, updated=event.time, steps=steps)
 
 
@@ -27,10 +27,18 @@ def taken(state: SagaState, message: str, moves: bool = True) -> SagaState:
     return replace(
         state,
         # A kept event was counted when it arrived.
-        received=state.received if message in state.received else (*state.received, message),
+        received=state.received if message in state.received else added(state.received, message),
         kept=tuple(one for one in state.kept if one.message != message) if moves and state.kept else state.kept,
         last_message=message if moves else state.last_message,
     )
+
+
+def in_plain(state: SagaState) -> SagaState:
+    """Return the state with plain collections only, which can be encoded and compared anywhere."""
+    steps, commands, received = plain(state.steps), plain(state.commands), plain(state.received)
+    if steps is state.steps and commands is state.commands and received is state.received:
+        return state
+    return replace(state, steps=steps, commands=commands, received=received)
 
 
 def misplaced(state: SagaState, event: SagaEvent, why: str) -> DivergentHistory:

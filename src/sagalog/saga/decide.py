@@ -32,6 +32,9 @@ The rules, in the order in which they are applied:
 19. A saga that its process cannot go on with, for whatever reason, is stuck and lists what is still to be undone.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from msgspec.structs import replace
 
 from sagalog.errors import InvalidAction
@@ -50,10 +53,11 @@ from sagalog.saga.evolve import evolve
 from sagalog.saga.for_each.decide import fan_out
 from sagalog.saga.messages import decide as messages
 from sagalog.saga.parts import names_begun
-from sagalog.saga.progress import begun, check_undo_begun, deadline_counts, next_stage, to_be_undone
+from sagalog.saga.progress import begun, deadline_counts, next_stage, to_be_undone
 from sagalog.saga.rolling_back import follow_backward, give_up, roll_back, said, undo_late
 from sagalog.saga.state import UNTOUCHED, SagaState, is_done, is_open, is_to_undo
 from sagalog.saga.transitions import ENDED, FORWARD, OPEN
+from sagalog.saga.undo_front import check_undo_begun
 
 Events = list[e.SagaEvent]
 
@@ -147,38 +151,15 @@ def _started(definition: Definition, input: i.Start, now: int) -> e.SagaStarted:
 
 def _recorded(definition: Definition, state: SagaState, input: i.Input, now: int) -> e.SagaEvent | None:
     """Return the one event that records `input`, or none if it is no news."""
-    act = action_in(input)
-    if act is not None:
-        return actions.acted(definition, state, act, now)
     if type(definition) is ChoreographyDefinition:
+        act = action_in(input)
+        if act is not None:
+            return actions.acted(definition, state, act, now)
         return choreography.recorded(definition.contract, state, input, now)
-    return _of_a_saga(definition, state, input, now)
-
-
-def _of_a_saga(definition: Definition, state: SagaState, input: i.Input, now: int) -> e.SagaEvent | None:
-    match input:
-        case i.ActionSucceeded():
-            return _action_succeeded(definition, state, input, now)
-        case i.ActionFailed():
-            return _action_failed(definition, state, input, now)
-        case i.UndoSucceeded():
-            return _undo_succeeded(definition, state, input, now)
-        case i.UndoFailed():
-            return _undo_failed(definition, state, input, now)
-        case i.RequestMade():
-            return _request_made(definition, state, input, now)
-        case i.TimerFired():
-            return messages.timer_fired(definition, state, input, now)
-        case i.Receive():
-            return _received(definition, state, input, now)
-        case i.ChildBegun():
-            return children.child_begun(definition, state, input, now)
-        case i.DeadlineReached():
-            return _deadline_reached(definition, state, now)
-        case i.StartAgain() | i.Faulted():
-            return _from_outside(state, input, now)
-        case _:
-            raise InvalidAction(f"expected an input of the kernel, found {type(input).__name__}")
+    record = _RECORDS.get(type(input))
+    if record is None:
+        raise InvalidAction(f"expected an input of the kernel, found {type(input).__name__}")
+    return record(definition, state, input, now)
 
 
 def _action_succeeded(
@@ -187,15 +168,18 @@ def _action_succeeded(
     before = begun(definition, state, input.step)
     if not definition.plain and definition.step(input.step).kind != "call":
         raise InvalidAction(f"expected the outcome of a function, found one of {input.step}, which ends by a message")
-    if is_done(before):
-        return None
+    late = False
+    if before is not UNTOUCHED:
+        if is_done(before):
+            return None
+        late = not is_open(before.action)
     return e.StepSucceeded(
         time=now,
         step=input.step,
         attempt=input.attempt,
         began=input.began,
         result=input.result,
-        late=not is_open(before.action),
+        late=late,
     )
 
 
@@ -250,6 +234,9 @@ def _request_made(definition: Definition, state: SagaState, input: i.RequestMade
 
 
 def _received(definition: Definition, state: SagaState, input: i.Receive, now: int) -> e.SagaEvent | None:
+    act = action_in(input)
+    if act is not None:
+        return actions.acted(definition, state, act, now)
     message = input.message
     if message.id in state.received:
         return None
@@ -260,23 +247,42 @@ def _received(definition: Definition, state: SagaState, input: i.Receive, now: i
     return messages.received(definition, state, message, now)
 
 
-def _deadline_reached(definition: Definition, state: SagaState, now: int) -> e.SagaEvent | None:
+def _deadline_reached(
+    definition: Definition, state: SagaState, input: i.DeadlineReached, now: int
+) -> e.SagaEvent | None:
     if state.deadline is None or now < state.deadline or not deadline_counts(definition, state):
         return None
     text = "the saga's time was over before it was done"
     return roll_back(definition, state, e.error_from("deadline", "DeadlineReached", text), now)
 
 
-def _from_outside(state: SagaState, input: i.StartAgain | i.Faulted, now: int) -> e.SagaEvent | None:
-    """Return the event that records an input from a client, or the saga's process."""
-    if isinstance(input, i.StartAgain):
-        if state.status not in ENDED:
-            return None
-        return e.StartRefused(time=now, correlation_id=input.correlation_id, causation_id=input.causation_id)
+def _started_again(definition: Definition, state: SagaState, input: i.StartAgain, now: int) -> e.SagaEvent | None:
+    if state.status not in ENDED:
+        return None
+    return e.StartRefused(time=now, correlation_id=input.correlation_id, causation_id=input.causation_id)
+
+
+def _faulted(definition: Definition, state: SagaState, input: i.Faulted, now: int) -> e.SagaEvent | None:
     if state.status not in OPEN:
         return None
     reason = f"its process could not go on with it: {said(input.error)}; mend the cause, then resume"
     return e.SagaStuck(time=now, reason=reason, error=input.error, pending=to_be_undone(state))
+
+
+_RECORDS: dict[type[i.Input], Callable[[Definition, SagaState, Any, int], e.SagaEvent | None]] = {
+    i.ActionSucceeded: _action_succeeded,
+    i.ActionFailed: _action_failed,
+    i.UndoSucceeded: _undo_succeeded,
+    i.UndoFailed: _undo_failed,
+    i.RequestMade: _request_made,
+    i.TimerFired: messages.timer_fired,
+    i.Receive: _received,
+    i.ChildBegun: children.child_begun,
+    i.DeadlineReached: _deadline_reached,
+    i.Act: actions.acted,
+    i.StartAgain: _started_again,
+    i.Faulted: _faulted,
+}
 
 
 # ----------------------------------------------------------------------------- the events that follow from the state

@@ -148,7 +148,8 @@ class Steps(dict[str, StepDefinition]):
 class Definition(Struct, frozen=True):
     """A whole saga. `stages` run one after the other, the steps of one stage side by side.
 
-    `stage_after[n]` is the number of the stage that is being done when n steps have succeeded or were skipped.
+    `stage_after[n]` is the number of the stage that is being done when n steps have succeeded or were skipped;
+    `stage_of` is that of each step.
     `has_questions`: some step has a condition or elements, for which user functions are called when it is reached.
     `digest` covers name, version and structure: a stored saga only ever runs with the definition it started with.
     `starts` and `cancels` are the events that start and cancel a saga, by name; `waits` are the steps that wait for an
@@ -182,6 +183,7 @@ class Definition(Struct, frozen=True):
     attributes: Callable[[Any], Any] | None = None
     attributed: bool = False
     cancels: dict[str, CancelRule] = {}
+    stage_of: dict[str, int] = {}
 
     def step(self, name: str) -> StepDefinition:
         """Return a step by name; raises `DivergentHistory` for a name that the definition does not have."""
@@ -260,6 +262,7 @@ def assemble(
         attributes=attributes,
         attributed=any(step.attributes is not None for step in steps.values()),
         cancels={rule.name: rule for rule in cancels},
+        stage_of={step.name: number for number, stage in enumerate(stages) for step in stage},
     )
 
 

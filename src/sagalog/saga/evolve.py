@@ -13,14 +13,16 @@ from msgspec.structs import replace
 from sagalog.errors import DivergentHistory
 from sagalog.saga import events as e
 from sagalog.saga.actions import evolve as actions
-from sagalog.saga.changes import misplaced, moved, taken, with_attributes, with_step
+from sagalog.saga.changes import in_plain, misplaced, moved, taken, with_attributes, with_step
 from sagalog.saga.children import evolve as children
 from sagalog.saga.choreography import evolve as choreography
 from sagalog.saga.for_each import evolve as for_each
+from sagalog.saga.growing import changed, plain
 from sagalog.saga.messages import evolve as messages
 from sagalog.saga.messages.evolve import answered, replied
 from sagalog.saga.state import (
     NOT_ASKED,
+    PLANNED,
     UNTOUCHED,
     ActionStatus,
     SagaState,
@@ -33,6 +35,7 @@ from sagalog.saga.state import (
     is_to_undo,
 )
 from sagalog.saga.transitions import CHOREOGRAPHED, TRANSITIONS, Status
+from sagalog.saga.undo_front import carry
 
 
 def evolve(state: SagaState | None, event: e.SagaEvent) -> SagaState:
@@ -49,7 +52,11 @@ def evolve(state: SagaState | None, event: e.SagaEvent) -> SagaState:
         raise _out_of_place(state, event)
     change, status = found
     after = change(state, event, status)
-    return for_each.follow(after, event) if after.fans else after
+    if after.fans:
+        after = for_each.follow(after, event)
+    if after.rolling_back:
+        carry(state, event, after)
+    return after
 
 
 def _out_of_place(state: SagaState | None, event: e.SagaEvent) -> DivergentHistory:
@@ -66,7 +73,7 @@ def fold(events: Iterable[e.SagaEvent], state: SagaState | None = None) -> SagaS
         state = evolve(state, event)
     if state is None:
         raise DivergentHistory("expected a history that begins with SagaStarted, found no event at all")
-    return state
+    return in_plain(state)
 
 
 def _started(event: e.SagaStarted) -> SagaState:
@@ -110,11 +117,11 @@ def _step_succeeded(state: SagaState, event: e.StepSucceeded, status: Status) ->
         after = StepState(Side(done, event.attempt, event.began, event.time), NOT_ASKED, event.result)
     else:
         after = _succeeded_again(before or UNTOUCHED, event)
-    steps = state.steps.copy()
-    steps[event.step] = after
+    steps = changed(state.steps, event.step, after)
     settled = state.settled + (1 if not state.fans else for_each.settles(state, event.step))
     state = replace(state, status=status, version=state.version + 1, updated=event.time, steps=steps, settled=settled)
-    state = with_attributes(state, event)
+    if event.attributes or event.attributes_error is not None:
+        state = with_attributes(state, event)
     if event.message is None:
         return state
     return taken(answered(state, after.action.command, "succeeded", event.time), event.message)
@@ -187,10 +194,11 @@ def _step_skipped(state: SagaState, event: e.StepSkipped, status: Status) -> Sag
 
 
 def _compensation_started(state: SagaState, event: e.CompensationStarted, status: Status) -> SagaState:
-    steps = state.steps.copy()
+    steps = {**plain(state.steps)}
     for step in event.plan:
         before = steps.get(step, UNTOUCHED)
-        steps[step] = replace(before, undo=replace(before.undo, status="pending"))
+        undo = PLANNED if before.undo is NOT_ASKED else replace(before.undo, status="pending")
+        steps[step] = replace(before, undo=undo)
     for step in event.waived:
         here = steps.get(step, UNTOUCHED)
         here = replace(here, undo=replace(here.undo, status="waived"))
@@ -198,17 +206,10 @@ def _compensation_started(state: SagaState, event: e.CompensationStarted, status
             # A pure wait can have had no effect, so it is dropped.
             here = replace(here, action=replace(here.action, status="dropped", waiting=None, ended=event.time))
         steps[step] = here
-    return moved(
-        state,
-        event,
-        status,
-        steps=steps,
-        rolling_back=True,
-        plan=(*event.plan, *(step for step in state.plan if step not in event.plan)),
-        cause=state.cause or event.cause,
-        error=state.cause or event.cause,
-        ended=None,
-    )
+    plan, cause = event.plan, state.cause or event.cause
+    if state.plan:
+        plan = (*plan, *(step for step in state.plan if step not in plan))
+    return moved(state, event, status, steps=steps, rolling_back=True, plan=plan, cause=cause, error=cause, ended=None)
 
 
 def _to_undo(state: SagaState, event: e.StepCompensated | e.CompensationFailed) -> StepState:

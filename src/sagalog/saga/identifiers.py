@@ -142,7 +142,8 @@ def effect_of(saga_id: str, step: str, identity: str) -> tuple[str, bool] | None
     return None
 
 
-_PART = re.compile(r"(.+)\[(0|[1-9][0-9]{0,5})\]")
+# A part's number has at most so many digits.
+_DIGITS = 6
 
 
 def part_name(step: str, number: int) -> str:
@@ -154,8 +155,10 @@ def part_of(name: str) -> tuple[str, int] | None:
     """Return the step and the number of a part's name; None for a name that is not of that form."""
     if name[-1:] != "]":
         return None
-    found = _PART.fullmatch(name)
-    return None if found is None else (found[1], int(found[2]))
+    step, _, digits = name[:-1].rpartition("[")
+    if not step or not digits.isdecimal() or not digits.isascii() or len(digits) > _DIGITS:
+        return None
+    return (step, int(digits)) if digits[0] != "0" or digits == "0" else None
 
 
 def note_id(saga_id: str, version: int) -> str:

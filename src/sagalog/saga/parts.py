@@ -15,14 +15,10 @@ from sagalog.saga.identifiers import part_name, part_of
 from sagalog.saga.state import FanOut, SagaState
 
 
-def names_under_way(state: SagaState, step: StepDefinition) -> Iterator[str]:
-    """Yield the names under which a step is under way or still to come: its own, or those of its parts."""
+def names_under_way(state: SagaState, step: StepDefinition) -> tuple[str, ...]:
+    """Return the names under which a step is under way or still to come: its own, or those of its parts."""
     fan = state.fans.get(step.name)
-    if fan is None:
-        yield step.name
-    else:
-        for number in fan.open:
-            yield part_name(step.name, number)
+    return (step.name,) if fan is None else tuple([part_name(step.name, number) for number in fan.open])
 
 
 def names_begun(state: SagaState, step: StepDefinition) -> Iterator[str]:

@@ -6,17 +6,16 @@ It depends on the state and not on the last event. A process that takes a saga o
 question as the one before: what ought to be going on now? The engine starts what is not going on yet.
 """
 
-from collections.abc import Iterator
-
 from msgspec import Struct
 from msgspec.structs import replace
 
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import Direction
 from sagalog.saga.parts import names_under_way
-from sagalog.saga.progress import deadline_counts, next_stage, undo_front
-from sagalog.saga.state import UNTOUCHED, ActionStatus, SagaState, Side, Waiting, is_open
+from sagalog.saga.progress import deadline_counts, next_stage
+from sagalog.saga.state import ActionStatus, SagaState, Side, Waiting, is_open
 from sagalog.saga.transitions import FORWARD, OPEN
+from sagalog.saga.undo_front import undo_front
 
 
 class RunAction(Struct, frozen=True, gc=False):
@@ -78,18 +77,17 @@ def react(definition: Definition, state: SagaState) -> list[Effect]:
         return _following(state) if status in OPEN else []
     effects: list[Effect] = []
     if status in FORWARD:
+        steps = state.steps
         for step in next_stage(definition, state) or ():
-            if step.fan is None and step.name not in state.steps:
-                effects.append(RunAction(step.name, 1))
-            elif step.fan is None:
-                _act(effects, state, step.name)
-            else:
-                for name in names_under_way(state, step):
-                    _act(effects, state, name)
-        if state.deadline is not None and deadline_counts(definition, state):
+            for name in (step.name,) if step.fan is None else names_under_way(state, step):
+                if name in steps:
+                    _act_again(effects, name, steps[name].action)
+                else:
+                    effects.append(RunAction(name, 1))
+        if state.deadline is not None and (definition.pivot is None or deadline_counts(definition, state)):
             effects.append(WatchDeadline(state.deadline))
     elif status == "compensating":
-        effects += _undoing(definition, state)
+        _undo(effects, definition, state)
     return effects if state.paused is None else [one for one in effects if not isinstance(one, BEGINNINGS)]
 
 
@@ -104,12 +102,7 @@ def perhaps_begun(definition: Definition, state: SagaState, effects: list[Effect
     return {effect.step for effect in effects if not isinstance(effect, WatchDeadline)}
 
 
-def _act(effects: list[Effect], state: SagaState, name: str) -> None:
-    before = state.steps.get(name)
-    if before is None:
-        effects.append(RunAction(name, 1))
-        return
-    action = before.action
+def _act_again(effects: list[Effect], name: str, action: Side[ActionStatus]) -> None:
     if action.waiting is not None:
         effects.append(_wait(name, "action", action.waiting))
     elif is_open(action):
@@ -126,18 +119,18 @@ def _following(state: SagaState) -> list[Effect]:
     return waiting if state.deadline is None else [*waiting, WatchDeadline(state.deadline)]
 
 
-def _undoing(definition: Definition, state: SagaState) -> Iterator[Effect]:
-    """Yield what goes on while rolling back."""
+def _undo(effects: list[Effect], definition: Definition, state: SagaState) -> None:
+    """Add what goes on while rolling back."""
     front = undo_front(definition, state)
     for name in front.ending:
-        yield _end_of(definition, name, state.steps.get(name, UNTOUCHED).action)
+        effects.append(_end_of(definition, name, state.steps[name].action))
     for name in front.ready:
         here = state.steps[name]
         undo = here.undo
         if undo.waiting is not None:
-            yield _wait(name, "compensation", undo.waiting)
-            continue
-        yield RunCompensation(name, here.epoch, undo.attempts + 1, undo.retry_at or 0)
+            effects.append(_wait(name, "compensation", undo.waiting))
+        else:
+            effects.append(RunCompensation(name, here.epoch, undo.attempts + 1, undo.retry_at or 0))
 
 
 def _end_of(definition: Definition, name: str, here: Side[ActionStatus]) -> Effect:

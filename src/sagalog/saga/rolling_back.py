@@ -6,9 +6,10 @@ The rules are at the head of `decide`, which asks these functions.
 from sagalog.saga import events as e
 from sagalog.saga.children import decide as children
 from sagalog.saga.definition import Definition
-from sagalog.saga.progress import pivot_passed, to_be_undone, undo_front, unfinished
+from sagalog.saga.progress import pivot_passed, to_be_undone, unfinished
 from sagalog.saga.state import SagaState, is_left
 from sagalog.saga.transitions import FORWARD
+from sagalog.saga.undo_front import undo_front
 
 
 def give_up(definition: Definition, state: SagaState, step: str, found: e.ErrorInfo, now: int) -> e.SagaEvent:
@@ -44,13 +45,13 @@ def roll_back(
 ) -> e.SagaEvent:
     """Return the event that begins to undo, or the saga's end if no step can have had an effect."""
     steps = unfinished(definition, state) if only is None else only
-    plan = tuple(name for name in steps if definition.step(name).compensation is not None)
-    waived = tuple(name for name in steps if definition.step(name).compensation is None)
-    if only is not None and not plan:
-        return e.CompensationStarted(time=now, cause=cause, plan=(), waived=waived)
-    if not steps and state.status in FORWARD:
+    if not steps and only is None and state.status in FORWARD:
         return e.SagaFailed(time=now, error=cause)
-    return e.CompensationStarted(time=now, cause=cause, plan=plan, waived=waived)
+    plan: list[str] = []
+    waived: list[str] = []
+    for name in steps:
+        (waived if definition.step(name).compensation is None else plan).append(name)
+    return e.CompensationStarted(time=now, cause=cause, plan=tuple(plan), waived=tuple(waived))
 
 
 def undo_late(definition: Definition, state: SagaState, names: tuple[str, ...], now: int) -> e.SagaEvent:
@@ -59,18 +60,25 @@ def undo_late(definition: Definition, state: SagaState, names: tuple[str, ...], 
     return roll_back(definition, state, late, now, names)
 
 
+def _left_over(state: SagaState, last: e.SagaEvent) -> tuple[str, ...]:
+    """Return the steps that have succeeded and are in no plan; a success waits for one only while the saga is stuck."""
+    if type(last) is e.SagaResumed:
+        return tuple(name for name, step in state.steps.items() if is_left(step))
+    if type(last) is e.StepSucceeded and is_left(state.steps[last.step]):
+        return (last.step,)
+    return ()
+
+
 def follow_backward(definition: Definition, state: SagaState, last: e.SagaEvent, now: int) -> e.SagaEvent | None:
     """Return the event that follows while a saga is undone: another plan, its end, or that it is stuck."""
-    if type(last) in (e.StepSucceeded, e.SagaResumed):
-        late = tuple(name for name, step in state.steps.items() if is_left(step))
-        if late:
-            return undo_late(definition, state, late, now)
+    late = _left_over(state, last)
+    if late:
+        return undo_late(definition, state, late, now)
     front = undo_front(definition, state)
     if front.ending or front.ready:
-        names = (*front.ending, *front.ready)
         if definition.plain or state.paused is not None:
             return None
-        return children.child_to_undo(definition, state, names, now)
+        return children.child_to_undo(definition, state, (*front.ending, *front.ready), now)
     if not front.blocked:
         assert state.cause is not None
         return e.SagaFailed(time=now, error=state.cause)

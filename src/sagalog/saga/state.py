@@ -1,6 +1,6 @@
 """The state of a saga after some of its events: values that `evolve` makes and all other code only reads.
 
-They hold only plain values and form no reference cycles, so the garbage collector need not track them.
+They hold only plain values and form no reference cycles, so the garbage collector need not track what they consist of.
 """
 
 from typing import Generic, Literal, TypeVar
@@ -9,6 +9,7 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from sagalog.saga.events import AttributeData, Direction, ErrorInfo, Kind
+from sagalog.saga.growing import Entries, Ids
 from sagalog.saga.transitions import Status
 
 # Status of a step's action. No entry: not begun, or its first attempt is under way (as the event before implies).
@@ -79,6 +80,7 @@ class Side(Struct, Generic[StatusT], frozen=True, omit_defaults=True, gc=False):
 
 NOT_BEGUN: Side[ActionStatus] = Side("open")
 NOT_ASKED: Side[UndoStatus] = Side("none")
+PLANNED: Side[UndoStatus] = Side("pending")
 
 
 class StepState(Struct, frozen=True, omit_defaults=True, gc=False):
@@ -155,7 +157,7 @@ class FanOut(Struct, frozen=True, omit_defaults=True, gc=False):
     undo: tuple[int, ...] = ()
 
 
-class SagaState(Struct, frozen=True, omit_defaults=True, gc=False):
+class SagaState(Struct, frozen=True, omit_defaults=True, dict=True):
     """One saga after `version` events. `cause` is why it was rolled back; it stays to the end of its history.
 
     `commands` are all commands it ever sent, by id, so that late replies find it, too. `received` are the ids of all
@@ -165,6 +167,10 @@ class SagaState(Struct, frozen=True, omit_defaults=True, gc=False):
     ids of all actions, taken and refused. `actions` are what may be done about a stuck saga, and `pending` what is
     still to be undone, or what an abandoned one leaves. `forked_from` and `forked_to` are the sagas before
     and after it.
+
+    `steps`, `commands` and `received` are changed by `saga/growing.py` only, since there may be ten thousand of them.
+    Beside its fields a state may have what was found out about it (in `__dict__`, see `saga/undo_front.py`). That is
+    neither compared nor encoded, and found out again where it is missing.
     """
 
     saga: str
@@ -180,7 +186,7 @@ class SagaState(Struct, frozen=True, omit_defaults=True, gc=False):
     status: Status
     version: int
     updated: int
-    steps: dict[str, StepState]
+    steps: Entries[StepState]
     settled: int = 0
     rolling_back: bool = False
     plan: tuple[str, ...] = ()
@@ -191,8 +197,8 @@ class SagaState(Struct, frozen=True, omit_defaults=True, gc=False):
     actions: tuple[str, ...] = ()
     ended: int | None = None
     refused_starts: int = 0
-    commands: dict[str, CommandState] = {}
-    received: tuple[str, ...] = ()
+    commands: Entries[CommandState] = {}
+    received: Ids = ()
     kept: tuple[Kept, ...] = ()
     last_message: str | None = None
     fans: dict[str, FanOut] = {}

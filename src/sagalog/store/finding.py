@@ -38,6 +38,10 @@ class Finding(Protocol):
         """Return a saga's step rows in the order in which they began."""
         ...
 
+    def steps_many(self, saga_ids: Sequence[str]) -> dict[str, list[StepRow]]:
+        """Return, by saga id, what `steps` returns of each of these sagas."""
+        ...
+
     def attributes(self, saga_ids: Sequence[str]) -> dict[str, list[AttributeRow]]:
         """Return, by saga id, the attributes of those of these sagas that have any, by name."""
         ...

@@ -19,5 +19,8 @@ class Inboxes(Protocol):
         ...
 
     def inbox(self, recipient: str, now: int, limit: int) -> list[tuple[InboxRow, Envelope]]:
-        """Return the first row of each lane of a recipient, if that row is pending and due, by position."""
+        """Return up to `limit` rows that are the first of their lane of a recipient, pending and due, by position.
+
+        If more than `limit` of them were tried before, only those of them count that have been due for longest.
+        """
         ...

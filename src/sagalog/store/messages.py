@@ -42,6 +42,10 @@ class Messages(Protocol):
         """Return the commands that a saga has sent, in the order of sending."""
         ...
 
+    def commands_many(self, saga_ids: Sequence[str]) -> dict[str, list[CommandRow]]:
+        """Return, by saga id, what `commands_of` returns of each of these sagas."""
+        ...
+
     def reindex(self, after: int, upto: int, messages: Sequence[tuple[int, Envelope]]) -> None:
         """Replace the index of messages above position `after`, up to `upto`, by one computed from the log."""
         ...

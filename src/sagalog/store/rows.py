@@ -163,3 +163,16 @@ class HeldLease(Struct, frozen=True, gc=False):
     worker_id: str
     lease_until: int
     length: int | None
+
+
+class SilentWorker(Struct, frozen=True, gc=False):
+    """A worker whose sign of life is gone: its lease, its host and process.
+
+    `is_sure`: only the end of the process can have ended the sign. Otherwise a living worker may have lost it, and then
+    it shows another one soon.
+    """
+
+    lease: HeldLease
+    host: str
+    pid: int
+    is_sure: bool = False

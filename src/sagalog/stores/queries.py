@@ -8,6 +8,7 @@ from msgspec.structs import asdict
 
 from sagalog.messages import Envelope
 from sagalog.store import (
+    UNMATCHED_STATUSES,
     CommandRow,
     ConsumerRow,
     HeldLease,
@@ -91,6 +92,14 @@ class Queries:
         """Return a saga's step rows."""
         return [StepRow(*row) for row in self._look("steps", saga_id=saga_id)]
 
+    def steps_many(self, saga_ids: Sequence[str]) -> dict[str, list[StepRow]]:
+        """Return the step rows of several sagas."""
+        found: dict[str, list[StepRow]] = {saga_id: [] for saga_id in saga_ids}
+        for row in self._look("steps_many", saga_ids=self._list(saga_ids)):
+            step = StepRow(*row)
+            found[step.saga_id].append(step)
+        return found
+
     def counts(self) -> list[tuple[str, str, int]]:
         """Return (saga name, status, number of sagas)."""
         return [(name, status, number) for name, status, number in self._look("counts")]
@@ -144,6 +153,14 @@ class Queries:
         """Return the commands that a saga has sent."""
         return [CommandRow(*row) for row in self._look("commands_of", saga_id=saga_id)]
 
+    def commands_many(self, saga_ids: Sequence[str]) -> dict[str, list[CommandRow]]:
+        """Return the commands that several sagas have sent."""
+        found: dict[str, list[CommandRow]] = {saga_id: [] for saga_id in saga_ids}
+        for row in self._look("commands_many", saga_ids=self._list(saga_ids)):
+            command = CommandRow(*row)
+            found[command.saga_id].append(command)
+        return found
+
     def mail(self, worker_id: str, limit: int, but: Sequence[str] = ()) -> list[tuple[InboxRow, Envelope]]:
         """Return the inbox rows of the sagas that a worker owns."""
         return [mail_of(row) for row in self._look("mail", worker_id=worker_id, limit=limit, but=self._list(but))]
@@ -162,8 +179,18 @@ class Queries:
 
     def unmatched(self, query: UnmatchedQuery) -> list[UnmatchedRow]:
         """Return the unmatched messages that match the query."""
-        wanted = asdict(query) | {"statuses": self._list(query.statuses) if query.statuses else None}
-        return [UnmatchedRow(*row) for row in self._look("unmatched", **wanted)]
+        wanted = asdict(query)
+        statuses, block = wanted.pop("statuses") or UNMATCHED_STATUSES, self._block_for_unmatched(query)
+        found = [
+            UnmatchedRow(*row)
+            for status in dict.fromkeys(statuses)
+            for row in self._look(block, status=status, **wanted)
+        ]
+        return sorted(found, key=lambda row: row.unmatched_id, reverse=True)[: query.limit]
+
+    def _block_for_unmatched(self, query: UnmatchedQuery) -> str:
+        """Return the block that finds the messages of a query; a dialect may have one for each index."""
+        return "unmatched"
 
     def redelivering(self, consumers: Sequence[str], limit: int, after: str = "") -> list[UnmatchedRow]:
         """Return the messages of these consumers that are to be routed again."""

@@ -22,7 +22,7 @@ from sagalog.stores.narrowing import narrowed
 from sagalog.stores.queries import Queries, can_be_there
 from sagalog.stores.times import ids_between, least_of
 
-WITH_AN_ERROR = frozenset(("compensating", "failed", "stuck"))
+WITH_AN_ERROR = frozenset(("compensating", "failed", "stuck", "abandoned"))
 IN_TROUBLE = frozenset(("compensating", "stuck"))
 
 # At most so many ids are looked up and asked for everything else; with more, a walk is faster.
@@ -111,7 +111,7 @@ class Searching(Queries):
         found = self._among(query, wanted, [newest, self._newest(query, NEWEST)[len(newest) :]])
         if len(found) == query.limit:
             return found
-        if _errs(query):
+        if errs(query):
             return [StatusRow(*row) for row in self._ask_all("find_erring", query, wanted, None)]
         return self._among(query, wanted, self._holders(ordered or _narrowest(wanted), query))
 
@@ -146,7 +146,7 @@ class Searching(Queries):
         statuses = set(query.statuses)
         if statuses and statuses <= IN_TROUBLE:
             yield self._some("some_in_trouble")
-        elif _errs(query):
+        elif errs(query):
             yield self._some("some_with_an_error")
         elif statuses and statuses <= OPEN:
             yield self._some("some_open")
@@ -201,7 +201,7 @@ class Searching(Queries):
                 return self._look(block, **self._bounds(one), **ends)
 
 
-def _errs(query: Query) -> bool:
+def errs(query: Query) -> bool:
     """Tell whether only sagas with an error match."""
     return query.error is not None or (len(query.statuses) > 0 and WITH_AN_ERROR.issuperset(query.statuses))
 

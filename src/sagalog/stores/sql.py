@@ -5,6 +5,8 @@ from functools import cache
 from importlib.resources import files
 
 _NAME = re.compile(r"^-- name: (\w+)[^\n]*$", re.MULTILINE)
+_END = re.compile(r";[ \t]*\n(?![ \t]|END\b)")
+_KEYS = re.compile(r"WHERE\s+(\(\w+ = \?(?: AND \w+ = \?)*\))")
 _VALUES = re.compile(r"VALUES\s+(\((?:\?,\s*)*\?\))")
 
 
@@ -21,15 +23,19 @@ def _without_comments(text: str) -> str:
 
 
 def split(script: str) -> list[str]:
-    """Return the single statements of a script; a statement ends with a semicolon at the end of a line."""
-    found = re.split(r";\s*(?:\n|$)", _without_comments(script) + "\n")
+    """Return the single statements of a script.
+
+    A statement ends with a semicolon at the end of a line, unless what follows is indented, or ends a body (`END`).
+    """
+    found = _END.split(_without_comments(script) + "\n")
     return [statement.strip() for statement in found if statement.strip()]
 
 
 @cache
 def for_rows(statement: str, rows: int) -> str:
-    """Return the statement with the one row of its `VALUES (?, ...)` written `rows` times."""
-    match = _VALUES.search(statement)
-    if match is None:
-        raise ValueError(f"expected a statement with VALUES (?, ...), found {statement[:60]!r}")
-    return statement[: match.start(1)] + ", ".join([match[1]] * rows) + statement[match.end(1) :]
+    """Return the statement with its `VALUES (?, ...)`, or its `WHERE (a = ? AND ...)`, written once for each row."""
+    for pattern, between in ((_VALUES, ", "), (_KEYS, " OR ")):
+        match = pattern.search(statement)
+        if match is not None:
+            return statement[: match.start(1)] + between.join([match[1]] * rows) + statement[match.end(1) :]
+    raise ValueError(f"expected a statement with VALUES (?, ...) or WHERE (a = ? ...), found {statement[:60]!r}")

@@ -35,6 +35,7 @@ LARGEST: dict[str, int] = {
     "saga_status.saga_name": LONGEST_NAME,
     "saga_status.saga_key": max(LONGEST_ID, EFFECT),
     "saga_status.definition": 64,
+    "saga_inbox.definition": 64,
     "saga_status.correlation_id": LONGEST_ID,
     "saga_status.owner": UUID,
     "saga_attributes.saga_id": UUID,
@@ -68,6 +69,8 @@ LARGEST: dict[str, int] = {
     "saga_unmatched.consumer": CONSUMER,
     "saga_unmatched.message_id": CONSUMER + 20 + LONGEST_ID,
     "saga_unmatched.status": 12,
+    "saga_unmatched.name": LONGEST_NAME,
+    "saga_unmatched.correlation_id": LONGEST_ID,
     "tracking.application_name": CONSUMER,
     "saga_tracking.application_name": CONSUMER,
 }

@@ -83,3 +83,13 @@ SELECT 'index', indexname, indexdef FROM pg_indexes WHERE schemaname = current_s
 UNION ALL
 SELECT 'view', viewname, definition FROM pg_views WHERE schemaname = current_schema()
 ORDER BY 1, 2;
+
+-- name: others_connected
+SELECT pid FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend';
+
+-- name: rows_read
+-- Rows of tables that were read whole, and entries of indexes.
+SELECT
+    (SELECT coalesce(sum(seq_tup_read), 0) FROM pg_stat_user_tables)
+    + (SELECT coalesce(sum(idx_tup_read), 0) FROM pg_stat_user_indexes);

@@ -5,20 +5,13 @@ import pytest
 from sagalog.engine.sagas.worker import Worker
 
 
-async def ready(self: Worker, worker_id: str) -> bool:
-    """Forget to ask whether the saga is still ours."""
-    await self._lease.wait(self.worker_id)
-    return True
-
-
 def holds_as(self: Worker, worker_id: str) -> bool:
-    """Forget to ask at the last moment, too."""
-    return True
+    """Ask for a lease, and forget to ask whether it is still the one under which the saga is ours."""
+    return self.holds
 
 
 def plant(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plant the bug until the test is over."""
-    monkeypatch.setattr(Worker, "ready", ready)
     monkeypatch.setattr(Worker, "holds_as", holds_as)
 
 

@@ -250,6 +250,7 @@ def drawn(seed: int, odds: Odds | None = None) -> tuple[random.Random, Callable[
         locked=seeded.choice((0.0, 0.0, 0.05)),
         too_large=seeded.choice((0.0, 0.0, 0.03)),
         most=seeded.randrange(1, 8),
+        cut=seeded.choice((0.0, 0.0, 0.03)),
     )
     options: dict[str, Any] = {
         "workers": seeded.choice((1, 1, 2)),

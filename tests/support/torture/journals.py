@@ -99,6 +99,8 @@ class Journals:
         self._conflicts: Counter[str] = Counter()
         self._by_saga: dict[str, list[Tried]] = {}
         self._leases: dict[str, list[tuple[int, int]]] = {}
+        # When others have begun to end the lease of a worker that showed no sign of life.
+        self._ended: dict[str, list[int]] = {}
         self._given_back: dict[str, list[GivenBack]] = {}
         for path in sorted(folder.glob("*.journal")):
             self._read(path)
@@ -115,8 +117,12 @@ class Journals:
             # It may have been given back while it was asked whose it is.
             if one.since <= claim.told_at and since <= one.until and (one.what is None or saga_id in one.what):
                 return False
-        sure = claim.asked_at + 2 * self.skew
-        return any(at < claim.asked_at and sure < until for at, until in self._leases.get(worker_id, []))
+        sure, ended = claim.asked_at + 2 * self.skew, self._ended.get(worker_id, [])
+        # A lease that was renewed after somebody saw it is not ended by that.
+        return any(
+            at < claim.asked_at and sure < until and not any(at <= ending <= claim.told_at for ending in ended)
+            for at, until in self._leases.get(worker_id, [])
+        )
 
     def conflicts(self, process: str | None = None) -> int:
         """Return how many appends of a process, or of all, were refused because the saga was another's."""
@@ -144,7 +150,8 @@ class Journals:
         return None
 
     def extend_leases(self, microseconds: int) -> None:
-        """Pretend that every lease had been longer, for what tests the checks."""
+        """Pretend that every lease had been longer and that nobody had ended one, for what tests the checks."""
+        self._ended.clear()
         for leases in self._leases.values():
             leases[:] = [(at, until + microseconds) for at, until in leases]
 
@@ -193,6 +200,8 @@ class Journals:
                     self.claims.setdefault(saga_id, []).append(Claim(worker_id, asked_at, at))
             case "leased", [worker_id, until]:
                 self._leases.setdefault(worker_id, []).append((at, until))
+            case "ending", [worker_id]:
+                self._ended.setdefault(worker_id, []).append(at)
             case "acknowledged", [key, saga_id, created]:
                 self.acknowledged.append((key, saga_id, created))
             case "posted", [message_ids]:

@@ -17,6 +17,7 @@ from typing import Any, cast
 from sagalog.store import (
     Append,
     AppendOutcome,
+    HeldLease,
     Lease,
     Posting,
     PostOutcome,
@@ -182,6 +183,11 @@ class WitnessedStore:
         if renewed:
             self._journal.write("leased", worker_id, until)
         return renewed
+
+    def end_lease(self, lease: HeldLease) -> None:
+        # Before it is written: who claims what it frees may be another process.
+        self._journal.write("ending", lease.worker_id)
+        self._store.end_lease(lease)
 
     def release(self, worker_id: str, saga_ids: Sequence[str] | None = None) -> None:
         with self._giving_back(worker_id, saga_ids):

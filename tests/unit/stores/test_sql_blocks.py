@@ -36,9 +36,15 @@ ONLY_IN_SQLITE = {
     "the dead are looked for and then freed, one by one": {"dead_workers", "give_back_some"},
     "a block says by which index it looks, where PostgreSQL plans for the values at hand": {
         *("find_open", "find_with_an_error", "find_in_trouble", "find_named"),
+        *("unmatched_named", "unmatched_consumed", "unmatched_correlated", "unmatched_one"),
+        "unmatched_alike",
     },
     "the recorder of PostgreSQL can be told the name of its table": {"insert_tracking", "max_tracking_id"},
     "a file may have an encoding that cannot hold every text": {"encoding"},
+    "a lock on a file is had before its row is written, and what is left of others is tidied up": {
+        *("life_locks", "renew_with_a_sign"),
+    },
+    "an array can be added to, where a list is made of rows": {"of_these"},
 }
 ONLY_IN_POSTGRES = {
     "a whole batch is one statement and one round trip": {"append", "attach", "attribute", "post"},
@@ -56,6 +62,10 @@ ONLY_IN_POSTGRES = {
     "SQL of a user is the query of a cursor": {"select", "select_page", "select_session"},
     "others can be told that something was written": {"listen", "notify", "notify_everybody"},
     "an array of numbers needs a cast, where SQLite takes rows as they are": {"rewrite_attribute"},
+    "a join is planned for many rows, where SQLite looks up one after the other": {"its_event"},
+    "a lock of a session takes a connection, and nothing stands before the row of a lease": {
+        *("backend", "life_session", "lock_life", "show_life", "renew_without_a_sign"),
+    },
     "there are schemas, roles and privileges": {
         *("current_schema", "database", "may_create", "lacking", "lacking_sequences", "for_grants"),
     },

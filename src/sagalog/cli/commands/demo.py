@@ -17,7 +17,7 @@ from sagalog.address import shown
 from sagalog.cli.address import SqlStore, address_of, complete, opened, store_of
 from sagalog.cli.app import App, load_app
 from sagalog.cli.counts import at_rest, write_counts
-from sagalog.cli.frames import frames, write_frames
+from sagalog.cli.frames import Replayed, write_frames
 from sagalog.cli.logs import keep_transitions_quiet
 from sagalog.cli.lookup import every_saga, find, history
 from sagalog.cli.one_saga import present
@@ -147,7 +147,7 @@ def _tell(store: SqlStore, row: StatusRow) -> None:
     _title("One saga that was undone, step by step")
     present("table", store, row)
     _title("Its replay: what each event changed")
-    write_frames(frames(history(store, row.saga_id)), brief=True)
+    write_frames(Replayed(history(store, row.saga_id)), brief=True)
     _title("The same in SQL")
     sql = SQL["steps"].replace(":key", "'" + row.saga_key.replace("'", "''") + "'")
     write(sql, indent=2)

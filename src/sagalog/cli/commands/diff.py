@@ -11,7 +11,7 @@ from sagalog.cli.differences import shown
 from sagalog.cli.event_texts import event_text, summary
 from sagalog.cli.exporting import BrokenExport
 from sagalog.cli.failures import FAILURE, NotThere, Unreadable
-from sagalog.cli.frames import Frame, frames
+from sagalog.cli.frames import Frame, Replayed
 from sagalog.cli.histories import Histories, from_option, histories, read
 from sagalog.cli.lines import STDIN, name_of
 from sagalog.cli.lookup import saga_option
@@ -29,13 +29,10 @@ class Subject(NamedTuple):
     """One of the two that are compared: a saga as it was at a moment."""
 
     saga_id: str
-    replayed: list[Frame]
+    replayed: list[SagaEvent]
+    last: Frame
+    """The state that is compared."""
     events: int
-
-    @property
-    def last(self) -> Frame:
-        """Return the last frame: the state that is compared."""
-        return self.replayed[-1]
 
 
 # Of a longer value the table shows the beginning; `-o json` has all of it.
@@ -80,7 +77,7 @@ def diff(
     except (BrokenExport, DivergentHistory, InvalidInput) as problem:
         raise Unreadable(str(problem)) from None
     found = differences(one.last.state, two.last.state, exact=exact)
-    parted = parting([frame.event for frame in one.replayed], [frame.event for frame in two.replayed])
+    parted = parting(one.replayed, two.replayed)
     _emit(invocation.output, one, two, found, parted)
     if found or parted is not None:
         click.get_current_context().exit(FAILURE)
@@ -95,8 +92,9 @@ def _subject(found: Histories, text: str | None, saga: str | None) -> Subject:
             raise
         hint = f"{problem}; the saga of the key {plain(text)} is named {plain(text)}@"
         raise type(problem)(hint) from None
-    replayed = frames(events)
-    return Subject(saga_id, replayed if at is None else until(replayed, at), len(replayed))
+    replayed = Replayed(events)
+    upto = range(len(events)) if at is None else until(events, at)
+    return Subject(saga_id, [events[number] for number in upto], replayed[upto[-1]], len(events))
 
 
 def _is_there(found: Histories, name: str, saga: str | None) -> bool:

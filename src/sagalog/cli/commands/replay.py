@@ -1,13 +1,13 @@
 """`sagalog replay`: a saga's state after each event; it only reads, and needs neither the app nor a definition."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
 
 from sagalog.cli import keyboard
 from sagalog.cli.differences import as_values
-from sagalog.cli.frames import Frame, frames, write_frames, write_state, write_title
+from sagalog.cli.frames import Frame, Replayed, write_frames, write_state, write_title
 from sagalog.cli.histories import from_option, histories
 from sagalog.cli.lookup import saga_option
 from sagalog.cli.moments import At, Moment, until
@@ -37,11 +37,10 @@ def replay(
         raise click.UsageError("name a saga by its id or key, or give --from FILE", click.get_current_context())
     with histories(invocation, source) as found:
         saga_id, events = found.find(id_or_key, saga)
-    replayed = frames(events)
-    if at is not None:
-        replayed = until(replayed, at)
+    replayed = Replayed(events)
+    shown: Sequence[Frame] = replayed if at is None else [replayed[until(events, at)[-1]]]
     if invocation.output != "table":
-        _emit(invocation.output, saga_id, replayed[-1:] if at is not None else replayed)
+        _emit(invocation.output, saga_id, shown)
         return
     if step and keyboard.is_there():
         from sagalog.cli.stepping import foresight, step_through
@@ -49,19 +48,27 @@ def replay(
         step_through(saga_id, replayed, foresight(invocation, replayed[0].state))
         return
     write_title(saga_id, replayed[0].state)
-    if at is None:
-        write_frames(replayed, pause=step)
-    else:
-        write_frames(replayed[-1:])
-        write_state(replayed[-1].state)
+    write_frames(shown, pause=step and at is None)
+    if at is not None:
+        write_state(shown[-1].state)
+
+
+class _Records:
+    """The frames of a saga for machines, each of them made when it is written."""
+
+    def __init__(self, saga_id: str, replayed: Sequence[Frame]) -> None:
+        self._saga_id = saga_id
+        self._replayed = replayed
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (_record(self._saga_id, frame) for frame in self._replayed)
 
 
 def _emit(output: str, saga_id: str, replayed: Sequence[Frame]) -> None:
-    records = [_record(saga_id, frame) for frame in replayed]
-    if output == "json" and len(records) == 1:
-        write_json(records[0])
+    if output == "json" and len(replayed) == 1:
+        write_json(_record(saga_id, replayed[0]))
         return
-    emit_records(output, records)
+    emit_records(output, _Records(saga_id, replayed))
 
 
 def _record(saga_id: str, frame: Frame) -> dict[str, Any]:

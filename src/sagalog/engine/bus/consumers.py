@@ -163,6 +163,11 @@ class Consumers:
         self._resting.hurry()
         self._take_at = 0.0
 
+    def look_again(self) -> None:
+        """Let the next `take` look for free consumers, unless all are ours."""
+        if len(self._rows) < len(self.names):
+            self._take_at = 0.0
+
     def doubt(self) -> None:
         """Let `take` read the positions again, because a write failed or its outcome is unknown."""
         self._take_at = 0.0

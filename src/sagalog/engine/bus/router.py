@@ -77,9 +77,15 @@ class Router:
         self._reads = ReadsBeside(surroundings, reading, self._hint.give)
         self._recovery = recovery
         recovery.add(self._hurry)
+        recovery.add_taker(self._take)
 
     def hint(self) -> None:
         """Look for messages now instead of at the next poll."""
+        self._hint.give()
+
+    def _take(self) -> None:
+        """Take consumers now, because a worker that may have had some is dead."""
+        self._consumers.look_again()
         self._hint.give()
 
     def _hurry(self) -> None:

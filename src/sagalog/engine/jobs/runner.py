@@ -6,14 +6,13 @@ and what was done is not done twice.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import msgspec
 from msgspec.structs import replace
 
 from sagalog.engine.hint import Hint
 from sagalog.engine.jobs.outcomes import (
-    Counts,
     after_acting,
     is_over,
     may_begin,
@@ -21,6 +20,7 @@ from sagalog.engine.jobs.outcomes import (
     seen_again,
     why_to_stop,
 )
+from sagalog.engine.jobs.tally import Tally
 from sagalog.engine.loops import Loop
 from sagalog.engine.sagas.actions import Actions
 from sagalog.engine.surroundings import Surroundings
@@ -53,6 +53,7 @@ class Jobs:
         self._poll = POLLS_BETWEEN_LOOKS * surroundings.limits.poll / 1e6
         self._actions = actions
         self._worker_id = worker_id
+        self._tally = Tally(surroundings)
         self._hint = Hint()
         self._loop: Loop | None = None
         # For the rate of the present job: how many sagas it may be acted on, as of when.
@@ -92,9 +93,13 @@ class Jobs:
             return False
         job = await self._taken(worker_id)
         if job is None:
+            self._tally.forget()
             return False
         await self._look_again(job)
-        counts: Counts = (await self._blocking.read(self._store.job_counts, [job.job_id])).get(job.job_id, {})
+        counts = await self._tally.counts(job.job_id)
+        if why_to_stop(job, counts) is not None or is_over(counts):
+            # What ends a job is counted, not believed.
+            counts = await self._tally.counts(job.job_id, anew=True)
         why = why_to_stop(job, counts)
         if why is not None:
             await self._end(job, "stopped", why)
@@ -109,6 +114,7 @@ class Jobs:
         job = await self._blocking.read(self._store.takeable_job, worker_id, self._clock.now())
         if job is None or job.owner == worker_id:
             return job
+        self._tally.forget()
         return await self._blocking.write(self._store.take_job, worker_id, self._clock.now())
 
     async def _end(self, job: JobRow, status: JobStatus, why: str | None) -> None:
@@ -125,7 +131,7 @@ class Jobs:
             rows = await self._blocking.read(self._store.statuses, [item.saga_id for item in items]) if items else {}
             now = self._clock.now()
             known = [seen for item in items if (seen := seen_again(item, rows.get(item.saga_id), now)) is not None]
-            await self._settle(known)
+            await self._tally.settle(known, "acted")
             if len(items) < ROUND:
                 return
             after = items[-1].number
@@ -147,7 +153,7 @@ class Jobs:
                 return
             part = items[begin : begin + AT_ONCE]
             found = await asyncio.gather(*(self._one(job, asking, item) for item in part))
-            await self._settle([item for item in found if item is not None])
+            await self._tally.settle([item for item in found if item is not None], "pending")
 
     async def _goes_on(self, job: JobRow) -> bool:
         """Tell whether nobody has paused or stopped the job meanwhile."""
@@ -181,7 +187,3 @@ class Jobs:
         if events and isinstance(events[0], ActionRefused):
             return refused(item, events[0].why, events[0].time)
         return after_acting(job.verb, self._clock.now(), item)
-
-    async def _settle(self, items: Sequence[JobItemRow]) -> None:
-        if items:
-            await self._blocking.write(self._store.settle_items, items)

@@ -1,7 +1,7 @@
 """One attempt of a handler: its arguments, its time limit, and its outcome. It appends and awaits nothing."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, cast
 
@@ -31,8 +31,9 @@ from sagalog.saga.state import UNTOUCHED, SagaState
 # What an attempt ends with.
 Outcome = ActionSucceeded | ActionFailed | UndoSucceeded | UndoFailed | RequestMade | ChildBegun
 AttemptEnded = Callable[[Outcome | None, BaseException | None], None]
-# Starts a child saga, or finds the one with its key; returns its id once it is durable.
-BeginChild = Callable[[Definition, Start], Awaitable[str]]
+# Starts a child saga, or finds the one with its key; returns its id once it is durable. If it is started, the function
+# is called with its id at once, so that its parent goes on in the same pass.
+BeginChild = Callable[[Definition, Start, Callable[[str], None]], Coroutine[Any, Any, str]]
 
 
 class Attempt(Struct, frozen=True, eq=False, gc=False):
@@ -88,7 +89,7 @@ class Attempts:
             # Where a handler is called, that is checked just before, perhaps in its thread.
             raise NotBegun
         if isinstance(effect, CallOff):
-            return Asked(self._call_off(step, saga_id, state))
+            return self._call_off(step, saga_id, state)
         if step.child is not None and isinstance(effect, RunAction):
             return self._child(definition, step, step.child, saga_id, state, effect)
         undo = None if isinstance(effect, RunAction) else step.compensation
@@ -112,18 +113,8 @@ class Attempts:
         arguments = self._arguments(attempt, step.parameters, over)
         first = () if step.fan is None else (element_of(step.fan, state, attempt.effect.step),)
         what = f"step {attempt.effect.step} of {definition.name}"
-        return begin_call(
-            self._turns,
-            step.handler,
-            step.is_async,
-            first,
-            arguments,
-            attempt.began,
-            over,
-            ours,
-            what,
-            self._own_tasks,
-        )
+        turns, began, tasks = self._turns, attempt.began, self._own_tasks
+        return begin_call(turns, step.handler, step.is_async, first, arguments, began, over, ours, what, tasks)
 
     def _undo(self, attempt: Attempt, undo: CompensationDefinition, ours: StillOurs) -> tuple[UnderWay | None, Any]:
         """Call the compensation of a step."""
@@ -133,18 +124,8 @@ class Attempts:
         recorded = attempt.state.steps[effect.step].result
         result = None if recorded is None else step.result.read(recorded)
         what = f"the compensation of step {effect.step} of {attempt.definition.name}"
-        return begin_call(
-            self._turns,
-            undo.handler,
-            undo.is_async,
-            (result,),
-            arguments,
-            attempt.began,
-            over,
-            ours,
-            what,
-            self._own_tasks,
-        )
+        turns, began, tasks = self._turns, attempt.began, self._own_tasks
+        return begin_call(turns, undo.handler, undo.is_async, (result,), arguments, began, over, ours, what, tasks)
 
     def outcome(self, attempt: Attempt, value: Any) -> Outcome:
         """Return the outcome of an attempt whose handler has returned."""
@@ -198,7 +179,7 @@ class Attempts:
             return ActionFailed(effect.step, effect.attempt, attempt.began, error, self._clock.chance())
         # What a child is found by must not decide whether its parent can go on: a mistake is recorded in the child.
         found, mistake = brought(rule.definition.attributes, value, rule.definition.redact)
-        return Asked(self._begun(rule, saga_id, state, effect.step, data, found, mistake))
+        return self._asked(rule, saga_id, state, effect.step, data, found, mistake)
 
     def _child_input(self, attempt: Attempt, rule: ChildRule) -> tuple[Any, Raw]:
         step = attempt.step
@@ -209,12 +190,12 @@ class Attempts:
         value = plain_answer(value, "it")
         return value, rule.definition.input.write(value, f"the input of saga {rule.definition.name}")
 
-    def _call_off(self, step: StepDefinition, saga_id: str, state: SagaState) -> Coroutine[Any, Any, ChildBegun]:
+    def _call_off(self, step: StepDefinition, saga_id: str, state: SagaState) -> "Asked":
         """Find the child saga of a step, or start one that has ended already, so that it cannot begin later."""
         assert step.child is not None
-        return self._begun(step.child, saga_id, state, step.name, EMPTY, called_off=True)
+        return self._asked(step.child, saga_id, state, step.name, EMPTY, called_off=True)
 
-    async def _begun(
+    def _asked(
         self,
         rule: ChildRule,
         saga_id: str,
@@ -224,7 +205,7 @@ class Attempts:
         attributes: Recorded | None = None,
         attributes_error: ErrorInfo | None = None,
         called_off: bool = False,
-    ) -> ChildBegun:
+    ) -> "Asked":
         number = state.steps.get(step, UNTOUCHED).action.round
         start = Start(
             effect_id(saga_id, step, "action", number, state.marked),
@@ -240,7 +221,7 @@ class Attempts:
             attributes_error=attributes_error,
         )
         child = self._definitions.get(rule.definition.digest, rule.definition)
-        return ChildBegun(step, number, await self._begin_child(child, start))
+        return Asked(partial(self._begin_child, child, start), partial(ChildBegun, step, number))
 
     def _arguments(self, attempt: Attempt, parameters: tuple[Parameter, ...], over: int | None) -> dict[str, Any]:
         """Return the handler's arguments, decoded anew for each call: no handler can change them for another."""
@@ -299,30 +280,44 @@ class Called:
 
 
 class Asked:
-    """What the engine itself asks the store for, in a task of its own: a child saga."""
+    """The start of a child saga, which the engine itself asks the store for in a task of its own."""
 
-    __slots__ = ("_task",)
+    __slots__ = ("_ended", "_outcome", "_task")
 
-    def __init__(self, asking: Coroutine[Any, Any, Outcome]) -> None:
-        self._task = asyncio.get_running_loop().create_task(asking)
+    def __init__(
+        self,
+        begin: Callable[[Callable[[str], None]], Coroutine[Any, Any, str]],
+        outcome: Callable[[str], ChildBegun],
+    ) -> None:
+        self._outcome = outcome
+        self._ended: AttemptEnded | None = None
+        self._task = asyncio.get_running_loop().create_task(begin(self._has_begun))
 
     def when_ended(self, ended: AttemptEnded) -> None:
         """Call `ended` once, with the outcome; or with what was raised, if there is none."""
-        self._task.add_done_callback(partial(self._has_ended, ended))
+        self._ended = ended
+        self._task.add_done_callback(self._has_ended)
 
     def end(self) -> None:
         """Ask no more."""
         end_patiently(self._task)
 
-    @staticmethod
-    def _has_ended(ended: AttemptEnded, task: "asyncio.Task[Outcome]") -> None:
+    def _has_begun(self, child_id: str) -> None:
+        self._tell(self._outcome(child_id), None)
+
+    def _has_ended(self, task: "asyncio.Task[str]") -> None:
         if task.cancelled():
             # Whoever cancelled it: nothing is known, and it is asked for again.
-            ended(None, Stopped())
+            self._tell(None, Stopped())
         elif (problem := task.exception()) is not None:
-            ended(None, problem)
+            self._tell(None, problem)
         else:
-            ended(task.result(), None)
+            self._has_begun(task.result())
+
+    def _tell(self, outcome: Outcome | None, problem: BaseException | None) -> None:
+        ended, self._ended = self._ended, None
+        if ended is not None:
+            ended(outcome, problem)
 
 
 AttemptUnderWay = Called | Asked

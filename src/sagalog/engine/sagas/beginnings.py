@@ -6,6 +6,7 @@ other saga is left to the worker that claims it.
 
 import asyncio
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
@@ -16,7 +17,7 @@ from sagalog.engine.surroundings import Surroundings
 from sagalog.engine.transition_log import log_transitions
 from sagalog.engine.writing.committer import Committer
 from sagalog.engine.writing.one_at_a_time import OneAtATime
-from sagalog.engine.writing.pieces import Outcome, Then, resolve
+from sagalog.engine.writing.pieces import Outcome, Then, resolve, tell
 from sagalog.errors import StoreError, WriteRefused
 from sagalog.saga.definition import Definition
 from sagalog.saga.inputs import Start
@@ -60,8 +61,12 @@ class Beginnings:
         # By saga name and key.
         self._starts = OneAtATime(committer)
 
-    def begin(self, definition: Definition, saga_id: str, start: Start) -> "asyncio.Future[AppendOutcome]":
+    def begin(
+        self, definition: Definition, saga_id: str, start: Start, told: Then | None = None
+    ) -> "asyncio.Future[AppendOutcome]":
         """Write a start; the outcome is "written", unless another start of its key was written, here or elsewhere.
+
+        `told` is called with the outcome at once, so that whoever waits for it goes on in the same pass as the saga.
 
         The future raises the store's error if the outcome is unknown for too long, also that of an earlier start of the
         key.
@@ -77,10 +82,12 @@ class Beginnings:
         append = append_of(decision, None, host.worker_id if is_hosted else None)
         # The start is logged and taken up even if its caller got an error meanwhile, or was cancelled.
         then = host.expect(decision) if is_hosted else partial(log_written, decision)
-        return self._starts.submit(purpose, append, then)
+        return self._starts.submit(purpose, append, then if told is None else partial(in_order, then, told))
 
-    async def begin_child(self, definition: Definition, start: Start) -> str:
+    async def begin_child(self, definition: Definition, start: Start, begun: Callable[[str], None]) -> str:
         """Start a saga that is a step of another one, or find the one that was, and return its id.
+
+        If it is started here, `begun` is called with its id at once, so that its parent goes on in the same pass.
 
         It retries while the store is unavailable, until it is cancelled, and may be called again later. Raises
         `WriteRefused` if the database does not take the start.
@@ -88,7 +95,7 @@ class Beginnings:
         backoff = Backoff(PAUSES)
         while True:
             try:
-                found = await self._child(definition, start)
+                found = await self._child(definition, start, begun)
             except WriteRefused:
                 raise
             except StoreError as problem:
@@ -98,9 +105,14 @@ class Beginnings:
                 return found
             await asyncio.sleep(backoff.pause())
 
-    async def _child(self, definition: Definition, start: Start) -> str | None:
+    async def _child(self, definition: Definition, start: Start, begun: Callable[[str], None]) -> str | None:
         saga_id = new_id(self._clock)
-        if await self.begin(definition, saga_id, start) == "written":
+
+        def told(outcome: Outcome) -> None:
+            if outcome == "written":
+                begun(saga_id)
+
+        if await self.begin(definition, saga_id, start, told) == "written":
             return saga_id
         row = await self._blocking.read(self._store.latest_run, definition.name, start.key)
         return None if row is None else row.saga_id
@@ -116,6 +128,12 @@ def as_another(other: "asyncio.Future[AppendOutcome]") -> "asyncio.Future[Append
 
     other.add_done_callback(has_ended)
     return mine
+
+
+def in_order(first: Then, then: Then, outcome: Outcome) -> None:
+    """Tell an outcome to two, one after the other."""
+    tell(first, outcome)
+    then(outcome)
 
 
 def log_written(decision: Decided, outcome: Outcome) -> None:

@@ -78,7 +78,7 @@ class Claiming:
         self._one_by_one = OneByOne("cannot be claimed", self._writes, now)
         self._unread = OneByOne("has a history that cannot be read", self._reads, now)
         freed = OneByOne("cannot be taken over from a dead worker", self._writes, now)
-        self._taking_over = TakingOver(surroundings, freed)
+        self._taking_over = TakingOver(surroundings, freed, lease, recovery.freed)
         self._lease_watch = LeaseWatch(surroundings, lambda: lease.worker_id)
         self._setbacks = Setbacks(now, Pauses(self._poll, LONGEST_PAUSE))
         self._recovery = recovery

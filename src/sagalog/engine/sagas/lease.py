@@ -3,23 +3,27 @@
 Others judge the lease by the time written in the store and by their clocks. We take the safer of two measures: our
 clock, which runs on while the machine sleeps, and the time of the event loop since the renewal, which nobody can set.
 So a clock that is set back does not let us hold the lease for longer than we asked for.
+
+The store may show others a sign of life. If it is lost, the worker begins nothing until it has another one, under the
+same name if nobody has taken its lease away.
 """
 
 import asyncio
 import logging
 import os
-import socket
 from collections.abc import Callable
 
 from sagalog.clock import new_id
+from sagalog.engine.sagas.life_watch import this_host
 from sagalog.engine.surroundings import Surroundings
 from sagalog.errors import StoreError
-from sagalog.harmless import harmless
+from sagalog.saga.failure import described
 from sagalog.store import Lease
 
 logger = logging.getLogger("sagalog.engine")
 
-LONGEST_HOST = 255
+# How often in a row a lost sign of life is asked for.
+TRIES = 2
 
 
 class WorkerLease:
@@ -33,6 +37,7 @@ class WorkerLease:
         self._blocking = surroundings.blocking
         self._clock = surroundings.clock
         self._length = surroundings.limits.lease
+        self._poll = surroundings.limits.poll / 1e6
         self._until = 0
         self._loop = asyncio.get_running_loop()
         # When it ends by the time of the event loop.
@@ -42,33 +47,44 @@ class WorkerLease:
         self._has_news = has_news
         self._news = asyncio.Event()
         self._ended = False
+        self._is_silent = False
         self.worker_id = ""
+        # Since when, by the time of the event loop, others see that we live, but for what they did not see at all.
+        self.shown_since = 0.0
 
     @property
     def holds(self) -> bool:
+        """Tell whether the lease has not run out, and the sign of life is not lost."""
+        return self._has_time and self._store.shows_life(self.worker_id)
+
+    @property
+    def _has_time(self) -> bool:
         """Tell whether the lease has not run out, by the wall clock and by the event loop's time."""
         return self._clock.now() < self._until and self._loop.time() < self._ends
 
     def held_by(self, worker_id: str) -> bool:
-        """Tell whether `worker_id` has the lease and it has not run out; callable from any thread."""
-        return worker_id == self.worker_id and self._clock.now() < self._until and self._loop.time() < self._ends
+        """Tell whether `worker_id` has the lease and it holds; callable from any thread."""
+        return worker_id == self.worker_id and self.holds
 
     async def begin(self) -> None:
         """Begin a lease under a new name."""
         now, ends = self._clock.now(), self._loop.time() + self._length / 1e6
-        # A host name may contain any bytes.
-        host = harmless(socket.gethostname(), LONGEST_HOST)
-        lease = Lease(new_id(self._clock), host, os.getpid(), now, now + self._length)
+        lease = Lease(new_id(self._clock), this_host(), os.getpid(), now, now + self._length)
         await self._blocking.renew(self._store.register, lease)
         # Set after the write: sagas of a worker without a lease would never be taken over.
-        is_anew = self.worker_id != ""
-        self.worker_id = lease.worker_id
-        self._holds_until(lease.lease_until, ends, is_anew)
+        before, self.worker_id = self.worker_id, lease.worker_id
+        self._holds_until(lease.lease_until, ends, is_anew=before != "")
+        if before:
+            await self._blocking.renew(self._store.end_sign, before)
 
     async def keep(self) -> None:
-        """Renew the lease three times in each length, until cancelled."""
+        """Renew the lease three times in each length, and at once if the sign of life is lost, until cancelled."""
         while True:
-            await asyncio.sleep(max(0.0, self._renew_at - self._loop.time()))
+            pause = self._renew_at - self._loop.time()
+            await asyncio.sleep(max(0.0, min(pause, self._poll)))
+            if self._loop.time() < self._renew_at:
+                await self._show_life_again()
+                continue
             self._renew_at = self._loop.time() + self._length / 3e6
             try:
                 await self._renew()
@@ -78,6 +94,24 @@ class WorkerLease:
             except Exception:
                 # After any error a later attempt may succeed while the lease still holds.
                 logger.exception("the lease could not be renewed")
+
+    async def _show_life_again(self) -> None:
+        """Show others a new sign of life if it is lost, before they take the lease away; called at each poll."""
+        if not self._has_time or self._store.shows_life(self.worker_id):
+            self._is_silent = False
+            return
+        if not self._is_silent:
+            self._is_silent = True
+            text = "worker %s has lost its sign of life, and begins nothing until it has another one"
+            logger.info(text, self.worker_id)
+        for _ in range(TRIES):
+            try:
+                await self._renew()
+                self.shown_since = self._loop.time()
+                return
+            except Exception as problem:
+                # What cut off the sign has often cut off the connection that renews, which is then replaced.
+                logger.debug("no sign of life yet: %s", described(problem))
 
     def renew_soon(self) -> None:
         """Renew now; called when other code cancelled the renewal, so that the lease is renewed in time."""

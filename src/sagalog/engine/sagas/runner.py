@@ -98,10 +98,7 @@ class SagaRunner:
 
     def go_on(self) -> None:
         """Decide on what has happened, and begin what follows, until something has to be waited for."""
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
-            self.sleeping = False
+        self._no_alarm()
         decisions = self.decisions
         while decisions.writing is None and not (self._is_alone or self.has_left):
             try:
@@ -234,6 +231,12 @@ class SagaRunner:
         loop = asyncio.get_running_loop()
         self._alarm = loop.call_later(max(0, pause) / 1e6, self._alarm_rings, gives_up)
 
+    def _no_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+            self.sleeping = False
+
     def _alarm_rings(self, gives_up: bool) -> None:
         self._patience_is_over = gives_up
         self._owner.news.add(self)
@@ -249,6 +252,7 @@ class SagaRunner:
     def _leave(self, unfinished: bool) -> bool:
         """Leave the saga; it is to be given back if it is `unfinished`. Returns False."""
         self.has_left = True
+        self._no_alarm()
         decisions = self.decisions
         decisions.leave()
         self._owner.left(self, Left(unfinished, decisions.is_lost, decisions.problem, decisions.unrecorded))

@@ -80,8 +80,6 @@ class Worker:
         self._unleased: list[Driver] = []
         lease = self._lease = WorkerLease(surroundings, self._lease_has_news)
         driven = self._driven = Driven(surroundings.limits.most_running)
-        # Tells whether a worker's name has the lease, and it holds; callable from any thread.
-        self.holds_as = lease.held_by
         self.consumer_release = ConsumerRelease(surroundings, lambda: lease.worker_id)
         self.beginnings = Beginnings(surroundings, committer, self)
         self._attempts = Attempts(resources, self._clock, definitions, self.beginnings.begin_child)
@@ -147,6 +145,10 @@ class Worker:
     async def ready(self, worker_id: str) -> bool:
         """Wait until the lease holds; return False if `worker_id` lost it, or this worker stops."""
         return await self._lease.wait(worker_id)
+
+    def holds_as(self, worker_id: str) -> bool:
+        """Tell whether `worker_id` has the lease and it holds; callable from any thread."""
+        return self._lease.held_by(worker_id)
 
     def own(
         self,

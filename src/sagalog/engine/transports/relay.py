@@ -90,6 +90,11 @@ class Relay:
         """Look for messages now instead of at the next poll."""
         self._hint.give()
 
+    def take(self) -> None:
+        """Take the consumer now, because the worker that may have had it is dead."""
+        self._consumers.look_again()
+        self._hint.give()
+
     def redeliver(self) -> None:
         """Look now for messages that a person redelivers."""
         self._redeliver_at = 0.0

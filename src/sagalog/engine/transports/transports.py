@@ -39,6 +39,8 @@ class Transports:
             )
             for one in transports
         ]
+        for relay in self._relays:
+            committer.recovery.add_taker(relay.take)
 
     async def _delivered(self, command_ids: Sequence[str]) -> None:
         await self._committer.post(Posting(delivered=command_ids))

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from sagalog.saga import events as e
 from sagalog.saga.changes import moved, taken
+from sagalog.saga.growing import changed
 from sagalog.saga.identifiers import part_of
 from sagalog.saga.state import (
     NOT_ASKED,
@@ -56,7 +57,7 @@ def _recorded(state: SagaState, event: e.Action, status: Status) -> SagaState:
 
 def _with_step(state: SagaState, event: e.Action, change: Callable[[StepState], StepState]) -> SagaState:
     name = event.step or ""
-    return replace(state, steps={**state.steps, name: change(state.steps.get(name, UNTOUCHED))})
+    return replace(state, steps=changed(state.steps, name, change(state.steps.get(name, UNTOUCHED))))
 
 
 def _amended(state: SagaState, event: e.ActionTaken) -> SagaState:

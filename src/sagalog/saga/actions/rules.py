@@ -20,9 +20,10 @@ from sagalog.saga.choreography.definition import ChoreographyDefinition
 from sagalog.saga.definition import Definition
 from sagalog.saga.events import Verb
 from sagalog.saga.inputs import Act
-from sagalog.saga.progress import pivot_is_reached, pivot_passed, undo_front
+from sagalog.saga.progress import pivot_is_reached, pivot_passed
 from sagalog.saga.state import UNTOUCHED, SagaState, is_done, is_to_undo
 from sagalog.saga.transitions import ENDED, FORWARD
+from sagalog.saga.undo_front import undo_front
 
 VERBS: Final[tuple[Verb, ...]] = get_args(Verb)
 # These need no definition, so a process that has not loaded the saga can decide on them.

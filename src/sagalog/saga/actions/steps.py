@@ -68,7 +68,7 @@ def left_standing(definition: Definition | None, state: SagaState) -> tuple[str,
     names = (
         unfinished(definition, state)
         if definition is not None and state.kind == "saga" and state.status in FORWARD
-        else [name for name, step in reversed(state.steps.items()) if step.action.status not in WITHOUT_EFFECT]
+        else [name for name, step in reversed([*state.steps.items()]) if step.action.status not in WITHOUT_EFFECT]
     )
     return tuple(name for name in names if _stands(definition, state, name))
 

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from sagalog.saga import events as e
 from sagalog.saga.changes import misplaced, moved, taken, with_step
 from sagalog.saga.children import notes as n
+from sagalog.saga.growing import changed
 from sagalog.saga.state import UNTOUCHED, Parent, SagaState, Waiting, is_open
 from sagalog.saga.transitions import Status
 
@@ -31,8 +32,8 @@ def heard(state: SagaState, event: e.EventReceived) -> SagaState:
     here = state.steps.get(note.step)
     if here is None or here.child != note.child:
         return state
-    steps = {**state.steps, note.step: replace(here, child_is_stuck=event.name == n.CHILD_STUCK)}
-    return replace(state, steps=steps)
+    after = replace(here, child_is_stuck=event.name == n.CHILD_STUCK)
+    return replace(state, steps=changed(state.steps, note.step, after))
 
 
 def _child_started(state: SagaState, event: e.ChildStarted, status: Status) -> SagaState:

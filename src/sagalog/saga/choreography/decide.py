@@ -59,36 +59,39 @@ def follow(contract: Contract, state: SagaState, now: int) -> e.SagaEvent | None
     """Return the event that records the judgement of the process, if it is new."""
     if state.status == "abandoned":
         return None
-    for step, undoing in _pairs(contract, state):
+    pairs = _pairs(contract, state)
+    for step, undoing in pairs:
         if undoing is not None and state.steps[step].undo.status != "compensated":
             return e.StepCompensated(time=now, step=step, began=now, message=undoing)
-    verdict = _judged(contract, state, now)
+    stands = tuple(step for step, _ in pairs if state.steps[step].undo.status != "compensated")
+    verdict = _judged(contract, state, stands, now)
     match verdict.status:
         case "completed":
             return None if state.status == "completed" else e.SagaCompleted(time=now)
         case "failed":
-            error = _deadline(contract, state) if verdict.why == "time" else _cause(state, verdict)
+            error = _deadline(contract, state, stands) if verdict.why == "time" else _cause(state, verdict)
             return None if (state.status, state.error) == ("failed", error) else e.SagaFailed(time=now, error=error)
         case "stuck":
-            return _stuck(contract, state, verdict, now)
+            return _stuck(contract, state, stands, verdict, now)
         case _:
             if state.status == "stuck":
                 last = state.kept[-1].name if state.kept else "an event"
                 return e.SagaResumed(time=now, actor="choreography", reason=f"{last} came")
-            return _compensating(contract, state, verdict, now) if verdict.status == "compensating" else None
+            return _compensating(contract, state, stands, verdict, now) if verdict.status == "compensating" else None
 
 
-def _judged(contract: Contract, state: SagaState, now: int) -> Verdict:
+def _judged(contract: Contract, state: SagaState, stands: tuple[str, ...], now: int) -> Verdict:
     late = state.error is not None and state.error.kind == "deadline"
     over = late or (state.deadline is not None and now >= state.deadline)
     undone = any(step.undo.status == "compensated" for step in state.steps.values())
-    stands = [contract.effect_of(step) for step in standing(contract, state)]
-    return contract.judge(seen(contract, state), stands, undone, over)
+    return contract.judge(seen(contract, state), map(contract.effect_of, stands), undone, over)
 
 
-def _compensating(contract: Contract, state: SagaState, verdict: Verdict, now: int) -> e.SagaEvent | None:
+def _compensating(
+    contract: Contract, state: SagaState, stands: tuple[str, ...], verdict: Verdict, now: int
+) -> e.SagaEvent | None:
     cause = _cause(state, verdict)
-    plan = tuple(name for name in reversed(standing(contract, state)) if state.steps[name].undo.status == "none")
+    plan = tuple(name for name in reversed(stands) if state.steps[name].undo.status == "none")
     if state.status == "compensating" and not plan and state.cause == cause:
         return None
     waived = tuple(
@@ -99,8 +102,9 @@ def _compensating(contract: Contract, state: SagaState, verdict: Verdict, now: i
     return e.CompensationStarted(time=now, cause=cause, plan=plan, waived=waived)
 
 
-def _stuck(contract: Contract, state: SagaState, verdict: Verdict, now: int) -> e.SagaEvent | None:
-    stands = standing(contract, state)
+def _stuck(
+    contract: Contract, state: SagaState, stands: tuple[str, ...], verdict: Verdict, now: int
+) -> e.SagaEvent | None:
     helpful = awaited_of(contract, state)
     if verdict.why == "contradiction":
         good, bad = verdict.by
@@ -113,7 +117,7 @@ def _stuck(contract: Contract, state: SagaState, verdict: Verdict, now: int) -> 
         reason = f"{name} came, from which only a person can go on"
         error = _error_of(state, name)
     else:
-        error = _deadline(contract, state)
+        error = _deadline(contract, state, stands)
         reason = error.message
     if state.status == "stuck" and (state.reason, state.pending) == (reason, stands):
         return None
@@ -122,9 +126,8 @@ def _stuck(contract: Contract, state: SagaState, verdict: Verdict, now: int) -> 
     )
 
 
-def _deadline(contract: Contract, state: SagaState) -> e.ErrorInfo:
+def _deadline(contract: Contract, state: SagaState, stands: tuple[str, ...]) -> e.ErrorInfo:
     """Return the error that a process gets when its time is over."""
-    stands = standing(contract, state)
     parts = ["the time of the process was over before it ended"]
     if stands:
         missing = contract.sorted(str(contract.compensations[contract.effect_of(name)]) for name in stands)
@@ -147,17 +150,22 @@ def _error_of(state: SagaState, name: str) -> e.ErrorInfo:
     return e.error_from("refused", name, reason_of(found[0]))
 
 
-def _pairs(contract: Contract, state: SagaState) -> Iterator[tuple[str, str | None]]:
-    """Yield each effect that can be undone, with the message that undid it (None: none yet), matched in order."""
-    numbers: Counter[str] = Counter()
+def _pairs(contract: Contract, state: SagaState) -> list[tuple[str, str | None]]:
+    """Return each effect that can be undone, with the message that undid it (None: none yet), matched in order."""
+    came: dict[str, list[str]] = {}
+    for one in state.kept:
+        came.setdefault(one.name, []).append(one.message)
+    # Two effects may be undone by the same message, but the same effect twice only by two.
+    undoing: dict[str, Iterator[str]] = {}
+    pairs: list[tuple[str, str | None]] = []
     for step in state.steps:
         effect = contract.effect_of(step)
         undo = contract.compensations.get(effect)
         if undo is not None:
-            messages = [one.message for one in state.kept if one.name == undo]
-            number = numbers[effect]
-            numbers[effect] += 1
-            yield step, messages[number] if number < len(messages) else None
+            if effect not in undoing:
+                undoing[effect] = iter(came.get(undo, ()))
+            pairs.append((step, next(undoing[effect], None)))
+    return pairs
 
 
 def standing(contract: Contract, state: SagaState) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from sagalog.saga import events as e
 from sagalog.saga.changes import misplaced, moved, with_attributes, with_step
+from sagalog.saga.growing import added, plain
 from sagalog.saga.state import NOT_ASKED, UNTOUCHED, ActionStatus, Kept, SagaState, Side, StepState
 from sagalog.saga.transitions import Status
 
@@ -24,7 +25,7 @@ def _step_succeeded(state: SagaState, event: e.StepSucceeded, status: Status) ->
     after = replace(
         state,
         settled=state.settled + 1,
-        received=(*state.received, event.message),
+        received=added(state.received, event.message),
         last_message=event.message,
     )
     return with_attributes(after, event)
@@ -40,7 +41,7 @@ def _event_received(state: SagaState, event: e.EventReceived, status: Status) ->
         state,
         event,
         status,
-        received=(*state.received, event.message),
+        received=added(state.received, event.message),
         kept=(*state.kept, Kept(event.message, event.name, event.data)),
         last_message=event.message,
     )
@@ -57,7 +58,7 @@ def _step_compensated(state: SagaState, event: e.StepCompensated, status: Status
 
 
 def _compensation_started(state: SagaState, event: e.CompensationStarted, status: Status) -> SagaState:
-    steps = state.steps.copy()
+    steps = {**plain(state.steps)}
     unknown = [name for name in (*event.plan, *event.waived) if name not in steps]
     if unknown:
         raise misplaced(state, event, f"effect {unknown[0]} has not been told")

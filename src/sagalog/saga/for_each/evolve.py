@@ -83,10 +83,12 @@ def _without(numbers: tuple[int, ...], number: int) -> tuple[int, ...]:
 
 def _planned(state: SagaState, name: str, fan: FanOut) -> FanOut:
     """Return the step with the parts to be undone, the latest element first."""
-    known = [n for n in range(fan.begun) if part_name(name, n) in state.steps]
-    undo = tuple(n for n in reversed(known) if is_to_undo(state.steps[part_name(name, n)]))
+    parts = [state.steps.get(part_name(name, n)) for n in range(fan.begun)]
+    undo = [n for n, part in enumerate(parts) if part is not None and is_to_undo(part)]
     # Every part that may have begun is among the steps now; another one never will.
-    return replace(fan, undo=undo, begun=len(known), open=tuple(n for n in fan.open if n in known))
+    begun = sum(part is not None for part in parts)
+    under_way = tuple(n for n in fan.open if parts[n] is not None)
+    return replace(fan, undo=tuple(reversed(undo)), begun=begun, open=under_way)
 
 
 def _resumed(state: SagaState, name: str, fan: FanOut) -> FanOut:

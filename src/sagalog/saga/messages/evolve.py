@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from sagalog.saga import events as e
 from sagalog.saga.changes import misplaced, moved, taken, with_step
+from sagalog.saga.growing import changed
 from sagalog.saga.state import (
     UNTOUCHED,
     ActionStatus,
@@ -27,14 +28,13 @@ def answered(state: SagaState, command_id: str | None, status: CommandStatus, ti
     command = None if command_id is None else state.commands.get(command_id)
     if command_id is None or command is None:
         return state
-    commands = state.commands.copy()
-    commands[command_id] = replace(
+    after = replace(
         command,
         status=status,
         answered=None if status == "unanswered" else time,
         data=command.data if status == "unanswered" else None,
     )
-    return replace(state, commands=commands)
+    return replace(state, commands=changed(state.commands, command_id, after))
 
 
 def replied(
@@ -90,10 +90,8 @@ def _request_sent(state: SagaState, event: e.RequestSent, status: Status) -> Sag
         sent = CommandState(event.name, event.step, event.direction, side.round, event.time, cause, event.data)
     else:
         sent = replace(known, status="sent", sendings=known.sendings + 1, answered=None, data=event.data)
-    commands = state.commands.copy()
-    commands[event.command_id] = sent
     state = with_step(state, event, event.step, before.with_side(event.direction, after), status)
-    return replace(state, commands=commands)
+    return replace(state, commands=changed(state.commands, event.command_id, sent))
 
 
 CHANGES: dict[type[e.SagaEvent], Callable[[SagaState, Any, Status], SagaState]] = {

@@ -50,6 +50,10 @@ class MemoryLooks:
         with self._lock:
             return self._messages.commands_of(saga_id)
 
+    def commands_many(self, saga_ids: Sequence[str]) -> dict[str, list[CommandRow]]:
+        """Return the commands that several sagas have sent."""
+        return {saga_id: self.commands_of(saga_id) for saga_id in saga_ids}
+
     def inbox(self, recipient: str, now: int, limit: int) -> list[tuple[InboxRow, Envelope]]:
         """Return the first row of each lane of a recipient, if it is pending and due."""
         with self._lock:

@@ -139,7 +139,9 @@ class MemoryMessages:
         for row in self.rows_of(recipient):
             first.setdefault(row.lane, row)
         rows = [row for row in first.values() if row.status == "pending" and row.due_at <= now]
-        return self.with_envelopes(rows)[:limit]
+        fresh = [row for row in rows if not row.attempts]
+        again = sorted([row for row in rows if row.attempts], key=lambda row: row.due_at)
+        return self.with_envelopes([*fresh[:limit], *again[:limit]])[:limit]
 
     def fits(self, posting: Posting) -> bool:
         """Tell whether a posting may be written: its inbox rows exist and were not attempted more often."""

@@ -173,6 +173,10 @@ class MemoryStore(MemoryJobs):
             rows = list(self._steps.get(saga_id, {}).values())
         return sorted(rows, key=lambda row: (row.direction, row.ordinal))
 
+    def steps_many(self, saga_ids: Sequence[str]) -> dict[str, list[StepRow]]:
+        """Return the step rows of several sagas."""
+        return {saga_id: self.steps(saga_id) for saga_id in saga_ids}
+
     def counts(self) -> list[tuple[str, str, int]]:
         """Return (saga name, status, number of sagas)."""
         with self._lock:

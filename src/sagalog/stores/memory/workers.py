@@ -4,8 +4,11 @@ from collections.abc import Container, Sequence
 
 from msgspec.structs import replace
 
-from sagalog.store import HeldLease, Lease, StatusRow
+from sagalog.store import HeldLease, Lease, SilentWorker, StatusRow
 from sagalog.stores.memory.looks import MemoryLooks
+
+# How many workers are looked at for a sign of life.
+LOOKED_AT = 16
 
 
 class MemoryWorkers(MemoryLooks):
@@ -16,12 +19,15 @@ class MemoryWorkers(MemoryLooks):
         self._status: dict[str, StatusRow] = {}
         self._leases: dict[str, Lease] = {}
         self._lengths: dict[str, int] = {}
+        # The workers whose sign of life is gone.
+        self._silent: set[str] = set()
 
     def register(self, lease: Lease) -> None:
         """Begin a worker's lease."""
         with self._lock:
             self._leases[lease.worker_id] = lease
             self._lengths[lease.worker_id] = lease.lease_until - lease.started_at
+            self._silent.discard(lease.worker_id)
 
     def renew(self, worker_id: str, until: int) -> bool:
         """Extend a worker's lease; False if it was taken away."""
@@ -29,7 +35,22 @@ class MemoryWorkers(MemoryLooks):
             known = self._leases.get(worker_id)
             if known is not None:
                 self._leases[worker_id] = replace(known, lease_until=until)
+            self._silent.discard(worker_id)
             return known is not None
+
+    def silence(self, worker_id: str) -> None:
+        """Let the sign of life of a worker vanish, as if its process had died; for tests."""
+        with self._lock:
+            self._silent.add(worker_id)
+
+    def shows_life(self, worker_id: str) -> bool:
+        """Return False if the sign of life of a worker is gone."""
+        return worker_id not in self._silent
+
+    def end_sign(self, worker_id: str) -> None:
+        """Let go of a worker's sign of life."""
+        if worker_id in self._leases:
+            self.silence(worker_id)
 
     def leases(self) -> list[HeldLease]:
         """Return the leases of all workers."""
@@ -80,10 +101,17 @@ class MemoryWorkers(MemoryLooks):
         free = [row for row in self._status.values() if row.owner is None and row.definition in definitions]
         return [row for row in free if row.saga_id not in but]
 
-    def free(self, now: int, but: Sequence[str] = ()) -> None:
-        """Take leases and sagas from dead workers, except the sagas of `but`."""
+    def free(self, now: int, but: Sequence[str] = (), near: str = "") -> list[SilentWorker]:
+        """Take leases and some sagas from dead workers, except the sagas of `but`; return who shows no sign of life."""
         with self._lock:
             self._free_the_dead(now, but)
+            others = sorted(self._leases.keys() - {near}, key=lambda one: (one < near, one))
+            silent = {one for one in others[:LOOKED_AT] if not self.shows_life(one)}
+            return [
+                SilentWorker(one, self._leases[one.worker_id].host, self._leases[one.worker_id].pid)
+                for one in self.leases()
+                if one.worker_id in silent
+            ]
 
     def lost(self, now: int, limit: int, but: Sequence[str] = ()) -> list[str]:
         """Return the ids of sagas whose owners are dead."""

@@ -183,23 +183,29 @@ LEFT JOIN LATERAL (
     SELECT state FROM saga_events WHERE notification_id = m.position LIMIT 1
 ) AS e ON TRUE
 
+-- name: its_event
+-- Each by itself: both in the order of positions side by side would be the whole log up to here.
+LEFT JOIN LATERAL (SELECT state FROM saga_events WHERE notification_id = m.position LIMIT 1) AS e ON TRUE
+
 -- name: read_messages
 SELECT {message}
-FROM saga_messages AS m LEFT JOIN saga_events AS e ON e.notification_id = m.position
+FROM saga_messages AS m {its_event}
 WHERE m.position > $1
 ORDER BY m.position
 LIMIT $2;
 
 -- name: messages_of
 SELECT {message}
-FROM saga_messages AS m LEFT JOIN saga_events AS e ON e.notification_id = m.position
+FROM saga_messages AS m {its_event}
 WHERE m.correlation_id = ANY ($1::text[])
 ORDER BY m.position;
 
 -- name: find_message
+-- The few of that id first (OFFSET 0 keeps the planner from walking through all, in the order of positions, instead).
 SELECT {message}
-FROM saga_messages AS m JOIN saga_events AS e ON e.notification_id = m.position
-WHERE m.message_id = $1
+FROM (SELECT * FROM saga_messages WHERE message_id = $1 OFFSET 0) AS m CROSS JOIN LATERAL (
+    SELECT state FROM saga_events WHERE notification_id = m.position LIMIT 1
+) AS e
 ORDER BY m.position
 LIMIT 1;
 
@@ -208,6 +214,11 @@ SELECT {saga_commands.all} FROM saga_commands WHERE command_id = ANY ($1::text[]
 
 -- name: commands_of
 SELECT {saga_commands.all} FROM saga_commands WHERE saga_id = $1 ORDER BY issued_at, command_id;
+
+-- name: commands_many
+SELECT {saga_commands.all} FROM saga_commands
+WHERE saga_id = ANY ($1::text[])
+ORDER BY saga_id, issued_at, command_id;
 
 -- name: sagas_by_key
 SELECT found.*
@@ -227,17 +238,55 @@ FROM (SELECT DISTINCT id FROM unnest($2::text[]) AS given (id)) AS wanted CROSS 
 ) AS found
 ORDER BY saga_id;
 
+-- name: definitions_of
+-- Those of the sagas that a worker owns, found by stepping from one to the next: it owns thousands of sagas.
+of_worker (definition) AS (
+    (SELECT definition FROM saga_status WHERE owner = $1 ORDER BY definition LIMIT 1)
+    UNION ALL
+    SELECT (
+        SELECT saga.definition FROM saga_status AS saga
+        WHERE saga.owner = $1 AND saga.definition > of_worker.definition
+        ORDER BY saga.definition
+        LIMIT 1
+    )
+    FROM of_worker WHERE of_worker.definition IS NOT NULL
+), of_mail (definition) AS (
+    -- Mail may be older than its saga, and then it names no definition.
+    SELECT definition FROM of_worker WHERE definition IS NOT NULL UNION ALL SELECT ''
+)
+
+-- name: first_mail
+-- The first row of the inbox of each saga of a worker, as many of each definition as are wanted in all.
+WITH RECURSIVE {definitions_of}, mailed AS MATERIALIZED (
+    SELECT each_one.recipient, each_one.lane, each_one.position
+    FROM of_mail CROSS JOIN LATERAL (
+        SELECT held.recipient, held.lane, held.position
+        FROM (
+            SELECT * FROM saga_inbox AS first
+            WHERE first.definition = of_mail.definition AND first.behind = 0
+            ORDER BY first.position, first.recipient
+        ) AS held CROSS JOIN LATERAL (
+            SELECT owner FROM saga_status WHERE saga_id = held.recipient LIMIT 1
+        ) AS saga
+        WHERE saga.owner = $1 AND held.recipient <> ALL ($3::text[])
+        LIMIT $2
+    ) AS each_one
+    ORDER BY each_one.position, each_one.recipient
+    LIMIT $2
+)
+
 -- name: mail
--- Each saga by its id, and then who owns it: a worker owns thousands.
+-- No row is among the first ones of all but the first ones of its saga, and of the sagas that have the first ones.
+{first_mail}
 SELECT {row}, {message}
 FROM (
     SELECT held.*
-    FROM (
-        SELECT * FROM saga_inbox WHERE substr(recipient, 1, 12) <> 'participant:' ORDER BY position, message_id
-    ) AS held CROSS JOIN LATERAL (
-        SELECT owner FROM saga_status WHERE saga_id = held.recipient LIMIT 1
-    ) AS saga
-    WHERE saga.owner = $1 AND held.recipient <> ALL ($3::text[])
+    FROM mailed CROSS JOIN LATERAL (
+        SELECT * FROM saga_inbox AS one
+        WHERE one.lane = mailed.lane AND one.recipient = mailed.recipient
+        ORDER BY one.position, one.message_id
+        LIMIT $2
+    ) AS held
     ORDER BY held.position, held.message_id
     LIMIT $2
 ) AS i {and_what_it_is_about}
@@ -245,37 +294,40 @@ ORDER BY i.position, i.message_id;
 
 -- name: mailed
 -- Whose mail that is.
-SELECT held.recipient
-FROM (
-    SELECT recipient, min(position) AS place FROM saga_inbox
-    WHERE substr(recipient, 1, 12) <> 'participant:'
-    GROUP BY recipient
-    ORDER BY place
-) AS held CROSS JOIN LATERAL (
-    SELECT owner FROM saga_status WHERE saga_id = held.recipient LIMIT 1
-) AS saga
-WHERE saga.owner = $1 AND held.recipient <> ALL ($3::text[])
-ORDER BY held.place, held.recipient
-LIMIT $2;
+{first_mail}
+SELECT recipient FROM mailed ORDER BY position, recipient;
 
 -- name: inbox
+-- Of those that were tried before, the ones that have been due for longest: they are not passed over while they are not.
 SELECT {row}, {message}
 FROM (
-    SELECT held.* FROM saga_inbox AS held
-    WHERE held.recipient = $1 AND held.status = 'pending' AND held.due_at <= $2 AND held.message_id = (
-        SELECT first.message_id FROM saga_inbox AS first
-        WHERE first.recipient = held.recipient AND first.lane = held.lane
-        ORDER BY first.position, first.message_id
-        LIMIT 1
-    )
+    SELECT held.* FROM (
+        (
+            SELECT * FROM saga_inbox AS first
+            WHERE first.recipient = $1 AND first.status = 'pending' AND first.attempts = 0 AND first.behind = 0
+                AND first.due_at <= $2
+            ORDER BY first.position, first.message_id
+            LIMIT $3
+        )
+        UNION ALL
+        (
+            SELECT * FROM saga_inbox AS again
+            WHERE again.recipient = $1 AND again.status = 'pending' AND again.attempts > 0 AND again.behind = 0
+                AND again.due_at <= $2
+            ORDER BY again.due_at
+            LIMIT $3
+        )
+    ) AS held
     ORDER BY held.position, held.message_id
     LIMIT $3
 ) AS i {and_what_it_is_about}
 ORDER BY i.position, i.message_id;
 
 -- name: unmatched
+-- Planned for the values at hand. Of one status, so that an index has them in their order, and a page begins where the one
+-- before has ended.
 SELECT {saga_unmatched.all} FROM saga_unmatched
-WHERE ($1::text[] IS NULL OR status = ANY ($1))
+WHERE status = $1
     AND ($2::text IS NULL OR name = $2)
     AND ($3::text IS NULL OR consumer = $3)
     AND ($4::text IS NULL OR correlation_id = $4)
@@ -301,12 +353,13 @@ WHERE recipient = $1 AND message_id = $2 AND status = 'parked';
 DELETE FROM saga_inbox WHERE recipient = $1 AND message_id = $2 AND status = 'parked';
 
 -- name: redelivering
--- Without the messages: there may be many, and large ones.
-SELECT {saga_unmatched.all}
-FROM (
+-- The first ones of each consumer, without the messages: there may be many, and large ones.
+SELECT {saga_unmatched.all of known}
+FROM unnest($1::text[]) AS wanted (name) CROSS JOIN LATERAL (
     SELECT {saga_unmatched.all but message}, '' AS message FROM saga_unmatched
-    WHERE status = 'redelivering' AND consumer = ANY ($1::text[]) AND unmatched_id > $3
+    WHERE status = 'redelivering' AND consumer = wanted.name AND unmatched_id > $3
     ORDER BY unmatched_id
     LIMIT $2
 ) AS known
-ORDER BY unmatched_id;
+ORDER BY known.unmatched_id
+LIMIT $2;

@@ -37,6 +37,7 @@ from sagalog.stores.postgres.errors import translated
 from sagalog.stores.postgres.exchange import exchange
 from sagalog.stores.postgres.fitness import check_database, check_may_migrate, check_privileges
 from sagalog.stores.postgres.jobs import PostgresJobs
+from sagalog.stores.postgres.life import HeldLock, take_lock
 from sagalog.stores.postgres.lock import lock_schema
 from sagalog.stores.postgres.messages import PostgresMessages
 from sagalog.stores.postgres.recorder import BoundedDatastore, SagaRecorder, write
@@ -44,7 +45,8 @@ from sagalog.stores.postgres.select import select
 from sagalog.stores.postgres.watch import Listener
 from sagalog.stores.postgres.workers import PostgresWorkers
 from sagalog.stores.postgres.writing import exact, rewritten
-from sagalog.stores.searching import Searching
+from sagalog.stores.searching import Searching, errs
+from sagalog.stores.signs import NoSign, Signs
 from sagalog.stores.sql import statements
 from sagalog.stores.texts import only_storable
 
@@ -57,13 +59,13 @@ FOREVER = float("inf")
 PLANNED_EACH_TIME = frozenset(
     (
         *("find", "unmatched", "find_among", "find_erring", "holders_of_text", "holders_of_number", "some_named"),
-        *("find_these", "some_misdated"),
+        *("find_these", "some_misdated", "jobs"),
         *("some_in_texts", "some_in_numbers", "newest_in_texts", "newest_in_numbers", "newest_unlike", "newest"),
     )
 )
 FILTERS = Filters(statements("sagalog.stores.postgres", "filters.sql"), exact)
 # Blocks that may read whole tables.
-SCANS = frozenset(("counts", "unloaded"))
+SCANS = frozenset(("counts",))
 # Blocks that wait only briefly for locked tables, because their caller can go on with other sagas meanwhile.
 SOON = frozenset(("leases", "anything_lost", "lost", "with_mail", "mail", "mailed"))
 
@@ -83,6 +85,7 @@ class PostgresStore(PostgresWorkers, PostgresMessages, PostgresJobs, Searching):
         self._recorder: SagaRecorder | None = None
         self._listeners: list[Listener] = []
         self._companions = Companions()
+        self._signs = Signs(self._take_sign)
 
     def __repr__(self) -> str:
         return f"<PostgresStore {self._address.where}>"
@@ -119,13 +122,21 @@ class PostgresStore(PostgresWorkers, PostgresMessages, PostgresJobs, Searching):
             raise
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, and with them go the signs of life."""
+        self._signs.close()
         for listener in self._listeners:
             listener.stop()
         self._listeners.clear()
         connections, self._connections, self._recorder = self._connections, None, None
         if connections is not None:
             connections.close()
+
+    def _take_sign(self) -> HeldLock:
+        try:
+            return take_lock(self._address.connect)
+        except psycopg.Error as problem:
+            error = translated(problem, self._address.where, self._address.secrets)
+            raise NoSign(str(error), for_good=False) from None
 
     def _report_unsafe_settings(self) -> None:
         names = ("synchronous_commit", "fsync", "full_page_writes")
@@ -235,7 +246,7 @@ class PostgresStore(PostgresWorkers, PostgresMessages, PostgresJobs, Searching):
             rows = self._look_for("find_key", query, wanted | {"key": key})
         else:
             none_has_ended = statuses is not None and ENDED.isdisjoint(statuses)
-            each_has_an_error = query.error is not None or statuses == ["failed"]
+            each_has_an_error = errs(query)
             wanted |= {"none_has_ended": none_has_ended, "each_has_an_error": each_has_an_error}
             rows = self._look_for("find", query, wanted)
         return [StatusRow(*row) for row in rows]

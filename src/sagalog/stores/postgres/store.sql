@@ -20,11 +20,16 @@ SELECT set_config(name, $1, false) FROM pg_settings WHERE name = 'transaction_ti
 -- name: reader_session
 -- What is read all the time is read through indexes, whatever the planner believes of tables that are empty one moment and
 -- full the next. A forbidden scan that cannot be avoided looks expensive to older servers: they would compile it each time.
-SELECT set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false);
+-- A bitmap has no order, so all that matches would be sorted where the first few in the order of an index are wanted.
+SELECT
+    set_config('enable_seqscan', 'off', false),
+    set_config('enable_bitmapscan', 'off', false),
+    set_config('jit', 'off', false);
 
 -- name: scans_allowed
 -- For the rest of the transaction: what is asked by a person may well read a whole table.
-SELECT set_config('enable_seqscan', 'on', true), set_config('jit', 'on', true);
+SELECT
+    set_config('enable_seqscan', 'on', true), set_config('enable_bitmapscan', 'on', true), set_config('jit', 'on', true);
 
 -- name: writer_session
 -- The writer's statements go through indexes. A plan that was made when a table was small and read it whole would be
@@ -32,6 +37,7 @@ SELECT set_config('enable_seqscan', 'on', true), set_config('jit', 'on', true);
 SELECT
     set_config('jit', 'off', false),
     set_config('enable_seqscan', 'off', false),
+    set_config('enable_bitmapscan', 'off', false),
     set_config('enable_hashjoin', 'off', false),
     set_config('enable_mergejoin', 'off', false),
     set_config('plan_cache_mode', 'force_generic_plan', false);
@@ -41,6 +47,23 @@ SELECT current_setting('synchronous_commit'), current_setting('fsync'), current_
 
 -- name: current_schema
 SELECT current_schema();
+
+-- name: backend
+SELECT pg_backend_pid();
+
+-- name: life_session
+-- The client gives up a network that swallows everything before the server does: it knows first that its lock is lost. And
+-- a session that does nothing is what is wanted.
+SELECT set_config(
+    name,
+    CASE name WHEN 'tcp_keepalives_idle' THEN '15' WHEN 'tcp_keepalives_interval' THEN '5' ELSE '0' END,
+    false
+) FROM pg_settings
+WHERE name IN ('idle_session_timeout', 'tcp_keepalives_idle', 'tcp_keepalives_interval', 'tcp_user_timeout');
+
+-- name: lock_life
+-- The first number is that of the table, so that each schema has locks of its own, and a person finds them in pg_locks.
+SELECT pg_try_advisory_lock('saga_workers'::regclass::oid::int, $1::int);
 
 -- name: schema_exists
 SELECT to_regclass('saga_schema') IS NOT NULL;
@@ -278,21 +301,52 @@ LIMIT $8;
 -- name: steps
 SELECT {saga_steps.all} FROM saga_steps WHERE saga_id = $1 ORDER BY direction, ordinal;
 
+-- name: steps_many
+SELECT {saga_steps.all} FROM saga_steps
+WHERE saga_id = ANY ($1::text[])
+ORDER BY saga_id, direction, ordinal;
+
 -- name: counts
 SELECT saga_name, status, count(*) FROM saga_status GROUP BY saga_name, status ORDER BY saga_name, status;
 
 -- name: unloaded
-SELECT saga_name, saga_version, definition, count(*) FROM saga_status
-WHERE ended_at IS NULL AND NOT definition = ANY ($1::text[])
-GROUP BY saga_name, saga_version, definition
-ORDER BY saga_name, saga_version, definition;
+-- Steps from definition to definition, which says the name and the version: only what is found is counted.
+WITH RECURSIVE open (definition) AS (
+    (SELECT definition FROM saga_status WHERE ended_at IS NULL ORDER BY definition LIMIT 1)
+    UNION ALL
+    SELECT (
+        SELECT saga.definition FROM saga_status AS saga
+        WHERE saga.ended_at IS NULL AND saga.definition > open.definition
+        ORDER BY saga.definition
+        LIMIT 1
+    )
+    FROM open WHERE open.definition IS NOT NULL
+)
+SELECT example.saga_name, example.saga_version, open.definition, counted.sagas
+FROM open CROSS JOIN LATERAL (
+    SELECT saga.saga_name, saga.saga_version FROM saga_status AS saga
+    WHERE saga.ended_at IS NULL AND saga.definition = open.definition
+    LIMIT 1
+) AS example CROSS JOIN LATERAL (
+    SELECT count(*) AS sagas FROM saga_status AS saga
+    WHERE saga.ended_at IS NULL AND saga.definition = open.definition
+) AS counted
+WHERE open.definition <> ALL ($1::text[])
+ORDER BY example.saga_name, example.saga_version, open.definition;
 
 -- name: register
 INSERT INTO saga_workers (worker_id, host, pid, started_at, lease_until, lease_length)
 VALUES ($1, $2, $3, $4, $5, $5 - $4)
 ON CONFLICT (worker_id) DO UPDATE SET
     host = excluded.host, pid = excluded.pid, started_at = excluded.started_at, lease_until = excluded.lease_until,
-    lease_length = excluded.lease_length;
+    lease_length = excluded.lease_length, life_lock = NULL;
+
+-- name: show_life
+UPDATE saga_workers SET life_lock = $1 WHERE worker_id = $2;
+
+-- name: renew_without_a_sign
+-- Until another lock is held only the lease tells.
+UPDATE saga_workers SET lease_until = $1, life_lock = NULL WHERE worker_id = $2;
 
 -- name: renew
 UPDATE saga_workers SET lease_until = $1 WHERE worker_id = $2;
@@ -321,19 +375,33 @@ DELETE FROM saga_workers WHERE worker_id IN (
 
 -- name: anything_lost
 -- Whether free_some or forget_the_dead would find anything, but sagas of $2; it steps from owner to owner as they do.
+-- Beside the answer stand those of some workers whose sign of life is gone: of those after $3 by name, then the first
+-- ones, so that in a large fleet each is looked at by a few. Whose lock can be had, if only for this transaction, has it no
+-- longer; two who look do not hinder each other.
 WITH RECURSIVE owners (owner) AS (
     SELECT min(owner) FROM saga_status WHERE owner IS NOT NULL
     UNION ALL
     SELECT (SELECT min(saga.owner) FROM saga_status AS saga WHERE saga.owner IS NOT NULL AND saga.owner > owners.owner)
     FROM owners WHERE owners.owner IS NOT NULL
+), near AS MATERIALIZED (
+    SELECT worker_id, lease_until, lease_length, host, pid, life_lock FROM saga_workers
+    WHERE life_lock IS NOT NULL AND worker_id <> $3
+    ORDER BY worker_id < $3, worker_id
+    LIMIT 16
+), silent AS MATERIALIZED (
+    SELECT worker_id, lease_until, lease_length, host, pid FROM near
+    WHERE pg_try_advisory_xact_lock_shared('saga_workers'::regclass::oid::int, life_lock::int)
 )
-SELECT EXISTS (SELECT 1 FROM saga_workers WHERE lease_until <= $1) OR EXISTS (
-    SELECT 1 FROM owners
-    WHERE owner IS NOT NULL AND NOT EXISTS (SELECT 1 FROM saga_workers WHERE worker_id = owners.owner)
-        AND EXISTS (
-            SELECT 1 FROM saga_status AS saga WHERE saga.owner = owners.owner AND saga.saga_id <> ALL ($2::text[])
-        )
-);
+SELECT found.lost, silent.worker_id, silent.lease_until, silent.lease_length, silent.host, silent.pid
+FROM (
+    SELECT EXISTS (SELECT 1 FROM saga_workers WHERE lease_until <= $1) OR EXISTS (
+        SELECT 1 FROM owners
+        WHERE owner IS NOT NULL AND NOT EXISTS (SELECT 1 FROM saga_workers WHERE worker_id = owners.owner)
+            AND EXISTS (
+                SELECT 1 FROM saga_status AS saga WHERE saga.owner = owners.owner AND saga.saga_id <> ALL ($2::text[])
+            )
+    ) AS lost
+) AS found LEFT JOIN silent ON true;
 
 -- name: free_some
 -- Sagas of owners without a lease: of the dead, and of a worker that was not told yet and began one since. `owners`
@@ -396,20 +464,23 @@ ORDER BY found.due_at, found.saga_id
 LIMIT $3;
 
 -- name: with_mail
--- What claim would find that has mail.
-SELECT found.saga_id
-FROM (
-    SELECT recipient, min(position) AS place FROM saga_inbox
-    WHERE substr(recipient, 1, 12) <> 'participant:'
-    GROUP BY recipient
-    ORDER BY place
-) AS mail CROSS JOIN LATERAL (
-    SELECT saga.saga_id FROM saga_status AS saga
-    WHERE saga.saga_id = mail.recipient AND saga.owner IS NULL AND saga.definition = ANY ($1::text[])
-        AND saga.saga_id <> ALL ($3::text[])
-    LIMIT 1
-) AS found
-ORDER BY mail.place
+-- What claim would find that has mail. Mail may be older than its saga, and then it names no definition.
+SELECT saga_id
+FROM unnest($1::text[] || ''::text) AS loaded (definition) CROSS JOIN LATERAL (
+    SELECT found.saga_id, mail.position
+    FROM (
+        SELECT recipient, position FROM saga_inbox AS first
+        WHERE first.definition = loaded.definition AND first.behind = 0
+        ORDER BY first.position, first.recipient
+    ) AS mail CROSS JOIN LATERAL (
+        SELECT saga.saga_id FROM saga_status AS saga
+        WHERE saga.saga_id = mail.recipient AND saga.owner IS NULL AND saga.definition = ANY ($1::text[])
+            AND saga.saga_id <> ALL ($3::text[])
+        LIMIT 1
+    ) AS found
+    LIMIT $2
+) AS each_one
+ORDER BY position, saga_id
 LIMIT $2;
 
 -- name: due_rows
@@ -439,20 +510,22 @@ RETURNING {saga_status.all};
 WITH due AS MATERIALIZED (
     {due_rows}
 ), mailed AS MATERIALIZED (
-    SELECT found.saga_id, mail.place
-    FROM (
-        SELECT recipient, min(position) AS place FROM saga_inbox
-        WHERE substr(recipient, 1, 12) <> 'participant:'
-        GROUP BY recipient
-        ORDER BY place
-    ) AS mail CROSS JOIN LATERAL (
-        SELECT saga.saga_id FROM saga_status AS saga
-        WHERE saga.saga_id = mail.recipient AND saga.owner IS NULL AND saga.definition = ANY ($1::text[])
-            AND saga.saga_id <> ALL ($5::text[])
-        LIMIT 1 FOR UPDATE SKIP LOCKED
-    ) AS found
-    ORDER BY mail.place
-    LIMIT $3
+    -- Only the first row of each inbox is looked at, and by definition as in due_rows.
+    SELECT each_one.saga_id, each_one.place
+    FROM unnest($1::text[] || ''::text) AS loaded (definition) CROSS JOIN LATERAL (
+        SELECT found.saga_id, mail.position AS place
+        FROM (
+            SELECT recipient, position FROM saga_inbox AS first
+            WHERE first.definition = loaded.definition AND first.behind = 0
+            ORDER BY first.position, first.recipient
+        ) AS mail CROSS JOIN LATERAL (
+            SELECT saga.saga_id FROM saga_status AS saga
+            WHERE saga.saga_id = mail.recipient AND saga.owner IS NULL AND saga.definition = ANY ($1::text[])
+                AND saga.saga_id <> ALL ($5::text[])
+            LIMIT 1 FOR UPDATE SKIP LOCKED
+        ) AS found
+        LIMIT $3
+    ) AS each_one
 ), oldest AS MATERIALIZED (
     SELECT saga_id AS oldest_id
     FROM (

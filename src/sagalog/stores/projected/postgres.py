@@ -3,7 +3,6 @@
 import math
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from importlib.resources import files
 from typing import Any
 
 import psycopg
@@ -20,7 +19,7 @@ from sagalog.stores.queries import Queries
 from sagalog.stores.texts import only_storable
 
 SQL = blocks(True, "postgres.sql", {"{lock}": "FOR UPDATE", "{lock_soon}": "FOR UPDATE SKIP LOCKED"})
-CREATE = creating(files("sagalog.stores.postgres").joinpath("migrations", "0007_projections.sql").read_text("utf-8"))
+CREATE = creating("postgres")
 
 # The name of a cursor of the server, and how many rows it gives at a time.
 EVERY_ROW = "saga_every_row"

@@ -4,7 +4,6 @@ import json
 import sqlite3
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from importlib.resources import files
 from threading import Lock
 from typing import Any
 
@@ -20,7 +19,7 @@ from sagalog.stores.sqlite.writing import SQL as STORE_SQL
 from sagalog.stores.texts import only_storable
 
 SQL = blocks(False, "sqlite.sql", {"{lock}": "", "{lock_soon}": ""})
-CREATE = creating(files("sagalog.stores.sqlite").joinpath("migrations", "0007_projections.sql").read_text("utf-8"))
+CREATE = creating("sqlite")
 _NOT_THERE = ("no such table", "no such column")
 
 

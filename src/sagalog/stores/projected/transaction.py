@@ -1,8 +1,10 @@
 """One transaction on the database of a projection, for sqlite3 and psycopg alike; it opens and commits nothing."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib.resources import files
 from typing import Any
 
 from msgspec.structs import asdict, fields
@@ -18,6 +20,8 @@ FORBIDDEN = "42501"
 GONE = "a table of a projection is gone or has been changed: build it anew with `sagalog projections rebuild`"
 # What it says of a transaction or a part of one that somebody has ended before.
 NOT_BEGUN = ("25P01", "3B001")
+# The migrations that make something for projections.
+MIGRATIONS = ("0007_projections.sql", "0011_polls.sql")
 _ROWS = tuple(field.name for field in fields(ProjectionRow))
 _EVENTS = tuple(field.name for field in fields(ParkedEvent))
 _FILLED = {
@@ -42,9 +46,11 @@ def blocks(with_percent: bool, own: str, locks: Mapping[str, str]) -> dict[str, 
     return filled
 
 
-def creating(migration: str) -> list[str]:
-    """Return the statements of a migration that make tables and indexes: all that a database of projections needs."""
-    return [one for one in split(migration) if one.startswith("CREATE")]
+def creating(dialect: str) -> list[str]:
+    """Return the statements of migrations that make the tables and indexes which a database of projections needs."""
+    folder = files("sagalog.stores").joinpath(dialect, "migrations")
+    made = [one for name in MIGRATIONS for one in split(folder.joinpath(name).read_text("utf-8"))]
+    return [one for one in made if re.match(r"CREATE \w+ IF NOT EXISTS saga_projection", one)]
 
 
 class SqlTransaction(ABC):

@@ -88,10 +88,7 @@ LIMIT :limit;
 SELECT saga_id FROM saga_status INDEXED BY saga_status_error WHERE error_type IS NOT NULL LIMIT :limit;
 
 -- name: some_open
-SELECT saga_id FROM saga_status WHERE owner IS NOT NULL
-UNION ALL
-SELECT saga_id FROM saga_status WHERE owner IS NULL AND due_at IS NOT NULL
-LIMIT :limit;
+SELECT saga_id FROM saga_status INDEXED BY saga_status_open WHERE ended_at IS NULL LIMIT :limit;
 
 -- name: conditions
 -- One row for each condition.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 from sagalog.messages import Envelope
-from sagalog.store import ConsumerRow, Posting, PostOutcome, Route, RouteOutcome
+from sagalog.store import ConsumerRow, Posting, PostOutcome, Route, RouteOutcome, UnmatchedQuery
 from sagalog.stores.queries import Queries
 from sagalog.stores.sqlite.recorder import SagaRecorder
 from sagalog.stores.sqlite.writing import SQL, last_position, reindex
@@ -27,6 +27,16 @@ class SQLiteMessages(Queries):
 
     @abstractmethod
     def _named_errors(self) -> AbstractContextManager[None]: ...
+
+    def _block_for_unmatched(self, query: UnmatchedQuery) -> str:
+        if query.unmatched_id is not None:
+            return "unmatched_one"
+        if query.correlation_id is not None:
+            return "unmatched_correlated"
+        # One consumer takes messages of few names, but a name may have many consumers.
+        if query.name is not None:
+            return "unmatched_named"
+        return "unmatched" if query.consumer is None else "unmatched_consumed"
 
     def post(self, postings: Sequence[Posting]) -> list[PostOutcome]:
         """Write messages and changes of inbox rows, in one transaction."""

@@ -33,7 +33,8 @@ INSERT INTO saga_inbox ({saga_inbox.all}, body) VALUES ({saga_inbox.all as marks
 ON CONFLICT DO NOTHING;
 
 -- name: take_inbox
-DELETE FROM saga_inbox WHERE (recipient, message_id) IN (VALUES (?, ?));
+-- As a list of pairs it would read all that a recipient has, or everybody, once somebody has run ANALYZE.
+DELETE FROM saga_inbox WHERE (recipient = ? AND message_id = ?);
 
 -- name: retry_inbox
 -- A worker that was not told yet that another took over must not undo what that one has tried.
@@ -120,6 +121,11 @@ SELECT {saga_commands.all} FROM saga_commands WHERE command_id IN (SELECT value 
 -- name: commands_of
 SELECT {saga_commands.all} FROM saga_commands WHERE saga_id = :saga_id ORDER BY issued_at, command_id;
 
+-- name: commands_many
+SELECT {saga_commands.all} FROM saga_commands
+WHERE saga_id IN (SELECT value FROM json_each(:saga_ids))
+ORDER BY saga_id, issued_at, command_id;
+
 -- name: sagas_by_key
 SELECT {saga_status.all of saga_status}
 FROM json_each(:keys) AS wanted CROSS JOIN saga_status ON saga_key = wanted.value
@@ -132,48 +138,115 @@ WHERE correlation_id IN (SELECT value FROM json_each(:correlation_ids))
     AND (:saga_name IS NULL OR saga_name = :saga_name)
 ORDER BY saga_id;
 
+-- name: definitions_of
+-- Those of the sagas that a worker owns, found by stepping from one to the next: it owns thousands of sagas.
+of_worker (definition) AS (
+    SELECT min(definition) FROM saga_status WHERE owner = :worker_id
+    UNION ALL
+    SELECT (SELECT min(definition) FROM saga_status WHERE owner = :worker_id AND definition > of_worker.definition)
+    FROM of_worker WHERE of_worker.definition IS NOT NULL
+), of_mail (definition) AS (
+    -- Mail may be older than its saga, and then it names no definition.
+    SELECT definition FROM of_worker WHERE definition IS NOT NULL UNION ALL SELECT ''
+)
+
+-- name: first_mail
+-- The first row of the inbox of each saga of a worker, as many of each definition as are wanted in all. Lists in JSON are
+-- what makes a query with a limit of its own for each row of another one.
+WITH RECURSIVE {definitions_of}, mailed AS MATERIALIZED (
+    SELECT one.value ->> 0 AS recipient, one.value ->> 1 AS lane, one.value ->> 2 AS position
+    FROM of_mail CROSS JOIN json_each((
+        SELECT json_group_array(json_array(recipient, lane, position)) FROM (
+            SELECT first.recipient, first.lane, first.position
+            FROM saga_inbox AS first INDEXED BY saga_inbox_sagas CROSS JOIN saga_status AS s ON s.saga_id = first.recipient
+            WHERE first.definition = of_mail.definition AND first.behind = 0 AND s.owner = :worker_id
+                AND first.recipient NOT IN (SELECT value FROM json_each(:but))
+            ORDER BY first.position, first.recipient
+            LIMIT :limit
+        )
+    )) AS one
+    ORDER BY position, recipient
+    LIMIT :limit
+)
+
 -- name: mail
+-- No row is among the first ones of all but the first ones of its saga, and of the sagas that have the first ones.
+{first_mail}, wanted AS MATERIALIZED (
+    SELECT mailed.recipient, one.value ->> 0 AS message_id, one.value ->> 1 AS position
+    FROM mailed CROSS JOIN json_each((
+        SELECT json_group_array(json_array(message_id, position)) FROM (
+            SELECT message_id, position FROM saga_inbox INDEXED BY saga_inbox_lane
+            WHERE lane = mailed.lane AND recipient = mailed.recipient
+            ORDER BY position, message_id
+            LIMIT :limit
+        )
+    )) AS one
+    ORDER BY 3, 2
+    LIMIT :limit
+)
 SELECT {row}, {message}
-FROM saga_inbox AS i INDEXED BY saga_inbox_sagas
-    CROSS JOIN saga_status AS s ON s.saga_id = i.recipient
+FROM wanted CROSS JOIN saga_inbox AS i ON i.recipient = wanted.recipient AND i.message_id = wanted.message_id
     {and_what_it_is_about}
-WHERE substr(i.recipient, 1, 12) <> 'participant:' AND s.owner = :worker_id
-    AND i.recipient NOT IN (SELECT value FROM json_each(:but))
-ORDER BY i.position, i.message_id
-LIMIT :limit;
+ORDER BY i.position, i.message_id;
 
 -- name: mailed
 -- Whose mail that is.
-SELECT i.recipient
-FROM saga_inbox AS i INDEXED BY saga_inbox_sagas CROSS JOIN saga_status AS s ON s.saga_id = i.recipient
-WHERE substr(i.recipient, 1, 12) <> 'participant:' AND s.owner = :worker_id
-    AND i.recipient NOT IN (SELECT value FROM json_each(:but))
-GROUP BY i.recipient
-ORDER BY min(i.position), i.recipient
-LIMIT :limit;
+{first_mail}
+SELECT recipient FROM mailed ORDER BY position, recipient;
 
 -- name: inbox
-SELECT {row}, {message}
-FROM saga_inbox AS i INDEXED BY saga_inbox_due
-    {and_what_it_is_about}
-WHERE i.recipient = :recipient AND i.status = 'pending' AND i.due_at <= :now AND NOT EXISTS (
-    SELECT 1 FROM saga_inbox AS earlier
-    WHERE earlier.recipient = i.recipient AND earlier.lane = i.lane
-        AND (earlier.position, earlier.message_id) < (i.position, i.message_id)
+-- Of those that were tried before, the ones that have been due for longest: they are not passed over while they are not.
+WITH first AS MATERIALIZED (
+    SELECT recipient, message_id FROM (
+        SELECT recipient, message_id FROM saga_inbox INDEXED BY saga_inbox_first
+        WHERE recipient = :recipient AND status = 'pending' AND attempts = 0 AND behind = 0 AND due_at <= :now
+        ORDER BY position, message_id
+        LIMIT :limit
+    )
+    UNION ALL
+    SELECT recipient, message_id FROM (
+        SELECT recipient, message_id FROM saga_inbox INDEXED BY saga_inbox_again
+        WHERE recipient = :recipient AND status = 'pending' AND attempts > 0 AND behind = 0 AND due_at <= :now
+        ORDER BY due_at
+        LIMIT :limit
+    )
 )
+SELECT {row}, {message}
+FROM first CROSS JOIN saga_inbox AS i ON i.recipient = first.recipient AND i.message_id = first.message_id
+    {and_what_it_is_about}
 ORDER BY i.position, i.message_id
 LIMIT :limit;
 
 -- name: unmatched
+-- Of one status, so that an index has them in their order, and a page begins where the one before has ended.
+SELECT {saga_unmatched.all} FROM saga_unmatched INDEXED BY saga_unmatched_status
+WHERE status = :status AND {unmatched_alike};
+
+-- name: unmatched_named
+SELECT {saga_unmatched.all} FROM saga_unmatched INDEXED BY saga_unmatched_name
+WHERE name = :name AND status = :status AND {unmatched_alike};
+
+-- name: unmatched_consumed
+SELECT {saga_unmatched.all} FROM saga_unmatched INDEXED BY saga_unmatched_consumer
+WHERE consumer = :consumer AND status = :status AND {unmatched_alike};
+
+-- name: unmatched_correlated
+-- Few belong to one correlation id.
+SELECT {saga_unmatched.all} FROM saga_unmatched INDEXED BY saga_unmatched_correlation
+WHERE correlation_id = :correlation_id AND status = :status AND {unmatched_alike};
+
+-- name: unmatched_one
 SELECT {saga_unmatched.all} FROM saga_unmatched
-WHERE (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
+WHERE unmatched_id = :unmatched_id AND status = :status AND {unmatched_alike};
+
+-- name: unmatched_alike
+-- Any blob is behind every text: without `before` all ids are.
+unmatched_id < coalesce(:before, x'')
     AND (:name IS NULL OR name = :name)
     AND (:consumer IS NULL OR consumer = :consumer)
     AND (:correlation_id IS NULL OR correlation_id = :correlation_id)
-    AND (:unmatched_id IS NULL OR unmatched_id = :unmatched_id)
-    AND (:before IS NULL OR unmatched_id < :before)
 ORDER BY unmatched_id DESC
-LIMIT :limit;
+LIMIT :limit
 
 -- name: unsettled
 -- What is to be routed again may still be given up.
@@ -191,11 +264,17 @@ WHERE recipient = ? AND message_id = ? AND status = 'parked';
 DELETE FROM saga_inbox WHERE recipient = ? AND message_id = ? AND status = 'parked';
 
 -- name: redelivering
--- Without the messages: there may be many, and large ones.
+-- The first ones of each consumer, without the messages: there may be many, and large ones.
 SELECT {saga_unmatched.all}
 FROM (
-    SELECT {saga_unmatched.all but message}, '' AS message FROM saga_unmatched
-    WHERE status = 'redelivering' AND consumer IN (SELECT value FROM json_each(:consumers)) AND unmatched_id > :after
+    SELECT {saga_unmatched.all but message}, '' AS message
+    FROM json_each(:consumers) AS wanted CROSS JOIN saga_unmatched
+    WHERE unmatched_id IN (
+        SELECT unmatched_id FROM saga_unmatched INDEXED BY saga_unmatched_again
+        WHERE status = 'redelivering' AND consumer = wanted.value AND unmatched_id > :after
+        ORDER BY unmatched_id
+        LIMIT :limit
+    )
     ORDER BY unmatched_id
     LIMIT :limit
 ) AS known

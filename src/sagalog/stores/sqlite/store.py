@@ -14,7 +14,7 @@ from eventsourcing.persistence import PersistenceError
 from msgspec.structs import asdict
 
 from sagalog.errors import StoreError, StoreUnavailable, StoreUnfit
-from sagalog.saga.transitions import OPEN
+from sagalog.saga.transitions import ENDED
 from sagalog.store import (
     Append,
     AppendOutcome,
@@ -33,7 +33,8 @@ from sagalog.stores.companions import Companions
 from sagalog.stores.error_codes import CANNOT_BE_SENT
 from sagalog.stores.filtering import Filters
 from sagalog.stores.migrations import Dialect, Migration, require_current, upgrade
-from sagalog.stores.searching import IN_TROUBLE, WITH_AN_ERROR, Searching
+from sagalog.stores.searching import IN_TROUBLE, Searching, errs
+from sagalog.stores.signs import Signs
 from sagalog.stores.sql import for_rows, statements
 from sagalog.stores.sqlite.connection import (
     OLDEST_SQLITE,
@@ -44,6 +45,7 @@ from sagalog.stores.sqlite.connection import (
     translated,
 )
 from sagalog.stores.sqlite.jobs import SQLiteJobs
+from sagalog.stores.sqlite.life import LifeFiles
 from sagalog.stores.sqlite.messages import SQLiteMessages
 from sagalog.stores.sqlite.recorder import SagaRecorder
 from sagalog.stores.sqlite.select import select
@@ -56,7 +58,7 @@ logger = logging.getLogger("sagalog.stores")
 
 FILTERS = Filters(statements("sagalog.stores.sqlite", "filters.sql"), lambda number: number)
 
-# So many sagas, of a name or open ones, are looked through faster by themselves than among all.
+# So many sagas of a name are looked through faster by themselves than among all.
 MOST_OF_FEW = 5_000
 
 
@@ -71,6 +73,8 @@ class SQLiteStore(SQLiteWorkers, SQLiteMessages, SQLiteJobs, Searching):
         self._options = options or StoreOptions()
         self._recorder: SagaRecorder | None = None
         self._companions = Companions()
+        self._files = LifeFiles(path)
+        self._signs = Signs(self._files.take)
 
     def __repr__(self) -> str:
         return f"<SQLiteStore {self.path}>"
@@ -119,7 +123,8 @@ class SQLiteStore(SQLiteWorkers, SQLiteMessages, SQLiteJobs, Searching):
             )
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, and let go of every sign of life."""
+        self._signs.close()
         if self._recorder is not None:
             self._recorder.datastore.close()
             self._recorder = None
@@ -189,16 +194,17 @@ class SQLiteStore(SQLiteWorkers, SQLiteMessages, SQLiteJobs, Searching):
         statuses = set(query.statuses)
         if statuses and statuses <= IN_TROUBLE:
             return "find_in_trouble"
-        if query.saga_name is not None and self._are_few("some_named", saga_name=query.saga_name):
-            return "find_named"
-        if query.error is not None or (statuses and statuses <= WITH_AN_ERROR):
-            return "find_with_an_error"
-        if statuses and statuses <= OPEN and self._are_few("some_open"):
-            return "find_open"
-        return "find" if query.saga_name is None else "find_named"
+        by_status = None
+        if errs(query):
+            by_status = "find_with_an_error"
+        elif statuses and ENDED.isdisjoint(statuses):
+            by_status = "find_open"
+        if query.saga_name is None:
+            return by_status or "find"
+        return "find_named" if by_status is None or self._are_few(query.saga_name) else by_status
 
-    def _are_few(self, block: str, **values: Any) -> bool:
-        return len(self._look(block, **values, limit=MOST_OF_FEW + 1)) <= MOST_OF_FEW
+    def _are_few(self, saga_name: str) -> bool:
+        return len(self._look("some_named", saga_name=saga_name, limit=MOST_OF_FEW + 1)) <= MOST_OF_FEW
 
     def _values_of(self, query: Query, least: str | None = None) -> dict[str, Any]:
         values = asdict(query) | {"statuses": self._list(query.statuses) if query.statuses else None, "least": least}

@@ -137,13 +137,8 @@ ORDER BY saga_id DESC
 LIMIT :limit;
 
 -- name: find_open
--- A saga that is neither at rest nor stuck is owned, or due at some time.
-SELECT {saga_status.all} FROM saga_status
-WHERE saga_id IN (
-    SELECT saga_id FROM saga_status WHERE owner IS NOT NULL
-    UNION
-    SELECT saga_id FROM saga_status WHERE owner IS NULL AND due_at IS NOT NULL
-) AND {matching}
+SELECT {saga_status.all} FROM saga_status INDEXED BY saga_status_open
+WHERE ended_at IS NULL AND {matching}
 ORDER BY saga_id DESC
 LIMIT :limit;
 
@@ -162,18 +157,46 @@ LIMIT :limit;
 -- name: steps
 SELECT {saga_steps.all} FROM saga_steps WHERE saga_id = :saga_id ORDER BY direction, ordinal;
 
+-- name: steps_many
+SELECT {saga_steps.all} FROM saga_steps
+WHERE saga_id IN (SELECT value FROM json_each(:saga_ids))
+ORDER BY saga_id, direction, ordinal;
+
 -- name: counts
 SELECT saga_name, status, count(*) FROM saga_status GROUP BY saga_name, status ORDER BY saga_name, status;
 
 -- name: unloaded
-SELECT saga_name, saga_version, definition, count(*) FROM saga_status
-WHERE ended_at IS NULL AND definition NOT IN (SELECT value FROM json_each(:definitions))
-GROUP BY saga_name, saga_version, definition
+-- Steps from definition to definition, which says the name and the version: only what is found is counted.
+WITH RECURSIVE open (definition) AS (
+    SELECT min(definition) FROM saga_status INDEXED BY saga_status_definition WHERE ended_at IS NULL
+    UNION ALL
+    SELECT (
+        SELECT min(definition) FROM saga_status INDEXED BY saga_status_definition
+        WHERE ended_at IS NULL AND definition > open.definition
+    )
+    FROM open WHERE open.definition IS NOT NULL
+), found AS MATERIALIZED (
+    SELECT
+        (
+            SELECT saga_id FROM saga_status INDEXED BY saga_status_definition
+            WHERE ended_at IS NULL AND definition = open.definition LIMIT 1
+        ) AS example,
+        (
+            SELECT count(*) FROM saga_status INDEXED BY saga_status_definition
+            WHERE ended_at IS NULL AND definition = open.definition
+        ) AS sagas
+    FROM open
+    WHERE definition IS NOT NULL AND definition NOT IN (SELECT value FROM json_each(:definitions))
+)
+SELECT saga_name, saga_version, definition, sagas FROM found CROSS JOIN saga_status ON saga_id = example
 ORDER BY saga_name, saga_version, definition;
 
 -- name: register
-INSERT OR REPLACE INTO saga_workers (worker_id, host, pid, started_at, lease_until, lease_length)
-VALUES (?, ?, ?, ?, ?, ?);
+INSERT OR REPLACE INTO saga_workers (worker_id, host, pid, started_at, lease_until, lease_length, life_lock)
+VALUES (?, ?, ?, ?, ?, ?, ?);
+
+-- name: life_locks
+SELECT life_lock FROM saga_workers WHERE life_lock IS NOT NULL;
 
 -- name: leases
 SELECT worker_id, lease_until, lease_length FROM saga_workers;
@@ -184,14 +207,24 @@ DELETE FROM saga_workers WHERE worker_id = ? AND lease_until = ?;
 -- name: renew
 UPDATE saga_workers SET lease_until = ? WHERE worker_id = ?;
 
+-- name: of_these
+-- Mail may be older than its saga, and then it names no definition.
+(SELECT value FROM json_each(:definitions) UNION ALL SELECT '')
+
+-- name: renew_with_a_sign
+UPDATE saga_workers SET lease_until = ?, life_lock = ? WHERE worker_id = ?;
+
 -- name: anything_due
 SELECT EXISTS (
-    SELECT 1 FROM saga_status WHERE owner IS NULL AND due_at IS NOT NULL AND due_at <= :now
-    AND definition IN (SELECT value FROM json_each(:definitions)) AND saga_id NOT IN (SELECT value FROM json_each(:but))
+    SELECT 1 FROM json_each(:definitions) AS loaded CROSS JOIN saga_status INDEXED BY saga_status_due
+    WHERE definition = loaded.value AND owner IS NULL AND due_at IS NOT NULL AND due_at <= :now
+        AND saga_id NOT IN (SELECT value FROM json_each(:but))
 ) OR EXISTS (
-    SELECT 1 FROM saga_inbox AS mail CROSS JOIN saga_status ON saga_id = recipient
-    WHERE substr(recipient, 1, 12) <> 'participant:' AND owner IS NULL
-        AND definition IN (SELECT value FROM json_each(:definitions)) AND saga_id NOT IN (SELECT value FROM json_each(:but))
+    SELECT 1 FROM {of_these} AS loaded CROSS JOIN saga_inbox AS first INDEXED BY saga_inbox_sagas
+        CROSS JOIN saga_status AS free ON saga_id = first.recipient
+    WHERE first.definition = loaded.value AND first.behind = 0 AND owner IS NULL
+        AND free.definition IN (SELECT value FROM json_each(:definitions))
+        AND saga_id NOT IN (SELECT value FROM json_each(:but))
 );
 
 -- name: dead_workers
@@ -207,19 +240,29 @@ UNION
 SELECT worker_id FROM saga_workers WHERE lease_until <= ?;
 
 -- name: anything_lost
--- The second part steps from owner to owner through the index instead of reading every owned saga.
-SELECT EXISTS (SELECT 1 FROM saga_workers WHERE lease_until <= :now) OR EXISTS (
-    WITH RECURSIVE owners (owner) AS (
-        SELECT min(owner) FROM saga_status WHERE owner IS NOT NULL
-        UNION ALL
-        SELECT (SELECT min(owner) FROM saga_status WHERE owner IS NOT NULL AND owner > owners.owner)
-        FROM owners WHERE owner IS NOT NULL
-    )
-    SELECT 1 FROM owners WHERE owner IS NOT NULL AND owner NOT IN (SELECT worker_id FROM saga_workers)
-        AND EXISTS (
-            SELECT 1 FROM saga_status AS saga
-            WHERE saga.owner = owners.owner AND saga_id NOT IN (SELECT value FROM json_each(:but))
+-- The second part steps from owner to owner through the index instead of reading every owned saga. Beside the answer
+-- stand some workers that may show a sign of life: those after :near by name, then the first ones, so that in a large
+-- fleet each is looked at by a few.
+SELECT lost, worker_id, lease_until, lease_length, host, pid, life_lock
+FROM (
+    SELECT EXISTS (SELECT 1 FROM saga_workers WHERE lease_until <= :now) OR EXISTS (
+        WITH RECURSIVE owners (owner) AS (
+            SELECT min(owner) FROM saga_status WHERE owner IS NOT NULL
+            UNION ALL
+            SELECT (SELECT min(owner) FROM saga_status WHERE owner IS NOT NULL AND owner > owners.owner)
+            FROM owners WHERE owner IS NOT NULL
         )
+        SELECT 1 FROM owners WHERE owner IS NOT NULL AND owner NOT IN (SELECT worker_id FROM saga_workers)
+            AND EXISTS (
+                SELECT 1 FROM saga_status AS saga
+                WHERE saga.owner = owners.owner AND saga_id NOT IN (SELECT value FROM json_each(:but))
+            )
+    ) AS lost
+) LEFT JOIN (
+    SELECT worker_id, lease_until, lease_length, host, pid, life_lock FROM saga_workers
+    WHERE life_lock IS NOT NULL AND worker_id <> :near
+    ORDER BY worker_id < :near, worker_id
+    LIMIT 16
 );
 
 -- name: lost
@@ -230,9 +273,15 @@ WITH RECURSIVE owners (owner) AS (
     SELECT (SELECT min(owner) FROM saga_status WHERE owner IS NOT NULL AND owner > owners.owner)
     FROM owners WHERE owner IS NOT NULL
 )
-SELECT saga_id FROM owners CROSS JOIN saga_status ON saga_status.owner = owners.owner
-WHERE owners.owner NOT IN (SELECT worker_id FROM saga_workers WHERE lease_until > :now)
-    AND saga_id NOT IN (SELECT value FROM json_each(:but))
+SELECT one.value AS saga_id
+FROM owners CROSS JOIN json_each((
+    SELECT json_group_array(saga_id) FROM (
+        SELECT saga_id FROM saga_status INDEXED BY saga_status_owner
+        WHERE owner = owners.owner AND saga_id NOT IN (SELECT value FROM json_each(:but))
+        LIMIT :limit
+    )
+)) AS one
+WHERE owners.owner IS NOT NULL AND owners.owner NOT IN (SELECT worker_id FROM saga_workers WHERE lease_until > :now)
 LIMIT :limit;
 
 -- name: forget_their_owners
@@ -263,28 +312,43 @@ WHERE saga_id IN (
 DELETE FROM saga_workers WHERE worker_id = ?;
 
 -- name: due
--- Those of `but` are left to others.
-SELECT {saga_status.all} FROM saga_status
-WHERE owner IS NULL AND due_at IS NOT NULL AND due_at <= :now
-    AND definition IN (SELECT value FROM json_each(:definitions)) AND saga_id NOT IN (SELECT value FROM json_each(:but))
-ORDER BY due_at
+-- The first ones of each definition, so that not all that are due are sorted. Those of `but` are left to others.
+SELECT {saga_status.all of s} FROM json_each(:definitions) AS loaded CROSS JOIN saga_status AS s
+WHERE s.saga_id IN (
+    SELECT saga_id FROM saga_status INDEXED BY saga_status_due
+    WHERE definition = loaded.value AND owner IS NULL AND due_at IS NOT NULL AND due_at <= :now
+        AND saga_id NOT IN (SELECT value FROM json_each(:but))
+    ORDER BY due_at, saga_id
+    LIMIT :limit
+)
+ORDER BY s.due_at, s.saga_id
 LIMIT :limit;
 
 -- name: with_mail
--- Whatever their status is: what has come for a saga that has ended is recorded too.
-SELECT {saga_status.all of saga_status} FROM saga_inbox AS mail CROSS JOIN saga_status ON saga_id = recipient
-WHERE substr(recipient, 1, 12) <> 'participant:' AND owner IS NULL
-    AND definition IN (SELECT value FROM json_each(:definitions)) AND saga_id NOT IN (SELECT value FROM json_each(:but))
-GROUP BY saga_id
-ORDER BY min(mail.position), saga_id
+-- Whatever their status is: what has come for a saga that has ended is recorded too. Only the first row of each inbox is
+-- looked at, and by definition as in `due`.
+SELECT {saga_status.all of s}
+FROM {of_these} AS loaded CROSS JOIN json_each((
+    SELECT json_group_array(json_array(recipient, position)) FROM (
+        SELECT recipient, first.position
+        FROM saga_inbox AS first INDEXED BY saga_inbox_sagas CROSS JOIN saga_status AS free ON saga_id = recipient
+        WHERE first.definition = loaded.value AND first.behind = 0 AND free.owner IS NULL
+            AND free.definition IN (SELECT value FROM json_each(:definitions))
+            AND saga_id NOT IN (SELECT value FROM json_each(:but))
+        ORDER BY first.position, recipient
+        LIMIT :limit
+    )
+)) AS mail CROSS JOIN saga_status AS s ON s.saga_id = mail.value ->> 0
+ORDER BY mail.value ->> 1, s.saga_id
 LIMIT :limit;
 
 -- name: take
 UPDATE saga_status SET owner = ? WHERE saga_id IN (SELECT value FROM json_each(?));
 
 -- name: taken
--- Those of these that a worker owns: a trigger may have left one as it was.
-SELECT saga_id FROM saga_status WHERE owner = ? AND saga_id IN (SELECT value FROM json_each(?));
+-- Those of these that a worker owns: a trigger may have left one as it was. `+` keeps the index of owners out of it, since
+-- a worker owns thousands.
+SELECT saga_id FROM saga_status WHERE +owner = ? AND saga_id IN (SELECT value FROM json_each(?));
 
 -- name: claim_one
 UPDATE saga_status SET owner = :worker_id
@@ -292,7 +356,7 @@ WHERE saga_id = :saga_id
     AND (owner IS NULL OR owner = :worker_id OR owner NOT IN (SELECT worker_id FROM saga_workers));
 
 -- name: give_back
-UPDATE saga_status SET owner = NULL WHERE owner = ? AND saga_id IN (SELECT value FROM json_each(?));
+UPDATE saga_status SET owner = NULL WHERE +owner = ? AND saga_id IN (SELECT value FROM json_each(?));
 
 -- name: give_back_all
 UPDATE saga_status SET owner = NULL WHERE owner = ?;

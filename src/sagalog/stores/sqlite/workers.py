@@ -9,27 +9,57 @@ from typing import Any
 
 from msgspec.structs import astuple, replace
 
-from sagalog.store import HeldLease, Lease, StatusRow
+from sagalog.store import HeldLease, Lease, SilentWorker, StatusRow
 from sagalog.stores.queries import Queries
+from sagalog.stores.signs import Signs
 from sagalog.stores.sqlite.connection import rows_of
+from sagalog.stores.sqlite.life import LifeFiles
 from sagalog.stores.sqlite.writing import SQL, free_the_dead
 
 
 class SQLiteWorkers(Queries):
     """The methods of the port that give sagas to workers, and take them back."""
 
+    _signs: Signs
+    _files: LifeFiles
+
     @abstractmethod
     def _transaction(self, commit: bool) -> AbstractContextManager[sqlite3.Cursor]: ...
 
     def register(self, lease: Lease) -> None:
-        """Begin a worker's lease."""
-        with self._transaction(commit=True) as cursor:
-            cursor.execute(SQL["register"], (*astuple(lease), lease.lease_until - lease.started_at))
+        """Begin a worker's lease, and its sign of life, which is locked before anybody may look for it."""
+        lock = self._signs.take(lease.worker_id)
+        try:
+            with self._transaction(commit=True) as cursor:
+                cursor.execute(SQL["register"], (*astuple(lease), lease.lease_until - lease.started_at, lock))
+                known = _life_locks(cursor)
+        except BaseException:
+            self._signs.end(lease.worker_id)
+            raise
+        if lock is not None:
+            self._files.tidy(known)
 
     def renew(self, worker_id: str, until: int) -> bool:
         """Extend a worker's lease; False if it was taken away."""
-        with self._transaction(commit=True) as cursor:
-            return cursor.execute(SQL["renew"], (until, worker_id)).rowcount == 1
+        if self._signs.shown(worker_id) and not self._signs.lacks(worker_id):
+            with self._transaction(commit=True) as cursor:
+                return cursor.execute(SQL["renew"], (until, worker_id)).rowcount == 1
+        lock = self._signs.take(worker_id)
+        try:
+            with self._transaction(commit=True) as cursor:
+                return cursor.execute(SQL["renew_with_a_sign"], (until, lock, worker_id)).rowcount == 1
+        except BaseException:
+            # Perhaps nobody knows of the new one.
+            self._signs.lose(worker_id)
+            raise
+
+    def shows_life(self, worker_id: str) -> bool:
+        """Return False if a worker of this store has lost its sign of life."""
+        return self._signs.shown(worker_id)
+
+    def end_sign(self, worker_id: str) -> None:
+        """Let go of the sign of life of a worker of this store."""
+        self._signs.end(worker_id)
 
     def end_lease(self, lease: HeldLease) -> None:
         """End a lease, unless it has been renewed since it was read."""
@@ -71,11 +101,18 @@ class SQLiteWorkers(Queries):
             cursor.execute(SQL["forget_their_owners"], {"now": now, "saga_ids": json.dumps([saga_id])})
             return cursor.execute(SQL["claim_one"], {"worker_id": worker_id, "saga_id": saga_id}).rowcount == 1
 
-    def free(self, now: int, but: Sequence[str] = ()) -> None:
-        """Take leases and some sagas from dead workers; if there are none, write nothing."""
-        if self._look("anything_lost", now=now, but=self._list(but))[0][0]:
+    def free(self, now: int, but: Sequence[str] = (), near: str = "") -> list[SilentWorker]:
+        """Take leases and some sagas from dead workers; if there are none, write nothing. Say who shows no life."""
+        looked_at = self._look("anything_lost", now=now, but=self._list(but), near=near)
+        if looked_at[0][0]:
             with self._transaction(commit=True) as cursor:
                 free_the_dead(cursor, now, but)
+        return [
+            # Nothing but the end of a process ends a lock on its file.
+            SilentWorker(HeldLease(*lease), host, pid, is_sure=True)
+            for _, *lease, host, pid, lock in looked_at
+            if lock is not None and self._files.is_free(lock)
+        ]
 
     def free_these(self, now: int, saga_ids: Sequence[str]) -> None:
         """Free those of these sagas whose owners are dead."""
@@ -92,5 +129,13 @@ class SQLiteWorkers(Queries):
                 cursor.execute(SQL["give_back_jobs"], (worker_id,))
                 cursor.execute(SQL["give_back_all"], (worker_id,))
                 cursor.execute(SQL["forget_worker"], (worker_id,))
+                known = _life_locks(cursor)
             else:
                 cursor.execute(SQL["give_back"], (worker_id, json.dumps(list(saga_ids))))
+                return
+        self._signs.end(worker_id)
+        self._files.tidy(known)
+
+
+def _life_locks(cursor: sqlite3.Cursor) -> set[int]:
+    return {row[0] for row in cursor.execute(SQL["life_locks"])}

@@ -8,11 +8,16 @@ from msgspec import Struct
 # crash: the process ends here. pause: it stops for longer than its lease. unavailable: the store or the service does
 # not answer (before: nothing was done; after: it was done, and the acknowledgement is lost). For writes only: the
 # database is "read-only" for a while, refuses one write for a while, blames one write on the whole database ("locked"),
-# or is too slow for the batch ("too large"). jump: the clock of the process is wrong for a while.
-Fault = Literal["crash", "pause", "unavailable", "read-only", "refused", "locked", "too large", "jump"]
+# or is too slow for the batch ("too large"). jump: the clock of the process is wrong for a while. cut: it loses its
+# sign of life while it lives, and gets no other one for a while.
+Fault = Literal["crash", "pause", "unavailable", "read-only", "refused", "locked", "too large", "jump", "cut"]
 # append: events are written. effect: a service does something. store: any other call to the store.
 Where = Literal["append", "effect", "store"]
 When = Literal["before", "after"]
+
+
+# All others are of a write.
+OF_A_PROCESS = ("crash", "pause", "unavailable", "jump", "cut")
 
 
 class Faults(Protocol):
@@ -60,6 +65,7 @@ class Odds(Struct, frozen=True, kw_only=True):
     locked: float = 0.0
     too_large: float = 0.0
     jump: float = 0.0
+    cut: float = 0.0
     most: int = 8
 
 
@@ -78,6 +84,7 @@ class RandomFaults:
             ("too large", odds.too_large),
             ("jump", odds.jump),
             ("locked", odds.locked),
+            ("cut", odds.cut),
         )
         self.made = 0
 
@@ -90,7 +97,7 @@ class RandomFaults:
         for kind, share in self._shares:
             if drawn < share:
                 # Only writes can be refused.
-                fault = kind if where == "append" or kind in ("crash", "pause", "unavailable", "jump") else None
+                fault = kind if where == "append" or kind in OF_A_PROCESS else None
                 break
             drawn -= share
         self.made += fault is not None

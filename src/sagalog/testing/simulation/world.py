@@ -46,6 +46,7 @@ class World:
         self.faults: Faults = faults or NoFaults()
         self.slowest = slowest
         self.longest_pause = 10.0
+        self.longest_cut = 10.0
         self.trace: list[Entry] = []
         self.store = TracedStore(self)
         self.troubles = StoreTroubles(self.seeded, self.loop.time)
@@ -53,6 +54,9 @@ class World:
         # How wrong the clocks of processes are, in seconds.
         self._ahead: dict[Incarnation, float] = {}
         self.farthest_jump = 3600.0
+        # Drawn from by itself, so that all else is as it was in a run of the same seed.
+        self._seeded_signs = random.Random(seed)
+        self._signs_kept: dict[Incarnation, bool] = {}
 
     def now(self) -> int:
         """Return the virtual time in microseconds since the epoch, as the clock of the calling process shows it."""
@@ -68,6 +72,12 @@ class World:
         """Set a clock wrong for some seconds; one that is ahead takes over sagas of workers that are alive."""
         self.set_clock(incarnation, self.farthest_jump * self.seeded.uniform(-1.0, 1.0))
         self.loop.call_later(5.0 * self.seeded.random(), self.set_clock, incarnation, 0.0, context=outside())
+
+    def keeps_sign(self, incarnation: Incarnation) -> bool:
+        """Tell whether a process that has died is still seen to live: its machine has vanished, and told nobody."""
+        if incarnation not in self._signs_kept:
+            self._signs_kept[incarnation] = self._seeded_signs.random() < 0.5
+        return self._signs_kept[incarnation]
 
     def chance(self) -> float:
         """Return the next seeded number in [0, 1)."""
@@ -102,7 +112,10 @@ class World:
         if fault == "unavailable":
             return False
         self.troubles.begin(fault)
-        if incarnation is not None and fault in ("crash", "pause", "jump"):
+        if incarnation is not None and fault in ("crash", "pause", "jump", "cut"):
+            if fault == "cut":
+                self.store.cut(incarnation, self.longest_cut * self._seeded_signs.random())
+                return True
             if fault == "jump":
                 self._jump(incarnation)
                 return True
@@ -189,6 +202,8 @@ class TracedStore(MemoryStore):
         super().__init__()
         self._world = world
         self._holders: dict[str, Incarnation | None] = {}
+        # Until when processes are cut off from what shows that they live.
+        self._cut: dict[Incarnation | None, float] = {}
         self._written: asyncio.Future[None] | None = None
 
     async def written(self) -> None:
@@ -202,6 +217,24 @@ class TracedStore(MemoryStore):
         super().register(lease)
         self._holders[lease.worker_id] = current_incarnation()
         self._world.note("leased")
+
+    def cut(self, incarnation: Incarnation, seconds: float) -> None:
+        """Let a process lose its sign of life, and renew no lease for so long, while all else works."""
+        self._cut[incarnation] = self._world.loop.time() + seconds
+        for worker_id in [worker_id for worker_id, holder in self._holders.items() if holder is incarnation]:
+            self.silence(worker_id)
+
+    def renew(self, worker_id: str, until: int) -> bool:
+        """Extend a worker's lease; raises `StoreUnavailable` in a process that is cut off."""
+        if self._cut.get(self._holders.get(worker_id), 0.0) > self._world.loop.time():
+            raise StoreUnavailable("the connection that shows life is cut")
+        return super().renew(worker_id, until)
+
+    def shows_life(self, worker_id: str) -> bool:
+        """Return False if the process of a worker has died, or was cut off, and others can see that."""
+        holder = self._holders.get(worker_id)
+        is_seen = holder is None or holder.alive or self._world.keeps_sign(holder)
+        return is_seen and super().shows_life(worker_id)
 
     def _free_the_dead(self, now: int, but: Container[str] = ()) -> None:
         with self._tracing_the_lost():

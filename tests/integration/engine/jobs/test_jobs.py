@@ -1,5 +1,6 @@
 """Bulk jobs: each saga is acted on once, whoever runs the job and whatever becomes of it; harm stops at the canary."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -63,6 +64,38 @@ def test_what_would_do_harm_stops_at_the_canary(each_database: str | Store) -> N
         assert job.row.why == "4 of 4 sagas were stuck again, and 2 may be"
         with pytest.raises(InvalidAction, match="is stopped; expected one that is paused"):
             await process.do(process.manager.unpause_job(job.row.job_id))
+
+    in_lab(each_database, story)
+
+
+def test_the_items_of_a_job_are_not_counted_at_each_round(
+    each_database: str | Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(lab: Lab) -> None:
+        shop = Shop(lab)
+        process = await shop.begin()
+        await shop.stuck(process, 12)
+        shop.desk.mistaken.clear()
+        asked: Counter[str] = Counter()
+        kind: Any = type(lab.stores[0])
+
+        def count(name: str) -> None:
+            was = getattr(kind, name)
+
+            def counting(store: Any, *given: Any) -> Any:
+                asked[name] += 1
+                return was(store, *given)
+
+            monkeypatch.setattr(kind, name, counting)
+
+        count("job_counts")
+        count("takeable_job")
+        job = await process.do(process.manager.begin_job("retry", STUCK, canary=0, rate=2, **ADA))
+        job = await over(lab, process, job)
+        assert job.counts == {"well": 12}
+        # The job was asked for at each round; its items were counted when it began and ended, and by this test.
+        assert asked["takeable_job"] >= 12
+        assert asked["job_counts"] < 6
 
     in_lab(each_database, story)
 

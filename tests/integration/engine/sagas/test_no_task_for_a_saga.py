@@ -2,14 +2,21 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
+from databases.troubled import Troubled
 from msgspec import Struct
 
 from sagalog import Saga
+from sagalog.engine.backoff import Pauses
+from sagalog.engine.sagas import refusals
+from sagalog.errors import WriteRefused
 from sagalog.process_manager import ProcessManager
+from sagalog.settings import Settings
+from sagalog.store import Append
 
 SAGAS = 50
 
@@ -93,3 +100,37 @@ def test_handlers_that_wait_have_a_task_each_and_nothing_else_has(tmp_path: Path
     # The task of a handler is made directly; nothing else is made for one.
     assert sum(counting.tasks.values()) < SAGAS + 20, counting.tasks
     assert counting.timers["OwnTask._tell"] == SAGAS
+
+
+def test_a_refused_decision_is_insisted_on_in_a_task_that_ends_with_the_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its pauses are up to a minute, so it would be there when the event loop is closed."""
+    monkeypatch.setattr(refusals, "PAUSES", Pauses(60.0, 60.0))
+    store, saga = Troubled(), Saga("refused", input=Order, key=lambda order: order.order_id)
+    runs: list[str] = []
+
+    @saga.step(compensation=None)
+    async def only(order: Order) -> str:
+        runs.append(order.order_id)
+        return order.order_id
+
+    def trouble(appends: Sequence[Append]) -> None:
+        if any(one.expected for one in appends):
+            raise WriteRefused("nothing goes on here")
+
+    def insisting() -> list[asyncio.Task[Any]]:
+        tasks = [task for task in asyncio.all_tasks() if "Refusals" in getattr(task.get_coro(), "__qualname__", "")]
+        return [task for task in tasks if not task.done()]
+
+    async def test() -> None:
+        store.trouble = trouble
+        async with ProcessManager(store, sagas=[saga], settings=Settings(grace=0, poll=0.01)) as manager:
+            await manager.start(saga, Order("o1"))
+            while not insisting():
+                await asyncio.sleep(0.005)
+        await asyncio.sleep(0)
+        assert insisting() == []
+
+    asyncio.run(test())
+    assert (only.name, runs) == ("only", ["o1"])

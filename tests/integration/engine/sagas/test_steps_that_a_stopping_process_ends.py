@@ -77,7 +77,7 @@ def test_a_step_that_cleans_up_when_its_process_stops_is_not_told_again_at_once(
     again: float, told: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sagalog.engine.sagas.worker.LAST_ROUND", 0.005)
-    monkeypatch.setattr("sagalog.engine.ending.TELL_AGAIN", again)
+    monkeypatch.setattr("sagalog.engine.calls.call.TELL_AGAIN", again)
     saga = Saga("tidy", input=str, key=lambda given: given)
     began, cancelled, go = asyncio.Event(), list[str](), asyncio.Event()
 

@@ -24,6 +24,7 @@ from sagalog.testing.contracts.store.jobs import JobContract
 from sagalog.testing.contracts.store.leases import LeaseContract
 from sagalog.testing.contracts.store.messages import MessageContract
 from sagalog.testing.contracts.store.reading import ReadingContract
+from sagalog.testing.contracts.store.signs import SignContract
 
 
 class StoreContract(
@@ -34,9 +35,10 @@ class StoreContract(
     AttributeContract,
     ClaimingContract,
     LeaseContract,
+    SignContract,
     MessageContract,
     InboxContract,
     ConsumerContract,
     JobContract,
 ):
-    """Every rule of the port; set `hints` to False for a store that never calls hints."""
+    """Every rule of the port; set `hints` to False for a store that never calls hints, `signs` if none shows life."""

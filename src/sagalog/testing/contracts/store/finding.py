@@ -89,6 +89,18 @@ class FindingContract:
         assert store.statuses([*wanted, start().saga_id]) == {one: store.status(one) for one in wanted}
         assert store.statuses([]) == {}
 
+    def test_the_steps_of_several_sagas_are_read_at_once(self, store: Store) -> None:
+        sagas = [start() for _ in range(3)]
+        store.append(sagas)
+        for one in sagas:
+            compensation = step(one.saga_id, "compensation of pay", 2, "compensation")
+            store.append([following(one, steps=[compensation, step(one.saga_id, "pay", 2), step(one.saga_id, "pick")])])
+        wanted = [sagas[2].saga_id, sagas[0].saga_id, start().saga_id]
+        found = store.steps_many(wanted)
+        assert found == {one: store.steps(one) for one in wanted}
+        assert [[row.step for row in found[one]] for one in wanted[1:]] == [["pick", "pay", "compensation of pay"], []]
+        assert store.steps_many([]) == {}
+
     def test_counts_add_up_to_the_number_of_sagas(self, store: Store) -> None:
         """Invariant 48."""
         assert store.counts() == []

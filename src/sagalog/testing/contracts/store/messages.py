@@ -150,6 +150,17 @@ class MessageContract:
         row = asked.commands[0]
         assert store.commands([row.command_id, "none"]) == {row.command_id: replace(row, position=sent.position)}
 
+    def test_the_commands_of_several_sagas_are_read_at_once(self, store: Store) -> None:
+        begun = [start() for _ in range(3)]
+        store.append(begun)
+        for one in begun:
+            store.append([requesting(one)])
+        wanted = [begun[2].saga_id, begun[0].saga_id, start().saga_id]
+        found = store.commands_many(wanted)
+        assert found == {one: store.commands_of(one) for one in wanted}
+        assert [len(found[one]) for one in wanted] == [1, 1, 0]
+        assert store.commands_many([]) == {}
+
     def test_several_messages_of_one_decision_stand_where_their_events_do(self, store: Store) -> None:
         first, second = start(), start()
         store.append([first, second])

@@ -1,0 +1,148 @@
+"""What a worker asks by itself takes no more in a full database than in an empty one: counted, never timed.
+
+SQLite counts its instructions, PostgreSQL the pages and rows that it looked at. Both are asked with statistics and
+without: SQLite has none unless somebody has run ANALYZE, and PostgreSQL gathers them whenever it likes.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from backlog.backlog import fill, settle
+from backlog.statements import BY_OTHERS, FRAGMENTS, POSTGRES, SQLITE, WRITTEN
+from backlog.walked import Walked, first_parked, walked
+from databases.catalogs import plain
+from databases.stores import empty_database, migrated_database, opened
+from servers.postgres_server import PostgresServer
+
+from sagalog.stores import migrations
+from sagalog.stores.postgres.connection import BLOCKS as OF_POSTGRES
+from sagalog.stores.sqlite.writing import BLOCKS as OF_SQLITE
+
+SAGAS = 20_000
+# Far below what there is to be walked through, and above the few levels that the larger trees are deeper.
+MORE = {"sqlite": 300, "postgres": 100}
+
+Taken = Mapping[str, Walked]
+
+
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """Two databases of one kind with the same work for a worker: one has nothing else, one very much."""
+    with ExitStack() as stack:
+        found: list[str] = []
+        for number in (0, SAGAS):
+            if request.param == "sqlite":
+                database = migrated_database(request.param, tmp_path_factory.mktemp("polled"), request)
+            else:
+                server: PostgresServer = request.getfixturevalue("postgres_server")
+                database = stack.enter_context(server.database(request.getfixturevalue("migrated_template")))
+            assert isinstance(database, str)
+            fill(database, number, number)
+            found.append(database)
+        yield found[0], found[1]
+
+
+def compare(kind: str, empty: Taken, full: Taken) -> list[str]:
+    """Return what takes more in the full database, with its plan."""
+    assert empty.keys() == full.keys()
+    return [
+        f"{name}: {one} instead of {empty[name]}"
+        for name, one in full.items()
+        if one.effort > 1.5 * empty[name].effort + MORE[kind] or one.rows > 1.5 * empty[name].rows + MORE[kind]
+    ]
+
+
+def test_a_worker_asks_as_little_of_a_full_database_as_of_an_empty_one(databases: tuple[str, str]) -> None:
+    empty, full = databases
+    kind = empty.split(":")[0].removesuffix("ql")
+    least = walked(empty)
+    assert compare(kind, least, walked(full)) == []
+    settle(full)
+    assert compare(kind, least, walked(full)) == []
+
+
+def test_a_projection_looks_at_no_event_that_waits_behind_another(databases: tuple[str, str]) -> None:
+    empty, full = databases
+    settle(full)
+    assert (first_parked(full).rows, first_parked(empty).rows) == (1, 1)
+    assert first_parked(full).effort <= first_parked(empty).effort + MORE["sqlite"]
+
+
+def test_every_statement_is_measured_or_run_by_somebody_else() -> None:
+    """A new statement must be named here: as one of a worker, and then it is held to be a seek, or why it is not."""
+    for blocks, asked in ((OF_SQLITE, SQLITE), (OF_POSTGRES, POSTGRES)):
+        named = {*asked, *WRITTEN, *BY_OTHERS, *FRAGMENTS}
+        assert set(blocks) - named == set()
+        assert not set(asked) & {*BY_OTHERS, *FRAGMENTS}
+    assert {*WRITTEN, *BY_OTHERS, *FRAGMENTS} <= {*OF_SQLITE, *OF_POSTGRES}
+
+
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def test_what_is_behind_follows_whoever_writes(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Rows come in any order and leave from anywhere, by hand too: of each lane the first one is in front."""
+    database = migrated_database(kind, tmp_path, request)
+    assert isinstance(database, str)
+    columns = "recipient, message_id, position, lane, name, status, attempts, due_at, arrived_at"
+    with plain(database) as connection:
+
+        def front() -> list[tuple[str, str]]:
+            sql = "SELECT lane, message_id FROM saga_inbox WHERE behind = 0 ORDER BY lane, position, message_id"
+            return [(lane, message_id) for lane, message_id in connection.execute(sql).fetchall()]
+
+        def rows(*given: tuple[int, str]) -> None:
+            values = (f"('participant:a', 'm-{n}', {n}, '{lane}', 'E', 'pending', 0, 1, 1)" for n, lane in given)
+            connection.execute(f"INSERT INTO saga_inbox ({columns}) VALUES {', '.join(values)}")
+
+        rows((5, "x"), (6, "x"), (7, "y"))
+        assert front() == [("x", "m-5"), ("y", "m-7")]
+        rows((4, "x"), (3, "x"), (9, "y"), (2, "x"))
+        assert front() == [("x", "m-2"), ("y", "m-7")]
+        connection.execute("DELETE FROM saga_inbox WHERE message_id IN ('m-2', 'm-3', 'm-5')")
+        assert front() == [("x", "m-4"), ("y", "m-7")]
+        connection.execute("DELETE FROM saga_inbox WHERE message_id = 'm-7'")
+        rows((8, "y"))
+        assert front() == [("x", "m-4"), ("y", "m-8")]
+        connection.execute("DELETE FROM saga_inbox WHERE lane = 'x'")
+        assert front() == [("y", "m-8")]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def test_what_waits_in_an_older_database_is_found_after_the_upgrade(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = empty_database(kind, tmp_path, request)
+    assert isinstance(database, str)
+    known = migrations.migrations
+
+    def as_of_then(dialect: migrations.Dialect) -> tuple[migrations.Migration, ...]:
+        return known(dialect)[:10]
+
+    with monkeypatch.context() as then:
+        then.setattr(migrations, "migrations", as_of_then)
+        with opened(database):
+            pass
+    columns = "recipient, message_id, position, lane, name, status, attempts, due_at, arrived_at"
+    with plain(database) as connection:
+        connection.execute(
+            "INSERT INTO saga_status (saga_id, saga_name, saga_version, definition, saga_key, run, status, attempt, "
+            "correlation_id, started_at, updated_at, version, position) "
+            "VALUES ('s', 'orders', 1, 'd', 'k', 1, 'pending', 0, 'c', 1, 1, 1, 1)"
+        )
+        for recipient, lane in (("s", "s"), ("later", "later"), ("participant:a", "c")):
+            for position in (2, 1):
+                values = (recipient, f"{recipient}-{position}", position, lane, "E", "pending", 0, 1, 1)
+                connection.execute(f"INSERT INTO saga_inbox ({columns}) VALUES {values}")
+    with opened(database):
+        pass
+    with plain(database) as connection:
+        sql = "SELECT message_id, behind, definition FROM saga_inbox ORDER BY recipient, position"
+        assert [tuple(row) for row in connection.execute(sql).fetchall()] == [
+            ("later-1", 0, ""),
+            ("later-2", 1, ""),
+            ("participant:a-1", 0, None),
+            ("participant:a-2", 1, None),
+            ("s-1", 0, "d"),
+            ("s-2", 1, "d"),
+        ]
