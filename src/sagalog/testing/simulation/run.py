@@ -211,8 +211,15 @@ class Simulation:
 
     def _at_version(self, operation: Operation) -> str | None:
         """Return the id of the saga once it has the version; None until then, but for one that will not get there."""
-        rows = [row for row in self.world.store.rows() if row.saga_key == operation.key]
-        reached = [row.saga_id for row in rows if row.version >= operation.version or row.status in AT_REST]
+        rows = self.world.store.rows()
+        # Those that wait for a child that is stuck go on only when somebody acts.
+        waiting = waiting_for_a_person(rows)
+        reached = [
+            row.saga_id
+            for row in rows
+            if row.saga_key == operation.key
+            and (row.version >= operation.version or row.status in AT_REST or row.saga_id in waiting)
+        ]
         return reached[0] if reached else None
 
     async def _ask(self, request: Request) -> SagaRun | None:
