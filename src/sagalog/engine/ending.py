@@ -4,7 +4,6 @@ Users' code runs in some of these tasks. It may raise anything and cancel any ta
 """
 
 import asyncio
-from collections.abc import Iterable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -25,21 +24,6 @@ def end_patiently(task: "asyncio.Future[Any]") -> None:
     """Cancel a task, unless that was done just now: a handler that is cancelled may need time to clean up."""
     if task not in _told or task.get_loop().time() >= _told[task] + TELL_AGAIN:
         end(task)
-
-
-async def end_all(tasks: "Iterable[asyncio.Future[Any]]") -> None:
-    """Cancel tasks and wait until each has ended; a handler that is cancelled may need time to clean up.
-
-    The same work may not begin elsewhere meanwhile, so the caller waits here even if it is cancelled once more.
-    """
-    running: set[asyncio.Future[Any]] = {task for task in tasks if not task.done()}
-    for task in running:
-        end(task)
-    while running:
-        try:
-            _, running = await asyncio.wait(running)
-        except asyncio.CancelledError:
-            running = {task for task in running if not task.done()}
 
 
 def is_told_to_end() -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from sagalog.clock import Clock
-from sagalog.engine.calls.call import StillOurs, call_handler
+from sagalog.engine.calls.call import Call, StillOurs, call_handler
 from sagalog.engine.calls.call_resources import CallResources
 from sagalog.engine.calls.failures import raise_if_no_outcome
 from sagalog.engine.carrying import carrying
@@ -91,18 +91,8 @@ class Handling:
         try:
             message = carrying(handler.read, envelope.data)
             arguments = self._arguments(handler, row, envelope)
-            returned = await call_handler(
-                self.turns,
-                handler.function,
-                handler.is_async,
-                (message,),
-                arguments,
-                began,
-                over,
-                ours,
-                what,
-                self._own_tasks,
-            )
+            call = Call(handler.function, handler.is_async, (message,), arguments, began, over, ours, what)
+            returned = await call_handler(self.turns, self._own_tasks, call)
             return self._answered(handler, envelope, carrying(handler.answers, returned))
         except (Exception, asyncio.CancelledError) as problem:
             raise_if_no_outcome(problem)

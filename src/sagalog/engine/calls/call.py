@@ -14,6 +14,8 @@ from math import inf
 from time import monotonic
 from typing import Any, Protocol, cast
 
+from msgspec import Struct
+
 from sagalog.engine.calls.own_task import OwnTask, OwnTasks
 from sagalog.engine.calls.turns import Turn, Turns
 from sagalog.engine.carrying import let_signals_through
@@ -74,6 +76,28 @@ class Stopped(Exception):
 
 # Called with the result of what took its time; or with what it raised.
 Ended = Callable[[Any, BaseException | None], None]
+
+
+class Call(Struct, frozen=True, eq=False):
+    """One call of a handler with these arguments, `first` by position, from `began` until `over`, if that is limited.
+
+    Both are in microseconds since the epoch. It is made while what it is made for is `ours`; `what` names the handler
+    in warnings. Its time limit counts from when a thread begins it.
+    """
+
+    handler: Callable[..., Any]
+    is_async: bool
+    first: tuple[Any, ...]
+    arguments: dict[str, Any]
+    began: int
+    over: int | None
+    ours: StillOurs
+    what: str
+
+    @property
+    def seconds(self) -> float | None:
+        """Return how long it may take."""
+        return None if self.over is None else max(0.0, (self.over - self.began) / 1e6)
 
 
 class UnderWay(Protocol):
@@ -161,67 +185,48 @@ def _answer(ended: Ended, value: Any, handler: Callable[..., Any]) -> None:
         ended(answer, None)
 
 
-def begin_call(
-    turns: Turns,
-    handler: Callable[..., Any],
-    is_async: bool,
-    first: tuple[Any, ...],
-    arguments: dict[str, Any],
-    began: int,
-    over: int | None,
-    ours: StillOurs,
-    what: str,
-    tasks: OwnTasks,
-) -> tuple[UnderWay | None, Any]:
-    """Call a handler until `over` (microseconds since the epoch): on the loop if it is async, else in a thread.
+def begin_call(turns: Turns, tasks: OwnTasks, call: Call) -> tuple[UnderWay | None, Any]:
+    """Call a handler: on the loop if it is async, else in a thread.
 
     Returns None and the result if it has ended already: an async handler that never waits is run to its end. Otherwise
     returns the call that is under way.
 
-    `what` names the handler in warnings. Raises what the handler raises (as `Carried` if that is no `Exception`), and
-    `NotBegun` if it was too late to begin it. A call under way ends with such an exception too, or with `Overdue` if
-    its time is over, `NoThread` if no thread was free for it, or `Stopped` if the engine ended it.
+    Raises what the handler raises (as `Carried` if that is no `Exception`), and `NotBegun` if it was too late to begin
+    it. A call under way ends with such an exception too, or with `Overdue` if its time is over, `NoThread` if no thread
+    was free for it, or `Stopped` if the engine ended it.
     """
-    seconds = None if over is None else max(0.0, (over - began) / 1e6)
-    if is_async:
+    if call.is_async:
         # A handler cannot be interrupted before it first waits, so one that never waits needs no timer.
-        own, value = tasks.begin(what, _coroutine, ours, handler, first, arguments)
+        own, value = tasks.begin(call.what, _coroutine, call.ours, call.handler, call.first, call.arguments)
         if own is None:
-            return None, plain_answer(value, handler)
-        return InTask(own, handler, seconds), None
-    asked = turns.ask(lambda turn: functools.partial(_if_ours, ours, turn, handler, first, arguments), what, seconds)
+            return None, plain_answer(value, call.handler)
+        return InTask(own, call.handler, call.seconds), None
+
+    def bound(turn: Turn) -> Callable[[], Any]:
+        return functools.partial(_if_ours, call.ours, turn, call.handler, call.first, call.arguments)
+
+    asked = turns.ask(bound, call.what, call.seconds)
     if asked is None:
         raise NoThread
-    return InThread(turns, *asked, handler), None
+    return InThread(turns, *asked, call.handler), None
 
 
-async def call_handler(
-    turns: Turns,
-    handler: Callable[..., Any],
-    is_async: bool,
-    first: tuple[Any, ...],
-    arguments: dict[str, Any],
-    began: int,
-    over: int | None,
-    ours: StillOurs,
-    what: str,
-    tasks: OwnTasks,
-) -> Any:
+async def call_handler(turns: Turns, tasks: OwnTasks, call: Call) -> Any:
     """Call a handler as `begin_call` does, and wait for its end.
 
     If the current task is cancelled, the handler is, and it is still waited for. Raises `CancelledError` in place of
     `Stopped`.
     """
     found: asyncio.Future[tuple[Any, BaseException | None]] = asyncio.get_running_loop().create_future()
-    call, value = begin_call(turns, handler, is_async, first, arguments, began, over, ours, what, tasks)
-    if call is None:
+    under_way, value = begin_call(turns, tasks, call)
+    if under_way is None:
         return value
-    call.when_ended(lambda answer, raised: found.set_result((answer, raised)))
+    under_way.when_ended(lambda answer, raised: found.set_result((answer, raised)))
     while not found.done():
         try:
             await asyncio.wait((found,))
         except asyncio.CancelledError:
-            call.end()
+            under_way.end()
     answer, raised = found.result()
     if raised is None:
         return answer

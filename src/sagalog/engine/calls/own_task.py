@@ -15,9 +15,8 @@ from time import monotonic
 from typing import Any
 from weakref import getweakrefcount
 
-from sagalog.engine.carrying import let_signals_through
+from sagalog.engine.carrying import carried
 from sagalog.engine.ending import TELL_AGAIN
-from sagalog.saga.failure import Carried
 
 logger = logging.getLogger("sagalog.engine")
 
@@ -205,18 +204,9 @@ class OwnTask(Coroutine[Any, Any, Any]):
         except (Exception, asyncio.CancelledError):
             raise
         except BaseException as problem:
-            raise _carried(problem) from None
+            raise carried(problem) from None
         finally:
             self._held_up(self.what, monotonic() - since)
-
-
-def _carried(problem: BaseException) -> Carried:
-    """Return an exception of the handler as one that ends neither the event loop nor the awaiting code.
-
-    It was raised by the handler itself; if a signal caused it, it is raised here.
-    """
-    let_signals_through(problem)
-    return Carried(problem)
 
 
 class OwnTasks:
@@ -259,7 +249,7 @@ class OwnTasks:
             raise
         except BaseException as problem:
             own.end()
-            raise _carried(problem) from None
+            raise carried(problem) from None
         finally:
             _leave(loop, task)
             if outer is not None:

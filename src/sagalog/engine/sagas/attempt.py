@@ -8,7 +8,7 @@ from typing import Any, cast
 from msgspec import Raw, Struct
 
 from sagalog.clock import Clock
-from sagalog.engine.calls.call import NotBegun, StillOurs, Stopped, UnderWay, begin_call
+from sagalog.engine.calls.call import Call, NotBegun, StillOurs, Stopped, UnderWay, begin_call
 from sagalog.engine.calls.call_resources import CallResources
 from sagalog.engine.calls.failures import raise_if_no_outcome
 from sagalog.engine.carrying import carried, carrying
@@ -113,8 +113,8 @@ class Attempts:
         arguments = self._arguments(attempt, step.parameters, over)
         first = () if step.fan is None else (element_of(step.fan, state, attempt.effect.step),)
         what = f"step {attempt.effect.step} of {definition.name}"
-        turns, began, tasks = self._turns, attempt.began, self._own_tasks
-        return begin_call(turns, step.handler, step.is_async, first, arguments, began, over, ours, what, tasks)
+        call = Call(step.handler, step.is_async, first, arguments, attempt.began, over, ours, what)
+        return begin_call(self._turns, self._own_tasks, call)
 
     def _undo(self, attempt: Attempt, undo: CompensationDefinition, ours: StillOurs) -> tuple[UnderWay | None, Any]:
         """Call the compensation of a step."""
@@ -124,8 +124,8 @@ class Attempts:
         recorded = attempt.state.steps[effect.step].result
         result = None if recorded is None else step.result.read(recorded)
         what = f"the compensation of step {effect.step} of {attempt.definition.name}"
-        turns, began, tasks = self._turns, attempt.began, self._own_tasks
-        return begin_call(turns, undo.handler, undo.is_async, (result,), arguments, began, over, ours, what, tasks)
+        call = Call(undo.handler, undo.is_async, (result,), arguments, attempt.began, over, ours, what)
+        return begin_call(self._turns, self._own_tasks, call)
 
     def outcome(self, attempt: Attempt, value: Any) -> Outcome:
         """Return the outcome of an attempt whose handler has returned."""

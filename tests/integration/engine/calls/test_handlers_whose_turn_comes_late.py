@@ -12,7 +12,7 @@ from sagas.greeting import Greeting, run
 
 from sagalog import Event, Participant, Saga
 from sagalog.engine.blocking import Threads
-from sagalog.engine.calls.call import LoopWatch, NotBegun, call_handler
+from sagalog.engine.calls.call import Call, LoopWatch, NotBegun, call_handler
 from sagalog.engine.calls.own_task import OwnTasks
 from sagalog.engine.calls.turns import Turns
 from sagalog.process_manager import ProcessManager
@@ -164,7 +164,8 @@ def test_what_is_not_ours_any_more_is_not_called(is_async: bool) -> None:
         tasks = OwnTasks(LoopWatch(1).held_up)
         try:
             with pytest.raises(NotBegun):
-                await call_handler(Turns(threads), handler, is_async, (), {}, 0, None, lambda: False, "it", tasks)
+                call = Call(handler, is_async, (), {}, 0, None, lambda: False, "it")
+                await call_handler(Turns(threads), tasks, call)
         finally:
             threads.close()
 
