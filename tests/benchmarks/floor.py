@@ -101,17 +101,23 @@ def _update(row: StatusRow, position: int) -> Row:
     )
 
 
+def durable(path: str) -> sqlite3.Connection:
+    """Return a connection of the standard library's driver with the settings that the store has."""
+    connection = sqlite3.connect(path, isolation_level=None, cached_statements=256)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    connection.execute("PRAGMA wal_autocheckpoint = 4000")
+    return connection
+
+
 class SQLiteRows:
     """`executemany` of the standard library's driver, with the settings that the store has."""
 
     name = "sqlite3 executemany"
 
     def __init__(self, path: str) -> None:
-        self._connection = sqlite3.connect(path, isolation_level=None, cached_statements=256)
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
-        self._connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        self._connection.execute("PRAGMA wal_autocheckpoint = 4000")
+        self._connection = durable(path)
 
     def write(self, rows: Rows) -> None:
         connection = self._connection

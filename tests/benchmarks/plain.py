@@ -5,15 +5,14 @@ did it; an update names only the columns that it changes, and a statement is giv
 """
 
 import re
-import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import psycopg
 from msgspec import Struct
 
-from sagalog.stores.sqlite.connection import CACHE_KIB
 from tests.benchmarks.captured import POSTGRES, SQLITE, Changes, How, Row, Table
+from tests.benchmarks.floor import durable
 
 POSITIONS = {"position", "notification_id"}
 
@@ -170,11 +169,7 @@ class SQLitePlain:
     name = "sqlite3 executemany"
 
     def __init__(self, path: str) -> None:
-        self._connection = sqlite3.connect(path, isolation_level=None, cached_statements=256)
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
-        self._connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        self._connection.execute("PRAGMA wal_autocheckpoint = 4000")
+        self._connection = durable(path)
 
     def prepare(self, transaction: Transaction) -> Prepared:
         return [(_text(SQLITE, one, "?"), one.rows) for one in transaction]
