@@ -3,16 +3,19 @@
 import asyncio
 import contextvars
 import functools
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any, Protocol, TypeVar
 
 from sagalog.engine.carrying import carrying
 from sagalog.errors import NotRunning
 
 Result = TypeVar("Result")
+
+# Seconds that the event loop waits at most for a thread to begin.
+LONGEST_WAIT = 0.005
 
 CLOSED = "the process manager was closed; open it again with `async with manager:`"
 
@@ -24,8 +27,12 @@ class Blocking(Protocol):
     closed it raises `NotRunning`.
     """
 
-    async def write(self, call: Callable[..., Result], *arguments: Any) -> Result:
+    def write(self, call: Callable[..., Result], *arguments: Any) -> Awaitable[Result]:
         """Run a write to the store; writes of one process run one after the other."""
+        ...
+
+    def let_write(self) -> None:
+        """Let a write begin that was just asked for, before the event loop goes on with something that takes long."""
         ...
 
     async def renew(self, call: Callable[..., Result], *arguments: Any) -> Result:
@@ -55,9 +62,13 @@ class Threads:
         self._readers = ThreadPoolExecutor(readers, "sagalog-read")
         self._handlers = ThreadPoolExecutor(handlers, "sagalog-handler")
 
-    async def write(self, call: Callable[..., Result], *arguments: Any) -> Result:
+    def write(self, call: Callable[..., Result], *arguments: Any) -> Awaitable[Result]:
         """Run a write to the store in the writer thread."""
-        return await self._writer.submit(functools.partial(call, *arguments))
+        return self._writer.submit(functools.partial(call, *arguments))
+
+    def let_write(self) -> None:
+        """Wait until the writer thread has Python's global lock, unless it is busy with something else."""
+        self._writer.let_begin()
 
     async def renew(self, call: Callable[..., Result], *arguments: Any) -> Result:
         """Run a write that keeps the lease, in a thread of its own."""
@@ -98,6 +109,8 @@ class WriterThread:
     def __init__(self, name: str) -> None:
         self._closed = False
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        # Locked from when a call is queued until it begins.
+        self._queued = Lock()
         self._thread = Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -110,6 +123,8 @@ class WriterThread:
         future: asyncio.Future[Result] = loop.create_future()
 
         def run() -> None:
+            if queued.locked():
+                queued.release()
             try:
                 tell = functools.partial(future.set_result, carrying(call))
             except Exception as problem:
@@ -120,8 +135,20 @@ class WriterThread:
                 # The loop is closed, so nobody waits for the result any more.
                 return
 
+        queued = self._queued
+        queued.acquire(blocking=False)
         self._calls.put(run)
         return future
+
+    def let_begin(self) -> None:
+        """Wait until the call that was queued last has begun.
+
+        Python passes its global lock on after 5 ms, and only if nobody lets go of it meanwhile. A pass of the event
+        loop does so now and then for a moment, in which this thread wakes too late: it would begin when the loop has
+        nothing to do, and the loop would have nothing to do until it has ended.
+        """
+        if self._queued.acquire(timeout=LONGEST_WAIT):
+            self._queued.release()
 
     def close(self) -> None:
         """End the thread after the queued calls."""

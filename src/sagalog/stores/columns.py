@@ -36,7 +36,7 @@ _JSON: Final = ("result",)
 _NUMBERS: Final = ("number", "rate")
 
 _BLOCK = re.compile(r"\{(\w+)\}")
-_LIST = re.compile(r"\{(?P<table>saga_\w+)\.(?P<part>\w+)(?: (?P<how>as|of|from|but) (?P<what>\w+))?\}")
+_LIST = re.compile(r"\{(?P<table>saga_\w+)\.(?P<part>\w+)(?: (?P<how>as|of|from|but|under) (?P<what>[\w.]+))?\}")
 _NUMBER = re.compile(r"\$(\d+)")
 
 
@@ -152,7 +152,8 @@ def written_out(blocks: Mapping[str, str]) -> dict[str, str]:
     - `{saga_status.given but run}`: the names without one;
     - `{saga_status.given of s}`: the names, each prefixed with the alias `s`;
     - `{saga_status.given from new}`: assignments from the alias `new`;
-    - `{saga_status.given as marks}`: a `?` for each;
+    - `{saga_status.given under its_}`: the names, each prefixed with `its_` as it stands;
+    - `{saga_status.given as marks}`: a `?` for each, and `as nulls` a `NULL`;
     - `{saga_status.given as numbers}`: a parameter for each, numbered on from the last number in the block;
     - `{saga_status.given as arrays}`: an array parameter for each, numbered on from the last number in the block.
     """
@@ -188,7 +189,9 @@ def _names(columns: Columns, how: str | None, what: str) -> Sequence[str]:
             return [f"{what}.{name}" for name in columns.names]
         case "from":
             return [f"{name} = {what}.{name}" for name in columns.names]
+        case "under":
+            return [what + name for name in columns.names]
         case "as":
-            return ["?"] * len(columns.names)
+            return ["NULL" if what == "nulls" else "?"] * len(columns.names)
         case _:
             return columns.names

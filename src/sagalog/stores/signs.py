@@ -15,7 +15,7 @@ logger = logging.getLogger("sagalog.stores")
 
 # For so many seconds it is not looked again whether a lock is held: that is asked before each attempt, and nobody takes
 # what a living worker has before it has been silent for a hundred times as long.
-MOMENT = 0.002
+MOMENT = 0.01
 # The descriptors of this process that hold a sign of life.
 _HELD: set[int] = set()
 

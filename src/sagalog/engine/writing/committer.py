@@ -248,7 +248,10 @@ class Committer:
             self._fail(piece.queued, piece.problem or StoreUnavailable(CLOSED))
             return
         try:
-            outcomes = await self._blocking.write(piece.write, writes)
+            writing = self._blocking.write(piece.write, writes)
+            if len(writes) > FEW:
+                self._blocking.let_write()
+            outcomes = await writing
             if len(outcomes) != len(writes):
                 raise ValueError(f"expected an outcome for each of {len(writes)} writes, found {len(outcomes)}")
         except asyncio.CancelledError:
@@ -262,9 +265,11 @@ class Committer:
             await self._has_failed(piece, problem, self._loop.time() - began)
         else:
             self._size.passed()
-            self._are_written(piece.queued, outcomes)
             if len(writes) <= FEW:
+                self._are_written(piece.queued, outcomes)
                 self._react()
+            else:
+                self._loop.call_soon(self._are_written, piece.queued, outcomes)
 
     async def _write_again(self, piece: Piece) -> None:
         spared = self._spared_until - self._loop.time()

@@ -144,6 +144,7 @@ class SafeDatastore(SQLiteDatastore):
         self.originator_id_type = "text"
         self._writing = Lock()
         self._writer: SQLiteConnection | None = None
+        self._is_prepared = False
         self._closing = False
         self._readers = 0
         self._readers_changed = Condition()
@@ -156,7 +157,7 @@ class SafeDatastore(SQLiteDatastore):
             cursor = connection.cursor()
             try:
                 if commit:
-                    self._begin_to_write(cursor)
+                    self._once_unlocked(cursor, "BEGIN IMMEDIATE")
                 else:
                     cursor.execute("BEGIN")
                 yield cursor
@@ -166,8 +167,22 @@ class SafeDatastore(SQLiteDatastore):
                 connection.rollback()
                 cursor.sqlite_cursor.close()
 
-    def _begin_to_write(self, cursor: SQLiteCursor) -> None:
-        """Wait for the single write lock.
+    def write_alone(self, sql: str, values: Sequence[Any], prepare: Sequence[str]) -> None:
+        """Run one statement that is a whole transaction; `prepare` makes what it needs of the connection's own."""
+        with self.get_connection(commit=True) as connection:
+            cursor = connection.cursor()
+            self.prepared(cursor, prepare)
+            self._once_unlocked(cursor, sql, values)
+
+    def prepared(self, cursor: SQLiteCursor, prepare: Sequence[str]) -> None:
+        """Make what the writing connection has of its own, if it has not got it yet."""
+        if not self._is_prepared:
+            for statement in prepare:
+                cursor.execute(statement)
+            self._is_prepared = True
+
+    def _once_unlocked(self, cursor: SQLiteCursor, sql: str, values: Sequence[Any] = ()) -> None:
+        """Run a statement that takes the single write lock, and wait for the lock.
 
         SQLite itself checks only every 100 ms after a while. Beside a process that writes without a pause, it would
         hardly ever get the lock.
@@ -176,7 +191,7 @@ class SafeDatastore(SQLiteDatastore):
         said = Said()
         while True:
             try:
-                cursor.execute("BEGIN IMMEDIATE")
+                cursor.execute(sql, values)
                 return
             except sqlite3.OperationalError as problem:
                 if "locked" not in str(problem) or time.monotonic() > give_up:
@@ -196,6 +211,7 @@ class SafeDatastore(SQLiteDatastore):
                 raise InterfaceError("the database has been closed")
             if self._writer is None:
                 self._writer = connect(self.pool.db_name, WRITER_WAITS_SECONDS)
+                self._is_prepared = False
             yield self._writer
 
     @contextmanager

@@ -13,8 +13,8 @@ from eventsourcing.persistence import StoredEvent as RecordedEvent
 from eventsourcing.sqlite import SQLiteCursor, SQLiteProcessRecorder
 
 from sagalog.store import Append, AppendOutcome, Posting, PostOutcome, Route, RouteOutcome
-from sagalog.stores.columns import STATUS, STEP
 from sagalog.stores.companions import Companions, events_of, messages_of
+from sagalog.stores.sqlite.appending import Batch, is_unfit
 from sagalog.stores.sqlite.connection import SafeDatastore
 from sagalog.stores.sqlite.writing import (
     SQL,
@@ -26,17 +26,13 @@ from sagalog.stores.sqlite.writing import (
     write_attached,
     write_postings,
     write_rows,
-    write_values,
 )
 
 # SQLite's error text when a unique key exists already.
 TAKEN = ("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_ROWID")
 
-
-class _Counts:
-    """How many rows of each kind a batch writes."""
-
-    events = starts = steps = 0
+# What the writing connection has of its own.
+APPENDING = [SQL[name] for name in ("appending", "appending_start", "appending_move", "appending_more")]
 
 
 class SagaRecorder(SQLiteProcessRecorder):
@@ -72,10 +68,15 @@ class SagaRecorder(SQLiteProcessRecorder):
 
     def append(self, appends: Sequence[Append]) -> list[AppendOutcome]:
         """Write a batch in one transaction; if an append does not fit, write those that do."""
+        batch = Batch(appends)
         try:
-            with self.datastore.transaction(commit=True) as c:
-                self._write(c.sqlite_cursor, appends)
-                self._companions.write(c.sqlite_cursor.connection, events_of(appends))
+            if batch.is_one_statement and not self._companions:
+                for sql, values in batch.statements(SQL["append"]):
+                    self.datastore.write_alone(sql, values, APPENDING)
+            else:
+                with self.datastore.transaction(commit=True) as c:
+                    self._write(c, batch)
+                    self._companions.write(c.sqlite_cursor.connection, events_of(appends))
             return ["written"] * len(appends)
         except (Unfit, sqlite3.IntegrityError) as problem:
             _let_through(problem)
@@ -90,7 +91,7 @@ class SagaRecorder(SQLiteProcessRecorder):
                 if outcome is None:
                     cursor.execute("SAVEPOINT one")
                     try:
-                        self._write(cursor, (append,))
+                        self._write(c, Batch((append,)))
                         outcome = "written"
                     except (Unfit, sqlite3.IntegrityError) as problem:
                         _let_through(problem)
@@ -116,55 +117,15 @@ class SagaRecorder(SQLiteProcessRecorder):
         landed = [tuple(row) for row in cursor.execute(SQL["landed"], span)]
         return "written" if landed == [tuple(event) for event in append.events] else "conflict"
 
-    @staticmethod
-    def _write(cursor: sqlite3.Cursor, appends: Sequence[Append]) -> None:
-        """Write appends that should fit; raises `Unfit` if their status rows say that one does not."""
-        position = last_position(cursor)
-        attached: list[tuple[Append, int]] = []
-        # The values of all rows, one after the other: thousands of tuples would keep Python's garbage collector busy.
-        events: list[Any] = []
-        starts: list[Any] = []
-        updates: list[Any] = []
-        steps: list[Any] = []
-        counts = _Counts()
-        for append in appends:
-            saga_id, version = append.saga_id, append.expected
-            for topic, state in append.events:
-                version += 1
-                events += (saga_id, version, topic, state)
-            number = len(append.events)
-            counts.events += number
-            position += number
-            row = append.status
-            if append.expected == 0:
-                starts += STATUS.given.values(row)
-                starts.append(position)
-                counts.starts += 1
-            else:
-                updates += (saga_id, append.expected, append.holder, position)
-                updates += STATUS.changing.values(row)
-            for step in append.steps:
-                steps += STEP.given.values(step)
-                steps.append(position)
-                counts.steps += 1
-            if (
-                append.messages
-                or append.commands
-                or append.taken
-                or append.notes
-                or append.attributes
-                or append.forgotten
-            ):
-                attached.append((append, position))
-        if write_values(cursor, "insert_status", starts, counts.starts) != counts.starts:
-            raise Unfit
-        changed = len(appends) - counts.starts
-        if write_values(cursor, "update_status", updates, changed) != changed:
-            raise Unfit
-        write_values(cursor, "upsert_step", steps, counts.steps)
-        write_values(cursor, "insert_events", events, counts.events)
-        if attached:
-            write_attached(cursor, attached)
+    def _write(self, c: SQLiteCursor, batch: Batch) -> None:
+        """Write appends that should fit; raises `Unfit` or `sqlite3.IntegrityError` if one does not."""
+        cursor = c.sqlite_cursor
+        self.datastore.prepared(c, APPENDING)
+        position = last_position(cursor) if batch.has_more else 0
+        for sql, values in batch.statements(SQL["append"]):
+            cursor.execute(sql, values)
+        if batch.has_more:
+            write_attached(cursor, batch.placed_after(position))
 
     def post(self, postings: Sequence[Posting]) -> list[PostOutcome]:
         """Write postings in one transaction; if one does not fit, write those that do."""
@@ -196,13 +157,14 @@ class SagaRecorder(SQLiteProcessRecorder):
         """Write a route in one transaction, or nothing of it."""
         try:
             with self.datastore.transaction(commit=True) as c:
-                self._route(c.sqlite_cursor, route)
+                self._route(c, route)
                 self._companions.write(c.sqlite_cursor.connection, events_of(route.starts) + len(route.messages))
             return "written"
         except _NotRouted as problem:
             return problem.outcome
 
-    def _route(self, cursor: sqlite3.Cursor, route: Route) -> None:
+    def _route(self, c: SQLiteCursor, route: Route) -> None:
+        cursor = c.sqlite_cursor
         for one in route.advances:
             moved = cursor.execute(SQL["advance"], (one.position, one.consumer, one.worker_id, one.expected)).rowcount
             if moved != 1:
@@ -212,7 +174,7 @@ class SagaRecorder(SQLiteProcessRecorder):
             raise _NotRouted("conflict")
         if route.starts:
             try:
-                self._write(cursor, route.starts)
+                self._write(c, Batch(route.starts))
             except (Unfit, sqlite3.IntegrityError) as problem:
                 _let_through(problem)
                 raise _NotRouted("exists") from None
@@ -223,7 +185,7 @@ class SagaRecorder(SQLiteProcessRecorder):
 
 def _let_through(problem: Unfit | sqlite3.IntegrityError) -> None:
     """Raise `problem` again if it is no conflict with other writers, but a constraint or trigger that is not ours."""
-    if isinstance(problem, sqlite3.IntegrityError) and problem.sqlite_errorname not in TAKEN:
+    if isinstance(problem, sqlite3.IntegrityError) and problem.sqlite_errorname not in TAKEN and not is_unfit(problem):
         raise problem
 
 

@@ -30,26 +30,6 @@ RETURNING notification_id;
 -- name: max_tracking_id
 SELECT max(notification_id) FROM saga_tracking WHERE application_name = ?;
 
--- name: insert_status
-INSERT INTO saga_status ({saga_status.given}, position) VALUES ({saga_status.given as marks}, ?)
-ON CONFLICT DO NOTHING;
-
--- name: update_status
--- The gate of every append: a row whose version or owner is another is left alone and not counted.
-UPDATE saga_status AS saga SET {saga_status.changing from new}, position = new.position
-FROM (
-    WITH given (saga_id, expected, holder, position, {saga_status.changing}) AS (
-        VALUES (?, ?, ?, ?, {saga_status.changing as marks})
-    )
-    SELECT * FROM given
-) AS new
-WHERE saga.saga_id = new.saga_id AND saga.version = new.expected AND saga.owner IS new.holder;
-
--- name: upsert_step
-INSERT INTO saga_steps ({saga_steps.given}, position) VALUES ({saga_steps.given as marks}, ?)
-ON CONFLICT (saga_id, step, direction) DO UPDATE SET
-    {saga_steps.changing from excluded}, position = excluded.position;
-
 -- name: gate
 SELECT version, owner FROM saga_status WHERE saga_id = ?;
 

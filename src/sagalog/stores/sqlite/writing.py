@@ -22,7 +22,7 @@ from sagalog.stores.sql import for_rows, statements
 
 BLOCKS = {
     name: text
-    for part in ("store", "messages", "attributes", "jobs")
+    for part in ("store", "appending", "messages", "attributes", "jobs")
     for name, text in statements("sagalog.stores.sqlite", f"{part}.sql").items()
 }
 SQL = written_out(BLOCKS)
@@ -41,25 +41,17 @@ class Unfit(Exception):
 
 
 def write_rows(cursor: sqlite3.Cursor, block: str, rows: list[Row]) -> int:
-    """Write rows, many in one statement, and return how many were written."""
-    return write_values(cursor, block, list(chain.from_iterable(rows)), len(rows))
-
-
-def write_values(cursor: sqlite3.Cursor, block: str, values: list[Any], number: int) -> int:
-    """Write so many rows, given as the values of all of them, and return how many were written.
+    """Write rows, many in one statement, and return how many were written.
 
     Python releases its global lock for each statement and must get it back after. With one statement for each row, the
     event loop and this thread would constantly wait for each other.
     """
     written = begin = 0
     for size in ROWS_AT_ONCE:
-        while number >= size:
-            width = (len(values) - begin) // number * size
-            whole = begin == 0 and number == size
-            cursor.execute(for_rows(SQL[block], size), values if whole else values[begin : begin + width])
+        while len(rows) - begin >= size:
+            cursor.execute(for_rows(SQL[block], size), list(chain.from_iterable(rows[begin : begin + size])))
             written += cursor.rowcount
-            begin += width
-            number -= size
+            begin += size
     return written
 
 
