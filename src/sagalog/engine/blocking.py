@@ -32,7 +32,12 @@ class Blocking(Protocol):
         ...
 
     def let_write(self) -> None:
-        """Let a write begin that was just asked for, before the event loop goes on with something that takes long."""
+        """Let the write that was just asked for begin, before the event loop goes on with what takes long.
+
+        Python passes its global lock on to a thread that has waited for it for 5 ms in which nobody let go of it. The
+        loop lets go now and then, for so short that the thread wakes too late. It would begin when the loop has nothing
+        left to do, and the loop would then wait for it.
+        """
         ...
 
     async def renew(self, call: Callable[..., Result], *arguments: Any) -> Result:
@@ -67,7 +72,7 @@ class Threads:
         return self._writer.submit(functools.partial(call, *arguments))
 
     def let_write(self) -> None:
-        """Wait until the writer thread has Python's global lock, unless it is busy with something else."""
+        """Wait until the writer thread has Python's global lock."""
         self._writer.let_begin()
 
     async def renew(self, call: Callable[..., Result], *arguments: Any) -> Result:
@@ -109,8 +114,8 @@ class WriterThread:
     def __init__(self, name: str) -> None:
         self._closed = False
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        # Locked from when a call is queued until it begins.
-        self._queued = Lock()
+        # Locked from when a call is queued until one begins.
+        self._awaits_begin = Lock()
         self._thread = Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -123,8 +128,6 @@ class WriterThread:
         future: asyncio.Future[Result] = loop.create_future()
 
         def run() -> None:
-            if queued.locked():
-                queued.release()
             try:
                 tell = functools.partial(future.set_result, carrying(call))
             except Exception as problem:
@@ -135,20 +138,14 @@ class WriterThread:
                 # The loop is closed, so nobody waits for the result any more.
                 return
 
-        queued = self._queued
-        queued.acquire(blocking=False)
+        self._awaits_begin.acquire(blocking=False)
         self._calls.put(run)
         return future
 
     def let_begin(self) -> None:
-        """Wait until the call that was queued last has begun.
-
-        Python passes its global lock on after 5 ms, and only if nobody lets go of it meanwhile. A pass of the event
-        loop does so now and then for a moment, in which this thread wakes too late: it would begin when the loop has
-        nothing to do, and the loop would have nothing to do until it has ended.
-        """
-        if self._queued.acquire(timeout=LONGEST_WAIT):
-            self._queued.release()
+        """Wait until the next call begins, but not for long."""
+        if self._awaits_begin.acquire(timeout=LONGEST_WAIT):
+            self._awaits_begin.release()
 
     def close(self) -> None:
         """End the thread after the queued calls."""
@@ -158,6 +155,8 @@ class WriterThread:
 
     def _run(self) -> None:
         while (call := self._calls.get()) is not None:
+            if self._awaits_begin.locked():
+                self._awaits_begin.release()
             call()
 
 

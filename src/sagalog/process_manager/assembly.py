@@ -180,7 +180,7 @@ def assemble(given: Equipment, blocking: Blocking, handle: HandleMessage) -> Eng
     due = Hint()
     # What handlers call is inside of this process manager.
     news = News(context_inside(blocking))
-    committer = Committer(surroundings, given.settings.write_timeout, posted, due.give, news.take)
+    committer = Committer(surroundings, given.settings.write_timeout, posted, due.give, news.tell, news.take)
     waiters = Waiters(surroundings)
     turns = Turns(blocking)
     resources = CallResources(given.services, turns, given.failures, given.own_tasks)

@@ -36,7 +36,7 @@ _JSON: Final = ("result",)
 _NUMBERS: Final = ("number", "rate")
 
 _BLOCK = re.compile(r"\{(\w+)\}")
-_LIST = re.compile(r"\{(?P<table>saga_\w+)\.(?P<part>\w+)(?: (?P<how>as|of|from|but|under) (?P<what>[\w.]+))?\}")
+_LIST = re.compile(r"\{(?P<table>saga_\w+)\.(?P<part>\w+)(?: (?P<how>as|of|from|but|numbered) (?P<what>[\w.]+))?\}")
 _NUMBER = re.compile(r"\$(\d+)")
 
 
@@ -56,18 +56,20 @@ class Columns(Struct, frozen=True):
 class Table(Struct, frozen=True):
     """The columns of a table, grouped by when they are written.
 
-    `given` come with a row; the store fills the others. `changing` are the given ones that replace an existing row's,
-    `computed` are those that follow from the log.
+    `given` come with a row; the store fills the others. `changing` are the given ones that replace an existing row's, and
+    `fixed` the others; `computed` are those that follow from the log.
     """
 
     all: Columns
     given: Columns
     changing: Columns
+    fixed: Columns
     computed: Columns
 
 
 def _columns(kinds: Mapping[str, str]) -> Columns:
-    return Columns(tuple(kinds), "".join(kinds.values()), attrgetter(*kinds))
+    values = attrgetter(*kinds) if kinds else lambda _: ()
+    return Columns(tuple(kinds), "".join(kinds.values()), values)
 
 
 def _kind(field: str, declared: Any) -> str:
@@ -87,7 +89,8 @@ def _table(row: type[Struct], *, filled: Sequence[str] = (), fixed: Sequence[str
     """Return the table of a row type: `filled` by the store, `fixed` once written, `kept` by a rebuild."""
     every = _columns({field.name: _kind(field.name, field.type) for field in fields(row)})
     given = every.but(filled)
-    return Table(every, given, given.but(fixed), every.but(kept))
+    changing = given.but(fixed)
+    return Table(every, given, changing, given.but(changing.names), every.but(kept))
 
 
 def _index() -> Table:
@@ -96,7 +99,7 @@ def _index() -> Table:
     kinds = {name: _kind(field, declared[field]) for name, field in INDEXED.items()}
     given = Columns(tuple(kinds), "".join(kinds.values()), attrgetter(*INDEXED.values()))
     every = Columns(("position", *given.names), "b" + given.kinds, lambda placed: (placed[0], *given.values(placed[1])))
-    return Table(every, given, given, every)
+    return Table(every, given, given, _columns({}), every)
 
 
 STATUS = _table(
@@ -152,7 +155,7 @@ def written_out(blocks: Mapping[str, str]) -> dict[str, str]:
     - `{saga_status.given but run}`: the names without one;
     - `{saga_status.given of s}`: the names, each prefixed with the alias `s`;
     - `{saga_status.given from new}`: assignments from the alias `new`;
-    - `{saga_status.given under its_}`: the names, each prefixed with `its_` as it stands;
+    - `{saga_status.given numbered part_}`: instead of the names `part_1`, `part_2` and so on;
     - `{saga_status.given as marks}`: a `?` for each, and `as nulls` a `NULL`;
     - `{saga_status.given as numbers}`: a parameter for each, numbered on from the last number in the block;
     - `{saga_status.given as arrays}`: an array parameter for each, numbered on from the last number in the block.
@@ -189,8 +192,8 @@ def _names(columns: Columns, how: str | None, what: str) -> Sequence[str]:
             return [f"{what}.{name}" for name in columns.names]
         case "from":
             return [f"{name} = {what}.{name}" for name in columns.names]
-        case "under":
-            return [what + name for name in columns.names]
+        case "numbered":
+            return [f"{what}{number}" for number in range(1, len(columns.names) + 1)]
         case "as":
             return ["NULL" if what == "nulls" else "?"] * len(columns.names)
         case _:

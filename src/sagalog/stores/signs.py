@@ -14,7 +14,7 @@ from typing import Protocol
 logger = logging.getLogger("sagalog.stores")
 
 # For so many seconds it is not looked again whether a lock is held: that is asked before each attempt, and nobody takes
-# what a living worker has before it has been silent for a hundred times as long.
+# what a living worker has before it has been silent for twenty times as long.
 MOMENT = 0.01
 # The descriptors of this process that hold a sign of life.
 _HELD: set[int] = set()

@@ -67,6 +67,9 @@ class OneThread:
             raise RuntimeError("the process was killed")
         return call(*arguments)
 
+    def let_write(self) -> None:
+        """Do nothing: there are no threads."""
+
     async def renew(self, call: Callable[..., Result], *arguments: Any) -> Result:
         return await self.write(call, *arguments)
 

@@ -16,6 +16,9 @@ class AtOnce:
             raise StoreUnavailable("away")
         return call(*arguments)
 
+    def let_write(self) -> None:
+        """Do nothing: there are no threads."""
+
     async def renew(self, call: Callable[..., Any], *arguments: Any) -> Any:
         return await self.write(call, *arguments)
 

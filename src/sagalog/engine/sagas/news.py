@@ -7,8 +7,11 @@ saga that waits for nothing but its writes takes no task, no future and no timer
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 from contextvars import Context
 from typing import Protocol
+
+from sagalog.engine.writing.pieces import Told, tell
 
 # Seconds after which a pass lets the event loop turn to others. What a single handler takes comes on top.
 LONGEST_PASS = 0.005
@@ -30,6 +33,8 @@ class News:
     def __init__(self, context: Context) -> None:
         self._loop = asyncio.get_running_loop()
         self._context = context
+        # Outcomes of writes come first: they put sagas on the list.
+        self._outcomes: deque[Told] = deque()
         self._drivers: deque[Driver] = deque()
         self._is_awaited = False
 
@@ -42,9 +47,15 @@ class News:
         if not self._is_awaited:
             self._pass_soon()
 
+    def tell(self, told: Iterable[Told]) -> None:
+        """Let the next passes tell these outcomes."""
+        self._outcomes.extend(told)
+        if not self._is_awaited:
+            self._pass_soon()
+
     def take(self) -> None:
         """Make a pass now."""
-        if self._drivers:
+        if self._drivers or self._outcomes:
             self._context.run(self._pass)
 
     def _pass_soon(self) -> None:
@@ -56,16 +67,19 @@ class News:
         self._pass()
 
     def _pass(self) -> None:
-        drivers, time = self._drivers, self._loop.time
+        outcomes, drivers, time = self._outcomes, self._drivers, self._loop.time
         until = time() + LONGEST_PASS
         try:
-            while drivers:
-                driver = drivers.popleft()
-                driver.has_news = False
-                driver.go_on()
+            while outcomes or drivers:
+                if outcomes:
+                    tell(*outcomes.popleft())
+                else:
+                    driver = drivers.popleft()
+                    driver.has_news = False
+                    driver.go_on()
                 if time() >= until:
                     break
         finally:
             # Also after an interrupt, which ends the pass and perhaps not the event loop.
-            if drivers and not self._is_awaited:
+            if (outcomes or drivers) and not self._is_awaited:
                 self._pass_soon()

@@ -16,7 +16,7 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -27,7 +27,7 @@ from sagalog.engine.recovery import Recovery
 from sagalog.engine.surroundings import Surroundings
 from sagalog.engine.writing.failed_writes import RESTS, is_its_own, is_refused, next_move
 from sagalog.engine.writing.impatience import Impatience
-from sagalog.engine.writing.pieces import Outcome, Piece, Queued, Then, name_of, resolve, size_of, tell
+from sagalog.engine.writing.pieces import Outcome, Piece, Queued, Then, Told, name_of, resolve, size_of, tell
 from sagalog.errors import BatchTooLarge, RowsLocked, StoreError, StoreUnavailable, WriteRefused
 from sagalog.saga.failure import described
 from sagalog.store import Append, AppendOutcome, Posting, PostOutcome
@@ -56,7 +56,7 @@ class Committer:
 
     `posted` is called when messages have become durable, so that they are routed. `noted` is called for durable notes
     from one saga to another. `react` lets those who were told of a small batch go on at once, so that what follows from
-    it goes together into the next one.
+    it goes together into the next one. `tell_later` tells the outcomes of a larger one while the next one is written.
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class Committer:
         write_timeout: float,
         posted: Callable[[], None],
         noted: Callable[[], None],
+        tell_later: Callable[[Iterable[Told]], None],
         react: Callable[[], None],
     ) -> None:
         self._store = surroundings.store
@@ -83,6 +84,7 @@ class Committer:
         self._lingering: asyncio.TimerHandle | None = None
         self._posted = posted
         self._noted = noted
+        self._tell_later = tell_later
         self._react = react
         # Called when something is written after the store was in trouble.
         self.recovery = Recovery()
@@ -265,11 +267,7 @@ class Committer:
             await self._has_failed(piece, problem, self._loop.time() - began)
         else:
             self._size.passed()
-            if len(writes) <= FEW:
-                self._are_written(piece.queued, outcomes)
-                self._react()
-            else:
-                self._loop.call_soon(self._are_written, piece.queued, outcomes)
+            self._are_written(piece.queued, outcomes)
 
     async def _write_again(self, piece: Piece) -> None:
         spared = self._spared_until - self._loop.time()
@@ -353,8 +351,13 @@ class Committer:
             self.recovery.recovered()
         self._backoff.reset()
         self.commits += 1
-        for (_, then), outcome in zip(batch, outcomes, strict=True):
-            tell(then, outcome)
+        told = ((then, outcome) for (_, then), outcome in zip(batch, outcomes, strict=True))
+        if len(batch) > FEW:
+            self._tell_later(told)
+        else:
+            for then, outcome in told:
+                tell(then, outcome)
+            self._react()
         if any(one.messages for one, _ in batch):
             self._posted()
         if any(isinstance(one, Append) and one.notes for one, _ in batch):

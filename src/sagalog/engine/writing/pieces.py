@@ -18,6 +18,8 @@ BYTES_OF_A_WRITE = 600
 Outcome = str | Exception
 # Called once with that.
 Then = Callable[[Outcome], None]
+# A callback and its outcome.
+Told = tuple[Then, Outcome]
 # A write, and the callback for its outcome.
 Queued = tuple[Any, Then]
 Write = Callable[[Sequence[Any]], Sequence[str]]

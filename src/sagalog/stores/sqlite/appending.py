@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
-from sagalog.store import Append
+from sagalog.store import Append, StepRow
 from sagalog.stores.columns import STATUS, STEP
 from sagalog.stores.sql import for_rows
 
@@ -20,10 +20,13 @@ SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 160, 200, 250, 300, 
 LARGEST = SIZES[-1]
 
 NO_EVENT = (None, None)
-NO_STATUS = (None,) * len(STATUS.given.names)
+# A row of which only the version is given, up to the columns of its step.
+NO_STATUS = {name: None for name in STATUS.changing.names}
 NO_STEP = (None,) * len(STEP.given.names)
-# What comes before the row of a saga: what it is, what it expects, two events, and how many there are after them.
-WIDTH = 8 + len(NO_STATUS) + len(NO_STEP)
+# The numbered columns of a start, behind what never changes of its status.
+NO_PARTS = (None,) * (len(STEP.given.names) - len(STATUS.fixed.names))
+# Before the columns of the status: what is expected, by whom, and two events.
+WIDTH = 6 + len(NO_STATUS) + len(NO_STEP)
 NO_ROW = (None,) * WIDTH
 
 # What a trigger says of an append that does not fit.
@@ -70,31 +73,35 @@ class Batch:
             yield for_rows(append, size), values if size == number else values + list(NO_ROW) * (size - number)
 
     def _add(self, append: Append) -> None:
-        events, steps = append.events, append.steps
-        number = len(events)
-        if number > 1:
-            second, ahead = events[1], number - 2
+        events, steps, status = append.events, append.steps, append.status
+        values = self._values
+        values += (append.expected, append.holder, *events[0], *(events[1] if len(events) > 1 else NO_EVENT))
+        values += STATUS.changing.values(status)
+        if append.expected == 0:
+            values += STATUS.fixed.values(status)
+            values += NO_PARTS
+        elif steps:
+            values += STEP.given.values(steps[0])
+            steps = steps[1:]
         else:
-            second, ahead = NO_EVENT, 0
-        is_start = append.expected == 0
-        has_step = bool(steps) and not is_start
-        self._values += ("start" if is_start else "move", append.expected, append.holder, *events[0], *second, ahead)
-        self._values += STATUS.given.values(append.status)
-        self._values += STEP.given.values(steps[0]) if has_step else NO_STEP
+            values.append(append.saga_id)
+            values += NO_STEP[1:]
         self._rows += 1
-        if ahead or len(steps) > has_step:
-            self._add_more(append, steps[has_step:])
+        if steps or len(events) > 2:
+            self._add_more(append, steps)
 
-    def _add_more(self, append: Append, steps: Sequence[Any]) -> None:
-        """Add the events after the first two, and so many steps."""
-        events = append.events[2:]
-        for index in range(max((len(events) + 1) // 2, len(steps))):
-            first, second = [*events[2 * index : 2 * index + 2], NO_EVENT, NO_EVENT][:2]
-            ahead = max(0, len(events) - 2 * index - 2)
-            self._values += ("more", append.expected + 2 + 2 * index, None, *first, *second, ahead, append.saga_id)
-            self._values += NO_STATUS[1:]
-            self._values += STEP.given.values(steps[index]) if index < len(steps) else NO_STEP
+    def _add_more(self, append: Append, steps: Sequence[StepRow]) -> None:
+        """Add the events after the first two, and these steps."""
+        events = append.events
+        first = 2
+        while steps or first < len(events):
+            two = [*events[first : first + 2], NO_EVENT, NO_EVENT][:2]
+            # Events that are not there come after the last version.
+            self._values += (-min(append.status.version, append.expected + first), None, *two[0], *two[1])
+            self._values += (NO_STATUS | {"version": append.status.version}).values()
+            self._values += STEP.given.values(steps[0]) if steps else (append.saga_id, *NO_STEP[1:])
             self._rows += 1
+            first, steps = first + 2, steps[1:]
 
 
 def is_unfit(problem: sqlite3.IntegrityError) -> bool:

@@ -285,6 +285,9 @@ class SimulatedBlocking:
         async with self._writer:
             return await self._store(call, arguments, writes=True)
 
+    def let_write(self) -> None:
+        """Do nothing: there are no threads."""
+
     async def renew(self, call: Callable[..., Result], *arguments: Any) -> Result:
         """Run a renewal of the lease, which waits for no write."""
         return await self._store(call, arguments, writes=True)
