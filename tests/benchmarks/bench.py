@@ -6,6 +6,7 @@ it has to be quick, in a process of its own.
 
 import argparse
 import asyncio
+import gc
 import logging
 import multiprocessing
 import os
@@ -157,6 +158,9 @@ def _run(part: Part, way: Way, *arguments: Any) -> Any:
     # The samples contain refused sagas, which the engine warns about as it should.
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
+    # As `sagalog run` does.
+    gc.collect()
+    gc.freeze()
     try:
         loop = None if part.loop is None else part.loop.found()
         with asyncio.Runner(loop_factory=loop) as runner:

@@ -21,7 +21,7 @@ DIALECTS = {"sqlite": SQLITE, "postgres": POSTGRES}
 # Why a block stands in one dialect alone.
 ONLY_IN_SQLITE = {
     "each table has a statement of its own: one statement is one call into the file, and no round trip": {
-        *("gate", "key_taken", "insert_status", "update_status", "upsert_step", "upsert_command"),
+        *("gate", "key_taken", "upsert_command"),
         *(
             "upsert_attribute",
             "forget_attribute",
@@ -39,6 +39,9 @@ ONLY_IN_SQLITE = {
         *("unmatched_named", "unmatched_consumed", "unmatched_correlated", "unmatched_one"),
         "unmatched_alike",
     },
+    "one statement writes several tables by triggers, where PostgreSQL has common table expressions": {
+        *("appending", "appending_start", "appending_move", "appending_more"),
+    },
     "the recorder of PostgreSQL can be told the name of its table": {"insert_tracking", "max_tracking_id"},
     "a file may have an encoding that cannot hold every text": {"encoding"},
     "a lock on a file is had before its row is written, and what is left of others is tidied up": {
@@ -47,7 +50,7 @@ ONLY_IN_SQLITE = {
     "an array can be added to, where a list is made of rows": {"of_these"},
 }
 ONLY_IN_POSTGRES = {
-    "a whole batch is one statement and one round trip": {"append", "attach", "attribute", "post"},
+    "a whole batch is one statement and one round trip": {"attach", "attribute", "post"},
     "sagas are looked for and taken in one statement, past what others have locked": {"claim", "claim_due", "due_rows"},
     "the dead are looked for and freed in one statement": {"forget_the_dead", "free_some"},
     "transactions are begun and ended by blocks, and may be told what they wait for": {

@@ -144,17 +144,21 @@ class SafeDatastore(SQLiteDatastore):
         self.originator_id_type = "text"
         self._writing = Lock()
         self._writer: SQLiteConnection | None = None
-        self._is_prepared = False
+        self._made: set[str] = set()
         self._closing = False
         self._readers = 0
         self._readers_changed = Condition()
         self._reading: set[SQLiteConnection] = set()
 
     @contextmanager
-    def transaction(self, *, commit: bool) -> Generator[SQLiteCursor]:
-        """Begin a transaction, yield a cursor, and commit; roll back if anything is raised."""
+    def transaction(self, *, commit: bool, own: Sequence[str] = ()) -> Generator[SQLiteCursor]:
+        """Begin a transaction, yield a cursor, and commit; roll back if anything is raised.
+
+        The statements `own` make what it needs of the connection's own.
+        """
         with self.get_connection(commit=commit) as connection:
             cursor = connection.cursor()
+            self._make(cursor, own)
             try:
                 if commit:
                     self._once_unlocked(cursor, "BEGIN IMMEDIATE")
@@ -167,19 +171,22 @@ class SafeDatastore(SQLiteDatastore):
                 connection.rollback()
                 cursor.sqlite_cursor.close()
 
-    def write_alone(self, sql: str, values: Sequence[Any], prepare: Sequence[str]) -> None:
-        """Run one statement that is a whole transaction; `prepare` makes what it needs of the connection's own."""
+    def write_alone(self, sql: str, values: Sequence[Any], own: Sequence[str]) -> None:
+        """Run one statement as a transaction; `own` is as for `transaction`."""
         with self.get_connection(commit=True) as connection:
             cursor = connection.cursor()
-            self.prepared(cursor, prepare)
+            self._make(cursor, own)
             self._once_unlocked(cursor, sql, values)
 
-    def prepared(self, cursor: SQLiteCursor, prepare: Sequence[str]) -> None:
-        """Make what the writing connection has of its own, if it has not got it yet."""
-        if not self._is_prepared:
-            for statement in prepare:
+    def _make(self, cursor: SQLiteCursor, own: Sequence[str]) -> None:
+        """Make what the writing connection has of its own, if it has not got it yet.
+
+        Before a transaction, for what is made in one that is rolled back is gone with it.
+        """
+        for statement in own:
+            if statement not in self._made:
                 cursor.execute(statement)
-            self._is_prepared = True
+                self._made.add(statement)
 
     def _once_unlocked(self, cursor: SQLiteCursor, sql: str, values: Sequence[Any] = ()) -> None:
         """Run a statement that takes the single write lock, and wait for the lock.
@@ -211,7 +218,7 @@ class SafeDatastore(SQLiteDatastore):
                 raise InterfaceError("the database has been closed")
             if self._writer is None:
                 self._writer = connect(self.pool.db_name, WRITER_WAITS_SECONDS)
-                self._is_prepared = False
+                self._made.clear()
             yield self._writer
 
     @contextmanager

@@ -74,8 +74,8 @@ class SagaRecorder(SQLiteProcessRecorder):
                 for sql, values in batch.statements(SQL["append"]):
                     self.datastore.write_alone(sql, values, APPENDING)
             else:
-                with self.datastore.transaction(commit=True) as c:
-                    self._write(c, batch)
+                with self.datastore.transaction(commit=True, own=APPENDING) as c:
+                    self._write(c.sqlite_cursor, batch)
                     self._companions.write(c.sqlite_cursor.connection, events_of(appends))
             return ["written"] * len(appends)
         except (Unfit, sqlite3.IntegrityError) as problem:
@@ -84,14 +84,14 @@ class SagaRecorder(SQLiteProcessRecorder):
 
     def _append_what_fits(self, appends: Sequence[Append]) -> list[AppendOutcome]:
         outcomes: list[AppendOutcome] = []
-        with self.datastore.transaction(commit=True) as c:
+        with self.datastore.transaction(commit=True, own=APPENDING) as c:
             cursor = c.sqlite_cursor
             for append in appends:
                 outcome = self._fits(cursor, append)
                 if outcome is None:
                     cursor.execute("SAVEPOINT one")
                     try:
-                        self._write(c, Batch((append,)))
+                        self._write(cursor, Batch((append,)))
                         outcome = "written"
                     except (Unfit, sqlite3.IntegrityError) as problem:
                         _let_through(problem)
@@ -117,10 +117,9 @@ class SagaRecorder(SQLiteProcessRecorder):
         landed = [tuple(row) for row in cursor.execute(SQL["landed"], span)]
         return "written" if landed == [tuple(event) for event in append.events] else "conflict"
 
-    def _write(self, c: SQLiteCursor, batch: Batch) -> None:
+    @staticmethod
+    def _write(cursor: sqlite3.Cursor, batch: Batch) -> None:
         """Write appends that should fit; raises `Unfit` or `sqlite3.IntegrityError` if one does not."""
-        cursor = c.sqlite_cursor
-        self.datastore.prepared(c, APPENDING)
         position = last_position(cursor) if batch.has_more else 0
         for sql, values in batch.statements(SQL["append"]):
             cursor.execute(sql, values)
@@ -156,15 +155,14 @@ class SagaRecorder(SQLiteProcessRecorder):
     def route(self, route: Route) -> RouteOutcome:
         """Write a route in one transaction, or nothing of it."""
         try:
-            with self.datastore.transaction(commit=True) as c:
-                self._route(c, route)
+            with self.datastore.transaction(commit=True, own=APPENDING) as c:
+                self._route(c.sqlite_cursor, route)
                 self._companions.write(c.sqlite_cursor.connection, events_of(route.starts) + len(route.messages))
             return "written"
         except _NotRouted as problem:
             return problem.outcome
 
-    def _route(self, c: SQLiteCursor, route: Route) -> None:
-        cursor = c.sqlite_cursor
+    def _route(self, cursor: sqlite3.Cursor, route: Route) -> None:
         for one in route.advances:
             moved = cursor.execute(SQL["advance"], (one.position, one.consumer, one.worker_id, one.expected)).rowcount
             if moved != 1:
@@ -174,7 +172,7 @@ class SagaRecorder(SQLiteProcessRecorder):
             raise _NotRouted("conflict")
         if route.starts:
             try:
-                self._write(c, Batch(route.starts))
+                self._write(cursor, Batch(route.starts))
             except (Unfit, sqlite3.IntegrityError) as problem:
                 _let_through(problem)
                 raise _NotRouted("exists") from None
