@@ -135,11 +135,19 @@ def step_rows(definition: Definition | None, saga_id: str, before: SagaState | N
         return rows
     running = _running(definition, after)
     was_running = running if before is None else _running(definition, before)
+    was_rolling_back = before is not None and before.rolling_back
     for ordinal, name, step in news:
-        if followed or _is_begun(step):
+        # Of a step that is undone mostly one of its two rows has changed.
+        old = known.get(name)
+        if (followed or _is_begun(step)) and (
+            old is None or old.action is not step.action or old.result is not step.result
+        ):
             rows.append(_action_row(saga_id, name, ordinal, step))
-        if step.undo.status != "none":
-            rows.append(_undo_row(saga_id, name, ordinal, step, name in running))
+        is_running = name in running
+        if step.undo.status != "none" and (
+            old is None or old.undo is not step.undo or not was_rolling_back or is_running != (name in was_running)
+        ):
+            rows.append(_undo_row(saga_id, name, ordinal, step, is_running))
     if running != was_running:
         # Which of the pending compensations is running depends on the other steps.
         for name in sorted({*running} ^ {*was_running}):

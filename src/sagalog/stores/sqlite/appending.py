@@ -16,7 +16,7 @@ from sagalog.stores.sql import for_rows
 
 # The numbers of rows for which there is a statement. What is missing is filled up with rows of nulls, which no trigger
 # takes: so any batch is one statement, and only few different ones are prepared.
-SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 160, 200, 250, 300, 350, 400, 450, 500)
+SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 160, 200, 250, 300, 350, 400, 450, 500, 600, 700, 800, 1000)
 LARGEST = SIZES[-1]
 
 NO_EVENT = (None, None)
