@@ -197,13 +197,13 @@ def begin_call(turns: Turns, tasks: OwnTasks, call: Call) -> tuple[UnderWay | No
     """
     if call.is_async:
         # A handler cannot be interrupted before it first waits, so one that never waits needs no timer.
-        own, value = tasks.begin(call.what, _coroutine, call.ours, call.handler, call.first, call.arguments)
+        own, value = tasks.begin(call.what, _coroutine, call)
         if own is None:
             return None, plain_answer(value, call.handler)
         return InTask(own, call.handler, call.seconds), None
 
     def bound(turn: Turn) -> Callable[[], Any]:
-        return functools.partial(_if_ours, call.ours, turn, call.handler, call.first, call.arguments)
+        return functools.partial(_if_ours, call, turn)
 
     asked = turns.ask(bound, call.what, call.seconds)
     if asked is None:
@@ -233,24 +233,20 @@ async def call_handler(turns: Turns, tasks: OwnTasks, call: Call) -> Any:
     raise asyncio.CancelledError if isinstance(raised, Stopped) else raised
 
 
-def _coroutine(
-    ours: StillOurs, handler: Callable[..., Any], first: tuple[Any, ...], arguments: dict[str, Any]
-) -> Coroutine[Any, Any, Any]:
-    made = _if_ours(ours, None, handler, first, arguments)
+def _coroutine(call: Call) -> Coroutine[Any, Any, Any]:
+    made = _if_ours(call)
     if not hasattr(made, "send"):
-        name, found = name_of_callable(handler), type(made).__name__
+        name, found = name_of_callable(call.handler), type(made).__name__
         raise TypeError(f"{name} is declared as a coroutine function, and gave {found}")
     return cast("Coroutine[Any, Any, Any]", made)
 
 
-def _if_ours(
-    ours: StillOurs, turn: Turn | None, handler: Callable[..., Any], first: tuple[Any, ...], arguments: dict[str, Any]
-) -> Any:
+def _if_ours(call: Call, turn: Turn | None = None) -> Any:
     """Call a handler when its turn has come; raise `NotBegun` if the process lost what it is called for meanwhile."""
-    if (turn is not None and not turn.begin()) or not ours():
+    if (turn is not None and not turn.begin()) or not call.ours():
         raise NotBegun
     try:
-        return handler(*first, **arguments)
+        return call.handler(*call.first, **call.arguments)
     except StopIteration as problem:
         raise Carried(problem) from None
     except Exception:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from functools import partial
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 from weakref import getweakrefcount
 
 from sagalog.engine.carrying import carried
@@ -23,6 +23,8 @@ logger = logging.getLogger("sagalog.engine")
 # The documentation of asyncio asks every implementation of tasks to call these two when it runs one.
 _enter = asyncio.tasks._enter_task  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 _leave = asyncio.tasks._leave_task  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
+Of = TypeVar("Of")
 
 # Called with what blocked the event loop, and for how many seconds.
 HeldUp = Callable[[str, float], None]
@@ -119,11 +121,11 @@ class OwnTask(Coroutine[Any, Any, Any]):
                 return False
         return True
 
-    def run_first(self, call: Callable[..., Coroutine[Any, Any, Any]], arguments: tuple[Any, ...]) -> None:
+    def run_first(self, make: Callable[[Of], Coroutine[Any, Any, Any]], of: Of) -> None:
         """Make the handler's coroutine and run its first part; raises `StopIteration` if it ends without waiting."""
         self._handler = None
-        self._handler = call(*arguments)
-        awaited = self._awaited = self._handler.send(None)
+        handler = self._handler = make(of)
+        awaited = self._awaited = handler.send(None)
         # A future that somebody is about to wait for takes nobody else until that is done, which has to wait for the
         # task's turn; others may wait for the same one before.
         if getattr(awaited, "_asyncio_future_blocking", False):
@@ -220,10 +222,8 @@ class OwnTasks:
         self._held_up = held_up
         self._spare: OwnTask | None = None
 
-    def begin(
-        self, what: str, call: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any
-    ) -> tuple[OwnTask | None, Any]:
-        """Make a handler's coroutine and run its first part.
+    def begin(self, what: str, make: Callable[[Of], Coroutine[Any, Any, Any]], of: Of) -> tuple[OwnTask | None, Any]:
+        """Make a handler's coroutine of something and run its first part.
 
         Returns the `OwnTask` whose end is to be waited for; or None and the result, if the handler has ended. Raises
         what the handler raises.
@@ -239,7 +239,7 @@ class OwnTasks:
         _enter(loop, task)
         since = monotonic()
         try:
-            own.context.run(own.run_first, call, arguments)
+            own.context.run(own.run_first, make, of)
         except StopIteration as end:
             own.has_ended = True
             self._spare = own

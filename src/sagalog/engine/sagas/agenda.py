@@ -18,6 +18,10 @@ Attempted = RunAction | RunCompensation | CallOff
 UnderWay = Container[tuple[type, str]]
 
 
+# What can wait for a time, and does if it names one.
+IDLE = (RunAction, RunCompensation, WatchDeadline)
+
+
 class Agenda(Struct, frozen=True):
     """The effects to begin now, an input that is known already and comes first, and when to look again."""
 
@@ -41,8 +45,12 @@ def only_action(effects: list[Effect], clock: Clock) -> RunAction | None:
 
 def idle_until(effects: list[Effect]) -> int:
     """Return until when nothing is to be done, if the saga waits for nothing but time; else 0."""
-    idle = (RunAction, RunCompensation, WatchDeadline)
-    return min((effect.at if isinstance(effect, idle) else 0 for effect in effects), default=0)
+    until = 0
+    for effect in effects:
+        if not isinstance(effect, IDLE) or not effect.at:
+            return 0
+        until = min(until, effect.at) if until else effect.at
+    return until
 
 
 def agenda_of(effects: list[Effect], clock: Clock, under_way: UnderWay, in_doubt: Container[str]) -> Agenda:

@@ -64,7 +64,13 @@ class WorkerLease:
 
     def held_by(self, worker_id: str) -> bool:
         """Tell whether `worker_id` has the lease and it holds; callable from any thread."""
-        return worker_id == self.worker_id and self.holds
+        # Asked before each attempt, so without the properties that say the same.
+        return (
+            worker_id == self.worker_id
+            and self._clock.now() < self._until
+            and self._loop.time() < self._ends
+            and self._store.shows_life(worker_id)
+        )
 
     async def begin(self) -> None:
         """Begin a lease under a new name."""

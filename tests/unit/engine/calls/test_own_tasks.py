@@ -26,6 +26,11 @@ async def pass_by() -> int:
     return id(current())
 
 
+def made(handler: Handler) -> Coroutine[Any, Any, Any]:
+    """Make the coroutine of a handler without arguments."""
+    return handler()
+
+
 async def ended(own: OwnTask) -> Any:
     """Wait for the end of a handler, for a second at most; return its result, or raise what it raised."""
     over: asyncio.Future[asyncio.Future[Any]] = asyncio.get_running_loop().create_future()
@@ -40,7 +45,7 @@ def tasks_of(*handlers: Handler) -> list[Any]:
     async def test() -> list[Any]:
         found: list[Any] = []
         for handler in handlers:
-            own, value = tasks.begin("it", handler)
+            own, value = tasks.begin("it", made, handler)
             found.append(value if own is None else await ended(own))
         return found
 
@@ -54,7 +59,7 @@ def test_handlers_that_do_not_wait_share_a_task() -> None:
 
 def test_a_handler_is_not_run_in_the_task_of_whoever_calls_it() -> None:
     async def test() -> bool:
-        own, value = OwnTasks(lambda what, seconds: None).begin("it", pass_by)
+        own, value = OwnTasks(lambda what, seconds: None).begin("it", made, pass_by)
         return own is None and value != id(asyncio.current_task())
 
     assert asyncio.run(test())
@@ -180,9 +185,9 @@ def test_a_handler_that_waits_has_its_task_to_itself() -> None:
         inside.append(id(current()))
 
     async def test() -> Any:
-        _, first = tasks.begin("it", pass_by)
-        own, _ = tasks.begin("it", wait)
-        _, last = tasks.begin("it", pass_by)
+        _, first = tasks.begin("it", made, pass_by)
+        own, _ = tasks.begin("it", made, wait)
+        _, last = tasks.begin("it", made, pass_by)
         assert own is not None
         await ended(own)
         return first, last
@@ -205,7 +210,7 @@ def test_handlers_and_others_may_wait_for_the_same(kind: Any, cancelled: bool) -
             return await shared
 
         async def handle() -> Any:
-            own, _ = tasks.begin("it", wait)
+            own, _ = tasks.begin("it", made, wait)
             assert own is not None
             if cancelled:
                 assert own.task is not None
@@ -245,7 +250,7 @@ def test_a_handler_sees_the_context_of_whoever_calls_it() -> None:
         found: list[str] = []
         for value in ("a", "a", "b"):
             VARIABLE.set(value)
-            found.append(tasks.begin("it", look)[1])
+            found.append(tasks.begin("it", made, look)[1])
         return found
 
     assert asyncio.run(test()) == ["a", "a", "b"]
@@ -257,8 +262,8 @@ def test_a_handler_that_raises_leaves_its_task_to_nobody() -> None:
     async def test() -> int:
         tasks = OwnTasks(lambda what, seconds: None)
         with pytest.raises(ValueError, match="no"):
-            tasks.begin("it", fail)
-        _, value = tasks.begin("it", pass_by)
+            tasks.begin("it", made, fail)
+        _, value = tasks.begin("it", made, pass_by)
         return int(value)
 
     assert asyncio.run(test()) != KEPT[0]
@@ -272,9 +277,9 @@ def test_a_task_that_has_had_its_turn_is_over() -> None:
         return "waited"
 
     async def test() -> Any:
-        assert tasks.begin("it", pass_by)[0] is None
+        assert tasks.begin("it", made, pass_by)[0] is None
         await asyncio.sleep(0)
-        own, _ = tasks.begin("it", wait)
+        own, _ = tasks.begin("it", made, wait)
         assert own is not None
         return await ended(own)
 
@@ -289,7 +294,7 @@ def test_another_loop_has_tasks_of_its_own() -> None:
         seen.append(current().get_loop())
 
     async def test() -> None:
-        tasks.begin("it", look)
+        tasks.begin("it", made, look)
         # Before the task of the handler has its turn.
         asyncio.get_running_loop().stop()
 
