@@ -6,7 +6,6 @@ it has to be quick, in a process of its own.
 
 import argparse
 import asyncio
-import gc
 import logging
 import multiprocessing
 import os
@@ -24,6 +23,7 @@ from msgspec.structs import replace
 from rich.console import Console
 from servers.postgres_server import open_server
 
+from sagalog.cli.worker_process import tune
 from tests.benchmarks.databases import Database, PostgresDatabase, SQLiteDatabase
 from tests.benchmarks.measure import Sizes
 from tests.benchmarks.parts import BY_DEFAULT, ON_REQUEST, PARTS, Part, Way
@@ -159,8 +159,7 @@ def _run(part: Part, way: Way, *arguments: Any) -> Any:
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     # As `sagalog run` does.
-    gc.collect()
-    gc.freeze()
+    tune()
     try:
         loop = None if part.loop is None else part.loop.found()
         with asyncio.Runner(loop_factory=loop) as runner:

@@ -56,8 +56,8 @@ class Columns(Struct, frozen=True):
 class Table(Struct, frozen=True):
     """The columns of a table, grouped by when they are written.
 
-    `given` come with a row; the store fills the others. `changing` are the given ones that replace an existing row's, and
-    `fixed` the others; `computed` are those that follow from the log.
+    `given` come with a row; the store fills the others. `changing` are the given ones that replace an existing row's,
+    and `fixed` the others; `computed` are those that follow from the log.
     """
 
     all: Columns
@@ -68,8 +68,11 @@ class Table(Struct, frozen=True):
 
 
 def _columns(kinds: Mapping[str, str]) -> Columns:
-    values = attrgetter(*kinds) if kinds else lambda _: ()
-    return Columns(tuple(kinds), "".join(kinds.values()), values)
+    return Columns(tuple(kinds), "".join(kinds.values()), attrgetter(*kinds) if kinds else _no_values)
+
+
+def _no_values(_: Any) -> tuple[()]:
+    return ()
 
 
 def _kind(field: str, declared: Any) -> str:

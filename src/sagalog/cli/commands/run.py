@@ -1,7 +1,6 @@
 """`sagalog run`: a worker process; the process manager does the work."""
 
 import asyncio
-import gc
 import logging
 
 import click
@@ -11,6 +10,7 @@ from sagalog.cli.app import load_app
 from sagalog.cli.failures import AppError
 from sagalog.cli.logs import LEVELS, log_to_stderr
 from sagalog.cli.options import Command, Invocation
+from sagalog.cli.worker_process import tune
 from sagalog.process_manager import ProcessManager
 from sagalog.process_manager.until_signalled import first_signal, opened_unless
 
@@ -48,10 +48,7 @@ def run(invocation: Invocation, log_level: str, log_format: str) -> None:
                 *(f"projection {one.name} version {one.version}" for one in app.projections),
             ]
         )
-        # What was imported stays. Python would look through all of it again and again, for 30 ms each time, in which no
-        # saga goes on.
-        gc.collect()
-        gc.freeze()
+        tune()
         asyncio.run(_work(process_manager, names))
         logger.info("stopped; what is unfinished waits for the next worker")
 

@@ -21,7 +21,7 @@ LARGEST = SIZES[-1]
 
 NO_EVENT = (None, None)
 # A row of which only the version is given, up to the columns of its step.
-NO_STATUS = {name: None for name in STATUS.changing.names}
+NO_STATUS: dict[str, Any] = dict.fromkeys(STATUS.changing.names)
 NO_STEP = (None,) * len(STEP.given.names)
 # The numbered columns of a start, behind what never changes of its status.
 NO_PARTS = (None,) * (len(STEP.given.names) - len(STATUS.fixed.names))

@@ -6,6 +6,7 @@ import contextvars
 import pytest
 
 from sagalog.engine.sagas.news import LONGEST_PASS, News
+from sagalog.engine.writing.pieces import Outcome
 
 INSIDE = contextvars.ContextVar("INSIDE", default=False)
 
@@ -80,6 +81,49 @@ def test_a_pass_that_takes_long_lets_the_event_loop_turn_to_others() -> None:
         return turns
 
     assert asyncio.run(test()) == ["saga 0", "saga 1", "others", "saga 2", "saga 3", "others", "saga 4", "others"]
+
+
+def test_outcomes_of_writes_are_told_before_sagas_go_on_and_belong_to_the_pass() -> None:
+    async def test() -> list[str]:
+        turns: list[str] = []
+        news = News(contextvars.copy_context())
+        news.add(Saga("first", turns))
+        second = Saga("second", turns)
+
+        def told(outcome: Outcome) -> None:
+            turns.append(f"told {outcome}")
+            news.add(second)
+
+        news.tell([(told, "written")])
+        assert turns == []
+        await asyncio.sleep(0)
+        return turns
+
+    assert asyncio.run(test()) == ["told written", "first", "second"]
+
+
+def test_a_pass_ends_also_among_outcomes_that_take_long() -> None:
+    async def test() -> list[str]:
+        turns: list[str] = []
+        loop = asyncio.get_running_loop()
+        news = News(contextvars.copy_context())
+        time, real = [loop.time()], loop.time
+
+        def told(outcome: Outcome) -> None:
+            turns.append(str(outcome))
+            time[0] += LONGEST_PASS / 2
+
+        loop.time = lambda: time[0]  # type: ignore[method-assign]
+        try:
+            news.tell((told, f"outcome {number}") for number in range(3))
+            for _ in range(2):
+                await asyncio.sleep(0)
+                turns.append("others")
+        finally:
+            loop.time = real  # type: ignore[method-assign]
+        return turns
+
+    assert asyncio.run(test()) == ["outcome 0", "outcome 1", "others", "outcome 2", "others"]
 
 
 def test_a_pass_that_is_interrupted_goes_on_with_the_rest() -> None:

@@ -84,6 +84,30 @@ class AppendingContract:
         assert store.status(begun.saga_id) == replace(decided.status, position=last)
         assert store.steps(begun.saga_id) == [replace(row, position=last) for row in rows]
 
+    def test_appends_of_any_shape_are_written_in_one_batch(self, store: Store) -> None:
+        """Invariants 5 and 47: with as many events and steps as there may be, also from the start."""
+        shapes = [(events, steps) for events in range(1, 8) for steps in range(7)]
+        begun, decided = [start() for _ in shapes], list[Append]()
+        for one, (events, steps) in zip(begun, shapes, strict=True):
+            rows = [step(one.saga_id, f"step-{number}", number) for number in range(1, steps + 1)]
+            decided.append(following(one, *(sample_event("StepSucceeded") for _ in range(events)), steps=rows))
+        starts = [
+            replace(one, events=event.events, status=replace(one.status, version=len(event.events)), steps=event.steps)
+            for one, event in zip(begun, decided, strict=True)
+        ]
+        moved = [following(one, sample_event("SagaCompleted"), steps=one.steps[-1:]) for one in starts]
+        for batch in (starts, moved):
+            assert store.append(batch) == ["written"] * len(batch)
+        for one, then in zip(starts, moved, strict=True):
+            stored = store.read(one.saga_id)
+            assert [(event.version, event.topic, event.state) for event in stored] == numbered(one, then)
+            first, last = stored[len(one.events) - 1].position, stored[-1].position
+            assert [event.position for event in stored[:-1]] == list(range(stored[0].position, first + 1))
+            assert store.status(one.saga_id) == replace(then.status, position=last)
+            expected = [replace(row, position=first) for row in one.steps[:-1]]
+            expected += [replace(row, position=last) for row in one.steps[-1:]]
+            assert store.steps(one.saga_id) == expected
+
     def test_a_deadline_that_was_moved_or_taken_away_is_in_the_row(self, store: Store) -> None:
         one, two = start(), start()
         store.append([one, two])
