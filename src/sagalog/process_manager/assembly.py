@@ -184,9 +184,8 @@ def assemble(given: Equipment, blocking: Blocking, handle: HandleMessage) -> Eng
     waiters = Waiters(surroundings)
     turns = Turns(blocking)
     resources = CallResources(given.services, turns, given.failures, given.own_tasks)
-    worker = Worker(
-        surroundings, given.definitions, committer, resources, news, waiters.finished, due, Inbox(surroundings)
-    )
+    inbox = Inbox(surroundings, due.give)
+    worker = Worker(surroundings, given.definitions, committer, resources, news, waiters.finished, due, inbox)
     actions = Actions(surroundings, committer, given.definitions, due.give)
     handlings = [Handling(one, resources, given.clock) for one in given.declared.participants]
     routes = _routes(given.declared, surroundings)

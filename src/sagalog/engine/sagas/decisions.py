@@ -104,6 +104,7 @@ class Decisions:
         if envelope.id in self.mail:
             return False
         self.mail[envelope.id] = envelope
+        self._owner.inbox.holds(self.saga_id, len(self.mail))
         return True
 
     def decide_next(self, is_busy: bool) -> bool:
@@ -206,6 +207,7 @@ class Decisions:
         if self._taking is not None:
             self._owner.inbox.took(self.saga_id, self._taking)
             del self.mail[self._taking]
+            self._owner.inbox.holds(self.saga_id, len(self.mail))
             self._taking = None
             self.rests = self.state.status not in OPEN
             return
@@ -254,5 +256,6 @@ class Decisions:
     def leave(self) -> None:
         """Tell of no more news, and insist on nothing; what is being written may still be written."""
         self._driver = None
+        self._owner.inbox.holds(self.saga_id, 0)
         if self._refusals is not None:
             self._refusals.end()

@@ -18,6 +18,8 @@ from sagalog.store import InboxRow
 logger = logging.getLogger("sagalog.engine")
 
 BATCH = 500
+# A saga with so many messages here gets no more until it has taken half of them: each read would read them again.
+FULL = 500
 # For how many sagas messages are read one by one in a round.
 APART_AT_ONCE = 50
 # A time after all others, so that the clock excludes no message.
@@ -30,10 +32,14 @@ class Inbox:
     A row stays in the inbox until the decision that takes it is durable. So no message is lost when another worker
     takes a saga over; and a read that began before such a decision may still return what the decision has taken.
 
-    Any saga may get messages: those that it waits for, and what people ask of it.
+    Any saga may get messages: those that it waits for, and what people ask of it. `wants_more` is called when one that
+    had enough of them is to get more.
     """
 
-    def __init__(self, surroundings: Surroundings) -> None:
+    def __init__(self, surroundings: Surroundings, wants_more: Callable[[], None]) -> None:
+        self._wants_more = wants_more
+        # Sagas that have enough to do with the messages that were handed over.
+        self._full: set[str] = set()
         self._store = surroundings.store
         self._blocking = surroundings.blocking
         # Messages taken since the last read began: that read may still return them.
@@ -59,7 +65,7 @@ class Inbox:
         self._behind |= self._missed
         self._missed.clear()
         limit = self._size.now + self._left
-        but = self._one_by_one.resting()
+        but = [*self._one_by_one.resting(), *self._full]
         try:
             found = await self._blocking.read(self._store.mail, worker_id, limit, but)
         except Exception as problem:
@@ -88,7 +94,7 @@ class Inbox:
         if len(mailed) < APART_AT_ONCE:
             self._looked_at.clear()
         read = await self._one_by_one.each(mailed, self._read_one)
-        self._unread = set(self._one_by_one.resting())
+        self._unread = {*self._one_by_one.resting(), *self._full}
         return [one for found in read.values() for one in found]
 
     async def _read_one(self, saga_id: str) -> list[tuple[InboxRow, Envelope]]:
@@ -110,6 +116,14 @@ class Inbox:
     def took(self, saga_id: str, message_id: str) -> None:
         """Note that a saga has durably taken a message."""
         self._taken.add((saga_id, message_id))
+
+    def holds(self, saga_id: str, number: int) -> None:
+        """Note how many messages a saga has here that it has not taken."""
+        if number >= FULL:
+            self._full.add(saga_id)
+        elif saga_id in self._full and number <= FULL // 2:
+            self._full.discard(saga_id)
+            self._wants_more()
 
     def missed(self, saga_id: str) -> None:
         """Note that the inbox of a saga may have a message that was not given to the saga."""

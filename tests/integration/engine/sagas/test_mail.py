@@ -1,13 +1,16 @@
-"""Mail for sagas that cannot be run here: it waits for somebody who can, and nobody turns in circles meanwhile."""
+"""Mail for sagas that cannot be run here, or that is a lot: it waits, and nobody turns in circles meanwhile."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from lab.lab import Lab, Process, in_lab
 from msgspec.structs import replace
-from sagas.message_shop import PaymentTaken, Shop, end_of, message, placed, row_of
+from sagas.message_shop import Packed, PaymentTaken, Shop, end_of, message, placed, row_of, types_of
 
+from sagalog.engine.sagas import inbox
 from sagalog.messages import Envelope
 from sagalog.store import InboxRow, StoredEvent
 from sagalog.stores.memory.store import MemoryStore
@@ -19,6 +22,7 @@ class Watched(MemoryStore):
     def __init__(self) -> None:
         super().__init__()
         self.asked: Counter[str] = Counter()
+        self.given = 0
         self.spoiled: set[str] = set()
 
     def claim(self, worker_id: str, definitions: Sequence[str], now: int, limit: int, but: Sequence[str] = ()) -> Any:
@@ -27,7 +31,9 @@ class Watched(MemoryStore):
 
     def mail(self, worker_id: str, limit: int, but: Sequence[str] = ()) -> list[tuple[InboxRow, Envelope]]:
         self.asked["mail"] += 1
-        return super().mail(worker_id, limit, but)
+        found = super().mail(worker_id, limit, but)
+        self.given += len(found)
+        return found
 
     def read_many(self, saga_ids: Sequence[str]) -> dict[str, list[StoredEvent]]:
         self.asked["read"] += 1
@@ -93,3 +99,28 @@ def test_a_saga_whose_history_cannot_be_read_keeps_its_mail_and_is_not_tried_aga
         assert len(store.inbox(saga_id, lab.world.now(), 5)) == 1
 
     in_lab(store, story)
+
+
+def test_many_messages_for_one_saga_are_not_read_again_with_each_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten times the messages take ten times as many rows, and all of them are taken in the order in which they came."""
+    monkeypatch.setattr(inbox, "FULL", 20)
+    store, number = Watched(), 400
+
+    async def story(lab: Lab) -> None:
+        shop = Shop(timeout=3000, waits=True)
+        shop.slow.add("o1")
+        process = await shop.begin(lab)
+        saga_id = await waiting_for_payment(lab, process, store)
+        events = [message(Packed(order_id="o1"), id=f"packed-{n:03d}") for n in range(number)]
+        await asyncio.gather(*(process.do(process.manager.handle(one)) for one in events))
+        # A second saga gets its mail meanwhile.
+        await placed(process, "o2")
+        await process.do(process.manager.handle(message(Packed(order_id="o2"), id="packed for o2")))
+        assert await end_of(lab, process, "o2") == "completed"
+        await lab.until(lambda: not store.inbox(saga_id, lab.world.now(), 1))
+        shop.answers.set()
+        assert await end_of(lab, process, "o1") == "completed"
+        assert types_of(store, saga_id).count("EventReceived") >= number
+
+    in_lab(store, story)
+    assert store.given < 4 * number
