@@ -67,7 +67,7 @@ def test_a_pass_that_takes_long_lets_the_event_loop_turn_to_others() -> None:
         class Slow(Saga):
             def go_on(self) -> None:
                 super().go_on()
-                time[0] += LONGEST_PASS / 2
+                time[0] += LONGEST_PASS * 0.6
 
         loop.time = lambda: time[0]  # type: ignore[method-assign]
         try:
@@ -111,7 +111,7 @@ def test_a_pass_ends_also_among_outcomes_that_take_long() -> None:
 
         def told(outcome: Outcome) -> None:
             turns.append(str(outcome))
-            time[0] += LONGEST_PASS / 2
+            time[0] += LONGEST_PASS * 0.6
 
         loop.time = lambda: time[0]  # type: ignore[method-assign]
         try:
