@@ -6,6 +6,7 @@ it has to be quick, in a process of its own.
 
 import argparse
 import asyncio
+import gc
 import logging
 import multiprocessing
 import os
@@ -23,7 +24,6 @@ from msgspec.structs import replace
 from rich.console import Console
 from servers.postgres_server import open_server
 
-from sagalog.cli.worker_process import tune
 from tests.benchmarks.databases import Database, PostgresDatabase, SQLiteDatabase
 from tests.benchmarks.measure import Sizes
 from tests.benchmarks.parts import BY_DEFAULT, ON_REQUEST, PARTS, Part, Way
@@ -158,8 +158,10 @@ def _run(part: Part, way: Way, *arguments: Any) -> Any:
     # The samples contain refused sagas, which the engine warns about as it should.
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
-    # As `sagalog run` does.
-    tune()
+    # As `sagalog run` does, said again here: an earlier version of the library is measured likewise.
+    gc.collect()
+    gc.freeze()
+    sys.setswitchinterval(0.001)
     try:
         loop = None if part.loop is None else part.loop.found()
         with asyncio.Runner(loop_factory=loop) as runner:
