@@ -7,7 +7,7 @@ SHOWN = """
 import gc, sys
 from sagalog.cli.worker_process import tune
 {}
-print(gc.get_freeze_count() > 0, sys.getswitchinterval())
+print(gc.get_freeze_count() > 5_000, sys.getswitchinterval())
 """
 
 
