@@ -53,11 +53,6 @@ class Batch:
             ):
                 self.has_more = True
 
-    @property
-    def is_one_statement(self) -> bool:
-        """Tell whether the one statement is the whole transaction."""
-        return self._rows <= LARGEST and not self.has_more
-
     def placed_after(self, position: int) -> list[tuple[Append, int]]:
         """Return each append with the position of its last event, in a log that ended at `position`."""
         ends = accumulate((len(append.events) for append in self.appends), initial=position)

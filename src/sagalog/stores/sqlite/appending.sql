@@ -1,6 +1,7 @@
 -- How appends are written by one statement. Their rows are inserted into a view of the connection's own, and its triggers
--- write the tables. A statement takes the write lock, writes and commits while Python's global lock is let go: with one
--- for each table, and others around them, the writer would wait for that lock again and again.
+-- write the tables, all while Python's global lock is let go: with a statement for each table the writer would wait for that
+-- lock again and again. It stands in a transaction: a trigger of somebody else that fails (`RAISE(FAIL)`) leaves what the
+-- statement has written before, and without one that would be committed.
 
 -- name: append
 INSERT INTO saga_appending

@@ -171,13 +171,6 @@ class SafeDatastore(SQLiteDatastore):
                 connection.rollback()
                 cursor.sqlite_cursor.close()
 
-    def write_alone(self, sql: str, values: Sequence[Any], own: Sequence[str]) -> None:
-        """Run one statement as a transaction; `own` is as for `transaction`."""
-        with self.get_connection(commit=True) as connection:
-            cursor = connection.cursor()
-            self._make(cursor, own)
-            self._once_unlocked(cursor, sql, values)
-
     def _make(self, cursor: SQLiteCursor, own: Sequence[str]) -> None:
         """Make what the writing connection has of its own, if it has not got it yet.
 

@@ -70,13 +70,9 @@ class SagaRecorder(SQLiteProcessRecorder):
         """Write a batch in one transaction; if an append does not fit, write those that do."""
         batch = Batch(appends)
         try:
-            if batch.is_one_statement and not self._companions:
-                for sql, values in batch.statements(SQL["append"]):
-                    self.datastore.write_alone(sql, values, APPENDING)
-            else:
-                with self.datastore.transaction(commit=True, own=APPENDING) as c:
-                    self._write(c.sqlite_cursor, batch)
-                    self._companions.write(c.sqlite_cursor.connection, events_of(appends))
+            with self.datastore.transaction(commit=True, own=APPENDING) as c:
+                self._write(c.sqlite_cursor, batch)
+                self._companions.write(c.sqlite_cursor.connection, events_of(appends))
             return ["written"] * len(appends)
         except (Unfit, sqlite3.IntegrityError) as problem:
             _let_through(problem)
