@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from msgspec import Struct
 
+from tests.benchmarks.captured import How
 from tests.benchmarks.databases import Database, make_schema
 from tests.benchmarks.kinds import KINDS, Kind
 from tests.benchmarks.measure import FLOOR_BATCH, Beside, Series, Sizes
@@ -63,9 +64,16 @@ class WrittenAgain:
     def writes(self) -> Counter[str]:
         """Return how many rows are written, by table."""
         found: Counter[str] = Counter()
+        for (table, _), rows in self.changes().items():
+            found[table] += rows
+        return found
+
+    def changes(self) -> Counter[tuple[str, How]]:
+        """Return how many rows are inserted, updated and deleted, by table."""
+        found: Counter[tuple[str, How]] = Counter()
         for part in self._made:
             for one in part:
-                found[one.table.name] += len(one.rows)
+                found[one.table.name, one.how] += len(one.rows)
         return found
 
     def write(self, way: Plain) -> Taken:

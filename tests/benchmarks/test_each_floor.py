@@ -9,7 +9,7 @@ import pytest
 from servers.postgres_server import PostgresServer
 
 from sagalog.stores import store_for
-from tests.benchmarks.captured import Change, Changes, Column, Table
+from tests.benchmarks.captured import Change, Changes, Column, How, Table
 from tests.benchmarks.databases import Database, PostgresDatabase, SQLiteDatabase
 from tests.benchmarks.each_kind import floor_of
 from tests.benchmarks.kinds import KINDS, Kind
@@ -48,13 +48,19 @@ def test_the_floor_leaves_the_rows_that_the_engine_left(kind: Kind, tmp_path: Pa
 
 @every_kind
 def test_as_many_rows_are_written_for_each_however_many_run_at_once(kind: Kind, tmp_path: Path) -> None:
-    async def writes(batch: int) -> Counter[str]:
+    async def changes(batch: int) -> Counter[tuple[str, How]]:
         captured, plain = (SQLiteDatabase(tmp_path / f"{name}-{batch}.db") for name in ("captured", "plain"))
         floor = await floor_of(kind, Sizes(sagas=SAGAS), captured, plain, batch=batch)
         floor.close()
-        return floor.writes()
+        found = floor.changes()
+        # A message that comes before the one in front of it was taken is marked, and the mark is taken away again. How
+        # often that happens depends on the moment.
+        found.pop(("saga_inbox", "update"), None)
+        return found
 
-    assert asyncio.run(writes(2)) == asyncio.run(writes(SAGAS))
+    few = asyncio.run(changes(2))
+    assert few == asyncio.run(changes(SAGAS))
+    assert few.total() >= SAGAS
 
 
 @pytest.mark.postgres

@@ -129,6 +129,10 @@ def test_a_decision_that_nobody_can_answer_for_is_found(shop_database: str) -> N
     assert found(shop_database, "settled_by_nobody") == {"messages_settled_without_a_reason": {"m-1"}}
 
 
+def test_what_the_library_routed_later_by_itself_is_nobodys_decision(shop_database: str) -> None:
+    assert found(shop_database, "set_aside_and_routed") == {}
+
+
 @pytest.mark.parametrize("behind", ["the_table_is_behind", "an_event_is_parked"])
 def test_a_table_that_is_behind_the_log_raises_no_false_alarm(shop_database: str, behind: str) -> None:
     """The end of a saga that the projection has not read yet is no end: its money is in transit by the table."""

@@ -46,6 +46,11 @@ INSERT INTO saga_unmatched
     (unmatched_id, consumer, message_id, kind, name, source, reason, message, parked_at, status, actor, settled_reason, settled_at)
 VALUES ('u-1', 'door', 'm-1', 'event', 'Known', 'here', 'a test', '{}', 1, 'discarded', 'ada', ' ', 2);
 
+-- name: set_aside_and_routed
+INSERT INTO saga_unmatched
+    (unmatched_id, consumer, message_id, kind, name, source, reason, message, parked_at, status)
+VALUES ('u-1', 'door', 'm-1', 'event', 'Known', 'here', 'it could not be routed yet: a test', '{}', 1, 'redelivered');
+
 -- name: resumed_without_a_reason
 INSERT INTO saga_events (originator_id, originator_version, topic, state)
 SELECT saga_id, 1000, 'sagalog.SagaResumed.1', CAST('{"time":1,"actor":"ada","reason":" "}' AS BLOB)
