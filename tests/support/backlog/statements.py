@@ -291,5 +291,6 @@ FRAGMENTS = frozenset(
         "of_these",
         "row",
         "unmatched_alike",
+        "whose_mail",
     ]
 )

@@ -34,8 +34,8 @@ WITH taken AS MATERIALIZED (
     ON CONFLICT (command_id) DO UPDATE SET
         {saga_commands.changing from excluded}, position = excluded.position
 ), noted AS (
-    INSERT INTO saga_inbox ({saga_inbox.given}, position, body)
-    SELECT {saga_inbox.given of given}, e.notification_id, given.body
+    INSERT INTO saga_inbox ({saga_inbox.given}, position, body, definition)
+    SELECT {saga_inbox.given of given}, e.notification_id, given.body, {whose_mail}
     FROM unnest($7::text[], $8::bigint[], $9::text[], {saga_inbox.given as arrays})
         AS given (saga_id, version, body, {saga_inbox.given})
     JOIN saga_events AS e ON e.originator_id = given.saga_id AND e.originator_version = given.version
@@ -97,8 +97,15 @@ WITH needed AS MATERIALIZED (
 SELECT DISTINCT posting FROM missing;
 
 -- name: put
-INSERT INTO saga_inbox (body, {saga_inbox.all}) SELECT * FROM unnest($1::text[], {saga_inbox.all as arrays})
+INSERT INTO saga_inbox ({saga_inbox.all}, body, definition)
+SELECT {saga_inbox.all}, body, {whose_mail}
+FROM unnest($1::text[], {saga_inbox.all as arrays}) AS given (body, {saga_inbox.all})
 ON CONFLICT DO NOTHING;
+
+-- name: whose_mail
+CASE WHEN substr(given.recipient, 1, 12) <> 'participant:' THEN
+    coalesce((SELECT definition FROM saga_status WHERE saga_id = given.recipient), '')
+END
 
 -- name: advance
 UPDATE saga_consumers AS known SET position = given.position

@@ -29,8 +29,20 @@ DELETE FROM saga_messages WHERE position > ? AND position <= ?;
 UPDATE saga_commands SET deliveries = deliveries + ? WHERE command_id = ?;
 
 -- name: put
-INSERT INTO saga_inbox ({saga_inbox.all}, body) VALUES ({saga_inbox.all as marks}, ?)
+INSERT INTO saga_inbox ({saga_inbox.all}, body, definition)
+SELECT given.*, {whose_mail}
+FROM (
+    WITH given ({saga_inbox.all}, body) AS (VALUES ({saga_inbox.all as marks}, ?))
+    SELECT * FROM given
+) AS given
+-- Otherwise ON could begin the condition of a join.
+WHERE true
 ON CONFLICT DO NOTHING;
+
+-- name: whose_mail
+CASE WHEN substr(given.recipient, 1, 12) <> 'participant:' THEN
+    coalesce((SELECT definition FROM saga_status WHERE saga_id = given.recipient), '')
+END
 
 -- name: take_inbox
 -- As a list of pairs it would read all that a recipient has, or everybody, once somebody has run ANALYZE.
