@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from backlog.backlog import fill, settle
 from backlog.statements import BY_OTHERS, FRAGMENTS, POSTGRES, SQLITE, WRITTEN
-from backlog.walked import Walked, first_parked, walked
+from backlog.walked import Planned, Walked, first_parked, planned, walked
 from databases.catalogs import plain
 from databases.stores import empty_database, migrated_database, opened
 from servers.postgres_server import PostgresServer
@@ -58,10 +58,24 @@ def compare(kind: str, empty: Taken, full: Taken) -> list[str]:
 def test_a_worker_asks_as_little_of_a_full_database_as_of_an_empty_one(databases: tuple[str, str]) -> None:
     empty, full = databases
     kind = empty.split(":")[0].removesuffix("ql")
+    plans: tuple[Planned, ...] = ("generic", "custom")
     least = walked(empty)
-    assert compare(kind, least, walked(full)) == []
+    assert [compare(kind, least, walked(full, plan)) for plan in plans] == [[], []]
     settle(full)
-    assert compare(kind, least, walked(full)) == []
+    assert [compare(kind, least, walked(full, plan)) for plan in plans] == [[], []]
+
+
+@pytest.mark.postgres
+def test_plans_that_were_made_for_an_empty_database_do_for_a_full_one(
+    postgres_server: PostgresServer, migrated_template: str
+) -> None:
+    """PostgreSQL keeps them, and makes others only once it has gathered statistics."""
+    found: list[dict[str, Walked]] = []
+    for number in (0, SAGAS):
+        with postgres_server.database(migrated_template) as database, planned(database) as asked:
+            fill(database, number, number)
+            found.append(asked())
+    assert compare("postgres", *found) == []
 
 
 def test_a_projection_looks_at_no_event_that_waits_behind_another(databases: tuple[str, str]) -> None:

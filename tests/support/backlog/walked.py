@@ -3,8 +3,9 @@
 import json
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, Literal, cast
 
 from backlog.statements import POSTGRES, SQLITE
 from databases.catalogs import plain
@@ -29,9 +30,14 @@ class Walked(Struct, frozen=True):
     plan: tuple[str, ...]
 
 
-def walked(database: str) -> dict[str, Walked]:
+# How PostgreSQL plans a prepared statement: once for whatever values, or for these values each time. Which of both it does
+# for those that read is its own choice.
+Planned = Literal["generic", "custom"]
+
+
+def walked(database: str, plan: Planned = "generic") -> dict[str, Walked]:
     """Return, for each statement of a worker, what it takes on a database; nothing is changed there."""
-    return dict(_of_sqlite(database) if database.startswith("sqlite") else _of_postgres(database))
+    return dict(_of_sqlite(database) if database.startswith("sqlite") else _of_postgres(database, plan))
 
 
 def _of_sqlite(database: str) -> Iterator[tuple[str, Walked]]:
@@ -68,34 +74,64 @@ def _counted(connection: sqlite3.Connection, sql: str, values: Any) -> Walked:
     return Walked(groups * GROUP, rows, plan)
 
 
-def _of_postgres(database: str) -> Iterator[tuple[str, Walked]]:
+def _of_postgres(database: str, plan: Planned) -> Iterator[tuple[str, Walked]]:
     with opened(database) as store:
         connections = cast(Any, store)._connections
         for name, (writes, values) in POSTGRES.items():
-            # As the store's own connections are set, with a plan that was made once for all values.
+            # As the store's own connections are set.
             with connections.writer() if writes else connections.reader() as connection:
-                yield name, _explained(connection, name, values)
+                yield name, _explained(connection, name, values, plan)
 
 
-def _explained(connection: Any, name: str, values: Sequence[Any]) -> Walked:
-    text = OF_POSTGRES[name].decode()
-    given = [literal(value) for value in values]
-    prepare = name not in PLANNED_EACH_TIME
-    answer: Any = None
+@contextmanager
+def planned(database: str) -> Iterator[Callable[[], dict[str, Walked]]]:
+    """Let PostgreSQL plan each statement of a worker as the database is now; what is returned asks with those plans."""
+    with opened(database) as store, ExitStack() as stack:
+        connections = cast(Any, store)._connections
+        writer, reader = (stack.enter_context(one()) for one in (connections.writer, connections.reader))
+        kept = {
+            name: (writer if writes else reader, values)
+            for name, (writes, values) in POSTGRES.items()
+            if name not in PLANNED_EACH_TIME
+        }
+
+        def walked() -> dict[str, Walked]:
+            return {name: _told(_asked(one, _executed(name, values))) for name, (one, values) in kept.items()}
+
+        for name, (connection, values) in kept.items():
+            connection.execute(_prepared(name, values))
+        walked()
+        yield walked
+
+
+def _explained(connection: Any, name: str, values: Sequence[Any], plan: Planned) -> Walked:
+    if name in PLANNED_EACH_TIME:
+        given = [literal(value) for value in values]
+        asked = re.sub(r"\$(\d+)", lambda found: given[int(found[1]) - 1], OF_POSTGRES[name].decode())
+    else:
+        connection.execute(_prepared(name, values))
+        asked = _executed(name, values)
     # A second time: the first one reads the catalogs, and that counts as pages.
-    for turn in range(2):
-        connection.execute("BEGIN")
-        connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
-        if prepare:
-            # A name for each time: the driver may let the server forget what is prepared, and may not.
-            kinds = f"({', '.join(map(_kind, values))})" if values else ""
-            connection.execute(f"PREPARE {name}_{turn} {kinds} AS {text}")
-            asked = f"EXECUTE {name}_{turn}" + (f" ({', '.join(given)})" if given else "")
-        else:
-            asked = re.sub(r"\$(\d+)", lambda found: given[int(found[1]) - 1], text)
-        [[answer]] = connection.execute(f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {asked}").fetchall()
-        connection.execute("ROLLBACK")
-    return _told(json.loads(answer))
+    _asked(connection, asked, plan)
+    return _told(_asked(connection, asked, plan))
+
+
+def _prepared(name: str, values: Sequence[Any]) -> str:
+    kinds = f"({', '.join(map(_kind, values))})" if values else ""
+    return f"PREPARE {name} {kinds} AS {OF_POSTGRES[name].decode()}"
+
+
+def _executed(name: str, values: Sequence[Any]) -> str:
+    return f"EXECUTE {name}" + (f" ({', '.join(map(literal, values))})" if values else "")
+
+
+def _asked(connection: Any, asked: str, plan: Planned = "generic") -> Any:
+    connection.execute("BEGIN")
+    connection.execute(f"SET LOCAL plan_cache_mode = force_{plan}_plan")
+    [[answer]] = connection.execute(f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {asked}").fetchall()
+    # Past the driver, which lets the server forget what is prepared when it hears of a rollback.
+    connection.pgconn.exec_(b"ROLLBACK")
+    return json.loads(answer)
 
 
 def _told(answer: Any) -> Walked:

@@ -239,8 +239,10 @@ FROM unnest($2::text[]) AS wanted (key) CROSS JOIN LATERAL (
 -- name: sagas_by_correlation
 SELECT found.*
 FROM (SELECT DISTINCT id FROM unnest($2::text[]) AS given (id)) AS wanted CROSS JOIN LATERAL (
-    SELECT {saga_status.all} FROM saga_status
-    WHERE correlation_id COLLATE "C" = wanted.id AND ($1::text IS NULL OR saga_name = $1)
+    -- The few of that id first: planned for the name at hand, an index by name looks as good while there are no statistics.
+    SELECT {saga_status.all}
+    FROM (SELECT * FROM saga_status WHERE correlation_id COLLATE "C" = wanted.id OFFSET 0) AS few
+    WHERE $1::text IS NULL OR saga_name = $1
     OFFSET 0
 ) AS found
 ORDER BY saga_id;
