@@ -3,7 +3,7 @@
 import json
 import re
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, Literal, cast
 
@@ -30,8 +30,8 @@ class Walked(Struct, frozen=True):
     plan: tuple[str, ...]
 
 
-# How PostgreSQL plans a prepared statement: once for whatever values, or for these values each time. Which of both it does
-# for those that read is its own choice.
+# How PostgreSQL plans a prepared statement: once for whatever values, or each time for those at hand. Which of both it
+# does with those that read is its own choice.
 Planned = Literal["generic", "custom"]
 
 
@@ -84,7 +84,7 @@ def _of_postgres(database: str, plan: Planned) -> Iterator[tuple[str, Walked]]:
 
 
 @contextmanager
-def planned(database: str) -> Iterator[Callable[[], dict[str, Walked]]]:
+def planned(database: str) -> Generator[Callable[[], dict[str, Walked]]]:
     """Let PostgreSQL plan each statement of a worker as the database is now; what is returned asks with those plans."""
     with opened(database) as store, ExitStack() as stack:
         connections = cast(Any, store)._connections
