@@ -21,7 +21,7 @@ REF ?= HEAD
 VERSIONS ?= 3.11 3.12 3.13
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench bench-against torture test-all-pythons constraints clean
+.PHONY: help demo test check format bench bench-against bench-kernel taken-over torture test-all-pythons constraints clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | while IFS='|' read -r name text; do \
@@ -50,6 +50,12 @@ bench: $(VENV)/all.stamp ## Measure against the floor: the same rows by the plai
 
 bench-against: $(VENV)/all.stamp ## Measure against an earlier commit, in turns: make bench-against REF=HEAD~5 BENCH="--part work"
 	$(WITH_SUPPORT) $(RUN)/python -m tests.benchmarks.against $(REF) $(BENCH)
+
+bench-kernel: $(VENV)/all.stamp ## Measure what the kernel and the rows cost, without a store
+	$(WITH_SUPPORT) $(RUN)/python -m tests.benchmarks.kernel $(BENCH)
+
+taken-over: $(VENV)/all.stamp ## Measure how long the sagas of a killed worker stand still: make taken-over BENCH="--kills 20"
+	$(WITH_SUPPORT) $(RUN)/python -m tests.benchmarks.taken_over $(BENCH)
 
 torture: $(VENV)/all.stamp ## Strike workers, servers and databases for SECONDS (300) and check what is left
 	$(WITH_SUPPORT) $(RUN)/python -m torture --seconds $(SECONDS) $(TORTURE)

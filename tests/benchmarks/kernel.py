@@ -1,4 +1,4 @@
-"""What the kernel and the rows cost by themselves: `python -m tests.benchmarks.kernel`. No engine runs, and no store.
+"""What the kernel and the rows cost by themselves: `make bench-kernel`. No engine runs, and no store.
 
 Each figure is the processor's time in microseconds for one event or one saga, its share of the log included. To compare
 with another version of the library, run it once more with that version's `src` in front of `PYTHONPATH`.

@@ -1,4 +1,4 @@
-"""Measure how long a killed worker's sagas stand still: python -m tests.benchmarks.taken_over --kills 200.
+"""Measure how long a killed worker's sagas stand still: `make taken-over`.
 
 Real processes are killed by SIGKILL, in the middle of a step and of a message: the only one, which is started again,
 and one beside which another stands by.

@@ -9,7 +9,7 @@
 4.  *React*: the decision has the effects too: what ought to be going on in the world once the saga is in its new state.
     Whoever owns the saga begins, after the write, what is not going on yet; what comes of that is the next input.
 
-All inputs go through this: those of a saga that is owned (`sagas/runner`), the start of one (`sagas/beginnings`, and
+All inputs go through this: those of a saga that is owned (`sagas/decisions`), the start of one (`sagas/beginnings`, and
 for messages `bus/route_answers`), and those of one that nobody owns (`sagas/outside_inputs`, `sagas/recording`). They
 differ in who writes: the committer, many decisions in one transaction; or the router, together with the messages.
 

@@ -13,8 +13,9 @@ from typing import Protocol
 
 logger = logging.getLogger("sagalog.stores")
 
-# For so many seconds it is not looked again whether a lock is held: that is asked before each attempt, and nobody takes
-# what a living worker has before it has been silent for twenty times as long.
+# For so many seconds it is not looked again whether a lock is held, for that is asked before each attempt. On
+# PostgreSQL others look several times, a poll apart, before they take over. On SQLite they look once, but there only
+# code that closes files which are not its own makes a living process lose its lock.
 MOMENT = 0.01
 # The descriptors of this process that hold a sign of life.
 _HELD: set[int] = set()

@@ -46,7 +46,7 @@ class Recorder(Protocol):
 
 
 class Refusals:
-    """Handles the refused decisions of one saga. It is the one part of a runner that takes a task."""
+    """Handles the refused decisions of one saga, in a task of its own: it may have to wait."""
 
     def __init__(
         self,

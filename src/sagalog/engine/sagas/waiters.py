@@ -1,4 +1,4 @@
-"""Waits for sagas to end: by their tasks if they run in this process, otherwise by polling their rows."""
+"""Waits for sagas to end: told by their runners if they are driven here, otherwise by polling their rows."""
 
 import asyncio
 import logging

@@ -34,8 +34,7 @@ from sagalog.store import Append, AppendOutcome, Posting, PostOutcome
 
 logger = logging.getLogger("sagalog.engine")
 
-# Half of a thousand sagas that run at once: one half is written while the other decides. The SQLite store writes so
-# many rows in one statement.
+# Half of a thousand sagas that run at once: one half is written while the other decides.
 LARGEST_BATCH = 500
 # What follows from a batch that is no larger is waited for: two transactions would take longer than one. After a larger
 # one the next half is written while what follows is decided.

@@ -14,11 +14,6 @@ from sagalog.store import Append, StepRow
 from sagalog.stores.columns import STATUS, STEP
 from sagalog.stores.sql import for_rows
 
-# The numbers of rows for which there is a statement. What is missing is filled up with rows of nulls, which no trigger
-# takes: so any batch is one statement, and only few different ones are prepared.
-SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 160, 200, 250, 300, 350, 400, 450, 500, 600, 700, 800, 1000)
-LARGEST = SIZES[-1]
-
 NO_EVENT = (None, None)
 # A row of which only the version is given, up to the columns of its step.
 NO_STATUS: dict[str, Any] = dict.fromkeys(STATUS.changing.names)
@@ -28,6 +23,17 @@ NO_PARTS = (None,) * (len(STEP.given.names) - len(STATUS.fixed.names))
 # Before the columns of the status: what is expected, by whom, and two events.
 WIDTH = 6 + len(NO_STATUS) + len(NO_STEP)
 NO_ROW = (None,) * WIDTH
+
+# What SQLite allows in one statement unless it was built to allow more.
+MOST_VALUES = 32_766
+# The numbers of rows for which there is a statement. What is missing is filled up with rows of nulls, which no trigger
+# takes: so nearly any batch is one statement, and only few different ones are prepared.
+SIZES = tuple(
+    size
+    for size in (*(1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128), *range(150, 500, 50), *range(500, 1001, 100))
+    if size * WIDTH <= MOST_VALUES
+)
+LARGEST = SIZES[-1]
 
 # What a trigger says of an append that does not fit.
 UNFIT = "sagalog: unfit"
@@ -91,8 +97,9 @@ class Batch:
         first = 2
         while steps or first < len(events):
             two = [*events[first : first + 2], NO_EVENT, NO_EVENT][:2]
-            # Events that are not there come after the last version.
-            self._values += (-min(append.status.version, append.expected + first), None, *two[0], *two[1])
+            # How many events come before this row: all of them if only steps are left.
+            before = min(append.status.version, append.expected + first)
+            self._values += (-before, None, *two[0], *two[1])
             self._values += (NO_STATUS | {"version": append.status.version}).values()
             self._values += STEP.given.values(steps[0]) if steps else (append.saga_id, *NO_STEP[1:])
             self._rows += 1

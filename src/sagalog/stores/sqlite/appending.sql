@@ -9,7 +9,8 @@ VALUES (?, ?, ?, ?, ?, ?, {saga_status.changing as marks}, {saga_steps.given as 
 
 -- name: appending
 -- A row is the start of a saga (it expects nothing), a move, or more of the append before (what it expects is negative).
--- It has up to two events, and in its numbered columns one step. A start has there what never changes of its status.
+-- It has up to two events, and in its numbered columns one step. A start has there what never changes of its status; the
+-- first of both is the saga's id.
 CREATE TEMP VIEW IF NOT EXISTS saga_appending (
     expected, holder, topic, state, next_topic, next_state,
     {saga_status.changing}, {saga_steps.given numbered part_}

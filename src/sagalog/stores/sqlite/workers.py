@@ -108,7 +108,7 @@ class SQLiteWorkers(Queries):
             with self._transaction(commit=True) as cursor:
                 free_the_dead(cursor, now, but)
         return [
-            # Nothing but the end of a process ends a lock on its file.
+            # The end of a process ends the lock on its file, and nothing else but code that closes whatever is open.
             SilentWorker(HeldLease(*lease), host, pid, is_sure=True)
             for _, *lease, host, pid, lock in looked_at
             if lock is not None and self._files.is_free(lock)
