@@ -6,7 +6,7 @@ import functools
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
-from threading import Lock, Thread
+from threading import Event, Thread
 from typing import Any, Protocol, TypeVar
 
 from sagalog.engine.carrying import carrying
@@ -114,8 +114,8 @@ class WriterThread:
     def __init__(self, name: str) -> None:
         self._closed = False
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        # Locked from when a call is queued until one begins.
-        self._awaits_begin = Lock()
+        # Set from when a call begins until another one is queued.
+        self._has_begun = Event()
         self._thread = Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -138,14 +138,13 @@ class WriterThread:
                 # The loop is closed, so nobody waits for the result any more.
                 return
 
-        self._awaits_begin.acquire(blocking=False)
+        self._has_begun.clear()
         self._calls.put(run)
         return future
 
     def let_begin(self) -> None:
         """Wait until the next call begins, but not for long."""
-        if self._awaits_begin.acquire(timeout=LONGEST_WAIT):
-            self._awaits_begin.release()
+        self._has_begun.wait(LONGEST_WAIT)
 
     def close(self) -> None:
         """End the thread after the queued calls."""
@@ -155,8 +154,7 @@ class WriterThread:
 
     def _run(self) -> None:
         while (call := self._calls.get()) is not None:
-            if self._awaits_begin.locked():
-                self._awaits_begin.release()
+            self._has_begun.set()
             call()
 
 

@@ -168,8 +168,8 @@ class HeldLease(Struct, frozen=True, gc=False):
 class SilentWorker(Struct, frozen=True, gc=False):
     """A worker whose sign of life is gone: its lease, its host and process.
 
-    `is_sure`: only the end of the process can have ended the sign. Otherwise a living worker may have lost it, and then
-    it shows another one soon.
+    `is_sure`: hardly anything but the end of the process can have ended the sign. Otherwise a living worker may have
+    lost it, and then it shows another one soon.
     """
 
     lease: HeldLease

@@ -72,6 +72,8 @@ class Signs:
         self._signs: dict[str, Sign] = {}
         # By the time of `time.monotonic`.
         self._known_until: dict[str, float] = {}
+        # Those whose new sign is not written yet: others look for the one before.
+        self._unwritten: set[str] = set()
         self._turn = Lock()
         self._is_possible = True
         self._failed = False
@@ -85,6 +87,8 @@ class Signs:
         sign = self._signs.get(worker_id)
         if sign is None:
             return True
+        if worker_id in self._unwritten:
+            return False
         now = time.monotonic()
         if now < self._known_until.get(worker_id, 0.0):
             return True
@@ -93,7 +97,10 @@ class Signs:
         return holds
 
     def take(self, worker_id: str) -> int | None:
-        """Take a new sign for the worker, and return its number; None if there is none to be had, which is logged."""
+        """Take a new sign for the worker, and return its number; None if there is none to be had, which is logged.
+
+        It counts once `is_written` is called.
+        """
         self.end(worker_id)
         if not self._is_possible:
             return None
@@ -107,8 +114,13 @@ class Signs:
             return None
         self._failed = False
         with self._turn:
+            self._unwritten.add(worker_id)
             self._signs[worker_id] = sign
         return sign.number
+
+    def is_written(self, worker_id: str) -> None:
+        """Record that the database has the number of the worker's sign, so that others look for it."""
+        self._unwritten.discard(worker_id)
 
     def lose(self, worker_id: str) -> None:
         """Let go of the worker's sign, of which perhaps nobody knows, and count it as lost."""
@@ -121,6 +133,7 @@ class Signs:
         with self._turn:
             sign = self._signs.pop(worker_id, None)
             self._known_until.pop(worker_id, None)
+            self._unwritten.discard(worker_id)
         if sign is not None:
             sign.close()
 

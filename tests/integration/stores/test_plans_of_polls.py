@@ -7,6 +7,7 @@ without: SQLite has none unless somebody has run ANALYZE, and PostgreSQL gathers
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from random import Random
 
 import pytest
 from backlog.backlog import fill, settle
@@ -121,6 +122,35 @@ def test_what_is_behind_follows_whoever_writes(kind: str, tmp_path: Path, reques
         assert front() == [("x", "m-4"), ("y", "m-8")]
         connection.execute("DELETE FROM saga_inbox WHERE lane = 'x'")
         assert front() == [("y", "m-8")]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def test_each_lane_has_one_row_in_front_whatever_comes_and_goes(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """At random: many rows in one statement, in any order, some of them here already from another place."""
+    database = migrated_database(kind, tmp_path, request)
+    assert isinstance(database, str)
+    columns = "recipient, message_id, position, lane, name, status, attempts, due_at, arrived_at"
+    random = Random(11)
+    with plain(database) as connection:
+        for _ in range(400):
+            if random.random() < 0.6:
+                rows = (
+                    f"('{random.choice(('s-1', 'participant:a'))}', 'm-{random.randrange(40)}', "
+                    f"{random.randrange(20)}, '{random.choice('xyz')}', 'E', 'pending', 0, 1, 1)"
+                    for _ in range(random.randint(1, 6))
+                )
+                connection.execute(
+                    f"INSERT INTO saga_inbox ({columns}) VALUES {', '.join(rows)} ON CONFLICT DO NOTHING"
+                )
+            else:
+                of_these = ", ".join(f"'m-{random.randrange(40)}'" for _ in range(random.randint(1, 8)))
+                connection.execute(f"DELETE FROM saga_inbox WHERE message_id IN ({of_these})")
+            sql = "SELECT lane, recipient, behind FROM saga_inbox ORDER BY lane, recipient, position, message_id"
+            found = [tuple(row) for row in connection.execute(sql).fetchall()]
+            lanes = [(lane, recipient) for lane, recipient, _ in found]
+            assert [behind for *_, behind in found] == [int(one in lanes[:place]) for place, one in enumerate(lanes)]
 
 
 @pytest.mark.postgres

@@ -76,7 +76,12 @@ class News:
                 else:
                     driver = drivers.popleft()
                     driver.has_news = False
-                    driver.go_on()
+                    try:
+                        driver.go_on()
+                    except BaseException:
+                        # It was interrupted, perhaps in a handler, and nothing else would take it on again.
+                        self.add(driver)
+                        raise
                 if time() >= until:
                     break
         finally:

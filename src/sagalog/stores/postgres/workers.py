@@ -60,6 +60,8 @@ class PostgresWorkers(Queries):
         except StoreError as problem:
             logger.info("it is not known whether it is written how worker %s shows life: %s", worker_id, problem)
             self._signs.lose(worker_id)
+        else:
+            self._signs.is_written(worker_id)
 
     def shows_life(self, worker_id: str) -> bool:
         """Return False if a worker of this store has lost its sign of life."""

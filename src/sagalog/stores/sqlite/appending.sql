@@ -11,6 +11,7 @@ VALUES (?, ?, ?, ?, ?, ?, {saga_status.changing as marks}, {saga_steps.given as 
 -- A row is the start of a saga (it expects nothing), a move, or more of the append before (what it expects is negative).
 -- It has up to two events, and in its numbered columns one step. A start has there what never changes of its status; the
 -- first of both is the saga's id.
+-- What is written is counted: a trigger of somebody else can leave a row out without a word (`RAISE(IGNORE)`).
 CREATE TEMP VIEW IF NOT EXISTS saga_appending (
     expected, holder, topic, state, next_topic, next_state,
     {saga_status.changing}, {saga_steps.given numbered part_}
@@ -21,13 +22,16 @@ CREATE TEMP TRIGGER IF NOT EXISTS saga_appending_start INSTEAD OF INSERT ON saga
 BEGIN
     INSERT INTO saga_events (originator_id, originator_version, topic, state)
     VALUES (NEW.part_1, 1, NEW.topic, NEW.state);
+    SELECT RAISE(ABORT, 'sagalog: unfit') WHERE changes() <> 1;
     INSERT INTO saga_events (originator_id, originator_version, topic, state)
     SELECT NEW.part_1, 2, NEW.next_topic, NEW.next_state WHERE NEW.next_topic IS NOT NULL;
+    SELECT RAISE(ABORT, 'sagalog: unfit') WHERE changes() <> (NEW.next_topic IS NOT NULL);
     INSERT INTO saga_status ({saga_status.fixed}, {saga_status.changing}, position)
     VALUES (
         {saga_status.fixed numbered NEW.part_}, {saga_status.changing of NEW},
         last_insert_rowid() + NEW.version - 1 - (NEW.next_topic IS NOT NULL)
     );
+    SELECT RAISE(ABORT, 'sagalog: unfit') WHERE changes() <> 1;
 END;
 
 -- name: appending_move
@@ -36,8 +40,10 @@ CREATE TEMP TRIGGER IF NOT EXISTS saga_appending_move INSTEAD OF INSERT ON saga_
 BEGIN
     INSERT INTO saga_events (originator_id, originator_version, topic, state)
     VALUES (NEW.part_1, NEW.expected + 1, NEW.topic, NEW.state);
+    SELECT RAISE(ABORT, 'sagalog: unfit') WHERE changes() <> 1;
     INSERT INTO saga_events (originator_id, originator_version, topic, state)
     SELECT NEW.part_1, NEW.expected + 2, NEW.next_topic, NEW.next_state WHERE NEW.next_topic IS NOT NULL;
+    SELECT RAISE(ABORT, 'sagalog: unfit') WHERE changes() <> (NEW.next_topic IS NOT NULL);
     UPDATE saga_status SET
         {saga_status.changing from NEW},
         position = last_insert_rowid() + NEW.version - NEW.expected - 1 - (NEW.next_topic IS NOT NULL)
@@ -57,8 +63,10 @@ CREATE TEMP TRIGGER IF NOT EXISTS saga_appending_more INSTEAD OF INSERT ON saga_
 BEGIN
     INSERT INTO saga_events (originator_id, originator_version, topic, state)
     SELECT NEW.part_1, 1 - NEW.expected, NEW.topic, NEW.state WHERE NEW.topic IS NOT NULL;
+    SELECT RAISE(ABORT, 'sagalog: unfit') WHERE changes() <> (NEW.topic IS NOT NULL);
     INSERT INTO saga_events (originator_id, originator_version, topic, state)
     SELECT NEW.part_1, 2 - NEW.expected, NEW.next_topic, NEW.next_state WHERE NEW.next_topic IS NOT NULL;
+    SELECT RAISE(ABORT, 'sagalog: unfit') WHERE changes() <> (NEW.next_topic IS NOT NULL);
     INSERT INTO saga_steps ({saga_steps.given}, position)
     SELECT
         {saga_steps.given numbered NEW.part_},

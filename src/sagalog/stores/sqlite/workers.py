@@ -36,6 +36,7 @@ class SQLiteWorkers(Queries):
         except BaseException:
             self._signs.end(lease.worker_id)
             raise
+        self._signs.is_written(lease.worker_id)
         if lock is not None:
             self._files.tidy(known)
 
@@ -47,11 +48,14 @@ class SQLiteWorkers(Queries):
         lock = self._signs.take(worker_id)
         try:
             with self._transaction(commit=True) as cursor:
-                return cursor.execute(SQL["renew_with_a_sign"], (until, lock, worker_id)).rowcount == 1
+                held = cursor.execute(SQL["renew_with_a_sign"], (until, lock, worker_id)).rowcount == 1
         except BaseException:
             # Perhaps nobody knows of the new one.
             self._signs.lose(worker_id)
             raise
+        if held:
+            self._signs.is_written(worker_id)
+        return held
 
     def shows_life(self, worker_id: str) -> bool:
         """Return False if a worker of this store has lost its sign of life."""

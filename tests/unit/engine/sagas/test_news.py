@@ -126,14 +126,16 @@ def test_a_pass_ends_also_among_outcomes_that_take_long() -> None:
     assert asyncio.run(test()) == ["outcome 0", "outcome 1", "others", "outcome 2", "others"]
 
 
-def test_a_pass_that_is_interrupted_goes_on_with_the_rest() -> None:
+def test_a_pass_that_is_interrupted_goes_on_with_the_rest_and_with_whoever_was_interrupted() -> None:
     async def test() -> list[str]:
         turns: list[str] = []
         news = News(contextvars.copy_context())
 
         class Interrupted(Saga):
             def go_on(self) -> None:
-                raise KeyboardInterrupt
+                super().go_on()
+                if turns == ["first"]:
+                    raise KeyboardInterrupt
 
         news.add(Interrupted("first", turns))
         news.add(Saga("second", turns))
@@ -142,7 +144,7 @@ def test_a_pass_that_is_interrupted_goes_on_with_the_rest() -> None:
         await asyncio.sleep(0)
         return turns
 
-    assert asyncio.run(test()) == ["second"]
+    assert asyncio.run(test()) == ["first", "second", "first"]
 
 
 def test_passes_run_in_the_context_they_were_given_whoever_has_news() -> None:

@@ -189,3 +189,18 @@ def test_where_no_file_can_be_made_there_is_no_sign(database: Path) -> None:
     # Only the lease tells, and that counts as a sign that is there.
     assert signs.shown("w1") is True
     assert signs.lacks("w1") is False
+
+
+def test_a_new_sign_counts_once_the_database_knows_it(database: Path) -> None:
+    """Until then others look for the one before, find it gone, and take over."""
+    signs = Signs(LifeFiles(str(database)).take)
+    first = signs.take("w1")
+    assert signs.shown("w1") is False
+    signs.is_written("w1")
+    assert signs.shown("w1") is True
+    assert signs.take("w1") != first
+    assert signs.shown("w1") is False
+    signs.lose("w1")
+    signs.is_written("w1")
+    assert signs.shown("w1") is False
+    signs.close()

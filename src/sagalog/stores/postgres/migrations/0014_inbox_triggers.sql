@@ -1,4 +1,4 @@
--- What keeps the first row of each lane known costs less: one look for a row that comes, one statement for all that leave.
+-- What keeps the first row of each lane known costs less: one look for a row that comes, and statements for all that come or leave.
 
 -- The plans are kept, and made when the inbox may be empty: then all the rows of a recipient, sorted, look as good as the index
 -- of its lane. Neither sorting nor reading everything is left to choose, and a row is changed where it lies.
@@ -11,13 +11,7 @@ DECLARE first record; BEGIN
     WHERE held.lane = NEW.lane AND held.recipient = NEW.recipient
     ORDER BY held.position, held.message_id
     LIMIT 1;
-    NEW.behind := 0;
-    IF (first.position, first.message_id) < (NEW.position, NEW.message_id) THEN
-        NEW.behind := 1;
-    ELSIF (first.position, first.message_id) > (NEW.position, NEW.message_id) THEN
-        -- It was routed again, and comes before all that is here.
-        UPDATE saga_inbox SET behind = 1 WHERE recipient = NEW.recipient AND message_id = first.message_id;
-    END IF;
+    NEW.behind := CASE WHEN (first.position, first.message_id) < (NEW.position, NEW.message_id) THEN 1 ELSE 0 END;
     IF NEW.definition IS NULL AND substr(NEW.recipient, 1, 12) <> 'participant:' THEN
         NEW.definition := coalesce((SELECT definition FROM saga_status WHERE saga_id = NEW.recipient), '');
     END IF;
@@ -26,7 +20,28 @@ END $$;
 
 DROP TRIGGER saga_inbox_came ON saga_inbox;
 
-DROP FUNCTION saga_inbox_came();
+-- What was routed again may come before all that is here. Only what has come counts: a row that was there already is not put.
+-- Between it and the one that was first there are only rows of the same statement, so few are passed over.
+CREATE OR REPLACE FUNCTION saga_inbox_came() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off SET enable_sort = off AS $$
+BEGIN
+    UPDATE saga_inbox SET behind = 1
+    WHERE behind = 0 AND ctid = ANY (ARRAY(
+        SELECT next.place
+        FROM came CROSS JOIN LATERAL (
+            SELECT held.ctid AS place FROM saga_inbox AS held
+            WHERE held.lane = came.lane AND held.recipient = came.recipient AND held.behind = 0
+                AND (held.position, held.message_id) > (came.position, came.message_id)
+            ORDER BY held.position, held.message_id
+            LIMIT 1
+        ) AS next
+        WHERE came.behind = 0
+    ));
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER saga_inbox_came AFTER INSERT ON saga_inbox
+REFERENCING NEW TABLE AS came
+FOR EACH STATEMENT EXECUTE FUNCTION saga_inbox_came();
 
 DROP TRIGGER saga_inbox_left ON saga_inbox;
 

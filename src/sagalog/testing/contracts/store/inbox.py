@@ -67,6 +67,25 @@ class InboxContract:
         put(store, *[for_saga(one, mine.saga_id) for one in messages[:10]])
         assert ids_of(store.mail("w1", 100)) == [envelope.id for _, envelope in messages]
 
+    def test_what_is_here_already_stays_the_first_of_its_lane_if_it_is_put_again_from_an_earlier_place(
+        self, store: Store
+    ) -> None:
+        """A message that is in the log twice: the second one is here, and a person redelivers the first."""
+        begun = start()
+        once, other = requesting(begun), event()
+        again = requesting(once)
+        again = replace(again, messages=once.messages, events=[again.events[0], once.events[1]])
+        assert store.append([begun]) + store.append([once]) + store.append([again]) == ["written"] * 3
+        earlier, later = store.read_messages(0, 10)
+        assert earlier[0] < later[0]
+        put(store, waiting(later))
+        put(store, waiting(earlier))
+        behind = published(store, replace(other, correlation_id=later[1].correlation_id))
+        put(store, *map(waiting, behind))
+        assert ids_of(store.inbox(PAYMENTS, NOW, 10)) == [later[1].id]
+        store.post([Posting(taken=(PAYMENTS, later[1].id))])
+        assert ids_of(store.inbox(PAYMENTS, NOW, 10)) == [behind[0][1].id]
+
     def test_a_decision_and_what_it_took_are_one(self, store: Store) -> None:
         """Invariants 5 and 7."""
         mine = start(owner="w1")
