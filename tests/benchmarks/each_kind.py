@@ -3,16 +3,16 @@
 import gc
 import time
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 
 from msgspec import Struct
 
-from tests.benchmarks.captured import How
 from tests.benchmarks.databases import Database, make_schema
 from tests.benchmarks.kinds import KINDS, Kind
 from tests.benchmarks.measure import FLOOR_BATCH, Beside, Series, Sizes
-from tests.benchmarks.plain import Plain, Transaction, renamed, transactions
+from tests.benchmarks.plain import Plain, Statement, Transaction, renamed, transactions
 from tests.benchmarks.work import orders
 
 MOST_ROUNDS = 5
@@ -64,17 +64,13 @@ class WrittenAgain:
     def writes(self) -> Counter[str]:
         """Return how many rows are written, by table."""
         found: Counter[str] = Counter()
-        for (table, _), rows in self.changes().items():
-            found[table] += rows
+        for one in self.statements():
+            found[one.table.name] += len(one.rows)
         return found
 
-    def changes(self) -> Counter[tuple[str, How]]:
-        """Return how many rows are inserted, updated and deleted, by table."""
-        found: Counter[tuple[str, How]] = Counter()
-        for part in self._made:
-            for one in part:
-                found[one.table.name, one.how] += len(one.rows)
-        return found
+    def statements(self) -> Iterator[Statement]:
+        """Give what is written, in order."""
+        return chain.from_iterable(self._made)
 
     def write(self, way: Plain) -> Taken:
         """Write it all in one of the ways and return what the writing alone took."""
